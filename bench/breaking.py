@@ -30,7 +30,7 @@ LEAST, MOST = 0.2, 20.0
 NOISE = 0.1
 """Closer than that to the first to break, by the logarithm, is a near tie: another seed moved one endpoint's multiple
 against another's by 8 % (standard deviation of 108)."""
-STEPS = {"the slow end": speed.EIGHTY, "the middle": 0.0}
+STEPS = {"the slow end": speed.EIGHTY_PERCENT_DEVIATIONS, "the middle": 0.0}
 
 
 def breaking(kept: Callable[[float], bool], guess: float) -> float:

@@ -184,9 +184,9 @@ def serve_command(python: Path, model: str, folder: Path, port: int) -> list[str
 
 def predicted(model: str, card: str) -> Figures:
     """What `isthmus size` says of the same case. Raises `InputError` where it does not fit."""
-    answer = sizing.size(
-        question.asked(
-            *(models.find(model), gpus.find(card)),
+    answer = sizing.answer_question(
+        question.build_question(
+            *(models.find_model(model), gpus.find(card)),
             **{"precision": "bf16", "tensor_parallel": 1, "pipeline_parallel": 1, "mig": None},
             **{"rate": None, "callers": float(CALLERS), "ttft_ms": None, "tpot_ms": None},
             **{"prompt": PROMPT, "output": OUTPUT, "prompt_p95": None, "output_p95": None},

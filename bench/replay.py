@@ -28,7 +28,7 @@ from isthmus.planning.sizing import demand, speed
 
 BANK = Path(__file__).resolve().parents[1] / "stacks" / "bank-dev.requirements.yaml"
 CLASSES = ("public", "internal", "confidential", "restricted")
-OFFERS = (planner.Offer("regulated-hybrid", CLASSES, 0, None),)
+OFFERS = (planner.BlueprintOffer("regulated-hybrid", CLASSES, 0, None),)
 TODAY = "2026-11-25"
 REQUESTS = 1200
 """Of the least frequent workload of an endpoint, so that its 95th percentile is worth something."""
@@ -90,7 +90,7 @@ def plans(count: int, seed: int) -> Iterator[tuple[Requirements, Plan]]:
     chance, planned = random.Random(seed), 0
     while planned < count:
         requirements = read(at_random(chance))
-        plan = planner.plan(requirements, OFFERS, TODAY).plan
+        plan = planner.make_plan(requirements, OFFERS, TODAY).plan
         if plan.feasible:
             planned += 1
             yield requirements, plan
@@ -154,7 +154,7 @@ def played(
     The same seed draws the same requests at every multiple: they only come closer together.
     """
     served = [each.workload for each in plan.placements if each.endpoint == endpoint.id]
-    wanted = {each.name: demand.of(each) for each in requirements.workloads if each.name in served}
+    wanted = {each.name: demand.of_workload(each) for each in requirements.workloads if each.name in served}
     streams = [
         Stream(
             name,
@@ -169,7 +169,9 @@ def played(
         for name, each in wanted.items()
     ]
     card = gpus.find(endpoint.gpu or "")
-    how = speed.of(models.find(endpoint.model), card, endpoint.precision, endpoint.tensor_parallel or 1)
+    how = speed.find_speed(
+        models.find_model(endpoint.model), card, endpoint.precision, endpoint.tensor_parallel or 1
+    )
     seconds = min(LONGEST_S, max(SHORTEST_S, REQUESTS / min(each.rate for each in streams)))
     assert endpoint.predicted is not None
     seen = replay(
@@ -189,7 +191,7 @@ def played(
 def main(words: list[str]) -> int:
     count, seed = (int(each) for each in (*words, "200", "1")[:2]) if len(words) != 1 else (int(words[0]), 1)
     bank = read(yaml_files.load(BANK).data)
-    faults = broken(bank, planner.plan(bank, OFFERS, TODAY).plan, seed)
+    faults = broken(bank, planner.make_plan(bank, OFFERS, TODAY).plan, seed)
     print(f"the bank: {'holds' if not faults else '; '.join(faults)}", flush=True)
     held = 0
     for number, (requirements, plan) in enumerate(plans(count, seed), 1):

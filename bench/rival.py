@@ -35,7 +35,7 @@ from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
 from isthmus.planning.sizing import fit as fits
 from isthmus.planning.sizing import load, rounding, speed
-from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 from isthmus.planning.solver import solution
 
 VERSION = "0.3.3"
@@ -81,7 +81,7 @@ class Setup:
 
     def usd(self, prices: Mapping[str, float]) -> float:
         """A month."""
-        return self.degree * self.replicas * prices[self.gpu] * HOURS
+        return self.degree * self.replicas * prices[self.gpu] * HOURS_PER_MONTH
 
     def __str__(self) -> str:
         return f"{self.replicas} x {self.degree} x {self.gpu}"
@@ -125,7 +125,7 @@ def named(repo: str) -> tuple[str, str] | None:
     short = base.rpartition("/")[2]
     for id in models.ids():
         if id.lower() == base or (precision and id.lower().rpartition("/")[2] == short):
-            model = models.find(id)
+            model = models.find_model(id)
             found = precision or ("bf16" if "bf16" in model.precisions else model.precisions[0])
             return (id, found) if found in model.precisions else None
     return None
@@ -199,7 +199,9 @@ def requirements(case: Case, prices: Mapping[str, float], tpot_ms: float) -> Req
                     "network": {"cidrs": ["10.40.0.0/16"], "dns": ["10.40.0.53"]},
                     "pools": pools,
                     "cost": {
-                        "capex_usd_per_node": {gpu: usd * HOURS * 8 * 12 for gpu, usd in prices.items()},
+                        "capex_usd_per_node": {
+                            gpu: usd * HOURS_PER_MONTH * 8 * 12 for gpu, usd in prices.items()
+                        },
                         "life_years": 1,
                         "power_kw_per_node": dict.fromkeys(prices, 0),
                     },
@@ -218,7 +220,7 @@ def ours(case: Case, prices: Mapping[str, float]) -> Setup | None:
     goal = case.tpot_ms
     while True:
         wanted = requirements(case, prices, goal)
-        solved = solution.solve(wanted, candidates.find(wanted, Rules(TODAY)))
+        solved = solution.solve_and_place(wanted, candidates.find_options(wanted, Rules(TODAY)))
         if solved is None:
             return None
         [(column, count)] = solved[0].replicas.items()
@@ -230,12 +232,14 @@ def ours(case: Case, prices: Mapping[str, float]) -> Setup | None:
 
 def in_time(case: Case, setup: Setup) -> bool:
     """Whether an answer of the 95th percentile's length is, as predicted at the slow end."""
-    fit = fits.fit(case.model, setup.gpu, case.precision, setup.degree, case.longest, ())
+    fit = fits.fit_model(case.model, setup.gpu, case.precision, setup.degree, case.longest, ())
     if isinstance(fit, str):
         return False
     lengths = load.Lengths(case.prompt, case.output, case.prompt_p95, case.output_p95)
-    most = fits.at_once(fit, lengths)
-    slow = load.serve(fit.speed.at(speed.EIGHTY), lengths, case.rate / setup.replicas, most)
+    most = fits.max_running_requests(fit, lengths)
+    slow = load.serve_workload(
+        fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), lengths, case.rate / setup.replicas, most
+    )
     return slow is not None and slow.ttft_mean + slow.tpot_mean * case.output_p95 <= case.e2e_ms
 
 
@@ -247,11 +251,13 @@ def kept(case: Case, setup: Setup) -> bool:
 
 def sure(case: Case, setup: Setup) -> bool:
     """Whether it keeps the SLO at the slow end of the interval too, as our plans must."""
-    slow, middle = (played(*_question(case), setup, deviations) for deviations in (speed.EIGHTY, 0.0))
+    slow, middle = (
+        played(*_question(case), setup, deviations) for deviations in (speed.EIGHTY_PERCENT_DEVIATIONS, 0.0)
+    )
     if slow is None or middle is None or not within(case, slow):
         return False
     # What first tokens have besides the steps, as a promise of ours has it.
-    return rounding.first_token(middle, middle, middle)[1] <= case.ttft_ms  # type: ignore[arg-type]
+    return rounding.first_token_interval(middle, middle, middle)[1] <= case.ttft_ms  # type: ignore[arg-type]
 
 
 def _question(case: Case) -> tuple[str, str, int, float, tuple[float, float, float, float]]:
@@ -270,7 +276,7 @@ def played(
     deviations: float,
 ) -> Seen | None:
     """What its requests meet; None where it does not start. Use cases of one shape ask the same."""
-    fit = fits.fit(model, setup.gpu, precision, setup.degree, longest, ())
+    fit = fits.fit_model(model, setup.gpu, precision, setup.degree, longest, ())
     if isinstance(fit, str):
         return None
     seconds = max(SHORTEST_S, REQUESTS / rate)
@@ -279,7 +285,7 @@ def played(
         [Stream("case", rate, 1, *lengths)],
         replicas=setup.replicas,
         cache_tokens=fit.memory.cache_tokens,
-        max_num_seqs=fits.MOST_SEQS,
+        max_num_seqs=fits.MAX_NUM_SEQS,
         batched_tokens=8192 if gpus.find(setup.gpu).large else 2048,
         seconds=seconds,
         warm_up=seconds / 20,

@@ -372,17 +372,17 @@ def main(words: Sequence[str]) -> int:
     from isthmus.planning.sizing import load, speed
     from isthmus.planning.sizing import size as sizing
 
-    model, gpu, precision, degree = models.find(words[0]), gpus.find(words[1]), words[2], int(words[3])
+    model, gpu, precision, degree = models.find_model(words[0]), gpus.find(words[1]), words[2], int(words[3])
     replicas, rate = int(words[4]), float(words[5])
     (prompt, *prompts), (output, *outputs) = ([float(each) for each in word.split(":")] for word in words[6:])
     prompt_p95, output_p95 = (*prompts, prompt)[0], (*outputs, output)[0]
     lengths = load.Lengths(prompt, output, prompt_p95, output_p95)
-    answer = sizing.size(sizing.Asked(model, gpu, precision, lengths, tensor_parallel=degree))
+    answer = sizing.answer_question(sizing.Question(model, gpu, precision, lengths, tensor_parallel=degree))
     if not answer.fits:
         print("\n".join(answer.notes), file=sys.stderr)
         return 1
-    most, steps = answer.max_concurrency, speed.of(model, gpu, precision, degree).steps
-    told = load.serve(steps, lengths, rate / replicas, most)
+    most, steps = answer.max_concurrency, speed.find_speed(model, gpu, precision, degree).steps
+    told = load.serve_workload(steps, lengths, rate / replicas, most)
     stream = Stream("all", rate, 1, prompt, prompt_p95, output, output_p95)
     # Where layers forget, more sequences fit than the log's count of tokens says.
     cache = max(answer.kv_cache_tokens, int(most * (prompt + output)))

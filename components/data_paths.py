@@ -1,4 +1,4 @@
-"""Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
+"""Describes in one line where each workload's data may go."""
 
 from components.base.platform_lookups import region_of, regions_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
@@ -10,18 +10,28 @@ def data_paths(platform: Platform) -> list[str]:
     lines = []
     for gateway in platform.gateways:
         for workload in gateway.workloads:
-            reached = [endpoints[one] for one in workload.reaches]
-            ways = [_place(platform, endpoint) for endpoint in reached]
+            endpoints_reached = [endpoints[endpoint_id] for endpoint_id in workload.reaches]
+            descriptions = [_describe_place(platform, endpoint) for endpoint in endpoints_reached]
             if workload.canary is not None:
-                ways[-2:] = [f"{ways[-2]} ({workload.canary.percent:g} % to {ways[-1]})"]
-            places = ", else ".join(ways)
-            only = " only" if len(reached) == 1 and reached[0].target == "onprem-vllm" else ""
-            never = "" if any(endpoint.target != "onprem-vllm" for endpoint in reached) else "; never AWS"
+                descriptions[-2:] = [
+                    f"{descriptions[-2]} ({workload.canary.percent:g} % to {descriptions[-1]})"
+                ]
+            places = ", else ".join(descriptions)
+            only = (
+                " only"
+                if len(endpoints_reached) == 1 and endpoints_reached[0].target == "onprem-vllm"
+                else ""
+            )
+            never = (
+                ""
+                if any(endpoint.target != "onprem-vllm" for endpoint in endpoints_reached)
+                else "; never AWS"
+            )
             lines.append(f"{workload.name} ({gateway.class_}): {places}{only}{never}")
     return lines
 
 
-def _place(platform: Platform, endpoint: Endpoint) -> str:
+def _describe_place(platform: Platform, endpoint: Endpoint) -> str:
     if endpoint.target == "sagemaker":
         return (
             f"{endpoint.site}/{endpoint.id} on Amazon SageMaker, processed in {region_of(platform, endpoint)}"

@@ -1,4 +1,4 @@
-"""The whole platform of one contract, over all of its sites."""
+"""The component LlmPlatform: the whole platform of one contract, over all of its sites."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,28 +9,28 @@ from components import stated
 from components.aws.identity.mapping import CloudSide
 from components.base.adoption import Adopting
 from components.base.platform_lookups import region_of
-from components.base.stack_scope import WHOLE, Scope
+from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.cluster.pod_priorities import pod_priorities
-from components.cluster.retention import Keeping
+from components.cluster.retention import RetentionRules
 from components.data_paths import data_paths
 from components.pools.mapping import device_plugin_args, gpu_operator_args, queue_of
 from components.serving.mapping import (
     admission_args,
     audit_args,
     classes_at,
+    cpu_endpoints,
     door_args,
+    endpoints_on_pool,
     mig_layouts_args,
     model_args,
     namespace_args,
-    on_cpus,
     pool_args,
-    served_on,
 )
 from components.sites.gateways import make_gateways
 from components.sites.people import make_account, make_cluster
 from components.sites.record_sealing import Sealed, sealers_of
 from isthmus.contracts.platform.checked import CheckedPlatform
-from isthmus.contracts.platform.layers import GIVES
+from isthmus.contracts.platform.layers import OUTPUT_PARTS
 from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.migration.capacity import Standing
@@ -79,14 +79,14 @@ class LlmPlatform(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         only_admission: bool = False,
-        going: Sequence[Standing] = (),
-        scope: Scope = WHOLE,
+        retained_models: Sequence[Standing] = (),
+        scope: Scope = WHOLE_PLATFORM,
         accesses: Sequence[Access] = (),
         connect: Connect | None = None,
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
-        `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
+        `retained_models`: models of an earlier plan that run until this one's serve: quotas and queues hold both.
 
         `accesses`: emergency accesses in force.
 
@@ -101,23 +101,23 @@ class LlmPlatform(pulumi.ComponentResource):
         """
         if not isinstance(platform, CheckedPlatform):
             platform_rules.check(platform)
-        keeping = Keeping(name, platform, scope)
+        retention = RetentionRules(name, platform, scope)
         adopting = Adopting(platform, scope)
-        kept = pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(transformations=[keeping.apply, adopting.apply])
+        merged_opts = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(transformations=[retention.apply, adopting.apply])
         )
-        super().__init__("isthmus:index:LlmPlatform", name, stated.inputs(platform), kept)
+        super().__init__("isthmus:index:LlmPlatform", name, stated.inputs(platform), merged_opts)
         self._name = name
         self._only_admission = only_admission
-        self._going = going
+        self._retained_models = retained_models
         self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
-        self.gives: dict[str, dict[str, Any]] = {part: {} for part in GIVES}
+        self.gives: dict[str, dict[str, Any]] = {layer_output: {} for layer_output in OUTPUT_PARTS}
         """What the layers above are given (`isthmus.contracts.platform.layers.Given`)."""
-        self._by_key = dict(providers)
+        self._provider_by_key = dict(providers)
         self._connect = connect
-        self._sides: dict[str, CloudSide] = {}
+        self._cloud_sides: dict[str, CloudSide] = {}
         self._sealing: dict[str, Sealed] = {}
         self._retained: list[Any] = []
         self._records: list[Any] = []
@@ -126,28 +126,30 @@ class LlmPlatform(pulumi.ComponentResource):
         self._pools: list[dict[str, Any]] = []
 
         sites = {site.name: site for site in platform.sites}
-        inside = kubernetes_sites(platform)
+        clusters = kubernetes_sites(platform)
         # Stores first: sealers' roles name their bucket.
         self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
-            name: each.model_dump(exclude_none=True) for name, each in scope.records.items()
+            name: records.model_dump(exclude_none=True) for name, records in scope.records.items()
         }
         sealed = scope.owns("foundation") and not only_admission
         audit, retained = self._audit(sites) if sealed else ([], [])
         # AWS first: translators on-prem are told their roles, models and endpoints.
-        for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
+        for site in sorted(platform.sites, key=lambda site: site.kind != "aws"):
             machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
-            here = site in inside and scope.in_cluster(platform, site)
-            if here and (not only_admission or provider_key(site) in self._by_key):
+            builds_cluster = site in clusters and scope.in_cluster(platform, site)
+            if builds_cluster and (not only_admission or provider_key(site) in self._provider_by_key):
                 self._kubernetes_site(site, machines)
         self.people = pulumi.Output.from_input({} if only_admission else self._people())
 
         if not only_admission:
             adopting.check()
         self.gateways = pulumi.Output.from_input(self._gateways)
-        self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
+        self.endpoints = pulumi.Output.from_input(
+            [_endpoint(platform, endpoint) for endpoint in platform.endpoints]
+        )
         self.pools = pulumi.Output.from_input(self._pools)
         self.audit = pulumi.Output.from_input(audit)
-        self.retained = keeping.retained([*retained, *self._records], self._retained)
+        self.retained = retention.retained([*retained, *self._records], self._retained)
         self.links = pulumi.Output.from_input(self._links)
         self.data_paths = pulumi.Output.from_input(data_paths(platform))
         self.register_outputs(
@@ -163,23 +165,23 @@ class LlmPlatform(pulumi.ComponentResource):
             }
         )
 
-    def _at(self, site: str, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+    def _at(self, site: str, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         """Options of a component at a site: its provider, and what it waits for."""
         return pulumi.ResourceOptions(
-            parent=self, providers=[self._provider_at(site)], depends_on=after or []
+            parent=self, providers=[self._provider_at(site)], depends_on=dependencies or []
         )
 
     def _child(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self)
 
     def _provider_at(self, site: str) -> pulumi.ProviderResource:
-        if site not in self._by_key:
+        if site not in self._provider_by_key:
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
-                fix=f"Given are those of: {', '.join(sorted(self._by_key)) or 'no site'}",
+                fix=f"Add one. Sites with a provider: {', '.join(sorted(self._provider_by_key)) or 'none'}",
             )
-        return self._by_key[site]
+        return self._provider_by_key[site]
 
     def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
         """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
@@ -190,30 +192,30 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.serving.weights.claims import shared_claims
 
         platform, scope = self._platform, self._scope
-        at, key = f"{self._name}-{site.name}", provider_key(site)
+        prefix, key = f"{self._name}-{site.name}", provider_key(site)
         guard: list[pulumi.Resource] = []
-        spaces: dict[str, pulumi.Resource] = {}
+        namespaces: dict[str, pulumi.Resource] = {}
         if scope.owns("platform"):
-            guard.append(AdmissionGuard(f"{at}-admission", admission_args(platform, site), self._at(key)))
+            guard.append(AdmissionGuard(f"{prefix}-admission", admission_args(platform, site), self._at(key)))
             if not self._only_admission:
                 # A pod that names a class which is not there is refused.
                 guard += pod_priorities(
-                    f"{at}-priority",
+                    f"{prefix}-priority",
                     platform.pod_priorities,
                     pulumi.ResourceOptions(parent=self, provider=self._provider_at(key)),
                 )
-            spaces |= {
-                held: ClassNamespace(
-                    f"{at}-{held}",
-                    namespace_args(platform, site, held, self._going),
+            namespaces |= {
+                sensitivity: ClassNamespace(
+                    f"{prefix}-{sensitivity}",
+                    namespace_args(platform, site, sensitivity, self._retained_models),
                     self._at(key, guard),
                 )
-                for held in classes_at(platform, site)
+                for sensitivity in classes_at(platform, site)
             }
         if self._only_admission:
             return
         if scope.owns("platform"):
-            make_cluster(at, platform, site, self._accesses, spaces, self._at(key))
+            make_cluster(prefix, platform, site, self._accesses, namespaces, self._at(key))
         claims: Claims = {}
         if scope.owns("serving"):
             claims = shared_claims(
@@ -222,66 +224,81 @@ class LlmPlatform(pulumi.ComponentResource):
                 site,
                 self,
                 self._provider_at(key),
-                spaces,
+                namespaces,
                 scope.runs,
             )
         servers: dict[str, ModelServer | ModelDoor] = {}
 
         def serve(endpoint: Endpoint, pool: Pool | None = None, queued: GpuPool | None = None) -> None:
             # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
-            after = [spaces[endpoint.class_]] if spaces else list(guard)
+            dependencies = [namespaces[endpoint.class_]] if namespaces else list(guard)
             if pool is not None and queued is not None:
-                named = queue_of(platform, pool, endpoint).values()
-                after += queued.waited_for(endpoint.class_, named)
+                names = queue_of(platform, pool, endpoint).values()
+                dependencies += queued.waited_for(endpoint.class_, names)
             if scope.runs(endpoint):
                 claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
                 servers[endpoint.id] = ModelServer(
                     f"{self._name}-{endpoint.id}",
                     model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
-                    self._at(key, [*after, *([claimed] if claimed is not None else [])]),
+                    self._at(key, [*dependencies, *([claimed] if claimed is not None else [])]),
                 )
             elif scope.owns("platform"):
-                servers[endpoint.id] = self._door(endpoint, after)
+                servers[endpoint.id] = self._door(endpoint, dependencies)
 
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
-        known = self._gpu_operator(site, at) if scope.owns("platform") else []
+        operator_resources = self._gpu_operator(site, prefix) if scope.owns("platform") else []
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
             queued: GpuPool | None = None
             if scope.owns("platform"):
-                used = [*known, *([machines[pool.name]] if pool.name in machines else [])]
-                used += [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
-                args = pool_args(platform, pool, self._going)
-                queued = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, used))
+                pool_dependencies = [
+                    *operator_resources,
+                    *([machines[pool.name]] if pool.name in machines else []),
+                ]
+                pool_dependencies += [
+                    namespaces[endpoint.class_] for endpoint in endpoints_on_pool(platform, pool)
+                ]
+                args = pool_args(platform, pool, self._retained_models)
+                queued = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, pool_dependencies))
                 self._pools.append({"name": pool.name, "site": site.name, "signs": queued.verify})
                 pools += queued.last
-            for endpoint in served_on(platform, pool):
+            for endpoint in endpoints_on_pool(platform, pool):
                 serve(endpoint, pool, queued)
-        for endpoint in on_cpus(platform, site):
+        for endpoint in cpu_endpoints(platform, site):
             serve(endpoint)
         if scope.owns("platform"):
-            before = [*guard, *pools, *machines.values()]
+            dependencies = [*guard, *pools, *machines.values()]
             self._gateways += make_gateways(
-                *(self._name, platform, site, self._at, before, spaces, servers, self._sides, self._sealing),
+                *(
+                    self._name,
+                    platform,
+                    site,
+                    self._at,
+                    dependencies,
+                    namespaces,
+                    servers,
+                    self._cloud_sides,
+                    self._sealing,
+                ),
                 digests=scope.owns("serving"),
             )
 
-    def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":
+    def _door(self, endpoint: Endpoint, dependencies: list[pulumi.Resource]) -> "ModelDoor":
         from components.serving.model_network import ModelDoor
 
         args = door_args(self._platform, endpoint)
         key = provider_key(self._platform.site(endpoint.site))
-        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(key, after))
-        self.gives["doors"][endpoint.id] = {"cluster_ip": made.cluster_ip, "leaders": made.leaders}
-        return made
+        door = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(key, dependencies))
+        self.gives["doors"][endpoint.id] = {"cluster_ip": door.cluster_ip, "leaders": door.leaders}
+        return door
 
-    def _gpu_operator(self, site: Site, at: str) -> list[pulumi.Resource]:
+    def _gpu_operator(self, site: Site, prefix: str) -> list[pulumi.Resource]:
         """The GPU Operator where it is managed, and what it must be told beyond its own before machines are labelled:
         MIG manager and the device plugin look a label's meaning up at once."""
         layouts, configs = mig_layouts_args(self._platform, site), device_plugin_args(self._platform, site)
-        known: list[pulumi.Resource] = []
+        resources: list[pulumi.Resource] = []
         key = provider_key(site)
         operator = gpu_operator_args(
             self._platform, site, layouts=layouts is not None, configs=configs is not None
@@ -289,54 +306,56 @@ class LlmPlatform(pulumi.ComponentResource):
         if operator is not None:
             from components.pools.gpu_operator import GpuOperator
 
-            known.append(GpuOperator(f"{at}-gpu-operator", operator, self._at(key)))
-        after = list(known)
+            resources.append(GpuOperator(f"{prefix}-gpu-operator", operator, self._at(key)))
+        dependencies = list(resources)
         if layouts is not None:
             from components.pools.mig import MigLayouts
 
-            known.append(MigLayouts(f"{at}-mig", layouts, self._at(key, after)))
+            resources.append(MigLayouts(f"{prefix}-mig", layouts, self._at(key, dependencies)))
         if configs is not None:
             from components.pools.device_plugin import DevicePluginConfigs
 
-            known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(key, after)))
-        return known
+            resources.append(
+                DevicePluginConfigs(f"{prefix}-device-plugin", configs, self._at(key, dependencies))
+            )
+        return resources
 
     def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
         """The machines of each pool of the site's cluster."""
         from components.sites.aws import AwsSite
 
         sealed = self._sealed.get(site.name)
-        made = AwsSite(self._name, self._platform, site, self._at, self._scope, sealed)
+        aws_site = AwsSite(self._name, self._platform, site, self._at, self._scope, sealed)
         if self._scope.owns("foundation"):
-            for name, each in made.networks.items():
+            for name, network in aws_site.networks.items():
                 self.gives["networks"][name] = {
-                    key: getattr(each, key) for key in ("vpc_id", "subnets", "route_tables")
+                    key: getattr(network, key) for key in ("vpc_id", "subnets", "route_tables")
                 }
-            self.gives["anchors"] |= {name: {"arn": each.arn} for name, each in made.anchors.items()}
-        self.gives["hosted"] |= made.names
-        if made.access is not None and self._scope.owns("platform"):
-            self.gives["clusters"][site.name] = vars(made.access)
-        self._sides |= made.sides
-        self._sealing |= made.sealing.found
-        self._retained += made.retained
-        self._records += made.records
-        self._links += made.links
-        self._gateways += made.gateways
-        access, key = made.access, provider_key(site)
+            self.gives["anchors"] |= {name: {"arn": anchor.arn} for name, anchor in aws_site.anchors.items()}
+        self.gives["hosted"] |= aws_site.names
+        if aws_site.access is not None and self._scope.owns("platform"):
+            self.gives["clusters"][site.name] = vars(aws_site.access)
+        self._cloud_sides |= aws_site.cloud_sides
+        self._sealing |= aws_site.sealing.sealed_records
+        self._retained += aws_site.retained
+        self._records += aws_site.records
+        self._links += aws_site.links
+        self._gateways += aws_site.gateways
+        access, key = aws_site.access, provider_key(site)
         # At its first stage nothing stands in it, and nobody may be able to reach it yet.
         if (
             site in kubernetes_sites(self._platform)
             and access is not None
-            and key not in self._by_key
+            and key not in self._provider_by_key
             and self._connect is not None
         ):
-            self._by_key[key] = self._connect(site, access)
-        return made.cluster.machines if made.cluster is not None else {}
+            self._provider_by_key[key] = self._connect(site, access)
+        return aws_site.cluster.machines if aws_site.cluster is not None else {}
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.aws.records.trail import AuditTrail
 
-        described: list[dict[str, Any]] = []
+        stores: list[dict[str, Any]] = []
         retained: list[Any] = []
         for store in self._platform.audit:
             trail = AuditTrail(
@@ -348,12 +367,12 @@ class LlmPlatform(pulumi.ComponentResource):
                     sealers_of(self._name, self._platform, store.site),
                 ),
                 # The organisation's own needs no way to its site: the foundation has none on-prem.
-                self._at(store.site) if store.site in self._by_key else self._child(),
+                self._at(store.site) if store.site in self._provider_by_key else self._child(),
             )
             self._sealed[store.site] = dict(trail.records)
             if sites[store.site].kind == "aws":
                 self.gives["records"][store.site] = trail.records
-            described.append(
+            stores.append(
                 {
                     "name": store.name,
                     "site": store.site,
@@ -364,12 +383,12 @@ class LlmPlatform(pulumi.ComponentResource):
                 }
             )
             retained.append(trail.retained)
-        return described, retained
+        return stores, retained
 
     def _people(self) -> dict[str, Any]:
         if self._platform.people is None or not self._scope.owns("platform"):
             return {}
-        made = {
+        arns_by_site = {
             site.name: make_account(
                 f"{self._name}-{site.name}",
                 self._platform,
@@ -380,7 +399,7 @@ class LlmPlatform(pulumi.ComponentResource):
             for site in self._platform.sites
             if site.kind == "aws"
         }
-        return {site: arns for site, arns in made.items() if arns is not None}
+        return {site: arns for site, arns in arns_by_site.items() if arns is not None}
 
 
 def _endpoint(platform: Platform, endpoint: Endpoint) -> dict[str, str]:

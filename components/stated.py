@@ -8,4 +8,4 @@ from isthmus.contracts.platform.model.platform import Platform
 
 def inputs(platform: Platform) -> dict[str, Any]:
     """As `policies` find them among the resources of a preview."""
-    return {"platform": platform.name, "contract": policy_view.stated(platform)}
+    return {"platform": platform.name, "contract": policy_view.describe(platform)}

@@ -1,6 +1,6 @@
-"""The policy pack: what must be so of a stack's resources, one file a family of controls.
+"""The policy pack: rules over the resource graph of a stack, one module for each family of controls.
 
-Judged on the graph that will be built: under `isthmus render` and `isthmus preview`, in `isthmus ci` by the rules of
-the base commit, and by `pulumi preview --policy-pack policies` from any repository. A check supports a framework's
-requirement, it never meets one.
+`isthmus render` and `isthmus preview` evaluate the rules on the graph that will be built. `isthmus ci` uses the rules
+of the base commit. Other repositories use `pulumi preview --policy-pack policies`. A rule supports a requirement of a
+framework; it never meets one alone.
 """

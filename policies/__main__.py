@@ -1,19 +1,18 @@
-"""The pack as the engine starts it: `pulumi preview --policy-pack policies`."""
+"""Starts the policy pack for the engine: `pulumi preview --policy-pack policies`."""
 
 import gc
 import sys
 from pathlib import Path
 
-# What is loaded, and then what the engine shows, stays until the process ends: looking for garbage in it is two fifths
-# of judging.
+# Nearly all objects live until the process ends, and garbage collection would take two fifths of the evaluation time.
 gc.disable()
 
-# The engine puts this folder on the path; the rooms are imported from the one above it.
-_HERE = Path(__file__).resolve().parent
-sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != _HERE]
-sys.path.insert(0, str(_HERE.parent))
+# The engine puts this folder on the path, but the packages are imported from the folder above.
+_PACK_FOLDER = Path(__file__).resolve().parent
+sys.path[:] = [path_entry for path_entry in sys.path if Path(path_entry or ".").resolve() != _PACK_FOLDER]
+sys.path.insert(0, str(_PACK_FOLDER.parent))
 
 if __name__ == "__main__":
     from policies.plugin.server import serve
 
-    serve(_HERE)
+    serve(_PACK_FOLDER)

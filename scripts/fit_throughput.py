@@ -21,8 +21,8 @@ from pathlib import Path
 from isthmus.planning.catalogues import gpus, models, tables
 from isthmus.planning.sizing import measured_steps
 from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
-from isthmus.planning.sizing.roofline import Fit, Roofline
-from isthmus.planning.sizing.speed import EIGHTY
+from isthmus.planning.sizing.roofline import ReachedShares, Roofline
+from isthmus.planning.sizing.speed import EIGHTY_PERCENT_DEVIATIONS
 from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS, Grid, StepTimes
 from tests.planning.runs import Run, aside, kept_runs, rate, usable
 
@@ -75,13 +75,13 @@ def fit_calibration(runs: list[Run], steps: Callable[[Run], StepTimes], least: f
     return dataclasses.replace(by, spread=max(least, spread))
 
 
-def fit_roofline(sample: list[tuple[Grid, Roofline]], rounds: int = 40) -> Fit:
+def fit_roofline(sample: list[tuple[Grid, Roofline]], rounds: int = 40) -> ReachedShares:
     """The roofline's constants that bring it closest to the grid's points."""
-    names = [each.name for each in dataclasses.fields(Fit)]
-    start = [math.log(getattr(Fit(), name)) for name in names]
+    names = [each.name for each in dataclasses.fields(ReachedShares)]
+    start = [math.log(getattr(ReachedShares(), name)) for name in names]
 
     def loss(at: list[float]) -> float:
-        fit = Fit(**{name: math.exp(value) for name, value in zip(names, at, strict=True)})
+        fit = ReachedShares(**{name: math.exp(value) for name, value in zip(names, at, strict=True)})
         if max(fit.compute, fit.reading, fit.cache, fit.link, fit.experts) > 1:
             return 1e9
         total = 0.0
@@ -95,7 +95,7 @@ def fit_roofline(sample: list[tuple[Grid, Roofline]], rounds: int = 40) -> Fit:
         return total
 
     at = descend(loss, start, [0.2] * len(names), rounds)
-    return Fit(**{name: round(math.exp(value), 4) for name, value in zip(names, at, strict=True)})
+    return ReachedShares(**{name: round(math.exp(value), 4) for name, value in zip(names, at, strict=True)})
 
 
 def report(name: str, values: Iterable[float], within: float) -> None:
@@ -108,18 +108,18 @@ def report(name: str, values: Iterable[float], within: float) -> None:
     )
 
 
-def roof_of(run: Run, fit: Fit | None = None) -> Roofline:
-    known, gpu = models.find(run.model), gpus.find(run.gpu)
+def roof_of(run: Run, fit: ReachedShares | None = None) -> Roofline:
+    known, gpu = models.find_model(run.model), gpus.find(run.gpu)
     made = Roofline(known.architecture, gpu.card, run.precision, run.tp)
     return made if fit is None else dataclasses.replace(made, fit=fit)
 
 
 def sample_of(skip_gpu: str = "", skip_kind: str = "") -> list[tuple[Grid, Roofline]]:
     """Every so many cases of the grid."""
-    cases = sorted(measured_steps.everything().items())
+    cases = sorted(measured_steps.all_grids().items())
     found = []
     for (id, gpu, precision, degree), (known, _) in cases[::23]:
-        model = models.find(id)
+        model = models.find_model(id)
         if gpu != skip_gpu and model.architecture.kind != skip_kind:
             found.append((known, Roofline(model.architecture, gpus.find(gpu).card, precision, degree)))
     return found
@@ -129,7 +129,7 @@ def main() -> int:
     runs, left_out = usable()
     for why, count in sorted(left_out.items()):
         print(f"left out {count}: {why}")
-    everything = measured_steps.everything()
+    everything = measured_steps.all_grids()
     inside = [run for run in runs if run.case in everything]
     print(f"{len(runs)} runs, {len(inside)} of them in the grid\n")
 
@@ -138,7 +138,9 @@ def main() -> int:
 
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in inside:
-        groups.setdefault((models.find(run.model).architecture.kind, run.gpu, run.precision), []).append(run)
+        groups.setdefault(
+            (models.find_model(run.model).architecture.kind, run.gpu, run.precision), []
+        ).append(run)
     rows, held = [], []
     for key, members in sorted(groups.items()):
         if len(kept_runs(members)) < 8:
@@ -184,10 +186,10 @@ def main() -> int:
         judged = [off(run, Calibrated(roof_of(run, fitted), by)) for run in runs if run.gpu == gpu]
         report(f"roofline, left out: {gpu}", judged, 1.6)
         outside += judged
-    for kind in sorted({models.find(run.model).architecture.kind for run in runs}):
+    for kind in sorted({models.find_model(run.model).architecture.kind for run in runs}):
         fitted = fit_roofline(sample_of(skip_kind=kind), 15)
-        mine = [run for run in runs if models.find(run.model).architecture.kind == kind]
-        rest = [run for run in runs if models.find(run.model).architecture.kind != kind]
+        mine = [run for run in runs if models.find_model(run.model).architecture.kind == kind]
+        rest = [run for run in runs if models.find_model(run.model).architecture.kind != kind]
         by = fit_calibration(rest[::4], lambda run, f=fitted: roof_of(run, f))
         judged = [off(run, Calibrated(roof_of(run, fitted), by)) for run in mine]
         report(f"roofline, left out: {kind}", judged, 1.6)
@@ -210,7 +212,7 @@ def main() -> int:
 
 
 def _shape(run: Run) -> str:
-    return "experts" if models.find(run.model).architecture.expert_count else "dense"
+    return "experts" if models.find_model(run.model).architecture.expert_count else "dense"
 
 
 def _left_out(
@@ -237,7 +239,7 @@ def _enough(values: list[float]) -> float:
     """
     reach = sorted(abs(value) for value in values)[int(0.8 * len(values))]
     high = sorted(values)[int(0.96 * len(values))] - math.log(1.1)
-    return max(reach, high) / EIGHTY
+    return max(reach, high) / EIGHTY_PERCENT_DEVIATIONS
 
 
 if __name__ == "__main__":

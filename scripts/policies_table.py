@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from isthmus.contracts.reports.findings import Control
-from policies.evaluation.evaluation import STOPS
+from policies.evaluation.evaluation import BLOCKING_SEVERITIES
 from policies.evaluation.registry import CHANGES, RULES
-from policies.plugin.rule_info import LIST
+from policies.plugin.rule_info import RULES_FILE
 from policies.rules.rule import Rule
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
@@ -55,7 +55,7 @@ def listed() -> str:
             "family": each.family,
             "title": each.title,
             "severity": each.severity,
-            "stops": each.severity in STOPS,
+            "stops": each.severity in BLOCKING_SEVERITIES,
             "fix": each.fix,
             "supports": [control.model_dump() for control in each.supports],
         }
@@ -66,7 +66,7 @@ def listed() -> str:
 
 
 def main() -> None:
-    for file, text in ((DOC, filled(DOC.read_text("utf-8"))), (LIST, listed())):
+    for file, text in ((DOC, filled(DOC.read_text("utf-8"))), (RULES_FILE, listed())):
         draft = file.with_suffix(".part")
         draft.write_text(text, "utf-8")
         draft.replace(file)

@@ -10,13 +10,13 @@ gc.disable()
 
 # The engine puts this folder on the path. The root takes its place, so that a module here can never
 # shadow another one of its name.
-_HERE = Path(__file__).resolve().parent
-sys.path[:] = [str(_HERE.parent), *(each for each in sys.path if Path(each).resolve() != _HERE)]
+_FOLDER = Path(__file__).resolve().parent
+sys.path[:] = [str(_FOLDER.parent), *(folder for folder in sys.path if Path(folder).resolve() != _FOLDER)]
 
 from isthmus.core.errors import IsthmusError  # noqa: E402
 from stacks.program import program  # noqa: E402
 
-SHOWN = 32
+ALREADY_SHOWN = 32
 """The exit code that tells Pulumi's language host that the user has been told already."""
 
 if __name__ == "__main__":
@@ -27,4 +27,4 @@ if __name__ == "__main__":
 
         # `isthmus.engine.automation.failures` reads the kind of error from its first words.
         pulumi.log.error(f"{error.verdict}: {error}")
-        sys.exit(SHOWN)
+        sys.exit(ALREADY_SHOWN)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from components.base.stack_scope import Scope
 from isthmus.blueprints import estate_migration, estates
 from isthmus.contracts.platform import layers as platform_layers
-from isthmus.contracts.platform.layers import GIVEN, GIVES
-from isthmus.contracts.platform.migration.capacity import STANDING, Standing
+from isthmus.contracts.platform.layers import LAYER_OUTPUT, OUTPUT_PARTS
+from isthmus.contracts.platform.migration.capacity import STANDING_OUTPUT, Standing
 from isthmus.contracts.vocabulary import UP_STANDING
 from isthmus.core.errors import EnvironmentFault
 from stacks.aws_account import account
@@ -31,29 +31,38 @@ Outputs = Mapping[str, Mapping[str, Any]]
 """By stack: what a stack of an estate says of itself."""
 
 
-def place(config: pulumi.Config, stack: str, folder: Path) -> tuple[Member, Estate] | None:
+def estate_place(config: pulumi.Config, stack: str, folder: Path) -> tuple[Member, Estate] | None:
     """Where the stack stands in its estate; None where it owns all of its platform."""
-    said = {f"isthmus:{name}": value for name in ("layer", "of") if (value := config.get(name)) is not None}
+    settings = {
+        f"isthmus:{name}": value for name in ("layer", "of") if (value := config.get(name)) is not None
+    }
     if (serves := config.get_object("serves")) is not None:
-        said["isthmus:serves"] = serves
-    found = estates.member(said, stack)
-    return (found, estates.estates(folder)[found.estate]) if found is not None else None
+        settings["isthmus:serves"] = serves
+    member = estates.member(settings, stack)
+    return (member, estates.estates(folder)[member.estate]) if member is not None else None
 
 
-def scope(platform: Platform, member: Member, estate: Estate, given: Outputs | None) -> Scope:
+def layer_scope(platform: Platform, member: Member, estate: Estate, outputs: Outputs | None) -> Scope:
     """What the stack builds, and what it builds on. `given`: outputs of stacks; None: they are asked."""
     serves = estate.served_by(platform, member)
-    below = []
-    for each in estate.below(member):
-        said = given[each.stack].get(GIVEN) if given is not None else _referred(each.stack, GIVEN)
-        below.append(platform_layers.taken(said, platform, estate.name, each.layer, each.stack))
-    parts: dict[str, dict[str, Any]] = {
-        part: {name: one for each in below for name, one in getattr(each, part).items()} for part in GIVES
+    layers_below = []
+    for lower in estate.below(member):
+        output = (
+            outputs[lower.stack].get(LAYER_OUTPUT)
+            if outputs is not None
+            else _referenced_output(lower.stack, LAYER_OUTPUT)
+        )
+        layers_below.append(
+            platform_layers.read_output(output, platform, estate.name, lower.layer, lower.stack)
+        )
+    parts_below: dict[str, dict[str, Any]] = {
+        part: {name: value for layer in layers_below for name, value in getattr(layer, part).items()}
+        for part in OUTPUT_PARTS
     }
-    return Scope(member.layer, serves, **parts)
+    return Scope(member.layer, serves, **parts_below)
 
 
-def nobody_is_cut_off(platform: Platform, member: Member, estate: Estate) -> None:
+def check_serving_stacks(platform: Platform, member: Member, estate: Estate) -> None:
     """Raise, or warn of in a preview, where models stand that this run would cut off, or make a second time.
 
     `isthmus up` has asked, and been told whether it may, before this program runs.
@@ -62,16 +71,23 @@ def nobody_is_cut_off(platform: Platform, member: Member, estate: Estate) -> Non
 
     if member.layer == "foundation" or UP_STANDING in os.environ:
         return
-    for each in estate.of("serving"):
-        stands = [Standing.model_validate(one) for one in _outputs(each.stack).get(STANDING) or []]
-        for why in (estate_migration.twice, estate_migration.refusal):
-            if each != member and member.layer == "serving" and why is estate_migration.refusal:
+    for serving_member in estate.of("serving"):
+        built = [
+            Standing.model_validate(endpoint)
+            for endpoint in _stack_outputs(serving_member.stack).get(STANDING_OUTPUT) or []
+        ]
+        for find_refusal in (estate_migration.twice, estate_migration.refusal):
+            if (
+                serving_member != member
+                and member.layer == "serving"
+                and find_refusal is estate_migration.refusal
+            ):
                 continue  # what another serving stack does with its own is its own run's
-            refused = why(stands, platform, estate, member, each)
-            if refused is not None and not pulumi.runtime.is_dry_run():
-                raise refused
-            if refused is not None:
-                pulumi.log.warn(f"`pulumi up` will refuse this: {refused}")
+            refusal = find_refusal(built, platform, estate, member, serving_member)
+            if refusal is not None and not pulumi.runtime.is_dry_run():
+                raise refusal
+            if refusal is not None:
+                pulumi.log.warn(f"`pulumi up` will refuse this: {refusal}")
 
 
 def ask_account(
@@ -92,11 +108,13 @@ def ask_account(
     elif member.layer == "serving":
         # Machines of SageMaker alone: models on Bedrock are the platform's question.
         reached = reached.model_copy(
-            update={"endpoints": [each for each in reached.endpoints if each.target == "sagemaker"]}
+            update={
+                "endpoints": [endpoint for endpoint in reached.endpoints if endpoint.target == "sagemaker"]
+            }
         )
         plan = plan.model_copy(
             update={
-                "endpoints": [each for each in plan.endpoints if each.target == "sagemaker"],
+                "endpoints": [endpoint for endpoint in plan.endpoints if endpoint.target == "sagemaker"],
                 "placements": [],
             }
         )
@@ -104,66 +122,68 @@ def ask_account(
         pulumi.log.warn(line)
 
 
-def said(built: LlmPlatform, platform: Platform, member: Member, everything: list[Any]) -> pulumi.Output[Any]:
+def layer_output(
+    built: LlmPlatform, platform: Platform, member: Member, everything: list[Any]
+) -> pulumi.Output[Any]:
     """What this layer says of itself, once all of it is there: a run that failed says nothing new."""
     import pulumi
 
-    whole = {
+    output = {
         "isthmus": "v1",
         "estate": member.estate,
         "layer": member.layer,
         "digest": platform_layers.digest(platform, member.layer),
         **{key: value for key, value in built.gives.items() if value},
     }
-    there = pulumi.Output.all(*(each.urn for each in everything))
-    return pulumi.Output.all(there, whole).apply(lambda found: found[1])
+    urns = pulumi.Output.all(*(resource.urn for resource in everything))
+    return pulumi.Output.all(urns, output).apply(lambda values: values[1])
 
 
-def everything_made() -> list[pulumi.Resource]:
+def register_resource_list() -> list[pulumi.Resource]:
     """A list that every resource of the running program is added to as it is made."""
     import pulumi
 
-    made: list[pulumi.Resource] = []
-    pulumi.runtime.register_stack_transformation(lambda args: made.append(args.resource))
-    return made
+    resources: list[pulumi.Resource] = []
+    pulumi.runtime.register_stack_transformation(lambda args: resources.append(args.resource))
+    return resources
 
 
-def _referred(stack: str, output: str) -> Any:
+def _referenced_output(stack: str, output: str) -> Any:
     """An output of another stack of the project; None where there is no such stack."""
     import pulumi
     from pulumi.runtime.sync_await import _sync_await
 
-    name = _whole_name(stack)
+    name = _full_stack_name(stack)
     try:
         return _sync_await(pulumi.StackReference(name).get_output_details(output)).value
     except Exception as error:  # noqa: BLE001  the engine raises what its backend said, of any kind
-        words = " ".join(str(error).split())
-        if "unknown stack" in words or "no stack named" in words:
+        text = " ".join(str(error).split())
+        if "unknown stack" in text or "no stack named" in text:
             return None
         raise EnvironmentFault(
-            f"the stack below cannot be asked: {words}", where=f"stack {stack}", fix="Check the backend"
+            f"the stack below cannot be asked: {text}", where=f"stack {stack}", fix="Check the backend"
         ) from None
 
 
-def _outputs(stack: str) -> Mapping[str, Any]:
+def _stack_outputs(stack: str) -> Mapping[str, Any]:
     """What another stack of the project says of itself; nothing where there is none."""
     from pulumi import runtime
 
     try:
-        answer = runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": _whole_name(stack)}).value
+        result = runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": _full_stack_name(stack)}).value
     except Exception as error:  # noqa: BLE001  as above
-        words = " ".join(str(error).split())
-        if "unknown stack" in words or "no stack named" in words:
+        text = " ".join(str(error).split())
+        if "unknown stack" in text or "no stack named" in text:
             return {}
         raise EnvironmentFault(
-            f"the stack beside this one cannot be asked: {words}",
+            f"the stack beside this one cannot be asked: {text}",
             where=f"stack {stack}",
             fix="Check the backend",
         ) from None
-    return (answer or {}).get("outputs") or {}
+    return (result or {}).get("outputs") or {}
 
 
-def _whole_name(stack: str) -> str:
+def _full_stack_name(stack: str) -> str:
     import pulumi
 
     return f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"

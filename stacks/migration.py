@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.platform.lookups.aws import provider_key
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.migration import messages as migration_messages
-from isthmus.contracts.platform.migration.capacity import STANDING, Standing
-from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING
+from isthmus.contracts.platform.migration.capacity import STANDING_OUTPUT, Standing
+from isthmus.contracts.vocabulary import PAUSED_REPLICAS_ANNOTATION, UP_ROOM, UP_STANDING
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,30 +23,37 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 
-def going(platform: Platform, stack: str) -> tuple[Standing, ...]:
+def endpoints_going_later(platform: Platform, stack: str) -> tuple[Standing, ...]:
     """What stands of an earlier plan and goes once this one's endpoints serve.
 
     Raises, or warns of in a preview, what would wait for ever: `isthmus.contracts.platform.migration.messages.refusal`.
     """
     import pulumi
 
-    told = os.environ.get(UP_STANDING)
-    listed = json.loads(told) if told is not None else _own_outputs(stack).get(STANDING) or []
-    found = migration_capacity.move([Standing.model_validate(each) for each in listed], platform)
-    if told is not None:
-        return found.going
-    refused = migration_messages.refusal(found, platform, stack)
-    if refused is not None:
+    json_text = os.environ.get(UP_STANDING)
+    built_endpoints = (
+        json.loads(json_text)
+        if json_text is not None
+        else _previous_outputs(stack).get(STANDING_OUTPUT) or []
+    )
+    move = migration_capacity.plan_move(
+        [Standing.model_validate(built) for built in built_endpoints], platform
+    )
+    if json_text is not None:
+        return move.going
+    refusal = migration_messages.refusal(move, platform, stack)
+    if refusal is not None:
         if not pulumi.runtime.is_dry_run():
-            raise refused
+            raise refusal
         # A reviewer wants the whole preview; the run itself will refuse.
-        pulumi.log.warn(f"`pulumi up` will refuse this: {refused}")
-    elif found.going:
+        pulumi.log.warn(f"`pulumi up` will refuse this: {refusal}")
+    elif move.going:
         pulumi.log.warn(
-            f"{migration_messages.ids(found.going)} serves until the new plan's endpoints do, and goes after that; the"
+            f"{migration_messages.listed_ids(move.going)} serves until the new plan's endpoints do, and goes "
+            "after that; the"
             " namespaces' quotas hold both until the next run of this command (`isthmus up` does it at once)"
         )
-    return found.going
+    return move.going
 
 
 def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource]) -> None:
@@ -54,32 +61,43 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
     import pulumi
 
     room = json.loads(os.environ[UP_ROOM])
-    whole = pulumi.ComponentResource("isthmus:index:LlmPlatform", platform.name, {"platform": platform.name})
-    for each in room["servers"]:
+    platform_component = pulumi.ComponentResource(
+        "isthmus:index:LlmPlatform", platform.name, {"platform": platform.name}
+    )
+    for server_data in room["servers"]:
         server = pulumi.ComponentResource(
-            "isthmus:index:ModelServer", each["name"], each["inputs"], pulumi.ResourceOptions(parent=whole)
+            "isthmus:index:ModelServer",
+            server_data["name"],
+            server_data["inputs"],
+            pulumi.ResourceOptions(parent=platform_component),
         )
-        body: dict[str, Any] = each["body"]
-        kept = _cluster(platform, providers, each["site"])
-        before: list[pulumi.Resource] = []
-        if each.get("scaler"):
+        body: dict[str, Any] = server_data["body"]
+        provider = _cluster(platform, providers, server_data["site"])
+        dependencies: list[pulumi.Resource] = []
+        if server_data.get("scaler"):
             # Else KEDA would bring back at once what goes.
-            scaler: dict[str, Any] = each["scaler"]
-            meta = scaler["body"]["metadata"]
-            told = {**meta, "annotations": {**(meta.get("annotations") or {}), PAUSED: "0"}}
-            before.append(
+            scaler: dict[str, Any] = server_data["scaler"]
+            metadata_of_scaler = scaler["body"]["metadata"]
+            metadata = {
+                **metadata_of_scaler,
+                "annotations": {
+                    **(metadata_of_scaler.get("annotations") or {}),
+                    PAUSED_REPLICAS_ANNOTATION: "0",
+                },
+            }
+            dependencies.append(
                 pulumi.CustomResource(
                     scaler["type"],
                     scaler["name"],
-                    {**scaler["body"], "metadata": told},
-                    pulumi.ResourceOptions(parent=server, provider=kept),
+                    {**scaler["body"], "metadata": metadata},
+                    pulumi.ResourceOptions(parent=server, provider=provider),
                 )
             )
         pulumi.CustomResource(
-            each["type"],
-            each["workload"],
+            server_data["type"],
+            server_data["workload"],
             {**body, "spec": {**body["spec"], "replicas": 0}},
-            pulumi.ResourceOptions(parent=server, provider=kept, depends_on=before),
+            pulumi.ResourceOptions(parent=server, provider=provider, depends_on=dependencies),
         )
     for name, value in room["outputs"].items():
         pulumi.export(name, value)
@@ -94,12 +112,12 @@ def _cluster(
         raise InputError(
             f"room is to be made in the cluster at {name}, to which no context leads",
             where=f"sites[{name}].kube_context",
-            fix="Name a context of your kubeconfig for it, and run the same command again",
+            fix="Set it to a context of your kubeconfig, and run the same command again",
         )
     return providers[key]
 
 
-def _own_outputs(stack: str) -> dict[str, Any]:
+def _previous_outputs(stack: str) -> dict[str, Any]:
     """What the stack said of itself when a run last ended well; nothing for a new one."""
     import pulumi
     from pulumi import runtime

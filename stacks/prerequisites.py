@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.lookups.aws import reached_sites
+from isthmus.contracts.platform.lookups.aws import sites_with_known_api_server
 from isthmus.core import ip_addresses
 from isthmus.core.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
-_MEND = 'Run `isthmus sandbox up`, then `eval "$(isthmus sandbox env)"` in this shell'
-_SWITCH = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+_FIX = 'Run `isthmus sandbox up`, then `eval "$(isthmus sandbox env)"` in this shell'
+_IGNORE_SWITCH = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 
 
 def check(
@@ -31,21 +31,26 @@ def check(
     environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Raise `EnvironmentFault` where a context is missing, or a sandbox's address is not this machine's."""
-    contexts = [site.kube_context for site in reached_sites(platform)]
+    contexts = [site.kube_context for site in sites_with_known_api_server(platform)]
     if contexts:
-        _clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
+        _check_clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
     if sandbox and any(site.kind == "aws" for site in platform.sites):
-        _aws(environment)
+        _check_aws(environment)
 
 
-def addresses_are_real(platform: Platform) -> None:
+def check_link_addresses(platform: Platform) -> None:
     """No link of a stack in earnest leads to an address that stands in documentation only; `InputError`."""
     for link in platform.links:
-        if link.mode == "manage" and link.peer_ip and (inside := ip_addresses.documented(link.peer_ip)):
+        if (
+            link.mode == "manage"
+            and link.peer_ip
+            and (documentation_network := ip_addresses.documented(link.peer_ip))
+        ):
             raise InputError(
-                f"the peer `{link.peer_ip}` is an example: {inside} is for documentation, and nobody answers there",
+                f"the peer `{link.peer_ip}` is an example: {documentation_network} is for documentation, and "
+                "nobody answers there",
                 where=f"links[{link.name}].peer_ip",
-                fix="Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements",
+                fix="Set the public address of the site's VPN device: `vpn_peer_ip` in the requirements",
             )
 
 
@@ -55,7 +60,7 @@ def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
     if not path:
         raise EnvironmentFault(
             "KUBECONFIG is not set, so there is no cluster to reach",
-            fix=f"{_MEND}, or set KUBECONFIG or the setting `isthmus:kubeconfig`",
+            fix=f"{_FIX}, or set KUBECONFIG or the setting `isthmus:kubeconfig`",
         )
     if os.pathsep in path:
         raise EnvironmentFault(
@@ -75,43 +80,44 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
+def _check_clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
     from isthmus.core import yaml_files
 
     try:
         data = yaml_files.load(path).data
     except InputError as error:
-        raise EnvironmentFault(
-            f"the kubeconfig cannot be used: {error.what}", where=path, fix=_MEND
-        ) from None
-    servers = {_name(one): _part(one, "cluster").get("server", "") for one in _list(data, "clusters")}
-    known = {
-        _name(one): servers.get(_part(one, "context").get("cluster"), "") for one in _list(data, "contexts")
+        raise EnvironmentFault(f"the kubeconfig cannot be used: {error.what}", where=path, fix=_FIX) from None
+    servers = {
+        _name(entry): _mapping(entry, "cluster").get("server", "") for entry in _mappings(data, "clusters")
+    }
+    server_by_context = {
+        _name(entry): servers.get(_mapping(entry, "context").get("cluster"), "")
+        for entry in _mappings(data, "contexts")
     }
     for context in contexts:
-        if context not in known:
+        if context not in server_by_context:
             raise EnvironmentFault(
                 f"the kubeconfig has no context `{context}`",
                 where=path,
-                fix=f"It has: {', '.join(sorted(map(str, known))) or 'none'}. {_MEND}",
+                fix=f"It has: {', '.join(sorted(map(str, server_by_context))) or 'none'}. {_FIX}",
             )
-        if sandbox and not is_loopback(known[context]):
+        if sandbox and not is_loopback(server_by_context[context]):
             raise EnvironmentFault(
-                f"this is a sandbox stack, and context `{context}` leads to {known[context] or 'nowhere'}, "
+                f"this is a sandbox stack, and context `{context}` leads to {server_by_context[context] or 'nowhere'}, "
                 "which is not this machine",
                 where=path,
-                fix=_MEND,
+                fix=_FIX,
             )
 
 
-def _aws(environment: Mapping[str, str]) -> None:
-    if environment.get(_SWITCH, "").lower() == "true":
+def _check_aws(environment: Mapping[str, str]) -> None:
+    if environment.get(_IGNORE_SWITCH, "").lower() == "true":
         raise EnvironmentFault(
-            f"{_SWITCH} is set, which would lead to the real AWS", fix=f"Unset it. {_MEND}"
+            f"{_IGNORE_SWITCH} is set, which would lead to the real AWS", fix=f"Unset it. {_FIX}"
         )
     if not environment.get("AWS_ENDPOINT_URL"):
         raise EnvironmentFault(
-            "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", fix=_MEND
+            "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", fix=_FIX
         )
     # AWS_ENDPOINT_URL_S3 and its like win over AWS_ENDPOINT_URL.
     for name in sorted(environment):
@@ -121,19 +127,19 @@ def _aws(environment: Mapping[str, str]) -> None:
                 raise EnvironmentFault(
                     f"this is a sandbox stack, and {name} leads to {urlsplit(url).hostname or 'nowhere'}, "
                     "which is not this machine",
-                    fix=_MEND,
+                    fix=_FIX,
                 )
 
 
-def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    found = data.get(key)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+def _mappings(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    values = data.get(key)
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
-def _part(one: dict[str, Any], key: str) -> dict[str, Any]:
-    found = one.get(key)
-    return found if isinstance(found, dict) else {}
+def _mapping(entry: dict[str, Any], key: str) -> dict[str, Any]:
+    value = entry.get(key)
+    return value if isinstance(value, dict) else {}
 
 
-def _name(one: dict[str, Any]) -> Any:
-    return one.get("name")
+def _name(entry: dict[str, Any]) -> Any:
+    return entry.get("name")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus import blueprints
 from isthmus.blueprints import emergency_access, estates
 from isthmus.contracts.platform import layers as platform_layers
-from isthmus.contracts.platform.lookups.aws import provider_key, reached_sites
+from isthmus.contracts.platform.lookups.aws import provider_key, sites_with_known_api_server
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.vocabulary import UP_STEP
 from isthmus.core.errors import InputError
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.platform import Platform
 
-FROM_ENVIRONMENT = "${KUBECONFIG}"
+KUBECONFIG_PLACEHOLDER = "${KUBECONFIG}"
 """Stands for the kubeconfig where nothing is reached and none is named."""
 
 
-SAID: dict[platform_layers.Layer, tuple[str, ...]] = {
+LAYER_OUTPUTS: dict[platform_layers.Layer, tuple[str, ...]] = {
     "foundation": ("audit", "retained", "links"),
     "platform": ("gateways", "endpoints", "pools", "data_paths", "retained", "people", "break_glass"),
-    "serving": ("plan", moves.STANDING, "retained"),
+    "serving": ("plan", moves.STANDING_OUTPUT, "retained"),
 }
 """The outputs of a layer. Only serving bears the plan: a release changes no word of the layers below."""
 
@@ -59,7 +59,7 @@ class Settings:
     """Where it stands in an estate, whose files it shares; None: it owns all of its platform."""
 
 
-def program(*, live: bool = False, given: estate_layer.Outputs | None = None) -> None:
+def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = None) -> None:
     """Make the stack's platform, or its layer of one, and export what it is. Run inside a Pulumi stack.
 
     `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
@@ -70,40 +70,59 @@ def program(*, live: bool = False, given: estate_layer.Outputs | None = None) ->
 
     from components import LlmPlatform
 
-    settings = configured()
+    settings = read_settings()
     if settings.place is not None:
-        layer_program(settings, *settings.place, live=live, given=given)
+        layer_program(settings, *settings.place, live=live, lower_outputs=lower_outputs)
         return
     files, platform = read(settings, settings.stack, settings.overrides)
     if live:
         prerequisites.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)
-    made = site_providers(platform, settings, live=live)
+    providers_by_site = site_providers(platform, settings, live=live)
     step = os.environ.get(UP_STEP)
-    going = stack_migration.going(platform, settings.stack) if live and step != "room" else ()
+    going = stack_migration.endpoints_going_later(platform, settings.stack) if live and step != "room" else ()
     if live:
         preloading.load(platform)
-        for line in account.check(platform, files.plan, files.requirements, made, sandbox=settings.sandbox):
+        for line in account.check(
+            platform, files.plan, files.requirements, providers_by_site, sandbox=settings.sandbox
+        ):
             pulumi.log.warn(line)
     if step == "room":
         # Only now: nothing goes down for what the account refuses.
-        stack_migration.make_room(platform, made)
+        stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
     for line in accesses.said:
         pulumi.log.warn(line)
     if step == "admission":
-        LlmPlatform(platform.name, platform, made, only_admission=True, going=going, connect=providers.eks)
+        LlmPlatform(
+            platform.name,
+            platform,
+            providers_by_site,
+            only_admission=True,
+            retained_models=going,
+            connect=providers.eks,
+        )
         return
     built = LlmPlatform(
-        platform.name, platform, made, going=going, accesses=accesses.now, connect=providers.eks
+        platform.name,
+        platform,
+        providers_by_site,
+        retained_models=going,
+        accesses=accesses.now,
+        connect=providers.eks,
     )
     for name, value in outputs(built, platform, files.plan, accesses).items():
         pulumi.export(name, value)
 
 
 def layer_program(
-    settings: Settings, member: Member, estate: Estate, *, live: bool, given: estate_layer.Outputs | None
+    settings: Settings,
+    member: Member,
+    estate: Estate,
+    *,
+    live: bool,
+    lower_outputs: estate_layer.Outputs | None,
 ) -> None:
     """As `program`, of a stack that owns one layer of its estate's platform."""
     import pulumi
@@ -112,31 +131,31 @@ def layer_program(
 
     overrides = estates.overrides(settings.folder, estate.name)
     files, platform = read(settings, estate.name, overrides, said_in=f"{estate.name}{estates.OVERRIDES}")
-    reached = platform_layers.reached(platform, member.layer, estate.served_by(platform, member))
+    reached = platform_layers.with_sites_of_layer(platform, member.layer, estate.served_by(platform, member))
     if live:
         prerequisites.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
-    scope = estate_layer.scope(platform, member, estate, None if live else given or {})
+    scope = estate_layer.layer_scope(platform, member, estate, None if live else lower_outputs or {})
     tagging.tag_everything(pulumi.get_project(), settings.stack)
-    everything = estate_layer.everything_made()
-    made = site_providers(reached, settings, live=live)
+    everything = estate_layer.register_resource_list()
+    providers_by_site = site_providers(reached, settings, live=live)
     step = os.environ.get(UP_STEP)
     if live:
         if step != "room":
-            estate_layer.nobody_is_cut_off(platform, member, estate)
+            estate_layer.check_serving_stacks(platform, member, estate)
         preloading.load(reached)
-        estate_layer.ask_account(member, reached, files, made, sandbox=settings.sandbox)
+        estate_layer.ask_account(member, reached, files, providers_by_site, sandbox=settings.sandbox)
     if step == "room":
-        stack_migration.make_room(platform, made)
+        stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.Accesses()
-    mistaken = emergency_access.file_of(settings.folder, settings.stack)
-    right = emergency_access.file_of(settings.folder, estate.name)
-    if mistaken.is_file():
+    stack_file = emergency_access.file_of(settings.folder, settings.stack)
+    estate_file = emergency_access.file_of(settings.folder, estate.name)
+    if stack_file.is_file():
         # Who is in a hurry would wait for an access that nobody reads.
         raise InputError(
             "an emergency access of one stack of an estate, which nobody reads",
-            where=f"{settings.folder.name}/{mistaken.name}",
-            fix=f"Write it into {right.name}, signed for {estate.name}",
+            where=f"{settings.folder.name}/{stack_file.name}",
+            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
         )
     if scope.owns("platform"):
         # Emergency access is to namespaces, and these are the platform's.
@@ -146,7 +165,7 @@ def layer_program(
     built = LlmPlatform(
         platform.name,
         platform,
-        made,
+        providers_by_site,
         only_admission=step == "admission",
         scope=scope,
         accesses=accesses.now,
@@ -154,18 +173,22 @@ def layer_program(
     )
     if step == "admission":
         return
-    found = {
+    layer_outputs = {
         name: value
         for name, value in outputs(built, platform, files.plan, accesses).items()
-        if name in SAID[member.layer]
+        if name in LAYER_OUTPUTS[member.layer]
     }
-    if scope.serves is not None and moves.STANDING in found:
-        hosted = [each.model_dump(mode="json") for each in moves.hosted(platform)]
-        stands = [*found[moves.STANDING], *hosted]
-        found[moves.STANDING] = [each for each in stands if each["id"] in scope.serves]
-    for name, value in found.items():
+    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
+        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
+        stands = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
+        layer_outputs[moves.STANDING_OUTPUT] = [
+            endpoint for endpoint in stands if endpoint["id"] in scope.serves
+        ]
+    for name, value in layer_outputs.items():
         pulumi.export(name, value)
-    pulumi.export(platform_layers.GIVEN, estate_layer.said(built, platform, member, everything))
+    pulumi.export(
+        platform_layers.LAYER_OUTPUT, estate_layer.layer_output(built, platform, member, everything)
+    )
 
 
 def read(
@@ -175,11 +198,11 @@ def read(
     files = blueprints.read(settings.folder, name)
     platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
     if not settings.sandbox:
-        prerequisites.addresses_are_real(platform)
+        prerequisites.check_link_addresses(platform)
     return files, platform
 
 
-def configured() -> Settings:
+def read_settings() -> Settings:
     """The settings of the stack that runs; `InputError` where one is of the wrong kind."""
     import pulumi
     from pulumi import runtime
@@ -200,7 +223,7 @@ def configured() -> Settings:
             fix="Write them as `key: value` lines; docs/stacks.md shows some",
         )
     stack, folder = pulumi.get_stack(), root / "stacks"
-    place = estate_layer.place(config, stack, folder)
+    place = estate_layer.estate_place(config, stack, folder)
     return Settings(stack, folder, overrides or {}, sandbox, config.get("kubeconfig"), place)
 
 
@@ -214,24 +237,24 @@ def site_providers(
 
     def kubeconfig() -> str:
         # Asked for where there is a cluster only: a stack in AWS alone needs none.
-        return settings.kubeconfig or (prerequisites.kubeconfig_path() if live else FROM_ENVIRONMENT)
+        return settings.kubeconfig or (prerequisites.kubeconfig_path() if live else KUBECONFIG_PLACEHOLDER)
 
-    made: dict[str, pulumi.ProviderResource] = {
+    result: dict[str, pulumi.ProviderResource] = {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
         if site.kind == "aws"
         else providers.kubernetes(site, kubeconfig())
         for site in platform.sites
     }
-    clusters = [site for site in reached_sites(platform) if site.kind == "aws"]
-    return made | {provider_key(site): providers.kubernetes(site, kubeconfig()) for site in clusters}
+    clusters = [site for site in sites_with_known_api_server(platform) if site.kind == "aws"]
+    return result | {provider_key(site): providers.kubernetes(site, kubeconfig()) for site in clusters}
 
 
 def outputs(
     built: LlmPlatform, platform: Platform, plan: Plan, accesses: emergency_access.Accesses
 ) -> dict[str, Any]:
     """What the stack says of itself, by the outputs' names."""
-    said = [each.model_dump(mode="json", by_alias=True) for each in accesses.now]
-    people = {"people": built.people, "break_glass": said} if platform.people is not None else {}
+    break_glass = [access.model_dump(mode="json", by_alias=True) for access in accesses.now]
+    people = {"people": built.people, "break_glass": break_glass} if platform.people is not None else {}
     return {
         **people,
         "gateways": built.gateways,
@@ -242,7 +265,9 @@ def outputs(
         "links": built.links,
         "data_paths": built.data_paths,
         "plan": plan.model_dump(mode="json", by_alias=True, exclude_none=True),
-        moves.STANDING: [each.model_dump(mode="json") for each in moves.standing(platform)],
+        moves.STANDING_OUTPUT: [
+            endpoint.model_dump(mode="json") for endpoint in moves.built_endpoints(platform)
+        ],
     }
 
 

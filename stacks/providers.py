@@ -89,7 +89,7 @@ def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderRe
         "default_tags": pulumi_aws.ProviderDefaultTagsArgs(tags=tags),
     }
     if sandbox:
-        key, secret = aws_session.KEYS_OF_THE_SANDBOX
+        key, secret = aws_session.SANDBOX_KEYS
         arguments |= {
             "access_key": key,
             "secret_key": secret,

@@ -23,16 +23,16 @@ def tag_everything(project: str, stack: str) -> None:
     def tagged(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         if not args.type_.startswith("aws:") or not bears_tags(type(args.resource)):
             return None
-        own = {STACK_TAG: f"{project}/{stack}", RESOURCE_TAG: args.name}
-        given = args.props.get("tags")
-        joined: Any = (
-            own
-            if given is None
-            else {**given, **own}
-            if isinstance(given, dict)
-            else pulumi.Output.from_input(given).apply(lambda tags: {**tags, **own})
+        stack_tags = {STACK_TAG: f"{project}/{stack}", RESOURCE_TAG: args.name}
+        existing = args.props.get("tags")
+        merged: Any = (
+            stack_tags
+            if existing is None
+            else {**existing, **stack_tags}
+            if isinstance(existing, dict)
+            else pulumi.Output.from_input(existing).apply(lambda tags: {**tags, **stack_tags})
         )
-        return pulumi.ResourceTransformationResult({**args.props, "tags": joined}, args.opts)
+        return pulumi.ResourceTransformationResult({**args.props, "tags": merged}, args.opts)
 
     pulumi.runtime.register_stack_transformation(tagged)
 
@@ -41,5 +41,5 @@ def tag_everything(project: str, stack: str) -> None:
 def bears_tags(kind: type) -> bool:
     """Whether a resource class of pulumi-aws takes tags as a map."""
     init = getattr(kind, "_internal_init", kind.__init__)
-    found = inspect.signature(init).parameters.get("tags")
-    return found is not None and "Mapping" in str(found.annotation)
+    parameter = inspect.signature(init).parameters.get("tags")
+    return parameter is not None and "Mapping" in str(parameter.annotation)

@@ -85,7 +85,7 @@ def _rendered() -> dict[str, Any]:
     from isthmus.planning import planner
 
     expected = requirements_document.load(ROOT / "examples" / "hosted.requirements.yaml")
-    plan = planner.plan(expected, offers(), "2026-11-26").plan
+    plan = planner.make_plan(expected, offers(), "2026-11-26").plan
     merged = overrides.merge(blueprints.render(plan.blueprint, expected, plan), OVERRIDES)
     return image_digests.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)
 

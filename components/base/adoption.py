@@ -1,8 +1,8 @@
-"""What exists already and is taken over by a platform in place of being made."""
+"""Imports existing resources into a platform instead of creating them."""
 
 import pulumi
 
-from components.base.stack_scope import WHOLE, Scope
+from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean
@@ -11,44 +11,44 @@ NAMES = {
     "aws:s3/bucket:Bucket": ("bucket", "bucket_prefix"),
     "aws:cloudwatch/logGroup:LogGroup": ("name", "name_prefix"),
 }
-"""By type: the property with the name that is an import's id, and the one from which it would be made up."""
+"""Resource type → the property that holds the import id as a name, and its auto-naming prefix property."""
 
 
 class Adopting:
-    """The platform's imports, by a transformation of everything below it."""
+    """Applies the platform's imports as a transformation of all of its resources."""
 
-    def __init__(self, platform: Platform, scope: Scope = WHOLE) -> None:
+    def __init__(self, platform: Platform, scope: Scope = WHOLE_PLATFORM) -> None:
         self._layer = scope.layer
-        self._wanted = dict(platform.imports)
+        self._imports = dict(platform.imports)
         self._seen: set[str] = set()
 
     def apply(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """Has a resource that is named imported by its id, under the name that it has. The engine does so once, and
-        refuses where what is there differs from what would be made."""
+        """Import a listed resource by its id and keep its current name. The engine imports it once, and
+        fails if the existing resource differs from the planned one."""
         name = f"{args.type_.rsplit(':', 1)[-1]} {args.name}"
         self._seen.add(name)
-        if name not in self._wanted:
+        if name not in self._imports:
             return None
-        more = pulumi.ResourceOptions(import_=self._wanted[name])
+        options = pulumi.ResourceOptions(import_=self._imports[name])
         props = dict(args.props)
         if args.type_ in NAMES:
-            own, prefix = NAMES[args.type_]
-            props |= {own: self._wanted[name], prefix: None}
-        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, more))
+            name_property, prefix = NAMES[args.type_]
+            props |= {name_property: self._imports[name], prefix: None}
+        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, options))
 
     def check(self) -> None:
-        """Raise `InputError` for an import of what the platform does not make; call when all is made.
+        """Raise `InputError` for an import that matches no resource. Call it after all resources are created.
 
-        What a layer does not make another one may: that is held to the whole estate
-        (`isthmus.engine.run.preflight`), and a layer's own run says what it leaves.
+        Another layer may create the resource: the whole estate is checked by
+        `isthmus.engine.run.preflight`, and a layer's own run logs what it skips.
         """
-        for name in self._wanted:
+        for name in self._imports:
             if name not in self._seen and self._layer != "all":
                 pulumi.log.info(f"imports: {name} is left to another layer of the estate")
             elif name not in self._seen:
                 hint = did_you_mean(name, self._seen)
                 raise InputError(
-                    f"the platform makes no `{name}`",
+                    f"the platform has no resource `{name}` to import",
                     where=f"imports.{name}",
-                    fix=f"{hint} Names stand in a preview, and in graph.json of `isthmus render`".lstrip(),
+                    fix=f"{hint} Use a resource name from the preview or from graph.json of `isthmus render`".lstrip(),
                 )

@@ -1,4 +1,4 @@
-"""Hosts the components in a plugin: whole numbers arrive whole, and errors are told in one paragraph."""
+"""Hosts the components in a Pulumi plugin: restores integers and reports errors in one paragraph."""
 
 import json
 from typing import Any
@@ -23,37 +23,44 @@ class Host(ComponentProvider):
         options: pulumi.ResourceOptions | None = None,
     ) -> ConstructResult:
         schema = json.loads(self.schema)  # type: ignore[arg-type]
-        wanted = {"type": "object", "properties": schema["resources"][resource_type]["inputProperties"]}
+        inputs_schema = {
+            "type": "object",
+            "properties": schema["resources"][resource_type]["inputProperties"],
+        }
         try:
-            return super().construct(name, resource_type, whole(inputs, wanted, schema["types"]), options)
-        except ComponentInitError as wrong:
-            if isinstance(wrong.inner, IsthmusError):
+            return super().construct(
+                name, resource_type, restore_integers(inputs, inputs_schema, schema["types"]), options
+            )
+        except ComponentInitError as error:
+            if isinstance(error.inner, IsthmusError):
                 # Anything else is shown as a fault of the component, with a traceback.
                 # Without the list the SDK (3.272.0) trips over itself; the paragraph names the place.
-                raise InputPropertiesError("", [{"property_path": "", "reason": str(wrong.inner)}]) from wrong
+                raise InputPropertiesError("", [{"property_path": "", "reason": str(error.inner)}]) from error
             raise
 
 
-def whole(value: Any, of: dict[str, Any], types: dict[str, Any]) -> Any:
-    """`value` with integers where its schema has them: on the wire every number is a float.
+def restore_integers(value: Any, schema: dict[str, Any], types: dict[str, Any]) -> Any:
+    """`value` with integers where its schema has them: Pulumi sends every number as a float.
 
-    A BGP number that is written into text would else end in `.0`. What is no whole number stays, for the
-    component to refuse; what is not there yet is looked at once it is.
+    Without this a BGP number in a text would end in `.0`. A fraction is left unchanged, for the
+    component to reject. Outputs are converted once they are known.
     """
     if isinstance(value, pulumi.Output):
-        return value.apply(lambda found: whole(found, of, types))
-    if "$ref" in of:
-        of = types.get(of["$ref"].removeprefix("#/types/"), {})
+        return value.apply(lambda resolved: restore_integers(resolved, schema, types))
+    if "$ref" in schema:
+        schema = types.get(schema["$ref"].removeprefix("#/types/"), {})
     if isinstance(value, dict):
-        known, any_other = of.get("properties", {}), of.get("additionalProperties", {})
-        return {key: whole(each, known.get(key, any_other), types) for key, each in value.items()}
+        properties, any_other = schema.get("properties", {}), schema.get("additionalProperties", {})
+        return {
+            key: restore_integers(item, properties.get(key, any_other), types) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [whole(each, of.get("items", {}), types) for each in value]
-    if of.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return [restore_integers(item, schema.get("items", {}), types) for item in value]
+    if schema.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
 def serve(components: list[type[pulumi.ComponentResource]], name: str, version: str, args: list[str]) -> None:
-    """Answer the engine until it goes; `args`: what it starts the plugin with."""
+    """Serve the components until the engine disconnects. `args`: the plugin's command line."""
     main(Host(components, name, None, version), args)

@@ -1,4 +1,4 @@
-"""What several builders of arguments look up in the platform."""
+"""Lookups in the platform's contract that several argument builders share."""
 
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from isthmus.contracts.reference import inference_profiles
@@ -6,30 +6,36 @@ from isthmus.core.errors import InputError
 
 
 def model_name(endpoint: str, workload: str) -> str:
-    """What a gateway's route asks its translator for: an endpoint, on one workload's account."""
+    """The model name by which a gateway's route calls its translator: `ENDPOINT--WORKLOAD`."""
     return f"{endpoint}--{workload}"
 
 
 def region_of(platform: Platform, endpoint: Endpoint) -> str:
-    """The region in which an endpoint in AWS is called: its own, else its site's."""
+    """The AWS region in which an endpoint is called: its own, else its site's. Raises `InputError` without one."""
     region = endpoint.region or next(site.region for site in platform.sites if site.name == endpoint.site)
     if not region:
-        raise InputError(f"endpoint '{endpoint.id}' names no region", where=f"endpoints.{endpoint.id}.region")
+        raise InputError(
+            f"endpoint '{endpoint.id}' has no AWS region", where=f"endpoints.{endpoint.id}.region"
+        )
     return region
 
 
 def regions_of(platform: Platform, endpoint: Endpoint) -> list[str]:
     """Every region in which a call of an endpoint on Bedrock may be served."""
     region = region_of(platform, endpoint)
-    named = endpoint.destination_regions or inference_profiles.destinations(
+    regions = endpoint.destination_regions or inference_profiles.destinations(
         endpoint.inference_profile, region
     )
-    return list(named)
+    return list(regions)
 
 
-def exception(platform: Platform, workloads: list[str]) -> dict[str, str]:
-    """The recorded exceptions that cover these workloads, as one line under `exception`; else nothing."""
-    found = [each for each in platform.exceptions if each.workload in workloads]
-    if not found:
+def exception_arguments(platform: Platform, workloads: list[str]) -> dict[str, str]:
+    """The argument `exception`: the recorded exceptions of these workloads in one line. Empty without any."""
+    exceptions = [exception for exception in platform.exceptions if exception.workload in workloads]
+    if not exceptions:
         return {}
-    return {"exception": "; ".join(f"{each.who} until {each.until}: {each.reason}" for each in found)}
+    return {
+        "exception": "; ".join(
+            f"{exception.who} until {exception.until}: {exception.reason}" for exception in exceptions
+        )
+    }

@@ -1,4 +1,4 @@
-"""How much of a platform one stack builds. What it leaves to another, that one's stack gives.
+"""The scope of one stack: its layer, its models, and what the layers below have created.
 
 What is given is `isthmus.contracts.platform.layers.Given`.
 """
@@ -48,9 +48,9 @@ class Scope:
     def in_cluster(self, platform: Platform, site: Site) -> bool:
         """Whether this stack builds anything in a site's cluster."""
         return self.owns("platform") or any(
-            self.runs(each) and each.site == site.name and each.target in VLLM_TARGETS
-            for each in platform.endpoints
+            self.runs(endpoint) and endpoint.site == site.name and endpoint.target in VLLM_TARGETS
+            for endpoint in platform.endpoints
         )
 
 
-WHOLE = Scope()
+WHOLE_PLATFORM = Scope()

@@ -1,4 +1,4 @@
-"""What the cluster itself refuses in a restricted namespace, whoever asks.
+"""Builds the admission policies of a cluster, above all what it refuses in restricted namespaces.
 
 The same rule as in the contract, the policy pack and the gateway, enforced once more by the API server:
 a manifest applied by hand passes none of the others. Validation is CEL in ValidatingAdmissionPolicies
@@ -17,22 +17,22 @@ from components.cluster.objects import (
     GATEWAY_LABEL,
     NAMESPACE_LABEL,
     class_namespace,
-    enforced,
-    labels,
+    common_labels,
+    create_admission_policy,
     reviews_namespace,
     sealer_namespace,
 )
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import InputError
 
-_NAME = "isthmus-restricted"
-_OWN_NAME = "isthmus-class"
+_RESTRICTED_PREFIX = "isthmus-restricted"
+_CLASS_PREFIX = "isthmus-class"
 """Of policies for the platform's own namespaces, of every class."""
 _POD_SECURITY = "pod-security.kubernetes.io"
 ASSIGN = ("isthmus.dev", "classes", "assign")
 """API group, resource and verb of the permission to give a namespace a class. No such resource exists: RBAC alone
 decides on the permission, so that a cluster's administrators have it and others get it by a ClusterRole."""
-_BOTH = ["CREATE", "UPDATE"]
+_CREATE_AND_UPDATE = ["CREATE", "UPDATE"]
 
 Rule = tuple[str, str, list[str]]
 """API group, version, resources."""
@@ -96,17 +96,17 @@ class AdmissionGuard(pulumi.ComponentResource):
         registries = args["registries"]
         if not registries or not all(prefix.endswith("/") and len(prefix) > 1 for prefix in registries):
             raise InputError(
-                f"image registries {registries} would let in others' images",
+                f"image registries {registries} would admit images from other registries",
                 where=f"{name}.registries",
-                fix="Name at least one prefix, each ending in '/': without it registry.bank also matches"
+                fix="List at least one prefix, each ending in '/': without the slash registry.bank also matches"
                 " registry.bank.example",
             )
         names = [
-            self._policy(name, shape, f"{_NAME}-{shape}", spec)
+            self._policy(name, shape, f"{_RESTRICTED_PREFIX}-{shape}", spec)
             for shape, spec in admission_policies(registries).items()
         ]
         names += [
-            self._policy(name, topic, f"{_OWN_NAME}-{topic}", spec)
+            self._policy(name, topic, f"{_CLASS_PREFIX}-{topic}", spec)
             for topic, spec in class_policies(
                 args.get("emergency_users", []), args.get("routed_classes", [])
             ).items()
@@ -114,17 +114,18 @@ class AdmissionGuard(pulumi.ComponentResource):
         self.policies = pulumi.Output.from_input(names)
         self.register_outputs({"policies": self.policies})
 
-    def _policy(self, name: str, shape: str, called: str, spec: Any) -> str:
-        enforced(f"{name}-{shape}", called, labels(_NAME), spec, self)
-        return called
+    def _policy(self, name: str, shape: str, policy_name: str, spec: Any) -> str:
+        create_admission_policy(f"{name}-{shape}", policy_name, common_labels(_RESTRICTED_PREFIX), spec, self)
+        return policy_name
 
 
 def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
-    """The spec of each ValidatingAdmissionPolicy, by the shape of object that it looks at."""
-    made = {
-        shape: _pod_policy(rules, spec, when, registries) for shape, (rules, spec, when) in SHAPES.items()
+    """The spec of each ValidatingAdmissionPolicy for restricted namespaces, by the shape of object it checks."""
+    specs = {
+        shape: _pod_policy(rules, spec, condition, registries)
+        for shape, (rules, spec, condition) in SHAPES.items()
     }
-    return {**made, "namespaces": _namespace_policy()}
+    return {**specs, "namespaces": _namespace_policy()}
 
 
 NAMESPACE_WRITES = ["namespaces", "namespaces/status", "namespaces/finalize"]
@@ -133,22 +134,26 @@ SHELLS = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"]
 """Connections into a running pod."""
 
 
-def own_namespaces(classes: Iterable[str]) -> list[str]:
+def platform_namespaces_of(classes: Iterable[str]) -> list[str]:
     """The platform's namespaces of these classes."""
     return sorted(
         name
-        for held in classes
-        for name in (class_namespace(held), sealer_namespace(held), reviews_namespace(held))
+        for sensitivity in classes
+        for name in (
+            class_namespace(sensitivity),
+            sealer_namespace(sensitivity),
+            reviews_namespace(sensitivity),
+        )
     )
 
 
 def class_policies(emergency_users: list[str], routed_classes: list[str]) -> dict[str, dict[str, Any]]:
     """The spec of each policy for the platform's own namespaces, by its topic."""
-    by_shape = {shape: SHAPES[shape][:2] for shape in ("pods", "templates")}
+    rules_by_shape = {shape: SHAPES[shape][:2] for shape in ("pods", "templates")}
     return {
         **{
             f"digests-{shape}": _digest_policy(rules, spec, routed_classes)
-            for shape, (rules, spec) in by_shape.items()
+            for shape, (rules, spec) in rules_by_shape.items()
         },
         "shells": _shell_policy(emergency_users, ["CONNECT"], SHELLS),
         "debugging": _shell_policy(emergency_users, ["UPDATE"], ["pods/ephemeralcontainers"]),
@@ -156,15 +161,15 @@ def class_policies(emergency_users: list[str], routed_classes: list[str]) -> dic
     }
 
 
-def _named_like(names: list[str]) -> dict[str, Any]:
-    """Selects namespaces by the name that the API server itself writes as a label."""
+def _select_namespaces(names: list[str]) -> dict[str, Any]:
+    """A selector of namespaces by name, using the label that the API server itself sets."""
     return {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": names}]}
 
 
 def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> dict[str, Any]:
-    """A tag can be moved to another image after it was reviewed: pods name images by digest."""
+    """Requires images by digest: a tag can be moved to another image after its review."""
     kinds = ["containers", "initContainers", *(["ephemeralContainers"] if spec == "object.spec" else [])]
-    by_tag = " + ".join(
+    tagged = " + ".join(
         f"{spec}.?{kind}.orValue([]).filter(c, !c.?image.orValue('').matches('@sha256:[0-9a-f]{{64}}$'))"
         ".map(c, c.name + ' runs ' + c.?image.orValue('no image'))"
         for kind in kinds
@@ -174,18 +179,19 @@ def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> d
         " !v.image.?reference.orValue('').matches('@sha256:[0-9a-f]{64}$'))"
         ".map(v, v.name + ' mounts ' + v.image.?reference.orValue('no image'))"
     )
-    about = "images are named by digest in this namespace (NAME@sha256:…)"
+    message = "images are named by digest in this namespace (NAME@sha256:…)"
     labels_of = "object" if spec == "object.spec" else "object.spec.template"
+    routed_namespaces = [class_namespace(sensitivity) for sensitivity in sorted(routed_classes)]
     proxies = (
-        f"!(request.namespace in {json.dumps([class_namespace(held) for held in sorted(routed_classes)])} &&"
+        f"!(request.namespace in {json.dumps(routed_namespaces)} &&"
         f" '{GATEWAY_LABEL}' in {labels_of}.metadata.?labels.orValue({{}}))"
     )
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "namespaceSelector": _named_like(own_namespaces(SENSITIVITIES)),
-            "resourceRules": _rules(rules, _BOTH),
+            "namespaceSelector": _select_namespaces(platform_namespaces_of(SENSITIVITIES)),
+            "resourceRules": _rules(rules, _CREATE_AND_UPDATE),
         },
         # The implementation of a router names its proxies' image, by tag unless it is told otherwise.
         **(
@@ -193,12 +199,12 @@ def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> d
             if routed_classes
             else {}
         ),
-        "variables": [{"name": "tagged", "expression": f"{by_tag} + {mounted}"}],
+        "variables": [{"name": "tagged", "expression": f"{tagged} + {mounted}"}],
         "validations": [
             {
                 "expression": "variables.tagged.size() == 0",
-                "message": about,
-                "messageExpression": f"{json.dumps(about + ': ', ensure_ascii=False)} + variables.tagged.join(', ')",
+                "message": message,
+                "messageExpression": f"{json.dumps(message + ': ', ensure_ascii=False)} + variables.tagged.join(', ')",
                 "reason": "Forbidden",
             }
         ],
@@ -206,8 +212,8 @@ def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> d
 
 
 def _shell_policy(users: list[str], operations: list[str], resources: list[str]) -> dict[str, Any]:
-    """Whoever gets into a running pod reads what passes through it, whatever RBAC somebody was given."""
-    where = own_namespaces(("confidential", "restricted"))
+    """Denies shells and port forwards into running pods, except by emergency access, whatever RBAC allows."""
+    namespaces = platform_namespaces_of(("confidential", "restricted"))
     message = (
         "nobody opens a shell, a port or a debug container in restricted and confidential pods, except by an"
         " emergency access of this platform (docs/people.md)"
@@ -216,7 +222,7 @@ def _shell_policy(users: list[str], operations: list[str], resources: list[str])
         "failurePolicy": "Fail",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "namespaceSelector": _named_like(where),
+            "namespaceSelector": _select_namespaces(namespaces),
             "resourceRules": _rules([("", "v1", resources)], operations),
         },
         "validations": [
@@ -230,17 +236,19 @@ def _shell_policy(users: list[str], operations: list[str], resources: list[str])
 
 
 def _label_policy() -> dict[str, Any]:
-    """Who gives a namespace a class lets its pods call that class's gateway; Pod Security holds what runs in ours."""
+    """Restricts who may set a namespace's class label, and protects Pod Security labels of platform namespaces."""
     group, resource, verb = ASSIGN
-    before = f"oldObject == null ? 'none' : oldObject.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
-    after = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
-    ours = json.dumps(own_namespaces(SENSITIVITIES))
-    kept = " && ".join(
+    class_before = (
+        f"oldObject == null ? 'none' : oldObject.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
+    )
+    class_after = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
+    platform_namespaces = json.dumps(platform_namespaces_of(SENSITIVITIES))
+    unchanged = " && ".join(
         f"object.metadata.?labels[?'{_POD_SECURITY}/{key}'].orValue('none') =="
         f" oldObject.metadata.?labels[?'{_POD_SECURITY}/{key}'].orValue('none')"
         for key in ("enforce", "enforce-version")
     )
-    held = f"oldObject.metadata.?labels[?'{_POD_SECURITY}/enforce'].orValue('none') == 'restricted'"
+    was_restricted = f"oldObject.metadata.?labels[?'{_POD_SECURITY}/enforce'].orValue('none') == 'restricted'"
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -250,7 +258,10 @@ def _label_policy() -> dict[str, Any]:
                 *_rules([("", "v1", ["namespaces"])], ["CREATE"]),
             ],
         },
-        "variables": [{"name": "before", "expression": before}, {"name": "after", "expression": after}],
+        "variables": [
+            {"name": "before", "expression": class_before},
+            {"name": "after", "expression": class_after},
+        ],
         "validations": [
             {
                 "expression": "variables.after == variables.before ||"
@@ -262,7 +273,8 @@ def _label_policy() -> dict[str, Any]:
                 "reason": "Forbidden",
             },
             {
-                "expression": f"oldObject == null || !(object.metadata.name in {ours}) || !({held}) || ({kept})",
+                "expression": f"oldObject == null || !(object.metadata.name in {platform_namespaces}) ||"
+                f" !({was_restricted}) || ({unchanged})",
                 "message": f"the labels {_POD_SECURITY}/enforce and enforce-version of this namespace stay: its pods"
                 " are held to the standard `restricted`",
                 "reason": "Forbidden",
@@ -278,20 +290,20 @@ def _rules(rules: list[Rule], operations: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _pod_policy(rules: list[Rule], spec: str, when: str, registries: list[str]) -> dict[str, Any]:
-    """Variables are worked out when first used; each is a list of strings that name offenders."""
+def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[str]) -> dict[str, Any]:
+    """The policy for one shape of object. Each CEL variable is a list of texts that name violations."""
     kinds = ["containers", "initContainers"]
     if spec == "object.spec":
         kinds.append("ephemeralContainers")
 
-    def over_containers(each: str) -> str:
-        return " + ".join(f"variables.spec.?{kind}.orValue([]){each}" for kind in kinds)
+    def over_containers(suffix: str) -> str:
+        return " + ".join(f"variables.spec.?{kind}.orValue([]){suffix}" for kind in kinds)
 
     aws = over_containers(
         ".filter(c, c.?env.orValue([]).exists(e, e.name.startsWith('AWS_')))"
         ".map(c, c.name + ' sets ' + c.env.filter(e, e.name.startsWith('AWS_')).map(e, e.name).join(' '))"
     )
-    from_others = over_containers(".filter(c, c.?envFrom.orValue([]).size() > 0).map(c, c.name)")
+    env_from = over_containers(".filter(c, c.?envFrom.orValue([]).size() > 0).map(c, c.name)")
     foreign = over_containers(
         ".filter(c, !variables.registries.exists(r, c.?image.orValue('').startsWith(r)))"
         ".map(c, c.name + ' runs ' + c.?image.orValue('no image'))"
@@ -319,14 +331,18 @@ def _pod_policy(rules: list[Rule], spec: str, when: str, registries: list[str]) 
         "matchConstraints": {
             "matchPolicy": "Equivalent",
             "namespaceSelector": {"matchLabels": {CLASS_LABEL: "restricted"}},
-            "resourceRules": _rules(rules, _BOTH),
+            "resourceRules": _rules(rules, _CREATE_AND_UPDATE),
         },
-        **({"matchConditions": [{"name": "holds-a-pod", "expression": when}]} if when != "true" else {}),
+        **(
+            {"matchConditions": [{"name": "holds-a-pod", "expression": condition}]}
+            if condition != "true"
+            else {}
+        ),
         "variables": [
             {"name": "spec", "expression": spec},
             {"name": "registries", "expression": json.dumps(sorted(registries))},
             {"name": "aws", "expression": aws},
-            {"name": "envFrom", "expression": from_others},
+            {"name": "envFrom", "expression": env_from},
             {"name": "tokens", "expression": tokens},
             {"name": "foreign", "expression": foreign},
             {"name": "foreignVolumes", "expression": foreign_volumes},
@@ -334,19 +350,19 @@ def _pod_policy(rules: list[Rule], spec: str, when: str, registries: list[str]) 
         "validations": [
             {
                 "expression": f"variables.{variable}.size() == 0",
-                "message": about,
-                "messageExpression": f"{json.dumps(about + ': ')} + variables.{variable}.join(', ')",
+                "message": message,
+                "messageExpression": f"{json.dumps(message + ': ')} + variables.{variable}.join(', ')",
                 "reason": "Forbidden",
             }
-            for variable, about in refusals
+            for variable, message in refusals
         ],
     }
 
 
 def _namespace_policy() -> dict[str, Any]:
-    """A namespace's class, once given, stays: taking it away would lift every rule bound to it."""
-    held = f"oldObject.metadata.labels['{CLASS_LABEL}']"
-    now = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
+    """Keeps a namespace's class label: removing it would lift every rule that depends on it."""
+    class_before = f"oldObject.metadata.labels['{CLASS_LABEL}']"
+    class_after = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -362,10 +378,10 @@ def _namespace_policy() -> dict[str, Any]:
         ],
         "validations": [
             {
-                "expression": f"{now} == {held}",
+                "expression": f"{class_after} == {class_before}",
                 "message": f"the label {CLASS_LABEL} of a namespace cannot be changed or taken away",
                 "messageExpression": f"'the label {CLASS_LABEL} of a namespace cannot be changed or taken"
-                f" away: it is ' + {held} + ' and would be ' + {now}",
+                f" away: it is ' + {class_before} + ' and would be ' + {class_after}",
                 "reason": "Forbidden",
             }
         ],

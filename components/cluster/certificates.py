@@ -1,10 +1,10 @@
-"""Certificates: a cert-manager `Certificate`, or a Secret that the organisation names. Never made here."""
+"""Creates cert-manager Certificates, or uses a Secret of the organisation. Keys are never created here."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.cluster.objects import custom, dns_name, metadata
+from components.cluster.objects import custom_resource, dns_name, metadata
 from isthmus.core.errors import InputError
 
 
@@ -41,7 +41,9 @@ def certificate(
         "duration": "2160h0m0s",
         "renewBefore": "720h0m0s",
     }
-    return _made(f"{name}-certificate", f"{service}-tls", service, namespace, own_labels, opts, issuer, spec)
+    return _create_certificate(
+        f"{name}-certificate", f"{service}-tls", service, namespace, own_labels, opts, issuer, spec
+    )
 
 
 def identity_certificate(
@@ -61,21 +63,23 @@ def identity_certificate(
     """
     if secret:
         return secret, []
-    known = dns_name(service, namespace)
+    subject = dns_name(service, namespace)
     spec = {
-        "commonName": known,
-        "dnsNames": [known],
+        "commonName": subject,
+        "dnsNames": [subject],
         "usages": ["digital signature", "client auth"],
         "duration": f"{hours}h0m0s",
         "renewBefore": f"{hours * 60 // 3}m0s",
     }
-    made = f"{service}-identity"
-    return _made(f"{name}-identity", made, service, namespace, own_labels, opts, issuer, spec)
+    secret_name = f"{service}-identity"
+    return _create_certificate(
+        f"{name}-identity", secret_name, service, namespace, own_labels, opts, issuer, spec
+    )
 
 
-def _made(
+def _create_certificate(
     resource: str,
-    wanted: str,
+    secret_name: str,
     service: str,
     namespace: str,
     own_labels: dict[str, str],
@@ -85,12 +89,12 @@ def _made(
 ) -> tuple[str, list[pulumi.Resource]]:
     if not issuer:
         raise InputError(
-            f"no certificate for '{service}': neither a cert-manager issuer nor a Secret is named",
+            f"no certificate for '{service}': neither a cert-manager issuer nor a Secret is set",
             where=service,
-            fix="Name `issuer` or `certificate_secret`",
+            fix="Set `issuer` or `certificate_secret`",
         )
-    whole: dict[str, Any] = {
-        "secretName": wanted,
+    certificate_spec: dict[str, Any] = {
+        "secretName": secret_name,
         **spec,
         "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
         "revisionHistoryLimit": 3,
@@ -100,5 +104,7 @@ def _made(
             "group": "cert-manager.io",
         },
     }
-    meta = metadata(wanted, own_labels, namespace=namespace)
-    return wanted, [custom(resource, "cert-manager.io/v1", "Certificate", meta, {"spec": whole}, opts)]
+    meta = metadata(secret_name, own_labels, namespace=namespace)
+    return secret_name, [
+        custom_resource(resource, "cert-manager.io/v1", "Certificate", meta, {"spec": certificate_spec}, opts)
+    ]

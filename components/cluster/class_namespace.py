@@ -1,12 +1,12 @@
-"""The namespace of a class at a site: nothing gets in or out of it but what is named."""
+"""Creates the namespace of a class at a site, with quota, limits and default-deny network policy."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import network, sensitivity
+from components.base.argument_checks import check_sensitivity, parse_network
 from components.cluster.dns import DnsPeer, both_protocols, dns_egress
-from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, class_namespace, labels, metadata
+from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, class_namespace, common_labels, metadata
 
 _POD_SECURITY = "pod-security.kubernetes.io"
 
@@ -41,29 +41,29 @@ class ClassNamespace(pulumi.ComponentResource):
         from pulumi_kubernetes.core.v1 import Namespace, NamespacePatch
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-        held = sensitivity(args["sensitivity"], name)
-        space = class_namespace(held)
-        own = labels(space, sensitivity=held)
-        enforced = pod_security()
-        made: Any
+        sensitivity = check_sensitivity(args["sensitivity"], name)
+        namespace = class_namespace(sensitivity)
+        labels = common_labels(namespace, sensitivity=sensitivity)
+        security_labels = pod_security()
+        namespace_object: Any
         if args.get("existing", False):
             # Its labels stay when the stack goes: a namespace without its class is one without its rules. Only
             # what makes it the class's is set; whose it is besides, its other labels say.
-            made = NamespacePatch(
+            namespace_object = NamespacePatch(
                 f"{name}-namespace",
-                metadata=metadata(space, {CLASS_LABEL: held, **enforced}),
+                metadata=metadata(namespace, {CLASS_LABEL: sensitivity, **security_labels}),
                 opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
         else:
-            made = Namespace(
+            namespace_object = Namespace(
                 f"{name}-namespace",
-                metadata=metadata(space, {**own, **enforced}),
+                metadata=metadata(namespace, {**labels, **security_labels}),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
-        closed(name, space, own, {"pods": "100", **args.get("quota", {})}, inside)
-        ways = _dns_ways(held, args, name)
-        if ways:
+        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[namespace_object])
+        isolate_namespace(name, namespace, labels, {"pods": "100", **args.get("quota", {})}, child_opts)
+        dns_rules = _dns_egress_rules(sensitivity, args, name)
+        if dns_rules:
             # Only what calls others by name: a model server calls no one.
             allow: Any = {
                 "podSelector": {
@@ -72,24 +72,27 @@ class ClassNamespace(pulumi.ComponentResource):
                     ]
                 },
                 "policyTypes": ["Egress"],
-                "egress": ways,
+                "egress": dns_rules,
             }
             NetworkPolicy(
-                f"{name}-dns", metadata=metadata("dns", own, namespace=space), spec=allow, opts=inside
+                f"{name}-dns",
+                metadata=metadata("dns", labels, namespace=namespace),
+                spec=allow,
+                opts=child_opts,
             )
-        self.namespace = made.metadata.apply(lambda m: str(m.name))
+        self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"namespace": self.namespace})
 
 
 def pod_security() -> dict[str, str]:
-    """Labels by which a namespace takes pods of the standard `restricted` only."""
+    """Labels that make a namespace admit only pods of the Pod Security Standard `restricted`."""
     return {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
 
-def closed(
-    name: str, space: str, own: dict[str, str], quota: dict[str, str], inside: pulumi.ResourceOptions
+def isolate_namespace(
+    name: str, namespace: str, labels: dict[str, str], quota: dict[str, str], opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
-    """Quota, limits and default-deny of a namespace."""
+    """Create quota, default limits and the default-deny network policy of a namespace."""
     from pulumi_kubernetes.core.v1 import LimitRange, ResourceQuota
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
@@ -103,32 +106,32 @@ def closed(
             }
         ]
     }
-    most: Any = {"hard": quota}
+    quota_spec: Any = {"hard": quota}
     # Both lists are stated: the next server-side apply then takes out a rule that somebody added, and else leaves it.
     deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
-    meta = metadata("isthmus", own, namespace=space)
+    meta = metadata("isthmus", labels, namespace=namespace)
     return [
-        ResourceQuota(f"{name}-quota", metadata=meta, spec=most, opts=inside),
-        LimitRange(f"{name}-limits", metadata=meta, spec=limits, opts=inside),
+        ResourceQuota(f"{name}-quota", metadata=meta, spec=quota_spec, opts=opts),
+        LimitRange(f"{name}-limits", metadata=meta, spec=limits, opts=opts),
         NetworkPolicy(
             f"{name}-default-deny",
-            metadata=metadata("default-deny", own, namespace=space),
+            metadata=metadata("default-deny", labels, namespace=namespace),
             spec=deny,
-            opts=inside,
+            opts=opts,
         ),
     ]
 
 
-def _dns_ways(held: str, args: ClassNamespaceArgs, where: str) -> list[dict[str, Any]]:
-    """Whom gateways and translators may ask for addresses; nobody where the gateway brings its own resolver.
+def _dns_egress_rules(sensitivity: str, args: ClassNamespaceArgs, where: str) -> list[dict[str, Any]]:
+    """DNS egress of gateways and translators; empty where the gateway has its own resolver.
 
     The cluster's DNS forwards what it does not know to whatever its operators chose, so a name could
     carry data out: a restricted namespace asks the site's own resolvers, which know no cloud zone.
     """
-    if held == "restricted":
+    if sensitivity == "restricted":
         return [
             {
-                "to": [{"ipBlock": {"cidr": str(network(address, f"{where}.resolvers"))}}],
+                "to": [{"ipBlock": {"cidr": str(parse_network(address, f"{where}.resolvers"))}}],
                 "ports": both_protocols(53),
             }
             for address in args.get("resolvers", [])

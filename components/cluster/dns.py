@@ -1,8 +1,8 @@
-"""Egress of network policies to a cluster's resolvers."""
+"""Builds the egress rules of network policies to a cluster's DNS resolvers."""
 
 from typing import Any, NotRequired, TypedDict
 
-from components.base.argument_checks import network
+from components.base.argument_checks import parse_network
 from components.cluster.objects import NAMESPACE_LABEL
 from isthmus.contracts.platform.model.dns import PRESETS
 from isthmus.core.errors import InputError
@@ -24,11 +24,11 @@ class DnsPeer(TypedDict):
 
 
 KUBE_DNS: list[Any] = [peer.model_dump(exclude_none=True) for peer in PRESETS["kube-dns"]]
-"""What a cluster has unless it is told otherwise."""
+"""The default resolvers of a cluster."""
 
 
 def dns_egress(peers: list[DnsPeer] | None, where: str) -> list[dict[str, Any]]:
-    """A rule for each resolver, UDP and TCP. `peers`: absent, the pods of kube-dns."""
+    """An egress rule for each resolver, UDP and TCP. `peers`: the pods of kube-dns if None."""
     return [
         {"to": [_target(peer, where)], "ports": both_protocols(peer.get("port", 53))}
         for peer in (KUBE_DNS if peers is None else peers)
@@ -36,18 +36,18 @@ def dns_egress(peers: list[DnsPeer] | None, where: str) -> list[dict[str, Any]]:
 
 
 def both_protocols(port: int) -> list[dict[str, Any]]:
-    """A port for DNS: answers that do not fit UDP come by TCP."""
+    """The DNS port for UDP and TCP: answers that do not fit UDP use TCP."""
     return [{"protocol": protocol, "port": port} for protocol in ("UDP", "TCP")]
 
 
 def _target(peer: DnsPeer, where: str) -> dict[str, Any]:
     if "cidr" in peer:
-        return {"ipBlock": {"cidr": str(network(peer["cidr"], f"{where}.{peer['name']}.cidr"))}}
+        return {"ipBlock": {"cidr": str(parse_network(peer["cidr"], f"{where}.{peer['name']}.cidr"))}}
     if not peer.get("namespace") or not peer.get("labels"):
         raise InputError(
-            f"the resolver '{peer['name']}' has no address, and no namespace with labels",
+            f"the resolver '{peer['name']}' has neither an address nor a namespace with labels",
             where=f"{where}.{peer['name']}",
-            fix="Give `cidr`, or `namespace` and `labels`: without labels every pod of the namespace would count",
+            fix="Set `cidr`, or `namespace` and `labels`: without labels every pod of the namespace would be allowed",
         )
     return {
         "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: peer.get("namespace")}},

@@ -1,4 +1,4 @@
-"""The edge's configuration file, for each of its modes, and the ConfigMap that carries it."""
+"""Builds the edge's configuration file for each of its modes, and the ConfigMap that carries it."""
 
 import hashlib
 from io import StringIO
@@ -16,23 +16,23 @@ _TLS = "/etc/isthmus/tls"
 _HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
 
 
-def _listen(*, mutual: bool) -> dict[str, Any]:
+def _listen(*, mutual_tls: bool) -> dict[str, Any]:
     listen: dict[str, Any] = {
         "host": "0.0.0.0",  # noqa: S104 (a pod's own address; network policies say who may call)
         "port": SERVING_PORT,
         "certificate": f"{_TLS}/tls.crt",
         "key": f"{_TLS}/tls.key",
     }
-    if mutual:
+    if mutual_tls:
         listen["client_ca"] = f"{_TLS}/ca.crt"
     return listen
 
 
-def _base(mode: str, sensitivity: str, *, mutual: bool) -> dict[str, Any]:
+def _common_settings(mode: str, sensitivity: str, *, mutual_tls: bool) -> dict[str, Any]:
     return {
         "mode": mode,
         "class": sensitivity,
-        "listen": _listen(mutual=mutual),
+        "listen": _listen(mutual_tls=mutual_tls),
         "health": dict(_HEALTH),
         "limits": dict(LIMITS),
     }
@@ -41,12 +41,12 @@ def _base(mode: str, sensitivity: str, *, mutual: bool) -> dict[str, Any]:
 def gateway_config(
     sensitivity: str, site: str, routes: list[dict[str, Any]], callers: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """`routes` of workload, url, server_name, model; `callers` of `known_callers`, absent: their file alone.
+    """The gateway's configuration. `routes`: workload, url, server_name, model; `callers`: of `known_callers`.
 
     Callers of a public gateway need no certificate.
     """
     return {
-        **_base("gateway", sensitivity, mutual=sensitivity != "public"),
+        **_common_settings("gateway", sensitivity, mutual_tls=sensitivity != "public"),
         "site": site,
         **(callers or {"callers": "/etc/isthmus/callers/callers.yaml"}),
         "upstream_tls": {"certificate": f"{_TLS}/tls.crt", "key": f"{_TLS}/tls.key", "ca": f"{_TLS}/ca.crt"},
@@ -55,7 +55,7 @@ def gateway_config(
 
 
 def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
-    """`store`: where seals are put; `keys`: paths of `signing_key` and `earlier_keys`."""
+    """The sealer's configuration. `store`: where seals are put; `keys`: paths of `signing_key` and `earlier_keys`."""
     return {
         "mode": "sealer",
         "class": sensitivity,
@@ -68,18 +68,18 @@ def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict
     }
 
 
-def reviews_config(sensitivity: str, site: str, people: str, more: dict[str, Any]) -> dict[str, Any]:
-    """`people`: path of their certificates' authority, which is not the one of its own certificate; `more`: database,
+def reviews_config(sensitivity: str, site: str, people_ca: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """`people_ca`: path of the CA of reviewers' certificates, which is not its own CA; `settings`: database,
     audit, keys and reviewers."""
-    made = {**_base("reviews", sensitivity, mutual=True), "site": site, **more}
-    made["listen"]["client_ca"] = people
-    return made
+    config = {**_common_settings("reviews", sensitivity, mutual_tls=True), "site": site, **settings}
+    config["listen"]["client_ca"] = people_ca
+    return config
 
 
 def sidecar_config(sensitivity: str, allowed_clients: list[str]) -> dict[str, Any]:
-    """Ends mutual TLS before vLLM, for clients by their certificates' DNS names."""
+    """The sidecar's configuration: it terminates mutual TLS for vLLM. `allowed_clients`: DNS names."""
     return {
-        **_base("sidecar", sensitivity, mutual=True),
+        **_common_settings("sidecar", sensitivity, mutual_tls=True),
         "allowed_clients": allowed_clients,
         "upstream": f"http://127.0.0.1:{ENGINE_PORT}",
     }
@@ -91,39 +91,40 @@ def translator_config(
     models: list[dict[str, Any]],
     outbound: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`models` of name, region, inference_profile, endpoint_url; `model_id` and `guardrail` where there are."""
+    """The translator's configuration. `models`: name, region, inference_profile, endpoint_url; optionally `model_id`
+    and `guardrail`."""
     return {
-        **_base("translator", sensitivity, mutual=True),
+        **_common_settings("translator", sensitivity, mutual_tls=True),
         "allowed_clients": [allowed_client],
         "models": models,
         **({"outbound": outbound} if outbound else {}),
     }
 
 
-def trusting(config: dict[str, Any], trust_bundle: str | None) -> dict[str, Any]:
-    """The same configuration, believing a bundle of further CAs besides the one of its own Secret.
+def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[str, Any]:
+    """The same configuration, which also trusts a bundle of further CAs besides the CA of its own Secret.
 
     While a CA is replaced some Secrets hold certificates of the old one and some of the new: a bundle with both keeps
     each side of a call believed. Without a bundle nothing changes.
     """
     if trust_bundle is None:
         return config
-    more, changed = [f"{TRUST_MOUNT['mountPath']}/ca.crt"], dict(config)
+    bundles, changed = [f"{TRUST_MOUNT['mountPath']}/ca.crt"], dict(config)
     if "client_ca" in config["listen"]:
-        changed["listen"] = {**config["listen"], "client_ca_bundles": more}
+        changed["listen"] = {**config["listen"], "client_ca_bundles": bundles}
     if "upstream_tls" in config:
-        changed["upstream_tls"] = {**config["upstream_tls"], "ca_bundles": more}
+        changed["upstream_tls"] = {**config["upstream_tls"], "ca_bundles": bundles}
     return changed
 
 
 def to_yaml(config: Any) -> str:
-    """The file's text; the same configuration gives the same bytes."""
+    """The configuration as YAML. Equal configurations give equal bytes."""
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 4096
-    out = StringIO()
-    yaml.dump(config, out)
-    return out.getvalue()
+    stream = StringIO()
+    yaml.dump(config, stream)
+    return stream.getvalue()
 
 
 def config_map(
@@ -142,10 +143,12 @@ def config_map(
     from pulumi_kubernetes.core.v1 import ConfigMap
 
     text = pulumi.Output.from_input(config).apply(to_yaml)
-    named = text.apply(lambda t: f"{service}-config-{hashlib.sha256(t.encode()).hexdigest()[:10]}")
+    map_name = text.apply(
+        lambda content: f"{service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    )
     return ConfigMap(
         f"{name}-config",
-        metadata=metadata(named, own_labels, namespace=namespace),
+        metadata=metadata(map_name, own_labels, namespace=namespace),
         data={"config.yaml": text},
         immutable=True,
         opts=opts,

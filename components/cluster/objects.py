@@ -1,4 +1,4 @@
-"""What the Kubernetes objects of Isthmus have in common: names, labels, metadata, ports.
+"""Names, labels, metadata and ports that all Kubernetes objects of Isthmus share.
 
 Bodies are plain dicts in the API's own spelling, so that they read like manifests; the API server checks
 them on every preview (server-side dry run).
@@ -41,7 +41,7 @@ GROUP_PORTS = (40000, 40999)
 
 
 def resource_of(mig_profile: str | None) -> str:
-    """What a pod asks the device plugin for: whole GPUs, or slices (its `mixed` strategy)."""
+    """The resource name of GPUs for a pod: whole GPUs, or MIG slices (`mixed` strategy)."""
     return f"nvidia.com/mig-{mig_profile}" if mig_profile else GPU
 
 
@@ -70,28 +70,28 @@ def dns_name(service: str, namespace: str) -> str:
     return f"{service}.{namespace}.svc"
 
 
-def labels(
+def common_labels(
     name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
     """The common labels; `role` is gateway, translator, resolver, router, sealer, reviews or model."""
-    found = {
+    values = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": "isthmus",
         CLASS_LABEL: sensitivity,
         ROLE_LABEL: role,
         ENDPOINT_LABEL: endpoint,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def selector(name: str, sensitivity: str) -> dict[str, str]:
-    """What picks the pods of one workload; a Deployment's cannot change, so it holds only what never does."""
+def workload_selector(name: str, sensitivity: str) -> dict[str, str]:
+    """The selector of a workload's pods. A Deployment's selector is immutable, so it has stable labels only."""
     return {"app.kubernetes.io/name": name, CLASS_LABEL: sensitivity}
 
 
 def metadata(
     name: pulumi.Input[str],
-    own_labels: dict[str, str],
+    labels: dict[str, str],
     *,
     namespace: str | None = None,
     annotations: dict[str, Any] | None = None,
@@ -101,17 +101,17 @@ def metadata(
     `patchForce`: a field that another manager has edited is taken back at the next `up`; without it
     server-side apply stops with a conflict, and drift could not be mended.
     """
-    made: dict[str, Any] = {
+    meta: dict[str, Any] = {
         "name": name,
-        "labels": dict(own_labels),
+        "labels": dict(labels),
         "annotations": {"pulumi.com/patchForce": "true", **(annotations or {})},
     }
     if namespace is not None:
-        made["namespace"] = namespace
-    return made
+        meta["namespace"] = namespace
+    return meta
 
 
-def custom(
+def custom_resource(
     name: str, api_version: str, kind: str, meta: Any, body: dict[str, Any], opts: pulumi.ResourceOptions
 ) -> pulumi.CustomResource:
     """A custom resource; its fields stand in `body`, since not all have a spec (WorkloadPriorityClass)."""
@@ -122,19 +122,19 @@ def custom(
     return pulumi.CustomResource(f"kubernetes:{api_version}:{kind}", name, props, versioned)
 
 
-def existing(
-    name: str, api_version: str, kind: str, of: str, opts: pulumi.ResourceOptions
+def read_existing(
+    name: str, api_version: str, kind: str, object_name: str, opts: pulumi.ResourceOptions
 ) -> pulumi.Resource:
-    """A cluster-scoped object that must exist already: reading it fails where it does not."""
+    """Read a cluster-scoped object that must exist. The read fails if it does not."""
     from pulumi_kubernetes.apiextensions import CustomResource
 
-    return CustomResource.get(name, api_version, kind, of, opts)
+    return CustomResource.get(name, api_version, kind, object_name, opts)
 
 
-def enforced(
-    name: str, called: str, own_labels: dict[str, str], spec: dict[str, Any], parent: pulumi.Resource
+def create_admission_policy(
+    name: str, policy_name: str, labels: dict[str, str], spec: dict[str, Any], parent: pulumi.Resource
 ) -> pulumi.Resource:
-    """A ValidatingAdmissionPolicy `called`, and the binding by which it denies, which is returned.
+    """Create the ValidatingAdmissionPolicy `policy_name` and its binding with `Deny`. Returns the binding.
 
     Children: `NAME`, `NAME-binding`.
     """
@@ -145,14 +145,14 @@ def enforced(
 
     policy = ValidatingAdmissionPolicy(
         name,
-        metadata=metadata(called, own_labels),
+        metadata=metadata(policy_name, labels),
         spec=spec,  # type: ignore[arg-type]
         opts=pulumi.ResourceOptions(parent=parent),
     )
-    bound: Any = {"policyName": called, "validationActions": ["Deny"]}
+    binding_spec: Any = {"policyName": policy_name, "validationActions": ["Deny"]}
     return ValidatingAdmissionPolicyBinding(
         f"{name}-binding",
-        metadata=metadata(called, own_labels),
-        spec=bound,
+        metadata=metadata(policy_name, labels),
+        spec=binding_spec,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[policy]),
     )

@@ -1,4 +1,4 @@
-"""What every pod of Isthmus carries, so that the Pod Security Standard `restricted` admits it.
+"""Defaults of every pod of Isthmus, so that the Pod Security Standard `restricted` admits it.
 
 Rootless as uid 2000, gid 0: the vLLM image keeps its caches writable for group 0.
 """
@@ -26,8 +26,8 @@ def share_security(user: int) -> dict[str, Any]:
     driver says `fsGroupPolicy: File`: gateway and sealer could each write the other's. Where NFS squashes root, it
     fails, and no pod starts. Secrets and other files of the pod are read by group 0.
     """
-    kept = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
-    return {**kept, "runAsUser": user, "supplementalGroups": [user]}
+    context = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
+    return {**context, "runAsUser": user, "supplementalGroups": [user]}
 
 
 TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
@@ -51,8 +51,8 @@ def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
     }
 
 
-def same(cpu: str, memory: str, gpus: int = 0, resource: str = GPU) -> dict[str, Any]:
-    """Requests equal to limits: quality of service Guaranteed, and what Kueue counts is what is used."""
+def guaranteed_resources(cpu: str, memory: str, gpus: int = 0, resource: str = GPU) -> dict[str, Any]:
+    """Container resources with requests equal to limits: QoS class Guaranteed, and Kueue counts actual use."""
     amounts = {"cpu": cpu, "memory": memory}
     if gpus:
         amounts[resource] = str(gpus)
@@ -71,8 +71,8 @@ def health_probe(
     }
 
 
-def ranked(priority_class: str | None) -> dict[str, Any]:
-    """Field of a pod's spec by which the scheduler knows whom to evict first; empty: as the cluster has it."""
+def priority_fields(priority_class: str | None) -> dict[str, Any]:
+    """The pod field `priorityClassName`; empty without a PriorityClass."""
     return {"priorityClassName": priority_class} if priority_class else {}
 
 
@@ -83,7 +83,7 @@ def edge_container(
     resources: dict[str, Any],
     *,
     serves: bool = True,
-    trusts: bool = False,
+    has_trust_bundle: bool = False,
 ) -> dict[str, Any]:
     """A container of the edge's image, in the mode that its configuration names.
 
@@ -100,7 +100,7 @@ def edge_container(
         "volumeMounts": [
             CONFIG_MOUNT,
             *([TLS_MOUNT] if serves else []),
-            *([TRUST_MOUNT] if trusts else []),
+            *([TRUST_MOUNT] if has_trust_bundle else []),
             *mounts,
             TMP_MOUNT,
         ],
@@ -125,14 +125,14 @@ def edge_volumes(
     ]
 
 
-def pod(
+def pod_spec(
     service_account: str,
     containers: list[dict[str, Any]],
     volumes: list[dict[str, Any]],
     *,
     grace_s: int = 60,
     pull_secrets: list[str] | None = None,
-    **more: Any,
+    **extra: Any,
 ) -> dict[str, Any]:
     """A pod's spec: no service-account token, no service variables, rootless."""
     spec: dict[str, Any] = {
@@ -143,7 +143,7 @@ def pod(
         "terminationGracePeriodSeconds": grace_s,
         "containers": containers,
         "volumes": volumes,
-        **more,
+        **extra,
     }
     if pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]

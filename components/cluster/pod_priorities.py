@@ -1,4 +1,4 @@
-"""PriorityClasses of a cluster: gateways before models, and models before whatever states no priority.
+"""Creates the PriorityClasses of a cluster: gateways before models, models before pods without a priority.
 
 Kueue orders by its own WorkloadPriorityClasses who gets GPUs (`components.pools.queues`). These order whom the
 scheduler and kubelet evict where a machine is short of CPU, memory or disk. A pod may bear both.
@@ -6,7 +6,7 @@ scheduler and kubelet evict where a machine is short of CPU, memory or disk. A p
 
 import pulumi
 
-from components.cluster.objects import labels, metadata
+from components.cluster.objects import common_labels, metadata
 from isthmus.contracts.platform.model.sites import PodPriorities
 
 _NAME = "isthmus-priorities"
@@ -35,7 +35,7 @@ def pod_priorities(name: str, settings: PodPriorities, opts: pulumi.ResourceOpti
     return [
         PriorityClass(
             f"{name}-{kind}",
-            metadata=metadata(class_name, labels(_NAME)),
+            metadata=metadata(class_name, common_labels(_NAME)),
             value=value,
             preemption_policy=preemption,
             global_default=False,

@@ -1,4 +1,4 @@
-"""The sealer of one class at one site: a namespace, an account and keys of its own, and one way out, to the store."""
+"""The component AuditSealer: seals a class's records from its own namespace, with its own keys."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
@@ -6,24 +6,24 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.base.argument_checks import sensitivity, within
-from components.cluster.class_namespace import closed, pod_security
+from components.base.argument_checks import check_sensitivity, check_within
+from components.cluster.class_namespace import isolate_namespace, pod_security
 from components.cluster.edge_files import config_map, sealer_config
-from components.cluster.objects import GPU, labels, metadata, sealer_namespace, selector
+from components.cluster.objects import GPU, common_labels, metadata, sealer_namespace, workload_selector
 from components.cluster.pod_defaults import (
     NO_RESOLVER,
     edge_container,
     edge_volumes,
+    guaranteed_resources,
     health_probe,
-    pod,
-    ranked,
-    same,
+    pod_spec,
+    priority_fields,
     share_security,
 )
-from components.gateway.records import Share, SharedFolders, share
-from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, ways_out
-from components.observability.pod_monitor import pod_monitor, scraped_from
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from components.gateway.records import SharedFolders, ShareParts, create_share
+from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, destination_egress
+from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.core.errors import Refused
 
 USER = 2001
@@ -108,100 +108,121 @@ class AuditSealer(pulumi.ComponentResource):
         args: AuditSealerArgs,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        after: Sequence[pulumi.Resource] = (),
+        dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`after`: what its pod waits for."""
+        """`dependencies`: what its pod waits for."""
         super().__init__("isthmus:index:AuditSealer", name, dict(args), opts)
         from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
         from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-        held = sensitivity(args["sensitivity"], name)
+        sensitivity = check_sensitivity(args["sensitivity"], name)
         store = args["store"]
-        if held == "restricted":
-            within(f"{store['address']}/32", args.get("site_cidrs", []), f"{name}.store.address")
+        if sensitivity == "restricted":
+            check_within(f"{store['address']}/32", args.get("site_cidrs", []), f"{name}.store.address")
             if "pod_identity" in args:
                 raise Refused(
-                    "an AWS identity for the sealer of restricted records",
+                    "the sealer of restricted records may not have an AWS identity",
                     where=f"{name}.pod_identity",
-                    fix="Seal into a store of the site, with credentials of its own",
+                    fix="Remove pod_identity and use a store of the site, with its own credentials",
                 )
-        space, service = sealer_namespace(held), f"{held}-sealer"
-        own = labels(service, sensitivity=held, role="sealer")
+        namespace, service = sealer_namespace(sensitivity), f"{sensitivity}-sealer"
+        labels = common_labels(service, sensitivity=sensitivity, role="sealer")
         child = pulumi.ResourceOptions(parent=self)
-        made = Namespace(
+        namespace_object = Namespace(
             f"{name}-namespace",
-            metadata=metadata(space, {**labels(space, sensitivity=held), **pod_security()}),
+            metadata=metadata(
+                namespace, {**common_labels(namespace, sensitivity=sensitivity), **pod_security()}
+            ),
             opts=child,
         )
-        inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
-        shut = closed(name, space, labels(space, sensitivity=held), QUOTA, inside)
+        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[namespace_object])
+        isolation = isolate_namespace(
+            name, namespace, common_labels(namespace, sensitivity=sensitivity), QUOTA, child_opts
+        )
         account = ServiceAccount(
             f"{name}-account",
-            metadata=metadata(service, own, namespace=space),
+            metadata=metadata(service, labels, namespace=namespace),
             automount_service_account_token=False,
-            opts=inside,
+            opts=child_opts,
         )
-        where = urlsplit(store["endpoint"])
-        way: Any = {
-            "podSelector": {"matchLabels": selector(service, held)},
+        url = urlsplit(store["endpoint"])
+        policy_spec: Any = {
+            "podSelector": {"matchLabels": workload_selector(service, sensitivity)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [scraped_from(args["monitoring_namespace"])],
-            "egress": ways_out(_ways(store, where.port or 443, agent="pod_identity" in args), service),
+            "ingress": [metrics_ingress(args["monitoring_namespace"])],
+            "egress": destination_egress(
+                _destinations(store, url.port or 443, agent="pod_identity" in args), service
+            ),
         }
         policy = NetworkPolicy(
-            f"{name}-network", metadata=metadata(service, own, namespace=space), spec=way, opts=inside
+            f"{name}-network",
+            metadata=metadata(service, labels, namespace=namespace),
+            spec=policy_spec,
+            opts=child_opts,
         )
-        where_named = f"{name}.volume"
-        found = share(f"{name}-records", "records", args, space, own, inside, seals=True, where=where_named)
-        config = config_map(name, service, space, own, self._config(args, held), inside)
+        volume_path = f"{name}.volume"
+        share_parts = create_share(
+            f"{name}-records",
+            "records",
+            args,
+            namespace,
+            labels,
+            child_opts,
+            is_sealer=True,
+            where=volume_path,
+        )
+        config = config_map(name, service, namespace, labels, self._config(args, sensitivity), child_opts)
         self._serve(
             name,
             args,
-            held,
+            sensitivity,
             config,
-            [account, policy, *found.made, config, *shut, *after],
-            [{"ip": each, "hostnames": [where.hostname or ""]} for each in addresses_of(store)],
-            found,
+            [account, policy, *share_parts.made, config, *isolation, *dependencies],
+            [{"ip": address, "hostnames": [url.hostname or ""]} for address in addresses_of(store)],
+            share_parts,
         )
         budget: Any = {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": selector(service, held)},
+            "selector": {"matchLabels": workload_selector(service, sensitivity)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         }
         PodDisruptionBudget(
-            f"{name}-disruption", metadata=metadata(service, own, namespace=space), spec=budget, opts=inside
+            f"{name}-disruption",
+            metadata=metadata(service, labels, namespace=namespace),
+            spec=budget,
+            opts=child_opts,
         )
         if args.get("pod_monitors", True):
-            pod_monitor(
+            create_pod_monitor(
                 name,
                 service,
-                space,
-                own,
-                selector(service, held),
-                inside,
+                namespace,
+                labels,
+                workload_selector(service, sensitivity),
+                child_opts,
                 monitor_labels=args.get("monitor_labels"),
             )
-        self.namespace = made.metadata.apply(lambda m: str(m.name))
+        self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"namespace": self.namespace})
 
     @staticmethod
-    def _config(args: AuditSealerArgs, held: str) -> dict[str, Any]:
+    def _config(args: AuditSealerArgs, sensitivity: str) -> dict[str, Any]:
         store = args["store"]
-        more = {"content_days": store["content_days"]} if "content_days" in store else {}
+        content_settings = {"content_days": store["content_days"]} if "content_days" in store else {}
         earlier = {"earlier_keys": f"{_SECRET}/earlier.pem"} if args.get("earlier_keys", False) else {}
-        by_file = {"credentials": f"{_SECRET}/credentials", "ca": f"{_SECRET}/ca.crt"}
+        credential_files = {"credentials": f"{_SECRET}/credentials", "ca": f"{_SECRET}/ca.crt"}
         return sealer_config(
-            held,
+            sensitivity,
             args["site"],
             {
                 "endpoint": store["endpoint"],
                 "region": store.get("region", "us-east-1"),
                 "bucket": store["bucket"],
                 "prefix": store["prefix"],
-                **({} if "pod_identity" in args else by_file),
+                **({} if "pod_identity" in args else credential_files),
                 "retention_days": store["retention_days"],
-                **more,
+                **content_settings,
             },
             {"signing_key": f"{_SECRET}/sealer.key.pem", **earlier},
         )
@@ -210,31 +231,31 @@ class AuditSealer(pulumi.ComponentResource):
         self,
         name: str,
         args: AuditSealerArgs,
-        held: str,
+        sensitivity: str,
         config: Any,
-        before: list[pulumi.Resource],
-        known: list[dict[str, Any]],
-        found: Share,
+        dependencies: list[pulumi.Resource],
+        host_aliases: list[dict[str, Any]],
+        share_parts: ShareParts,
     ) -> None:
         from pulumi_kubernetes.apps.v1 import Deployment
 
-        space, service = sealer_namespace(held), f"{held}-sealer"
-        own = labels(service, sensitivity=held, role="sealer")
+        namespace, service = sealer_namespace(sensitivity), f"{sensitivity}-sealer"
+        labels = common_labels(service, sensitivity=sensitivity, role="sealer")
         secret: Any = {"secretName": args["secret"], "defaultMode": 0o440}
-        box = edge_container(
+        container = edge_container(
             "sealer",
             args["image"],
-            [*found.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
-            same("500m", "1Gi"),
+            [*share_parts.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
+            guaranteed_resources("500m", "1Gi"),
             serves=False,
         )
-        box["startupProbe"] = health_probe(2, 60, "/live")
-        box["livenessProbe"] = health_probe(10, 6, "/live")
+        container["startupProbe"] = health_probe(2, 60, "/live")
+        container["livenessProbe"] = health_probe(10, 6, "/live")
         # Whether it can seal: a first rollout ends only when the store takes what it must.
-        box["readinessProbe"] = health_probe(5, 3)
+        container["readinessProbe"] = health_probe(5, 3)
         spec: Any = {
             "replicas": 1,
-            "selector": {"matchLabels": selector(service, held)},
+            "selector": {"matchLabels": workload_selector(service, sensitivity)},
             # Never two at once: the second would find its seal's name taken and begin anew.
             "strategy": {"type": "Recreate"},
             "progressDeadlineSeconds": 600,
@@ -242,38 +263,38 @@ class AuditSealer(pulumi.ComponentResource):
             "template": {
                 # A pod bears what is associated when it comes: another role needs another pod.
                 "metadata": {
-                    "labels": own,
+                    "labels": labels,
                     **(
                         {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}}
                         if "pod_identity" in args
                         else {}
                     ),
                 },
-                "spec": pod(
+                "spec": pod_spec(
                     service,
-                    [box],
+                    [container],
                     [
                         *edge_volumes(config.metadata["name"], None),
-                        *found.volumes,
+                        *share_parts.volumes,
                         {"name": "sealer", "secret": secret},
                     ],
                     pull_secrets=args.get("pull_secrets"),
-                    **ranked(args.get("pod_priority")),
+                    **priority_fields(args.get("pod_priority")),
                     securityContext=share_security(USER),
                     # It knows one name, by its hosts file.
                     dnsPolicy="None",
                     dnsConfig={"nameservers": [NO_RESOLVER]},
-                    hostAliases=known,
+                    hostAliases=host_aliases,
                 ),
             },
         }
         Deployment(
             f"{name}-server",
-            metadata=metadata(service, own, namespace=space),
+            metadata=metadata(service, labels, namespace=namespace),
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=before,
+                depends_on=dependencies,
                 custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
             ),
         )
@@ -284,9 +305,13 @@ def addresses_of(store: SealerStore) -> list[str]:
     return [store["address"], *store.get("more_addresses", [])]
 
 
-def _ways(store: SealerStore, port: int, *, agent: bool) -> list[NamedDestination]:
+def _destinations(store: SealerStore, port: int, *, agent: bool) -> list[NamedDestination]:
     """The store's addresses, and in an EKS cluster what hands out the pod's identity on its own machine."""
-    ways: list[NamedDestination] = [
-        {"name": "store", "cidr": f"{each}/32", "port": port} for each in addresses_of(store)
+    destinations: list[NamedDestination] = [
+        {"name": "store", "cidr": f"{address}/32", "port": port} for address in addresses_of(store)
     ]
-    return [*ways, {"name": "pod-identity", "cidr": AGENT, "port": 80}] if agent else ways
+    return (
+        [*destinations, {"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}]
+        if agent
+        else destinations
+    )

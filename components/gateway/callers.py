@@ -1,10 +1,10 @@
-"""Who calls a gateway and what each may use: what its configuration says of that, and the way to the database."""
+"""The callers of a gateway: keys, allowances and the egress to the database."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
-from components.base.argument_checks import within
-from components.gateway.translator.translator import ways_out
+from components.base.argument_checks import check_within
+from components.gateway.translator.translator import destination_egress
 
 _FOLDER = "/etc/isthmus/callers"
 
@@ -53,9 +53,9 @@ def known_callers(
 
     `routes`: as `GatewayRoute`. Workloads are listed where anything is said of one.
     """
-    made: dict[str, Any] = {"callers": f"{_FOLDER}/callers.yaml"}
+    config: dict[str, Any] = {"callers": f"{_FOLDER}/callers.yaml"}
     if database is not None:
-        made = {
+        config = {
             "database": {
                 "host": database["host"],
                 "port": database.get("port", 5432),
@@ -66,37 +66,39 @@ def known_callers(
             },
             "salt_key": f"{_FOLDER}/salt",
         }
-    said = ("team", "clients", "allowance", "impact", "review", "confidence")
-    if not teams and not any(key in route for route in routes for key in said):
-        return made
+    workload_keys = ("team", "clients", "allowance", "impact", "review", "confidence")
+    if not teams and not any(key in route for route in routes for key in workload_keys):
+        return config
     limits = {team["name"]: team["allowance"] for team in teams}
-    named = sorted({*limits, *(route["team"] for route in routes if "team" in route)})
-    made["teams"] = [
-        {"name": team, **({"allowance": dict(limits[team])} if team in limits else {})} for team in named
+    team_names = sorted({*limits, *(route["team"] for route in routes if "team" in route)})
+    config["teams"] = [
+        {"name": team, **({"allowance": dict(limits[team])} if team in limits else {})} for team in team_names
     ]
-    made["workloads"] = [
-        {"name": route["workload"], **{key: route[key] for key in said if key in route}}
+    config["workloads"] = [
+        {"name": route["workload"], **{key: route[key] for key in workload_keys if key in route}}
         for route in sorted(routes, key=lambda route: route["workload"])
     ]
-    return made
+    return config
 
 
-def way_to(
-    database: GatewayDatabase | None, held: str, site_cidrs: list[str], service: str
+def database_egress(
+    database: GatewayDatabase | None, sensitivity: str, site_cidrs: list[str], service: str
 ) -> list[dict[str, Any]]:
-    """Egress to the database, by its address alone; of a restricted gateway within the site's networks."""
+    """Egress to the database's address. For a restricted gateway it must be inside the site's networks."""
     if database is None:
         return []
     cidr = f"{database['address']}/32"
-    if held == "restricted":
-        within(cidr, site_cidrs, f"{service}.database.address")
-    return ways_out([{"name": "database", "cidr": cidr, "port": database.get("port", 5432)}], service)
+    if sensitivity == "restricted":
+        check_within(cidr, site_cidrs, f"{service}.database.address")
+    return destination_egress(
+        [{"name": "database", "cidr": cidr, "port": database.get("port", 5432)}], service
+    )
 
 
-def by_address(known: Sequence[tuple[str, str]], names: dict[str, Any]) -> dict[str, Any]:
+def with_host_aliases(hosts: Sequence[tuple[str, str]], names: dict[str, Any]) -> dict[str, Any]:
     """A pod's names, with those of others by address and name: a certificate is held to the name, whatever a
     resolver says."""
-    if not known:
+    if not hosts:
         return names
-    more = [{"ip": address, "hostnames": [host]} for address, host in known]
-    return {**names, "hostAliases": [*names.get("hostAliases", []), *more]}
+    aliases = [{"ip": address, "hostnames": [host]} for address, host in hosts]
+    return {**names, "hostAliases": [*names.get("hostAliases", []), *aliases]}

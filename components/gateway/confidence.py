@@ -1,4 +1,4 @@
-"""How sure a gateway's answers are: the files of `isthmus calibrate` beside its configuration, and who uses which."""
+"""Confidence scores of a gateway's answers: calibration files and their mounts."""
 
 import hashlib
 from typing import Any, NotRequired, TypedDict
@@ -49,8 +49,8 @@ class Calibrations:
         self,
         name: str,
         service: str,
-        space: str,
-        own: dict[str, str],
+        namespace: str,
+        labels: dict[str, str],
         routes: list[dict[str, Any]],
         opts: pulumi.ResourceOptions,
     ) -> None:
@@ -59,14 +59,20 @@ class Calibrations:
         self.routes: list[dict[str, Any]] = []
         """The same, each with the paths of its calibrations in place of their texts."""
         for route in routes:
-            said = route.get("confidence")
-            if said is not None:
-                named = [_file(each, files, route) for each in said["calibrations"]]
-                digests = sorted({each["digest"] for each in said["calibrations"]})
-                confidence = {"domain": said["domain"], "calibrations": named, "digests": digests}
+            settings = route.get("confidence")
+            if settings is not None:
+                files_by_calibration = [
+                    _file(calibration, files, route) for calibration in settings["calibrations"]
+                ]
+                digests = sorted({calibration["digest"] for calibration in settings["calibrations"]})
+                confidence = {
+                    "domain": settings["domain"],
+                    "calibrations": files_by_calibration,
+                    "digests": digests,
+                }
                 route = {**route, "confidence": confidence}
             self.routes.append(route)
-        self.before: list[pulumi.Resource] = []
+        self.dependencies: list[pulumi.Resource] = []
         self.mounts: list[dict[str, Any]] = []
         self.volumes: list[dict[str, Any]] = []
         if not files:
@@ -74,28 +80,28 @@ class Calibrations:
         from pulumi_kubernetes.core.v1 import ConfigMap
 
         digest = hashlib.sha256("".join(sorted(files)).encode()).hexdigest()[:10]
-        called = f"{service}-calibrations-{digest}"
-        self.before.append(
+        map_name = f"{service}-calibrations-{digest}"
+        self.dependencies.append(
             ConfigMap(
                 f"{name}-calibrations",
-                metadata=metadata(called, own, namespace=space),
+                metadata=metadata(map_name, labels, namespace=namespace),
                 data=dict(sorted(files.items())),
                 immutable=True,
                 opts=opts,
             )
         )
         self.mounts.append({"name": "calibrations", "mountPath": _FOLDER, "readOnly": True})
-        self.volumes.append({"name": "calibrations", "configMap": {"name": called, "defaultMode": 0o440}})
+        self.volumes.append({"name": "calibrations", "configMap": {"name": map_name, "defaultMode": 0o440}})
 
 
 def _file(calibration: GatewayCalibration, files: dict[str, str], route: dict[str, Any]) -> str:
     """Where it is mounted; `files` by name, which holds the digest: workloads that share one share the file."""
     text = calibration["text"]
     where = f"routes.{route['workload']}.calibrations.{calibration['name']}"
-    found = hashlib.sha256(text.encode()).hexdigest()
-    if f"sha256:{found}" != calibration["digest"]:
-        fix = f"Give the text of that digest, or say sha256:{found}"
-        raise InputError("its text is not of its digest", where=where, fix=fix)
-    file = f"{calibration['name']}-{found[:16]}.json"
+    digest_hex = hashlib.sha256(text.encode()).hexdigest()
+    if f"sha256:{digest_hex}" != calibration["digest"]:
+        fix = f"Use the text with that digest, or set digest to sha256:{digest_hex}"
+        raise InputError("the calibration's text does not match its digest", where=where, fix=fix)
+    file = f"{calibration['name']}-{digest_hex[:16]}.json"
     files[file] = text
     return f"{_FOLDER}/{file}"

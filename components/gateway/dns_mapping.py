@@ -1,4 +1,4 @@
-"""From the platform's contract to the names that are answered in a network in AWS."""
+"""Lists the DNS names that a platform needs in a network in AWS."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from components.aws.common.names import domain
-from components.aws.network.network import inside
-from isthmus.contracts.platform.lookups.records import sealed_in_aws
+from components.aws.network.network import vpc_names
+from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.platform import Gateway, Platform
@@ -32,44 +32,52 @@ _ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\..*")
 def needed_names(platform: Platform, network: Network) -> list[str]:
     """Names that what runs in the network asks for, and those that the organisation adds. Every other is blocked."""
     region = platform.site(network.site).region or ""
-    ending = domain(region)
-    needed = [f"*.{region}.vpce.{ending}", *network.dns_firewall.names]
+    suffix = domain(region)
+    names = [f"*.{region}.vpce.{suffix}", *network.dns_firewall.names]
     services = set(network.services)
-    cluster = next((each for each in platform.clusters if _lies_in(platform, each, network)), None)
-    gateways = [each for each in platform.gateways if each.site == network.site]
-    here = [each for each in gateways if cluster is not None or each.class_ in network.classes]
+    cluster = next(
+        (candidate for candidate in platform.clusters if _lies_in(platform, candidate, network)), None
+    )
+    gateways = [gateway for gateway in platform.gateways if gateway.site == network.site]
+    gateways_here = [
+        gateway for gateway in gateways if cluster is not None or gateway.class_ in network.classes
+    ]
     if cluster is not None:
         services |= set(MACHINES)
         # The API server's name is made up by EKS.
-        needed += [f"*.{region}.eks.{ending}", inside(region)]
-    if any(each.runs_on == "fargate" for each in here):
+        names += [f"*.{region}.eks.{suffix}", vpc_names(region)]
+    if any(gateway.runs_on == "fargate" for gateway in gateways_here):
         services |= set(_TASKS)
         # The translator is called by its load balancer's name, which AWS makes up.
-        needed.append(f"*.elb.{region}.{ending}")
+        names.append(f"*.elb.{region}.{suffix}")
     if services & {"ecr.api", "ecr.dkr"}:
         services.add("s3")
-    mounted = {each.name for each in sealed_in_aws(platform, network.site)}
-    if any(each.name in mounted for each in here):
+    mounted = {writing_gateways.name for writing_gateways in gateways_sealed_in_aws(platform, network.site)}
+    if any(gateway.name in mounted for gateway in gateways_here):
         services.add("s3")
-        needed.append(f"*.efs.{region}.{ending}")
+        names.append(f"*.efs.{region}.{suffix}")
     for service in services:
-        needed += _service_names(service, region)
-    for gateway in here:
-        needed += _gateway_names(gateway)
+        names += _service_names(service, region)
+    for gateway in gateways_here:
+        names += _gateway_names(gateway)
     if cluster is not None:
-        needed += _cluster_names(platform, network.site)
+        names += _cluster_names(platform, network.site)
     for link in platform.links:
         if link.to == network.site and set(link.classes) & set(network.classes) and link.mode != "off":
             for zone in link.zones:
-                needed += [zone, f"*.{zone}"]
-    return sorted(set(needed))
+                names += [zone, f"*.{zone}"]
+    return sorted(set(names))
 
 
 def _lies_in(platform: Platform, cluster: Cluster, network: Network) -> bool:
     if cluster.site != network.site:
         return False
-    others = [each for each in platform.networks if each.site == cluster.site and each.mode != "off"]
-    return cluster.network == network.name or (cluster.network is None and others == [network])
+    active_networks = [
+        candidate
+        for candidate in platform.networks
+        if candidate.site == cluster.site and candidate.mode != "off"
+    ]
+    return cluster.network == network.name or (cluster.network is None and active_networks == [network])
 
 
 def _service_names(service: str, region: str) -> list[str]:
@@ -95,9 +103,9 @@ def _cluster_names(platform: Platform, site: str) -> Iterator[str]:
         host = prefix.partition("/")[0].partition(":")[0]
         if "." in host:
             yield host
-            elsewhere = _ECR.fullmatch(host)
-            if elsewhere:
-                yield from _service_names("ecr.api", elsewhere[1])
+            match = _ECR.fullmatch(host)
+            if match:
+                yield from _service_names("ecr.api", match[1])
     for endpoint in platform.endpoints:
         if endpoint.site == site and endpoint.weights is not None and endpoint.weights.store is not None:
             yield from _host(endpoint.weights.store.endpoint)

@@ -1,4 +1,4 @@
-"""Held answers at their gateway: its configuration's section `reviews`, and the volume with their keys.
+"""Held answers at a gateway: its configuration's section `reviews`, and the volume with their keys.
 
 People decide elsewhere (`components.reviews.service`). A gateway that holds none serves no workload that asks for it.
 """
@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.gateway.records import CONTENT_KEYS, KEYS, GatewayAudit, shared_claim
+from components.gateway.records import CONTENT_KEYS, KEYS, GatewayAudit, create_shared_claim
 from isthmus.core.errors import InputError, Refused
 
 HOURS = 24
@@ -28,70 +28,72 @@ class GatewayHeld(TypedDict):
     """Days after which an answer is deleted and its key destroyed, decided or not (default 7)."""
 
 
-class Held:
+class HeldAnswers:
     """What a gateway with held answers has beside one without."""
 
     def __init__(
         self,
         name: str,
         service: str,
-        space: str,
-        own: dict[str, str],
+        namespace: str,
+        labels: dict[str, str],
         args: Any,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`args`: as `InferenceGatewayArgs`. Raises `Refused` where people must see answers and none is held,
         `InputError` where what they are held by is missing."""
-        held: GatewayHeld | None = args.get("reviews")
+        settings: GatewayHeld | None = args.get("reviews")
         self.section: dict[str, Any] = {}
         """Of the edge's configuration."""
-        self.before: list[pulumi.Resource] = []
+        self.dependencies: list[pulumi.Resource] = []
         self.mounts: list[dict[str, Any]] = []
         self.volumes: list[dict[str, Any]] = []
-        if held is None:
-            _none_asks(args["routes"], service)
+        if settings is None:
+            _check_no_review(args["routes"], service)
             return
-        for needed in ("database", "audit"):
-            if needed not in args:
+        for argument in ("database", "audit"):
+            if argument not in args:
                 raise InputError(
-                    f"held answers need `{needed}`",
-                    where=f"{service}.{needed}",
-                    fix="They lie in the database, and who decided is in the audit record",
+                    f"held answers need `{argument}`",
+                    where=f"{service}.{argument}",
+                    fix="Set it: held answers are stored in the database, and decisions in the audit records",
                 )
-        keys = _keys(held, args["audit"], service)
+        keys = _keys(settings, args["audit"], service)
         if keys is not None:
             claim = f"{service}-held-keys"
-            self.before.append(shared_claim(f"{name}-held-keys", claim, keys, space, own, opts))
+            self.dependencies.append(
+                create_shared_claim(f"{name}-held-keys", claim, keys, namespace, labels, opts)
+            )
             self.mounts.append({"name": "held-keys", "mountPath": CONTENT_KEYS})
             self.volumes.append({"name": "held-keys", "persistentVolumeClaim": {"claimName": claim}})
         self.section["reviews"] = {
             "keys": CONTENT_KEYS,
             "wrapping_key": f"{KEYS}/wrapping.key",
-            "decide_h": held.get("decide_h", HOURS),
-            "escalated_h": held.get("escalated_h", HOURS),
-            "keep_days": held.get("keep_days", DAYS),
+            "decide_h": settings.get("decide_h", HOURS),
+            "escalated_h": settings.get("escalated_h", HOURS),
+            "keep_days": settings.get("keep_days", DAYS),
         }
 
 
-def _none_asks(routes: list[Any], service: str) -> None:
+def _check_no_review(routes: list[Any], service: str) -> None:
     for route in routes:
         if "review" in route or route.get("impact", "low") != "low":
             raise Refused(
-                f"people must look at answers of '{route['workload']}', and {service} holds none",
+                f"people must review answers of '{route['workload']}', but {service} holds no answers",
                 where=f"{service}.reviews",
-                fix="Give `reviews`, `database` and `audit`, and the component Reviews beside it",
+                fix="Set `reviews`, `database` and `audit`, and add the component Reviews",
             )
 
 
-def _keys(held: GatewayHeld, audit: GatewayAudit, service: str) -> str | None:
+def _keys(settings: GatewayHeld, audit: GatewayAudit, service: str) -> str | None:
     """The volume for their keys; None where content's own is mounted already."""
-    volume = held.get("gateway_keys_volume")
+    volume = settings.get("gateway_keys_volume")
     if ("content" in audit) == (volume is not None):
         raise InputError(
-            "held answers and kept content have one volume of keys"
+            "gateway_keys_volume is set, but held answers use the keys volume of audit.content"
             if volume is not None
-            else "no volume is named for the keys of held answers",
+            else "no volume is set for the keys of held answers",
             where=f"{service}.reviews.gateway_keys_volume",
-            fix="Leave it out" if volume is not None else "Name it",
+            fix="Remove it" if volume is not None else "Set it",
         )
     return volume

@@ -1,48 +1,60 @@
-"""The gateway of one class at one site: the only thing that applications of the class can reach."""
+"""The component InferenceGateway: the only endpoint that applications of a class can reach at a site."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import may_use_aws, sensitivity, within, without_outputs
+from components.base.argument_checks import check_sensitivity, check_within, may_use_aws, without_outputs
 from components.cluster.certificates import CertificateIssuer, certificate
-from components.cluster.edge_files import config_map, gateway_config, trusting
+from components.cluster.edge_files import config_map, gateway_config, with_trust_bundle
 from components.cluster.objects import (
     CLASS_LABEL,
     ENDPOINT_LABEL,
     ROLE_LABEL,
     SERVING_PORT,
     class_namespace,
+    common_labels,
     dns_name,
-    labels,
     metadata,
-    selector,
+    workload_selector,
 )
-from components.cluster.pod_defaults import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
+from components.cluster.pod_defaults import (
+    GATEWAY_USER,
+    NO_RESOLVER,
+    guaranteed_resources,
+    priority_fields,
+    share_security,
+)
 from components.gateway.callers import (
     GatewayDatabase,
     GatewayTeam,
-    by_address,
+    database_egress,
     known_callers,
-    way_to,
+    with_host_aliases,
 )
 from components.gateway.confidence import Calibrations
-from components.gateway.edge_workload import serve
-from components.gateway.held_answers import GatewayHeld, Held
-from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
+from components.gateway.edge_workload import create_edge_workload
+from components.gateway.held_answers import GatewayHeld, HeldAnswers
+from components.gateway.name_resolver import NameResolver, ResolverAccess, aws_names, create_name_resolver
 from components.gateway.records import GatewayAudit, Records
-from components.gateway.router import GatewayRouter, routed, through, to_router
-from components.gateway.routes import GatewayRoute, beyond, direct, led_to
-from components.gateway.screening import GatewayScreening, addresses_of, screened, servers_of
-from components.gateway.traces import GatewayTraces, host_of, mounted, traced, way_to_collector
+from components.gateway.router import GatewayRouter, create_router, egress_to_router, route_through_router
+from components.gateway.routes import GatewayRoute, destinations_of, overflow_of, route_config
+from components.gateway.screening import GatewayScreening, addresses_of, create_detector, servers_of
+from components.gateway.traces import (
+    GatewayTraces,
+    collector_egress,
+    host_of,
+    mounts_and_volumes,
+    traces_section,
+)
 from components.gateway.translator.translator import (
     NamedDestination,
     TranslatorSettings,
-    translator,
-    ways_out,
+    create_translator,
+    destination_egress,
 )
-from components.observability.pod_monitor import scraped_from
+from components.observability.pod_monitor import metrics_ingress
 from components.serving.placement import ZONE
 from isthmus.contracts.vocabulary import CALLED_TARGETS, Target
 from isthmus.core.errors import InputError
@@ -129,79 +141,95 @@ class InferenceGateway(pulumi.ComponentResource):
         args: InferenceGatewayArgs,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        after: Sequence[pulumi.Resource] = (),
+        dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`after`: model servers that must serve before its pods are told to send requests there."""
+        """`dependencies`: model servers that must serve before its pods are told to send requests there."""
         # A component is registered once its inputs are known, and its children after it: were an address of
         # another component among them, all that the gateway is made of would wait for it.
         super().__init__("isthmus:index:InferenceGateway", name, without_outputs(dict(args)), opts)
-        held = sensitivity(args["sensitivity"], name)
-        space = class_namespace(held)
-        service = f"{held}-gateway"
-        own = labels(service, sensitivity=held, role="gateway")
+        sensitivity = check_sensitivity(args["sensitivity"], name)
+        namespace = class_namespace(sensitivity)
+        service = f"{sensitivity}-gateway"
+        labels = common_labels(service, sensitivity=sensitivity, role="gateway")
         child = pulumi.ResourceOptions(parent=self)
-        behind = args.get("translator")
+        translator_settings = args.get("translator")
         destinations = args.get("destinations", [])
-        if behind is not None:
-            for target in sorted({model.get("provider", "bedrock") for model in behind["models"]}):
+        if translator_settings is not None:
+            for target in sorted(
+                {model.get("provider", "bedrock") for model in translator_settings["models"]}
+            ):
                 may_use_aws(
-                    held, f"{service}.translator", args.get("exception", ""), _target(target, service)
+                    sensitivity, f"{service}.translator", args.get("exception", ""), _target(target, service)
                 )
-        if held == "restricted":
-            for way in destinations:
-                where = f"{service}.destinations.{way['name']}"
-                within(way["cidr"], args.get("site_cidrs", []), where)
+        if sensitivity == "restricted":
+            for destination in destinations:
+                where = f"{service}.destinations.{destination['name']}"
+                check_within(destination["cidr"], args.get("site_cidrs", []), where)
 
-        cloud = {model["name"] for model in behind["models"]} if behind else set()
+        cloud_models = (
+            {model["name"] for model in translator_settings["models"]} if translator_settings else set()
+        )
         router = args.get("router")
-        local = [route for route in args["routes"] if route["endpoint"] not in cloud]
-        servers = sorted({each["endpoint"] for route in args["routes"] for each in led_to(route)} - cloud)
+        local = [route for route in args["routes"] if route["endpoint"] not in cloud_models]
+        servers = sorted(
+            {target_route["endpoint"] for route in args["routes"] for target_route in destinations_of(route)}
+            - cloud_models
+        )
         if router is not None:
             servers = []  # it reaches none of them
         servers = sorted({*servers, *servers_of(args.get("screening"))})
         routes = [
-            through(router, route, space) | beyond(route, held, space, cloud)
-            if router is not None and route["endpoint"] not in cloud
-            else direct(route, held, space, cloud)
+            route_through_router(router, route, namespace)
+            | overflow_of(route, sensitivity, namespace, cloud_models)
+            if router is not None and route["endpoint"] not in cloud_models
+            else route_config(route, sensitivity, namespace, cloud_models)
             for route in args["routes"]
         ]
-        secret, before = certificate(
+        secret, certificate_resources = certificate(
             name,
             service,
-            space,
-            own,
+            namespace,
+            labels,
             child,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=True,
         )
         if router is not None:
-            before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
+            certificate_resources += create_router(
+                name, sensitivity, namespace, router, local, self, issuer=args.get("issuer")
+            )
         database = args.get("database")
-        scored = Calibrations(name, service, space, own, [dict(route) for route in args["routes"]], child)
-        callers = known_callers(database, args.get("teams", []), scored.routes)
+        calibrations = Calibrations(
+            name, service, namespace, labels, [dict(route) for route in args["routes"]], child
+        )
+        callers = known_callers(database, args.get("teams", []), calibrations.routes)
         trust_bundle = args.get("trust_bundle")
-        told = trusting(gateway_config(held, args["site"], routes, callers), trust_bundle)
+        config_data = with_trust_bundle(
+            gateway_config(sensitivity, args["site"], routes, callers), trust_bundle
+        )
         traces = args.get("traces")
-        known = [(database["address"], database["host"])] if database is not None else []
-        known += [(traces["address"], host_of(traces))] if traces is not None else []
-        told |= traced(traces)
-        seen, believed = mounted(traces)
-        looked = screened(name, held, space, own, args.get("screening"), args["monitoring_namespace"], child)
-        told |= looked.told
-        held_answers = Held(name, service, space, own, args, child)
-        told |= held_answers.section
-        records = Records(name, service, space, own, args["audit"], child) if "audit" in args else None
+        hosts = [(database["address"], database["host"])] if database is not None else []
+        hosts += [(traces["address"], host_of(traces))] if traces is not None else []
+        config_data |= traces_section(traces)
+        trace_mounts, trace_volumes = mounts_and_volumes(traces)
+        detector = create_detector(
+            name, sensitivity, namespace, labels, args.get("screening"), args["monitoring_namespace"], child
+        )
+        config_data |= detector.config
+        held_answers = HeldAnswers(name, service, namespace, labels, args, child)
+        config_data |= held_answers.section
+        records = Records(name, service, namespace, labels, args["audit"], child) if "audit" in args else None
         if records is not None:
-            told["audit"] = records.section(told)
-        config = config_map(name, service, space, own, told, child)
-        resolving = self._resolver(name, held, space, args, servers)
-        if behind is not None:
-            translator(
+            config_data["audit"] = records.section(config_data)
+        config = config_map(name, service, namespace, labels, config_data, child)
+        resolving = self._resolver(name, sensitivity, namespace, args, servers)
+        if translator_settings is not None:
+            create_translator(
                 f"{name}-translator",
-                held,
-                space,
-                behind,
+                sensitivity,
+                namespace,
+                translator_settings,
                 destinations,
                 self,
                 issuer=args.get("issuer"),
@@ -214,87 +242,97 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitor_labels=args.get("monitor_labels"),
                 failure_domain_label=args.get("failure_domain_label", ZONE),
             )
-        serve(
+        create_edge_workload(
             name,
             service,
-            space,
-            own,
-            selector(service, held),
+            namespace,
+            labels,
+            workload_selector(service, sensitivity),
             self,
             container="edge",
             image=args["image"],
             replicas=args.get("replicas", 2),
             max_replicas=args.get("max_replicas"),
-            resources=same(args.get("cpu", "1"), args.get("memory", "1Gi")),
+            resources=guaranteed_resources(args.get("cpu", "1"), args.get("memory", "1Gi")),
             config=config,
             tls_secret=secret,
             trust_bundle=trust_bundle,
-            ingress=[_applications(held), scraped_from(args["monitoring_namespace"]), *looked.ingress],
-            egress=[
-                *way_to(database, held, args.get("site_cidrs", []), service),
-                *way_to_collector(traces, held, args.get("site_cidrs", []), service),
-                *([to_router(held)] if router is not None else []),
-                *([_to_translator(held)] if behind is not None else ways_out(destinations, service)),
+            ingress=[
+                _applications(sensitivity),
+                metrics_ingress(args["monitoring_namespace"]),
+                *detector.ingress,
             ],
-            before=[
-                *before,
-                *(records.before if records is not None else []),
-                *looked.before,
-                *held_answers.before,
-                *scored.before,
-                *self._ways_to_models(name, held, space, service, own, servers),
-                *resolving.before,
-                *after,
+            egress=[
+                *database_egress(database, sensitivity, args.get("site_cidrs", []), service),
+                *collector_egress(traces, sensitivity, args.get("site_cidrs", []), service),
+                *([egress_to_router(sensitivity)] if router is not None else []),
+                *(
+                    [_to_translator(sensitivity)]
+                    if translator_settings is not None
+                    else destination_egress(destinations, service)
+                ),
+            ],
+            dependencies=[
+                *certificate_resources,
+                *(records.dependencies if records is not None else []),
+                *detector.dependencies,
+                *held_answers.dependencies,
+                *calibrations.dependencies,
+                *self._egress_policies(name, sensitivity, namespace, service, labels, servers),
+                *resolving.dependencies,
+                *dependencies,
             ],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
             securityContext=share_security(GATEWAY_USER),
-            **ranked(args.get("pod_priority")),
+            **priority_fields(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),
                 *held_answers.mounts,
-                *scored.mounts,
-                *seen,
+                *calibrations.mounts,
+                *trace_mounts,
             ],
             volumes=[
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}},
                 *(records.volumes if records is not None else []),
                 *held_answers.volumes,
-                *scored.volumes,
-                *believed,
-                *looked.volumes,
+                *calibrations.volumes,
+                *trace_volumes,
+                *detector.volumes,
             ],
-            measured=looked.measured,
-            **looked.pod,
-            **by_address(known, _own_names(args, space) if held == "restricted" else resolving.pod),
+            metric_ports=detector.metric_ports,
+            **detector.pod,
+            **with_host_aliases(
+                hosts, _restricted_names(args, namespace) if sensitivity == "restricted" else resolving.pod
+            ),
         )
-        self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
-        self.service = pulumi.Output.from_input(f"{space}/{service}")
+        self.address = pulumi.Output.from_input(f"https://{dns_name(service, namespace)}:{SERVING_PORT}")
+        self.service = pulumi.Output.from_input(f"{namespace}/{service}")
         self.register_outputs({"address": self.address, "service": self.service})
 
     def _resolver(
-        self, name: str, held: str, space: str, args: InferenceGatewayArgs, servers: list[str]
-    ) -> Resolving:
+        self, name: str, sensitivity: str, namespace: str, args: InferenceGatewayArgs, servers: list[str]
+    ) -> ResolverAccess:
         """The class's resolver, for the Services that the gateway calls and the hosts that the translator calls."""
-        names, router, behind = args.get("names"), args.get("router"), args.get("translator")
+        names, router, translator_settings = args.get("names"), args.get("router"), args.get("translator")
         if names is None:
-            return Resolving()
-        called = [
+            return ResolverAccess()
+        services = [
             *servers,
             *([router["service"]] if router is not None else []),
-            *([f"{held}-translator"] if behind is not None else []),
+            *([f"{sensitivity}-translator"] if translator_settings is not None else []),
         ]
-        return name_resolver(
+        return create_name_resolver(
             f"{name}-resolver",
-            held,
-            space,
+            sensitivity,
+            namespace,
             names,
-            [dns_name(each, space) for each in called],
-            aws_names(behind),
+            [dns_name(service_name, namespace) for service_name in services],
+            aws_names(translator_settings),
             self,
             monitoring_namespace=args["monitoring_namespace"],
             pod_monitors=args.get("pod_monitors", True),
@@ -304,8 +342,14 @@ class InferenceGateway(pulumi.ComponentResource):
             failure_domain_label=args.get("failure_domain_label", ZONE),
         )
 
-    def _ways_to_models(
-        self, name: str, held: str, space: str, service: str, own: dict[str, str], servers: list[str]
+    def _egress_policies(
+        self,
+        name: str,
+        sensitivity: str,
+        namespace: str,
+        service: str,
+        labels: dict[str, str],
+        servers: list[str],
     ) -> list[pulumi.Resource]:
         """A policy for each of its model servers, and nothing else of the cluster.
 
@@ -314,11 +358,11 @@ class InferenceGateway(pulumi.ComponentResource):
         """
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-        made: list[pulumi.Resource] = []
+        policies: list[pulumi.Resource] = []
         for server in servers:
-            model = {ROLE_LABEL: "model", CLASS_LABEL: held, ENDPOINT_LABEL: server}
+            model = {ROLE_LABEL: "model", CLASS_LABEL: sensitivity, ENDPOINT_LABEL: server}
             spec: Any = {
-                "podSelector": {"matchLabels": selector(service, held)},
+                "podSelector": {"matchLabels": workload_selector(service, sensitivity)},
                 "policyTypes": ["Egress"],
                 "egress": [
                     {
@@ -327,69 +371,69 @@ class InferenceGateway(pulumi.ComponentResource):
                     }
                 ],
             }
-            made.append(
+            policies.append(
                 NetworkPolicy(
                     f"{name}-to-{server}",
-                    metadata=metadata(f"{service}-to-{server}", own, namespace=space),
+                    metadata=metadata(f"{service}-to-{server}", labels, namespace=namespace),
                     spec=spec,
                     opts=pulumi.ResourceOptions(parent=self),
                 )
             )
-        return made
+        return policies
 
 
 def _target(provider: str, service: str) -> Target:
     """The target that a translator's model is called on."""
-    for known in CALLED_TARGETS:
-        if provider == known:
-            return known
+    for target in CALLED_TARGETS:
+        if provider == target:
+            return target
     raise InputError(
-        f"'{provider}' is no provider",
+        f"'{provider}' is not a known provider",
         where=f"{service}.translator",
-        fix=f"Known: {', '.join(CALLED_TARGETS)}",
+        fix=f"Use one of: {', '.join(CALLED_TARGETS)}",
     )
 
 
-def _applications(held: str) -> dict[str, Any]:
+def _applications(sensitivity: str) -> dict[str, Any]:
     """Ingress: the serving port, from namespaces of the same class."""
     return {
-        "from": [{"namespaceSelector": {"matchLabels": {CLASS_LABEL: held}}}],
+        "from": [{"namespaceSelector": {"matchLabels": {CLASS_LABEL: sensitivity}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }
 
 
-def _to_translator(held: str) -> dict[str, Any]:
+def _to_translator(sensitivity: str) -> dict[str, Any]:
     """Egress: to its own translator."""
-    behind = {"podSelector": {"matchLabels": {ROLE_LABEL: "translator", CLASS_LABEL: held}}}
-    return {"to": [behind], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}
+    translator_pods = {"podSelector": {"matchLabels": {ROLE_LABEL: "translator", CLASS_LABEL: sensitivity}}}
+    return {"to": [translator_pods], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}
 
 
-def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
+def _restricted_names(args: InferenceGatewayArgs, namespace: str) -> dict[str, Any]:
     """Names without the cluster's DNS, which forwards what it does not know: its servers by address, the
     rest by the site's own resolvers."""
     hosts: dict[str, Any] = {}
     for route in args["routes"]:
-        for place in led_to(route):
+        for place in destinations_of(route):
             if "cluster_ip" not in place:
                 raise InputError(
-                    f"route '{route['workload']}' of a restricted gateway names no address",
+                    f"route '{route['workload']}' of a restricted gateway has no cluster_ip",
                     where=f"routes.{route['workload']}.cluster_ip",
-                    fix="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                    fix="Set the model server's cluster_ip: a restricted gateway does not use cluster DNS",
                 )
             hosts[place["endpoint"]] = place["cluster_ip"]
     for judge, address in addresses_of(args.get("screening")):
         if address is None:
             raise InputError(
-                f"guard model '{judge}' of a restricted gateway has no address",
+                f"guard model '{judge}' of a restricted gateway has no cluster_ip",
                 where="screening.guards",
-                fix="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                fix="Set the model server's cluster_ip: a restricted gateway does not use cluster DNS",
             )
         hosts[judge] = address
     return {
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": args.get("resolvers", [])[:3] or [NO_RESOLVER]},
         "hostAliases": [
-            {"ip": address, "hostnames": [dns_name(endpoint, space)]}
+            {"ip": address, "hostnames": [dns_name(endpoint, namespace)]}
             for endpoint, address in sorted(hosts.items())
         ],
     }

@@ -14,11 +14,17 @@ import pulumi
 
 from components.aws.common.names import domain as aws_domain
 from components.cluster.dns import DnsPeer, both_protocols, dns_egress
-from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, labels, metadata, selector
-from components.cluster.pod_defaults import container_security, health_probe, pod, ranked, same
+from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, common_labels, metadata, workload_selector
+from components.cluster.pod_defaults import (
+    container_security,
+    guaranteed_resources,
+    health_probe,
+    pod_spec,
+    priority_fields,
+)
 from components.gateway.translator.translator import TranslatorSettings
-from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.serving.placement import ZONE, over_domains
+from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
+from components.serving.placement import ZONE, spread_over_domains
 from isthmus.core.errors import InputError
 
 DNS_PORT = 1053
@@ -47,12 +53,12 @@ class NameResolver(TypedDict):
 
 
 @dataclass(frozen=True)
-class Resolving:
+class ResolverAccess:
     """What a pod needs to ask it; of a pod that asks the cluster's DNS, nothing."""
 
     pod: dict[str, Any] = field(default_factory=dict)
     """Of the pod's spec."""
-    before: list[pulumi.Resource] = field(default_factory=list)
+    dependencies: list[pulumi.Resource] = field(default_factory=list)
     """What must be there before the pod starts."""
 
 
@@ -67,11 +73,11 @@ def corefile(names: Iterable[str]) -> str:
     A query for another type of an allowed name gets an empty answer: the name exists, and nothing is forwarded.
     """
     allowed = ", ".join(f"'{name}'" for name in sorted({name.lower() for name in names}))
-    known = f"name() in [{allowed}]"
+    is_allowed = f"name() in [{allowed}]"
     return f"""\
 .:{DNS_PORT} {{
     view needed {{
-        expr {known} && type() in ['A', 'AAAA']
+        expr {is_allowed} && type() in ['A', 'AAAA']
     }}
     errors
     health :9090 {{
@@ -83,7 +89,7 @@ def corefile(names: Iterable[str]) -> str:
 }}
 .:{DNS_PORT} {{
     view other-types {{
-        expr {known}
+        expr {is_allowed}
     }}
     prometheus :{METRICS_PORT}
     template ANY ANY {{
@@ -103,14 +109,14 @@ def aws_names(settings: TranslatorSettings | None) -> list[pulumi.Input[str]]:
     """Hosts of AWS that a translator and its credential helper call."""
     if settings is None:
         return []
-    found: list[pulumi.Input[str]] = []
+    hosts: list[pulumi.Input[str]] = []
     for model in settings["models"]:
         service = "runtime.sagemaker" if model.get("provider") == "sagemaker" else "bedrock-runtime"
-        found.append(_host(model.get("endpoint_url"), service, model["region"]))
-    proof = settings.get("identity")
-    if proof is not None:
-        found.append(_host(proof.get("endpoint_url"), "rolesanywhere", proof["region"]))
-    return found
+        hosts.append(_host(model.get("endpoint_url"), service, model["region"]))
+    identity = settings.get("identity")
+    if identity is not None:
+        hosts.append(_host(identity.get("endpoint_url"), "rolesanywhere", identity["region"]))
+    return hosts
 
 
 def _host(url: pulumi.Input[str] | None, service: str, region: str) -> pulumi.Input[str]:
@@ -119,13 +125,13 @@ def _host(url: pulumi.Input[str] | None, service: str, region: str) -> pulumi.In
     return pulumi.Output.from_input(url).apply(lambda text: urlsplit(text).hostname or text)
 
 
-def name_resolver(
+def create_name_resolver(
     name: str,
     sensitivity: str,
     namespace: str,
     settings: NameResolver,
     services: Iterable[str],
-    outside: Iterable[pulumi.Input[str]],
+    external_hosts: Iterable[pulumi.Input[str]],
     parent: pulumi.ComponentResource,
     *,
     monitoring_namespace: str,
@@ -134,9 +140,9 @@ def name_resolver(
     pod_priority: str | None = None,
     monitor_labels: Mapping[str, str] | None = None,
     failure_domain_label: str = ZONE,
-) -> Resolving:
-    """Make it. `services`: names in the cluster as pods call them, e.g. `llama.isthmus-internal.svc`; `outside`: hosts
-    outside the cluster."""
+) -> ResolverAccess:
+    """Create the resolver. `services`: cluster names as pods call them, e.g. `llama.isthmus-internal.svc`;
+    `external_hosts`: hosts outside the cluster."""
     from pulumi_kubernetes.apps.v1 import Deployment
     from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
@@ -144,54 +150,59 @@ def name_resolver(
 
     if sensitivity == "restricted":
         raise InputError(
-            "a restricted gateway asks the site's own resolvers, and its servers stand in its hosts file",
+            "a restricted gateway uses the site's own resolvers, but `names` is set",
             where=f"{namespace}.names",
-            fix="Leave `names` out for the restricted class",
+            fix="Remove `names` for the restricted class",
         )
     service = resolver_name(sensitivity)
-    own = labels(service, sensitivity=sensitivity, role="resolver")
-    chosen = selector(service, sensitivity)
+    labels = common_labels(service, sensitivity=sensitivity, role="resolver")
+    selector = workload_selector(service, sensitivity)
     child = pulumi.ResourceOptions(parent=parent)
     domain = settings.get("domain", "cluster.local")
-    inside = [f"{each}.{domain}." for each in services]
-    hosts = pulumi.Output.all(*outside).apply(lambda each: [f"{host}." for host in each])
-    text = hosts.apply(lambda each: corefile([*inside, *each]))
-    called = text.apply(lambda t: f"{service}-config-{hashlib.sha256(t.encode()).hexdigest()[:10]}")
+    service_names = [f"{service_name}.{domain}." for service_name in services]
+    hosts = pulumi.Output.all(*external_hosts).apply(lambda names: [f"{host}." for host in names])
+    text = hosts.apply(lambda names: corefile([*service_names, *names]))
+    map_name = text.apply(
+        lambda content: f"{service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    )
     config = ConfigMap(
         f"{name}-config",
-        metadata=metadata(called, own, namespace=namespace),
+        metadata=metadata(map_name, labels, namespace=namespace),
         data={"Corefile": text},
         immutable=True,
         opts=child,
     )
-    meta = metadata(service, own, namespace=namespace)
+    meta = metadata(service, labels, namespace=namespace)
     account = ServiceAccount(
         f"{name}-account", metadata=meta, automount_service_account_token=False, opts=child
     )
     askers: Any = {"matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": ASKERS}]}
-    around: Any = {
-        "podSelector": {"matchLabels": chosen},
+    policy_spec: Any = {
+        "podSelector": {"matchLabels": selector},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {"from": [{"podSelector": askers}], "ports": both_protocols(DNS_PORT)},
-            scraped_from(monitoring_namespace, METRICS_PORT),
+            metrics_ingress(monitoring_namespace, METRICS_PORT),
         ],
         "egress": dns_egress(settings.get("peers"), f"{service}.peers"),
     }
-    policy = NetworkPolicy(f"{name}-network", metadata=meta, spec=around, opts=child)
+    policy = NetworkPolicy(f"{name}-network", metadata=meta, spec=policy_spec, opts=child)
     resolver = {ROLE_LABEL: "resolver", CLASS_LABEL: sensitivity}
-    to: Any = {
+    ask_spec: Any = {
         "podSelector": askers,
         "policyTypes": ["Egress"],
         "egress": [{"to": [{"podSelector": {"matchLabels": resolver}}], "ports": both_protocols(DNS_PORT)}],
     }
-    way = NetworkPolicy(
-        f"{name}-ask", metadata=metadata(f"to-{service}", own, namespace=namespace), spec=to, opts=child
+    ask_policy = NetworkPolicy(
+        f"{name}-ask",
+        metadata=metadata(f"to-{service}", labels, namespace=namespace),
+        spec=ask_spec,
+        opts=child,
     )
     security = container_security()
     # The image's program has this file capability: without it the kernel refuses to start it (EPERM).
     security["capabilities"] = {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
-    box: dict[str, Any] = {
+    container: dict[str, Any] = {
         "name": "resolver",
         "image": settings["image"],
         "args": ["-conf", f"{_CONFIG}/Corefile"],
@@ -201,7 +212,7 @@ def name_resolver(
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "volumeMounts": [{"name": "config", "mountPath": _CONFIG, "readOnly": True}],
-        "resources": same(CPU, MEMORY),
+        "resources": guaranteed_resources(CPU, MEMORY),
         "securityContext": security,
         "startupProbe": health_probe(2, 60),
         "readinessProbe": health_probe(5, 3),
@@ -209,21 +220,21 @@ def name_resolver(
     }
     spec: Any = {
         "replicas": settings.get("replicas", REPLICAS),
-        "selector": {"matchLabels": chosen},
+        "selector": {"matchLabels": selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 3,
         "template": {
-            "metadata": {"labels": own},
-            "spec": pod(
+            "metadata": {"labels": labels},
+            "spec": pod_spec(
                 service,
-                [box],
+                [container],
                 [{"name": "config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}}],
                 pull_secrets=pull_secrets,
                 # Its /etc/resolv.conf names the cluster's resolver, to which it forwards.
                 dnsPolicy="ClusterFirst",
-                topologySpreadConstraints=over_domains(chosen, failure_domain_label),
-                **ranked(pod_priority),
+                topologySpreadConstraints=spread_over_domains(selector, failure_domain_label),
+                **priority_fields(pod_priority),
             ),
         },
     }
@@ -240,13 +251,13 @@ def name_resolver(
     ports: Any = {
         "type": "ClusterIP",
         **({"clusterIP": settings["address"]} if "address" in settings else {}),
-        "selector": chosen,
+        "selector": selector,
         "ports": [
             {"name": "dns", "port": 53, "targetPort": DNS_PORT, "protocol": "UDP"},
             {"name": "dns-tcp", "port": 53, "targetPort": DNS_PORT, "protocol": "TCP"},
         ],
     }
-    front = Service(
+    service_object = Service(
         f"{name}-service",
         metadata=meta,
         spec=ports,
@@ -256,14 +267,14 @@ def name_resolver(
     )
     budget: Any = {
         "maxUnavailable": 1,
-        "selector": {"matchLabels": chosen},
+        "selector": {"matchLabels": selector},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     PodDisruptionBudget(f"{name}-disruption", metadata=meta, spec=budget, opts=child)
     if pod_monitors:
-        pod_monitor(name, service, namespace, own, chosen, child, ["metrics"], monitor_labels)
-    address = settings.get("address") or front.spec.apply(lambda each: str(each.cluster_ip))
-    return Resolving(
+        create_pod_monitor(name, service, namespace, labels, selector, child, ["metrics"], monitor_labels)
+    address = settings.get("address") or service_object.spec.apply(lambda spec: str(spec.cluster_ip))
+    return ResolverAccess(
         {
             "dnsPolicy": "None",
             "dnsConfig": {
@@ -273,8 +284,8 @@ def name_resolver(
                 "options": [{"name": "ndots", "value": "3"}],
             },
         },
-        [server, way],
+        [server, ask_policy],
     )
 
 
-__all__ = ["NameResolver", "Resolving", "aws_names", "corefile", "name_resolver", "resolver_name"]
+__all__ = ["NameResolver", "ResolverAccess", "aws_names", "corefile", "create_name_resolver", "resolver_name"]

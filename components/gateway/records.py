@@ -1,4 +1,4 @@
-"""A gateway's records: the claims on their volumes, what its pods mount, and its configuration's section `audit`."""
+"""Records of a gateway: claims, mounts, and its configuration's section `audit`."""
 
 import hashlib
 import json
@@ -54,10 +54,15 @@ class GatewayAudit(TypedDict):
     """Absent: nothing of what was said is kept."""
 
 
-def shared_claim(
-    name: str, known: str, volume: str, space: str, own: dict[str, str], opts: pulumi.ResourceOptions
+def create_shared_claim(
+    name: str,
+    claim_name: str,
+    volume: str,
+    namespace: str,
+    labels: dict[str, str],
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """A claim on a volume that many machines write."""
+    """Create a claim on a volume that many machines write."""
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
     spec: Any = {
@@ -67,11 +72,13 @@ def shared_claim(
         "volumeName": volume,
         "resources": {"requests": {"storage": "1Gi"}},
     }
-    return PersistentVolumeClaim(name, metadata=metadata(known, own, namespace=space), spec=spec, opts=opts)
+    return PersistentVolumeClaim(
+        name, metadata=metadata(claim_name, labels, namespace=namespace), spec=spec, opts=opts
+    )
 
 
 @dataclass(frozen=True)
-class Share:
+class ShareParts:
     """The two folders as a pod has them: who seals reads `records` and writes `seals`, who records the other way."""
 
     made: list[pulumi.Resource]
@@ -80,58 +87,72 @@ class Share:
     volumes: list[dict[str, Any]]
 
 
-def share(
+def create_share(
     name: str,
     claim: str,
-    given: Any,
-    space: str,
-    own: dict[str, str],
+    arguments: Any,
+    namespace: str,
+    labels: dict[str, str],
     opts: pulumi.ResourceOptions,
     *,
-    seals: bool,
+    is_sealer: bool,
     where: str,
-) -> Share:
-    """`given`: what names the share, by `volume` or by `folders`; `claim`: the name of the claim, or how both begin;
-    `where`: the argument that names the volume."""
-    if ("volume" in given) == ("folders" in given):
+) -> ShareParts:
+    """`arguments`: the share, by `volume` or by `folders`; `claim`: the name of the claim, or the prefix of both;
+    `where`: path of the argument with the volume."""
+    if ("volume" in arguments) == ("folders" in arguments):
         raise InputError(
-            "records lie on a volume or in folders of a share, one of the two",
+            "records need either a volume or the folders of a share",
             where=where,
-            fix="Name the PersistentVolume, or the access points of a RecordsShare",
+            fix="Set exactly one: the PersistentVolume, or the access points of a RecordsShare",
         )
     # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
     read = {"readOnly": True}
-    only_read = {"records": read if seals else {}, "seals": {} if seals else read}
-    places = {"records": RECORDS, "seals": SEALS}
-    if "volume" in given:
-        made = [shared_claim(name, claim, given["volume"], space, own, opts)]
+    read_only = {"records": read if is_sealer else {}, "seals": {} if is_sealer else read}
+    paths = {"records": RECORDS, "seals": SEALS}
+    if "volume" in arguments:
+        claims = [create_shared_claim(name, claim, arguments["volume"], namespace, labels, opts)]
         mounts: list[dict[str, Any]] = [
-            {"name": "audit", "mountPath": path, "subPath": each, **only_read[each]}
-            for each, path in places.items()
+            {"name": "audit", "mountPath": path, "subPath": folder, **read_only[folder]}
+            for folder, path in paths.items()
         ]
-        return Share(made, mounts, [{"name": "audit", "persistentVolumeClaim": {"claimName": claim}}])
-    found = Share([], [], [])
-    for each, path in places.items():
-        called = claim if each == "records" else f"{claim}-{each}"
+        return ShareParts(claims, mounts, [{"name": "audit", "persistentVolumeClaim": {"claimName": claim}}])
+    share_parts = ShareParts([], [], [])
+    for folder, path in paths.items():
+        claim_name = claim if folder == "records" else f"{claim}-{folder}"
         volume = _file_volume(
-            f"{name}-{each}-volume", f"{space}-{called}", given["folders"], each, called, space, own, opts
+            f"{name}-{folder}-volume",
+            f"{namespace}-{claim_name}",
+            arguments["folders"],
+            folder,
+            claim_name,
+            namespace,
+            labels,
+            opts,
         )
-        found.made.extend(
-            [volume, shared_claim(f"{name}-{each}", called, f"{space}-{called}", space, own, opts)]
+        share_parts.made.extend(
+            [
+                volume,
+                create_shared_claim(
+                    f"{name}-{folder}", claim_name, f"{namespace}-{claim_name}", namespace, labels, opts
+                ),
+            ]
         )
-        found.mounts.append({"name": f"audit-{each}", "mountPath": path, **only_read[each]})
-        found.volumes.append({"name": f"audit-{each}", "persistentVolumeClaim": {"claimName": called}})
-    return found
+        share_parts.mounts.append({"name": f"audit-{folder}", "mountPath": path, **read_only[folder]})
+        share_parts.volumes.append(
+            {"name": f"audit-{folder}", "persistentVolumeClaim": {"claimName": claim_name}}
+        )
+    return share_parts
 
 
 def _file_volume(
     name: str,
-    known: str,
+    volume_name: str,
     folders: Any,
     folder: str,
     claim: str,
-    space: str,
-    own: dict[str, str],
+    namespace: str,
+    labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
     """A folder of a file system as a volume, for one claim of one namespace and no other."""
@@ -149,14 +170,14 @@ def _file_volume(
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "name": claim,
-            "namespace": space,
+            "namespace": namespace,
         },
         "csi": {
             "driver": EFS_DRIVER,
             "volumeHandle": pulumi.Output.concat(folders["file_system"], "::", folders[folder]),
         },
     }
-    return PersistentVolume(name, metadata=metadata(known, own), spec=spec, opts=opts)
+    return PersistentVolume(name, metadata=metadata(volume_name, labels), spec=spec, opts=opts)
 
 
 class Records:
@@ -166,24 +187,35 @@ class Records:
         self,
         name: str,
         service: str,
-        space: str,
-        own: dict[str, str],
+        namespace: str,
+        labels: dict[str, str],
         audit: GatewayAudit,
         opts: pulumi.ResourceOptions,
     ) -> None:
         where = f"{service}.audit.volume"
-        found = share(
-            f"{name}-records", f"{service}-records", audit, space, own, opts, seals=False, where=where
+        share_parts = create_share(
+            f"{name}-records",
+            f"{service}-records",
+            audit,
+            namespace,
+            labels,
+            opts,
+            is_sealer=False,
+            where=where,
         )
-        self.before, self.mounts, self.volumes = found.made, found.mounts, found.volumes
+        self.dependencies, self.mounts, self.volumes = (
+            share_parts.made,
+            share_parts.mounts,
+            share_parts.volumes,
+        )
         self.mounts.append({"name": "audit-secret", "mountPath": KEYS, "readOnly": True})
         secret = {"secretName": audit["secret"], "defaultMode": 0o440}
         self.volumes.append({"name": "audit-secret", "secret": secret})
         content = audit.get("content")
         if content is not None:
             keys = f"{service}-content-keys"
-            self.before.append(
-                shared_claim(f"{name}-content-keys", keys, content["volume"], space, own, opts)
+            self.dependencies.append(
+                create_shared_claim(f"{name}-content-keys", keys, content["volume"], namespace, labels, opts)
             )
             self.mounts.append({"name": "content-keys", "mountPath": CONTENT_KEYS})
             self.volumes.append({"name": "content-keys", "persistentVolumeClaim": {"claimName": keys}})
@@ -196,18 +228,18 @@ class Records:
 
 def audit_section(audit: Any, config: dict[str, Any]) -> dict[str, Any]:
     """`audit` of a gateway's configuration, whose rest is given, in a cluster or on Fargate."""
-    made: dict[str, Any] = {"records": RECORDS, "seals": SEALS, "seal_key": SEAL_KEY, "site_key": SITE_KEY}
+    section: dict[str, Any] = {"records": RECORDS, "seals": SEALS, "seal_key": SEAL_KEY, "site_key": SITE_KEY}
     if "max_unsealed_s" in audit:
-        made["max_unsealed_s"] = audit["max_unsealed_s"]
+        section["max_unsealed_s"] = audit["max_unsealed_s"]
     if "content" in audit:
-        made["content"] = {
+        section["content"] = {
             "keys": CONTENT_KEYS,
             "wrapping_key": f"{KEYS}/wrapping.key",
             "days": dict(audit["content"]["days"]),
         }
-    return {**made, "policy": audit.get("policy") or version({**config, "audit": made})}
+    return {**section, "policy": audit.get("policy") or config_version({**config, "audit": section})}
 
 
-def version(config: dict[str, Any]) -> str:
-    """By which an auditor finds the configuration under which a request was let through."""
+def config_version(config: dict[str, Any]) -> str:
+    """The version of a configuration, by digest: auditors find by it what was in force for a request."""
     return f"config-{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]}"

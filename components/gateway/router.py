@@ -19,12 +19,12 @@ from components.cluster.objects import (
     NAMESPACE_LABEL,
     ROLE_LABEL,
     SERVING_PORT,
-    custom,
+    common_labels,
+    custom_resource,
     dns_name,
-    labels,
     metadata,
     router_name,
-    selector,
+    workload_selector,
 )
 from components.serving.arguments import ModelPicker
 from isthmus.core.errors import InputError, Refused
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 HEADER = "x-isthmus-workload"
 """By which the router knows the workload: our gateway sets it, and passes on no header of a caller's."""
 _API = "gateway.networking.k8s.io/v1"
-_WHOLE = 100_000
+_FULL_WEIGHT = 100_000
 """Weights in thousandths of a percent."""
 
 
-_INSIDE = {"networking.istio.io/service-type": "ClusterIP"}
+_CLUSTER_IP_ONLY = {"networking.istio.io/service-type": "ClusterIP"}
 """Istio makes a LoadBalancer otherwise, which would open the class's router to whoever reaches the balancer. It reads
 the annotation of the Gateway itself (`deploymentcontroller.go`)."""
 
@@ -76,23 +76,23 @@ class GatewayRouter(TypedDict):
     """Who resolves names in the cluster: the proxies look up their control plane. Absent: the pods of kube-dns."""
 
 
-def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[str, Any]:
+def route_through_router(router: GatewayRouter, route: "GatewayRoute", namespace: str) -> dict[str, Any]:
     """A route of the edge's file that leads to the router: the same request for every version."""
-    server = dns_name(router["service"], space)
+    server = dns_name(router["service"], namespace)
     canary = route.get("canary")
     if canary is not None and canary["model"] != route["model"]:
         raise InputError(
-            f"a router sends the same request to both, asked for as {route['model']} and {canary['model']}",
+            f"with a router the canary must serve model {route['model']}, but it serves {canary['model']}",
             where=f"routes.{route['workload']}.canary.model",
-            fix="Serve the new version under the same model, or leave the router out",
+            fix="Serve the new version under the same model name, or remove the router",
         )
     if "also" in route:
         raise InputError(
-            "a router chooses among the replicas of one endpoint, and there are others",
+            "a router chooses among the replicas of one endpoint, but `also` lists other endpoints",
             where=f"routes.{route['workload']}.also",
-            fix="Leave the router out, or the others",
+            fix="Remove the router, or remove `also`",
         )
-    made: dict[str, Any] = {
+    config: dict[str, Any] = {
         "workload": route["workload"],
         "url": f"https://{server}:{SERVING_PORT}",
         "server_name": server,
@@ -100,13 +100,13 @@ def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[st
         "named": True,
         **route.get("place", {}),
     }
-    return made | {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    return config | {key: value for key, value in route.items() if key in ("task", "cache_salt")}
 
 
-def routed(
+def create_router(
     name: str,
-    held: str,
-    space: str,
+    sensitivity: str,
+    namespace: str,
     router: GatewayRouter,
     routes: "list[GatewayRoute]",
     parent: pulumi.Resource,
@@ -114,42 +114,42 @@ def routed(
     issuer: CertificateIssuer | None,
 ) -> list[pulumi.Resource]:
     """Gateway, a route for each workload, TLS to each backend, and the ways around the proxies."""
-    if held == "restricted":
+    if sensitivity == "restricted":
         raise Refused(
-            "a router would open restricted requests, and they are opened by our own programs only",
-            where=f"{held}-gateway.router",
-            fix="Leave it out: the gateway splits by itself",
+            "a router would decrypt restricted requests, which only Isthmus programs may decrypt",
+            where=f"{sensitivity}-gateway.router",
+            fix="Remove the router: the gateway splits requests itself",
         )
-    called = router_name(held)
-    own = labels(called, sensitivity=held, role="router")
+    gateway_name = router_name(sensitivity)
+    labels = common_labels(gateway_name, sensitivity=sensitivity, role="router")
     child = pulumi.ResourceOptions(parent=parent)
-    secret, before = certificate(
+    secret, dependencies = certificate(
         f"{name}-router",
         router["service"],
-        space,
-        own,
+        namespace,
+        labels,
         child,
         issuer=issuer,
         secret=router.get("certificate_secret"),
         client=True,
     )
     ca = {"group": "", "kind": "ConfigMap", "name": router["ca"]}
-    shown = {"group": "", "kind": "Secret", "name": secret}
-    gateway = custom(
+    certificate_ref = {"group": "", "kind": "Secret", "name": secret}
+    gateway = custom_resource(
         f"{name}-router",
         _API,
         "Gateway",
-        metadata(called, own, namespace=space, annotations=_INSIDE),
+        metadata(gateway_name, labels, namespace=namespace, annotations=_CLUSTER_IP_ONLY),
         {
             "spec": {
                 "gatewayClassName": router["gateway_class"],
-                "infrastructure": _infrastructure(held, router),
+                "infrastructure": _infrastructure(sensitivity, router),
                 "listeners": [
                     {
                         "name": "https",
                         "port": SERVING_PORT,
                         "protocol": "HTTPS",
-                        "tls": {"mode": "Terminate", "certificateRefs": [shown]},
+                        "tls": {"mode": "Terminate", "certificateRefs": [certificate_ref]},
                         "allowedRoutes": {"namespaces": {"from": "Same"}},
                     }
                 ],
@@ -157,54 +157,62 @@ def routed(
                     "frontend": {
                         "default": {"validation": {"caCertificateRefs": [ca], "mode": "AllowValidOnly"}}
                     },
-                    "backend": {"clientCertificateRef": shown},
+                    "backend": {"clientCertificateRef": certificate_ref},
                 },
             }
         },
         child,
     )
     backends = _backends(routes)
-    made: list[pulumi.Resource] = [*before, gateway, _ways(name, held, space, router, backends, own, child)]
+    resources: list[pulumi.Resource] = [
+        *dependencies,
+        gateway,
+        _create_network_policy(name, sensitivity, namespace, router, backends, labels, child),
+    ]
     for endpoint, picker in sorted(backends.items()):
         spec = {
-            "targetRefs": [{**_kind(picker), "name": endpoint}],
-            "validation": {"caCertificateRefs": [ca], "hostname": dns_name(endpoint, space)},
+            "targetRefs": [{**_backend_kind(picker), "name": endpoint}],
+            "validation": {"caCertificateRefs": [ca], "hostname": dns_name(endpoint, namespace)},
         }
-        meta = metadata(f"{called}-{endpoint}", own, namespace=space)
-        made.append(
-            custom(f"{name}-router-tls-{endpoint}", _API, "BackendTLSPolicy", meta, {"spec": spec}, child)
+        meta = metadata(f"{gateway_name}-{endpoint}", labels, namespace=namespace)
+        resources.append(
+            custom_resource(
+                f"{name}-router-tls-{endpoint}", _API, "BackendTLSPolicy", meta, {"spec": spec}, child
+            )
         )
     for route in routes:
-        meta = metadata(f"{called}-{route['workload']}", own, namespace=space)
-        spec = _http_route(called, route, backends)
-        made.append(
-            custom(f"{name}-router-{route['workload']}", _API, "HTTPRoute", meta, {"spec": spec}, child)
+        meta = metadata(f"{gateway_name}-{route['workload']}", labels, namespace=namespace)
+        spec = _http_route(gateway_name, route, backends)
+        resources.append(
+            custom_resource(
+                f"{name}-router-{route['workload']}", _API, "HTTPRoute", meta, {"spec": spec}, child
+            )
         )
-    return made
+    return resources
 
 
-def _infrastructure(held: str, router: GatewayRouter) -> dict[str, Any]:
+def _infrastructure(sensitivity: str, router: GatewayRouter) -> dict[str, Any]:
     """What the implementation gives to Service and proxies: class and role, and no way in from outside the cluster."""
-    found: dict[str, Any] = {
-        "labels": {CLASS_LABEL: held, ROLE_LABEL: "router"},
-        "annotations": dict(_INSIDE),
+    infrastructure: dict[str, Any] = {
+        "labels": {CLASS_LABEL: sensitivity, ROLE_LABEL: "router"},
+        "annotations": dict(_CLUSTER_IP_ONLY),
     }
     if "parameters" in router:
-        found["parametersRef"] = dict(router["parameters"])
-    return found
+        infrastructure["parametersRef"] = dict(router["parameters"])
+    return infrastructure
 
 
 def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
     """Every endpoint that the routes lead to, and its picker."""
-    found: dict[str, ModelPicker | None] = {}
+    pickers: dict[str, ModelPicker | None] = {}
     for route in routes:
-        found[route["endpoint"]] = route.get("picker")
+        pickers[route["endpoint"]] = route.get("picker")
         if "canary" in route:
-            found[route["canary"]["endpoint"]] = route["canary"].get("picker")
-    return found
+            pickers[route["canary"]["endpoint"]] = route["canary"].get("picker")
+    return pickers
 
 
-def _kind(picker: ModelPicker | None) -> dict[str, Any]:
+def _backend_kind(picker: ModelPicker | None) -> dict[str, Any]:
     """What stands for an endpoint: its InferencePool where it has a picker, else its Service."""
     if picker:
         return {"group": "inference.networking.k8s.io", "kind": "InferencePool"}
@@ -212,20 +220,20 @@ def _kind(picker: ModelPicker | None) -> dict[str, Any]:
 
 
 def _http_route(
-    called: str, route: "GatewayRoute", backends: dict[str, ModelPicker | None]
+    gateway_name: str, route: "GatewayRoute", backends: dict[str, ModelPicker | None]
 ) -> dict[str, Any]:
-    shares = {route["endpoint"]: _WHOLE}
+    weights = {route["endpoint"]: _FULL_WEIGHT}
     if "canary" in route:
         canary = round(route["canary"]["percent"] * 1000)
-        shares = {route["endpoint"]: _WHOLE - canary, route["canary"]["endpoint"]: canary}
+        weights = {route["endpoint"]: _FULL_WEIGHT - canary, route["canary"]["endpoint"]: canary}
     refs: list[dict[str, Any]] = []
-    for endpoint, weight in shares.items():
+    for endpoint, weight in weights.items():
         picker = backends[endpoint]
         port = {} if picker else {"port": SERVING_PORT}
-        refs.append({**_kind(picker), **port, "name": endpoint, "weight": weight})
+        refs.append({**_backend_kind(picker), **port, "name": endpoint, "weight": weight})
     header = {"type": "Exact", "name": HEADER, "value": route["workload"]}
     return {
-        "parentRefs": [{"name": called, "sectionName": "https"}],
+        "parentRefs": [{"name": gateway_name, "sectionName": "https"}],
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]}],
@@ -237,19 +245,19 @@ def _http_route(
     }
 
 
-def _ways(
+def _create_network_policy(
     name: str,
-    held: str,
-    space: str,
+    sensitivity: str,
+    namespace: str,
     router: GatewayRouter,
     backends: dict[str, ModelPicker | None],
-    own: dict[str, str],
+    labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
     """The proxies: asked by the class's gateway, asking its model servers, pickers and their control plane."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    def to(pods: dict[str, str], port: int) -> dict[str, Any]:
+    def egress_to(pods: dict[str, str], port: int) -> dict[str, Any]:
         return {
             "to": [{"podSelector": {"matchLabels": pods}}],
             "ports": [{"protocol": "TCP", "port": port}],
@@ -257,37 +265,42 @@ def _ways(
 
     control = {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: router["control_namespace"]}}}
     models = [
-        to({ROLE_LABEL: "model", CLASS_LABEL: held, ENDPOINT_LABEL: endpoint}, SERVING_PORT)
+        egress_to({ROLE_LABEL: "model", CLASS_LABEL: sensitivity, ENDPOINT_LABEL: endpoint}, SERVING_PORT)
         for endpoint in sorted(backends)
     ]
     pickers = {picker["service"]: picker for picker in backends.values() if picker}
     spec: Any = {
-        "podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(held)}},
+        "podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(sensitivity)}},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {
-                "from": [{"podSelector": {"matchLabels": selector(f"{held}-gateway", held)}}],
+                "from": [
+                    {"podSelector": {"matchLabels": workload_selector(f"{sensitivity}-gateway", sensitivity)}}
+                ],
                 "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
             }
         ],
         "egress": [
             *models,
-            *(to(dict(each["labels"]), each.get("port", 9002)) for _, each in sorted(pickers.items())),
+            *(
+                egress_to(dict(picker["labels"]), picker.get("port", 9002))
+                for _, picker in sorted(pickers.items())
+            ),
             {"to": [control], "ports": [{"protocol": "TCP", "port": router["control_port"]}]},
-            *dns_egress(router.get("dns"), f"{router_name(held)}.dns"),
+            *dns_egress(router.get("dns"), f"{router_name(sensitivity)}.dns"),
         ],
     }
     return NetworkPolicy(
         f"{name}-router-network",
-        metadata=metadata(router_name(held), own, namespace=space),
+        metadata=metadata(router_name(sensitivity), labels, namespace=namespace),
         spec=spec,
         opts=opts,
     )
 
 
-def to_router(held: str) -> dict[str, Any]:
+def egress_to_router(sensitivity: str) -> dict[str, Any]:
     """Egress of the class's gateway: to its router's proxies."""
     return {
-        "to": [{"podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(held)}}}],
+        "to": [{"podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(sensitivity)}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }

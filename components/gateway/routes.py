@@ -1,4 +1,4 @@
-"""Where a gateway's requests go: its routes as the edge's configuration has them."""
+"""Builds the routes of a gateway as the edge's configuration has them."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -117,71 +117,81 @@ class GatewayRoute(TypedDict):
     """The endpoint's picker, where it has an InferencePool; with a router only."""
 
 
-def led_to(route: GatewayRoute) -> "list[GatewayRoute | GatewayOther | GatewayCanary]":
-    """Whom a route leads to besides its overflow: the first, the others, the canary."""
+def destinations_of(route: GatewayRoute) -> "list[GatewayRoute | GatewayOther | GatewayCanary]":
+    """The model servers of a route except its overflow: the first, `also`, the canary."""
     canary = [route["canary"]] if "canary" in route else []
     return [route, *route.get("also", []), *canary]
 
 
-def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+def route_config(route: GatewayRoute, sensitivity: str, namespace: str, cloud: set[str]) -> dict[str, Any]:
     """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
     through_translator = route["endpoint"] in cloud
-    server = dns_name(f"{held}-translator" if through_translator else route["endpoint"], space)
-    made: dict[str, Any] = {
+    server = dns_name(f"{sensitivity}-translator" if through_translator else route["endpoint"], namespace)
+    config: dict[str, Any] = {
         "workload": route["workload"],
         "url": f"https://{server}:{SERVING_PORT}",
         "server_name": server,
         "model": route["endpoint"] if through_translator else route["model"],
     }
-    given = [key for key in ("task", "cache_salt", "also", "canary", "overflow") if key in route]
-    if through_translator and given:
+    unsupported = [key for key in ("task", "cache_salt", "also", "canary", "overflow") if key in route]
+    if through_translator and unsupported:
         raise InputError(
-            f"a model behind the translator takes no {' or '.join(given)}",
-            where=f"routes.{route['workload']}.{given[0]}",
-            fix="Leave it out: they are a model server's",
+            f"a model behind the translator cannot have {' or '.join(unsupported)}",
+            where=f"routes.{route['workload']}.{unsupported[0]}",
+            fix="Remove it: only routes to a model server have it",
         )
-    made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
-    made |= route.get("place", {})
+    config |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    config |= route.get("place", {})
     if "also" in route:
-        made["also"] = [_other("also", each, route, space, cloud) for each in route["also"]]
+        config["also"] = [_other_server("also", other, route, namespace, cloud) for other in route["also"]]
     if "canary" in route:
         canary = route["canary"]
-        made["canary"] = {
-            **_other("canary", canary, route, space, cloud),
+        config["canary"] = {
+            **_other_server("canary", canary, route, namespace, cloud),
             "percent": canary["percent"],
         }
-    return made | beyond(route, held, space, cloud)
+    return config | overflow_of(route, sensitivity, namespace, cloud)
 
 
-def _other(
-    key: str, other: GatewayOther | GatewayCanary, route: GatewayRoute, space: str, cloud: set[str]
+def _other_server(
+    key: str, other: GatewayOther | GatewayCanary, route: GatewayRoute, namespace: str, cloud: set[str]
 ) -> dict[str, Any]:
     """Another model server of a route, as the edge's configuration has it."""
     if other["endpoint"] == route["endpoint"] or other["endpoint"] in cloud:
         raise InputError(
-            f"'{other['endpoint']}' is no other model server",
+            f"'{other['endpoint']}' is not another model server",
             where=f"routes.{route['workload']}.{key}.endpoint",
-            fix="Name another endpoint of the class",
+            fix="Set endpoint to another endpoint of the class",
         )
-    server = dns_name(other["endpoint"], space)
-    made = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": other["model"]}
-    return {**made, **other.get("place", {})}
+    server = dns_name(other["endpoint"], namespace)
+    server_config = {
+        "url": f"https://{server}:{SERVING_PORT}",
+        "server_name": server,
+        "model": other["model"],
+    }
+    return {**server_config, **other.get("place", {})}
 
 
-def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+def overflow_of(route: GatewayRoute, sensitivity: str, namespace: str, cloud: set[str]) -> dict[str, Any]:
     """A route's overflow, as the edge's configuration has it: a model of the class's own translator."""
     if "overflow" not in route:
         return {}
     overflow = route["overflow"]
-    if held == "restricted" or overflow["endpoint"] not in cloud:
+    if sensitivity == "restricted" or overflow["endpoint"] not in cloud:
         raise InputError(
-            "restricted requests never leave their own endpoint"
-            if held == "restricted"
-            else f"'{overflow['endpoint']}' is no model of this gateway's translator",
+            "restricted requests may not overflow to another endpoint"
+            if sensitivity == "restricted"
+            else f"'{overflow['endpoint']}' is not a model of this gateway's translator",
             where=f"routes.{route['workload']}.overflow",
-            fix="Leave it out" if held == "restricted" else "Name one of the translator's models",
+            fix="Remove overflow"
+            if sensitivity == "restricted"
+            else "Set it to one of the translator's models",
         )
-    server = dns_name(f"{held}-translator", space)
-    place = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": overflow["endpoint"]}
-    waiting = {"when_waiting": overflow["when_waiting"]} if "when_waiting" in overflow else {}
-    return {"overflow": {**place, **waiting, **overflow.get("place", {})}}
+    server = dns_name(f"{sensitivity}-translator", namespace)
+    server_config = {
+        "url": f"https://{server}:{SERVING_PORT}",
+        "server_name": server,
+        "model": overflow["endpoint"],
+    }
+    waiting_limit = {"when_waiting": overflow["when_waiting"]} if "when_waiting" in overflow else {}
+    return {"overflow": {**server_config, **waiting_limit, **overflow.get("place", {})}}

@@ -1,4 +1,4 @@
-"""A gateway's redaction and guards: the detector beside it in its pod, and its configuration's section `screening`.
+"""Redaction and guards of a gateway: the detector sidecar, and its configuration's section `screening`.
 
 The detector is a sidecar in Kubernetes' sense (an init container that keeps running): it is there before the gateway
 starts, and it ends after the gateway has answered its last request. Entity models are in its image, under `/models`:
@@ -14,8 +14,8 @@ import pulumi
 
 from components.cluster.edge_files import config_map
 from components.cluster.objects import SERVING_PORT, dns_name
-from components.cluster.pod_defaults import container_security, health_probe, same
-from components.observability.pod_monitor import scraped_from
+from components.cluster.pod_defaults import container_security, guaranteed_resources, health_probe
+from components.observability.pod_monitor import metrics_ingress
 from isthmus.contracts.platform.model.screening import Screening
 
 DETECTOR_PORT = 8460
@@ -115,13 +115,13 @@ class GatewayScreening(TypedDict):
     """Absent: by the workers and models."""
 
 
-def _read(args: GatewayScreening) -> Screening:
-    """By the contract's own defaults."""
-    said = {key: value for key, value in args.items() if key not in ("image", "guards", "redacted")}
-    return Screening.model_validate(said)
+def _parse(args: GatewayScreening) -> Screening:
+    """The arguments as the contract's `Screening`, with its defaults."""
+    fields = {key: value for key, value in args.items() if key not in ("image", "guards", "redacted")}
+    return Screening.model_validate(fields)
 
 
-def asked(screening: Screening) -> tuple[str, str]:
+def detector_resources(screening: Screening) -> tuple[str, str]:
     """CPUs and memory that a detector asks for."""
     return screening.room
 
@@ -132,37 +132,39 @@ def judges(args: GatewayScreening | None) -> list[ScreeningGuard]:
 
 
 @dataclass
-class Screened:
+class DetectorParts:
     """What a gateway with a detector has beside one without; of one without, nothing."""
 
-    told: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     """Of its configuration."""
-    before: list[pulumi.Resource] = field(default_factory=list)
+    dependencies: list[pulumi.Resource] = field(default_factory=list)
     pod: dict[str, Any] = field(default_factory=dict)
     """Of the pod's spec."""
     volumes: list[dict[str, Any]] = field(default_factory=list)
     ingress: list[dict[str, Any]] = field(default_factory=list)
-    measured: list[str] = field(default_factory=lambda: ["health"])
+    metric_ports: list[str] = field(default_factory=lambda: ["health"])
     """Ports of the pod that are scraped."""
 
 
-def screened(
+def create_detector(
     name: str,
-    held: str,
-    space: str,
-    own: dict[str, str],
+    sensitivity: str,
+    namespace: str,
+    labels: dict[str, str],
     args: GatewayScreening | None,
     monitoring_namespace: str,
     opts: pulumi.ResourceOptions,
-) -> Screened:
+) -> DetectorParts:
     """The detector's configuration, its container, and what the gateway is told of it."""
     if args is None:
-        return Screened()
-    stated = _read(args)
-    service = f"{held}-detector"
-    config = config_map(f"{name}-detector", service, space, own, detector_config(held, stated), opts)
-    cpu, memory = asked(stated)
-    box: dict[str, Any] = {
+        return DetectorParts()
+    screening = _parse(args)
+    service = f"{sensitivity}-detector"
+    config = config_map(
+        f"{name}-detector", service, namespace, labels, detector_config(sensitivity, screening), opts
+    )
+    cpu, memory = detector_resources(screening)
+    container: dict[str, Any] = {
         "name": "detector",
         "image": args["image"],
         "restartPolicy": "Always",
@@ -174,74 +176,74 @@ def screened(
             {"name": "detector-config", "mountPath": _CONFIG, "readOnly": True},
             {"name": "detector-tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
-        "resources": same(cpu, memory),
+        "resources": guaranteed_resources(cpu, memory),
         "securityContext": container_security(),
         "startupProbe": health_probe(2, _START_S // 2, port=DETECTOR_HEALTH),
         "readinessProbe": health_probe(5, 3, port=DETECTOR_HEALTH),
         # One of its processes that has ended does not come back: all of it is started anew.
         "livenessProbe": health_probe(10, 6, port=DETECTOR_HEALTH),
     }
-    return Screened(
-        {"screening": section(args, stated, space)},
+    return DetectorParts(
+        {"screening": section(args, screening, namespace)},
         [config],
-        {"initContainers": [box]},
+        {"initContainers": [container]},
         [
             {"name": "detector-config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}},
             {"name": "detector-tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         ],
-        [scraped_from(monitoring_namespace, DETECTOR_HEALTH)],
+        [metrics_ingress(monitoring_namespace, DETECTOR_HEALTH)],
         ["health", "detector"],
     )
 
 
-def detector_config(held: str, stated: Screening) -> dict[str, Any]:
-    """Of `mode: detector`."""
-    rules: dict[str, Any] = {"languages": stated.spoken}
-    said = stated.model_dump(include={"jurisdictions", "patterns", "topics"}, exclude_defaults=True)
-    rules |= {key: said[key] for key in ("jurisdictions", "patterns", "topics") if key in said}
-    if stated.models:
+def detector_config(sensitivity: str, screening: Screening) -> dict[str, Any]:
+    """The configuration of the edge in mode `detector`."""
+    rules: dict[str, Any] = {"languages": screening.spoken}
+    fields = screening.model_dump(include={"jurisdictions", "patterns", "topics"}, exclude_defaults=True)
+    rules |= {key: fields[key] for key in ("jurisdictions", "patterns", "topics") if key in fields}
+    if screening.models:
         rules["models"] = [
             {"file": f"{_MODELS}/{model.file}", "sha256": model.sha256, "language": model.language}
-            for model in stated.models
+            for model in screening.models
         ]
     return {
         "mode": "detector",
-        "class": held,
+        "class": sensitivity,
         "listen": {"host": "127.0.0.1", "port": DETECTOR_PORT},
         "health": {"host": "0.0.0.0", "port": DETECTOR_HEALTH},  # noqa: S104 (network policies say who may ask)
-        "workers": stated.processes,
+        "workers": screening.processes,
         "rules": rules,
     }
 
 
-def section(args: GatewayScreening, stated: Screening, space: str) -> dict[str, Any]:
+def section(args: GatewayScreening, screening: Screening, namespace: str) -> dict[str, Any]:
     """`screening` of the gateway's configuration."""
-    made: dict[str, Any] = {
+    section: dict[str, Any] = {
         "detector": f"http://127.0.0.1:{DETECTOR_PORT}",
-        "limit_s": stated.limit_s,
-        "languages": stated.spoken,
-        "restore": stated.restore,
+        "limit_s": screening.limit_s,
+        "languages": screening.spoken,
+        "restore": screening.restore,
     }
-    if stated.images == "pass":
-        made["images"] = "pass"
+    if screening.images == "pass":
+        section["images"] = "pass"
     if args.get("redacted"):
-        made["redacted"] = list(args.get("redacted", []))
+        section["redacted"] = list(args.get("redacted", []))
     if guards := args.get("guards"):
-        made["guards"] = [_guard(guard, space) for guard in guards]
-    return made
+        section["guards"] = [_guard(guard, namespace) for guard in guards]
+    return section
 
 
-def _guard(guard: ScreeningGuard, space: str) -> dict[str, Any]:
-    kept = ("name", "on", "workloads", "entities", "max_characters", "then")
-    made: dict[str, Any] = {key: value for key, value in guard.items() if key in kept}
+def _guard(guard: ScreeningGuard, namespace: str) -> dict[str, Any]:
+    guard_keys = ("name", "on", "workloads", "entities", "max_characters", "then")
+    config: dict[str, Any] = {key: value for key, value in guard.items() if key in guard_keys}
     if "endpoint" in guard:
-        server = dns_name(guard["endpoint"], space)
-        made["model"] = {
+        server = dns_name(guard["endpoint"], namespace)
+        config["model"] = {
             "url": f"https://{server}:{SERVING_PORT}",
             "server_name": server,
             "model": guard.get("model", guard["endpoint"]),
         }
-    return made
+    return config
 
 
 def servers_of(args: GatewayScreening | None) -> set[str]:
@@ -250,5 +252,5 @@ def servers_of(args: GatewayScreening | None) -> set[str]:
 
 
 def addresses_of(args: GatewayScreening | None) -> Iterable[tuple[str, Any]]:
-    """Each with its Service's address, None where it names none."""
+    """The model servers of guards, each with its Service's address or None."""
     return [(guard["endpoint"], guard.get("cluster_ip")) for guard in judges(args) if "endpoint" in guard]

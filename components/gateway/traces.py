@@ -1,10 +1,10 @@
-"""A gateway's traces: the collector that takes them, what is mounted to believe it, and the one way there."""
+"""Traces of a gateway: the collector, its CA mount and the egress to it."""
 
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
-from components.base.argument_checks import within
-from components.gateway.translator.translator import ways_out
+from components.base.argument_checks import check_within
+from components.gateway.translator.translator import destination_egress
 
 _FOLDER = "/etc/isthmus/traces"
 
@@ -22,35 +22,35 @@ class GatewayTraces(TypedDict):
     """Of the requests about which no caller has decided (default 1)."""
 
 
-def traced(traces: GatewayTraces | None) -> dict[str, Any]:
-    """Of the edge's configuration."""
+def traces_section(traces: GatewayTraces | None) -> dict[str, Any]:
+    """The section `traces` of the edge's configuration; empty without traces."""
     if traces is None:
         return {}
-    made: dict[str, Any] = {"endpoint": traces["endpoint"], "share": traces.get("share", 1.0)}
+    section: dict[str, Any] = {"endpoint": traces["endpoint"], "share": traces.get("share", 1.0)}
     if "ca" in traces:
-        made["ca"] = f"{_FOLDER}/ca.crt"
-    return {"traces": made}
+        section["ca"] = f"{_FOLDER}/ca.crt"
+    return {"traces": section}
 
 
-def mounted(traces: GatewayTraces | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Mounts and volumes."""
+def mounts_and_volumes(traces: GatewayTraces | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Mounts and volumes of the collector's CA."""
     if traces is None or "ca" not in traces:
         return [], []
     volume = {"name": "traces-ca", "configMap": {"name": traces["ca"], "defaultMode": 0o440}}
     return [{"name": "traces-ca", "mountPath": _FOLDER, "readOnly": True}], [volume]
 
 
-def way_to_collector(
-    traces: GatewayTraces | None, held: str, site_cidrs: list[str], service: str
+def collector_egress(
+    traces: GatewayTraces | None, sensitivity: str, site_cidrs: list[str], service: str
 ) -> list[dict[str, Any]]:
-    """Egress to the collector, by its address alone; of a restricted gateway within the site's networks."""
+    """Egress to the collector's address. For a restricted gateway it must be inside the site's networks."""
     if traces is None:
         return []
     cidr = f"{traces['address']}/32"
-    if held == "restricted":
-        within(cidr, site_cidrs, f"{service}.traces.address")
+    if sensitivity == "restricted":
+        check_within(cidr, site_cidrs, f"{service}.traces.address")
     port = urlsplit(traces["endpoint"]).port or 443
-    return ways_out([{"name": "traces", "cidr": cidr, "port": port}], service)
+    return destination_egress([{"name": "traces", "cidr": cidr, "port": port}], service)
 
 
 def host_of(traces: GatewayTraces) -> str:

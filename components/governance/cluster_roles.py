@@ -1,23 +1,29 @@
-"""Who may do what in a cluster: Roles by class, ClusterRoles, and what a model's owner may change of it."""
+"""The component ClusterRoles: Kubernetes roles of people, and what a model's owner may change."""
 
 import json
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import one_of, sensitivity
-from components.cluster.objects import CLASS_LABEL, class_namespace, enforced, labels, metadata
+from components.base.argument_checks import check_choice, check_sensitivity
+from components.cluster.objects import (
+    CLASS_LABEL,
+    class_namespace,
+    common_labels,
+    create_admission_policy,
+    metadata,
+)
 from isthmus.contracts.reference import roles
 from isthmus.contracts.reference.vllm_flags import OWNER_FLAGS
 from isthmus.core.errors import InputError
 
 _RBAC = "rbac.authorization.k8s.io"
-FROZEN = (
+FROZEN_POD_FIELDS = (
     *("volumes", "initContainers", "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets"),
     *("securityContext", "hostAliases", "nodeSelector", "tolerations", "priorityClassName"),
 )
 """Of a pod's spec, what stays as it is."""
-FROZEN_OF_CONTAINER = (
+FROZEN_CONTAINER_FIELDS = (
     *("image", "command", "env", "envFrom", "volumeMounts", "securityContext", "ports", "lifecycle"),
     *("startupProbe", "readinessProbe", "livenessProbe"),
 )
@@ -63,64 +69,74 @@ class ClusterRoles(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:ClusterRoles", name, dict(args), opts)
         members = args["members"]
-        for at, each in enumerate(members):
-            one_of(each["role"], roles.ROLES, f"{name}.members.{at}.role")
-            if not each["groups"]:
-                raise InputError("a role without groups is nobody's", where=f"{name}.members.{at}.groups")
+        for index, member in enumerate(members):
+            check_choice(member["role"], roles.ROLES, f"{name}.members.{index}.role")
+            if not member["groups"]:
+                raise InputError(
+                    "the role has no groups",
+                    fix="Add a group, or remove the member",
+                    where=f"{name}.members.{index}.groups",
+                )
         granted: list[str] = []
         for role in roles.ROLES:
-            everywhere = _groups(members, role, None)
-            if everywhere and (rules := roles.in_cluster(role)):
-                self._cluster_role(name, role, rules, everywhere)
-                granted.append(f"{role} in the cluster: {', '.join(everywhere)}")
-            for held in args["classes"]:
-                space = class_namespace(sensitivity(held["sensitivity"], name))
-                groups = _groups(members, role, held["sensitivity"])
-                rules = roles.in_namespace(role, held["models"], held["gateway"])
+            cluster_groups = _groups(members, role, None)
+            if cluster_groups and (rules := roles.cluster_rules(role)):
+                self._cluster_role(name, role, rules, cluster_groups)
+                granted.append(f"{role} in the cluster: {', '.join(cluster_groups)}")
+            for class_at_site in args["classes"]:
+                namespace = class_namespace(check_sensitivity(class_at_site["sensitivity"], name))
+                groups = _groups(members, role, class_at_site["sensitivity"])
+                rules = roles.namespace_rules(role, class_at_site["models"], class_at_site["gateway"])
                 if groups and rules:
-                    self._role(f"{name}-{held['sensitivity']}-{role}", role, space, rules, groups)
-                    granted.append(f"{role} in {space}: {', '.join(groups)}")
+                    self._role(
+                        f"{name}-{class_at_site['sensitivity']}-{role}", role, namespace, rules, groups
+                    )
+                    granted.append(f"{role} in {namespace}: {', '.join(groups)}")
         owners = _groups(members, "model-owner", None)
         if owners:
-            called = "isthmus-model-owners"
-            enforced(f"{name}-tuning", called, labels(called), tuning_policy(owners), self)
+            policy_name = "isthmus-model-owners"
+            create_admission_policy(
+                f"{name}-tuning", policy_name, common_labels(policy_name), tuning_policy(owners), self
+            )
         self.granted = pulumi.Output.from_input(granted)
         self.register_outputs({"granted": self.granted})
 
     def _cluster_role(self, name: str, role: str, rules: list[dict[str, Any]], groups: list[str]) -> None:
         from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding
 
-        called, own = f"isthmus-{role}", labels(f"isthmus-{role}")
-        made = ClusterRole(
+        role_name, labels = f"isthmus-{role}", common_labels(f"isthmus-{role}")
+        cluster_role = ClusterRole(
             f"{name}-{role}",
-            metadata=metadata(called, own),
+            metadata=metadata(role_name, labels),
             rules=rules,  # type: ignore[arg-type]
             opts=pulumi.ResourceOptions(parent=self),
         )
         ClusterRoleBinding(
             f"{name}-{role}-binding",
-            metadata=metadata(called, own),
-            role_ref=_reference("ClusterRole", called),  # type: ignore[arg-type]
+            metadata=metadata(role_name, labels),
+            role_ref=_reference("ClusterRole", role_name),  # type: ignore[arg-type]
             subjects=_subjects(groups),  # type: ignore[arg-type]
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[cluster_role]),
         )
 
-    def _role(self, name: str, role: str, space: str, rules: list[dict[str, Any]], groups: list[str]) -> None:
+    def _role(
+        self, name: str, role: str, namespace: str, rules: list[dict[str, Any]], groups: list[str]
+    ) -> None:
         from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 
-        called, own = f"isthmus-{role}", labels(f"isthmus-{role}")
-        made = Role(
+        role_name, labels = f"isthmus-{role}", common_labels(f"isthmus-{role}")
+        role_object = Role(
             name,
-            metadata=metadata(called, own, namespace=space),
+            metadata=metadata(role_name, labels, namespace=namespace),
             rules=rules,  # type: ignore[arg-type]
             opts=pulumi.ResourceOptions(parent=self),
         )
         RoleBinding(
             f"{name}-binding",
-            metadata=metadata(called, own, namespace=space),
-            role_ref=_reference("Role", called),  # type: ignore[arg-type]
+            metadata=metadata(role_name, labels, namespace=namespace),
+            role_ref=_reference("Role", role_name),  # type: ignore[arg-type]
             subjects=_subjects(groups),  # type: ignore[arg-type]
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_object]),
         )
 
 
@@ -130,25 +146,27 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
     A model's owner changes how many there are, what they ask for, and the engine's arguments in `OWNER_FLAGS`.
     """
 
-    def same(one: str, other: str, field: str) -> str:
+    def equal(left: str, right: str, field: str) -> str:
         return (
-            f"({one}.?{field}.hasValue() == {other}.?{field}.hasValue() &&"
-            f" (!{one}.?{field}.hasValue() || {one}.{field} == {other}.{field}))"
+            f"({left}.?{field}.hasValue() == {right}.?{field}.hasValue() &&"
+            f" (!{left}.?{field}.hasValue() || {left}.{field} == {right}.{field}))"
         )
 
-    frozen = " && ".join(same("variables.now", "variables.was", field) for field in FROZEN)
-    containers = " && ".join(same("c", "o", field) for field in FROZEN_OF_CONTAINER)
-    tuned = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
-    kept = "{0}.?args.orValue([]).filter(a, !" + tuned + ".exists(t, a.startsWith(t)))"
-    arguments = f"{kept.format('c')} == {kept.format('o')}"
-    same_args = same("c", "o", "args")
-    each = (
+    frozen = " && ".join(equal("variables.now", "variables.was", field) for field in FROZEN_POD_FIELDS)
+    container_fields = " && ".join(equal("c", "o", field) for field in FROZEN_CONTAINER_FIELDS)
+    owner_flags = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
+    other_arguments = "{0}.?args.orValue([]).filter(a, !" + owner_flags + ".exists(t, a.startsWith(t)))"
+    arguments = f"{other_arguments.format('c')} == {other_arguments.format('o')}"
+    equal_arguments = equal("c", "o", "args")
+    containers_unchanged = (
         "variables.now.containers.size() == variables.was.containers.size() && variables.now.containers.all(c,"
         " variables.was.containers.exists(o, o.name == c.name && "
-        f"{containers} && (c.name == 'vllm' ? {arguments} : {same_args})))"
+        f"{container_fields} && (c.name == 'vllm' ? {arguments} : {equal_arguments})))"
     )
-    labelled = same("object.spec.template.metadata", "oldObject.spec.template.metadata", "labels")
-    what = "a model's owner changes replicas, resources and these arguments of the engine, and nothing else: "
+    labels_unchanged = equal("object.spec.template.metadata", "oldObject.spec.template.metadata", "labels")
+    message = (
+        "a model's owner changes replicas, resources and these arguments of the engine, and nothing else: "
+    )
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -175,23 +193,24 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
         ],
         "validations": [
             {
-                "expression": f"{frozen} && {labelled} && {each}",
-                "message": what + " ".join(OWNER_FLAGS),
+                "expression": f"{frozen} && {labels_unchanged} && {containers_unchanged}",
+                "message": message + " ".join(OWNER_FLAGS),
                 "reason": "Forbidden",
             }
         ],
     }
 
 
-def _groups(members: list[RoleMembers], role: str, held: str | None) -> list[str]:
+def _groups(members: list[RoleMembers], role: str, sensitivity: str | None) -> list[str]:
     """Groups with a role, in one class or, with None, in any."""
-    chosen = [
+    groups = [
         group
-        for each in members
-        if each["role"] == role and (held is None or held in (each.get("classes") or [held]))
-        for group in each["groups"]
+        for member in members
+        if member["role"] == role
+        and (sensitivity is None or sensitivity in (member.get("classes") or [sensitivity]))
+        for group in member["groups"]
     ]
-    return sorted(set(chosen))
+    return sorted(set(groups))
 
 
 def _reference(kind: str, name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Access in an emergency: two people, some hours, on record; and the cluster itself ends it.
+"""The component EmergencyAccesses: time-limited access that two people agree to and the cluster ends.
 
 What grants it is a RoleBinding that belongs to a Job. The Job runs nothing: it has a deadline, and Kubernetes' own
 controllers delete it then, and with it the binding. No run of ours is needed for that.
@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from components.cluster.objects import class_namespace, enforced, labels, metadata
-from isthmus.contracts.platform.model.emergency_access import LONGEST_H
+from components.cluster.objects import class_namespace, common_labels, create_admission_policy, metadata
+from isthmus.contracts.platform.model.emergency_access import MAX_HOURS
 
 ROLE = "isthmus-break-glass"
 _NOTES = "isthmus.dev/break-glass-"
@@ -72,69 +72,77 @@ class EmergencyAccesses(pulumi.ComponentResource):
         super().__init__("isthmus:index:EmergencyAccesses", name, dict(args), opts)
         from pulumi_kubernetes.rbac.v1 import ClusterRole
 
-        own, child = labels(ROLE), pulumi.ResourceOptions(parent=self)
+        labels, child = common_labels(ROLE), pulumi.ResourceOptions(parent=self)
         role = ClusterRole(
             f"{name}-role",
-            metadata=metadata(ROLE, own),
+            metadata=metadata(ROLE, labels),
             rules=RULES,  # type: ignore[arg-type]
             opts=child,
         )
-        bound = enforced(f"{name}-policy", ROLE, own, binding_policy(), self)
-        for each in args["accesses"]:
-            self._grant(name, each, args["image"], [role, bound])
+        binding = create_admission_policy(f"{name}-policy", ROLE, labels, binding_policy(), self)
+        for access in args["accesses"]:
+            self._grant(name, access, args["image"], [role, binding])
         self.register_outputs({})
 
-    def _grant(self, name: str, access: EmergencyAccess, image: str, after: list[pulumi.Resource]) -> None:
+    def _grant(
+        self, name: str, access: EmergencyAccess, image: str, dependencies: list[pulumi.Resource]
+    ) -> None:
         from pulumi_kubernetes.batch.v1 import Job
         from pulumi_kubernetes.rbac.v1 import RoleBinding
 
-        called, space = f"{ROLE}-{access['id']}", class_namespace(access["sensitivity"])
-        own = labels(called, sensitivity=access["sensitivity"])
+        name_in_cluster, namespace = f"{ROLE}-{access['id']}", class_namespace(access["sensitivity"])
+        labels = common_labels(name_in_cluster, sensitivity=access["sensitivity"])
         notes = {f"{_NOTES}{key}": access[key] for key in ("requester", "approver", "reason", "until")}
-        timer: Any = timer_spec(access["until"], image, own)
+        timer: Any = timer_spec(access["until"], image, labels)
         job = Job(
             f"{name}-{access['id']}-timer",
             metadata=metadata(
-                called, own, namespace=space, annotations={**notes, "pulumi.com/skipAwait": "true"}
+                name_in_cluster,
+                labels,
+                namespace=namespace,
+                annotations={**notes, "pulumi.com/skipAwait": "true"},
             ),
             spec=timer,
             opts=pulumi.ResourceOptions(
                 # The time that is left is less at every run; what counts is when the Job began.
                 parent=self,
-                depends_on=after,
+                depends_on=dependencies,
                 ignore_changes=["spec"],
             ),
         )
         owner = {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "name": called,
+            "name": name_in_cluster,
             "uid": job.metadata.apply(lambda meta: str(meta.uid)),
         }
-        meta: Any = {**metadata(called, own, namespace=space, annotations=notes), "ownerReferences": [owner]}
+        meta: Any = {
+            **metadata(name_in_cluster, labels, namespace=namespace, annotations=notes),
+            "ownerReferences": [owner],
+        }
         group = "rbac.authorization.k8s.io"
         role: Any = {"apiGroup": group, "kind": "ClusterRole", "name": ROLE}
-        person: Any = {"apiGroup": group, "kind": "User", "name": access["requester"]}
+        subject: Any = {"apiGroup": group, "kind": "User", "name": access["requester"]}
         RoleBinding(
             f"{name}-{access['id']}",
             metadata=meta,
             role_ref=role,
-            subjects=[person],
+            subjects=[subject],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[job]),
         )
 
 
-def timer_spec(until: str, image: str, own: dict[str, str]) -> dict[str, Any]:
+def timer_spec(until: str, image: str, labels: dict[str, str]) -> dict[str, Any]:
     """A Job of no pods with a deadline: failed by then, deleted at once, and what belongs to it with it."""
-    left = datetime.datetime.fromisoformat(until) - datetime.datetime.now(datetime.UTC)
+    remaining = datetime.datetime.fromisoformat(until) - datetime.datetime.now(datetime.UTC)
     return {
         "parallelism": 0,
         "completions": 1,
         "backoffLimit": 0,
-        "activeDeadlineSeconds": max(1, int(left.total_seconds())),
+        "activeDeadlineSeconds": max(1, int(remaining.total_seconds())),
         "ttlSecondsAfterFinished": 0,
         "template": {
-            "metadata": {"labels": own},
+            "metadata": {"labels": labels},
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
@@ -170,7 +178,7 @@ def binding_policy() -> dict[str, Any]:
     def note(key: str) -> str:
         return f"variables.notes[?'{_NOTES}{key}'].orValue('')"
 
-    asked = f"request.operation == 'UPDATE' || ({note('requester')} != '' && "
+    is_update_or_noted = f"request.operation == 'UPDATE' || ({note('requester')} != '' && "
     rules = [
         (
             "object.kind == 'RoleBinding'",
@@ -197,11 +205,11 @@ def binding_policy() -> dict[str, Any]:
         ),
         (
             (
-                f"{asked}timestamp({note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
+                f"{is_update_or_noted}timestamp({note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
                 f" timestamp({note('until')}) - timestamp(object.metadata.creationTimestamp) <="
-                f" duration('{LONGEST_H}h'))"
+                f" duration('{MAX_HOURS}h'))"
             ),
-            f"an emergency access that has ended, or lasts more than {LONGEST_H} hours",
+            f"an emergency access that has ended, or lasts more than {MAX_HOURS} hours",
         ),
         (
             (

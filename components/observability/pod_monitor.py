@@ -1,14 +1,14 @@
-"""Metrics: who may fetch them, and the PodMonitor by which Prometheus finds them."""
+"""Metrics: the ingress rule for Prometheus and the PodMonitor."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 
-from components.cluster.objects import HEALTH_PORT, NAMESPACE_LABEL, custom, metadata
+from components.cluster.objects import HEALTH_PORT, NAMESPACE_LABEL, custom_resource, metadata
 
 
-def scraped_from(monitoring_namespace: str, port: int = HEALTH_PORT) -> dict[str, Any]:
+def metrics_ingress(monitoring_namespace: str, port: int = HEALTH_PORT) -> dict[str, Any]:
     """Ingress of a network policy: the health port, or another one for metrics, from the monitoring namespace only."""
     return {
         "from": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: monitoring_namespace}}}],
@@ -16,26 +16,28 @@ def scraped_from(monitoring_namespace: str, port: int = HEALTH_PORT) -> dict[str
     }
 
 
-def pod_monitor(
+def create_pod_monitor(
     name: str,
     service: str,
     namespace: str,
     own_labels: dict[str, str],
-    chosen: dict[str, str],
+    selector: dict[str, str],
     opts: pulumi.ResourceOptions,
     ports: Sequence[str] = ("health",),
     monitor_labels: Mapping[str, str] | None = None,
 ) -> pulumi.CustomResource:
-    """A PodMonitor over `chosen` pods' `/metrics`, at these of their ports.
+    """Create a PodMonitor over `/metrics` of the selected pods, at `ports`.
 
     `monitor_labels`: labels of its own by which a Prometheus selects it.
     """
     spec = {
-        "selector": {"matchLabels": chosen},
+        "selector": {"matchLabels": selector},
         "podMetricsEndpoints": [
             {"port": port, "path": "/metrics", "scheme": "http", "interval": "15s"} for port in ports
         ],
         "podTargetLabels": sorted(own_labels),
     }
     meta = metadata(service, {**(monitor_labels or {}), **own_labels}, namespace=namespace)
-    return custom(f"{name}-monitor", "monitoring.coreos.com/v1", "PodMonitor", meta, {"spec": spec}, opts)
+    return custom_resource(
+        f"{name}-monitor", "monitoring.coreos.com/v1", "PodMonitor", meta, {"spec": spec}, opts
+    )

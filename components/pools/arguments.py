@@ -1,4 +1,4 @@
-"""The settings of a pool of GPUs, in one place for those who read them."""
+"""The arguments of a GPU pool."""
 
 from typing import NotRequired, TypedDict
 

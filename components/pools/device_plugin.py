@@ -1,10 +1,10 @@
-"""GPUs that are shared in time: what NVIDIA's device plugin is told, machine by machine."""
+"""Builds the configurations of NVIDIA's device plugin for machines whose GPUs are time-sliced."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.cluster.objects import GPU, labels, metadata
+from components.cluster.objects import GPU, common_labels, metadata
 from isthmus.core.errors import InputError
 
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
@@ -47,36 +47,38 @@ class DevicePluginConfigs(pulumi.ComponentResource):
             text = StringIO()
             YAML().dump(config, text)
             data[key] = text.getvalue()
-        made = ConfigMap(
+        config_map = ConfigMap(
             f"{name}-configs",
             metadata=metadata(
-                CONFIG_MAP, labels(CONFIG_MAP), namespace=args.get("namespace", "gpu-operator")
+                CONFIG_MAP, common_labels(CONFIG_MAP), namespace=args.get("namespace", "gpu-operator")
             ),
             data=data,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.config_map = made.metadata.apply(lambda meta: str(meta.name))
+        self.config_map = config_map.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"config_map": self.config_map})
 
 
 def config_name(replicas: int) -> str:
-    """The configuration's name. Raises `InputError` for a GPU that nobody would share."""
+    """The configuration's name. Raises `InputError` for fewer than 2 replicas."""
     if replicas < 2:
         raise InputError(
-            f"a GPU that {replicas} pod shares", where="replicas", fix="Say 2 or more, or take it out"
+            f"{replicas} pod shares a GPU, but time-slicing needs at least 2",
+            where="replicas",
+            fix="Set replicas to 2 or more, or remove time_slicing",
         )
     return f"shared-{replicas}"
 
 
 def configuration(replicas: int | None) -> dict[str, Any]:
-    """As the device plugin reads it; None: nothing is shared."""
-    found: dict[str, Any] = {"version": "v1", "flags": {"migStrategy": "mixed"}}
+    """A configuration of the device plugin. `replicas`: pods that share a GPU; None: GPUs are not shared."""
+    config: dict[str, Any] = {"version": "v1", "flags": {"migStrategy": "mixed"}}
     if replicas is None:
-        return found
+        return config
     sharing = {
         # The shares' own name; and a pod that asks for two would get no more than for one.
         "renameByDefault": True,
         "failRequestsGreaterThanOne": True,
         "resources": [{"name": GPU, "replicas": replicas}],
     }
-    return {**found, "sharing": {"timeSlicing": sharing}}
+    return {**config, "sharing": {"timeSlicing": sharing}}

@@ -1,11 +1,11 @@
-"""The driver of a pool's machines, as an NVIDIADriver that selects them."""
+"""Builds the NVIDIADriver object of a pool's machines."""
 
 from typing import Any
 
 import pulumi
 
-from components.base.argument_checks import one_of
-from components.cluster.objects import GPU_TOLERATION, POOL_LABEL, custom, labels, metadata
+from components.base.argument_checks import check_choice
+from components.cluster.objects import GPU_TOLERATION, POOL_LABEL, common_labels, custom_resource, metadata
 from components.pools.arguments import DriverUpgrade, PoolDriver
 from isthmus.core.errors import InputError
 
@@ -14,16 +14,20 @@ MODULES = ("auto", "open", "proprietary")
 
 
 def nvidia_driver(name: str, pool: str, driver: PoolDriver, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """The object for a pool. Another precompiled kind is another object: the API lets it not change."""
+    """Create the NVIDIADriver of a pool. A change of `precompiled` replaces it: the field is immutable."""
     precompiled = driver.get("precompiled", False)
     if precompiled == ("." in driver["version"]):
-        kind = "precompiled drivers go by branch" if precompiled else "a branch has precompiled drivers only"
-        raise InputError(
-            f"{kind}, and pool '{pool}' names '{driver['version']}'",
-            where=f"{pool}.driver.version",
-            fix="Say e.g. 595 with `precompiled: true`, or 595.91.07 without",
+        kind = (
+            "a precompiled driver is selected by branch"
+            if precompiled
+            else "a branch selects precompiled drivers only"
         )
-    module = one_of(driver.get("kernel_module", "auto"), MODULES, f"{pool}.driver.kernel_module")
+        raise InputError(
+            f"pool '{pool}' has driver version '{driver['version']}', but {kind}",
+            where=f"{pool}.driver.version",
+            fix="Set e.g. 595 with `precompiled: true`, or 595.91.07 without it",
+        )
+    module = check_choice(driver.get("kernel_module", "auto"), MODULES, f"{pool}.driver.kernel_module")
     spec: dict[str, Any] = {
         "driverType": "gpu",
         "repository": driver.get("repository", NVIDIA),
@@ -35,11 +39,11 @@ def nvidia_driver(name: str, pool: str, driver: PoolDriver, opts: pulumi.Resourc
         "tolerations": [GPU_TOLERATION],
         "upgradePolicy": upgrade_policy(driver.get("upgrade", {})),
     }
-    return custom(
+    return custom_resource(
         f"{name}-driver",
         "nvidia.com/v1alpha1",
         "NVIDIADriver",
-        metadata(pool, labels(pool)),
+        metadata(pool, common_labels(pool)),
         {"spec": spec},
         pulumi.ResourceOptions.merge(
             opts,
@@ -49,12 +53,12 @@ def nvidia_driver(name: str, pool: str, driver: PoolDriver, opts: pulumi.Resourc
 
 
 def upgrade_policy(upgrade: DriverUpgrade) -> dict[str, Any]:
-    """As the API takes it."""
-    drain, most = upgrade.get("drain", {}), upgrade.get("max_unavailable", "25%")
+    """The field `upgradePolicy` of an NVIDIADriver."""
+    drain, max_unavailable = upgrade.get("drain", {}), upgrade.get("max_unavailable", "25%")
     return {
         "autoUpgrade": upgrade.get("auto", True),
         "maxParallelUpgrades": upgrade.get("max_parallel", 1),
-        "maxUnavailable": int(most) if most.isdigit() else most,
+        "maxUnavailable": int(max_unavailable) if max_unavailable.isdigit() else max_unavailable,
         "drain": {
             "enable": drain.get("enable", False),
             "force": drain.get("force", False),

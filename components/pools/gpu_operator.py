@@ -1,4 +1,4 @@
-"""NVIDIA's GPU Operator, by Helm: the release of one pinned chart, told what the pools need of it.
+"""Installs NVIDIA's GPU Operator by Helm: one pinned chart, with the values that the pools need.
 
 A `Release` (Helm's own install) and not a `Chart` (its templates as resources): the chart upgrades its definitions and
 cleans up in hooks, which only Helm runs; a rollback is Helm's; and `helm list` shows what is there.
@@ -9,8 +9,8 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import one_of
-from components.cluster.objects import labels, metadata
+from components.base.argument_checks import check_choice
+from components.cluster.objects import common_labels, metadata
 from components.pools.device_plugin import WHOLE
 from components.pools.drivers import NVIDIA
 from isthmus.contracts.images_lock import check_packed
@@ -62,49 +62,51 @@ class GpuOperator(pulumi.ComponentResource):
         from pulumi_kubernetes.core.v1 import Namespace
         from pulumi_kubernetes.helm.v3 import Release
 
-        one_of(args.get("driver", "managed"), ("managed", "host"), f"{name}.driver")
+        check_choice(args.get("driver", "managed"), ("managed", "host"), f"{name}.driver")
         if args.get("driver") == "host" and (args.get("driver_version") or args.get("nvidia_drivers")):
-            what = "the machines bring their driver, and one is named"
+            message = "driver is `host`, but driver_version or nvidia_drivers is set too"
             raise InputError(
-                what, where=f"{name}.driver", fix="Say `managed`, or leave the driver's settings out"
+                message,
+                where=f"{name}.driver",
+                fix="Set driver to `managed`, or remove driver_version and nvidia_drivers",
             )
-        space, version = args.get("namespace", RELEASE), args.get("version")
+        namespace, version = args.get("namespace", RELEASE), args.get("version")
         chart = _chart(args, name)
-        made = Namespace(
+        namespace_object = Namespace(
             f"{name}-namespace",
             metadata=metadata(
-                space,
-                {**labels(space), "pod-security.kubernetes.io/enforce": "privileged"},
+                namespace,
+                {**common_labels(namespace), "pod-security.kubernetes.io/enforce": "privileged"},
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         release = Release(
             f"{name}-release",
             name=RELEASE,
-            namespace=space,
+            namespace=namespace,
             chart=chart,
             version=version,
-            values=merged(values(args), args.get("values", {})),
+            values=merge_values(chart_values(args), args.get("values", {})),
             # A failed update goes back to what ran; a failed install leaves nothing behind.
             atomic=True,
             cleanup_on_fail=True,
             max_history=5,
             timeout=args.get("timeout_seconds", 600),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace_object]),
         )
-        self.namespace = made.metadata.apply(lambda meta: str(meta.name))
+        self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.version = release.status.apply(lambda status: str((status and status.version) or version or ""))
         self.register_outputs({"namespace": self.namespace, "version": self.version})
 
 
-def values(args: GpuOperatorArgs) -> dict[str, Any]:
-    """What the chart is told, in the keys of its values.yaml."""
+def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
+    """The values of the chart, in the keys of its values.yaml."""
     driver: dict[str, Any] = {"enabled": args.get("driver", "managed") == "managed"}
     if args.get("nvidia_drivers"):
         driver["nvidiaDriverCRD"] = {"enabled": True, "deployDefaultCR": False}
     elif version := args.get("driver_version"):
         driver |= {"repository": NVIDIA, "version": version}
-    made: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "nfd": {"enabled": True},
         "cdi": {"enabled": True},
         # Slices have names of their own, whole GPUs keep theirs.
@@ -114,31 +116,35 @@ def values(args: GpuOperatorArgs) -> dict[str, Any]:
         "operator": {"upgradeCRD": True, "cleanupCRD": False},
     }
     if configs := args.get("device_plugin_configs"):
-        made["devicePlugin"] = {"config": {"name": configs, "default": WHOLE}}
+        settings["devicePlugin"] = {"config": {"name": configs, "default": WHOLE}}
     if layouts := args.get("mig_layouts"):
-        made["migManager"] = {"config": {"name": layouts, "default": "all-disabled"}}
+        settings["migManager"] = {"config": {"name": layouts, "default": "all-disabled"}}
     if args.get("taints"):
-        made["node-feature-discovery"] = {"master": {"config": {"enableTaints": True}}}
-    return made
+        settings["node-feature-discovery"] = {"master": {"config": {"enableTaints": True}}}
+    return settings
 
 
-def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """As Helm merges values: maps key by key, everything else whole."""
-    made = dict(under)
-    for key, value in over.items():
-        below = made.get(key)
-        made[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return made
+def merge_values(defaults: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Merge values as Helm does: maps key by key, everything else as a whole."""
+    merged = dict(defaults)
+    for key, value in overrides.items():
+        default = merged.get(key)
+        merged[key] = (
+            merge_values(default, value) if isinstance(default, dict) and isinstance(value, dict) else value
+        )
+    return merged
 
 
 def _chart(args: GpuOperatorArgs, where: str) -> str:
-    """The chart as Helm is told it. Raises for one that is not pinned, or is not what was pinned."""
+    """The chart's reference for Helm. Raises `InputError` if it is not pinned or does not match its digest."""
     chart, digest = args["chart"], args.get("digest")
     if chart.startswith(_REPOSITORY):
         if not args.get("version"):
-            fix = "Name its version, and its digest"
+            fix = "Set the chart's version and digest"
             raise InputError(
-                f"the chart {chart} would be the newest there is", where=f"{where}.version", fix=fix
+                f"the chart {chart} has no version, so Helm would install the newest one",
+                where=f"{where}.version",
+                fix=fix,
             )
         return f"{chart}@{digest}" if digest else chart
     if digest is not None:

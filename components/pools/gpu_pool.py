@@ -1,24 +1,24 @@
-"""The GPUs of one kind at a site: labelled, tainted, queued."""
+"""The component GpuPool: labels, taints and queues the GPUs of one kind at a site."""
 
 from collections.abc import Collection
 from typing import Any
 
 import pulumi
 
-from components.base.argument_checks import MODES, one_of, sensitivity
+from components.base.argument_checks import MODES, check_choice, check_sensitivity
 from components.cluster.objects import (
     GPU_TAINT,
     POOL_LABEL,
     PRODUCT_LABEL,
-    custom,
-    existing,
-    labels,
+    common_labels,
+    custom_resource,
     metadata,
+    read_existing,
 )
 from components.pools.arguments import GpuPoolArgs, PoolSign, PoolTopology
 from components.pools.device_plugin import config_name
 from components.pools.drivers import nvidia_driver
-from components.pools.health import own_labels, signs
+from components.pools.health import health_signs, node_labels
 from components.pools.queues import Queues
 from components.pools.resource_claims import ALLOCATIONS, device_class, device_class_name
 from isthmus.contracts.hardware.gpus import pci_devices_of
@@ -45,82 +45,88 @@ class GpuPool(pulumi.ComponentResource):
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:GpuPool", name, dict(args), opts)
         pool = args["name"]
-        gpu_operator = _mode(args.get("gpu_operator", "existing"), "gpu_operator", pool)
-        kueue = _mode(args.get("kueue", "existing"), "kueue", pool)
-        for at, asked in enumerate(args.get("classes", [])):
-            sensitivity(asked, f"{pool}.classes[{at}]")
+        gpu_operator = _check_mode(args.get("gpu_operator", "existing"), "gpu_operator", pool)
+        kueue = _check_mode(args.get("kueue", "existing"), "kueue", pool)
+        for index, sensitivity in enumerate(args.get("classes", [])):
+            check_sensitivity(sensitivity, f"{pool}.classes[{index}]")
         capacity = args["nodes"] * args["gpus_per_node"] - args.get("reserved_gpus", 0)
         if capacity < 1:
             raise InputError(
-                f"pool '{pool}' has no GPU to give out: {args['nodes']} × {args['gpus_per_node']}"
-                f" less {args.get('reserved_gpus', 0)} reserved",
+                f"pool '{pool}' has no GPU left for its queue: {args['nodes']} × {args['gpus_per_node']} GPUs"
+                f" minus {args.get('reserved_gpus', 0)} reserved",
                 where=pool,
                 fix="Lower reserved_gpus",
             )
-        cut = _cut(args, capacity, gpu_operator)
-        whole = capacity - cut - _sliced(args, capacity - cut, gpu_operator)
+        cut_gpus = _count_cut_gpus(args, capacity, gpu_operator)
+        whole_gpus = capacity - cut_gpus - _count_shared_gpus(args, capacity - cut_gpus, gpu_operator)
         if "topology" in args:
-            _levels(args["topology"], kueue, pool)
-        by_claim = one_of(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation") == "dra"
-        if by_claim and (args.get("mig") or args.get("time_slicing")):
+            _check_topology(args["topology"], kueue, pool)
+        uses_claims = (
+            check_choice(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation") == "dra"
+        )
+        if uses_claims and (args.get("mig") or args.get("time_slicing")):
             raise InputError(
-                f"claims ask for whole GPUs, and pool '{pool}' cuts or shares some",
+                f"allocation dra claims whole GPUs, but pool '{pool}' has MIG slices or time-sliced GPUs",
                 where=f"{pool}.allocation",
-                fix="Say device-plugin, or leave the GPUs whole",
+                fix="Set allocation to device-plugin, or remove mig and time_slicing",
             )
         if "sharing" in args and kueue == "off":
             raise InputError(
-                f"without Kueue nobody holds the shares of pool '{pool}'",
+                f"without Kueue nothing enforces the shares of pool '{pool}'",
                 where=f"{pool}.sharing",
-                fix="Say `kueue: existing`, or take them out",
+                fix="Set `kueue: existing`, or remove `sharing`",
             )
-        after: list[pulumi.Resource] = []
+        dependencies: list[pulumi.Resource] = []
         child = pulumi.ResourceOptions(parent=self)
         if gpu_operator == "existing":
-            operator = existing(
+            operator = read_existing(
                 f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
             )
-            after.append(operator)
+            dependencies.append(operator)
         if "driver" in args and gpu_operator == "off":
             raise InputError(
-                f"pool '{pool}' names a driver, and there is no GPU Operator that would install it",
+                f"pool '{pool}' has a driver, but no GPU Operator would install it",
                 where=f"{pool}.driver",
-                fix="Say `gpu_operator: existing` or `manage`, or take it out",
+                fix="Set gpu_operator to `existing` or `manage`, or remove the driver",
             )
         if not args.get("marked", False):
-            after += self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
+            dependencies += self._mark(
+                name, args, pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
+            )
         if "driver" in args:
             # After the label by which the driver chooses its machines.
-            chosen = pulumi.ResourceOptions(parent=self, depends_on=list(after))
-            after.append(nvidia_driver(name, pool, args["driver"], chosen))
-        if by_claim:
-            after.append(device_class(name, pool, args["product"], child))
-        queues = Queues(name, args, capacity, whole, self, after)
+            driver_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
+            dependencies.append(nvidia_driver(name, pool, args["driver"], driver_opts))
+        if uses_claims:
+            dependencies.append(device_class(name, pool, args["product"], child))
+        queues = Queues(name, args, capacity, whole_gpus, self, dependencies)
         if kueue == "existing":
             queues.make()
-        self._ways = queues.ways
+        self._entry_points = queues.entry_points
         self.last: list[pulumi.Resource] = queues.last or [self]
         self.pool = pulumi.Output.from_input(pool)
         self.queue = pulumi.Output.from_input(pool if kueue == "existing" else "")
-        self.capacity = pulumi.Output.from_input(whole)
-        shown = signs(args, queues.made, queues.local, device_class_name(pool) if by_claim else None)
-        self.verify = pulumi.Output.from_input(shown)
+        self.capacity = pulumi.Output.from_input(whole_gpus)
+        health = health_signs(
+            args, queues.objects, queues.local_queues, device_class_name(pool) if uses_claims else None
+        )
+        self.verify = pulumi.Output.from_input(health)
         self.register_outputs(
             {"pool": self.pool, "queue": self.queue, "capacity": self.capacity, "verify": self.verify}
         )
 
-    def waited_for(self, of_class: str, names: Collection[str]) -> list[pulumi.Resource]:
-        """What a class's pods wait for that name these queues and priorities: those; the queues come after all else
-        of the pool. A state lists it for each endpoint; with each machine it would grow as endpoints times machines."""
-        chosen = [
-            made
-            for (held, name), made in self._ways.items()
-            if name in names and (held is None or held == of_class)
+    def waited_for(self, sensitivity: str, names: Collection[str]) -> list[pulumi.Resource]:
+        """The resources that a class's pods depend on: the queues and priorities `names`, which come after all else
+        of the pool. Depending on each machine would make the state grow as endpoints times machines."""
+        resources = [
+            resource
+            for (queue_class, name), resource in self._entry_points.items()
+            if name in names and (queue_class is None or queue_class == sensitivity)
         ]
-        return chosen or self.last
+        return resources or self.last
 
     def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-        """Label and taint the machines, by name or by what they show."""
+        """Label and taint the machines, by name or by their PCI devices."""
         pool = args["name"]
         names = args.get("node_names", [])
         if names:
@@ -128,16 +134,16 @@ class GpuPool(pulumi.ComponentResource):
 
             if len(names) != args["nodes"]:
                 raise InputError(
-                    f"pool '{pool}' has {args['nodes']} nodes and names {len(names)}",
+                    f"pool '{pool}' has {args['nodes']} nodes, but node_names lists {len(names)}",
                     where=f"{pool}.node_names",
-                    fix="Name each machine of the pool, or none",
+                    fix="List every machine of the pool in node_names, or remove node_names",
                 )
             # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
             # atomic list, and who applies one removes what others set (`isthmus.engine.kubernetes.nodes` adds ours).
             return [
                 NodePatch(
                     f"{name}-node-{node}",
-                    metadata=metadata(node, own_labels(args, node)),
+                    metadata=metadata(node, node_labels(args, node)),
                     opts=opts,
                 )
                 for node in names
@@ -146,10 +152,10 @@ class GpuPool(pulumi.ComponentResource):
             "name": f"isthmus-{pool}",
             "labels": {POOL_LABEL: pool},
             "taints": [GPU_TAINT],
-            "matchFeatures": [_feature(args)],
+            "matchFeatures": [_match_feature(args)],
         }
-        meta = metadata(f"isthmus-{pool}", labels(pool))
-        made = custom(
+        meta = metadata(f"isthmus-{pool}", common_labels(pool))
+        rule_object = custom_resource(
             f"{name}-nodes",
             "nfd.k8s-sigs.io/v1alpha1",
             "NodeFeatureRule",
@@ -157,10 +163,10 @@ class GpuPool(pulumi.ComponentResource):
             {"spec": {"rules": [rule]}},
             opts,
         )
-        return [made]
+        return [rule_object]
 
 
-def _feature(args: GpuPoolArgs) -> dict[str, Any]:
+def _match_feature(args: GpuPoolArgs) -> dict[str, Any]:
     """What Node Feature Discovery matches the pool's machines by: PCI devices, or the product where none are known.
 
     NFD's worker reads PCI devices from /sys/bus/pci/devices, with or without a driver (`source/pci/utils.go`). The
@@ -172,11 +178,11 @@ def _feature(args: GpuPoolArgs) -> dict[str, Any]:
         return {"feature": "pci.device", "matchExpressions": expressions}
     if "driver" in args:
         raise InputError(
-            f"the driver of pool '{args['name']}' is installed where the pool's label is, and the label would wait for "
-            f"the driver: no PCI device id of `{args['product']}` is known",
+            f"the machines of pool '{args['name']}' cannot be labelled before their driver is installed: "
+            f"no PCI device id of `{args['product']}` is known",
             where=f"{args['name']}.pci_devices",
-            fix="Name the ids (`lspci -nn -d 10de:` shows them in brackets, e.g. [10de:2330]), or the machines in "
-            "node_names",
+            fix="Set pci_devices (`lspci -nn -d 10de:` shows the ids in brackets, e.g. [10de:2330]), "
+            "or list the machines in node_names",
         )
     # What GPU Feature Discovery writes reaches NFD as local labels.
     return {
@@ -185,76 +191,86 @@ def _feature(args: GpuPoolArgs) -> dict[str, Any]:
     }
 
 
-def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
-    """GPUs that are cut. Raises `InputError` for machines that are not named, or more GPUs than there are."""
+def _count_cut_gpus(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
+    """The number of GPUs with MIG slices. Raises `InputError` for unlisted machines or too many GPUs."""
     cuts, pool = args.get("mig", []), args["name"]
     if not cuts:
         return 0
     for cut in cuts:
-        one_of(cut["node"], tuple(args.get("node_names", [])), f"{pool}.mig")
+        check_choice(cut["node"], tuple(args.get("node_names", [])), f"{pool}.mig")
     if gpu_operator == "off":
         raise InputError(
-            f"pool '{pool}' cuts GPUs, and there is no GPU Operator whose MIG manager would",
+            f"pool '{pool}' has MIG slices, but the GPU Operator with its MIG manager is off",
             where=f"{pool}.gpu_operator",
-            fix="Say 'existing', or leave the GPUs whole",
+            fix="Set gpu_operator to 'existing', or remove mig",
         )
-    wanted = sum(cut["gpus"] for cut in cuts)
-    if wanted > capacity:
+    cut_gpus = sum(cut["gpus"] for cut in cuts)
+    if cut_gpus > capacity:
         raise InputError(
-            f"{wanted} GPUs of pool '{pool}' are to be cut, and {capacity} are not reserved",
+            f"{cut_gpus} GPUs of pool '{pool}' are to be cut into slices, but only {capacity} are not reserved",
             where=f"{pool}.mig",
-            fix="Cut fewer",
+            fix="Cut fewer GPUs, or lower reserved_gpus",
         )
-    return wanted
+    return cut_gpus
 
 
-def _sliced(args: GpuPoolArgs, left: int, gpu_operator: str) -> int:
-    """GPUs that are shared in time. Raises `InputError` for machines that are not named, or whose GPUs are cut."""
+def _count_shared_gpus(args: GpuPoolArgs, available: int, gpu_operator: str) -> int:
+    """The number of time-sliced GPUs. Raises `InputError` for unlisted machines or a pool with MIG slices."""
     slicing, pool = args.get("time_slicing"), args["name"]
     if slicing is None:
         return 0
     where = f"{pool}.time_slicing"
-    sensitivity(slicing["sensitivity"], where)
+    check_sensitivity(slicing["sensitivity"], where)
     config_name(slicing["replicas"])
     for node in slicing["nodes"]:
-        one_of(node, tuple(args.get("node_names", [])), f"{where}.nodes")
+        check_choice(node, tuple(args.get("node_names", [])), f"{where}.nodes")
     if args.get("mig"):
-        what = f"pool '{pool}' cuts GPUs, and the device plugin shares a machine's GPUs in one way"
-        raise InputError(what, where=where, fix="Cut them or share them; use two pools for both")
+        message = f"pool '{pool}' has both MIG slices and time-sliced GPUs, which cannot be combined"
+        raise InputError(message, where=where, fix="Remove mig or time_slicing, or use two pools")
     if gpu_operator == "off":
-        what = f"pool '{pool}' shares GPUs, and there is no GPU Operator whose device plugin would"
-        raise InputError(what, where=f"{pool}.gpu_operator", fix="Say 'existing', or leave the GPUs whole")
-    wanted = len(set(slicing["nodes"])) * args["gpus_per_node"]
-    if wanted > left:
-        what = f"{wanted} GPUs of pool '{pool}' are to be shared, and {left} are not reserved"
-        raise InputError(what, where=where, fix="Share fewer machines")
-    return wanted
+        message = f"pool '{pool}' has time-sliced GPUs, but the GPU Operator with its device plugin is off"
+        raise InputError(
+            message,
+            where=f"{pool}.gpu_operator",
+            fix="Set gpu_operator to 'existing', or remove time_slicing",
+        )
+    shared_gpus = len(set(slicing["nodes"])) * args["gpus_per_node"]
+    if shared_gpus > available:
+        message = f"{shared_gpus} GPUs of pool '{pool}' are to be time-sliced, but only {available} are not reserved"
+        raise InputError(
+            message, where=where, fix="List fewer machines in time_slicing.nodes, or lower reserved_gpus"
+        )
+    return shared_gpus
 
 
-def _levels(topology: PoolTopology, kueue: str, pool: str) -> None:
+def _check_topology(topology: PoolTopology, kueue: str, pool: str) -> None:
     """Raises `InputError` for levels that Kueue would refuse, and a group's level that is none of them."""
     where, levels = f"{pool}.topology", topology["levels"]
     if kueue == "off":
-        raise InputError("without Kueue nobody places by topology", where=where, fix="Say `kueue: existing`")
+        raise InputError(
+            "`topology` is set, but Kueue is off and nothing would apply it",
+            where=where,
+            fix="Set `kueue: existing`, or remove `topology`",
+        )
     if not levels or len(set(levels)) < len(levels) or "kubernetes.io/hostname" in levels[:-1]:
         raise InputError(
-            "the levels are node labels, each once, from the widest to the narrowest",
+            "the levels must be distinct node labels, from the widest to the narrowest",
             where=f"{where}.levels",
-            fix="`kubernetes.io/hostname` comes last",
+            fix="List each label once, with `kubernetes.io/hostname` only at the end",
         )
     if "required" in topology and "preferred" in topology:
-        raise InputError("a level is required or preferred", where=where, fix="Name one of them")
+        raise InputError("`required` and `preferred` are both set", where=where, fix="Keep one of them")
     for key in ("required", "preferred"):
         if key in topology:
-            one_of(str(topology.get(key)), tuple(levels), f"{where}.{key}")
+            check_choice(str(topology.get(key)), tuple(levels), f"{where}.{key}")
 
 
-def _mode(value: str, key: str, pool: str) -> str:
-    one_of(value, MODES, f"{pool}.{key}")
+def _check_mode(value: str, key: str, pool: str) -> str:
+    check_choice(value, MODES, f"{pool}.{key}")
     if value == "manage" and key != "gpu_operator":
         raise InputError(
-            f"'{key}: manage' is not in this version",
+            f"'{key}: manage' is not supported in this version",
             where=f"{pool}.{key}",
-            fix="Install it as the organisation does and say 'existing', or say 'off'",
+            fix="Install it yourself and set 'existing', or set 'off'",
         )
     return value

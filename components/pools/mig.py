@@ -1,10 +1,10 @@
-"""Cut GPUs: which layout each machine has, by name, and what that name means to MIG manager."""
+"""MIG layouts: the layout of each machine, its name, and MIG manager's ConfigMap."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.cluster.objects import labels, metadata, resource_of
+from components.cluster.objects import common_labels, metadata, resource_of
 from isthmus.core.errors import InputError
 
 CONFIG_LABEL = "nvidia.com/mig.config"
@@ -51,41 +51,41 @@ class MigLayouts(pulumi.ComponentResource):
         from ruamel.yaml import YAML
         from ruamel.yaml.compat import StringIO
 
-        found = {layout_name(0, []): layout(0, [])}
+        layouts = {layout_name(0, []): layout(0, [])}
         for node, gpus in sorted(args["gpus"].items()):
-            mine = on_machine(args["cuts"], node)
-            found[layout_name(gpus, mine)] = layout(gpus, mine)
+            node_cuts = cuts_of_node(args["cuts"], node)
+            layouts[layout_name(gpus, node_cuts)] = layout(gpus, node_cuts)
         text = StringIO()
-        YAML().dump({"version": "v1", "mig-configs": found}, text)
-        made = ConfigMap(
+        YAML().dump({"version": "v1", "mig-configs": layouts}, text)
+        config_map = ConfigMap(
             f"{name}-layouts",
             metadata=metadata(
-                CONFIG_MAP, labels(CONFIG_MAP), namespace=args.get("namespace", "gpu-operator")
+                CONFIG_MAP, common_labels(CONFIG_MAP), namespace=args.get("namespace", "gpu-operator")
             ),
             data={"config.yaml": text.getvalue()},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.config_map = made.metadata.apply(lambda meta: str(meta.name))
+        self.config_map = config_map.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"config_map": self.config_map})
 
 
-def on_machine(cuts: list[CutMachine], node: str) -> list[CutMachine]:
-    """What is cut on one machine, in a fixed order."""
+def cuts_of_node(cuts: list[CutMachine], node: str) -> list[CutMachine]:
+    """The cuts of one machine, sorted by profile."""
     return sorted((cut for cut in cuts if cut["node"] == node), key=lambda cut: cut["profile"])
 
 
-def slices(cuts: list[CutMachine]) -> dict[str, int]:
-    """How many slices kubelet gives out, by resource."""
-    found: dict[str, int] = {}
+def slices_by_resource(cuts: list[CutMachine]) -> dict[str, int]:
+    """The number of slices by resource name."""
+    counts: dict[str, int] = {}
     for cut in cuts:
         resource = resource_of(cut["profile"])
-        found[resource] = found.get(resource, 0) + cut["slices"]
-    return found
+        counts[resource] = counts.get(resource, 0) + cut["slices"]
+    return counts
 
 
 def layout_name(gpus: int, cuts: list[CutMachine]) -> str:
-    """The layout's name: MIG manager's own where all GPUs are whole or cut alike, else one of ours."""
-    counts = _counts(gpus, cuts)
+    """The layout's name: a built-in one if all GPUs are whole or cut alike, else an `isthmus-` name."""
+    counts = _counts_by_profile(gpus, cuts)
     if not counts:
         return "all-disabled"
     if len(counts) == 1 and sum(count for count, _ in counts.values()) == gpus:
@@ -97,44 +97,45 @@ def layout_name(gpus: int, cuts: list[CutMachine]) -> str:
 
 def layout(gpus: int, cuts: list[CutMachine]) -> list[dict[str, Any]]:
     """The layout as nvidia-mig-parted reads it: the first GPUs are cut, the others stay whole."""
-    made: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     first = 0
-    for profile, (count, slices) in _counts(gpus, cuts).items():
+    for profile, (count, slices) in _counts_by_profile(gpus, cuts).items():
         devices = list(range(first, first + count))
-        made.append({"devices": devices, "mig-enabled": True, "mig-devices": {profile: slices // count}})
+        entries.append({"devices": devices, "mig-enabled": True, "mig-devices": {profile: slices // count}})
         first += count
-    if not made:
+    if not entries:
         return [{"devices": "all", "mig-enabled": False}]
     if first < gpus:
-        made.append({"devices": list(range(first, gpus)), "mig-enabled": False})
-    return made
+        entries.append({"devices": list(range(first, gpus)), "mig-enabled": False})
+    return entries
 
 
 def machine_labels(gpus: int, cuts: list[CutMachine]) -> dict[str, str]:
-    """What a machine of a pool that cuts GPUs is labelled with."""
+    """The labels of a machine in a pool with MIG slices."""
     owners = {owner_label(cut["owner"]): "true" for cut in cuts if "owner" in cut}
     return {CONFIG_LABEL: layout_name(gpus, cuts), **owners}
 
 
 def owner_label(owner: str) -> str:
-    """The label of machines that hold this one's slices."""
+    """The label of machines that hold slices of `owner`."""
     return f"{_SLICES}/{owner}"
 
 
 def is_partial(gpus: int, cuts: list[CutMachine]) -> bool:
-    """Whether MIG manager must be told what the layout's name means."""
+    """Whether the layout needs an entry of its own in MIG manager's ConfigMap."""
     return layout_name(gpus, cuts).startswith("isthmus-")
 
 
-def _counts(gpus: int, cuts: list[CutMachine]) -> dict[str, tuple[int, int]]:
+def _counts_by_profile(gpus: int, cuts: list[CutMachine]) -> dict[str, tuple[int, int]]:
     """GPUs and slices by profile. Raises `InputError` for more than the machine has."""
-    found: dict[str, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for cut in cuts:
-        count, slices = found.get(cut["profile"], (0, 0))
-        found[cut["profile"]] = (count + cut["gpus"], slices + cut["slices"])
-    wanted = sum(count for count, _ in found.values())
-    if wanted > gpus:
+        count, slices = counts.get(cut["profile"], (0, 0))
+        counts[cut["profile"]] = (count + cut["gpus"], slices + cut["slices"])
+    cut_gpus = sum(count for count, _ in counts.values())
+    if cut_gpus > gpus:
         raise InputError(
-            f"{wanted} GPUs of '{cuts[0]['node']}' are to be cut, and it has {gpus}", where="mig"
+            f"{cut_gpus} GPUs of '{cuts[0]['node']}' are to be cut into slices, but it has only {gpus}",
+            where="mig",
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""The queues of a pool: one for all of its classes, or one for each class or team in a cohort that lends what is idle.
+"""Builds the Kueue queues of a pool: one queue, or a cohort with a queue for each class or team.
 
 Every queue covers CPU and memory beside GPUs: Kueue never admits a pod that requests a resource which its queue
 does not cover.
@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 
-from components.base.argument_checks import one_of, sensitivity
+from components.base.argument_checks import check_choice, check_sensitivity
 from components.cluster.objects import (
     CLASS_LABEL,
     GPU,
@@ -18,14 +18,14 @@ from components.cluster.objects import (
     POOL_LABEL,
     PRODUCT_LABEL,
     class_namespace,
-    custom,
-    labels,
+    common_labels,
+    custom_resource,
     metadata,
 )
 from components.pools.arguments import ClassShare, GpuPoolArgs, PoolSharing, TeamShare
 from components.pools.device_plugin import SHARED_GPU
-from components.pools.mig import slices
-from isthmus.contracts.platform.model.pools import unless_said
+from components.pools.mig import slices_by_resource
+from isthmus.contracts.platform.model.pools import default_borrow_and_lend
 from isthmus.core.errors import InputError
 
 KUEUE = "kueue.x-k8s.io/v1beta2"
@@ -40,9 +40,9 @@ _NEVER = {"withinClusterQueue": "Never", "reclaimWithinCohort": "Never"}
 """A model that serves is not evicted for another; priority orders those that wait."""
 
 
-def priority_class(pool: str, of: str) -> str:
+def priority_class(pool: str, priority: str) -> str:
     """Name of the WorkloadPriorityClass of a class on a pool, or of one of the pool's own priorities."""
-    return f"{pool}-{of}"
+    return f"{pool}-{priority}"
 
 
 def local_queue(pool: str, team: str | None = None) -> str:
@@ -52,127 +52,139 @@ def local_queue(pool: str, team: str | None = None) -> str:
 
 @dataclass
 class Queues:
-    """What Kueue is told of one pool."""
+    """Creates the Kueue objects of one pool."""
 
     name: str
     args: GpuPoolArgs
     gpus: int
     """GPUs that are not reserved."""
     whole: int
-    """Those of them that are given out whole."""
+    """Of these, the GPUs that are given out whole."""
     parent: pulumi.Resource
-    after: list[pulumi.Resource] = field(default_factory=list)
-    """What there is of the pool before its queues."""
+    dependencies: list[pulumi.Resource] = field(default_factory=list)
+    """Resources of the pool that the queues depend on."""
     pool: str = field(init=False)
-    made: list[tuple[str, str]] = field(default_factory=list)
-    """Kind and name of each cluster-wide object, as it was made."""
-    local: list[tuple[str, str]] = field(default_factory=list)
+    objects: list[tuple[str, str]] = field(default_factory=list)
+    """Kind and name of each cluster-wide object."""
+    local_queues: list[tuple[str, str]] = field(default_factory=list)
     """Class and name of each LocalQueue."""
-    ways: dict[tuple[str | None, str], pulumi.Resource] = field(default_factory=dict)
-    """What pods name, by class (None: any) and name: LocalQueues and priorities. The queues come after all else of the
+    entry_points: dict[tuple[str | None, str], pulumi.Resource] = field(default_factory=dict)
+    """LocalQueues and priorities that pods refer to, by class (None: any) and name. They come after all else of the
     pool."""
     last: list[pulumi.Resource] = field(default_factory=list)
-    """The same, or the ClusterQueues where no class has a way to them."""
+    """The same, or the ClusterQueues if no class has a LocalQueue."""
 
     def __post_init__(self) -> None:
         self.pool = self.args["name"]
 
     def make(self) -> None:
-        after = [self._flavor()]
+        dependencies = [self._flavor()]
         sharing = self.args.get("sharing")
-        ways = self._one() if sharing is None else self._shares(sharing)
-        after += ways.cohorts
-        queues = {name: self._queue(name, body, after) for name, body in ways.queues.items()}
-        for of_class in self.args.get("classes", []):
-            for team, queue in ways.leads.get(of_class, {}).items():
-                self._way_in(of_class, team, queue, queues[queue])
-            self._priority(of_class, PRIORITIES[of_class], f"Models of class {of_class} on pool {self.pool}")
+        plan = self._single_queue() if sharing is None else self._cohort_of_shares(sharing)
+        dependencies += plan.cohorts
+        queues = {name: self._queue(name, body, dependencies) for name, body in plan.queues.items()}
+        for sensitivity in self.args.get("classes", []):
+            for team, queue in plan.queue_by_team.get(sensitivity, {}).items():
+                self._local_queue(sensitivity, team, queue, queues[queue])
+            self._priority(
+                sensitivity, PRIORITIES[sensitivity], f"Models of class {sensitivity} on pool {self.pool}"
+            )
         for priority in (sharing or {}).get("priorities", []):
-            says = f"Models of priority {priority['name']} on pool {self.pool}"
-            self._priority(priority["name"], priority["value"], says)
-        self.last += self.ways.values() or queues.values()
+            description = f"Models of priority {priority['name']} on pool {self.pool}"
+            self._priority(priority["name"], priority["value"], description)
+        self.last += self.entry_points.values() or queues.values()
 
-    def _one(self) -> "_Ways":
-        """One queue over all of it."""
+    def _single_queue(self) -> "_Ways":
+        """One queue for the whole pool."""
         args, classes = self.args, self.args.get("classes", [])
         slicing = args.get("time_slicing")
-        shares = len(slicing["nodes"]) * args["gpus_per_node"] * slicing["replicas"] if slicing else 0
-        shared = {SHARED_GPU: shares} if shares else {}
+        share_count = len(slicing["nodes"]) * args["gpus_per_node"] * slicing["replicas"] if slicing else 0
+        shared = {SHARED_GPU: share_count} if share_count else {}
         amounts = {
-            **self._beside(self.gpus + shares),
+            **self._accompanying(self.gpus + share_count),
             GPU: self.whole,
             **shared,
-            **slices(args.get("mig", [])),
+            **slices_by_resource(args.get("mig", [])),
         }
-        chosen = (
+        selector = (
             {"matchExpressions": [{"key": CLASS_LABEL, "operator": "In", "values": sorted(classes)}]}
             if classes
             else {"matchLabels": {"app.kubernetes.io/part-of": "isthmus"}}
         )
         quota = [{"name": resource, "nominalQuota": amount} for resource, amount in amounts.items()]
-        body = {"namespaceSelector": chosen, **self._body(quota), "preemption": dict(_NEVER)}
-        return _Ways({self.pool: body}, {each: {None: self.pool} for each in classes})
+        body = {"namespaceSelector": selector, **self._body(quota), "preemption": dict(_NEVER)}
+        return _Ways({self.pool: body}, {sensitivity: {None: self.pool} for sensitivity in classes})
 
-    def _shares(self, sharing: PoolSharing) -> "_Ways":
-        """A cohort over the pool; in it a queue for each class, or a cohort of its teams' queues."""
-        pot = self._check(sharing)
-        ways, preemption = _Ways({}, {}), _preemption(sharing, self.pool)
-        quota = self._groups(self._quota(pot, {}, None, None, set())) if pot else {}
-        ways.cohorts.append(self._cohort(self.pool, quota))
+    def _cohort_of_shares(self, sharing: PoolSharing) -> "_Ways":
+        """A cohort for the pool, with a queue for each class, or a cohort of its teams' queues."""
+        unassigned = self._check(sharing)
+        plan, preemption = _Ways({}, {}), _preemption(sharing, self.pool)
+        quota = self._groups(self._quota(unassigned, {}, None, None, set())) if unassigned else {}
+        plan.cohorts.append(self._cohort(self.pool, quota))
         for share in sharing["classes"]:
-            of_class, devices = share["sensitivity"], dict(share.get("devices", {}))
-            none = unless_said(of_class)
-            borrow, lend = share.get("borrow", none), share.get("lend", none)
+            sensitivity, devices = share["sensitivity"], dict(share.get("devices", {}))
+            default_limit = default_borrow_and_lend(sensitivity)
+            borrow, lend = share.get("borrow", default_limit), share.get("lend", default_limit)
             weight = {"fairSharing": {"weight": share.get("weight", 1)}}
-            chosen = {"namespaceSelector": {"matchLabels": {CLASS_LABEL: of_class}}}
-            name = f"{self.pool}-{of_class}"
+            selector = {"namespaceSelector": {"matchLabels": {CLASS_LABEL: sensitivity}}}
+            name = f"{self.pool}-{sensitivity}"
             teams = share.get("teams", [])
             if not teams:
                 body = self._body(self._quota(share["gpus"], devices, borrow, lend, set(devices)))
-                ways.queues[name] = {**chosen, "cohortName": self.pool, **body, **preemption, **weight}
-                ways.leads[of_class] = {None: name}
+                plan.queues[name] = {**selector, "cohortName": self.pool, **body, **preemption, **weight}
+                plan.queue_by_team[sensitivity] = {None: name}
                 continue
             # What no team has is the class's: its teams borrow it before anything of another class.
-            rest = share["gpus"] - sum(team["gpus"] for team in teams)
-            quota = self._quota(rest, devices, borrow, lend, set(devices))
-            ways.cohorts.append(
+            spare_gpus = share["gpus"] - sum(team["gpus"] for team in teams)
+            quota = self._quota(spare_gpus, devices, borrow, lend, set(devices))
+            plan.cohorts.append(
                 self._cohort(name, {"parentName": self.pool, **self._groups(quota), **weight})
             )
             for team in teams:
-                own = self._quota(team["gpus"], dict.fromkeys(devices, 0), *_limits(team), set())
-                body = {**self._body(own), **preemption, "fairSharing": {"weight": team.get("weight", 1)}}
-                ways.queues[f"{name}-{team['name']}"] = {**chosen, "cohortName": name, **body}
-                ways.leads.setdefault(of_class, {})[team["name"]] = f"{name}-{team['name']}"
-        return ways
+                team_quota = self._quota(team["gpus"], dict.fromkeys(devices, 0), *_limits(team), set())
+                body = {
+                    **self._body(team_quota),
+                    **preemption,
+                    "fairSharing": {"weight": team.get("weight", 1)},
+                }
+                plan.queues[f"{name}-{team['name']}"] = {**selector, "cohortName": name, **body}
+                plan.queue_by_team.setdefault(sensitivity, {})[team["name"]] = f"{name}-{team['name']}"
+        return plan
 
     def _check(self, sharing: PoolSharing) -> int:
-        """GPUs that no class has. Raises `InputError` for a class without a share, and for more than there is."""
-        shares: dict[str, ClassShare] = {}
-        for at, share in enumerate(sharing["classes"]):
-            where = f"{self.pool}.sharing.classes[{at}]"
-            of_class = sensitivity(share["sensitivity"], where)
-            if of_class in shares:
-                raise InputError(f"class {of_class} stands twice", where=where, fix="Leave one out")
-            shares[of_class] = share
-            given = sum(team["gpus"] for team in share.get("teams", []))
-            if given > share["gpus"]:
-                what = f"the teams of class {of_class} have {given} GPUs, and the class has {share['gpus']}"
-                raise InputError(what, where=f"{where}.teams", fix="Give the class more, or its teams less")
-        for of_class in self.args.get("classes", []):
-            if of_class not in shares:
-                what = f"class {of_class} has no share of pool '{self.pool}'"
-                raise InputError(what, where=f"{self.pool}.sharing.classes", fix="Give it one")
-        given = sum(share["gpus"] for share in shares.values())
-        if given > self.whole:
+        """The GPUs without a class. Raises `InputError` for a class without a share, or too many GPUs."""
+        share_by_class: dict[str, ClassShare] = {}
+        for index, share in enumerate(sharing["classes"]):
+            where = f"{self.pool}.sharing.classes[{index}]"
+            sensitivity = check_sensitivity(share["sensitivity"], where)
+            if sensitivity in share_by_class:
+                raise InputError(
+                    f"class {sensitivity} is listed twice", where=where, fix="Remove one of the entries"
+                )
+            share_by_class[sensitivity] = share
+            assigned = sum(team["gpus"] for team in share.get("teams", []))
+            if assigned > share["gpus"]:
+                message = f"teams of class {sensitivity} have {assigned} GPUs, but the class only has {share['gpus']}"
+                raise InputError(
+                    message, where=f"{where}.teams", fix="Raise the class's gpus, or lower its teams' gpus"
+                )
+        for sensitivity in self.args.get("classes", []):
+            if sensitivity not in share_by_class:
+                message = f"class {sensitivity} has no share of pool '{self.pool}'"
+                raise InputError(
+                    message, where=f"{self.pool}.sharing.classes", fix="Add a share for it to sharing.classes"
+                )
+        assigned = sum(share["gpus"] for share in share_by_class.values())
+        if assigned > self.whole:
             raise InputError(
-                f"the classes have {given} GPUs of pool '{self.pool}', and {self.whole} are given out whole",
+                f"the classes have {assigned} GPUs of pool '{self.pool}', but only {self.whole} are given out whole",
                 where=f"{self.pool}.sharing.classes",
-                fix="Reserved, cut and time-sliced ones do not count",
+                fix="Lower the classes' gpus: reserved, cut and time-sliced GPUs do not count",
             )
-        return self.whole - given
+        return self.whole - assigned
 
-    def _beside(self, gpus: int) -> dict[str, Any]:
-        """What is given out with so many GPUs: CPU, memory, and of the fabric what a pod with one GPU takes."""
+    def _accompanying(self, gpus: int) -> dict[str, Any]:
+        """The quota that accompanies so many GPUs: CPU, memory, and the fabric's devices per GPU."""
         fabric = self.args.get("fabric", {})
         rdma = fabric.get("rdma")
         return {
@@ -183,25 +195,29 @@ class Queues:
         }
 
     def _quota(
-        self, gpus: int, devices: dict[str, int], borrow: int | None, lend: int | None, kept: set[str]
+        self, gpus: int, devices: dict[str, int], borrow: int | None, lend: int | None, exclusive: set[str]
     ) -> list[dict[str, Any]]:
-        """Quotas of a share, with their limits; `kept`: devices that are neither borrowed nor lent."""
-        if kept and lend is None:
+        """Quotas of a share, with their limits. `exclusive`: devices that are neither borrowed nor lent."""
+        if exclusive and lend is None:
             lend = gpus  # the CPUs and the memory that go with slices stay with them
-        found = []
-        for resource, amount in {**self._beside(gpus + sum(devices.values())), GPU: gpus, **devices}.items():
-            one: dict[str, Any] = {"name": resource, "nominalQuota": amount}
+        quotas = []
+        for resource, amount in {
+            **self._accompanying(gpus + sum(devices.values())),
+            GPU: gpus,
+            **devices,
+        }.items():
+            quota: dict[str, Any] = {"name": resource, "nominalQuota": amount}
             for key, limit in (("borrowingLimit", borrow), ("lendingLimit", lend)):
-                if resource in kept:
-                    one[key] = 0
+                if resource in exclusive:
+                    quota[key] = 0
                 elif limit is not None and resource not in devices:
-                    one[key] = self._beside(limit).get(resource, limit)
-            found.append(one)
-        return found
+                    quota[key] = self._accompanying(limit).get(resource, limit)
+            quotas.append(quota)
+        return quotas
 
     def _groups(self, quota: list[dict[str, Any]]) -> dict[str, Any]:
         flavors = [{"name": self.pool, "resources": quota}]
-        covered = [each["name"] for each in quota]
+        covered = [resource["name"] for resource in quota]
         return {"resourceGroups": [{"coveredResources": covered, "flavors": flavors}]}
 
     def _body(self, quota: list[dict[str, Any]]) -> dict[str, Any]:
@@ -214,59 +230,62 @@ class Queues:
             "nodeTaints": [GPU_TAINT],
             "tolerations": [GPU_TOLERATION],
         }
-        after = list(self.after)
+        dependencies = list(self.dependencies)
         if topology is not None:
             spec["topologyName"] = self.pool
             levels = [{"nodeLabel": level} for level in topology["levels"]]
-            after.append(self._object("topology", "Topology", self.pool, {"levels": levels}, []))
-        return self._object("flavor", "ResourceFlavor", self.pool, spec, after)
+            dependencies.append(self._object("topology", "Topology", self.pool, {"levels": levels}, []))
+        return self._object("flavor", "ResourceFlavor", self.pool, spec, dependencies)
 
-    def _cohort(self, called: str, spec: dict[str, Any]) -> pulumi.Resource:
-        suffix = "cohort" if called == self.pool else f"cohort-{called.removeprefix(f'{self.pool}-')}"
-        return self._object(suffix, "Cohort", called, spec, [])
+    def _cohort(self, name: str, spec: dict[str, Any]) -> pulumi.Resource:
+        suffix = "cohort" if name == self.pool else f"cohort-{name.removeprefix(f'{self.pool}-')}"
+        return self._object(suffix, "Cohort", name, spec, [])
 
-    def _queue(self, called: str, spec: dict[str, Any], after: list[pulumi.Resource]) -> pulumi.Resource:
-        suffix = "queue" if called == self.pool else f"queue-{called.removeprefix(f'{self.pool}-')}"
-        return self._object(suffix, "ClusterQueue", called, spec, after)
+    def _queue(self, name: str, spec: dict[str, Any], dependencies: list[pulumi.Resource]) -> pulumi.Resource:
+        suffix = "queue" if name == self.pool else f"queue-{name.removeprefix(f'{self.pool}-')}"
+        return self._object(suffix, "ClusterQueue", name, spec, dependencies)
 
     def _object(
-        self, suffix: str, kind: str, called: str, spec: dict[str, Any], after: list[pulumi.Resource]
+        self, suffix: str, kind: str, name: str, spec: dict[str, Any], dependencies: list[pulumi.Resource]
     ) -> pulumi.Resource:
-        self.made.append((kind, called))
-        opts = pulumi.ResourceOptions(parent=self.parent, depends_on=after)
-        meta = metadata(called, labels(self.pool))
-        return custom(f"{self.name}-{suffix}", KUEUE, kind, meta, {"spec": spec}, opts)
+        self.objects.append((kind, name))
+        opts = pulumi.ResourceOptions(parent=self.parent, depends_on=dependencies)
+        meta = metadata(name, common_labels(self.pool))
+        return custom_resource(f"{self.name}-{suffix}", KUEUE, kind, meta, {"spec": spec}, opts)
 
-    def _way_in(self, of_class: str, team: str | None, queue: str, made: pulumi.Resource) -> None:
-        self.local.append((of_class, local_queue(self.pool, team)))
-        self.ways[of_class, local_queue(self.pool, team)] = custom(
-            f"{self.name}-queue-{of_class}" + (f"-{team}" if team else ""),
+    def _local_queue(
+        self, sensitivity: str, team: str | None, queue: str, cluster_queue: pulumi.Resource
+    ) -> None:
+        self.local_queues.append((sensitivity, local_queue(self.pool, team)))
+        self.entry_points[sensitivity, local_queue(self.pool, team)] = custom_resource(
+            f"{self.name}-queue-{sensitivity}" + (f"-{team}" if team else ""),
             KUEUE,
             "LocalQueue",
             metadata(
                 local_queue(self.pool, team),
-                labels(self.pool, sensitivity=of_class),
-                namespace=class_namespace(of_class),
+                common_labels(self.pool, sensitivity=sensitivity),
+                namespace=class_namespace(sensitivity),
             ),
             {"spec": {"clusterQueue": queue}},
             pulumi.ResourceOptions(
                 parent=self.parent,
-                depends_on=[made],
+                depends_on=[cluster_queue],
                 # It leads to one queue for ever, and its name, which pods bear, stays.
                 replace_on_changes=["spec.clusterQueue"],
                 delete_before_replace=True,
             ),
         )
 
-    def _priority(self, of: str, value: int, says: str) -> None:
-        self.ways[None, priority_class(self.pool, of)] = custom(
-            f"{self.name}-priority-{of}",
+    def _priority(self, name: str, value: int, description: str) -> None:
+        self.entry_points[None, priority_class(self.pool, name)] = custom_resource(
+            f"{self.name}-priority-{name}",
             KUEUE,
             "WorkloadPriorityClass",
             metadata(
-                priority_class(self.pool, of), labels(self.pool, sensitivity=of if of in PRIORITIES else None)
+                priority_class(self.pool, name),
+                common_labels(self.pool, sensitivity=name if name in PRIORITIES else None),
             ),
-            {"value": value, "description": says},
+            {"value": value, "description": description},
             pulumi.ResourceOptions(parent=self.parent),
         )
 
@@ -275,7 +294,7 @@ class Queues:
 class _Ways:
     queues: dict[str, dict[str, Any]]
     """Spec of each ClusterQueue, by its name."""
-    leads: dict[str, dict[str | None, str]]
+    queue_by_team: dict[str, dict[str | None, str]]
     """The queue of each class, by team; None: the class's own."""
     cohorts: list[pulumi.Resource] = field(default_factory=list)
 
@@ -285,20 +304,20 @@ def _limits(team: TeamShare) -> tuple[int | None, int | None]:
 
 
 def _preemption(sharing: PoolSharing, pool: str) -> dict[str, Any]:
-    """Whom Kueue evicts, in its words."""
-    said = sharing.get("preemption", {})
+    """The preemption settings of a ClusterQueue."""
+    settings = sharing.get("preemption", {})
     where = f"{pool}.sharing.preemption"
-    within = one_of(said.get("within_queue", "never"), tuple(_EVICTS), f"{where}.within_queue")
-    reclaim = one_of(said.get("reclaim", "any"), tuple(_RECLAIMS), f"{where}.reclaim")
-    borrowing = one_of(said.get("borrowing", "never"), tuple(_EVICTS), f"{where}.borrowing")
-    made: dict[str, Any] = {
+    within = check_choice(settings.get("within_queue", "never"), tuple(_EVICTS), f"{where}.within_queue")
+    reclaim = check_choice(settings.get("reclaim", "any"), tuple(_RECLAIMS), f"{where}.reclaim")
+    borrowing = check_choice(settings.get("borrowing", "never"), tuple(_EVICTS), f"{where}.borrowing")
+    preemption: dict[str, Any] = {
         "withinClusterQueue": _EVICTS[within],
         "reclaimWithinCohort": _RECLAIMS[reclaim],
     }
     if borrowing != "never":
         if reclaim == "never":
-            what = "who borrows evicts others, and who takes back does not"
-            fix = "Say `reclaim: any`, or `borrowing: never`"
-            raise InputError(what, where=f"{where}.borrowing", fix=fix)
-        made["borrowWithinCohort"] = {"policy": _EVICTS[borrowing]}
-    return {"preemption": made}
+            message = "`borrowing` evicts workloads, but `reclaim` is never"
+            fix = "Set `reclaim: any`, or `borrowing: never`"
+            raise InputError(message, where=f"{where}.borrowing", fix=fix)
+        preemption["borrowWithinCohort"] = {"policy": _EVICTS[borrowing]}
+    return {"preemption": preemption}

@@ -1,10 +1,10 @@
-"""GPUs by Dynamic Resource Allocation: a DeviceClass for a pool, claims for the pods of an endpoint."""
+"""Dynamic Resource Allocation of GPUs: the DeviceClass of a pool and the claims of an endpoint's pods."""
 
 from typing import Any
 
 import pulumi
 
-from components.cluster.objects import custom, labels, metadata
+from components.cluster.objects import common_labels, custom_resource, metadata
 from isthmus.core.errors import InputError
 
 DRA = "resource.k8s.io/v1"
@@ -25,20 +25,20 @@ def quota_name(pool: str) -> str:
 
 
 def device_class(name: str, pool: str, product: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """GPUs of the pool's product, whole ones."""
+    """Create the DeviceClass of a pool: whole GPUs of its product."""
     if '"' in product or "\\" in product:
-        raise InputError(f"'{product}' is no product's name", where=f"{pool}.product")
+        raise InputError(f"'{product}' is not a valid GPU product name", where=f"{pool}.product")
     # The driver's `productName` has spaces where the label has hyphens.
-    chosen = (
+    expression = (
         f'device.driver == "{DRIVER}" && device.attributes["{DRIVER}"].type == "gpu" && '
         f'device.attributes["{DRIVER}"].productName.replace(" ", "-") == "{product}"'
     )
-    return custom(
+    return custom_resource(
         f"{name}-devices",
         DRA,
         "DeviceClass",
-        metadata(device_class_name(pool), labels(pool)),
-        {"spec": {"selectors": [{"cel": {"expression": chosen}}]}},
+        metadata(device_class_name(pool), common_labels(pool)),
+        {"spec": {"selectors": [{"cel": {"expression": expression}}]}},
         opts,
     )
 
@@ -46,34 +46,34 @@ def device_class(name: str, pool: str, product: str, opts: pulumi.ResourceOption
 def claim_template(
     name: str,
     endpoint: str,
-    space: str,
-    own: dict[str, str],
-    of_class: str,
+    namespace: str,
+    labels: dict[str, str],
+    claimed_class: str,
     gpus: int,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """What each pod of an endpoint claims: so many GPUs of one machine. A template's spec cannot change."""
+    """Create the ResourceClaimTemplate of an endpoint: GPUs of one machine for each pod. Its spec is immutable."""
     request = {
         "name": _CLAIM,
-        "exactly": {"deviceClassName": of_class, "allocationMode": "ExactCount", "count": gpus},
+        "exactly": {"deviceClassName": claimed_class, "allocationMode": "ExactCount", "count": gpus},
     }
-    return custom(
+    return custom_resource(
         f"{name}-claim",
         DRA,
         "ResourceClaimTemplate",
-        metadata(template_name(endpoint, gpus), own, namespace=space),
+        metadata(template_name(endpoint, gpus), labels, namespace=namespace),
         {"spec": {"spec": {"devices": {"requests": [request]}}}},
         opts,
     )
 
 
 def template_name(endpoint: str, gpus: int) -> str:
-    """Another number of GPUs is another template: pods that stand keep theirs."""
+    """The template's name, by GPU count: a changed count is a new template, and running pods keep theirs."""
     return f"{endpoint}-{gpus}-gpus"
 
 
 def pod_claims(templates: dict[str, str]) -> dict[str, Any]:
-    """Fields of a pod that claims by these templates, by the claims' names."""
+    """Fields of a pod with claims. `templates`: claim name → template name."""
     if not templates:
         return {}
     return {
@@ -84,5 +84,5 @@ def pod_claims(templates: dict[str, str]) -> dict[str, Any]:
 
 
 def container_claims(templates: dict[str, str]) -> dict[str, Any]:
-    """Resources of the container that uses them."""
+    """Resource fields of the container that uses the claims."""
     return {"claims": [{"name": claim} for claim in templates]} if templates else {}

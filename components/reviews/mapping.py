@@ -1,9 +1,9 @@
-"""From the platform's contract to the arguments of held answers: at the gateway, and where people decide."""
+"""Builds the arguments of held answers and of Reviews from the platform's contract."""
 
 from typing import Any
 
 from components.reviews.service import ReviewsArgs
-from components.serving.mapping import shared, spread_over
+from components.serving.mapping import shared_arguments, spread_arguments
 from components.sites.record_sealing import Sealed
 from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
 from isthmus.core.errors import InputError
@@ -19,26 +19,26 @@ def held_args(gateway: Gateway) -> dict[str, Any]:
     return {"reviews": gateway.reviews.model_dump(include=_AT_THE_GATEWAY, exclude_none=True)}
 
 
-def reviewed_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
+def review_route_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
     """Of `GatewayRoute`: what is held of its answers, and by which calibrations they get a score. Raises `InputError`
     for a calibration that nobody has read."""
-    made: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if gateway.reviews is not None:
-        made["impact"] = workload.impact
+        fields["impact"] = workload.impact
         if workload.review is not None:
-            made["review"] = workload.review.model_dump(exclude_none=True)
-    known: list[dict[str, Any]] = []
-    for each in workload.calibrations:
-        if each.text is None:
+            fields["review"] = workload.review.model_dump(exclude_none=True)
+    calibrations: list[dict[str, Any]] = []
+    for calibration in workload.calibrations:
+        if calibration.text is None:
             raise InputError(
-                f"nobody has read {each.file}",
-                where=f"gateways.{gateway.name}.workloads.{workload.name}.calibrations.{each.name}",
-                fix="Give its `text`, where no stack's files are read",
+                f"the calibration file {calibration.file} has not been read",
+                where=f"gateways.{gateway.name}.workloads.{workload.name}.calibrations.{calibration.name}",
+                fix="Set its `text`: without a stack its file is not read",
             )
-        known.append(each.model_dump(include={"name", "digest", "text"}))
-    if known and workload.review is not None:
-        made["confidence"] = {"domain": workload.review.domain, "calibrations": known}
-    return made
+        calibrations.append(calibration.model_dump(include={"name", "digest", "text"}))
+    if calibrations and workload.review is not None:
+        fields["confidence"] = {"domain": workload.review.domain, "calibrations": calibrations}
+    return fields
 
 
 def reviews_args(
@@ -49,21 +49,21 @@ def reviews_args(
     reviews, database, audit = gateway.reviews, gateway.database, gateway.audit
     if reviews is None or database is None or audit is None:
         return None
-    made: dict[str, Any] = {
-        **shared(platform, reviews.certificate_secret),
-        **spread_over(platform, gateway.site),
+    arguments: dict[str, Any] = {
+        **shared_arguments(platform, reviews.certificate_secret),
+        **spread_arguments(platform, gateway.site),
         **reviews.model_dump(include=_SHARED, exclude_none=True),
         **audit.model_dump(include={"policy", "max_unsealed_s"}, exclude_none=True),
         "sensitivity": gateway.class_,
         "site": gateway.site,
         "image": platform.images.edge,
         "database": {**database.model_dump(), "user": reviews.user},
-        "reviewers": [each.model_dump(exclude_none=True) for each in reviews.reviewers],
+        "reviewers": [reviewer.model_dump(exclude_none=True) for reviewer in reviews.reviewers],
         "claim_s": reviews.claim_s,
         "replicas": reviews.replicas,
         "site_cidrs": site_cidrs,
     }
     if sealed is not None and sealed.share is not None:
         # As the gateway mounts it: who decides is another writer among the same records.
-        made["folders"] = sealed.folders("gateway")
-    return made  # type: ignore[return-value]
+        arguments["folders"] = sealed.folders("gateway")
+    return arguments  # type: ignore[return-value]

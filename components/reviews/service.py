@@ -6,38 +6,44 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import network, sensitivity, within
+from components.base.argument_checks import check_sensitivity, check_within, parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
-from components.cluster.class_namespace import closed, pod_security
+from components.cluster.class_namespace import isolate_namespace, pod_security
 from components.cluster.edge_files import config_map, reviews_config
 from components.cluster.objects import (
     GPU,
     NAMESPACE_LABEL,
     SERVING_PORT,
+    common_labels,
     dns_name,
-    labels,
     metadata,
     reviews_namespace,
-    selector,
+    workload_selector,
 )
-from components.cluster.pod_defaults import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
-from components.gateway.callers import GatewayDatabase, by_address, way_to
-from components.gateway.edge_workload import serve
+from components.cluster.pod_defaults import (
+    GATEWAY_USER,
+    NO_RESOLVER,
+    guaranteed_resources,
+    priority_fields,
+    share_security,
+)
+from components.gateway.callers import GatewayDatabase, database_egress, with_host_aliases
+from components.gateway.edge_workload import create_edge_workload
 from components.gateway.records import (
     CONTENT_KEYS,
     RECORDS,
     SEALS,
     SharedFolders,
-    share,
-    shared_claim,
-    version,
+    config_version,
+    create_share,
+    create_shared_claim,
 )
-from components.observability.pod_monitor import scraped_from
+from components.observability.pod_monitor import metrics_ingress
 from components.serving.placement import ZONE
 from isthmus.core.errors import InputError
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
-_PEOPLE = "/etc/isthmus/reviewers"
+_REVIEWERS_CA = "/etc/isthmus/reviewers"
 _REPLICAS = 2
 
 
@@ -123,73 +129,84 @@ class Reviews(pulumi.ComponentResource):
         args: ReviewsArgs,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        after: Sequence[pulumi.Resource] = (),
+        dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`after`: what its pods wait for."""
+        """`dependencies`: what its pods wait for."""
         super().__init__("isthmus:index:Reviews", name, dict(args), opts)
         from pulumi_kubernetes.core.v1 import Namespace
 
-        held = sensitivity(args["sensitivity"], name)
-        space, service = reviews_namespace(held), f"{held}-reviews"
-        own = labels(service, sensitivity=held, role="reviews")
-        known = labels(space, sensitivity=held)
-        made = Namespace(
+        sensitivity = check_sensitivity(args["sensitivity"], name)
+        namespace, service = reviews_namespace(sensitivity), f"{sensitivity}-reviews"
+        labels = common_labels(service, sensitivity=sensitivity, role="reviews")
+        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
+        namespace_object = Namespace(
             f"{name}-namespace",
-            metadata=metadata(space, {**known, **pod_security()}),
+            metadata=metadata(namespace, {**namespace_labels, **pod_security()}),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
+        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[namespace_object])
         replicas = args.get("replicas", _REPLICAS)
-        shut = closed(name, space, known, _quota(replicas), inside)
-        secret, signed = certificate(
+        isolation = isolate_namespace(name, namespace, namespace_labels, _quota(replicas), child_opts)
+        secret, certificate_resources = certificate(
             name,
             service,
-            space,
-            own,
-            inside,
+            namespace,
+            labels,
+            child_opts,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=False,
         )
-        given = {"folders": args["folders"]} if "folders" in args else {}
+        share_arguments = {"folders": args["folders"]} if "folders" in args else {}
         if "records_volume" in args:
-            given |= {"volume": args["records_volume"]}
+            share_arguments |= {"volume": args["records_volume"]}
         where = f"{service}.records_volume"
-        records = share(f"{name}-records", "records", given, space, own, inside, seals=False, where=where)
+        records = create_share(
+            f"{name}-records",
+            "records",
+            share_arguments,
+            namespace,
+            labels,
+            child_opts,
+            is_sealer=False,
+            where=where,
+        )
         claims = [
             *records.made,
-            shared_claim(f"{name}-held-keys", "held-keys", args["keys_volume"], space, own, inside),
+            create_shared_claim(
+                f"{name}-held-keys", "held-keys", args["keys_volume"], namespace, labels, child_opts
+            ),
         ]
-        config = config_map(name, service, space, own, _config(args, held), inside)
+        config = config_map(name, service, namespace, labels, _config(args, sensitivity), child_opts)
         database = args["database"]
-        serve(
+        create_edge_workload(
             name,
             service,
-            space,
-            own,
-            selector(service, held),
+            namespace,
+            labels,
+            workload_selector(service, sensitivity),
             self,
             container="reviews",
             image=args["image"],
             replicas=replicas,
-            resources=same("500m", "512Mi"),
+            resources=guaranteed_resources("500m", "512Mi"),
             config=config,
             tls_secret=secret,
-            ingress=[_reviewers(args, held), scraped_from(args["monitoring_namespace"])],
-            egress=way_to(database, held, args.get("site_cidrs", []), service),
-            before=[*signed, *claims, *shut, *after],
+            ingress=[_reviewers(args, sensitivity), metrics_ingress(args["monitoring_namespace"])],
+            egress=database_egress(database, sensitivity, args.get("site_cidrs", []), service),
+            dependencies=[*certificate_resources, *claims, *isolation, *dependencies],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
             securityContext=share_security(GATEWAY_USER),
-            **ranked(args.get("pod_priority")),
+            **priority_fields(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[
                 *records.mounts,
                 {"name": "held-keys", "mountPath": CONTENT_KEYS},
                 {"name": "reviews", "mountPath": _SECRET, "readOnly": True},
-                {"name": "reviewers", "mountPath": _PEOPLE, "readOnly": True},
+                {"name": "reviewers", "mountPath": _REVIEWERS_CA, "readOnly": True},
             ],
             volumes=[
                 *records.volumes,
@@ -197,15 +214,15 @@ class Reviews(pulumi.ComponentResource):
                 {"name": "reviews", "secret": {"secretName": args["secret"], "defaultMode": 0o440}},
                 {"name": "reviewers", "configMap": {"name": args["reviewers_ca"], "defaultMode": 0o440}},
             ],
-            inside=[made],
+            namespace_objects=[namespace_object],
             # It knows one name, by its hosts file.
-            **by_address(
+            **with_host_aliases(
                 [(database["address"], database["host"])],
                 {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}},
             ),
         )
-        self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
-        self.namespace = made.metadata.apply(lambda m: str(m.name))
+        self.address = pulumi.Output.from_input(f"https://{dns_name(service, namespace)}:{SERVING_PORT}")
+        self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"address": self.address, "namespace": self.namespace})
 
 
@@ -223,7 +240,7 @@ def _quota(replicas: int) -> dict[str, str]:
     }
 
 
-def _config(args: ReviewsArgs, held: str) -> dict[str, Any]:
+def _config(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
     database = args["database"]
     audit: dict[str, Any] = {
         "records": RECORDS,
@@ -233,10 +250,10 @@ def _config(args: ReviewsArgs, held: str) -> dict[str, Any]:
     }
     if "max_unsealed_s" in args:
         audit["max_unsealed_s"] = args["max_unsealed_s"]
-    made = reviews_config(
-        held,
+    config = reviews_config(
+        sensitivity,
         args["site"],
-        f"{_PEOPLE}/ca.crt",
+        f"{_REVIEWERS_CA}/ca.crt",
         {
             "database": {
                 "host": database["host"],
@@ -248,29 +265,32 @@ def _config(args: ReviewsArgs, held: str) -> dict[str, Any]:
             },
             "audit": audit,
             "held": {"keys": CONTENT_KEYS, "wrapping_key": f"{_SECRET}/wrapping.key"},
-            "reviewers": [dict(each) for each in args.get("reviewers", [])],
+            "reviewers": [dict(reviewer) for reviewer in args.get("reviewers", [])],
             "claim_s": args.get("claim_s", 900),
         },
     )
-    return {**made, "audit": {**audit, "policy": args.get("policy") or version(made)}}
+    return {**config, "audit": {**audit, "policy": args.get("policy") or config_version(config)}}
 
 
-def _reviewers(args: ReviewsArgs, held: str) -> dict[str, Any]:
+def _reviewers(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
     """Ingress: the serving port, from named networks and namespaces. No name at all would be everybody."""
     cidrs, spaces = args.get("from_cidrs", []), args.get("from_namespaces", [])
     if not cidrs and not spaces:
         raise InputError(
-            "nobody is named who may reach it",
-            where=f"{held}-reviews.from_cidrs",
-            fix="Name the reviewers' networks, or from_namespaces",
+            "no network and no namespace may reach the reviews",
+            where=f"{sensitivity}-reviews.from_cidrs",
+            fix="Set from_cidrs to the reviewers' networks, or set from_namespaces",
         )
     for cidr in cidrs:
-        if held == "restricted":
-            within(cidr, args.get("site_cidrs", []), f"{held}-reviews.from_cidrs")
+        if sensitivity == "restricted":
+            check_within(cidr, args.get("site_cidrs", []), f"{sensitivity}-reviews.from_cidrs")
     return {
         "from": [
-            *({"ipBlock": {"cidr": str(network(cidr, f"{held}-reviews.from_cidrs"))}} for cidr in cidrs),
-            *({"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: each}}} for each in spaces),
+            *(
+                {"ipBlock": {"cidr": str(parse_network(cidr, f"{sensitivity}-reviews.from_cidrs"))}}
+                for cidr in cidrs
+            ),
+            *({"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}} for namespace in spaces),
         ],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }

@@ -1,4 +1,4 @@
-"""The arguments of a model server, in one place for those who read them."""
+"""The arguments of a model server."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -280,7 +280,7 @@ class ModelServerArgs(TypedDict):
 
 
 def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
-    """The same, with CPU, memory and patience of the model's profile where they are not stated.
+    """The arguments with defaults of the model's profile for CPU, memory and load timeout.
 
     Raises `InputError` for a family that does not exist.
     """
@@ -292,8 +292,8 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         )
     except FieldError as error:
         raise InputError(error.what, where=f"{args['id']}.model_family", fix=error.fix) from None
-    sized: Any = {**profile, **args}
-    return sized
+    completed_args: Any = {**profile, **args}
+    return completed_args
 
 
 class StoreAddress(TypedDict):

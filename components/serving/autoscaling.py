@@ -1,9 +1,9 @@
-"""Replicas of a model server by its load: KEDA's ScaledObject over what vLLM says of itself.
+"""Scales a model server by load: KEDA's ScaledObject over the metrics of vLLM.
 
-Three things are measured, and the most replicas that any of them asks for are had:
+Three metrics are measured; KEDA uses the largest number of replicas that any of them needs:
 
-- requests that wait in the engines' queues, in all, for each `waiting` of which a replica is wanted;
-- use of the KV cache by the fullest replica, steered to `kv_cache`;
+- requests waiting in all engines' queues: one replica for each `waiting` of them;
+- KV cache use of the fullest replica, with the target `kv_cache`;
 - where the batch is bounded (`max_num_seqs`), requests in the engines in all, a batch for each replica: without it a
   load of short requests, which fills batches and no cache, would look like none, and replicas in use would go.
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster.objects import custom, metadata
+from components.cluster.objects import custom_resource, metadata
 from components.serving.arguments import ModelScaling, ModelServerArgs
 from isthmus.core.errors import InputError
 
@@ -30,50 +30,50 @@ _ASLEEP_AFTER = "5m"
 
 
 def check(args: ModelServerArgs) -> None:
-    """Raises `InputError` for what cannot be scaled by load."""
+    """Raise `InputError` for settings that cannot be scaled by load."""
     scaling, where = args.get("scaling"), f"{args['id']}.scaling"
     if scaling is None:
         return
-    least, most = scaling["min_replicas"], scaling["max_replicas"]
-    if not 0 <= least < most:
+    min_replicas, max_replicas = scaling["min_replicas"], scaling["max_replicas"]
+    if not 0 <= min_replicas < max_replicas:
         raise InputError(
-            f"between {least} and {most} replicas there is nothing to scale",
+            f"max_replicas ({max_replicas}) must be above min_replicas ({min_replicas}), and min_replicas 0 or more",
             where=where,
-            fix="Say max_replicas above min_replicas, or leave scaling out",
+            fix="Set max_replicas above min_replicas, or remove scaling",
         )
     if args.get("nodes_per_replica", 1) > 1:
         raise InputError(
-            "replicas over several machines are not scaled by load: each group has an address of its own",
+            "a replica that spans several machines cannot be scaled by load: each group has an address of its own",
             where=where,
-            fix="Leave it out, or say nodes_per_replica 1",
+            fix="Remove scaling, or set nodes_per_replica to 1",
         )
     if not args.get("pod_monitors", True):
         raise InputError(
-            "without a PodMonitor nothing measures the load", where=where, fix="Say pod_monitors true"
+            "scaling needs a PodMonitor to measure the load", where=where, fix="Set pod_monitors to true"
         )
     fallback = scaling.get("fallback_replicas")
-    if fallback is not None and not least <= fallback <= most:
+    if fallback is not None and not min_replicas <= fallback <= max_replicas:
         raise InputError(
-            f"without measurements {fallback} replicas would serve, and there are {least} to {most}",
+            f"fallback_replicas is {fallback}, but the endpoint has {min_replicas} to {max_replicas} replicas",
             where=f"{where}.fallback_replicas",
-            fix=f"Say a number from {least} to {most}, or leave it out for the endpoint's own replicas",
+            fix=f"Set it to {min_replicas} to {max_replicas}, or remove it to use the endpoint's own replicas",
         )
-    if least == 0 and not scaling.get("woken_by"):
+    if min_replicas == 0 and not scaling.get("woken_by"):
         raise InputError(
-            "with no replica nothing of it measures, and no workload is named that wakes it",
+            "min_replicas is 0, but woken_by lists no workload that starts the first replica",
             where=f"{where}.woken_by",
-            fix="Name the workloads that the gateway sends to it, or say min_replicas 1",
+            fix="List in woken_by the workloads that the gateway sends to it, or set min_replicas to 1",
         )
-    if least == 0 and scaling.get("cold_start_s", 0) < args.get("load_timeout_s", 1800):
+    if min_replicas == 0 and scaling.get("cold_start_s", 0) < args.get("load_timeout_s", 1800):
         raise InputError(
-            "callers get no answer for as long as the first replica takes to start",
+            "cold_start_s is shorter than load_timeout_s, the time that the first replica may take to start",
             where=f"{where}.cold_start_s",
-            fix="Say at least load_timeout_s, or min_replicas 1",
+            fix="Set cold_start_s to load_timeout_s or more, or min_replicas to 1",
         )
 
 
-def sleeps(args: ModelServerArgs) -> bool:
-    """Whether there are times without any replica."""
+def can_scale_to_zero(args: ModelServerArgs) -> bool:
+    """Whether the endpoint may have no replica at times."""
     scaling = args.get("scaling")
     return scaling is not None and scaling["min_replicas"] == 0
 
@@ -83,26 +83,26 @@ def scaled_object(
     args: ModelServerArgs,
     scaling: ModelScaling,
     namespace: str,
-    own: dict[str, str],
+    labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.CustomResource:
     """The ScaledObject of a model server's Deployment."""
     cooldown = scaling.get("cooldown_s", 300)
-    least, most = scaling["min_replicas"], scaling["max_replicas"]
-    # While a replica loads it helps nobody: to count it as help and add another each minute would overshoot.
+    min_replicas, max_replicas = scaling["min_replicas"], scaling["max_replicas"]
+    # A loading replica takes no load yet: adding one each minute meanwhile would overshoot.
     fallback = scaling.get("fallback_replicas", args.get("replicas", 1))
     spec: dict[str, Any] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args["id"]},
-        "minReplicaCount": least,
-        "maxReplicaCount": most,
+        "minReplicaCount": min_replicas,
+        "maxReplicaCount": max_replicas,
         "pollingInterval": POLL_S,
         "cooldownPeriod": cooldown,
-        # A replica that was made to show that it serves is not taken away before it could.
+        # A new replica is not removed before it has had time to load.
         "initialCooldownPeriod": args.get("load_timeout_s", 1800),
-        # Without measurements the planned replicas serve, and those that run are not taken away.
+        # Without measurements the planned replicas serve, and running ones are kept.
         "fallback": {
             "failureThreshold": _FAILURES,
-            "replicas": min(max(fallback, least), most),
+            "replicas": min(max(fallback, min_replicas), max_replicas),
             "behavior": "currentReplicasIfHigher",
         },
         "advanced": {
@@ -122,21 +122,21 @@ def scaled_object(
         },
         "triggers": triggers(args, scaling, namespace),
     }
-    meta = metadata(args["id"], own, namespace=namespace)
-    return custom(f"{name}-scaling", "keda.sh/v1alpha1", "ScaledObject", meta, {"spec": spec}, opts)
+    meta = metadata(args["id"], labels, namespace=namespace)
+    return custom_resource(f"{name}-scaling", "keda.sh/v1alpha1", "ScaledObject", meta, {"spec": spec}, opts)
 
 
 def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> list[dict[str, Any]]:
-    """What is measured, by queries that return one number each."""
+    """The triggers of the ScaledObject: Prometheus queries that return one number each."""
     # As the PodMonitor's scrapes are labelled: its own name, and no other endpoint's.
-    mine = f'job="{namespace}/{args["id"]}"'
-    none = " or vector(0)" if scaling["min_replicas"] == 0 else ""
-    waiting, running = (f"sum(vllm:num_requests_{what}{{{mine}}})" for what in ("waiting", "running"))
-    made = [
-        _trigger("waiting", f"{waiting}{none}", scaling.get("waiting", 5), scaling),
+    job_label = f'job="{namespace}/{args["id"]}"'
+    zero_default = " or vector(0)" if scaling["min_replicas"] == 0 else ""
+    waiting, running = (f"sum(vllm:num_requests_{state}{{{job_label}}})" for state in ("waiting", "running"))
+    definitions = [
+        _trigger("waiting", f"{waiting}{zero_default}", scaling.get("waiting", 5), scaling),
         _trigger(
             "kv-cache",
-            f"max(vllm:kv_cache_usage_perc{{{mine}}}){none}",
+            f"max(vllm:kv_cache_usage_perc{{{job_label}}}){zero_default}",
             scaling.get("kv_cache", 0.8),
             scaling,
             kind="Value",
@@ -144,24 +144,24 @@ def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> li
     ]
     batch = args.get("max_num_seqs")
     if batch is not None:
-        made.append(_trigger("in-batches", f"{waiting} + {running}{none}", batch, scaling))
+        definitions.append(_trigger("in-batches", f"{waiting} + {running}{zero_default}", batch, scaling))
     if scaling["min_replicas"] == 0:
         gateway = f'job="{namespace}/{args["sensitivity"]}-gateway"'
         names = "|".join(sorted(scaling.get("woken_by", [])))
-        asked = f'isthmus_requests_total{{{gateway},workload=~"{names}"}}'
+        counter = f'isthmus_requests_total{{{gateway},workload=~"{names}"}}'
         # A counter's first value is no increase of it: the very first request must wake the model too.
-        more = f"(sum(increase({asked}[{_ASLEEP_AFTER}])) or vector(0))"
-        first = f"(sum({asked} unless {asked} offset {_ASLEEP_AFTER}) or vector(0))"
-        # One replica, and no more, for however many requests: the others say how many are needed.
-        query = f"{more} + {first} > bool 0"
-        made.append(_trigger("asked-for", query, 1, scaling))
-    return made
+        increase = f"(sum(increase({counter}[{_ASLEEP_AFTER}])) or vector(0))"
+        first_request = f"(sum({counter} unless {counter} offset {_ASLEEP_AFTER}) or vector(0))"
+        # One replica for any number of requests: the other triggers decide how many are needed.
+        query = f"{increase} + {first_request} > bool 0"
+        definitions.append(_trigger("asked-for", query, 1, scaling))
+    return definitions
 
 
 def _trigger(
     name: str, query: str, threshold: float, scaling: ModelScaling, *, kind: str = "AverageValue"
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    trigger: dict[str, Any] = {
         "type": "prometheus",
         "name": name,
         "metricType": kind,
@@ -176,5 +176,5 @@ def _trigger(
         },
     }
     if scaling.get("authentication"):
-        made["authenticationRef"] = {"name": scaling.get("authentication", "")}
-    return made
+        trigger["authenticationRef"] = {"name": scaling.get("authentication", "")}
+    return trigger

@@ -1,4 +1,4 @@
-"""Where a model server keeps what it compiles at its start, so that the next start need not compile it again.
+"""Decides where a model server keeps compiled code, so that the next start need not compile it again.
 
 torch.compile, Triton, FlashInfer and DeepGEMM take minutes. What they write is code that the engine runs, so it is
 kept only where nobody else writes: in a folder or a claim of the endpoint's own, apart from the weights, which stay
@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from components.base.argument_checks import one_of
+from components.base.argument_checks import check_choice
 from components.cluster.objects import metadata
 from components.serving.arguments import ModelServerArgs
 from components.serving.weights.node_cache import (
@@ -29,36 +29,36 @@ _VOLUME = "compiled"
 
 
 def place_of(args: ModelServerArgs) -> str:
-    """`pod`, `node` or `volume`. Raises `InputError` for a place that the endpoint does not have."""
+    """Where the cache is: `pod`, `node` or `volume`. Raises `InputError` for a place that is not available."""
     cache, where = args.get("compile_cache"), f"{args['id']}.compile_cache"
-    by_digest = not isinstance(args["vllm_image"], str) or "@sha256:" in args["vllm_image"]
+    has_digest = not isinstance(args["vllm_image"], str) or "@sha256:" in args["vllm_image"]
     if cache is None:
         # Another image under the same tag must not read what this one compiled.
-        return "node" if node_path(args) is not None and by_digest else "pod"
-    place = one_of(cache["place"], PLACES, f"{where}.place")
-    if place != "pod" and not by_digest:
+        return "node" if node_path(args) is not None and has_digest else "pod"
+    place = check_choice(cache["place"], PLACES, f"{where}.place")
+    if place != "pod" and not has_digest:
         raise InputError(
-            "what is compiled is kept for one image, and the image is named by a tag",
+            "a compile cache needs the vLLM image by digest, but it is set by tag",
             where=f"{args['id']}.vllm_image",
-            fix="Name the image by its digest (NAME@sha256:…)",
+            fix="Set the image by its digest (NAME@sha256:…)",
         )
     if place == "node" and node_path(args) is None:
         raise InputError(
-            "no folder on the machines' disks is known",
+            "the compile cache is on the node, but no folder on the machines' disks is set",
             where=f"{where}.place",
-            fix="State weights.cache.node_path, or place: volume",
+            fix="Set weights.cache.node_path, or place: volume",
         )
     if place == "volume" and not _storage_class(args):
         raise InputError(
-            "no storage class is known for what is compiled",
+            "the compile cache has no storage class",
             where=f"{where}.storage_class",
-            fix="State one whose volumes many machines can mount (ReadWriteMany)",
+            fix="Set a storage class whose volumes many machines can mount (ReadWriteMany)",
         )
     return place
 
 
 def variables(args: ModelServerArgs) -> dict[str, str]:
-    """Environment by which every compiler of the engine writes to that place."""
+    """Environment variables that make every compiler of the engine write to the cache."""
     root = _IN_POD if place_of(args) == "pod" else MOUNT
     return {
         "VLLM_CACHE_ROOT": f"{root}/vllm",
@@ -78,7 +78,7 @@ def mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
 
 
 def fetcher_mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """Mounts by which kubelet makes the endpoint's folder on a machine, before its pods need it there."""
+    """Mounts of the fetcher, by which kubelet creates the endpoint's folder on a machine beforehand."""
     if place_of(args) != "node":
         return []
     return [{"name": "weights", "mountPath": MOUNT, "subPath": f"{COMPILED}/{args['id']}"}]
@@ -94,14 +94,14 @@ def volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
 
 
 def claim(
-    name: str, args: ModelServerArgs, namespace: str, own: dict[str, str], parent: pulumi.Resource
+    name: str, args: ModelServerArgs, namespace: str, labels: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """The claim that holds what is compiled, where the endpoint has one, and its volume on the machines' disks."""
+    """Create the claim of the cache, and for `node` its volume. Empty for `pod`."""
     place = place_of(args)
     if place == "pod":
         return []
     if place == "node":
-        return compiled_volume_and_claim(name, args, _storage(args), own, parent)
+        return compiled_volume_and_claim(name, args, _storage(args), labels, parent)
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
     spec: Any = {
@@ -109,7 +109,7 @@ def claim(
         "storageClassName": _storage_class(args),
         "resources": {"requests": {"storage": _storage(args)}},
     }
-    meta = metadata(_claim_name(args), own, namespace=namespace)
+    meta = metadata(_claim_name(args), labels, namespace=namespace)
     options = pulumi.ResourceOptions(parent=parent)
     return [PersistentVolumeClaim(f"{name}-compiled", metadata=meta, spec=spec, opts=options)]
 
@@ -119,8 +119,8 @@ def _storage(args: ModelServerArgs) -> str:
 
 
 def _storage_class(args: ModelServerArgs) -> str | None:
-    stated = args.get("compile_cache", {}).get("storage_class")
-    return stated or args["weights"].get("cache", {}).get("storage_class")
+    storage_class = args.get("compile_cache", {}).get("storage_class")
+    return storage_class or args["weights"].get("cache", {}).get("storage_class")
 
 
 def _claim_name(args: ModelServerArgs) -> str:

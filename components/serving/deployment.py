@@ -1,4 +1,4 @@
-"""What runs a model server's pods: a Deployment, or a LeaderWorkerSet where a replica spans machines.
+"""Creates the workload of a model server: a Deployment, or a LeaderWorkerSet where a replica spans machines.
 
 Either comes with its disruption budget, which counts replicas.
 """
@@ -9,11 +9,11 @@ from typing import Any
 
 import pulumi
 
-from components.cluster.objects import PRIORITY_LABEL, QUEUE_LABEL, custom, metadata
+from components.cluster.objects import PRIORITY_LABEL, QUEUE_LABEL, custom_resource, metadata
 from components.serving.arguments import DoorAddresses, ModelServerArgs
 from components.serving.autoscaling import scaled_object
-from components.serving.devices import placed
-from components.serving.model_network import group_ways, known_groups, leaders
+from components.serving.devices import placement_annotations
+from components.serving.model_network import addressable_groups, create_group_policies, create_leader_services
 from components.serving.model_pod import model_pod, worker_pod
 from components.serving.replica_groups import Member
 from components.serving.weights.claims import WEIGHTS_DIGEST
@@ -25,21 +25,21 @@ _WAIT_FOR = "pulumi.com/waitFor"
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the workload of a model server is made with."""
+class WorkloadParts:
+    """Everything that the workload of a model server is built from."""
 
     name: str
     args: ModelServerArgs
     namespace: str
-    own: dict[str, str]
+    labels: dict[str, str]
     """Labels of its objects and pods."""
-    chosen: dict[str, str]
-    """What picks its pods."""
+    selector: dict[str, str]
+    """Selector of its pods."""
     secret: str
     """Its certificate's Secret."""
     config: Any
     """The sidecar's ConfigMap."""
-    before: list[pulumi.Resource]
+    dependencies: list[pulumi.Resource]
     parent: pulumi.Resource
 
     @property
@@ -50,19 +50,21 @@ class Parts:
     def nodes(self) -> int:
         return self.args.get("nodes_per_replica", 1)
 
-    def options(self, *, after: list[pulumi.Resource], create: int, update: int) -> pulumi.ResourceOptions:
-        """Seconds that are waited for it."""
+    def options(
+        self, *, dependencies: list[pulumi.Resource], create: int, update: int
+    ) -> pulumi.ResourceOptions:
+        """Resource options with timeouts. `create`, `update`: seconds."""
         patience = pulumi.CustomTimeouts(create=f"{create}s", update=f"{update}s", delete="10m")
-        return pulumi.ResourceOptions(parent=self.parent, depends_on=after, custom_timeouts=patience)
+        return pulumi.ResourceOptions(parent=self.parent, depends_on=dependencies, custom_timeouts=patience)
 
-    def queued(self) -> dict[str, str]:
-        """The labels by which Kueue lets it wait."""
-        found: dict[str, str] = {}
+    def queue_labels(self) -> dict[str, str]:
+        """The labels of Kueue's queue and priority; empty without a queue."""
+        labels: dict[str, str] = {}
         if self.args.get("queue"):
-            found[QUEUE_LABEL] = self.args.get("queue", "")
+            labels[QUEUE_LABEL] = self.args.get("queue", "")
             if self.args.get("priority_class"):
-                found[PRIORITY_LABEL] = self.args.get("priority_class", "")
-        return found
+                labels[PRIORITY_LABEL] = self.args.get("priority_class", "")
+        return labels
 
 
 def deadline(args: ModelServerArgs) -> int:
@@ -70,104 +72,128 @@ def deadline(args: ModelServerArgs) -> int:
     return args.get("load_timeout_s", 1800) + 300
 
 
-def deployment(parts: Parts) -> None:
-    """A pod a replica."""
+def create_deployment(workload: WorkloadParts) -> None:
+    """Create a Deployment with one pod for each replica, its autoscaler and its disruption budget."""
     from pulumi_kubernetes.apps.v1 import Deployment
 
-    args, endpoint = parts.args, parts.args["id"]
-    queued = parts.queued()
-    most = deadline(args)
+    args, endpoint = workload.args, workload.args["id"]
+    queued = workload.queue_labels()
+    deadline_s = deadline(args)
     scaling = args.get("scaling")
     spec: Any = {
-        "replicas": parts.replicas,
-        "selector": {"matchLabels": parts.chosen},
+        "replicas": workload.replicas,
+        "selector": {"matchLabels": workload.selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling(args)},
-        "progressDeadlineSeconds": most,
+        "progressDeadlineSeconds": deadline_s,
         "revisionHistoryLimit": 3,
         "template": {
             "metadata": {
-                "labels": {**parts.own, **queued},
+                "labels": {**workload.labels, **queued},
                 "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"]},
             },
-            "spec": model_pod(args, endpoint, parts.secret, parts.config.metadata["name"], parts.chosen),
+            "spec": model_pod(
+                args, endpoint, workload.secret, workload.config.metadata["name"], workload.selector
+            ),
         },
     }
-    replicas = parts.replicas if scaling is None else scaling["max_replicas"]
+    replicas = workload.replicas if scaling is None else scaling["max_replicas"]
     # Without surge the replicas are rolled one by one, each loading anew.
-    opts = parts.options(after=parts.before, create=most + 120, update=most * replicas + 120)
+    opts = workload.options(
+        dependencies=workload.dependencies, create=deadline_s + 120, update=deadline_s * replicas + 120
+    )
     if scaling is not None:
         # KEDA's from the moment that there is a first one: to leave the field out would be to ask for one replica,
         # the API's default, in place of all that serve when scaling is turned on.
         opts.ignore_changes = ["spec.replicas"]
-    made = Deployment(
-        f"{parts.name}-server",
-        metadata=metadata(endpoint, {**parts.own, **queued}, namespace=parts.namespace),
+    server = Deployment(
+        f"{workload.name}-server",
+        metadata=metadata(endpoint, {**workload.labels, **queued}, namespace=workload.namespace),
         spec=spec,
         opts=opts,
     )
     if scaling is not None:
-        after = pulumi.ResourceOptions(parent=parts.parent, depends_on=[made])
-        scaled_object(parts.name, args, scaling, parts.namespace, parts.own, after)
-    _budget(parts, endpoint, parts.own, parts.chosen, {}, pulumi.ResourceOptions(parent=parts.parent))
+        scaling_opts = pulumi.ResourceOptions(parent=workload.parent, depends_on=[server])
+        scaled_object(workload.name, args, scaling, workload.namespace, workload.labels, scaling_opts)
+    _budget(
+        workload,
+        endpoint,
+        workload.labels,
+        workload.selector,
+        {},
+        pulumi.ResourceOptions(parent=workload.parent),
+    )
 
 
-def groups(parts: Parts) -> None:
-    """A group of pods a replica, which come, roll and go together."""
-    args, endpoint = parts.args, parts.args["id"]
+def create_groups(workload: WorkloadParts) -> None:
+    """Create a LeaderWorkerSet with one group of pods for each replica, and its disruption budget."""
+    args, endpoint = workload.args, workload.args["id"]
     # While it rolls with surge there is one group more.
-    made_with = (parts.name, endpoint, parts.namespace, parts.own, parts.chosen)
-    ways: list[pulumi.Resource] = []
-    found = args.get("door")
-    if found is None:
-        most_groups = parts.replicas + (1 if args.get("surge", False) else 0)
-        ways = group_ways(*made_with, most_groups, parts.parent)
-        addresses = tuple(leaders(*made_with, parts.replicas, parts.parent))
+    common_arguments = (workload.name, endpoint, workload.namespace, workload.labels, workload.selector)
+    policies: list[pulumi.Resource] = []
+    door = args.get("door")
+    if door is None:
+        most_groups = workload.replicas + (1 if args.get("surge", False) else 0)
+        policies = create_group_policies(*common_arguments, most_groups, workload.parent)
+        addresses = tuple(create_leader_services(*common_arguments, workload.replicas, workload.parent))
     else:
-        addresses = _given(found, parts.replicas, endpoint)
+        addresses = _leader_addresses(door, workload.replicas, endpoint)
 
     def member(*, leads: bool) -> Member:
-        return Member(leads, parts.nodes, addresses, args.get("load_timeout_s", 1800))
+        return Member(leads, workload.nodes, addresses, args.get("load_timeout_s", 1800))
 
-    config = parts.config.metadata["name"]
+    config = workload.config.metadata["name"]
     specs = {
-        "leaderTemplate": model_pod(args, endpoint, parts.secret, config, parts.chosen, member(leads=True)),
-        "workerTemplate": worker_pod(args, endpoint, parts.chosen, member(leads=False)),
+        "leaderTemplate": model_pod(
+            args, endpoint, workload.secret, config, workload.selector, member(leads=True)
+        ),
+        "workerTemplate": worker_pod(args, endpoint, workload.selector, member(leads=False)),
     }
     rollout = pulumi.Output.json_dumps(
         # An annotation that is not there leaves the digest as it was.
-        [specs, args["weights"]["digest"], *([placed(args)] if placed(args) else [])],
+        [
+            specs,
+            args["weights"]["digest"],
+            *([placement_annotations(args)] if placement_annotations(args) else []),
+        ],
         sort_keys=True,
     ).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:10])
-    labels = {**parts.own, ROLLOUT_LABEL: rollout}
-    told = {"labels": labels, "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"], **placed(args)}}
+    labels = {**workload.labels, ROLLOUT_LABEL: rollout}
+    pod_metadata = {
+        "labels": labels,
+        "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"], **placement_annotations(args)},
+    }
     spec = {
-        "replicas": parts.replicas,
+        "replicas": workload.replicas,
         "startupPolicy": "LeaderCreated",
         "rolloutStrategy": {"type": "RollingUpdate", "rollingUpdateConfiguration": _rolling(args)},
         "networkConfig": {"subdomainPolicy": "Shared"},
         "leaderWorkerTemplate": {
-            "size": parts.nodes,
+            "size": workload.nodes,
             # vLLM's processes find each other once, at the start: whoever starts again starts alone.
             "restartPolicy": "RecreateGroupOnPodRestart",
-            **{key: {"metadata": told, "spec": each} for key, each in specs.items()},
+            **{key: {"metadata": pod_metadata, "spec": pod_spec} for key, pod_spec in specs.items()},
         },
     }
-    most = deadline(args)
+    deadline_s = deadline(args)
     # Kueue's integration reads the set's own labels and makes one workload of each group. A name of its
     # own: the controller makes a headless Service of that name.
-    made = custom(
-        f"{parts.name}-server",
+    group_set = custom_resource(
+        f"{workload.name}-server",
         "leaderworkerset.x-k8s.io/v1",
         "LeaderWorkerSet",
         metadata(
             f"{endpoint}-group",
-            {**parts.own, **parts.queued()},
-            namespace=parts.namespace,
+            {**workload.labels, **workload.queue_labels()},
+            namespace=workload.namespace,
             annotations={_WAIT_FOR: "condition=Available"},
         ),
         {"spec": spec},
         pulumi.ResourceOptions.merge(
-            parts.options(after=[*parts.before, *ways], create=most + 120, update=most + 120),
+            workload.options(
+                dependencies=[*workload.dependencies, *policies],
+                create=deadline_s + 120,
+                update=deadline_s + 120,
+            ),
             # Kueue lets no admitted group grow.
             pulumi.ResourceOptions(
                 replace_on_changes=["spec.leaderWorkerTemplate.size"], delete_before_replace=True
@@ -177,54 +203,58 @@ def groups(parts: Parts) -> None:
     # The set's condition may still tell of the rollout before, for a moment. A budget that is new with
     # each rollout, and counts its pods only, is ready when all of them are.
     _budget(
-        parts,
+        workload,
         rollout.apply(lambda digest: f"{endpoint}-{digest}"),
-        parts.own,
-        {**parts.chosen, ROLLOUT_LABEL: rollout},
-        {_WAIT_FOR: f"jsonpath={{.status.currentHealthy}}={parts.replicas * parts.nodes}"},
-        parts.options(after=[made], create=most * parts.replicas + 120, update=most * parts.replicas + 120),
+        workload.labels,
+        {**workload.selector, ROLLOUT_LABEL: rollout},
+        {_WAIT_FOR: f"jsonpath={{.status.currentHealthy}}={workload.replicas * workload.nodes}"},
+        workload.options(
+            dependencies=[group_set],
+            create=deadline_s * workload.replicas + 120,
+            update=deadline_s * workload.replicas + 120,
+        ),
     )
 
 
-def _given(door: DoorAddresses, replicas: int, endpoint: str) -> tuple[str, ...]:
-    """The leaders' addresses that another stack gives: as many as the pods are told here."""
-    given = tuple(door.get("leaders", []))
-    if len(given) != known_groups(replicas):
+def _leader_addresses(door: DoorAddresses, replicas: int, endpoint: str) -> tuple[str, ...]:
+    """The leaders' addresses from another stack. Raises `InputError` if their number differs."""
+    addresses = tuple(door.get("leaders", []))
+    if len(addresses) != addressable_groups(replicas):
         raise InputError(
-            f"{replicas} groups need the addresses of {known_groups(replicas)} leaders, and {len(given)} are given",
+            f"{replicas} groups need the addresses of {addressable_groups(replicas)} leaders, but got {len(addresses)}",
             where=f"{endpoint}.door.leaders",
-            fix="Build the layer below with the same number of replicas first",
+            fix="Run the layer below with the same number of replicas first",
         )
-    return given
+    return addresses
 
 
 def _rolling(args: ModelServerArgs) -> dict[str, int]:
-    """A pool whose GPUs are all in use has no room for one replica more."""
+    """The rolling update. Without surge a replica is removed first: a full pool has no room for one more."""
     if args.get("surge", False):
         return {"maxSurge": 1, "maxUnavailable": 0}
     return {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def _budget(
-    parts: Parts,
-    called: Any,
-    own: dict[str, str],
-    chosen: dict[str, Any],
+    workload: WorkloadParts,
+    budget_name: Any,
+    labels: dict[str, str],
+    selector: dict[str, Any],
     annotations: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """One replica at a time: whichever pod of a group is evicted, the group is gone until all are back."""
+    """Create a disruption budget of one pod at a time: evicting any pod of a group stops the whole group."""
     from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
     spec: Any = {
         "maxUnavailable": 1,
-        "selector": {"matchLabels": chosen},
+        "selector": {"matchLabels": selector},
         # A replica that never became ready must not hold up a drain.
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     PodDisruptionBudget(
-        f"{parts.name}-disruption",
-        metadata=metadata(called, own, namespace=parts.namespace, annotations=annotations),
+        f"{workload.name}-disruption",
+        metadata=metadata(budget_name, labels, namespace=workload.namespace, annotations=annotations),
         spec=spec,
         opts=opts,
     )

@@ -1,4 +1,4 @@
-"""An InferencePool: the replicas of an endpoint as a router's picker sees them."""
+"""Creates an InferencePool: the replicas of an endpoint for a router's endpoint picker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.cluster.objects import GATEWAY_LABEL, HEALTH_PORT, SERVING_PORT, custom, metadata, router_name
+from components.cluster.objects import (
+    GATEWAY_LABEL,
+    HEALTH_PORT,
+    SERVING_PORT,
+    custom_resource,
+    metadata,
+    router_name,
+)
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,49 +21,51 @@ if TYPE_CHECKING:
 
 
 def check(args: ModelServerArgs | ModelDoorArgs) -> None:
-    """Raises `InputError` for a picker that nothing would ask."""
+    """Raise `InputError` for a picker without a router."""
     if "picker" in args and not args.get("router"):
         raise InputError(
-            "nothing would ask the picker: no router is named",
+            "a picker needs a router, but none is set",
             where=f"{args['id']}.picker",
-            fix="Name router, or leave picker out",
+            fix="Set router, or remove picker",
         )
 
 
-def make(
+def create(
     name: str,
     args: ModelServerArgs | ModelDoorArgs,
     namespace: str,
-    own: dict[str, str],
-    serving: dict[str, str],
+    labels: dict[str, str],
+    serving_selector: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Made where a picker is named."""
+    """Create the InferencePool if a picker is set."""
     picker = args.get("picker")
     if picker is None:
         return
     spec = {
-        "selector": {"matchLabels": serving},
+        "selector": {"matchLabels": serving_selector},
         "targetPorts": [{"number": SERVING_PORT}],
         "endpointPickerRef": {
             "name": picker["service"],
             "port": {"number": picker.get("port", 9002)},
-            # Without its word requests would go to any replica, and one team's load onto another's.
+            # Failing open would send requests to any replica, and mix the load of teams.
             "failureMode": "FailClose",
         },
     }
-    meta = metadata(args["id"], own, namespace=namespace)
-    custom(f"{name}-pool", "inference.networking.k8s.io/v1", "InferencePool", meta, {"spec": spec}, opts)
+    meta = metadata(args["id"], labels, namespace=namespace)
+    custom_resource(
+        f"{name}-pool", "inference.networking.k8s.io/v1", "InferencePool", meta, {"spec": spec}, opts
+    )
 
 
-def ways_in(args: ModelServerArgs | ModelDoorArgs) -> list[dict[str, Any]]:
-    """Who else may reach its replicas: the router's proxies to ask them, the picker to read their metrics."""
-    made: list[dict[str, Any]] = []
+def extra_ingress_rules(args: ModelServerArgs | ModelDoorArgs) -> list[dict[str, Any]]:
+    """Ingress rules of the replicas for the router's proxies (requests) and the picker (metrics)."""
+    rules: list[dict[str, Any]] = []
     if args.get("router"):
         proxies = {"podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(args["sensitivity"])}}}
-        made.append({"from": [proxies], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]})
+        rules.append({"from": [proxies], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]})
     picker = args.get("picker")
     if picker is not None:
         pods = {"podSelector": {"matchLabels": dict(picker["labels"])}}
-        made.append({"from": [pods], "ports": [{"protocol": "TCP", "port": HEALTH_PORT}]})
-    return made
+        rules.append({"from": [pods], "ports": [{"protocol": "TCP", "port": HEALTH_PORT}]})
+    return rules

@@ -1,4 +1,4 @@
-"""From the platform's contract to the arguments of the components: names and parts, nothing decided twice."""
+"""Builds the arguments of the cluster's components from the platform's contract."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,16 +12,29 @@ from components.cluster.quantities import amount, as_cpu, as_memory
 from components.gateway.name_resolver import CPU, MEMORY, REPLICAS, NameResolver
 from components.gateway.screening_mapping import screening_room
 from components.pools.gpu_pool import GpuPoolArgs
-from components.pools.mapping import asked_by, asked_of, not_shared, placed, queue_of, settings
-from components.pools.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
+from components.pools.mapping import (
+    placement_arguments,
+    pool_arguments,
+    queue_of,
+    quota_resource,
+    retained_quota_resource,
+    shared_gpu_quota,
+)
+from components.pools.mig import CutMachine, MigLayoutsArgs, cuts_of_node, is_partial
 from components.serving.arguments import ModelDoorArgs, ModelServerArgs
-from components.serving.scaling_mapping import door_ways, fetching, on_disks, serving_args, weights_args
+from components.serving.scaling_mapping import (
+    door_access_args,
+    fetching_of,
+    fetching_on_nodes,
+    serving_args,
+    weights_args,
+)
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.lookups.serving import at_most
+from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform.model.pools import ZONE_LABEL
@@ -30,10 +43,10 @@ from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, VLLM_TAR
 from isthmus.core.errors import InputError
 
 EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
-"""What the sidecar of a model server asks for at most: a release that changes its streams needs no other quota."""
+"""The most that a model server's sidecar requests, so that a release never needs another quota."""
 
 PROXIES = Decimal(4)
-"""Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
+"""Proxies of a router, each with the namespace's default resources: 500m and 512Mi."""
 
 TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("1.1"), Decimal(2 * 2**30 + 64 * 2**20)
 """A translator's copy and the credential helper's beside it."""
@@ -41,99 +54,113 @@ TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("1.1"), Decimal(2 * 2**30 + 64 * 2**
 
 def classes_at(platform: Platform, site: Site) -> list[str]:
     """Classes in use at a site, in order of sensitivity."""
-    inside = [each for each in platform.endpoints if each.target in VLLM_TARGETS]
-    gateways = [each for each in platform.gateways if each.runs_on == "kubernetes"]
-    used = {each.class_ for each in (*gateways, *inside) if each.site == site.name}
-    return [held for held in SENSITIVITIES if held in used]
+    cluster_endpoints = [endpoint for endpoint in platform.endpoints if endpoint.target in VLLM_TARGETS]
+    gateways = [gateway for gateway in platform.gateways if gateway.runs_on == "kubernetes"]
+    classes = {server.class_ for server in (*gateways, *cluster_endpoints) if server.site == site.name}
+    return [sensitivity for sensitivity in SENSITIVITIES if sensitivity in classes]
 
 
-def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
+def endpoints_on_pool(platform: Platform, pool: Pool) -> list[Endpoint]:
     """Endpoints that run on a pool."""
-    return [e for e in platform.endpoints if e.site == pool.site and e.pool == pool.name]
+    return [
+        endpoint
+        for endpoint in platform.endpoints
+        if endpoint.site == pool.site and endpoint.pool == pool.name
+    ]
 
 
-def on_cpus(platform: Platform, site: Site) -> list[Endpoint]:
+def cpu_endpoints(platform: Platform, site: Site) -> list[Endpoint]:
     """Endpoints of a site that run without GPUs."""
-    return [e for e in platform.endpoints if e.site == site.name and e.engine == "cpu"]
+    return [
+        endpoint for endpoint in platform.endpoints if endpoint.site == site.name and endpoint.engine == "cpu"
+    ]
 
 
 def namespace_args(
-    platform: Platform, site: Site, held: str, going: Sequence[Standing] = ()
+    platform: Platform, site: Site, sensitivity: str, retained: Sequence[Standing] = ()
 ) -> ClassNamespaceArgs:
-    """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone.
+    """Arguments of a class's namespace. Its quota covers the class's pods and room for a rollout.
 
-    `going`: what stands of an earlier plan until its successors serve; it counts as long.
+    `retained`: models of an earlier plan, which count until their successors serve.
     """
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
-    fetched = [on_disks(each.fetchers) for each in going if (each.class_, each.site) == (held, site.name)]
+    fetches = [
+        fetching_on_nodes(model.fetchers)
+        for model in retained
+        if (model.class_, model.site) == (sensitivity, site.name)
+    ]
     rolling = [Decimal(0), Decimal(0)]
     # Whole GPUs and slices of each profile; one more of each than are asked for, for a pod that is ending.
     devices: dict[str, int] = {f"requests.{GPU}": 0}
-    ending: dict[str, int] = {}
+    ending_devices: dict[str, int] = {}
     for endpoint in platform.endpoints:
-        if endpoint.class_ != held or endpoint.site != site.name or endpoint.target not in VLLM_TARGETS:
+        if (
+            endpoint.class_ != sensitivity
+            or endpoint.site != site.name
+            or endpoint.target not in VLLM_TARGETS
+        ):
             continue
         nodes = endpoint.nodes_per_replica
-        resource, each = asked_of(platform, endpoint), endpoint.tensor_parallel * nodes
+        resource, gpus_per_replica = quota_resource(platform, endpoint), endpoint.tensor_parallel * nodes
         if endpoint.engine == "cpu":
-            each = 0
-        devices[resource] = devices.get(resource, 0) + each * endpoint.replicas
-        ending[resource] = max(ending.get(resource, 0), each)
-        one = (
+            gpus_per_replica = 0
+        devices[resource] = devices.get(resource, 0) + gpus_per_replica * endpoint.replicas
+        ending_devices[resource] = max(ending_devices.get(resource, 0), gpus_per_replica)
+        replica_amounts = (
             # Of a group, only the pod that leads has the sidecar.
             amount(endpoint.cpu) * nodes + EDGE_CPU,
             amount(endpoint.memory) * nodes + EDGE_MEMORY,
         )
-        cpu += one[0] * endpoint.replicas
-        memory += one[1] * endpoint.replicas
+        cpu += replica_amounts[0] * endpoint.replicas
+        memory += replica_amounts[1] * endpoint.replicas
         pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
-        fetched.append(fetching(platform, endpoint))
-        rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
-    for each in going:
-        if (each.class_, each.site) == (held, site.name):
-            resource = asked_by(platform, each)
-            devices[resource] = devices.get(resource, 0) + each.total
-            cpu += (amount(each.cpu) + EDGE_CPU) * each.nodes * each.replicas
-            memory += (amount(each.memory) + EDGE_MEMORY) * each.nodes * each.replicas
-            pods += each.nodes * each.replicas
+        fetches.append(fetching_of(platform, endpoint))
+        rolling = [max(current, needed) for current, needed in zip(rolling, replica_amounts, strict=True)]
+    for model in retained:
+        if (model.class_, model.site) == (sensitivity, site.name):
+            resource = retained_quota_resource(platform, model)
+            devices[resource] = devices.get(resource, 0) + model.total
+            cpu += (amount(model.cpu) + EDGE_CPU) * model.nodes * model.replicas
+            memory += (amount(model.memory) + EDGE_MEMORY) * model.nodes * model.replicas
+            pods += model.nodes * model.replicas
     for gateway in platform.gateways:
-        if gateway.class_ != held or gateway.site != site.name:
+        if gateway.class_ != sensitivity or gateway.site != site.name:
             continue
         # Doubled: while one rolls, old pods finish their answers beside the new.
         copies = 2 * (max(gateway.replicas, gateway.max_replicas or 0) + 1)
         translated = any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads)
         cpu += copies * (amount(gateway.cpu) + (TRANSLATED_CPU if translated else 0))
         memory += copies * (amount(gateway.memory) + (TRANSLATED_MEMORY if translated else 0))
-        beside = screening_room(gateway)
-        cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
+        screening_amounts = screening_room(gateway)
+        cpu, memory = cpu + copies * screening_amounts[0], memory + copies * screening_amounts[1]
         pods += copies * (2 if translated else 1)
-        if held != "restricted" and site.cluster_dns.filter:
+        if sensitivity != "restricted" and site.cluster_dns.filter:
             # While it rolls, one more.
-            several = REPLICAS + 1
-            cpu, memory = cpu + several * amount(CPU), memory + several * amount(MEMORY)
-            pods += several
+            resolver_copies = REPLICAS + 1
+            cpu, memory = cpu + resolver_copies * amount(CPU), memory + resolver_copies * amount(MEMORY)
+            pods += resolver_copies
         if gateway.router is not None:
             cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
     cpu, memory = cpu + rolling[0], memory + rolling[1]
     quota = {
-        "pods": str(pods + sum(each.pods for each in fetched)),
-        "requests.cpu": as_cpu(cpu + sum(each.cpu for each in fetched)),
-        "limits.cpu": as_cpu(cpu + sum(each.most_cpu for each in fetched)),
-        "requests.memory": as_memory(memory + sum(each.memory for each in fetched)),
-        "limits.memory": as_memory(memory + sum(each.most_memory for each in fetched)),
-        **{name: str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
-        **not_shared(platform, site, held),
+        "pods": str(pods + sum(fetch.pods for fetch in fetches)),
+        "requests.cpu": as_cpu(cpu + sum(fetch.cpu for fetch in fetches)),
+        "limits.cpu": as_cpu(cpu + sum(fetch.most_cpu for fetch in fetches)),
+        "requests.memory": as_memory(memory + sum(fetch.memory for fetch in fetches)),
+        "limits.memory": as_memory(memory + sum(fetch.most_memory for fetch in fetches)),
+        **{name: str(count + ending_devices.get(name, 0)) for name, count in sorted(devices.items())},
+        **shared_gpu_quota(platform, site, sensitivity),
     }
-    made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
-    if held != "restricted":
-        made["dns"] = dns_peers(site)
-        made["own_resolver"] = site.cluster_dns.filter
-    if held in site.existing_namespaces:
-        made["existing"] = True
-    return made
+    arguments: ClassNamespaceArgs = {"sensitivity": sensitivity, "quota": quota, "resolvers": list(site.dns)}
+    if sensitivity != "restricted":
+        arguments["dns"] = dns_peers(site)
+        arguments["own_resolver"] = site.cluster_dns.filter
+    if sensitivity in site.existing_namespaces:
+        arguments["existing"] = True
+    return arguments
 
 
 def dns_peers(site: Site) -> list[Any]:
@@ -141,44 +168,48 @@ def dns_peers(site: Site) -> list[Any]:
     return [peer.model_dump(exclude_none=True) for peer in site.cluster_dns.resolvers]
 
 
-def resolver_args(platform: Platform, site: Site, held: Sensitivity) -> NameResolver | None:
-    """The resolver of a class at a site; None where its pods ask the site's or the cluster's own."""
-    if held == "restricted" or not site.cluster_dns.filter:
+def resolver_args(platform: Platform, site: Site, sensitivity: Sensitivity) -> NameResolver | None:
+    """Arguments of a class's DNS resolver; None if its pods use the site's or the cluster's."""
+    if sensitivity == "restricted" or not site.cluster_dns.filter:
         return None
     if platform.images.resolver is None:
         raise InputError(
-            "no image of the resolver is named, and gateways ask one that answers for the names they need alone",
+            "no image of the DNS resolver is set, but gateways with filtered DNS need one",
             where="images.resolver",
-            fix=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
-            " then spell data into names",
+            fix=f"Set images.resolver to CoreDNS by digest, or set `cluster_dns: {{filter: false}}` at {site.name},"
+            " which lets its pods leak data in DNS names",
         )
     settings: NameResolver = {
         "image": platform.images.resolver,
         "domain": site.cluster_dns.domain,
         "peers": dns_peers(site),
     }
-    if held in site.cluster_dns.addresses:
-        settings["address"] = site.cluster_dns.addresses[held]
+    if sensitivity in site.cluster_dns.addresses:
+        settings["address"] = site.cluster_dns.addresses[sensitivity]
     return settings
 
 
 def admission_args(platform: Platform, site: Site) -> AdmissionGuardArgs:
-    """What a site's cluster lets in, and who may open shells in an emergency."""
-    found: AdmissionGuardArgs = {"registries": list(platform.images.registries)}
-    glass = platform.people.break_glass if platform.people is not None else None
-    if glass is not None:
-        found["emergency_users"] = sorted(each.user for each in glass.keyholders)
-    routed = {each.class_ for each in platform.gateways if each.site == site.name and each.router is not None}
-    if routed:
-        found["routed_classes"] = sorted(routed)
-    return found
+    """Arguments of the admission policies: allowed registries, and users of emergency access."""
+    arguments: AdmissionGuardArgs = {"registries": list(platform.images.registries)}
+    break_glass = platform.people.break_glass if platform.people is not None else None
+    if break_glass is not None:
+        arguments["emergency_users"] = sorted(keyholder.user for keyholder in break_glass.keyholders)
+    routed_classes = {
+        gateway.class_
+        for gateway in platform.gateways
+        if gateway.site == site.name and gateway.router is not None
+    }
+    if routed_classes:
+        arguments["routed_classes"] = sorted(routed_classes)
+    return arguments
 
 
-def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
-    """`going`: a pod of it that ends early is queued again, so its class keeps its way in as long as it stands."""
-    used = {endpoint.class_ for endpoint in served_on(platform, pool)}
-    used |= {each.class_ for each in going if (each.site, each.pool) == (pool.site, pool.name)}
-    made: dict[str, Any] = {
+def pool_args(platform: Platform, pool: Pool, retained: Sequence[Standing] = ()) -> GpuPoolArgs:
+    """Arguments of a pool. `retained`: models of an earlier plan. Their class keeps its queue."""
+    classes = {endpoint.class_ for endpoint in endpoints_on_pool(platform, pool)}
+    classes |= {model.class_ for model in retained if (model.site, model.pool) == (pool.site, pool.name)}
+    arguments: dict[str, Any] = {
         "name": pool.name,
         "product": pool.product,
         "nodes": pool.nodes,
@@ -186,27 +217,27 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
         "reserved_gpus": pool.reserved_gpus,
         "node_names": list(pool.node_names),
         "mig": cut_machines(platform, pool),
-        "classes": [held for held in SENSITIVITIES if held in used],
+        "classes": [sensitivity for sensitivity in SENSITIVITIES if sensitivity in classes],
         **({"marked": True} if pool.node_group is not None else {}),
-        **_found_by(pool),
+        **_discovery_arguments(pool),
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
-        **settings(platform, pool),
+        **pool_arguments(platform, pool),
     }
-    return made  # type: ignore[return-value]
+    return arguments  # type: ignore[return-value]
 
 
-def _found_by(pool: Pool) -> dict[str, Any]:
-    """How Node Feature Discovery finds the machines of a pool that names none and makes none."""
+def _discovery_arguments(pool: Pool) -> dict[str, Any]:
+    """PCI devices by which Node Feature Discovery finds a pool's machines, unless they are listed or created."""
     if pool.node_names or pool.node_group is not None:
         return {}
-    known = GPUS[pool.gpu].pci_devices if pool.gpu in GPUS else ()
-    devices = pool.pci_devices or list(known)
+    known_devices = GPUS[pool.gpu].pci_devices if pool.gpu in GPUS else ()
+    devices = pool.pci_devices or list(known_devices)
     return {"pci_devices": devices} if devices else {}
 
 
-def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
-    """What every workload takes from the platform as a whole."""
+def shared_arguments(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
+    """Arguments that every workload takes from the platform as a whole."""
     shared: dict[str, Any] = {
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
@@ -224,15 +255,15 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
     return shared
 
 
-def spread_over(platform: Platform, site: str) -> dict[str, Any]:
-    """By which node label a site's pods are spread; nothing where it is the components' default."""
+def spread_arguments(platform: Platform, site: str) -> dict[str, Any]:
+    """The node label over which a site's pods are spread; empty for the default."""
     label = failure_domain_label(platform, site)
     return {"failure_domain_label": label} if label != ZONE_LABEL else {}
 
 
 def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
-    made: dict[str, Any] = {
-        **door_ways(platform, endpoint),
+    arguments: dict[str, Any] = {
+        **door_access_args(platform, endpoint),
         "id": endpoint.id,
         "sensitivity": endpoint.class_,
         "monitoring_namespace": platform.monitoring.namespace or "",
@@ -240,31 +271,31 @@ def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
         "replicas": endpoint.replicas,
         "surge": endpoint.surge,
     }
-    return made  # type: ignore[return-value]
+    return arguments  # type: ignore[return-value]
 
 
 def model_args(
     platform: Platform, pool: Pool | None, endpoint: Endpoint, door: DoorGiven | None = None
 ) -> ModelServerArgs:
-    """`pool`: None where it runs on CPUs. `door`: where its Service and network policies are another stack's."""
+    """Arguments of a model server. `pool`: None on CPUs. `door`: its network, if another stack creates it."""
     if endpoint.weights is None:
         raise InputError(
-            f"endpoint '{endpoint.id}' names no weights",
+            f"endpoint '{endpoint.id}' has no weights",
             where=f"endpoints.{endpoint.id}.weights",
-            fix="Name uri and digest in the stack's overrides",
+            fix="Set uri and digest in the stack's overrides",
         )
-    given = endpoint.model_dump(exclude_none=True)
-    given["weights"] = weights_args(endpoint)
-    same = (
+    endpoint_fields = endpoint.model_dump(exclude_none=True)
+    endpoint_fields["weights"] = weights_args(endpoint)
+    copied_keys = (
         *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
         *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
-    made: dict[str, Any] = {
-        **{key: given[key] for key in same if key in given},
-        **shared(platform, endpoint.certificate_secret),
+    arguments: dict[str, Any] = {
+        **{key: endpoint_fields[key] for key in copied_keys if key in endpoint_fields},
+        **shared_arguments(platform, endpoint.certificate_secret),
         **({"trust_bundle": platform.trust_bundle} if platform.trust_bundle else {}),
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
@@ -274,23 +305,23 @@ def model_args(
         **({"door": door.model_dump()} if door is not None else {}),
     }
     if pool is not None:
-        made |= {
+        arguments |= {
             "product": pool.product,
             "pool": pool.name,
             "failure_domains": pool.failure_domains,
-            **spread_over(platform, pool.site),
-            **_slices(platform, pool, endpoint),
-            **placed(pool, endpoint),
+            **spread_arguments(platform, pool.site),
+            **_slice_arguments(platform, pool, endpoint),
+            **placement_arguments(pool, endpoint),
             **queue_of(platform, pool, endpoint),
         }
-    return made  # type: ignore[return-value]
+    return arguments  # type: ignore[return-value]
 
 
 def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
-    """The pool's GPUs that are cut, machine by machine."""
+    """The MIG cuts of a pool, by machine and owner."""
     if not pool.mig:
         return []
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
     layout = platform_mig.layout(platform, pool) or []
     return [
@@ -301,55 +332,55 @@ def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
             "slices": gpus * mig.instances(pool.gpu, profiles[owner]),
             "owner": owner,
         }
-        for node, mine in zip(pool.node_names, layout, strict=False)
-        for owner, gpus in sorted(mine.items())
+        for node, node_cuts in zip(pool.node_names, layout, strict=False)
+        for owner, gpus in sorted(node_cuts.items())
     ]
 
 
 def mig_layouts_args(platform: Platform, site: Site) -> MigLayoutsArgs | None:
-    """What MIG manager must be told beyond its own layouts; None where those are enough."""
+    """Arguments of the MIG layouts at a site; None if MIG manager's built-in layouts are enough."""
     pools = [pool for pool in platform.pools if pool.site == site.name and pool.mig]
     gpus = {node: pool.gpus_per_node for pool in pools for node in pool.node_names}
     cuts = [cut for pool in pools for cut in cut_machines(platform, pool)]
-    if not any(is_partial(gpus[node], on_machine(cuts, node)) for node in gpus):
+    if not any(is_partial(gpus[node], cuts_of_node(cuts, node)) for node in gpus):
         return None
     return {"namespace": platform.operators.gpu_operator_namespace, "gpus": gpus, "cuts": cuts}
 
 
-def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any]:
-    """Whose slices an endpoint has, and how evenly they are spread."""
+def _slice_arguments(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any]:
+    """Arguments of an endpoint on MIG slices: the owner of its slices, and how they are spread."""
     if not endpoint.mig_profile:
         return {}
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     owner = mig.owner_of(platform_mig.sliced(endpoint))
     cut = next(cut for cut in platform_mig.cuts(platform, pool) if cut.owner == owner)
-    each = mig.instances(pool.gpu, cut.profile)
+    instances_per_gpu = mig.instances(pool.gpu, cut.profile)
     layout = platform_mig.layout(platform, pool) or []
-    domains = {node % pool.failure_domains for node, mine in enumerate(layout) if owner in mine}
+    domains = {node % pool.failure_domains for node, node_cuts in enumerate(layout) if owner in node_cuts}
     return {
         "slices": owner,
         # A domain without slices of its own cannot hold one of its replicas.
         "failure_domains": len(domains),
-        "max_skew": mig.skew(cut, layout, pool.failure_domains, each),
+        "max_skew": mig.skew(cut, layout, pool.failure_domains, instances_per_gpu),
     }
 
 
 def audit_args(platform: Platform, site: Site, store: AuditStore, sealers: list[str]) -> AuditTrailArgs:
     """A site's store, and with it the account's trail where the platform keeps one there. `sealers`: patterns of the
     names of the roles that may put."""
-    made = store.model_dump(exclude_none=True)
+    arguments = store.model_dump(exclude_none=True)
     if sealers:
-        made["sealers"] = sealers
+        arguments["sealers"] = sealers
     if site.kind == "aws" and site.region:
-        made["region"] = site.region
-    trail = next((each for each in platform.trails if each.site == site.name), None)
+        arguments["region"] = site.region
+    trail = next((candidate for candidate in platform.trails if candidate.site == site.name), None)
     if trail is not None and site.kind == "aws":
-        made["trail"] = {
+        arguments["trail"] = {
             **trail.model_dump(include={"mode", "organization", "retention_days"}),
             "notify": list(platform.contacts.security),
             **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
         }
-    made["tags"] = dict(platform.tags)
+    arguments["tags"] = dict(platform.tags)
     if site.kms_key:
-        made["kms_key"] = site.kms_key
-    return made  # type: ignore[return-value]
+        arguments["kms_key"] = site.kms_key
+    return arguments  # type: ignore[return-value]

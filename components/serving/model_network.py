@@ -1,4 +1,4 @@
-"""What of a model server is network: its Service, who may reach it, and the ways within its groups.
+"""The network of a model server: its Service, who may reach it, and the traffic within its groups.
 
 In one stack it is part of `ModelServer`. In an estate it is the platform's (`ModelDoor`), and a release of the model
 (its pods, image, weights and arguments) has no network in its plan. The objects are the same, by name and content.
@@ -9,24 +9,29 @@ from typing import Any
 
 import pulumi
 
-from components.base.argument_checks import sensitivity
+from components.base.argument_checks import check_sensitivity
 from components.cluster.objects import (
     CLASS_LABEL,
     ROLE_LABEL,
     SERVING_PORT,
     class_namespace,
-    labels,
+    common_labels,
     metadata,
-    selector,
+    workload_selector,
 )
-from components.observability.pod_monitor import scraped_from
+from components.observability.pod_monitor import metrics_ingress
 from components.serving import inference_pool
 from components.serving.arguments import ModelDoorArgs
-from components.serving.replica_groups import LEADS, group_policy, leader_service, nodes_of
+from components.serving.replica_groups import (
+    LEADER_LABELS,
+    check_nodes_per_replica,
+    group_policy,
+    leader_service,
+)
 from components.serving.weights import cache as weight_cache
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""Done when it has an address: the pods behind it come later."""
+"""Makes Pulumi wait for the Service's address only: its pods come later."""
 
 
 class ModelDoor(pulumi.ComponentResource):
@@ -40,90 +45,108 @@ class ModelDoor(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:ModelDoor", name, dict(args), opts)
         endpoint = args["id"]
-        held = sensitivity(args["sensitivity"], endpoint)
-        space = class_namespace(held)
-        own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
-        chosen = selector(endpoint, held)
-        nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
-        serving = {**chosen, **LEADS} if nodes > 1 else chosen
+        sensitivity = check_sensitivity(args["sensitivity"], endpoint)
+        namespace = class_namespace(sensitivity)
+        labels = common_labels(endpoint, sensitivity=sensitivity, role="model", endpoint=endpoint)
+        selector = workload_selector(endpoint, sensitivity)
+        nodes = check_nodes_per_replica(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
         # Who may reach it is settled before it can be found.
         inference_pool.check(args)
-        more = inference_pool.ways_in(args)
-        policy = network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self, more)
-        after = pulumi.ResourceOptions(parent=self, depends_on=[policy])
-        service = model_service(name, endpoint, space, own, serving, after, annotations=ADDRESS)
-        inference_pool.make(name, args, space, own, serving, pulumi.ResourceOptions(parent=self))
+        extra_rules = inference_pool.extra_ingress_rules(args)
+        policy = create_network_policy(
+            name,
+            endpoint,
+            sensitivity,
+            args["monitoring_namespace"],
+            namespace,
+            labels,
+            serving_selector,
+            self,
+            extra_rules,
+        )
+        service_opts = pulumi.ResourceOptions(parent=self, depends_on=[policy])
+        service = create_service(
+            name, endpoint, namespace, labels, serving_selector, service_opts, annotations=ADDRESS
+        )
+        inference_pool.create(
+            name, args, namespace, labels, serving_selector, pulumi.ResourceOptions(parent=self)
+        )
         if "fetched_from" in args:
-            weight_cache.way_out(name, endpoint, held, args["fetched_from"], space, self)
+            weight_cache.create_fetch_policy(
+                name, endpoint, sensitivity, args["fetched_from"], namespace, self
+            )
         addresses: list[Any] = []
         if nodes > 1:
             count = args.get("replicas", 1)
-            group_ways(name, endpoint, space, own, chosen, count + (1 if args.get("surge") else 0), self)
-            addresses = leaders(name, endpoint, space, own, chosen, count, self)
+            create_group_policies(
+                name, endpoint, namespace, labels, selector, count + (1 if args.get("surge") else 0), self
+            )
+            addresses = create_leader_services(name, endpoint, namespace, labels, selector, count, self)
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         self.leaders = pulumi.Output.all(*addresses)
         self.register_outputs({"cluster_ip": self.cluster_ip, "leaders": self.leaders})
 
 
-def network(
+def create_network_policy(
     name: str,
     endpoint: str,
-    held: str,
+    sensitivity: str,
     monitoring: str,
-    space: str,
-    own: dict[str, str],
-    chosen: dict[str, str],
+    namespace: str,
+    labels: dict[str, str],
+    selector: dict[str, str],
     parent: pulumi.Resource,
-    ways_in: Sequence[dict[str, Any]] = (),
+    extra_ingress: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Resource:
-    """Its class's gateway in, the monitoring namespace to the health port, nothing out: no DNS either.
+    """Create the network policy: ingress from the class's gateway and from monitoring, no egress, no DNS.
 
     `ways_in`: further ones, as a policy's `ingress` has them.
     """
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: held}
+    gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}
     spec: Any = {
-        "podSelector": {"matchLabels": chosen},
+        "podSelector": {"matchLabels": selector},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {
                 "from": [{"podSelector": {"matchLabels": gateway}}],
                 "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
             },
-            scraped_from(monitoring),
-            *ways_in,
+            metrics_ingress(monitoring),
+            *extra_ingress,
         ],
     }
-    meta = metadata(endpoint, own, namespace=space)
+    meta = metadata(endpoint, labels, namespace=namespace)
     return NetworkPolicy(
         f"{name}-network", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=parent)
     )
 
 
-def model_service(
+def create_service(
     name: str,
     endpoint: str,
-    space: str,
-    own: dict[str, str],
-    chosen: dict[str, str],
+    namespace: str,
+    labels: dict[str, str],
+    selector: dict[str, str],
     opts: pulumi.ResourceOptions,
     annotations: dict[str, str] | None = None,
 ) -> Any:
-    """The Service by which its gateway calls it."""
+    """Create the Service by which the gateway calls the model server."""
     from pulumi_kubernetes.core.v1 import Service
 
     spec: Any = {
         "type": "ClusterIP",
-        "selector": chosen,
+        "selector": selector,
         "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
     }
-    meta = metadata(endpoint, own, namespace=space, annotations=annotations)
+    meta = metadata(endpoint, labels, namespace=namespace, annotations=annotations)
     return Service(f"{name}-service", metadata=meta, spec=spec, opts=opts)
 
 
-def known_groups(replicas: int) -> int:
-    """For how many groups a pod knows the leader: one more than there are, up to the next power of two.
+def addressable_groups(replicas: int) -> int:
+    """The number of groups whose leaders pods know: at least one more than exist, up to a power of two.
 
     The addresses are part of the pods' template: with as many as there are groups, one group more would
     roll all the others.
@@ -131,53 +154,53 @@ def known_groups(replicas: int) -> int:
     return max(4, 1 << replicas.bit_length())
 
 
-def leaders(
+def create_leader_services(
     name: str,
     endpoint: str,
-    space: str,
-    own: dict[str, str],
-    chosen: dict[str, str],
+    namespace: str,
+    labels: dict[str, str],
+    selector: dict[str, str],
     replicas: int,
     parent: pulumi.Resource,
 ) -> list[Any]:
-    """Addresses at which each group finds its leader."""
+    """Create a Service for each group's leader. Returns their addresses."""
     from pulumi_kubernetes.core.v1 import Service
 
-    made = []
-    for group in range(known_groups(replicas)):
-        spec: Any = leader_service(chosen, group)
+    addresses = []
+    for group in range(addressable_groups(replicas)):
+        spec: Any = leader_service(selector, group)
         service = Service(
             f"{name}-leader-{group}",
             # Pods are made with its address, so it cannot wait for them.
-            metadata=metadata(f"{endpoint}-leader-{group}", own, namespace=space, annotations=ADDRESS),
+            metadata=metadata(f"{endpoint}-leader-{group}", labels, namespace=namespace, annotations=ADDRESS),
             spec=spec,
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        made.append(service.spec.apply(lambda spec: spec.cluster_ip))
-    return made
+        addresses.append(service.spec.apply(lambda spec: spec.cluster_ip))
+    return addresses
 
 
-def group_ways(
+def create_group_policies(
     name: str,
     endpoint: str,
-    space: str,
-    own: dict[str, str],
-    chosen: dict[str, str],
+    namespace: str,
+    labels: dict[str, str],
+    selector: dict[str, str],
     groups: int,
     parent: pulumi.Resource,
 ) -> list[pulumi.Resource]:
-    """The policies that let the pods of each group reach each other."""
+    """Create the network policies that let the pods of each group reach each other."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    made: list[pulumi.Resource] = []
+    policies: list[pulumi.Resource] = []
     for group in range(groups):
-        spec: Any = group_policy(chosen, group)
-        made.append(
+        spec: Any = group_policy(selector, group)
+        policies.append(
             NetworkPolicy(
                 f"{name}-group-{group}",
-                metadata=metadata(f"{endpoint}-group-{group}", own, namespace=space),
+                metadata=metadata(f"{endpoint}-group-{group}", labels, namespace=namespace),
                 spec=spec,
                 opts=pulumi.ResourceOptions(parent=parent),
             )
         )
-    return made
+    return policies

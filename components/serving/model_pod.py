@@ -1,4 +1,4 @@
-"""The pod of a model server: vLLM on the loopback, and the edge as a sidecar before it."""
+"""Builds the pod of a model server: vLLM on the loopback, and the edge as a sidecar in front of it."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from components.cluster.pod_defaults import (
     container_security,
     edge_container,
     edge_volumes,
+    guaranteed_resources,
     health_probe,
-    pod,
-    ranked,
-    same,
+    pod_spec,
+    priority_fields,
 )
 from components.serving import compile_cache
 from components.serving.arguments import ModelServerArgs
 from components.serving.devices import device_claims, device_resources
-from components.serving.node_selection import machines
+from components.serving.node_selection import node_selector
 from components.serving.placement import ZONE, group_placement, placement, probes_within
 from components.serving.replica_groups import PORT_RANGE, Member, worker_probe
 from components.serving.vllm_arguments import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
@@ -31,7 +31,7 @@ _ASKS_ENGINE = (
     "c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"
 )
 _DRAIN_S = 15
-"""Until every gateway knows that the pod takes no more requests."""
+"""Seconds until every gateway has learned that the pod takes no more requests."""
 _SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
 
 
@@ -40,7 +40,7 @@ def model_pod(
     account: str,
     tls_secret: str,
     config_name: Any,
-    chosen: dict[str, str],
+    selector: dict[str, str],
     member: Member | None = None,
 ) -> dict[str, Any]:
     """The spec of a pod that answers; `member` where it leads a group over several machines.
@@ -57,19 +57,21 @@ def model_pod(
         "livenessProbe": engine_probe(20, 6),
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S}}},
     }
-    return pod(
+    return pod_spec(
         account,
         [engine],
         [*edge_volumes(config_name, tls_secret, args.get("trust_bundle")), *_volumes(args)],
-        grace_s=grace(args),
+        grace_s=grace_period_s(args),
         pull_secrets=args.get("pull_secrets"),
-        **ranked(args.get("pod_priority")),
+        **priority_fields(args.get("pod_priority")),
         initContainers=[*verification(args), _sidecar(args)],
-        **_place(args, chosen, member),
+        **_placement_fields(args, selector, member),
     )
 
 
-def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], member: Member) -> dict[str, Any]:
+def worker_pod(
+    args: ModelServerArgs, account: str, selector: dict[str, str], member: Member
+) -> dict[str, Any]:
     """The spec of a pod that follows a leader: vLLM alone, which serves nobody.
 
     It is told to end when its leader is, and goes on until the leader has finished the answers under way.
@@ -83,15 +85,15 @@ def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], memb
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S)}}},
     }
     checks = verification(args)
-    return pod(
+    return pod_spec(
         account,
         [engine],
         [*_volumes(args), *([TMP_VOLUME] if checks else [])],
-        grace_s=grace(args),
+        grace_s=grace_period_s(args),
         pull_secrets=args.get("pull_secrets"),
-        **ranked(args.get("pod_priority")),
+        **priority_fields(args.get("pod_priority")),
         **({"initContainers": checks} if checks else {}),
-        **_place(args, chosen, member),
+        **_placement_fields(args, selector, member),
     )
 
 
@@ -100,7 +102,13 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
     millicores = sidecar_millicores(args.get("max_num_seqs"))
     cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
     return {
-        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi"), trusts="trust_bundle" in args),
+        **edge_container(
+            "edge",
+            args["edge_image"],
+            [],
+            guaranteed_resources(cpu, "512Mi"),
+            has_trust_bundle="trust_bundle" in args,
+        ),
         "restartPolicy": "Always",
         "startupProbe": health_probe(2, 60, "/live"),
         "readinessProbe": health_probe(5, 3),
@@ -142,8 +150,8 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     }
 
 
-def grace(args: ModelServerArgs) -> int:
-    """Seconds until a pod that ends is killed: the gateways' to forget it, the answers', and 5 to end in order."""
+def grace_period_s(args: ModelServerArgs) -> int:
+    """Seconds until an ending pod is killed: drain of the gateways, answers in flight, and 5 to exit."""
     return _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S) + 5
 
 
@@ -158,12 +166,14 @@ def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     ]
 
 
-def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None) -> dict[str, Any]:
-    """On which machines the pod may stand, and whom it may ask for names: nobody."""
+def _placement_fields(
+    args: ModelServerArgs, selector: dict[str, str], member: Member | None
+) -> dict[str, Any]:
+    """Pod fields of its placement and of DNS, which is off."""
     if args.get("engine", "gpu") == "cpu":
         return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
-    made: dict[str, Any] = {
-        "nodeSelector": machines(args),
+    fields: dict[str, Any] = {
+        "nodeSelector": node_selector(args),
         "tolerations": [GPU_TOLERATION],
         # It calls no one, so it asks no one.
         "dnsPolicy": "None",
@@ -173,20 +183,20 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
     survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)
     replicas, surge = args.get("replicas", 1), args.get("surge", False)
     if member is None:
-        return made | placement(
+        return fields | placement(
             survive,
-            chosen,
+            selector,
             replicas=replicas,
             failure_domains=domains,
             surge=surge,
             max_skew=args.get("max_skew", 1),
             domain=args.get("failure_domain_label", ZONE),
         )
-    made["hostAliases"] = member.aliases()
-    made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
-    return made | group_placement(
+    fields["hostAliases"] = member.aliases()
+    fields["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
+    return fields | group_placement(
         survive,
-        chosen,
+        selector,
         leads=member.leads,
         nodes=member.nodes,
         replicas=replicas,
@@ -211,7 +221,7 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
         reference = uri.removeprefix("oci://")
         return {"name": "weights", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
     raise InputError(
-        f"'{uri}' names no weights",
+        f"'{uri}' is not a valid location of weights",
         where=f"{args['id']}.weights.uri",
         fix="Write pvc://CLAIM[/PATH], oci://REFERENCE@sha256:DIGEST or s3://BUCKET/PREFIX",
     )

@@ -1,21 +1,28 @@
-"""One model on one pool for one class: vLLM behind mutual TLS, reached by its class's gateway only."""
+"""The component ModelServer: one model on one pool for one class, reached only by its class's gateway."""
 
 import pulumi
 
-from components.base.argument_checks import one_of, sensitivity
+from components.base.argument_checks import check_choice, check_sensitivity
 from components.cluster.certificates import certificate
-from components.cluster.edge_files import config_map, sidecar_config, trusting
-from components.cluster.objects import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
-from components.observability.pod_monitor import pod_monitor
+from components.cluster.edge_files import config_map, sidecar_config, with_trust_bundle
+from components.cluster.objects import (
+    SERVING_PORT,
+    class_namespace,
+    common_labels,
+    dns_name,
+    metadata,
+    workload_selector,
+)
+from components.observability.pod_monitor import create_pod_monitor
 from components.serving import autoscaling, compile_cache, inference_pool
 from components.serving.arguments import ModelServerArgs, sized_by_profile
-from components.serving.deployment import Parts, deadline, deployment, groups
+from components.serving.deployment import WorkloadParts, create_deployment, create_groups, deadline
 from components.serving.devices import check_devices, device_objects
-from components.serving.model_network import ADDRESS, model_service, network
-from components.serving.replica_groups import LEADS, nodes_of
+from components.serving.model_network import ADDRESS, create_network_policy, create_service
+from components.serving.replica_groups import LEADER_LABELS, check_nodes_per_replica
 from components.serving.weights import cache as weight_cache
-from components.serving.weights.claims import claim
-from isthmus.contracts.platform.rules.serving import DEVELOPED_WITH
+from components.serving.weights.claims import create_claim
+from isthmus.contracts.platform.rules.serving import CPU_CLASSES
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.core.errors import InputError, Refused
@@ -35,128 +42,152 @@ class ModelServer(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:ModelServer", name, dict(args), opts)
         endpoint = args["id"]
-        held = sensitivity(args["sensitivity"], endpoint)
-        one_of(args.get("survive", "none"), SURVIVES, f"{endpoint}.survive")
-        space = class_namespace(held)
-        own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
-        chosen = selector(endpoint, held)
-        nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        sensitivity = check_sensitivity(args["sensitivity"], endpoint)
+        check_choice(args.get("survive", "none"), SURVIVES, f"{endpoint}.survive")
+        namespace = class_namespace(sensitivity)
+        labels = common_labels(endpoint, sensitivity=sensitivity, role="model", endpoint=endpoint)
+        selector = workload_selector(endpoint, sensitivity)
+        nodes = check_nodes_per_replica(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         check_devices(args)
-        _hardware(args, held)
+        _check_hardware(args, sensitivity)
         args = sized_by_profile(args)
         _warn_of_unknown_family(args, self)
-        for each in (autoscaling, inference_pool, weight_cache):
-            each.check(args)
+        for module in (autoscaling, inference_pool, weight_cache):
+            module.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
-                "a replica on slices has one of them",
+                "a replica on MIG slices uses exactly one slice",
                 where=f"{endpoint}.mig_profile",
-                fix="Say tensor_parallel 1 and nodes_per_replica 1, or whole GPUs",
+                fix="Set tensor_parallel and nodes_per_replica to 1, or use whole GPUs",
             )
         # The pods that answer: of a group over several machines, the one that leads.
-        serving = {**chosen, **LEADS} if nodes > 1 else chosen
+        serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
         child = pulumi.ResourceOptions(parent=self)
 
-        secret, before = certificate(
+        secret, dependencies = certificate(
             name,
             endpoint,
-            space,
-            own,
+            namespace,
+            labels,
             child,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=False,
         )
-        gateway = dns_name(f"{held}-gateway", space)
-        clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
+        gateway = dns_name(f"{sensitivity}-gateway", namespace)
+        clients = [gateway, *([dns_name(args["router"], namespace)] if "router" in args else [])]
         config = config_map(
             name,
             endpoint,
-            space,
-            own,
-            trusting(sidecar_config(held, clients), args.get("trust_bundle")),
+            namespace,
+            labels,
+            with_trust_bundle(sidecar_config(sensitivity, clients), args.get("trust_bundle")),
             child,
         )
-        claimed = claim(f"{name}-weights", args["weights"], space, own, child)
-        before += [claimed] if claimed is not None else []
-        before += device_objects(name, args, space, own, child)
-        before += weight_cache.cached(name, args, space, self)
-        before += compile_cache.claim(name, args, space, own, self)
-        found = args.get("door")
-        if found is None:
-            inference_pool.make(name, args, space, own, serving, child)
-            scraped = args["monitoring_namespace"]
-            before.append(
-                network(
-                    name, endpoint, held, scraped, space, own, serving, self, inference_pool.ways_in(args)
+        claimed = create_claim(f"{name}-weights", args["weights"], namespace, labels, child)
+        dependencies += [claimed] if claimed is not None else []
+        dependencies += device_objects(name, args, namespace, labels, child)
+        dependencies += weight_cache.create_cache(name, args, namespace, self)
+        dependencies += compile_cache.claim(name, args, namespace, labels, self)
+        door = args.get("door")
+        if door is None:
+            inference_pool.create(name, args, namespace, labels, serving_selector, child)
+            monitoring_namespace = args["monitoring_namespace"]
+            dependencies.append(
+                create_network_policy(
+                    name,
+                    endpoint,
+                    sensitivity,
+                    monitoring_namespace,
+                    namespace,
+                    labels,
+                    serving_selector,
+                    self,
+                    inference_pool.extra_ingress_rules(args),
                 )
             )
             # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
             patience = f"{deadline(args) + 120}s"
-            waits = pulumi.CustomTimeouts(create=patience, update=patience)
-            options = pulumi.ResourceOptions(parent=self, custom_timeouts=waits)
-            waited = ADDRESS if autoscaling.sleeps(args) else None
-            service = model_service(name, endpoint, space, own, serving, options, waited)
+            timeouts = pulumi.CustomTimeouts(create=patience, update=patience)
+            options = pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts)
+            annotations = ADDRESS if autoscaling.can_scale_to_zero(args) else None
+            service = create_service(
+                name, endpoint, namespace, labels, serving_selector, options, annotations
+            )
             self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         else:
-            self.cluster_ip = pulumi.Output.from_input(found["cluster_ip"])
-        before += [self._account(name, args, space, own), config]
-        parts = Parts(name, args, space, own, chosen, secret, config, before, self)
+            self.cluster_ip = pulumi.Output.from_input(door["cluster_ip"])
+        dependencies += [self._account(name, args, namespace, labels), config]
+        workload = WorkloadParts(name, args, namespace, labels, selector, secret, config, dependencies, self)
         if nodes > 1:
-            groups(parts)
+            create_groups(workload)
         else:
-            deployment(parts)
+            create_deployment(workload)
         if args.get("pod_monitors", True):
-            pod_monitor(name, endpoint, space, own, serving, child, monitor_labels=args.get("monitor_labels"))
+            create_pod_monitor(
+                name,
+                endpoint,
+                namespace,
+                labels,
+                serving_selector,
+                child,
+                monitor_labels=args.get("monitor_labels"),
+            )
 
-        self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
+        self.service = pulumi.Output.from_input(f"{dns_name(endpoint, namespace)}:{SERVING_PORT}")
         self.weights_digest = pulumi.Output.from_input(args["weights"]["digest"])
         self.register_outputs(
             {"service": self.service, "cluster_ip": self.cluster_ip, "weights_digest": self.weights_digest}
         )
 
-    def _account(self, name: str, args: ModelServerArgs, space: str, own: dict[str, str]) -> pulumi.Resource:
+    def _account(
+        self, name: str, args: ModelServerArgs, namespace: str, labels: dict[str, str]
+    ) -> pulumi.Resource:
         from pulumi_kubernetes.core.v1 import ServiceAccount
 
         return ServiceAccount(
             f"{name}-account",
-            metadata=metadata(args["id"], own, namespace=space),
+            metadata=metadata(args["id"], labels, namespace=namespace),
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
 
 def _warn_of_unknown_family(args: ModelServerArgs, server: pulumi.Resource) -> None:
-    """Without a profile nobody knows how to read tool calls and reasoning, unless the user states it."""
-    stated = args.get("tool_call_parser") or args.get("reasoning_parser") or args.get("model_family")
-    if args.get("task", "chat") != "chat" or stated or model_profiles.find_profile(args["model"]) is not None:
+    """Warn if no profile tells how to parse the model's tool calls and reasoning, and no argument does."""
+    is_stated = args.get("tool_call_parser") or args.get("reasoning_parser") or args.get("model_family")
+    if (
+        args.get("task", "chat") != "chat"
+        or is_stated
+        or model_profiles.find_profile(args["model"]) is not None
+    ):
         return
     pulumi.log.warn(model_profiles.unknown_family(args["id"], args["model"]), server)
 
 
-def _hardware(args: ModelServerArgs, held: str) -> None:
-    """Raises where it is not said which GPUs, or where CPUs may not do."""
+def _check_hardware(args: ModelServerArgs, sensitivity: str) -> None:
+    """Raise `InputError` without a GPU product, `Refused` for a class that may not run on CPUs."""
     where = f"{args['id']}.engine"
-    if one_of(args.get("engine", "gpu"), ("gpu", "cpu"), where) == "gpu":
+    if check_choice(args.get("engine", "gpu"), ("gpu", "cpu"), where) == "gpu":
         if not args.get("product"):
             raise InputError(
-                "no GPU is named", where=f"{args['id']}.product", fix="Name its product, or engine cpu"
+                "no GPU product is set", where=f"{args['id']}.product", fix="Set product, or engine: cpu"
             )
         return
-    if held not in DEVELOPED_WITH:
+    if sensitivity not in CPU_CLASSES:
         raise Refused(
-            f"{held} work is not served by an engine for development",
+            f"{sensitivity} work may not be served by a CPU engine, which is for development",
             where=where,
-            fix="Say gpu and a product",
+            fix="Set engine: gpu and a product",
         )
     for key in ("product", "pool", "mig_profile", "queue"):
         if args.get(key):
             raise InputError(
-                f"an engine on CPUs has no {key}", where=f"{args['id']}.{key}", fix="Leave it out"
+                f"an engine on CPUs cannot have {key}", where=f"{args['id']}.{key}", fix="Remove it"
             )
     if args.get("tensor_parallel", 1) > 1 or args.get("nodes_per_replica", 1) > 1:
         raise InputError(
-            "an engine on CPUs is not split",
+            "an engine on CPUs cannot be split",
             where=where,
-            fix="Say tensor_parallel 1 and nodes_per_replica 1",
+            fix="Set tensor_parallel and nodes_per_replica to 1",
         )

@@ -1,4 +1,4 @@
-"""Where the replicas of an endpoint may stand, so that it survives what it must."""
+"""Spreads the replicas of an endpoint so that it survives the failures that it must."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ _NEIGHBOURS: dict[str, Any] = {
 
 def constraint(
     key: str,
-    chosen: dict[str, str],
+    selector: dict[str, str],
     *,
     hard: bool,
     domains: int | None = None,
@@ -32,25 +32,25 @@ def constraint(
 
     `per_rollout`: pods of another rollout, told apart by the label `rollout`, do not count.
     """
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "maxSkew": max_skew,
         "topologyKey": key,
         "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
-        "labelSelector": {"matchLabels": chosen},
+        "labelSelector": {"matchLabels": selector},
         # Machines that would not take the pod anyway do not count as places.
         "nodeAffinityPolicy": "Honor",
         "nodeTaintsPolicy": "Honor",
     }
     if domains is not None and hard:
-        made["minDomains"] = domains
+        fields["minDomains"] = domains
     if per_rollout:
-        made["matchLabelKeys"] = [rollout]
-    return made
+        fields["matchLabelKeys"] = [rollout]
+    return fields
 
 
 def placement(
     survive: str,
-    chosen: dict[str, str],
+    selector: dict[str, str],
     *,
     replicas: int,
     failure_domains: int,
@@ -69,11 +69,13 @@ def placement(
     right with surge only: in a full pool it can demand a machine on which nothing is free, for ever.
     """
     if survive == "domain":
-        at_least = max(1, min(replicas, failure_domains))
+        min_domains = max(1, min(replicas, failure_domains))
         return {
             "topologySpreadConstraints": [
-                constraint(domain, chosen, hard=True, domains=at_least, per_rollout=surge, max_skew=max_skew),
-                *([constraint(HOST, chosen, hard=False, per_rollout=surge)] if domain != HOST else []),
+                constraint(
+                    domain, selector, hard=True, domains=min_domains, per_rollout=surge, max_skew=max_skew
+                ),
+                *([constraint(HOST, selector, hard=False, per_rollout=surge)] if domain != HOST else []),
             ]
         }
     if survive == "node":
@@ -81,13 +83,13 @@ def placement(
             "topologySpreadConstraints": [
                 constraint(
                     HOST,
-                    chosen,
+                    selector,
                     hard=True,
                     domains=max(1, min(replicas, 2)),
                     per_rollout=surge,
                     max_skew=max_skew,
                 ),
-                *([constraint(domain, chosen, hard=False, per_rollout=surge)] if domain != HOST else []),
+                *([constraint(domain, selector, hard=False, per_rollout=surge)] if domain != HOST else []),
             ]
         }
     return {"affinity": {"podAffinity": {_PREFERRED: [{"weight": 100, "podAffinityTerm": _NEIGHBOURS}]}}}
@@ -95,7 +97,7 @@ def placement(
 
 def group_placement(
     survive: str,
-    chosen: dict[str, str],
+    selector: dict[str, str],
     *,
     leads: bool,
     nodes: int,
@@ -112,39 +114,41 @@ def group_placement(
     zone that the leader's spread forbids.
     """
     own_group = {"matchLabelKeys": [GROUP_LABEL]}
-    apart = {"labelSelector": {"matchLabels": chosen}, **own_group, "topologyKey": HOST}
-    affinity: dict[str, Any] = {"podAntiAffinity": {_REQUIRED: [apart]}}
-    leaders = {**chosen, MEMBER_LABEL: "0"}
+    anti_affinity = {"labelSelector": {"matchLabels": selector}, **own_group, "topologyKey": HOST}
+    affinity: dict[str, Any] = {"podAntiAffinity": {_REQUIRED: [anti_affinity]}}
+    leaders = {**selector, MEMBER_LABEL: "0"}
     with_leader = {"labelSelector": {"matchLabels": leaders}, **own_group, "topologyKey": domain}
-    near: dict[str, Any] = {}
+    pod_affinity: dict[str, Any] = {}
     if not leads and survive == "domain":
-        near[_REQUIRED] = [with_leader]
+        pod_affinity[_REQUIRED] = [with_leader]
     elif not leads and domain != HOST:
-        near[_PREFERRED] = [{"weight": 100, "podAffinityTerm": with_leader}]
+        pod_affinity[_PREFERRED] = [{"weight": 100, "podAffinityTerm": with_leader}]
     if survive in ("none", "replica"):
-        near.setdefault(_PREFERRED, []).append({"weight": 50, "podAffinityTerm": _NEIGHBOURS})
-    if near:
-        affinity["podAffinity"] = near
-    rolled = {"per_rollout": surge, "rollout": REVISION_LABEL}
-    spread: list[dict[str, Any]] = []
+        pod_affinity.setdefault(_PREFERRED, []).append({"weight": 50, "podAffinityTerm": _NEIGHBOURS})
+    if pod_affinity:
+        affinity["podAffinity"] = pod_affinity
+    rollout_options = {"per_rollout": surge, "rollout": REVISION_LABEL}
+    constraints: list[dict[str, Any]] = []
     if survive == "domain" and leads:
-        at_least = max(1, min(replicas, failure_domains))
-        spread.append(constraint(domain, leaders, hard=True, domains=at_least, **rolled))
+        min_domains = max(1, min(replicas, failure_domains))
+        constraints.append(constraint(domain, leaders, hard=True, domains=min_domains, **rollout_options))
     if survive == "node":
         # Two groups at least share no machine.
-        spread.append(constraint(HOST, chosen, hard=True, domains=nodes * min(replicas, 2), **rolled))
+        constraints.append(
+            constraint(HOST, selector, hard=True, domains=nodes * min(replicas, 2), **rollout_options)
+        )
         if leads and domain != HOST:
-            spread.append(constraint(domain, leaders, hard=False, **rolled))
-    return {"affinity": affinity} | ({"topologySpreadConstraints": spread} if spread else {})
+            constraints.append(constraint(domain, leaders, hard=False, **rollout_options))
+    return {"affinity": affinity} | ({"topologySpreadConstraints": constraints} if constraints else {})
 
 
-def over_domains(chosen: dict[str, str], domain: str = ZONE) -> list[dict[str, Any]]:
+def spread_over_domains(selector: dict[str, str], domain: str = ZONE) -> list[dict[str, Any]]:
     """For gateways and translators: over failure domains by force, over machines where it can be.
 
     The scheduler skips nodes without the label `domain`: where no node has it, no pod finds a place.
     """
-    machines = [constraint(HOST, chosen, hard=False, per_rollout=True)] if domain != HOST else []
-    return [constraint(domain, chosen, hard=True, per_rollout=True), *machines]
+    machines = [constraint(HOST, selector, hard=False, per_rollout=True)] if domain != HOST else []
+    return [constraint(domain, selector, hard=True, per_rollout=True), *machines]
 
 
 def probes_within(seconds: int, period: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from components.cluster.objects import GROUP_LABEL, GROUP_PORTS, MEMBER_LABEL, RENDEZVOUS_PORT
 from isthmus.core.errors import InputError
 
-LEADS = {MEMBER_LABEL: "0"}
+LEADER_LABELS = {MEMBER_LABEL: "0"}
 """The labels that only leaders bear."""
 PORT_RANGE = {"name": "net.ipv4.ip_local_port_range", "value": f"{GROUP_PORTS[0]} {GROUP_PORTS[1]}"}
 """A sysctl that Pod Security `restricted` allows: sockets that ask for any port get one of these."""
@@ -36,9 +36,9 @@ class Member:
     load_timeout_s: int
 
     def arguments(self) -> list[str]:
-        """What `vllm serve` is told beside the arguments that all pods share."""
+        """The arguments of `vllm serve` that depend on the member."""
         rank, leader = ("0", "$(VLLM_HOST_IP)") if self.leads else ("$(MEMBER)", f"$({_LEADER})")
-        made = [
+        flags = [
             f"--pipeline-parallel-size={self.nodes}",
             f"--nnodes={self.nodes}",
             f"--node-rank={rank}",
@@ -47,17 +47,17 @@ class Member:
             # One machine may have pulled the image and read the weights long before another.
             f"--distributed-timeout-seconds={self.load_timeout_s}",
         ]
-        return made if self.leads else [*made, "--headless"]
+        return flags if self.leads else [*flags, "--headless"]
 
     def environment(self) -> list[dict[str, Any]]:
         """Variables: its address for the others and, for a worker, its rank and its leader."""
-        own = [_field("VLLM_HOST_IP", "status.podIP")]
+        variables = [_field_variable("VLLM_HOST_IP", "status.podIP")]
         if self.leads:
-            return own
+            return variables
         return [
-            *own,
-            _field("GROUP", f"metadata.labels['{GROUP_LABEL}']"),
-            _field("MEMBER", f"metadata.labels['{MEMBER_LABEL}']"),
+            *variables,
+            _field_variable("GROUP", f"metadata.labels['{GROUP_LABEL}']"),
+            _field_variable("MEMBER", f"metadata.labels['{MEMBER_LABEL}']"),
             {"name": _LEADER, "value": "leader-$(GROUP)"},
         ]
 
@@ -78,16 +78,16 @@ def worker_probe(period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def nodes_of(nodes: int, where: str) -> int:
-    """Raises `InputError` for what is no number of machines."""
+def check_nodes_per_replica(nodes: int, where: str) -> int:
+    """Return `nodes`. Raises `InputError` if it is below 1."""
     if nodes < 1:
-        raise InputError(f"a replica over {nodes} machines", where=where, fix="Say 1 or more")
+        raise InputError(f"nodes_per_replica is {nodes}", where=where, fix="Set it to 1 or more")
     return nodes
 
 
-def group_policy(chosen: dict[str, str], group: int) -> dict[str, Any]:
+def group_policy(selector: dict[str, str], group: int) -> dict[str, Any]:
     """NetworkPolicy of one group: its pods reach each other, on the ports named here, and nobody else."""
-    members = {"podSelector": {"matchLabels": {**chosen, GROUP_LABEL: str(group)}}}
+    members = {"podSelector": {"matchLabels": {**selector, GROUP_LABEL: str(group)}}}
     ports = [
         {"protocol": "TCP", "port": RENDEZVOUS_PORT},
         {"protocol": "TCP", "port": GROUP_PORTS[0], "endPort": GROUP_PORTS[1]},
@@ -100,15 +100,15 @@ def group_policy(chosen: dict[str, str], group: int) -> dict[str, Any]:
     }
 
 
-def leader_service(chosen: dict[str, str], group: int) -> dict[str, Any]:
+def leader_service(selector: dict[str, str], group: int) -> dict[str, Any]:
     """Service by which a group finds its leader, before any of its pods is ready."""
     return {
         "type": "ClusterIP",
-        "selector": {**chosen, GROUP_LABEL: str(group), **LEADS},
+        "selector": {**selector, GROUP_LABEL: str(group), **LEADER_LABELS},
         "publishNotReadyAddresses": True,
         "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT, "protocol": "TCP"}],
     }
 
 
-def _field(name: str, path: str) -> dict[str, Any]:
+def _field_variable(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

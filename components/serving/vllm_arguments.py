@@ -1,19 +1,19 @@
-"""The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
+"""Builds the arguments of `vllm serve` from an endpoint's engine settings."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from components.base.argument_checks import one_of
+from components.base.argument_checks import check_choice
 from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
 from components.serving.weights.node_cache import node_path
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
-from isthmus.contracts.platform.rules.serving import GUESSES_BY_WEIGHTS, WRITES
+from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args, name_of
-from isthmus.contracts.vocabulary import WHILE_LOADING
+from isthmus.contracts.vocabulary import PRECISIONS_MADE_WHILE_LOADING
 from isthmus.core.errors import FieldError, InputError
 
 MODELS = "/models"
@@ -29,12 +29,12 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 
 
-def below(digest: str) -> str:
-    """The folder of the cache in which these weights lie: others may lie beside them while pods are rolled."""
+def weights_folder(digest: str) -> str:
+    """The folder of these weights in the cache. During a rollout other versions are beside it."""
     return digest.removeprefix("sha256:")
 
 
-def models(settings: ModelServerArgs) -> str:
+def models_folder(settings: ModelServerArgs) -> str:
     """The folder in the container from which paths of adapters and of draft models lead.
 
     A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
@@ -42,21 +42,21 @@ def models(settings: ModelServerArgs) -> str:
     """
     if node_path(settings) is None:
         return MODELS
-    return f"{MODELS}/{settings['id']}/{below(settings['weights']['digest'])}"
+    return f"{MODELS}/{settings['id']}/{weights_folder(settings['weights']['digest'])}"
 
 
 def weights_path(settings: ModelServerArgs) -> str:
     """Path of the weights in the container."""
     uri = settings["weights"]["uri"]
     path = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
-    return f"{models(settings)}/{path}".rstrip("/")
+    return f"{models_folder(settings)}/{path}".rstrip("/")
 
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
     check_version(settings.get("engine_version", VERSION), where)
     weights = settings["weights"]
-    made = [
+    flags = [
         weights_path(settings),
         f"--served-model-name={settings['model']}",
         "--host=127.0.0.1",
@@ -65,23 +65,23 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
         # Workers of one machine as processes: Ray would want a network.
         "--distributed-executor-backend=mp",
     ]
-    made += limits(settings)
-    made += precision(settings.get("precision"), weights.get("precision", "bf16"), where)
-    made += _task(settings, where)
-    made += parsers(settings, settings["model"], models(settings), where)
-    made += _speculative(settings, where)
-    made += _adapters(settings.get("adapters", []), models(settings))
-    made += [
+    flags += limit_flags(settings)
+    flags += precision_flags(settings.get("precision"), weights.get("precision", "bf16"), where)
+    flags += _task(settings, where)
+    flags += parser_flags(settings, settings["model"], models_folder(settings), where)
+    flags += _speculative(settings, where)
+    flags += _adapters(settings.get("adapters", []), models_folder(settings))
+    flags += [
         f"--shutdown-timeout={settings.get('drain_s', SHUTDOWN_TIMEOUT_S)}",
         "--disable-access-log-for-endpoints=/health,/metrics,/ping",
         "--disable-fastapi-docs",
     ]
-    further = settings.get("engine_args", [])
-    check_engine_args(further)
-    return made + list(further)
+    extra_flags = settings.get("engine_args", [])
+    check_engine_args(extra_flags)
+    return flags + list(extra_flags)
 
 
-def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> list[str]:
+def parser_flags(settings: Mapping[str, Any], model: str, root: str, where: str) -> list[str]:
     """How tool calls and reasoning are read from what a model writes, for a server's settings or a SageMaker
     endpoint's.
 
@@ -90,7 +90,7 @@ def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> l
     that does not exist.
     """
     task = settings.get("task", "chat")
-    if task not in WRITES:
+    if task not in TEXT_TASKS:
         return []
     tools, reasoning = settings.get("tool_call_parser"), settings.get("reasoning_parser")
     template = settings.get("chat_template")
@@ -101,9 +101,9 @@ def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> l
         raise InputError(error.what, where=".".join([where, *map(str, error.path)]), fix=error.fix) from None
     if template is not None and re.fullmatch(CHAT_TEMPLATE, template) is None:
         raise InputError(
-            f"`{template[:80]}` is no path of a chat template",
+            f"`{template[:80]}` is not a valid path of a chat template",
             where=f"{where}.chat_template",
-            fix="State `model`, an absolute path in the image, or a path below the weights, without `..`",
+            fix="Set `model`, an absolute path in the image, or a path below the weights, without `..`",
         )
     if profile is not None:
         # A guard's whole text is its verdict: tools are for chats.
@@ -118,92 +118,102 @@ def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> l
         flags.append(f"--reasoning-parser={reasoning}")
     if template not in (None, model_profiles.OWN_TEMPLATE):
         flags.append(f"--chat-template={template if template.startswith('/') else f'{root}/{template}'}")
-    stated = {(name_of(argument) or "").replace("_", "-") for argument in settings.get("engine_args", [])}
-    return [argument for argument in flags if name_of(argument) not in stated]
+    stated_flags = {
+        (name_of(argument) or "").replace("_", "-") for argument in settings.get("engine_args", [])
+    }
+    return [argument for argument in flags if name_of(argument) not in stated_flags]
 
 
 def check_version(version: str, where: str) -> None:
     if version.removeprefix("v") != VERSION:
         raise InputError(
-            f"vLLM {version} is asked for",
+            f"vLLM {version} is not supported",
             where=f"{where}.engine_version",
-            fix=f"This version knows the flags of vLLM {VERSION}",
+            fix=f"Set engine_version to {VERSION}: this version of Isthmus knows the flags of vLLM {VERSION}",
         )
 
 
-def limits(settings: Mapping[str, Any]) -> list[str]:
+def limit_flags(settings: Mapping[str, Any]) -> list[str]:
     """What bounds the engine's memory and batches, of a server's settings or a SageMaker endpoint's."""
     flags = ("max-model-len", "max-num-seqs", "gpu-memory-utilization", "kv-cache-dtype")
-    given = {flag: settings.get(flag.replace("-", "_")) for flag in flags}
-    return [f"--{flag}={value}" for flag, value in given.items() if value is not None]
+    values = {flag: settings.get(flag.replace("-", "_")) for flag in flags}
+    return [f"--{flag}={value}" for flag, value in values.items() if value is not None]
 
 
-def precision(wanted: str | None, stored: str, where: str) -> list[str]:
+def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
     """How weights stored in one precision are served in the one that is wanted; None: as they are stored."""
-    if wanted is None or wanted == stored:
-        return ["--dtype=bfloat16"] if wanted == "bf16" else []
-    if stored == "bf16" and wanted in WHILE_LOADING:
-        return [f"--quantization={wanted}"]
+    if served is None or served == stored:
+        return ["--dtype=bfloat16"] if served == "bf16" else []
+    if stored == "bf16" and served in PRECISIONS_MADE_WHILE_LOADING:
+        return [f"--quantization={served}"]
     raise InputError(
-        f"weights stored in {stored} cannot be served in {wanted}",
+        f"weights stored in {stored} cannot be served in {served}",
         where=f"{where}.precision",
-        fix=f"Name weights stored in {wanted} (weights.precision), or serve in {stored}",
+        fix=f"Use weights stored in {served} (weights.precision), or serve in {stored}",
     )
 
 
 def _task(settings: ModelServerArgs, where: str) -> list[str]:
     """How the engine is run for what it is asked, and whose prefixes it keeps."""
-    task = one_of(settings.get("task", "chat"), TASKS, f"{where}.task")
-    cache = one_of(settings.get("prefix_cache", "shared"), PREFIX_CACHES, f"{where}.prefix_cache")
-    pools = task not in WRITES
-    if pools and cache == "salted":
+    task = check_choice(settings.get("task", "chat"), TASKS, f"{where}.task")
+    cache = check_choice(settings.get("prefix_cache", "shared"), PREFIX_CACHES, f"{where}.prefix_cache")
+    is_pooling = task not in TEXT_TASKS
+    if is_pooling and cache == "salted":
         raise InputError(
-            f"a request for {task} takes no salt", where=f"{where}.prefix_cache", fix="Say off, or shared"
+            f"a request for {task} cannot have a cache salt",
+            where=f"{where}.prefix_cache",
+            fix="Set prefix_cache to off or shared",
         )
-    made = ["--runner=pooling"] if pools else []
+    flags = ["--runner=pooling"] if is_pooling else []
     if cache == "off":
-        return [*made, "--no-enable-prefix-caching"]
+        return [*flags, "--no-enable-prefix-caching"]
     # An endpoint serves one class, so no other class can time its cache. Whether a pooling model can have one is
     # the engine's to know.
-    made += [] if pools else ["--enable-prefix-caching"]
+    flags += [] if is_pooling else ["--enable-prefix-caching"]
     if cache == "salted":
         # A salt keeps teams apart only where two prompts cannot be made to share a block's hash.
-        made.append("--prefix-caching-hash-algo=sha256")
-    return made
+        flags.append("--prefix-caching-hash-algo=sha256")
+    return flags
 
 
 def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
-    guesses, here = settings.get("speculative"), f"{where}.speculative"
-    if guesses is None:
+    speculation, place = settings.get("speculative"), f"{where}.speculative"
+    if speculation is None:
         return []
-    method = one_of(guesses["method"], GUESSES, f"{here}.method")
-    path = guesses.get("path")
-    if settings.get("task", "chat") not in WRITES:
-        raise InputError("it writes no text to guess ahead", where=here, fix="Leave it out")
+    method = check_choice(speculation["method"], GUESSES, f"{place}.method")
+    path = speculation.get("path")
+    if settings.get("task", "chat") not in TEXT_TASKS:
+        raise InputError(
+            "speculative decoding needs a task that writes text", where=place, fix="Remove speculative"
+        )
     if settings.get("nodes_per_replica", 1) > 1:
         raise InputError(
-            "vLLM guesses ahead within one machine only (no pipeline parallelism)",
-            where=here,
-            fix="Leave it out, or say nodes_per_replica 1",
+            "speculative decoding works within one machine only (no pipeline parallelism)",
+            where=place,
+            fix="Remove speculative, or set nodes_per_replica to 1",
         )
-    if (method in GUESSES_BY_WEIGHTS) != (path is not None):
-        what = "needs the path of its own weights" if path is None else "has no weights of its own"
-        raise InputError(f"{method} {what}", where=f"{here}.path")
-    if guesses["tokens"] < 1:
-        raise InputError(f"{guesses['tokens']} tokens guessed at a time", where=f"{here}.tokens")
-    told: dict[str, Any] = {"method": method, "num_speculative_tokens": guesses["tokens"]}
+    if (method in METHODS_WITH_WEIGHTS) != (path is not None):
+        problem = "needs the path of its own weights" if path is None else "has no weights of its own"
+        raise InputError(f"{method} {problem}", where=f"{place}.path")
+    if speculation["tokens"] < 1:
+        raise InputError(
+            f"{speculation['tokens']} speculative tokens; at least 1 is needed", where=f"{place}.tokens"
+        )
+    config: dict[str, Any] = {"method": method, "num_speculative_tokens": speculation["tokens"]}
     if path is not None:
-        told["model"] = f"{models(settings)}/{path}"
-    return [f"--speculative-config={json.dumps(told, separators=(',', ':'))}"]
+        config["model"] = f"{models_folder(settings)}/{path}"
+    return [f"--speculative-config={json.dumps(config, separators=(',', ':'))}"]
 
 
 def _adapters(adapters: list[LoraAdapter], root: str) -> list[str]:
     if not adapters:
         return []
-    widest = max(adapter["rank"] for adapter in adapters)
-    rank = next((allowed for allowed in LORA_RANKS if allowed >= widest), None)
+    max_rank = max(adapter["rank"] for adapter in adapters)
+    rank = next((allowed for allowed in LORA_RANKS if allowed >= max_rank), None)
     if rank is None:
-        raise InputError(f"a LoRA rank of {widest} is above {LORA_RANKS[-1]}", where="adapters")
+        raise InputError(
+            f"a LoRA rank of {max_rank} is above the maximum of {LORA_RANKS[-1]}", where="adapters"
+        )
     modules = [
         f"{adapter['name']}={root}/{adapter.get('path') or 'adapters/' + adapter['name']}"
         for adapter in adapters

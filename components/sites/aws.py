@@ -1,4 +1,4 @@
-"""Everything of a platform at one AWS site, in the order in which the parts need each other.
+"""Creates everything of a platform at one AWS site, in the order in which the parts depend on each other.
 
 Network, then identities (their roles), then what each may call, then the private endpoints, which admit
 those roles to those models and nobody else, then gateways on Fargate, the link, the log of calls and the budgets.
@@ -17,7 +17,7 @@ from components.aws.identity import mapping as arguments
 from components.aws.identity.mapping import CloudSide
 from components.aws.network import endpoint_grants
 from components.aws.sagemaker import mapping as on_sagemaker
-from components.base.stack_scope import WHOLE, Scope
+from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.gateway.fargate.mapping import task_identity_args
 from components.sites.fargate_gateways import FargateGateways
 from components.sites.record_sealing import SealingSite
@@ -40,14 +40,14 @@ class AwsSite:
         name: str,
         platform: Platform,
         site: Site,
-        at: At,
-        scope: Scope = WHOLE,
+        options_at: At,
+        scope: Scope = WHOLE_PLATFORM,
         sealed: Mapping[str, Any] | None = None,
     ) -> None:
         """`sealed`: ARNs of bucket and key of the site's audit store, as far as they are made here."""
-        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._scope = scope
-        self.sides: dict[str, CloudSide] = {}
+        self.cloud_sides: dict[str, CloudSide] = {}
         """By identity: what its translators are told."""
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
@@ -65,7 +65,9 @@ class AwsSite:
         """Each gateway that runs on Fargate here: class, site, address and service."""
         self.names: dict[str, dict[str, Any]] = {}
         """By endpoint on SageMaker that another stack makes: its names, and where it is to stand."""
-        self.sealing = SealingSite(name, platform, site, at, self._network_of, self.networks, sealed or {})
+        self.sealing = SealingSite(
+            name, platform, site, options_at, self._network_of, self.networks, sealed or {}
+        )
         """What seals the records of the gateways here."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
@@ -88,7 +90,7 @@ class AwsSite:
         from components.aws.identity.trust_anchor import TrustAnchor
 
         platform, site = self._platform, self._site
-        for network in self._mine("networks"):
+        for network in self._of_site("networks"):
             from components.aws.network.network import Network
 
             private = Network(
@@ -98,7 +100,7 @@ class AwsSite:
             )
             self.networks[network.name] = private
             self.records.append(private.retained)
-        for trust in self._mine("trust"):
+        for trust in self._of_site("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
                 arguments.trust_args(platform, trust),
@@ -109,12 +111,12 @@ class AwsSite:
 
     def _control_plane(self) -> None:
         """The site's cluster, without machines."""
-        declared = cluster_at(self._platform, self._site.name)
-        if declared is not None:
+        cluster = cluster_at(self._platform, self._site.name)
+        if cluster is not None:
             from components.sites.eks import AwsCluster
 
             self.cluster = AwsCluster(
-                self._name, self._platform, self._site, declared, self.networks, self._at
+                self._name, self._platform, self._site, cluster, self.networks, self._at
             )
             self.records += self.cluster.retained
 
@@ -123,53 +125,62 @@ class AwsSite:
         """How the API server of the site's cluster is reached, as it was made here or in the layer below."""
         if self.cluster is not None:
             return self.cluster.access()
-        given = self._scope.clusters.get(self._site.name)
-        return ClusterAccess(**given.model_dump()) if given is not None else None
+        access = self._scope.clusters.get(self._site.name)
+        return ClusterAccess(**access.model_dump()) if access is not None else None
 
     def _callers(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""
         platform, site, anchors = self._platform, self._site, self.anchors
-        identities = [each for each in platform.identities if each.site == site.name]
-        made = {each.name: self._identity(each, anchors.get(each.trust or "")) for each in identities}
+        identities = [identity for identity in platform.identities if identity.site == site.name]
+        components = {
+            identity.name: self._identity(identity, anchors.get(identity.trust or ""))
+            for identity in identities
+        }
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
         self.sealing.identify(self.cluster, self._account)
-        urls = self._endpoints(identities, made, anchors, fargate)
-        early = self.sealing.build(self.cluster, cluster_at(platform, site.name))
+        urls = self._endpoints(identities, components, anchors, fargate)
+        early_resources = self.sealing.build(self.cluster, cluster_at(platform, site.name))
         self.records += self.sealing.retained
         if self.cluster is not None:
             private = [urls[self.cluster.network]] if self.cluster.network in urls else []
-            self.cluster.raise_machines([*private, *early])
+            self.cluster.raise_machines([*private, *early_resources])
         self._host()
         for identity in identities:
-            self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
+            self.cloud_sides[identity.name] = self._cloud_side(
+                identity, components[identity.name], anchors, urls
+            )
         self.gateways += fargate.build(
-            self.sides,
-            {name: workload.role_arn for name, (workload, _) in made.items()},
+            self.cloud_sides,
+            {name: workload.role_arn for name, (workload, _) in components.items()},
             urls,
-            self.sealing.found,
+            self.sealing.sealed_records,
         )
-        self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
+        self._budgets({name: workload.role_name for name, (workload, _) in components.items()})
 
-    def _mine(self, part: str) -> list[Any]:
-        return [each for each in getattr(self._platform, part) if each.site == self._site.name]
+    def _of_site(self, section: str) -> list[Any]:
+        return [item for item in getattr(self._platform, section) if item.site == self._site.name]
 
-    def _network_of(self, held: str) -> Any:
+    def _network_of(self, sensitivity: str) -> Any:
         """The network that carries a class here; None where there is none, or it is off."""
-        found = (n for n in self._mine("networks") if held in n.classes and n.mode != "off")
-        return next(found, None)
+        networks = (
+            network
+            for network in self._of_site("networks")
+            if sensitivity in network.classes and network.mode != "off"
+        )
+        return next(networks, None)
 
     def _identity(self, identity: Identity, anchor: Any) -> tuple[Any, Any]:
         options = self._at(self._site.name)
         network = self._network_of(identity.class_)
         vpc = self.networks[network.name].vpc_id if network is not None else None
-        name, hosted = f"{self._name}-{identity.name}-identity", self._called(identity)
+        name, endpoint_arns = f"{self._name}-{identity.name}-identity", self._hosted_endpoint_arns(identity)
         workload: Any
         if identity.assumed_by == "ecs-tasks":
             from components.aws.identity.task_identity import TaskIdentity
 
-            wanted = task_identity_args(self._platform, identity, vpc, self._account(), hosted)
-            workload = TaskIdentity(name, wanted, options)
+            task_args = task_identity_args(self._platform, identity, vpc, self._account(), endpoint_arns)
+            workload = TaskIdentity(name, task_args, options)
         else:
             from components.aws.identity.workload_identity import WorkloadIdentity
 
@@ -177,17 +188,17 @@ class AwsSite:
             proof: dict[str, Any] = {"trust_anchor": anchor.arn} if anchor is not None else {}
             if identity.assumed_by == "eks-pod-identity" and self.cluster is not None:
                 proof = {"pod": self.cluster.pods(identity, account)}
-            args = arguments.identity_args(self._platform, identity, proof, vpc, account, hosted)
+            args = arguments.identity_args(self._platform, identity, proof, vpc, account, endpoint_arns)
             workload = WorkloadIdentity(name, args, options)
-        if hosted:
+        if endpoint_arns:
             from components.aws.sagemaker.access import SageMakerAccess
 
             SageMakerAccess(
                 f"{self._name}-{identity.name}-hosted",
-                on_sagemaker.access_args(self._platform, identity, workload.role_name, hosted, vpc),
+                on_sagemaker.access_args(self._platform, identity, workload.role_name, endpoint_arns, vpc),
                 self._at(self._site.name),
             )
-        if not arguments.served_by(self._platform, identity, "bedrock"):
+        if not arguments.calls_of(self._platform, identity, "bedrock"):
             return workload, None
         from components.aws.bedrock.access import BedrockAccess
 
@@ -208,39 +219,39 @@ class AwsSite:
         provider = (self._at(self._site.name).providers or [None])[0]  # type: ignore[index]
         return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
 
-    def _called(self, identity: Identity) -> list[Any]:
+    def _hosted_endpoint_arns(self, identity: Identity) -> list[Any]:
         """ARNs of the endpoints on SageMaker that an identity calls."""
-        return on_sagemaker.called(self._name, self._platform, identity, self._account())
+        return on_sagemaker.called_arns(self._name, self._platform, identity, self._account())
 
     def _host(self) -> None:
         """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
-        from components.aws.sagemaker.endpoint import SageMakerEndpoint, called
+        from components.aws.sagemaker.endpoint import SageMakerEndpoint, hosted_names
 
         for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
-            given = self._scope.hosted.get(endpoint.id)
+            names_given = self._scope.hosted.get(endpoint.id)
             if self._scope.owns("platform") and not self._scope.owns("serving"):
-                names = called(on_sagemaker.logical(self._name, endpoint))
+                names = hosted_names(on_sagemaker.logical(self._name, endpoint))
                 built = self.networks[network.name]
                 self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
                 self._hosted[endpoint.id] = names["endpoint"]
             if not self._scope.runs(endpoint):
                 continue
             private = [self._private[network.name]] if network.name in self._private else []
-            made = SageMakerEndpoint(
+            hosted_endpoint = SageMakerEndpoint(
                 on_sagemaker.logical(self._name, endpoint),
                 on_sagemaker.endpoint_args(
-                    self._platform, endpoint, given or self.networks[network.name], given
+                    self._platform, endpoint, names_given or self.networks[network.name], names_given
                 ),
                 self._at(self._site.name, private),
             )
-            self._hosted[endpoint.id] = made.endpoint_name
-            self.records.append(made.retained)
+            self._hosted[endpoint.id] = hosted_endpoint.endpoint_name
+            self.records.append(hosted_endpoint.retained)
 
     def _endpoints(
         self,
         identities: list[Identity],
-        made: dict[str, tuple[Any, Any]],
+        components: dict[str, tuple[Any, Any]],
         anchors: dict[str, Any],
         fargate: FargateGateways,
     ) -> dict[str, Any]:
@@ -248,71 +259,86 @@ class AwsSite:
         from components.aws.network.private_endpoints import PrivateEndpoints
 
         urls: dict[str, Any] = {}
-        for network in self._mine("networks"):
+        for network in self._of_site("networks"):
             if network.mode == "off":
                 continue
-            carried = [each for each in identities if each.class_ in network.classes]
+            carried = [identity for identity in identities if identity.class_ in network.classes]
             callers = [
                 endpoint_grants.Caller(
-                    made[each.name][0].role_arn,
-                    arguments.subject(each) if each.assumed_by == "roles-anywhere" else None,
-                    made[each.name][1].model_arns if made[each.name][1] is not None else None,
+                    components[identity.name][0].role_arn,
+                    arguments.subject(identity) if identity.assumed_by == "roles-anywhere" else None,
+                    components[identity.name][1].model_arns
+                    if components[identity.name][1] is not None
+                    else None,
                 )
-                for each in carried
+                for identity in carried
             ]
-            vouched = [anchors[name].arn for name in sorted({each.trust for each in carried if each.trust})]
+            anchor_arns = [
+                anchors[name].arn
+                for name in sorted({identity.trust for identity in carried if identity.trust})
+            ]
             machines: list[Any] = []
             if self.cluster is not None and self.cluster.network == network.name:
                 machines = self.cluster.grants(self._account())
             if not machines and (not callers or not network.services):
                 continue
             built = self.networks[network.name]
-            let_in = {
+            source_cidrs = {
                 cidr
                 for link in self._links()
                 if self._network_of(link.classes[0]) is network
                 for cidr in arguments.sources(self._platform, link)
             }
-            callers_of = [(made[each.name][0].role_arn, self._called(each)) for each in carried]
-            hosted = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
-            more = [*hosted, *fargate.grants(network), *self.sealing.grants(network)]
-            wanted: Any = {
+            callers_of = [
+                (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
+                for identity in carried
+            ]
+            hosted_grants = on_sagemaker.grants(
+                self._name, self._platform, network, self._account(), callers_of
+            )
+            extra_grants = [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
+            endpoint_args: Any = {
                 "name": network.name,
                 "region": arguments.region_at(self._platform, network.site),
                 "vpc_id": built.vpc_id,
                 "subnet_ids": built.subnets,
                 "route_table_ids": built.route_tables,
-                "sources": sorted(let_in),
+                "sources": sorted(source_cidrs),
                 **fargate.inside(network),
                 # Machines stand in the network itself; whoever crosses a link comes from a named site.
                 **({"vpc_cidr": network.cidr} if (machines or network.deployers) and network.cidr else {}),
                 **(
                     {
                         "deployers": list(network.deployers),
-                        "deployment_services": [s for s in network.services if s in CONTROL_SERVICES],
+                        "deployment_services": [
+                            service for service in network.services if service in CONTROL_SERVICES
+                        ],
                     }
                     if network.deployers
                     else {}
                 ),
-                "grants": endpoint_grants.grants(network, callers, vouched, more, machines),
+                "grants": endpoint_grants.grants(network, callers, anchor_arns, extra_grants, machines),
                 "private_dns": network.private_dns,
                 "tags": arguments.tags(self._platform),
             }
             urls[network.name] = self._private[network.name] = PrivateEndpoints(
                 f"{self._name}-{network.name}-endpoints",
-                wanted,
+                endpoint_args,
                 self._at(self._site.name, [built] if isinstance(built, pulumi.Resource) else []),
             )
         return urls
 
-    def _side(
-        self, identity: Identity, made: tuple[Any, Any], anchors: dict[str, Any], urls: dict[str, Any]
+    def _cloud_side(
+        self, identity: Identity, components: tuple[Any, Any], anchors: dict[str, Any], urls: dict[str, Any]
     ) -> CloudSide:
-        workload, access = made
+        workload, access = components
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
         services = network.services if network is not None and private is not None else []
-        guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
+        guardrail = next(
+            (guardrail for guardrail in self._platform.guardrails if guardrail.name == identity.guardrail),
+            None,
+        )
         return CloudSide(
             trust_anchor=anchors[identity.trust].arn if identity.trust else None,
             profile=workload.profile_arn if identity.trust else None,
@@ -330,7 +356,7 @@ class AwsSite:
         )
 
     def _links(self) -> list[Link]:
-        return [each for each in self._platform.links if each.to == self._site.name and each.mode != "off"]
+        return [link for link in self._platform.links if link.to == self._site.name and link.mode != "off"]
 
     def _link(self) -> None:
         for link in self._links():
@@ -338,7 +364,7 @@ class AwsSite:
 
             # The contract has seen to it that one network carries all of a link's classes.
             network = self._network_of(link.classes[0])
-            made = SiteLink(
+            site_link = SiteLink(
                 f"{self._name}-{link.name}",
                 arguments.link_args(self._platform, link, network, self.networks[network.name]),
                 self._at(self._site.name),
@@ -347,29 +373,29 @@ class AwsSite:
                 {
                     "name": link.name,
                     "kind": link.kind,
-                    "transit_gateway": made.transit_gateway_id,
-                    "vpn_connection": made.vpn_connection_id,
-                    "resolvers": made.inbound_resolver_ips,
+                    "transit_gateway": site_link.transit_gateway_id,
+                    "vpn_connection": site_link.vpn_connection_id,
+                    "resolvers": site_link.inbound_resolver_ips,
                 }
             )
 
     def _logs(self) -> None:
-        for logging in self._mine("invocation_logging"):
+        for logging in self._of_site("invocation_logging"):
             if logging.mode == "off":
                 continue
             from components.aws.bedrock.invocation_logging import InvocationLogging
 
-            made = InvocationLogging(
+            invocation_log = InvocationLogging(
                 f"{self._name}-{logging.name}-calls",
                 arguments.logging_args(self._platform, logging),
                 self._at(self._site.name),
             )
-            self.records.append(made.retained)
+            self.records.append(invocation_log.retained)
 
     def _budgets(self, roles: dict[str, Any]) -> None:
         args = budgets_args(self._platform, self._site, roles)
         if args is not None:
             from components.aws.account.budgets import Budgets
 
-            made = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
-            self.retained.append(made.retained)
+            budgets = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
+            self.retained.append(budgets.retained)

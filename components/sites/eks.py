@@ -1,4 +1,4 @@
-"""The cluster of one AWS site, in the order in which its parts need each other; no resource of its own.
+"""Creates the EKS cluster of one AWS site in steps. It is not a resource itself.
 
 Control plane and roles first; then the private endpoints by which machines come to life (`aws_site`); then
 the machines, and the addons that need them.
@@ -27,9 +27,15 @@ class AwsCluster:
     """Of a managed cluster all that AWS holds; of an existing one, what is known of it."""
 
     def __init__(
-        self, name: str, platform: Platform, site: Site, cluster: Cluster, networks: dict[str, Any], at: At
+        self,
+        name: str,
+        platform: Platform,
+        site: Site,
+        cluster: Cluster,
+        networks: dict[str, Any],
+        options_at: At,
     ) -> None:
-        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._cluster = cluster
         self.control: Any = None
         """The EksCluster, where it is managed."""
@@ -38,16 +44,16 @@ class AwsCluster:
         self.machines: dict[str, pulumi.Resource] = {}
         """By pool: what must be there before pods can be; `""`: the machines without GPUs."""
         self.retained: list[Any] = []
-        self._lies_in: Any = None
+        self._network: Any = None
         if cluster.mode == "manage":
             from components.aws.eks.cluster import EksCluster
 
             network = network_of(platform, cluster)
-            self.network, self._lies_in = network.name, networks[network.name]
+            self.network, self._network = network.name, networks[network.name]
             self.control = EksCluster(
                 f"{name}-{cluster.name}-eks",
-                arguments.cluster_args(platform, cluster, self._lies_in.subnets),
-                at(site.name, [self._lies_in] if isinstance(self._lies_in, pulumi.Resource) else []),
+                arguments.cluster_args(platform, cluster, self._network.subnets),
+                options_at(site.name, [self._network] if isinstance(self._network, pulumi.Resource) else []),
             )
             self.retained.append(self.control.retained)
 
@@ -55,8 +61,8 @@ class AwsCluster:
         """How its API server is reached; None for one that a kubeconfig's context leads to."""
         if self.control is None:
             return None
-        made = self.control
-        return ClusterAccess(made.cluster_name, made.endpoint, made.certificate_authority)
+        control = self.control
+        return ClusterAccess(control.cluster_name, control.endpoint, control.certificate_authority)
 
     def grants(self, account: pulumi.Input[str]) -> list[Any]:
         """What its machines call through private endpoints of its network."""
@@ -66,27 +72,29 @@ class AwsCluster:
 
     def pods(self, identity: Identity, account: pulumi.Input[str]) -> PodIdentity:
         """The pods that bear an identity in it."""
-        return arguments.pod_of(identity, self._cluster, *self._known(account))
+        return arguments.pod_of(identity, self._cluster, *self._name_and_arn(account))
 
     def sealer(self, gateway: Gateway, account: pulumi.Input[str]) -> PodIdentity:
         """The pods that seal a gateway's records."""
-        return arguments.sealer_pod(gateway, *self._known(account))
+        return arguments.sealer_pod(gateway, *self._name_and_arn(account))
 
     @property
     def node_role(self) -> Any:
         """ARN of its machines' role; None where they are the organisation's own."""
         return self.control.node_role if self.control is not None else None
 
-    def _known(self, account: pulumi.Input[str]) -> tuple[Any, Any]:
+    def _name_and_arn(self, account: pulumi.Input[str]) -> tuple[Any, Any]:
         """Its name in EKS and its ARN."""
         if self.control is not None:
             return self.control.cluster_name, self.control.cluster_arn
         from components.aws.common.names import partition
         from components.aws.identity.mapping import region_at
 
-        called, region = self._cluster.eks_name or "", region_at(self._platform, self._site.name)
-        arn = pulumi.Output.format("arn:{}:eks:{}:{}:cluster/{}", partition(region), region, account, called)
-        return called, arn
+        eks_name, region = self._cluster.eks_name or "", region_at(self._platform, self._site.name)
+        arn = pulumi.Output.format(
+            "arn:{}:eks:{}:{}:cluster/{}", partition(region), region, account, eks_name
+        )
+        return eks_name, arn
 
     def raise_machines(self, endpoints: list[pulumi.Resource]) -> None:
         """Machines come to life through the private endpoints, so these are there before."""
@@ -94,18 +102,18 @@ class AwsCluster:
             return
         from components.aws.eks.node_group import EksNodeGroup
 
-        platform, at = self._platform, f"{self._name}-{self._cluster.name}-eks"
+        platform, prefix = self._platform, f"{self._name}-{self._cluster.name}-eks"
         network = network_of(platform, self._cluster)
-        mine = [pool for pool in platform.pools if pool.site == self._site.name and pool.node_group]
-        zones = sorted({zone for pool in mine if pool.node_group for zone in pool.node_group.zones})
-        by_zone = arguments.subnets_by_zone(network, zones, self._lies_in.subnets)
+        pools = [pool for pool in platform.pools if pool.site == self._site.name and pool.node_group]
+        zones = sorted({zone for pool in pools if pool.node_group for zone in pool.node_group.zones})
+        subnets = arguments.subnets_by_zone(network, zones, self._network.subnets)
         options = self._at(self._site.name, [self.control, *endpoints])
         self.machines[""] = EksNodeGroup(
-            f"{at}-system", arguments.system_args(platform, self._cluster, self.control, by_zone), options
+            f"{prefix}-system", arguments.system_args(platform, self._cluster, self.control, subnets), options
         )
-        for pool in mine:
+        for pool in pools:
             self.machines[pool.name] = EksNodeGroup(
                 f"{self._name}-{pool.name}-machines",
-                arguments.pool_machines_args(platform, pool, self.control, by_zone),
+                arguments.pool_machines_args(platform, pool, self.control, subnets),
                 options,
             )

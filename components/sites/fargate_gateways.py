@@ -1,4 +1,4 @@
-"""The gateways of one AWS site that run on Fargate, in two steps around the private endpoints.
+"""Creates the Fargate gateways of one AWS site in two steps: roles first, gateways after the endpoints.
 
 First what ECS is to start them by, since the endpoints' policies name those roles; then, behind the endpoints, the
 gateways themselves.
@@ -25,53 +25,55 @@ class FargateGateways:
         name: str,
         platform: Platform,
         site: Site,
-        at: Callable[..., Any],
+        options_at: Callable[..., Any],
         network_of: Callable[[str], Any],
         networks: Mapping[str, Any],
     ) -> None:
         """`network_of`: the contract's network of a class here; `networks`: those that were made, by name."""
-        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._network_of, self._networks = network_of, networks
         self._gateways = [
-            each for each in platform.gateways if each.site == site.name and each.runs_on == "fargate"
+            gateway
+            for gateway in platform.gateways
+            if gateway.site == site.name and gateway.runs_on == "fargate"
         ]
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
-        self._executions = {each.name: self._execution(each) for each in self._gateways}
+        self._executions = {gateway.name: self._execution(gateway) for gateway in self._gateways}
 
     def _execution(self, gateway: Gateway) -> Any:
         from components.gateway.fargate.execution_role import TaskExecution
 
         vpc = self._networks[self._network_of(gateway.class_).name].vpc_id
-        made = TaskExecution(
-            f"{self._called(gateway)}-tasks",
+        execution = TaskExecution(
+            f"{self._component_name(gateway)}-tasks",
             execution_args(self._platform, gateway, vpc),
             self._at(self._site.name),
         )
-        self.retained.append(made.retained)
-        return made
+        self.retained.append(execution.retained)
+        return execution
 
-    def _called(self, gateway: Gateway) -> str:
+    def _component_name(self, gateway: Gateway) -> str:
         return f"{self._name}-{self._site.name}-{gateway.class_}-gateway"
 
-    def _in(self, network: Network) -> list[Gateway]:
-        return [each for each in self._gateways if each.class_ in network.classes]
+    def _gateways_in(self, network: Network) -> list[Gateway]:
+        return [gateway for gateway in self._gateways if gateway.class_ in network.classes]
 
     def inside(self, network: Network) -> dict[str, str]:
         """The network's own addresses where tasks have theirs there, for its endpoints to let in."""
-        return {"vpc_cidr": network.cidr} if network.cidr and self._in(network) else {}
+        return {"vpc_cidr": network.cidr} if network.cidr and self._gateways_in(network) else {}
 
     def grants(self, network: Network) -> list[EndpointGrant]:
         """What starts its tasks may call through a network's endpoints."""
         return [
             grant
-            for gateway in self._in(network)
+            for gateway in self._gateways_in(network)
             for grant in start_grants(self._platform, gateway, self._executions[gateway.name])
         ]
 
     def build(
         self,
-        sides: Mapping[str, CloudSide],
+        cloud_sides: Mapping[str, CloudSide],
         roles: Mapping[str, Any],
         endpoints: Mapping[str, Any],
         sealing: Mapping[str, Sealed],
@@ -80,33 +82,35 @@ class FargateGateways:
         gateway, where its records go."""
         from components.gateway.fargate.gateway import FargateGateway
 
-        made: list[dict[str, Any]] = []
+        descriptions: list[dict[str, Any]] = []
         for gateway in self._gateways:
             network = self._network_of(gateway.class_).name
             identity, sealed = gateway.identity or "", sealing.get(gateway.name)
             args = fargate_args(
                 self._platform,
                 gateway,
-                sides[identity],
+                cloud_sides[identity],
                 roles[identity],
                 self._executions[gateway.name],
                 self._networks[network],
                 endpoints[network],
                 sealed,
             )
-            before = sealed.before if sealed is not None else []
-            one = FargateGateway(
-                self._called(gateway),
+            dependencies = sealed.dependencies if sealed is not None else []
+            component = FargateGateway(
+                self._component_name(gateway),
                 args,
-                self._at(self._site.name, [endpoints[network], self._executions[gateway.name], *before]),
+                self._at(
+                    self._site.name, [endpoints[network], self._executions[gateway.name], *dependencies]
+                ),
             )
-            found = {
+            description = {
                 "class": gateway.class_,
                 "site": self._site.name,
-                "address": one.address,
-                "service": one.service,
+                "address": component.address,
+                "service": component.service,
             }
             if args["fargate"].get("principals"):
-                found["endpoint_service"] = one.endpoint_service
-            made.append(found)
-        return made
+                description["endpoint_service"] = component.endpoint_service
+            descriptions.append(description)
+        return descriptions

@@ -22,16 +22,16 @@ def make_gateways(
     name: str,
     platform: Platform,
     site: Site,
-    at: Callable[..., pulumi.ResourceOptions],
-    before: Sequence[pulumi.Resource],
-    spaces: Mapping[str, pulumi.Resource],
+    options_at: Callable[..., pulumi.ResourceOptions],
+    dependencies: Sequence[pulumi.Resource],
+    namespaces: Mapping[str, pulumi.Resource],
     servers: "Mapping[str, ModelServer | ModelDoor]",
-    sides: Mapping[str, CloudSide],
+    cloud_sides: Mapping[str, CloudSide],
     sealing: Mapping[str, Sealed],
     *,
     digests: bool,
 ) -> list[dict[str, Any]]:
-    """Class, site, address and service of each. `name`: the platform's; `sides`: by identity, what it has in AWS;
+    """Class, site, address and service of each. `name`: the platform's; `cloud_sides`: by identity, what it has in AWS;
     `sealing`: by gateway at an AWS site, where its records go; `digests`: whether the
     models' releases are this stack's to know."""
     from components.gateway.audit_sealer import AuditSealer
@@ -40,34 +40,44 @@ def make_gateways(
 
     addresses = {id_: server.cluster_ip for id_, server in servers.items()}
     key = provider_key(site)
-    found: list[dict[str, Any]] = []
+    descriptions: list[dict[str, Any]] = []
     for gateway in platform.gateways:
         if gateway.site != site.name or gateway.runs_on != "kubernetes":
             continue
-        side = sides.get(gateway.identity) if gateway.identity else None
-        behind = translator_args(platform, gateway, side) if side is not None else None
-        called = f"{name}-{site.name}-{gateway.class_}"
+        cloud_side = cloud_sides.get(gateway.identity) if gateway.identity else None
+        translator = translator_args(platform, gateway, cloud_side) if cloud_side is not None else None
+        prefix = f"{name}-{site.name}-{gateway.class_}"
         # Before the gateway: its copies serve nothing until somebody seals.
-        there = sealing.get(gateway.name)
-        share = there.before if there is not None else []
-        sealer = sealer_args(platform, gateway, there)
+        sealed_records = sealing.get(gateway.name)
+        share = sealed_records.dependencies if sealed_records is not None else []
+        sealer = sealer_args(platform, gateway, sealed_records)
         sealed = (
-            [AuditSealer(f"{called}-sealer", sealer, at(key, [*before, *share]))]
+            [AuditSealer(f"{prefix}-sealer", sealer, options_at(key, [*dependencies, *share]))]
             if sealer is not None
             else []
         )
-        reviews = reviews_args(platform, gateway, on_prem_networks(platform), there)
+        reviews = reviews_args(platform, gateway, on_prem_networks(platform), sealed_records)
         if reviews is not None:
-            Reviews(f"{called}-reviews", reviews, at(key, [*before, *share]), after=sealed)
-        awaited = {each for workload in gateway.workloads for each in workload.awaited}
+            Reviews(
+                f"{prefix}-reviews", reviews, options_at(key, [*dependencies, *share]), dependencies=sealed
+            )
+        awaited = {endpoint_id for workload in gateway.workloads for endpoint_id in workload.awaited}
         awaited |= set(gateway.screening.judges if gateway.screening else [])
-        made = InferenceGateway(
-            f"{called}-gateway",
-            gateway_args(platform, site, gateway, addresses, behind, there, digests=digests),
-            at(key, [*before, spaces[gateway.class_]]),
-            after=[*sealed, *(servers[each] for each in sorted(awaited) if each in servers)],
+        component = InferenceGateway(
+            f"{prefix}-gateway",
+            gateway_args(platform, site, gateway, addresses, translator, sealed_records, digests=digests),
+            options_at(key, [*dependencies, namespaces[gateway.class_]]),
+            dependencies=[
+                *sealed,
+                *(servers[endpoint_id] for endpoint_id in sorted(awaited) if endpoint_id in servers),
+            ],
         )
-        found.append(
-            {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
+        descriptions.append(
+            {
+                "class": gateway.class_,
+                "site": site.name,
+                "address": component.address,
+                "service": component.service,
+            }
         )
-    return found
+    return descriptions

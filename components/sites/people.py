@@ -1,10 +1,10 @@
-"""The people of a platform at one site: who may do what there, from the contract."""
+"""Creates the roles of people at one site, from the contract."""
 
 from typing import Any
 
 import pulumi
 
-from components.aws.identity.mapping import bounded, tags
+from components.aws.identity.mapping import boundary_argument, tags
 from components.serving.mapping import classes_at
 from isthmus.contracts.platform.model.emergency_access import Access
 from isthmus.contracts.platform.model.platform import Platform, Site
@@ -12,29 +12,33 @@ from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 
 def cluster_roles_args(platform: Platform, site: Site) -> dict[str, Any] | None:
-    """Of `ClusterRoles`; None where nobody has a role."""
+    """Arguments of `ClusterRoles`; None where nobody has a role."""
     if platform.people is None:
         return None
     return {
         "members": [
-            each.model_dump(include={"role", "groups", "classes"}) for each in platform.people.members
+            member.model_dump(include={"role", "groups", "classes"}) for member in platform.people.members
         ],
         "classes": [
             {
-                "sensitivity": held,
+                "sensitivity": sensitivity,
                 "models": sorted(
-                    each.id
-                    for each in platform.endpoints
-                    if each.class_ == held and each.site == site.name and each.target in VLLM_TARGETS
+                    endpoint.id
+                    for endpoint in platform.endpoints
+                    if endpoint.class_ == sensitivity
+                    and endpoint.site == site.name
+                    and endpoint.target in VLLM_TARGETS
                 ),
-                "gateway": f"{held}-gateway"
+                "gateway": f"{sensitivity}-gateway"
                 if any(
-                    one.class_ == held and one.site == site.name and one.runs_on == "kubernetes"
-                    for one in platform.gateways
+                    gateway.class_ == sensitivity
+                    and gateway.site == site.name
+                    and gateway.runs_on == "kubernetes"
+                    for gateway in platform.gateways
                 )
                 else "",
             }
-            for held in classes_at(platform, site)
+            for sensitivity in classes_at(platform, site)
         ],
     }
 
@@ -44,7 +48,7 @@ def make_cluster(
     platform: Platform,
     site: Site,
     accesses: list[Access],
-    spaces: dict[str, pulumi.Resource],
+    namespaces: dict[str, pulumi.Resource],
     options: pulumi.ResourceOptions,
 ) -> None:
     """Roles and emergency access in a cluster, once the classes' namespaces are there."""
@@ -53,24 +57,28 @@ def make_cluster(
         return
     from components.governance.cluster_roles import ClusterRoles
 
-    after = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=list(spaces.values())))
-    ClusterRoles(f"{name}-people", args, after)
+    child_opts = pulumi.ResourceOptions.merge(
+        options, pulumi.ResourceOptions(depends_on=list(namespaces.values()))
+    )
+    ClusterRoles(f"{name}-people", args, child_opts)
     if platform.people.break_glass is not None:
         from components.governance.emergency_access import EmergencyAccesses
 
-        given: Any = [
+        access_args: Any = [
             {
-                "id": each.id,
-                "sensitivity": each.class_,
-                "requester": each.requester,
-                "approver": each.approver,
-                "reason": each.reason,
-                "until": each.until.isoformat(),
+                "id": access.id,
+                "sensitivity": access.class_,
+                "requester": access.requester,
+                "approver": access.approver,
+                "reason": access.reason,
+                "until": access.until.isoformat(),
             }
-            for each in accesses
-            if each.site == site.name and each.class_ in spaces
+            for access in accesses
+            if access.site == site.name and access.class_ in namespaces
         ]
-        EmergencyAccesses(f"{name}-break-glass", {"accesses": given, "image": platform.images.edge}, after)
+        EmergencyAccesses(
+            f"{name}-break-glass", {"accesses": access_args, "image": platform.images.edge}, child_opts
+        )
 
 
 def make_account(
@@ -82,7 +90,9 @@ def make_account(
 ) -> pulumi.Output[dict[str, str]] | None:
     """Roles in an AWS site's account; None where nobody may take one."""
     people = platform.people
-    if people is None or not (people.saml_provider or any(each.permission_sets for each in people.members)):
+    if people is None or not (
+        people.saml_provider or any(member.permission_sets for member in people.members)
+    ):
         return None
     from pulumi_aws import get_caller_identity_output
 
@@ -96,13 +106,13 @@ def make_account(
         "region": site.region or "",
         "account": account,
         "members": [
-            each.model_dump(include={"role", "permission_sets"})
-            for each in people.members
-            if each.role != "application"
+            member.model_dump(include={"role", "permission_sets"})
+            for member in people.members
+            if member.role != "application"
         ],
         **({"saml_provider": people.saml_provider} if people.saml_provider else {}),
         "records": records,
-        **bounded(site),
+        **boundary_argument(site),
         "tags": tags(platform),
     }
     return AwsRoles(f"{name}-people", args, options).arns

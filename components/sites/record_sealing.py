@@ -1,4 +1,4 @@
-"""What seals the records of an AWS site's gateways, in two steps; no resource of its own.
+"""Creates what seals the records of an AWS site's gateways in two steps. It is not a resource itself.
 
 Identities first, since endpoints and share name them; then the share, and in a cluster the sealers' own endpoint of S3,
 before machines take its addresses.
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.aws.common.names import aws_name_of_any_stack, partition
-from components.aws.identity.mapping import bounded, region_at, sealed, site_of, tags
+from components.aws.identity.mapping import boundary_argument, key_argument, region_at, site_of, tags
 from components.aws.network.network import subnet_plan
 from components.aws.records.sealing_endpoint import sealing_addresses
 from isthmus.contracts.platform.lookups.aws import network_of
 from isthmus.contracts.platform.lookups.records import (
-    endpoint_is_made,
-    prefix_of,
-    sealed_at,
-    sealed_in_aws,
-    share_is_made,
+    audit_store_of,
+    gateways_sealed_in_aws,
+    has_managed_s3_endpoint,
+    has_managed_share,
+    seal_prefix,
 )
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
-from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_PUT, SEALS_LISTED
+from isthmus.contracts.platform.model.records import SEAL_LIST, SEAL_LOCK, SEAL_PUT, SEAL_READ
 from isthmus.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -52,20 +52,20 @@ class Sealed:
     """On Fargate: ARN of the role by which the gateway's tasks mount the share."""
 
     @property
-    def before(self) -> list[pulumi.Resource]:
+    def dependencies(self) -> list[pulumi.Resource]:
         """What pods wait for."""
         return [] if self.share is None else [self.share, *self.share.targets]
 
-    def folders(self, who: str) -> dict[str, Any]:
+    def folders(self, user: str) -> dict[str, Any]:
         """The share's folders as `gateway` or `sealer` mounts them."""
         assert self.share is not None
         return {
             "file_system": self.share.file_system_id,
-            **{each: self.share.points[f"{who}-{each}"] for each in ("records", "seals")},
+            **{folder: self.share.points[f"{user}-{folder}"] for folder in ("records", "seals")},
         }
 
 
-def called(name: str, gateway: Gateway) -> str:
+def sealer_name(name: str, gateway: Gateway) -> str:
     """The logical name of a gateway's sealer and of what belongs to it."""
     return f"{name}-{gateway.site}-{gateway.class_}-sealer"
 
@@ -73,8 +73,8 @@ def called(name: str, gateway: Gateway) -> str:
 def sealers_of(name: str, platform: Platform, site: str) -> list[str]:
     """Patterns of the names of the roles that may put seals into a site's store, whichever layer makes them."""
     return [
-        aws_name_of_any_stack(f"{called(name, each)}-identity-role", 64)
-        for each in sealed_in_aws(platform, site)
+        aws_name_of_any_stack(f"{sealer_name(name, gateway)}-identity-role", 64)
+        for gateway in gateways_sealed_in_aws(platform, site)
     ]
 
 
@@ -86,17 +86,17 @@ class SealingSite:
         name: str,
         platform: Platform,
         site: Site,
-        at: Callable[..., pulumi.ResourceOptions],
+        options_at: Callable[..., pulumi.ResourceOptions],
         network_of_class: Callable[[str], Network | None],
         networks: Mapping[str, Any],
         records: Mapping[str, Any],
     ) -> None:
         """`network_of_class`: the contract's network of a class here; `networks`: those that were made, by name;
         `records`: ARNs of bucket and key of the site's store, as far as they are made here."""
-        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._network_of, self._networks, self._records = network_of_class, networks, records
-        self._mine = sealed_in_aws(platform, site.name)
-        self.found: dict[str, Sealed] = {}
+        self._gateways = gateways_sealed_in_aws(platform, site.name)
+        self.sealed_records: dict[str, Sealed] = {}
         """By gateway's name."""
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
@@ -106,74 +106,78 @@ class SealingSite:
         """The roles of sealers, and of those gateways that mount their share themselves."""
         from components.aws.records.identity import RecordsIdentity
 
-        for gateway in self._mine:
-            one: dict[str, Any] = {
+        for gateway in self._gateways:
+            identity_args: dict[str, Any] = {
                 "bearer": "sealer",
                 "sensitivity": gateway.class_,
                 "region": region_at(self._platform, self._site.name),
                 "source_vpc": self._networks[self._network(gateway).name].vpc_id,
                 "tags": tags(self._platform),
-                **bounded(self._site),
+                **boundary_argument(self._site),
             }
-            sealer = {**one, "bucket": self._bucket(gateway)}
+            sealer = {**identity_args, "bucket": self._bucket(gateway)}
             on_fargate = gateway.runs_on == "fargate"
             if not on_fargate and cluster is not None:
                 sealer["pod"] = cluster.sealer(gateway, account())
-            at = self._at(self._site.name)
-            role = RecordsIdentity(f"{called(self._name, gateway)}-identity", sealer, at).role_arn  # type: ignore[arg-type]
+            opts = self._at(self._site.name)
+            role = RecordsIdentity(f"{sealer_name(self._name, gateway)}-identity", sealer, opts).role_arn  # type: ignore[arg-type]
             mounts = None
             if on_fargate:
-                args: Any = {**one, "bearer": "gateway"}
+                args: Any = {**identity_args, "bearer": "gateway"}
                 label = f"{self._name}-{gateway.site}-{gateway.class_}-gateway-records"
-                mounts = RecordsIdentity(label, args, at).role_arn
+                mounts = RecordsIdentity(label, args, opts).role_arn
             self._roles[gateway.name] = (role, mounts)
 
     def grants(self, network: Network) -> list[EndpointGrant]:
         """What sealers on Fargate do through a network's gateway endpoint of S3."""
-        mine = [each for each in self._mine if each.runs_on == "fargate" and each.class_ in network.classes]
-        return [grant for gateway in mine for grant in self._grants(gateway)]
+        gateways = [
+            gateway
+            for gateway in self._gateways
+            if gateway.runs_on == "fargate" and gateway.class_ in network.classes
+        ]
+        return [grant for gateway in gateways for grant in self._grants(gateway)]
 
-    def build(self, cluster: AwsCluster | None, declared: Cluster | None) -> list[pulumi.Resource]:
+    def build(self, cluster: AwsCluster | None, cluster_settings: Cluster | None) -> list[pulumi.Resource]:
         """Shares and the sealers' endpoint; given back is what must be there before machines come."""
         from components.aws.records.share import RecordsShare
 
-        inside = [each for each in self._mine if each.runs_on == "kubernetes"]
-        addresses, early = self._endpoint(inside, declared)
-        for gateway in self._mine:
+        cluster_gateways = [gateway for gateway in self._gateways if gateway.runs_on == "kubernetes"]
+        addresses, early_resources = self._endpoint(cluster_gateways, cluster_settings)
+        for gateway in self._gateways:
             role, mounts = self._roles[gateway.name]
             share = None
-            if share_is_made(gateway):
-                at = self._at(self._site.name)
+            if has_managed_share(gateway):
+                opts = self._at(self._site.name)
                 args = self._share(gateway, cluster, role, mounts)
-                share = RecordsShare(f"{self._name}-{gateway.site}-{gateway.class_}-records", args, at)
+                share = RecordsShare(f"{self._name}-{gateway.site}-{gateway.class_}-records", args, opts)
                 self.retained.append(share.retained)
-            self.found[gateway.name] = Sealed(
+            self.sealed_records[gateway.name] = Sealed(
                 role,
                 self._bucket_name(gateway),
                 addresses if gateway.runs_on == "kubernetes" else [],
                 share,
                 mounts,
             )
-        return early
+        return early_resources
 
     def _endpoint(
-        self, inside: list[Gateway], declared: Cluster | None
+        self, gateways: list[Gateway], cluster_settings: Cluster | None
     ) -> tuple[list[str], list[pulumi.Resource]]:
         """Where sealers in the cluster reach S3, and what was made for it."""
-        if not inside or declared is None:
+        if not gateways or cluster_settings is None:
             return [], []
-        store = sealed_at(self._platform, inside[0])
+        store = audit_store_of(self._platform, gateways[0])
         if store is not None and store.address is not None:
             return [store.address], []
-        assert endpoint_is_made(self._platform, self._site.name)
+        assert has_managed_s3_endpoint(self._platform, self._site.name)
         from components.aws.records.sealing_endpoint import SealingEndpoint
 
-        network = network_of(self._platform, declared)
+        network = network_of(self._platform, cluster_settings)
         region, built = region_at(self._platform, self._site.name), self._networks[network.name]
         cidrs = list(
             subnet_plan(network.cidr or "", network.zones, region, f"networks.{network.name}").values()
         )
-        made = SealingEndpoint(
+        endpoint = SealingEndpoint(
             f"{self._name}-{self._site.name}-sealing",
             {
                 "region": region,
@@ -181,34 +185,38 @@ class SealingSite:
                 "subnet_ids": list(built.subnets),
                 "subnet_cidrs": cidrs,
                 "sources": [network.cidr or ""],
-                "grants": [grant for gateway in inside for grant in self._grants(gateway)],
+                "grants": [grant for gateway in gateways for grant in self._grants(gateway)],
                 "tags": tags(self._platform),
             },
             self._at(self._site.name),
         )
-        return sealing_addresses(cidrs), [made]
+        return sealing_addresses(cidrs), [endpoint]
 
     def _share(self, gateway: Gateway, cluster: AwsCluster | None, role: Any, mounts: Any) -> Any:
         network = self._network(gateway)
         built = self._networks[network.name]
         node = cluster.node_role if cluster is not None and gateway.runs_on == "kubernetes" else None
-        who = {"gateway": [node or mounts], "sealer": [node or role]}
+        roles_by_user = {"gateway": [node or mounts], "sealer": [node or role]}
         args: dict[str, Any] = {
             "sensitivity": gateway.class_,
             "region": region_at(self._platform, self._site.name),
             "vpc_id": built.vpc_id,
             "subnet_ids": list(built.subnets),
-            "principals": {f"{each}-{folder}": who[each] for each in who for folder in ("records", "seals")},
+            "principals": {
+                f"{user}-{folder}": roles_by_user[user]
+                for user in roles_by_user
+                for folder in ("records", "seals")
+            },
             "tags": tags(self._platform),
-            **sealed(site_of(self._platform, self._site.name)),
+            **key_argument(site_of(self._platform, self._site.name)),
         }
         # Machines mount it in a cluster; on Fargate each task's own group is let in.
         return {**args, "sources": [network.cidr]} if node is not None and network.cidr else args
 
     def _network(self, gateway: Gateway) -> Network:
-        found = self._network_of(gateway.class_)
-        assert found is not None  # the contract has seen to it
-        return found
+        network = self._network_of(gateway.class_)
+        assert network is not None  # the contract has seen to it
+        return network
 
     def _grants(self, gateway: Gateway) -> list[EndpointGrant]:
         bucket = self._bucket(gateway)
@@ -218,38 +226,36 @@ class SealingSite:
             {
                 "service": "s3",
                 "principals": [role],
-                "actions": [*SEAL_PUT, *READ_BACK],
+                "actions": [*SEAL_PUT, *SEAL_READ],
                 "resources": [objects],
             },
             {
                 "service": "s3",
                 "principals": [role],
-                "actions": [*SEALS_LISTED, *SEAL_LOCK],
+                "actions": [*SEAL_LIST, *SEAL_LOCK],
                 "resources": [bucket["arn"]],
             },
         ]
 
     def _bucket(self, gateway: Gateway) -> dict[str, Any]:
         """The store as a sealer's role is told it: as it is made here, or by the name that the platform states."""
-        store = sealed_at(self._platform, gateway)
+        store = audit_store_of(self._platform, gateway)
         assert store is not None
-        made: dict[str, Any] = {"prefix": prefix_of(gateway)}
+        bucket: dict[str, Any] = {"prefix": seal_prefix(gateway)}
         if store.mode == "existing":
-            of = partition(region_at(self._platform, self._site.name))
-            made["arn"] = f"arn:{of}:s3:::{store.bucket}"
+            aws_partition = partition(region_at(self._platform, self._site.name))
+            bucket["arn"] = f"arn:{aws_partition}:s3:::{store.bucket}"
             key = self._site.kms_key
         else:
-            made["arn"], key = self._records.get("bucket"), self._records.get("key")
-        if made["arn"] is None:
+            bucket["arn"], key = self._records.get("bucket"), self._records.get("key")
+        if bucket["arn"] is None:
             raise EnvironmentFault(
-                f"the audit store of {self._site.name} is not given by the layer below",
+                f"the audit store of {self._site.name} is missing from the outputs of the layer below",
                 where=f"audit.{store.name}",
-                fix="Run the foundation's stack again: it was built by an earlier version",
+                fix="Run the foundation stack again: it was built by an earlier version",
             )
-        return {**made, "key": key} if key is not None else made
+        return {**bucket, "key": key} if key is not None else bucket
 
     def _bucket_name(self, gateway: Gateway) -> Any:
         arn = self._bucket(gateway)["arn"]
-        return pulumi.Output.from_input(arn).apply(
-            lambda found: str(found).rpartition(":::")[2] or str(found)
-        )
+        return pulumi.Output.from_input(arn).apply(lambda text: str(text).rpartition(":::")[2] or str(text))

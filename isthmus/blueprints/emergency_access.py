@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.lookups.aws import kubernetes_sites
-from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Access, BreakGlass, Record, Records
+from isthmus.contracts.platform.model.emergency_access import (
+    SIGNATURE_NAMESPACE,
+    Access,
+    BreakGlass,
+    Record,
+    Records,
+)
 from isthmus.core.errors import InputError, Refused, Where
 
 if TYPE_CHECKING:
@@ -78,13 +84,15 @@ def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, w
             raise Refused(f"`{who}` is no keyholder", where=where, fix=fix)
         try:
             signature = record.signatures.get(who, "")
-            ssh_signatures.verify(signature, record.text(stack), NAMESPACE, people[who].key)
+            ssh_signatures.verify(signature, record.text(stack), SIGNATURE_NAMESPACE, people[who].key)
         except InputError as wrong:
             raise Refused(
                 f"`{who}` has not signed this: {wrong.what}",
                 where=where,
-                fix=f"`isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {NAMESPACE} -f KEY`; what it"
-                f" prints goes under `signatures.{who}`",
+                fix=(
+                    f"`isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {SIGNATURE_NAMESPACE} -f "
+                    f"KEY`; what it prints goes under `signatures.{who}`"
+                ),
             ) from None
     if record.until - record.since > datetime.timedelta(hours=held.max_hours):
         raise Refused(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.migration.capacity import Move, Standing, elsewhere
-from isthmus.contracts.platform.migration.messages import FLAG, ids, price
+from isthmus.contracts.platform.migration.capacity import Move, Standing, is_moved
+from isthmus.contracts.platform.migration.messages import FLAG, listed_ids, outage_text
 from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -> tuple[Standing, ...]:
     """What stands in a serving stack that it will not have any more. `mine`: the endpoints that it serves now."""
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    return tuple(each for each in stands if each.replicas and (each.id not in mine or elsewhere(each, pools)))
+    return tuple(each for each in stands if each.replicas and (each.id not in mine or is_moved(each, pools)))
 
 
 def refusal(
@@ -31,9 +31,9 @@ def refusal(
     going = gone(stands, platform, estate.served_by(platform, holder))
     if not going or asked.layer not in ("platform", "serving"):
         return None
-    what = f"the plan takes {ids(going)} from {holder.stack}, and in layers the old goes before the new comes"
+    what = f"the plan takes {listed_ids(going)} from {holder.stack}, and in layers the old goes before the new comes"
     return Refused(
-        f"{what}: {price(Move(going, going), platform)}",
+        f"{what}: {outage_text(Move(going, going), platform)}",
         where=f"stack {asked.stack}",
         fix=(
             f"Nothing was changed. Run `isthmus up {estate.name} {FLAG}` to accept that, or build the platform as one"

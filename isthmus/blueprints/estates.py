@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from isthmus.contracts.platform.layers import BELOW, LAYERS, RUNS_HERE, Layer
+from isthmus.contracts.platform.layers import HOSTED_TARGETS, LAYERS, LAYERS_BELOW, Layer
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core import file_cache
 from isthmus.core.errors import InputError
@@ -55,7 +55,7 @@ class Estate:
 
     def below(self, member: Member) -> list[Member]:
         """The stacks from which it takes something."""
-        return [each for layer in BELOW[member.layer] for each in self.of(layer)]
+        return [each for layer in LAYERS_BELOW[member.layer] for each in self.of(layer)]
 
     def above(self, member: Member) -> list[Member]:
         """The stacks that take something from it."""
@@ -63,7 +63,7 @@ class Estate:
 
     def served_by(self, platform: Platform, member: Member) -> frozenset[str]:
         """Ids of the endpoints whose models a stack runs. Every one has exactly one stack, or `InputError`."""
-        runs = [each for each in platform.endpoints if each.target in RUNS_HERE]
+        runs = [each for each in platform.endpoints if each.target in HOSTED_TARGETS]
         owners: dict[str, list[Member]] = {each.id: [] for each in runs}
         for one in self.of("serving"):
             known = [each.id for each in platform.endpoints]

@@ -74,6 +74,8 @@ def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> 
             )
         open_: list[Image] = [name for name in wanted if read.images[name].digest is None]
         if open_ and not sandbox:
-            raise images_lock.unresolved({name: read.images[name].reference for name in open_}, lock, stack)
+            raise images_lock.unresolved_error(
+                {name: read.images[name].reference for name in open_}, lock, stack
+            )
         filled |= {name: read.target(name, registry) for name in wanted}
     return {**platform, "images": filled}

@@ -11,13 +11,13 @@ import re
 from typing import Any
 
 from isthmus.blueprints import image_digests
-from isthmus.contracts.platform.model.screening import ENGLISH, as_yaml
+from isthmus.contracts.platform.model.screening import ENGLISH_MODEL, as_yaml
 from isthmus.contracts.reference import handling
-from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
+from isthmus.contracts.vocabulary import PRECISIONS_MADE_WHILE_LOADING, SENSITIVITIES, VLLM_TARGETS
 from isthmus.core.errors import InputError
 
 _DIGEST = "sha256:<64 hex digits>"
-_NAMES = as_yaml(ENGLISH)
+_NAMES = as_yaml(ENGLISH_MODEL)
 """The model in the detector's image, which finds English names; a test holds it to what the edge trusts."""
 
 
@@ -102,7 +102,7 @@ def _weights(platform: dict[str, Any]) -> Missing:
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
         precision = endpoint.get("precision")
-        if not weights.get("precision") and precision not in (None, "bf16", *WHILE_LOADING):
+        if not weights.get("precision") and precision not in (None, "bf16", *PRECISIONS_MADE_WHILE_LOADING):
             missing.append((f"endpoints[{name}].weights.precision", str(precision)))
     return missing
 
@@ -168,7 +168,7 @@ def _screening(platform: dict[str, Any]) -> Missing:
     missing: Missing = []
     for gateway in _parts(platform, "gateways"):
         class_ = gateway.get("class")
-        demanded = [*(handling.of(class_).redacted if class_ in SENSITIVITIES else ())]
+        demanded = [*(handling.handling_of(class_).redacted if class_ in SENSITIVITIES else ())]
         demanded += gateway.get("redacted") or []
         if gateway.get("runs_on") == "fargate" or "prompts-leaving-site" not in demanded:
             continue

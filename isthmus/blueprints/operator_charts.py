@@ -45,7 +45,9 @@ def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sand
     if locked is None:
         raise InputError(f"there is no chart {GPU_OPERATOR}", where=str(lock), fix="Lock it, or name a chart")
     if locked.digest is None and not sandbox:
-        raise images_lock.unresolved({GPU_OPERATOR: f"{locked.repository} {locked.version}"}, lock, stack)
+        raise images_lock.unresolved_error(
+            {GPU_OPERATOR: f"{locked.repository} {locked.version}"}, lock, stack
+        )
     mirrored = locked.in_mirror(GPU_OPERATOR, registry)
     found = {
         "chart": f"oci://{mirrored.registry}/{mirrored.name}",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.blueprints import catalogue, template_filters
 from isthmus.contracts.plan import aws_machines
 from isthmus.contracts.platform.lookups import gateway_size
-from isthmus.contracts.platform.model.screening import ENGLISH
+from isthmus.contracts.platform.model.screening import ENGLISH_MODEL
 from isthmus.core.errors import InputError, IsthmusError, Refused, Where
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def text(blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan)
     from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    machines = functools.cache(functools.partial(aws_machines.machines, plan, requirements))
+    machines = functools.cache(functools.partial(aws_machines.aws_machines, plan, requirements))
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(
             [blueprint.folder.parent / catalogue.PARTS, catalogue.FOLDER / catalogue.PARTS]
@@ -83,7 +83,7 @@ def text(blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan)
             workload for workload in requirements.workloads if workload.name in callers(gateway)
         ),
         asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
-        english_model=ENGLISH,
+        english_model=ENGLISH_MODEL,
         fail=template_filters.fail,
     )
     wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)

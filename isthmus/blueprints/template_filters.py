@@ -108,7 +108,7 @@ def node_groups(site: str, *, machines: MachinesAt, requirements: Requirements) 
 def on_machines(endpoint: dict[str, Any], *, machines: MachinesAt) -> dict[str, Any]:
     """Where an endpoint on EKS stands, and its part of a machine: `pool`, `cpu`, `memory`."""
     mine = next(each for each in machines(endpoint["site"]) if endpoint["id"] in each.endpoints)
-    cpu, memory = aws_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
+    cpu, memory = aws_machines.replica_share(mine.instance, endpoint["tensor_parallel"] or 1)
     return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
 
 
@@ -125,7 +125,7 @@ def on_node(endpoint: dict[str, Any], *, requirements: Requirements) -> dict[str
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:
     """Each class once, from least to most sensitive."""
-    return sorted(set(classes), key=lambda each: [*SENSITIVITIES].index(handling.of(each).class_))
+    return sorted(set(classes), key=lambda each: [*SENSITIVITIES].index(handling.handling_of(each).class_))
 
 
 _SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "PASSWORD", "PIN", "CREDIT_DEBIT_CARD_CVV")
@@ -139,7 +139,7 @@ def guarded(class_: str) -> list[dict[str, str]]:
     Names are Bedrock's (`GuardrailPiiEntityType` of its API). Secrets are blocked wherever they appear;
     where prompts that leave the site are redacted, persons are made unrecognisable and account numbers blocked.
     """
-    redacted = handling.of(class_).redacted
+    redacted = handling.handling_of(class_).redacted
     blocked = _SECRETS if "secrets-in-outputs" in redacted or "leaving-class" in redacted else ()
     masked: tuple[str, ...] = ()
     if "prompts-leaving-site" in redacted or "leaving-class" in redacted:
@@ -151,12 +151,14 @@ def guarded(class_: str) -> list[dict[str, str]]:
 
 def redacted(class_: str, requirements: Requirements) -> list[handling.Redaction]:
     """What the organisation's handling has redacted of a class."""
-    return handling.stricter_only(requirements.handling)[handling.of(class_).class_].redacted
+    return handling.stricter_only(requirements.handling)[handling.handling_of(class_).class_].redacted
 
 
 def redacted_besides(class_: str, requirements: Requirements) -> list[handling.Redaction]:
     """Of these, what stands beside the class's own."""
-    return [each for each in redacted(class_, requirements) if each not in handling.of(class_).redacted]
+    return [
+        each for each in redacted(class_, requirements) if each not in handling.handling_of(class_).redacted
+    ]
 
 
 def days(months: int) -> int:

@@ -23,7 +23,7 @@ def calibrate(
 ) -> tuple[Calibration, Reliability]:
     """The curve of one half, and what was found of it on the other. Raises InputError, and Refused where the
     measure tells nothing. Whether rate and error are kept is for `refusal` to say."""
-    judgements = sum(len(each.rights) for each in judged.answers)
+    judgements = sum(len(answer.rights) for answer in judged.answers)
     if len(judged.answers) < LEAST_ANSWERS or judgements < LEAST_JUDGEMENTS:
         raise InputError(
             f"{judgements:,} judgements of {len(judged.answers):,} answers are too few: {LEAST_JUDGEMENTS:,} of "
@@ -31,12 +31,12 @@ def calibrate(
             where=where,
             fix="Judge more answers, drawn as they come",
         )
-    fitted, aside = _halves(judged)
+    fitted, aside = _split_answers(judged)
     for half, name in ((fitted, "to fit the curve"), (aside, "kept aside to try it on")):
-        _both_sides(half, name, where)
+        _check_both_labels(half, name, where)
     curve = beta.fit(
-        [each for answer in fitted for each in answer.measures],
-        [each for answer in fitted for each in answer.rights],
+        [measure for answer in fitted for measure in answer.measures],
+        [right for answer in fitted for right in answer.rights],
     )
     if curve.a == curve.b == 0:
         raise Refused(
@@ -44,12 +44,14 @@ def calibrate(
             where=where,
             fix="Let humans review this model's answers in this domain, or calibrate another model",
         )
-    scored = quality.Scored(aside, [[curve.score(each) for each in answer.measures] for answer in aside])
-    raw = quality.Scored(aside, [_plain(answer) for answer in aside])
-    tried = quality.candidates(curve, fitted, aside)
-    picked = None if max_error is None else quality.chosen(tried, max_error)
+    scored = quality.Scored(
+        aside, [[curve.score(measure) for measure in answer.measures] for answer in aside]
+    )
+    raw = quality.Scored(aside, [_raw_probabilities(answer) for answer in aside])
+    candidates = quality.threshold_candidates(curve, fitted, aside)
+    threshold_candidate = None if max_error is None else quality.choose_threshold(candidates, max_error)
     low, high = scored.interval(int(judged.sha256[:8], 16))
-    found = Reliability(
+    reliability = Reliability(
         model=judged.of.model,
         model_digest=judged.of.model_digest,
         domain=judged.of.domain,
@@ -60,25 +62,25 @@ def calibrate(
         error=(max(low, scored.error()), low, high),
         raw_error=raw.error(),
         bins=scored.bins(),
-        candidates=tried,
+        candidates=candidates,
         max_error=max_error,
-        chosen=picked,
+        chosen=threshold_candidate,
         confidence=quality.CONFIDENCE,
         as_of=as_of.isoformat(),
         answers_sha256=judged.sha256,
     )
     threshold = None
-    if picked is not None and max_error is not None:
+    if threshold_candidate is not None and max_error is not None:
         threshold = Threshold(
-            below=picked.below,
+            below=threshold_candidate.below,
             max_error=max_error,
             confidence=quality.CONFIDENCE,
-            error_at_most=round(picked.error_at_most, 6),
-            accepted=picked.accepted,
-            wrong=picked.wrong,
+            error_at_most=round(threshold_candidate.error_at_most, 6),
+            accepted=threshold_candidate.accepted,
+            wrong=threshold_candidate.wrong,
         )
-    error, low, high = (round(each, 6) for each in found.error)
-    made = Calibration(
+    error, low, high = (round(value, 6) for value in reliability.error)
+    calibration = Calibration(
         isthmus_calibration=1,
         version=__version__,
         as_of=as_of,
@@ -94,53 +96,53 @@ def calibrate(
         expected_calibration_error=Error(value=error, low=low, high=high),
         threshold=threshold,
     )
-    return made, found
+    return calibration, reliability
 
 
-def refusal(found: Reliability, where: str) -> Refused | None:
-    """Why the calibration must not be used; None: it may."""
-    error, low, high = found.error
+def refusal(reliability: Reliability, where: str) -> Refused | None:
+    """Return why the calibration must not be used; None if it may."""
+    error, low, high = reliability.error
     if error > MOST_CALIBRATION_ERROR:
         return Refused(
-            f"the scores miss what is right by {error:.3f} ({low:.3f} to {high:.3f}), and {MOST_CALIBRATION_ERROR} is "
-            "the most: the curve does not follow these answers",
+            f"the calibration error is {error:.3f} ({low:.3f} to {high:.3f}), and at most {MOST_CALIBRATION_ERROR} is "
+            "allowed: the curve does not fit these answers",
             where=where,
-            fix="Calibrate kinds of questions apart, as domains of their own",
+            fix="Calibrate each kind of question separately, as its own domain",
         )
-    if found.max_error is not None and found.chosen is None:
-        best = min(found.candidates, key=lambda each: each.error_at_most)
+    if reliability.max_error is not None and reliability.chosen is None:
+        best = min(reliability.candidates, key=lambda candidate: candidate.error_at_most)
         return Refused(
-            f"no threshold keeps wrong answers under {found.max_error:g} with {found.confidence:.0%} confidence: the "
-            f"best, {best.below:g}, lets {best.accepted} of {found.kept_aside} answers through, {best.wrong} of them "
-            f"wrong, which shows {best.error_at_most:.3f} at most",
+            f"no threshold keeps wrong answers under {reliability.max_error:g} with {reliability.confidence:.0%} "
+            f"confidence. The best, {best.below:g}, passes {best.accepted} of {reliability.kept_aside} answers, and "
+            f"{best.wrong} of these are wrong: an error of up to {best.error_at_most:.3f}",
             where=where,
             fix="Judge more answers, allow more errors, or let humans review all of them",
         )
     return None
 
 
-def _halves(judged: Judged) -> tuple[list[Answer], list[Answer]]:
-    """By a draw that the file's content decides: the same file gives the same halves."""
+def _split_answers(judged: Judged) -> tuple[list[Answer], list[Answer]]:
+    """Split the answers at random, seeded by the file's digest, so that the same file gives the same halves."""
     numbers = sorted(
         range(len(judged.answers)),
-        key=lambda each: hashlib.sha256(f"{judged.sha256} {each}".encode()).digest(),
+        key=lambda index: hashlib.sha256(f"{judged.sha256} {index}".encode()).digest(),
     )
     middle = len(numbers) // 2
     fitted, aside = sorted(numbers[:middle]), sorted(numbers[middle:])
-    return [judged.answers[each] for each in fitted], [judged.answers[each] for each in aside]
+    return [judged.answers[index] for index in fitted], [judged.answers[index] for index in aside]
 
 
-def _plain(answer: Answer) -> list[float]:
-    return [math.exp(each) for each in answer.measures]
+def _raw_probabilities(answer: Answer) -> list[float]:
+    return [math.exp(measure) for measure in answer.measures]
 
 
-def _both_sides(half: Sequence[Answer], name: str, where: str) -> None:
-    rights = [each for answer in half for each in answer.rights]
+def _check_both_labels(half: Sequence[Answer], name: str, where: str) -> None:
+    rights = [right for answer in half for right in answer.rights]
     right = sum(rights)
-    for count, word in ((right, "right"), (len(rights) - right, "wrong")):
+    for count, label in ((right, "right"), (len(rights) - right, "wrong")):
         if count < LEAST_OF_A_SIDE:
             raise InputError(
-                f"of {len(rights)} judgements {name} only {count} say {word}: {LEAST_OF_A_SIDE} of each are the least",
+                f"of {len(rights)} judgements {name} only {count} say {label}: {LEAST_OF_A_SIDE} of each are the least",
                 where=where,
-                fix=f"Judge more answers until there are enough {word} ones; never leave out the others",
+                fix=f"Judge more answers until there are enough {label} ones; never leave out the others",
             )

@@ -51,7 +51,7 @@ class Judged:
     sha256: str
 
 
-def read(path: Path) -> Judged:
+def read_answers(path: Path) -> Judged:
     """The file; raises InputError that names the line."""
     try:
         raw = path.read_bytes()
@@ -68,9 +68,9 @@ def read(path: Path) -> Judged:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        said_of, answer, name = _line(line, where)
+        said_of, answer, name = _parse_line(line, where)
         if of is not None and said_of != of:
-            _mixed(of, said_of, where)
+            _raise_mixed(of, said_of, where)
         if name is not None and ids.setdefault(name, number) != number:
             raise InputError(
                 f"the answer {name!r} was judged in line {ids[name]} already",
@@ -86,65 +86,73 @@ def read(path: Path) -> Judged:
     return Judged(of, answers, hashlib.sha256(raw).hexdigest())
 
 
-def _mixed(before: Of, now: Of, where: str) -> None:
+def _raise_mixed(before: Of, now: Of, where: str) -> None:
     names = ("models", "weights (model_digest)", "domains", "kinds (whole texts, and fields)", "measures")
-    what, old, new = next(each for each in zip(names, before, now, strict=True) if each[1] != each[2])
+    property_name, old, new = next(
+        names for names in zip(names, before, now, strict=True) if names[1] != names[2]
+    )
     raise InputError(
-        f"the file mixes {what}: {old!r} before this line, {new!r} in it",
+        f"the file mixes {property_name}: {old!r} before this line, {new!r} in it",
         where=where,
         fix="Calibrate each alone, from a file of its own",
     )
 
 
-def _line(line: str, where: str) -> tuple[Of, Answer, str | None]:
+def _parse_line(line: str, where: str) -> tuple[Of, Answer, str | None]:
     try:
-        told = json.loads(line, parse_constant=_no_constant)
+        record = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"it is no JSON: {error}", where=where, fix="Write one JSON object a line") from None
-    if not isinstance(told, dict):
+    if not isinstance(record, dict):
         raise InputError("it is no JSON object", where=where, fix="Write one JSON object a line")
-    if strange := sorted(set(told) - _KEYS):
+    if unknown_keys := sorted(set(record) - _KEYS):
         raise InputError(
-            f"the key {strange[0]!r} is unknown", where=where, fix=f"Known are {', '.join(sorted(_KEYS))}"
+            f"the key {unknown_keys[0]!r} is unknown",
+            where=where,
+            fix=f"Known are {', '.join(sorted(_KEYS))}",
         )
     for key in ("model", "domain"):
-        if not isinstance(told.get(key), str) or not told[key]:
+        if not isinstance(record.get(key), str) or not record[key]:
             raise InputError(f"`{key}` must be text", where=where, fix=f"Say of which {key} the answer is")
-    digest = told.get("model_digest")
+    digest = record.get("model_digest")
     if digest is not None and not (isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
         raise InputError(
             "`model_digest` must be sha256: and 64 hexadecimal digits",
             where=where,
             fix="Give the digest of the weights' manifest, as the gateway's route has it",
         )
-    if ("choice" in told) == ("score" in told):
+    if ("choice" in record) == ("score" in record):
         raise InputError(
             "it has `choice` and `score`, or neither",
             where=where,
             fix="Give the choice that the gateway answered, with its logprobs, or a score of your own making",
         )
-    measure = MEASURE if "choice" in told else GIVEN
-    rights = _rights(told.get("right"), where)
+    measure = MEASURE if "choice" in record else GIVEN
+    rights = _parse_rights(record.get("right"), where)
     kind: Kind = "text" if set(rights) == {""} else "fields"
-    found = _measured(told["choice"], kind, where) if "choice" in told else _given(told["score"], where)
-    if odd := sorted(set(found) ^ set(rights)):
-        name = f"the field {odd[0]!r}" if odd[0] else "the whole"
-        one, other = ("scored", "judged") if odd[0] in found else ("judged", "scored")
+    measures = (
+        _measure_choice(record["choice"], kind, where)
+        if "choice" in record
+        else _given_measures(record["score"], where)
+    )
+    if unpaired := sorted(set(measures) ^ set(rights)):
+        name = f"the field {unpaired[0]!r}" if unpaired[0] else "the whole"
+        present, absent = ("scored", "judged") if unpaired[0] in measures else ("judged", "scored")
         raise InputError(
-            f"{name} is {one}, and not {other}",
+            f"{name} is {present}, and not {absent}",
             where=where,
             fix="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
         )
-    names = sorted(found)
-    answer = Answer(tuple(found[name] for name in names), tuple(rights[name] for name in names))
-    name = told.get("id")
-    of = Of(told["model"], digest, told["domain"], kind, measure)
+    names = sorted(measures)
+    answer = Answer(tuple(measures[name] for name in names), tuple(rights[name] for name in names))
+    name = record.get("id")
+    of = Of(record["model"], digest, record["domain"], kind, measure)
     return of, answer, None if name is None else str(name)
 
 
-def _rights(right: Any, where: str) -> dict[str, bool]:
+def _parse_rights(right: Any, where: str) -> dict[str, bool]:
     rights: dict[str, Any] = right if isinstance(right, dict) and right else {"": right}
-    if not all(isinstance(each, bool) for each in rights.values()):
+    if not all(isinstance(value, bool) for value in rights.values()):
         raise InputError(
             "`right` is neither true nor false",
             where=where,
@@ -153,7 +161,7 @@ def _rights(right: Any, where: str) -> dict[str, bool]:
     return rights
 
 
-def _given(score: Any, where: str) -> dict[str, float]:
+def _given_measures(score: Any, where: str) -> dict[str, float]:
     scores: dict[str, Any] = score if isinstance(score, dict) and score else {"": score}
     for value in scores.values():
         if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
@@ -165,7 +173,7 @@ def _given(score: Any, where: str) -> dict[str, float]:
     return {name: logs(math.log(value) if value else -math.inf)[0] for name, value in scores.items()}
 
 
-def _measured(choice: Any, kind: Kind, where: str) -> dict[str, float]:
+def _measure_choice(choice: Any, kind: Kind, where: str) -> dict[str, float]:
     """As the edge measures it: by the same code."""
     tokens = Tokens()
     try:

@@ -22,14 +22,14 @@ class Scored:
     """Judgements with scores, each of an answer."""
 
     def __init__(self, answers: Sequence[Answer], scores: Sequence[Sequence[float]]) -> None:
-        self.scores = np.array([score for each in scores for score in each])
-        self.rights = np.array([right for each in answers for right in each.rights], dtype=float)
-        of_answer = np.repeat(np.arange(len(answers)), [len(each.rights) for each in answers])
+        self.scores = np.array([score for answer_scores in scores for score in answer_scores])
+        self.rights = np.array([right for answer in answers for right in answer.rights], dtype=float)
+        of_answer = np.repeat(np.arange(len(answers)), [len(answer.rights) for answer in answers])
         count = len(self.scores)
         bins = max(1, min(_BINS, count // _LEAST_IN_A_BIN))
         order = np.argsort(self.scores, kind="stable")
         self._bin = np.empty(count, dtype=int)
-        self._edges = [round(count * each / bins) for each in range(bins + 1)]
+        self._edges = [round(count * edge / bins) for edge in range(bins + 1)]
         for number, (first, last) in enumerate(pairwise(self._edges)):
             self._bin[order[first:last]] = number
         # By answer and bin: how far what was right lies above the scores.
@@ -38,13 +38,13 @@ class Scored:
 
     def bins(self) -> list[Bin]:
         """Judgements of neighbouring scores, as many in each."""
-        found = []
+        bins = []
         for number in range(self._excess.shape[1]):
             mine = self._bin == number
             right, count = int(self.rights[mine].sum()), int(mine.sum())
             low, high = wilson(right, count)
-            found.append(Bin(float(self.scores[mine].mean()), right / count, low, high, count))
-        return found
+            bins.append(Bin(float(self.scores[mine].mean()), right / count, low, high, count))
+        return bins
 
     def error(self) -> float:
         """The expected calibration error: how far score and share of right ones lie apart, by judgement.
@@ -53,8 +53,8 @@ class Scored:
         variance is taken off.
         """
         sums = self._excess.sum(axis=0)
-        rest = np.sqrt(np.maximum(0, sums**2 - (self._excess**2).sum(axis=0)))
-        return float(rest.sum() / len(self.scores))
+        excess = np.sqrt(np.maximum(0, sums**2 - (self._excess**2).sum(axis=0)))
+        return float(excess.sum() / len(self.scores))
 
     def interval(self, seed: int) -> tuple[float, float]:
         """Around the error, holding the true one in at least 95 % of cases.
@@ -71,29 +71,29 @@ class Scored:
         return max(0.0, shown - most), min(1.0, shown + most)
 
 
-def lowest(curve: Curve, answers: Sequence[Answer]) -> np.ndarray:
+def lowest_scores(curve: Curve, answers: Sequence[Answer]) -> np.ndarray:
     """Each answer's score as the edge gives it: the lowest of its fields."""
-    return np.array([min(map(curve.score, each.measures)) for each in answers])
+    return np.array([min(map(curve.score, answer.measures)) for answer in answers])
 
 
-def candidates(curve: Curve, fitted: Sequence[Answer], aside: Sequence[Answer]) -> list[Candidate]:
+def threshold_candidates(curve: Curve, fitted: Sequence[Answer], aside: Sequence[Answer]) -> list[Candidate]:
     """Thresholds that let through ever fewer answers (the first all), and how many of those are wrong at most.
 
     They are chosen by the answers that the curve was fitted to, and tried on the others. Each bound may fail by a part
     of the doubt, so that any of them can be picked afterwards.
     """
-    shares = [each / _CANDIDATES for each in range(1, _CANDIDATES)]
-    tried = sorted({0.0, *map(float, np.quantile(lowest(curve, fitted), shares, method="lower"))})
-    scores, wrong = lowest(curve, aside), np.array([not each.right for each in aside])
-    doubt = (1 - CONFIDENCE) / len(tried)
-    found = []
-    for below in tried:
+    shares = [step / _CANDIDATES for step in range(1, _CANDIDATES)]
+    thresholds = sorted({0.0, *map(float, np.quantile(lowest_scores(curve, fitted), shares, method="lower"))})
+    scores, wrong = lowest_scores(curve, aside), np.array([not answer.right for answer in aside])
+    doubt = (1 - CONFIDENCE) / len(thresholds)
+    candidates = []
+    for below in thresholds:
         passed = scores >= below
         count, bad = int(passed.sum()), int((passed & wrong).sum())
-        found.append(Candidate(below, count, bad, upper(bad, count, doubt) if count else 1.0))
-    return found
+        candidates.append(Candidate(below, count, bad, upper(bad, count, doubt) if count else 1.0))
+    return candidates
 
 
-def chosen(found: Sequence[Candidate], max_error: float) -> Candidate | None:
+def choose_threshold(candidates: Sequence[Candidate], max_error: float) -> Candidate | None:
     """The one that lets through most answers and keeps the rate; None where none does."""
-    return next((each for each in found if each.error_at_most <= max_error), None)
+    return next((candidate for candidate in candidates if candidate.error_at_most <= max_error), None)

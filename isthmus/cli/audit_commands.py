@@ -186,10 +186,10 @@ def report(
                 where="--inside",
                 fix="Give the sites' CIDRs",
             )
-        inside_networks = flow_logs.networks(inside, "--inside")
+        inside_networks = flow_logs.parse_networks(inside, "--inside")
         class_networks = _addresses(address or [])
         for file in flow_log:
-            audit.add_flows(flow_logs.read(file, class_networks), inside_networks)
+            audit.add_flows(flow_logs.read_flows(file, class_networks), inside_networks)
     if format is Format.json:
         console.print_json(audit.as_json())
     else:
@@ -264,7 +264,7 @@ def _addresses(texts: list[str]) -> dict[str, Any]:
             raise InputError(
                 f"`{text}` is not CLASS=CIDR", where="--address", fix="Write it like restricted=10.20.4.0/24"
             )
-        networks.setdefault(data_class, []).extend(flow_logs.networks([cidr], "--address"))
+        networks.setdefault(data_class, []).extend(flow_logs.parse_networks([cidr], "--address"))
     return networks
 
 

@@ -70,9 +70,9 @@ def calibrate(
             where="--max-error",
             fix="Set it to more than 0 and less than 1, e.g. 0.05",
         )
-    day = price_age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
+    day = price_age.parse_day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
     calibrated, reliability = calibration.calibrate(
-        judged_answers.read(answers), str(answers), max_error, day
+        judged_answers.read_answers(answers), str(answers), max_error, day
     )
     refusal = calibration.refusal(reliability, str(answers))
     if format is Format.json:
@@ -106,7 +106,7 @@ def _lines(reliability: Reliability) -> list[str]:
         visible(
             f"{reliability.model} in {reliability.domain}: {kind}, {reliability.answers:,} judged answers"
         ),
-        *calibration_page.sentences(reliability),
+        *calibration_page.calibration_sentences(reliability),
         "",
         "  score  right  95 % interval  judgements",
     ]

@@ -65,7 +65,7 @@ def drift(
     results = _find_drifts(selected)
     drifts = [result.drift for result in results]
     _write_report(drifts, format, output, root, selected)
-    _raise_outcome(results, drift_thresholds.met(drifts, thresholds))
+    _raise_outcome(results, drift_thresholds.reasons_to_fail(drifts, thresholds))
 
 
 def _find_drifts(selected: Sequence[Stack]) -> list[DriftResult]:
@@ -84,7 +84,7 @@ def _write_report(
     def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.drift import text as drift_text
 
-        return drift_text.parts(drifts)
+        return drift_text.renderables(drifts)
 
     is_text = format is Format.text
     previews.write_or_print(
@@ -106,7 +106,7 @@ def _text(
 
         return previews.markdown_comment(
             lambda file_name: markdown.comment(drifts, file_name),
-            (lambda: markdown.whole(drifts)) if markdown.needs_rest(drifts) else None,
+            (lambda: markdown.full_comment(drifts)) if markdown.needs_rest(drifts) else None,
             output,
             root.root,
             f"drift-{selected[0].family}",

@@ -90,7 +90,7 @@ def _day(text: str | None) -> date:
 
     from isthmus.planning.catalogues import price_age
 
-    return price_age.day(text) if text else datetime.datetime.now(datetime.UTC).date()
+    return price_age.parse_day(text) if text else datetime.datetime.now(datetime.UTC).date()
 
 
 def _text(evidence: Evidence, format: Format) -> str:

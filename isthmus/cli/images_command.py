@@ -13,7 +13,7 @@ from isthmus.cli.options import ProjectDir, StackName
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
     from isthmus.engine.images.lock_update import Outcome
-    from isthmus.reports.images.inventory import Inventory, Item
+    from isthmus.reports.images.inventory import Inventory, InventoryItem
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -80,20 +80,20 @@ def images(
             if len(selected) > 1
             else [rendering.render(sandboxed)]
         )
-    inventory = images_inventory.of(
+    inventory = images_inventory.list_images(
         [resource for rendered in rendered_stacks for resource in rendered.resources], lock, image_settings
     )
     if resolve:
         lock = _resolve_lock(lock, inventory, file, registry, update=update)
         inventory = inventory.with_digests(lock, image_settings)
     if inventory.unresolved and not first_stack.sandbox:
-        raise images_lock.unresolved(inventory.unresolved, file, stack)
+        raise images_lock.unresolved_error(inventory.unresolved, file, stack)
     if format is Format.json:
         console.print_json(mirror_lists.as_data(inventory))
     elif format is Format.text:
         _table(inventory)
     else:
-        write_list = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        write_list = mirror_lists.hauler_manifest if format is Format.hauler else mirror_lists.zarf_package
         print(write_list(inventory, lock, stack), end="")
 
 
@@ -178,7 +178,7 @@ def _table(inventory: Inventory) -> None:
             console.out().print(table)
 
 
-def _lines(item: Item) -> list[str]:
+def _lines(item: InventoryItem) -> list[str]:
     return [
         item.upstream or "set in the overrides",
         item.digest or "not resolved",

@@ -13,7 +13,7 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
-    from isthmus.planning.planner import Offer, Planned
+    from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -69,10 +69,10 @@ def plan(
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
     err = console.err()
-    price_note, is_old = age.told(planned.plan.prices_as_of, today)
+    price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
     for line in (
-        plan_differences.differences(before, planned.plan)
+        plan_differences.describe_differences(before, planned.plan)
         if before is not None and planned.plan.feasible
         else []
     ):
@@ -91,7 +91,9 @@ def planning_day(as_of: str | None) -> str:
     from isthmus.planning.catalogues import price_age
 
     return (
-        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+        price_age.parse_day(as_of).isoformat()
+        if as_of
+        else datetime.datetime.now(datetime.UTC).date().isoformat()
     )
 
 
@@ -102,25 +104,25 @@ def make_plan(
     *,
     blueprint: str | None = None,
     before: Plan | None = None,
-) -> Planned:
+) -> PlanningResult:
     """Plan the requirements of a file. Raises `InputError` with the line in the file."""
     from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core.errors import InputError
     from isthmus.planning import planner
 
     try:
-        return planner.plan(requirements, offers(), today, blueprint=blueprint, before=before)
+        return planner.make_plan(requirements, offers(), today, blueprint=blueprint, before=before)
     except InputError as error:
         raise requirements_of.locate(error, path) from None
 
 
-def offers() -> list[Offer]:
+def offers() -> list[BlueprintOffer]:
     """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
-    from isthmus.planning.planner import Offer
+    from isthmus.planning.planner import BlueprintOffer
 
     return [
-        Offer(
+        BlueprintOffer(
             blueprint.name,
             blueprint.header.classes,
             blueprint.header.scale.gpus_from,
@@ -173,7 +175,7 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(planned: Planned, requirements: Requirements, format: Format, age: str) -> None:
+def _show(planned: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
@@ -185,7 +187,7 @@ def _show(planned: Planned, requirements: Requirements, format: Format, age: str
 
         print(
             plan_page.page(
-                planned.plan, requirements, explained=planned.told, age=age, rejected=planned.rejected
+                planned.plan, requirements, explained=planned.notes, age=age, rejected=planned.rejected
             ),
             end="",
         )
@@ -193,12 +195,12 @@ def _show(planned: Planned, requirements: Requirements, format: Format, age: str
         show_text(planned)
 
 
-def show_text(planned: Planned) -> None:
+def show_text(planned: PlanningResult) -> None:
     """Print the decisions and their reasons to stdout."""
     print("\n".join(_plan_lines(planned)))
 
 
-def _plan_lines(planned: Planned) -> list[str]:
+def _plan_lines(planned: PlanningResult) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
     from isthmus.reports import plan_page
 
@@ -219,14 +221,14 @@ def _plan_lines(planned: Planned) -> list[str]:
             lines += ["", f"{name}: options that were ruled out"] + [f"  - {reason}" for reason in why]
         return lines
     lines = [
-        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
+        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.hardware_in_use(plan)} in use",
         "",
     ]
     for placement in plan.placements:
         endpoint = plan.endpoint(placement.endpoint)
         if endpoint is None:
             continue
-        size = plan_page.size(endpoint) if endpoint.gpu else endpoint.target
+        size = plan_page.describe_size(endpoint) if endpoint.gpu else endpoint.target
         part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
         lines.append(
             f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "
@@ -263,5 +265,5 @@ def _plan_lines(planned: Planned) -> list[str]:
             "",
             f"blueprint {alternative.blueprint} was not chosen: {cost}{'; '.join(alternative.rejected_because)}",
         ]
-    lines += ["", *planned.told, *(f"warning: {warning}" for warning in plan.warnings)]
+    lines += ["", *planned.notes, *(f"warning: {warning}" for warning in plan.warnings)]
     return lines

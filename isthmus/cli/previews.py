@@ -69,7 +69,7 @@ class Report:
 
         previews = [result.preview for result in results]
         _write_report(self, previews, files, name)
-        _raise_outcome(results, thresholds.met(previews, self.thresholds))
+        _raise_outcome(results, thresholds.reasons_to_fail(previews, self.thresholds))
 
 
 def make_report(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
@@ -101,7 +101,7 @@ def _write_report(report: Report, previews: Sequence[Preview], files: Mapping[st
     def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.preview import text as preview_text
 
-        return preview_text.parts(previews)
+        return preview_text.renderables(previews)
 
     plain = report.format is Format.text
     write_or_print(
@@ -166,7 +166,7 @@ def _report_text(report: Report, previews: Sequence[Preview], files: Mapping[str
         needs_cut = markdown.needs_rest(previews)
         return markdown_comment(
             lambda file_name: markdown.comment(previews, file_name),
-            (lambda: markdown.whole(previews)) if needs_cut else None,
+            (lambda: markdown.full_comment(previews)) if needs_cut else None,
             report.output,
             report.root,
             f"preview-{name}",

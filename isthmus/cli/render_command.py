@@ -73,7 +73,7 @@ def _write(
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import files as render_files
     from isthmus.engine.render import gitops, rendering
-    from isthmus.graph.resources.resources import Graph, joined
+    from isthmus.graph.resources.resources import Graph, join_layers
     from isthmus.reports.stack import network_diagram
 
     root = projects.find_project(project)
@@ -97,8 +97,8 @@ def _write(
             } | gitops_files
         graph = Graph(stack_rendering.resources)
         text_by_path |= {
-            "network.mmd": network_diagram.network(graph, platform),
-            "identities.mmd": network_diagram.identities(graph),
+            "network.mmd": network_diagram.draw_network(graph, platform),
+            "identities.mmd": network_diagram.draw_identities(graph),
         }
         folder = target if len(selected) == 1 else target / stack.name
         render_files.write_folder(text_by_path, folder, stack.name)
@@ -106,13 +106,13 @@ def _write(
             from isthmus.reports.stack import summary as report
 
             out = console.out()
-            for part in report.summary(platform, stack_rendering.outputs):
+            for part in report.build_summary(platform, stack_rendering.outputs):
                 out.print(part)
         custom = sum(1 for resource in stack_rendering.resources if resource.made)
         console.err().print(f"{custom} resources, {len(text_by_path)} files in {folder}", markup=False)
         for line in notes:
             console.err().print(line, markup=False)
-    all_resources = joined(*(rendered_stack.resources for rendered_stack in rendered.values()))
+    all_resources = join_layers(*(rendered_stack.resources for rendered_stack in rendered.values()))
     findings = judged.judge_stacks(selected, settings, all_resources.resources, platform)
     judged.print_findings(findings)
     judged.refuse_if_violated(findings, str(target))

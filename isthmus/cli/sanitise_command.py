@@ -114,7 +114,7 @@ def sanitise(
         from edge.sanitising import sanitise as run
 
         redaction_points = {"prompts-leaving-site", "leaving-class"} & {
-            *handling.of(data_class.value).redacted
+            *handling.handling_of(data_class.value).redacted
         }
         request = Options(
             data_class=data_class.value,

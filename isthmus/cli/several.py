@@ -61,7 +61,7 @@ def build(
         outputs = {
             key: value for task in estate_tasks for key, value in task.result.get("outputs", {}).items()
         }
-        for part in stack_summary.summary(platforms[estate_tasks[0].stack], outputs):
+        for part in stack_summary.build_summary(platforms[estate_tasks[0].stack], outputs):
             out.print(part)
     _report_failures(tasks)
 

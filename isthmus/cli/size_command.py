@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.planning.sizing.size import Answer
+    from isthmus.planning.sizing.size import SizeAnswer
+
+    pass
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -122,8 +124,8 @@ def size(
     from isthmus.planning.sizing import question
     from isthmus.planning.sizing import size as sizing
 
-    model_card, gpu_card = models.find(model), gpus.find(gpu)
-    question_asked = question.asked(
+    model_card, gpu_card = models.find_model(model), gpus.find(gpu)
+    question_asked = question.build_question(
         model_card,
         gpu_card,
         precision=precision,
@@ -145,7 +147,7 @@ def size(
         cache_dtype=kv_cache_dtype.value,
         utilization=gpu_memory_utilization,
     )
-    answer = sizing.size(question_asked)
+    answer = sizing.answer_question(question_asked)
     if format is Format.json:
         console.print_json(asdict(answer))
     else:
@@ -154,7 +156,7 @@ def size(
         raise typer.Exit(1)
 
 
-def _lines(answer: Answer, precision: str) -> list[str]:
+def _lines(answer: SizeAnswer, precision: str) -> list[str]:
     """Text of a result: the answer, figures with intervals, then their evidence."""
     if answer.min_gpus is not None:
         head = f"fits: {answer.min_gpus} GPU{'s' if answer.min_gpus > 1 else ''}"

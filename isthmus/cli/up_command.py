@@ -97,7 +97,7 @@ def up(
         )
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
-    for part in stack_summary.summary(built.platform, built.outputs):
+    for part in stack_summary.build_summary(built.platform, built.outputs):
         out.print(part)
     out.print()
     for urn, properties in sorted(built.replacements.items()):

@@ -23,7 +23,7 @@ FILE = "images.lock.yaml"
 Image = Literal["edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"]
 """What the platform's pods run (`isthmus.contracts.platform.Images` has the same names)."""
 IMAGES: tuple[Image, ...] = get_args(Image)
-FOR_SOME: tuple[Image, ...] = ("detector", "vllm_cpu", "resolver")
+OPTIONAL_IMAGES: tuple[Image, ...] = ("detector", "vllm_cpu", "resolver")
 """Those that a lock may lack where nothing runs them."""
 HEADER = """Every image that the platform runs, and the charts of what it needs in a cluster: docs/airgap.md.
 References and versions are written by hand, digests by `isthmus images STACK --resolve`."""
@@ -48,10 +48,10 @@ class LockedImage(Locked):
     @classmethod
     def _by_tag(cls, value: str) -> str:
         try:
-            found = image_references.parse(value)
+            reference = image_references.parse(value)
         except InputError as error:
             raise FieldError(error.what, fix=error.fix) from None
-        if found.digest or not found.tag:
+        if reference.digest or not reference.tag:
             raise FieldError(
                 f"`{value}` is not a reference by tag",
                 fix="Write `registry/name:tag` here, and the digest under `digest`",
@@ -99,22 +99,22 @@ class ImagesLock(FilePart):
 
     @model_validator(mode="after")
     def _whole(self) -> ImagesLock:
-        missing = [name for name in IMAGES if name not in (*self.images, *FOR_SOME)]
+        missing = [name for name in IMAGES if name not in (*self.images, *OPTIONAL_IMAGES)]
         if missing:
             raise FieldError(
-                f"there is no image {', '.join(missing)}", "images", fix="Name each with its reference"
+                f"`images` lacks {', '.join(missing)}", "images", fix="Add each with its reference"
             )
-        where: dict[str, str] = {}
+        names_by_path: dict[str, str] = {}
         for name, image in self.images.items():
             # Below one registry the names must stay apart, whatever hosts they had.
             path = image.upstream.name
-            if path in where:
+            if path in names_by_path:
                 raise FieldError(
-                    f"{name} and {where[path]} would be one in a mirror: both are called `{path}`",
+                    f"{name} and {names_by_path[path]} would have the same name `{path}` in a mirror",
                     *("images", name, "reference"),
-                    fix="Give one of them another name, or lock it once",
+                    fix="Rename one of them, or list the image once",
                 )
-            where[path] = name
+            names_by_path[path] = name
         for name, chart in self.charts.items():
             try:
                 chart.upstream(name)
@@ -150,36 +150,38 @@ def text(lock: ImagesLock) -> str:
     schema = yaml_files.schema_header("docs/schemas/images.json")
     data: dict[str, Any] = {
         "isthmus": lock.isthmus,
-        "images": {name: _ordered(each, ("reference",)) for name, each in lock.images.items()},
+        "images": {name: _ordered_fields(image, ("reference",)) for name, image in lock.images.items()},
         "charts": {
-            name: _ordered(each, ("repository", "version", "namespace", "provides"))
-            for name, each in lock.charts.items()
+            name: _ordered_fields(chart, ("repository", "version", "namespace", "provides"))
+            for name, chart in lock.charts.items()
         },
     }
     return yaml_files.dumps(data, f"{schema}\n{HEADER}")
 
 
-def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
-    data = each.model_dump()
-    stated = ("source",) if each.source is not None else ()
-    return {key: data[key] for key in ("purpose", *keys, *stated, "digest")}
+def _ordered_fields(entry: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
+    data = entry.model_dump()
+    source_key = ("source",) if entry.source is not None else ()
+    return {key: data[key] for key in ("purpose", *keys, *source_key, "digest")}
 
 
 def check_packed(path: Path, digest: str | None, where: str) -> None:
     """Raises where a packed chart is not there, or is another than the one pinned (None: not looked at)."""
     if not path.is_file():
-        raise InputError(f"there is no packed chart {path}", where=where, fix="Run `helm pull` for it")
-    found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    if digest and found != digest:
-        what = f"the chart {path} is {found}, and {digest} is pinned"
-        raise Refused(what, where=where, fix="Look at what changed, and pin the one you trust")
+        raise InputError(
+            f"the packed chart {path} does not exist", where=where, fix="Download it with `helm pull`"
+        )
+    actual = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    if digest and actual != digest:
+        message = f"the chart {path} has digest {actual}, but {digest} is pinned"
+        raise Refused(message, where=where, fix="Review what changed, and pin the digest that you trust")
 
 
-def unresolved(what: Mapping[str, str], file: str | os.PathLike[str], stack: str) -> InputError:
+def unresolved_error(message: Mapping[str, str], file: str | os.PathLike[str], stack: str) -> InputError:
     """The error that names all without a digest; `what`: names and where each comes from."""
-    listed = ", ".join(f"{name} ({reference})" for name, reference in what.items())
+    listed = ", ".join(f"{name} ({reference})" for name, reference in message.items())
     return InputError(
-        f"without a digest: {listed}",
+        f"these have no digest: {listed}",
         where=os.fspath(file),
         fix=f"Run `isthmus images {stack} --resolve` where their registries can be reached, or with "
         "`--registry` and the mirror that holds them, and commit the file",

@@ -20,7 +20,7 @@ def schema(name: str) -> dict[str, Any]:
         from isthmus.contracts.requirements.document import Requirements
 
         body = Requirements.model_json_schema(by_alias=True)
-        _name_the_known(body)
+        _add_known_values(body)
         title = "Isthmus requirements"
     elif name == "plan":
         from isthmus.contracts.plan.document import Plan
@@ -30,7 +30,7 @@ def schema(name: str) -> dict[str, Any]:
     elif name == "overrides":
         from isthmus.contracts.platform.model.platform import Platform
 
-        body = _loosened(Platform.model_json_schema(by_alias=True))
+        body = _with_everything_optional(Platform.model_json_schema(by_alias=True))
         title = "Isthmus overrides (`isthmus:overrides` in a stack's configuration)"
     elif name == "images":
         from isthmus.contracts.images_lock import FILE, ImagesLock
@@ -63,23 +63,23 @@ def header(name: Name, path: str) -> str:
     return schema_header(f"{path.rstrip('/')}/{name}.json")
 
 
-def _name_the_known(body: dict[str, Any]) -> None:
+def _add_known_values(body: dict[str, Any]) -> None:
     """Names that validators check become enumerations, so that editors offer them."""
     from isthmus.contracts.hardware.gpus import GPUS
     from isthmus.contracts.reference.jurisdictions import AWS_REGIONS, PARENTS
 
-    parts = body["$defs"]
+    definitions = body["$defs"]
     places = sorted(PARENTS)
-    parts["Pool"]["properties"]["gpu"]["enum"] = list(GPUS)
-    parts["AwsSite"]["properties"]["region"]["enum"] = sorted(AWS_REGIONS)
+    definitions["Pool"]["properties"]["gpu"]["enum"] = list(GPUS)
+    definitions["AwsSite"]["properties"]["region"]["enum"] = sorted(AWS_REGIONS)
     for part in ("AwsSite", "OnPremSite"):
-        parts[part]["properties"]["jurisdiction"]["enum"] = places
-    for branch in parts["Workload"]["properties"]["residency"]["anyOf"]:
+        definitions[part]["properties"]["jurisdiction"]["enum"] = places
+    for branch in definitions["Workload"]["properties"]["residency"]["anyOf"]:
         if "items" in branch:
             branch["items"]["enum"] = places
 
 
-def _loosened(body: dict[str, Any]) -> dict[str, Any]:
+def _with_everything_optional(body: dict[str, Any]) -> dict[str, Any]:
     """Nothing required but the name of a list's item; every value may be null, which deletes."""
     body = copy.deepcopy(body)
     for part in (body, *body.get("$defs", {}).values()):
@@ -93,4 +93,4 @@ def _loosened(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nullable(value: dict[str, Any]) -> bool:
-    return value.get("type") == "null" or any(_nullable(one) for one in value.get("anyOf", []))
+    return value.get("type") == "null" or any(_nullable(branch) for branch in value.get("anyOf", []))

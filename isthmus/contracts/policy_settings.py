@@ -56,27 +56,29 @@ def parse(document: Document, rules: Iterable[str]) -> Settings:
         settings = Settings.model_validate(document.data)
     except ValidationError as error:
         raise explain(Settings, document, error) from None
-    known = set(rules)
-    named = [(("off", at, "rule"), each.rule) for at, each in enumerate(settings.off)]
-    named += [(("silences", at, "policy"), each.policy) for at, each in enumerate(settings.silences)]
-    for path, rule in named:
-        if rule not in known:
+    known_rules = set(rules)
+    paths = [(("off", index, "rule"), entry.rule) for index, entry in enumerate(settings.off)]
+    paths += [
+        (("silences", index, "policy"), silence.policy) for index, silence in enumerate(settings.silences)
+    ]
+    for path, rule in paths:
+        if rule not in known_rules:
             raise InputError(
                 f"there is no rule `{rule}`",
                 where=document.where(path),
-                fix=f"{did_you_mean(rule, known)} The rules stand in docs/policies.md".strip(),
+                fix=f"{did_you_mean(rule, known_rules)} docs/policies.md lists all rules".strip(),
             )
     return settings
 
 
-def joined(first: Settings, second: Settings) -> Settings:
+def merge(organisation: Settings, stack: Settings) -> Settings:
     """The organisation's and a stack's: exceptions of both, the stack's figures where it states some."""
-    stated = second.figures.model_dump(exclude_unset=True)
+    figures = stack.figures.model_dump(exclude_unset=True)
     return Settings(
-        off=[*first.off, *second.off],
-        silences=[*first.silences, *second.silences],
-        figures=first.figures.model_copy(update=stated),
+        off=[*organisation.off, *stack.off],
+        silences=[*organisation.silences, *stack.silences],
+        figures=organisation.figures.model_copy(update=figures),
     )
 
 
-__all__ = ["FILE", "Figures", "Off", "Settings", "joined", "parse"]
+__all__ = ["FILE", "Figures", "Off", "Settings", "merge", "parse"]

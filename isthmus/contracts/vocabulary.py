@@ -26,7 +26,7 @@ SURVIVES: tuple[Survive, ...] = ("none", "replica", "node", "domain")
 """From the least to the most."""
 Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 """`api`: served by a provider, whose precision is not ours to choose."""
-WHILE_LOADING: tuple[Precision, ...] = ("fp8",)
+PRECISIONS_MADE_WHILE_LOADING: tuple[Precision, ...] = ("fp8",)
 """What vLLM makes of bf16 weights while it loads them; any other precision must be stored as such."""
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
 Mode = Literal["manage", "existing", "off"]
@@ -42,7 +42,7 @@ stack's own outputs, which know what the last run that ended well has built."""
 UP_ROOM = "ISTHMUS_UP_ROOM"
 """Environment variable with what the step `room` registers (JSON, `isthmus.engine.estate.migration`)."""
 
-PAUSED = "autoscaling.keda.sh/paused-replicas"
+PAUSED_REPLICAS_ANNOTATION = "autoscaling.keda.sh/paused-replicas"
 """Annotation of a ScaledObject by which KEDA keeps so many replicas, whatever the load."""
 
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]

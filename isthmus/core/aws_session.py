@@ -1,4 +1,4 @@
-"""AWS's own SDK with the credentials that a site's provider has: for what no provider can be asked.
+"""Opens boto3 sessions with the credentials of a site's provider, for questions that no Pulumi provider answers.
 
 pulumi-aws takes the credentials where boto3 does (variables, profile, SSO, instance), and assumes the same roles.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 
-KEYS_OF_THE_SANDBOX = ("sandbox", "sandbox")
+SANDBOX_KEYS = ("sandbox", "sandbox")
 """An access key and its secret that no AWS account accepts."""
 
 
@@ -26,38 +26,41 @@ def session(
     """A boto3 session in `region`, after each of `roles` is assumed in its turn.
 
     `roles`: as the provider's input `assumeRoles` has them (`roleArn`, `sessionName`, `externalId`).
-    `accounts`: numbers; the credentials must be of one of them. `keys` take the place of the surroundings'.
-    `why`: what cannot be known without it, ending a sentence. Raises `EnvironmentFault` without boto3 or for
-    another account's credentials, and what botocore raises.
+    `accounts`: account ids; the credentials must belong to one of them. `keys` replace the credentials of the
+    environment. `why`: what Isthmus wants to know, as the end of a sentence. Raises `EnvironmentFault` without boto3
+    or for credentials of another account, and what botocore raises.
     """
     try:
         import boto3
     except ImportError:
         raise EnvironmentFault(
-            f"boto3 is not installed, so AWS cannot be asked {why}",
-            fix="Install it (`pip install boto3`), then run the same command again",
+            f"the Python package boto3 is not installed, so Isthmus cannot ask AWS {why}",
+            fix="Install it with `pip install boto3`, then run the same command again",
         ) from None
     key, secret = keys or (None, None)
-    made: Any = boto3.Session(key, secret, region_name=region or None, profile_name=profile)
+    aws_session: Any = boto3.Session(key, secret, region_name=region or None, profile_name=profile)
     for role in roles:
-        answer = made.client("sts").assume_role(
+        credentials = aws_session.client("sts").assume_role(
             RoleArn=role["roleArn"],
             RoleSessionName=role.get("sessionName") or "isthmus",
             **({"ExternalId": role["externalId"]} if role.get("externalId") else {}),
         )["Credentials"]
-        made = boto3.Session(
-            answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], region or None
+        aws_session = boto3.Session(
+            credentials["AccessKeyId"],
+            credentials["SecretAccessKey"],
+            credentials["SessionToken"],
+            region or None,
         )
-    if accounts and (here := made.client("sts").get_caller_identity()["Account"]) not in accounts:
+    if accounts and (account := aws_session.client("sts").get_caller_identity()["Account"]) not in accounts:
         raise EnvironmentFault(
-            f"the AWS credentials are of account {here}, and the stack's is {' or '.join(accounts)}",
-            fix=f"Take the credentials that the stack is built with: another account cannot be asked {why}",
+            f"the AWS credentials belong to account {account}, but the stack uses account {' or '.join(accounts)}",
+            fix=f"Use credentials of the stack's account: only that account can be asked {why}",
         )
-    return made
+    return aws_session
 
 
 def client(session: Any, service: str, region: str | None = None) -> Any:
-    """A client that gives up soon: 5 s to connect, 20 s for an answer, four attempts."""
+    """A boto3 client with short timeouts: 5 s to connect, 20 s for an answer, four attempts."""
     from botocore.config import Config
 
     quick = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 4, "mode": "standard"})

@@ -1,7 +1,7 @@
-"""What was read or assembled a moment ago in this process, for as long as every file that it was made from is the same.
+"""Caches what was last read or assembled in this process, as long as its source files are unchanged.
 
-A command and the program that it runs ask for one platform, a layer of an estate for that of all its siblings; a large
-one takes seconds to read. What is remembered is frozen; a fault never is.
+A command and the program that it runs read the same platform, which can take seconds. Cached values are frozen.
+Errors are not cached.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 Stamp = tuple[tuple[str, int, int], ...]
 
-_LAST: dict[str, tuple[Any, Any]] = {}
-"""By kind: what the last one was made from, and that one."""
+_CACHE: dict[str, tuple[Any, Any]] = {}
+"""By kind: the source of the last value, and the value."""
 
 
-def once(kind: str, of: Any, make: Callable[[], Made]) -> Made:
-    """The last of a kind where it was made of the same, else what `make` makes now."""
-    found = _LAST.get(kind)
-    if found is not None and found[0] == of:
-        return found[1]
-    made = make()
-    _LAST[kind] = of, made
-    return made
+def once(kind: str, source: Any, make: Callable[[], Value]) -> Value:
+    """The cached value of a kind if its source is unchanged; otherwise the result of `make`, which is cached."""
+    cached = _CACHE.get(kind)
+    if cached is not None and cached[0] == source:
+        return cached[1]
+    value = make()
+    _CACHE[kind] = source, value
+    return value
 
 
 def stamp(paths: Iterable[Path]) -> Stamp:
-    """Name, time and size of files, and of those right in folders; a path that is not there has none."""
-    found: list[tuple[str, int, int]] = []
+    """Name, modification time and size of files and of the files directly in folders; missing paths are skipped."""
+    stamps: list[tuple[str, int, int]] = []
     for path in paths:
-        for each in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if each.is_file():
-                said = each.stat()
-                found.append((str(each), said.st_mtime_ns, said.st_size))
-    return tuple(found)
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if file.is_file():
+                status = file.stat()
+                stamps.append((str(file), status.st_mtime_ns, status.st_size))
+    return tuple(stamps)

@@ -1,18 +1,18 @@
-"""How Pulumi marks values, on the wire and in a state, and what stands for such a value in whatever we show.
+"""Constants by which Pulumi marks secret, output, asset and unknown values, and what Isthmus prints for them.
 
-The marks are pulumi/sdk's, `go/common/resource` and `resource/plugin/rpc.go`. Light: every part of the engine's driver
-reads this.
+The marks are from pulumi/sdk, `go/common/resource` and `resource/plugin/rpc.go`. This module imports nothing, because
+many modules import it.
 """
 
 from __future__ import annotations
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""The key by which a map is known as a marked value; what it holds is the kind."""
+"""The key that marks a map as a special value; its value is the kind of the mark."""
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a kind of mark, is none)
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""A text that is not known yet, and whatever an SDK sends."""
+"""An unknown text. SDKs send it for unknown values of every type."""
 UNKNOWNS = frozenset(
     {
         UNKNOWN_TEXT,
@@ -24,9 +24,9 @@ UNKNOWNS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     }
 )
-"""The same with booleans, numbers, lists, assets, archives and maps."""
+"""Marks of unknown texts, booleans, numbers, lists, assets, archives and maps."""
 
 MASK = "[secret]"
-"""What stands for a secret value, in every output."""
+"""Printed in place of a secret value, in every output."""
 UNKNOWN = "${unknown}"
-"""What stands for a value that is not known before the change is made, where no name can."""
+"""Printed for a value that is unknown before the deployment, if no name can be given."""

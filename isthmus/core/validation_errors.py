@@ -1,4 +1,4 @@
-"""Turn pydantic's list of errors into one paragraph that a user can act on."""
+"""Turns pydantic's list of errors into one message that a user can act on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from isthmus.core import value_formats
 from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
 from isthmus.core.yaml_documents import Document, PathOf, dotted
 
-_NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
+_NUMBER_ERRORS = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
 
 
 def nearest(word: object, names: typing.Iterable[str]) -> str | None:
-    """The known name that `word` was probably meant to be."""
+    """The known name that is most similar to `word`, or None."""
     import difflib
 
     by_lower = {name.lower(): name for name in names}
@@ -31,58 +31,60 @@ def did_you_mean(word: object, names: typing.Iterable[str]) -> str:
 
 
 def explain(model: type[BaseModel], document: Document, error: ValidationError) -> IsthmusError:
-    """The first error in full, then the paths of the others."""
-    found: list[tuple[PathOf, dict[str, Any]]] = []
-    seen: set[PathOf] = set()
+    """The error to raise: the first fault in full, then the paths of up to five others."""
+    errors: list[tuple[PathOf, dict[str, Any]]] = []
+    paths: set[PathOf] = set()
     for item in error.errors(include_url=False):
         path = _path(document.data, item)
-        if path not in seen:  # a union gives one error a branch: the first says enough
-            seen.add(path)
-            found.append((path, dict(item)))
-    # A misspelt key makes another one missing; the misspelling is the thing to mend.
-    found.sort(key=lambda entry: 0 if entry[1]["type"] == "extra_forbidden" else 1)
-    path, item = found[0]
+        if path not in paths:  # a union reports one error for each branch: the first is enough
+            paths.add(path)
+            errors.append((path, dict(item)))
+    # A misspelt key also makes a required key missing: report the misspelling first.
+    errors.sort(key=lambda entry: 0 if entry[1]["type"] == "extra_forbidden" else 1)
+    path, item = errors[0]
     kind: type[IsthmusError] = InputError
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, FieldError):
-        what, fix = cause.what, cause.fix
+        message, fix = cause.what, cause.fix
         kind = Refused if cause.refused else InputError
     else:
-        what, fix = _say(model, path, item, document.data)
-    if len(found) > 1:
-        others = [dotted(document.data, other) for other, _ in found[1:6]]
-        more = f"and {len(found) - 1} more: {', '.join(others)}" + (", …" if len(found) > 6 else "")
-        what = f"{what.rstrip('.')} ({more})"
+        message, fix = _explain_error(model, path, item, document.data)
+    if len(errors) > 1:
+        other_paths = [dotted(document.data, other_path) for other_path, _ in errors[1:6]]
+        rest = f"and {len(errors) - 1} more: {', '.join(other_paths)}" + (", …" if len(errors) > 6 else "")
+        message = f"{message.rstrip('.')} ({rest})"
     is_key = item["type"] in ("extra_forbidden", "missing")
-    return kind(what, where=document.where(path, key=is_key), fix=fix)
+    return kind(message, where=document.where(path, key=is_key), fix=fix)
 
 
-def _path(whole: Any, item: Any) -> PathOf:
-    """pydantic's location without the names of union branches, plus the path of an `FieldError`."""
-    data: Any = whole
+def _path(root: Any, item: Any) -> PathOf:
+    """pydantic's location without the names of union branches, plus the path of a `FieldError`."""
+    data: Any = root
     cause = item.get("ctx", {}).get("error")
-    below = cause.path if isinstance(cause, FieldError) else ()
+    inner_path = cause.path if isinstance(cause, FieldError) else ()
     path: list[str | int] = []
     loc = item["loc"]
-    for index, part in enumerate((*loc, *below)):
+    for index, part in enumerate((*loc, *inner_path)):
         in_list = isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data)
         if in_list or (isinstance(data, dict) and part in data):
             path.append(part)
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
-        elif index == len(loc) + len(below) - 1 and (item["type"] in ("missing", "extra_forbidden") or below):
+        elif index == len(loc) + len(inner_path) - 1 and (
+            item["type"] in ("missing", "extra_forbidden") or inner_path
+        ):
             path.append(part)
     if item["type"] == "union_tag_invalid":
         path.append(str(item["ctx"]["discriminator"]).strip("'"))
     return tuple(path)
 
 
-def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any) -> tuple[str, str]:
-    """What is wrong and what to do, from one of pydantic's errors."""
+def _explain_error(model: type[BaseModel], path: PathOf, item: dict[str, Any], data: Any) -> tuple[str, str]:
+    """Message and fix for one of pydantic's errors."""
     kind = item["type"]
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
-        names = keys_at(model, path[:-1], whole)
-        allowed = f"Allowed here: {', '.join(names)}" if names else "Leave it away"
+        names = keys_at(model, path[:-1], data)
+        allowed = f"Allowed here: {', '.join(names)}" if names else "Remove it"
         hint = did_you_mean(last, names)
         return f"unknown key `{last}`", f"{hint} {allowed}".strip()
     if kind == "missing":
@@ -91,7 +93,7 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any)
 
 
 def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
-    """What is wrong with the value of a key, and what to do, from one of pydantic's errors about it."""
+    """Message and fix for one of pydantic's errors about the value of a key."""
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "union_tag_not_found":
         return f"the key {context.get('discriminator')} is missing", ""
@@ -103,31 +105,31 @@ def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
         allowed = context.get("expected", "")
         names = [name.strip(" '") for name in allowed.replace(" or ", ", ").split(",")]
         hint = did_you_mean(value, names) or "Use one of them"
-        return f"{_show(value)} is not one of {', '.join(names)}", hint
+        return f"{_quoted(value)} is not one of {', '.join(names)}", hint
     if kind == "value_error":
         cause = context.get("error")
         return str(cause or item["msg"]), cause.fix if isinstance(cause, FieldError) else ""
-    what = item["msg"][0].lower() + item["msg"][1:]
+    message = item["msg"][0].lower() + item["msg"][1:]
     if kind in ("model_type", "dict_type", "model_attributes_type"):
-        what = "a mapping (`key: value` lines) is wanted"
+        message = "a mapping (`key: value` lines) is expected"
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
-        most = "at least" if kind == "too_short" else "at most"
-        return f"{most} {limit} items are wanted, and there are {context.get('actual_length')}", ""
+        bound = "at least" if kind == "too_short" else "at most"
+        return f"the list has {context.get('actual_length')} items, but must have {bound} {limit}", ""
     if kind == "string_pattern_mismatch":
-        what = f"{value_formats.form(str(context.get('pattern')))} is wanted"
-    if kind in _NO_NUMBER:
+        message = f"expected {value_formats.describe_pattern(str(context.get('pattern')))}"
+    if kind in _NUMBER_ERRORS:
         number = "a whole number" if kind.startswith("int") else "a number"
-        of = value_formats.unit(key)
-        what = f"{number} of {of} is wanted" if of else f"{number} is wanted"
+        unit = value_formats.unit(key)
+        message = f"expected {number} of {unit}" if unit else f"expected {number}"
         if isinstance(value, str) and kind.endswith("_type"):
-            return f"`{value}` is text: {what}", "Write it without quotes"
+            return f"`{value}` is text; {message}", "Write it without quotes"
     if isinstance(value, (dict, list)):
-        return what, ""
-    return f"{_show(value)} is not allowed: {what}", ""
+        return message, ""
+    return f"{_quoted(value)} is not valid: {message}", ""
 
 
-def _show(value: object) -> str:
+def _quoted(value: object) -> str:
     import json
 
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -137,24 +139,24 @@ def _show(value: object) -> str:
 
 def keys_at(model: Any, path: PathOf, data: Any) -> list[str]:
     """The keys that the part at `path` of `data` may have."""
-    here: list[Any] = [model]
+    models: list[Any] = [model]
     for part in path:
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError):
             data = None
-        here = [child for kind in here for child in _children(kind, part)]
-        if len(here) > 1 and isinstance(data, dict):
-            here = [kind for kind in here if _is_kind(kind, data)] or here
+        models = [child for kind in models for child in _children(kind, part)]
+        if len(models) > 1 and isinstance(data, dict):
+            models = [kind for kind in models if _is_kind(kind, data)] or models
     names: dict[str, None] = {}
-    for kind in here:
+    for kind in models:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             names.update((info.alias or name, None) for name, info in kind.model_fields.items())
     return list(names)
 
 
 def _is_kind(model: Any, data: dict[str, Any]) -> bool:
-    """Whether a branch of a union is the one that the data's `kind` names."""
+    """Whether the data's `kind` selects this branch of a union."""
     info = getattr(model, "model_fields", {}).get("kind")
     return info is not None and data.get("kind") in typing.get_args(info.annotation)
 

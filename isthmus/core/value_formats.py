@@ -1,8 +1,8 @@
-"""How a value is to be written, for errors: a pattern's form in words and by example, a number's unit."""
+"""Describes the expected form of a value for error messages: patterns in words with an example, units of numbers."""
 
 from __future__ import annotations
 
-FORMS = {
+DESCRIPTIONS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
@@ -111,7 +111,7 @@ FORMS = {
     r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": "a resource like `rdma/hca_shared_devices`",
     r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
 }
-"""Every pattern of the contracts (a test holds them together), and what to write."""
+"""Every pattern of the contracts (a test checks that none is missing) and how to describe it."""
 _UNITS = {
     "hours": "hours",
     "seconds": "seconds",
@@ -126,11 +126,11 @@ _UNITS = {
 }
 
 
-def form(pattern: str) -> str:
-    """What a text of this pattern looks like."""
-    return FORMS.get(pattern) or f"text of the form {pattern}"
+def describe_pattern(pattern: str) -> str:
+    """Describe in words what a text of this pattern looks like."""
+    return DESCRIPTIONS.get(pattern) or f"text of the form {pattern}"
 
 
 def unit(key: object) -> str:
-    """The unit in a key's name: `session_seconds` is in seconds; empty where it names none."""
+    """The unit in a key's name (`session_seconds`: seconds), or an empty text."""
     return _UNITS.get(str(key).rpartition("_")[2], "") if "_" in str(key) else ""

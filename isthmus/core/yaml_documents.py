@@ -8,13 +8,13 @@ from typing import Any
 from isthmus.core.errors import Where
 
 PathOf = tuple[str | int, ...]
-"""The way to a value: keys of mappings and indices of lists."""
+"""The path to a value: keys of mappings and indices of lists."""
 
 
 def dotted(data: Any, path: PathOf) -> str:
-    """The path as errors name it: `workloads[kyc-extraction].model.candidates[0].scores`.
+    """The path as errors print it: `workloads[kyc-extraction].model.candidates[0].scores`.
 
-    An item of a list goes by its `name` or `id` where it has one.
+    A list item is shown by its `name` or `id` if it has one, else by its index.
     """
     text = ""
     for part in path:
@@ -24,8 +24,8 @@ def dotted(data: Any, path: PathOf) -> str:
         elif isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data):
             item = data[part]
         if isinstance(part, int):
-            named = item if isinstance(item, dict) else {}
-            name = named.get("name") or named.get("id")
+            mapping = item if isinstance(item, dict) else {}
+            name = mapping.get("name") or mapping.get("id")
             text += f"[{name if isinstance(name, str) else part}]"
         else:
             text += f".{part}" if text else str(part)
@@ -35,7 +35,7 @@ def dotted(data: Any, path: PathOf) -> str:
 
 @dataclass
 class Document:
-    """A parsed YAML file, or data that came some other way (then without lines)."""
+    """A parsed YAML file, or data from another source (then without line numbers)."""
 
     data: dict[str, Any]
     file: str | None = None
@@ -45,12 +45,12 @@ class Document:
     """Line of the key that leads to each path."""
 
     def line(self, path: PathOf, *, key: bool = False) -> int | None:
-        """Line of the value at `path` (or of its key), else of the nearest part above that is known."""
+        """Line of the value at `path` (or of its key); if unknown, the line of the nearest known parent."""
         table = self.key_lines if key else self.lines
         for end in range(len(path), -1, -1):
-            found = table.get(path[:end]) or self.lines.get(path[:end])
-            if found:
-                return found
+            line = table.get(path[:end]) or self.lines.get(path[:end])
+            if line:
+                return line
         return None
 
     def where(self, path: PathOf = (), *, key: bool = False) -> Where:

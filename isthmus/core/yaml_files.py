@@ -21,16 +21,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def load(path: str | os.PathLike[str]) -> Document:
-    """Read a YAML file whose top level is a mapping; any fault is an `InputError`."""
+    """Read a YAML file whose top level is a mapping. Raises `InputError` for every fault."""
     name = os.fspath(path)
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError("there is no such file", where=name, fix="Check the path") from None
     except IsADirectoryError:
-        raise InputError("this is a folder, not a file", where=name, fix="Name a YAML file in it") from None
+        raise InputError(
+            "this is a folder, not a file", where=name, fix="Give the path of a YAML file"
+        ) from None
     except OSError as error:
-        raise InputError(f"the file cannot be read ({error.strerror})", where=name) from None
+        raise InputError(
+            f"the file cannot be read ({error.strerror})", where=name, fix="Check the permissions of the file"
+        ) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -42,7 +46,7 @@ def load(path: str | os.PathLike[str]) -> Document:
 
 
 def loads(text: str, file: str | None = None) -> Document:
-    """As `load`, from text; `file` is the name that errors give."""
+    """As `load`, from text; `file` is the name that errors print."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -51,17 +55,17 @@ def loads(text: str, file: str | None = None) -> Document:
         root = reader.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = " ".join(part for part in (error.context, error.problem) if part)
+        problem = " ".join(part for part in (error.context, error.problem) if part)
         raise InputError(
-            f"the file does not parse as YAML: {what}",
+            f"the file does not parse as YAML: {problem}",
             where=Where(file, mark.line + 1 if mark else None),
             fix="Check the indentation, the colons and the quotes of this line and the one above",
         ) from None
     except RecursionError:
         raise InputError("the file is nested too deeply", where=file, fix="Flatten it") from None
     except YAMLError as error:
-        what = " ".join(str(error).split())
-        raise InputError(f"the file does not parse as YAML: {what}", where=file) from None
+        problem = " ".join(str(error).split())
+        raise InputError(f"the file does not parse as YAML: {problem}", where=file) from None
     if root is None:
         raise InputError("the file is empty", where=file, fix="Begin it with `isthmus: v1`")
     document = Document({}, file)
@@ -79,28 +83,28 @@ def loads(text: str, file: str | None = None) -> Document:
 
 
 _KINDS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("null", "bool", "int", "float", "str")}
-_MOST = 200_000
+_MAX_VALUES = 200_000
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False}
 
 
 class _Builder:
-    """Plain data from ruamel's nodes, noting lines and refusing what is ambiguous."""
+    """Converts ruamel's nodes to plain data, records line numbers, and rejects what is ambiguous."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.open: set[int] = set()
         self.built = 0
 
-    def fault(self, what: str, node: Any, fix: str) -> InputError:
-        return InputError(what, where=Where(self.document.file, node.start_mark.line + 1), fix=fix)
+    def fault(self, message: str, node: Any, fix: str) -> InputError:
+        return InputError(message, where=Where(self.document.file, node.start_mark.line + 1), fix=fix)
 
     def build(self, node: Any, path: PathOf) -> Any:
         from ruamel.yaml.nodes import MappingNode, SequenceNode
 
         self.document.lines[path] = node.start_mark.line + 1
         self.built += 1
-        if self.built > _MOST:  # a few aliases of aliases can stand for billions of values
-            raise self.fault(f"the file stands for more than {_MOST} values", node, "Write fewer aliases")
+        if self.built > _MAX_VALUES:  # a few aliases of aliases can expand to billions of values
+            raise self.fault(f"the file expands to more than {_MAX_VALUES} values", node, "Use fewer aliases")
         if not isinstance(node, (MappingNode, SequenceNode)):
             return self.scalar(node)
         if id(node) in self.open:
@@ -120,11 +124,11 @@ class _Builder:
             key = self.build(key_node, (*path, "")) if key_node.id == "scalar" else None
             self.document.lines.pop((*path, ""), None)
             if not isinstance(key, str):
-                raise self.fault("a key that is not text", key_node, "Put the key in quotes")
+                raise self.fault("a key is not text", key_node, "Put the key in quotes")
             line = key_node.start_mark.line + 1
             if key in result:
                 raise InputError(
-                    f"the key `{key}` stands twice (first on line {first[key]})",
+                    f"the key `{key}` appears twice (first on line {first[key]})",
                     where=Where(self.document.file, line),
                     fix="Keep one of the two",
                 )
@@ -143,7 +147,7 @@ class _Builder:
         ):
             kind = "str"  # YAML 1.2's core schema has no dates and no merge keys
         if kind is None:
-            raise self.fault(f"the tag `{node.tag}` is not supported", node, "Leave the tag away")
+            raise self.fault(f"the tag `{node.tag}` is not supported", node, "Remove the tag")
         if kind == "str":
             return text
         if kind == "null":
@@ -175,7 +179,7 @@ def _float(text: str) -> float:
 
 
 def digest(data: Any) -> str:
-    """SHA-256 (hex) of parsed YAML as sorted JSON, UTF-8, no blanks, no defaults filled in."""
+    """SHA-256 (hex) of parsed YAML as sorted JSON in UTF-8, without blanks and without defaults filled in."""
     import hashlib
     import json
 
@@ -184,9 +188,10 @@ def digest(data: Any) -> str:
 
 
 def parse(model: type[M], document: Document) -> M:
-    """Validate a document; a fault is one paragraph with file, line, path, value and what is allowed.
+    """Validate a document against a pydantic model.
 
-    Raises `InputError`, or `Refused` where a validator refuses rather than misunderstands (`errors.FieldError`).
+    Raises `InputError`, or `Refused` where a validator refuses a valid value (`errors.FieldError`). The error has
+    file, line, path, value and what is allowed.
     """
     from pydantic import ValidationError
 
@@ -199,7 +204,7 @@ def parse(model: type[M], document: Document) -> M:
 
 
 def dump(data: Any, header: str, path: str | os.PathLike[str]) -> None:
-    """Write YAML, the same bytes for the same data, through a temporary name and a rename.
+    """Write YAML atomically; the same data gives the same bytes.
 
     `header` is the comment above it (lines without `#`); name the schema by which editors complete and
     check the file with `schema_header`.
@@ -230,13 +235,13 @@ def dumps(data: Any, header: str = "") -> str:
     body = io.StringIO()
     writer.dump(data, body)
     head = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    # Where a long text is folded the writer leaves a blank at the end of the line, which folding does not read: an
-    # editor that takes such blanks away would change the bytes of a lock.
+    # The writer leaves a meaningless blank at the end of folded lines. Remove it: otherwise an editor that strips
+    # trailing blanks would change the bytes of a lock file.
     return head + re.sub(r" +$", "", body.getvalue(), flags=re.MULTILINE)
 
 
 def _string(representer: Any, value: str) -> Any:
-    """Several lines as they are (a certificate); folded they could not be read, nor a change of one seen."""
+    """Write a text of several lines (a certificate) as a literal block, so that it and its diffs stay readable."""
     lines = value.removesuffix("\n").split("\n")
     plain = len(lines) > 1 and all(line.isprintable() and line and line == line.strip() for line in lines)
     style = "|" if plain else None
@@ -244,8 +249,8 @@ def _string(representer: Any, value: str) -> Any:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file whole or not at all; a fault is an `EnvironmentFault`."""
-    import tempfile  # loaded only to write: it brings `random` with it
+    """Write a file atomically. Raises `EnvironmentFault` if it cannot be written."""
+    import tempfile  # imported here, because it imports `random`, which takes time
 
     target = Path(path)
     temporary: Path | None = None
@@ -265,7 +270,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise EnvironmentFault(
             f"the file cannot be written ({error.strerror})",
             where=os.fspath(path),
-            fix="Check the space on the disk and your rights",
+            fix="Check the free disk space and the permissions of the folder",
         ) from None
 
 

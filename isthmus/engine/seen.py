@@ -125,7 +125,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
     from policies.evaluation import settings as policy_settings_files
 
     if not description.there:
-        description.settings = policy_settings_files.settings(project.root)
+        description.settings = policy_settings_files.load_settings(project.root)
         return
     stack = project.stack(description.stack)
     description.settings = policy_evaluation.settings([stack])
@@ -153,7 +153,7 @@ def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
 
     after = platform_of(counterpart)
     before = platform_of(own) if own.platform is not None else after
-    declared = declared_policy.of(before, after)
+    declared = declared_policy.with_declared_before(before, after)
     return policy_evaluation.findings_of_stack(
         counterpart.stack, resources_of(counterpart), declared.platform, own.settings, declared.held
     )

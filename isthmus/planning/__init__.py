@@ -1,1 +1,1 @@
-"""From requirements to a plan: models, GPUs and prices as data with their sources, and what follows from them."""
+"""Planner: turns requirements into a plan. Catalogues of models, GPUs and prices, sizing, solver, output."""

@@ -1,7 +1,7 @@
-"""`isthmus plan`: from requirements to the plan, solved, placed on nodes, priced and explained.
+"""Builds the plan of `isthmus plan`: chooses a blueprint, solves it, and explains the result.
 
-`plan` gives the whole document; nothing is read or written here. `today` decides which exceptions still hold, and
-nothing else: the age of prices is told beside the plan, never in it.
+`make_plan` returns the whole document and reads or writes no file. `today` decides which exceptions are valid and
+nothing else, so that plans stay reproducible. The age of prices is reported separately (`catalogues/price_age.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from isthmus.planning.options import gateway_sites as gateways
 from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
 from isthmus.planning.output import cost_items as items
 from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
-from isthmus.planning.output.endpoints import Made
+from isthmus.planning.output.endpoints import SizedEndpoint
 from isthmus.planning.solver import infeasibility, node_placement, program
 from isthmus.planning.solver import solution as solving
 from isthmus.planning.solver.program import Solution
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements, Workload
 
 
-MATERIAL = 0.01
+MATERIAL_COST_SHARE = 0.01
 """Part of the monthly cost from which the age of a listed price matters."""
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What of a blueprint decides whether it fits."""
+class BlueprintOffer:
+    """The properties of a blueprint that decide whether it fits."""
 
     name: str
     classes: Sequence[str]
@@ -53,139 +53,149 @@ class Offer:
     builds: frozenset[str] = BUILDS
     """Targets, `mig`, `several-nodes`, `overflow`."""
     topology: str = "hybrid"
-    """`aws`: nothing stands on-prem, gateways included."""
+    """`aws`: everything runs in AWS, including the gateways."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """The plan, and what is told beside it."""
+class PlanningResult:
+    """The plan, with notes that are not part of its file."""
 
     plan: Plan
     rejected: Mapping[str, Sequence[str]]
-    """By workload: what was ruled out, and why."""
-    told: Sequence[str] = field(default=())
+    """By workload: each rejected option with its reason."""
+    notes: Sequence[str] = field(default=())
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A blueprint: its own best plan, or what rules it out."""
+class JudgedBlueprint:
+    """A blueprint with its best plan, or the reasons against it."""
 
-    offer: Offer
+    offer: BlueprintOffer
     rules: Rules
     against: Sequence[str]
-    found: Options | None = None
-    """None where it is not made for the classes: nothing was tried."""
+    options: Options | None = None
+    """None if the blueprint does not support the classes of the requirements, so that no option was tried."""
     solution: Solution | None = None
-    nodes: Mapping[Column, node_placement.Placed] = field(default_factory=dict)
+    nodes: Mapping[Column, node_placement.PlacedReplicas] = field(default_factory=dict)
     costs: Sequence[CostItem] = ()
 
     @property
     def cost(self) -> float:
-        return items.total(list(self.costs))
+        return items.monthly_total(list(self.costs))
 
 
-def plan(
+def make_plan(
     requirements: Requirements,
-    offers: Sequence[Offer],
+    offers: Sequence[BlueprintOffer],
     today: str,
     *,
     blueprint: str | None = None,
     before: Plan | None = None,
-) -> Planned:
-    """The cheapest plan of the blueprints that fit, or why there is none and what would make one.
+) -> PlanningResult:
+    """Return the cheapest plan of the blueprints that fit, or an infeasible plan with conflicts and ways out.
 
-    `before`: the plan that is there; at equal cost what runs stays. Raises `InputError` for what is not understood.
+    `before` is the existing plan: at equal cost, placements stay. Raises `InputError` for an unknown blueprint, model
+    or price, and `Refused` if no blueprint fits.
     """
-    _known(blueprint, offers)
-    judged = list(_judge(requirements, offers, today, before))
-    chosen = _chosen(judged, blueprint)
-    if chosen.solution is None or chosen.found is None:
-        return _none(requirements, chosen)
-    solution, found = chosen.solution, chosen.found
-    made = endpoints.make(requirements, found, solution, chosen.nodes)
+    _check_blueprint_name(blueprint, offers)
+    judged = list(_judge_blueprints(requirements, offers, today, before))
+    selected = _choose_blueprint(judged, blueprint)
+    if selected.solution is None or selected.options is None:
+        return _infeasible_plan(requirements, selected)
+    solution, options = selected.solution, selected.options
+    sized_endpoints = endpoints.build_endpoints(requirements, options, solution, selected.nodes)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
-        blueprint=chosen.offer.name,
+        blueprint=selected.offer.name,
         feasible=True,
-        endpoints=[each.endpoint for each in made],
-        placements=_placements(requirements, found, solution, made),
-        gateways=_gateways(requirements, solution, chosen.offer.builds),
-        cost_items=list(chosen.costs),
-        monthly_cost_usd=chosen.cost,
-        stress=stress.of(requirements, made, solution),
+        endpoints=[sized.endpoint for sized in sized_endpoints],
+        placements=_build_placements(requirements, options, solution, sized_endpoints),
+        gateways=_build_gateways(requirements, solution, selected.offer.builds),
+        cost_items=list(selected.costs),
+        monthly_cost_usd=selected.cost,
+        stress=stress.run_stress_test(requirements, sized_endpoints, solution),
         alternatives=[
             Alternative(
-                blueprint=each.offer.name,
-                monthly_cost_usd=None if each.solution is None else each.cost,
-                rejected_because=list(each.against) or [_dearer(each, chosen)],
+                blueprint=judgement.offer.name,
+                monthly_cost_usd=None if judgement.solution is None else judgement.cost,
+                rejected_because=list(judgement.against) or [_why_not_chosen(judgement, selected)],
             )
-            for each in judged
-            if each is not chosen
+            for judgement in judged
+            if judgement is not selected
         ],
-        warnings=_warnings(made, solution),
-        prices_as_of=_oldest(chosen.costs),
+        warnings=_build_warnings(sized_endpoints, solution),
+        prices_as_of=_oldest_price_date(selected.costs),
     )
-    told = [
+    warnings = [
         *document.warnings,
-        *quotas.warnings(document, requirements),
-        *score_warnings.warnings(document, requirements, chosen.offer.builds),
+        *quotas.quota_warnings(document, requirements),
+        *score_warnings.score_warnings(document, requirements, selected.offer.builds),
     ]
-    document = document.model_copy(update={"warnings": told})
-    return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
+    document = document.model_copy(update={"warnings": warnings})
+    return PlanningResult(
+        document, options.rejected, reasons.describe_cost_basis(requirements, options, solution)
+    )
 
 
-def _dearer(other: Judged, chosen: Judged) -> str:
-    """Why a blueprint that fits was not taken."""
-    more = other.cost - chosen.cost
+def _why_not_chosen(rejected: JudgedBlueprint, selected: JudgedBlueprint) -> str:
+    """Return why a blueprint that fits was not chosen."""
+    more = rejected.cost - selected.cost
     if more > 0:
         return f"its best plan costs {more:,.2f} USD a month more"
     if more < 0:
-        return f"{chosen.offer.name} was asked for: its own best plan costs {-more:,.2f} USD a month less"
-    return f"its best plan costs the same, and {chosen.offer.name} builds no more than it needs"
+        return f"you requested {selected.offer.name}; the best plan of this one costs {-more:,.2f} USD a month less"
+    return f"its best plan costs the same, but it builds more components than {selected.offer.name}"
 
 
-def _known(blueprint: str | None, offers: Sequence[Offer]) -> None:
+def _check_blueprint_name(blueprint: str | None, offers: Sequence[BlueprintOffer]) -> None:
     names = [offer.name for offer in offers]
     if blueprint is not None and blueprint not in names:
         from isthmus.core.errors import InputError
         from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
-            f"there is no blueprint `{blueprint}`",
+            f"blueprint `{blueprint}` does not exist",
             where="--blueprint",
-            fix=f"{did_you_mean(blueprint, names)} There are: {', '.join(names)}".strip(),
+            fix=f"{did_you_mean(blueprint, names)} Choose one of: {', '.join(names) or 'none is installed'}".strip(),
         )
 
 
-def _judge(
-    requirements: Requirements, offers: Sequence[Offer], today: str, before: Plan | None
-) -> Iterator[Judged]:
-    """Each blueprint's own best plan, and what speaks against it."""
+def _judge_blueprints(
+    requirements: Requirements, offers: Sequence[BlueprintOffer], today: str, before: Plan | None
+) -> Iterator[JudgedBlueprint]:
+    """Yield each blueprint with its best plan, or with the reasons against it."""
     used = {workload.sensitivity for workload in requirements.workloads}
-    tried: dict[tuple[frozenset[str], int | None], Judged] = {}
+    best_by_key: dict[tuple[frozenset[str], int | None], JudgedBlueprint] = {}
     for offer in offers:
         rules = Rules(today, offer.builds)
-        if missing := [each for each in SENSITIVITIES if each in used and each not in offer.classes]:
-            yield Judged(offer, rules, [f"it is not made for {', '.join(missing)} work"])
+        if missing := [
+            sensitivity
+            for sensitivity in SENSITIVITIES
+            if sensitivity in used and sensitivity not in offer.classes
+        ]:
+            yield JudgedBlueprint(offer, rules, [f"it does not support {', '.join(missing)} workloads"])
             continue
         on_prem = [site.name for site in requirements.sites if isinstance(site, OnPremSite)]
         if offer.topology == "aws" and on_prem:
-            yield Judged(offer, rules, [f"it is made for AWS alone, and {on_prem[0]} is an on-prem site"])
+            yield JudgedBlueprint(
+                offer, rules, [f"it supports AWS sites only, and {on_prem[0]} is an on-prem site"]
+            )
             continue
-        key = _of_use(requirements, offer.builds), offer.gpus_to
-        if key not in tried:
-            tried[key] = _best(requirements, offer, rules, before)
-        best = replace(tried[key], offer=offer)
-        gpus = 0 if best.solution is None else in_use(best.solution.replicas)
+        key = _usable_builds(requirements, offer.builds), offer.gpus_to
+        if key not in best_by_key:
+            best_by_key[key] = _best_plan(requirements, offer, rules, before)
+        best = replace(best_by_key[key], offer=offer)
+        gpus = 0 if best.solution is None else count_gpus_in_use(best.solution.replicas)
         if best.solution is not None and gpus < offer.gpus_from:
-            few = f"it is made for {offer.gpus_from} GPUs or more, and {gpus} {'is' if gpus == 1 else 'are'} needed"
-            best = replace(best, against=[few])
+            needed = "1 is" if gpus == 1 else f"{gpus} are"
+            too_few = f"it needs a plan of at least {offer.gpus_from} GPUs, and {needed} needed"
+            best = replace(best, against=[too_few])
         yield best
 
 
-def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:
-    """What of it the requirements can make use of: blueprints that differ in the rest only have one plan."""
+def _usable_builds(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:
+    """Return the builds that can matter for these requirements. Blueprints with the same result share one plan."""
     pools = [pool for site in requirements.sites if isinstance(site, OnPremSite) for pool in site.pools]
     aws_sites = [site for site in requirements.sites if isinstance(site, AwsSite)]
     allowed = {name for site in aws_sites for name in site.allow}
@@ -195,159 +205,193 @@ def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str
         "several-nodes": any(pool.nodes > 1 for pool in pools),
         "onprem-vllm": bool(pools),
         "bedrock": "bedrock" in allowed,
-        # A blueprint with clusters in AWS runs its gateways there, even where no model server may.
+        # A blueprint with clusters in AWS runs its gateways in them, even if no model server may run there.
         "eks-vllm": bool(aws_sites),
         "sagemaker": "sagemaker" in allowed,
     }
-    return frozenset(each for each in builds if useful.get(each, True))
+    return frozenset(build for build in builds if useful.get(build, True))
 
 
-def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan | None) -> Judged:
-    found = candidates.find(requirements, rules)
-    solved = solving.solve(requirements, found, before, offer.gpus_to)
+def _best_plan(
+    requirements: Requirements, offer: BlueprintOffer, rules: Rules, before: Plan | None
+) -> JudgedBlueprint:
+    options = candidates.find_options(requirements, rules)
+    solved = solving.solve_and_place(requirements, options, before, offer.gpus_to)
     if solved is None:
-        without = [name for name, options in found.by_workload.items() if not options]
-        why = (
-            f"nothing that it builds serves {', '.join(without)}"
-            if without
-            else f"what it builds ({', '.join(sorted(offer.builds))}) does not carry it all within the requirements"
+        unserved = [name for name, workload_options in options.by_workload.items() if not workload_options]
+        reason = (
+            f"it builds no target that can serve {', '.join(unserved)}"
+            if unserved
+            else f"its targets ({', '.join(sorted(offer.builds))}) cannot carry all workloads within the requirements"
         )
-        if not without and offer.gpus_to is not None and solving.solve(requirements, found, before):
-            why = f"it is made for {offer.gpus_to} GPUs at most, and more are needed"
-        return Judged(offer, rules, [why], found)
+        if (
+            not unserved
+            and offer.gpus_to is not None
+            and solving.solve_and_place(requirements, options, before)
+        ):
+            reason = f"it supports at most {offer.gpus_to} GPUs, and more are needed"
+        return JudgedBlueprint(offer, rules, [reason], options)
     solution, nodes = solved
-    costs = items.items(requirements, solution.choices, solution.replicas, offer.builds)
-    return Judged(offer, rules, [], found, solution, nodes, costs)
+    costs = items.build_cost_items(requirements, solution.choices, solution.replicas, offer.builds)
+    return JudgedBlueprint(offer, rules, [], options, solution, nodes, costs)
 
 
-def in_use(replicas: Mapping[Column, int]) -> int:
-    """GPUs that replicas run on, cut ones counted once, those of instances that run nothing not at all."""
-    ours = sum(hardware.taken(replicas).values())
-    return ours + sum(count * each.degree for each, count in replicas.items() if each.instance is not None)
+def count_gpus_in_use(replicas: Mapping[Column, int]) -> int:
+    """Count the GPUs that replicas run on. A MIG GPU counts once; unused GPUs of an instance do not count."""
+    onprem_gpus = sum(hardware.gpus_in_use(replicas).values())
+    return onprem_gpus + sum(
+        count * column.degree for column, count in replicas.items() if column.instance is not None
+    )
 
 
-def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
-    """The blueprint that was asked for, else the cheapest that fits, else the one whose failure is explained."""
+def _choose_blueprint(judged: Sequence[JudgedBlueprint], requested: str | None) -> JudgedBlueprint:
+    """Return the requested blueprint, else the cheapest that fits, else the one whose failure is explained.
+
+    Raises `Refused` if the requested blueprint does not fit, or if none does.
+    """
     from isthmus.core.errors import Refused
 
-    # At one cost the blueprint that builds the least: whoever does not overflow needs none that could.
+    # At equal cost, the blueprint with the fewest components wins.
     fitting = sorted(
-        (each for each in judged if not each.against), key=lambda each: (each.cost, len(each.offer.builds))
+        (judgement for judgement in judged if not judgement.against),
+        key=lambda judgement: (judgement.cost, len(judgement.offer.builds)),
     )
-    if wanted is not None:
-        mine = next(each for each in judged if each.offer.name == wanted)
-        if mine.against and (mine.found is None or mine.solution is not None):
+    if requested is not None:
+        requested_judgement = next(judgement for judgement in judged if judgement.offer.name == requested)
+        if requested_judgement.against and (
+            requested_judgement.options is None or requested_judgement.solution is not None
+        ):
             raise Refused(
-                f"blueprint {wanted} does not fit: {'; '.join(mine.against)}",
+                f"blueprint {requested} does not fit: {'; '.join(requested_judgement.against)}",
                 where="--blueprint",
-                fix=f"Those that do: {', '.join(each.offer.name for each in fitting) or 'none'}",
+                fix=f"Choose one that fits: {', '.join(judgement.offer.name for judgement in fitting) or 'none does'}",
             )
-        return mine
+        return requested_judgement
     if fitting:
         return fitting[0]
-    tried = [each for each in judged if each.found is not None and each.solution is None]
-    if not tried:
-        told = "; ".join(f"{each.offer.name}: {', '.join(each.against)}" for each in judged)
-        raise Refused(f"no blueprint fits: {told}", fix="Split the requirements, or write a blueprint")
-    # The one that can build the most has the fewest reasons of its own.
-    return max(tried, key=lambda each: (len(each.rules.builds), each.offer.gpus_to is None))
+    infeasible = [
+        judgement for judgement in judged if judgement.options is not None and judgement.solution is None
+    ]
+    if not infeasible:
+        reasons = "; ".join(f"{judgement.offer.name}: {', '.join(judgement.against)}" for judgement in judged)
+        if not judged:
+            raise Refused(
+                "no blueprints are installed",
+                fix="Run Isthmus from a checkout that has the folder blueprints/, or set ISTHMUS_BLUEPRINTS",
+            )
+        raise Refused(
+            f"no blueprint fits: {reasons}",
+            fix="Split the requirements into several stacks, or write a blueprint of your own",
+        )
+    # The blueprint that can build the most adds the fewest limits of its own to the explanation.
+    return max(
+        infeasible, key=lambda judgement: (len(judgement.rules.builds), judgement.offer.gpus_to is None)
+    )
 
 
-def _placements(
-    requirements: Requirements, found: Options, solution: Solution, made: Sequence[Made]
+def _build_placements(
+    requirements: Requirements, options: Options, solution: Solution, sized_endpoints: Sequence[SizedEndpoint]
 ) -> list[Placement]:
     placements = []
     for workload in requirements.workloads:
         choice = solution.choices[workload.name]
-        why = reasons.why(requirements, found, workload, choice)
-        primary = next(each for each in made if workload.name in each.primary)
+        reason = reasons.explain_choice(requirements, options, workload, choice)
+        primary = next(endpoint for endpoint in sized_endpoints if workload.name in endpoint.primary)
         share = round(1 - choice.share, 6)
         split = choice.overflow is not None
         placements.append(
-            _placement(workload, primary, "primary", share, choice.part if split else None, why)
+            _build_placement(workload, primary, "primary", share, choice.part if split else None, reason)
         )
         if choice.overflow is not None:
-            other = next(each for each in made if workload.name in each.overflow)
-            why = (
-                f"What comes above {choice.part:.0%} of the peak goes on to the API: no GPUs are kept for it."
+            overflow_endpoint = next(
+                endpoint for endpoint in sized_endpoints if workload.name in endpoint.overflow
+            )
+            reason = (
+                f"Load above {choice.part:.0%} of the peak goes to the API, so no GPUs are reserved for it."
             )
             placements.append(
-                _placement(workload, other, "overflow", round(1 - share, 6), 1 - choice.part, why)
+                _build_placement(
+                    workload, overflow_endpoint, "overflow", round(1 - share, 6), 1 - choice.part, reason
+                )
             )
     return placements
 
 
-def _placement(
+def _build_placement(
     workload: Workload,
-    made: Made,
+    endpoint: SizedEndpoint,
     role: Literal["primary", "overflow"],
     share: float,
     peak_share: float | None,
-    why: str,
+    reason: str,
 ) -> Placement:
     return Placement(
         workload=workload.name,
         sensitivity=workload.sensitivity,
-        endpoint=made.endpoint.id,
+        endpoint=endpoint.endpoint.id,
         role=role,
         share=share,
         peak_share=peak_share,
-        why=why,
+        why=reason,
     )
 
 
-def _gateways(requirements: Requirements, solution: Solution, builds: frozenset[str]) -> list[PlannedGateway]:
-    """A gateway for each class at every site where it has a model server; at its home for what an API serves."""
-    found = []
-    for class_ in reversed(SENSITIVITIES):
+def _build_gateways(
+    requirements: Requirements, solution: Solution, builds: frozenset[str]
+) -> list[PlannedGateway]:
+    """Return a gateway for each class at every site with a model server of it, and at its home site for APIs."""
+    planned = []
+    for sensitivity in reversed(SENSITIVITIES):
         sites: list[str] = []
         for workload in requirements.workloads:
-            if workload.sensitivity != class_:
+            if workload.sensitivity != sensitivity:
                 continue
             option = solution.choices[workload.name].option
-            here = isinstance(option, OnGpus) and option.column.target in VLLM_TARGETS
-            home = option.site if here else gateways.home(requirements, class_)
-            if home is not None and home not in sites:
-                # What runs in the cloud comes in by the first gateway of its class.
-                sites = [*sites, home] if here else [home, *sites]
+            has_model_server = isinstance(option, OnGpus) and option.column.target in VLLM_TARGETS
+            gateway_site = option.site if has_model_server else gateways.home_site(requirements, sensitivity)
+            if gateway_site is not None and gateway_site not in sites:
+                # Callers of APIs use the first gateway of the class.
+                sites = [*sites, gateway_site] if has_model_server else [gateway_site, *sites]
         for site in sites:
             in_cluster = gateways.has_cluster(requirements, site, builds)
-            host = gateways.host(class_, site, in_cluster=in_cluster)
-            document = {"class": class_, "site": site, "host": host}
-            found.append(PlannedGateway.model_validate(document))
-    return found
+            host = gateways.host_name(sensitivity, site, in_cluster=in_cluster)
+            fields = {"class": sensitivity, "site": site, "host": host}
+            planned.append(PlannedGateway.model_validate(fields))
+    return planned
 
 
-def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
-    found = []
-    for each in made:
-        predicted = each.endpoint.predicted
+def _build_warnings(sized_endpoints: Sequence[SizedEndpoint], solution: Solution) -> list[str]:
+    warnings = []
+    for sized in sized_endpoints:
+        predicted = sized.endpoint.predicted
         if predicted is not None and predicted.slo == "unverified":
-            found.append(
-                f"{each.endpoint.id}: nobody has measured this API's latency for you, so its goals are unverified; "
-                "state `sites[].latency` once you have"
+            warnings.append(
+                f"{sized.endpoint.id}: the latency of this API is not measured, so its goals are unverified. "
+                "Fix: Measure it and add the figures to `sites[].latency`"
             )
-        if each.endpoint.evidence is not None and each.endpoint.evidence.kind == "estimated":
-            why = (
-                f"nobody is known to have measured a pipeline over {each.endpoint.nodes_per_replica} nodes"
-                if (each.endpoint.nodes_per_replica or 1) > 1
-                else "no measurements of this case, sized from the card's data sheet"
+        if sized.endpoint.evidence is not None and sized.endpoint.evidence.kind == "estimated":
+            estimate = (
+                f"no measurements exist for a pipeline over {sized.endpoint.nodes_per_replica} nodes, so its figures "
+                "are estimates"
+                if (sized.endpoint.nodes_per_replica or 1) > 1
+                else "no measurements exist for this model and GPU, so it is sized from the GPU's data sheet"
             )
-            found.append(f"{each.endpoint.id}: {why}")
-        found += profile_warnings(each.endpoint)
+            warnings.append(f"{sized.endpoint.id}: {estimate}")
+        warnings += profile_warnings(sized.endpoint)
     if solution.pruned:
-        found.append(
-            f"there are so many ways that only the {program.LIKELY} likeliest of each workload were weighed"
+        warnings.append(
+            f"there are too many options to compare all; the planner compared the {program.CHOICES_PER_WORKLOAD} most "
+            "promising ones of each workload"
         )
     if solution.gap > 1e-6:
-        found.append(
-            f"the cheapest plan may be up to {solution.gap:.1%} cheaper: the search stopped at its gap"
+        warnings.append(
+            f"a plan up to {solution.gap:.1%} cheaper may exist: the search stopped at its accepted gap"
         )
-    return found
+    return warnings
 
 
 def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
-    """An engine of ours whose model has no profile, or whose machine in AWS is short of CPUs for its processes."""
+    """Warn about a model server whose model has no profile, or whose AWS instance has too few CPUs."""
     warnings: list[str] = []
     if endpoint.target not in (*VLLM_TARGETS, "sagemaker"):
         return warnings
@@ -355,18 +399,18 @@ def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
         warnings.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
     instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
     if endpoint.target == "eks-vllm" and instance is not None:
-        cpus, least = aws_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
+        cpus, least = aws_machines.replica_share(instance, gpus)[0], model_profiles.min_cpus(gpus)
         if cpus < least:
             warnings.append(
-                f"{endpoint.id}: {endpoint.instance_type} leaves it {cpus} CPUs, and vLLM runs {least} processes; "
-                "a larger type answers faster"
+                f"{endpoint.id}: a replica has {cpus} CPUs of {endpoint.instance_type}, and vLLM runs {least} "
+                "processes. Fix: Use a larger instance type for lower latency"
             )
     return warnings
 
 
-def _oldest(costs: Sequence[CostItem]) -> str | None:
-    """The oldest day of a listed price that makes up `MATERIAL` of the cost or more; null where none is used."""
-    least = MATERIAL * items.total(list(costs))
+def _oldest_price_date(costs: Sequence[CostItem]) -> str | None:
+    """Return the oldest date of a list price that is at least `MATERIAL_COST_SHARE` of the cost; None if none is."""
+    least = MATERIAL_COST_SHARE * items.monthly_total(list(costs))
     days = [
         item.evidence.as_of
         for item in costs
@@ -375,9 +419,9 @@ def _oldest(costs: Sequence[CostItem]) -> str | None:
     return min(days, default=None)
 
 
-def _none(requirements: Requirements, judged: Judged) -> Planned:
-    """The answer no: what cannot hold together, and what would help."""
-    conflicts = infeasibility.conflicts(requirements, judged.rules)
+def _infeasible_plan(requirements: Requirements, judged: JudgedBlueprint) -> PlanningResult:
+    """Return an infeasible plan: the demands in conflict, and changes that would help."""
+    conflicts = infeasibility.find_conflicts(requirements, judged.rules)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
@@ -386,7 +430,7 @@ def _none(requirements: Requirements, judged: Judged) -> Planned:
         endpoints=[],
         placements=[],
         gateways=[],
-        conflicts=[each.words for each in conflicts],
-        ways_out=infeasibility.ways_out(requirements, conflicts, judged.rules),
+        conflicts=[conflict.description for conflict in conflicts],
+        ways_out=infeasibility.find_ways_out(requirements, conflicts, judged.rules),
     )
-    return Planned(document, judged.found.rejected if judged.found else {})
+    return PlanningResult(document, judged.options.rejected if judged.options else {})

@@ -1,1 +1,1 @@
-"""What is said to people about a stack."""
+"""Reports about a stack: text, Markdown, HTML and SARIF."""

@@ -21,33 +21,37 @@ if TYPE_CHECKING:
 _LEFT, _TOP, _SIDE = 44, 12, 484
 
 
-def sentences(found: Reliability) -> list[str]:
+def calibration_sentences(reliability: Reliability) -> list[str]:
     """What was found, in words: the same on the page and on a terminal."""
-    error, low, high = found.error
-    words = f"Expected calibration error {error:.3f} ({low:.3f} to {high:.3f}, 95 %)"
-    told = [f"{words}; of the raw measure, taken for a probability, {found.raw_error:.3f}."]
-    if found.max_error is None:
-        told.append("No threshold was asked for (--max-error).")
-    elif found.chosen is None:
-        told.append(
-            f"No threshold keeps wrong answers under {found.max_error:.2%} with {found.confidence:.0%} confidence."
+    error, low, high = reliability.error
+    error_text = f"Expected calibration error {error:.3f} ({low:.3f} to {high:.3f}, 95 %)"
+    sentences = [f"{error_text}; of the raw measure, taken for a probability, {reliability.raw_error:.3f}."]
+    if reliability.max_error is None:
+        sentences.append("No threshold was asked for (--max-error).")
+    elif reliability.chosen is None:
+        sentences.append(
+            f"No threshold keeps wrong answers under {reliability.max_error:.2%} with {reliability.confidence:.0%} "
+            "confidence."
         )
     else:
-        each = found.chosen
-        told.append(
-            f"Reviewed below {each.below:g}: of {found.kept_aside:,} answers kept aside {each.accepted:,} are let "
-            f"through, {each.wrong:,} of them wrong; with {found.confidence:.0%} confidence at most "
-            f"{each.error_at_most:.2%} are, and {found.max_error:.2%} is allowed."
+        threshold = reliability.chosen
+        sentences.append(
+            f"Answers below {threshold.below:g} go to review. Of {reliability.kept_aside:,} test answers, "
+            f"{threshold.accepted:,} pass, and {threshold.wrong:,} of these are wrong. With "
+            f"{reliability.confidence:.0%} confidence, at most {threshold.error_at_most:.2%} of passing answers are "
+            f"wrong; {reliability.max_error:.2%} is allowed."
         )
-    return told
+    return sentences
 
 
-def page(found: Reliability, refusal: str | None = None) -> str:
+def page(reliability: Reliability, refusal: str | None = None) -> str:
     """The page, as HTML; `refusal` says why the calibration must not be used."""
-    said = [*sentences(found), *([refusal] if refusal else [])]
-    bad = [len(said) - 1] if refusal else []
-    shown = _template().render(found=found, sentences=said, bad=bad, ticks=_TICKS, x=_x, y=_y)
-    return "\n".join(visible(line) for line in shown.split("\n"))
+    all_sentences = [*calibration_sentences(reliability), *([refusal] if refusal else [])]
+    refused_lines = [len(all_sentences) - 1] if refusal else []
+    html = _template().render(
+        found=reliability, sentences=all_sentences, bad=refused_lines, ticks=_TICKS, x=_x, y=_y
+    )
+    return "\n".join(visible(line) for line in html.split("\n"))
 
 
 _TICKS: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)

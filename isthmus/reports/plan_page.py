@@ -52,21 +52,21 @@ def page(
     rejected: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The page, as HTML. `explained`: sentences under the decision; `rejected`: by workload what was ruled out."""
-    rows, loose = evidence(plan, requirements)
+    rows, loose = figures_by_evidence(plan, requirements)
     text = _template().render(
         plan=plan,
         requirements=requirements,
         explained=list(explained),
         rejected={name: list(why) for name, why in (rejected or {}).items() if why},
         age=age,
-        decision=decision(plan, requirements),
+        decision=decision_sentence(plan, requirements),
         picture=picture(plan, requirements) if plan.feasible else None,
-        placements=placements(plan),
+        placements=ordered_placements(plan),
         outlooks=[Outlook.of(plan, requirements, endpoint) for endpoint in plan.endpoints],
         evidence=rows,
         loose=loose,
-        paid=paid(plan),
-        routes=functools.partial(routes, requirements),
+        paid=cost_rows(plan),
+        routes=functools.partial(serving_regions, requirements),
     )
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.lstrip())
 
@@ -83,19 +83,21 @@ def _template() -> Template:
     environment.filters.update(
         usd=usd, number=number, predicted=predicted, per_cent=per_cent, times=times, cut=cut
     )
-    environment.globals.update(where=where, size=size, bar=bar, scale=scale, counts=counts)
+    environment.globals.update(
+        where=describe_location, size=describe_size, bar=bar, scale=scale, counts=counts
+    )
     return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
 
 
 # Words
 
 
-def counts(number_of: int, one: str) -> str:
+def counts(number_of: int, singular: str) -> str:
     """`1 GPU`, `14 GPUs`."""
-    return f"{number_of:,} {one if number_of == 1 else f'{one}s'}"
+    return f"{number_of:,} {singular if number_of == 1 else f'{singular}s'}"
 
 
-def where(endpoint: PlannedEndpoint | None) -> str:
+def describe_location(endpoint: PlannedEndpoint | None) -> str:
     """Site, service and region of an endpoint."""
     if endpoint is None:
         return "unknown"
@@ -103,56 +105,62 @@ def where(endpoint: PlannedEndpoint | None) -> str:
     return f"{endpoint.site}: {_TARGETS[endpoint.target]}{region}"
 
 
-def size(endpoint: PlannedEndpoint | None) -> str:
+def describe_size(endpoint: PlannedEndpoint | None) -> str:
     """Replicas × GPUs, and what those are."""
     if endpoint is None or not endpoint.gpus:
         return "none of ours"
-    each = (endpoint.tensor_parallel or 1) * (endpoint.nodes_per_replica or 1)
+    gpus_per_replica = (endpoint.tensor_parallel or 1) * (endpoint.nodes_per_replica or 1)
     slices = f" MIG {endpoint.mig_profile} of" if endpoint.mig_profile else ""
     spread = f" over {endpoint.nodes_per_replica} nodes" if (endpoint.nodes_per_replica or 1) > 1 else ""
-    bought = " ".join(word for word in (endpoint.instance_type, endpoint.purchase) if word)
-    what = f"{endpoint.replicas or 1} × {each}{slices} {endpoint.gpu or 'GPU'}{spread}"
-    return f"{what} ({bought})" if bought else what
+    bought = " ".join(part for part in (endpoint.instance_type, endpoint.purchase) if part)
+    description = f"{endpoint.replicas or 1} × {gpus_per_replica}{slices} {endpoint.gpu or 'GPU'}{spread}"
+    return f"{description} ({bought})" if bought else description
 
 
-def decision(plan: Plan, requirements: Requirements) -> str:
+def decision_sentence(plan: Plan, requirements: Requirements) -> str:
     """Whether it can be built, for how much, on what and where, in one sentence."""
     if not plan.feasible:
-        cheapest = min((way.monthly_cost_usd for way in plan.ways_out), default=None)
-        out = (
+        cheapest = min((option.monthly_cost_usd for option in plan.ways_out), default=None)
+        way_out = (
             "no way out is known"
             if cheapest is None
             else f"the cheapest way out costs {usd(cheapest)} a month"
         )
-        what = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
+        demands = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
         verb = "cannot be met" if len(plan.conflicts) == 1 else "cannot hold together"
-        return f"Not feasible with the blueprint {plan.blueprint}: {what} {verb}, and {out}."
+        return f"Not feasible with the blueprint {plan.blueprint}: {demands} {verb}, and {way_out}."
     cost = plan.monthly_cost_usd
     money = "at a cost that is not known" if cost is None else f"{usd(cost)} a month"
-    ours = {each.id for each in plan.endpoints if each.target in ON_PREM_TARGETS}
-    primary = [each.endpoint in ours for each in plan.placements if each.role == "primary"]
-    over = sum(each.role == "overflow" and each.endpoint not in ours for each in plan.placements)
-    beyond = f" ({over} overflowing there)" if over else ""
-    homes = (
-        f"{counts(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{beyond}"
+    onprem_ids = {endpoint.id for endpoint in plan.endpoints if endpoint.target in ON_PREM_TARGETS}
+    primary = [
+        placement.endpoint in onprem_ids for placement in plan.placements if placement.role == "primary"
+    ]
+    overflowing = sum(
+        placement.role == "overflow" and placement.endpoint not in onprem_ids for placement in plan.placements
     )
-    return f"Feasible: {money}, {in_use(plan)} in use, {homes}, by the blueprint {plan.blueprint}."
+    overflow_text = f" ({overflowing} overflowing there)" if overflowing else ""
+    homes = f"{counts(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{overflow_text}"
+    return f"Feasible: {money}, {hardware_in_use(plan)} in use, {homes}, by the blueprint {plan.blueprint}."
 
 
-def in_use(plan: Plan) -> str:
+def hardware_in_use(plan: Plan) -> str:
     """`10 GPUs`, `10 GPUs and 2 MIG slices`."""
-    gpus = counts(sum(each.gpus for each in plan.endpoints if not each.mig_profile), "GPU")
-    slices = sum(each.gpus for each in plan.endpoints if each.mig_profile)
+    gpus = counts(sum(endpoint.gpus for endpoint in plan.endpoints if not endpoint.mig_profile), "GPU")
+    slices = sum(endpoint.gpus for endpoint in plan.endpoints if endpoint.mig_profile)
     return f"{gpus} and {counts(slices, 'MIG slice')}" if slices else gpus
 
 
-def placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:
+def ordered_placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:
     """Placements and their endpoints, the most sensitive first, a workload's primary before its overflow."""
     rows = sorted(
         plan.placements,
-        key=lambda each: (-SENSITIVITIES.index(each.sensitivity), each.workload, each.role != "primary"),
+        key=lambda placement: (
+            -SENSITIVITIES.index(placement.sensitivity),
+            placement.workload,
+            placement.role != "primary",
+        ),
     )
-    return [(each, plan.endpoint(each.endpoint)) for each in rows]
+    return [(placement, plan.endpoint(placement.endpoint)) for placement in rows]
 
 
 def region(requirements: Requirements, endpoint: PlannedEndpoint) -> str:
@@ -160,7 +168,7 @@ def region(requirements: Requirements, endpoint: PlannedEndpoint) -> str:
     return endpoint.region or str(getattr(requirements.site(endpoint.site), "region", ""))
 
 
-def routes(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list[str]:
+def serving_regions(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list[str]:
     """Where a Bedrock endpoint may serve a request, each region with its country; empty for any other."""
     from isthmus.contracts.reference import inference_profiles, jurisdictions
     from isthmus.core.errors import IsthmusError
@@ -171,26 +179,29 @@ def routes(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list
     if profile and profile.startswith("global."):
         return ["every commercial region", "those to come included"]
     try:
-        found = inference_profiles.destinations(profile, region(requirements, endpoint))
+        regions = inference_profiles.destinations(profile, region(requirements, endpoint))
     except IsthmusError:
         return ["not known"]
     countries = jurisdictions.AWS_REGIONS
-    return [f"{each} ({countries[each]})" if each in countries else each for each in found]
+    return [
+        f"{region_name} ({countries[region_name]})" if region_name in countries else region_name
+        for region_name in regions
+    ]
 
 
 # Money and goals
 
 
-def counted(item: CostItem) -> bool:
+def is_counted(item: CostItem) -> bool:
     """Whether a row adds to the total: idle hardware is shown, and paid for elsewhere or not at all."""
     return bool(item.counted) and not item.what.lower().startswith("idle")
 
 
-def paid(plan: Plan) -> tuple[list[tuple[CostItem, bool]], float] | None:
+def cost_rows(plan: Plan) -> tuple[list[tuple[CostItem, bool]], float] | None:
     """The cost by part, in the plan's order, each with whether it counts; and their total. None: no parts."""
     if not plan.cost_items:
         return None
-    rows = [(item, counted(item)) for item in plan.cost_items]
+    rows = [(item, is_counted(item)) for item in plan.cost_items]
     return rows, math.fsum(item.monthly_usd for item, counts_in in rows if counts_in)
 
 
@@ -206,43 +217,45 @@ class Outlook:
 
     @classmethod
     def of(cls, plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> Outlook:
-        names = dict.fromkeys(each.workload for each in plan.placements if each.endpoint == endpoint.id)
-        served = [found for name in names if (found := requirements.workload(name)) is not None]
-        survive = max((each.survive for each in served), key=SURVIVES.index, default="none")
+        names = dict.fromkeys(
+            placement.workload for placement in plan.placements if placement.endpoint == endpoint.id
+        )
+        served = [workload for name in names if (workload := requirements.workload(name)) is not None]
+        survive = max((workload.survive for workload in served), key=SURVIVES.index, default="none")
         return cls(endpoint, endpoint.predicted, served, survive)
 
     def goals(self, key: str) -> list[tuple[float, str]]:
         """Each workload's goal of that name, with the workload where there are several."""
-        found = [(getattr(each.slo, key), each.name) for each in self.workloads]
+        goals = [(getattr(workload.slo, key), workload.name) for workload in self.workloads]
         several = len(self.workloads) > 1
-        return [(value, name if several else "") for value, name in found if value is not None]
+        return [(value, name if several else "") for value, name in goals if value is not None]
 
 
-def evidence(
+def figures_by_evidence(
     plan: Plan, requirements: Requirements
 ) -> tuple[dict[tuple[str, str, str], list[str]], list[str]]:
     """Figures by what they rest on (kind, source, date), in the plan's order; and those that name no source."""
     from isthmus.contracts.reference import inference_profiles
 
-    found: dict[tuple[str, str, str], list[str]] = {}
+    figures: dict[tuple[str, str, str], list[str]] = {}
     loose: list[str] = []
     claims = [
-        (f"{'predictions' if each.predicted else 'size'} of {each.id}", each.evidence)
-        for each in plan.endpoints
+        (f"{'predictions' if endpoint.predicted else 'size'} of {endpoint.id}", endpoint.evidence)
+        for endpoint in plan.endpoints
     ] + [(f"cost of {item.what}", item.evidence) for item in plan.cost_items or []]
     for figure, basis in claims:
         if basis is None:
             loose.append(figure)
         else:
             key = (basis.kind.replace("-", " "), basis.source, basis.as_of)
-            found.setdefault(key, []).append(figure)
-    known = {(row.profile, row.source_region): row for row in inference_profiles.rows()}
-    for each in plan.endpoints:
-        row = known.get((each.inference_profile or "", region(requirements, each)))
+            figures.setdefault(key, []).append(figure)
+    profiles = {(row.profile, row.source_region): row for row in inference_profiles.rows()}
+    for endpoint in plan.endpoints:
+        row = profiles.get((endpoint.inference_profile or "", region(requirements, endpoint)))
         if row is not None:
             key = ("documented", row.source, row.as_of)
-            found.setdefault(key, []).append(f"where {each.id} may be served")
-    return found, loose
+            figures.setdefault(key, []).append(f"where {endpoint.id} may be served")
+    return figures, loose
 
 
 # The picture
@@ -279,44 +292,52 @@ class Picture:
 
 def picture(plan: Plan, requirements: Requirements) -> Picture | None:
     """Where each workload runs and where its data may go; None where nothing is placed."""
-    rows = [each for each, endpoint in placements(plan) if endpoint is not None]
+    rows = [placement for placement, endpoint in ordered_placements(plan) if endpoint is not None]
     if not rows:
         return None
     drawn, y = Picture({}, [], {}, {}, []), 2
-    ours_first = sorted(plan.endpoints, key=lambda each: each.target not in ON_PREM_TARGETS)
-    for site in dict.fromkeys(each.site for each in ours_first):
-        words = _site(plan, requirements, site)
-        top = y + 16 + 18 * len(words)
-        for each in (each for each in plan.endpoints if each.site == site):
-            runs = where(each).partition(": ")[2] if each.target == "bedrock" else size(each)
-            lines = [each.id, f"{each.model.rsplit('/', 1)[-1]}, {each.precision}", runs]
-            drawn.endpoints[each.id] = Box(342, top, 326, 70, lines, each.class_)
+    ours_first = sorted(plan.endpoints, key=lambda endpoint: endpoint.target not in ON_PREM_TARGETS)
+    for site in dict.fromkeys(endpoint.site for endpoint in ours_first):
+        site_lines = _site_lines(plan, requirements, site)
+        top = y + 16 + 18 * len(site_lines)
+        for endpoint in (endpoint for endpoint in plan.endpoints if endpoint.site == site):
+            runs = (
+                describe_location(endpoint).partition(": ")[2]
+                if endpoint.target == "bedrock"
+                else describe_size(endpoint)
+            )
+            lines = [endpoint.id, f"{endpoint.model.rsplit('/', 1)[-1]}, {endpoint.precision}", runs]
+            drawn.endpoints[endpoint.id] = Box(342, top, 326, 70, lines, endpoint.class_)
             top += 80
-        drawn.sites.append(Box(330, y, 350, top - y + 2, words))
+        drawn.sites.append(Box(330, y, 350, top - y + 2, site_lines))
         y = top + 24
     ends = drawn.endpoints
-    served = {each.id: tuple(routes(requirements, each)) for each in plan.endpoints}
-    for found in dict.fromkeys(served[name] for name in sorted(ends, key=lambda name: ends[name].y)):
-        pairs = [", ".join(found[at : at + 2]) for at in range(0, len(found), 2)]
-        heights = [ends[name].y + 35 for name in ends if served[name] == found]
-        if found:
+    served = {endpoint.id: tuple(serving_regions(requirements, endpoint)) for endpoint in plan.endpoints}
+    for regions in dict.fromkeys(served[name] for name in sorted(ends, key=lambda name: ends[name].y)):
+        pairs = [", ".join(regions[at : at + 2]) for at in range(0, len(regions), 2)]
+        heights = [ends[name].y + 35 for name in ends if served[name] == regions]
+        if regions:
             middle = sum(heights) // len(heights)
-            _below(drawn.regions, found, 740, middle, ["may be served in", *pairs])
-    homes = {each.workload: each for each in reversed(rows)}  # a workload's primary comes last, and stays
+            _add_box(drawn.regions, regions, 740, middle, ["may be served in", *pairs])
+    homes = {
+        placement.workload: placement for placement in reversed(rows)
+    }  # a workload's primary comes last, and stays
     for name, home in sorted(homes.items(), key=lambda pair: ends[pair[1].endpoint].y):
-        lines = [name, home.sensitivity, *_wish(requirements, name)]
-        _below(drawn.workloads, name, 2, ends[home.endpoint].y + 35, lines, home.sensitivity)
-    for each in rows:
-        start, end = drawn.workloads[each.workload], ends[each.endpoint]
-        share = "" if each.share == 1 else per_cent(each.share)
-        drawn.lines.append((each.role, each.sensitivity, start, end, share))
-    for name, found in served.items():
-        if found:
-            drawn.lines.append(("route", ends[name].class_, ends[name], drawn.regions[found], ""))
+        lines = [name, home.sensitivity, *_workload_lines(requirements, name)]
+        _add_box(drawn.workloads, name, 2, ends[home.endpoint].y + 35, lines, home.sensitivity)
+    for placement in rows:
+        start, end = drawn.workloads[placement.workload], ends[placement.endpoint]
+        share = "" if placement.share == 1 else per_cent(placement.share)
+        drawn.lines.append((placement.role, placement.sensitivity, start, end, share))
+    for name, regions in served.items():
+        if regions:
+            drawn.lines.append(("route", ends[name].class_, ends[name], drawn.regions[regions], ""))
     return drawn
 
 
-def _below(column: dict[Any, Box], key: Any, x: int, middle: int, lines: list[str], class_: str = "") -> None:
+def _add_box(
+    column: dict[Any, Box], key: Any, x: int, middle: int, lines: list[str], class_: str = ""
+) -> None:
     """A box as near to the height it wishes for as the one above lets it."""
     free = max((box.y + box.height + 14 for box in column.values()), default=2)
     height = 16 + 18 * len(lines)
@@ -324,7 +345,7 @@ def _below(column: dict[Any, Box], key: Any, x: int, middle: int, lines: list[st
     column[key] = Box(x, max(free, middle - height // 2), width, height, lines, class_)
 
 
-def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
+def _site_lines(plan: Plan, requirements: Requirements, name: str) -> list[str]:
     """A site in words: where it lies, the pools in use, its gateways, its links."""
     site = requirements.site(name)
     if site is None:
@@ -335,30 +356,32 @@ def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
         used = sum(
             e.gpus for e in plan.endpoints if (e.site, e.gpu) == (name, pool.gpu) and not e.mig_profile
         )
-        cut = _cut(plan, requirements, name, pool)
+        cut = _cut_gpu_count(plan, requirements, name, pool)
         if used + cut:
-            told = f", {cut} cut" if cut else ""
-            lines.append(f"{pool.gpu}: {used + cut} of {pool.nodes * pool.gpus_per_node} GPUs in use{told}")
-    if doors := [each.class_ for each in plan.gateways if each.site == name]:
-        lines += textwrap.wrap(f"gateways: {', '.join(doors)}", 44)
+            cut_text = f", {cut} cut" if cut else ""
+            lines.append(
+                f"{pool.gpu}: {used + cut} of {pool.nodes * pool.gpus_per_node} GPUs in use{cut_text}"
+            )
+    if gateways := [gateway.class_ for gateway in plan.gateways if gateway.site == name]:
+        lines += textwrap.wrap(f"gateways: {', '.join(gateways)}", 44)
     for link in requirements.links:
         if name in (link.from_, link.to):
-            other = link.to if link.from_ == name else link.from_
+            other_site = link.to if link.from_ == name else link.from_
             lines.append(
-                f"{_LINKS[link.kind]} to {other}: {number(link.mbps)} Mbit/s, {number(link.rtt_ms)} ms"
+                f"{_LINKS[link.kind]} to {other_site}: {number(link.mbps)} Mbit/s, {number(link.rtt_ms)} ms"
             )
     return lines
 
 
-def _cut(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
+def _cut_gpu_count(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
     """GPUs of a pool that are cut; none where a plan's slices are not the GPU's, which its checks refuse."""
     try:
-        return sum(each.gpus for each in cut_gpus(plan, requirements, site, pool))
+        return sum(group.gpus for group in cut_gpus(plan, requirements, site, pool))
     except FieldError:
         return 0
 
 
-def _wish(requirements: Requirements, name: str) -> list[str]:
+def _workload_lines(requirements: Requirements, name: str) -> list[str]:
     """A workload's peak, and where its data may be."""
     workload = requirements.workload(name)
     if workload is None:

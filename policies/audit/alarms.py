@@ -1,4 +1,4 @@
-"""Audit: alarms watch what somebody counts, people read them, and every task keeps a log."""
+"""Audit rules for alarms and task logs: metrics are written, topics have subscribers, tasks write logs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from isthmus.graph.iam.permissions import covers
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.documents import actions, conditions, containers, statements
-from policies.inputs.links import referred
-from policies.inputs.values import at, unknown
+from policies.inputs.links import referenced_resources
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 _FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
@@ -19,80 +19,87 @@ _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 
 
-def counted_by_us(alarm: Resource) -> bool:
-    """Whether an alarm watches a figure of our own, or may; AWS counts its own."""
-    space, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
-    return unknown(space) or unknown(name) or bool(space and not str(space).startswith("AWS/"))
+def is_custom_metric(alarm: Resource) -> bool:
+    """Whether an alarm watches (or may watch) a custom metric. AWS writes the metrics of its own namespaces."""
+    namespace, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
+    return (
+        is_unknown(namespace) or is_unknown(name) or bool(namespace and not str(namespace).startswith("AWS/"))
+    )
 
 
-def _fed(subject: Subject) -> Iterator[Broken]:
+def _check_alarms_fed(subject: Subject) -> Iterator[Violation]:
     graph = subject.graph
-    counted = {
+    filtered_metrics = {
         (
-            str(at(each.inputs, "metricTransformation.namespace")),
-            str(at(each.inputs, "metricTransformation.name")),
+            str(at(metric_filter.inputs, "metricTransformation.namespace")),
+            str(at(metric_filter.inputs, "metricTransformation.name")),
         )
-        for each in graph.of(_FILTER)
+        for metric_filter in graph.of(_FILTER)
     }
-    put = set(_namespaces_put(graph))
+    writable_namespaces = set(_metric_namespaces_of_roles(graph))
     for alarm in graph.of(ALARM):
-        space, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
-        if unknown(space) or unknown(name):
-            yield Broken(f"what {alarm.name} watches is not known yet", alarm, "undecided")
-        elif counted_by_us(alarm):
-            if (str(space), str(name)) in counted or {str(space), "*"} & put:
+        namespace, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
+        if is_unknown(namespace) or is_unknown(name):
+            yield Violation(f"the metric that {alarm.name} watches is not known yet", alarm, "undecided")
+        elif is_custom_metric(alarm):
+            if (str(namespace), str(name)) in filtered_metrics or {str(namespace), "*"} & writable_namespaces:
                 continue
-            yield Broken(f"{alarm.name} watches {name} of {space}, which nobody counts", alarm)
+            yield Violation(f"{alarm.name} watches metric {name} in {namespace}, which nobody writes", alarm)
 
 
-def _namespaces_put(graph: Graph) -> Iterator[str]:
-    """Namespaces into which a role of the graph may put figures of its own; `*` for any."""
-    for each in graph.of("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"):
-        for said in statements(each.inputs.get("policy")) or []:
-            if said.get("Effect") == "Allow" and any(
-                covers(a, "cloudwatch:PutMetricData") for a in actions(said)
+def _metric_namespaces_of_roles(graph: Graph) -> Iterator[str]:
+    """Metric namespaces that a role of the graph may write to; `*` for any."""
+    for policy in graph.of("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"):
+        for statement in statements(policy.inputs.get("policy")) or []:
+            if statement.get("Effect") == "Allow" and any(
+                covers(a, "cloudwatch:PutMetricData") for a in actions(statement)
             ):
-                named = [value for _, key, value in conditions(said) if key.lower() == "cloudwatch:namespace"]
-                for value in named or ["*"]:
+                namespaces = [
+                    value for _, key, value in conditions(statement) if key.lower() == "cloudwatch:namespace"
+                ]
+                for value in namespaces or ["*"]:
                     yield from map(str, value if isinstance(value, list) else [value])
 
 
-def spoken(graph: Graph) -> dict[str, Resource]:
-    """Topics that alarms and rules of events speak to."""
-    found: dict[str, Resource] = {}
+def alarm_topics(graph: Graph) -> dict[str, Resource]:
+    """Topics that alarms and event rules publish to, by URN."""
+    topics: dict[str, Resource] = {}
     for alarm in graph.of(ALARM):
-        found |= {each.urn: each for each in referred(graph, alarm, "alarmActions", ":Topic")}
+        topics |= {topic.urn: topic for topic in referenced_resources(graph, alarm, "alarmActions", ":Topic")}
     for target in graph.of("aws:cloudwatch/eventTarget:EventTarget"):
-        found |= {each.urn: each for each in referred(graph, target, "arn", ":Topic")}
-    return found
+        topics |= {topic.urn: topic for topic in referenced_resources(graph, target, "arn", ":Topic")}
+    return topics
 
 
-def _read(subject: Subject) -> Iterator[Broken]:
-    """Who is subscribed to what alarms speak to."""
+def _check_topics_subscribed(subject: Subject) -> Iterator[Violation]:
+    """Reports alarm topics without subscribers, or without one of the platform's security contacts."""
     graph = subject.graph
-    heard: dict[str, set[str]] = {}
-    for each in graph.of(_SUBSCRIPTION):
-        for topic in referred(graph, each, "topic", ":Topic"):
-            heard.setdefault(topic.urn, set()).add(str(each.inputs.get("endpoint")))
-    wanted = set(subject.platform.contacts.security) if subject.platform else set()
-    for urn, topic in sorted(spoken(graph).items()):
-        if not heard.get(urn):
-            yield Broken(f"nobody is subscribed to {topic.name}, to which alarms speak", topic)
-        elif missing := sorted(wanted - heard[urn]):
-            yield Broken(f"{', '.join(missing)} of the platform's contacts does not hear {topic.name}", topic)
+    subscribers: dict[str, set[str]] = {}
+    for subscription in graph.of(_SUBSCRIPTION):
+        for topic in referenced_resources(graph, subscription, "topic", ":Topic"):
+            subscribers.setdefault(topic.urn, set()).add(str(subscription.inputs.get("endpoint")))
+    contacts = set(subject.platform.contacts.security) if subject.platform else set()
+    for urn, topic in sorted(alarm_topics(graph).items()):
+        if not subscribers.get(urn):
+            yield Violation(f"alarm topic {topic.name} has no subscribers", topic)
+        elif missing := sorted(contacts - subscribers[urn]):
+            yield Violation(
+                f"{', '.join(missing)} (security contact of the platform) is not subscribed to {topic.name}",
+                topic,
+            )
 
 
-def _tasks_logged(subject: Subject) -> Iterator[Broken]:
+def _check_tasks_logged(subject: Subject) -> Iterator[Violation]:
     for task in subject.graph.of(_TASK):
-        for box in containers(task) or []:
-            if not at(box, "logConfiguration.logDriver"):
-                yield Broken(f"container {box.get('name')} of {task.name} writes no log that is kept", task)
+        for container in containers(task) or []:
+            if not at(container, "logConfiguration.logDriver"):
+                yield Violation(f"container {container.get('name')} of {task.name} writes no log", task)
 
 
 RULES = (
     Rule(
         "audit/alarms-fed",
-        "Alarms watch figures that somebody counts",
+        "Every metric that an alarm watches is written",
         "high",
         (
             *fw.nist("AU-6(1)", "SI-4(5)"),
@@ -100,29 +107,29 @@ RULES = (
             *fw.iso_27001("A.8.16"),
             *fw.dora("Art. 10(1)"),
         ),
-        "An alarm on a figure that nobody writes never sounds, and looks as if all were well",
-        "Add the LogMetricFilter that counts it, under the same namespace and name",
-        _fed,
+        "An alarm on a metric that nobody writes never fires, and looks healthy",
+        "Add a LogMetricFilter that writes the metric, with the same namespace and name",
+        _check_alarms_fed,
         (ALARM,),
     ),
     Rule(
         "audit/alarms-read",
-        "People are subscribed to what alarms speak to",
+        "Alarm topics have subscribers",
         "high",
         (*fw.nist("AU-5", "SI-4(5)"), *fw.pci("10.7.2"), *fw.iso_27001("A.8.16"), *fw.dora("Art. 10(2)")),
-        "A topic without a subscriber swallows every alarm",
-        "Add a TopicSubscription for each of the platform's security contacts",
-        _read,
+        "Alarms that are sent to a topic without subscribers reach nobody",
+        "Add a TopicSubscription for each security contact of the platform",
+        _check_topics_subscribed,
         (_TOPIC, _SUBSCRIPTION),
     ),
     Rule(
         "audit/tasks-logged",
-        "Every container of a task keeps a log",
+        "Every container of a task writes a log",
         "medium",
         (*fw.fsbp("ECS.9"), *fw.nist("AU-12"), *fw.pci("10.2.1"), *fw.iso_27001("A.8.15")),
-        "What a task on Fargate wrote is gone with it",
+        "The output of a Fargate task is lost when the task ends",
         "Set logConfiguration with awslogs and a log group",
-        _tasks_logged,
+        _check_tasks_logged,
         (_TASK,),
     ),
 )

@@ -1,4 +1,4 @@
-"""Audit in AWS: a sealer's identity is its own and seals alone; its share with the gateway is shut and sealed."""
+"""Audit rules for sealing in AWS: the sealer's own role, and the file share of records and seals."""
 
 from __future__ import annotations
 
@@ -7,257 +7,281 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.graph.iam.permissions import MOUNT, Role, covers, roles
-from isthmus.graph.resources.resources import Resource, listed
+from isthmus.graph.resources.resources import Resource, as_list
 from isthmus.graph.workloads.sealers import seal_alone, sealers
-from policies.audit.gateway_records import TASK, configured
-from policies.data_path.paths import of_faults
+from policies.audit.gateway_records import TASK, edge_configurations
+from policies.data_path.paths import violations_from_faults
 from policies.inputs.documents import conditions, containers, principals, statements
-from policies.inputs.values import at, unknown
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
-FILES = "aws:efs/fileSystem:FileSystem"
-POINT = "aws:efs/accessPoint:AccessPoint"
+FILE_SYSTEM = "aws:efs/fileSystem:FileSystem"
+ACCESS_POINT = "aws:efs/accessPoint:AccessPoint"
 _POLICY = "aws:efs/fileSystemPolicy:FileSystemPolicy"
 _FOLDERS = ("/records", "/seals")
 _WRITE = "elasticfilesystem:ClientWrite"
-_BY = "elasticfilesystem:AccessPointArn"
+_ACCESS_POINT_KEY = "elasticfilesystem:AccessPointArn"
 _MANAGED = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(.*ElasticFileSystem(Client|Full).*|(Administrator|PowerUser)Access)"
 )
-"""Policies of AWS's own that let a role mount every file system."""
+"""AWS managed policies that let a role mount every file system."""
 _ANY_SHARE: dict[str, Any] = {"Effect": "Allow", "Action": "elasticfilesystem:*", "Resource": "*"}
 
 
-def _alone(subject: Subject) -> Iterator[Broken]:
-    return of_faults(seal_alone(subject.graph, subject.platform))
+def _check_sealers_alone(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(seal_alone(subject.graph, subject.platform))
 
 
-def asked_alone(subject: Subject) -> list[Any]:
-    """The stack as a whole, where a sealer in it seals into AWS, or a write-once bucket is made."""
-    stores = any(each.inputs.get("objectLockEnabled") for each in subject.graph.of("aws:s3/bucket:Bucket"))
-    here = any(not each.store.get("credentials") for each in sealers(subject.graph))
-    return [None] if stores or here else []
+def sealing_scope(subject: Subject) -> list[Any]:
+    """The stack as a whole, if one of its sealers seals into AWS or it creates a write-once bucket."""
+    stores = any(
+        bucket.inputs.get("objectLockEnabled") for bucket in subject.graph.of("aws:s3/bucket:Bucket")
+    )
+    seals_into_aws = any(not sealer.store.get("credentials") for sealer in sealers(subject.graph))
+    return [None] if stores or seals_into_aws else []
 
 
-def shares(subject: Subject) -> list[tuple[Resource, list[Resource]]]:
-    """File systems with a folder of records or seals, and the access points of these folders."""
-    found: dict[str, tuple[Resource, list[Resource]]] = {}
-    for point in subject.graph.of(POINT):
+def record_shares(subject: Subject) -> list[tuple[Resource, list[Resource]]]:
+    """File systems with a folder for records or seals, and the access points of these folders."""
+    by_urn: dict[str, tuple[Resource, list[Resource]]] = {}
+    for point in subject.graph.of(ACCESS_POINT):
         if at(point.inputs, "rootDirectory.path") in _FOLDERS:
-            for files in subject.graph.referred(point.inputs.get("fileSystemId"), FILES):
-                found.setdefault(files.urn, (files, []))[1].append(point)
-    return list(found.values())
+            for files in subject.graph.referred(point.inputs.get("fileSystemId"), FILE_SYSTEM):
+                by_urn.setdefault(files.urn, (files, []))[1].append(point)
+    return list(by_urn.values())
 
 
-def judged_apart(subject: Subject) -> Iterator[Resource]:
-    """The shares, and the tasks that mount any."""
-    yield from (files for files, _ in shares(subject))
-    yield from (each for each in subject.graph.of(TASK) if _volumes(each))
+def share_scope(subject: Subject) -> Iterator[Resource]:
+    """The shares, and the tasks that mount a share."""
+    yield from (files for files, _ in record_shares(subject))
+    yield from (task for task in subject.graph.of(TASK) if _efs_volumes(task))
 
 
-def _apart(subject: Subject) -> Iterator[Broken]:
-    for files, points in shares(subject):
+def _check_shares(subject: Subject) -> Iterator[Violation]:
+    for files, points in record_shares(subject):
         for point in points:
             user = at(point.inputs, "posixUser.uid")
-            if unknown(user):
-                yield Broken(f"whose user {point.name} makes is not known yet", files, "undecided")
+            if is_unknown(user):
+                yield Violation(f"the user that {point.name} enforces is not known yet", files, "undecided")
             elif not user:
-                yield Broken(f"{point.name} lets in whatever user asks, root too", files)
+                yield Violation(f"{point.name} enforces no user, so callers can be root", files)
         policies = [
-            each
-            for each in subject.graph.of(_POLICY)
-            if files in subject.graph.referred(each.inputs.get("fileSystemId"))
+            policy
+            for policy in subject.graph.of(_POLICY)
+            if files in subject.graph.referred(policy.inputs.get("fileSystemId"))
         ]
         if not policies:
-            yield Broken(f"{files.name} has no policy, so whoever reaches its address mounts it", files)
+            yield Violation(
+                f"{files.name} has no policy, so anyone who reaches its address can mount it", files
+            )
         for policy in policies:
-            yield from _policy(subject, files, points, policy)
-            yield from _by_their_own_policies(subject, files, points, policy)
+            yield from _check_share_policy(subject, files, points, policy)
+            yield from _check_role_policies(subject, files, points, policy)
     for task in subject.graph.of(TASK):
-        yield from _task(subject, task)
+        yield from _check_task_mounts(subject, task)
 
 
-def _policy(subject: Subject, files: Resource, points: list[Resource], policy: Resource) -> Iterator[Broken]:
-    """What a share's policy leaves open, and folders that two users write."""
-    said = statements(policy.inputs.get("policy"))
-    if said is None:
-        yield Broken(f"the policy of {files.name} is not known before it is made", files, "undecided")
+def _check_share_policy(
+    subject: Subject, files: Resource, points: list[Resource], policy: Resource
+) -> Iterator[Violation]:
+    """Reports what a share's policy leaves open, and folders that two users write."""
+    document = statements(policy.inputs.get("policy"))
+    if document is None:
+        yield Violation(f"the policy of {files.name} is not known before it is created", files, "undecided")
         return
-    denied = [each for each in said if each.get("Effect") == "Deny"]
+    denied = [statement for statement in document if statement.get("Effect") == "Deny"]
     if not any(
-        str(at(each, "Condition.Bool.aws:SecureTransport")).lower() == "false"
-        and set(MOUNT) <= set(listed(each.get("Action")))
-        for each in denied
+        str(at(statement, "Condition.Bool.aws:SecureTransport")).lower() == "false"
+        and set(MOUNT) <= set(as_list(statement.get("Action")))
+        for statement in denied
     ):
-        yield Broken(f"{files.name} is mounted without TLS too", files)
+        yield Violation(f"{files.name} can also be mounted without TLS", files)
     writers: dict[str, set[str]] = {}
-    for statement in (each for each in said if each.get("Effect") == "Allow"):
+    for statement in (statement for statement in document if statement.get("Effect") == "Allow"):
         sid = statement.get("Sid") or "a statement"
         if "*" in principals(statement) or not principals(statement):
-            yield Broken(f"{sid} of {files.name} lets anybody mount it", files)
+            yield Violation(f"{sid} of {files.name} lets anyone mount it", files)
         arn = at(statement, "Condition.StringEquals.elasticfilesystem:AccessPointArn")
-        opened = [each for each in points if each in subject.graph.referred(str(arn or ""))]
-        if not opened:
-            yield Broken(
-                f"{sid} of {files.name} names no access point, so any folder is mounted by it", files
+        named_points = [point for point in points if point in subject.graph.referred(str(arn or ""))]
+        if not named_points:
+            yield Violation(
+                f"{sid} of {files.name} names no access point, so it allows mounting every folder", files
             )
-        if not set(listed(statement.get("Action"))) <= set(MOUNT):
-            yield Broken(f"{sid} of {files.name} lets its callers be root", files)
-        if _WRITE in listed(statement.get("Action")):
-            for each in opened:
-                folder, user = at(each.inputs, "rootDirectory.path"), at(each.inputs, "posixUser.uid")
+        if not set(as_list(statement.get("Action"))) <= set(MOUNT):
+            yield Violation(f"{sid} of {files.name} allows root access", files)
+        if _WRITE in as_list(statement.get("Action")):
+            for point in named_points:
+                folder, user = at(point.inputs, "rootDirectory.path"), at(point.inputs, "posixUser.uid")
                 writers.setdefault(str(folder), set()).add(str(user))
     for folder, users in sorted(writers.items()):
         if len(users) > 1:
-            yield Broken(f"{folder} of {files.name} is written by gateway and sealer both", files)
+            yield Violation(f"both the gateway and the sealer can write {folder} of {files.name}", files)
     if len(writers) > 1 and len(set.union(*writers.values())) < len(writers):
-        yield Broken(f"one user writes records and seals of {files.name}", files)
+        yield Violation(f"one user writes both records and seals of {files.name}", files)
 
 
-def _by_their_own_policies(
+def _check_role_policies(
     subject: Subject, files: Resource, points: list[Resource], policy: Resource
-) -> Iterator[Broken]:
-    """Roles whose own policies let them in where the share's policy names others.
+) -> Iterator[Violation]:
+    """Reports roles whose own policies allow access that the share's policy does not.
 
-    EFS needs an allowance in one of the two documents only (Amazon EFS user guide, "Using IAM to control file system
+    EFS needs an Allow in only one of the two policies (Amazon EFS user guide, "Using IAM to control file system
     data access").
     """
     share = statements(policy.inputs.get("policy")) or []
     for role in roles(subject.graph):
-        own = [*role.policies, *(_ANY_SHARE for arn in role.unknown if _MANAGED.fullmatch(arn))]
+        role_statements = [
+            *role.policies,
+            *(_ANY_SHARE for arn in role.unknown if _MANAGED.fullmatch(arn)),
+        ]
         for action in MOUNT:
-            if not any(_grants(subject, each, action, files) for each in own):
+            if not any(_role_allows(subject, statement, action, files) for statement in role_statements):
                 continue
-            if role.boundary is not None and not any(_names_action(each, action) for each in role.boundary):
+            if role.boundary is not None and not any(
+                _names_action(statement, action) for statement in role.boundary
+            ):
                 continue
             for point in (None, *points):
-                if _lets(subject, share, role, action, point) or _denied(subject, share, role, action, point):
+                if _share_allows(subject, share, role, action, point) or _share_denies(
+                    subject, share, role, action, point
+                ):
                     continue
-                way = point.name if point is not None else "no access point"
+                access = point.name if point is not None else "no access point"
                 verb = "write" if action == _WRITE else "mount"
-                yield Broken(
-                    f"role {role.name} may {verb} {files.name} by {way}, by its own policy alone", files
+                yield Violation(
+                    f"role {role.name} may {verb} {files.name} through {access}, by its own policy alone",
+                    files,
                 )
 
 
 def _names_action(statement: dict[str, Any], action: str) -> bool:
     if "NotAction" in statement:
-        return not any(covers(each, action) for each in listed(statement["NotAction"]))
-    return any(covers(each, action) for each in listed(statement.get("Action")))
+        return not any(covers(pattern, action) for pattern in as_list(statement["NotAction"]))
+    return any(covers(pattern, action) for pattern in as_list(statement.get("Action")))
 
 
-def _grants(subject: Subject, statement: dict[str, Any], action: str, files: Resource) -> bool:
-    """Whether a role's own statement allows an action on a file system. Its conditions are taken to hold."""
+def _role_allows(subject: Subject, statement: dict[str, Any], action: str, files: Resource) -> bool:
+    """Whether a role's own statement allows an action on a file system, if its conditions hold."""
     if statement.get("Effect") != "Allow" or not _names_action(statement, action):
         return False
-    for resource in listed(statement.get("Resource")):
+    for resource in as_list(statement.get("Resource")):
         kind = resource.split(":", 5)[-1]
         if files in subject.graph.referred(resource) or kind in ("*", "file-system/*"):
             return True
     return "NotResource" in statement
 
 
-def _lets(
+def _share_allows(
     subject: Subject, share: list[dict[str, Any]], role: Role, action: str, point: Resource | None
 ) -> bool:
-    """Whether the share's policy itself lets the role do this by the access point."""
+    """Whether the share's policy allows the role this action through the access point."""
     return any(
-        each.get("Effect") == "Allow"
-        and _names_action(each, action)
-        and _is_named(subject, principals(each), role)
+        statement.get("Effect") == "Allow"
+        and _names_action(statement, action)
+        and _is_named(subject, principals(statement), role)
         and point is not None
-        and point in subject.graph.referred(at(each, f"Condition.StringEquals.{_BY}") or "")
-        for each in share
+        and point
+        in subject.graph.referred(at(statement, f"Condition.StringEquals.{_ACCESS_POINT_KEY}") or "")
+        for statement in share
     )
 
 
-def _denied(
+def _share_denies(
     subject: Subject, share: list[dict[str, Any]], role: Role, action: str, point: Resource | None
 ) -> bool:
-    """Whether a denial of the share's policy stops the role, by every one of its conditions."""
+    """Whether a Deny statement of the share's policy applies to the role, with all of its conditions."""
     return any(
-        each.get("Effect") == "Deny"
-        and _names_action(each, action)
-        and ("*" in principals(each) or _is_named(subject, principals(each), role))
+        statement.get("Effect") == "Deny"
+        and _names_action(statement, action)
+        and ("*" in principals(statement) or _is_named(subject, principals(statement), role))
         and all(
-            _stops(subject, operator, key, value, role, point) for operator, key, value in conditions(each)
+            _condition_holds(subject, operator, key, value, role, point)
+            for operator, key, value in conditions(statement)
         )
-        for each in share
+        for statement in share
     )
 
 
-def _stops(subject: Subject, operator: str, key: str, value: Any, role: Role, point: Resource | None) -> bool:
-    """Whether one condition of a denial holds for the role at the access point; not, where it cannot be read."""
-    if key == _BY:
-        named = point is not None and point in subject.graph.referred(value)
-        return {"StringEquals": named, "StringNotEquals": not named}.get(operator, False)
+def _condition_holds(
+    subject: Subject, operator: str, key: str, value: Any, role: Role, point: Resource | None
+) -> bool:
+    """Whether a condition of a Deny statement holds for the role and access point. False if it cannot be read."""
+    if key == _ACCESS_POINT_KEY:
+        matches = point is not None and point in subject.graph.referred(value)
+        return {"StringEquals": matches, "StringNotEquals": not matches}.get(operator, False)
     if key == "aws:PrincipalArn":
-        named = _is_named(subject, listed(value), role)
-        wildcard = any("*" in each for each in listed(value))
+        matches = _is_named(subject, as_list(value), role)
+        wildcard = any("*" in name for name in as_list(value))
         return {
-            "ArnEquals": named,
-            "ArnNotEquals": not named and not wildcard,
-            "StringNotEquals": not named,
+            "ArnEquals": matches,
+            "ArnNotEquals": not matches and not wildcard,
+            "StringNotEquals": not matches,
             "Null": value == "false",
         }.get(operator, False)
     return False
 
 
-def _is_named(subject: Subject, who: list[str], role: Role) -> bool:
-    return any(role.resource in subject.graph.referred(each, ":Role") for each in who)
+def _is_named(subject: Subject, names: list[str], role: Role) -> bool:
+    return any(role.resource in subject.graph.referred(name, ":Role") for name in names)
 
 
-def _volumes(task: Resource) -> list[Any]:
-    found = task.inputs.get("volumes")
-    return [each for each in found if at(each, "efsVolumeConfiguration")] if isinstance(found, list) else []
+def _efs_volumes(task: Resource) -> list[Any]:
+    volumes = task.inputs.get("volumes")
+    return (
+        [volume for volume in volumes if at(volume, "efsVolumeConfiguration")]
+        if isinstance(volumes, list)
+        else []
+    )
 
 
-def _task(subject: Subject, task: Resource) -> Iterator[Broken]:
-    """How a task on Fargate mounts a share, and whose folder it can write."""
-    for volume in _volumes(task):
+def _check_task_mounts(subject: Subject, task: Resource) -> Iterator[Violation]:
+    """Reports how a Fargate task mounts a share, and folders of others that it can write."""
+    for volume in _efs_volumes(task):
         name = f"volume {at(volume, 'name')} of {task.name}"
-        how = at(volume, "efsVolumeConfiguration")
-        for path, what in (
+        settings = at(volume, "efsVolumeConfiguration")
+        for path, problem in (
             ("transitEncryption", "is mounted without TLS"),
-            ("authorizationConfig.iam", "is mounted in nobody's name"),
+            ("authorizationConfig.iam", "is mounted without IAM authorization"),
         ):
-            value = at(how, path)
-            if unknown(value):
-                yield Broken(f"{name}: {path} is not known yet", task, "undecided")
+            value = at(settings, path)
+            if is_unknown(value):
+                yield Violation(f"{name}: {path} is not known yet", task, "undecided")
             elif value != "ENABLED":
-                yield Broken(f"{name} {what}", task)
-        if not at(how, "authorizationConfig.accessPointId"):
-            yield Broken(f"{name} is the whole file system, by no access point", task)
+                yield Violation(f"{name} {problem}", task)
+        if not at(settings, "authorizationConfig.accessPointId"):
+            yield Violation(f"{name} mounts the whole file system, without an access point", task)
     for mode, key in (("sealer", "records"), ("gateway", "audit.seals")):
-        for resource, config in configured(subject, mode):
+        for resource, config in edge_configurations(subject, mode):
             folder = at(config, key)
             if resource is not task or not folder:
                 continue
-            for box in containers(task) or []:
-                for mount in box.get("mountPoints") or []:
+            for container in containers(task) or []:
+                for mount in container.get("mountPoints") or []:
                     if at(mount, "containerPath") == folder and at(mount, "readOnly") is not True:
-                        yield Broken(f"{task.name} can write {folder}, which is another's to write", task)
+                        yield Violation(
+                            f"{task.name} can write {folder}, which only its own writer may change", task
+                        )
 
 
 RULES = (
     Rule(
         "audit/sealers-seal-alone",
-        "In AWS a sealer's role is its own and puts seals, and nobody else's puts or deletes any",
+        "In AWS only the sealer's own role writes seals, and nobody else can write or delete them",
         "critical",
         (*fw.nist("AU-9(4)", "AC-5", "AC-6"), *fw.pci("10.3.2"), *fw.iso_27001("A.5.3", "A.8.15")),
-        "Whoever else may put into the store can seal what never was, and whoever may delete can hide what was",
-        "Give the sealer a RecordsIdentity of its own, and take the audit bucket out of every other role's policies",
-        _alone,
+        "Another writer could seal false records, and whoever can delete seals could hide true ones",
+        "Give the sealer its own RecordsIdentity, and remove the audit bucket from the policies of every other role",
+        _check_sealers_alone,
     ),
     Rule(
         "audit/share-apart",
-        "On the share of records each folder is one user's to write, and mounted over TLS by named roles",
+        "On the records share each folder has one writer, and only named roles mount it, over TLS",
         "critical",
         (*fw.nist("AU-9(4)", "AC-3", "SC-8"), *fw.pci("10.3.2", "4.2.1"), *fw.iso_27001("A.8.3", "A.8.24")),
-        "A gateway that can write seals, or anybody who can mount the share, decides what was",
-        "Make the share by RecordsShare: an access point for each folder and user, and a policy that names them",
-        _apart,
-        (FILES, TASK),
+        "A gateway that can write seals, or anyone who can mount the share, can change the evidence",
+        "Make the share with RecordsShare: an access point for each folder and user, and a policy that names them",
+        _check_shares,
+        (FILE_SYSTEM, TASK),
     ),
 )

@@ -1,4 +1,4 @@
-"""Held answers: what people must see is held until they have, and those who decide stand apart."""
+"""Audit rules for reviews: answers that need a person are held, and the review service is isolated."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Gateway, Workload
 from isthmus.graph.network.reachability import CLASS, POLICY
-from isthmus.graph.resources.resources import Resource, place
-from policies.inputs.declared import spaces
-from policies.inputs.documents import configurations
-from policies.inputs.isolation import IN_NAMESPACE, intruders, of_role, one_of, peers
-from policies.inputs.pods import KINDS, pods
-from policies.inputs.values import at, listed, unknown
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.declared import namespace_sensitivities
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.isolation import (
+    IN_NAMESPACE,
+    intruders,
+    is_single_allowed_address,
+    peers,
+    pods_with_role,
+)
+from policies.inputs.pods import POD_KINDS, pods
+from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _CONFIG = "kubernetes:core/v1:ConfigMap"
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
@@ -26,170 +32,209 @@ def _rank(impact: Any) -> int:
     return _IMPACTS.index(impact) if impact in _IMPACTS else 0
 
 
-def held(subject: Subject) -> Iterator[tuple[Resource, Any, list[Workload]]]:
-    """Gateways with a workload whose answers people must see: their configuration, and what the platform states of
-    these workloads. A configuration that cannot be read is None."""
-    for resource, _, config in configurations(subject.graph):
+def gateways_with_review(subject: Subject) -> Iterator[tuple[Resource, Any, list[Workload]]]:
+    """Gateways with a workload whose answers need review: resource, configuration, workloads of the platform.
+
+    The configuration is None if it cannot be read.
+    """
+    for resource, _, config in gateway_configurations(subject.graph):
         labels = at(resource.inputs, "metadata.labels")
         if config is None:
-            said = labels if isinstance(labels, Mapping) else {}
-            mine = [one for one in _gateways(subject) if said.get(CLASS) in (None, one.class_)]
-            asked = [each for one in mine for each in _asking(one)]
-            if asked and said.get("isthmus.dev/role") == "gateway":
-                yield resource, None, asked
+            label_map = labels if isinstance(labels, Mapping) else {}
+            gateways = [
+                gateway for gateway in _gateways(subject) if label_map.get(CLASS) in (None, gateway.class_)
+            ]
+            workloads = [workload for gateway in gateways for workload in _workloads_with_review(gateway)]
+            if workloads and label_map.get("isthmus.dev/role") == "gateway":
+                yield resource, None, workloads
             continue
         if at(config, "mode") != "gateway":
             continue
-        here = (at(config, "class"), at(config, "site"))
-        asked = [
-            each for one in _gateways(subject) if (one.class_, one.site) == here for each in _asking(one)
+        location = (at(config, "class"), at(config, "site"))
+        workloads = [
+            workload
+            for gateway in _gateways(subject)
+            if (gateway.class_, gateway.site) == location
+            for workload in _workloads_with_review(gateway)
         ]
-        if asked or any(_asks(each) for each in listed(at(config, "workloads"))):
-            yield resource, config, asked
+        if workloads or any(_needs_review(workload) for workload in list_or_empty(at(config, "workloads"))):
+            yield resource, config, workloads
 
 
 def _gateways(subject: Subject) -> list[Gateway]:
     return subject.platform.gateways if subject.platform else []
 
 
-def _asking(gateway: Gateway) -> list[Workload]:
-    """What somebody else sees to is not this gateway's to hold; of high impact it always is."""
+def _workloads_with_review(gateway: Gateway) -> list[Workload]:
+    """Workloads whose answers the gateway must hold. Another reviewer suffices, except for high impact."""
     return [
-        each
-        for each in gateway.workloads
-        if each.asks_for_people and (each.reviewed_by is None or each.impact == "high")
+        workload
+        for workload in gateway.workloads
+        if workload.asks_for_people and (workload.reviewed_by is None or workload.impact == "high")
     ]
 
 
-def _asks(told: Any) -> bool:
-    return bool(at(told, "review")) or _rank(at(told, "impact")) > 0
+def _needs_review(settings: Any) -> bool:
+    return bool(at(settings, "review")) or _rank(at(settings, "impact")) > 0
 
 
-def _held(subject: Subject) -> Iterator[Broken]:
-    for resource, config, asked in held(subject):
+def _check_answers_held(subject: Subject) -> Iterator[Violation]:
+    for resource, config, workloads in gateways_with_review(subject):
         if config is None:
-            yield Broken(f"whether {resource.name} holds answers is not known yet", resource, "undecided")
+            yield Violation(
+                f"whether {resource.name} holds answers for review is not known yet", resource, "undecided"
+            )
             continue
-        told = {str(at(each, "name")): each for each in listed(at(config, "workloads"))}
-        names = sorted({each.name for each in asked} | {name for name, each in told.items() if _asks(each)})
+        settings_by_name = {
+            str(at(workload, "name")): workload for workload in list_or_empty(at(config, "workloads"))
+        }
+        names = sorted(
+            {workload.name for workload in workloads}
+            | {name for name, settings in settings_by_name.items() if _needs_review(settings)}
+        )
         for key in ("keys", "wrapping_key"):
             value = at(config, f"reviews.{key}")
-            if unknown(value):
-                yield Broken(f"reviews.{key} of {resource.name} is not known yet", resource, "undecided")
+            if is_unknown(value):
+                yield Violation(f"reviews.{key} of {resource.name} is not known yet", resource, "undecided")
             elif not value:
-                yield Broken(
-                    f"{resource.name} gives out answers of {', '.join(names)} that nobody has seen: it names no "
+                yield Violation(
+                    f"{resource.name} sends answers of {', '.join(names)} without review: there is no "
                     f"reviews.{key}",
                     resource,
                 )
-        if unknown(at(config, "workloads")):
-            yield Broken(f"what {resource.name} holds is not known yet", resource, "undecided")
+        if is_unknown(at(config, "workloads")):
+            yield Violation(f"which answers {resource.name} holds is not known yet", resource, "undecided")
             continue
-        for each in asked:
-            yield from _as_stated(resource, each, told.get(each.name))
+        for workload in workloads:
+            yield from _check_stated_review(resource, workload, settings_by_name.get(workload.name))
 
 
-def _as_stated(resource: Resource, workload: Workload, told: Any) -> Iterator[Broken]:
-    """No less is held of a workload than the platform states."""
-    impact = at(told, "impact")
-    if unknown(impact):
-        yield Broken(f"the impact of {workload.name} is not known yet", resource, "undecided")
+def _check_stated_review(resource: Resource, workload: Workload, settings: Any) -> Iterator[Violation]:
+    """Reports a workload whose configured impact or review is weaker than the platform states."""
+    impact = at(settings, "impact")
+    if is_unknown(impact):
+        yield Violation(f"the impact of {workload.name} is not known yet", resource, "undecided")
     elif _rank(impact) < _rank(workload.impact):
-        said = impact or "low"
-        yield Broken(
-            f"{resource.name} takes {workload.name} for {said} impact, and it is {workload.impact}", resource
+        configured_impact = impact or "low"
+        yield Violation(
+            f"{resource.name} sets impact {configured_impact} for {workload.name}, not {workload.impact} as stated",
+            resource,
         )
     review = workload.review.model_dump() if workload.review is not None else {}
     for key in ("below_confidence", "sample_rate"):
-        wanted, value = review.get(key), at(told, f"review.{key}")
-        if not wanted:
+        minimum, value = review.get(key), at(settings, f"review.{key}")
+        if not minimum:
             continue
-        if unknown(value):
-            yield Broken(f"review.{key} of {workload.name} is not known yet", resource, "undecided")
-        elif not isinstance(value, int | float) or value < wanted:
-            yield Broken(
-                f"{resource.name} holds less of {workload.name}: review.{key} is {value}, stated {wanted}",
+        if is_unknown(value):
+            yield Violation(f"review.{key} of {workload.name} is not known yet", resource, "undecided")
+        elif not isinstance(value, int | float) or value < minimum:
+            yield Violation(
+                f"{resource.name} holds too few answers of {workload.name}: review.{key} is {value}, stated {minimum}",
                 resource,
             )
 
 
-def _apart(subject: Subject) -> Iterator[Broken]:
-    yield from intruders(subject, "reviews", "the reviews", "their")
-    own = _spaces(subject)
+def _check_reviews_apart(subject: Subject) -> Iterator[Violation]:
+    yield from intruders(subject, "reviews", "the review service", "its")
+    namespaces = _review_namespaces(subject)
     for policy in subject.graph.of(POLICY):
-        if place(policy)[1] in own:
-            stated = _stated(subject, spaces(subject.graph).get(place(policy)[1], ""))
-            yield from _ways_out(policy, stated)
-            yield from _ways_in(subject, policy, stated)
+        if name_and_namespace(policy)[1] in namespaces:
+            gateways = _review_gateways(
+                subject, namespace_sensitivities(subject.graph).get(name_and_namespace(policy)[1], "")
+            )
+            yield from _check_egress(policy, gateways)
+            yield from _check_ingress(subject, policy, gateways)
 
 
-def _spaces(subject: Subject) -> set[str]:
-    return {pod.namespace for pod in of_role(subject, "reviews")}
+def _review_namespaces(subject: Subject) -> set[str]:
+    return {pod.namespace for pod in pods_with_role(subject, "reviews")}
 
 
-def _stated(subject: Subject, class_: str) -> list[Gateway] | None:
-    """The class's gateways that hold answers; None where no platform states them."""
-    if subject.platform is None or not class_:
+def _review_gateways(subject: Subject, sensitivity: str) -> list[Gateway] | None:
+    """Gateways of a class that hold answers; None without a platform."""
+    if subject.platform is None or not sensitivity:
         return None
-    return [one for one in subject.platform.gateways if one.class_ == class_ and one.reviews is not None]
+    return [
+        gateway
+        for gateway in subject.platform.gateways
+        if gateway.class_ == sensitivity and gateway.reviews is not None
+    ]
 
 
-def _ways_out(policy: Resource, stated: list[Gateway] | None) -> Iterator[Broken]:
-    known = None if stated is None else {one.database.address for one in stated if one.database is not None}
+def _check_egress(policy: Resource, gateways: list[Gateway] | None) -> Iterator[Violation]:
+    addresses = (
+        None
+        if gateways is None
+        else {gateway.database.address for gateway in gateways if gateway.database is not None}
+    )
     for peer in peers(policy, "egress", "to"):
         block = at(peer, "ipBlock.cidr")
-        if unknown(peer) or unknown(block):
-            yield Broken(f"whom {policy.name} lets the reviews call is not known yet", policy, "undecided")
-        elif not one_of(block, known):
+        if is_unknown(peer) or is_unknown(block):
+            yield Violation(
+                f"the addresses that {policy.name} lets the review service call are not known yet",
+                policy,
+                "undecided",
+            )
+        elif not is_single_allowed_address(block, addresses):
             where = block or "pods of the cluster"
-            yield Broken(f"{policy.name} lets the reviews reach {where}, which is not their database", policy)
-
-
-def _ways_in(subject: Subject, policy: Resource, stated: list[Gateway] | None) -> Iterator[Broken]:
-    if stated is None or subject.platform is None:
-        return
-    reviews = [one.reviews for one in stated if one.reviews is not None]
-    cidrs = {cidr for one in reviews for cidr in one.from_cidrs}
-    named = {space for one in reviews for space in one.from_namespaces}
-    named |= {subject.platform.monitoring.namespace or ""}
-    for peer in peers(policy, "ingress", "from"):
-        block, labels = at(peer, "ipBlock.cidr"), at(peer, "namespaceSelector.matchLabels")
-        space = labels.get(_NAME) if isinstance(labels, Mapping) else None
-        if unknown(peer) or unknown(block) or unknown(labels) or unknown(space):
-            yield Broken(f"whom {policy.name} lets in to the reviews is not known yet", policy, "undecided")
-        elif block not in cidrs and space not in named:
-            who = block or (f"namespace {space}" if space else "whoever it does not name")
-            yield Broken(
-                f"{policy.name} lets {who} in to the reviews, which the platform does not state", policy
+            yield Violation(
+                f"{policy.name} lets the review service reach {where}, which is not its database", policy
             )
 
 
-def judged_apart(subject: Subject) -> Iterator[Resource]:
-    """What can bring those who decide together with others: pods beside them, rights, and ways in and out."""
-    own = _spaces(subject)
-    yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in own)
-    yield from (each for each in subject.graph.of(*IN_NAMESPACE, POLICY) if place(each)[1] in own)
+def _check_ingress(subject: Subject, policy: Resource, gateways: list[Gateway] | None) -> Iterator[Violation]:
+    if gateways is None or subject.platform is None:
+        return
+    review_settings = [gateway.reviews for gateway in gateways if gateway.reviews is not None]
+    cidrs = {cidr for review in review_settings for cidr in review.from_cidrs}
+    namespaces = {namespace for review in review_settings for namespace in review.from_namespaces}
+    namespaces |= {subject.platform.monitoring.namespace or ""}
+    for peer in peers(policy, "ingress", "from"):
+        block, labels = at(peer, "ipBlock.cidr"), at(peer, "namespaceSelector.matchLabels")
+        namespace = labels.get(_NAME) if isinstance(labels, Mapping) else None
+        if is_unknown(peer) or is_unknown(block) or is_unknown(labels) or is_unknown(namespace):
+            yield Violation(
+                f"who may call the review service by {policy.name} is not known yet", policy, "undecided"
+            )
+        elif block not in cidrs and namespace not in namespaces:
+            source = block or (f"namespace {namespace}" if namespace else "everybody")
+            yield Violation(
+                f"{policy.name} lets {source} call the review service, but the platform does not state that",
+                policy,
+            )
+
+
+def reviews_apart_scope(subject: Subject) -> Iterator[Resource]:
+    """Resources that can break the review service's isolation: pods beside it, RBAC roles, network policies."""
+    namespaces = _review_namespaces(subject)
+    yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in namespaces)
+    yield from (
+        resource
+        for resource in subject.graph.of(*IN_NAMESPACE, POLICY)
+        if name_and_namespace(resource)[1] in namespaces
+    )
 
 
 RULES = (
     Rule(
         "audit/answers-held",
-        "Answers that people must see are held until they have",
+        "Answers that need review are held until a person has reviewed them",
         "critical",
         (*fw.ai_act("14(1)"), *fw.nist("AC-5"), *fw.iso_27001("A.5.3")),
-        "An answer of high impact that nobody looked at is acted upon as if somebody had",
-        "State `reviews` of the gateway, and its workloads' impact and review as the requirements have them",
-        _held,
+        "People act on a high-impact answer as if somebody had reviewed it",
+        "Set `reviews` of the gateway, and `impact` and `review` of its workloads as in the requirements",
+        _check_answers_held,
         (_CONFIG, _TASK),
     ),
     Rule(
         "audit/reviews-apart",
-        "Those who decide upon held answers stand apart, and are reached as the platform states",
+        "The review service is isolated, and reachable only as the platform states",
         "high",
         (*fw.nist("AC-5", "SC-7"), *fw.iso_27001("A.5.3")),
-        "Whoever comes to that process or its keys approves in the name of others",
-        "Leave it alone in its namespace, with no role in it, its one way out to the database and its ways in stated",
-        _apart,
-        (*KINDS, *IN_NAMESPACE, POLICY),
+        "Whoever reaches that service or its keys can approve answers in other people's names",
+        "Run it alone in its namespace without RBAC roles; allow egress only to its database, and "
+        "ingress only as the platform states",
+        _check_reviews_apart,
+        (*POD_KINDS, *IN_NAMESPACE, POLICY),
     ),
 )

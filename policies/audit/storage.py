@@ -1,4 +1,4 @@
-"""Audit: records are made, sealed write-once, kept long enough, and hold no prompts that they may not."""
+"""Audit rules for storage: trails, locks, retention, call logs, DNS and flow logs, no prompts in logs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import handling
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.encryption.at_rest import BUCKETS, attached
-from policies.inputs.links import referred
-from policies.inputs.pods import of_box, pods
-from policies.inputs.values import at, unknown
-from policies.network.exposure import networks_made
+from policies.inputs.links import referenced_resources
+from policies.inputs.pods import container_violation, pods
+from policies.inputs.values import at, is_unknown
+from policies.network.exposure import managed_networks
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _TRAIL = "aws:cloudtrail/trail:Trail"
 LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
@@ -31,277 +31,299 @@ HOSTED = "aws:sagemaker/endpoint:Endpoint"
 _HOSTED_CALLS = "AWS::SageMaker::Endpoint"
 LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
 _PROMPTS = ("--enable-log-requests", "--enable-log-outputs", "--log-requests")
-"""Flags by which vLLM writes prompts or answers into its log."""
+"""Flags that make vLLM write prompts or answers into its log."""
 
 
-def bedrock(graph: Graph) -> list[Resource]:
-    """What shows that Bedrock is called: guardrails, profiles, agents, throughput; not their logging."""
+def bedrock_resources(graph: Graph) -> list[Resource]:
+    """Resources that show that the stack uses Bedrock: guardrails, profiles, agents, throughput; not logging."""
     return [
-        each
-        for each in graph.resources
-        if each.type.startswith(("aws:bedrock/", "aws:bedrockfoundation/")) and each.type not in LOGGING
+        resource
+        for resource in graph.resources
+        if resource.type.startswith(("aws:bedrock/", "aws:bedrockfoundation/"))
+        and resource.type not in LOGGING
     ]
 
 
-def region(resource: Resource) -> str:
+def region_of(resource: Resource) -> str:
     return str(resource.inputs.get("region") or "")
 
 
-def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
+def _check_trail_events(subject: Subject) -> Iterator[Violation]:
     trails = list(subject.graph.of(_TRAIL))
-    # A platform's trail is its whole account's: others may call Bedrock there, whatever is made here.
-    wanted: list[str] = list(_MANDATORY) if subject.platform is not None or bedrock(subject.graph) else []
+    # The trail of a platform covers its whole account, where others may call Bedrock too.
+    required: list[str] = (
+        list(_MANDATORY) if subject.platform is not None or bedrock_resources(subject.graph) else []
+    )
     if any(subject.graph.of(HOSTED)):
-        wanted.append(_HOSTED_CALLS)
-    if not trails or not wanted:
+        required.append(_HOSTED_CALLS)
+    if not trails or not required:
         return
-    seen: set[str] = set()
+    recorded: set[str] = set()
     for trail in trails:
         selectors = trail.inputs.get("advancedEventSelectors")
-        if unknown(selectors):
-            yield Broken(f"what {trail.name} records is not known before the change", trail, "undecided")
+        if is_unknown(selectors):
+            yield Violation(
+                f"what {trail.name} records is not known before the change is made", trail, "undecided"
+            )
             return
         for selector in selectors or []:
-            seen |= set(_data_events(selector))
-    missing = [type_ for type_ in wanted if type_ not in seen]
+            recorded |= set(_data_events(selector))
+    missing = [type_ for type_ in required if type_ not in recorded]
     if missing:
-        yield Broken(f"{trails[0].name} leaves out data events of {', '.join(missing)}", trails[0])
+        yield Violation(f"{trails[0].name} does not record data events of {', '.join(missing)}", trails[0])
 
 
 def _data_events(selector: Any) -> Iterator[str]:
-    """The types whose data events a selector records whole: a further field would narrow it."""
-    fields = {at(each, "field"): at(each, "equals") or [] for each in at(selector, "fieldSelectors") or []}
+    """The types whose data events a selector records completely: any further field would narrow it."""
+    fields = {at(field, "field"): at(field, "equals") or [] for field in at(selector, "fieldSelectors") or []}
     if set(fields) == {"eventCategory", "resources.type"} and fields["eventCategory"] == ["Data"]:
         yield from map(str, fields["resources.type"])
 
 
-def _sealed(subject: Subject) -> Iterator[Broken]:
+def _check_trail_bucket_lock(subject: Subject) -> Iterator[Violation]:
     for bucket in record_buckets(subject.graph):
-        locks = [at(each.inputs, "rule.defaultRetention") for each in attached(subject.graph, bucket, LOCK)]
+        locks = [at(lock.inputs, "rule.defaultRetention") for lock in attached(subject.graph, bucket, LOCK)]
         inline = at(bucket.inputs, "objectLockConfiguration.rule.defaultRetention")
         locks += [inline] if inline else []
-        modes = [at(each, "mode") for each in locks]
-        if any(map(unknown, [*locks, *modes])):
-            yield Broken(f"how {bucket.name} is locked is not known yet", bucket, "undecided")
+        modes = [at(lock, "mode") for lock in locks]
+        if any(map(is_unknown, [*locks, *modes])):
+            yield Violation(f"how {bucket.name} is locked is not known yet", bucket, "undecided")
         elif "COMPLIANCE" not in modes:
-            said = f"locked in {modes[0]} mode only" if modes and modes[0] else "not locked"
-            yield Broken(f"{bucket.name} holds the trail and is {said}", bucket)
-        versions = [
-            at(each.inputs, "versioningConfiguration.status")
-            for each in attached(subject.graph, bucket, ":BucketVersioning", ":BucketVersioningV2")
+            state = f"locked in {modes[0]} mode only" if modes and modes[0] else "not locked"
+            yield Violation(f"{bucket.name} holds the trail but is {state}", bucket)
+        statuses = [
+            at(versioning.inputs, "versioningConfiguration.status")
+            for versioning in attached(subject.graph, bucket, ":BucketVersioning", ":BucketVersioningV2")
         ]
-        if any(each in ("Suspended", "Disabled") for each in versions):
-            yield Broken(f"{bucket.name} holds the trail and keeps no versions", bucket)
+        if any(status in ("Suspended", "Disabled") for status in statuses):
+            yield Violation(f"{bucket.name} holds the trail but keeps no versions", bucket)
 
 
 def record_buckets(graph: Graph) -> list[Resource]:
     """Buckets that a trail writes to."""
-    found: dict[str, Resource] = {}
+    buckets_by_urn: dict[str, Resource] = {}
     for trail in graph.of(_TRAIL):
         name = trail.inputs.get("s3BucketName")
         for bucket in graph.of(*BUCKETS):
             if bucket in graph.referred(name, ":Bucket") or (name and name == bucket.inputs.get("bucket")):
-                found[bucket.urn] = bucket
-    return list(found.values())
+                buckets_by_urn[bucket.urn] = bucket
+    return list(buckets_by_urn.values())
 
 
-def _least_days(platform: Platform | None, class_: str = "") -> int:
-    """Days that the records of a class, or of the strictest that uses AWS, are kept at least."""
-    if class_:
-        months = handling.of(class_).records_months_min
+def _minimum_days(platform: Platform | None, sensitivity: str = "") -> int:
+    """Minimum days to keep the records of a class, or of the strictest AWS store if no class is given."""
+    if sensitivity:
+        months = handling.handling_of(sensitivity).records_months_min
     elif platform is not None:
         kinds = {site.name: site.kind for site in platform.sites}
-        stores = [each.retention_days for each in platform.audit if kinds.get(each.site) == "aws"]
+        stores = [store.retention_days for store in platform.audit if kinds.get(store.site) == "aws"]
         return max(stores, default=0)
     else:
         return 0
     return months * 30
 
 
-def _kept(subject: Subject) -> Iterator[Broken]:
+def _check_log_retention(subject: Subject) -> Iterator[Violation]:
     least = subject.settings.figures.log_days_min
     for group in subject.graph.of(_GROUP):
-        class_ = str((group.inputs.get("tags") or {}).get("isthmus.dev/class", ""))
-        wanted = max(least, _least_days(None, class_) if class_ in handling.HANDLING else 0)
+        sensitivity = str((group.inputs.get("tags") or {}).get("isthmus.dev/class", ""))
+        required = max(least, _minimum_days(None, sensitivity) if sensitivity in handling.HANDLING else 0)
         days = group.inputs.get("retentionInDays")
-        if unknown(days):
-            yield Broken(f"how long {group.name} keeps is not known yet", group, "undecided")
+        if is_unknown(days):
+            yield Violation(f"the retention of {group.name} is not known yet", group, "undecided")
         elif not days:
-            yield Broken(f"{group.name} keeps for ever: nobody said how long it must", group)
-        elif isinstance(days, int | float) and days < wanted:
-            yield Broken(f"{group.name} keeps {days:g} days, and {wanted} are the least", group)
+            yield Violation(f"{group.name} keeps logs for ever: retentionInDays is not set", group)
+        elif isinstance(days, int | float) and days < required:
+            yield Violation(f"{group.name} keeps logs for {days:g} days; the minimum is {required}", group)
 
 
-def _locked_long_enough(subject: Subject) -> Iterator[Broken]:
-    wanted = max(subject.settings.figures.log_days_min, _least_days(subject.platform))
+def _check_lock_duration(subject: Subject) -> Iterator[Violation]:
+    required = max(subject.settings.figures.log_days_min, _minimum_days(subject.platform))
     for bucket in record_buckets(subject.graph):
         for lock in attached(subject.graph, bucket, LOCK):
-            said = at(lock.inputs, "rule.defaultRetention")
-            days, years = at(said, "days"), at(said, "years")
-            if any(map(unknown, (said, days, years))):
-                yield Broken(f"how long {lock.name} locks is not known yet", lock, "undecided")
+            retention = at(lock.inputs, "rule.defaultRetention")
+            days, years = at(retention, "days"), at(retention, "years")
+            if any(map(is_unknown, (retention, days, years))):
+                yield Violation(f"the lock duration of {lock.name} is not known yet", lock, "undecided")
                 continue
             locked = (days or 0) + 365 * (years or 0)
-            if locked < wanted:
-                yield Broken(
-                    f"{lock.name} locks records for {locked:g} days, and {wanted} are the least", lock
+            if locked < required:
+                yield Violation(
+                    f"{lock.name} locks records for {locked:g} days; the minimum is {required}", lock
                 )
-            yield from _hidden_while_locked(subject.graph, bucket, locked)
+            yield from _check_lifecycle(subject.graph, bucket, locked)
 
 
-def _hidden_while_locked(graph: Graph, bucket: Resource, locked: float) -> Iterator[Broken]:
-    """Lifecycle rules that hide records whose lock still holds: S3 lays a delete marker over a locked record too."""
+def _check_lifecycle(graph: Graph, bucket: Resource, locked: float) -> Iterator[Violation]:
+    """Reports lifecycle rules that hide locked records: S3 puts a delete marker on a locked object too."""
     for lifecycle in attached(graph, bucket, *LIFECYCLE):
         rules = lifecycle.inputs.get("rules")
-        if unknown(rules):
-            yield Broken(f"what {lifecycle.name} expires is not known yet", lifecycle, "undecided")
+        if is_unknown(rules):
+            yield Violation(f"what {lifecycle.name} expires is not known yet", lifecycle, "undecided")
             continue
         for rule in rules or []:
             days, date = at(rule, "expiration.days"), at(rule, "expiration.date")
             if at(rule, "status") == "Disabled":
                 continue
-            if unknown(days) or unknown(date):
-                yield Broken(f"when {lifecycle.name} expires records is not known", lifecycle, "undecided")
+            if is_unknown(days) or is_unknown(date):
+                yield Violation(f"when {lifecycle.name} expires records is not known", lifecycle, "undecided")
             elif date:
-                yield Broken(
-                    f"{lifecycle.name} hides records at a date, however long they are locked", lifecycle
+                yield Violation(
+                    f"{lifecycle.name} hides records on a fixed date, even if they are still locked",
+                    lifecycle,
                 )
             elif days and days <= locked:
-                yield Broken(
-                    f"{lifecycle.name} hides records after {days:g} days, and they are locked for {locked:g}",
+                yield Violation(
+                    f"{lifecycle.name} hides records after {days:g} days, but they are locked for {locked:g}",
                     lifecycle,
                     patch=f"rules: expiration.days={locked + 1:g}",
                 )
 
 
-def _calls_logged(subject: Subject) -> Iterator[Broken]:
-    used = bedrock(subject.graph)
-    logged = {region(each) for each in subject.graph.of(*LOGGING)}
+def _check_calls_logged(subject: Subject) -> Iterator[Violation]:
+    used = bedrock_resources(subject.graph)
+    logged = {region_of(config) for config in subject.graph.of(*LOGGING)}
     if subject.platform is not None:
-        elsewhere = {one.site for one in subject.platform.invocation_logging if one.mode == "existing"}
-        logged |= {str(site.region) for site in subject.platform.sites if site.name in elsewhere}
-    told: set[str] = set()
-    for each in used:
-        where = region(each)
-        if where not in logged and "" not in logged and where not in told:
-            told.add(where)
-            yield Broken(f"{each.name} serves in {where or 'its region'}, where no call is logged", each)
+        existing_sites = {
+            logging.site for logging in subject.platform.invocation_logging if logging.mode == "existing"
+        }
+        logged |= {str(site.region) for site in subject.platform.sites if site.name in existing_sites}
+    reported: set[str] = set()
+    for resource in used:
+        region = region_of(resource)
+        if region not in logged and "" not in logged and region not in reported:
+            reported.add(region)
+            yield Violation(
+                f"{resource.name} serves in {region or 'its region'}, where Bedrock calls are not logged",
+                resource,
+            )
 
 
-def _no_content(subject: Subject) -> Iterator[Broken]:
-    allowed = _content_allowed(subject.platform)
+def _check_no_prompts_logged(subject: Subject) -> Iterator[Violation]:
+    allowed = _regions_with_content(subject.platform)
     for config in subject.graph.of(*LOGGING):
-        said = config.inputs.get("loggingConfig")
-        if unknown(said):
-            yield Broken(f"what {config.name} logs is not known before the change", config, "undecided")
+        logging_config = config.inputs.get("loggingConfig")
+        if is_unknown(logging_config):
+            yield Violation(
+                f"what {config.name} logs is not known before the change is made", config, "undecided"
+            )
             continue
         for kind in _CONTENT:
-            value = at(said, kind)
-            if unknown(value):
-                yield Broken(f"{config.name}: {kind} is not known before the change", config, "undecided")
-            elif value is not False and region(config) not in allowed:
-                # On by default: a line left away logs whole prompts.
-                yield Broken(
+            value = at(logging_config, kind)
+            if is_unknown(value):
+                yield Violation(
+                    f"{config.name}: {kind} is not known before the change is made", config, "undecided"
+                )
+            elif value is not False and region_of(config) not in allowed:
+                # Delivery is on by default, so a missing setting logs whole prompts.
+                yield Violation(
                     f"{config.name} logs prompts and answers ({kind})", config, patch=f"{kind}=False"
                 )
     for pod in pods(subject.graph):
-        for box in pod.boxes:
-            words = [str(each) for key in ("command", "args") for each in box.get(key) or []]
+        for container in pod.containers:
+            arguments = [
+                str(argument) for key in ("command", "args") for argument in container.get(key) or []
+            ]
             for flag in _PROMPTS:
-                if flag in words:
-                    yield of_box(pod, box, f"writes prompts or answers into its log ({flag})")
-            for variable in box.get("env") or []:
+                if flag in arguments:
+                    yield container_violation(
+                        pod, container, f"writes prompts or answers into its log ({flag})"
+                    )
+            for variable in container.get("env") or []:
                 if (variable.get("name"), variable.get("value")) == ("VLLM_LOGGING_LEVEL", "DEBUG"):
-                    yield of_box(pod, box, "writes prompts into its log (VLLM_LOGGING_LEVEL)")
+                    yield container_violation(
+                        pod, container, "writes prompts into its log (VLLM_LOGGING_LEVEL)"
+                    )
 
 
-def _content_allowed(platform: Platform | None) -> set[str]:
-    """Regions whose log may hold content: every class there may keep some in a cloud, and the platform says so."""
+def _regions_with_content(platform: Platform | None) -> set[str]:
+    """Regions whose logs may hold prompts: enabled by the platform, and allowed for every class there."""
     if platform is None:
         return set()
-    found = set()
-    for one in platform.invocation_logging:
-        site = platform.site(one.site)
-        classes = {each.class_ for each in platform.endpoints if each.site == one.site}
-        if one.text and all(
-            handling.of(each).content_days_max != 0 and not handling.of(each).content_on_prem
-            for each in classes
+    regions = set()
+    for logging in platform.invocation_logging:
+        site = platform.site(logging.site)
+        classes = {endpoint.class_ for endpoint in platform.endpoints if endpoint.site == logging.site}
+        if logging.text and all(
+            handling.handling_of(sensitivity).content_days_max != 0
+            and not handling.handling_of(sensitivity).content_on_prem
+            for sensitivity in classes
         ):
-            found.add(str(site.region))
-    return found
+            regions.add(str(site.region))
+    return regions
 
 
-def _cluster_logs(subject: Subject) -> Iterator[Broken]:
+def _check_cluster_logs(subject: Subject) -> Iterator[Violation]:
     for cluster in subject.graph.of("aws:eks/cluster:Cluster"):
         kinds = cluster.inputs.get("enabledClusterLogTypes")
-        if unknown(kinds):
-            yield Broken(f"what {cluster.name} logs is not known yet", cluster, "undecided")
+        if is_unknown(kinds):
+            yield Violation(f"what {cluster.name} logs is not known yet", cluster, "undecided")
             continue
         missing = sorted({"api", "audit", "authenticator"} - set(kinds or []))
         if missing:
-            yield Broken(f"{cluster.name} keeps no log of {', '.join(missing)}", cluster)
+            yield Violation(f"{cluster.name} does not log {', '.join(missing)}", cluster)
 
 
-def _flows_logged(subject: Subject) -> Iterator[Broken]:
+def _check_flow_logs(subject: Subject) -> Iterator[Violation]:
     logged = {
         vpc.urn
         for log in subject.graph.of("aws:ec2/flowLog:FlowLog")
         if log.inputs.get("trafficType") == "ALL"
-        for vpc in referred(subject.graph, log, "vpcId", ":Vpc")
+        for vpc in referenced_resources(subject.graph, log, "vpcId", ":Vpc")
     }
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
         if vpc.urn not in logged:
-            yield Broken(f"of what goes through {vpc.name}, accepted and refused, no record is kept", vpc)
+            yield Violation(f"{vpc.name} has no flow log of accepted and rejected traffic", vpc)
 
 
-def _names_logged(subject: Subject) -> Iterator[Broken]:
+def _check_dns_logs(subject: Subject) -> Iterator[Violation]:
     logged = {
         vpc.urn
         for log in subject.graph.of(
             "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation"
         )
-        for vpc in referred(subject.graph, log, "resourceId", ":Vpc")
+        for vpc in referenced_resources(subject.graph, log, "resourceId", ":Vpc")
     }
-    for vpc in networks_made(subject):
+    for vpc in managed_networks(subject):
         if vpc.urn not in logged:
-            yield Broken(f"of the names that are asked for in {vpc.name} no record is kept", vpc)
+            yield Violation(f"DNS queries in {vpc.name} are not logged", vpc)
 
 
-def _alarms_heard(subject: Subject) -> Iterator[Broken]:
+def _check_alarms_enabled(subject: Subject) -> Iterator[Violation]:
     for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
         watches = at(alarm.inputs, "tags") or {}
         if "isthmus.dev/audit" in watches and not alarm.inputs.get("alarmActions"):
-            yield Broken(f"alarm {alarm.name} tells nobody", alarm)
+            yield Violation(f"alarm {alarm.name} notifies nobody", alarm)
         if alarm.inputs.get("actionsEnabled") is False:
-            yield Broken(f"alarm {alarm.name} is switched off", alarm)
-    aimed = {
+            yield Violation(f"alarm {alarm.name} is switched off", alarm)
+    targeted = {
         rule.urn
         for target in subject.graph.of("aws:cloudwatch/eventTarget:EventTarget")
-        for rule in _rules_of(subject.graph, target)
+        for rule in _event_rules(subject.graph, target)
     }
     for rule in subject.graph.of("aws:cloudwatch/eventRule:EventRule"):
         if rule.inputs.get("state") == "DISABLED" or rule.inputs.get("isEnabled") is False:
-            yield Broken(f"event rule {rule.name} is switched off", rule)
-        elif rule.urn not in aimed:
-            yield Broken(f"event rule {rule.name} tells nobody", rule)
+            yield Violation(f"event rule {rule.name} is switched off", rule)
+        elif rule.urn not in targeted:
+            yield Violation(f"event rule {rule.name} notifies nobody", rule)
 
 
-def _rules_of(graph: Graph, target: Resource) -> list[Resource]:
+def _event_rules(graph: Graph, target: Resource) -> list[Resource]:
     name = target.inputs.get("rule")
-    named = [each for each in graph.of(":EventRule") if name and each.inputs.get("name") == name]
-    return [*named, *graph.referred(name, ":EventRule")]
+    rules = [rule for rule in graph.of(":EventRule") if name and rule.inputs.get("name") == name]
+    return [*rules, *graph.referred(name, ":EventRule")]
 
 
-_kept_ids = (*fw.nist("AU-11"), *fw.pci("10.5.1"), *fw.ai_act("26(6)"))
+_RETENTION_CONTROLS = (*fw.nist("AU-11"), *fw.pci("10.5.1"), *fw.ai_act("26(6)"))
 RULES = (
     Rule(
         "audit/trail-sees-bedrock",
-        "The trail records agents and guardrails of Bedrock's too",
+        "The trail records Bedrock agents and guardrails",
         "high",
         (*fw.nist("AU-2", "AU-12"), *fw.hipaa("164.312(b)"), *fw.iso_27001("A.8.15")),
-        "They are data events, which a trail leaves out unless told",
+        "These are data events, which a trail omits by default",
         "Add advancedEventSelectors with eventCategory Data for AWS::Bedrock::Guardrail and AWS::Bedrock::Model",
-        _sees_bedrock,
+        _check_trail_events,
         (_TRAIL,),
     ),
     Rule(
@@ -309,89 +331,89 @@ RULES = (
         "The trail's bucket is write-once",
         "critical",
         (*fw.fsbp("S3.15"), *fw.pci("10.5.1"), *fw.nist("AU-9"), *fw.iso_27001("A.5.33", "A.8.15")),
-        "A record that its subject can delete proves nothing",
-        "Add a BucketObjectLockConfiguration in COMPLIANCE mode, and leave versioning on",
-        _sealed,
+        "A record proves nothing if the person it is about can delete it",
+        "Add a BucketObjectLockConfiguration in COMPLIANCE mode, and keep versioning on",
+        _check_trail_bucket_lock,
         (*BUCKETS, "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"),
     ),
     Rule(
         "audit/locked-long-enough",
-        "Sealed records are locked as long as their strictest class demands",
+        "Records stay locked for as long as their strictest class requires",
         "high",
-        (*_kept_ids, *fw.iso_27001("A.5.33", "A.8.15")),
-        "The lock ends, and with it what the retention was for",
+        (*_RETENTION_CONTROLS, *fw.iso_27001("A.5.33", "A.8.15")),
+        "When the lock ends early, records can be deleted before their retention ends",
         "Raise defaultRetention of the bucket's object lock",
-        _locked_long_enough,
+        _check_lock_duration,
         ("aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",),
     ),
     Rule(
         "audit/logs-kept",
-        "Logs are kept as long as their class demands, and not for ever",
+        "Logs are kept for as long as their class requires, and not for ever",
         "medium",
-        (*_kept_ids, *fw.iso_27001("A.8.15")),
-        "What is gone cannot be shown; what nobody ends is kept of people who may demand its end",
+        (*_RETENTION_CONTROLS, *fw.iso_27001("A.8.15")),
+        "Deleted logs prove nothing; logs that are kept for ever hold personal data longer than allowed",
         "Set retentionInDays",
-        _kept,
+        _check_log_retention,
         (_GROUP,),
     ),
     Rule(
         "audit/calls-logged",
-        "Calls of Bedrock are logged in every region used",
+        "Bedrock calls are logged in every region in use",
         "high",
         (*fw.ai_act("12(1)"), *fw.nist("AU-12"), *fw.iso_27001("A.8.15")),
-        "A call in a region without logging leaves no record of which model was asked",
+        "In a region without logging no record shows which model was called",
         "Add an InvocationLoggingConfiguration in that region",
-        _calls_logged,
+        _check_calls_logged,
         LOGGING,
     ),
     Rule(
         "audit/no-prompts-in-logs",
-        "Logs hold no prompts and answers that their class may not keep",
+        "Logs contain no prompts or answers that their class may not keep",
         "critical",
         (*fw.owasp("LLM02"), *fw.gdpr("Art. 5(1)(c)")),
-        "Bedrock's log holds whole prompts unless told otherwise, of every class of its account",
-        "Set each …DataDeliveryEnabled to False; take --enable-log-requests away",
-        _no_content,
+        "By default Bedrock logs whole prompts of every class in the account",
+        "Set each …DataDeliveryEnabled to False, and remove --enable-log-requests",
+        _check_no_prompts_logged,
         LOGGING,
     ),
     Rule(
         "audit/cluster-logs",
-        "A cluster's control plane keeps its logs",
+        "The control plane of an EKS cluster writes its logs",
         "medium",
         (*fw.fsbp("EKS.8"), *fw.pci("10.2.1"), *fw.iso_27001("A.8.15")),
-        "Who read a secret, or changed a policy, stands in the audit log alone",
-        "Set enabledClusterLogTypes to api, audit and authenticator at least",
-        _cluster_logs,
+        "Only the audit log shows who read a secret or changed a policy",
+        "Set enabledClusterLogTypes to at least api, audit and authenticator",
+        _check_cluster_logs,
         ("aws:eks/cluster:Cluster",),
     ),
     Rule(
         "audit/names-logged",
-        "Networks keep a record of the names that are asked for",
+        "DNS queries of a network are logged",
         "medium",
         (*fw.nist("AU-2", "AU-12"), *fw.iso_27001("A.8.15")),
-        "Who tries to send data out as names is seen in the questions, allowed or blocked, and nowhere else",
+        "Only DNS query logs show attempts to send data out in DNS names",
         "Associate a ResolverQueryLogConfig with the VPC",
-        _names_logged,
+        _check_dns_logs,
         ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "audit/flows-logged",
-        "Networks keep a record of their flows",
+        "Network flows are logged",
         "medium",
         (*fw.fsbp("EC2.6"), *fw.cis_aws("4.7"), *fw.nist("AU-12", "SI-4"), *fw.iso_27001("A.8.15")),
-        "Where data went after a leak stands nowhere else",
+        "Only flow logs show where data went after a leak",
         "Add a FlowLog of trafficType ALL",
-        _flows_logged,
+        _check_flow_logs,
         ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "audit/alarms-heard",
-        "Alarms are on, and somebody hears them",
+        "Alarms are enabled and notify somebody",
         "high",
         (*fw.nist("AU-5", "SI-4(5)"), *fw.iso_27001("A.8.16"), *fw.dora("Art. 10(2)")),
-        "An alarm without a hearer is a log line",
-        "Set alarmActions, and a target of each event rule; take actionsEnabled: false away",
-        _alarms_heard,
+        "Nobody notices an alarm without a target",
+        "Set alarmActions and a target for each event rule, and remove actionsEnabled: false",
+        _check_alarms_enabled,
         ("aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/eventRule:EventRule"),
     ),
 )

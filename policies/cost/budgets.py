@@ -1,4 +1,4 @@
-"""Cost as the platform states it: budgets, what they stop, whose each call is, and what is bought ahead."""
+"""Rules for cost control: budgets and their actions, anomalies, cost tags, provisioned throughput."""
 
 from __future__ import annotations
 
@@ -6,241 +6,262 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.aws.account import TAG_KEYS
-from isthmus.contracts.platform.model.aws.account import Budget as Stated
+from isthmus.contracts.platform.model.aws.account import Budget as StatedBudget
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.cost.capacity import number
-from policies.inputs.declared import governs, tag
-from policies.inputs.links import referred
-from policies.inputs.values import at, unknown
+from policies.inputs.declared import governing_platform, tag
+from policies.inputs.links import referenced_resources
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _BUDGET, ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"
 _MONITOR, _SUBSCRIPTION = (
-    f"aws:costexplorer/anomaly{each}:Anomaly{each}" for each in ("Monitor", "Subscription")
+    f"aws:costexplorer/anomaly{kind}:Anomaly{kind}" for kind in ("Monitor", "Subscription")
 )
 TAG = "aws:costexplorer/costAllocationTag:CostAllocationTag"
 _PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
-_CALLED = (_PROFILE, _ENDPOINT)
-BOUGHT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
+_CALLED_TYPES = (_PROFILE, _ENDPOINT)
+THROUGHPUT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
 _WORKLOAD, _OF_ENDPOINT = TAG_KEYS["workload"], "isthmus.dev/endpoint"
 _COMMITMENT = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-def counting(graph: Graph, one: Stated) -> list[Resource]:
-    """Budgets of the graph that count what a stated one does."""
-    wanted = f"user:{TAG_KEYS[one.scope]}${one.of}"
+def matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
+    """Budgets of the graph that count the same costs as a budget of the platform."""
+    filter_value = f"user:{TAG_KEYS[stated.scope]}${stated.of}"
     return [
-        each
-        for each in graph.of(_BUDGET)
-        if any(wanted in (at(part, "values") or []) for part in each.inputs.get("costFilters") or [])
+        budget
+        for budget in graph.of(_BUDGET)
+        if any(filter_value in (at(part, "values") or []) for part in budget.inputs.get("costFilters") or [])
     ]
 
 
-def _budgets_stated(subject: Subject) -> Iterator[Broken]:
-    platform = governs(subject)
-    for one in platform.budgets if platform else []:
-        found = counting(subject.graph, one)
-        if not found:
-            yield Broken(f"budget {one.name} of {one.monthly_usd:g} USD is stated and not made")
-        for budget in found:
+def _check_budgets_made(subject: Subject) -> Iterator[Violation]:
+    platform = governing_platform(subject)
+    for stated in platform.budgets if platform else []:
+        budgets = matching_budgets(subject.graph, stated)
+        if not budgets:
+            yield Violation(
+                f"the stack does not create the stated budget {stated.name} of {stated.monthly_usd:g} USD"
+            )
+        for budget in budgets:
             limit = budget.inputs.get("limitAmount")
             usd = number(limit)
-            if unknown(limit) or usd is None:
-                yield Broken(f"how much {budget.name} allows is not known yet", budget, "undecided")
-            elif usd > number(f"{one.monthly_usd:.2f}"):  # type: ignore[operator]
-                said = (
-                    f"{budget.name} allows {float(usd):g} USD a month, and the platform {one.monthly_usd:g}"
-                )
-                yield Broken(said, budget)
+            if is_unknown(limit) or usd is None:
+                yield Violation(f"the limit of {budget.name} is not known yet", budget, "undecided")
+            elif usd > number(f"{stated.monthly_usd:.2f}"):  # type: ignore[operator]
+                problem = f"{budget.name} allows {float(usd):g} USD a month; the platform states {stated.monthly_usd:g}"
+                yield Violation(problem, budget)
 
 
-def _budgets_act(subject: Subject) -> Iterator[Broken]:
+def _check_budget_actions(subject: Subject) -> Iterator[Violation]:
     for action in subject.graph.of(ACTION):
         model = action.inputs.get("approvalModel")
         if model != "AUTOMATIC":
-            verdict = "undecided" if unknown(model) else "violated"
-            yield Broken(f"{action.name} waits for somebody before it stops anything", action, verdict)
+            verdict = "undecided" if is_unknown(model) else "violated"
+            yield Violation(f"{action.name} needs an approval before it stops anything", action, verdict)
         threshold = number(at(action.inputs, "actionThreshold.actionThresholdValue"))
         if (
             at(action.inputs, "actionThreshold.actionThresholdType") == "PERCENTAGE"
             and (threshold or 0) > 100
         ):
-            yield Broken(f"{action.name} stops calls only after the budget is used up", action)
-    platform = governs(subject)
-    for one in platform.budgets if platform else []:
-        for budget in counting(subject.graph, one) if one.action == "deny" else []:
-            if not any(_ends(subject.graph, each, budget) for each in subject.graph.of(ACTION)):
-                yield Broken(
-                    f"{budget.name} stops no call when it is used up, as the platform states", budget
+            yield Violation(f"{action.name} stops calls only after the budget is used up", action)
+    platform = governing_platform(subject)
+    for stated in platform.budgets if platform else []:
+        for budget in matching_budgets(subject.graph, stated) if stated.action == "deny" else []:
+            if not any(
+                _is_action_of(subject.graph, candidate, budget) for candidate in subject.graph.of(ACTION)
+            ):
+                yield Violation(
+                    f"{budget.name} has no action that stops calls when it is used up, but the platform states one",
+                    budget,
                 )
 
 
-def _ends(graph: Graph, action: Resource, budget: Resource) -> bool:
-    named = action.inputs.get("budgetName")
-    return budget in referred(graph, action, "budgetName", ":Budget") or (
-        bool(named) and named == budget.inputs.get("name")
+def _is_action_of(graph: Graph, action: Resource, budget: Resource) -> bool:
+    budget_name = action.inputs.get("budgetName")
+    return budget in referenced_resources(graph, action, "budgetName", ":Budget") or (
+        bool(budget_name) and budget_name == budget.inputs.get("name")
     )
 
 
-def watches(subject: Subject) -> list[Resource] | None:
-    """Monitors of unusual spend, where the platform wants it watched by this stack; None where it does not."""
-    platform = governs(subject)
+def anomaly_monitors(subject: Subject) -> list[Resource] | None:
+    """Anomaly monitors, if the platform lets this stack manage them; otherwise None."""
+    platform = governing_platform(subject)
     if platform is None or platform.anomalies.mode != "manage":
         return None
     return list(subject.graph.of(_MONITOR))
 
 
-def _leaps_seen(subject: Subject) -> Iterator[Broken]:
-    monitors = watches(subject)
+def _check_anomalies_watched(subject: Subject) -> Iterator[Violation]:
+    monitors = anomaly_monitors(subject)
     if monitors is None:
         return
     watched = {
         monitor.urn
-        for each in subject.graph.of(_SUBSCRIPTION)
-        for monitor in referred(subject.graph, each, "monitorArnLists", ":AnomalyMonitor")
+        for subscription in subject.graph.of(_SUBSCRIPTION)
+        for monitor in referenced_resources(subject.graph, subscription, "monitorArnLists", ":AnomalyMonitor")
     }
     if not monitors:
-        yield Broken("unusual spend is to be watched, as the platform states, and no monitor is made")
+        yield Violation("the platform states a monitor of unusual spend, but the stack creates none")
     for monitor in monitors:
         if monitor.urn not in watched:
-            yield Broken(f"nobody hears what {monitor.name} finds of unusual spend", monitor)
+            yield Violation(
+                f"anomaly monitor {monitor.name} has no subscription, so it notifies nobody", monitor
+            )
 
 
-def unactivated(subject: Subject) -> list[str]:
-    """Tags by which the platform's budgets count, and of whose activation this stack, which should, says nothing."""
-    platform = governs(subject)
+def unactivated_tags(subject: Subject) -> list[str]:
+    """Tags that the platform's budgets count by and that this stack should activate but does not."""
+    platform = governing_platform(subject)
     if platform is None or platform.cost_tags != "manage":
         return []
-    said = {str(each.inputs.get("tagKey")) for each in subject.graph.of(TAG)}
-    return sorted({TAG_KEYS[one.scope] for one in platform.budgets} - said)
+    activated = {str(cost_tag.inputs.get("tagKey")) for cost_tag in subject.graph.of(TAG)}
+    return sorted({TAG_KEYS[budget.scope] for budget in platform.budgets} - activated)
 
 
-def _tags_count(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(TAG):
-        key, status = each.inputs.get("tagKey"), each.inputs.get("status")
-        if unknown(status):
-            yield Broken(f"whether {each.name} counts in bills is not known yet", each, "undecided")
-        elif status != "Active":
-            yield Broken(f"tag {key} counts in no bill: {each.name} is {status or 'not active'}", each)
-    for key in unactivated(subject):
-        yield Broken(f"budgets count by tag {key}, which nobody activates")
-
-
-def borne(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
-    """What workloads call, with the workloads one of whose names it must bear."""
-    platform = subject.platform
-    if platform is None:
-        return
-    known = {one.name for gateway in platform.gateways for one in gateway.workloads}
-    for each in subject.graph.of(*_CALLED):
-        wanted = _workloads(platform, tag(each, _OF_ENDPOINT)) if each.type == _ENDPOINT else set()
-        if each.type == _ENDPOINT and len(wanted) != 1:
-            continue  # machines of several workloads, or of none that is known here, are nobody's alone
-        yield each, wanted or known
-
-
-def _attributed(subject: Subject) -> Iterator[Broken]:
-    for each, wanted in borne(subject):
-        said = tag(each, _WORKLOAD)
-        if unknown(at(each.inputs, "tags")) or unknown(said):
-            yield Broken(f"whose cost {each.name} is, is not known yet", each, "undecided")
-        elif said not in wanted:
-            what = (
-                f"bears the workload {said}, which it does not serve" if said else "bears no workload's tag"
+def _check_tags_active(subject: Subject) -> Iterator[Violation]:
+    for cost_tag in subject.graph.of(TAG):
+        key, status = cost_tag.inputs.get("tagKey"), cost_tag.inputs.get("status")
+        if is_unknown(status):
+            yield Violation(
+                f"whether {cost_tag.name} is active in billing is not known yet", cost_tag, "undecided"
             )
-            yield Broken(f"{each.name} {what}: no bill and no budget of a workload counts it", each)
+        elif status != "Active":
+            yield Violation(
+                f"tag {key} is not used in billing: {cost_tag.name} is {status or 'not active'}", cost_tag
+            )
+    for key in unactivated_tags(subject):
+        yield Violation(f"budgets count by tag {key}, but the stack does not activate it")
 
 
-def _workloads(platform: Platform, endpoint: str) -> set[str]:
-    every = (one for gateway in platform.gateways for one in gateway.workloads)
-    return {one.name for one in every if endpoint in (one.endpoint, *one.overflow)}
-
-
-def _bought(subject: Subject) -> Iterator[Broken]:
+def billed_resources(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
+    """Resources that workloads call, with the workload names of which each must carry one."""
     platform = subject.platform
     if platform is None:
         return
-    models = {each.id: each.model for each in platform.endpoints}
-    stated: list[tuple[Any, Any, Any]] = [
-        (models.get(one.endpoint, ""), one.model_units, _COMMITMENT[one.commitment])
-        for one in platform.provisioned
+    workload_names = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
+    for resource in subject.graph.of(*_CALLED_TYPES):
+        names = (
+            _workloads_of_endpoint(platform, tag(resource, _OF_ENDPOINT))
+            if resource.type == _ENDPOINT
+            else set()
+        )
+        if resource.type == _ENDPOINT and len(names) != 1:
+            continue  # machines of several or unknown workloads belong to no single workload
+        yield resource, names or workload_names
+
+
+def _check_attributed(subject: Subject) -> Iterator[Violation]:
+    for resource, names in billed_resources(subject):
+        workload = tag(resource, _WORKLOAD)
+        if is_unknown(at(resource.inputs, "tags")) or is_unknown(workload):
+            yield Violation(
+                f"which workload {resource.name} is billed to is not known yet", resource, "undecided"
+            )
+        elif workload not in names:
+            problem = (
+                f"is tagged with workload {workload}, which it does not serve"
+                if workload
+                else "has no workload tag"
+            )
+            yield Violation(f"{resource.name} {problem}, so no workload's budget counts it", resource)
+
+
+def _workloads_of_endpoint(platform: Platform, endpoint: str) -> set[str]:
+    workloads = (workload for gateway in platform.gateways for workload in gateway.workloads)
+    return {workload.name for workload in workloads if endpoint in (workload.endpoint, *workload.overflow)}
+
+
+def _check_throughput(subject: Subject) -> Iterator[Violation]:
+    platform = subject.platform
+    if platform is None:
+        return
+    models = {endpoint.id: endpoint.model for endpoint in platform.endpoints}
+    purchases: list[tuple[Any, Any, Any]] = [
+        (models.get(purchase.endpoint, ""), purchase.model_units, _COMMITMENT[purchase.commitment])
+        for purchase in platform.provisioned
     ]
-    for each in sorted(subject.graph.of(BOUGHT), key=lambda each: each.urn):
-        arn, units, term = (each.inputs.get(key) for key in ("modelArn", "modelUnits", "commitmentDuration"))
-        if any(map(unknown, (arn, units, term))):
-            yield Broken(f"what {each.name} buys is not known yet", each, "undecided")
+    for throughput in sorted(subject.graph.of(THROUGHPUT), key=lambda throughput: throughput.urn):
+        arn, units, term = (
+            throughput.inputs.get(key) for key in ("modelArn", "modelUnits", "commitmentDuration")
+        )
+        if any(map(is_unknown, (arn, units, term))):
+            yield Violation(
+                f"the throughput that {throughput.name} buys is not known yet", throughput, "undecided"
+            )
             continue
-        one = (str(arn).rpartition("/")[2], units, term)
-        if one in stated:
-            stated.remove(one)
+        bought = (str(arn).rpartition("/")[2], units, term)
+        if bought in purchases:
+            purchases.remove(bought)
         else:
-            said = f"{each.name} buys {units} units of {one[0]} ({term or 'by the hour'})"
-            yield Broken(f"{said}, which the platform does not state", each)
+            problem = f"{throughput.name} buys {units} units of {bought[0]} ({term or 'by the hour'})"
+            yield Violation(f"{problem}, which the platform does not state", throughput)
 
 
-_use: Any = fw.owasp("LLM06")
+_RESOURCE_ABUSE: Any = fw.owasp("LLM06")
 RULES = (
     Rule(
         "cost/budgets-stated",
-        "Every budget that the platform states is made, and is no larger",
+        "Every budget that the platform states exists, and is no larger",
         "high",
-        _use,
-        "A budget that is gone, or has grown past what was approved, stops and tells nothing",
-        "Take the budget back as the platform states it, or change it there",
-        _budgets_stated,
+        _RESOURCE_ABUSE,
+        "A budget that is missing, or larger than approved, neither warns nor stops anything",
+        "Restore the budget as the platform states it, or change it in the platform",
+        _check_budgets_made,
         (_BUDGET,),
     ),
     Rule(
         "cost/budgets-act",
-        "A used-up budget stops calls by itself, where the platform says so",
+        "A budget that is used up stops calls automatically, where the platform says so",
         "high",
-        _use,
-        "A loop runs through the night while the action waits for somebody's yes",
-        "Set approvalModel: AUTOMATIC at 100 % or before, and leave the action with its budget",
-        _budgets_act,
+        _RESOURCE_ABUSE,
+        "A loop runs all night while the action waits for an approval",
+        "Set approvalModel: AUTOMATIC with a threshold of at most 100 %, and keep the action with its budget",
+        _check_budget_actions,
         (ACTION, _BUDGET),
     ),
     Rule(
         "cost/leaps-seen",
-        "Unusual spend is watched, and somebody hears of it",
+        "Unusual spend is monitored, and somebody is notified",
         "medium",
-        (*_use, *fw.iso_27001("A.8.16")),
-        "A budget of a month tells of a leap when most of it is spent",
-        "Add an AnomalyMonitor over the platform's tag, and subscriptions to it",
-        _leaps_seen,
+        (*_RESOURCE_ABUSE, *fw.iso_27001("A.8.16")),
+        "A monthly budget reports a sudden rise only when most of it is spent",
+        "Add an AnomalyMonitor for the platform's tag, and subscribe to it",
+        _check_anomalies_watched,
         (_MONITOR, _SUBSCRIPTION),
     ),
     Rule(
         "cost/tags-count",
-        "Tags by which budgets count are active in bills",
+        "Tags that budgets count by are active in billing",
         "medium",
-        _use,
-        "A budget over a tag that no bill knows counts nothing, and is never used up",
+        _RESOURCE_ABUSE,
+        "A budget on a tag that billing does not know counts nothing",
         "Set status: Active on the CostAllocationTag",
-        _tags_count,
+        _check_tags_active,
         (TAG,),
     ),
     Rule(
         "cost/attributed",
-        "What a workload calls bears its name in the bill",
+        "Resources that a workload calls carry its name in billing",
         "medium",
-        (*_use, *fw.nist("CM-8"), *fw.iso_27001("A.5.9")),
-        "What bears no workload's tag is in nobody's budget",
-        "Tag it isthmus.dev/workload with the workload that calls it",
-        _attributed,
-        _CALLED,
+        (*_RESOURCE_ABUSE, *fw.nist("CM-8"), *fw.iso_27001("A.5.9")),
+        "The cost of an untagged resource is in no workload's budget",
+        "Set the tag isthmus.dev/workload to the workload that calls it",
+        _check_attributed,
+        _CALLED_TYPES,
     ),
     Rule(
         "cost/throughput-stated",
-        "Throughput is bought ahead as the platform states it",
+        "Provisioned throughput is bought as the platform states",
         "high",
         fw.nist("CM-2"),
-        "Throughput with a term is paid for to its end, called or not, and AWS deletes none before",
-        "State it under `provisioned`, or take it away before it is bought",
-        _bought,
-        (BOUGHT,),
+        "AWS charges committed throughput to the end of its term, used or not, and cannot delete it before",
+        "Add it under `provisioned` in the platform, or remove it before it is bought",
+        _check_throughput,
+        (THROUGHPUT,),
     ),
 )

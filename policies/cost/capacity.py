@@ -1,4 +1,4 @@
-"""Cost of capacity: what is asked for fits what there is, and every class's part of it has an end."""
+"""Rules for GPU capacity: namespace quotas, workloads that fit their quota, queues that fit their pool."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
-from policies.inputs.declared import spaces
-from policies.inputs.pods import KINDS, Pod, pods
-from policies.inputs.values import at, unknown
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.declared import namespace_sensitivities
+from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _QUEUES = (":ClusterQueue",)
@@ -22,162 +22,176 @@ _GPU = "nvidia.com/gpu"
 
 
 def _quotas(subject: Subject) -> dict[str, Mapping[str, Any]]:
-    """What each namespace's quotas bound, by namespace; the smallest where several bound one thing."""
-    found: dict[str, dict[str, Any]] = {}
-    for each in subject.graph.of(_QUOTA):
-        hard = at(each.inputs, "spec.hard")
-        mine = found.setdefault(place(each)[1], {})
+    """The quotas of each namespace: name to resource key to limit. Of several limits the smallest applies."""
+    quotas: dict[str, dict[str, Any]] = {}
+    for quota in subject.graph.of(_QUOTA):
+        hard = at(quota.inputs, "spec.hard")
+        namespace_quota = quotas.setdefault(name_and_namespace(quota)[1], {})
         for key, value in hard.items() if isinstance(hard, Mapping) else ():
-            one, other = number(mine.get(key)), number(value)
-            if key not in mine or (other is not None and (one is None or other < one)):
-                mine[key] = value
-    return dict(found)
+            current, new = number(namespace_quota.get(key)), number(value)
+            if key not in namespace_quota or (new is not None and (current is None or new < current)):
+                namespace_quota[key] = value
+    return dict(quotas)
 
 
 def number(value: Any) -> Fraction | None:
-    """A count, written as a number or as text; None where it is none."""
+    """A count that is written as a number or as text; None for anything else."""
     try:
         return None if isinstance(value, bool) else Fraction(str(value))
     except (ValueError, ZeroDivisionError):
         return None
 
 
-def class_spaces(subject: Subject) -> list[Resource]:
-    """Namespaces of classes."""
-    of = spaces(subject.graph)
-    return [each for each in subject.graph.of(_NAMESPACE) if of.get(place(each)[0])]
+def class_namespaces(subject: Subject) -> list[Resource]:
+    """Namespaces that belong to a class."""
+    sensitivities = namespace_sensitivities(subject.graph)
+    return [
+        namespace
+        for namespace in subject.graph.of(_NAMESPACE)
+        if sensitivities.get(name_and_namespace(namespace)[0])
+    ]
 
 
-def with_gpus(subject: Subject) -> list[Resource]:
-    """Namespaces of classes, of a cluster that has GPUs."""
+def gpu_namespaces(subject: Subject) -> list[Resource]:
+    """Namespaces that belong to a class, if the cluster has GPUs."""
     gpus = [
         queue for queue in subject.graph.of(*_QUEUES) if _GPU in str(at(queue.inputs, "spec.resourceGroups"))
     ]
-    found = gpus or any(asked(pod) for pod in pods(subject.graph))
-    return class_spaces(subject) if found else []
+    has_gpus = gpus or any(requested_gpus(pod) for pod in pods(subject.graph))
+    return class_namespaces(subject) if has_gpus else []
 
 
-def _gpus_bounded(subject: Subject) -> Iterator[Broken]:
-    """Whole GPUs are bounded in every class's namespace of a cluster that has some, whoever asks for them today."""
+def _check_gpu_quota(subject: Subject) -> Iterator[Violation]:
+    """Reports class namespaces without a quota of whole GPUs, whether or not a pod requests them today."""
     quotas = _quotas(subject)
-    for space in with_gpus(subject):
-        name = place(space)[0]
+    for namespace in gpu_namespaces(subject):
+        name = name_and_namespace(namespace)[0]
         hard = quotas.get(name, {})
-        kinds = {kind for pod in pods(subject.graph) if pod.namespace == name for kind in asked(pod)}
+        kinds = {kind for pod in pods(subject.graph) if pod.namespace == name for kind in requested_gpus(pod)}
         for kind in sorted(kinds | {_GPU}):
             if f"requests.{kind}" not in hard:
-                yield Broken(f"no quota bounds how many {kind} the pods of {name} take", space)
+                yield Violation(f"namespace {name} has no quota of {kind}", namespace)
 
 
-def asked(pod: Pod) -> dict[str, Fraction]:
-    """GPUs of a pod, whole ones and slices, by what they are asked for by."""
-    found: dict[str, Fraction] = {}
-    for box in pod.boxes:
-        limits = at(box, "resources.limits")
+def requested_gpus(pod: Pod) -> dict[str, Fraction]:
+    """The GPUs that a pod requests, whole ones and slices, by resource name."""
+    gpus: dict[str, Fraction] = {}
+    for container in pod.containers:
+        limits = at(container, "resources.limits")
         for key, value in limits.items() if isinstance(limits, Mapping) else ():
             if str(key).startswith(("nvidia.com/", "amd.com/gpu")):
-                found[key] = found.get(key, Fraction(0)) + (number(value) or 0)
-    return found
+                gpus[key] = gpus.get(key, Fraction(0)) + (number(value) or 0)
+    return gpus
 
 
-def _told(pod: Pod) -> bool:
-    """Whether it is known how many GPUs a pod takes."""
-    limits = [at(box, "resources.limits") for box in pod.boxes]
-    said = [value for each in limits if isinstance(each, Mapping) for value in each.values()]
-    return not any(map(unknown, (*limits, *said)))
+def _knows_gpus(pod: Pod) -> bool:
+    """Whether the GPU limits of a pod are known."""
+    limits = [at(container, "resources.limits") for container in pod.containers]
+    values = [value for limit_map in limits if isinstance(limit_map, Mapping) for value in limit_map.values()]
+    return not any(map(is_unknown, (*limits, *values)))
 
 
 @dataclass(frozen=True)
-class Sum:
-    """What is taken together of what has an end, and who answers for it: whoever takes most."""
+class Usage:
+    """The sum that several resources use of one limit. The largest user gets the finding."""
 
-    of: str
+    name: str
     total: Fraction
-    most: Fraction
+    limit: Fraction
     largest: Resource
-    whole: bool
-    """Whether all that takes some of it is known."""
+    is_complete: bool
+    """Whether every user of the limit is known."""
 
     @property
-    def judged(self) -> bool:
-        return self.whole or self.total > self.most
+    def is_decided(self) -> bool:
+        return self.is_complete or self.total > self.limit
 
 
-def wanted(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Sum]]:
-    """Workloads of which it is not known what they take, quotas that bound nobody knows what, and what the others of
-    each namespace take of what its quotas bound."""
+def requested_resources(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Usage]]:
+    """What workloads request of their namespace's quotas.
+
+    Returns the workloads and quotas whose amounts are not known, and the usage of each other quota by namespace and
+    key.
+    """
     quotas, hidden, blurred = _quotas(subject), list[Resource](), set[str]()
-    most = _most(subject)
-    who: dict[tuple[str, str], list[tuple[Fraction, Resource]]] = {}
+    most = _maximum_replicas(subject)
+    requests: dict[tuple[str, str], list[tuple[Fraction, Resource]]] = {}
     for pod in pods(subject.graph):
-        count = _copies(pod, most)
-        if count is None or not _told(pod):
+        count = _pod_count(pod, most)
+        if count is None or not _knows_gpus(pod):
             hidden.append(pod.resource)
             blurred.add(pod.namespace)
             continue
-        for kind, each in {**asked(pod), "pods": Fraction(1)}.items():
+        for kind, amount in {**requested_gpus(pod), "pods": Fraction(1)}.items():
             key = (pod.namespace, kind if kind == "pods" else f"requests.{kind}")
-            who.setdefault(key, []).append((count * each, pod.resource))
-    found: dict[tuple[str, str], Sum] = {}
-    for (space, key), parts in sorted(who.items()):
-        bound = number(quotas.get(space, {}).get(key))
+            requests.setdefault(key, []).append((count * amount, pod.resource))
+    sums: dict[tuple[str, str], Usage] = {}
+    for (namespace, key), parts in sorted(requests.items()):
+        bound = number(quotas.get(namespace, {}).get(key))
         if bound is not None:
-            found[space, key] = summed(key, parts, bound, whole=space not in blurred)
-    return [*hidden, *_unread(subject, who)], found
+            sums[namespace, key] = sum_usage(key, parts, bound, is_complete=namespace not in blurred)
+    return [*hidden, *_unreadable_quotas(subject, requests)], sums
 
 
-def _unread(subject: Subject, taken: Iterable[tuple[str, str]]) -> Iterator[Resource]:
-    """Quotas of which it is not known, or is no number, how much they give of what workloads take."""
-    for each in subject.graph.of(_QUOTA):
-        hard, space = at(each.inputs, "spec.hard"), place(each)[1]
-        mine = [key for of, key in taken if of == space]
-        if (mine and unknown(hard)) or any(key in hard and number(hard[key]) is None for key in mine):
-            yield each
+def _unreadable_quotas(subject: Subject, keys: Iterable[tuple[str, str]]) -> Iterator[Resource]:
+    """Quotas that workloads use and whose limit is not known, or is no number."""
+    for quota in subject.graph.of(_QUOTA):
+        hard, namespace = at(quota.inputs, "spec.hard"), name_and_namespace(quota)[1]
+        own_keys = [key for quota_namespace, key in keys if quota_namespace == namespace]
+        if (own_keys and is_unknown(hard)) or any(
+            key in hard and number(hard[key]) is None for key in own_keys
+        ):
+            yield quota
 
 
-def summed(of: str, parts: list[tuple[Fraction, Resource]], most: Fraction, *, whole: bool) -> Sum:
-    largest = max(parts, key=lambda each: (each[0], each[1].urn))[1]
-    return Sum(of, sum((count for count, _ in parts), Fraction(0)), most, largest, whole)
+def sum_usage(
+    name: str, amounts: list[tuple[Fraction, Resource]], limit: Fraction, *, is_complete: bool
+) -> Usage:
+    largest = max(amounts, key=lambda part: (part[0], part[1].urn))[1]
+    return Usage(name, sum((count for count, _ in amounts), Fraction(0)), limit, largest, is_complete)
 
 
-def _fits(subject: Subject) -> Iterator[Broken]:
-    hidden, sums = wanted(subject)
-    for each in hidden:
-        what = "gives" if each.type.endswith(_QUOTA) else "takes at most"
-        yield Broken(f"how much {each.name} {what} is not known, or no plain number", each, "undecided")
-    for (space, key), one in sums.items():
-        if one.total > one.most:
-            what = key.removeprefix("requests.")
-            said = f"workloads of {space} take up to {float(one.total):g} {what}, and its quota is {float(one.most):g}"
-            yield Broken(f"{said}; most of it is {one.largest.name}'s", one.largest)
+def _check_fits_quota(subject: Subject) -> Iterator[Violation]:
+    hidden, sums = requested_resources(subject)
+    for resource in hidden:
+        amount = "limit" if resource.type.endswith(_QUOTA) else "maximum usage"
+        yield Violation(
+            f"the {amount} of {resource.name} is not known, or is not a plain number", resource, "undecided"
+        )
+    for (namespace, key), usage in sums.items():
+        if usage.total > usage.limit:
+            kind = key.removeprefix("requests.")
+            problem = f"workloads of {namespace} use up to {float(usage.total):g} {kind}"
+            quota = f"but its quota is {float(usage.limit):g}"
+            yield Violation(f"{problem}, {quota}; {usage.largest.name} uses the most", usage.largest)
 
 
-def _most(subject: Subject) -> dict[tuple[str, str], Any]:
-    """To how many replicas each workload may be scaled, by namespace and name."""
-    found: dict[tuple[str, str], Any] = {}
-    for each in subject.graph.of(*_SCALERS):
-        target = at(each.inputs, "spec.scaleTargetRef.name")
-        key = "spec.maxReplicas" if each.type.endswith(_SCALERS[0]) else "spec.maxReplicaCount"
-        found[place(each)[1], str(target)] = at(each.inputs, key)
-    return found
+def _maximum_replicas(subject: Subject) -> dict[tuple[str, str], Any]:
+    """The maximum replicas of each scaled workload, by namespace and name."""
+    maximums: dict[tuple[str, str], Any] = {}
+    for scaler in subject.graph.of(*_SCALERS):
+        target = at(scaler.inputs, "spec.scaleTargetRef.name")
+        key = "spec.maxReplicas" if scaler.type.endswith(_SCALERS[0]) else "spec.maxReplicaCount"
+        maximums[name_and_namespace(scaler)[1], str(target)] = at(scaler.inputs, key)
+    return maximums
 
 
-def _copies(pod: Pod, most: Mapping[tuple[str, str], Any]) -> Fraction | None:
-    """How many of a pod there are at most; None where that is not known."""
-    inputs, (name, space) = pod.resource.inputs, place(pod.resource)
+def _pod_count(pod: Pod, most: Mapping[tuple[str, str], Any]) -> Fraction | None:
+    """The maximum number of pods of a template; None if it is not known."""
+    inputs, (name, namespace) = pod.resource.inputs, name_and_namespace(pod.resource)
     if pod.resource.type.endswith((":Deployment", ":StatefulSet", ":ReplicaSet", ":LeaderWorkerSet")):
-        stated = at(inputs, "spec.replicas")
-        scaled = most.get((space, name))
-        if unknown(stated) or unknown(scaled):
+        replicas = at(inputs, "spec.replicas")
+        scaled = most.get((namespace, name))
+        if is_unknown(replicas) or is_unknown(scaled):
             return None
-        count = max(number(1 if stated is None else stated) or Fraction(0), number(scaled) or Fraction(0))
-        return count * _of_group(pod)
+        count = max(number(1 if replicas is None else replicas) or Fraction(0), number(scaled) or Fraction(0))
+        return count * _pods_per_replica(pod)
     parallel = at(inputs, "spec.parallelism") or at(inputs, "spec.jobTemplate.spec.parallelism")
-    return None if unknown(parallel) else number(parallel or 1)
+    return None if is_unknown(parallel) else number(parallel or 1)
 
 
-def _of_group(pod: Pod) -> Fraction:
-    """Pods of a template in a group: one leads, all others follow."""
+def _pods_per_replica(pod: Pod) -> Fraction:
+    """Pods of a template in one LeaderWorkerSet group: one leader, all others workers."""
     group = at(pod.resource.inputs, "spec.leaderWorkerTemplate")
     if not isinstance(group, Mapping):
         return Fraction(1)
@@ -187,75 +201,78 @@ def _of_group(pod: Pod) -> Fraction:
     return Fraction(1)
 
 
-def admitted(subject: Subject) -> tuple[list[Resource], list[Sum]]:
-    """Queues of which it is not known what they admit, and what those of a pool admit at most together.
+def admitted_gpus(subject: Subject) -> tuple[list[Resource], list[Usage]]:
+    """Queues whose GPU quota is not known, and the sum that the queues of each pool admit.
 
-    Cohorts and what they keep for all are among it."""
+    Cohorts and their shared quota are included.
+    """
     platform = subject.platform
     if platform is None:
         return [], []
-    held = {pool.name: pool.nodes * pool.gpus_per_node for pool in platform.pools}
+    gpus_by_pool = {pool.name: pool.nodes * pool.gpus_per_node for pool in platform.pools}
     hidden, blurred = list[Resource](), set[str]()
-    given: dict[str, list[tuple[Fraction, Resource]]] = {}
+    quotas: dict[str, list[tuple[Fraction, Resource]]] = {}
     for queue in subject.graph.of(*_QUEUES, ":Cohort"):
         for group in at(queue.inputs, "spec.resourceGroups") or []:
             for flavor in at(group, "flavors") or []:
-                for one in at(flavor, "resources") or []:
-                    if at(one, "name") != _GPU:
+                for resource in at(flavor, "resources") or []:
+                    if at(resource, "name") != _GPU:
                         continue
-                    count = number(at(one, "nominalQuota"))
+                    count = number(at(resource, "nominalQuota"))
                     if count is None:
                         hidden.append(queue)
                         blurred.add(str(at(flavor, "name")))
                         continue
-                    given.setdefault(str(at(flavor, "name")), []).append((count, queue))
+                    quotas.setdefault(str(at(flavor, "name")), []).append((count, queue))
     return hidden, [
-        summed(pool, parts, Fraction(held[pool]), whole=pool not in blurred)
-        for pool, parts in sorted(given.items())
-        if pool in held
+        sum_usage(pool, parts, Fraction(gpus_by_pool[pool]), is_complete=pool not in blurred)
+        for pool, parts in sorted(quotas.items())
+        if pool in gpus_by_pool
     ]
 
 
-def _queues_fit(subject: Subject) -> Iterator[Broken]:
-    hidden, sums = admitted(subject)
+def _check_queues_fit(subject: Subject) -> Iterator[Violation]:
+    hidden, sums = admitted_gpus(subject)
     for queue in hidden:
-        yield Broken(f"how many GPUs {queue.name} admits is not known yet", queue, "undecided")
-    for one in sums:
-        if one.total > one.most:
-            said = f"queues admit work for {float(one.total):g} GPUs of pool {one.of}, which has {one.most}"
-            yield Broken(said, one.largest)
+        yield Violation(f"the GPU quota of queue {queue.name} is not known yet", queue, "undecided")
+    for usage in sums:
+        if usage.total > usage.limit:
+            problem = (
+                f"queues admit {float(usage.total):g} GPUs of pool {usage.name}, but it has {usage.limit}"
+            )
+            yield Violation(problem, usage.largest)
 
 
-_use = fw.owasp("LLM06")
+_RESOURCE_ABUSE = fw.owasp("LLM06")
 RULES = (
     Rule(
         "cost/gpu-quota",
-        "Every class's namespace has a quota of GPUs",
+        "Every class namespace has a GPU quota",
         "medium",
-        (*_use, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
-        "A queue holds what asks it; a pod that asks none takes what the quota leaves it",
-        "Add requests.nvidia.com/gpu to the namespace's quota, 0 where it has none",
-        _gpus_bounded,
+        (*_RESOURCE_ABUSE, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
+        "A queue limits only pods that use it; other pods take all the GPUs that the quota leaves",
+        "Add requests.nvidia.com/gpu to the namespace's quota; use 0 if the class has no GPUs",
+        _check_gpu_quota,
         (_NAMESPACE, _QUOTA),
     ),
     Rule(
         "cost/fits-quota",
-        "What a namespace's workloads grow to fits its quota",
+        "Workloads at their largest fit the quota of their namespace",
         "medium",
-        (*_use, *fw.nist("SC-5(2)"), *fw.iso_27001("A.8.6"), *fw.dora("Art. 7(c)")),
-        "What does not fit is never started, and a scaler that asks for it hides what is missing",
-        "Lower the replicas, or the scaler's most; what the platform means to have, state it there",
-        _fits,
-        (*KINDS, *_SCALERS),
+        (*_RESOURCE_ABUSE, *fw.nist("SC-5(2)"), *fw.iso_27001("A.8.6"), *fw.dora("Art. 7(c)")),
+        "Pods beyond the quota never start, and an autoscaler that asks for them hides the shortage",
+        "Lower the replicas or the autoscaler's maximum, or raise the count in the platform",
+        _check_fits_quota,
+        (*POD_KINDS, *_SCALERS),
     ),
     Rule(
         "cost/queues-fit-pools",
-        "Queues admit no more work than their pool has GPUs for",
+        "Queues admit no more GPUs than their pool has",
         "medium",
-        (*_use, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
-        "What is admitted and finds no GPU waits past the queue, in no order and with no priority",
+        (*_RESOURCE_ABUSE, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
+        "Admitted work that finds no GPU waits outside the queue, without order or priority",
         "Lower nominalQuota to the GPUs of the pool",
-        _queues_fit,
+        _check_queues_fit,
         _QUEUES,
     ),
 )

@@ -1,4 +1,4 @@
-"""Cost: what a fault, a loop or a caller can use up has an end."""
+"""Rules for limits: containers, namespaces, GPUs, budgets, autoscaling and gateway requests."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Resource, place
-from policies.inputs.documents import configurations
-from policies.inputs.pods import KINDS, Pod, not_known, of_box, pods
-from policies.inputs.values import at, unknown
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.pods import POD_KINDS, Pod, container_undecided, container_violation, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _BUDGET = "aws:budgets/budget:Budget"
 SPENDS = (
@@ -20,28 +20,31 @@ SPENDS = (
     "aws:eks/nodeGroup:NodeGroup",
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
 )
-"""What costs by use, or by the hour, without an end of its own."""
+"""Types that are billed by use or by the hour, without a limit of their own."""
 _GPU = ("nvidia.com/", "amd.com/gpu")
 
 
-def _limited(subject: Subject) -> Iterator[Broken]:
+def _check_limits(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
-        for box in pod.boxes:
+        for container in pod.containers:
             for key in ("memory", "cpu"):
-                value = at(box, f"resources.limits.{key}")
-                if unknown(value):
-                    yield not_known(pod, box, f"its limit of {key}")
+                value = at(container, f"resources.limits.{key}")
+                if is_unknown(value):
+                    yield container_undecided(pod, container, f"its {key} limit")
                 elif not value:
-                    yield of_box(pod, box, f"has no limit of {key}")
+                    yield container_violation(pod, container, f"has no {key} limit")
 
 
-def _quota(subject: Subject) -> Iterator[Broken]:
-    quotas = {place(each)[1]: at(each.inputs, "spec.hard") for each in subject.graph.of(":ResourceQuota")}
-    for space in used_spaces(subject):
-        name = place(space)[0]
+def _check_namespace_quota(subject: Subject) -> Iterator[Violation]:
+    quotas = {
+        name_and_namespace(quota)[1]: at(quota.inputs, "spec.hard")
+        for quota in subject.graph.of(":ResourceQuota")
+    }
+    for namespace in used_namespaces(subject):
+        name = name_and_namespace(namespace)[0]
         hard = quotas.get(name)
-        if unknown(hard):
-            yield Broken(f"the quota of {space.name} is not known yet", space, "undecided")
+        if is_unknown(hard):
+            yield Violation(f"the quota of {namespace.name} is not known yet", namespace, "undecided")
             continue
         hard = hard if isinstance(hard, Mapping) else {}
         for part, keys in (
@@ -49,203 +52,232 @@ def _quota(subject: Subject) -> Iterator[Broken]:
             ("pods", ("pods", "count/pods")),
         ):
             if not any(key in hard for key in keys):
-                yield Broken(f"namespace {name} may use any amount of {part}", space)
+                yield Violation(f"namespace {name} has no quota of {part}", namespace)
 
 
-def used_spaces(subject: Subject) -> Iterator[Resource]:
-    """Namespaces in which something of ours runs, or will."""
+def used_namespaces(subject: Subject) -> Iterator[Resource]:
+    """Namespaces in which pods of the stack run, or that belong to a class."""
     used = {pod.namespace for pod in pods(subject.graph)}
-    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
-        labels = at(space.inputs, "metadata.labels")
-        if place(space)[0] in used or not isinstance(labels, Mapping) or CLASS in labels:
-            yield space
+    for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
+        labels = at(namespace.inputs, "metadata.labels")
+        if name_and_namespace(namespace)[0] in used or not isinstance(labels, Mapping) or CLASS in labels:
+            yield namespace
 
 
-def _gpu_quota(subject: Subject) -> Iterator[Broken]:
+def _check_gpus_bounded(subject: Subject) -> Iterator[Violation]:
     bounded: dict[str, set[str]] = {}
-    for each in subject.graph.of(":ResourceQuota"):
-        hard = at(each.inputs, "spec.hard")
+    for quota in subject.graph.of(":ResourceQuota"):
+        hard = at(quota.inputs, "spec.hard")
         if isinstance(hard, Mapping):
-            bounded.setdefault(place(each)[1], set()).update(map(str, hard))
-    queues = {(place(each)[1], place(each)[0]) for each in subject.graph.of(":LocalQueue")}
-    told: set[tuple[str, str]] = set()
+            bounded.setdefault(name_and_namespace(quota)[1], set()).update(map(str, hard))
+    queues = {
+        (name_and_namespace(queue)[1], name_and_namespace(queue)[0])
+        for queue in subject.graph.of(":LocalQueue")
+    }
+    reported: set[tuple[str, str]] = set()
     for pod in pods(subject.graph):
-        queue = _queue(pod)
-        for kind in sorted(gpus(pod)):
-            held = f"requests.{kind}" in bounded.get(pod.namespace, set())
-            if not held and (pod.namespace, queue) not in queues and (pod.resource.urn, kind) not in told:
-                told.add((pod.resource.urn, kind))
-                yield Broken(
-                    f"no quota and no queue bounds how many {kind} {pod.resource.name} takes", pod.resource
+        queue = _queue_name(pod)
+        for kind in sorted(gpu_resources(pod)):
+            is_bounded = f"requests.{kind}" in bounded.get(pod.namespace, set())
+            if (
+                not is_bounded
+                and (pod.namespace, queue) not in queues
+                and (pod.resource.urn, kind) not in reported
+            ):
+                reported.add((pod.resource.urn, kind))
+                yield Violation(
+                    f"no quota and no queue limits the {kind} of {pod.resource.name}", pod.resource
                 )
 
 
-def _queue(pod: Pod) -> str:
-    own = at(pod.resource.inputs, "metadata.labels")
+def _queue_name(pod: Pod) -> str:
+    labels = at(pod.resource.inputs, "metadata.labels")
     key = "kueue.x-k8s.io/queue-name"
-    return str(pod.labels.get(key) or (own.get(key) if isinstance(own, Mapping) else "") or "")
+    return str(pod.labels.get(key) or (labels.get(key) if isinstance(labels, Mapping) else "") or "")
 
 
-def gpus(pod: Pod) -> set[str]:
-    found = set()
-    for box in pod.boxes:
-        limits = at(box, "resources.limits")
-        found |= (
-            {str(each) for each in limits or {} if str(each).startswith(_GPU)}
+def gpu_resources(pod: Pod) -> set[str]:
+    kinds = set()
+    for container in pod.containers:
+        limits = at(container, "resources.limits")
+        kinds |= (
+            {str(key) for key in limits or {} if str(key).startswith(_GPU)}
             if isinstance(limits, Mapping)
             else set()
         )
-    return found
+    return kinds
 
 
-def _queued(subject: Subject) -> Iterator[Broken]:
-    queues = {(place(each)[1], place(each)[0]) for each in subject.graph.of(":LocalQueue")}
+def _check_gpus_queued(subject: Subject) -> Iterator[Violation]:
+    queues = {
+        (name_and_namespace(queue)[1], name_and_namespace(queue)[0])
+        for queue in subject.graph.of(":LocalQueue")
+    }
     if not queues:
         return
-    told: set[str] = set()
+    reported: set[str] = set()
     for pod in pods(subject.graph):
-        if gpus(pod) and (pod.namespace, _queue(pod)) not in queues and pod.resource.urn not in told:
-            told.add(pod.resource.urn)
-            yield Broken(f"{pod.resource.name} takes GPUs past the queues that share them out", pod.resource)
+        if (
+            gpu_resources(pod)
+            and (pod.namespace, _queue_name(pod)) not in queues
+            and pod.resource.urn not in reported
+        ):
+            reported.add(pod.resource.urn)
+            yield Violation(
+                f"{pod.resource.name} uses GPUs without a queue, but the cluster shares GPUs by queues",
+                pod.resource,
+            )
 
 
-def _budgeted(subject: Subject) -> Iterator[Broken]:
-    spends = list(subject.graph.of(*SPENDS))
-    if spends and not list(subject.graph.of(_BUDGET)):
-        yield Broken(f"{spends[0].name} and what else costs by use has no budget", spends[0])
+def _check_budget_exists(subject: Subject) -> Iterator[Violation]:
+    spending = list(subject.graph.of(*SPENDS))
+    if spending and not list(subject.graph.of(_BUDGET)):
+        yield Violation(
+            f"{spending[0].name} and other resources that are billed by use have no budget", spending[0]
+        )
 
 
-def _budgets_heard(subject: Subject) -> Iterator[Broken]:
+def _check_budgets_notify(subject: Subject) -> Iterator[Violation]:
     for budget in subject.graph.of(_BUDGET):
-        told = budget.inputs.get("notifications")
-        if unknown(told):
-            yield Broken(f"whom {budget.name} tells is not known yet", budget, "undecided")
+        notifications = budget.inputs.get("notifications")
+        if is_unknown(notifications):
+            yield Violation(f"the notifications of {budget.name} are not known yet", budget, "undecided")
             continue
-        heard = [one for one in told or [] if _hearers(one)]
-        if not heard:
-            yield Broken(f"{budget.name} tells nobody", budget)
-        elif not any(_by_then(one) for one in heard):
-            yield Broken(f"{budget.name} tells somebody only after it is used up", budget)
+        with_subscribers = [
+            notification for notification in notifications or [] if _has_subscribers(notification)
+        ]
+        if not with_subscribers:
+            yield Violation(f"{budget.name} notifies nobody", budget)
+        elif not any(_is_in_time(notification) for notification in with_subscribers):
+            yield Violation(f"{budget.name} notifies only after it is used up", budget)
 
 
-def _hearers(one: Any) -> bool:
-    return bool(at(one, "subscriberEmailAddresses") or at(one, "subscriberSnsTopicArns"))
+def _has_subscribers(notification: Any) -> bool:
+    return bool(at(notification, "subscriberEmailAddresses") or at(notification, "subscriberSnsTopicArns"))
 
 
-def _by_then(one: Any) -> bool:
-    """Before or as the money is gone: by what was spent, or by what will be."""
-    threshold = at(one, "threshold")
-    percent = at(one, "thresholdType") == "PERCENTAGE"
+def _is_in_time(notification: Any) -> bool:
+    """Whether a notification is sent before or when the budget is used up, by actual or forecast cost."""
+    threshold = at(notification, "threshold")
+    percent = at(notification, "thresholdType") == "PERCENTAGE"
     return not percent or (isinstance(threshold, int | float) and threshold <= 100)
 
 
-def _scaling_ends(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(":ScaledObject"):
-        if not each.type.startswith("kubernetes:keda.sh/"):
+def _check_scaling_bounded(subject: Subject) -> Iterator[Violation]:
+    for scaled_object in subject.graph.of(":ScaledObject"):
+        if not scaled_object.type.startswith("kubernetes:keda.sh/"):
             continue
-        most = at(each.inputs, "spec.maxReplicaCount")
-        if unknown(most):
-            yield Broken(f"how far {each.name} scales is not known yet", each, "undecided")
+        most = at(scaled_object.inputs, "spec.maxReplicaCount")
+        if is_unknown(most):
+            yield Violation(
+                f"maxReplicaCount of {scaled_object.name} is not known yet", scaled_object, "undecided"
+            )
         elif not most:
-            yield Broken(f"{each.name} scales to KEDA's hundred replicas", each)
-    for each in subject.graph.of("kubernetes:autoscaling/v2:HorizontalPodAutoscaler"):
-        if not at(each.inputs, "spec.maxReplicas"):
-            yield Broken(f"{each.name} scales without an end", each)
+            yield Violation(
+                f"{scaled_object.name} has no maxReplicaCount, so KEDA scales it up to 100 replicas",
+                scaled_object,
+            )
+    for autoscaler in subject.graph.of("kubernetes:autoscaling/v2:HorizontalPodAutoscaler"):
+        if not at(autoscaler.inputs, "spec.maxReplicas"):
+            yield Violation(f"{autoscaler.name} has no maxReplicas", autoscaler)
 
 
-def _gateways_limited(subject: Subject) -> Iterator[Broken]:
-    for resource, _, config in configurations(subject.graph):
+def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
+    for resource, _, config in gateway_configurations(subject.graph):
         if config is None or at(config, "mode") in (None, "sealer", "detector"):
-            continue  # a sealer takes no requests, a detector those that its gateway has let in
+            continue  # a sealer gets no requests, and a detector only those of its gateway
         limits = at(config, "limits")
         for key in ("max_body_bytes", "request_timeout_s"):
             value = at(limits, key)
             if not isinstance(value, int | float) or value <= 0:
-                yield Broken(f"{resource.name} takes requests without {key}", resource)
-        known = at(config, "callers") or at(config, "database")
-        if at(config, "mode") == "gateway" and not known:
-            yield Broken(f"{resource.name} knows no callers, so no caller's budget holds", resource)
+                yield Violation(f"{resource.name} sets no limits.{key}", resource)
+        knows_callers = at(config, "callers") or at(config, "database")
+        if at(config, "mode") == "gateway" and not knows_callers:
+            yield Violation(
+                f"{resource.name} has neither callers nor a database of callers, so no caller's budget applies",
+                resource,
+            )
 
 
-_use = fw.owasp("LLM06")
+_RESOURCE_ABUSE = fw.owasp("LLM06")
 RULES = (
     Rule(
         "cost/limits",
-        "Every container has limits",
+        "Every container has CPU and memory limits",
         "medium",
-        (*_use, *fw.nist("SC-5"), *fw.iso_27001("A.8.6")),
-        "A container without a limit takes its node from the others",
-        "Set resources.limits of cpu and memory",
-        _limited,
-        KINDS,
+        (*_RESOURCE_ABUSE, *fw.nist("SC-5"), *fw.iso_27001("A.8.6")),
+        "A container without limits can use up its node and starve other pods",
+        "Set resources.limits.cpu and resources.limits.memory",
+        _check_limits,
+        POD_KINDS,
     ),
     Rule(
         "cost/namespace-quota",
         "Every namespace has a quota of memory and pods",
         "medium",
-        (*_use, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
-        "One class's fault would take the cluster from the others",
+        (*_RESOURCE_ABUSE, *fw.nist("SC-6"), *fw.iso_27001("A.8.6")),
+        "A fault in one class could use up the cluster for the others",
         "Add a ResourceQuota with limits.memory and pods",
-        _quota,
+        _check_namespace_quota,
         ("kubernetes:core/v1:Namespace",),
     ),
     Rule(
         "cost/gpus-bounded",
-        "How many GPUs a workload takes has an end",
+        "The number of GPUs that a workload takes is limited",
         "high",
-        (*_use, *fw.iso_27001("A.8.6")),
-        "GPUs are what costs, and what the other classes wait for",
-        "Add requests.nvidia.com/gpu to the namespace's quota, or a queue",
-        _gpu_quota,
-        KINDS,
+        (*_RESOURCE_ABUSE, *fw.iso_27001("A.8.6")),
+        "GPUs are the largest cost, and other classes wait for them",
+        "Add requests.nvidia.com/gpu to the namespace's quota, or use a queue",
+        _check_gpus_bounded,
+        POD_KINDS,
     ),
     Rule(
         "cost/gpus-queued",
-        "Where queues share GPUs out, nobody passes them",
+        "Where queues share GPUs, every GPU workload uses a queue",
         "medium",
-        (*_use, *fw.iso_27001("A.8.6")),
-        "What passes the queue takes GPUs that are promised to somebody",
-        "Label the workload kueue.x-k8s.io/queue-name",
-        _queued,
-        KINDS,
+        (*_RESOURCE_ABUSE, *fw.iso_27001("A.8.6")),
+        "A workload outside the queue takes GPUs that the queue has promised to others",
+        "Add the label kueue.x-k8s.io/queue-name to the workload",
+        _check_gpus_queued,
+        POD_KINDS,
     ),
     Rule(
         "cost/budgeted",
-        "What costs by use has a budget",
+        "Resources that are billed by use have a budget",
         "medium",
-        _use,
-        "A loop in an agent is found by the invoice",
+        _RESOURCE_ABUSE,
+        "Without a budget the invoice is the first sign of an agent in a loop",
         "Add a Budget over the platform's tag",
-        _budgeted,
+        _check_budget_exists,
         SPENDS,
     ),
     Rule(
         "cost/budgets-heard",
-        "Budgets tell somebody in time",
+        "Budgets notify somebody in time",
         "medium",
-        (*_use, *fw.nist("AU-5")),
-        "A budget that nobody hears of stops nothing",
-        "Add notifications with a subscriber, at 100 % or before",
-        _budgets_heard,
+        (*_RESOURCE_ABUSE, *fw.nist("AU-5")),
+        "A budget that notifies nobody stops nothing",
+        "Add notifications with a subscriber and a threshold of at most 100 %",
+        _check_budgets_notify,
         (_BUDGET,),
     ),
     Rule(
         "cost/scaling-ends",
-        "Scaling has an end",
+        "Autoscaling has a maximum",
         "high",
-        _use,
-        "Load, or an attack, sets the bill",
+        _RESOURCE_ABUSE,
+        "Without a maximum, load or an attack decides the bill",
         "Set maxReplicaCount",
-        _scaling_ends,
+        _check_scaling_bounded,
         ("kubernetes:keda.sh/v1alpha1:ScaledObject", "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"),
     ),
     Rule(
         "cost/gateways-limited",
-        "Gateways bound requests, and know whose they are",
+        "Gateways limit requests, and know their callers",
         "high",
-        (*_use, *fw.atlas("AML.M0004")),
-        "Without a bound one caller uses up everybody's tokens",
-        "State limits.max_body_bytes, limits.request_timeout_s and callers in the configuration",
-        _gateways_limited,
+        (*_RESOURCE_ABUSE, *fw.atlas("AML.M0004")),
+        "Without limits one caller can use up everybody's tokens",
+        "Set limits.max_body_bytes, limits.request_timeout_s and callers in the gateway's configuration",
+        _check_gateway_limits,
     ),
 )

@@ -1,4 +1,4 @@
-"""What else must hold of every stack of ours: no key of AWS's, a trail out of reach, bare tasks, and whose is what."""
+"""Rules for the whole stack: no access keys, a protected trail, hardened tasks, tags on everything."""
 
 from __future__ import annotations
 
@@ -8,41 +8,45 @@ from collections.abc import Iterator
 from isthmus.graph.iam import access_keys, audit_trail
 from isthmus.graph.resources import tags
 from isthmus.graph.workloads import fargate_tasks
-from policies.data_path.paths import of_faults
+from policies.data_path.paths import violations_from_faults
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
-_OF_IDENTITY = re.compile(r"has no permissions boundary$|^anybody may become|is a user or group of IAM")
-
-
-def _no_key(subject: Subject) -> Iterator[Broken]:
-    return of_faults(access_keys.no_access_key(subject.graph))
+_COVERED_BY_IDENTITY_RULES = re.compile(
+    r"has no permissions boundary$|^anybody may become|is a user or group of IAM"
+)
 
 
-def _out_of_reach(subject: Subject) -> Iterator[Broken]:
-    # Roles without a boundary, that anybody may become, and users have rules of their own.
-    found = audit_trail.nobody_switches_the_trail_off(subject.graph)
-    return of_faults(each for each in found if not _OF_IDENTITY.search(each.text))
+def _check_no_access_keys(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(access_keys.no_access_key(subject.graph))
 
 
-def _stands(subject: Subject) -> Iterator[Broken]:
+def _check_trail_protected(subject: Subject) -> Iterator[Violation]:
+    # Rules of `policies.identity` report roles without a boundary, open trust policies and users.
+    faults = audit_trail.nobody_switches_the_trail_off(subject.graph)
+    return violations_from_faults(
+        fault for fault in faults if not _COVERED_BY_IDENTITY_RULES.search(fault.text)
+    )
+
+
+def _check_trails_made(subject: Subject) -> Iterator[Violation]:
     if subject.platform is not None:
-        yield from of_faults(audit_trail.the_trail_stands(subject.graph, subject.platform))
+        yield from violations_from_faults(audit_trail.the_trail_stands(subject.graph, subject.platform))
 
 
-def _bare(subject: Subject) -> Iterator[Broken]:
-    return of_faults(fargate_tasks.bare(subject.graph))
+def _check_tasks_hardened(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(fargate_tasks.bare_tasks(subject.graph))
 
 
-def _tagged(subject: Subject) -> Iterator[Broken]:
-    if subject.platform is not None:  # another team's program has tags of its own
-        yield from of_faults(tags.everything_is_tagged(subject.graph))
+def _check_tagged(subject: Subject) -> Iterator[Violation]:
+    if subject.platform is not None:  # another team's program has its own tags
+        yield from violations_from_faults(tags.everything_is_tagged(subject.graph))
 
 
 RULES = (
     Rule(
         id="identity/no-access-keys",
-        title="No AWS key is made, and none stands where pods read it",
+        title="No AWS access key is created or readable by pods",
         severity="critical",
         supports=(
             *fw.nist("IA-5", "AC-2"),
@@ -50,13 +54,13 @@ RULES = (
             *fw.iso_27001("A.5.17"),
             *fw.dora("Art. 9(4)(d)"),
         ),
-        why="A key that stands somewhere works for whoever reads it, from anywhere, until someone notices",
-        fix="Let pods become a role by certificate (Roles Anywhere) or by pod identity, and delete the key",
-        check=_no_key,
+        why="A leaked access key works for anyone, from anywhere, until somebody notices",
+        fix="Let pods assume a role by certificate (Roles Anywhere) or pod identity, and delete the key",
+        check=_check_no_access_keys,
     ),
     Rule(
         id="audit/trail-out-of-reach",
-        title="Nobody that is made here can take the trail, its records, keys or alarms away",
+        title="No identity of this stack can disable the trail, its records, keys or alarms",
         severity="critical",
         supports=(
             *fw.nist("AU-9", "AC-6"),
@@ -66,35 +70,35 @@ RULES = (
             *fw.hipaa("164.312(c)(1)"),
             *fw.iso_27001("A.5.33", "A.8.15"),
         ),
-        why="Who can stop the record can do the rest unseen",
+        why="Whoever can stop the trail can do everything else unseen",
         fix="Give the role a permissions boundary that denies these calls, and narrow its policies",
-        check=_out_of_reach,
+        check=_check_trail_protected,
     ),
     Rule(
         id="audit/trail-stands",
-        title="Every trail that the platform states is made",
+        title="Every trail that the platform states is created",
         severity="high",
         supports=(*fw.nist("AU-2", "AU-12"), *fw.fsbp("CloudTrail.1"), *fw.iso_27001("A.8.15")),
-        why="Without it nobody can say who called or changed what",
-        fix="Take the trail's component back into the stack, or say `mode: existing` for one of the organisation's",
-        check=_stands,
+        why="Without the trail nobody can tell who called or changed what",
+        fix="Add the trail's component to the stack, or set `mode: existing` for a trail of the organisation",
+        check=_check_trails_made,
     ),
     Rule(
         id="workload/tasks-are-bare",
-        title="Tasks on Fargate have nothing that a pod of ours would not",
+        title="Fargate tasks are hardened like pods",
         severity="high",
         supports=(*fw.nist("CM-7", "AC-6"), *fw.fsbp("ECS.5")),
-        why="A task that can write to its root, or runs an image that can change, can become another program",
-        fix="Set a read-only root, a user, no capabilities, and the image by its digest",
-        check=_bare,
+        why="A task that can write to its root, or whose image can change, can run other code",
+        fix="Set a read-only root, a user, no capabilities, and the image by digest",
+        check=_check_tasks_hardened,
     ),
     Rule(
         id="audit/everything-is-tagged",
-        title="Everything in AWS bears the stack's tags",
+        title="Every AWS resource carries the stack's tags",
         severity="medium",
         supports=(*fw.nist("CM-8"), *fw.iso_27001("A.5.9")),
-        why="What bears no tag is nobody's: drift, costs and a destroyed stack's leftovers are not found",
-        fix="Make it in the stack's program, which tags all that it makes",
-        check=_tagged,
+        why="Drift, costs and leftovers of untagged resources cannot be found",
+        fix="Create the resource in the stack's program, which tags everything",
+        check=_check_tagged,
     ),
 )

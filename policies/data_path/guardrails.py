@@ -1,4 +1,7 @@
-"""Guardrails, on top of the boundaries and never in their place: what each must filter, and that nothing passes it."""
+"""Rules for guardrails: what each must filter, and that every model call uses one.
+
+Guardrails add to the data-path boundaries and never replace them.
+"""
 
 from __future__ import annotations
 
@@ -7,163 +10,191 @@ from typing import Any
 
 from isthmus.core.errors import InputError
 from isthmus.graph.resources.resources import Resource
-from isthmus.graph.resources.texts import loaded
-from policies.inputs.documents import configurations
-from policies.inputs.links import referred
-from policies.inputs.values import at, unknown
+from isthmus.graph.resources.texts import load_config
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.links import referenced_resources
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _GUARDRAIL = "aws:bedrock/guardrail:Guardrail"
 _SECRETS = ("AWS_SECRET_KEY", "PASSWORD")
-_ANSWERS_FROM = ("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase",)
-_LEAST = 0.5
-"""Of grounding: below it AWS's own examples let made-up answers through."""
+_KNOWLEDGE_BASES = ("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase",)
+_MINIMUM_GROUNDING = 0.5
+"""Minimum grounding threshold. Below it, AWS's own examples let invented answers pass."""
 
 
-def _pii(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(_GUARDRAIL):
-        said = at(each.inputs, "sensitiveInformationPolicyConfig")
-        entities = at(said, "piiEntitiesConfigs")
-        if unknown(said) or unknown(entities):
-            yield Broken(f"what {each.name} redacts is not known yet", each, "undecided")
+def _check_personal_data(subject: Subject) -> Iterator[Violation]:
+    for guardrail in subject.graph.of(_GUARDRAIL):
+        config = at(guardrail.inputs, "sensitiveInformationPolicyConfig")
+        entities = at(config, "piiEntitiesConfigs")
+        if is_unknown(config) or is_unknown(entities):
+            yield Violation(
+                f"the data that {guardrail.name} redacts is not known yet", guardrail, "undecided"
+            )
             continue
-        acts = {str(at(one, "type")): at(one, "action") for one in entities or []}
+        acts = {str(at(entity, "type")): at(entity, "action") for entity in entities or []}
         if not any(action in ("ANONYMIZE", "BLOCK") for action in acts.values()):
-            yield Broken(f"{each.name} redacts nothing", each)
+            yield Violation(f"{guardrail.name} redacts no personal data", guardrail)
         else:
             missing = [kind for kind in _SECRETS if acts.get(kind) not in ("ANONYMIZE", "BLOCK")]
             if missing:
-                yield Broken(f"{each.name} lets {', '.join(missing)} through", each)
-        for one in entities or []:
-            for way in ("inputEnabled", "outputEnabled"):
-                if at(one, way) is False:
-                    yield Broken(f"{each.name} looks for {at(one, 'type')} one way only", each)
+                yield Violation(f"{guardrail.name} does not redact {', '.join(missing)}", guardrail)
+        for entity in entities or []:
+            for direction in ("inputEnabled", "outputEnabled"):
+                if at(entity, direction) is False:
+                    yield Violation(
+                        f"{guardrail.name} looks for {at(entity, 'type')} in one direction only", guardrail
+                    )
 
 
-def _attacks(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(_GUARDRAIL):
-        said = at(each.inputs, "contentPolicyConfig")
-        filters = at(said, "filtersConfigs")
-        if unknown(said) or unknown(filters):
-            yield Broken(f"what {each.name} filters is not known yet", each, "undecided")
+def _check_prompt_attacks(subject: Subject) -> Iterator[Violation]:
+    for guardrail in subject.graph.of(_GUARDRAIL):
+        config = at(guardrail.inputs, "contentPolicyConfig")
+        filters = at(config, "filtersConfigs")
+        if is_unknown(config) or is_unknown(filters):
+            yield Violation(f"the filters of {guardrail.name} are not known yet", guardrail, "undecided")
             continue
-        mine = [one for one in filters or [] if at(one, "type") == "PROMPT_ATTACK"]
-        if not mine:
-            yield Broken(f"{each.name} has no filter against attacks in prompts", each)
-        for one in mine:
-            strength = at(one, "inputStrength")
-            if unknown(strength):
-                yield Broken(f"how strongly {each.name} filters is not known yet", each, "undecided")
-            elif strength not in ("HIGH", "MEDIUM") or at(one, "inputAction") == "NONE":
-                yield Broken(f"{each.name} filters attacks in prompts weakly ({strength})", each)
+        attack_filters = [
+            content_filter
+            for content_filter in filters or []
+            if at(content_filter, "type") == "PROMPT_ATTACK"
+        ]
+        if not attack_filters:
+            yield Violation(f"{guardrail.name} has no filter for prompt attacks", guardrail)
+        for content_filter in attack_filters:
+            strength = at(content_filter, "inputStrength")
+            if is_unknown(strength):
+                yield Violation(
+                    f"the filter strength of {guardrail.name} is not known yet", guardrail, "undecided"
+                )
+            elif strength not in ("HIGH", "MEDIUM") or at(content_filter, "inputAction") == "NONE":
+                yield Violation(f"{guardrail.name} filters prompt attacks too weakly ({strength})", guardrail)
 
 
-def _grounding(subject: Subject) -> Iterator[Broken]:
-    answers = [each.name for each in subject.graph.of(*_ANSWERS_FROM)]
-    for each in subject.graph.of(_GUARDRAIL):
-        filters = at(each.inputs, "contextualGroundingPolicyConfig.filtersConfigs")
-        if unknown(filters):
-            yield Broken(f"how {each.name} checks grounding is not known yet", each, "undecided")
+def _check_grounding(subject: Subject) -> Iterator[Violation]:
+    answers = [knowledge_base.name for knowledge_base in subject.graph.of(*_KNOWLEDGE_BASES)]
+    for guardrail in subject.graph.of(_GUARDRAIL):
+        filters = at(guardrail.inputs, "contextualGroundingPolicyConfig.filtersConfigs")
+        if is_unknown(filters):
+            yield Violation(
+                f"the grounding check of {guardrail.name} is not known yet", guardrail, "undecided"
+            )
             continue
         if not filters and answers:
-            yield Broken(f"answers from {answers[0]} pass {each.name}, which checks no grounding", each)
-        for one in filters or []:
-            threshold = at(one, "threshold")
-            if isinstance(threshold, int | float) and threshold < _LEAST:
-                yield Broken(f"{each.name} lets answers through with a grounding of {threshold:g}", each)
+            yield Violation(
+                f"{guardrail.name} does not check grounding, but answers come from documents ({answers[0]})",
+                guardrail,
+            )
+        for grounding_filter in filters or []:
+            threshold = at(grounding_filter, "threshold")
+            if isinstance(threshold, int | float) and threshold < _MINIMUM_GROUNDING:
+                yield Violation(
+                    f"{guardrail.name} accepts answers with a grounding score of only {threshold:g}",
+                    guardrail,
+                )
 
 
-def _published(subject: Subject) -> Iterator[Broken]:
+def _check_published(subject: Subject) -> Iterator[Violation]:
     published = {
         guard.urn
-        for each in subject.graph.of(":GuardrailVersion")
-        for guard in referred(subject.graph, each, "guardrailArn", ":Guardrail")
+        for version in subject.graph.of(":GuardrailVersion")
+        for guard in referenced_resources(subject.graph, version, "guardrailArn", ":Guardrail")
     }
-    for each in subject.graph.of(_GUARDRAIL):
-        if each.urn not in published:
-            yield Broken(f"{each.name} has no version: calls could name its draft only", each)
+    for guardrail in subject.graph.of(_GUARDRAIL):
+        if guardrail.urn not in published:
+            yield Violation(f"{guardrail.name} has no version, so calls can only use its draft", guardrail)
 
 
-def _asked(subject: Subject) -> Iterator[Broken]:
-    """A model that a translator may call without a guardrail, where the stack has guardrails."""
+def _check_guardrails_used(subject: Subject) -> Iterator[Violation]:
+    """Reports models that a translator calls without a guardrail, if the stack has guardrails."""
     guarded = list(subject.graph.of(_GUARDRAIL))
-    for resource, _, config in configurations(subject.graph):
+    for resource, _, config in gateway_configurations(subject.graph):
         for model in at(config, "models") or []:
             if guarded and not at(model, "guardrail") and at(model, "provider") != "sagemaker":
-                yield Broken(f"{resource.name} asks {at(model, 'name')} past every guardrail", resource)
+                yield Violation(f"{resource.name} calls {at(model, 'name')} without a guardrail", resource)
 
 
-def _proxies(subject: Subject) -> Iterator[Broken]:
-    """Configurations of LiteLLM's proxy, in whoever's ConfigMap."""
+def _check_proxies(subject: Subject) -> Iterator[Violation]:
+    """Checks configurations of LiteLLM's proxy in any ConfigMap."""
     for resource in subject.graph.of("kubernetes:core/v1:ConfigMap"):
         data = resource.inputs.get("data")
         for key, text in sorted(data.items()) if isinstance(data, Mapping) else ():
             if "model_list" in str(text) and str(key).endswith((".yaml", ".yml")):
-                yield from _proxy(resource, str(text))
+                yield from _check_proxy(resource, str(text))
 
 
-def _proxy(resource: Resource, text: str) -> Iterator[Broken]:
+def _check_proxy(resource: Resource, text: str) -> Iterator[Violation]:
     try:
-        config = loaded(text)
+        config = load_config(text)
     except InputError:
-        yield Broken(f"the proxy's configuration in {resource.name} cannot be read", resource, "undecided")
+        yield Violation(f"the proxy's configuration in {resource.name} cannot be read", resource, "undecided")
         return
-    for guard in _maps(config.get("guardrails")):
-        said, name = at(guard, "litellm_params"), at(guard, "guardrail_name")
-        if at(said, "default_on") is not True:
-            yield Broken(
-                f"{resource.name}: whoever does not name {name} passes it", resource, patch="default_on: true"
+    for guard in _mappings(config.get("guardrails")):
+        params, name = at(guard, "litellm_params"), at(guard, "guardrail_name")
+        if at(params, "default_on") is not True:
+            yield Violation(
+                f"{resource.name}: calls that do not name guardrail {name} bypass it",
+                resource,
+                patch="default_on: true",
             )
-        if at(said, "guardrail") == "presidio" and not at(said, "pii_entities_config"):
-            yield Broken(f"{resource.name}: when {name} fails, the raw text goes on", resource)
-        if at(said, "allow_fail_open"):
-            yield Broken(f"{resource.name}: when {name} fails, everything goes on", resource)
-    for model in _maps(config.get("model_list")):
-        said = at(model, "litellm_params")
-        cloud = str(at(said, "model")).startswith(
+        if at(params, "guardrail") == "presidio" and not at(params, "pii_entities_config"):
+            yield Violation(
+                f"{resource.name}: when guardrail {name} fails, the raw text is sent on", resource
+            )
+        if at(params, "allow_fail_open"):
+            yield Violation(
+                f"{resource.name}: when guardrail {name} fails, every request is sent on", resource
+            )
+    for model in _mappings(config.get("model_list")):
+        params = at(model, "litellm_params")
+        cloud = str(at(params, "model")).startswith(
             ("bedrock/", "sagemaker/", "azure/", "openai/", "vertex_ai/")
         )
-        if cloud and "default" in (at(said, "tags") or []):
+        if cloud and "default" in (at(params, "tags") or []):
             name = at(model, "model_name")
-            yield Broken(f"{resource.name}: a request without a tag goes to {name} in a cloud", resource)
+            yield Violation(
+                f"{resource.name}: a request without a tag goes to {name}, which is in a cloud", resource
+            )
     if at(config, "litellm_settings.drop_params"):
-        yield Broken(f"{resource.name}: what a provider does not know is dropped silently", resource)
+        yield Violation(
+            f"{resource.name}: parameters that a provider does not know are dropped silently", resource
+        )
 
 
-def _maps(value: Any) -> list[Mapping[str, Any]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
 RULES = (
     Rule(
         "guardrail/personal-data",
-        "Guardrails redact personal data and secrets, both ways",
+        "Guardrails redact personal data and secrets in prompts and answers",
         "high",
         (*fw.owasp("LLM02"), *fw.gdpr("Art. 25"), *fw.atlas("AML.M0020"), *fw.iso_27001("A.8.11")),
-        "What leaves the site carries names, accounts and keys",
-        "List piiEntitiesConfigs with ANONYMIZE or BLOCK, secrets among them",
-        _pii,
+        "Prompts that leave the site contain names, accounts and keys",
+        "Set piiEntitiesConfigs to ANONYMIZE or BLOCK, including secrets",
+        _check_personal_data,
         (_GUARDRAIL,),
     ),
     Rule(
         "guardrail/prompt-attacks",
-        "Guardrails filter attacks in prompts",
+        "Guardrails filter prompt attacks",
         "high",
         (*fw.owasp("LLM01"), *fw.atlas("AML.M0020")),
-        "A document could give the model its orders",
-        "Add a filter PROMPT_ATTACK with inputStrength HIGH",
-        _attacks,
+        "A document could give the model instructions",
+        "Add a PROMPT_ATTACK filter with inputStrength HIGH",
+        _check_prompt_attacks,
         (_GUARDRAIL,),
     ),
     Rule(
         "guardrail/grounding",
-        "Where answers come from documents, guardrails check grounding",
+        "Guardrails check grounding where answers come from documents",
         "medium",
         (*fw.owasp("LLM07"), *fw.atlas("AML.M0020")),
-        "What no document says is told as if one did",
+        "The model presents invented statements as if a document contained them",
         "Add contextualGroundingPolicyConfig with thresholds of at least 0.5",
-        _grounding,
+        _check_grounding,
         (_GUARDRAIL,),
     ),
     Rule(
@@ -171,28 +202,28 @@ RULES = (
         "Every guardrail has a version that calls can name",
         "medium",
         (*fw.nist("CM-3"), *fw.owasp("LLM01")),
-        "A draft changes under the calls that it guards",
+        "A draft can change while calls use it",
         "Add a GuardrailVersion",
-        _published,
+        _check_published,
         (_GUARDRAIL,),
     ),
     Rule(
         "guardrail/asked",
-        "No model is called past the guardrails",
+        "Every model call uses a guardrail",
         "high",
         (*fw.owasp("LLM01", "LLM02"), *fw.atlas("AML.M0020")),
-        "A guardrail that calls may leave out guards nobody",
-        "State guardrail: {id, version} of the model in the translator's configuration",
-        _asked,
+        "A guardrail that calls may omit protects nothing",
+        "Set guardrail: {id, version} of the model in the translator's configuration",
+        _check_guardrails_used,
     ),
     Rule(
         "guardrail/proxy-always-on",
         "A LiteLLM proxy's guardrails are always on and fail closed",
         "high",
         (*fw.owasp("LLM01", "LLM02"), *fw.atlas("AML.M0020")),
-        "Tags and guardrails that callers may leave out, or that fail open, are none",
-        "Set default_on: true and pii_entities_config; take allow_fail_open and cloud models' default tag away",
-        _proxies,
+        "Guardrails and tags that callers may omit, or that fail open, protect nothing",
+        "Set default_on: true and pii_entities_config; remove allow_fail_open and the default tag of cloud models",
+        _check_proxies,
         ("kubernetes:core/v1:ConfigMap",),
     ),
 )

@@ -1,6 +1,6 @@
-"""The data path: from every workload, by its class, over gateway, network and identity, to where it is processed.
+"""Rules for data paths: from each workload over gateway, network and identity to where it is processed.
 
-The ways themselves are found by `isthmus.graph.data_path.paths`; here each kind of way that is not allowed is a rule's.
+`isthmus.graph.data_path.paths` finds the paths. Each rule here reports one kind of path that is not allowed.
 """
 
 from __future__ import annotations
@@ -16,177 +16,200 @@ from isthmus.graph.data_path.paths import Finder, Found
 from isthmus.graph.data_path.verdicts import Judge
 from isthmus.graph.network import private_endpoints, routes, sagemaker_isolation
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Fault, Graph, Resource, place
+from isthmus.graph.resources.resources import Fault, Graph, Resource, name_and_namespace
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads import bedrock_calls, fargate_tasks, internet_exposure
 from policies.inputs.declared import tag
-from policies.inputs.documents import configurations
-from policies.inputs.values import at, unknown
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
-_FOUND: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = WeakKeyDictionary()
-"""Ways are found once for the rules that look at them."""
-
-
-def _looked(subject: Subject) -> tuple[Finder, list[Found]]:
-    known = _FOUND.get(subject.graph)
-    if known is None or known[0] is not subject.platform or known[1] != subject.held:
-        finder = Finder(subject.graph, subject.platform, held=subject.held)
-        known = _FOUND[subject.graph] = (subject.platform, subject.held, finder, list(finder.found()))
-    return known[2], known[3]
+_ROUTES: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = WeakKeyDictionary()
+"""Paths are found once and shared by the rules."""
 
 
-def _ways(subject: Subject, origin: str) -> list[Found]:
-    """The ways of a kind that are not allowed."""
-    return [each for each in _looked(subject)[1] if each.origin == origin and each.path.verdict != "allowed"]
+def _find_routes(subject: Subject) -> tuple[Finder, list[Found]]:
+    cached = _ROUTES.get(subject.graph)
+    if cached is None or cached[0] is not subject.platform or cached[1] != subject.raised_sensitivities:
+        finder = Finder(subject.graph, subject.platform, stricter_classes=subject.raised_sensitivities)
+        cached = _ROUTES[subject.graph] = (
+            subject.platform,
+            subject.raised_sensitivities,
+            finder,
+            list(finder.found()),
+        )
+    return cached[2], cached[3]
 
 
-def _said(ways: Iterable[Found], *, drawn: bool) -> Iterator[Broken]:
-    """A finding for each reason and resource, however many pods it holds for; `drawn`: with the way itself."""
-    seen: set[tuple[str, object]] = set()
-    for way in ways:
-        verdict = "undecided" if way.path.verdict == "undecided" else "violated"
-        for why in [" and ".join(way.why)] if drawn else way.why:
-            message = f"{' → '.join(hop.name for hop in way.path.hops)}: {why}" if drawn else why
-            key = (message, way.resource and way.resource.urn)
-            if key not in seen:
-                seen.add(key)
-                yield Broken(message, way.resource, verdict)
+def _forbidden_routes(subject: Subject, origin: str) -> list[Found]:
+    """The paths of one origin (`gateway`, `network`, `identity`, `host`) that are not allowed."""
+    return [
+        route
+        for route in _find_routes(subject)[1]
+        if route.origin == origin and route.path.verdict != "allowed"
+    ]
 
 
-def of_faults(faults: Iterable[Fault]) -> Iterator[Broken]:
-    """What the graph says of itself, as a rule says it."""
-    return (Broken(each.text, each.resource, each.verdict) for each in faults)
+def _violations_of_routes(routes: Iterable[Found], *, with_path: bool) -> Iterator[Violation]:
+    """One violation for each reason and resource, however many pods it applies to.
+
+    `with_path`: the message starts with the hops of the path.
+    """
+    reported: set[tuple[str, object]] = set()
+    for route in routes:
+        verdict = "undecided" if route.path.verdict == "undecided" else "violated"
+        for why in [" and ".join(route.why)] if with_path else route.why:
+            message = f"{' → '.join(hop.name for hop in route.path.hops)}: {why}" if with_path else why
+            key = (message, route.resource and route.resource.urn)
+            if key not in reported:
+                reported.add(key)
+                yield Violation(message, route.resource, verdict)
 
 
-def _stays(subject: Subject) -> Iterator[Broken]:
-    return _said(_ways(subject, "gateway"), drawn=True)
+def violations_from_faults(faults: Iterable[Fault]) -> Iterator[Violation]:
+    """Turns faults of the graph's own checks into violations."""
+    return (Violation(fault.text, fault.resource, fault.verdict) for fault in faults)
 
 
-def _own_network(subject: Subject) -> Iterator[Broken]:
-    yield from _said(_ways(subject, "network"), drawn=False)
+def _check_stays(subject: Subject) -> Iterator[Violation]:
+    return _violations_of_routes(_forbidden_routes(subject, "gateway"), with_path=True)
+
+
+def _check_own_network(subject: Subject) -> Iterator[Violation]:
+    yield from _violations_of_routes(_forbidden_routes(subject, "network"), with_path=False)
     gateways = subject.platform.gateways if subject.platform else []
-    spaces = {each.class_ for each in gateways if each.runs_on == "kubernetes"}
-    if "restricted" in spaces and not _looked(subject)[0].spaces("restricted"):
-        yield Broken("there is no restricted namespace, and the platform has a restricted gateway")
+    sensitivities = {gateway.class_ for gateway in gateways if gateway.runs_on == "kubernetes"}
+    if "restricted" in sensitivities and not _find_routes(subject)[0].spaces("restricted"):
+        yield Violation("the stack has no restricted namespace, but the platform has a restricted gateway")
 
 
-def _one_identity(subject: Subject) -> Iterator[Broken]:
-    return _said(_ways(subject, "identity"), drawn=False)
+def _check_identities(subject: Subject) -> Iterator[Violation]:
+    return _violations_of_routes(_forbidden_routes(subject, "identity"), with_path=False)
 
 
-def _no_cloud_names(subject: Subject) -> Iterator[Broken]:
-    return _said(_ways(subject, "host"), drawn=True)
+def _check_cloud_names(subject: Subject) -> Iterator[Violation]:
+    return _violations_of_routes(_forbidden_routes(subject, "host"), with_path=True)
 
 
-def _endpoints_name(subject: Subject) -> Iterator[Broken]:
-    known = routes.networks(subject.graph, subject.platform)
+def _check_private_endpoints(subject: Subject) -> Iterator[Violation]:
+    known_networks = routes.networks(subject.graph, subject.platform)
     networks = subject.platform.networks if subject.platform else []
     deployers = {role for network in networks for role in network.deployers}
-    stated = subject.platform is not None
-    return of_faults(private_endpoints.loose(subject.graph, known, stated=stated, deployers=deployers))
+    has_platform = subject.platform is not None
+    return violations_from_faults(
+        private_endpoints.overly_open_endpoints(
+            subject.graph, known_networks, networks_are_known=has_platform, deployers=deployers
+        )
+    )
 
 
-def _calls(subject: Subject) -> Iterator[Broken]:
-    yield from of_faults(bedrock_calls.called_through_our_endpoints(subject.graph, subject.platform))
-    yield from of_faults(fargate_tasks.identities(subject.graph))
+def _check_calls(subject: Subject) -> Iterator[Violation]:
+    yield from violations_from_faults(
+        bedrock_calls.called_through_our_endpoints(subject.graph, subject.platform)
+    )
+    yield from violations_from_faults(fargate_tasks.identity_faults(subject.graph))
 
 
-def _internet(subject: Subject) -> Iterator[Broken]:
-    return of_faults(
+def _check_internet(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(
         internet_exposure.only_public_work_is_beside_the_internet(subject.graph, subject.platform)
     )
 
 
-def _fargate(subject: Subject) -> Iterator[Broken]:
-    return of_faults(fargate_tasks.gateways_keep_to_their_network(subject.graph, subject.platform))
+def _check_fargate(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(
+        fargate_tasks.gateways_keep_to_their_network(subject.graph, subject.platform)
+    )
 
 
-def _hosted(subject: Subject) -> Iterator[Broken]:
-    return of_faults(sagemaker_isolation.models_are_shut_in(subject.graph))
+def _check_hosted_models(subject: Subject) -> Iterator[Violation]:
+    return violations_from_faults(sagemaker_isolation.models_are_isolated(subject.graph))
 
 
 _GUARDRAIL = "aws:bedrock/guardrail:Guardrail"
-_EVALUATED = {"us": "us", "us-gov": "us", "eu": "eu"}
-"""Guardrail profiles by the first word of their names, and the geography that AWS keeps them in (Bedrock user guide,
-"Supported Regions for cross-Region guardrail inference", read 2026-11). Of others several countries take part."""
+_PROFILE_GEOGRAPHIES = {"us": "us", "us-gov": "us", "eu": "eu"}
+"""Geography of a guardrail profile by the prefix of its name (Bedrock user guide,
+"Supported Regions for cross-Region guardrail inference", read 2026-11). Other profiles span several countries."""
 
 
-def carried(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
-    """Guardrails that are evaluated in other regions too: profile and its geography, where they stand, whose class.
+def cross_region_guardrails(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
+    """Guardrails with cross-region inference: resource, profile, its geography, home jurisdiction, class.
 
-    Left out is one of which nothing says where it stands or whose work it reads: there is nothing to hold it to."""
+    Guardrails without a known home and class are left out if the geography is known: nothing could be compared.
+    """
     places = Places(subject.graph, subject.platform)
     for guardrail in subject.graph.of(_GUARDRAIL):
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
             continue
-        # Of an ARN the account may be unknown yet; the profile's own name says the geography.
-        own = str(profile).rpartition("/")[2]
-        word = "" if unknown(own) else own.partition(".")[0]
-        geography, said = _EVALUATED.get(word, ""), tag(guardrail, CLASS)
-        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
-        class_ = said if said in get_args(Sensitivity) else ""
-        if home or class_ or not geography:
-            yield guardrail, profile, geography, home, class_
+        # The account of the ARN may be unknown; the name of the profile tells the geography.
+        profile_name = str(profile).rpartition("/")[2]
+        prefix = "" if is_unknown(profile_name) else profile_name.partition(".")[0]
+        geography, tagged = _PROFILE_GEOGRAPHIES.get(prefix, ""), tag(guardrail, CLASS)
+        home = places.of(guardrail).jurisdiction or _jurisdiction_of_region(guardrail)
+        sensitivity = tagged if tagged in get_args(Sensitivity) else ""
+        if home or sensitivity or not geography:
+            yield guardrail, profile, geography, home, sensitivity
 
 
-def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
-    judge = Judge(subject.platform, None, subject.held)
-    for guardrail, profile, geography, home, class_ in carried(subject):
+def _check_guardrail_regions(subject: Subject) -> Iterator[Violation]:
+    judge = Judge(subject.platform, None, subject.raised_sensitivities)
+    for guardrail, profile, geography, home, sensitivity in cross_region_guardrails(subject):
         name = guardrail.name
         if not geography:
-            said = f"{name} is evaluated by {profile}, and it is not known in which countries that is"
-            yield Broken(said, guardrail, "undecided")
+            problem = f"{name} is evaluated by {profile}, whose countries are not known"
+            yield Violation(problem, guardrail, "undecided")
             continue
-        if home and not jurisdictions.within(home, geography):
-            yield Broken(f"{name} stands in {home}, and is evaluated in {geography}", guardrail)
-        if class_:
-            verdict = judge.residency(class_, "", {geography: name})  # type: ignore[arg-type]
+        if home and not jurisdictions.is_within(home, geography):
+            yield Violation(f"{name} is in {home}, but is evaluated in {geography}", guardrail)
+        if sensitivity:
+            verdict = judge.residency(sensitivity, "", {geography: name})  # type: ignore[arg-type]
             for why in verdict.why:
-                yield Broken(why, guardrail, "undecided" if verdict.word == "undecided" else "violated")
+                yield Violation(why, guardrail, "undecided" if verdict.word == "undecided" else "violated")
 
 
-def _of_region(resource: Resource) -> str:
+def _jurisdiction_of_region(resource: Resource) -> str:
     try:
-        return jurisdictions.of_region(str(resource.inputs.get("region")))
+        return jurisdictions.region_jurisdiction(str(resource.inputs.get("region")))
     except IsthmusError:
         return ""
 
 
-def _gateways_ask(subject: Subject) -> Iterator[Broken]:
-    """Who stands behind a gateway, and whose certificates it takes beside that gateway's and its router's."""
-    for resource, _, config in configurations(subject.graph):
+def _check_clients(subject: Subject) -> Iterator[Violation]:
+    """Reports servers behind a gateway that accept certificates of other clients than the gateway and its router."""
+    for resource, _, config in gateway_configurations(subject.graph):
         if at(config, "mode") not in ("sidecar", "translator"):
             continue
-        in_cluster, class_ = resource.type.startswith("kubernetes:"), str(at(config, "class"))
-        space = place(resource)[1] if in_cluster else ""
-        known = _askers(subject, class_, space)
-        for who in at(config, "allowed_clients") or []:
+        in_cluster, sensitivity = resource.type.startswith("kubernetes:"), str(at(config, "class"))
+        namespace = name_and_namespace(resource)[1] if in_cluster else ""
+        allowed_names = _gateway_names(subject, sensitivity, namespace)
+        for client in at(config, "allowed_clients") or []:
             if in_cluster and subject.platform is None:
-                strange = not str(who).endswith(f".{space}.svc")
+                is_foreign = not str(client).endswith(f".{namespace}.svc")
             else:
-                strange = subject.platform is not None and str(who) not in known
-            if strange:
-                said = f"{resource.name} answers {who}, which is no gateway of {class_} work's"
-                yield Broken(said, resource, "undecided" if unknown(who) else "violated")
+                is_foreign = subject.platform is not None and str(client) not in allowed_names
+            if is_foreign:
+                problem = (
+                    f"{resource.name} accepts client {client}, which is not a gateway of class {sensitivity}"
+                )
+                yield Violation(problem, resource, "undecided" if is_unknown(client) else "violated")
 
 
-def _askers(subject: Subject, class_: str, space: str) -> set[str]:
-    """The names in certificates of a class's gateways, and of the routers between them and their models."""
-    found: set[str] = set()
+def _gateway_names(subject: Subject, sensitivity: str, namespace: str) -> set[str]:
+    """Certificate names of a class's gateways, and of the routers between them and their models."""
+    names: set[str] = set()
     for gateway in subject.platform.gateways if subject.platform else []:
-        if gateway.class_ == class_:
-            found |= {f"{class_}-gateway.{space}.svc"} if space else {gateway.host}
-            found |= {f"{gateway.router.service}.{space}.svc"} if gateway.router and space else set()
-    return found
+        if gateway.class_ == sensitivity:
+            names |= {f"{sensitivity}-gateway.{namespace}.svc"} if namespace else {gateway.host}
+            names |= {f"{gateway.router.service}.{namespace}.svc"} if gateway.router and namespace else set()
+    return names
 
 
 RULES = (
     Rule(
         id="data-path/gateways-alone-ask",
-        title="Model servers and translators answer their class's gateway, and nobody past it",
+        title="Model servers and translators answer only their class's gateway",
         severity="high",
         supports=(
             *fw.nist("AC-3", "IA-9"),
@@ -195,32 +218,32 @@ RULES = (
             *fw.iso_27001("A.8.3"),
             *fw.dora("Art. 9(4)(c)"),
         ),
-        why="Whoever is answered past the gateway is redacted by nobody, counted by nobody and in no record",
-        fix="Name the class's gateway, and its router where there is one, in allowed_clients",
-        check=_gateways_ask,
+        why="Requests that bypass the gateway are not redacted, counted or recorded",
+        fix="Set allowed_clients to the class's gateway, and to its router if it has one",
+        check=_check_clients,
     ),
     Rule(
         id="data-path/guardrails-stay",
-        title="Guardrails are evaluated where their class's work may be",
+        title="Guardrails are evaluated only where their class may be processed",
         severity="critical",
         supports=(*fw.gdpr("Chapter V"), *fw.nist("AC-4")),
-        why="A guardrail reads whole prompts and answers, wherever a region of its profile has room",
-        fix="Take crossRegionConfig away, or name a profile of the residency's own geography",
-        check=_guardrails_stay,
-        each=(_GUARDRAIL,),
+        why="A guardrail reads whole prompts and answers, in any region of its profile",
+        fix="Remove crossRegionConfig, or use a guardrail profile of the class's own geography",
+        check=_check_guardrail_regions,
+        resource_types=(_GUARDRAIL,),
     ),
     Rule(
         id="data-path/stays-where-it-may",
-        title="A class's requests end where its handling and residency let them",
+        title="Requests of a class go only where its handling and residency allow",
         severity="critical",
         supports=(*fw.gdpr("Chapter V"), *fw.nist("AC-4"), *fw.owasp("LLM02"), *fw.iso_27001("A.8.12")),
-        why="A route or a model that leads elsewhere takes every prompt of the class with it",
-        fix="Send the workload to an endpoint, a profile and a region that its class may use",
-        check=_stays,
+        why="A wrong route or model sends every prompt of the class there",
+        fix="Route the workload to an endpoint, a profile and a region that its class may use",
+        check=_check_stays,
     ),
     Rule(
         id="data-path/own-network",
-        title="A class's pods and tasks reach the sites, their own networks and their own class, and nothing else",
+        title="Pods and tasks of a class reach only the sites, their own networks and their own class",
         severity="critical",
         supports=(
             *fw.nist("AC-4", "SC-7"),
@@ -229,22 +252,22 @@ RULES = (
             *fw.iso_27001("A.8.12", "A.8.22"),
             *fw.dora("Art. 9(4)(b)"),
         ),
-        why="What a network policy lets out, a program or a person in the namespace can send out",
-        fix="Take the rule back, or narrow it to addresses of the site or to the class's own private endpoints",
-        check=_own_network,
+        why="Any program or person in the namespace can send data where a network policy allows egress",
+        fix="Remove the rule, or narrow it to addresses of the site or the class's own private endpoints",
+        check=_check_own_network,
     ),
     Rule(
         id="data-path/no-cloud-names",
-        title="No pod of a class is told a cloud's name that it may not call",
+        title="No pod of a class is configured with a cloud host name that it may not call",
         severity="high",
         supports=(*fw.nist("AC-4"), *fw.gdpr("Chapter V")),
-        why="A program that knows a cloud's name is one opened port away from sending it the class's data",
-        fix="Call models through the class's gateway, and AWS by a private endpoint of the class's translator",
-        check=_no_cloud_names,
+        why="A program that knows a cloud host name needs only one open port to send it the class's data",
+        fix="Call models through the class's gateway, and AWS through a private endpoint of the class's translator",
+        check=_check_cloud_names,
     ),
     Rule(
         id="identity/translators-only",
-        title="Translators and sealers alone have an AWS identity, and restricted work has none",
+        title="Only translators and sealers have an AWS identity, and restricted work has none",
         severity="critical",
         supports=(
             *fw.nist("AC-3", "AC-6"),
@@ -252,13 +275,13 @@ RULES = (
             *fw.iso_27001("A.5.15"),
             *fw.dora("Art. 9(4)(c)"),
         ),
-        why="Whoever bears an identity can call what it may, past the gateway that redacts and records",
-        fix="Take the role, the association or the annotation away from this service account",
-        check=_one_identity,
+        why="An AWS identity can call services without passing the gateway, which redacts and records",
+        fix="Remove the role, the association or the annotation from this service account",
+        check=_check_identities,
     ),
     Rule(
         id="data-path/private-endpoints",
-        title="Private endpoints let in named callers for named calls, from our networks",
+        title="Private endpoints allow only named callers, named calls and our networks",
         severity="high",
         supports=(
             *fw.nist("AC-3", "SC-7"),
@@ -266,13 +289,13 @@ RULES = (
             *fw.iso_27001("A.8.20"),
             *fw.dora("Art. 9(4)(c)"),
         ),
-        why="An endpoint that names nobody lets any account's credentials carry data out through it",
-        fix="Name role, action and resource in its policy, and the site's networks in its security group",
-        check=_endpoints_name,
+        why="Through an endpoint without such a policy, credentials of any account can carry data out",
+        fix="Name role, action and resource in the endpoint's policy, and the site's networks in its security group",
+        check=_check_private_endpoints,
     ),
     Rule(
         id="data-path/calls-by-private-endpoints",
-        title="Translators call AWS at private endpoints of ours that let them in by name",
+        title="Translators call AWS through our private endpoints, which name them",
         severity="critical",
         supports=(
             *fw.nist("SC-7", "AC-4"),
@@ -280,13 +303,13 @@ RULES = (
             *fw.iso_27001("A.8.22"),
             *fw.dora("Art. 9(4)(b)"),
         ),
-        why="A call by the public name leaves by the internet, and no policy of ours stands in its way",
-        fix="Give the model the endpoint_url of our private endpoint, and name the role in that endpoint's policy",
-        check=_calls,
+        why="A call to the public name leaves over the internet, and none of our policies can stop it",
+        fix="Set the model's endpoint_url to our private endpoint, and name the role in that endpoint's policy",
+        check=_check_calls,
     ),
     Rule(
         id="data-path/no-way-to-the-internet",
-        title="Only public work lies beside the internet",
+        title="Only public work has a route to the internet",
         severity="critical",
         supports=(
             *fw.nist("SC-7"),
@@ -294,22 +317,25 @@ RULES = (
             *fw.iso_27001("A.8.12", "A.8.22"),
             *fw.dora("Art. 9(4)(b)"),
         ),
-        why="A gateway, a peering or a route out of a network is a way out for all that stands in it",
-        fix="Remove it, or give public work a network of its own that the platform states as `internet: true`",
-        check=_internet,
+        why="An internet gateway, a peering or a route gives everything in the network a way out",
+        fix="Remove it, or give public work its own network with `internet: true` in the platform",
+        check=_check_internet,
     ),
     Rule(
         id="data-path/fargate-network",
-        title="Gateways on Fargate open to named networks and to each other, and nothing else",
+        title="Gateways on Fargate accept only named networks and each other",
         severity="high",
         supports=(*fw.nist("SC-7"), *fw.pci("1.3.1"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
-        why="A task or a load balancer that is open further answers callers whom nobody named",
-        fix="Name the clients' networks in the gateway's `fargate.clients`, and leave the rest to our groups",
-        check=_fargate,
+        why="A task or load balancer that is open further answers callers that nobody named",
+        fix=(
+            "Set the clients' networks in the gateway's `fargate.clients`, and leave the rest to the "
+            "security groups that Isthmus makes"
+        ),
+        check=_check_fargate,
     ),
     Rule(
         id="data-path/hosted-models",
-        title="Models on SageMaker are shut in, and keep what they may",
+        title="Models on SageMaker are isolated, and store only what they may",
         severity="high",
         supports=(
             *fw.fsbp("SageMaker.5"),
@@ -318,8 +344,8 @@ RULES = (
             *fw.iso_27001("A.8.22"),
             *fw.dora("Art. 9(4)(b)"),
         ),
-        why="A model's container is another's code: with a way out it can send the prompts that it serves",
-        fix="Isolate the model, put it into private subnets behind groups that let nobody in, and pin its image",
-        check=_hosted,
+        why="A model container runs third-party code, which could send out the prompts that it serves",
+        fix="Isolate the model, put it into private subnets with security groups without ingress, and pin its image",
+        check=_check_hosted_models,
     ),
 )

@@ -1,7 +1,7 @@
-"""The data path's redaction: what a class's handling has redacted before it leaves its gateway's site, and in answers.
+"""Rules for redaction: prompts that leave the gateway's site, and secrets in answers.
 
-Where a place stands is taken from what stands behind it and not from what the configuration says of itself: the gateway
-redacts by that word, so a wrong one opens the way as much as no redaction at all.
+The site of a destination is taken from what runs there, not from the gateway's configuration. The gateway redacts by
+its configuration, so a wrong site there is as bad as no redaction.
 """
 
 from __future__ import annotations
@@ -10,200 +10,231 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.lookups.gateways import demanded
+from isthmus.contracts.platform.lookups.gateways import required_redactions
 from isthmus.contracts.platform.model.platform import Gateway
-from isthmus.contracts.platform.model.screening import LEAVING, SECRETS
+from isthmus.contracts.platform.model.screening import PROMPTS_LEAVING_SITE, SECRETS_IN_OUTPUTS
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource
 from policies.inputs.declared import tag
-from policies.inputs.documents import configurations, containers
-from policies.inputs.values import at, listed, unknown
+from policies.inputs.documents import containers, gateway_configurations
+from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _CONFIG, _TASK = "kubernetes:core/v1:ConfigMap", "aws:ecs/taskDefinition:TaskDefinition"
 _ROLE, _CLASS = "isthmus.dev/role", "isthmus.dev/class"
 
 
-def held(subject: Subject, what: handling.Redaction) -> Iterator[tuple[Resource, Any]]:
-    """Gateways of classes for which so much is redacted; None: the configuration cannot be read."""
-    for resource, _, config in configurations(subject.graph):
+def redacting_gateways(subject: Subject, redaction: handling.Redaction) -> Iterator[tuple[Resource, Any]]:
+    """Gateways whose class requires a redaction, with their configuration (None: it cannot be read)."""
+    for resource, _, config in gateway_configurations(subject.graph):
         if config is None:
-            class_ = _unread(resource)
-            if class_ is not None and what in _demanded(class_, None):
+            sensitivity = _gateway_sensitivity(resource)
+            if sensitivity is not None and redaction in _required_redactions(sensitivity, None):
                 yield resource, None
         elif at(config, "mode") == "gateway":
-            class_ = str(at(config, "class"))
-            if what in _demanded(class_, _stated(subject, class_, at(config, "site"))):
+            sensitivity = str(at(config, "class"))
+            if redaction in _required_redactions(
+                sensitivity, _find_gateway(subject, sensitivity, at(config, "site"))
+            ):
                 yield resource, config
 
 
-def _unread(resource: Resource) -> str | None:
-    """The class of a gateway that cannot be read; None: it is no gateway. A task that knows callers is one."""
+def _gateway_sensitivity(resource: Resource) -> str | None:
+    """The class of a gateway whose configuration cannot be read; None if it is no gateway.
+
+    A task with the secret EDGE_CALLERS is a gateway.
+    """
     if resource.type != _TASK:
         labels = at(resource.inputs, "metadata.labels") or {}
         return str(labels.get(_CLASS)) if labels.get(_ROLE) == "gateway" else None
-    given = [at(one, "name") for box in containers(resource) or [] for one in listed(at(box, "secrets"))]
-    return tag(resource, _CLASS) if "EDGE_CALLERS" in given else None
+    secret_names = [
+        at(secret, "name")
+        for container in containers(resource) or []
+        for secret in list_or_empty(at(container, "secrets"))
+    ]
+    return tag(resource, _CLASS) if "EDGE_CALLERS" in secret_names else None
 
 
-def _stated(subject: Subject, class_: str, site: Any) -> Gateway | None:
+def _find_gateway(subject: Subject, sensitivity: str, site: Any) -> Gateway | None:
     gateways = subject.platform.gateways if subject.platform else []
-    return next((each for each in gateways if (each.class_, each.site) == (class_, site)), None)
+    return next(
+        (gateway for gateway in gateways if (gateway.class_, gateway.site) == (sensitivity, site)), None
+    )
 
 
-def _demanded(class_: str, gateway: Gateway | None) -> frozenset[str]:
-    """What is redacted of a class; of one that is not known, all that is redacted of any."""
+def _required_redactions(sensitivity: str, gateway: Gateway | None) -> frozenset[str]:
+    """The redactions that a class requires; for an unknown class, those of all classes."""
     if gateway is not None:
-        return demanded(gateway)
-    known = [class_] if class_ in SENSITIVITIES else SENSITIVITIES
-    return frozenset(each for one in known for each in handling.of(one).redacted)
+        return required_redactions(gateway)
+    sensitivities = [sensitivity] if sensitivity in SENSITIVITIES else SENSITIVITIES
+    return frozenset(
+        redaction for sensitivity in sensitivities for redaction in handling.handling_of(sensitivity).redacted
+    )
 
 
-def _looks(config: Any, what: handling.Redaction) -> Any:
-    """The detector by which a gateway redacts that; beside what its class demands, it must be told of it."""
+def _detector_for(config: Any, redaction: handling.Redaction) -> Any:
+    """The detector that a gateway uses for a redaction; None if it has none.
+
+    A redaction that the class does not require must be listed in `screening.redacted`.
+    """
     detector, more = at(config, "screening.detector"), at(config, "screening.redacted")
-    if not detector or what in _demanded(str(at(config, "class")), None) or what in listed(more):
+    if (
+        not detector
+        or redaction in _required_redactions(str(at(config, "class")), None)
+        or redaction in list_or_empty(more)
+    ):
         return detector
-    return more if unknown(more) else None
+    return more if is_unknown(more) else None
 
 
-def _redacts(subject: Subject) -> Iterator[Broken]:
-    for resource, config in held(subject, LEAVING):
-        if config is None or unknown(at(config, "routes")):
-            yield Broken(f"what {resource.name} redacts is not known yet", resource, "undecided")
+def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
+    for resource, config in redacting_gateways(subject, PROMPTS_LEAVING_SITE):
+        if config is None or is_unknown(at(config, "routes")):
+            yield Violation(f"the redaction of {resource.name} is not known yet", resource, "undecided")
             continue
-        detector = _looks(config, LEAVING)
-        for name, said, so in _places(subject, resource, config):
-            if so and said is False:
-                yield Broken(
-                    f"{resource.name} takes {name} to stand on its own site, and it does not: nothing is redacted",
+        detector = _detector_for(config, PROMPTS_LEAVING_SITE)
+        for name, stated_outside, is_outside in _located_destinations(subject, resource, config):
+            if is_outside and stated_outside is False:
+                yield Violation(
+                    f"{resource.name} does not redact prompts to {name}, because it treats it as on its own site",
                     resource,
                 )
-            elif so and unknown(detector):
-                yield Broken(f"the detector of {resource.name} is not known yet", resource, "undecided")
-            elif so and not detector:
-                yield Broken(
-                    f"{resource.name} sends prompts to {name}, beyond its site, as they come", resource
+            elif is_outside and is_unknown(detector):
+                yield Violation(f"the detector of {resource.name} is not known yet", resource, "undecided")
+            elif is_outside and not detector:
+                yield Violation(
+                    f"{resource.name} sends prompts to {name}, outside its site, without redaction", resource
                 )
-            elif so is None and (said is None or said is False or not detector):
-                where = f"whether {name} of {resource.name} stands on its site is not known"
-                yield Broken(where, resource, "undecided")
+            elif is_outside is None and (stated_outside is None or stated_outside is False or not detector):
+                where = f"whether {name} is on the site of {resource.name} is not known"
+                yield Violation(where, resource, "undecided")
 
 
-def _answers(subject: Subject) -> Iterator[Broken]:
-    for resource, config in held(subject, SECRETS):
-        detector = _looks(config, SECRETS)
-        if config is None or unknown(detector):
-            yield Broken(
-                f"who looks through answers of {resource.name} is not known yet", resource, "undecided"
+def _check_answers_redacted(subject: Subject) -> Iterator[Violation]:
+    for resource, config in redacting_gateways(subject, SECRETS_IN_OUTPUTS):
+        detector = _detector_for(config, SECRETS_IN_OUTPUTS)
+        if config is None or is_unknown(detector):
+            yield Violation(
+                f"the detector for answers of {resource.name} is not known yet", resource, "undecided"
             )
         elif not detector and resource.type == _TASK:
-            yield from _guarded(subject, resource, config)
+            yield from _check_guardrails_redact(subject, resource, config)
         elif not detector:
-            yield Broken(f"nobody looks for secrets in answers of {resource.name}", resource)
+            yield Violation(f"{resource.name} does not scan answers for secrets", resource)
 
 
-def _guarded(subject: Subject, resource: Resource, config: Any) -> Iterator[Broken]:
-    """Beside a task nothing stands, so a guardrail of Bedrock's must look; what it blocks, `guardrail/personal-data`
-    says."""
-    if unknown(at(config, "routes")):
-        yield Broken(f"who answers for {resource.name} is not known yet", resource, "undecided")
-    for workload, place in _ways(config):
-        models = [each for each in _behind(subject, config, place) if at(each, "name") == at(place, "model")]
-        if not models or any(unknown(at(each, "provider")) for each in models):
-            said = f"who looks through answers of {workload} at {resource.name} is not known"
-            yield Broken(said, resource, "undecided")
-        elif not all(at(each, "guardrail") and at(each, "provider") != "sagemaker" for each in models):
-            said = f"nobody looks for secrets in answers of {workload} at {resource.name}: no guardrail does"
-            yield Broken(said, resource)
+def _check_guardrails_redact(subject: Subject, resource: Resource, config: Any) -> Iterator[Violation]:
+    """Reports tasks without a Bedrock guardrail: Fargate has no detector, so a guardrail must scan answers.
+
+    `guardrail/personal-data` checks what the guardrail blocks.
+    """
+    if is_unknown(at(config, "routes")):
+        yield Violation(f"the routes of {resource.name} are not known yet", resource, "undecided")
+    for workload, place in _destinations(config):
+        models = [
+            model
+            for model in _translator_models(subject, config, place)
+            if at(model, "name") == at(place, "model")
+        ]
+        if not models or any(is_unknown(at(model, "provider")) for model in models):
+            problem = f"the guardrail for answers of {workload} at {resource.name} is not known"
+            yield Violation(problem, resource, "undecided")
+        elif not all(at(model, "guardrail") and at(model, "provider") != "sagemaker" for model in models):
+            problem = f"{resource.name} does not scan answers of {workload} for secrets: it uses no guardrail"
+            yield Violation(problem, resource)
 
 
-def _behind(subject: Subject, config: Any, place: Any) -> Iterator[Any]:
-    """Models of the translator that a task's gateway calls: of its class, by the domain in both certificates."""
+def _translator_models(subject: Subject, config: Any, place: Any) -> Iterator[Any]:
+    """Models of the translator that a gateway task calls: same class, and same domain in both certificates."""
     domain = str(at(place, "server_name")).partition(".")[2]
-    for resource, _, other in configurations(subject.graph):
-        asks = [str(each).partition(".")[2] for each in listed(at(other, "allowed_clients"))]
-        same = resource.type == _TASK and at(other, "class") == at(config, "class")
-        if same and at(other, "mode") == "translator" and domain in asks:
-            yield from listed(at(other, "models"))
+    for resource, _, translator in gateway_configurations(subject.graph):
+        asks = [str(client).partition(".")[2] for client in list_or_empty(at(translator, "allowed_clients"))]
+        same = resource.type == _TASK and at(translator, "class") == at(config, "class")
+        if same and at(translator, "mode") == "translator" and domain in asks:
+            yield from list_or_empty(at(translator, "models"))
 
 
-def _places(
+def _located_destinations(
     subject: Subject, resource: Resource, config: Any
 ) -> Iterator[tuple[str, bool | None, bool | None]]:
-    """Each place that requests may go to: its name, whether the configuration says that it lies beyond the site, and
-    whether it does; None: it is not known."""
-    class_, site = str(at(config, "class")), at(config, "site")
-    for workload, place in _ways(config):
-        said = _said(place, site)
-        so = _so(subject, resource, place, workload, class_, site, said)
-        yield str(at(place, "server_name") or at(place, "url")), said, so
+    """Destinations of a gateway: name, whether its configuration puts it outside the site, whether it is outside.
+
+    None: not known.
+    """
+    sensitivity, site = str(at(config, "class")), at(config, "site")
+    for workload, place in _destinations(config):
+        stated_outside = _stated_outside(place, site)
+        is_outside = _is_outside(subject, resource, place, workload, sensitivity, site, stated_outside)
+        yield str(at(place, "server_name") or at(place, "url")), stated_outside, is_outside
 
 
-def _ways(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each workload, and a place that its requests may go to."""
-    for route in listed(at(config, "routes")):
-        others = [at(route, "canary"), at(route, "overflow")]
-        for place in [route, *listed(at(route, "also")), *others]:
+def _destinations(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each workload with each destination that its requests may go to."""
+    for route in list_or_empty(at(config, "routes")):
+        fallbacks = [at(route, "canary"), at(route, "overflow")]
+        for place in [route, *list_or_empty(at(route, "also")), *fallbacks]:
             if isinstance(place, dict):
                 yield str(at(route, "workload")), place
 
 
-def _said(place: dict[str, Any], site: Any) -> bool | None:
-    """As the gateway takes it (`edge.screening.Screeners`)."""
+def _stated_outside(place: dict[str, Any], site: Any) -> bool | None:
+    """Whether the gateway treats a destination as outside its site (as `edge.screening.Screeners` does)."""
     where, target = at(place, "site"), at(place, "target")
-    if unknown(where) or unknown(site) or (where is None and unknown(target)):
+    if is_unknown(where) or is_unknown(site) or (where is None and is_unknown(target)):
         return None
     return where != site if where is not None else target != "onprem-vllm"
 
 
-def _so(
+def _is_outside(
     subject: Subject,
     resource: Resource,
     place: dict[str, Any],
     workload: str,
-    class_: str,
+    sensitivity: str,
     site: Any,
-    said: bool | None,
+    stated_outside: bool | None,
 ) -> bool | None:
-    """A model server of the cluster is on its site; of what stands behind a translator the platform knows the site."""
+    """Whether a destination is outside the gateway's site; None if it is not known.
+
+    A model server of the cluster is on its site. For destinations behind a translator the platform knows the site.
+    """
     url = str(at(place, "url"))
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
         host = url
     on_fargate = resource.type == _TASK
-    if not on_fargate and not host.startswith(f"{class_}-translator."):
-        return False if host.endswith(".svc") else said
+    if not on_fargate and not host.startswith(f"{sensitivity}-translator."):
+        return False if host.endswith(".svc") else stated_outside
     if subject.platform is None:
-        # A task calls the translator of its own network; of a pod's nobody says where its models are.
-        return False if on_fargate else (said or None)
-    asked = str(at(place, "model")).removesuffix(f"--{workload}")
-    found = [each for each in subject.platform.endpoints if each.id == asked]
-    return found[0].site != site if found else (said or None)
+        # A task calls the translator of its own network. Without a platform, the models of a pod have no known site.
+        return False if on_fargate else (stated_outside or None)
+    endpoint_id = str(at(place, "model")).removesuffix(f"--{workload}")
+    endpoints = [endpoint for endpoint in subject.platform.endpoints if endpoint.id == endpoint_id]
+    return endpoints[0].site != site if endpoints else (stated_outside or None)
 
 
 RULES = (
     Rule(
         "data-path/redacts-what-leaves",
-        "What leaves a gateway's site is redacted where its class's handling says so",
+        "Prompts that leave a gateway's site are redacted where the class's handling requires it",
         "critical",
         (*fw.gdpr("Art. 25"), *fw.owasp("LLM02"), *fw.nist("AC-4"), *fw.iso_27001("A.8.11")),
-        "Names, accounts and secrets in a prompt are another's once they have left",
-        "State `screening` of the gateway, with a model for names, and the site of each place as it is",
-        _redacts,
+        "Names, accounts and secrets in a prompt cannot be taken back once it has left the site",
+        "Set `screening` of the gateway, with a model for names, and the true site of each destination",
+        _check_prompts_redacted,
         (_CONFIG, _TASK),
     ),
     Rule(
         "data-path/redacts-secrets-in-answers",
-        "Secrets in answers are looked for where the class's handling has them redacted",
+        "Answers are scanned for secrets where the class's handling requires it",
         "high",
         (*fw.owasp("LLM02"), *fw.gdpr("Art. 25"), *fw.nist("AC-4"), *fw.iso_27001("A.8.11", "A.8.12")),
-        "A key that a model was told, or has learnt, is had by whoever asks for it",
-        "State `screening: {}` of the gateway; on Fargate, serve it by Bedrock behind a guardrail",
-        _answers,
+        "A model can repeat a key that it was given or trained on to anyone who asks",
+        "Set `screening: {}` of the gateway; on Fargate, serve the workload through Bedrock with a guardrail",
+        _check_answers_redacted,
         (_CONFIG, _TASK),
     ),
 )

@@ -1,4 +1,4 @@
-"""Hold a stack's resources to every rule."""
+"""Evaluates the rules on a stack's resources, and applies silences."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from isthmus.graph.resources.resources import Graph, Resource
 from policies.data_path import account as account_rules
 from policies.data_path import paths
 from policies.evaluation.registry import RULES
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 BOUNDARIES = frozenset(rule.id for rule in (*paths.RULES, *account_rules.RULES))
-STOPS = ("critical", "high")
+BLOCKING_SEVERITIES = ("critical", "high")
 """Severities that stop a change."""
-PAST = " (silenced by "
-"""What follows in a message says whose silence has ended."""
+EXPIRED_SILENCE = " (silenced by "
+"""Marks in a message that the silence of this finding has expired; the owner follows."""
 
 
 def judge(
@@ -31,70 +31,75 @@ def judge(
     stack: str = "",
     today: date | None = None,
     rules: Sequence[Rule] = RULES,
-    held: Mapping[str, Sensitivity] | None = None,
+    raised_sensitivities: Mapping[str, Sensitivity] | None = None,
     changed: Sequence[RuleChange] = (),
 ) -> list[Finding]:
-    """What the rules find, the worst first, silences applied. The same resources give the same list, in any order.
+    """The findings of all rules, the worst first, with silences applied. The order of resources does not matter.
 
-    `held`: workloads that are judged by a stricter class than the one they are served in. `changed`: what the change
-    does to what judges it (`policies.release.change`).
+    `raised_sensitivities`: workloads that are evaluated with a stricter class than the one they are served in.
+    `changed`: how the change loosens what evaluates it (`policies.release.change`).
     """
-    chosen = settings or Settings()
+    effective_settings = settings or Settings()
     day = today or datetime.now(UTC).date()
-    off = {each.rule for each in chosen.off}
-    graph = Graph(sorted(resources, key=lambda each: each.urn))
-    subject = Subject(graph, platform, chosen, held or {}, changed)
-    found = [
-        _finding(rule, broken, chosen.silences, stack, day)
+    rules_off = {entry.rule for entry in effective_settings.off}
+    graph = Graph(sorted(resources, key=lambda resource: resource.urn))
+    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed)
+    findings = [
+        _finding(rule, violation, effective_settings.silences, stack, day)
         for rule in rules
-        if rule.id not in off
-        for broken in _check(rule, subject)
+        if rule.id not in rules_off
+        for violation in _check(rule, subject)
     ]
-    return sorted({order(each): each for each in found}.values(), key=order)
+    return sorted({sort_key(finding): finding for finding in findings}.values(), key=sort_key)
 
 
-def standing(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that stop a change: grave or undecided, and nobody answers for them."""
+def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that stop a change: critical, high or undecided, and not silenced."""
     return [
-        each
-        for each in findings
-        if each.silenced is None and (each.severity in STOPS or each.verdict == "undecided")
+        finding
+        for finding in findings
+        if finding.silenced is None
+        and (finding.severity in BLOCKING_SEVERITIES or finding.verdict == "undecided")
     ]
 
 
-def forbidding(findings: Iterable[Finding]) -> list[Finding]:
-    """Those with which a stack is not even begun: critical, undecided, or of a boundary, whatever its severity."""
+def forbidding_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that stop `up` before it starts: not silenced, and critical, undecided or of a boundary rule."""
     return [
-        each
-        for each in findings
-        if each.silenced is None
-        and (each.severity == "critical" or each.verdict == "undecided" or each.policy in BOUNDARIES)
+        finding
+        for finding in findings
+        if finding.silenced is None
+        and (finding.severity == "critical" or finding.verdict == "undecided" or finding.policy in BOUNDARIES)
     ]
 
 
-def _check(rule: Rule, subject: Subject) -> Iterable[Broken]:
-    """A rule that stumbles over what it cannot read has not passed it."""
+def _check(rule: Rule, subject: Subject) -> Iterable[Violation]:
+    """The violations of a rule. An exception in the rule counts as undecided, not as passed."""
     try:
         return list(rule.check(subject))
     except Exception as error:  # noqa: BLE001 (whatever it is, the resource was not judged)
-        what = f"{type(error).__name__}: {error}"
-        return [Broken(f"the rule could not read the resources ({what[:200]})", None, "undecided")]
+        problem = f"{type(error).__name__}: {error}"
+        return [Violation(f"the rule could not read the resources ({problem[:200]})", None, "undecided")]
 
 
-def _finding(rule: Rule, broken: Broken, silences: list[Silence], stack: str, day: date) -> Finding:
-    resource = broken.resource
+def _finding(rule: Rule, violation: Violation, silences: list[Silence], stack: str, day: date) -> Finding:
+    resource = violation.resource
     name = resource.name if resource else ""
-    about = [each for each in silences if each.policy == rule.id and fnmatch.fnmatchcase(name, each.resource)]
-    holding = next((each for each in about if day <= each.until), None)
-    message = broken.message
-    if about and holding is None:
-        last = max(about, key=lambda each: each.until)
-        message += f"{PAST}{last.owner} until {last.until}, which is past)"
+    matching = [
+        silence
+        for silence in silences
+        if silence.policy == rule.id and fnmatch.fnmatchcase(name, silence.resource)
+    ]
+    active = next((silence for silence in matching if day <= silence.until), None)
+    message = violation.message
+    if matching and active is None:
+        latest = max(matching, key=lambda silence: silence.until)
+        message += f"{EXPIRED_SILENCE}{latest.owner} until {latest.until}, which has expired)"
     return Finding(
         policy=rule.id,
         title=rule.title,
         severity=rule.severity,
-        verdict=broken.verdict,
+        verdict=violation.verdict,
         supports=list(rule.supports),
         stack=stack,
         urn=resource.urn if resource else "",
@@ -102,11 +107,18 @@ def _finding(rule: Rule, broken: Broken, silences: list[Silence], stack: str, da
         message=message,
         why=rule.why,
         fix=rule.fix,
-        patch=broken.patch,
-        silenced=holding,
+        patch=violation.patch,
+        silenced=active,
     )
 
 
-def order(each: Finding) -> tuple[object, ...]:
-    """The worst first."""
-    return (SEVERITIES.index(each.severity), each.policy, each.resource, each.urn, each.verdict, each.message)
+def sort_key(finding: Finding) -> tuple[object, ...]:
+    """Sort key: the most severe first."""
+    return (
+        SEVERITIES.index(finding.severity),
+        finding.policy,
+        finding.resource,
+        finding.urn,
+        finding.verdict,
+        finding.message,
+    )

@@ -1,4 +1,4 @@
-"""What every rule says of every resource that it is asked of, as an auditor asks: holding is said, not only failing."""
+"""Evidence for auditors: the result of each rule for each resource that it applies to, passes included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.contracts.reports.findings import Finding
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.evaluation.evaluation import judge
 from policies.evaluation.registry import RULES
-from policies.evaluation.scope import asked
+from policies.evaluation.scope import applicable_resources
 from policies.rules.rule import Rule, Subject
 
 
@@ -24,46 +24,52 @@ def evidence(
     today: date,
     rules: Sequence[Rule] = RULES,
 ) -> list[Row]:
-    """By rule in the catalogue's order, then by resource. `today` decides which silences still hold.
+    """Rows by rule in the order of the registry, then by resource. `today` decides which silences are active.
 
-    A rule that is asked of nothing is not applicable, one that is switched off is not asked; neither holds.
+    A rule that applies to nothing gives the result `not applicable`, and a rule that is off `switched off`.
     """
-    every = sorted(resources, key=lambda each: each.urn)
-    subject = Subject(Graph(every), platform, settings)
-    found: dict[str, list[Finding]] = {}
-    for each in judge(every, platform, settings, stack, today, rules):
-        found.setdefault(each.policy, []).append(each)
-    off = {each.rule: each for each in settings.off}
-    return [row for rule in rules for row in _rows(rule, subject, found.get(rule.id, []), off.get(rule.id))]
+    sorted_resources = sorted(resources, key=lambda resource: resource.urn)
+    subject = Subject(Graph(sorted_resources), platform, settings)
+    findings_by_rule: dict[str, list[Finding]] = {}
+    for finding in judge(sorted_resources, platform, settings, stack, today, rules):
+        findings_by_rule.setdefault(finding.policy, []).append(finding)
+    off = {entry.rule: entry for entry in settings.off}
+    return [
+        row
+        for rule in rules
+        for row in _rows(rule, subject, findings_by_rule.get(rule.id, []), off.get(rule.id))
+    ]
 
 
-def _rows(rule: Rule, subject: Subject, found: list[Finding], off: Off | None) -> Iterator[Row]:
+def _rows(rule: Rule, subject: Subject, findings: list[Finding], off: Off | None) -> Iterator[Row]:
     if off is not None:
         yield _row(rule, None, "switched off", owner=off.owner, reason=off.reason)
         return
-    said: dict[str, list[Finding]] = {}
-    for each in found:
-        said.setdefault(each.urn, []).append(each)
-    about = {(each.urn if each else ""): each for each in asked(rule, subject)}
-    if found and ("" in said or "" in about):
-        # Of the stack as a whole something is wrong, or the rule could not read it: nobody else holds by it.
-        about = {}
-    there = {each.urn: each for each in subject.graph.resources}
-    about |= {urn: there.get(urn) for urn in said}
-    if not about:
+    findings_by_urn: dict[str, list[Finding]] = {}
+    for finding in findings:
+        findings_by_urn.setdefault(finding.urn, []).append(finding)
+    judged = {
+        (resource.urn if resource else ""): resource for resource in applicable_resources(rule, subject)
+    }
+    if findings and ("" in findings_by_urn or "" in judged):
+        # A finding about the whole stack: no single resource passes the rule.
+        judged = {}
+    resources_by_urn = {resource.urn: resource for resource in subject.graph.resources}
+    judged |= {urn: resources_by_urn.get(urn) for urn in findings_by_urn}
+    if not judged:
         yield _row(rule, None, "not applicable")
-    for urn in sorted(about):
-        yield _judged(rule, about[urn], said.get(urn, []))
+    for urn in sorted(judged):
+        yield _judged_row(rule, judged[urn], findings_by_urn.get(urn, []))
 
 
-def _judged(rule: Rule, resource: Resource | None, found: list[Finding]) -> Row:
-    open_ = [each for each in found if each.silenced is None]
-    messages = [each.message for each in open_ or found]
-    if any(each.verdict == "violated" for each in open_):
+def _judged_row(rule: Rule, resource: Resource | None, findings: list[Finding]) -> Row:
+    open_ = [finding for finding in findings if finding.silenced is None]
+    messages = [finding.message for finding in open_ or findings]
+    if any(finding.verdict == "violated" for finding in open_):
         return _row(rule, resource, "fails", messages)
     if open_:
         return _row(rule, resource, "undecided", messages)
-    silence = next((each.silenced for each in found if each.silenced), None)
+    silence = next((finding.silenced for finding in findings if finding.silenced), None)
     if silence is not None:
         return _row(
             rule,
@@ -81,7 +87,7 @@ def _row(
     rule: Rule,
     resource: Resource | None,
     result: Result,
-    said: Sequence[str] = (),
+    messages: Sequence[str] = (),
     *,
     owner: str = "",
     reason: str = "",
@@ -96,7 +102,7 @@ def _row(
         type=resource.type if resource else "",
         urn=resource.urn if resource else "",
         result=result,
-        said=list(said),
+        said=list(messages),
         owner=owner,
         reason=reason,
         until=until,

@@ -1,4 +1,4 @@
-"""Every rule of the pack, family by family."""
+"""The list of all rules. A new family of rules is one line in `FAMILIES`."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ FAMILIES = (
     declared_release,
     guardrail_rules,
 )
-"""Each a module with its `RULES`; a new family is one line here."""
+"""Modules with `RULES`."""
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
 CHANGES: tuple[Rule, ...] = change_rules.RULES
-"""What a change may not do to what judges it: no resource shows that, two commits do (`isthmus ci`)."""
+"""Rules for changes, which compare two commits and read no resources (`isthmus ci`)."""
 IDS: tuple[str, ...] = tuple(rule.id for rule in (*RULES, *CHANGES))
-"""What settings may name."""
+"""Rule ids that settings may name."""

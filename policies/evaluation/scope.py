@@ -1,9 +1,9 @@
-"""Which resources a rule is asked of, so that its silence about one says something.
+"""Lists the resources that each rule applies to, so that evidence can show passes.
 
-A rule yields what is broken. Of what it says nothing, it has either looked at it and found nothing, or never looked at
-it: an auditor must be told which. Most rules look at every resource of their types (`Rule.each`); here stands what is
-asked by those that look at fewer, at others, or at the stack as a whole. What a rule leaves to another, or passes over
-because nothing can be decided there (a disk that AWS refuses to seal, a policy that cannot be read), it is not asked.
+A rule yields violations only, so a resource without violation has either passed or was not checked. Most
+rules check every resource of their types (`Rule.resource_types`). This module covers the rules that check fewer or
+other resources, or the stack as a whole. A resource is left out if another rule covers it, or if nothing can be
+decided there (a disk that AWS refuses to encrypt, a policy that cannot be read).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Graph, Resource, place
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace
 from policies.audit import storage as audit_storage
 from policies.cost import limits as limit_rules
 from policies.encryption import at_rest as encryption_at_rest
 from policies.encryption import in_transit as encryption_in_transit
-from policies.evaluation.stated_scope import ASKED, Asked
+from policies.evaluation.stated_scope import APPLICABLE, Applicable
 from policies.identity import aws_permissions
 from policies.inputs import operators as stated_operators
-from policies.inputs.documents import configurations, containers, principals, statements
-from policies.inputs.pods import KINDS, Pod, pods
-from policies.inputs.values import at, unknown
+from policies.inputs.documents import containers, gateway_configurations, principals, statements
+from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.values import at, is_unknown
 from policies.network import exposure as network_exposure
 from policies.release import provenance as release_provenance
 from policies.reliability import availability
@@ -30,150 +30,175 @@ from policies.workload import hardening as workload_hardening
 from policies.workload import origin
 
 
-def asked(rule: Rule, subject: Subject) -> list[Resource | None]:
-    """What the rule is asked of, each once; nothing where it does not apply."""
-    chosen = _ASKED.get(rule.id)
-    found: Asked = chosen(subject) if chosen else subject.graph.of(*rule.each) if rule.each else [None]
-    return list({each.urn if each else "": each for each in found}.values())
+def applicable_resources(rule: Rule, subject: Subject) -> list[Resource | None]:
+    """The resources that a rule applies to, without duplicates. None stands for the whole stack."""
+    select = _APPLICABLE.get(rule.id)
+    resources: Applicable = (
+        select(subject)
+        if select
+        else subject.graph.of(*rule.resource_types)
+        if rule.resource_types
+        else [None]
+    )
+    return list({resource.urn if resource else "": resource for resource in resources}.values())
 
 
-def _whole(*kinds: str) -> Callable[[Subject], Asked]:
-    """The stack, where it has something of these types."""
+def _stack_with(*kinds: str) -> Callable[[Subject], Applicable]:
+    """Selects the stack as a whole if it has a resource of these types."""
     return lambda subject: [None] if any(True for _ in subject.graph.of(*kinds)) else []
 
 
-def _aws(subject: Subject) -> Asked:
-    return [None] if any(each.type.startswith("aws:") for each in subject.graph.resources) else []
+def _stack_in_aws(subject: Subject) -> Applicable:
+    return [None] if any(resource.type.startswith("aws:") for resource in subject.graph.resources) else []
 
 
-def _running(subject: Subject) -> Asked:
-    """The stack, where something runs in it: in a cluster or as a task."""
+def _stack_with_workloads(subject: Subject) -> Applicable:
+    """The stack as a whole, if it has pods or tasks."""
     return (
         [None] if pods(subject.graph) or any(True for _ in subject.graph.of(workload_hardening.TASK)) else []
     )
 
 
-def _where(wanted: Callable[[Pod], Any], *, tasks: bool = False) -> Callable[[Subject], Asked]:
-    """Resources with a pod of which this is so; `tasks`: those whose containers can be read as well."""
+def _pods_where(condition: Callable[[Pod], Any], *, tasks: bool = False) -> Callable[[Subject], Applicable]:
+    """Selects resources with a pod that meets the condition; `tasks`: also tasks with readable containers."""
 
-    def found(subject: Subject) -> Iterator[Resource]:
-        yield from (pod.resource for pod in pods(subject.graph) if wanted(pod))
+    def select(subject: Subject) -> Iterator[Resource]:
+        yield from (pod.resource for pod in pods(subject.graph) if condition(pod))
         yield from _tasks(subject.graph) if tasks else ()
 
-    return found
+    return select
 
 
 def _tasks(graph: Graph) -> Iterator[Resource]:
-    return (each for each in graph.of(workload_hardening.TASK) if containers(each))
+    return (task for task in graph.of(workload_hardening.TASK) if containers(task))
 
 
-def _boxes(pod: Pod) -> bool:
-    return bool(pod.boxes)
+def _has_containers(pod: Pod) -> bool:
+    return bool(pod.containers)
 
 
-def _any(pod: Pod) -> bool:
+def _always(pod: Pod) -> bool:
     return True
 
 
-def _configured(wanted: Callable[[Any], Any], *, unread: bool = False) -> Callable[[Subject], Asked]:
-    """Resources with a configuration of which this is so; `unread`: those that cannot be read as well."""
+def _configurations_where(
+    condition: Callable[[Any], Any], *, unread: bool = False
+) -> Callable[[Subject], Applicable]:
+    """Selects resources with an edge configuration that meets the condition; `unread`: also unreadable ones."""
     return lambda subject: [
         resource
-        for resource, _, config in configurations(subject.graph)
-        if (config is None and unread) or (config is not None and wanted(config))
+        for resource, _, config in gateway_configurations(subject.graph)
+        if (config is None and unread) or (config is not None and condition(config))
     ]
 
 
-def _only(wanted: Callable[[Resource], Any], *kinds: str) -> Callable[[Subject], Asked]:
-    return lambda subject: [each for each in subject.graph.of(*kinds) if wanted(each)]
+def _resources_where(condition: Callable[[Resource], Any], *kinds: str) -> Callable[[Subject], Applicable]:
+    return lambda subject: [resource for resource in subject.graph.of(*kinds) if condition(resource)]
 
 
-def _spaces(subject: Subject) -> Iterator[Resource]:
-    """Namespaces, and what stands in one that the stack does not make; an operator's are left out."""
-    spaces = {place(each)[0]: each for each in subject.graph.of("kubernetes:core/v1:Namespace")}
+def _namespaces(subject: Subject) -> Iterator[Resource]:
+    """Namespaces, or a pod of each namespace that the stack does not create. Operators' namespaces are left out."""
+    by_namespace = {
+        name_and_namespace(resource)[0]: resource
+        for resource in subject.graph.of("kubernetes:core/v1:Namespace")
+    }
     for pod in pods(subject.graph):
-        spaces.setdefault(pod.namespace, pod.resource)
-    return (each for name, each in spaces.items() if name not in stated_operators.namespaces(subject))
+        by_namespace.setdefault(pod.namespace, pod.resource)
+    return (
+        resource
+        for name, resource in by_namespace.items()
+        if name not in stated_operators.operator_namespaces(subject)
+    )
 
 
-def _shut(subject: Subject) -> Iterator[Resource]:
-    """What decides whether a bucket can be made public: what blocks it, and the bucket where nothing does."""
+def _public_access_blocks(subject: Subject) -> Iterator[Resource]:
+    """Public access blocks, and buckets without one."""
     for bucket in subject.graph.of(*encryption_at_rest.BUCKETS):
         blocks = encryption_at_rest.attached(subject.graph, bucket, ":BucketPublicAccessBlock")
         yield from blocks or [bucket]
 
 
-def _sealed_disks(config: Resource) -> bool:
-    kinds = [str(at(each, "instanceType")) for each in config.inputs.get("productionVariants") or []]
+def _has_encryptable_disks(config: Resource) -> bool:
+    instance_types = [
+        str(at(variant, "instanceType")) for variant in config.inputs.get("productionVariants") or []
+    ]
     return bool(config.inputs.get("kmsKeyArn")) or any(
-        not each.startswith(encryption_at_rest.OWN_DISKS) for each in kinds
+        not instance_type.startswith(encryption_at_rest.NVME_INSTANCES) for instance_type in instance_types
     )
 
 
-def _granted(subject: Subject) -> Iterator[Resource]:
-    """What gives rights in words that can be read; of the rest `identity/can-be-read` tells."""
-    return (each for each, _, document in aws_permissions.documents(subject) if document is not None)
+def _readable_grants(subject: Subject) -> Iterator[Resource]:
+    """Resources that grant permissions by a readable document; `identity/can-be-read` covers the others."""
+    return (
+        resource
+        for resource, _, document in aws_permissions.policy_documents(subject)
+        if document is not None
+    )
 
 
-def _managed(each: Resource) -> bool:
-    return bool(each.inputs.get("policyArn") or each.inputs.get("managedPolicyArns"))
+def _attaches_managed_policy(resource: Resource) -> bool:
+    return bool(resource.inputs.get("policyArn") or resource.inputs.get("managedPolicyArns"))
 
 
-def _deputies(role: Resource) -> bool:
-    said = [who for each in statements(role.inputs.get("assumeRolePolicy")) or [] for who in principals(each)]
-    ours = (*aws_permissions.SERVICES, "rolesanywhere.amazonaws.com")
-    return any(who.endswith(".amazonaws.com") and who not in ours for who in said)
+def _trusts_a_service(role: Resource) -> bool:
+    names = [
+        name
+        for statement in statements(role.inputs.get("assumeRolePolicy")) or []
+        for name in principals(statement)
+    ]
+    own_services = (*aws_permissions.SERVICES_WITHOUT_SOURCE, "rolesanywhere.amazonaws.com")
+    return any(name.endswith(".amazonaws.com") and name not in own_services for name in names)
 
 
 def _first_trail(subject: Subject) -> Iterator[Resource]:
-    """All trails together see what is to be seen, and the first answers for them."""
+    """The first trail, which stands for all: together they must record the events."""
     if (
         subject.platform
-        or audit_storage.bedrock(subject.graph)
+        or audit_storage.bedrock_resources(subject.graph)
         or any(subject.graph.of(audit_storage.HOSTED))
     ):
         yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
 
 
-def _locks(subject: Subject) -> Iterator[Resource]:
+def _locks_and_lifecycles(subject: Subject) -> Iterator[Resource]:
     for bucket in audit_storage.record_buckets(subject.graph):
         yield from encryption_at_rest.attached(
             subject.graph, bucket, audit_storage.LOCK, *audit_storage.LIFECYCLE
         )
 
 
-def _by_region(subject: Subject) -> Iterable[Resource]:
-    """Of each region in which Bedrock is used, what uses it first."""
-    found: dict[str, Resource] = {}
-    for each in audit_storage.bedrock(subject.graph):
-        found.setdefault(audit_storage.region(each), each)
-    return found.values()
+def _first_bedrock_use_by_region(subject: Subject) -> Iterable[Resource]:
+    """The first resource that uses Bedrock in each region."""
+    first_by_region: dict[str, Resource] = {}
+    for resource in audit_storage.bedrock_resources(subject.graph):
+        first_by_region.setdefault(audit_storage.region_of(resource), resource)
+    return first_by_region.values()
 
 
-def _logs_prompts(subject: Subject) -> Iterator[Resource]:
+def _prompt_logs(subject: Subject) -> Iterator[Resource]:
     yield from subject.graph.of(*audit_storage.LOGGING)
-    yield from (pod.resource for pod in pods(subject.graph) if pod.boxes)
+    yield from (pod.resource for pod in pods(subject.graph) if pod.containers)
 
 
 def _alarms(subject: Subject) -> Iterator[Resource]:
-    for each in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
-        if each.inputs.get("alarmActions") or "isthmus.dev/audit" in (at(each.inputs, "tags") or {}):
-            yield each
+    for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        if alarm.inputs.get("alarmActions") or "isthmus.dev/audit" in (at(alarm.inputs, "tags") or {}):
+            yield alarm
     yield from subject.graph.of("aws:cloudwatch/eventRule:EventRule")
 
 
-def _trails_stated(subject: Subject) -> Asked:
-    stated = subject.platform.trails if subject.platform else []
-    return [None] if any(each.mode == "manage" for each in stated) else []
+def _stack_with_managed_trails(subject: Subject) -> Applicable:
+    trails = subject.platform.trails if subject.platform else []
+    return [None] if any(trail.mode == "manage" for trail in trails) else []
 
 
-def _readable(subject: Subject) -> Iterator[Resource]:
-    for each in subject.graph.of(*KINDS, workload_hardening.TASK, ":Release"):
-        if each.type.startswith(("kubernetes:", "aws:")):
-            yield each
+def _workload_kinds(subject: Subject) -> Iterator[Resource]:
+    for resource in subject.graph.of(*POD_KINDS, workload_hardening.TASK, ":Release"):
+        if resource.type.startswith(("kubernetes:", "aws:")):
+            yield resource
 
 
-def _stepped_into(subject: Subject) -> Iterator[Resource]:
+def _exec_targets(subject: Subject) -> Iterator[Resource]:
     yield from subject.graph.of("aws:ecs/service:Service")
     yield from (pod.resource for pod in pods(subject.graph))
 
@@ -182,232 +207,248 @@ def _images(subject: Subject) -> Iterator[Resource]:
     return (resource for resource, _, _ in origin.images(subject))
 
 
-def _images_of_ours(subject: Subject) -> Asked:
+def _images_if_registries_stated(subject: Subject) -> Applicable:
     return _images(subject) if origin.registries(subject) else []
 
 
-def _guards(subject: Subject) -> Iterator[Resource]:
+def _admission_objects(subject: Subject) -> Iterator[Resource]:
     yield from subject.graph.of(":ValidatingAdmissionPolicyBinding")
-    for each in subject.graph.of(":ValidatingAdmissionPolicy", ":ValidatingWebhookConfiguration"):
-        if each.type.startswith("kubernetes:admissionregistration.k8s.io/"):
-            yield each
+    for resource in subject.graph.of(":ValidatingAdmissionPolicy", ":ValidatingWebhookConfiguration"):
+        if resource.type.startswith("kubernetes:admissionregistration.k8s.io/"):
+            yield resource
 
 
-def _queued(subject: Subject) -> Asked:
+def _gpu_pods_if_queues_exist(subject: Subject) -> Applicable:
     shared = any(True for _ in subject.graph.of(":LocalQueue"))
-    return [each.resource for each in pods(subject.graph) if limit_rules.gpus(each)] if shared else []
+    return [pod.resource for pod in pods(subject.graph) if limit_rules.gpu_resources(pod)] if shared else []
 
 
-def _spends(subject: Subject) -> list[Resource]:
+def _first_spending_resource(subject: Subject) -> list[Resource]:
     return list(subject.graph.of(*limit_rules.SPENDS))[:1]
 
 
-def _keda(each: Resource) -> bool:
-    return each.type.startswith(("kubernetes:keda.sh/", "kubernetes:autoscaling/v2:"))
+def _is_autoscaler(resource: Resource) -> bool:
+    return resource.type.startswith(("kubernetes:keda.sh/", "kubernetes:autoscaling/v2:"))
 
 
 def _replicated(subject: Subject) -> Iterator[Resource]:
-    serving = (pod.resource for pod in availability.serving(subject))
-    yield from (each for each in serving if each.type.endswith(availability.DEPLOYED))
+    serving = (pod.resource for pod in availability.serving_pods(subject))
+    yield from (resource for resource in serving if resource.type.endswith(availability.DEPLOYED))
     yield from subject.graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
-    yield from availability.services(subject)
+    yield from availability.serving_services(subject)
 
 
-def _drained(subject: Subject) -> Iterator[Resource]:
-    """What decides how many replicas a drain may end: their budgets, and they themselves where there is none."""
+def _disruption_budgets(subject: Subject) -> Iterator[Resource]:
+    """PodDisruptionBudgets, and workloads with several replicas that have none."""
     yield from subject.graph.of(":PodDisruptionBudget")
-    for pod, budgets in availability.drained(subject):
+    for pod, budgets in availability.pods_with_budgets(subject):
         yield from budgets or [pod.resource]
 
 
-def _spread(pod: Pod) -> bool:
-    """What is bound to one place on purpose is not spread, and nobody says that it is."""
+def _should_spread(pod: Pod) -> bool:
+    """Whether replicas should be spread: not if they are pinned to one place on purpose."""
     spread = pod.spec.get("topologySpreadConstraints") or at(pod.spec, "affinity.podAntiAffinity")
     pinned = at(pod.spec, "affinity.podAffinity") or at(pod.spec, "affinity.nodeAffinity")
-    return availability.many(pod) and bool(spread or not pinned)
+    return availability.has_several_replicas(pod) and bool(spread or not pinned)
 
 
-def _probed(pod: Pod) -> bool:
+def _should_be_probed(pod: Pod) -> bool:
     kinds = (*availability.DEPLOYED, ":LeaderWorkerSet")
     return pod.resource.type.endswith(kinds) and bool(pod.spec.get("containers"))
 
 
-def _zoned(subject: Subject) -> Iterator[Resource]:
-    for each, subnets in availability.zoned(subject):
-        if unknown(subnets) or isinstance(subnets, list):
-            yield each
+def _zoned_resources(subject: Subject) -> Iterator[Resource]:
+    for resource, subnets in availability.resources_in_zones(subject):
+        if is_unknown(subnets) or isinstance(subnets, list):
+            yield resource
 
 
-def _rolled(subject: Subject) -> Iterator[Resource]:
-    yield from (pod.resource for pod in availability.rolled(subject))
+def _rolling_workloads(subject: Subject) -> Iterator[Resource]:
+    yield from (pod.resource for pod in availability.rolling_pods(subject))
     yield from subject.graph.of("aws:ecs/service:Service")
 
 
-def _models(
-    wanted: Callable[[Pod], Any], hosted: Callable[[Any], Any] | None = None
-) -> Callable[[Subject], Asked]:
-    """Model servers, and models on SageMaker whose container this is so of."""
+def _models_where(
+    condition: Callable[[Pod], Any], hosted: Callable[[Any], Any] | None = None
+) -> Callable[[Subject], Applicable]:
+    """Selects model servers that meet the condition, and SageMaker models whose container meets `hosted`."""
 
-    def found(subject: Subject) -> Iterator[Resource]:
-        yield from (pod.resource for pod in release_provenance.models(subject) if wanted(pod))
-        for each in subject.graph.of("aws:sagemaker/model:Model") if hosted else ():
-            if hosted and hosted(at(each.inputs, "primaryContainer") or {}):
-                yield each
+    def select(subject: Subject) -> Iterator[Resource]:
+        yield from (pod.resource for pod in release_provenance.model_pods(subject) if condition(pod))
+        for model in subject.graph.of("aws:sagemaker/model:Model") if hosted else ():
+            if hosted and hosted(at(model.inputs, "primaryContainer") or {}):
+                yield model
 
-    return found
-
-
-def _from_s3(box: Any) -> bool:
-    return bool(at(box, "modelDataSource") or at(box, "modelDataUrl"))
+    return select
 
 
-def _vllm(box: Any) -> bool:
-    said = at(box, "environment")
-    return isinstance(said, Mapping) and any(str(key).startswith("SM_VLLM_") for key in said)
+def _loads_from_s3(container: Any) -> bool:
+    return bool(at(container, "modelDataSource") or at(container, "modelDataUrl"))
 
 
-def _told(box: Any) -> bool:
-    return isinstance(at(box, "environment"), Mapping)
+def _has_vllm_settings(container: Any) -> bool:
+    environment = at(container, "environment")
+    return isinstance(environment, Mapping) and any(str(key).startswith("SM_VLLM_") for key in environment)
 
 
-def _claims(pod: Pod) -> bool:
-    return any(at(each, "persistentVolumeClaim") for each in pod.spec.get("volumes") or [])
+def _has_environment(container: Any) -> bool:
+    return isinstance(at(container, "environment"), Mapping)
 
 
-def _released(subject: Subject) -> Iterator[Resource]:
-    for each in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
-        acts = [act for stage in at(each.inputs, "stages") or [] for act in at(stage, "actions") or []]
-        if unknown(each.inputs.get("stages")) or any(at(act, "category") == "Deploy" for act in acts):
-            yield each
+def _mounts_claim(pod: Pod) -> bool:
+    return any(at(volume, "persistentVolumeClaim") for volume in pod.spec.get("volumes") or [])
+
+
+def _release_pipelines(subject: Subject) -> Iterator[Resource]:
+    for pipeline in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
+        acts = [act for stage in at(pipeline.inputs, "stages") or [] for act in at(stage, "actions") or []]
+        if is_unknown(pipeline.inputs.get("stages")) or any(at(act, "category") == "Deploy" for act in acts):
+            yield pipeline
     yield from subject.graph.of("aws:bedrock/agentAgent:AgentAgent")
     yield from subject.graph.of("aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup")
 
 
-def _grounded(subject: Subject) -> list[Resource]:
-    """Every guardrail where documents are answered from; else those that check it."""
-    answered = any(True for _ in subject.graph.of("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase"))
+def _grounding_guardrails(subject: Subject) -> list[Resource]:
+    """Every guardrail if the stack has a knowledge base; otherwise those that check grounding."""
+    has_knowledge_base = any(
+        True for _ in subject.graph.of("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase")
+    )
     key = "contextualGroundingPolicyConfig.filtersConfigs"
-    guards = subject.graph.of("aws:bedrock/guardrail:Guardrail")
-    return [each for each in guards if answered or at(each.inputs, key)]
+    guardrails = subject.graph.of("aws:bedrock/guardrail:Guardrail")
+    return [guardrail for guardrail in guardrails if has_knowledge_base or at(guardrail.inputs, key)]
 
 
-def _guarded(config: Any) -> bool:
+def _calls_bedrock(config: Any) -> bool:
     return any(at(model, "provider") != "sagemaker" for model in at(config, "models") or [])
 
 
-def _past_guardrails(subject: Subject) -> Asked:
+def _configurations_beside_guardrails(subject: Subject) -> Applicable:
     guards = any(True for _ in subject.graph.of("aws:bedrock/guardrail:Guardrail"))
-    return _configured(_guarded)(subject) if guards else []
+    return _configurations_where(_calls_bedrock)(subject) if guards else []
 
 
-def _proxies(each: Resource) -> bool:
-    data = each.inputs.get("data")
+def _is_proxy_configuration(config_map: Resource) -> bool:
+    data = config_map.inputs.get("data")
     texts = data.items() if isinstance(data, Mapping) else ()
     return any("model_list" in str(text) and str(key).endswith((".yaml", ".yml")) for key, text in texts)
 
 
-_ASKED: dict[str, Callable[[Subject], Asked]] = {
-    "data-path/stays-where-it-may": lambda subject: [None] if list(configurations(subject.graph)) else [],
-    "data-path/own-network": _running,
-    "data-path/no-cloud-names": _running,
-    "identity/translators-only": _running,
-    "data-path/private-endpoints": _whole("aws:ec2/vpcEndpoint:VpcEndpoint"),
+_APPLICABLE: dict[str, Callable[[Subject], Applicable]] = {
+    "data-path/stays-where-it-may": lambda subject: (
+        [None] if list(gateway_configurations(subject.graph)) else []
+    ),
+    "data-path/own-network": _stack_with_workloads,
+    "data-path/no-cloud-names": _stack_with_workloads,
+    "identity/translators-only": _stack_with_workloads,
+    "data-path/private-endpoints": _stack_with("aws:ec2/vpcEndpoint:VpcEndpoint"),
     "data-path/calls-by-private-endpoints": lambda subject: (
-        [None] if any(at(each, "models") for _, _, each in configurations(subject.graph)) else []
+        [None] if any(at(config, "models") for _, _, config in gateway_configurations(subject.graph)) else []
     ),
-    "data-path/no-way-to-the-internet": _whole("aws:ec2/vpc:Vpc"),
-    "data-path/fargate-network": _whole("aws:ecs/service:Service"),
-    "data-path/hosted-models": _whole("aws:sagemaker/model:Model"),
+    "data-path/no-way-to-the-internet": _stack_with("aws:ec2/vpc:Vpc"),
+    "data-path/fargate-network": _stack_with("aws:ecs/service:Service"),
+    "data-path/hosted-models": _stack_with("aws:sagemaker/model:Model"),
     "identity/no-access-keys": lambda subject: [None] if subject.graph.resources else [],
-    "identity/no-users": _aws,
-    "audit/trail-out-of-reach": _aws,
-    "audit/trail-stands": _trails_stated,
-    "audit/everything-is-tagged": lambda subject: _aws(subject) if subject.platform else [],
-    "workload/tasks-are-bare": _whole(workload_hardening.TASK),
-    "network/default-deny": _spaces,
-    "network/buckets-shut": _shut,
-    "network/groups-named": lambda subject: subject.graph.of(*_GROUPS),
-    "network/dns-firewall": network_exposure.networks_made,
-    "audit/names-logged": network_exposure.networks_made,
-    "encryption/keys-rotate": _only(
-        lambda each: each.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT", "aws:kms/key:Key"
+    "identity/no-users": _stack_in_aws,
+    "audit/trail-out-of-reach": _stack_in_aws,
+    "audit/trail-stands": _stack_with_managed_trails,
+    "audit/everything-is-tagged": lambda subject: _stack_in_aws(subject) if subject.platform else [],
+    "workload/tasks-are-bare": _stack_with(workload_hardening.TASK),
+    "network/default-deny": _namespaces,
+    "network/buckets-shut": _public_access_blocks,
+    "network/groups-named": lambda subject: subject.graph.of(*_SECURITY_GROUP_TYPES),
+    "network/dns-firewall": network_exposure.managed_networks,
+    "audit/names-logged": network_exposure.managed_networks,
+    "encryption/keys-rotate": _resources_where(
+        lambda key: key.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT", "aws:kms/key:Key"
     ),
-    "encryption/endpoint-disks": _only(
-        _sealed_disks, "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+    "encryption/endpoint-disks": _resources_where(
+        _has_encryptable_disks, "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
     ),
-    "encryption/listeners-tls": _only(
-        encryption_in_transit.listens, *encryption_in_transit.LISTENER, ":Ingress", ":Gateway"
+    "encryption/listeners-tls": _resources_where(
+        encryption_in_transit.terminates_tls, *encryption_in_transit.LISTENER, ":Ingress", ":Gateway"
     ),
-    "encryption/mutual-tls": _configured(
-        lambda each: at(each, "mode") not in (None, "sealer") or at(each, "routes"), unread=True
+    "encryption/mutual-tls": _configurations_where(
+        lambda config: at(config, "mode") not in (None, "sealer") or at(config, "routes"), unread=True
     ),
-    "encryption/peers-named": _configured(
-        lambda each: at(each, "mode") in ("sidecar", "translator") or at(each, "routes")
+    "encryption/peers-named": _configurations_where(
+        lambda config: at(config, "mode") in ("sidecar", "translator") or at(config, "routes")
     ),
-    "identity/can-be-read": lambda subject: [each for each, _, _ in aws_permissions.documents(subject)],
-    "identity/no-wildcard-action": _granted,
-    "identity/no-wildcard-resource": _granted,
-    "identity/no-wide-managed-policy": lambda subject: [
-        each for each in subject.graph.resources if each.type.startswith("aws:iam/") and _managed(each)
+    "identity/can-be-read": lambda subject: [
+        resource for resource, _, _ in aws_permissions.policy_documents(subject)
     ],
-    "identity/no-confused-deputy": _only(_deputies, "aws:iam/role:Role"),
+    "identity/no-wildcard-action": _readable_grants,
+    "identity/no-wildcard-resource": _readable_grants,
+    "identity/no-wide-managed-policy": lambda subject: [
+        resource
+        for resource in subject.graph.resources
+        if resource.type.startswith("aws:iam/") and _attaches_managed_policy(resource)
+    ],
+    "identity/no-confused-deputy": _resources_where(_trusts_a_service, "aws:iam/role:Role"),
     "audit/trail-sees-bedrock": _first_trail,
     "audit/write-once": lambda subject: audit_storage.record_buckets(subject.graph),
-    "audit/locked-long-enough": _locks,
-    "audit/calls-logged": _by_region,
-    "audit/no-prompts-in-logs": _logs_prompts,
+    "audit/locked-long-enough": _locks_and_lifecycles,
+    "audit/calls-logged": _first_bedrock_use_by_region,
+    "audit/no-prompts-in-logs": _prompt_logs,
     "audit/alarms-heard": _alarms,
-    "workload/can-be-read": _readable,
-    "workload/no-privilege": _where(_boxes, tasks=True),
-    "workload/no-capability": _where(_boxes, tasks=True),
-    "workload/not-root": _where(_boxes, tasks=True),
-    "workload/no-host": _where(_any),
-    "workload/confined": _where(_boxes),
-    "workload/read-only-root": _where(lambda pod: any(box.get("ports") for box in pod.boxes), tasks=True),
-    "workload/nobody-steps-in": _stepped_into,
-    "workload/images-by-digest": _images,
-    "workload/our-registries": _images_of_ours,
-    "workload/no-token": _where(_any),
-    "workload/own-account": _where(_any),
-    "workload/not-default-namespace": _where(_any),
-    "workload/no-secret-in-environment": _where(_boxes, tasks=True),
-    "workload/namespaces-restricted": lambda subject: [
-        each
-        for each in subject.graph.of("kubernetes:core/v1:Namespace")
-        if place(each)[0] not in stated_operators.namespaces(subject)
-    ],
-    "workload/admission-denies": _guards,
-    "cost/limits": _where(_boxes),
-    "cost/namespace-quota": limit_rules.used_spaces,
-    "cost/gpus-bounded": _where(limit_rules.gpus),
-    "cost/gpus-queued": _queued,
-    "cost/budgeted": _spends,
-    "cost/scaling-ends": _only(_keda, ":ScaledObject", ":HorizontalPodAutoscaler"),
-    "cost/gateways-limited": _configured(lambda each: at(each, "mode") not in (None, "sealer", "detector")),
-    "reliability/replicas": _replicated,
-    "reliability/drains": _drained,
-    "reliability/spread": _where(_spread),
-    "reliability/probed": _where(_probed),
-    "reliability/two-zones": _zoned,
-    "reliability/releases-roll": _rolled,
-    "reliability/state-stays": lambda subject: subject.graph.of(*encryption_at_rest.BUCKETS, *_STATE),
-    "release/weights-by-digest": _models(_any, _from_s3),
-    "release/weights-agree": _models(_claims),
-    "release/no-hub": _models(lambda pod: any(map(release_provenance.serves, pod.boxes)), _vllm),
-    "release/no-foreign-code": _models(_any, _told),
-    "release/no-inside": _models(_any),
-    "release/people-approve": _released,
-    "release/guardrail-version": _configured(
-        lambda each: any(at(model, "guardrail") for model in at(each, "models") or [])
+    "workload/can-be-read": _workload_kinds,
+    "workload/no-privilege": _pods_where(_has_containers, tasks=True),
+    "workload/no-capability": _pods_where(_has_containers, tasks=True),
+    "workload/not-root": _pods_where(_has_containers, tasks=True),
+    "workload/no-host": _pods_where(_always),
+    "workload/confined": _pods_where(_has_containers),
+    "workload/read-only-root": _pods_where(
+        lambda pod: any(container.get("ports") for container in pod.containers), tasks=True
     ),
-    "guardrail/grounding": _grounded,
-    "guardrail/asked": _past_guardrails,
-    **ASKED,
-    "guardrail/proxy-always-on": _only(_proxies, "kubernetes:core/v1:ConfigMap"),
+    "workload/nobody-steps-in": _exec_targets,
+    "workload/images-by-digest": _images,
+    "workload/our-registries": _images_if_registries_stated,
+    "workload/no-token": _pods_where(_always),
+    "workload/own-account": _pods_where(_always),
+    "workload/not-default-namespace": _pods_where(_always),
+    "workload/no-secret-in-environment": _pods_where(_has_containers, tasks=True),
+    "workload/namespaces-restricted": lambda subject: [
+        namespace
+        for namespace in subject.graph.of("kubernetes:core/v1:Namespace")
+        if name_and_namespace(namespace)[0] not in stated_operators.operator_namespaces(subject)
+    ],
+    "workload/admission-denies": _admission_objects,
+    "cost/limits": _pods_where(_has_containers),
+    "cost/namespace-quota": limit_rules.used_namespaces,
+    "cost/gpus-bounded": _pods_where(limit_rules.gpu_resources),
+    "cost/gpus-queued": _gpu_pods_if_queues_exist,
+    "cost/budgeted": _first_spending_resource,
+    "cost/scaling-ends": _resources_where(_is_autoscaler, ":ScaledObject", ":HorizontalPodAutoscaler"),
+    "cost/gateways-limited": _configurations_where(
+        lambda config: at(config, "mode") not in (None, "sealer", "detector")
+    ),
+    "reliability/replicas": _replicated,
+    "reliability/drains": _disruption_budgets,
+    "reliability/spread": _pods_where(_should_spread),
+    "reliability/probed": _pods_where(_should_be_probed),
+    "reliability/two-zones": _zoned_resources,
+    "reliability/releases-roll": _rolling_workloads,
+    "reliability/state-stays": lambda subject: subject.graph.of(
+        *encryption_at_rest.BUCKETS, *_STATEFUL_TYPES
+    ),
+    "release/weights-by-digest": _models_where(_always, _loads_from_s3),
+    "release/weights-agree": _models_where(_mounts_claim),
+    "release/no-hub": _models_where(
+        lambda pod: any(map(release_provenance.is_vllm_serve, pod.containers)), _has_vllm_settings
+    ),
+    "release/no-foreign-code": _models_where(_always, _has_environment),
+    "release/no-inside": _models_where(_always),
+    "release/people-approve": _release_pipelines,
+    "release/guardrail-version": _configurations_where(
+        lambda config: any(at(model, "guardrail") for model in at(config, "models") or [])
+    ),
+    "guardrail/grounding": _grounding_guardrails,
+    "guardrail/asked": _configurations_beside_guardrails,
+    **APPLICABLE,
+    "guardrail/proxy-always-on": _resources_where(_is_proxy_configuration, "kubernetes:core/v1:ConfigMap"),
 }
-"""By id of the rule; a rule that is not here is asked of every resource of its types."""
-_GROUPS = (
+"""By rule id. A rule that is not listed applies to every resource of its types."""
+_SECURITY_GROUP_TYPES = (
     *("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "aws:ec2/securityGroup:SecurityGroup"),
     *("aws:ec2/securityGroupRule:SecurityGroupRule", ":DefaultSecurityGroup"),
 )
-_STATE = ("aws:ecr/repository:Repository", "aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
+_STATEFUL_TYPES = ("aws:ecr/repository:Repository", "aws:rds/instance:Instance", "aws:rds/cluster:Cluster")

@@ -1,4 +1,4 @@
-"""Where an organisation's word on the policies stands, and how it is read: its file, and a stack's own config."""
+"""Reads policy settings from `policies.yaml` and from a stack's config."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from isthmus.core.errors import InputError
 from policies.evaluation.registry import IDS
 
 KEY = "policies"
-"""In a stack's config: `isthmus:policies`."""
+"""Key in a stack's config: `isthmus:policies`."""
 
 
-def settings(root: Path) -> Settings:
-    """What `policies.yaml` in a project's folder says; without it: every rule, nothing silenced.
+def load_settings(root: Path) -> Settings:
+    """Settings of `policies.yaml` in a project's folder. Without the file every rule is on and nothing is silenced.
 
-    Raises `InputError` for a setting or a rule that there is not.
+    Raises `InputError` for an unknown setting or rule.
     """
     file = root / FILE
     return parse(yaml_files.load(file), IDS) if file.exists() else Settings()
 
 
-def stated(value: Any, where: str) -> Settings:
-    """What a stack's own config says. The engine hands a structure on as JSON. Raises as `settings` does."""
+def parse_stack_settings(value: Any, where: str) -> Settings:
+    """Settings of a stack's config, which the engine passes as JSON. Raises `InputError` like `load_settings`."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -33,8 +33,8 @@ def stated(value: Any, where: str) -> Settings:
             value = None
     if not isinstance(value, dict):
         raise InputError(
-            f"`{KEY}` is not a mapping",
+            f"`{KEY}` must be a mapping",
             where=where or f"isthmus:{KEY}",
-            fix="Write `off`, `silences` and `figures` below it, as docs/policies.md shows",
+            fix="Put the keys `off`, `silences` or `figures` under it, as in docs/policies.md",
         )
     return parse(yaml_documents.Document(value, where or None), IDS)

@@ -1,4 +1,4 @@
-"""Controls of an LLM platform that no policy checks: listed, so that silence is not taken for a pass."""
+"""Controls of an LLM platform that no rule checks, listed so that nobody takes them for passed."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from policies.rules import frameworks as fw
 
 NOT_CHECKED = (
     NotChecked(
-        control="A person looks at answers that bear on people or money",
+        control="A person reviews answers that affect people or money",
         supports=list(fw.ai_act("14(4)")),
-        why="Who reviews which answer is decided while the platform runs: no resource of the graph carries it",
+        why="Who reviews which answer is decided at run time, so no resource shows it",
     ),
     NotChecked(
-        control="A model is released when its own evaluation was approved",
+        control="A model is released only after its evaluation was approved",
         supports=[*fw.owasp("LLM03", "LLM04"), *fw.ai_act("14(4)")],
-        why="The graph holds which weights serve, by digest, and a pipeline where one is in it; that somebody approved"
-        " the evaluation stands in the review of the plan",
+        why="The graph shows the digest of the weights, and a release pipeline if there is one. The approval of the"
+        " evaluation is in the review of the plan",
     ),
     NotChecked(
         control="Prompts are redacted before they leave their class or site",
         supports=[*fw.owasp("LLM02"), *fw.gdpr("Art. 25")],
-        why="Guardrails on AWS are checked; what a gateway of ours takes out of a prompt is seen in its answers alone",
+        why="Rules check guardrails on AWS; what a gateway redacts from a prompt shows only in its answers",
     ),
     NotChecked(
         control="Teams of one class do not see each other's prefixes in a model's cache",
         supports=list(fw.owasp("LLM02")),
-        why="The salt is a field of each request, which no resource states",
+        why="The cache salt is a field of each request, so no resource shows it",
     ),
     NotChecked(
-        control="What was made by hand, or by a chart, is held to the same",
+        control="Resources made by hand or by a chart follow the same rules",
         supports=list(fw.nist("CM-8", "CM-3")),
-        why="It is in no graph: a Helm release is a finding of its own, an object made by hand is refused by admission"
-        " or found as drift",
+        why="The graph does not contain them. A Helm release is a finding; an object made by hand is rejected by"
+        " admission or reported as drift",
     ),
     NotChecked(
         control="Records and weights can be restored",
         supports=list(fw.nist("CP-9", "CP-10")),
-        why="That they are kept is checked; that somebody has restored them is an exercise, not a property",
+        why="Rules check that they are kept. Only an exercise shows that they can be restored",
     ),
 )

@@ -1,4 +1,4 @@
-"""Identity in AWS: least privilege, bounded, short, and nobody's for long."""
+"""Rules for AWS permissions: named actions and resources, boundaries, short sessions, named principals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers, roles
-from isthmus.graph.resources.resources import Resource, listed
+from isthmus.graph.resources.resources import Resource, as_list
 from policies.inputs.documents import actions, conditions, principals, resources, statements
-from policies.inputs.values import unknown, wants
+from policies.inputs.values import is_unknown, require
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _ROLE = "aws:iam/role:Role"
 _GRANTS = (
@@ -29,7 +29,7 @@ _USERS = (
     "aws:iam/sshKey:SshKey",
     "aws:iam/serviceSpecificCredential:ServiceSpecificCredential",
 )
-BY_RESOURCE = {
+RESOURCE_POLICY_KEYS = {
     "aws:kms/key:Key": "policy",
     "aws:kms/keyPolicy:KeyPolicy": "policy",
     "aws:s3/bucketPolicy:BucketPolicy": "policy",
@@ -39,19 +39,24 @@ BY_RESOURCE = {
     "aws:ecr/repositoryPolicy:RepositoryPolicy": "policy",
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
 }
-_WIDE = re.compile(
+_WIDE_POLICY = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)$"
 )
-_READS = re.compile(r"^[\w-]+:(Describe|List)\w*$")
-SERVICES = ("ecs-tasks.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com")
-"""Services whose trust takes no source: machines and tasks are started by us, pods are bound by an association."""
+_READ_ACTION = re.compile(r"^[\w-]+:(Describe|List)\w*$")
+SERVICES_WITHOUT_SOURCE = (
+    "ecs-tasks.amazonaws.com",
+    "ec2.amazonaws.com",
+    "eks.amazonaws.com",
+    "pods.eks.amazonaws.com",
+)
+"""Services that need no source condition: we start machines and tasks ourselves, and an association binds pods."""
 
 
-def documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
-    """Every document that gives rights to an identity, with what it is called."""
-    for each in subject.graph.of(*_GRANTS):
-        said = each.inputs.get("policy", each.inputs.get("inlinePolicy"))
-        yield each, each.name, statements(said)
+def policy_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
+    """Every policy document that grants permissions to an identity: resource, name, statements (None: not known)."""
+    for resource in subject.graph.of(*_GRANTS):
+        policy = resource.inputs.get("policy", resource.inputs.get("inlinePolicy"))
+        yield resource, resource.name, statements(policy)
     for role in subject.graph.of(_ROLE):
         for inline in role.inputs.get("inlinePolicies") or []:
             yield role, f"{role.name}'s {inline.get('name')}", statements(inline.get("policy"))
@@ -60,179 +65,213 @@ def documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, 
             yield profile, profile.name, statements(profile.inputs["sessionPolicy"])
 
 
-def _allowed(subject: Subject) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
-    for resource, name, document in documents(subject):
+def _allow_statements(subject: Subject) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
+    for resource, name, document in policy_documents(subject):
         for statement in document or []:
             if statement.get("Effect") == "Allow":
                 yield resource, name, statement
 
 
-def _can_be_read(subject: Subject) -> Iterator[Broken]:
-    for resource, name, document in documents(subject):
+def _check_readable(subject: Subject) -> Iterator[Violation]:
+    for resource, name, document in policy_documents(subject):
         if document is None:
-            yield Broken(f"what {name} allows is not known before the change is made", resource, "undecided")
+            yield Violation(
+                f"the permissions of {name} are not known before the change is made", resource, "undecided"
+            )
 
 
-def _no_wildcard_action(subject: Subject) -> Iterator[Broken]:
-    for resource, name, statement in _allowed(subject):
+def _check_actions(subject: Subject) -> Iterator[Violation]:
+    for resource, name, statement in _allow_statements(subject):
         if "NotAction" in statement:
-            yield Broken(f"{name} allows all but {', '.join(listed(statement['NotAction']))}", resource)
+            yield Violation(
+                f"{name} allows all actions except {', '.join(as_list(statement['NotAction']))}", resource
+            )
         for action in actions(statement):
-            # ec2:Describe* reads and no more.
-            if ("*" in action or "?" in action) and not _READS.match(action.rstrip("*")):
-                yield Broken(f"{name} allows {action}", resource)
+            # `ec2:Describe*` only reads.
+            if ("*" in action or "?" in action) and not _READ_ACTION.match(action.rstrip("*")):
+                yield Violation(f"{name} allows {action}", resource)
 
 
-def _no_wildcard_resource(subject: Subject) -> Iterator[Broken]:
-    ceilings = set(_ceilings(subject))
-    for resource, name, statement in _allowed(subject):
+def _check_resources(subject: Subject) -> Iterator[Violation]:
+    boundary_urns = set(_boundary_only_policies(subject))
+    for resource, name, statement in _allow_statements(subject):
         if "NotResource" in statement:
-            yield Broken(f"{name} allows {', '.join(actions(statement))} on all but what it names", resource)
-        every = [each for each in actions(statement) if not _alone(each, statement)]
-        for what in resources(statement) if every else ():
-            # What only bounds gives nothing; it may name a kind of thing, in our own account.
-            if _anywhere(what) if resource.urn in ceilings else _unnamed(what):
-                yield Broken(f"{name} allows {', '.join(every)} on {what}", resource)
+            yield Violation(
+                f"{name} allows {', '.join(actions(statement))} on all resources except those that it names",
+                resource,
+            )
+        scoped_actions = [
+            action for action in actions(statement) if not _needs_no_resource(action, statement)
+        ]
+        for arn in resources(statement) if scoped_actions else ():
+            # A boundary grants nothing, so it may name a kind of resource in our own account.
+            if _reaches_other_accounts(arn) if resource.urn in boundary_urns else _is_unnamed(arn):
+                yield Violation(f"{name} allows {', '.join(scoped_actions)} on {arn}", resource)
 
 
-def _alone(action: str, statement: dict[str, Any]) -> bool:
-    """Whether a call knows no resource or only reads a list, or its namespace stands in a condition instead."""
-    if action in UNSCOPED or (_READS.match(action) and not action.startswith("s3:")):
+def _needs_no_resource(action: str, statement: dict[str, Any]) -> bool:
+    """Whether an action takes no resource, only reads a list, or is limited by a namespace condition instead."""
+    if action in UNSCOPED_ACTIONS or (_READ_ACTION.match(action) and not action.startswith("s3:")):
         return True
     keys = {key for _, key, _ in conditions(statement)}
     return action == "cloudwatch:PutMetricData" and "cloudwatch:namespace" in keys
 
 
-def _ceilings(subject: Subject) -> Iterator[str]:
-    """URNs of policies that bound a role or a session, and are given to nobody."""
+def _boundary_only_policies(subject: Subject) -> Iterator[str]:
+    """URNs of policies that are used only as boundary or session policy, and are attached to no identity."""
     graph = subject.graph
-    given = [each.inputs.get("policyArn") for each in graph.resources if each.type.startswith("aws:iam/")]
-    given += [each.inputs.get("managedPolicyArns") for each in graph.of(_ROLE)]
-    attached = {each.urn for arn in given if arn for each in graph.referred(arn, ":Policy")}
+    arns = [
+        resource.inputs.get("policyArn")
+        for resource in graph.resources
+        if resource.type.startswith("aws:iam/")
+    ]
+    arns += [role.inputs.get("managedPolicyArns") for role in graph.of(_ROLE)]
+    attached = {policy.urn for arn in arns if arn for policy in graph.referred(arn, ":Policy")}
     for role in graph.of(_ROLE):
-        for each in graph.referred(role.inputs.get("permissionsBoundary") or "", ":Policy"):
-            if each.urn not in attached:
-                yield each.urn
+        for policy in graph.referred(role.inputs.get("permissionsBoundary") or "", ":Policy"):
+            if policy.urn not in attached:
+                yield policy.urn
     for profile in graph.of("aws:rolesanywhere/profile:Profile"):
         yield profile.urn
 
 
-def _unnamed(what: str) -> bool:
-    """Whether a resource names no one thing; below a thing of ours, such as a log group's streams, it does."""
-    before, _, _ = what.partition("*")
-    return any_resource(what) and not re.search(r"\$\{(?!aws\.)[^{}]+\}[:/]$", before)
+def _is_unnamed(arn: str) -> bool:
+    """Whether an ARN names no single resource. A wildcard below one of our resources (a log group's streams) does."""
+    before, _, _ = arn.partition("*")
+    return is_open_resource(arn) and not re.search(r"\$\{(?!aws\.)[^{}]+\}[:/]$", before)
 
 
-def _anywhere(what: str) -> bool:
-    """Whether it reaches beyond one account's things of one service (buckets have no account in their ARN)."""
-    fields = what.split(":", 5)
+def _reaches_other_accounts(arn: str) -> bool:
+    """Whether an ARN reaches more than one account's resources of one service (bucket ARNs have no account)."""
+    fields = arn.split(":", 5)
     return len(fields) < 6 or "*" in "".join(fields[:3]) or "*" in fields[4] or fields[5] in ("", "*")
 
 
-def _bounded(subject: Subject) -> Iterator[Broken]:
+def _check_boundaries(subject: Subject) -> Iterator[Violation]:
     for role in roles(subject.graph):
         bound = role.resource.inputs.get("permissionsBoundary")
-        if unknown(bound) and role.boundary is None and role.given is None:
-            yield Broken(f"the boundary of {role.name} is not known here", role.resource, "undecided")
+        if is_unknown(bound) and role.boundary is None and role.given is None:
+            yield Violation(
+                f"the permissions boundary of {role.name} is not known yet", role.resource, "undecided"
+            )
         elif role.boundary is None and role.given is None:
-            yield Broken(f"role {role.name} has no permissions boundary", role.resource)
+            yield Violation(f"role {role.name} has no permissions boundary", role.resource)
 
 
-def _no_managed(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.resources:
-        if not each.type.startswith("aws:iam/"):
+def _check_managed_policies(subject: Subject) -> Iterator[Violation]:
+    for resource in subject.graph.resources:
+        if not resource.type.startswith("aws:iam/"):
             continue
-        arns = [each.inputs.get("policyArn"), *listed(each.inputs.get("managedPolicyArns"))]
+        arns = [resource.inputs.get("policyArn"), *as_list(resource.inputs.get("managedPolicyArns"))]
         for arn in arns:
-            found = _WIDE.match(str(arn or ""))
-            if found:
-                yield Broken(f"{each.name} gives {found[1]}", each)
+            match = _WIDE_POLICY.match(str(arn or ""))
+            if match:
+                yield Violation(f"{resource.name} attaches the managed policy {match[1]}", resource)
 
 
-def _trust(subject: Subject) -> Iterator[Broken]:
+def _check_trust(subject: Subject) -> Iterator[Violation]:
     for role in subject.graph.of(_ROLE):
         document = statements(role.inputs.get("assumeRolePolicy"))
         if document is None:
-            yield Broken(f"who may become {role.name} is not known before the change", role, "undecided")
+            yield Violation(
+                f"who may assume {role.name} is not known before the change is made", role, "undecided"
+            )
         for statement in document or []:
             if statement.get("Effect") != "Allow":
                 continue
-            who = principals(statement)
-            if "NotPrincipal" in statement or any("*" in each for each in who):
-                yield Broken(f"anybody may become role {role.name}", role)
+            trusted = principals(statement)
+            if "NotPrincipal" in statement or any("*" in principal for principal in trusted):
+                yield Violation(f"anyone may assume role {role.name}", role)
             keys = {key for _, key, _ in conditions(statement)}
-            if "rolesanywhere.amazonaws.com" in who and not (
+            if "rolesanywhere.amazonaws.com" in trusted and not (
                 "aws:SourceArn" in keys and any(key.startswith("aws:PrincipalTag/x509") for key in keys)
             ):
-                yield Broken(f"any certificate of any anchor may become {role.name}", role)
+                yield Violation(f"any certificate of any trust anchor may assume {role.name}", role)
             federated = statement.get("Principal")
             if isinstance(federated, dict) and federated.get("Federated") and not keys:
-                yield Broken(
-                    f"everybody whom {listed(federated['Federated'])[0]} knows may become {role.name}", role
+                yield Violation(
+                    f"every user of {as_list(federated['Federated'])[0]} may assume {role.name}", role
                 )
 
 
-def _no_deputy(subject: Subject) -> Iterator[Broken]:
+def _check_confused_deputy(subject: Subject) -> Iterator[Violation]:
     for role in subject.graph.of(_ROLE):
         for statement in statements(role.inputs.get("assumeRolePolicy")) or []:
-            services = [who for who in principals(statement) if who.endswith(".amazonaws.com")]
+            services = [name for name in principals(statement) if name.endswith(".amazonaws.com")]
             keys = {key for _, key, _ in conditions(statement)}
             for service in services:
-                if service in SERVICES or service == "rolesanywhere.amazonaws.com":
+                if service in SERVICES_WITHOUT_SOURCE or service == "rolesanywhere.amazonaws.com":
                     continue
                 if not keys & {"aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID"}:
-                    yield Broken(f"{service} may become {role.name} on behalf of another account", role)
+                    yield Violation(f"{service} may assume {role.name} on behalf of another account", role)
 
 
-def _no_user(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_USERS):
-        yield Broken(f"{each.name} is a user or group of IAM, which no boundary of ours holds", each)
+def _check_no_users(subject: Subject) -> Iterator[Violation]:
+    for user in subject.graph.of(*_USERS):
+        yield Violation(f"{user.name} is an IAM user or group, which no boundary of ours limits", user)
 
 
-def _short(subject: Subject) -> Iterator[Broken]:
+def _check_session_length(subject: Subject) -> Iterator[Violation]:
     for profile in subject.graph.of("aws:rolesanywhere/profile:Profile"):
-        yield from wants(
+        yield from require(
             profile,
             "durationSeconds",
             lambda n: n is None or n <= 3600,
-            "gives sessions of more than an hour",
+            "allows sessions of more than one hour",
         )
     for role in subject.graph.of(_ROLE):
-        yield from wants(
-            role, "maxSessionDuration", lambda n: n is None or n <= 3600, "may be borne for more than an hour"
+        yield from require(
+            role,
+            "maxSessionDuration",
+            lambda n: n is None or n <= 3600,
+            "allows sessions of more than one hour",
         )
 
 
-def _sessions_bounded(subject: Subject) -> Iterator[Broken]:
+def _check_session_policies(subject: Subject) -> Iterator[Violation]:
     for profile in subject.graph.of("aws:rolesanywhere/profile:Profile"):
         if not profile.inputs.get("sessionPolicy") and not profile.inputs.get("managedPolicyArns"):
-            yield Broken(f"sessions of {profile.name} may do all that its roles may", profile)
+            yield Violation(
+                f"sessions of {profile.name} have all permissions of its roles: there is no session policy",
+                profile,
+            )
         if profile.inputs.get("acceptRoleSessionName"):
-            yield Broken(f"callers of {profile.name} choose the name that the trail has of them", profile)
+            yield Violation(
+                f"callers of {profile.name} can choose the session name that the trail records", profile
+            )
 
 
-def _resource_policies(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*BY_RESOURCE):
-        document = statements(each.inputs.get(BY_RESOURCE[each.type]))
+def _check_resource_policies(subject: Subject) -> Iterator[Violation]:
+    for resource in subject.graph.of(*RESOURCE_POLICY_KEYS):
+        document = statements(resource.inputs.get(RESOURCE_POLICY_KEYS[resource.type]))
         if document is None:
-            yield Broken(f"whom {each.name} lets in is not known before the change", each, "undecided")
+            yield Violation(
+                f"who may use {resource.name} is not known before the change is made", resource, "undecided"
+            )
         for statement in document or []:
             if statement.get("Effect") != "Allow":
                 continue
-            open_ = "NotPrincipal" in statement or any("*" in who for who in principals(statement))
-            if open_ and not any(_names(key, value) for _, key, value in conditions(statement)):
-                yield Broken(f"{each.name} lets anybody {', '.join(actions(statement)) or 'in'}", each)
+            is_open = "NotPrincipal" in statement or any(
+                "*" in principal for principal in principals(statement)
+            )
+            if is_open and not any(_names_caller(key, value) for _, key, value in conditions(statement)):
+                yield Violation(
+                    f"{resource.name} allows anyone to use it: {', '.join(actions(statement)) or 'every action'}",
+                    resource,
+                )
             elif any(covers(action, "kms:PutKeyPolicy") and "*" in action for action in actions(statement)):
-                yield Broken(f"{each.name} lets its callers {', '.join(actions(statement))}", each)
+                yield Violation(
+                    f"{resource.name} allows its callers {', '.join(actions(statement))}", resource
+                )
 
 
-def _names(key: str, value: Any) -> bool:
-    """Whether a condition says whose call it must be."""
-    said = key.lower().startswith(("aws:principal", "aws:source", "kms:calleraccount"))
-    return said and not any(each in ("*", "") for each in listed(value))
+def _names_caller(key: str, value: Any) -> bool:
+    """Whether a condition limits who the caller is."""
+    is_caller_key = key.lower().startswith(("aws:principal", "aws:source", "kms:calleraccount"))
+    return is_caller_key and not any(allowed in ("*", "") for allowed in as_list(value))
 
 
-_least = (
+_LEAST_PRIVILEGE = (
     *fw.nist("AC-3", "AC-6"),
     *fw.nist_171("3.1.5"),
     *fw.hipaa("164.308(a)(4)"),
@@ -242,111 +281,112 @@ _least = (
 RULES = (
     Rule(
         "identity/can-be-read",
-        "What an identity may do can be read before it may",
+        "Permissions can be read before they take effect",
         "medium",
         fw.nist("AC-6"),
-        "A policy that nobody could read was approved by nobody",
-        "Render the stack without the engine, which knows the policy's words, or write known names into it",
-        _can_be_read,
+        "Nobody can review a policy whose contents are not known",
+        "Render the stack without the engine, so that the policy's contents are known, or write known "
+        "names into the policy",
+        _check_readable,
         _GRANTS,
     ),
     Rule(
         "identity/no-wildcard-action",
-        "Rights name their actions",
+        "Permissions name their actions",
         "critical",
-        _least,
-        "`bedrock:*` may delete guardrails and logging as well as call a model",
+        _LEAST_PRIVILEGE,
+        "`bedrock:*` allows deleting guardrails and logging as well as calling a model",
         "Name each action",
-        _no_wildcard_action,
+        _check_actions,
         (*_GRANTS, _ROLE),
     ),
     Rule(
         "identity/no-wildcard-resource",
-        "Rights name what they are over",
+        "Permissions name their resources",
         "high",
-        _least,
-        "On `*` an identity of one class reaches another class's models, keys and logs",
-        "Name the resource's ARN, its account and region too",
-        _no_wildcard_resource,
+        _LEAST_PRIVILEGE,
+        "With `*`, an identity of one class reaches another class's models, keys and logs",
+        "Name the resource's ARN with its account and region",
+        _check_resources,
         (*_GRANTS, _ROLE),
     ),
     Rule(
         "identity/roles-bounded",
         "Every role has a permissions boundary",
         "high",
-        _least,
-        "A policy added later, by hand too, would count in full",
-        "Set permissionsBoundary",
-        _bounded,
+        _LEAST_PRIVILEGE,
+        "Without a boundary, a policy that is added later, even by hand, applies in full",
+        "Set permissionsBoundary on the role",
+        _check_boundaries,
         (_ROLE,),
     ),
     Rule(
         "identity/no-wide-managed-policy",
-        "No role has a managed policy that gives everything of a service",
+        "No role has a managed policy that allows everything of a service",
         "critical",
-        _least,
-        "AWS widens its managed policies by itself",
+        _LEAST_PRIVILEGE,
+        "AWS can add permissions to its managed policies at any time",
         "Write a policy that names actions and resources",
-        _no_managed,
+        _check_managed_policies,
     ),
     Rule(
         "identity/trust-named",
-        "Who may become a role is named",
+        "The trust policy of a role names who may assume it",
         "critical",
         (*fw.nist("AC-3", "IA-2"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
-        "Whoever can become a translator's role calls its models unseen by any gateway",
-        "Name the principal; for Roles Anywhere the trust anchor and the certificate's subject",
-        _trust,
+        "Whoever assumes a translator's role can call its models without passing a gateway",
+        "Name the principal; for Roles Anywhere, name the trust anchor and the certificate's subject",
+        _check_trust,
         (_ROLE,),
     ),
     Rule(
         "identity/no-confused-deputy",
-        "Services become a role for our own resources only",
+        "Services assume a role only for resources of our own accounts",
         "medium",
         fw.nist("AC-3"),
-        "A service that acts for everybody would act on ours for another account",
+        "A service that acts for every account could use our role on behalf of another account",
         "Add a condition on aws:SourceArn or aws:SourceAccount",
-        _no_deputy,
+        _check_confused_deputy,
         (_ROLE,),
     ),
     Rule(
         "identity/no-users",
-        "No users, groups or passwords of IAM's",
+        "There are no IAM users, groups or passwords",
         "high",
         (*fw.nist("IA-2", "AC-2"), *fw.iso_27001("A.5.16")),
-        "No boundary of ours holds them, and no sign-on ends them when their owner leaves",
-        "Let people come by the organisation's sign-on and take a role",
-        _no_user,
+        "No permissions boundary limits them, and single sign-on does not disable them when their owner leaves",
+        "Let people sign in through the organisation's single sign-on and assume a role",
+        _check_no_users,
         _USERS,
     ),
     Rule(
         "identity/sessions-short",
-        "Sessions end within the hour",
+        "Sessions last at most one hour",
         "medium",
         fw.nist("AC-12"),
-        "A stolen session works until it ends",
-        "Set durationSeconds and maxSessionDuration to 3600 at most",
-        _short,
+        "A stolen session works until it expires",
+        "Set durationSeconds and maxSessionDuration to at most 3600",
+        _check_session_length,
         ("aws:rolesanywhere/profile:Profile", _ROLE),
     ),
     Rule(
         "identity/sessions-bounded",
-        "Sessions from outside AWS are bounded once more",
+        "Roles Anywhere sessions have a session policy",
         "medium",
         fw.nist("AC-6"),
-        "The session policy holds though the role is widened later",
-        "Set sessionPolicy, and leave acceptRoleSessionName off",
-        _sessions_bounded,
+        "The session policy still limits the session when the role gets more permissions later",
+        "Set sessionPolicy, and remove acceptRoleSessionName",
+        _check_session_policies,
         ("aws:rolesanywhere/profile:Profile",),
     ),
     Rule(
         "identity/resource-policies-named",
-        "Keys, buckets, topics and secrets name whom they let in",
+        "Policies of keys, buckets, topics and secrets name who has access",
         "critical",
         (*fw.nist("AC-3"), *fw.fsbp("S3.6", "KMS.5"), *fw.iso_27001("A.8.3"), *fw.dora("Art. 9(4)(c)")),
-        "A resource's own policy stands beside every role and boundary",
-        "Name principals, or condition on aws:SourceArn or aws:PrincipalArn",
-        _resource_policies,
-        tuple(BY_RESOURCE),
+        "A resource policy grants access independently of every role and boundary",
+        "Name the principals, or add a condition on aws:SourceArn or aws:PrincipalArn",
+        _check_resource_policies,
+        tuple(RESOURCE_POLICY_KEYS),
     ),
 )

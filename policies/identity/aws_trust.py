@@ -1,4 +1,4 @@
-"""Identity in AWS: whose accounts are let in, from where an identity works, and what its boundary keeps from it."""
+"""Rules for AWS trust: which accounts have access, from which networks, and what boundaries deny."""
 
 from __future__ import annotations
 
@@ -12,60 +12,76 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Graph, Resource, listed
-from policies.identity.aws_permissions import BY_RESOURCE
+from isthmus.graph.resources.resources import Graph, Resource, as_list
+from policies.identity.aws_permissions import RESOURCE_POLICY_KEYS
 from policies.inputs.declared import IDENTITY, tag
 from policies.inputs.documents import actions, conditions, principals, resources, statements
-from policies.inputs.values import at, unknown
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _ROLE = "aws:iam/role:Role"
 _ACCOUNT = re.compile(r"(?:^|:)(\d{12})(?::|$)")
 _ROOT = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(\d{12})(?::root)?$")
-_OWN = "${aws.accountId}"
-"""As a rendering writes the account that all is made in."""
+_RENDERED_ACCOUNT = "${aws.accountId}"
+"""How a rendered stack writes its own account."""
 _KEY = "aws:kms/key:Key"
-_CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "sagemaker:InvokeEndpoint")
+_MODEL_CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "sagemaker:InvokeEndpoint")
 """Calls that carry prompts."""
-_FROM = ("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
-"""Condition keys by which a call is held to a network. An address of the internet may be anybody's tomorrow."""
-_TOLD = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceorgid")
-"""Condition keys by which another account is one that was agreed with, or the organisation's."""
-_ADMINS = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
-_KEPT = tuple(
-    each
-    for each in (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
-    if "*" not in each
+_NETWORK_KEYS = ("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
+"""Condition keys that limit a call to a network. Public addresses do not count: their owner can change."""
+_AGREEMENT_KEYS = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceorgid")
+"""Condition keys that show that another account is an agreed partner's, or the organisation's."""
+_ADMIN_ASSOCIATION = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
+_DENIED_CALLS = tuple(
+    call
+    for call in (
+        *aws_actions.STOP_TRAIL_ACTIONS,
+        *aws_actions.STOP_MONITORING_ACTIONS,
+        *aws_actions.DISABLE_KEY_ACTIONS,
+        *aws_actions.OTHER_IDENTITY_ACTIONS,
+    )
+    if "*" not in call
 )
-"""Calls that every boundary denies. Those on records may be denied on the records' buckets alone."""
-_STATED: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakKeyDictionary()
+"""Calls that every boundary must deny. Calls on records may be denied on the records' buckets only."""
+_ACCOUNTS_CACHE: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakKeyDictionary()
 
 
 def _accounts(subject: Subject) -> frozenset[str]:
-    """Accounts that the platform's own words name (sites', roles', registries'), and the one that all is made in."""
-    known = _STATED.get(subject.graph)
-    if known is None or known[0] is not subject.platform:
+    """Accounts that the platform names (of sites, roles, registries), and the stack's own account."""
+    cached = _ACCOUNTS_CACHE.get(subject.graph)
+    if cached is None or cached[0] is not subject.platform:
         sites = subject.platform.sites if subject.platform else []
-        own = frozenset[str]() if any(each.account_id for each in sites) else _own(subject.graph)
-        known = _STATED[subject.graph] = (subject.platform, _named(subject.platform) | own)
-    return known[1]
+        key_account = (
+            frozenset[str]() if any(site.account_id for site in sites) else _account_of_keys(subject.graph)
+        )
+        cached = _ACCOUNTS_CACHE[subject.graph] = (
+            subject.platform,
+            _accounts_in_platform(subject.platform) | key_account,
+        )
+    return cached[1]
 
 
-def _own(graph: Graph) -> frozenset[str]:
-    """The account that keys are made in, which a platform need not state: every key's policy lets its own account in,
-    or AWS refuses it. None where keys do not agree on one."""
-    let: list[set[str]] = []
+def _account_of_keys(graph: Graph) -> frozenset[str]:
+    """The stack's own account, read from its keys: AWS requires every key policy to allow the key's own account.
+
+    Empty if the keys do not agree on one account."""
+    roots_by_key: list[set[str]] = []
     for key in graph.of(_KEY):
         document = statements(key.inputs.get("policy"))
-        allowed = (each for each in document or [] if each.get("Effect") == "Allow")
-        if roots := {found[1] for each in allowed for who in principals(each) if (found := _ROOT.match(who))}:
-            let.append(roots)
-    common = set[str].intersection(*let) if let else set[str]()
+        allowed = (statement for statement in document or [] if statement.get("Effect") == "Allow")
+        if roots := {
+            match[1]
+            for statement in allowed
+            for principal in principals(statement)
+            if (match := _ROOT.match(principal))
+        }:
+            roots_by_key.append(roots)
+    common = set[str].intersection(*roots_by_key) if roots_by_key else set[str]()
     return frozenset(common) if len(common) == 1 else frozenset()
 
 
-def _named(platform: Platform | None) -> frozenset[str]:
+def _accounts_in_platform(platform: Platform | None) -> frozenset[str]:
     if platform is None:
         return frozenset()
     return frozenset(
@@ -73,208 +89,251 @@ def _named(platform: Platform | None) -> frozenset[str]:
     )
 
 
-def let_in(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
-    """Documents that say whom something lets in, each with what that lets them do."""
+def trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
+    """Trust and resource policies: resource, the verb for messages, statements."""
     for role in subject.graph.of(_ROLE):
-        yield role, "become", statements(role.inputs.get("assumeRolePolicy")) or []
-    for each in subject.graph.of(*BY_RESOURCE):
-        yield each, "use", statements(each.inputs.get(BY_RESOURCE[each.type])) or []
+        yield role, "assume", statements(role.inputs.get("assumeRolePolicy")) or []
+    for resource in subject.graph.of(*RESOURCE_POLICY_KEYS):
+        yield resource, "use", statements(resource.inputs.get(RESOURCE_POLICY_KEYS[resource.type])) or []
 
 
-def _our_accounts(subject: Subject) -> Iterator[Broken]:
-    ours = _accounts(subject)
-    for resource, may, document in let_in(subject):
+def _check_accounts(subject: Subject) -> Iterator[Violation]:
+    own_accounts = _accounts(subject)
+    for resource, verb, document in trust_documents(subject):
         for statement in document:
             if statement.get("Effect") != "Allow":
                 continue
-            agreed = {key.lower() for _, key, _ in conditions(statement)} & set(_TOLD)
-            for who in principals(statement):
-                account = _ACCOUNT.search(who)
-                if account is None and unknown(who) and not _made_here(subject, who):
-                    yield Broken(f"who may {may} {resource.name} is not known yet", resource, "undecided")
-                if account is None or account[1] in ours:
+            agreed = {key.lower() for _, key, _ in conditions(statement)} & set(_AGREEMENT_KEYS)
+            for principal in principals(statement):
+                account = _ACCOUNT.search(principal)
+                if account is None and is_unknown(principal) and not _is_own_principal(subject, principal):
+                    yield Violation(f"who may {verb} {resource.name} is not known yet", resource, "undecided")
+                if account is None or account[1] in own_accounts:
                     continue
-                said = f"account {account[1]} may {may} {resource.name}"
+                problem = f"account {account[1]} may {verb} {resource.name}"
                 if subject.platform is not None:
-                    yield Broken(f"{said}, and the platform names no such account", resource)
+                    yield Violation(f"{problem}, but the platform does not name that account", resource)
                 elif not agreed:
-                    yield Broken(f"{said}, and nothing says whose it is", resource, "undecided")
+                    yield Violation(
+                        f"{problem}, and it is not known whose account that is", resource, "undecided"
+                    )
 
 
-def _made_here(subject: Subject, who: str) -> bool:
-    """Whether a principal that is not known yet is a role of this stack, or of the account that it is made in."""
-    return _OWN in who or bool(subject.graph.referred(who, ":Role"))
+def _is_own_principal(subject: Subject, principal: str) -> bool:
+    """Whether a principal that is not known yet is a role of this stack or of its own account."""
+    return _RENDERED_ACCOUNT in principal or bool(subject.graph.referred(principal, ":Role"))
 
 
-def callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
-    """Roles that may call models, with the calls that nothing holds to our networks."""
+def model_callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
+    """Roles that may call models, with those calls that are not limited to our networks."""
     for role in roles(subject.graph):
-        class_ = tag(role.resource, CLASS)
-        if class_ == "public" and not _carried(subject):
-            continue  # by the contract, public work alone may go by AWS's public names
-        called = [call for call in _CALLS if _allows(role.policies, call)]
-        if called and not tag(role.resource, IDENTITY) and not class_:
-            called = called if _for_workloads(role.resource) else []
-        if called:
-            yield role, [call for call in called if not _held(role.policies, call)]
+        sensitivity = tag(role.resource, CLASS)
+        if sensitivity == "public" and not _carries_public_work(subject):
+            continue  # the contract allows AWS's public names for public work only
+        calls = [call for call in _MODEL_CALLS if _allows(role.policies, call)]
+        if calls and not tag(role.resource, IDENTITY) and not sensitivity:
+            calls = calls if _is_for_workloads(role.resource) else []
+        if calls:
+            yield role, [call for call in calls if not _is_bound_to_network(role.policies, call)]
 
 
-def _from_our_network(subject: Subject) -> Iterator[Broken]:
-    for role, loose in callers(subject):
-        if loose:
-            # What is not known yet may deny it; that it is not known, `identity/can-be-read` says of each document.
+def _check_networks(subject: Subject) -> Iterator[Violation]:
+    for role, unbound_calls in model_callers(subject):
+        if unbound_calls:
+            # An unknown policy may deny the call; `identity/can-be-read` reports each unknown policy.
             verdict = "undecided" if role.hidden else "violated"
-            said = f"{role.name} may {', '.join(loose)} from outside our networks"
-            yield Broken(said, role.resource, verdict)
+            problem = f"{role.name} may {', '.join(unbound_calls)} from outside our networks"
+            yield Violation(problem, role.resource, verdict)
 
 
-def _carried(subject: Subject) -> bool:
-    every = subject.platform.networks if subject.platform else []
-    return any(one.mode != "off" and "public" in one.classes for one in every)
+def _carries_public_work(subject: Subject) -> bool:
+    networks = subject.platform.networks if subject.platform else []
+    return any(network.mode != "off" and "public" in network.classes for network in networks)
 
 
-def _for_workloads(role: Resource) -> bool:
-    """Whether a role is a program's, by who may become it: of people, their sign-on says from where."""
-    who = [one for each in statements(role.inputs.get("assumeRolePolicy")) or [] for one in principals(each)]
-    return any(one.endswith(".amazonaws.com") for one in who)
+def _is_for_workloads(role: Resource) -> bool:
+    """Whether services assume the role. For roles of people, single sign-on limits the networks."""
+    names = [
+        name
+        for statement in statements(role.inputs.get("assumeRolePolicy")) or []
+        for name in principals(statement)
+    ]
+    return any(name.endswith(".amazonaws.com") for name in names)
 
 
 def _allows(document: Iterable[dict[str, Any]], call: str) -> bool:
     return any(
-        each.get("Effect") == "Allow" and any(covers(action, call) for action in actions(each))
-        for each in document
+        statement.get("Effect") == "Allow" and any(covers(action, call) for action in actions(statement))
+        for statement in document
     )
 
 
-def _held(document: list[dict[str, Any]], call: str) -> bool:
-    """Whether a call is denied from elsewhere, or allowed from named networks only."""
-    for each in document:
-        keys = {key.lower() for operator, key, _ in conditions(each) if _tests(each, operator)}
-        denies = each.get("Effect") == "Deny" and "*" in resources(each) and len(list(conditions(each))) == 1
-        if denies and keys & set(_FROM) and any(covers(action, call) for action in actions(each)):
+def _is_bound_to_network(document: list[dict[str, Any]], call: str) -> bool:
+    """Whether a call is denied from other networks, or allowed only from named ones."""
+    for statement in document:
+        keys = {
+            key.lower() for operator, key, _ in conditions(statement) if _decides_alone(statement, operator)
+        }
+        denies = (
+            statement.get("Effect") == "Deny"
+            and "*" in resources(statement)
+            and len(list(conditions(statement))) == 1
+        )
+        if (
+            denies
+            and keys & set(_NETWORK_KEYS)
+            and any(covers(action, call) for action in actions(statement))
+        ):
             return True
-    if _held_where_it_is_made(document, call):
+    if _is_bound_by_profile(document, call):
         return True
     allowed = [
-        each
-        for each in document
-        if each.get("Effect") == "Allow" and any(covers(action, call) for action in actions(each))
+        statement
+        for statement in document
+        if statement.get("Effect") == "Allow" and any(covers(action, call) for action in actions(statement))
     ]
     return all(
-        {key.lower() for operator, key, _ in conditions(each) if _tests(each, operator)} & set(_FROM)
-        for each in allowed
+        {key.lower() for operator, key, _ in conditions(statement) if _decides_alone(statement, operator)}
+        & set(_NETWORK_KEYS)
+        for statement in allowed
     )
 
 
-def _held_where_it_is_made(document: list[dict[str, Any]], call: str) -> bool:
-    """Whether a call is denied from elsewhere but in regions to which Bedrock routes it, and there past its profile.
+def _is_bound_by_profile(document: list[dict[str, Any]], call: str) -> bool:
+    """Whether two denials together limit a call that Bedrock routes to other regions.
 
-    Two denials together: one but for some regions, one in these very regions for what names no application profile.
+    The first denies the call from other networks, except in some regions. The second denies it in exactly these
+    regions unless it uses an application inference profile.
     """
     outside: set[str] = set()
     routed: set[str] = set()
-    for each in document:
-        if each.get("Effect") != "Deny" or "*" not in resources(each):
+    for statement in document:
+        if statement.get("Effect") != "Deny" or "*" not in resources(statement):
             continue
-        if not any(covers(action, call) for action in actions(each)):
+        if not any(covers(action, call) for action in actions(statement)):
             continue
-        found = {(operator, key.lower()): value for operator, key, value in conditions(each)}
-        keys = {key for _, key in found}
+        tested = {(operator, key.lower()): value for operator, key, value in conditions(statement)}
+        keys = {key for _, key in tested}
         if (
-            len(found) == 2
-            and keys & set(_FROM)
-            and all(operator == "StringNotEquals" for operator, _ in found)
+            len(tested) == 2
+            and keys & set(_NETWORK_KEYS)
+            and all(operator == "StringNotEquals" for operator, _ in tested)
         ):
-            outside |= set(listed(found.get(("StringNotEquals", "aws:requestedregion"))))
-        profiles = listed(found.get(("ArnNotLike", "bedrock:inferenceprofilearn")))
-        if len(found) == 2 and profiles and all(":application-inference-profile/" in arn for arn in profiles):
-            routed |= set(listed(found.get(("StringEquals", "aws:requestedregion"))))
+            outside |= set(as_list(tested.get(("StringNotEquals", "aws:requestedregion"))))
+        profiles = as_list(tested.get(("ArnNotLike", "bedrock:inferenceprofilearn")))
+        if (
+            len(tested) == 2
+            and profiles
+            and all(":application-inference-profile/" in arn for arn in profiles)
+        ):
+            routed |= set(as_list(tested.get(("StringEquals", "aws:requestedregion"))))
     return bool(outside) and outside <= routed
 
 
-def _tests(statement: dict[str, Any], operator: str) -> bool:
-    """Whether an operator decides without the key as well: who denies must deny a call that names no network."""
+def _decides_alone(statement: dict[str, Any], operator: str) -> bool:
+    """Whether a condition also decides when its key is missing. A denial must apply to a call without a network."""
     if statement.get("Effect") == "Deny":
         return "Not" in operator and not operator.endswith("IfExists")
     return "Not" not in operator and not operator.endswith("IfExists")
 
 
-def boundaries(subject: Subject) -> list[Resource]:
-    """Policies that bound a role of the graph, each once."""
-    named = [role.inputs.get("permissionsBoundary") or "" for role in subject.graph.of(_ROLE)]
-    return list({each.urn: each for one in named for each in subject.graph.referred(one, ":Policy")}.values())
-
-
-def _boundaries_deny(subject: Subject) -> Iterator[Broken]:
-    for policy in boundaries(subject):
-        document = statements(policy.inputs.get("policy"))
-        if document is None:
-            yield Broken(f"what {policy.name} denies is not known before the change", policy, "undecided")
-            continue
-        left = [call for call in _KEPT if not _denied(document, call)]
-        if left:
-            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-            yield Broken(f"boundary {policy.name} does not deny {', '.join(left[:3])}{more}", policy)
-
-
-def _denied(document: list[dict[str, Any]], call: str) -> bool:
-    return any(
-        each.get("Effect") == "Deny"
-        and "*" in resources(each)
-        and not each.get("Condition")
-        and any(covers(action, call) for action in actions(each))
-        for each in document
+def boundary_policies(subject: Subject) -> list[Resource]:
+    """Policies that are the permissions boundary of a role in the graph, without duplicates."""
+    boundary_arns = [role.inputs.get("permissionsBoundary") or "" for role in subject.graph.of(_ROLE)]
+    return list(
+        {
+            policy.urn: policy for arn in boundary_arns for policy in subject.graph.referred(arn, ":Policy")
+        }.values()
     )
 
 
-def admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
-    """Who administers a cluster, and whether the platform names him."""
+def _check_boundary_denials(subject: Subject) -> Iterator[Violation]:
+    for policy in boundary_policies(subject):
+        document = statements(policy.inputs.get("policy"))
+        if document is None:
+            yield Violation(
+                f"the contents of boundary {policy.name} are not known before the change is made",
+                policy,
+                "undecided",
+            )
+            continue
+        missing = [call for call in _DENIED_CALLS if not _denies(document, call)]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            yield Violation(f"boundary {policy.name} does not deny {', '.join(missing[:3])}{more}", policy)
+
+
+def _denies(document: list[dict[str, Any]], call: str) -> bool:
+    return any(
+        statement.get("Effect") == "Deny"
+        and "*" in resources(statement)
+        and not statement.get("Condition")
+        and any(covers(action, call) for action in actions(statement))
+        for statement in document
+    )
+
+
+def cluster_admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
+    """Access associations of cluster administrators: resource, principal, whether the platform names the principal.
+
+    Roles that this stack creates are left out if the platform does not name them: they are reviewed with the stack.
+    """
     platform = subject.platform
     if platform is None:
         return
-    named = {admin.principal for cluster in platform.clusters for admin in cluster.admins}
-    for each in subject.graph.of(_ADMINS):
-        who = at(each.inputs, "principalArn")
-        if who in named or not subject.graph.referred(who or "", ":Role"):
-            yield each, who, who in named  # a role that is made here is reviewed here
+    stated_admins = {admin.principal for cluster in platform.clusters for admin in cluster.admins}
+    for association in subject.graph.of(_ADMIN_ASSOCIATION):
+        principal = at(association.inputs, "principalArn")
+        if principal in stated_admins or not subject.graph.referred(principal or "", ":Role"):
+            yield (
+                association,
+                principal,
+                principal in stated_admins,
+            )  # a role that is made here is reviewed here
 
 
-def _admins_stated(subject: Subject) -> Iterator[Broken]:
-    for each, who, named in admins(subject):
-        if named:
+def _check_admins(subject: Subject) -> Iterator[Violation]:
+    for association, principal, is_stated in cluster_admins(subject):
+        if is_stated:
             continue
-        if unknown(who):
-            yield Broken(f"whom {each.name} lets administer is not known yet", each, "undecided")
+        if is_unknown(principal):
+            yield Violation(
+                f"who administers the cluster through {association.name} is not known yet",
+                association,
+                "undecided",
+            )
         else:
-            yield Broken(
-                f"{who} may administer {each.inputs.get('clusterName')} without the platform's word", each
+            yield Violation(
+                f"{principal} may administer {association.inputs.get('clusterName')}, but is no admin in the platform",
+                association,
             )
 
 
 RULES = (
     Rule(
         "identity/our-accounts",
-        "Roles, keys, buckets, topics and secrets let in accounts that the platform names",
+        "Roles, keys, buckets, topics and secrets grant access only to accounts that the platform names",
         "critical",
         (*fw.nist("AC-3", "AC-20"), *fw.fsbp("S3.6"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
-        "Whoever governs the other account decides who reads records and calls models; no boundary of ours holds him",
-        "Take the account out, or name it in the platform; a partner's is held by sts:ExternalId",
-        _our_accounts,
-        (_ROLE, *BY_RESOURCE),
+        "Whoever administers the other account decides who reads records and calls models, and none of "
+        "our boundaries limits them",
+        "Remove the account, or name it in the platform; for a partner, add a condition on sts:ExternalId",
+        _check_accounts,
+        (_ROLE, *RESOURCE_POLICY_KEYS),
     ),
     Rule(
         "identity/from-our-networks",
-        "Identities that call models work from our networks alone",
+        "Identities that call models can do so only from our networks",
         "high",
         (*fw.nist("AC-3", "AC-2(11)"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
-        "A session that was carried off works from the thief's machine, past gateway and record",
-        "Deny the calls where aws:SourceVpc is not the network's, on every resource",
-        _from_our_network,
+        "A stolen session would work from any machine, without passing the gateway or leaving a record",
+        "Deny these calls on every resource where aws:SourceVpc is not the network's VPC",
+        _check_networks,
         (_ROLE,),
     ),
     Rule(
         "identity/boundaries-deny",
-        "Boundaries deny what ends the trail, the watch and the keys",
+        "Boundaries deny stopping the trail, its alarms and its keys",
         "high",
         (
             *fw.nist("AU-9", "AC-6(1)"),
@@ -282,19 +341,19 @@ RULES = (
             *fw.iso_27001("A.8.2", "A.8.15"),
             *fw.dora("Art. 9(4)(c)"),
         ),
-        "What a boundary merely leaves out, the next line that is added to it allows",
-        "Deny these calls on every resource, above all that the boundary allows",
-        _boundaries_deny,
+        "If a boundary only omits a call, the next statement that is added to it can allow the call",
+        "Add a Deny statement for these calls on every resource to the boundary",
+        _check_boundary_denials,
         ("aws:iam/policy:Policy",),
     ),
     Rule(
         "identity/admins-stated",
-        "Who administers a cluster in AWS is whom the platform names",
+        "The platform names every administrator of an EKS cluster",
         "critical",
         (*fw.nist("AC-2", "AC-6(5)"), *fw.pci("7.2.3"), *fw.iso_27001("A.8.2"), *fw.dora("Art. 9(4)(c)")),
-        "An administrator takes admission and network policies away, and reads every class's secrets",
-        "Name the role in the cluster's admins, or take the association away",
-        _admins_stated,
-        (_ADMINS,),
+        "An administrator can remove admission and network policies and read the secrets of every class",
+        "Add the role to the cluster's `admins` in the platform, or remove the association",
+        _check_admins,
+        (_ADMIN_ASSOCIATION,),
     ),
 )

@@ -1,12 +1,12 @@
-"""Identity in clusters: who may do what in Kubernetes, and who comes in from AWS."""
+"""Rules for permissions in Kubernetes clusters, and for access to EKS clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policies.inputs.values import at, unknown
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _ROLES = (
     "kubernetes:rbac.authorization.k8s.io/v1:Role",
@@ -17,68 +17,74 @@ _BINDINGS = (
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
 )
 _EVERYBODY = ("system:anonymous", "system:unauthenticated", "system:authenticated", "system:masters")
-_RISES = {"escalate", "bind", "impersonate"}
+_ESCALATION_VERBS = {"escalate", "bind", "impersonate"}
 
 
-def _no_admin(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_BINDINGS):
-        role = at(each.inputs, "roleRef.name")
-        if unknown(role):
-            yield Broken(f"which role {each.name} gives is not known before the change", each, "undecided")
+def _check_no_cluster_admin(subject: Subject) -> Iterator[Violation]:
+    for binding in subject.graph.of(*_BINDINGS):
+        role = at(binding.inputs, "roleRef.name")
+        if is_unknown(role):
+            yield Violation(
+                f"the role that {binding.name} binds is not known before the change is made",
+                binding,
+                "undecided",
+            )
         elif role == "cluster-admin":
-            yield Broken(f"{each.name} makes its subjects masters of the cluster", each)
+            yield Violation(f"{binding.name} binds its subjects to cluster-admin", binding)
 
 
-def _no_everybody(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_BINDINGS):
-        for who in each.inputs.get("subjects") or []:
-            name = str(at(who, "name"))
+def _check_no_everybody(subject: Subject) -> Iterator[Violation]:
+    for binding in subject.graph.of(*_BINDINGS):
+        for bound_subject in binding.inputs.get("subjects") or []:
+            name = str(at(bound_subject, "name"))
             if name in _EVERYBODY or name == "system:serviceaccounts":
-                yield Broken(f"{each.name} gives its role to {name}", each)
+                yield Violation(f"{binding.name} binds its role to {name}", binding)
 
 
-def _no_wildcard(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_ROLES):
-        for rule in each.inputs.get("rules") or []:
+def _check_no_wildcard(subject: Subject) -> Iterator[Violation]:
+    for role in subject.graph.of(*_ROLES):
+        for rule in role.inputs.get("rules") or []:
             for part in ("apiGroups", "resources", "verbs"):
                 if "*" in (at(rule, part) or []):
-                    yield Broken(f"{each.name} allows every one of its {part}", each)
+                    yield Violation(f"{role.name} uses the wildcard * in {part}", role)
 
 
-def _no_rise(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_ROLES):
-        for rule in each.inputs.get("rules") or []:
-            verbs, what = set(at(rule, "verbs") or []), set(at(rule, "resources") or [])
-            for verb in sorted(verbs & _RISES):
-                yield Broken(f"{each.name} allows {verb}, by which its bearers rise", each)
-            if what & {"pods/exec", "pods/attach", "pods/ephemeralcontainers"} and verbs & {
+def _check_no_escalation(subject: Subject) -> Iterator[Violation]:
+    for role in subject.graph.of(*_ROLES):
+        for rule in role.inputs.get("rules") or []:
+            verbs, kinds = set(at(rule, "verbs") or []), set(at(rule, "resources") or [])
+            for verb in sorted(verbs & _ESCALATION_VERBS):
+                yield Violation(
+                    f"{role.name} allows {verb}, which lets its subjects escalate their permissions", role
+                )
+            if kinds & {"pods/exec", "pods/attach", "pods/ephemeralcontainers"} and verbs & {
                 "create",
                 "get",
                 "*",
             }:
-                yield Broken(f"{each.name} lets its bearers into running pods", each)
+                yield Violation(f"{role.name} lets its subjects enter running pods", role)
 
 
-def _secrets_unread(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_ROLES):
-        for rule in each.inputs.get("rules") or []:
+def _check_secrets(subject: Subject) -> Iterator[Violation]:
+    for role in subject.graph.of(*_ROLES):
+        for rule in role.inputs.get("rules") or []:
             read = set(at(rule, "verbs") or []) & {"get", "list", "watch"}
             if read and "secrets" in (at(rule, "resources") or []) and not at(rule, "resourceNames"):
-                yield Broken(f"{each.name} reads every secret of its namespace or cluster", each)
+                yield Violation(f"{role.name} can read every secret of its namespace or cluster", role)
 
 
-def _cluster_access(subject: Subject) -> Iterator[Broken]:
+def _check_cluster_access(subject: Subject) -> Iterator[Violation]:
     for cluster in subject.graph.of("aws:eks/cluster:Cluster"):
-        said = at(cluster.inputs, "accessConfig")
-        if unknown(said):
-            yield Broken(f"who comes into {cluster.name} is not known yet", cluster, "undecided")
+        access_config = at(cluster.inputs, "accessConfig")
+        if is_unknown(access_config):
+            yield Violation(f"who has access to {cluster.name} is not known yet", cluster, "undecided")
             continue
-        if at(said, "bootstrapClusterCreatorAdminPermissions") is not False:
-            yield Broken(
-                f"whoever makes {cluster.name} stays its master, out of every review's sight", cluster
+        if at(access_config, "bootstrapClusterCreatorAdminPermissions") is not False:
+            yield Violation(
+                f"the creator of {cluster.name} stays its administrator without any review", cluster
             )
-        if at(said, "authenticationMode") != "API":
-            yield Broken(f"{cluster.name} lets in whom a ConfigMap in it names", cluster)
+        if at(access_config, "authenticationMode") != "API":
+            yield Violation(f"{cluster.name} also grants access by a ConfigMap in the cluster", cluster)
 
 
 RULES = (
@@ -87,59 +93,59 @@ RULES = (
         "Nobody is bound to cluster-admin",
         "critical",
         (*fw.cis_kubernetes("5.1.1"), *fw.iso_27001("A.8.2"), *fw.dora("Art. 9(4)(c)")),
-        "A master of the cluster takes admission and network policies away",
-        "Bind a role that names what it needs; emergency access has a way of its own",
-        _no_admin,
+        "An administrator of the cluster can remove admission and network policies",
+        "Bind a role that names the permissions it needs; for emergencies use emergency access",
+        _check_no_cluster_admin,
         _BINDINGS,
     ),
     Rule(
         "identity/no-role-for-everybody",
-        "No role of a cluster is given to everybody",
+        "No cluster role is bound to everybody",
         "critical",
         (*fw.nist("AC-3", "AC-6"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
-        "Every pod's token, and whoever reaches the API server, would have it",
-        "Name the group of the sign-on or the service account",
-        _no_everybody,
+        "Every pod's token, and everyone who reaches the API server, would have these permissions",
+        "Bind the role to a single sign-on group or a service account",
+        _check_no_everybody,
         _BINDINGS,
     ),
     Rule(
         "identity/no-wildcard-in-cluster",
-        "Roles of a cluster name what they allow",
+        "Cluster roles name what they allow",
         "high",
         (*fw.cis_kubernetes("5.1.3"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
-        "What comes with the next operator would be allowed as well",
+        "A wildcard also allows the resources of operators that are installed later",
         "Name apiGroups, resources and verbs",
-        _no_wildcard,
+        _check_no_wildcard,
         _ROLES,
     ),
     Rule(
         "identity/no-rise-in-cluster",
-        "No role of a cluster lets its bearer rise, or into running pods",
+        "No cluster role allows escalating permissions or entering running pods",
         "high",
         fw.cis_kubernetes("5.1.8"),
-        "Whoever may bind or impersonate has every right there is",
-        "Take escalate, bind, impersonate and pods/exec away",
-        _no_rise,
+        "Whoever may bind or impersonate can get every permission",
+        "Remove escalate, bind, impersonate and pods/exec from the role",
+        _check_no_escalation,
         _ROLES,
     ),
     Rule(
         "identity/secrets-unread",
-        "Roles read the secrets that they name",
+        "Roles read only the secrets that they name",
         "high",
         fw.cis_kubernetes("5.1.2"),
-        "A namespace's secrets hold its callers' keys and its certificates",
-        "Name resourceNames, or take get, list and watch of secrets away",
-        _secrets_unread,
+        "The secrets of a namespace include its callers' keys and its certificates",
+        "Set resourceNames, or remove get, list and watch of secrets",
+        _check_secrets,
         _ROLES,
     ),
     Rule(
         "identity/cluster-access-reviewed",
-        "Who comes into a cluster in AWS stands in the stack",
+        "Access to an EKS cluster is declared in the stack",
         "high",
         (*fw.nist("AC-2", "AC-6(7)"), *fw.iso_27001("A.5.18"), *fw.dora("Art. 9(4)(c)")),
-        "An access that no resource states is seen by no review",
+        "Nobody reviews an access that no resource declares",
         "Set authenticationMode: API and bootstrapClusterCreatorAdminPermissions: false",
-        _cluster_access,
+        _check_cluster_access,
         ("aws:eks/cluster:Cluster",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Documents within a property: policies as JSON, configurations as YAML, tasks' containers as JSON."""
+"""Parses documents in properties: IAM policies (JSON), edge configurations (YAML), task containers (JSON)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.core.errors import InputError
-from isthmus.graph.resources.resources import Graph, Resource, listed
-from isthmus.graph.resources.texts import loaded
-from policies.inputs.values import unknown
+from isthmus.graph.resources.resources import Graph, Resource, as_list
+from isthmus.graph.resources.texts import load_config
+from policies.inputs.values import is_unknown
 
 
 def statements(value: Any) -> list[dict[str, Any]] | None:
-    """The statements of a policy document; None where it is unknown as a whole, or reads as none."""
+    """The statements of a policy document; None if the document is unknown or cannot be parsed."""
     if not value:
         return []
     parsed = value
@@ -24,25 +24,25 @@ def statements(value: Any) -> list[dict[str, Any]] | None:
             return None
     if not isinstance(parsed, Mapping):
         return None
-    found = parsed.get("Statement", [])
-    every = found if isinstance(found, list) else [found]
-    return [each for each in every if isinstance(each, dict)] if every else []
+    raw = parsed.get("Statement", [])
+    entries = raw if isinstance(raw, list) else [raw]
+    return [entry for entry in entries if isinstance(entry, dict)] if entries else []
 
 
 def actions(statement: Mapping[str, Any]) -> list[str]:
-    return listed(statement.get("Action"))
+    return as_list(statement.get("Action"))
 
 
 def resources(statement: Mapping[str, Any]) -> list[str]:
-    return listed(statement.get("Resource"))
+    return as_list(statement.get("Resource"))
 
 
 def principals(statement: Mapping[str, Any]) -> list[str]:
-    """Who is meant, whatever kind of principal; `*` for everybody."""
-    said = statement.get("Principal")
-    if isinstance(said, Mapping):
-        return [who for kind in said.values() for who in listed(kind)]
-    return listed(said)
+    """The principals of a statement, of every kind; `*` for everybody."""
+    principal = statement.get("Principal")
+    if isinstance(principal, Mapping):
+        return [name for kind in principal.values() for name in as_list(kind)]
+    return as_list(principal)
 
 
 def conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -53,40 +53,44 @@ def conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def containers(task: Resource) -> list[dict[str, Any]] | None:
-    """The containers of a task definition; None where they cannot be read."""
-    said = task.inputs.get("containerDefinitions")
-    if isinstance(said, str):
+    """The containers of a task definition; None if they cannot be read."""
+    definitions = task.inputs.get("containerDefinitions")
+    if isinstance(definitions, str):
         try:
-            said = json.loads(said)
+            definitions = json.loads(definitions)
         except ValueError:
             return None
-    return [each for each in said if isinstance(each, dict)] if isinstance(said, list) else None
+    return (
+        [definition for definition in definitions if isinstance(definition, dict)]
+        if isinstance(definitions, list)
+        else None
+    )
 
 
-def configurations(graph: Graph) -> Iterator[tuple[Resource, str, dict[str, Any] | None]]:
-    """Each configuration of a gateway's service in the graph, with its resource and key; None: it cannot be read.
+def gateway_configurations(graph: Graph) -> Iterator[tuple[Resource, str, dict[str, Any] | None]]:
+    """Each edge configuration in the graph: resource, key, configuration (None: it cannot be read).
 
-    It stands in a ConfigMap beside the pods, or in the variable `EDGE_CONFIG` of a task.
+    It is in a ConfigMap, or in the environment variable `EDGE_CONFIG` of a task.
     """
     for resource in graph.of("kubernetes:core/v1:ConfigMap"):
         labels = (resource.inputs.get("metadata") or {}).get("labels") or {}
         data = resource.inputs.get("data")
         if not isinstance(labels, Mapping) or "isthmus.dev/role" not in labels:
             continue
-        if unknown(data):
+        if is_unknown(data):
             yield resource, "data", None
         for key, text in sorted(data.items()) if isinstance(data, Mapping) else ():
             if str(key).endswith((".yaml", ".yml")):
-                yield resource, str(key), _yaml(text)
+                yield resource, str(key), _parse_yaml(text)
     for resource in graph.of("aws:ecs/taskDefinition:TaskDefinition"):
-        for box in containers(resource) or []:
-            for variable in box.get("environment") or []:
+        for container in containers(resource) or []:
+            for variable in container.get("environment") or []:
                 if variable.get("name") == "EDGE_CONFIG":
-                    yield resource, "EDGE_CONFIG", _yaml(variable.get("value"))
+                    yield resource, "EDGE_CONFIG", _parse_yaml(variable.get("value"))
 
 
-def _yaml(text: Any) -> dict[str, Any] | None:
+def _parse_yaml(text: Any) -> dict[str, Any] | None:
     try:
-        return loaded(str(text))
+        return load_config(str(text))
     except InputError:
         return None

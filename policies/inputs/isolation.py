@@ -1,5 +1,4 @@
-"""What stands apart in a namespace of its own: what runs beside it, who has rights there, and whom its network policies
-name."""
+"""Checks for services that must be alone in their namespace: other pods, RBAC roles, network policy peers."""
 
 from __future__ import annotations
 
@@ -7,46 +6,54 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.pods import Pod, pods
-from policies.inputs.values import at, listed, unknown
-from policies.rules.rule import Broken, Subject
+from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.rules.rule import Subject, Violation
 
 RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
 IN_NAMESPACE = (f"{RBAC}:RoleBinding", f"{RBAC}:Role")
-"""What gives rights in one namespace."""
+"""Types that grant permissions in one namespace."""
 
 
-def of_role(subject: Subject, role: str) -> list[Pod]:
-    """Pods that do this, by their label."""
+def pods_with_role(subject: Subject, role: str) -> list[Pod]:
+    """Pods with this role label."""
     return [pod for pod in pods(subject.graph) if pod.role == role]
 
 
-def intruders(subject: Subject, role: str, whom: str, whose: str) -> Iterator[Broken]:
-    """Other pods in the namespaces of a role's, and rights there. `whom`: what they come to, e.g. `the sealer`."""
-    own = {pod.namespace for pod in of_role(subject, role)}
+def intruders(subject: Subject, role: str, victim: str, owner: str) -> Iterator[Violation]:
+    """Reports other pods and RBAC roles in the namespaces of a role's pods.
+
+    `victim` and `owner` are words for messages: `the sealer`, `its`.
+    """
+    namespaces = {pod.namespace for pod in pods_with_role(subject, role)}
     for pod in pods(subject.graph):
-        if pod.namespace in own and pod.role != role:
+        if pod.namespace in namespaces and pod.role != role:
             name = pod.resource.name
-            yield Broken(
-                f"{name} runs beside {whom} in {pod.namespace}, and may mount {whose} keys", pod.resource
+            yield Violation(
+                f"{name} runs in the namespace of {victim} ({pod.namespace}) and could mount {owner} keys",
+                pod.resource,
             )
-    for each in subject.graph.of(*IN_NAMESPACE):
-        if place(each)[1] in own:
-            yield Broken(f"{each.name} gives rights over {whom} in {place(each)[1]}", each)
+    for grant in subject.graph.of(*IN_NAMESPACE):
+        if name_and_namespace(grant)[1] in namespaces:
+            yield Violation(
+                f"{grant.name} grants permissions over {victim} in {name_and_namespace(grant)[1]}", grant
+            )
 
 
-def peers(policy: Resource, way: str, key: str) -> Iterator[Any]:
-    """Each peer of a network policy's rules, of `ingress` by `from`, of `egress` by `to`; None: a rule that names none,
-    which to Kubernetes is everybody. What is not known stands for its peers."""
-    rules = at(policy.inputs, f"spec.{way}")
-    for rule in [rules] if unknown(rules) else listed(rules):
-        named = at(rule, key)
-        yield from [named] if unknown(named) else listed(named) or [None]
+def peers(policy: Resource, direction: str, key: str) -> Iterator[Any]:
+    """Each peer of a network policy's rules (`ingress` with `from`, `egress` with `to`).
+
+    None stands for a rule without peers, which Kubernetes reads as everybody. An unknown value is yielded itself.
+    """
+    rules = at(policy.inputs, f"spec.{direction}")
+    for rule in [rules] if is_unknown(rules) else list_or_empty(rules):
+        rule_peers = at(rule, key)
+        yield from [rule_peers] if is_unknown(rule_peers) else list_or_empty(rule_peers) or [None]
 
 
-def one_of(block: Any, addresses: Collection[str] | None) -> bool:
-    """Whether a block is one address, and of these where they are stated."""
+def is_single_allowed_address(block: Any, addresses: Collection[str] | None) -> bool:
+    """Whether a CIDR block is a single address, and one of `addresses` if they are given."""
     try:
         network = ipaddress.ip_network(str(block))
     except ValueError:

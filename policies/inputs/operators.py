@@ -1,4 +1,4 @@
-"""What the platform itself states of the operators that it installs: drivers are loaded from pods that may do all."""
+"""Exceptions for operators that the platform installs: their pods load drivers, so they must be privileged."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from policies.inputs.values import at
 from policies.rules.rule import Subject
 
 
-def namespaces(subject: Subject) -> frozenset[str]:
-    """Namespaces of operators that the platform manages. They hold no class's data and are privileged by need, as the
-    contract states and a reviewer reads; any other namespace is held to the rules."""
+def operator_namespaces(subject: Subject) -> frozenset[str]:
+    """Namespaces of operators that the platform manages.
+
+    They hold no class's data and must be privileged, which the platform states and reviewers see. The rules apply to
+    every other namespace.
+    """
     platform = subject.platform
     if platform is None or platform.operators.gpu_operator != "manage":
         return frozenset()
     name = platform.operators.gpu_operator_namespace
-    # Never one of ours, in which a class's data is.
+    # Never a namespace of Isthmus itself, which holds a class's data.
     return frozenset() if name.startswith("isthmus-") else frozenset({name})
 
 
-def stated(subject: Subject, release: Resource) -> bool:
-    """Whether a Helm release is that operator's, its chart by digest: what it installs is settled by that.
+def is_stated_operator_release(subject: Subject, release: Resource) -> bool:
+    """Whether a Helm release is that operator's, with its chart fixed by digest.
 
-    A chart in a registry bears its digest. Of a packed one the platform states it, and was not put together with a file
-    that has another (`isthmus.blueprints.operator_charts`)."""
+    The reference of a chart in a registry has a digest. For a packed chart the platform states the digest, and
+    `isthmus.blueprints.operator_charts` has compared the file with it.
+    """
     chart = str(release.inputs.get("chart"))
-    return at(release.inputs, "namespace") in namespaces(subject) and (
-        "@sha256:" in chart or chart in _packed(subject)
+    return at(release.inputs, "namespace") in operator_namespaces(subject) and (
+        "@sha256:" in chart or chart in _packed_charts(subject)
     )
 
 
-def _packed(subject: Subject) -> frozenset[str]:
-    given = subject.platform.operators.gpu_operator_release if subject.platform else None
-    if given is None or given.chart is None or given.digest is None or given.chart.startswith("oci://"):
+def _packed_charts(subject: Subject) -> frozenset[str]:
+    release = subject.platform.operators.gpu_operator_release if subject.platform else None
+    if (
+        release is None
+        or release.chart is None
+        or release.digest is None
+        or release.chart.startswith("oci://")
+    ):
         return frozenset()
-    return frozenset({given.chart})
+    return frozenset({release.chart})

@@ -1,4 +1,4 @@
-"""The pods and containers of a graph, whichever resource describes them."""
+"""Finds the pods and containers of a graph, in whichever resource they are defined."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.graph.resources.resources import Graph, Resource, boxes, place
-from policies.inputs.values import unknown
-from policies.rules.rule import Broken
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
+from policies.inputs.values import is_unknown
+from policies.rules.rule import Violation
 
-KINDS = (
+POD_KINDS = (
     ":Deployment",
     ":StatefulSet",
     ":DaemonSet",
@@ -23,94 +23,99 @@ KINDS = (
     "core/v1:Pod",
     ":LeaderWorkerSet",
 )
-"""Kinds that must hold a pod."""
+"""Kinds that must contain a pod template."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod as a resource describes it."""
+    """A pod template and the resource that contains it."""
 
     resource: Resource
     spec: Mapping[str, Any]
     labels: Mapping[str, Any]
-    notes: Mapping[str, Any]
-    """Its annotations."""
+    annotations: Mapping[str, Any]
 
     @property
     def namespace(self) -> str:
-        return place(self.resource)[1]
+        return name_and_namespace(self.resource)[1]
 
     @property
     def role(self) -> str:
-        """`gateway`, `translator`, `model`, … in a platform; empty elsewhere."""
+        """`gateway`, `translator`, `model`, …; empty for pods that are not of a platform."""
         return str(self.labels.get("isthmus.dev/role", ""))
 
     @property
-    def boxes(self) -> list[Mapping[str, Any]]:
-        return [each for each in boxes({"spec": self.spec}) if isinstance(each, Mapping)]
+    def containers(self) -> list[Mapping[str, Any]]:
+        return [
+            container for container in pod_containers({"spec": self.spec}) if isinstance(container, Mapping)
+        ]
 
 
 _PODS: WeakKeyDictionary[Graph, list[Pod]] = WeakKeyDictionary()
 
 
 def pods(graph: Graph) -> list[Pod]:
-    """Every pod; many rules ask, and looking takes longer than judging."""
-    found = _PODS.get(graph)
-    if found is None:
-        found = _PODS[graph] = list(_pods(graph))
-    return found
+    """Every pod of a graph. Cached, because finding them takes longer than most rules."""
+    cached = _PODS.get(graph)
+    if cached is None:
+        cached = _PODS[graph] = list(_find_pods(graph))
+    return cached
 
 
-def _pods(graph: Graph) -> Iterator[Pod]:
+def _find_pods(graph: Graph) -> Iterator[Pod]:
     for resource, template in graph.pods():
-        yield Pod(resource, template["spec"], _said(template, "labels"), _said(template, "annotations"))
+        yield Pod(
+            resource, template["spec"], _metadata(template, "labels"), _metadata(template, "annotations")
+        )
 
 
-def _said(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _metadata(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     meta = template.get("metadata")
-    found = meta.get(key) if isinstance(meta, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    entries = meta.get(key) if isinstance(meta, Mapping) else None
+    return entries if isinstance(entries, Mapping) else {}
 
 
-def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
-    """A setting of a container, which the pod's own stands in for."""
-    for context in (box.get("securityContext"), pod.spec.get("securityContext")):
-        if unknown(context):
+def security(pod: Pod, container: Mapping[str, Any], key: str) -> Any:
+    """A security setting of a container; if it has none, the setting of its pod."""
+    for context in (container.get("securityContext"), pod.spec.get("securityContext")):
+        if is_unknown(context):
             return context
         if isinstance(context, Mapping) and context.get(key) is not None:
             return context[key]
     return None
 
 
-_ENGINE = re.compile(r"vllm\.entrypoints\.|(^|/)vllm$")
+_VLLM_COMMAND = re.compile(r"vllm\.entrypoints\.|(^|/)vllm$")
 
 
-def told(box: Mapping[str, Any]) -> list[str]:
-    """The words that a container is started with."""
-    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
+def command_line(container: Mapping[str, Any]) -> list[str]:
+    """Command and arguments of a container."""
+    return [str(argument) for key in ("command", "args") for argument in container.get(key) or []]
 
 
-def is_engine(box: Mapping[str, Any]) -> bool:
-    """Whether a container runs vLLM, by its command or else its image."""
-    of_image = not box.get("command") and "/vllm-openai" in str(box.get("image"))
-    return of_image or any(map(_ENGINE.search, told(box)[:4]))
+def is_vllm_container(container: Mapping[str, Any]) -> bool:
+    """Whether a container runs vLLM, by its command or, without one, by its image."""
+    of_image = not container.get("command") and "/vllm-openai" in str(container.get("image"))
+    return of_image or any(map(_VLLM_COMMAND.search, command_line(container)[:4]))
 
 
-def takes_devices(box: Mapping[str, Any]) -> bool:
-    """Whether a container asks for devices, by a plugin's count or by claims."""
-    resources = box.get("resources")
+def takes_devices(container: Mapping[str, Any]) -> bool:
+    """Whether a container requests devices, by a count of a device plugin or by resource claims."""
+    resources = container.get("resources")
     if not isinstance(resources, Mapping):
         return False
-    counted = [key for part in ("limits", "requests") for key in resources.get(part) or {} if "/" in str(key)]
-    return bool(resources.get("claims") or counted)
+    device_keys = [
+        key for part in ("limits", "requests") for key in resources.get(part) or {} if "/" in str(key)
+    ]
+    return bool(resources.get("claims") or device_keys)
 
 
-def of_box(pod: Pod, box: Mapping[str, Any], what: str, patch: str = "") -> Broken:
-    return Broken(f"container {box.get('name')} of {pod.resource.name} {what}", pod.resource, patch=patch)
-
-
-def not_known(pod: Pod, box: Mapping[str, Any], what: str) -> Broken:
-    message = (
-        f"container {box.get('name')} of {pod.resource.name}: {what} is not known before the change is made"
+def container_violation(pod: Pod, container: Mapping[str, Any], problem: str, patch: str = "") -> Violation:
+    return Violation(
+        f"container {container.get('name')} of {pod.resource.name} {problem}", pod.resource, patch=patch
     )
-    return Broken(message, pod.resource, "undecided")
+
+
+def container_undecided(pod: Pod, container: Mapping[str, Any], setting: str) -> Violation:
+    name = f"container {container.get('name')} of {pod.resource.name}"
+    return Violation(f"{name}: {setting} is not known before the change is made", pod.resource, "undecided")

@@ -1,4 +1,4 @@
-"""Values that decide, where a preview may not know them yet."""
+"""Reads property values that a preview may not know yet, and compares them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from isthmus.contracts.reports.findings import Verdict
 from isthmus.core.pulumi_values import MASK
 from isthmus.graph.resources.resources import Resource
-from policies.rules.rule import Broken
+from policies.rules.rule import Violation
 
-_UNKNOWN = re.compile(r"\$\{[^{}]*\}")
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 
 
-def unknown(value: Any) -> bool:
-    """Whether only a cloud, a cluster or an owner of secrets knows it: `${name.property}`, whole or in part."""
-    return isinstance(value, str) and (value == MASK or _UNKNOWN.search(value) is not None)
+def is_unknown(value: Any) -> bool:
+    """Whether a value is not known yet: it contains `${name.property}`, or is a masked secret."""
+    return isinstance(value, str) and (value == MASK or _PLACEHOLDER.search(value) is not None)
 
 
 def at(inputs: Any, path: str) -> Any:
-    """The value at `a.b.0.c`; None where it is not there, the placeholder where a part on the way is unknown."""
+    """The value at a path such as `a.b.0.c`; None if missing, the placeholder if a part of the path is unknown."""
     value = inputs
     for part in path.split("."):
-        if unknown(value):
+        if is_unknown(value):
             return value
         if isinstance(value, Mapping):
             value = value.get(part)
@@ -34,14 +34,14 @@ def at(inputs: Any, path: str) -> Any:
     return value
 
 
-def listed(value: Any) -> list[Any]:
-    """Its items; of what is no list there are none."""
+def list_or_empty(value: Any) -> list[Any]:
+    """The value if it is a list, otherwise an empty list."""
     return value if isinstance(value, list) else []
 
 
 def verdict(value: Any, holds: Callable[[Any], bool]) -> Verdict | None:
-    """None where the value is as wanted; an unknown one is undecided, one of a wrong type is not as wanted."""
-    if unknown(value):
+    """None if `holds(value)`, `undecided` if it is unknown, `violated` otherwise (also for a wrong type)."""
+    if is_unknown(value):
         return "undecided"
     try:
         return None if holds(value) else "violated"
@@ -49,27 +49,27 @@ def verdict(value: Any, holds: Callable[[Any], bool]) -> Verdict | None:
         return "violated"
 
 
-def wants(
+def require(
     resource: Resource, path: str, holds: Callable[[Any], bool], message: str, patch: str = ""
-) -> Iterator[Broken]:
-    """At most one: the value at `path` is not as wanted, or cannot be known."""
-    found = verdict(at(resource.inputs, path), holds)
-    if found == "undecided":
-        yield Broken(f"{resource.name}: {path} is not known before the change is made", resource, found)
-    elif found:
-        yield Broken(f"{resource.name} {message}", resource, found, patch)
+) -> Iterator[Violation]:
+    """Yields a violation if the value at `path` does not meet `holds`, or is not known yet."""
+    result = verdict(at(resource.inputs, path), holds)
+    if result == "undecided":
+        yield Violation(f"{resource.name}: {path} is not known before the change is made", resource, result)
+    elif result:
+        yield Violation(f"{resource.name} {message}", resource, result, patch)
 
 
-def true(value: Any) -> bool:
+def is_true(value: Any) -> bool:
     return value is True
 
 
-def given(value: Any) -> bool:
-    """Something stands there; which, is the cloud's to know."""
+def is_set(value: Any) -> bool:
+    """Any non-empty value passes; AWS validates it."""
     return bool(value)
 
 
-def wants_one(resource: Resource, path: str, message: str, patch: str = "") -> Iterator[Broken]:
-    """A reference must stand at `path`; one that only the cloud knows (a key's ARN) is one."""
+def require_value(resource: Resource, path: str, message: str, patch: str = "") -> Iterator[Violation]:
+    """Yields a violation if there is no value at `path`. An unknown value (such as a key's ARN) passes."""
     if not at(resource.inputs, path):
-        yield Broken(f"{resource.name} {message}", resource, patch=patch)
+        yield Violation(f"{resource.name} {message}", resource, patch=patch)

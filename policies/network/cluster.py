@@ -1,4 +1,4 @@
-"""The data path inside a cluster: who is let in, what stands in a class's namespace, and where names lead."""
+"""Rules for data paths inside a cluster: ingress of a class, its workloads, Service names, DNS resolvers."""
 
 from __future__ import annotations
 
@@ -7,227 +7,253 @@ from typing import Any
 
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
-from isthmus.graph.network.reachability import CLASS, POLICY, chosen, namespaces
-from isthmus.graph.resources.resources import Resource, place
-from isthmus.graph.workloads.servers import known
-from policies.inputs.declared import class_of, spaces
+from isthmus.graph.network.reachability import CLASS, POLICY, namespaces, select_namespaces
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from isthmus.graph.workloads.servers import known_class
+from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
-from policies.inputs.pods import KINDS, Pod, pods
-from policies.inputs.values import at, listed, unknown
+from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _SERVICE = "kubernetes:core/v1:Service"
-_WRITTEN = ("kubernetes:core/v1:Endpoints", "kubernetes:discovery.k8s.io/v1:EndpointSlice")
-"""By these a Service's name can stand for whatever addresses somebody writes."""
-_INSIDE = (".svc", ".svc.cluster.local")
+_HAND_WRITTEN = ("kubernetes:core/v1:Endpoints", "kubernetes:discovery.k8s.io/v1:EndpointSlice")
+"""With these types somebody can point a Service's name to any address."""
+_CLUSTER_DOMAINS = (".svc", ".svc.cluster.local")
 _LOOPBACK = ("127.0.0.1", "::1")
-"""A resolver where none listens: who asks it is told no name."""
+"""Addresses where no resolver listens, so that no name is resolved."""
 
 
-def _own_class_in(subject: Subject) -> Iterator[Broken]:
-    every = namespaces(subject.graph)
-    of = spaces(subject.graph)
+def _check_ingress_class(subject: Subject) -> Iterator[Violation]:
+    all_namespaces = namespaces(subject.graph)
+    by_namespace = namespace_sensitivities(subject.graph)
     for policy in subject.graph.of(POLICY):
-        own = of.get(place(policy)[1], "")
-        for peer in peers(policy, "ingress", "from") if own else ():
+        sensitivity = by_namespace.get(name_and_namespace(policy)[1], "")
+        for peer in peers(policy, "ingress", "from") if sensitivity else ():
             where = at(peer, "namespaceSelector")
             if peer is None:
-                yield Broken(
-                    f"{policy.name} of class {own} lets everybody in: its rule has no `from`", policy
+                yield Violation(
+                    f"{policy.name} of class {sensitivity} lets everybody in: its ingress rule has no `from`",
+                    policy,
                 )
                 continue
-            if unknown(where) or any(map(unknown, _words(where))):
-                said = f"which namespaces {policy.name} lets in is not known before the change"
-                yield Broken(said, policy, "undecided")
+            if is_unknown(where) or any(map(is_unknown, _leaf_values(where))):
+                problem = f"the namespaces that {policy.name} lets in are not known before the change is made"
+                yield Violation(problem, policy, "undecided")
                 continue
-            found = _named(where)
+            sensitivities = _named_sensitivities(where)
             if isinstance(where, Mapping):
-                found |= {of[name] for name in chosen(every, where) if of.get(name)}
-            for other in sorted(found - {own}):
-                yield Broken(f"{policy.name} of class {own} lets {other} namespaces in", policy)
+                sensitivities |= {
+                    by_namespace[name]
+                    for name in select_namespaces(all_namespaces, where)
+                    if by_namespace.get(name)
+                }
+            for other_class in sorted(sensitivities - {sensitivity}):
+                yield Violation(
+                    f"{policy.name} of class {sensitivity} lets in namespaces of class {other_class}", policy
+                )
 
 
-def _words(value: Any) -> Iterator[Any]:
-    """Every word that a selector consists of."""
+def _leaf_values(value: Any) -> Iterator[Any]:
+    """Every leaf value of a selector."""
     if isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _words(each)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaf_values(item)
     else:
         yield value
 
 
-def _named(where: Any) -> set[str]:
-    """The classes that a selector of namespaces names, whether the graph has such a namespace or not."""
+def _named_sensitivities(where: Any) -> set[str]:
+    """The classes that a namespace selector names, whether or not the graph has such a namespace."""
     labels = at(where, "matchLabels")
-    found = {labels[CLASS]} if isinstance(labels, Mapping) and CLASS in labels else set()
-    for one in listed(at(where, "matchExpressions")):
-        if at(one, "key") == CLASS and at(one, "operator") == "In":
-            found |= set(listed(at(one, "values")))
-        elif at(one, "key") == CLASS and at(one, "operator") == "NotIn":
-            found |= set(SENSITIVITIES) - set(listed(at(one, "values")))
-    return {known(str(each)) for each in found}
+    sensitivities = {labels[CLASS]} if isinstance(labels, Mapping) and CLASS in labels else set()
+    for expression in list_or_empty(at(where, "matchExpressions")):
+        if at(expression, "key") == CLASS and at(expression, "operator") == "In":
+            sensitivities |= set(list_or_empty(at(expression, "values")))
+        elif at(expression, "key") == CLASS and at(expression, "operator") == "NotIn":
+            sensitivities |= set(SENSITIVITIES) - set(list_or_empty(at(expression, "values")))
+    return {known_class(str(sensitivity)) for sensitivity in sensitivities}
 
 
-def _lead_inside(subject: Subject) -> Iterator[Broken]:
+def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:
     for service in subject.graph.of(_SERVICE):
         host = at(service.inputs, "spec.externalName")
-        if unknown(host):
-            yield Broken(f"what {service.name} is a name for is not known yet", service, "undecided")
-        elif host and not str(host).rstrip(".").endswith(_INSIDE):
-            yield Broken(f"{service.name} is a name of the cluster's that leads to {host}", service)
-    for written in subject.graph.of(*_WRITTEN):
-        yield Broken(f"{written.name} leads a Service to addresses that somebody wrote", written)
+        if is_unknown(host):
+            yield Violation(f"the external name of {service.name} is not known yet", service, "undecided")
+        elif host and not str(host).rstrip(".").endswith(_CLUSTER_DOMAINS):
+            yield Violation(f"Service {service.name} leads to {host}, outside the cluster", service)
+    for endpoints in subject.graph.of(*_HAND_WRITTEN):
+        yield Violation(f"{endpoints.name} points a Service to hand-written addresses", endpoints)
 
 
-def cloudless(subject: Subject) -> Iterator[tuple[Pod, str]]:
-    """Pods of classes that may use no cloud, with their class."""
+def pods_without_cloud(subject: Subject) -> Iterator[tuple[Pod, str]]:
+    """Pods of classes that may not use a cloud, with their class."""
     for pod in pods(subject.graph):
-        class_ = class_of(subject.graph, pod)
-        if class_ and not handling.may_use_aws(class_):  # type: ignore[arg-type]
-            yield pod, class_
+        sensitivity = pod_sensitivity(subject.graph, pod)
+        if sensitivity and not handling.may_use_aws(sensitivity):  # type: ignore[arg-type]
+            yield pod, sensitivity
 
 
-def _resolvers(subject: Subject) -> Iterator[Broken]:
+def _check_resolvers(subject: Subject) -> Iterator[Violation]:
     platform = subject.platform
     sites = (
-        {each for site in platform.sites if site.kind == "on-prem" for each in site.dns} if platform else None
+        {resolver for site in platform.sites if site.kind == "on-prem" for resolver in site.dns}
+        if platform
+        else None
     )
-    for pod, class_ in cloudless(subject):
-        name, told = pod.resource.name, at(pod.spec, "dnsConfig.nameservers")
-        if unknown(pod.spec.get("dnsPolicy")) or unknown(told):
-            yield Broken(f"whom {name} asks for names is not known yet", pod.resource, "undecided")
+    for pod, sensitivity in pods_without_cloud(subject):
+        name, nameservers = pod.resource.name, at(pod.spec, "dnsConfig.nameservers")
+        if is_unknown(pod.spec.get("dnsPolicy")) or is_unknown(nameservers):
+            yield Violation(f"the DNS resolvers of {name} are not known yet", pod.resource, "undecided")
         elif pod.spec.get("dnsPolicy") != "None":
-            said = (
-                f"{name} of class {class_} asks its cluster's or its node's resolver, which may know any name"
-            )
-            yield Broken(said, pod.resource, patch="dnsPolicy: None")
+            problem = f"{name} of class {sensitivity} uses its cluster's or node's resolver, which may resolve any name"
+            yield Violation(problem, pod.resource, patch="dnsPolicy: None")
         else:
-            yield from _strange(pod, class_, told, sites)
+            yield from _check_nameservers(pod, sensitivity, nameservers, sites)
 
 
-def _strange(pod: Pod, class_: str, told: Any, sites: set[str] | None) -> Iterator[Broken]:
-    """Resolvers that are none of a site's of ours."""
-    for each in listed(told):
-        if each in _LOOPBACK or (sites is not None and each in sites):
+def _check_nameservers(
+    pod: Pod, sensitivity: str, nameservers: Any, sites: set[str] | None
+) -> Iterator[Violation]:
+    """Reports resolvers that are not stated for an on-prem site."""
+    for nameserver in list_or_empty(nameservers):
+        if nameserver in _LOOPBACK or (sites is not None and nameserver in sites):
             continue
         name = pod.resource.name
         if sites is None:
-            said = f"{name} of class {class_} asks {each} for names, and nothing says whose resolver that is"
-            yield Broken(said, pod.resource, "undecided")
-        else:
-            said = (
-                f"{name} of class {class_} asks {each} for names, which is no resolver of an on-prem site's"
+            problem = (
+                f"{name} of class {sensitivity} uses DNS resolver {nameserver}, whose owner is not known"
             )
-            yield Broken(said, pod.resource)
+            yield Violation(problem, pod.resource, "undecided")
+        else:
+            problem = (
+                f"{name} of class {sensitivity} uses DNS resolver {nameserver}, which no on-prem site states"
+            )
+            yield Violation(problem, pod.resource)
 
 
-def _workloads(subject: Subject) -> Iterator[Broken]:
+def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
     platform = subject.platform
     if platform is None:
         return
-    expected = {(each.class_, f"{each.class_}-{role}") for each in platform.gateways for role in _ROLES}
-    expected |= {(each.class_, f"{each.class_}-sealer") for each in platform.gateways if each.audit}
-    expected |= {(each.class_, f"{each.class_}-reviews") for each in platform.gateways if each.reviews}
-    served = {(each.class_, each.id) for each in platform.endpoints}
-    told: set[str] = set()
+    expected = {
+        (gateway.class_, f"{gateway.class_}-{role}")
+        for gateway in platform.gateways
+        for role in _GATEWAY_ROLES
+    }
+    expected |= {
+        (gateway.class_, f"{gateway.class_}-sealer") for gateway in platform.gateways if gateway.audit
+    }
+    expected |= {
+        (gateway.class_, f"{gateway.class_}-reviews") for gateway in platform.gateways if gateway.reviews
+    }
+    served = {(endpoint.class_, endpoint.id) for endpoint in platform.endpoints}
+    reported: set[str] = set()
     for pod in pods(subject.graph):
-        class_, (name, _) = spaces(subject.graph).get(pod.namespace, ""), place(pod.resource)
-        if not class_ or pod.resource.urn in told or (class_, name) in expected:
+        sensitivity, (name, _) = (
+            namespace_sensitivities(subject.graph).get(pod.namespace, ""),
+            name_and_namespace(pod.resource),
+        )
+        if not sensitivity or pod.resource.urn in reported or (sensitivity, name) in expected:
             continue
-        # What a model server is made of bears its endpoint's name: a group, what fetches its weights.
-        if any(of == class_ and (name == id_ or name.startswith(f"{id_}-")) for of, id_ in served):
+        # Parts of a model server (its group, its weight loader) have the endpoint's name as prefix.
+        if any(owner == sensitivity and (name == id_ or name.startswith(f"{id_}-")) for owner, id_ in served):
             continue
-        told.add(pod.resource.urn)
-        if unknown(name):
-            yield Broken(f"what {pod.resource.name} is called is not known yet", pod.resource, "undecided")
+        reported.add(pod.resource.urn)
+        if is_unknown(name):
+            yield Violation(f"the name of {pod.resource.name} is not known yet", pod.resource, "undecided")
         else:
-            said = f"{name} runs in {pod.namespace} beside {class_} work, and the platform states no such workload"
-            yield Broken(said, pod.resource)
+            problem = (
+                f"{name} runs in {pod.namespace} with {sensitivity} work, but the platform does not state it"
+            )
+            yield Violation(problem, pod.resource)
 
 
-_ROLES = ("gateway", "translator", "resolver")
+_GATEWAY_ROLES = ("gateway", "translator", "resolver")
 
 
-def outgoing(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
-    """Whom each rule of a security group lets its members call: the resource, the rule's name, addresses."""
+def egress_rules(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
+    """Egress rules of security groups: resource, name of the rule, address blocks."""
     for rule in subject.graph.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
         yield rule, rule.name, [rule.inputs.get("cidrIpv4"), rule.inputs.get("cidrIpv6")]
     for rule in subject.graph.of("aws:ec2/securityGroupRule:SecurityGroupRule"):
         if rule.inputs.get("type") == "egress":
-            yield rule, rule.name, _blocks(rule.inputs)
+            yield rule, rule.name, _cidr_blocks(rule.inputs)
     for group in subject.graph.of("aws:ec2/securityGroup:SecurityGroup"):
-        for one in listed(group.inputs.get("egress")):
-            yield group, group.name, _blocks(one)
+        for egress_rule in list_or_empty(group.inputs.get("egress")):
+            yield group, group.name, _cidr_blocks(egress_rule)
 
 
-def _blocks(rule: Any) -> list[Any]:
-    found: list[Any] = []
+def _cidr_blocks(rule: Any) -> list[Any]:
+    blocks: list[Any] = []
     for key in ("cidrBlocks", "ipv6CidrBlocks"):
         value = at(rule, key)
-        found += value if isinstance(value, list) else [value]
-    return found
+        blocks += value if isinstance(value, list) else [value]
+    return blocks
 
 
-def _groups_out(subject: Subject) -> Iterator[Broken]:
-    for resource, name, blocks in outgoing(subject):
+def _check_egress_rules(subject: Subject) -> Iterator[Violation]:
+    for resource, name, blocks in egress_rules(subject):
         for block in blocks:
-            if unknown(block):
+            if is_unknown(block):
                 if not subject.graph.referred(block):
-                    yield Broken(f"whom {name} lets its members call is not known yet", resource, "undecided")
+                    yield Violation(
+                        f"the addresses that {name} allows egress to are not known yet", resource, "undecided"
+                    )
             elif block is not None and str(block).endswith("/0"):
-                yield Broken(f"{name} lets its members call every address", resource)
+                yield Violation(f"{name} allows egress to every address", resource)
 
 
 RULES = (
     Rule(
         "data-path/lets-in-own-class",
-        "A class's pods let in namespaces of their own class, and of no other",
+        "Pods of a class accept connections only from namespaces of their class",
         "critical",
         (*fw.nist("AC-4", "AC-4(21)", "SC-7(5)"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
-        "Whoever reaches a class's gateway or model from another class's namespace sends it that class's work",
-        "Name namespaces of the policy's own class, or what only measures, in `from`",
-        _own_class_in,
+        "Another class could send its work to this class's gateway or model",
+        "In `from`, name namespaces of the policy's own class, or of monitoring",
+        _check_ingress_class,
         (POLICY,),
     ),
     Rule(
         "data-path/stated-workloads",
-        "What runs in a class's namespace is what the platform states",
+        "Only workloads that the platform states run in a class namespace",
         "high",
         (*fw.nist("CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.19")),
-        "Whatever runs there can mount the class's certificates, and is let in where its labels say",
-        "Take it out, or run it in a namespace of its own that the class's gateway lets in",
-        _workloads,
-        KINDS,
+        "A pod there can mount the class's certificates, and its labels decide which connections it gets",
+        "Remove the workload, or run it in its own namespace and let the class's gateway accept it",
+        _check_workloads_stated,
+        POD_KINDS,
     ),
     Rule(
         "data-path/services-lead-inside",
-        "Names of a cluster lead to pods of it",
+        "Service names of a cluster lead to its own pods",
         "high",
         (*fw.nist("AC-4", "SC-7"),),
-        "Who calls a model by its Service's name would call whoever that name stands for",
-        "Select the model's pods; for what is outside, state it as an endpoint of its own",
-        _lead_inside,
-        (_SERVICE, *_WRITTEN),
+        "A caller that uses the Service name would call an outside host",
+        "Select the model's pods; define an external endpoint in the platform for an outside host",
+        _check_services_lead_inside,
+        (_SERVICE, *_HAND_WRITTEN),
     ),
     Rule(
         "data-path/own-resolvers",
-        "Pods of a class that may use no cloud ask their site's resolvers, or nobody",
+        "Pods of a class that may not use a cloud use their site's DNS resolvers, or none",
         "high",
         (*fw.nist("AC-4", "SC-7"), *fw.iso_27001("A.8.12")),
-        "A cluster's resolver forwards what it does not know: a name alone can carry data out",
-        "Set dnsPolicy: None, and the site's own resolvers in dnsConfig.nameservers",
-        _resolvers,
-        KINDS,
+        "A cluster's resolver forwards unknown names, and a name alone can carry data out",
+        "Set dnsPolicy: None, and the site's resolvers in dnsConfig.nameservers",
+        _check_resolvers,
+        POD_KINDS,
     ),
     Rule(
         "data-path/groups-name-whom-they-call",
-        "Security groups let their members call named networks and groups, not every address",
+        "Security groups allow egress only to named networks and groups",
         "high",
         (*fw.nist("SC-7(5)"), *fw.pci("1.3.2"), *fw.iso_27001("A.8.20"), *fw.dora("Art. 9(4)(b)")),
-        "The group is what is left where a route to the internet is added later",
-        "Name the network, the group or the service's prefix list that is called",
-        _groups_out,
+        "The group is the last barrier if somebody later adds a route to the internet",
+        "Name the network, the group or the service's prefix list in the egress rule",
+        _check_egress_rules,
         (
             "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
             "aws:ec2/securityGroupRule:SecurityGroupRule",

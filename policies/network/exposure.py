@@ -1,18 +1,21 @@
-"""Network: closed unless opened, in clusters and in AWS. Where a class's data may go is `data_path`'s."""
+"""Rules for network exposure in clusters and in AWS: closed by default, nothing public, DNS firewall.
+
+`policies.data_path` checks where a class's data may go.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.encryption.at_rest import BUCKETS, attached
 from policies.inputs import operators as stated_operators
-from policies.inputs.links import referred
+from policies.inputs.links import referenced_resources
 from policies.inputs.pods import pods
-from policies.inputs.values import at, true, unknown, wants
+from policies.inputs.values import at, is_true, is_unknown, require
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 _INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -26,76 +29,79 @@ _FIREWALL_CONFIG = "aws:route53/resolverFirewallConfig:ResolverFirewallConfig"
 _BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
 
 
-def _closed(subject: Subject) -> Iterator[Broken]:
-    spaces: dict[str, Resource] = {}
-    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
-        spaces[place(space)[0]] = space
+def _check_default_deny(subject: Subject) -> Iterator[Violation]:
+    by_namespace: dict[str, Resource] = {}
+    for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
+        by_namespace[name_and_namespace(namespace)[0]] = namespace
     for pod in pods(subject.graph):
-        spaces.setdefault(pod.namespace, pod.resource)
-    for name, resource in sorted(spaces.items()):
-        if name in stated_operators.namespaces(subject):
-            continue  # its chart says whom it calls, and nobody but Helm knows the chart
-        shut: set[str] = set()
+        by_namespace.setdefault(pod.namespace, pod.resource)
+    for name, resource in sorted(by_namespace.items()):
+        if name in stated_operators.operator_namespaces(subject):
+            continue  # only Helm knows the chart, and so which peers it calls
+        closed: set[str] = set()
         for policy in subject.graph.of(_POLICY):
-            said = at(policy.inputs, "spec")
-            if place(policy)[1] != name or not isinstance(said, Mapping):
+            spec = at(policy.inputs, "spec")
+            if name_and_namespace(policy)[1] != name or not isinstance(spec, Mapping):
                 continue
-            selector = said.get("podSelector")
+            selector = spec.get("podSelector")
             if selector is None or (isinstance(selector, Mapping) and not any(selector.values())):
-                shut |= {way for way in _ways(said) if not said.get(way.lower())}
-        for way in ("Ingress", "Egress"):
-            if way not in shut:
-                yield Broken(
-                    f"namespace {name} is open for {way.lower()} unless a policy says otherwise", resource
+                closed |= {direction for direction in _directions(spec) if not spec.get(direction.lower())}
+        for direction in ("Ingress", "Egress"):
+            if direction not in closed:
+                yield Violation(
+                    f"namespace {name} has no default-deny policy for {direction.lower()}",
+                    resource,
                 )
 
 
-def _ways(spec: Mapping[str, Any]) -> set[str]:
+def _directions(spec: Mapping[str, Any]) -> set[str]:
     kinds = spec.get("policyTypes")
     if isinstance(kinds, list):
         return set(map(str, kinds))
     return {"Ingress", "Egress"} if "egress" in spec else {"Ingress"}
 
 
-def _not_open_to_all(subject: Subject) -> Iterator[Broken]:
-    """Policies whose peers are everybody: an empty peer, an empty selector of namespaces, or every address."""
+def _check_peers_named(subject: Subject) -> Iterator[Violation]:
+    """Reports policies that allow everybody: no peer, an empty namespace selector, or every address."""
     for policy in subject.graph.of(_POLICY):
-        for way, peers in (("ingress", "from"), ("egress", "to")):
-            for rule in at(policy.inputs, f"spec.{way}") or []:
-                named = at(rule, peers)
-                if not named:
-                    yield Broken(f"{policy.name} opens {way} to and from everybody", policy)
-                for peer in named or []:
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in at(policy.inputs, f"spec.{direction}") or []:
+                rule_peers = at(rule, peers)
+                if not rule_peers:
+                    yield Violation(
+                        f"{policy.name} allows {direction} for everybody: a rule names no peers", policy
+                    )
+                for peer in rule_peers or []:
                     if at(peer, "ipBlock.cidr") in _EVERYWHERE:
-                        yield Broken(f"{policy.name} opens {way} to every address", policy)
-                    spaces = at(peer, "namespaceSelector")
-                    if isinstance(spaces, Mapping) and not any(spaces.values()):
-                        yield Broken(f"{policy.name} opens {way} to every namespace", policy)
+                        yield Violation(f"{policy.name} allows {direction} for every address", policy)
+                    selector = at(peer, "namespaceSelector")
+                    if isinstance(selector, Mapping) and not any(selector.values()):
+                        yield Violation(f"{policy.name} allows {direction} for every namespace", policy)
 
 
-def _services_inside(subject: Subject) -> Iterator[Broken]:
+def _check_services_internal(subject: Subject) -> Iterator[Violation]:
     for service in subject.graph.of("kubernetes:core/v1:Service"):
         kind = at(service.inputs, "spec.type")
-        if unknown(kind):
-            yield Broken(f"the kind of {service.name} is not known yet", service, "undecided")
+        if is_unknown(kind):
+            yield Violation(f"spec.type of {service.name} is not known yet", service, "undecided")
         elif kind in ("LoadBalancer", "NodePort"):
-            yield Broken(f"{service.name} can be reached from outside its cluster ({kind})", service)
+            yield Violation(f"{service.name} can be reached from outside its cluster ({kind})", service)
         if at(service.inputs, "spec.externalIPs"):
-            yield Broken(f"{service.name} takes addresses that are not its cluster's", service)
+            yield Violation(f"{service.name} has external IP addresses", service)
 
 
-def _balancers_inside(subject: Subject) -> Iterator[Broken]:
+def _check_no_public_address(subject: Subject) -> Iterator[Violation]:
     for balancer in subject.graph.of(*_BALANCERS):
-        yield from wants(balancer, "internal", true, "can be reached from the internet", "internal=True")
+        yield from require(balancer, "internal", is_true, "can be reached from the internet", "internal=True")
     for subnet in subject.graph.of("aws:ec2/subnet:Subnet"):
-        yield from wants(
+        yield from require(
             subnet,
             "mapPublicIpOnLaunch",
             lambda on: on is not True,
-            "gives public addresses to whatever starts in it",
+            "gives a public address to everything that starts in it",
         )
     for service in subject.graph.of("aws:ecs/service:Service"):
-        yield from wants(
+        yield from require(
             service,
             "networkConfiguration.assignPublicIp",
             lambda on: on is not True,
@@ -103,65 +109,70 @@ def _balancers_inside(subject: Subject) -> Iterator[Broken]:
         )
 
 
-def _cluster_private(subject: Subject) -> Iterator[Broken]:
+def _check_cluster_private(subject: Subject) -> Iterator[Violation]:
     for cluster in subject.graph.of("aws:eks/cluster:Cluster"):
-        # AWS opens the address unless told otherwise.
-        yield from wants(
+        # Public access is on by default.
+        yield from require(
             cluster,
             "vpcConfig.endpointPublicAccess",
             lambda on: on is False,
-            "has its API server on the internet",
+            "has a public API server",
             "endpoint_public_access=False",
         )
-        yield from wants(
-            cluster, "vpcConfig.endpointPrivateAccess", true, "has no private way to its API server"
+        yield from require(
+            cluster, "vpcConfig.endpointPrivateAccess", is_true, "has no private endpoint for its API server"
         )
 
 
-def _buckets_shut(subject: Subject) -> Iterator[Broken]:
+def _check_buckets_private(subject: Subject) -> Iterator[Violation]:
     for bucket in subject.graph.of(*BUCKETS):
         blocks = attached(subject.graph, bucket, ":BucketPublicAccessBlock")
         if not blocks:
-            yield Broken(f"{bucket.name} can be made public", bucket)
+            yield Violation(f"{bucket.name} can be made public: it has no BucketPublicAccessBlock", bucket)
         for block in blocks:
             for part in _BLOCKS:
-                yield from wants(block, part, true, f"leaves {part} off", f"{part}=True")
+                yield from require(block, part, is_true, f"does not set {part}", f"{part}=True")
         if str(bucket.inputs.get("acl") or "private").startswith("public"):
-            yield Broken(f"{bucket.name} is public by its ACL", bucket)
+            yield Violation(f"{bucket.name} is public by its ACL", bucket)
 
 
-def _groups_named(subject: Subject) -> Iterator[Broken]:
+def _check_ingress_rules(subject: Subject) -> Iterator[Violation]:
     for rule in subject.graph.of(_INGRESS):
         for key in ("cidrIpv4", "cidrIpv6"):
             if rule.inputs.get(key) in _EVERYWHERE:
-                yield Broken(f"{rule.name} lets every address in", rule)
+                yield Violation(f"{rule.name} allows ingress from every address", rule)
     for rule in subject.graph.of(_RULE):
         blocks = [*(rule.inputs.get("cidrBlocks") or []), *(rule.inputs.get("ipv6CidrBlocks") or [])]
         if rule.inputs.get("type") == "ingress" and set(blocks) & set(_EVERYWHERE):
-            yield Broken(f"{rule.name} lets every address in", rule)
+            yield Violation(f"{rule.name} allows ingress from every address", rule)
     for group in subject.graph.of(_GROUP):
-        for one in group.inputs.get("ingress") or []:
-            blocks = [*(at(one, "cidrBlocks") or []), *(at(one, "ipv6CidrBlocks") or [])]
+        for ingress_rule in group.inputs.get("ingress") or []:
+            blocks = [*(at(ingress_rule, "cidrBlocks") or []), *(at(ingress_rule, "ipv6CidrBlocks") or [])]
             if set(blocks) & set(_EVERYWHERE):
-                yield Broken(f"{group.name} lets every address in", group)
+                yield Violation(f"{group.name} allows ingress from every address", group)
     for group in subject.graph.of(":DefaultSecurityGroup"):
         if group.inputs.get("ingress") or group.inputs.get("egress"):
-            yield Broken(f"{group.name} lets whatever named no group of its own talk", group)
+            yield Violation(
+                f"default security group {group.name} has rules, which apply to everything without its own group",
+                group,
+            )
 
 
-def _default_shut(subject: Subject) -> Iterator[Broken]:
-    shut = {
+def _check_default_group(subject: Subject) -> Iterator[Violation]:
+    closed = {
         vpc.urn
         for group in subject.graph.of(":DefaultSecurityGroup")
-        for vpc in referred(subject.graph, group, "vpcId", ":Vpc")
+        for vpc in referenced_resources(subject.graph, group, "vpcId", ":Vpc")
     }
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
-        if vpc.urn not in shut:
-            yield Broken(f"the default group of {vpc.name} lets its members talk to each other and out", vpc)
+        if vpc.urn not in closed:
+            yield Violation(
+                f"the default security group of {vpc.name} allows traffic between its members and egress", vpc
+            )
 
 
-def named_by_its_service(subject: Subject, endpoint: Resource) -> bool:
-    """Whether a service's public name should lead to an endpoint: not where a gateway endpoint beside it takes that."""
+def is_named_by_service(subject: Subject, endpoint: Resource) -> bool:
+    """Whether the service's public name should lead to an endpoint: not if a gateway endpoint takes that name."""
     if endpoint.inputs.get("vpcEndpointType") != "Interface":
         return False
     kinds = ("serviceName", "vpcId")
@@ -172,67 +183,83 @@ def named_by_its_service(subject: Subject, endpoint: Resource) -> bool:
     )
 
 
-def _endpoint_names(subject: Subject) -> Iterator[Broken]:
+def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
     for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        if named_by_its_service(subject, endpoint):
-            yield from wants(
+        if is_named_by_service(subject, endpoint):
+            yield from require(
                 endpoint,
                 "privateDnsEnabled",
-                true,
-                "leaves the service's public name leading out of its network",
+                is_true,
+                "does not take over the service's public name, which leads out of the network",
                 "private_dns_enabled=True",
             )
 
 
-def networks_made(subject: Subject) -> Iterator[Resource]:
-    """The VPCs made here whose DNS firewall is made here too: the platform may leave it to the organisation."""
+def managed_networks(subject: Subject) -> Iterator[Resource]:
+    """VPCs of this stack whose DNS firewall this stack manages: the platform may leave it to the organisation."""
     platform = subject.platform
-    elsewhere = {each.cidr for each in platform.networks if each.dns_mode != "manage"} if platform else set()
+    elsewhere = (
+        {network.cidr for network in platform.networks if network.dns_mode != "manage"} if platform else set()
+    )
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
         if vpc.inputs.get("cidrBlock") not in elsewhere:
             yield vpc
 
 
-def _names_are_named(subject: Subject) -> Iterator[Broken]:
-    for vpc in networks_made(subject):
-        associations = _of_vpc(subject, vpc, _ASSOCIATION, "vpcId")
+def _check_dns_firewall(subject: Subject) -> Iterator[Violation]:
+    for vpc in managed_networks(subject):
+        associations = _attached_to_vpc(subject, vpc, _ASSOCIATION, "vpcId")
         if not associations:
-            yield Broken(f"{vpc.name} has no DNS firewall: its resolver asks for any name", vpc)
+            yield Violation(f"{vpc.name} has no DNS firewall, so its resolver resolves any name", vpc)
         else:
-            yield from _allow_list(subject, vpc, associations)
-        closed = _of_vpc(subject, vpc, _FIREWALL_CONFIG, "resourceId")
+            yield from _check_allow_list(subject, vpc, associations)
+        closed = _attached_to_vpc(subject, vpc, _FIREWALL_CONFIG, "resourceId")
         if not closed:
-            yield Broken(f"nothing says what the resolver of {vpc.name} does when its firewall fails", vpc)
+            yield Violation(
+                f"{vpc.name} has no ResolverFirewallConfig, which decides what happens when its firewall fails",
+                vpc,
+            )
         for config in closed:
             open_ = config.inputs.get("firewallFailOpen")
-            if unknown(open_):
-                yield Broken(f"{config.name}: firewallFailOpen is not known yet", vpc, "undecided")
+            if is_unknown(open_):
+                yield Violation(f"{config.name}: firewallFailOpen is not known yet", vpc, "undecided")
             elif open_ != "DISABLED":
-                yield Broken(f"the resolver of {vpc.name} answers for any name when its firewall fails", vpc)
+                yield Violation(
+                    f"the resolver of {vpc.name} resolves any name when its DNS firewall fails", vpc
+                )
 
 
-def _of_vpc(subject: Subject, vpc: Resource, kind: str, key: str) -> list[Resource]:
-    return [each for each in subject.graph.of(kind) if vpc in referred(subject.graph, each, key, ":Vpc")]
+def _attached_to_vpc(subject: Subject, vpc: Resource, kind: str, key: str) -> list[Resource]:
+    return [
+        resource
+        for resource in subject.graph.of(kind)
+        if vpc in referenced_resources(subject.graph, resource, key, ":Vpc")
+    ]
 
 
-def _allow_list(subject: Subject, vpc: Resource, associations: list[Resource]) -> Iterator[Broken]:
-    """What the rules of a VPC's firewall leave open, in the order in which AWS asks them."""
+def _check_allow_list(subject: Subject, vpc: Resource, associations: list[Resource]) -> Iterator[Violation]:
+    """Reports what the DNS firewall rules of a VPC leave open, in the order in which AWS applies them."""
 
     def order(resource: Resource) -> float:
-        found = resource.inputs.get("priority")
-        return found if isinstance(found, int | float) else 0
+        priority = resource.inputs.get("priority")
+        return priority if isinstance(priority, int | float) else 0
 
     rules = [
         rule
         for association in sorted(associations, key=order)
-        for group in referred(subject.graph, association, "firewallRuleGroupId", ":ResolverFirewallRuleGroup")
+        for group in referenced_resources(
+            subject.graph, association, "firewallRuleGroupId", ":ResolverFirewallRuleGroup"
+        )
         for rule in sorted(subject.graph.of(_FIREWALL_RULE), key=order)
-        if group in referred(subject.graph, rule, "firewallRuleGroupId", ":ResolverFirewallRuleGroup")
+        if group
+        in referenced_resources(subject.graph, rule, "firewallRuleGroupId", ":ResolverFirewallRuleGroup")
     ]
     for rule in rules:
-        action, names = rule.inputs.get("action"), _names_of(subject, rule)
-        if unknown(action) or names is None:
-            yield Broken(f"what {rule.name} of {vpc.name} covers is not known yet", vpc, "undecided")
+        action, names = rule.inputs.get("action"), _domains_of_rule(subject, rule)
+        if is_unknown(action) or names is None:
+            yield Violation(
+                f"the names that {rule.name} of {vpc.name} covers are not known yet", vpc, "undecided"
+            )
             return
         everything = any(not name.rstrip(".").removeprefix("*").removeprefix(".") for name in names)
         if action == "BLOCK":
@@ -240,43 +267,55 @@ def _allow_list(subject: Subject, vpc: Resource, associations: list[Resource]) -
                 return
             continue
         for name in names:
-            # `*.com` is the zone of everybody as much as `*` is.
+            # `*.com` is open to everybody, like `*`.
             if name.startswith("*") and name.rstrip(".").count(".") < 2:
-                yield Broken(f"{rule.name} of {vpc.name} lets {name} be asked for", vpc)
+                yield Violation(
+                    f"{rule.name} of {vpc.name} allows resolving {name}, where anyone can register names", vpc
+                )
                 return
-    yield Broken(f"the DNS firewall of {vpc.name} does not end in a block of all other names", vpc)
+    yield Violation(f"the DNS firewall of {vpc.name} does not end with a BLOCK of all other names", vpc)
 
 
-def _names_of(subject: Subject, rule: Resource) -> list[str] | None:
-    """The names that a firewall's rule is about; None where they are not known."""
-    lists = referred(subject.graph, rule, "firewallDomainListId", ":ResolverFirewallDomainList")
-    names = [name for each in lists for name in each.inputs.get("domains") or []]
-    if not lists or any(unknown(each.inputs.get("domains")) for each in lists):
+def _domains_of_rule(subject: Subject, rule: Resource) -> list[str] | None:
+    """The names that a firewall rule covers; None if they are not known."""
+    lists = referenced_resources(subject.graph, rule, "firewallDomainListId", ":ResolverFirewallDomainList")
+    names = [name for domain_list in lists for name in domain_list.inputs.get("domains") or []]
+    if not lists or any(is_unknown(domain_list.inputs.get("domains")) for domain_list in lists):
         return None
-    return None if any(unknown(name) for name in names) else [str(name) for name in names]
+    return None if any(is_unknown(name) for name in names) else [str(name) for name in names]
 
 
-def _notebooks(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of("aws:sagemaker/notebookInstance:NotebookInstance"):
-        if each.inputs.get("directInternetAccess", "Enabled") != "Disabled":
-            yield Broken(f"{each.name} reaches the internet, with all that its role may read", each)
-        if each.inputs.get("rootAccess", "Enabled") != "Disabled":
-            yield Broken(f"whoever opens {each.name} is root in it", each)
-    for each in subject.graph.of("aws:sagemaker/domain:Domain"):
-        if each.inputs.get("appNetworkAccessType", "PublicInternetOnly") != "VpcOnly":
-            yield Broken(f"{each.name} reaches the internet, with all that its role may read", each)
+def _check_notebooks(subject: Subject) -> Iterator[Violation]:
+    for notebook in subject.graph.of("aws:sagemaker/notebookInstance:NotebookInstance"):
+        if notebook.inputs.get("directInternetAccess", "Enabled") != "Disabled":
+            yield Violation(
+                f"{notebook.name} has internet access, so everything that its role may read can leave",
+                notebook,
+            )
+        if notebook.inputs.get("rootAccess", "Enabled") != "Disabled":
+            yield Violation(f"users of {notebook.name} are root in it", notebook)
+    for domain in subject.graph.of("aws:sagemaker/domain:Domain"):
+        if domain.inputs.get("appNetworkAccessType", "PublicInternetOnly") != "VpcOnly":
+            yield Violation(
+                f"{domain.name} has internet access, so everything that its role may read can leave", domain
+            )
 
 
-_private = (*fw.pci("1.3.1", "1.4.2"), *fw.nist("SC-7"), *fw.iso_27001("A.8.20"), *fw.dora("Art. 9(4)(b)"))
+_PRIVATE_CONTROLS = (
+    *fw.pci("1.3.1", "1.4.2"),
+    *fw.nist("SC-7"),
+    *fw.iso_27001("A.8.20"),
+    *fw.dora("Art. 9(4)(b)"),
+)
 RULES = (
     Rule(
         "network/default-deny",
-        "Every namespace is closed both ways unless a policy opens it",
+        "Every namespace denies ingress and egress by default",
         "critical",
         (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7(5)"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
-        "A pod that no policy names talks to everybody",
+        "A pod that no policy selects can talk to everybody",
         "Add a NetworkPolicy with podSelector {} and policyTypes [Ingress, Egress], and nothing else",
-        _closed,
+        _check_default_deny,
         (_POLICY, "kubernetes:core/v1:Namespace"),
     ),
     Rule(
@@ -284,39 +323,39 @@ RULES = (
         "Network policies name their peers",
         "critical",
         (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
-        "A rule without peers, or for every address, opens what default-deny closed",
+        "A rule without peers, or for every address, undoes the default deny",
         "Name pods, a namespace or an address range",
-        _not_open_to_all,
+        _check_peers_named,
         (_POLICY,),
     ),
     Rule(
         "network/services-inside",
-        "Services are reached from inside their cluster only",
+        "Services are reachable only from inside their cluster",
         "high",
         fw.nist("SC-7"),
-        "A node's port is open to whoever reaches the node, past the class's gateway",
+        "A node port bypasses the class's gateway",
         "Use type ClusterIP",
-        _services_inside,
+        _check_services_internal,
         ("kubernetes:core/v1:Service",),
     ),
     Rule(
         "network/nothing-public",
         "Nothing has a public address",
         "critical",
-        (*_private, *fw.fsbp("EC2.15", "ECS.2")),
-        "What has a public address is called by the whole internet",
-        "Set internal: true on the load balancer, and no public addresses in subnets and services",
-        _balancers_inside,
+        (*_PRIVATE_CONTROLS, *fw.fsbp("EC2.15", "ECS.2")),
+        "The whole internet can call a public address",
+        "Set internal: true on the load balancer, and disable public addresses in subnets and services",
+        _check_no_public_address,
         (*_BALANCERS, "aws:ec2/subnet:Subnet", "aws:ecs/service:Service"),
     ),
     Rule(
         "network/cluster-private",
         "A cluster's API server has a private address only",
         "critical",
-        (*fw.fsbp("EKS.1"), *_private),
-        "Everybody may try their tokens on it",
+        (*fw.fsbp("EKS.1"), *_PRIVATE_CONTROLS),
+        "Anyone on the internet could try tokens on it",
         "Set endpointPublicAccess: false and endpointPrivateAccess: true",
-        _cluster_private,
+        _check_cluster_private,
         ("aws:eks/cluster:Cluster",),
     ),
     Rule(
@@ -331,18 +370,18 @@ RULES = (
             *fw.dora("Art. 9(4)(c)"),
         ),
         "One line in a bucket's policy would publish records or weights",
-        "Add a BucketPublicAccessBlock with all four set",
-        _buckets_shut,
+        "Add a BucketPublicAccessBlock with all four settings true",
+        _check_buckets_private,
         BUCKETS,
     ),
     Rule(
         "network/groups-named",
-        "Security groups let named networks in, not everybody",
+        "Security groups allow ingress only from named networks",
         "critical",
-        (*_private, *fw.fsbp("EC2.19")),
-        "A group open to every address is as good as none",
-        "Name the network or the group that may come",
-        _groups_named,
+        (*_PRIVATE_CONTROLS, *fw.fsbp("EC2.19")),
+        "A group that is open to every address protects nothing",
+        "Name the network or the group in the ingress rule",
+        _check_ingress_rules,
         (_INGRESS, _RULE, _GROUP),
     ),
     Rule(
@@ -350,24 +389,24 @@ RULES = (
         "The default security group of a network is empty",
         "medium",
         fw.fsbp("EC2.2"),
-        "Whatever is started without a group of its own lands in it",
+        "Anything that is started without its own group gets the default group",
         "Add a DefaultSecurityGroup with no rules",
-        _default_shut,
+        _check_default_group,
         ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "network/endpoints-answer-by-name",
-        "Private endpoints answer by their service's own name",
+        "Private endpoints answer to their service's public name",
         "medium",
-        _private,
-        "A caller that uses the usual name would leave by another way, or nowhere",
+        _PRIVATE_CONTROLS,
+        "A caller that uses the public name would bypass the endpoint, or fail",
         "Set privateDnsEnabled: true",
-        _endpoint_names,
+        _check_endpoint_names,
         ("aws:ec2/vpcEndpoint:VpcEndpoint",),
     ),
     Rule(
         "network/dns-firewall",
-        "A network's resolver answers for named names only, and for none when its DNS firewall fails",
+        "A network resolves only allowed names, and none when its DNS firewall fails",
         "critical",
         (
             *fw.nist("SC-7", "SC-7(5)"),
@@ -375,20 +414,20 @@ RULES = (
             *fw.iso_27001("A.8.20", "A.8.12"),
             *fw.dora("Art. 9(4)(b)"),
         ),
-        "Security groups do not see questions to the resolver: data leaves spelled as names of a stranger's zone",
+        "Security groups do not see DNS queries, so data can leave in the names of an attacker's zone",
         "Associate a ResolverFirewallRuleGroup with the VPC that allows a list and ends in a BLOCK of `*`, and set"
         " firewallFailOpen: DISABLED in a ResolverFirewallConfig",
-        _names_are_named,
+        _check_dns_firewall,
         ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "network/notebooks-inside",
         "Notebooks and studios stay in our network, without root",
         "high",
-        (*fw.fsbp("SageMaker.1", "SageMaker.3"), *_private),
-        "What a notebook's role may read, its owner may carry anywhere",
-        "Set directInternetAccess and rootAccess to Disabled, appNetworkAccessType to VpcOnly",
-        _notebooks,
+        (*fw.fsbp("SageMaker.1", "SageMaker.3"), *_PRIVATE_CONTROLS),
+        "The owner of a notebook can copy out everything that its role may read",
+        "Set directInternetAccess and rootAccess to Disabled, and appNetworkAccessType to VpcOnly",
+        _check_notebooks,
         ("aws:sagemaker/notebookInstance:NotebookInstance", "aws:sagemaker/domain:Domain"),
     ),
 )

@@ -12,78 +12,86 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from isthmus.contracts.policy_settings import joined
+from isthmus.contracts.policy_settings import merge
 from isthmus.contracts.reports.findings import Finding
 from isthmus.core.errors import InputError, IsthmusError
-from isthmus.graph.resources.state import named
+from isthmus.graph.resources.state import with_names
 from policies.evaluation import settings as policy_settings_files
-from policies.evaluation.evaluation import STOPS, judge
+from policies.evaluation.evaluation import BLOCKING_SEVERITIES, judge
 from policies.plugin import resources as engine_resources
 from policies.plugin.protocol import analyzer_pb2 as wire
 from policies.plugin.rule_info import NAME, UNDECIDED, level, severity, supports
 
 
-class Hearing:
-    """The registrations of one run, and the settings by which they are judged."""
+class StackAnalysis:
+    """The resources of one run, and the settings for evaluating them."""
 
     def __init__(self, folder: Path, stack: str, project: str, config: Mapping[str, str]) -> None:
-        """`folder`: the pack's; `config`: of the stack, by `project:key`. Raises `InputError` for a wrong setting."""
+        """`folder`: the pack's folder; `config`: the stack's config by `project:key`.
+
+        Raises `InputError` for a wrong setting.
+        """
         self._stack = stack
         self._inputs: dict[str, dict[str, Any]] = {}
         key = f"{NAME}:{policy_settings_files.KEY}"
-        stated = config.get(key) or config.get(f"{project}:{policy_settings_files.KEY}")
-        self._settings = policy_settings_files.settings(folder.parent)
-        if stated:
-            self._settings = joined(
-                self._settings, policy_settings_files.stated(stated, f"stack {stack} ({key})")
+        stack_settings = config.get(key) or config.get(f"{project}:{policy_settings_files.KEY}")
+        self._settings = policy_settings_files.load_settings(folder.parent)
+        if stack_settings:
+            self._settings = merge(
+                self._settings,
+                policy_settings_files.parse_stack_settings(stack_settings, f"stack {stack} ({key})"),
             )
 
-    def read(self, said: bytes) -> None:
-        """An `AnalyzeRequest` as it came over the wire."""
-        request = wire.AnalyzeRequest.FromString(said)
+    def read(self, message: bytes) -> None:
+        """Reads a serialized `AnalyzeRequest`."""
+        request = wire.AnalyzeRequest.FromString(message)
         self._inputs[request.urn] = MessageToDict(request.properties)
 
     def judge(self, shown: Iterable[Any], levels: Mapping[str, int], version: str) -> Iterator[Any]:
-        """Diagnostics for a stack's resources (`AnalyzerResource`); `levels`: of enforcement, by policy.
+        """Diagnostics for a stack's resources (`AnalyzerResource`); `levels`: enforcement levels by policy.
 
         Raises `InputError` where the platform among them cannot be read.
         """
-        # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
-        resources = named((self._seen(each), _given(each)) for each in shown)
+        # Outputs of earlier runs are values from AWS. Rules expect the name of the resource instead.
+        resources = with_names(
+            (self._preview_resource(resource), _cloud_outputs(resource)) for resource in shown
+        )
         try:
             platform = engine_resources.platform(resources)
         except (ValueError, IsthmusError) as error:
             raise InputError(f"the stack's platform cannot be read: {error}") from error
         for finding in judge(resources, platform, self._settings, self._stack):
-            at = _enforced(finding, levels)
-            if at != wire.DISABLED:
-                yield _told(finding, at, version)
+            enforcement = _enforcement_level(finding, levels)
+            if enforcement != wire.DISABLED:
+                yield _diagnostic(finding, enforcement, version)
 
-    def _seen(self, one: Any) -> engine_resources.Seen:
-        inputs = self._inputs.get(one.urn)
-        needs = {key: list(value.urns) for key, value in one.propertyDependencies.items()}
-        said = MessageToDict(one.properties) if inputs is None else inputs
-        # What the program only reads is never registered; components have no provider.
-        made = inputs is not None and bool(one.provider.urn)
-        by = one.provider.urn or None
-        return engine_resources.resource(one.urn, one.type, said, needs, made=made, provider=by)
-
-
-def _given(one: Any) -> dict[str, Any]:
-    """What a cloud gave. Of a cluster's objects, whose answers are long, nothing goes by a made-up name."""
-    return MessageToDict(one.properties) if one.type.startswith("aws:") else {}
+    def _preview_resource(self, resource: Any) -> engine_resources.PreviewResource:
+        inputs = self._inputs.get(resource.urn)
+        needs = {key: list(value.urns) for key, value in resource.propertyDependencies.items()}
+        properties = MessageToDict(resource.properties) if inputs is None else inputs
+        # Resources that the program only reads are never registered; components have no provider.
+        is_made = inputs is not None and bool(resource.provider.urn)
+        provider = resource.provider.urn or None
+        return engine_resources.resource(
+            resource.urn, resource.type, properties, needs, is_made=is_made, provider=provider
+        )
 
 
-def _enforced(finding: Finding, levels: Mapping[str, int]) -> Any:
-    own = levels.get(finding.policy, level(stops=finding.severity in STOPS))
-    if own == wire.DISABLED:
-        return own
+def _cloud_outputs(resource: Any) -> dict[str, Any]:
+    """Outputs of an AWS resource. Cluster objects are left out: their outputs are long and nothing refers to them."""
+    return MessageToDict(resource.properties) if resource.type.startswith("aws:") else {}
+
+
+def _enforcement_level(finding: Finding, levels: Mapping[str, int]) -> Any:
+    enforcement = levels.get(finding.policy, level(stops=finding.severity in BLOCKING_SEVERITIES))
+    if enforcement == wire.DISABLED:
+        return enforcement
     if finding.silenced:
         return wire.ADVISORY
-    return levels.get(UNDECIDED, wire.MANDATORY) if finding.verdict == "undecided" else own
+    return levels.get(UNDECIDED, wire.MANDATORY) if finding.verdict == "undecided" else enforcement
 
 
-def _told(finding: Finding, at: Any, version: str) -> Any:
+def _diagnostic(finding: Finding, enforcement: Any, version: str) -> Any:
     message = f"{finding.message}. {finding.why}. Fix: {finding.fix}."
     if finding.verdict == "undecided":
         message = f"Not decided: {message}"
@@ -94,8 +102,8 @@ def _told(finding: Finding, at: Any, version: str) -> Any:
         policyPackName=NAME,
         policyPackVersion=version,
         description=finding.title,
-        message=f"{message} Supports {supports(each.model_dump() for each in finding.supports)}.",
-        enforcementLevel=at,
+        message=f"{message} Supports {supports(control.model_dump() for control in finding.supports)}.",
+        enforcementLevel=enforcement,
         urn=finding.urn,
         severity=severity(finding.severity),
     )

@@ -1,8 +1,8 @@
-"""Resources as the engine shows them to a pack, as a rendering would have them: the same rules judge both.
+"""Converts resources from the engine into the form of a rendered stack, so that the same rules apply to both.
 
-The engine shows each resource twice: its inputs when it is registered, and at the end, for the stack as a whole, its
-outputs, with what it depends on. Rules are written for inputs. A value that is not known yet is one of a few marks;
-it becomes `${NAME.unknown}`, where NAME is each resource that its property depends on.
+The engine sends each resource twice: its inputs when it is registered; its outputs and dependencies at the end. Rules
+use the inputs. A value that is not known yet becomes `${NAME.unknown}`, where NAME is each resource that its property
+depends on.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN,
 
 PLATFORM = "isthmus:index:LlmPlatform"
 CONTRACT = "contract"
-"""Input of that component that holds the platform: what the sites are, and whose addresses are whose."""
+"""Input of that component that contains the platform."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class PreviewResource:
     """A resource of a preview (`isthmus.graph.resources.Resource`)."""
 
     urn: str
@@ -31,26 +31,28 @@ class Seen:
     made: bool
     property_dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     provider: str | None = None
-    """URN of its provider, whose name says at which site it is."""
+    """URN of its provider, whose name contains the site."""
 
 
-def plain(value: Any, whose: str) -> Any:
-    """Wire data as a rendering has it: secrets masked, whole numbers as integers, unknown values named."""
+def rendered_value(value: Any, placeholder: str) -> Any:
+    """Wire data in the form of a rendering: secrets masked, whole numbers as integers, unknown values replaced."""
     if isinstance(value, Mapping):
         mark = value.get(SIGNATURE)
         if mark == SECRET:
             return MASK
         if mark == OUTPUT:
-            return MASK if value.get("secret") else plain(value.get("value", UNKNOWN_TEXT), whose)
+            return (
+                MASK if value.get("secret") else rendered_value(value.get("value", UNKNOWN_TEXT), placeholder)
+            )
         if mark is not None:
-            return {"asset": plain(value.get("text", value.get("path")), whose)}
-        return {key: plain(item, whose) for key, item in value.items() if key != "__defaults"}
+            return {"asset": rendered_value(value.get("text", value.get("path")), placeholder)}
+        return {key: rendered_value(item, placeholder) for key, item in value.items() if key != "__defaults"}
     if isinstance(value, list | tuple):
-        return [plain(item, whose) for item in value]
+        return [rendered_value(item, placeholder) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value in UNKNOWNS:
-        return whose
+        return placeholder
     return value
 
 
@@ -60,27 +62,31 @@ def resource(
     inputs: Mapping[str, Any],
     needs: Mapping[str, Sequence[str]],
     *,
-    made: bool,
+    is_made: bool,
     provider: str | None = None,
-) -> Seen:
-    """Of a registration: `needs` are the URNs that each of its properties depends on."""
-    said = {
-        key: plain(value, "".join(map(_named, sorted(set(needs.get(key, ()))))) or UNKNOWN)
+) -> PreviewResource:
+    """A resource from its registration. `needs`: the URNs that each property depends on."""
+    plain_inputs = {
+        key: rendered_value(value, "".join(map(_placeholder, sorted(set(needs.get(key, ()))))) or UNKNOWN)
         for key, value in inputs.items()
         if key != "__defaults"
     }
     name = urn.split("::", 3)[3] if urn.count("::") >= 3 else urn
-    return Seen(urn, type_, name, said, made and not type_.startswith("pulumi:"), needs, provider)
+    return PreviewResource(
+        urn, type_, name, plain_inputs, is_made and not type_.startswith("pulumi:"), needs, provider
+    )
 
 
-def _named(urn: str) -> str:
+def _placeholder(urn: str) -> str:
     return f"${{{urn.rsplit('::', 1)[-1]}.unknown}}"
 
 
-def platform(resources: Sequence[Seen]) -> Platform | None:
-    """The platform that the stack builds, as its component states it; None in a program of another team's.
+def platform(resources: Sequence[PreviewResource]) -> Platform | None:
+    """The platform that the stack builds, from its component; None in a program of another team.
 
-    Raises `ValueError` where what is stated is no platform: nothing may then be judged as if there were none.
+    Raises `ValueError` if the component's platform is invalid, because rules must not run as if there were none.
     """
-    found = [each for each in resources if each.type == PLATFORM and CONTRACT in each.inputs]
-    return policy_view.read(found[0].inputs[CONTRACT]) if found else None
+    platforms = [
+        component for component in resources if component.type == PLATFORM and CONTRACT in component.inputs
+    ]
+    return policy_view.parse(platforms[0].inputs[CONTRACT]) if platforms else None

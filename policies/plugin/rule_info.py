@@ -1,6 +1,6 @@
-"""What the pack tells the engine of its rules, before it has loaded one.
+"""Describes the rules to the engine before they are loaded.
 
-`rules.json` lists them: `python -m scripts.policies_table` writes it from the rules, and a test holds it to them.
+`python -m scripts.policies_table` writes `rules.json` from the rules, and a test compares them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from policies.plugin.protocol import analyzer_pb2 as wire
 
 NAME = "isthmus"
 UNDECIDED = "undecided"
-"""Policy under whose level of enforcement stands what could not be decided before the change is made."""
-LIST = Path(__file__).resolve().parents[1] / "rules.json"
+"""Policy whose enforcement level applies to checks that could not be decided."""
+RULES_FILE = Path(__file__).resolve().parents[1] / "rules.json"
 
 
 def level(*, stops: bool) -> Any:
@@ -27,17 +27,17 @@ def severity(name: str) -> Any:
 
 
 def supports(controls: Iterable[Mapping[str, str]]) -> str:
-    """Of each its `framework`, `version` and `id`."""
-    return "; ".join(f"{each['framework']} {each['version']} {each['id']}" for each in controls)
+    """`framework`, `version` and `id` of each control, as text."""
+    return "; ".join(f"{control['framework']} {control['version']} {control['id']}" for control in controls)
 
 
-def info(version: str) -> Any:
+def analyzer_info(version: str) -> Any:
     """The pack as an `AnalyzerInfo`."""
-    told = wire.AnalyzerInfo(name=NAME, displayName="Isthmus", version=version, supportsConfig=True)
-    for rule in json.loads(LIST.read_text("utf-8")):
+    pack = wire.AnalyzerInfo(name=NAME, displayName="Isthmus", version=version, supportsConfig=True)
+    for rule in json.loads(RULES_FILE.read_text("utf-8")):
         first = rule["supports"][0]
-        ids = [each["id"] for each in rule["supports"] if each["framework"] == first["framework"]]
-        told.policies.append(
+        ids = [control["id"] for control in rule["supports"] if control["framework"] == first["framework"]]
+        pack.policies.append(
             wire.PolicyInfo(
                 name=rule["id"],
                 displayName=rule["title"],
@@ -49,20 +49,20 @@ def info(version: str) -> Any:
                     name=first["framework"],
                     version=first["version"],
                     reference=", ".join(ids),
-                    specification=f"Supports, never meets: {supports(rule['supports'])}",
+                    specification=f"Supports (never meets alone): {supports(rule['supports'])}",
                 ),
                 tags=[rule["family"]],
                 remediation_steps=rule["fix"],
             )
         )
-    told.policies.append(
+    pack.policies.append(
         wire.PolicyInfo(
             name=UNDECIDED,
-            description="What decides is known before the change is made",
+            description="Everything that rules check is known before the change is made",
             enforcementLevel=wire.MANDATORY,
             policy_type=wire.POLICY_TYPE_STACK,
             severity=wire.POLICY_SEVERITY_HIGH,
-            remediation_steps="Judge the stack by `isthmus render`, which knows what the program states",
+            remediation_steps="Run `isthmus render`, which knows all values that the program states",
         )
     )
-    return told
+    return pack

@@ -1,11 +1,11 @@
-"""The pack as a plugin of the engine's: it speaks the engine's protocol for policies itself.
+"""Serves the policy pack to the engine over the engine's gRPC protocol for policies.
 
-`pulumi_policy` unpacks the whole stack anew for every policy, which at a hundred rules and a thousand resources
-takes longer than the preview; and it knows one level of enforcement a policy, where what could not be decided has
-one of its own. Rules, settings and findings are the same as under `isthmus render`.
+`pulumi_policy` is not used for two reasons. It unpacks the whole stack for every policy, which takes longer than the
+preview with a hundred rules and a thousand resources. It also has one enforcement level per policy, but undecided
+checks need their own. Rules, settings and findings are the same as under `isthmus render`.
 
-The engine starts no program before its packs have started, so nothing heavy is imported here: rules are loaded while
-the program starts, and registrations are read while the engine is at its own work.
+The engine starts the program only after its packs have started, so this module imports nothing heavy. Rules load while
+the program starts, and registrations are read in a thread.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from policies.plugin.protocol import analyzer_pb2 as wire
 from policies.plugin.protocol import plugin_pb2
 
 if TYPE_CHECKING:
-    from policies.plugin.analysis import Hearing
+    from policies.plugin.analysis import StackAnalysis
 
-_LARGEST = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
+_SERVER_OPTIONS = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 
 
 class Pack:
-    """Takes registrations as they come, and judges the stack when the engine has them all."""
+    """Collects the registrations, and evaluates the stack when the engine has sent them all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         text = (folder / "PulumiPolicy.yaml").read_text(encoding="utf-8")
-        found = re.search(r"^version: (\S+)$", text, re.M)
-        self._version = found[1] if found else "0.0.0"
+        version = re.search(r"^version: (\S+)$", text, re.M)
+        self._version = version[1] if version else "0.0.0"
         self._stack = wire.AnalyzerStackConfigureRequest()
         self._levels: dict[str, int] = {}
-        # One thread: what is heard is read in its order, after the rules are loaded.
+        # One thread, so that registrations are read in order and after the rules are loaded.
         self._reader = futures.ThreadPoolExecutor(max_workers=1)
-        self._hearing: futures.Future[Hearing] | None = None
+        self._analysis: futures.Future[StackAnalysis] | None = None
         self._unread: list[futures.Future[Any]] = []
 
     def Handshake(self, request: Any, context: Any) -> Any:
@@ -56,67 +56,68 @@ class Pack:
         return plugin_pb2.PluginInfo(version=self._version)
 
     def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:
-        return rule_info.info(self._version)
+        return rule_info.analyzer_info(self._version)
 
     def ConfigureStack(self, request: Any, context: Any) -> Any:
         self._stack = request
         return wire.AnalyzerStackConfigureResponse()
 
     def Configure(self, request: Any, context: Any) -> Any:
-        """The last that the engine asks before it starts the program."""
-        self._levels = {name: each.enforcementLevel for name, each in request.policyConfig.items()}
-        self._begun()
+        """Sets the enforcement levels. It is the engine's last call before it starts the program."""
+        self._levels = {name: config.enforcementLevel for name, config in request.policyConfig.items()}
+        self._start_loading()
         return empty_pb2.Empty()
 
-    def Analyze(self, said: bytes, context: Any) -> bytes:
-        """A registration as it comes over the wire, and its empty answer; refused where a setting is wrong."""
-        hearing = self._heard(context)
-        self._unread.append(self._reader.submit(hearing.read, said))
+    def Analyze(self, message: bytes, context: Any) -> bytes:
+        """Queues a serialized registration and returns an empty answer. Aborts the call if a setting is wrong."""
+        analysis = self._loaded_analysis(context)
+        self._unread.append(self._reader.submit(analysis.read, message))
         return b""
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
-        hearing = self._heard(context)
-        for each in self._unread:
-            each.result()
+        analysis = self._loaded_analysis(context)
+        for reading in self._unread:
+            reading.result()
         self._unread.clear()
         try:
-            told = list(hearing.judge(request.resources, self._levels, self._version))
+            diagnostics = list(analysis.judge(request.resources, self._levels, self._version))
         except IsthmusError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise
-        return wire.AnalyzeResponse(diagnostics=told)
+        return wire.AnalyzeResponse(diagnostics=diagnostics)
 
     def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def _begun(self) -> futures.Future[Hearing]:
-        if self._hearing is None:
-            self._hearing = self._reader.submit(self._load)
-        return self._hearing
+    def _start_loading(self) -> futures.Future[StackAnalysis]:
+        if self._analysis is None:
+            self._analysis = self._reader.submit(self._load)
+        return self._analysis
 
-    def _load(self) -> Hearing:
-        said = self._stack
+    def _load(self) -> StackAnalysis:
+        stack = self._stack
         rules = importlib.import_module("policies.plugin.analysis")
-        return rules.Hearing(self._folder, said.stack, said.project, dict(said.config))
+        return rules.StackAnalysis(self._folder, stack.stack, stack.project, dict(stack.config))
 
-    def _heard(self, context: Any) -> Hearing:
+    def _loaded_analysis(self, context: Any) -> StackAnalysis:
         try:
-            return self._begun().result()
+            return self._start_loading().result()
         except IsthmusError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise
 
 
-def _sent(said: Any) -> bytes:
-    return said.SerializeToString()
+def _serialize(message: Any) -> bytes:
+    return message.SerializeToString()
 
 
 def _handlers(pack: Pack) -> Any:
-    """The calls that this pack answers, by their names.
+    """The gRPC calls that this pack answers, by name.
 
-    `Remediate` is none of them: a fix is a person's to make, and the engine, which asks it of every resource and waits,
-    takes no such call for none."""
-    asked = {
+    `Remediate` is missing on purpose: people make fixes. The engine would call it for every resource and wait, and
+    treats a missing call as no remediation.
+    """
+    request_types = {
         pack.Handshake: wire.AnalyzerHandshakeRequest,
         pack.GetPluginInfo: empty_pb2.Empty,
         pack.GetAnalyzerInfo: empty_pb2.Empty,
@@ -128,19 +129,19 @@ def _handlers(pack: Pack) -> Any:
     handlers = {
         call.__name__: grpc.unary_unary_rpc_method_handler(
             call,
-            request_deserializer=of.FromString,
-            response_serializer=_sent,
+            request_deserializer=request_type.FromString,
+            response_serializer=_serialize,
         )
-        for call, of in asked.items()
+        for call, request_type in request_types.items()
     }
-    # Asked of every resource too: answered before it is read.
+    # Called for every resource: answered before the message is parsed.
     handlers["Analyze"] = grpc.unary_unary_rpc_method_handler(pack.Analyze)
     return grpc.method_handlers_generic_handler("pulumirpc.Analyzer", handlers)
 
 
 def serve(folder: Path) -> None:
-    """Serve on a free port of the loopback, which the engine reads from stdout; until it ends this process."""
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_LARGEST)
+    """Serves on a free loopback port, which the engine reads from stdout, until the process is ended."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers((_handlers(Pack(folder)),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -152,5 +153,5 @@ def serve(folder: Path) -> None:
     parent = os.getppid()
     while not ended.wait(1):
         if os.getppid() != parent:
-            break  # whoever started it is gone
+            break  # the parent process has ended
     server.stop(0)

@@ -1,7 +1,7 @@
-"""What a change does to what judges it: classes, handling, silences, rules, placements.
+"""Rules for changes that loosen what evaluates them: classes, handling, silences, rules, placements.
 
-Found by holding two commits together (`isthmus.engine.pull_request.relaxed_files`), so these rules look at no
-resource. Silences of them are read from the base commit alone: a change cannot silence what is said of it.
+`isthmus.engine.pull_request.relaxed_files` compares two commits, so these rules read no resources. Silences of these
+rules come from the base commit only: a change cannot silence its own findings.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 from isthmus.contracts.reports.findings import Verdict
 from isthmus.contracts.reports.preview import RuleChange
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 ITSELF = "the rules themselves"
-"""`what` of a `RuleChange` of code that base's own rules have been held to as well."""
+"""`RuleChange.what` of a change to rule code, if the rules of the base commit evaluated the change too."""
 UNJUDGED = "the rules themselves, by which alone this was judged"
-"""`what`, where the base's could not be run."""
+"""`RuleChange.what` of a change to rule code, if the rules of the base commit could not run."""
 UNDER_ANOTHER_NAME = "under another name"
-"""Ends `what` of new work that may be old work of a stricter class."""
+"""Suffix of `RuleChange.what` for new work that may be old work of a stricter class."""
 
 
 @dataclass(frozen=True)
-class Stated:
-    """What a finding is about where it is no resource: a workload, a rule, a silence."""
+class ChangedItem:
+    """The subject of a finding that is no resource: a workload, a rule, a silence."""
 
     name: str
     urn: str = ""
@@ -34,97 +34,99 @@ class Stated:
     made: bool = False
 
 
-def _said(
-    wanted: Callable[[RuleChange], bool], verdict: Verdict = "violated"
-) -> Callable[[Subject], Iterator[Broken]]:
-    def check(subject: Subject) -> Iterator[Broken]:
-        for each in subject.changed:
-            if each.loosens and wanted(each):
-                told = f"{each.what}: {each.old or 'none'} before, {each.new or 'none'} with this change"
-                yield Broken(told, Stated(each.what), verdict)
+def _changes_where(
+    condition: Callable[[RuleChange], bool], verdict: Verdict = "violated"
+) -> Callable[[Subject], Iterator[Violation]]:
+    def check(subject: Subject) -> Iterator[Violation]:
+        for change in subject.changed:
+            if change.loosens and condition(change):
+                message = (
+                    f"{change.what}: {change.old or 'none'} before, {change.new or 'none'} with this change"
+                )
+                yield Violation(message, ChangedItem(change.what), verdict)
 
     return check
 
 
-def _renamed(each: RuleChange) -> bool:
-    return each.kind == "sensitivity" and each.what.endswith(UNDER_ANOTHER_NAME)
+def _is_renamed_work(change: RuleChange) -> bool:
+    return change.kind == "sensitivity" and change.what.endswith(UNDER_ANOTHER_NAME)
 
 
-def _code(each: RuleChange) -> bool:
-    return each.kind == "rule" and each.what in (ITSELF, UNJUDGED)
+def _is_rule_code(change: RuleChange) -> bool:
+    return change.kind == "rule" and change.what in (ITSELF, UNJUDGED)
 
 
 RULES = (
     Rule(
         id="change/sensitivity-lowered",
-        title="A change does not lower the class of the data that it moves",
+        title="A change does not lower the class of data",
         severity="high",
         supports=(*fw.nist("AC-16", "CM-3"), *fw.iso_27001("A.5.12", "A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="Data that is called less sensitive may go where it might not: every other rule follows the class",
-        fix="Have the data's owner decide it, in a change of its own that moves nothing",
-        check=_said(lambda each: each.kind == "sensitivity" and not _renamed(each)),
+        why="Every other rule follows the class, so data of a lower class may go to more places",
+        fix="Ask the data's owner to decide, in a separate change that moves nothing",
+        check=_changes_where(lambda change: change.kind == "sensitivity" and not _is_renamed_work(change)),
     ),
     Rule(
         id="change/work-under-another-name",
-        title="Work that goes and comes back under another name keeps its class",
+        title="A workload that is renamed keeps its class",
         severity="high",
         supports=(*fw.nist("AC-16", "CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="A class that may not be lowered could be given up and taken anew with the same data",
-        fix="Keep the workload's name, or take the old one away in a change of its own",
-        check=_said(_renamed, "undecided"),
+        why="Removing and re-adding a workload would otherwise lower the class of the same data",
+        fix="Keep the workload's name, or remove the old workload in a separate change",
+        check=_changes_where(_is_renamed_work, "undecided"),
     ),
     Rule(
         id="change/handling-loosened",
-        title="A change does not loosen what a class or a workload demands",
+        title="A change does not loosen the requirements of a class or workload",
         severity="high",
         supports=(*fw.nist("CM-3"), *fw.gdpr("Chapter V"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="Residency, regimes, retention and review bind whoever is about to change the platform",
-        fix="Have whoever answers for the data decide it, in a change of its own",
-        check=_said(lambda each: each.kind == "handling"),
+        why="Residency, regimes, retention and review also bind the person who changes the platform",
+        fix="Ask the person responsible for the data to decide, in a separate change",
+        check=_changes_where(lambda change: change.kind == "handling"),
     ),
     Rule(
         id="change/silence-added",
-        title="A change does not silence what is found of it",
+        title="A change does not silence its own findings",
         severity="high",
         supports=(*fw.nist("CM-3", "CA-7"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="A finding that its own change silences has been accepted by nobody else",
-        fix="Bring the silence in by a change of its own, which its owner approves",
-        check=_said(lambda each: each.kind == "silence"),
+        why="Nobody else has accepted a finding that its own change silences",
+        fix="Add the silence in a separate change, which its owner approves",
+        check=_changes_where(lambda change: change.kind == "silence"),
     ),
     Rule(
         id="change/rule-loosened",
-        title="A change does not switch off, take away or loosen a rule",
+        title="A change does not switch off, remove or loosen a rule",
         severity="high",
         supports=(*fw.nist("CM-3", "CA-7"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="What a rule no longer looks for is not found in this change nor in any after it",
-        fix="Change the rule by a change of its own, which its owner approves",
-        check=_said(lambda each: each.kind == "rule" and not _code(each)),
+        why="What a rule no longer checks is not found in this change or any later one",
+        fix="Change the rule in a separate change, which its owner approves",
+        check=_changes_where(lambda change: change.kind == "rule" and not _is_rule_code(change)),
     ),
     Rule(
         id="change/judged-by-itself",
-        title="A change to the rules is judged by the rules before it",
+        title="A change to the rules is evaluated by the rules of the base commit",
         severity="high",
         supports=(*fw.nist("CM-3", "CM-5"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="Rules that a change has written, and nobody else has run, say of it what it wants them to say",
-        fix="Run `isthmus ci` from a checkout of the base commit, with --project naming the branch's",
-        check=_said(lambda each: each.kind == "rule" and each.what == UNJUDGED, "undecided"),
+        why="Rules that the change itself wrote cannot be trusted to judge it",
+        fix="Run `isthmus ci` from a checkout of the base commit, with --project set to the branch",
+        check=_changes_where(lambda change: change.kind == "rule" and change.what == UNJUDGED, "undecided"),
     ),
     Rule(
         id="change/rules-rewritten",
-        title="A change to the code of the rules is read by a person",
+        title="A person reviews changes to the code of the rules",
         severity="medium",
         supports=(*fw.nist("CM-3", "CM-5"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="Both codes have judged this change, and only the new one will judge those after it",
-        fix="Read the files that are named, and what their tests demand",
-        check=_said(lambda each: each.kind == "rule" and each.what == ITSELF),
+        why="Old and new rules evaluated this change, but only the new ones will evaluate later changes",
+        fix="Review the named files, and what their tests require",
+        check=_changes_where(lambda change: change.kind == "rule" and change.what == ITSELF),
     ),
     Rule(
         id="change/placed-less-strictly",
-        title="Work that moves to a less guarded place is looked at",
+        title="Work that moves to a less guarded place is reviewed",
         severity="medium",
         supports=(*fw.nist("CM-3", "AC-4"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        why="Its class may go there, and it has not been there before",
-        fix="Look at the data paths that change, and at what they cost",
-        check=_said(lambda each: each.kind == "placement"),
+        why="The class allows this place, but the work has not run there before",
+        fix="Review the data paths that change, and their cost",
+        check=_changes_where(lambda change: change.kind == "placement"),
     ),
 )

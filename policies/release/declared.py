@@ -1,4 +1,4 @@
-"""Model release as the platform states it: these weights, from this place, in this precision, for these workloads."""
+"""Rules that compare a model release with the platform: weights, their source, adapters, precision, routes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
-from isthmus.contracts.vocabulary import CALLED_TARGETS, WHILE_LOADING
-from isthmus.graph.resources.resources import Resource, place
-from policies.inputs.declared import endpoint, released, spaces, tag
-from policies.inputs.documents import configurations
-from policies.inputs.pods import Pod, not_known, of_box, pods, told
-from policies.inputs.values import at, unknown
+from isthmus.contracts.vocabulary import CALLED_TARGETS, PRECISIONS_MADE_WHILE_LOADING
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.declared import find_endpoint, has_weights_digest, namespace_sensitivities, tag
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.pods import Pod, command_line, container_undecided, container_violation, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _MODEL = "aws:sagemaker/model:Model"
@@ -28,264 +28,293 @@ _MODULES = "--lora-modules"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*$")
 
 
-def served(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
-    """Pods of the platform's endpoints whose release it states."""
+def stated_model_pods(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
+    """Model pods with their endpoint, if the platform states the digest of its weights."""
     for pod in pods(subject.graph):
-        one = endpoint(subject, pod.labels)
-        if one is not None and released(one) and pod.role == "model":
-            yield pod, one
+        endpoint = find_endpoint(subject, pod.labels)
+        if endpoint is not None and has_weights_digest(endpoint) and pod.role == "model":
+            yield pod, endpoint
 
 
-def holding_weights(subject: Subject) -> Iterator[Resource]:
-    """Claims on volumes that hold weights already; a cache that is filled here is verified at each start instead."""
+def weight_claims(subject: Subject) -> Iterator[Resource]:
+    """Claims on volumes that already hold weights. A cache that is filled here is verified at each start instead."""
     for claim in subject.graph.of(_CLAIM):
         notes = at(claim.inputs, "metadata.annotations")
         if isinstance(notes, Mapping) and WEIGHTS in notes:
             yield claim
 
 
-def _sealed(subject: Subject) -> Iterator[Broken]:
-    for claim in holding_weights(subject):
+def _check_weights_read_only(subject: Subject) -> Iterator[Violation]:
+    for claim in weight_claims(subject):
         modes = at(claim.inputs, "spec.accessModes")
-        if unknown(modes):
-            yield Broken(
-                f"whether the weights of {claim.name} may be written is not known yet", claim, "undecided"
-            )
+        if is_unknown(modes):
+            yield Violation(f"the access mode of {claim.name} is not known yet", claim, "undecided")
         elif modes != [_READ_ONLY]:
-            said = ", ".join(map(str, modes)) if isinstance(modes, list) else "nothing"
-            yield Broken(f"the weights of {claim.name} may be written: it is claimed as {said}", claim)
+            modes_text = ", ".join(map(str, modes)) if isinstance(modes, list) else "nothing"
+            yield Violation(
+                f"the weights of {claim.name} are writable: its access mode is {modes_text}, not ReadOnlyMany",
+                claim,
+            )
 
 
-def _claimed(platform: Platform) -> dict[tuple[str, str], set[str]]:
-    """Volumes that a class's claims are stated to be bound to, by class and the claim's name."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for one in platform.endpoints:
-        known = claim_of(one) if released(one) else None
-        if known and one.weights and one.weights.volume:
-            found.setdefault((one.class_, known), set()).add(one.weights.volume)
-    return found
+def _stated_volumes(platform: Platform) -> dict[tuple[str, str], set[str]]:
+    """The volumes that the platform states for claims, by class and name of the claim."""
+    volumes: dict[tuple[str, str], set[str]] = {}
+    for endpoint in platform.endpoints:
+        claim = claim_of(endpoint) if has_weights_digest(endpoint) else None
+        if claim and endpoint.weights and endpoint.weights.volume:
+            volumes.setdefault((endpoint.class_, claim), set()).add(endpoint.weights.volume)
+    return volumes
 
 
-def _places(subject: Subject) -> Iterator[Broken]:
-    for claim, volume, wanted in bound(subject):
-        if volume in wanted:
+def _check_weight_sources(subject: Subject) -> Iterator[Violation]:
+    for claim, volume, expected in bound_claims(subject):
+        if volume in expected:
             continue
-        if unknown(volume):
-            yield Broken(f"which volume {claim.name} is bound to is not known yet", claim, "undecided")
+        if is_unknown(volume):
+            yield Violation(f"the volume that {claim.name} is bound to is not known yet", claim, "undecided")
         else:
-            said = f"{claim.name} is bound to volume {volume or 'of any name'}, and the platform states"
-            yield Broken(f"{said} {', '.join(sorted(wanted))}", claim)
-    for pod, said, claimed in mounted(subject):
-        if said != claimed:
-            verdict = "undecided" if unknown(said) else "violated"
-            what = f"{pod.name} takes its weights from claim {said}, and the platform states {claimed}"
-            yield Broken(what, pod, verdict)
-    for model, said, wanted in hosted(subject):
-        if str(said).rstrip("/") not in wanted:
-            verdict = "undecided" if unknown(said) else "violated"
-            what = f"{model.name} takes its weights from {said}, and the platform states"
-            yield Broken(f"{what} {', '.join(sorted(wanted))}", model, verdict)
+            volume_text = f"volume {volume}" if volume else "any volume"
+            problem = f"{claim.name} is bound to {volume_text}, but the platform states {', '.join(sorted(expected))}"
+            yield Violation(problem, claim)
+    for pod, source, claimed in mounted_claims(subject):
+        if source != claimed:
+            verdict = "undecided" if is_unknown(source) else "violated"
+            problem = f"{pod.name} loads its weights from claim {source}, but the platform states {claimed}"
+            yield Violation(problem, pod, verdict)
+    for model, source, expected in hosted_sources(subject):
+        if str(source).rstrip("/") not in expected:
+            verdict = "undecided" if is_unknown(source) else "violated"
+            problem = f"{model.name} loads its weights from {source}, but the platform states"
+            yield Violation(f"{problem} {', '.join(sorted(expected))}", model, verdict)
 
 
-def mounted(subject: Subject) -> Iterator[tuple[Resource, Any, str]]:
-    """Claims from which a stated endpoint's pods take what they serve, with the one that is stated."""
-    for pod, one in served(subject):
-        wanted = claim_of(one)
+def mounted_claims(subject: Subject) -> Iterator[tuple[Resource, Any, str]]:
+    """Pods of stated endpoints, the claim that each loads weights from, and the claim that the platform states."""
+    for pod, endpoint in stated_model_pods(subject):
+        expected = claim_of(endpoint)
         for volume in pod.spec.get("volumes") or []:
-            said = at(volume, "persistentVolumeClaim.claimName")
-            if wanted is not None and said is not None and _mounted(pod, volume):
-                yield pod.resource, said, wanted
+            claim = at(volume, "persistentVolumeClaim.claimName")
+            if expected is not None and claim is not None and _is_mounted(pod, volume):
+                yield pod.resource, claim, expected
 
 
-def _mounted(pod: Pod, volume: Any) -> bool:
+def _is_mounted(pod: Pod, volume: Any) -> bool:
     """Whether a container that serves models mounts the volume."""
     return any(
         at(mount, "name") == at(volume, "name")
-        for box in pod.spec.get("containers") or []
-        for mount in box.get("volumeMounts") or []
+        for container in pod.spec.get("containers") or []
+        for mount in container.get("volumeMounts") or []
     )
 
 
-def bound(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
-    """Claims of stated weights, the volume that each is bound to, and those that are stated."""
-    stated = _claimed(subject.platform) if subject.platform else {}
+def bound_claims(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+    """Claims of stated weights, the volume that each is bound to, and the volumes that the platform states."""
+    volumes_by_claim = _stated_volumes(subject.platform) if subject.platform else {}
     for claim in subject.graph.of(_CLAIM):
-        name, space = place(claim)
-        wanted = stated.get((spaces(subject.graph).get(space, ""), name))
-        if wanted is not None:
-            yield claim, at(claim.inputs, "spec.volumeName"), wanted
+        name, namespace = name_and_namespace(claim)
+        expected = volumes_by_claim.get((namespace_sensitivities(subject.graph).get(namespace, ""), name))
+        if expected is not None:
+            yield claim, at(claim.inputs, "spec.volumeName"), expected
 
 
-def hosted(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
-    """Where models on SageMaker take their weights from, and from where they may."""
+def hosted_sources(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+    """SageMaker models, the source of their weights, and the sources that the platform states."""
     for model in subject.graph.of(_MODEL):
-        for said, wanted in _hosted(subject, model):
-            yield model, said, wanted
+        for source, expected in _sources_of_model(subject, model):
+            yield model, source, expected
 
 
-def _hosted(subject: Subject, model: Resource) -> Iterator[tuple[Any, set[str]]]:
-    named = tag(model, "isthmus.dev/endpoint")
-    every = subject.platform.endpoints if subject.platform else []
-    one = next((each for each in every if each.id == named and released(each)), None)
-    if one is None or one.weights is None:
+def _sources_of_model(subject: Subject, model: Resource) -> Iterator[tuple[Any, set[str]]]:
+    endpoint_id = tag(model, "isthmus.dev/endpoint")
+    endpoints = subject.platform.endpoints if subject.platform else []
+    endpoint = next(
+        (
+            candidate
+            for candidate in endpoints
+            if candidate.id == endpoint_id and has_weights_digest(candidate)
+        ),
+        None,
+    )
+    if endpoint is None or endpoint.weights is None:
         return
-    shadow = one.sagemaker.shadow.uri if one.sagemaker and one.sagemaker.shadow else None
-    wanted = {each.rstrip("/") for each in (one.weights.uri, shadow) if each}
-    boxes = [model.inputs.get("primaryContainer"), *(model.inputs.get("containers") or [])]
-    for box in boxes:
-        sources = [at(each, "s3Uri") for each in at(box, "modelDataSource.s3DataSources") or []]
-        for said in (*sources, at(box, "modelDataUrl")):
-            if said is not None:
-                yield said, wanted
+    shadow = endpoint.sagemaker.shadow.uri if endpoint.sagemaker and endpoint.sagemaker.shadow else None
+    expected = {uri.rstrip("/") for uri in (endpoint.weights.uri, shadow) if uri}
+    hosted_containers = [model.inputs.get("primaryContainer"), *(model.inputs.get("containers") or [])]
+    for container in hosted_containers:
+        sources = [
+            at(s3_source, "s3Uri") for s3_source in at(container, "modelDataSource.s3DataSources") or []
+        ]
+        for source in (*sources, at(container, "modelDataUrl")):
+            if source is not None:
+                yield source, expected
 
 
-def modules(words: list[str]) -> Iterator[str]:
-    """Names of the adapters that an engine is started with; each is `NAME=PATH`, or JSON that names it."""
+def adapter_names(arguments: list[str]) -> Iterator[str]:
+    """Names of the adapters in vLLM's arguments, where each is `NAME=PATH` or JSON with a name."""
     taking = False
-    for word in words:
-        flag, _, rest = word.partition("=")
+    for argument in arguments:
+        flag, _, value = argument.partition("=")
         if flag == _MODULES:
             taking = True
-            word = rest
-        elif word.startswith("-"):
+            argument = value
+        elif argument.startswith("-"):
             taking = False
-        if taking and word:
-            found = re.search(r'"name"\s*:\s*"([^"]+)"', word)
-            yield found[1] if found else word.partition("=")[0]
+        if taking and argument:
+            match = re.search(r'"name"\s*:\s*"([^"]+)"', argument)
+            yield match[1] if match else argument.partition("=")[0]
 
 
-def _adapters(subject: Subject) -> Iterator[Broken]:
-    for pod, one in served(subject):
-        known = {each.name for each in one.adapters}
-        for box in pod.boxes:
-            for name in modules(told(box)):
-                if unknown(name):
-                    yield not_known(pod, box, "an adapter")
-                elif name not in known:
-                    yield of_box(pod, box, f"loads adapter {name}, which the platform does not state")
+def _check_adapters(subject: Subject) -> Iterator[Violation]:
+    for pod, endpoint in stated_model_pods(subject):
+        adapters = {adapter.name for adapter in endpoint.adapters}
+        for container in pod.containers:
+            for name in adapter_names(command_line(container)):
+                if is_unknown(name):
+                    yield container_undecided(pod, container, "the name of an adapter")
+                elif name not in adapters:
+                    yield container_violation(
+                        pod, container, f"loads adapter {name}, which the platform does not state"
+                    )
 
 
-def engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[str, Any], list[str]]]:
-    """Containers that serve a stated endpoint's model, and the words that they are started with."""
-    for pod, one in served(subject):
-        yield from ((pod, one, box, told(box)) for box in pod.boxes if told(box)[:2] == ["vllm", "serve"])
+def stated_engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[str, Any], list[str]]]:
+    """vLLM containers of stated endpoints: pod, endpoint, container, command line."""
+    for pod, endpoint in stated_model_pods(subject):
+        yield from (
+            (pod, endpoint, container, command_line(container))
+            for container in pod.containers
+            if command_line(container)[:2] == ["vllm", "serve"]
+        )
 
 
-def _precisions(subject: Subject) -> Iterator[Broken]:
-    for pod, one, box, words in engines(subject):
-        stored = one.weights.precision if one.weights else None
-        wanted = one.precision or stored
-        said = [word.partition("=")[2] for word in words if word.startswith(("--quantization=", "-q="))]
-        said += [after for before, after in itertools.pairwise(words) if before in ("--quantization", "-q")]
-        # What is stored so is served so without a word; what is made so while it is loaded needs one.
-        needs = wanted if wanted != stored and wanted in WHILE_LOADING else None
-        chosen = said[-1] if said else None
-        if unknown(chosen) or (chosen is None and any(map(unknown, words))):
-            yield not_known(pod, box, "its precision")
-        elif chosen != needs and chosen not in ({wanted} if wanted == stored else set()):
-            what = f"is served in {chosen or 'the precision that it is stored in'}"
-            yield of_box(
-                pod, box, f"{what}, and the platform states {wanted or 'no other than it is stored in'}"
+def _check_precisions(subject: Subject) -> Iterator[Violation]:
+    for pod, endpoint, container, arguments in stated_engines(subject):
+        stored = endpoint.weights.precision if endpoint.weights else None
+        expected = endpoint.precision or stored
+        values = [
+            argument.partition("=")[2]
+            for argument in arguments
+            if argument.startswith(("--quantization=", "-q="))
+        ]
+        values += [
+            after for before, after in itertools.pairwise(arguments) if before in ("--quantization", "-q")
+        ]
+        # A stored precision needs no flag; a precision that vLLM makes while loading needs one.
+        needed_flag = expected if expected != stored and expected in PRECISIONS_MADE_WHILE_LOADING else None
+        precision = values[-1] if values else None
+        if is_unknown(precision) or (precision is None and any(map(is_unknown, arguments))):
+            yield container_undecided(pod, container, "its precision")
+        elif precision != needed_flag and precision not in ({expected} if expected == stored else set()):
+            problem = f"serves in {precision or 'the precision of its stored weights'}"
+            yield container_violation(
+                pod,
+                container,
+                f"{problem}, but the platform states {expected or 'the precision of the stored weights'}",
             )
 
 
-def routed(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
+def stated_routes(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
     """Each route of a gateway for a workload that the platform states."""
     platform = subject.platform
     if platform is None:
         return
-    for resource, _, config in configurations(subject.graph):
+    for resource, _, config in gateway_configurations(subject.graph):
         if at(config, "mode") != "gateway":
             continue
         workloads = {
-            each.name: each
+            workload.name: workload
             for gateway in platform.gateways
             if gateway.class_ == at(config, "class")
-            for each in gateway.workloads
+            for workload in gateway.workloads
         }
         for route in at(config, "routes") or []:
             workload = workloads.get(str(at(route, "workload")))
-            if workload is not None:  # whether there is such a workload is the data path's to say
+            if workload is not None:  # the data-path rules report unknown workloads
                 yield resource, route, workload
 
 
-def _routes(subject: Subject) -> Iterator[Broken]:
-    endpoints = {each.id: each for each in subject.platform.endpoints} if subject.platform else {}
-    for resource, route, workload in routed(subject):
-        yield from _route(resource, route, workload, endpoints)
+def _check_routes(subject: Subject) -> Iterator[Violation]:
+    endpoints = {endpoint.id: endpoint for endpoint in subject.platform.endpoints} if subject.platform else {}
+    for resource, route, workload in stated_routes(subject):
+        yield from _check_route(resource, route, workload, endpoints)
 
 
-def _route(
+def _check_route(
     resource: Resource, route: Any, workload: Workload, endpoints: Mapping[str, Endpoint]
-) -> Iterator[Broken]:
+) -> Iterator[Violation]:
     answers = {
-        name for each in (workload.endpoint, *workload.overflow) for name in _asked(endpoints[each], workload)
+        name
+        for endpoint_id in (workload.endpoint, *workload.overflow)
+        for name in _model_names(endpoints[endpoint_id], workload)
     }
-    yield from _one(resource, workload, at(route, "model"), answers, "answered by")
+    yield from _check_answer(resource, workload, at(route, "model"), answers, "answered by")
     canary = at(route, "canary")
     if canary is None:
         return
-    stated = workload.canary
+    stated_canary = workload.canary
     share = f"{at(canary, 'percent')} % of"
-    if stated is None:
-        what = f"{share} {workload.name}'s requests go to {at(canary, 'model')}, and the platform states no canary"
-        yield Broken(what, resource)
+    if stated_canary is None:
+        problem = f"{share} {workload.name}'s requests go to {at(canary, 'model')}, but the platform states no canary"
+        yield Violation(problem, resource)
         return
-    allowed = _asked(endpoints[stated.endpoint], workload)
-    yield from _one(resource, workload, at(canary, "model"), allowed, f"{share} it answered by")
+    allowed = _model_names(endpoints[stated_canary.endpoint], workload)
+    yield from _check_answer(resource, workload, at(canary, "model"), allowed, f"{share} it answered by")
     percent = at(canary, "percent")
-    if not isinstance(percent, int | float) or percent > stated.percent:
-        verdict = "undecided" if unknown(percent) else "violated"
-        what = (
-            f"{share} {workload.name}'s requests go to its canary, and the platform states {stated.percent:g}"
+    if not isinstance(percent, int | float) or percent > stated_canary.percent:
+        verdict = "undecided" if is_unknown(percent) else "violated"
+        problem = (
+            f"{share} {workload.name}'s requests go to its canary, but {stated_canary.percent:g} % is stated"
         )
-        yield Broken(what, resource, verdict)
+        yield Violation(problem, resource, verdict)
 
 
-def _asked(one: Endpoint, workload: Workload) -> set[str]:
-    """By which name a gateway asks for an endpoint on a workload's account: a translator's models are per workload."""
-    if one.target in CALLED_TARGETS:
-        return {f"{one.id}--{workload.name}", one.id}
-    return {workload.adapter or one.model}
+def _model_names(endpoint: Endpoint, workload: Workload) -> set[str]:
+    """Names under which a gateway may call an endpoint for a workload. Translators have one model per workload."""
+    if endpoint.target in CALLED_TARGETS:
+        return {f"{endpoint.id}--{workload.name}", endpoint.id}
+    return {workload.adapter or endpoint.model}
 
 
-def _one(resource: Resource, workload: Workload, said: Any, allowed: set[str], how: str) -> Iterator[Broken]:
-    if str(said) in allowed:
+def _check_answer(
+    resource: Resource, workload: Workload, model: Any, allowed: set[str], how: str
+) -> Iterator[Violation]:
+    if str(model) in allowed:
         return
-    verdict = "undecided" if unknown(said) else "violated"
-    what = f"{workload.name} is {how} {said or 'no model that is named'} in {resource.name}"
-    yield Broken(f"{what}, and the platform states {' or '.join(sorted(allowed))}", resource, verdict)
+    verdict = "undecided" if is_unknown(model) else "violated"
+    problem = f"in {resource.name}, {workload.name} is {how} {model or 'an unnamed model'}"
+    yield Violation(f"{problem}, but the platform states {' or '.join(sorted(allowed))}", resource, verdict)
 
 
 RULES = (
     Rule(
         "release/weights-sealed",
-        "Volumes of released weights are claimed to be read",
+        "Volumes with released weights are mounted read-only",
         "high",
         (*fw.owasp("LLM04"), *fw.nist("CM-5"), *fw.atlas("AML.M0005"), *fw.iso_27001("A.8.3")),
-        "Whoever may write the volume changes what every replica serves at its next start",
+        "Whoever can write the volume changes what every replica serves at its next start",
         "Set accessModes: [ReadOnlyMany]",
-        _sealed,
+        _check_weights_read_only,
         (_CLAIM,),
     ),
     Rule(
         "release/weights-from-their-place",
-        "Weights come from where the platform states",
+        "Weights come from the place that the platform states",
         "high",
         (*fw.owasp("LLM04"), *fw.nist("SR-4"), *fw.iso_27001("A.5.21")),
-        "Another volume or bucket holds what nobody evaluated, under the digest of what somebody did",
-        "Mount the platform's claim, bound to its volume; on SageMaker name its prefix",
-        _places,
+        "Another volume or bucket may hold weights that nobody evaluated, under the digest of evaluated ones",
+        "Mount the platform's claim, bound to its volume; on SageMaker use the stated S3 prefix",
+        _check_weight_sources,
         (_CLAIM, *_DEPLOYMENTS, _MODEL),
     ),
     Rule(
         "release/adapters-stated",
-        "Adapters are those that the platform states",
+        "Only adapters that the platform states are loaded",
         "high",
         (*fw.owasp("LLM04"), *fw.nist("CM-7(5)")),
-        "An adapter is weights of its own: it makes another model of the one that was evaluated",
-        "State the adapter at its endpoint, with what it was evaluated by, or take it away",
-        _adapters,
+        "An adapter changes the weights, so the model is no longer the one that was evaluated",
+        "Add the adapter to its endpoint in the platform with its evaluation, or remove it",
+        _check_adapters,
         _DEPLOYMENTS,
     ),
     Rule(
@@ -293,9 +322,9 @@ RULES = (
         "Models are served in the precision that the platform states",
         "medium",
         (*fw.nist("CM-2"), *fw.owasp("LLM04"), *fw.iso_27001("A.8.9")),
-        "Another precision answers otherwise than the model that was evaluated",
-        "State the precision at the endpoint, and serve in it",
-        _precisions,
+        "In another precision a model answers differently from the evaluated one",
+        "Set the precision of the endpoint in the platform, and serve in it",
+        _check_precisions,
         _DEPLOYMENTS,
     ),
     Rule(
@@ -303,8 +332,8 @@ RULES = (
         "Requests are answered by the model, and the canary, that the platform states",
         "high",
         (*fw.nist("CM-2", "CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "A model that nobody released answers a workload, and nothing but the route says so",
-        "Send the workload to the platform's endpoint; state a canary there with its share",
-        _routes,
+        "A model that nobody released would answer the workload, and only the route shows it",
+        "Route the workload to the platform's endpoint; define a canary and its share there",
+        _check_routes,
     ),
 )

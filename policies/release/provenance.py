@@ -1,4 +1,4 @@
-"""Model release: what serves is what was evaluated, by digest, and a bad release is taken back."""
+"""Rules for model releases: weights by digest, no downloads or foreign code, approvals and rollbacks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import place
-from policies.inputs.documents import configurations
-from policies.inputs.pods import Pod, of_box, pods, told
-from policies.inputs.values import at, unknown
+from isthmus.graph.resources.resources import name_and_namespace
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.pods import Pod, command_line, container_violation, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _MODEL = "aws:sagemaker/model:Model"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
@@ -19,233 +19,265 @@ _SHA = re.compile(r"^sha256:[0-9a-f]{64}$")
 _WEIGHTS = "isthmus.dev/weights-digest"
 _DIGEST = "ISTHMUS_WEIGHTS_DIGEST"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-_CODE = ("--trust-remote-code", "--trust_remote_code", "--allow-deprecated-quantization")
-_INSIDE = (
+_REMOTE_CODE_FLAGS = ("--trust-remote-code", "--trust_remote_code", "--allow-deprecated-quantization")
+_DEVELOPMENT_FLAGS = (
     "--enable-server-dev-mode",
     "--enable-sleep-mode",
     "--allowed-local-media-path",
     "--allowed-media-domains",
 )
-"""Flags that open a server's inside, or its files, to who asks it."""
+"""Flags that open development interfaces or files of a server to its callers."""
 
 
-def models(subject: Subject) -> list[Pod]:
-    return [pod for pod in pods(subject.graph) if pod.role == "model" or any(map(serves, pod.boxes))]
+def model_pods(subject: Subject) -> list[Pod]:
+    return [
+        pod for pod in pods(subject.graph) if pod.role == "model" or any(map(is_vllm_serve, pod.containers))
+    ]
 
 
-def serves(box: Mapping[str, Any]) -> bool:
-    return list(box.get("command") or [])[:2] == ["vllm", "serve"]
+def is_vllm_serve(container: Mapping[str, Any]) -> bool:
+    return list(container.get("command") or [])[:2] == ["vllm", "serve"]
 
 
-def _pinned(subject: Subject) -> Iterator[Broken]:
-    for pod in models(subject):
-        digests = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
-        if any(map(unknown, digests)):
-            yield Broken(f"the weights of {pod.resource.name} are not known yet", pod.resource, "undecided")
+def _check_weights_pinned(subject: Subject) -> Iterator[Violation]:
+    for pod in model_pods(subject):
+        digests = [str(pod.annotations[_WEIGHTS])] if _WEIGHTS in pod.annotations else []
+        if any(map(is_unknown, digests)):
+            yield Violation(
+                f"the weights digest of {pod.resource.name} is not known yet", pod.resource, "undecided"
+            )
         elif not digests or not all(map(_SHA.match, digests)):
-            yield Broken(f"{pod.resource.name} serves weights that no digest names", pod.resource)
+            yield Violation(f"{pod.resource.name} serves weights without a digest", pod.resource)
     for model in subject.graph.of(_MODEL):
-        said = at(model.inputs, f"primaryContainer.environment.{_DIGEST}")
+        digest = at(model.inputs, f"primaryContainer.environment.{_DIGEST}")
         source = at(model.inputs, "primaryContainer.modelDataSource") or at(
             model.inputs, "primaryContainer.modelDataUrl"
         )
-        if source and not _SHA.match(str(said)):
-            verdict = "undecided" if unknown(said) else "violated"
-            yield Broken(f"{model.name} serves weights that no digest names", model, verdict)
+        if source and not _SHA.match(str(digest)):
+            verdict = "undecided" if is_unknown(digest) else "violated"
+            yield Violation(f"{model.name} serves weights without a digest", model, verdict)
 
 
-def _weights_agree(subject: Subject) -> Iterator[Broken]:
-    """Digest of what a pod serves against the one that its claim states."""
+def _check_weights_agree(subject: Subject) -> Iterator[Violation]:
+    """Compares the digest of a model pod with the digest of its claim."""
     claims = {
-        place(each)[::-1]: at(each.inputs, "metadata.annotations")
-        for each in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
+        name_and_namespace(claim)[::-1]: at(claim.inputs, "metadata.annotations")
+        for claim in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
-    for pod in models(subject):
-        mine = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
+    for pod in model_pods(subject):
+        digests = [str(pod.annotations[_WEIGHTS])] if _WEIGHTS in pod.annotations else []
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
-            held = claims.get((pod.namespace, str(name)))
-            stated = held.get(_WEIGHTS) if isinstance(held, Mapping) else None
-            if mine and stated and not unknown(stated) and stated not in mine:
-                yield Broken(
-                    f"{pod.resource.name} mounts weights of another digest than it states", pod.resource
+            annotations = claims.get((pod.namespace, str(name)))
+            stated_digest = annotations.get(_WEIGHTS) if isinstance(annotations, Mapping) else None
+            if digests and stated_digest and not is_unknown(stated_digest) and stated_digest not in digests:
+                yield Violation(
+                    f"{pod.resource.name} mounts weights with a different digest than it states", pod.resource
                 )
-            if name and at(volume, "persistentVolumeClaim.readOnly") is not True and _is_weights(pod, volume):
-                yield Broken(f"{pod.resource.name} may write the weights that it serves", pod.resource)
+            if (
+                name
+                and at(volume, "persistentVolumeClaim.readOnly") is not True
+                and _mounts_weights_writable(pod, volume)
+            ):
+                yield Violation(f"{pod.resource.name} can write the weights that it serves", pod.resource)
 
 
-def _is_weights(pod: Pod, volume: Any) -> bool:
-    """Whether some container mounts the volume to write to it, at a model's place."""
-    for box in pod.boxes:
-        for mount in box.get("volumeMounts") or []:
+def _mounts_weights_writable(pod: Pod, volume: Any) -> bool:
+    """Whether a container mounts the volume writable at `/models`."""
+    for container in pod.containers:
+        for mount in container.get("volumeMounts") or []:
             if at(mount, "name") == at(volume, "name") and at(mount, "mountPath") == "/models":
                 return at(mount, "readOnly") is not True
     return False
 
 
-def _offline(subject: Subject) -> Iterator[Broken]:
-    for pod in models(subject):
-        for box in pod.boxes:
-            if not serves(box):
+def _check_offline(subject: Subject) -> Iterator[Violation]:
+    for pod in model_pods(subject):
+        for container in pod.containers:
+            if not is_vllm_serve(container):
                 continue
-            said = {at(each, "name"): at(each, "value") for each in box.get("env") or []}
+            environment = {
+                at(variable, "name"): at(variable, "value") for variable in container.get("env") or []
+            }
             for name in _OFFLINE:
-                if str(said.get(name)) not in ("1", "true", "True", "TRUE"):
-                    yield of_box(pod, box, f"may fetch a model from the hub ({name})", f"{name}: '1'")
+                if str(environment.get(name)) not in ("1", "true", "True", "TRUE"):
+                    yield container_violation(
+                        pod,
+                        container,
+                        f"may download a model from the hub: {name} is not set",
+                        f"{name}: '1'",
+                    )
     for model in subject.graph.of(_MODEL):
-        said = at(model.inputs, "primaryContainer.environment")
-        if isinstance(said, Mapping) and any(str(key).startswith("SM_VLLM_") for key in said):
+        environment = at(model.inputs, "primaryContainer.environment")
+        if isinstance(environment, Mapping) and any(str(key).startswith("SM_VLLM_") for key in environment):
             for name in _OFFLINE:
-                if str(said.get(name)) != "1":
-                    yield Broken(f"{model.name} may fetch a model from the hub ({name})", model)
+                if str(environment.get(name)) != "1":
+                    yield Violation(
+                        f"{model.name} may download a model from the hub: {name} is not set", model
+                    )
 
 
-def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
-    for pod in models(subject):
-        for box in pod.boxes:
-            for word in told(box):
-                flag, _, value = word.partition("=")
-                if flag == _CODE[0] or (flag == _CODE[1] and value != "false"):
-                    yield of_box(pod, box, "runs code that came with the weights")
+def _check_no_remote_code(subject: Subject) -> Iterator[Violation]:
+    for pod in model_pods(subject):
+        for container in pod.containers:
+            for argument in command_line(container):
+                flag, _, value = argument.partition("=")
+                if flag == _REMOTE_CODE_FLAGS[0] or (flag == _REMOTE_CODE_FLAGS[1] and value != "false"):
+                    yield container_violation(pod, container, "runs code that came with the weights")
                 elif flag == "--load-format" and value in ("pt", "npcache"):
-                    yield of_box(pod, box, "unpickles its weights, which runs what is in them")
+                    yield container_violation(pod, container, "loads pickled weights, which can run code")
     for model in subject.graph.of(_MODEL):
-        said = at(model.inputs, "primaryContainer.environment")
+        environment = at(model.inputs, "primaryContainer.environment")
         if (
-            isinstance(said, Mapping)
-            and str(said.get("SM_VLLM_TRUST_REMOTE_CODE", "false")).lower() != "false"
+            isinstance(environment, Mapping)
+            and str(environment.get("SM_VLLM_TRUST_REMOTE_CODE", "false")).lower() != "false"
         ):
-            yield Broken(f"{model.name} runs code that came with the weights", model)
+            yield Violation(f"{model.name} runs code that came with the weights", model)
 
 
-def _no_inside(subject: Subject) -> Iterator[Broken]:
-    for pod in models(subject):
-        for box in pod.boxes:
-            for word in told(box):
-                if word.partition("=")[0] in _INSIDE:
-                    yield of_box(pod, box, f"opens its inside to who asks it ({word.partition('=')[0]})")
-            for each in box.get("env") or []:
-                if at(each, "name") in ("VLLM_SERVER_DEV_MODE", "VLLM_ALLOW_RUNTIME_LORA_UPDATING") and str(
-                    at(each, "value")
-                ) not in ("0", "", "None", "false", "False"):
-                    yield of_box(pod, box, f"opens its inside to who asks it ({at(each, 'name')})")
+def _check_no_development_routes(subject: Subject) -> Iterator[Violation]:
+    for pod in model_pods(subject):
+        for container in pod.containers:
+            for argument in command_line(container):
+                if argument.partition("=")[0] in _DEVELOPMENT_FLAGS:
+                    yield container_violation(
+                        pod,
+                        container,
+                        f"opens development interfaces to its callers ({argument.partition('=')[0]})",
+                    )
+            for variable in container.get("env") or []:
+                if at(variable, "name") in (
+                    "VLLM_SERVER_DEV_MODE",
+                    "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+                ) and str(at(variable, "value")) not in ("0", "", "None", "false", "False"):
+                    yield container_violation(
+                        pod,
+                        container,
+                        f"opens development interfaces to its callers ({at(variable, 'name')})",
+                    )
 
 
-def _taken_back(subject: Subject) -> Iterator[Broken]:
+def _check_rollback(subject: Subject) -> Iterator[Violation]:
     for endpoint in subject.graph.of(_ENDPOINT):
-        said = at(endpoint.inputs, "deploymentConfig")
-        if unknown(said):
-            yield Broken(f"how {endpoint.name} is released is not known yet", endpoint, "undecided")
-        elif not at(said, "autoRollbackConfiguration.alarms"):
-            yield Broken(f"a bad release of {endpoint.name} is never taken back", endpoint)
-        elif at(said, "blueGreenUpdatePolicy.trafficRoutingConfiguration.type") == "ALL_AT_ONCE":
-            yield Broken(f"a release of {endpoint.name} takes every request at once", endpoint)
+        deployment_config = at(endpoint.inputs, "deploymentConfig")
+        if is_unknown(deployment_config):
+            yield Violation(
+                f"the deployment configuration of {endpoint.name} is not known yet", endpoint, "undecided"
+            )
+        elif not at(deployment_config, "autoRollbackConfiguration.alarms"):
+            yield Violation(f"{endpoint.name} has no alarm that rolls back a bad release", endpoint)
+        elif at(deployment_config, "blueGreenUpdatePolicy.trafficRoutingConfiguration.type") == "ALL_AT_ONCE":
+            yield Violation(f"a release of {endpoint.name} moves all traffic at once", endpoint)
 
 
-def _approved(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
-        stages = each.inputs.get("stages")
-        if unknown(stages):
-            yield Broken(f"the stages of {each.name} are not known yet", each, "undecided")
+def _check_approval(subject: Subject) -> Iterator[Violation]:
+    for pipeline in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
+        stages = pipeline.inputs.get("stages")
+        if is_unknown(stages):
+            yield Violation(f"the stages of {pipeline.name} are not known yet", pipeline, "undecided")
             continue
         kinds = [at(act, "category") for stage in stages or [] for act in at(stage, "actions") or []]
         if "Deploy" in kinds and "Approval" not in kinds[: kinds.index("Deploy")]:
-            yield Broken(f"{each.name} releases without a person's approval", each)
-    for each in subject.graph.of("aws:bedrock/agentAgent:AgentAgent"):
-        if at(each.inputs, "skipResourceInUseCheck"):
-            yield Broken(f"{each.name} may be taken away from under what calls it", each)
-    for each in subject.graph.of("aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup"):
-        for one in at(each.inputs, "functionSchema.memberFunctions.functions") or []:
-            if at(one, "requireConfirmation") != "ENABLED":
-                yield Broken(f"{each.name} acts without asking ({at(one, 'name')})", each)
+            yield Violation(f"{pipeline.name} deploys without a person's approval", pipeline)
+    for agent in subject.graph.of("aws:bedrock/agentAgent:AgentAgent"):
+        if at(agent.inputs, "skipResourceInUseCheck"):
+            yield Violation(f"{agent.name} can be deleted while it is in use", agent)
+    for action_group in subject.graph.of("aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup"):
+        for function in at(action_group.inputs, "functionSchema.memberFunctions.functions") or []:
+            if at(function, "requireConfirmation") != "ENABLED":
+                yield Violation(
+                    f"{action_group.name} acts without confirmation ({at(function, 'name')})", action_group
+                )
 
 
-def _versions(subject: Subject) -> Iterator[Broken]:
-    for resource, _, config in configurations(subject.graph):
+def _check_guardrail_versions(subject: Subject) -> Iterator[Violation]:
+    for resource, _, config in gateway_configurations(subject.graph):
         for model in at(config, "models") or []:
             guard = at(model, "guardrail")
             if guard and str(at(guard, "version")) in ("DRAFT", "None", ""):
-                yield Broken(f"{resource.name} asks {at(model, 'name')} behind a guardrail's draft", resource)
+                yield Violation(
+                    f"{resource.name} calls {at(model, 'name')} with the draft of a guardrail", resource
+                )
 
 
-_chain = (*fw.owasp("LLM04"), *fw.nist("SR-4", "SI-7"))
+_SUPPLY_CHAIN = (*fw.owasp("LLM04"), *fw.nist("SR-4", "SI-7"))
 RULES = (
     Rule(
         "release/weights-by-digest",
         "Weights are named by digest",
         "high",
-        (*_chain, *fw.atlas("AML.M0014")),
-        "What was evaluated, and what serves, are one only by digest",
-        "State weights.digest of the endpoint: sha256:…",
-        _pinned,
+        (*_SUPPLY_CHAIN, *fw.atlas("AML.M0014")),
+        "Only the digest shows that the served weights are the evaluated ones",
+        "Set weights.digest of the endpoint: sha256:…",
+        _check_weights_pinned,
         ("kubernetes:apps/v1:Deployment", _MODEL),
     ),
     Rule(
         "release/weights-agree",
-        "A model serves the weights that it states, and cannot write them",
+        "A model serves the weights that it states, and cannot change them",
         "high",
-        (*_chain, *fw.owasp("LLM05"), *fw.atlas("AML.M0005")),
-        "Weights that a server may write are whatever the last prompt made of them",
-        "Mount the claim of the stated digest, readOnly: true",
-        _weights_agree,
+        (*_SUPPLY_CHAIN, *fw.owasp("LLM05"), *fw.atlas("AML.M0005")),
+        "A server that can write its weights may serve changed ones after an attack",
+        "Mount the claim with the stated digest, with readOnly: true",
+        _check_weights_agree,
         ("kubernetes:apps/v1:Deployment",),
     ),
     Rule(
         "release/no-hub",
-        "Model servers fetch nothing from a hub",
+        "Model servers download nothing from a hub",
         "high",
-        (*_chain, *fw.iso_27001("A.5.21")),
-        "What a hub serves tomorrow was evaluated by nobody",
+        (*_SUPPLY_CHAIN, *fw.iso_27001("A.5.21")),
+        "Nobody has evaluated what a hub serves tomorrow",
         "Set HF_HUB_OFFLINE=1 and TRANSFORMERS_OFFLINE=1, and mirror the weights",
-        _offline,
+        _check_offline,
         ("kubernetes:apps/v1:Deployment", _MODEL),
     ),
     Rule(
         "release/no-foreign-code",
-        "No code comes with the weights",
+        "Weights bring no code",
         "critical",
-        (*_chain, *fw.atlas("AML.M0011")),
-        "A model's author would run programs beside every prompt",
-        "Take --trust-remote-code away; use safetensors",
-        _no_foreign_code,
+        (*_SUPPLY_CHAIN, *fw.atlas("AML.M0011")),
+        "The author of a model could run programs next to every prompt",
+        "Remove --trust-remote-code, and use safetensors",
+        _check_no_remote_code,
         ("kubernetes:apps/v1:Deployment", _MODEL),
     ),
     Rule(
         "release/no-inside",
-        "Model servers show nobody their inside",
+        "Model servers expose no development interfaces",
         "high",
         (*fw.owasp("LLM04", "LLM02"),),
-        "Development routes load adapters, read files and see others' prompts",
-        "Take the flag or variable away",
-        _no_inside,
+        "Development routes can load adapters, read files and show other callers' prompts",
+        "Remove the flag or variable",
+        _check_no_development_routes,
         ("kubernetes:apps/v1:Deployment",),
     ),
     Rule(
         "release/taken-back",
-        "A bad release of a model is taken back by itself",
+        "A bad release of a model is rolled back automatically",
         "medium",
         (*fw.nist("CM-3", "CP-10"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "Every request of its class would fail until somebody wakes",
+        "Every request of the class would fail until somebody reacts",
         "Set autoRollbackConfiguration with an alarm, and CANARY or LINEAR traffic",
-        _taken_back,
+        _check_rollback,
         (_ENDPOINT,),
     ),
     Rule(
         "release/people-approve",
-        "A person approves a model's release, and what an agent does",
+        "A person approves a model's release, and an agent's actions",
         "high",
         (*fw.ai_act("14(4)"), *fw.owasp("LLM03", "LLM04"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "Nobody answered for what went out",
-        "Put an Approval before Deploy; set requireConfirmation: ENABLED on what an agent may do",
-        _approved,
+        "Otherwise nobody is responsible for the release or the action",
+        "Add an Approval action before Deploy; set requireConfirmation: ENABLED for an agent's functions",
+        _check_approval,
     ),
     Rule(
         "release/guardrail-version",
-        "Calls name a numbered version of their guardrail",
+        "Calls use a numbered version of their guardrail",
         "medium",
         (*fw.nist("CM-3"), *fw.owasp("LLM01"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "A draft changes under the calls that it guards",
-        "Publish a GuardrailVersion and name it",
-        _versions,
+        "A draft can change while calls use it",
+        "Publish a GuardrailVersion and set it",
+        _check_guardrail_versions,
     ),
 )

@@ -1,21 +1,21 @@
-"""Reliability: a node, a zone or a bad release takes no class down, and nothing that holds state goes unasked."""
+"""Rules for availability: replicas, disruption budgets, zones, rollouts, protected state, VPN tunnels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.sealers import sealers
 from policies.encryption.at_rest import BUCKETS
-from policies.inputs.pods import Pod, of_box, pods
-from policies.inputs.values import at, unknown
+from policies.inputs.pods import Pod, container_violation, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _SERVICE, _TASK = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
-_SERVES = ("gateway", "translator", "resolver")
+_SERVING_ROLES = ("gateway", "translator", "resolver")
 DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 
@@ -23,55 +23,61 @@ def _replicas(resource: Resource) -> Any:
     return at(resource.inputs, "spec.replicas")
 
 
-def services(subject: Subject) -> list[Resource]:
-    """Services of ECS that serve somebody: a sealer's task is one, and never two at once."""
-    sealing = {each.resource.urn for each in sealers(subject.graph)}
+def serving_services(subject: Subject) -> list[Resource]:
+    """ECS services that serve callers. Sealers are left out: a sealer runs as exactly one task."""
+    sealing = {sealer.resource.urn for sealer in sealers(subject.graph)}
     return [
         service
         for service in subject.graph.of(_SERVICE)
         if not sealing
-        & {each.urn for each in subject.graph.referred(service.inputs.get("taskDefinition"), _TASK)}
+        & {task.urn for task in subject.graph.referred(service.inputs.get("taskDefinition"), _TASK)}
     ]
 
 
-def _enough(subject: Subject) -> Iterator[Broken]:
+def _check_replicas(subject: Subject) -> Iterator[Violation]:
     least = subject.settings.figures.replicas_min
-    for pod in serving(subject):
+    for pod in serving_pods(subject):
         if not pod.resource.type.endswith(DEPLOYED):
             continue
         count = _replicas(pod.resource)
-        if unknown(count):
-            yield Broken(
-                f"how many replicas {pod.resource.name} has is not known yet", pod.resource, "undecided"
+        if is_unknown(count):
+            yield Violation(
+                f"the number of replicas of {pod.resource.name} is not known yet", pod.resource, "undecided"
             )
         elif (count if count is not None else 1) < least:
-            yield Broken(f"{pod.resource.name} serves its class with {count or 1:g} replica", pod.resource)
+            yield Violation(
+                f"{pod.resource.name} has {count or 1:g} replica; the minimum is {least}", pod.resource
+            )
     for config in subject.graph.of(_CONFIG):
         for variant in config.inputs.get("productionVariants") or []:
             count = at(variant, "initialInstanceCount")
-            if unknown(count):
-                yield Broken(f"how many machines {config.name} has is not known yet", config, "undecided")
+            if is_unknown(count):
+                yield Violation(
+                    f"the number of machines of {config.name} is not known yet", config, "undecided"
+                )
             elif count is not None and count < least:
                 name = at(variant, "variantName")
-                yield Broken(f"variant {name} of {config.name} has {count:g} machine", config)
-    for service in services(subject):
+                yield Violation(
+                    f"variant {name} of {config.name} has {count:g} machine; the minimum is {least}", config
+                )
+    for service in serving_services(subject):
         count = service.inputs.get("desiredCount")
-        if unknown(count):
-            yield Broken(f"how many tasks {service.name} has is not known yet", service, "undecided")
+        if is_unknown(count):
+            yield Violation(f"the number of tasks of {service.name} is not known yet", service, "undecided")
         elif (count if count is not None else 1) < least:
-            yield Broken(f"{service.name} serves its class with {count or 1:g} task", service)
+            yield Violation(f"{service.name} has {count or 1:g} task; the minimum is {least}", service)
 
 
-def serving(subject: Subject) -> list[Pod]:
-    return [pod for pod in pods(subject.graph) if pod.role in _SERVES]
+def serving_pods(subject: Subject) -> list[Pod]:
+    return [pod for pod in pods(subject.graph) if pod.role in _SERVING_ROLES]
 
 
-def rolled(subject: Subject) -> list[Pod]:
-    """What serves a class, and whatever else has several replicas."""
-    return [pod for pod in pods(subject.graph) if pod.role in _SERVES or many(pod)]
+def rolling_pods(subject: Subject) -> list[Pod]:
+    """Pods that serve a class, and all others with several replicas."""
+    return [pod for pod in pods(subject.graph) if pod.role in _SERVING_ROLES or has_several_replicas(pod)]
 
 
-def many(pod: Pod) -> bool:
+def has_several_replicas(pod: Pod) -> bool:
     count = _replicas(pod.resource)
     return (
         pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet"))
@@ -80,127 +86,151 @@ def many(pod: Pod) -> bool:
     )
 
 
-def _disruption(subject: Subject) -> Iterator[Broken]:
-    for pod, mine in drained(subject):
-        if not mine:
-            yield Broken(f"a drain may end every replica of {pod.resource.name} at once", pod.resource)
+def _check_disruption_budgets(subject: Subject) -> Iterator[Violation]:
+    for pod, budgets in pods_with_budgets(subject):
+        if not budgets:
+            yield Violation(
+                f"{pod.resource.name} has no PodDisruptionBudget, so a drain may end every replica at once",
+                pod.resource,
+            )
         count = _replicas(pod.resource)
-        for budget in mine:
+        for budget in budgets:
             most, least = at(budget.inputs, "spec.maxUnavailable"), at(budget.inputs, "spec.minAvailable")
-            all_ = isinstance(most, int) and most >= count
-            if all_ or most == "100%" or least in (0, "0%"):
-                yield Broken(f"{budget.name} lets every replica of {pod.resource.name} go at once", budget)
+            lets_all_go = isinstance(most, int) and most >= count
+            if lets_all_go or most == "100%" or least in (0, "0%"):
+                yield Violation(
+                    f"{budget.name} allows every replica of {pod.resource.name} to end at once", budget
+                )
             if isinstance(least, int) and least >= count:
-                yield Broken(f"{budget.name} lets no node of {pod.resource.name} be drained", budget)
+                yield Violation(f"{budget.name} prevents draining any node of {pod.resource.name}", budget)
     for budget in subject.graph.of(":PodDisruptionBudget"):
         most, least = at(budget.inputs, "spec.maxUnavailable"), at(budget.inputs, "spec.minAvailable")
-        if unknown(most) or unknown(least):
-            yield Broken(f"how many pods {budget.name} lets go is not known yet", budget, "undecided")
+        if is_unknown(most) or is_unknown(least):
+            yield Violation(f"the limits of {budget.name} are not known yet", budget, "undecided")
         elif most in (0, "0%") or least == "100%":
-            yield Broken(f"{budget.name} lets no node be drained, however many pods it selects", budget)
+            yield Violation(f"{budget.name} prevents draining any node, however many pods it selects", budget)
 
 
-def drained(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
-    """What has several replicas, with the budgets that say how many may go."""
+def pods_with_budgets(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
+    """Pods with several replicas, and the PodDisruptionBudgets that select them."""
     budgets = list(subject.graph.of(":PodDisruptionBudget"))
     for pod in pods(subject.graph):
-        if many(pod):
-            yield pod, [each for each in budgets if place(each)[1] == pod.namespace and _selects(each, pod)]
+        if has_several_replicas(pod):
+            yield (
+                pod,
+                [
+                    budget
+                    for budget in budgets
+                    if name_and_namespace(budget)[1] == pod.namespace and _selects(budget, pod)
+                ],
+            )
 
 
 def _selects(budget: Resource, pod: Pod) -> bool:
-    wanted = at(budget.inputs, "spec.selector.matchLabels")
-    return isinstance(wanted, Mapping) and all(pod.labels.get(key) == value for key, value in wanted.items())
+    labels = at(budget.inputs, "spec.selector.matchLabels")
+    return isinstance(labels, Mapping) and all(pod.labels.get(key) == value for key, value in labels.items())
 
 
-def _spread(subject: Subject) -> Iterator[Broken]:
+def _check_spread(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
-        if not many(pod):
+        if not has_several_replicas(pod):
             continue
         if not pod.spec.get("topologySpreadConstraints") and not at(pod.spec, "affinity.podAntiAffinity"):
-            # One place for every replica may be meant: shared GPUs of one machine, weights on one disk.
+            # One place for all replicas can be intended: shared GPUs of one machine, weights on one disk.
             pinned = at(pod.spec, "affinity.podAffinity") or at(pod.spec, "affinity.nodeAffinity")
             if not pinned:
-                yield Broken(f"every replica of {pod.resource.name} may stand on one node", pod.resource)
+                yield Violation(f"every replica of {pod.resource.name} may run on one node", pod.resource)
 
 
-def _probed(subject: Subject) -> Iterator[Broken]:
+def _check_readiness(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
         if not pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet")):
             continue
-        boxes = [each for each in pod.spec.get("containers") or [] if isinstance(each, Mapping)]
-        if boxes and not any(each.get("readinessProbe") for each in boxes):
-            yield of_box(pod, boxes[0], "is sent requests before it can answer: it has no readiness probe")
+        containers = [
+            container for container in pod.spec.get("containers") or [] if isinstance(container, Mapping)
+        ]
+        if containers and not any(container.get("readinessProbe") for container in containers):
+            yield container_violation(
+                pod, containers[0], "has no readiness probe, so it gets requests before it can answer"
+            )
 
 
-def _zones(subject: Subject) -> Iterator[Broken]:
-    for each, subnets in zoned(subject):
-        yield from _two(each, subnets)
+def _check_zones(subject: Subject) -> Iterator[Violation]:
+    for resource, subnets in resources_in_zones(subject):
+        yield from _check_two_zones(resource, subnets)
 
 
-def zoned(subject: Subject) -> Iterator[tuple[Resource, Any]]:
-    """What stands in zones, with the subnets that say which."""
-    for each in subject.graph.of("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint"):
-        if each.type.endswith(":VpcEndpoint") and each.inputs.get("vpcEndpointType") != "Interface":
+def resources_in_zones(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """Resources that run in zones, with the subnets that decide which."""
+    for resource in subject.graph.of("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint"):
+        if resource.type.endswith(":VpcEndpoint") and resource.inputs.get("vpcEndpointType") != "Interface":
             continue
-        yield each, each.inputs.get("subnets") or each.inputs.get("subnetIds")
-    for each in subject.graph.of(_SERVICE):
-        yield each, at(each.inputs, "networkConfiguration.subnets")
-    for each in subject.graph.of("aws:eks/cluster:Cluster"):
-        yield each, at(each.inputs, "vpcConfig.subnetIds")
-    for each in subject.graph.of("aws:sagemaker/model:Model"):
-        if each.inputs.get("vpcConfig"):
-            yield each, at(each.inputs, "vpcConfig.subnets")
+        yield resource, resource.inputs.get("subnets") or resource.inputs.get("subnetIds")
+    for service in subject.graph.of(_SERVICE):
+        yield service, at(service.inputs, "networkConfiguration.subnets")
+    for cluster in subject.graph.of("aws:eks/cluster:Cluster"):
+        yield cluster, at(cluster.inputs, "vpcConfig.subnetIds")
+    for model in subject.graph.of("aws:sagemaker/model:Model"):
+        if model.inputs.get("vpcConfig"):
+            yield model, at(model.inputs, "vpcConfig.subnets")
 
 
-def _two(each: Resource, subnets: Any) -> Iterator[Broken]:
-    if unknown(subnets):
-        yield Broken(f"where {each.name} stands is not known yet", each, "undecided")
+def _check_two_zones(resource: Resource, subnets: Any) -> Iterator[Violation]:
+    if is_unknown(subnets):
+        yield Violation(f"the zones of {resource.name} are not known yet", resource, "undecided")
     elif isinstance(subnets, list) and len(set(map(str, subnets))) < 2:
-        yield Broken(f"{each.name} stands in one zone", each)
+        yield Violation(f"{resource.name} runs in only one zone", resource)
 
 
-def _rolls(subject: Subject) -> Iterator[Broken]:
-    for pod in rolled(subject):
+def _check_rollouts(subject: Subject) -> Iterator[Violation]:
+    for pod in rolling_pods(subject):
         strategy = at(pod.resource.inputs, "spec.strategy")
         if at(strategy, "type") == "Recreate":
-            yield Broken(
-                f"a release ends {pod.resource.name} before the new one starts",
+            yield Violation(
+                f"a release ends {pod.resource.name} before the new pods start",
                 pod.resource,
             )
         elif at(strategy, "rollingUpdate.maxUnavailable") == "100%":
-            yield Broken(f"a release may take every replica of {pod.resource.name} at once", pod.resource)
-    served = services(subject)
+            yield Violation(f"a release may end every replica of {pod.resource.name} at once", pod.resource)
+    served = serving_services(subject)
     for service in subject.graph.of(_SERVICE):
         if not at(service.inputs, "deploymentCircuitBreaker.rollback"):
-            yield Broken(f"a bad release of {service.name} is tried for ever, and never taken back", service)
+            yield Violation(
+                f"a bad release of {service.name} is retried for ever and never rolled back", service
+            )
         least = service.inputs.get("deploymentMinimumHealthyPercent")
         if isinstance(least, int | float) and least < 50 and service in served:
-            yield Broken(f"a release may take most tasks of {service.name} at once", service)
+            yield Violation(f"a release may end most tasks of {service.name} at once", service)
 
 
-def _state_stays(subject: Subject) -> Iterator[Broken]:
+def _check_state_protected(subject: Subject) -> Iterator[Violation]:
     for bucket in subject.graph.of(*BUCKETS):
         if bucket.inputs.get("forceDestroy") is True:
-            yield Broken(f"{bucket.name} is emptied when it is deleted", bucket, patch="force_destroy=False")
-    for each in subject.graph.of("aws:ecr/repository:Repository"):
-        if each.inputs.get("forceDelete") is True:
-            yield Broken(f"{each.name} is emptied when it is deleted", each, patch="force_delete=False")
-    for each in subject.graph.of("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"):
-        if each.inputs.get("skipFinalSnapshot") is True:
-            yield Broken(f"{each.name} goes without a last snapshot", each)
-        if not each.inputs.get("deletionProtection"):
-            yield Broken(f"{each.name} may be deleted by one call", each)
+            yield Violation(
+                f"{bucket.name} is emptied when it is deleted", bucket, patch="force_destroy=False"
+            )
+    for repository in subject.graph.of("aws:ecr/repository:Repository"):
+        if repository.inputs.get("forceDelete") is True:
+            yield Violation(
+                f"{repository.name} is emptied when it is deleted", repository, patch="force_delete=False"
+            )
+    for database in subject.graph.of("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"):
+        if database.inputs.get("skipFinalSnapshot") is True:
+            yield Violation(f"{database.name} is deleted without a final snapshot", database)
+        if not database.inputs.get("deletionProtection"):
+            yield Violation(f"{database.name} has no deletion protection", database)
 
 
-def _tunnels(subject: Subject) -> Iterator[Broken]:
+def _check_tunnels_recover(subject: Subject) -> Iterator[Violation]:
     for link in subject.graph.of("aws:ec2/vpnConnection:VpnConnection"):
         if link.inputs.get("staticRoutesOnly") is True:
-            yield Broken(f"{link.name} does not see that a tunnel is down: its routes are static", link)
+            yield Violation(f"{link.name} does not detect a failed tunnel: its routes are static", link)
         for number in (1, 2):
             acts = link.inputs.get(f"tunnel{number}DpdTimeoutAction")
             if acts == "none":
-                yield Broken(f"tunnel {number} of {link.name} stays down when its peer was silent", link)
+                yield Violation(
+                    f"tunnel {number} of {link.name} stays down after a timeout of its peer", link
+                )
 
 
 RULES = (
@@ -214,79 +244,79 @@ RULES = (
             *fw.iso_27001("A.8.14"),
             *fw.dora("Art. 9(2)"),
         ),
-        "A class is down while its only gateway restarts",
-        "Set replicas, initialInstanceCount or desiredCount to 2 at least",
-        _enough,
+        "The class is down while its only gateway restarts",
+        "Set replicas, initialInstanceCount or desiredCount to at least 2",
+        _check_replicas,
         (*DEPLOYED, _CONFIG, _SERVICE),
     ),
     Rule(
         "reliability/drains",
-        "A drain ends one replica after the other",
+        "A node drain ends one replica at a time",
         "medium",
         (*fw.nist("CP-2(2)"), *fw.dora("Art. 9(2)")),
-        "Maintenance of two nodes would end every replica, or never get done",
+        "Maintenance of two nodes would end every replica, or never finish",
         "Add a PodDisruptionBudget with maxUnavailable: 1",
-        _disruption,
+        _check_disruption_budgets,
         (*DEPLOYED, "kubernetes:policy/v1:PodDisruptionBudget"),
     ),
     Rule(
         "reliability/spread",
-        "Replicas stand on several nodes",
+        "Replicas run on several nodes",
         "medium",
         (*fw.nist("SC-36", "CP-2(2)"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
-        "Replicas of one node fail together",
-        "Add topologySpreadConstraints, or an anti-affinity",
-        _spread,
+        "Replicas on one node fail together",
+        "Add topologySpreadConstraints or a pod anti-affinity",
+        _check_spread,
         DEPLOYED,
     ),
     Rule(
         "reliability/probed",
-        "What serves says when it can answer",
+        "Servers report when they are ready",
         "medium",
         (*fw.nist("SC-5"), *fw.dora("Art. 9(2)")),
-        "Weights load for minutes; until then requests fail",
+        "Weights take minutes to load, and requests fail until then",
         "Add a readinessProbe",
-        _probed,
+        _check_readiness,
         DEPLOYED,
     ),
     Rule(
         "reliability/two-zones",
-        "What serves in AWS stands in two zones",
+        "Servers in AWS run in two zones",
         "medium",
         (*fw.nist("SC-36", "CP-2(2)"), *fw.fsbp("ELB.13"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
-        "A zone's failure is the commonest of AWS's large ones",
+        "The failure of one zone is the most common large failure of AWS",
         "Name subnets of two zones",
-        _zones,
+        _check_zones,
         ("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint", _SERVICE),
     ),
     Rule(
         "reliability/releases-roll",
-        "A release takes no gateway down, and a bad one is taken back",
+        "A release keeps gateways running, and a bad one is rolled back",
         "medium",
         (*fw.nist("CM-3", "CP-10"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "Every release would be an outage of its class",
         "Use RollingUpdate; set deploymentCircuitBreaker: {enable: true, rollback: true}",
-        _rolls,
+        _check_rollouts,
         (*DEPLOYED, _SERVICE),
     ),
     Rule(
         "reliability/state-stays",
-        "Deleting what holds state takes more than one call",
+        "Deleting stored data takes more than one call",
         "high",
         (*fw.nist("CP-9"),),
-        "A slip in a program would erase records or weights",
+        "A mistake in a program could erase records or weights",
         "Set forceDestroy and skipFinalSnapshot to false, deletionProtection to true",
-        _state_stays,
+        _check_state_protected,
         BUCKETS,
     ),
     Rule(
         "reliability/links-heal",
-        "Private links see a failed tunnel, and come back",
+        "VPN links detect a failed tunnel and recover",
         "medium",
         (*fw.nist("CP-10"), *fw.dora("Art. 9(2)")),
-        "Traffic would go on into the tunnel that is down",
+        "Traffic would still go into the failed tunnel",
         "Route by BGP, and set DpdTimeoutAction to restart or clear",
-        _tunnels,
+        _check_tunnels_recover,
         ("aws:ec2/vpnConnection:VpnConnection",),
     ),
 )

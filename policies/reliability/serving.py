@@ -1,4 +1,4 @@
-"""Reliability of what serves in a cluster: as many and as spread as stated, started again, measured, ended in order."""
+"""Rules for serving pods: replicas, spread, liveness, graceful end, rollout deadlines, monitoring."""
 
 from __future__ import annotations
 
@@ -7,215 +7,264 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.lookups.serving import scaled
+from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL
-from isthmus.graph.resources.resources import place
-from policies.inputs.declared import class_of, endpoint, released
-from policies.inputs.pods import Pod, not_known, of_box, pods
-from policies.inputs.values import at, unknown
+from isthmus.graph.resources.resources import name_and_namespace
+from policies.inputs.declared import find_endpoint, has_weights_digest, pod_sensitivity
+from policies.inputs.pods import Pod, container_undecided, container_violation, pods
+from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 
 _KINDS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", ":LeaderWorkerSet")
 _DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 _GRACE = 30
-"""Kubernetes' own, where a pod says none; the deadline of a rollout below, too."""
+"""Kubernetes' default grace period in seconds; `_DEADLINE` is its default for rollouts."""
 _DEADLINE = 600
 _SLEEPS = re.compile(r"\bsleep (\d+)")
 
 
-def served(subject: Subject) -> Iterator[Pod]:
-    """Pods that go on for as long as nobody ends them."""
+def long_running_pods(subject: Subject) -> Iterator[Pod]:
+    """Pods that run until somebody ends them."""
     for pod in pods(subject.graph):
         if pod.resource.type.endswith(_KINDS):
             yield pod
 
 
-def _boxes(pod: Pod) -> list[Mapping[str, Any]]:
-    """Containers that go on beside the others; of those that come first, the ones that are started again."""
-    first = [each for each in pod.spec.get("initContainers") or [] if at(each, "restartPolicy") == "Always"]
-    every = [*first, *(pod.spec.get("containers") or [])]
-    return [each for each in every if isinstance(each, Mapping)]
+def _long_running_containers(pod: Pod) -> list[Mapping[str, Any]]:
+    """Containers that keep running: all main containers, and sidecars among the init containers."""
+    first = [
+        container
+        for container in pod.spec.get("initContainers") or []
+        if at(container, "restartPolicy") == "Always"
+    ]
+    containers = [*first, *(pod.spec.get("containers") or [])]
+    return [container for container in containers if isinstance(container, Mapping)]
 
 
-def _as_many(subject: Subject) -> Iterator[Broken]:
-    told: set[str] = set()
-    for pod in served(subject):
-        said, least, name = at(pod.resource.inputs, "spec.replicas"), _least(subject, pod), pod.resource.name
-        if pod.resource.urn in told:
+def _check_replicas_stated(subject: Subject) -> Iterator[Violation]:
+    reported: set[str] = set()
+    for pod in long_running_pods(subject):
+        replicas, least, name = (
+            at(pod.resource.inputs, "spec.replicas"),
+            _minimum_replicas(subject, pod),
+            pod.resource.name,
+        )
+        if pod.resource.urn in reported:
             continue
-        told.add(pod.resource.urn)
-        if unknown(said):
-            yield Broken(f"how many of {name} there are is not known yet", pod.resource, "undecided")
+        reported.add(pod.resource.urn)
+        if is_unknown(replicas):
+            yield Violation(f"the number of replicas of {name} is not known yet", pod.resource, "undecided")
             continue
-        count = 1 if said is None else said
+        count = 1 if replicas is None else replicas
         if count < least:
-            of = "1 replica" if count == 1 else f"{count:g} replicas"
-            yield Broken(f"{name} has {of}, and {least} are stated", pod.resource)
+            count_text = "1 replica" if count == 1 else f"{count:g} replicas"
+            yield Violation(f"{name} has {count_text}, but {least} are stated", pod.resource)
 
 
-def _least(subject: Subject, pod: Pod) -> int:
-    """The fewest replicas that a workload may have: as stated, else one; none only where its scaling says so."""
-    platform, one = subject.platform, endpoint(subject, pod.labels)
+def _minimum_replicas(subject: Subject, pod: Pod) -> int:
+    """The minimum replicas of a workload: as stated, otherwise 1. It is 0 only if its scaling allows that."""
+    platform, endpoint = subject.platform, find_endpoint(subject, pod.labels)
     if platform is None or not pod.role:
         return 0 if platform is None and not pod.role else 1
-    if one is not None:
-        scaling = scaled(platform).get(one.id)
-        return scaling.min_replicas if scaling is not None else one.replicas
-    class_ = class_of(subject.graph, pod)
-    mine = [each for each in platform.gateways if each.class_ == class_ and each.runs_on == "kubernetes"]
+    if endpoint is not None:
+        scaling = scaled_endpoints(platform).get(endpoint.id)
+        return scaling.min_replicas if scaling is not None else endpoint.replicas
+    sensitivity = pod_sensitivity(subject.graph, pod)
+    gateways = [
+        gateway
+        for gateway in platform.gateways
+        if gateway.class_ == sensitivity and gateway.runs_on == "kubernetes"
+    ]
     if pod.role == "reviews":
-        return min([each.reviews.replicas for each in mine if each.reviews is not None], default=1)
-    return min([each.replicas for each in mine], default=1) if pod.role in ("gateway", "translator") else 1
+        return min(
+            [gateway.reviews.replicas for gateway in gateways if gateway.reviews is not None], default=1
+        )
+    return (
+        min([gateway.replicas for gateway in gateways], default=1)
+        if pod.role in ("gateway", "translator")
+        else 1
+    )
 
 
-def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
-    """Several replicas, and the node labels over one of which what is stated of them keeps them apart."""
-    for pod in served(subject):
+def pods_to_spread(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
+    """Pods with several replicas that must be spread, and the node labels of which one must spread them."""
+    for pod in long_running_pods(subject):
         count = at(pod.resource.inputs, "spec.replicas")
         if not isinstance(count, int | float) or count < 2:
             continue
-        if wanted := _places(subject, pod):
-            yield pod, wanted
+        if labels := _spread_labels(subject, pod):
+            yield pod, labels
 
 
-def _places(subject: Subject, pod: Pod) -> tuple[str, ...]:
-    """Labels of which a pod's replicas are spread over one by force; empty where nothing asks for it."""
-    platform, one = subject.platform, endpoint(subject, pod.labels)
+def _spread_labels(subject: Subject, pod: Pod) -> tuple[str, ...]:
+    """Node labels of which one must spread a pod's replicas; empty if nothing requires it."""
+    platform, endpoint = subject.platform, find_endpoint(subject, pod.labels)
     if pod.role in ("gateway", "translator", "resolver", "reviews"):
         if platform is None:
             return (ZONE_LABEL,)
-        class_ = class_of(subject.graph, pod)
-        known = {site.name for site in platform.sites}
-        sites = [each.site for each in platform.gateways if each.class_ == class_ and each.site in known]
-        # In different zones they are on different machines and in different racks, too.
+        sensitivity = pod_sensitivity(subject.graph, pod)
+        site_names = {site.name for site in platform.sites}
+        sites = [
+            gateway.site
+            for gateway in platform.gateways
+            if gateway.class_ == sensitivity and gateway.site in site_names
+        ]
+        # Different zones imply different machines and racks.
         return tuple(dict.fromkeys([*(failure_domain_label(platform, site) for site in sites), ZONE_LABEL]))
-    if one is None or one.survive not in ("node", "domain"):
+    if endpoint is None or endpoint.survive not in ("node", "domain"):
         return ()
-    if one.survive == "node" or platform is None:
-        return (HOST_LABEL,) if one.survive == "node" else (ZONE_LABEL,)
-    return (failure_domain_label(platform, one.site),)
+    if endpoint.survive == "node" or platform is None:
+        return (HOST_LABEL,) if endpoint.survive == "node" else (ZONE_LABEL,)
+    return (failure_domain_label(platform, endpoint.site),)
 
 
-def _spread(subject: Subject) -> Iterator[Broken]:
-    for pod, wanted in apart(subject):
-        if unknown(pod.spec.get("topologySpreadConstraints")):
-            yield Broken(f"how {pod.resource.name} is spread is not known yet", pod.resource, "undecided")
+def _check_spread_enforced(subject: Subject) -> Iterator[Violation]:
+    for pod, labels in pods_to_spread(subject):
+        if is_unknown(pod.spec.get("topologySpreadConstraints")):
+            yield Violation(f"the spread of {pod.resource.name} is not known yet", pod.resource, "undecided")
             continue
-        if not any(_forced(pod, key) or (key != HOST_LABEL and _led(pod, key)) for key in wanted):
-            what = {ZONE_LABEL: "zone", HOST_LABEL: "machine"}.get(wanted[0], "failure domain")
-            yield Broken(f"every replica of {pod.resource.name} may stand in one {what}", pod.resource)
+        if not any(
+            _is_forced_apart(pod, key) or (key != HOST_LABEL and _follows_leader(pod, key)) for key in labels
+        ):
+            place_kind = {ZONE_LABEL: "zone", HOST_LABEL: "machine"}.get(labels[0], "failure domain")
+            yield Violation(f"every replica of {pod.resource.name} may run in one {place_kind}", pod.resource)
 
 
-def _follows(pod: Pod) -> bool:
-    """Whether these are a group's workers."""
+def _is_group_worker(pod: Pod) -> bool:
+    """Whether these pods are workers of a LeaderWorkerSet group."""
     return at(pod.resource.inputs, "spec.leaderWorkerTemplate.workerTemplate.spec") is pod.spec
 
 
-def _led(pod: Pod, key: str) -> bool:
-    """Whether these are workers that stand where their leader does, by force."""
-    near = at(pod.spec, "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution") or []
-    return _follows(pod) and any(at(one, "topologyKey") == key for one in near)
+def _follows_leader(pod: Pod, key: str) -> bool:
+    """Whether these are workers that must run where their leader runs."""
+    affinity = at(pod.spec, "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution") or []
+    return _is_group_worker(pod) and any(at(term, "topologyKey") == key for term in affinity)
 
 
-def _forced(pod: Pod, key: str) -> bool:
-    """Whether replicas are kept apart by force, by a spread or by what repels them."""
-    for one in pod.spec.get("topologySpreadConstraints") or []:
-        # `DoNotSchedule` is what Kubernetes takes where nothing is said.
-        if at(one, "topologyKey") == key and at(one, "whenUnsatisfiable") in (None, "DoNotSchedule"):
+def _is_forced_apart(pod: Pod, key: str) -> bool:
+    """Whether replicas must run apart, by a topology spread or an anti-affinity."""
+    for constraint in pod.spec.get("topologySpreadConstraints") or []:
+        # `DoNotSchedule` is Kubernetes' default.
+        if at(constraint, "topologyKey") == key and at(constraint, "whenUnsatisfiable") in (
+            None,
+            "DoNotSchedule",
+        ):
             return True
-    apart = at(pod.spec, "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution") or []
-    # What repels the other pods of a group of its own says nothing of other groups.
-    return any(at(one, "topologyKey") == key and not at(one, "matchLabelKeys") for one in apart)
+    anti_affinity = (
+        at(pod.spec, "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution") or []
+    )
+    # An anti-affinity within one group does not separate different groups.
+    return any(at(term, "topologyKey") == key and not at(term, "matchLabelKeys") for term in anti_affinity)
 
 
-def answering(pod: Pod) -> list[Mapping[str, Any]]:
-    """Containers that somebody asks something, by their ports or probes."""
+def answering_containers(pod: Pod) -> list[Mapping[str, Any]]:
+    """Containers that answer requests: they have ports or probes."""
     keys = ("ports", "readinessProbe", "startupProbe")
-    return [box for box in _boxes(pod) if any(box.get(key) for key in keys)]
+    return [
+        container for container in _long_running_containers(pod) if any(container.get(key) for key in keys)
+    ]
 
 
-def _restarted(subject: Subject) -> Iterator[Broken]:
-    for pod in served(subject):
-        for box in answering(pod):
-            if not box.get("livenessProbe") and not _watched(pod, box):
-                yield of_box(pod, box, "stays when it hangs: it has no liveness probe")
+def _check_liveness(subject: Subject) -> Iterator[Violation]:
+    for pod in long_running_pods(subject):
+        for container in answering_containers(pod):
+            if not container.get("livenessProbe") and not _is_watched(pod, container):
+                yield container_violation(
+                    pod, container, "has no liveness probe, so it is not restarted when it hangs"
+                )
 
 
-def _watched(pod: Pod, box: Mapping[str, Any]) -> bool:
-    """Whether another container of the pod answers for this one: it asks it, and is itself asked at its port."""
-    ports = {at(each, "containerPort") for each in box.get("ports") or []}
-    asked = [at(other, "livenessProbe.httpGet.port") for other in _boxes(pod) if other is not box]
-    return any(each in ports for each in asked if each is not None)
+def _is_watched(pod: Pod, container: Mapping[str, Any]) -> bool:
+    """Whether the liveness probe of another container of the pod checks this container's port."""
+    ports = {at(port, "containerPort") for port in container.get("ports") or []}
+    probed_ports = [
+        at(other, "livenessProbe.httpGet.port")
+        for other in _long_running_containers(pod)
+        if other is not container
+    ]
+    return any(port in ports for port in probed_ports if port is not None)
 
 
-def _in_order(subject: Subject) -> Iterator[Broken]:
-    for pod in served(subject):
+def _check_grace_period(subject: Subject) -> Iterator[Violation]:
+    for pod in long_running_pods(subject):
         grace = pod.spec.get("terminationGracePeriodSeconds")
-        if unknown(grace):
-            yield Broken(
-                f"how long {pod.resource.name} may take to end is not known yet", pod.resource, "undecided"
+        if is_unknown(grace):
+            yield Violation(
+                f"the grace period of {pod.resource.name} is not known yet", pod.resource, "undecided"
             )
             continue
-        given = _GRACE if grace is None else grace
-        for box in _boxes(pod):
-            needs = _to_end(box)
+        seconds = _GRACE if grace is None else grace
+        for container in _long_running_containers(pod):
+            needs = _seconds_to_end(container)
             if needs is None:
-                yield not_known(pod, box, "how long it may take to end")
-            elif given < needs:
-                said = f"is killed after {given:g} s, and needs {needs:g} to finish what it is answering"
-                yield of_box(pod, box, said, f"terminationGracePeriodSeconds: {needs:g}")
-        if given < 1:
-            yield Broken(f"pods of {pod.resource.name} are killed without a moment to end", pod.resource)
+                yield container_undecided(pod, container, "the time that it needs to end")
+            elif seconds < needs:
+                problem = f"is killed after {seconds:g} s, but needs {needs:g} s to finish its requests"
+                yield container_violation(
+                    pod, container, problem, f"terminationGracePeriodSeconds: {needs:g}"
+                )
+        if seconds < 1:
+            yield Violation(f"pods of {pod.resource.name} are killed without a grace period", pod.resource)
 
 
-def _to_end(box: Mapping[str, Any]) -> float | None:
-    """Seconds from when a container is told to end: what it waits first, and what its program finishes then. None
-    where that is not known. Of a hook's command, what it sleeps is counted."""
-    waits, command = (at(box, f"lifecycle.preStop.{each}") for each in ("sleep.seconds", "exec.command"))
-    words = command if isinstance(command, list) else [command]
-    args = box.get("args") or []
-    if any(map(unknown, (waits, *words, args))):
+def _seconds_to_end(container: Mapping[str, Any]) -> float | None:
+    """Seconds that a container needs to end: its preStop hook plus its own shutdown. None if they are not known.
+
+    Of a hook's command only `sleep N` is counted.
+    """
+    waits, command = (
+        at(container, f"lifecycle.preStop.{hook}") for hook in ("sleep.seconds", "exec.command")
+    )
+    command_words = command if isinstance(command, list) else [command]
+    args = container.get("args") or []
+    if any(map(is_unknown, (waits, *command_words, args))):
         return None
-    slept = _SLEEPS.search(" ".join(map(str, words)))
+    slept = _SLEEPS.search(" ".join(map(str, command_words)))
     needs = float(waits) if isinstance(waits, int | float) else float(slept[1]) if slept else 0.0
-    for word in args:
-        flag, _, value = str(word).partition("=")
+    for argument in args:
+        flag, _, value = str(argument).partition("=")
         if flag == "--shutdown-timeout" and "--headless" not in args:
-            if unknown(value):
+            if is_unknown(value):
                 return None
-            needs += int(value) if value.isdigit() else 0  # what answers nobody has nothing to finish
+            needs += int(value) if value.isdigit() else 0  # a headless server has no requests to finish
     return needs
 
 
-def starting(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
-    """Deployments' pods: when their rollout is called failed, and seconds they may take to start; 0: nobody says."""
-    for pod in served(subject):
+def starting_deployments(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
+    """Pods of Deployments, their rollout deadline, and the seconds that they may take to start (0: not stated)."""
+    for pod in long_running_pods(subject):
         if not pod.resource.type.endswith(_DEPLOYMENT):
             continue
-        one = endpoint(subject, pod.labels)
-        stated = one.load_timeout_s if one is not None and released(one) else None
-        # What the platform says that loading takes; else what the probe lets it take.
-        needs = stated if stated is not None else max(map(_to_start, _boxes(pod)), default=0.0)
+        endpoint = find_endpoint(subject, pod.labels)
+        stated_seconds = (
+            endpoint.load_timeout_s if endpoint is not None and has_weights_digest(endpoint) else None
+        )
+        # The loading time of the platform, otherwise the time that the startup probe allows.
+        needs = (
+            stated_seconds
+            if stated_seconds is not None
+            else max(map(_seconds_to_start, _long_running_containers(pod)), default=0.0)
+        )
         yield pod, at(pod.resource.inputs, "spec.progressDeadlineSeconds"), needs
 
 
-def _patient(subject: Subject) -> Iterator[Broken]:
-    for pod, deadline, needs in starting(subject):
-        if unknown(deadline):
-            yield Broken(
-                f"when {pod.resource.name} is called failed is not known yet", pod.resource, "undecided"
+def _check_progress_deadline(subject: Subject) -> Iterator[Violation]:
+    for pod, deadline, needs in starting_deployments(subject):
+        if is_unknown(deadline):
+            yield Violation(
+                f"the rollout deadline of {pod.resource.name} is not known yet", pod.resource, "undecided"
             )
         elif (_DEADLINE if deadline is None else deadline) < needs:
-            said = (
-                f"{pod.resource.name} may take {needs:g} s to start, and its rollout is called failed before"
+            problem = (
+                f"{pod.resource.name} may take {needs:g} s to start, but its rollout deadline is shorter"
             )
-            yield Broken(said, pod.resource, patch=f"progressDeadlineSeconds: {needs:g}")
+            yield Violation(problem, pod.resource, patch=f"progressDeadlineSeconds: {needs:g}")
 
 
-def _to_start(box: Mapping[str, Any]) -> float:
-    """Seconds that a container is given to start, by its own probe."""
-    probe = box.get("startupProbe")
+def _seconds_to_start(container: Mapping[str, Any]) -> float:
+    """Seconds that the startup probe of a container allows."""
+    probe = container.get("startupProbe")
     if not isinstance(probe, Mapping):
         return 0.0
     waits = (
@@ -223,116 +272,122 @@ def _to_start(box: Mapping[str, Any]) -> float:
         probe.get("periodSeconds", 10),
         probe.get("failureThreshold", 3),
     )
-    if not all(isinstance(each, int | float) for each in waits):
+    if not all(isinstance(number, int | float) for number in waits):
         return 0.0
     return float(waits[0] + waits[1] * waits[2])
 
 
-def to_measure(subject: Subject) -> list[Pod]:
-    """Pods whose figures the platform collects."""
+def pods_to_measure(subject: Subject) -> list[Pod]:
+    """Pods whose metrics the platform collects."""
     if subject.platform is None or not subject.platform.monitoring.pod_monitors:
         return []
-    return [pod for pod in served(subject) if pod.role and not _follows(pod)]
+    return [pod for pod in long_running_pods(subject) if pod.role and not _is_group_worker(pod)]
 
 
-def _measured(subject: Subject) -> Iterator[Broken]:
+def _check_monitored(subject: Subject) -> Iterator[Violation]:
     monitors: dict[str, list[Mapping[str, Any]]] = {}
-    for each in subject.graph.of(":PodMonitor", ":ServiceMonitor"):
-        chosen = at(each.inputs, "spec.selector")
-        monitors.setdefault(place(each)[1], []).append(chosen if isinstance(chosen, Mapping) else {})
-    for pod in to_measure(subject):
-        if not any(_selects(chosen, pod) for chosen in monitors.get(pod.namespace, [])):
-            yield Broken(f"nobody collects the figures of {pod.resource.name}", pod.resource)
+    for monitor in subject.graph.of(":PodMonitor", ":ServiceMonitor"):
+        selector = at(monitor.inputs, "spec.selector")
+        monitors.setdefault(name_and_namespace(monitor)[1], []).append(
+            selector if isinstance(selector, Mapping) else {}
+        )
+    for pod in pods_to_measure(subject):
+        if not any(_selects(selector, pod) for selector in monitors.get(pod.namespace, [])):
+            yield Violation(f"no PodMonitor collects the metrics of {pod.resource.name}", pod.resource)
 
 
-def _selects(chosen: Mapping[str, Any], pod: Pod) -> bool:
-    labels = chosen.get("matchLabels") or {}
-    # Labels that a controller adds stand in no template.
+def _selects(selector: Mapping[str, Any], pod: Pod) -> bool:
+    labels = selector.get("matchLabels") or {}
+    # Labels that a controller adds are in no template.
     return all(
         pod.labels.get(key, value) == value for key, value in labels.items() if key in pod.labels
     ) and any(key in pod.labels for key in labels)
 
 
-def _ways_back(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(_DEPLOYMENT):
-        kept = at(each.inputs, "spec.revisionHistoryLimit")
-        if unknown(kept):
-            yield Broken(f"how many revisions {each.name} keeps is not known yet", each, "undecided")
-        elif kept is not None and kept < 1:
-            yield Broken(
-                f"{each.name} keeps no revision to go back to", each, patch="revisionHistoryLimit: 3"
+def _check_revisions(subject: Subject) -> Iterator[Violation]:
+    for deployment in subject.graph.of(_DEPLOYMENT):
+        revisions = at(deployment.inputs, "spec.revisionHistoryLimit")
+        if is_unknown(revisions):
+            yield Violation(
+                f"revisionHistoryLimit of {deployment.name} is not known yet", deployment, "undecided"
+            )
+        elif revisions is not None and revisions < 1:
+            yield Violation(
+                f"{deployment.name} keeps no earlier revision to roll back to",
+                deployment,
+                patch="revisionHistoryLimit: 3",
             )
 
 
 RULES = (
     Rule(
         "reliability/as-many-as-stated",
-        "What serves has as many replicas as the platform states",
+        "Workloads have as many replicas as the platform states",
         "medium",
         (*fw.nist("SC-5", "CP-2(2)"), *fw.iso_27001("A.8.6", "A.8.14"), *fw.dora("Art. 7(c)")),
-        "The load that was planned for the others falls on those that are left",
-        "Set replicas to the platform's; scale by load with a `scaling` of the platform's",
-        _as_many,
+        "The remaining replicas would get the load that was planned for the missing ones",
+        "Set replicas to the platform's number; to scale by load, set `scaling` in the platform",
+        _check_replicas_stated,
         _KINDS,
     ),
     Rule(
         "reliability/spread-by-force",
-        "Replicas are kept apart by force where the platform is to outlive a machine or a zone",
+        "Replicas must run apart where the platform should survive the loss of a machine or a zone",
         "medium",
         (*fw.nist("SC-36", "CP-2(2)"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
-        "What is spread where it is easy stands in one place on the day that it matters",
-        "Set whenUnsatisfiable: DoNotSchedule over the zone, or the machine, that must be outlived",
-        _spread,
+        "With a soft spread, all replicas may run in the place that fails",
+        "Set whenUnsatisfiable: DoNotSchedule for the zone, or the machine, whose loss must be survived",
+        _check_spread_enforced,
         _KINDS,
     ),
     Rule(
         "reliability/hung-restarted",
-        "What hangs is started again",
+        "Hung servers are restarted",
         "medium",
         (*fw.nist("CP-10", "SC-5"), *fw.dora("Art. 9(2)")),
-        "A server that hangs takes its share of the requests, and answers none",
+        "A hung server gets its share of the requests and answers none",
         "Add a livenessProbe",
-        _restarted,
+        _check_liveness,
         _KINDS,
     ),
     Rule(
         "reliability/ends-in-order",
-        "What ends finishes what it is answering",
+        "A pod that stops finishes its requests",
         "medium",
         fw.dora("Art. 9(2)"),
-        "Every rollout and every drain would cut answers off",
-        "Set terminationGracePeriodSeconds to what preStop and the server's own shutdown take together",
-        _in_order,
+        "Every rollout and every drain would cut off answers",
+        "Set terminationGracePeriodSeconds to at least the time of preStop plus the server's own shutdown",
+        _check_grace_period,
         _KINDS,
     ),
     Rule(
         "reliability/rollouts-wait",
-        "A rollout waits as long as what it starts may take",
+        "A rollout waits for as long as its pods may take to start",
         "medium",
         (*fw.nist("CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "A release that only loads its weights is called failed, and the next one is tried on top of it",
-        "Set progressDeadlineSeconds above the stated load_timeout_s, or the startup probe's own time",
-        _patient,
+        "A release that is still loading its weights would be reported as failed",
+        "Set progressDeadlineSeconds above load_timeout_s of the platform, or above the time of the startup probe",
+        _check_progress_deadline,
         (_DEPLOYMENT,),
     ),
     Rule(
         "reliability/measured",
-        "What serves is measured, where the platform collects figures",
+        "Servers are monitored, where the platform collects metrics",
         "medium",
         (*fw.nist("SC-5(3)"), *fw.iso_27001("A.8.6", "A.8.16"), *fw.dora("Art. 9(1)")),
-        "Nobody sees that a model is slow, or that it fails, before its callers do",
-        "Add a PodMonitor that selects its pods",
-        _measured,
+        "Callers would notice a slow or failing model first",
+        "Add a PodMonitor that selects the pods",
+        _check_monitored,
         (*_KINDS, ":PodMonitor"),
     ),
     Rule(
         "release/way-back",
-        "Deployments keep a revision to go back to",
+        "Deployments keep an earlier revision",
         "medium",
         (*fw.nist("CM-2(3)"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
-        "A bad release is undone by making another one, while its class is down",
-        "Set revisionHistoryLimit to 1 at least",
-        _ways_back,
+        "Without one, undoing a bad release needs a new release while the class is down",
+        "Set revisionHistoryLimit to at least 1",
+        _check_revisions,
         (_DEPLOYMENT,),
     ),
 )

@@ -1,4 +1,4 @@
-"""A rule of the pack, what it looks at, and what it says of it."""
+"""Types of the policy pack: a rule, its input (`Subject`) and its result (`Violation`)."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from isthmus.graph.resources.resources import Graph, Resource
 
 
 @dataclass(frozen=True)
-class Broken:
-    """One thing that is not as a rule wants it."""
+class Violation:
+    """One place where a rule is violated, or where it cannot be decided."""
 
     message: str
-    """What is so here, in a sentence without its full stop."""
+    """What is wrong, as a sentence without full stop."""
     resource: Resource | None = None
-    """None: the stack as a whole is meant."""
+    """None: the stack as a whole."""
     verdict: Verdict = "violated"
     patch: str = ""
-    """What to write in the source, where that is mechanical."""
+    """What to write in the source, if the change is mechanical."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged."""
+    """The input of every rule."""
 
     graph: Graph
     platform: Platform | None = None
-    """None: a program of another team's, which uses components and has no platform."""
+    """None: a program of another team, which uses components but has no platform."""
     settings: Settings = field(default_factory=Settings)
-    held: Mapping[str, Sensitivity] = field(default_factory=dict)
-    """Workloads that are judged by a stricter class than the one they are served in."""
+    raised_sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
+    """Workloads that are evaluated with a stricter class than the one they are served in."""
     changed: Sequence[RuleChange] = ()
-    """What a change does to what judges it."""
+    """How a change loosens what evaluates it (`policies.release.change`)."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One requirement, found in the graph and nowhere else."""
+    """One requirement, checked on the resource graph only."""
 
     id: str
-    """`FAMILY/NAME`, which silences and settings name: it never changes its meaning."""
+    """`FAMILY/NAME`. Silences and settings use it, so its meaning never changes."""
     title: str
-    """What must be so, e.g. `Keys rotate every year`."""
+    """The requirement, e.g. `Keys rotate every year`."""
     severity: Severity
     supports: tuple[Control, ...]
     why: str
-    """What happens where it is not so, in a sentence."""
+    """What happens if the rule is violated, as one sentence."""
     fix: str
-    """In a line."""
-    check: Callable[[Subject], Iterable[Broken]]
-    each: tuple[str, ...] = ()
-    """Types of the resources that it looks at one by one; none: it looks at the stack as a whole."""
+    """The next step, as an imperative on one line."""
+    check: Callable[[Subject], Iterable[Violation]]
+    resource_types: tuple[str, ...] = ()
+    """Types of the resources that it checks one by one; empty: it checks the stack as a whole."""
 
     @property
     def family(self) -> str:

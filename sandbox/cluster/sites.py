@@ -65,7 +65,7 @@ def _planned_pools(
     if file == path or not file.exists():
         return None
     try:
-        machines = aws_machines.machines(plan_document.load(file), requirements, site)
+        machines = aws_machines.aws_machines(plan_document.load(file), requirements, site)
     except InputError:
         # Commands that use the plan report its errors. The sandbox starts without it.
         return None

@@ -41,59 +41,61 @@ def check(
     of, `EnvironmentFault` where it does not answer.
     """
     today = today or datetime.datetime.now(datetime.UTC).date()
-    told = aws_account_rules.authorities_hold(platform, today)
+    warnings = aws_account_rules.expiring_authorities(platform, today)
     for site in platform.sites:
         if site.kind != "aws":
             continue
-        asked, models = Asked(site, providers[site.name]), model_access.Account(site, sandbox)
+        account, models = Asked(site, providers[site.name]), model_access.Account(site, sandbox)
         for network in platform.networks:
             if network.site == site.name:
-                network_is_there(asked, network)
+                check_network(account, network)
         for endpoint in platform.endpoints:
             if endpoint.site == site.name and endpoint.target == "bedrock":
-                model_is_there(asked, endpoint)
-                told += models.may_call(endpoint)
-        instances_are_there(asked, plan)
+                check_model(account, endpoint)
+                warnings += models.may_call(endpoint)
+        check_instance_types(account, plan)
         if not sandbox:
             # The sandbox's AWS does not look at the principals of a key policy.
-            told += service_roles.exist(site, platform)
-        told += instance_quotas.suffice(asked, platform)
-        told += quotas_suffice(asked, plan, requirements)
-    return told
+            warnings += service_roles.check_service_roles(site, platform)
+        warnings += instance_quotas.check_instance_quotas(account, platform)
+        warnings += check_bedrock_quotas(account, plan, requirements)
+    return warnings
 
 
-def network_is_there(asked: Asked, network: Network) -> None:
+def check_network(account: Asked, network: Network) -> None:
     """The zones of a network to be made exist; one that exists is private, and its addresses are as stated."""
     from pulumi_aws import get_availability_zones
 
     where = f"networks[{network.name}]"
     if network.mode == "manage":
-        found = _ask(asked, "zones", lambda: get_availability_zones(state="available", opts=asked.options))
+        zones = _ask(
+            account, "zones", lambda: get_availability_zones(state="available", opts=account.options)
+        )
         for zone in network.zones:
-            if zone not in found.names:
+            if zone not in zones.names:
                 raise InputError(
-                    f"the account has no zone `{zone}` in {asked.site.region}",
+                    f"the account has no zone `{zone}` in {account.site.region}",
                     where=f"{where}.zones",
-                    fix=f"It has: {', '.join(sorted(found.names))}",
+                    fix=f"It has: {', '.join(sorted(zones.names))}",
                 )
     elif network.mode == "existing":
-        _existing(asked, network, where)
+        _check_existing_network(account, network, where)
 
 
-def _existing(asked: Asked, network: Network, where: str) -> None:
+def _check_existing_network(account: Asked, network: Network, where: str) -> None:
     from pulumi_aws import ec2
 
     vpc = _ask(
-        asked,
+        account,
         f"VPC {network.vpc}",
-        lambda: ec2.get_vpc(id=network.vpc, opts=asked.options),
+        lambda: ec2.get_vpc(id=network.vpc, opts=account.options),
         f"{where}.vpc",
     )
-    blocks = [vpc.cidr_block, *(one.cidr_block for one in vpc.cidr_block_associations or [])]
-    stated = ipaddress.ip_network(network.cidr or "")
-    if not any(stated.subnet_of(ipaddress.ip_network(block)) for block in blocks):  # type: ignore[arg-type]
+    blocks = [vpc.cidr_block, *(association.cidr_block for association in vpc.cidr_block_associations or [])]
+    cidr = ipaddress.ip_network(network.cidr or "")
+    if not any(cidr.subnet_of(ipaddress.ip_network(block)) for block in blocks):  # type: ignore[arg-type]
         raise InputError(
-            f"`{stated}` is not within VPC {network.vpc}, which has {', '.join(sorted(set(blocks)))}",
+            f"`{cidr}` is not within VPC {network.vpc}, which has {', '.join(sorted(set(blocks)))}",
             where=f"{where}.cidr",
             fix="State the VPC's own network",
         )
@@ -101,136 +103,138 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
     for number, name in enumerate(network.subnets):
         place = f"{where}.subnets[{number}]"
         subnet = _ask(
-            asked,
+            account,
             f"subnet {name}",
-            lambda name=name: ec2.get_subnet(id=name, opts=asked.options),
+            lambda name=name: ec2.get_subnet(id=name, opts=account.options),
             place,
         )
         if subnet.vpc_id != network.vpc:
             raise InputError(
                 f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}",
                 where=place,
-                fix=_private(asked, network),
+                fix=_private_subnets_fix(account, network),
             )
         zone = subnet.availability_zone
         if zone in zones:
             raise InputError(
                 f"subnets {zones[zone]} and {name} of VPC {network.vpc} both stand in {zone}",
                 where=place,
-                fix=f"AWS takes one a zone for endpoints and attachments. {_private(asked, network)}",
+                fix=f"AWS takes one a zone for endpoints and attachments. {_private_subnets_fix(account, network)}",
             )
         zones[zone] = name
-        if not network.internet and (way := _way_out(asked, name, network)):
+        if not network.internet and (gateway := _internet_gateway_of(account, name, network)):
             raise Refused(
-                f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
+                f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {gateway}",
                 where=place,
-                fix=_private(asked, network),
+                fix=_private_subnets_fix(account, network),
             )
 
 
-def _private(asked: Asked, network: Network) -> str:
+def _private_subnets_fix(account: Asked, network: Network) -> str:
     """What to do about subnets that will not do: those of the VPC that would, none of whose routes leads out."""
     from pulumi_aws import ec2
 
     of_vpc = [ec2.GetSubnetsFilterArgs(name="vpc-id", values=[network.vpc or ""])]
-    found = _ask(
-        asked, f"subnets of {network.vpc}", lambda: ec2.get_subnets(filters=of_vpc, opts=asked.options)
+    subnets = _ask(
+        account, f"subnets of {network.vpc}", lambda: ec2.get_subnets(filters=of_vpc, opts=account.options)
     )
-    private = [name for name in sorted(found.ids) if not _way_out(asked, name, network)]
+    private = [name for name in sorted(subnets.ids) if not _internet_gateway_of(account, name, network)]
     if not private:
         return f"{network.vpc} has no private subnet: make some in two zones, or name another VPC"
     return f"Name private subnets of {network.vpc}: {', '.join(private)}"
 
 
-def _way_out(asked: Asked, subnet: str, network: Network) -> str | None:
+def _internet_gateway_of(account: Asked, subnet: str, network: Network) -> str | None:
     """The internet gateway that a subnet's routes lead to, if one does; without a table of its own, the VPC's main."""
     from pulumi_aws import ec2
 
     try:
-        table = ec2.get_route_table(subnet_id=subnet, opts=asked.options)
+        table = ec2.get_route_table(subnet_id=subnet, opts=account.options)
     except Exception:  # noqa: BLE001  the provider's words for "none" are its own; the main table then holds
         main = [
             ec2.GetRouteTableFilterArgs(name="vpc-id", values=[network.vpc or ""]),
             ec2.GetRouteTableFilterArgs(name="association.main", values=["true"]),
         ]
         table = _ask(
-            asked,
+            account,
             f"main route table of {network.vpc}",
-            lambda: ec2.get_route_table(filters=main, opts=asked.options),
+            lambda: ec2.get_route_table(filters=main, opts=account.options),
         )
     return next(
         (route.gateway_id for route in table.routes if (route.gateway_id or "").startswith("igw-")), None
     )
 
 
-def model_is_there(asked: Asked, endpoint: Endpoint) -> None:
+def check_model(account: Asked, endpoint: Endpoint) -> None:
     """The region has the plan's model; its profile leads where the platform says, and nowhere else."""
     from pulumi_aws import bedrock, bedrockfoundation
 
     where = f"endpoints[{endpoint.id}]"
-    region = endpoint.region or asked.site.region or ""
+    region = endpoint.region or account.site.region or ""
     _ask(
-        asked,
+        account,
         f"model {endpoint.model} in {region}",
-        lambda: bedrockfoundation.get_model(model_id=endpoint.model, region=region, opts=asked.options),
+        lambda: bedrockfoundation.get_model(model_id=endpoint.model, region=region, opts=account.options),
         f"{where}.model",
     )
     if not endpoint.inference_profile:
         return
     profile = _ask(
-        asked,
+        account,
         f"inference profile {endpoint.inference_profile} in {region}",
         lambda: bedrock.get_inference_profile(
-            inference_profile_id=endpoint.inference_profile or "", region=region, opts=asked.options
+            inference_profile_id=endpoint.inference_profile or "", region=region, opts=account.options
         ),
         f"{where}.inference_profile",
     )
-    leads = {model.model_arn.split(":")[3] for model in profile.models}
-    beyond = sorted(leads - set(endpoint.destination_regions or [region]))
-    if beyond:
+    regions = {model.model_arn.split(":")[3] for model in profile.models}
+    unexpected = sorted(regions - set(endpoint.destination_regions or [region]))
+    if unexpected:
         raise Refused(
-            f"the profile {endpoint.inference_profile} routes to {', '.join(beyond)} too, says the account",
+            f"the profile {endpoint.inference_profile} routes to {', '.join(unexpected)} too, says the account",
             where=f"{where}.destination_regions",
             fix="Isthmus's table of profiles is older than AWS's: residency was judged without them",
         )
 
 
-def instances_are_there(asked: Asked, plan: Plan) -> None:
+def check_instance_types(account: Asked, plan: Plan) -> None:
     """The region offers every instance type that the plan takes there."""
-    wanted = sorted(
+    types = sorted(
         {
-            e.instance_type.removeprefix("ml.")
-            for e in plan.endpoints
-            if e.site == asked.site.name and e.instance_type
+            endpoint.instance_type.removeprefix("ml.")
+            for endpoint in plan.endpoints
+            if endpoint.site == account.site.name and endpoint.instance_type
         }
     )
-    if not wanted:
+    if not types:
         return
     from pulumi_aws import ec2
 
-    filters = [ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=wanted)]
-    found = _ask(
-        asked,
+    filters = [ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=types)]
+    offerings = _ask(
+        account,
         "instance types",
-        lambda: ec2.get_instance_type_offerings(filters=filters, location_type="region", opts=asked.options),
+        lambda: ec2.get_instance_type_offerings(
+            filters=filters, location_type="region", opts=account.options
+        ),
     )
-    missing = [kind for kind in wanted if kind not in found.instance_types]
+    missing = [kind for kind in types if kind not in offerings.instance_types]
     if missing:
         raise InputError(
-            f"{asked.site.region} does not offer {', '.join(missing)}",
-            where=f"the plan (endpoints at {asked.site.name})",
+            f"{account.site.region} does not offer {', '.join(missing)}",
+            where=f"the plan (endpoints at {account.site.name})",
             fix="Choose another instance type or region, and plan again",
         )
 
 
-def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list[str]:
+def check_bedrock_quotas(account: Asked, plan: Plan, requirements: Requirements) -> list[str]:
     """The account's quotas carry the plan's peak; a line for each that AWS does not tell."""
     unknown: list[str] = []
-    for need in bedrock_quotas.needs(plan, requirements):
-        if need.site != asked.site.name or need.kind != "tokens":
+    for need in bedrock_quotas.quota_needs(plan, requirements):
+        if need.site != account.site.name or need.kind != "tokens":
             continue
-        told = ((name, quota(asked, name, need.region)) for name in need.names)
-        name, amount = next(((name, amount) for name, amount in told if amount is not None), ("", None))
+        quotas = ((name, quota(account, name, need.region)) for name in need.names)
+        name, amount = next(((name, amount) for name, amount in quotas if amount is not None), ("", None))
         if amount is None:
             unknown.append(
                 f"the account of {need.site} tells no quota of tokens a minute for {need.model} in {need.region}; "
@@ -245,18 +249,18 @@ def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list
     return unknown
 
 
-def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:
+def _ask(account: Asked, message: str, question: Any, where: str = "") -> Any:
     """The answer; an error that says what was asked of which account, in AWS's own words."""
     try:
         return question()
     except Exception as error:  # noqa: BLE001  the engine raises what the provider said, of any kind
-        place = where or f"sites[{asked.site.name}]"
-        words = " ".join(str(error).split())
+        place = where or f"sites[{account.site.name}]"
+        text = " ".join(str(error).split())
         # The engine wraps what the provider said in words of its own.
-        words = words.rpartition("error: ")[2] or words
+        text = text.rpartition("error: ")[2] or text
         missing = any(
-            sign in words
-            for sign in (
+            phrase in text
+            for phrase in (
                 "NotFound",
                 "not found",
                 "does not exist",
@@ -267,10 +271,12 @@ def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:
         )
         if missing:
             raise InputError(
-                f"the account has no {what}: {words}", where=place, fix="Correct the name, or choose another"
+                f"the account has no {message}: {text}",
+                where=place,
+                fix="Correct the name, or choose another",
             ) from None
         raise EnvironmentFault(
-            f"the account of {asked.site.name} does not tell of {what}: {words}",
+            f"the account of {account.site.name} does not tell of {message}: {text}",
             where=place,
             fix="Check the credentials' permissions and the network, then run the same command again",
         ) from None

@@ -25,13 +25,13 @@ class Asked:
         return pulumi.InvokeOptions(provider=self.provider)
 
 
-def quota(asked: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
+def quota(account: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
     """A quota by its name; None where AWS knows none of that name."""
     from pulumi_aws import servicequotas
 
     try:
         return servicequotas.get_service_quota(
-            service_code=service, quota_name=name, region=region, opts=asked.options
+            service_code=service, quota_name=name, region=region, opts=account.options
         ).value
     except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
         return None

@@ -17,7 +17,7 @@ from isthmus.core.errors import EnvironmentFault, IsthmusError, Refused
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Site
 
-_WHY = "whether it may call the plan's models"
+_PURPOSE = "whether it may call the plan's models"
 _GUIDE = "docs/stacks.md, `Access to models`"
 
 
@@ -40,22 +40,22 @@ class Account:
             return []
         self._asked.add((region, endpoint.model))
         where = f"endpoints[{endpoint.id}].model"
-        return _judged(
+        return _check_availability(
             self._told(region, endpoint.model, where), endpoint, f"{self.site.name}, {region}", where
         )
 
     def _told(self, region: str, model: str, where: str) -> dict[str, Any]:
         try:
             if self._session is None:
-                self._session = account_session(self.site, sandbox=self.sandbox, why=_WHY)
+                self._session = account_session(self.site, sandbox=self.sandbox, why=_PURPOSE)
             bedrock = aws_session.client(self._session, "bedrock", region)
             return bedrock.get_foundation_model_availability(modelId=model)
         except IsthmusError:
             raise
         except Exception as error:  # noqa: BLE001  botocore's errors have no base of their own
-            words = " ".join(str(error).split())
+            text = " ".join(str(error).split())
             raise EnvironmentFault(
-                f"the account of {self.site.name} does not tell whether it may call {model}: {words}",
+                f"the account of {self.site.name} does not tell whether it may call {model}: {text}",
                 where=where,
                 fix="Allow who deploys `bedrock:GetFoundationModelAvailability`, check credentials and network,"
                 " then run the same command again",
@@ -70,13 +70,15 @@ def account_session(site: Site, *, sandbox: bool, why: str) -> Any:
         [role] if site.assume_role else [],
         why=why,
         accounts=[site.account_id] if site.account_id and not sandbox else [],
-        keys=aws_session.KEYS_OF_THE_SANDBOX if sandbox else None,
+        keys=aws_session.SANDBOX_KEYS if sandbox else None,
     )
 
 
-def _judged(told: dict[str, Any], endpoint: Endpoint, account: str, where: str) -> list[str]:
+def _check_availability(
+    availability: dict[str, Any], endpoint: Endpoint, account: str, where: str
+) -> list[str]:
     """Refuse what the answer rules out. `told`: botocore's `GetFoundationModelAvailability`."""
-    model, agreement = endpoint.model, told["agreementAvailability"]
+    model, agreement = endpoint.model, availability["agreementAvailability"]
     if agreement["status"] == "PENDING":
         raise Refused(
             f"the account of {account} has agreed to the terms of {model}, and AWS has not finished with it",
@@ -91,18 +93,21 @@ def _judged(told: dict[str, Any], endpoint: Endpoint, account: str, where: str) 
             fix=f"Have who may subscribe in AWS Marketplace agree to them once ({_GUIDE})",
         )
     # A profile leads to other regions; that it is there has been asked, and where it leads.
-    here = endpoint.inference_profile or told["regionAvailability"] == "AVAILABLE"
-    if told["entitlementAvailability"] != "AVAILABLE" or not here:
-        kind = "entitlementAvailability" if here else "regionAvailability"
+    is_available_here = endpoint.inference_profile or availability["regionAvailability"] == "AVAILABLE"
+    if availability["entitlementAvailability"] != "AVAILABLE" or not is_available_here:
+        kind = "entitlementAvailability" if is_available_here else "regionAvailability"
         raise Refused(
-            f"the account of {account} may not call {model}: {kind} is {told[kind]}",
+            f"the account of {account} may not call {model}: {kind} is {availability[kind]}",
             where=where,
             fix="Have AWS or the organisation's owner grant it, or choose another model or region",
         )
-    if told["authorizationStatus"] != "AUTHORIZED":
+    if availability["authorizationStatus"] != "AUTHORIZED":
         # AWS does not say whose authorization it is; a deployer need not be allowed to call models.
-        told_of = f"AWS says {told['authorizationStatus']} of {model} in the account of {account}, asked by who deploys"
+        warning = (
+            f"AWS says {availability['authorizationStatus']} of {model} in the account of {account}, asked by who "
+            "deploys"
+        )
         return [
-            f"{told_of}: if a policy of the organisation denies the model, the gateway cannot call it either"
+            f"{warning}: if a policy of the organisation denies the model, the gateway cannot call it either"
         ]
     return []

@@ -17,37 +17,40 @@ from stacks.aws_account.model_access import account_session
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform, Site
 
-AUTO_SCALING = "AWSServiceRoleForAutoScaling"
-CREATE_IT = "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com"
+AUTO_SCALING_ROLE = "AWSServiceRoleForAutoScaling"
+CREATE_COMMAND = "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com"
 
 
-def exist(site: Site, platform: Platform) -> list[str]:
+def check_service_roles(site: Site, platform: Platform) -> list[str]:
     """Raise `EnvironmentFault` where the account of an AWS site lacks a role that its cluster's key will name.
 
     Returns a line where the account does not let the deployer look (`iam:GetRole`). Asks nothing where no cluster is
     made, or its key is given: the role is AWS's own matter then.
     """
-    clusters = [one for one in platform.clusters if one.site == site.name and one.mode == "manage"]
+    clusters = [
+        cluster for cluster in platform.clusters if cluster.site == site.name and cluster.mode == "manage"
+    ]
     if not any(cluster.kms_key is None for cluster in clusters):
         return []
     from botocore.exceptions import BotoCoreError, ClientError
 
     account = f"the account of {site.name}"
     try:
-        session = account_session(site, sandbox=False, why=f"whether the role {AUTO_SCALING} exists")
-        aws_session.client(session, "iam").get_role(RoleName=AUTO_SCALING)
+        session = account_session(site, sandbox=False, why=f"whether the role {AUTO_SCALING_ROLE} exists")
+        aws_session.client(session, "iam").get_role(RoleName=AUTO_SCALING_ROLE)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code == "NoSuchEntity":
             raise EnvironmentFault(
-                f"{account} has no role {AUTO_SCALING}, and the key of its EKS cluster names that role",
+                f"{account} has no role {AUTO_SCALING_ROLE}, and the key of its EKS cluster names that role",
                 where=f"sites[{site.name}]",
-                fix=f"Create it once with `{CREATE_IT}`, then run the same command again",
+                fix=f"Create it once with `{CREATE_COMMAND}`, then run the same command again",
             ) from None
         if code.startswith("AccessDenied"):
             warning = (
-                f"{account} does not let the deployer see the role {AUTO_SCALING} (iam:GetRole). If it does not exist, "
-                f"the key of the EKS cluster is refused; `{CREATE_IT}` creates it"
+                f"{account} does not let the deployer see the role {AUTO_SCALING_ROLE} (iam:GetRole). If it "
+                "does not exist, "
+                f"the key of the EKS cluster is refused; `{CREATE_COMMAND}` creates it"
             )
             return [warning]
         reason = " ".join(str(error).split())
@@ -56,7 +59,7 @@ def exist(site: Site, platform: Platform) -> list[str]:
     else:
         return []
     raise EnvironmentFault(
-        f"{account} does not tell whether the role {AUTO_SCALING} exists: {reason}",
+        f"{account} does not tell whether the role {AUTO_SCALING_ROLE} exists: {reason}",
         where=f"sites[{site.name}]",
         fix="Check credentials and network, then run the same command again",
     )

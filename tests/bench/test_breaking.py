@@ -88,13 +88,19 @@ def _workload(
 def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that_does() -> None:
     """By the sum of the loads one replica of one GPU would do, which breaks below its peak."""
     requirements = two((2, 2), ("internal", "internal"))
-    plan = planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+    plan = planner.make_plan(requirements, replay.OFFERS, replay.TODAY).plan
     [endpoint] = [each for each in plan.endpoints if each.replicas]
     assert plan.stress is not None
 
     def kept(times: float) -> bool:
         met = replay.played(
-            requirements, plan, endpoint, endpoint.replicas or 0, 1, times=times, deviations=speed.EIGHTY
+            requirements,
+            plan,
+            endpoint,
+            endpoint.replicas or 0,
+            1,
+            times=times,
+            deviations=speed.EIGHTY_PERCENT_DEVIATIONS,
         )
         return all(each.kept for each in met)
 
@@ -102,11 +108,11 @@ def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that
     assert told is not None
     assert abs(math.log(told / seen)) < 0.25
     assert min(told, seen) >= 1.3
-    fit = fits.fit("Qwen/Qwen3-14B", "h100-sxm-80gb", "bf16", endpoint.tensor_parallel or 1, 16384, ())
+    fit = fits.fit_model("Qwen/Qwen3-14B", "h100-sxm-80gb", "bf16", endpoint.tensor_parallel or 1, 16384, ())
     assert isinstance(fit, fits.Fit)
     loads = [
-        each.rate / fits.carried(fit, each, each.ttft_ms, each.tpot_ms)
-        for each in map(demand.of, requirements.workloads)
+        each.rate / fits.goodput(fit, each, each.ttft_ms, each.tpot_ms)
+        for each in map(demand.of_workload, requirements.workloads)
     ]
     assert (endpoint.replicas or 0) / sum(loads) > 1.25 * seen
 
@@ -114,15 +120,15 @@ def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that
 @pytest.mark.parametrize("peaks", [(30, 1), (1, 8)])
 def test_the_endpoint_with_the_least_to_spare_is_what_breaks_first(peaks: tuple[float, float]) -> None:
     requirements = two(peaks, CLASSES)
-    plan = planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+    plan = planner.make_plan(requirements, replay.OFFERS, replay.TODAY).plan
     assert plan.stress is not None
-    found = breaking.compare(requirements, plan, 1, speed.EIGHTY)
+    found = breaking.compare(requirements, plan, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
     assert found is not None
     assert list(found.at) == [plan.stress.breaks_first]
     assert found.right
     [other] = {each.id for each in plan.endpoints} - {plan.stress.breaks_first}
     wrong = plan.model_copy(update={"stress": plan.stress.model_copy(update={"breaks_first": other})})
-    blamed = breaking.compare(requirements, wrong, 1, speed.EIGHTY)
+    blamed = breaking.compare(requirements, wrong, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
     assert blamed is not None
     assert not blamed.right
     assert blamed.first == plan.stress.breaks_first

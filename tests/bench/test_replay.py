@@ -14,7 +14,7 @@ from isthmus.planning import planner
 @pytest.fixture(scope="module")
 def bank() -> tuple[replay.Requirements, replay.Plan]:
     requirements = replay.read(yaml_files.load(replay.BANK).data)
-    return requirements, planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+    return requirements, planner.make_plan(requirements, replay.OFFERS, replay.TODAY).plan
 
 
 def test_the_bank_s_plan_holds_at_the_peak_and_after_the_loss(

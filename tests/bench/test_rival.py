@@ -13,7 +13,7 @@ from bench import rival, rival_ask
 from bench.rival import Case, Judged, Setup
 from isthmus.planning.options import candidates, monthly_costs
 from isthmus.planning.options.option import Rules
-from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 from isthmus.planning.solver import solution
 
 PRICES = {"h100-sxm-80gb": 4.5, "a100-sxm-80gb": 3.5}
@@ -83,11 +83,13 @@ def test_a_gpu_costs_both_the_same() -> None:
     requirements = rival.requirements(case(), PRICES, 30)
     [site] = requirements.sites
     for pool in site.pools:  # type: ignore[union-attr]
-        node = monthly_costs.node(site, pool, "allocated")  # type: ignore[arg-type]
+        node = monthly_costs.node_cost(site, pool, "allocated")  # type: ignore[arg-type]
         assert not isinstance(node, str)
-        assert node.of_gpu(pool, "allocated") == pytest.approx(PRICES[pool.gpu] * HOURS)
+        assert node.of_gpu(pool, "allocated") == pytest.approx(PRICES[pool.gpu] * HOURS_PER_MONTH)
     mine = rival.ours(case(), PRICES)
-    solved = solution.solve(requirements, candidates.find(requirements, Rules("2026-11-25")))
+    solved = solution.solve_and_place(
+        requirements, candidates.find_options(requirements, Rules("2026-11-25"))
+    )
     assert mine is not None
     assert solved is not None
     assert solved[0].cost == pytest.approx(mine.usd(PRICES))

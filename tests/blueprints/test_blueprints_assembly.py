@@ -56,7 +56,8 @@ def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: 
     data["budget"] = {"monthly_usd": 1}
     write(tmp_path, data, plan_data(), sealed=False)
     with pytest.raises(
-        InputError, match=r"made from other requirements.*`isthmus plan \S+ -o \S+plan\.yaml`"
+        InputError,
+        match=r"the requirements have changed since the plan was made.*`isthmus plan \S+ -o \S+plan\.yaml`",
     ):
         platform(tmp_path)
 

@@ -18,7 +18,7 @@ ESTATE = Estate("bank", (Member("f", "bank", "foundation"), BELOW, ONE, OTHER))
 
 def stands(member: Member) -> list[Standing]:
     served_by = ESTATE.served_by(PLATFORM, member)
-    return [endpoint for endpoint in migration_capacity.standing(PLATFORM) if endpoint.id in served_by]
+    return [endpoint for endpoint in migration_capacity.built_endpoints(PLATFORM) if endpoint.id in served_by]
 
 
 def old(**more: object) -> Standing:

@@ -33,7 +33,7 @@ PICKED = {
 @functools.cache
 def planned(name: str) -> tuple[Requirements, Plan]:
     requirements = requirements_of.load(ROOT / f"{name}.requirements.yaml")
-    return requirements, planner.plan(requirements, offers(), "2026-11-25").plan
+    return requirements, planner.make_plan(requirements, offers(), "2026-11-25").plan
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
@@ -128,7 +128,7 @@ def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     (alternative,) = [
         alternative for alternative in plan.alternatives or [] if alternative.blueprint == "cloud-managed"
     ]
-    assert alternative.rejected_because == ["it is made for AWS alone, and fra1 is an on-prem site"]
+    assert alternative.rejected_because == ["it supports AWS sites only, and fra1 is an on-prem site"]
 
 
 def test_unknown_sagemaker_settings_are_requested():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from isthmus import blueprints
 from isthmus.blueprints import rendering, template_filters
 from isthmus.contracts.plan.document import Plan
-from isthmus.contracts.platform.model.screening import ENGLISH
+from isthmus.contracts.platform.model.screening import ENGLISH_MODEL
 from isthmus.contracts.reference import handling
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.core import yaml_files
@@ -159,11 +159,11 @@ def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
 def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_images_model(tmp_path: Path):
     assert _screened(blueprints.render(NAME, *requirements_and_plan())) == {
         "public": {},
-        "internal": {"models": [ENGLISH]},
+        "internal": {"models": [ENGLISH_MODEL]},
     }
     data = requirements_data()
     data["handling"] = {
-        "confidential": {"redacted": [*handling.of("confidential").redacted, "secrets-in-outputs"]}
+        "confidential": {"redacted": [*handling.handling_of("confidential").redacted, "secrets-in-outputs"]}
     }
     write(tmp_path, data, plan_data())
     assert {*_screened(blueprints.render(NAME, *requirements_and_plan(tmp_path)))} == {

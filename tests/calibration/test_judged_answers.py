@@ -33,7 +33,7 @@ def file(folder: Path, *rows: Any) -> Path:
 @pytest.mark.parametrize("kind", ["text", "fields"])
 def test_answers_are_measured_as_the_gateway_measures_them(tmp_path: Path, kind: str):
     drawn = list(lines(Random(1), 20, kind, "honest"))
-    answers = judged_answers.read(file(tmp_path, *drawn))
+    answers = judged_answers.read_answers(file(tmp_path, *drawn))
     assert answers.of == (MODEL, DIGEST, "onboarding", kind, MEASURE)
     assert len(answers.answers) == 20
     assert {len(answer.measures) for answer in answers.answers} == {3 if kind == "fields" else 1}
@@ -42,7 +42,7 @@ def test_answers_are_measured_as_the_gateway_measures_them(tmp_path: Path, kind:
 
 def test_a_drawn_answer_has_the_measure_that_its_judgement_was_drawn_by(tmp_path: Path):
     drawn = list(lines(Random(1), 1500, "fields", "never below"))
-    answers = judged_answers.read(file(tmp_path, *drawn))
+    answers = judged_answers.read_answers(file(tmp_path, *drawn))
     pairs = [pair for answer in answers.answers for pair in zip(answer.measures, answer.rights, strict=True)]
     expected = sum(SHAPES["never below"](math.exp(measure)) for measure, _ in pairs) / len(pairs)
     assert sum(right for _, right in pairs) / len(pairs) == pytest.approx(expected, abs=0.02)
@@ -50,7 +50,7 @@ def test_a_drawn_answer_has_the_measure_that_its_judgement_was_drawn_by(tmp_path
 
 def test_scores_of_somebody_elses_making_are_taken_and_named_so(tmp_path: Path):
     fields = {"score": {"/a": 0.25, "/b": 1}, "right": {"/b": True, "/a": False}}
-    answers = judged_answers.read(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
+    answers = judged_answers.read_answers(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
     assert (answers.of.kind, answers.of.measure) == ("fields", judged_answers.GIVEN)
     assert answers.answers[0].rights == (False, True)
     assert answers.answers[0].measures[0] == pytest.approx(math.log(0.25))
@@ -91,7 +91,7 @@ WRONG: list[tuple[Any, str]] = [
 def test_a_wrong_line_is_reported_with_its_number_and_a_fix(tmp_path: Path, line: Any, message: str):
     path = file(tmp_path, "", line)
     with pytest.raises(InputError) as error:
-        judged_answers.read(path)
+        judged_answers.read_answers(path)
     assert message in str(error.value)
     assert f"{path}:2" in str(error.value)
     assert error.value.fix
@@ -110,19 +110,21 @@ def test_a_file_of_several_models_domains_or_kinds_is_refused(
     tmp_path: Path, other_fields: dict[str, Any], message: str
 ):
     with pytest.raises(InputError, match="Calibrate each alone") as error:
-        judged_answers.read(file(tmp_path, GIVEN, GIVEN | other_fields))
+        judged_answers.read_answers(file(tmp_path, GIVEN, GIVEN | other_fields))
     assert message in str(error.value)
 
 
 def test_measures_and_scores_of_another_making_do_not_mix(tmp_path: Path):
     scored_row = {key: CHOICE[key] for key in ("model", "model_digest", "domain", "right")} | {"score": 0.5}
     with pytest.raises(InputError, match="mixes measures"):
-        judged_answers.read(file(tmp_path, CHOICE, scored_row))
+        judged_answers.read_answers(file(tmp_path, CHOICE, scored_row))
 
 
 def test_an_answer_that_is_judged_twice_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="'a' was judged in line 1 already"):
-        judged_answers.read(file(tmp_path, GIVEN | {"id": "a"}, GIVEN | {"id": "b"}, GIVEN | {"id": "a"}))
+        judged_answers.read_answers(
+            file(tmp_path, GIVEN | {"id": "a"}, GIVEN | {"id": "b"}, GIVEN | {"id": "a"})
+        )
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"\n\n"])
@@ -131,4 +133,4 @@ def test_a_file_that_is_not_there_or_empty_is_wrong_input(tmp_path: Path, conten
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=r"answers\.jsonl"):
-        judged_answers.read(path)
+        judged_answers.read_answers(path)

@@ -79,7 +79,11 @@ CASES = [
     (unknown_regime, 2, ["bank-dev.requirements.yaml:", "amrl", "amlr"]),
     (broken_yaml, 2, ["bank-dev.requirements.yaml:", "does not parse"]),
     (restricted_on_aws, 1, ["restricted", "transaction-narratives"]),
-    (of_other_requirements, 2, ["made from other requirements", "isthmus plan", "bank-dev.plan.yaml`"]),
+    (
+        of_other_requirements,
+        2,
+        ["the requirements have changed since the plan was made", "isthmus plan", "bank-dev.plan.yaml`"],
+    ),
     (missing_pool, 2, ["l4-24gb"]),
     (more_gpus_than_a_node_has, 2, ["16 GPUs in one node", "8"]),
     (misspelt_override, 2, ["monitorng", "monitoring"]),

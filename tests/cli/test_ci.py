@@ -18,7 +18,7 @@ from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project.project import Project
 from isthmus.engine.pull_request import pull_request
 from isthmus.engine.render import rendering
-from policies.evaluation.evaluation import standing
+from policies.evaluation.evaluation import blocking_findings
 from tests.blueprints.bank import ROOT, STACK
 from tests.cli.branches import gone, ran, second
 from tests.estate import bank_estate, change_overrides, release
@@ -84,7 +84,10 @@ def test_the_branch_is_clean_by_its_own_word(lowered: Path):
     stack = Project(lowered).stack(STACK)
     stack.platform()
     assert (
-        standing(policy_evaluation.findings(stack, rendering.render(stack).resources, stack.platform())) == []
+        blocking_findings(
+            policy_evaluation.findings(stack, rendering.render(stack).resources, stack.platform())
+        )
+        == []
     )
 
 

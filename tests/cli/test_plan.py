@@ -66,7 +66,7 @@ def test_the_age_of_prices_is_reported_and_never_stored(isthmus, bank):
     assert young.out == old.out
     assert "days old" in young.err
     assert "warning" not in young.err
-    assert "warning: the oldest listed price" in old.err
+    assert "warning: the oldest list price" in old.err
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_age_of_prices_is_reported_and_never_stored(isthmus, bank):
             'the price of logs is `-3`, not a mapping. Write {usd_per_gb: 0.1, as_of: "2026-11-25"}',
         ),
         ("p5.48xlarge: 3", "the price of p5.48xlarge is `3`, not a mapping"),
-        ("logs: {usd_per_gb: 1}", "the price has no day"),
+        ("logs: {usd_per_gb: 1}", "the price has no date"),
     ],
 )
 def test_a_price_that_cannot_be_read_is_refused_with_its_line(isthmus, bank, price, message):
@@ -174,4 +174,4 @@ def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
     )
     ran = isthmus("plan", bank, *AS_OF)
     assert ran.code == 1
-    assert "states no capex_usd_per_node.h100-sxm-80gb" in ran.out
+    assert "has no capex_usd_per_node.h100-sxm-80gb" in ran.out

@@ -42,7 +42,7 @@ def test_a_high_finding_stops_and_the_folder_is_there_to_be_looked_at(render, pr
 def test_a_silenced_finding_is_shown_and_does_not_block(render):
     ran = render(silence(datetime.datetime.now(datetime.UTC).date()))
     assert ran.code == 0, ran.err
-    assert "ana@bank.example answers for it until" in ran.err
+    assert "silenced by ana@bank.example until" in ran.err
 
 
 def test_an_unknown_setting_is_refused_before_anything_is_written(render, project: Path):

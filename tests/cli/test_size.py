@@ -66,7 +66,7 @@ def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):
         ),
         ((*LLAMA[:4], "h100-sxm-81gb", *SHAPE), "Did you mean `h100-sxm-80gb`?"),
         ((*LLAMA, *SHAPE, "--rps", "-1"), "--rps: -1 is not above 0"),
-        ((*LLAMA, *SHAPE, "--precision", "fp12"), "`fp12` is no precision"),
+        ((*LLAMA, *SHAPE, "--precision", "fp12"), "`fp12` is not a known precision"),
         ((*LLAMA, "--prompt-tokens", "0", "--output-tokens", "1"), "--prompt-tokens"),
         ((*LLAMA, "--prompt-tokens", "ten", "--output-tokens", "1"), "--prompt-tokens"),
         ((*LLAMA, "--prompt-tokens", "10"), "--output-tokens"),

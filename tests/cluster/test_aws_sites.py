@@ -24,7 +24,7 @@ def planned(folder: Path) -> Path:
 
     file = folder / "insurer.requirements.yaml"
     shutil.copy(EXAMPLE, file)
-    plan = planner.plan(requirements_document.load(file), offers(), "2026-11-25").plan
+    plan = planner.make_plan(requirements_document.load(file), offers(), "2026-11-25").plan
     yaml_files.dump(plan.model_dump(mode="json", by_alias=True), "", folder / "insurer.plan.yaml")
     return file
 

@@ -167,12 +167,12 @@ def test_a_store_off_names_nothing(engine: Engine) -> None:
 
 
 def test_a_store_on_prem_is_not_made(engine: Engine) -> None:
-    with pytest.raises(InputError, match="on AWS only"):
+    with pytest.raises(InputError, match="only be created on AWS"):
         audit(engine, region="")
 
 
 def test_an_existing_store_without_a_bucket_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="names no bucket"):
+    with pytest.raises(InputError, match="has no bucket"):
         audit(engine, mode="existing")
 
 
@@ -375,17 +375,17 @@ def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("store", "trail", "message"),
     [
-        ({}, {"notify": []}, "nobody would hear"),
-        ({}, {"notify": ["soc"]}, "no e-mail address"),
+        ({}, {"notify": []}, "nobody would be told"),
+        ({}, {"notify": ["soc"]}, "not an e-mail address"),
         ({}, {"mode": "made"}, "not known"),
-        ({"mode": "off"}, {}, "bucket of Amazon S3, and the store is off"),
+        ({"mode": "off"}, {}, "bucket of Amazon S3, but the store is off"),
         (
             {"mode": "existing", "bucket": "b", "endpoint": "https://s3.fra1"},
             {"organization": True},
             "the store is at https://s3.fra1",
         ),
         ({"mode": "existing", "bucket": "b", "region": ""}, {}, "home region"),
-        ({"mode": "existing"}, {"organization": True}, "names no bucket"),
+        ({"mode": "existing"}, {"organization": True}, "has no bucket"),
     ],
 )
 def test_an_impossible_trail_is_refused_with_its_fix(
@@ -399,6 +399,6 @@ def test_an_impossible_trail_is_refused_with_its_fix(
 
 
 def test_a_searchable_copy_that_goes_before_the_records_is_refused(engine: Engine) -> None:
-    with pytest.raises(Refused, match="365 days, the store's records 1826") as refused:
+    with pytest.raises(Refused, match="365 days, but the store's records 1826") as refused:
         trailed(engine, retention_days=365)
-    assert refused.value.fix == "Say 1826 or more"
+    assert refused.value.fix == "Set retention_days to 1826 or more"

@@ -72,7 +72,7 @@ def test_more_replicas_may_be_stated_for_when_nothing_measures(engine: Engine) -
 
 
 def test_a_fallback_outside_the_bounds_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="7 replicas would serve, and there are 2 to 6"):
+    with pytest.raises(InputError, match="fallback_replicas is 7, but the endpoint has 2 to 6"):
         deploy(engine, {"fallback_replicas": 7})
 
 
@@ -115,13 +115,13 @@ def test_without_scaling_there_is_no_scaled_object(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("scaling", "more", "message"),
     [
-        ({"max_replicas": 2}, {}, "nothing to scale"),
-        ({"min_replicas": -1}, {}, "nothing to scale"),
+        ({"max_replicas": 2}, {}, "must be above min_replicas"),
+        ({"min_replicas": -1}, {}, "must be above min_replicas"),
         ({}, {"nodes_per_replica": 2}, "several machines"),
-        ({}, {"pod_monitors": False}, "nothing measures"),
-        ({"min_replicas": 0, "cold_start_s": 1800}, {}, "no workload is named"),
-        ({"min_replicas": 0, "woken_by": ["a"]}, {}, "no answer"),
-        ({"min_replicas": 0, "woken_by": ["a"], "cold_start_s": 1799}, {}, "no answer"),
+        ({}, {"pod_monitors": False}, "needs a PodMonitor"),
+        ({"min_replicas": 0, "cold_start_s": 1800}, {}, "lists no workload"),
+        ({"min_replicas": 0, "woken_by": ["a"]}, {}, "cold_start_s is shorter"),
+        ({"min_replicas": 0, "woken_by": ["a"], "cold_start_s": 1799}, {}, "cold_start_s is shorter"),
     ],
 )
 def test_an_endpoint_that_cannot_scale_is_refused(

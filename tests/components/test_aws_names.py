@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.aws.common.names import for_auto_name
+from components.aws.common.names import logical_name
 from sandbox.aws.table import TYPES
 from sandbox.aws.validation import check
 from tests.components.conftest import Engine, build
@@ -27,8 +27,8 @@ def test_every_name_fits_with_a_long_platform_and_a_long_site(
 
 
 def test_a_short_name_is_kept_and_two_long_names_stay_different() -> None:
-    assert for_auto_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
-    assert for_auto_name("x" * 55, 63) == "x" * 55
-    first, second = for_auto_name("x" * 56, 63), for_auto_name("x" * 57, 63)
+    assert logical_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
+    assert logical_name("x" * 55, 63) == "x" * 55
+    first, second = logical_name("x" * 56, 63), logical_name("x" * 57, 63)
     assert len(first) == len(second) == 55
     assert first != second

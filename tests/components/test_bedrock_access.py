@@ -224,18 +224,21 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        ({"models": []}, "names no models"),
-        ({"models": [model(destination_regions=[])]}, "names no destination regions"),
+        ({"models": []}, "lists no models"),
+        ({"models": [model(destination_regions=[])]}, "has no destination regions"),
         ({"models": [model(model="anthropic.*")]}, "more than one model"),
         ({"models": [model(inference_profile="global.x")]}, "every commercial region"),
-        ({"models": [model(), model()]}, "haiku--claims: named twice"),
-        ({"provisioned": [bought()]}, "none of its endpoints. Fix: Its endpoints: haiku"),
+        ({"models": [model(), model()]}, "haiku--claims: listed twice"),
+        (
+            {"provisioned": [bought()]},
+            "not an endpoint of this identity. Fix: Use one of its endpoints: haiku",
+        ),
         ({"models": [PLAIN], "provisioned": [bought(), bought(name="b")]}, "throughput twice"),
         ({"models": [PLAIN], "provisioned": [bought(model_units=0)]}, "less than one unit"),
         ({"models": [PLAIN], "provisioned": [bought(commitment="a-year")]}, "'a-year' is not known"),
         (
             {"models": [model(), {**PLAIN, "region": "eu-west-1"}], "guardrail": MANAGED},
-            "one guardrail for calls in eu-central-1 and eu-west-1",
+            "one guardrail cannot filter calls in eu-central-1 and eu-west-1",
         ),
         (
             {"guardrail": {"mode": "manage", "pii": [{"name": "EMAI", "action": "block"}]}},
@@ -245,15 +248,18 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
             {"guardrail": {"mode": "manage", "pii": [{"name": "EMAIL", "action": "drop"}]}},
             "'drop' is not known",
         ),
-        ({"guardrail": {"mode": "manage", "pii": [*MANAGED["pii"], *MANAGED["pii"]]}}, "'EMAIL' twice"),
+        (
+            {"guardrail": {"mode": "manage", "pii": [*MANAGED["pii"], *MANAGED["pii"]]}},
+            "'EMAIL' is listed twice",
+        ),
         ({"guardrail": {"mode": "manage", "attack_strength": "none"}}, "'none' is not known"),
         ({"guardrail": {"mode": "manage", "grounding": 1.0}}, "a score of 1.0"),
         ({"guardrail": {"mode": "manage", "blocked_message": ""}}, "a message of 0 characters"),
         (
             {"models": [{**PLAIN, "model": "amazon.titan-embed-text-v2:0"}], "guardrail": MANAGED},
-            "nova: a model that takes no guardrail",
+            "nova: a guardrail is set, but Bedrock applies none",
         ),
-        ({"guardrail": {"mode": "existing", "version": "1"}}, "names no guardrail_id"),
+        ({"guardrail": {"mode": "existing", "version": "1"}}, "guardrail_id is missing"),
         (
             {"guardrail": {"mode": "existing", "guardrail_id": "g", "version": "DRAFT"}},
             "not a numbered version",
@@ -267,7 +273,7 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
                     "version": "1",
                 }
             },
-            "does not stand in eu-central-1",
+            "is not in region eu-central-1",
         ),
     ],
 )
@@ -281,7 +287,7 @@ def test_a_wrong_setting_is_named_before_anything_is_created(
 
 def test_more_models_than_a_policy_holds_are_named(engine: Engine) -> None:
     many = [model(id=f"model-{at}", model=f"anthropic.model-{at}") for at in range(60)]
-    with pytest.raises(InputError, match="AWS takes 10,240"):
+    with pytest.raises(InputError, match="AWS accepts at most 10,240"):
         access(engine, models=many)
     assert not engine.made
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.aws.identity import boundary
-from components.aws.identity.boundary import boundary_arn, boundary_policy, fitting
+from components.aws.identity.boundary import boundary_arn, boundary_policy, compact_policy
 from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine
 from tests.components.policies import allowed
@@ -166,13 +166,23 @@ def test_a_policy_too_long_for_aws_is_named_before_aws_says_so() -> None:
     many = [
         {**INVOKE, "Resource": [f"arn:aws:bedrock:eu-central-1::foundation-model/m{at}"]} for at in range(60)
     ]
-    with pytest.raises(InputError, match=r"AWS takes 6,144"):
-        fitting(json.dumps(boundary_policy(many)), "r-boundary")
-    assert len(fitting(json.dumps(boundary_policy([INVOKE]), indent=2), "r")) < boundary.POLICY_CHARACTERS
+    with pytest.raises(InputError, match=r"AWS accepts at most 6,144"):
+        compact_policy(json.dumps(boundary_policy(many)), "r-boundary")
+    assert (
+        len(compact_policy(json.dumps(boundary_policy([INVOKE]), indent=2), "r")) < boundary.POLICY_CHARACTERS
+    )
 
 
 @given(
-    st.lists(st.sampled_from(boundary.TRAIL + boundary.WATCH + boundary.RECORDS + boundary.KEYS), min_size=1),
+    st.lists(
+        st.sampled_from(
+            boundary.STOP_TRAIL_ACTIONS
+            + boundary.STOP_MONITORING_ACTIONS
+            + boundary.DELETE_RECORD_ACTIONS
+            + boundary.DISABLE_KEY_ACTIONS
+        ),
+        min_size=1,
+    ),
     st.data(),
 )
 def test_no_statement_that_is_accepted_can_switch_a_safeguard_off(actions: list[str], data: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components import Budgets
 from components.aws.account import mapping as budget_mapping
-from components.aws.account.budget_action import CALLS, denying
+from components.aws.account.budget_action import CALLS, deny_policy
 from components.aws.account.budgets import TAG_KEYS
 from components.aws.common.names import aws_name
 from isthmus.contracts.platform.checked import CheckedPlatform
@@ -139,7 +139,7 @@ def test_a_used_up_budget_denies_every_paid_call(engine: Engine) -> None:
     assert (deny["Effect"], deny["Resource"]) == ("Deny", "*")
     assert {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"} <= set(deny["Action"])
     assert not [call for call in CALLS if "*" in call]
-    assert json.loads(engine.only("Policy", "b-internal-deny").inputs["policy"]) == denying()
+    assert json.loads(engine.only("Policy", "b-internal-deny").inputs["policy"]) == deny_policy()
 
 
 def test_budgets_may_attach_that_policy_to_that_role_and_nothing_else(engine: Engine) -> None:
@@ -292,13 +292,13 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
         ({"monthly_usd": -5.0}, "budget of -5.0 USD"),
         ({"monthly_usd": float("nan")}, "budget of nan USD"),
         ({"monthly_usd": 0.001}, "budget of 0.001 USD"),
-        ({"monthly_usd": 1e16}, "too much"),
+        ({"monthly_usd": 1e16}, "too large"),
         ({"scope": "team"}, "'team' is not known"),
         ({"action": "stop"}, "'stop' is not known"),
         ({"action": "deny"}, "needs a role"),
         ({"alert_pct": [80, 80]}, "80, 80 %"),
         ({"alert_pct": [0]}, "0 %"),
-        ({"alert_pct": list(range(1, 11))}, "cannot be made"),
+        ({"alert_pct": list(range(1, 11))}, "are not possible"),
     ],
 )
 def test_an_impossible_budget_is_refused_with_its_fix(

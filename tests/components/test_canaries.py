@@ -64,8 +64,8 @@ def test_a_restricted_gateway_knows_both_by_address(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("sensitivity", "route", "message"),
     [
-        ("restricted", {"cluster_ip": "10.96.0.7", "canary": CANARY}, "names no address"),
-        ("confidential", {"canary": {**CANARY, "endpoint": "llama"}}, "is no other model server"),
+        ("restricted", {"cluster_ip": "10.96.0.7", "canary": CANARY}, "has no cluster_ip"),
+        ("confidential", {"canary": {**CANARY, "endpoint": "llama"}}, "is not another model server"),
     ],
 )
 def test_a_wrong_canary_is_refused(
@@ -110,12 +110,12 @@ def test_the_gateway_file_names_the_team_of_a_workload(engine: Engine, tmp_path:
 @pytest.mark.parametrize(
     ("sensitivity", "translator", "message"),
     [
-        ("restricted", None, "never leave their own endpoint"),
-        ("internal", None, "no model of this gateway's translator"),
+        ("restricted", None, "may not overflow to another endpoint"),
+        ("internal", None, "not a model of this gateway's translator"),
         (
             "internal",
             {**TRANSLATOR, "models": [{**TRANSLATOR["models"][0], "name": "other"}]},
-            "no model of this",
+            "not a model of this",
         ),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_disk_may_be_left_out(engine: Engine) -> None:
                 "compile_cache": {"place": "volume", "storage_class": "s"},
                 "vllm_image": f"{REGISTRY}vllm:v0.33.0",
             },
-            "by a tag",
+            "by tag",
         ),
     ],
 )
@@ -177,8 +177,8 @@ def test_an_image_by_tag_keeps_nothing_by_itself(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("cache", "message"),
     [
-        ({"place": "node"}, "no folder on the machines' disks is known"),
-        ({"place": "volume"}, "no storage class is known"),
+        ({"place": "node"}, "is `node`, but weights.cache.node_path is not set"),
+        ({"place": "volume"}, "is `volume`, but no storage_class is set"),
     ],
 )
 def test_a_compile_cache_place_must_exist(cache: dict[str, Any], message: str) -> None:

@@ -48,8 +48,8 @@ def test_a_cpu_engine_has_the_same_sidecar_and_policy(engine: Engine) -> None:
         ({"engine": "tpu"}, InputError, "engine"),
         ({"product": "NVIDIA-L40S"}, InputError, "has no product"),
         ({"queue": "q"}, InputError, "has no queue"),
-        ({"tensor_parallel": 2}, InputError, "is not split"),
-        ({"engine": "gpu"}, InputError, "no GPU is named"),
+        ({"tensor_parallel": 2}, InputError, "cannot be split"),
+        ({"engine": "gpu"}, InputError, "no GPU product is set"),
     ],
 )
 def test_impossible_cpu_settings_are_refused(

@@ -61,12 +61,12 @@ def test_speculative_decoding_is_one_json_argument(settings: dict[str, Any], par
     [
         ({"task": "vision"}, "task"),
         ({"prefix_cache": "mine"}, "prefix_cache"),
-        ({"task": "rerank", "prefix_cache": "salted"}, "takes no salt"),
+        ({"task": "rerank", "prefix_cache": "salted"}, "cannot have a cache salt"),
         ({"speculative": {"method": "guess", "tokens": 1}}, "method"),
-        ({"speculative": {"method": "ngram", "tokens": 0}}, "0 tokens"),
+        ({"speculative": {"method": "ngram", "tokens": 0}}, "0 speculative tokens"),
         ({"speculative": {"method": "eagle", "tokens": 1}}, "needs the path"),
         ({"speculative": {"method": "mtp", "tokens": 1, "path": "x"}}, "no weights of its own"),
-        ({"speculative": {"method": "ngram", "tokens": 1}, "task": "embedding"}, "writes no text"),
+        ({"speculative": {"method": "ngram", "tokens": 1}, "task": "embedding"}, "a task that writes text"),
         ({"speculative": {"method": "ngram", "tokens": 1}, "nodes_per_replica": 2}, "one machine only"),
     ],
 )

@@ -74,7 +74,7 @@ def test_a_product_without_known_pci_devices_is_found_by_its_label_where_no_driv
 
 
 def test_a_driver_that_would_wait_for_itself_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="the label would wait for the driver") as caught:
+    with pytest.raises(InputError, match="cannot be labelled before their driver") as caught:
         deploy(engine, product="NVIDIA-H300", driver={"version": "595.91.07"})
     assert "lspci -nn -d 10de:" in str(caught.value)
     deploy(engine, product="NVIDIA-H300", driver={"version": "595.91.07"}, node_names=["a", "b"])
@@ -120,7 +120,7 @@ def test_resources_wait_for_the_queue_of_a_pool_and_not_every_machine(
 
 
 def test_as_many_machines_are_named_as_there_are(engine: Engine) -> None:
-    with pytest.raises(InputError, match="has 2 nodes and names 1"):
+    with pytest.raises(InputError, match="has 2 nodes, but node_names lists 1"):
         deploy(engine, node_names=["a"])
 
 
@@ -140,7 +140,7 @@ def test_a_managed_gpu_operator_is_not_looked_for_since_it_comes_with_the_stack(
 
 
 def test_installing_kueue_is_not_in_this_version(engine: Engine) -> None:
-    with pytest.raises(InputError, match="manage' is not in this version"):
+    with pytest.raises(InputError, match="manage' is not supported in this version"):
         deploy(engine, kueue="manage")
 
 
@@ -199,5 +199,5 @@ def test_without_kueue_there_is_no_queue(engine: Engine) -> None:
 
 
 def test_a_pool_that_reserves_all_has_nothing_to_give(engine: Engine) -> None:
-    with pytest.raises(InputError, match="has no GPU to give out"):
+    with pytest.raises(InputError, match="has no GPU left for its queue"):
         deploy(engine, reserved_gpus=16)

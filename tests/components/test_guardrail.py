@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.bedrock.guardrail import digest, settings_of
+from components.aws.bedrock.guardrail import digest, guardrail_arguments
 from isthmus.core.errors import InputError
 from tests.components.bedrock import (
     CLAIMS,
@@ -68,8 +68,10 @@ def test_a_guardrail_of_the_classic_tier_looks_at_content_in_its_own_region(engi
 
 def test_another_tier_makes_another_version() -> None:
     tiers: list[Any] = [{**MANAGED, "tier": tier} for tier in ("classic", "standard")]
-    classic, standard = (settings_of(tier, "g") for tier in tiers)
-    assert digest(classic) == digest(settings_of(MANAGED, "g")), "an upgrade would make a version for nothing"
+    classic, standard = (guardrail_arguments(tier, "g") for tier in tiers)
+    assert digest(classic) == digest(guardrail_arguments(MANAGED, "g")), (
+        "an upgrade would make a version for nothing"
+    )
     assert digest(standard) != digest(classic)
 
 
@@ -142,12 +144,12 @@ def test_the_same_settings_in_another_order_are_the_same_version(
 ) -> None:
     shuffled = list(kinds)
     chance.shuffle(shuffled)
-    settings = settings_of({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
-    two = settings_of({"attack_strength": strength, "pii": shuffled, "mode": "manage"}, "g")
+    settings = guardrail_arguments({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
+    two = guardrail_arguments({"attack_strength": strength, "pii": shuffled, "mode": "manage"}, "g")
     assert digest(settings) == digest(two)
     if kinds:
         flipped = [{**kinds[0], "action": "block" if kinds[0]["action"] == "anonymize" else "anonymize"}]
-        three = settings_of(
+        three = guardrail_arguments(
             {"mode": "manage", "pii": flipped + kinds[1:], "attack_strength": strength},  # type: ignore[typeddict-item]
             "g",
         )
@@ -165,7 +167,7 @@ def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: En
 
 @pytest.mark.parametrize("id", ["arn:x", "arn:aws:s3:::g7", "My Guardrail", f"{OWN}:guardrail/"])
 def test_an_invalid_guardrail_name_is_refused(engine: Engine, id: str) -> None:
-    with pytest.raises(InputError, match="no guardrail's id or ARN"):
+    with pytest.raises(InputError, match="not a guardrail's id or ARN"):
         access(engine, guardrail={"mode": "existing", "guardrail_id": id, "version": "4"})
 
 

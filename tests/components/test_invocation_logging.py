@@ -107,7 +107,7 @@ def test_a_log_that_others_keep_is_not_touched(engine: Engine, mode: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("more", "match"), [({"retention_days": 0}, "0 days"), ({"mode": "on"}, "not known")]
+    ("more", "match"), [({"retention_days": 0}, "0 is not a retention period"), ({"mode": "on"}, "not known")]
 )
 def test_a_wrong_setting_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
     with pytest.raises(InputError, match=match):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.common.ip_addresses import ipv4_network, ipv4_networks, label, public_address
+from components.aws.common.ip_addresses import cidr_label, ipv4_network, ipv4_networks, public_address
 from isthmus.core.errors import InputError
 
 ADDRESSES = st.ip_addresses(v=4)
@@ -64,4 +64,4 @@ def test_an_address_is_public_or_a_documentations_or_refused(address: ipaddress.
 
 @given(first=NETWORKS, second=NETWORKS)
 def test_two_networks_have_two_labels(first: ipaddress.IPv4Network, second: ipaddress.IPv4Network) -> None:
-    assert (label(str(first)) == label(str(second))) == (first == second)
+    assert (cidr_label(str(first)) == cidr_label(str(second))) == (first == second)

@@ -7,7 +7,7 @@ import pytest
 
 from components.aws.eks.mapping import ClusterAccess
 from components.base.stack_scope import Scope
-from components.serving.model_network import ModelDoor, known_groups
+from components.serving.model_network import ModelDoor, addressable_groups
 from components.serving.model_server import ModelServer
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
@@ -132,8 +132,8 @@ DOOR_ARGS: Any = {
 def test_the_door_of_groups_has_a_leader_for_each_and_their_ways(engine: Engine):
     engine.deploy(ModelDoor, "wide", DOOR_ARGS)
     leaders = [service.meta["name"] for service in engine.all("Service")]
-    assert sorted(leaders) == ["wide", *(f"wide-leader-{group}" for group in range(known_groups(3)))]
-    assert len(engine.outputs["leaders"]) == known_groups(3)
+    assert sorted(leaders) == ["wide", *(f"wide-leader-{group}" for group in range(addressable_groups(3)))]
+    assert len(engine.outputs["leaders"]) == addressable_groups(3)
     policies = {network_policy.meta["name"] for network_policy in engine.all("NetworkPolicy")}
     assert policies == {"wide", "wide-group-0", "wide-group-1", "wide-group-2"}
 
@@ -203,7 +203,7 @@ def test_a_routed_and_fetched_model_and_its_door_are_what_a_whole_server_is():
 
 
 def test_a_door_with_a_picker_that_nothing_would_ask_is_refused(engine: Engine):
-    with pytest.raises(InputError, match=r"wide\.picker: nothing would ask the picker"):
+    with pytest.raises(InputError, match=r"wide\.picker: a picker needs a router"):
         engine.deploy(ModelDoor, "wide", {**DOOR_ARGS, "picker": PICKER})
 
 

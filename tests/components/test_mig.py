@@ -45,7 +45,7 @@ def test_a_layout_names_every_gpu_once() -> None:
         {"devices": [3, 4, 5, 6, 7], "mig-enabled": False},
     ]
     assert layout(4, []) == [{"devices": "all", "mig-enabled": False}]
-    with pytest.raises(InputError, match="9 GPUs of 'a' are to be cut, and it has 8"):
+    with pytest.raises(InputError, match="9 GPUs of 'a' are to be cut into slices, but it has only 8"):
         layout(8, [cut(9)])
 
 
@@ -110,7 +110,7 @@ def test_a_replica_on_slices_asks_for_one_of_its_owners(engine: Engine) -> None:
 
 @pytest.mark.parametrize("wide", [{"tensor_parallel": 2}, {"tensor_parallel": 1, "nodes_per_replica": 2}])
 def test_a_replica_has_one_slice(engine: Engine, wide: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="has one of them"):
+    with pytest.raises(InputError, match="uses exactly one slice"):
         engine.deploy(ModelServer, "m", args(mig_profile=LARGE, **wide))
 
 

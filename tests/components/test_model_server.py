@@ -140,7 +140,7 @@ def test_weights_from_a_registry_are_an_image_volume_by_digest(engine: Engine) -
 
 @pytest.mark.parametrize("uri", ["gs://bucket/llama", "oci://registry/llama:latest"])
 def test_weights_from_elsewhere_or_without_a_digest_are_refused(engine: Engine, uri: str) -> None:
-    with pytest.raises(InputError, match="names no weights"):
+    with pytest.raises(InputError, match="is not a valid location of weights"):
         deploy(engine, weights={"uri": uri, "digest": DIGEST})
 
 

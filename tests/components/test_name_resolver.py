@@ -110,7 +110,7 @@ def test_a_router_is_resolved_and_its_models_are_not_asked_for(engine: Engine) -
 
 
 def test_a_restricted_gateway_takes_no_such_resolver(engine: Engine) -> None:
-    with pytest.raises(InputError, match="asks the site's own resolvers"):
+    with pytest.raises(InputError, match="uses the site's own resolvers"):
         deploy(engine, "restricted", names=NAMES)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import Network
-from components.aws.common.log_group import RETENTIONS, retention
+from components.aws.common.log_group import RETENTIONS, retention_period
 from components.aws.common.names import aws_name
 from components.aws.network.network import subnet_plan
 from isthmus.core.errors import InputError
@@ -183,23 +183,23 @@ def test_a_network_that_is_off_is_empty(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("change", "message", "where"),
     [
-        ({"zones": ZONES[:1]}, "lies in 1 zones", "networks.frankfurt.zones"),
-        ({"zones": [ZONES[0], ZONES[0]]}, "lies in 1 zones", "networks.frankfurt.zones"),
-        ({"zones": [*ZONES[:2], ZONES[0]]}, "is named twice", "networks.frankfurt.zones.2"),
+        ({"zones": ZONES[:1]}, "is in 1 zones", "networks.frankfurt.zones"),
+        ({"zones": [ZONES[0], ZONES[0]]}, "is in 1 zones", "networks.frankfurt.zones"),
+        ({"zones": [*ZONES[:2], ZONES[0]]}, "is listed twice", "networks.frankfurt.zones.2"),
         ({"zones": [ZONES[0], "eu-west-1a"]}, "is not a zone of eu-central-1", "networks.frankfurt.zones.1"),
         ({"cidr": "10.60.0.0/25"}, "too small", "networks.frankfurt.cidr"),
         ({"cidr": "10.0.0.0/12"}, "too large", "networks.frankfurt.cidr"),
         ({"cidr": "10.60.1.0/16"}, "host bits", "networks.frankfurt.cidr"),
-        ({"cidr": ""}, "names no cidr", "networks.frankfurt.cidr"),
-        ({"mode": "existing", "subnets": ["subnet-1", "subnet-2"]}, "names no vpc", "networks.frankfurt.vpc"),
-        ({"mode": "existing", "vpc": "vpc-0a"}, "names 0 private subnets", "networks.frankfurt.subnets"),
+        ({"cidr": ""}, "has no cidr", "networks.frankfurt.cidr"),
+        ({"mode": "existing", "subnets": ["subnet-1", "subnet-2"]}, "has no vpc", "networks.frankfurt.vpc"),
+        ({"mode": "existing", "vpc": "vpc-0a"}, "lists 0 private subnets", "networks.frankfurt.subnets"),
         (
             {"mode": "existing", "vpc": "vpc-0a", "subnets": ["subnet-1", "subnet-1"]},
-            "names 1 private subnets",
+            "lists 1 private subnets",
             "networks.frankfurt.subnets",
         ),
         ({"mode": "kept"}, "'kept' is not known", "networks.frankfurt.mode"),
-        ({"flow_log_days": 0}, "0 days", "networks.frankfurt.flow_log_days"),
+        ({"flow_log_days": 0}, "0 is not a retention period", "networks.frankfurt.flow_log_days"),
     ],
 )
 def test_a_wrong_network_is_refused_with_its_place(
@@ -238,7 +238,7 @@ def test_another_zone_or_order_moves_no_subnet(size: int, letters: list[str]) ->
 
 @given(days=st.integers(min_value=1, max_value=5000))
 def test_logs_are_kept_for_the_next_longer_period(days: int) -> None:
-    period = retention(days, "days")
+    period = retention_period(days, "days")
     if period == 0:
         assert days > max(RETENTIONS), "kept for ever, where AWS knows a period"
     else:

@@ -9,7 +9,7 @@ import pytest
 
 from components import ModelServer
 from components.serving.mapping import namespace_args
-from components.serving.scaling_mapping import fetching
+from components.serving.scaling_mapping import fetching_of
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform
@@ -258,7 +258,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
         ({"cache": {"node_path": "mnt/nvme"}}, {}, "no plain absolute path"),
         ({"cache": {"node_path": "/mnt/../etc"}}, {}, "no plain absolute path"),
         ({"cache": {"node_path": "/"}}, {}, "no plain absolute path"),
-        ({}, {"pool": None}, "no machines are known"),
+        ({}, {"pool": None}, "needs GPU machines of a pool"),
         (
             {},
             {
@@ -268,7 +268,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
                 "pool": None,
                 "tensor_parallel": 1,
             },
-            "no machines are known",
+            "needs GPU machines of a pool",
         ),
     ],
 )
@@ -300,7 +300,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
     assert pool.nodes > 1
     after = quota(checked)
     assert after["pods"] - before["pods"] == pool.nodes
-    fetch_request = fetching(checked, checked.endpoints[1])
+    fetch_request = fetching_of(checked, checked.endpoints[1])
     assert (fetch_request.pods, fetch_request.cpu, fetch_request.most_cpu) == (
         pool.nodes,
         pool.nodes / Decimal(4),
@@ -316,7 +316,9 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
 
 def test_endpoints_of_an_earlier_plan_count_until_they_leave(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
-    stands = next(move for move in migration_capacity.standing(checked) if move.id == checked.endpoints[1].id)
+    stands = next(
+        move for move in migration_capacity.built_endpoints(checked) if move.id == checked.endpoints[1].id
+    )
     assert stands.fetchers > 1
     old = stands.model_copy(update={"id": "old", "replicas": 0})
     more, less = quota(checked, [old]), quota(checked, [old.model_copy(update={"fetchers": 0})])
@@ -335,7 +337,7 @@ def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> N
             "cache": DISK,
         }
         checked = CheckedPlatform.model_validate(platform)
-        assert fetching(checked, checked.endpoints[0]).pods == machines
+        assert fetching_of(checked, checked.endpoints[0]).pods == machines
 
 
 def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
@@ -350,4 +352,4 @@ def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
     checked = CheckedPlatform.model_validate(data)
     endpoint = next(endpoint for endpoint in checked.endpoints if endpoint.id == served["id"])
     assert checked.pools[0].nodes < 7
-    assert fetching(checked, endpoint).pods == 7
+    assert fetching_of(checked, endpoint).pods == 7

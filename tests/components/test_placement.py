@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.serving.placement import group_placement, over_domains, placement
+from components.serving.placement import group_placement, placement, spread_over_domains
 
 CHOSEN = {"app.kubernetes.io/name": "llama"}
 
@@ -76,7 +76,7 @@ def test_a_rack_may_be_the_domain_that_must_be_outlived() -> None:
 
 
 def test_gateways_without_zones_are_spread_over_machines_by_force() -> None:
-    constraints = over_domains(CHOSEN, "kubernetes.io/hostname")
+    constraints = spread_over_domains(CHOSEN, "kubernetes.io/hostname")
     assert [(constraint["topologyKey"], constraint["whenUnsatisfiable"]) for constraint in constraints] == [
         ("kubernetes.io/hostname", "DoNotSchedule")
     ], "a node without the zone's label would take no gateway"

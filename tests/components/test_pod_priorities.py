@@ -85,10 +85,10 @@ def test_a_model_may_not_go_before_gateways() -> None:
 
     message = refused(InputError, change)
     assert "pod_priorities.model_value" in message
-    assert "a model could evict the gateway before it. Fix: State less than 100" in message
+    assert "a model could evict its gateway. Fix: Set model_value below 100" in message
     assert parse(platform_data()).pod_priorities.mode == "manage"
 
 
 def test_two_kinds_of_pods_have_two_classes() -> None:
-    with pytest.raises(InputError, match="names two PriorityClasses"):
+    with pytest.raises(InputError, match="have the same PriorityClass"):
         parse({**platform_data(), "pod_priorities": {"gateway": "one", "model": "one"}})

@@ -71,15 +71,18 @@ def test_only_machines_named_share_their_gpus_and_the_queue_counts_both(engine: 
         ({"time_slicing": slicing("a", replicas=1)}, "1 pod shares"),
         (
             {"time_slicing": slicing("a", "b"), "reserved_gpus": 1},
-            "16 GPUs of pool 'h100' are to be shared, and 15",
+            "16 GPUs of pool 'h100' are to be time-sliced, but only 15",
         ),
-        ({"time_slicing": slicing("a"), "gpu_operator": "off"}, "no GPU Operator whose device plugin"),
+        (
+            {"time_slicing": slicing("a"), "gpu_operator": "off"},
+            "the GPU Operator with its device plugin is off",
+        ),
         (
             {
                 "time_slicing": slicing("a"),
                 "mig": [{"node": "b", "profile": LARGE, "gpus": 1, "slices": 2}],
             },
-            "cuts GPUs, and the device plugin shares",
+            "has both MIG slices and time-sliced GPUs",
         ),
     ],
 )
@@ -100,9 +103,9 @@ def test_a_replica_on_a_share_asks_for_one(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"tensor_parallel": 2, "gpu_memory_utilization": 0.2}, "has one share"),
-        ({"tensor_parallel": 1, "mig_profile": LARGE}, "has one share"),
-        ({"tensor_parallel": 1, "gpu_memory_utilization": None}, "must leave each other memory"),
+        ({"tensor_parallel": 2, "gpu_memory_utilization": 0.2}, "uses exactly one share"),
+        ({"tensor_parallel": 1, "mig_profile": LARGE}, "uses exactly one share"),
+        ({"tensor_parallel": 1, "gpu_memory_utilization": None}, "required on time-sliced GPUs"),
     ],
 )
 def test_a_replica_on_a_share_leaves_the_others_theirs(
@@ -141,10 +144,10 @@ def test_a_precompiled_driver_goes_by_its_branch(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("driver", "more", "message"),
     [
-        ({"version": "595"}, {}, "a branch has precompiled drivers only"),
-        ({"version": "595.91.07", "precompiled": True}, {}, "go by branch"),
+        ({"version": "595"}, {}, "a branch selects precompiled drivers only"),
+        ({"version": "595.91.07", "precompiled": True}, {}, "selected by branch"),
         ({"version": "595.91.07", "kernel_module": "closed"}, {}, "'closed' is not known"),
-        ({"version": "595.91.07"}, {"gpu_operator": "off"}, "no GPU Operator that would install it"),
+        ({"version": "595.91.07"}, {"gpu_operator": "off"}, "no GPU Operator would install it"),
     ],
 )
 def test_an_impossible_driver_is_refused(
@@ -169,8 +172,8 @@ def test_gpus_by_claim_are_a_device_class_of_the_pools_product(engine: Engine) -
     ("more", "message"),
     [
         ({"allocation": "claims"}, "'claims' is not known"),
-        ({"allocation": "dra", "time_slicing": slicing("a")}, "claims ask for whole GPUs"),
-        ({"allocation": "dra", "product": 'H100" || true || "'}, "is no product's name"),
+        ({"allocation": "dra", "time_slicing": slicing("a")}, "claims whole GPUs"),
+        ({"allocation": "dra", "product": 'H100" || true || "'}, "is not a valid GPU product name"),
     ],
 )
 def test_impossible_claims_are_refused(engine: Engine, more: dict[str, Any], message: str) -> None:
@@ -195,7 +198,7 @@ def test_pods_claim_their_gpus_and_ask_for_no_count(engine: Engine) -> None:
 
 
 def test_a_slice_is_not_claimed(engine: Engine) -> None:
-    with pytest.raises(InputError, match="claims ask for whole GPUs"):
+    with pytest.raises(InputError, match="claims whole GPUs"):
         serve(engine, device_class="isthmus-h100", mig_profile=LARGE, tensor_parallel=1)
     assert not engine.made
 

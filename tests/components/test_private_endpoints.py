@@ -163,9 +163,9 @@ def test_a_list_of_resources_that_is_known_later_ends_in_the_policy(engine: Engi
 @pytest.mark.parametrize(
     ("later", "message"),
     [
-        ({"principals": ["*"]}, "is no principal of bedrock-runtime"),
-        ({"resources": ["*"]}, "is any resource of bedrock-runtime"),
-        ({"resources": []}, "names no resources"),
+        ({"principals": ["*"]}, "is not a principal of bedrock-runtime"),
+        ({"resources": ["*"]}, "matches any resource of bedrock-runtime"),
+        ({"resources": []}, "lists no resources"),
     ],
 )
 def test_a_late_grant_that_is_too_wide_or_empty_is_refused(later: dict[str, list[str]], message: str) -> None:
@@ -174,9 +174,8 @@ def test_a_late_grant_that_is_too_wide_or_empty_is_refused(later: dict[str, list
             key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"
         }
         outputs = {key: [pulumi.Output.from_input(item) for item in value] for key, value in later.items()}
-        return await endpoint_policy(
-            "bedrock-runtime", [{**BEDROCK, **outputs, **resources_later}], REGION
-        ).future()  # type: ignore[list-item]
+        grants: Any = [{**BEDROCK, **outputs, **resources_later}]
+        return await endpoint_policy("bedrock-runtime", grants, REGION).future()
 
     with pytest.raises(InputError, match=message):
         asyncio.run(document())
@@ -243,17 +242,17 @@ def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
     ("change", "message", "where"),
     [
         ({"service": "dynamodb"}, "'dynamodb' has no private endpoint", "service"),
-        ({"principals": []}, "names no principals", "principals"),
-        ({"resources": []}, "names no resources", "resources"),
-        ({"actions": []}, "names no actions", "actions"),
-        ({"principals": ["*"]}, "is no principal", "principals.0"),
-        ({"principals": [f"{ROLE[:-4]}*"]}, "is no principal", "principals.0"),
-        ({"principals": ["internal-translator"]}, "is no principal", "principals.0"),
+        ({"principals": []}, "lists no principals", "principals"),
+        ({"resources": []}, "lists no resources", "resources"),
+        ({"actions": []}, "lists no actions", "actions"),
+        ({"principals": ["*"]}, "is not a principal", "principals.0"),
+        ({"principals": [f"{ROLE[:-4]}*"]}, "is not a principal", "principals.0"),
+        ({"principals": ["internal-translator"]}, "is not a principal", "principals.0"),
         ({"actions": ["bedrock:*"]}, "is not one action", "actions.0"),
         ({"actions": ["s3:GetObject"]}, "is not one action of bedrock-runtime", "actions.0"),
-        ({"resources": ["*"]}, "is any resource", "resources.0"),
+        ({"resources": ["*"]}, "matches any resource", "resources.0"),
         *(
-            ({"resources": [PROFILE, resource]}, "is any resource", "resources.1")
+            ({"resources": [PROFILE, resource]}, "matches any resource", "resources.1")
             for resource in (
                 *("", "*", "?", "arn:aws:bedrock", "arn:aws:bedrock:eu-central-1:1:", "arn:*"),
                 *("arn:aws:bedrock:eu-central-1:1:*", "arn:aws:bedrock:eu-central-1:1:*/*"),
@@ -301,7 +300,7 @@ def test_a_roles_arn_is_no_principal_of_roles_anywhere(engine: Engine) -> None:
 
 
 def test_any_bucket_is_refused_and_any_resource_only_where_an_action_knows_none(engine: Engine) -> None:
-    with pytest.raises(InputError, match="is any resource"):
+    with pytest.raises(InputError, match="matches any resource"):
         build(engine, {**STORE, "resources": ["arn:aws:s3:::*"]})
     token = {**PULLS, "service": "ecr.api", "actions": ["ecr:GetAuthorizationToken"], "resources": ["*"]}
     build(engine, token)
@@ -315,9 +314,9 @@ def test_any_bucket_is_refused_and_any_resource_only_where_an_action_knows_none(
         ({"sources": ["0.0.0.0/0"]}, "every address", "sources.1"),
         ({"sources": ["fra1.bank.example"]}, "not an IPv4 network", "sources.1"),
         ({"sources": ["10.60.7.0/24"]}, "overlap", "sources.1"),
-        ({"sources": [], "vpc_cidr": ""}, "nobody may reach", "sources"),
+        ({"sources": [], "vpc_cidr": ""}, "no network may reach", "sources"),
         ({"grants": [STORE], "route_table_ids": []}, "needs route tables", "route_tables"),
-        ({"grants": []}, "no service is granted", "grants"),
+        ({"grants": []}, "grants is empty", "grants"),
     ],
 )
 def test_wrong_networks_are_refused_with_their_place(
@@ -357,5 +356,5 @@ def test_the_deployer_is_not_admitted_to_model_endpoints(engine: Engine) -> None
     build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
     assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
     assert [statement["Sid"] for statement in statements(engine, "rolesanywhere")] == ["Grant0"]
-    with pytest.raises(InputError, match="'bedrock-runtime' makes no infrastructure"):
+    with pytest.raises(InputError, match="'bedrock-runtime' is not a service that deployments call"):
         build(engine, STORE, deployers=[DEPLOYER], deployment_services=["bedrock-runtime"])

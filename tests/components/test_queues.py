@@ -170,12 +170,12 @@ def test_a_local_queue_with_another_target_is_replaced(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("shares", "more", "message"),
     [
-        ([("internal", 12), ("restricted", 6)], {}, "have 18 GPUs of pool 'h100', and 16 are given out"),
-        ([("internal", 12), ("restricted", 4)], {"reserved_gpus": 1}, "and 15 are given out whole"),
+        ([("internal", 12), ("restricted", 6)], {}, "have 18 GPUs of pool 'h100', but only 16 are given out"),
+        ([("internal", 12), ("restricted", 4)], {"reserved_gpus": 1}, "but only 15 are given out whole"),
         ([("internal", 8)], {}, "class restricted has no share"),
-        ([("internal", 4), ("internal", 4), ("restricted", 4)], {}, "class internal stands twice"),
+        ([("internal", 4), ("internal", 4), ("restricted", 4)], {}, "class internal is listed twice"),
         ([("internl", 8)], {}, "'internl' is not known"),
-        ([("internal", 8), ("restricted", 6)], {"kueue": "off"}, "without Kueue nobody holds the shares"),
+        ([("internal", 8), ("restricted", 6)], {"kueue": "off"}, "without Kueue nothing enforces the shares"),
         (
             [("internal", 8), ("restricted", 6)],
             {"sharing": {"preemption": {"reclaim": "sometimes"}}},
@@ -184,7 +184,7 @@ def test_a_local_queue_with_another_target_is_replaced(engine: Engine) -> None:
         (
             [("internal", 8), ("restricted", 6)],
             {"sharing": {"preemption": {"reclaim": "never", "borrowing": "lower-priority"}}},
-            "who takes back does not",
+            "`reclaim` is never",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_shares_that_cannot_be_are_refused(
 
 def test_teams_have_no_more_than_their_class(engine: Engine) -> None:
     teams = [{"name": "pay", "gpus": 5}, {"name": "kyc", "gpus": 5}]
-    with pytest.raises(InputError, match="have 10 GPUs, and the class has 8"):
+    with pytest.raises(InputError, match="have 10 GPUs, but the class only has 8"):
         deploy(engine, share("internal", 8, teams=teams), share("restricted", 6))
 
 
@@ -214,12 +214,12 @@ def test_a_topology_is_the_flavors(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("topology", "more", "message"),
     [
-        ({"levels": [HOST, ZONE]}, {}, "hostname` comes last"),
-        ({"levels": [ZONE, ZONE]}, {}, "each once"),
-        ({"levels": []}, {}, "each once"),
+        ({"levels": [HOST, ZONE]}, {}, "hostname` only at the end"),
+        ({"levels": [ZONE, ZONE]}, {}, "must be distinct node labels"),
+        ({"levels": []}, {}, "must be distinct node labels"),
         ({"levels": [ZONE, HOST], "required": RACK}, {}, "'example.com/rack' is not known"),
-        ({"levels": [ZONE, HOST], "required": ZONE, "preferred": ZONE}, {}, "required or preferred"),
-        ({"levels": [ZONE, HOST]}, {"kueue": "off"}, "without Kueue nobody places"),
+        ({"levels": [ZONE, HOST], "required": ZONE, "preferred": ZONE}, {}, "are both set"),
+        ({"levels": [ZONE, HOST]}, {"kueue": "off"}, "Kueue is off"),
     ],
 )
 def test_a_topology_that_kueue_would_refuse_is_refused(

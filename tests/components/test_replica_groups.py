@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.serving.model_network import known_groups
+from components.serving.model_network import addressable_groups
 from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
@@ -240,7 +240,7 @@ def test_adding_a_group_changes_no_running_pod(engine: Engine) -> None:
     fresh_engine = Engine()
     after = deploy(fresh_engine, replicas=3)
     assert after == before
-    assert [known_groups(groups) for groups in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
+    assert [addressable_groups(groups) for groups in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
 
 
 def apart(pod: dict[str, Any]) -> dict[str, Any]:

@@ -204,7 +204,7 @@ REVIEWS: dict[str, Any] = {
 
 
 def test_a_gateway_alone_serves_nothing_of_high_impact_where_it_holds_nothing(engine: Engine) -> None:
-    with pytest.raises(Refused, match="people must look at answers of 'kyc'"):
+    with pytest.raises(Refused, match="people must review answers of 'kyc'"):
         engine.deploy(InferenceGateway, "g", GATEWAY)
 
 
@@ -224,7 +224,7 @@ def test_a_calibration_that_is_another_than_stated_is_not_mounted(engine: Engine
 def test_the_review_service_admits_only_named_namespaces_and_local_databases(
     engine: Engine,
 ) -> None:
-    with pytest.raises(InputError, match="nobody is named who may reach it"):
+    with pytest.raises(InputError, match="no network and no namespace may reach"):
         engine.deploy(Reviews, "r", REVIEWS)
     for changed in (
         {"from_cidrs": ["10.9.0.0/16"]},

@@ -148,8 +148,8 @@ def test_old_pods_end_only_when_the_router_has_a_target(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("sensitivity", "route", "kind", "message"),
     [
-        ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "our own programs only"),
-        ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
+        ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "only Isthmus programs"),
+        ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "the canary must serve model"),
     ],
 )
 def test_an_impossible_router_setting_is_refused(
@@ -189,7 +189,7 @@ def test_a_model_server_lets_the_router_in_by_policy_and_by_certificate(engine: 
 
 
 def test_a_picker_that_nothing_asks_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="nothing would ask"):
+    with pytest.raises(InputError, match="a picker needs a router"):
         engine.deploy(ModelServer, "m", test_model_server.args(picker=PICKER))
 
 

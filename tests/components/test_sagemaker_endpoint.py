@@ -267,18 +267,18 @@ def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
 
 
 def test_a_rolled_back_deployment_is_an_error() -> None:
-    from components.aws.sagemaker.endpoint import _moved
+    from components.aws.sagemaker.endpoint import _check_moved
 
-    assert _moved("new", "new", "endpoints.qwen") == "new"
+    assert _check_moved("new", "new", "endpoints.qwen") == "new"
     with pytest.raises(EnvironmentFault, match="old still serves, not new"):
-        _moved("old", "new", "endpoints.qwen")
+        _check_moved("old", "new", "endpoints.qwen")
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"sensitivity": "restricted"}, "its prompts must not reach AWS"),
-        ({"key": {"mode": "off"}}, "under no key"),
+        ({"key": {"mode": "off"}}, "needs a key of the organisation"),
         ({"sensitivity": "internal", "capture": {"sampling_pct": 1, "days": 1}}, "would be kept"),
         ({"capture": {"sampling_pct": 1, "days": 31}}, "would be kept for 31 days"),
     ],
@@ -292,8 +292,8 @@ def test_a_setting_that_breaks_a_boundary_is_refused(engine: Engine, wrong: Any,
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is no folder in S3"),
-        ({"key": {"mode": "existing"}}, "names no arn"),
+        ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is not a folder in S3"),
+        ({"key": {"mode": "existing"}}, "has no arn"),
         ({"key": {"mode": "manag"}}, "is not known"),
         ({"load_timeout_s": 7200}, "3600 s at most"),
         ({"rollout": {"kind": "rolling"}}, "is not known"),

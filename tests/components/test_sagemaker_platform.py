@@ -211,12 +211,12 @@ def test_without_a_network_calls_come_from_anywhere(engine: Engine) -> None:
     "arn", ["*", ARN.replace("bank-qwen-1", "*"), "arn:aws:sagemaker:eu-central-1:1:model/m"]
 )
 def test_a_policy_names_one_endpoint_each(engine: Engine, arn: str) -> None:
-    with pytest.raises(Refused, match="is not one endpoint"):
+    with pytest.raises(Refused, match="is not the ARN of one endpoint"):
         access(engine, endpoints=[arn])
 
 
 def test_an_identity_that_calls_nothing_gets_no_policy(engine: Engine) -> None:
-    with pytest.raises(InputError, match="names no endpoints"):
+    with pytest.raises(InputError, match="lists no endpoints"):
         access(engine, endpoints=[])
 
 

@@ -313,7 +313,7 @@ PRIVATE = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.3.4", "127.0.0.1", "
         *[({"peer_ip": ip}, "cannot reach over the internet", "peer_ip") for ip in PRIVATE],
         ({"peer_ip": "vpn.bank.example"}, "not an IPv4 address", "peer_ip"),
         ({"peer_ip": None}, "not an IPv4 address", "peer_ip"),
-        ({"site_asn": None}, "names no site_asn", "site_asn"),
+        ({"site_asn": None}, "has no site_asn", "site_asn"),
         ({"site_asn": 64512}, "both 64512", "site_asn"),
         ({"amazon_asn": 13335}, "not a private BGP number", "amazon_asn"),
         ({"vpc_cidr": "10.40.128.0/17"}, "overlaps the VPC", "sources.0"),
@@ -325,14 +325,14 @@ PRIVATE = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.3.4", "127.0.0.1", "
         ({"route_table_ids": []}, "no route table", "route_table_ids"),
         ({"route_table_ids": pulumi.Output.from_input(["rtb-1"])}, "is not known", "route_table_ids"),
         ({"site_dns": []}, "none is named", "site_dns"),
-        ({"site_dns": ["10.40.0.53"] * 7}, "7 DNS servers, and a resolver rule", "site_dns"),
-        ({"site_dns": ["10.99.0.53"]}, "in none of the networks that may cross", "site_dns.0"),
+        ({"site_dns": ["10.40.0.53"] * 7}, "7 DNS servers are listed, but an AWS resolver rule", "site_dns"),
+        ({"site_dns": ["10.99.0.53"]}, "in none of the networks that may use the link", "site_dns.0"),
         ({"site_dns": ["dns.bank.example"]}, "not an IPv4 address", "site_dns.0"),
         ({"zones": ["example"]}, "not a DNS zone", "zones.0"),
         ({"classes": []}, "carries no class", "classes"),
         ({"kind": "satellite"}, "'satellite' is not known", "kind"),
         ({"log_days": 0}, "0 days", "log_days"),
-        ({**DIRECT, "connection": None}, "names no Direct Connect connection", "connection"),
+        ({**DIRECT, "connection": None}, "has no Direct Connect connection", "connection"),
         ({**DIRECT, "vlan": None}, "needs a VLAN", "vlan"),
         ({**DIRECT, "direct_connect_asn": 64512}, "both 64512", "direct_connect_asn"),
         ({**DIRECT, "direct_connect_asn": 65010}, "both 65010", "site_asn"),
@@ -356,7 +356,7 @@ def test_public_and_documentation_addresses_are_peers(engine: Engine, address: s
 
 
 def test_a_restricted_class_never_crosses(engine: Engine) -> None:
-    with pytest.raises(Refused, match="restricted work, which stays on-prem") as refused:
+    with pytest.raises(Refused, match="restricted work, which must stay on-prem") as refused:
         build(engine, classes=["internal", "restricted"])
     assert refused.value.where == "links.fra1-frankfurt.classes.1"
     assert not engine.made
@@ -372,7 +372,7 @@ def test_a_restricted_class_never_crosses(engine: Engine) -> None:
     ],
 )
 def test_the_site_never_answers_for_aws(engine: Engine, zone: str) -> None:
-    with pytest.raises(Refused, match="which is AWS's"):
+    with pytest.raises(Refused, match="which belongs to AWS"):
         build(engine, zones=["fra1.bank.example", zone])
     assert not engine.made
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import AuditTrail
-from components.aws.common.topic import addresses
-from components.aws.identity.boundary import TRAIL as NEVER
+from components.aws.common.topic import check_emails
+from components.aws.identity.boundary import STOP_TRAIL_ACTIONS as NEVER
 from components.aws.records import trail_alarms
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
@@ -170,10 +170,10 @@ def test_names_fit_what_aws_takes(engine: Engine) -> None:
 
 @given(st.lists(st.emails(), min_size=1, max_size=10))
 def test_real_addresses_are_taken_each_once(addresses_given: list[str]) -> None:
-    unique = addresses([*addresses_given, *addresses_given], "x", "nobody")
+    unique = check_emails([*addresses_given, *addresses_given], "x", "nobody")
     assert unique == sorted(set(addresses_given))
 
 
 def test_more_addresses_than_aws_takes_are_refused() -> None:
     with pytest.raises(InputError, match="11 addresses"):
-        addresses([f"{at}@bank.example" for at in range(11)], "x", "nobody")
+        check_emails([f"{at}@bank.example" for at in range(11)], "x", "nobody")

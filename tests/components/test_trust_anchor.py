@@ -86,7 +86,7 @@ def test_off_names_nothing(engine: Engine) -> None:
         ({"ca_certificates": "x"}, "trust.bank.ca_certificates: not PEM"),
         ({"acm_pca": PCA.replace("central", "west")}, "not an ARN of acm-pca in eu-central-1"),
         ({"acm_pca": ANCHOR}, "not an ARN of acm-pca"),
-        ({"mode": "existing"}, "names no trust_anchor"),
+        ({"mode": "existing"}, "trust_anchor is missing"),
         ({"mode": "existing", "trust_anchor": ANCHOR.replace("eu-", "us-")}, "ARN of rolesanywhere in eu-c"),
         ({"mode": "on"}, "'on' is not known"),
     ],

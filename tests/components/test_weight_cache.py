@@ -174,8 +174,8 @@ def test_other_weights_make_another_job_and_the_same_ones_the_same(engine: Engin
         ({"store": None}, {}, "store"),
         ({"cache": None}, {}, "cache"),
         ({}, {"fetch_image": None}, "fetch_image"),
-        ({"store": {**STORE, "endpoint": "http://s3"}}, {}, "no plain https address"),
-        ({"store": {**STORE, "endpoint": "https://a:b@s3"}}, {}, "no plain https address"),
+        ({"store": {**STORE, "endpoint": "http://s3"}}, {}, "not a plain https address"),
+        ({"store": {**STORE, "endpoint": "https://a:b@s3"}}, {}, "not a plain https address"),
     ],
 )
 def test_unfetchable_weights_are_refused(

@@ -17,7 +17,7 @@ TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 
 
 def needs() -> dict[tuple[str, str], int]:
     plan = yaml_files.parse(Plan, yaml_documents.Document(plan_data(), "plan"))
-    needed = bedrock_quotas.needs(plan, requirements())
+    needed = bedrock_quotas.quota_needs(plan, requirements())
     return {(need.model, need.kind): need.amount for need in needed}
 
 
@@ -31,7 +31,7 @@ def test_a_need_is_the_peak_minute_with_headroom_and_an_answers_tokens_as_aws_co
     # 6 requests a second, 30 % headroom; 3500 tokens of prompt, 350 of answer that count five times.
     assert needs()[HAIKU, "requests"] == 468
     assert needs()[HAIKU, "tokens"] == 468 * (3500 + 5 * 350)
-    assert bedrock_quotas.times_output(NOVA) == 1
+    assert bedrock_quotas.output_factor(NOVA) == 1
 
 
 def test_a_quota_below_the_need_is_refused_with_both_figures():

@@ -59,14 +59,20 @@ def test_allowed_settings_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["endpoints"][1].update(cost={}), "by the GPU or by the token, one of the two"),
-        (lambda d: d["endpoints"][2].update(cost={"usd_per_gpu_hour": 1.0}), "has no GPUs of ours"),
+        (lambda d: d["endpoints"][1].update(cost={}), "`cost` needs exactly one of usd_per_gpu_hour and"),
+        (
+            lambda d: d["endpoints"][2].update(cost={"usd_per_gpu_hour": 1.0}),
+            "endpoint internal-haiku has a price per GPU hour, but no GPUs of a",
+        ),
         (limited, "its endpoint confidential-llama-8b has no price"),
         (lambda d: (twin(d), d["gateways"][1]["workloads"][0].update(also=["twin", "twin"])), "twice"),
-        (lambda d: d["gateways"][1]["workloads"][0].update(also=["twinn"]), "`twinn` is no endpoint"),
-        (lambda d: twin(d, task="embedding", adapters=[]), "cannot serve kyc as confidential-llama-8b does"),
+        (lambda d: d["gateways"][1]["workloads"][0].update(also=["twinn"]), "there is no endpoint `twinn`"),
+        (
+            lambda d: twin(d, task="embedding", adapters=[]),
+            "endpoint twin cannot serve workload kyc in place of confidential-",
+        ),
         (lambda d: twin(d, adapters=[]), "it has no adapter kyc-fields"),
-        (routed, "a router chooses among the replicas of one endpoint"),
+        (routed, "workload kyc has several endpoints, but a router supports one"),
         (lambda d: traced(d, address="10.40.0.999"), "is not an address"),
         (lambda d: traced(d, endpoint="http://collector.bank.example/v1/traces"), "an address like"),
     ],
@@ -78,9 +84,15 @@ def test_an_impossible_setting_is_refused_with_its_reason(change: Change, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: traced(d, address="52.94.1.1"), "the collector of the restricted gateway lies outside"),
-        (lambda d: traced(d, address="10.80.1.1"), "the collector of the restricted gateway lies outside"),
-        (lambda d: twin(d, at=0), "classes share no endpoint"),
+        (
+            lambda d: traced(d, address="52.94.1.1"),
+            "the trace collector of the restricted gateway",
+        ),
+        (
+            lambda d: traced(d, address="10.80.1.1"),
+            "the trace collector of the restricted gateway",
+        ),
+        (lambda d: twin(d, at=0), "the confidential gateway sends workload kyc to endpoint twin of class"),
     ],
 )
 def test_a_setting_that_breaks_a_boundary_is_refused(change: Change, message: str) -> None:

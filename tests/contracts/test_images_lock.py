@@ -23,8 +23,12 @@ def test_the_committed_lock_is_what_a_resolve_that_changes_nothing_would_write()
 
 def test_the_lock_has_every_image_that_the_platform_names_and_no_other():
     assert set(images_lock.IMAGES) == set(Images.model_fields) - {
-        *("registry", "registries", "pull_secret", "pull_secrets"),
-        # From Amazon ECR alone: no mirror of ours can give it.
+        *(
+            "registry",
+            "registries",
+            "pull_secret",
+            "pull_secrets",
+        ),  # From Amazon ECR alone: no mirror of ours can give it.
         "sagemaker",
     }
 
@@ -57,14 +61,26 @@ def broken(tmp_path: Path, *keys: str, value: Any) -> str:
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("images", "vllm", "reference"), "vllm/vllm-openai:v1", "is no reference of an image"),
+        (
+            ("images", "vllm", "reference"),
+            "vllm/vllm-openai:v1",
+            "is not an image reference",
+        ),
         (("images", "vllm", "reference"), f"docker.io/vllm/a:v1@{DIGEST}", "is not a reference by tag"),
         (("images", "vllm", "reference"), "docker.io/vllm/vllm-openai", "is not a reference by tag"),
         (("images", "vllm", "digest"), "sha256:12", "`sha256:` and 64 hexadecimal digits"),
         (("images", "vlm"), {"purpose": "x", "reference": "docker.io/a/b:1"}, "vlm"),
-        (("images", "vllm", "reference"), "ghcr.io/isthmus/edge:1", "would be one in a mirror"),
+        (
+            ("images", "vllm", "reference"),
+            "ghcr.io/isthmus/edge:1",
+            "would have the same name",
+        ),
         (("charts", "kueue", "repository"), "http://charts.example", "a repository of charts like"),
-        (("charts", "kueue", "repository"), "oci://kueue", "is no reference"),
+        (
+            ("charts", "kueue", "repository"),
+            "oci://kueue",
+            "is not an image reference",
+        ),
         (("charts", "kueue", "version"), "latest", "a chart's version like"),
     ],
 )
@@ -81,7 +97,7 @@ def test_a_lock_without_an_image_is_refused_with_its_name(tmp_path: Path):
     data = yaml_files.load(FILE).data
     del data["images"]["edge"]
     yaml_files.dump(data, "", tmp_path / "lock.yaml")
-    with pytest.raises(InputError, match="there is no image edge"):
+    with pytest.raises(InputError, match="`images` lacks edge"):
         images_lock.load(tmp_path / "lock.yaml")
 
 

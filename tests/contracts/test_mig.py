@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.contracts.hardware.gpus import GPUS
-from isthmus.contracts.hardware.mig import Cut, Sliced, cut_gpus, cuts, instances, lay_out, owner_of, skew
+from isthmus.contracts.hardware.mig import (
+    Cut,
+    Sliced,
+    cut_gpus,
+    cuts,
+    instances,
+    lay_out,
+    owner_of,
+    skew,
+)
 from isthmus.contracts.hardware.packing import Replica, pack
 from isthmus.core.errors import FieldError
 
@@ -37,7 +46,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
     assert "1g.10gb, 1g.20gb, 2g.20gb, 3g.40gb, 4g.40gb, 7g.80gb" in caught.value.fix
     with pytest.raises(FieldError) as caught:
         instances("l4-24gb", "1g.10gb")
-    assert "cannot be cut" in caught.value.fix
+    assert "this GPU does not support MIG" in caught.value.fix
 
 
 def test_endpoints_of_a_class_and_profile_share_cut_gpus():
@@ -59,7 +68,13 @@ def test_an_endpoint_that_survives_a_node_loss_has_its_own_mig_gpus(survive: str
     assert owner_of(shared) == "internal-3g.40gb"
 
 
-@pytest.mark.parametrize(("replicas", "message"), [(3, "not whole GPUs of 2 slices"), (2, "of one GPU")])
+@pytest.mark.parametrize(
+    ("replicas", "message"),
+    [
+        (3, "a must survive the loss of a node, so it needs MIG GPUs of its own, but its 3"),
+        (2, "a must survive the loss of a node, but its slices are on one GPU"),
+    ],
+)
 def test_slices_of_an_endpoint_that_survives_a_node_loss_fill_at_least_two_gpus(replicas: int, message: str):
     with pytest.raises(FieldError, match=message):
         cuts(H100, [sliced("a", replicas, "node")])

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
-from isthmus.contracts.platform.migration.capacity import Move, Standing, move
+from isthmus.contracts.platform.migration.capacity import Move, Standing, plan_move
 from isthmus.contracts.platform.migration.messages import refusal
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_documents, yaml_files
@@ -43,23 +43,23 @@ def ids(endpoints: tuple[Standing, ...]) -> set[str]:
 
 def test_an_endpoint_that_the_plan_keeps_does_not_move():
     now = platform()
-    assert move(migration_capacity.standing(now), now) == Move()
+    assert plan_move(migration_capacity.built_endpoints(now), now) == Move()
 
 
 def test_both_endpoints_run_where_the_pool_has_room_for_both():
-    migration = move([old("restricted-qwen3-32b", 8)], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 8)], platform())
     assert (ids(migration.going), migration.first, migration.short) == ({"restricted-qwen3-32b"}, (), ())
 
 
 def test_one_gpu_too_few_and_the_old_must_go_first():
-    migration = move([old("restricted-qwen3-32b", 9)], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 9)], platform())
     assert ids(migration.first) == {"restricted-qwen3-32b"}
     [short] = migration.short
     assert (short.pool, short.wanted, short.usable) == (H100, 17, 16)
 
 
 def test_an_endpoint_on_another_pool_needs_no_room_here():
-    migration = move(
+    migration = plan_move(
         [old("restricted-qwen3-32b", 9), old("confidential-qwen3-32b", 2, pool=L40S)], platform()
     )
     assert ids(migration.first) == {"restricted-qwen3-32b"}
@@ -67,48 +67,50 @@ def test_an_endpoint_on_another_pool_needs_no_room_here():
 
 
 def test_as_few_endpoints_as_possible_go_first_and_the_most_sensitive_stay():
-    migration = move([old("restricted-qwen3-32b", 4), old("confidential-qwen3-32b", 5)], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 4), old("confidential-qwen3-32b", 5)], platform())
     assert ids(migration.first) == {"confidential-qwen3-32b"}
     assert ids(migration.beside) == {"restricted-qwen3-32b"}
 
 
 def test_gpus_enough_in_all_are_not_enough_in_a_node():
     # 16 of 16, but each of the two nodes holds four of the new.
-    migration = move([old("restricted-a", 1, 5), old("restricted-b", 1, 3)], platform())
+    migration = plan_move([old("restricted-a", 1, 5), old("restricted-b", 1, 3)], platform())
     assert migration.first, "5 + 4 is more than a node has"
     assert "do not fit its nodes of 8" in str(refusal(migration, platform(), "bank"))
 
 
 def test_replicas_that_are_bound_to_domains_must_fit_each_of_them():
-    migration = move([old("restricted-qwen3-32b", 2, 4, survive="domain")], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 2, 4, survive="domain")], platform())
     assert not migration.first
-    lopsided = move([old("restricted-qwen3-32b", 4, 2, survive="domain"), old("public-a", 1, 1)], platform())
+    lopsided = plan_move(
+        [old("restricted-qwen3-32b", 4, 2, survive="domain"), old("public-a", 1, 1)], platform()
+    )
     assert ids(lopsided.first) == {"public-a"}
 
 
 def test_an_endpoint_that_already_left_takes_no_room():
-    assert move([old("restricted-qwen3-32b", 0)], platform()) == Move()
+    assert plan_move([old("restricted-qwen3-32b", 0)], platform()) == Move()
 
 
 def test_reserved_gpus_are_no_room():
     data = platform_data()
     data["pools"][0]["reserved_gpus"] = 1
     checked = yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
-    assert ids(move([old("restricted-qwen3-32b", 8)], checked).first) == {"restricted-qwen3-32b"}
+    assert ids(plan_move([old("restricted-qwen3-32b", 8)], checked).first) == {"restricted-qwen3-32b"}
 
 
 def test_an_endpoint_that_keeps_its_name_on_another_pool_goes_first_though_there_is_room():
-    migration = move([old("restricted-llama-70b", 1, 4, pool=L40S)], platform())
+    migration = plan_move([old("restricted-llama-70b", 1, 4, pool=L40S)], platform())
     assert ids(migration.first) == {"restricted-llama-70b"}
     assert "keeps its name on another pool" in str(refusal(migration, platform(), "bank"))
 
 
 def test_the_refusal_names_pool_shortage_workloads_time_and_remedy():
-    migration = move([old("restricted-qwen3-32b", 9, workloads=["transaction-narratives"])], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 9, workloads=["transaction-narratives"])], platform())
     refused = refusal(migration, platform(restricted_llama_70b={"load_timeout_s": 2401}), "bank")
     assert isinstance(refused, Refused)
     for part in (
-        f"pool {H100} has 16 GPUs to give, 1 fewer than the 17",
+        f"pool {H100} has 16 usable GPUs, 1 fewer than the 17",
         "restricted-qwen3-32b must go before restricted-llama-70b can come",
         "transaction-narratives would get no answers",
         "41 minutes may pass",
@@ -119,30 +121,36 @@ def test_the_refusal_names_pool_shortage_workloads_time_and_remedy():
 
 
 def test_consent_starts_a_downtime_move_and_a_side_by_side_move_needs_none():
-    migration = move([old("restricted-qwen3-32b", 9)], platform())
+    migration = plan_move([old("restricted-qwen3-32b", 9)], platform())
     assert refusal(migration, platform(), "bank", consent=True) is None
-    assert refusal(move([old("restricted-qwen3-32b", 8)], platform()), platform(), "bank") is None
+    assert refusal(plan_move([old("restricted-qwen3-32b", 8)], platform()), platform(), "bank") is None
 
 
 @pytest.mark.parametrize("consent", [False, True])
 def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent: bool):
     now = platform()
     [endpoint] = [
-        endpoint for endpoint in migration_capacity.standing(now) if endpoint.id == "restricted-llama-70b"
+        endpoint
+        for endpoint in migration_capacity.built_endpoints(now)
+        if endpoint.id == "restricted-llama-70b"
     ]
     stood = endpoint.model_copy(update={"id": "restricted-old", "claim": "of-the-old"})
-    refused = refusal(move([stood], now), now, "bank", consent=consent)
+    refused = refusal(plan_move([stood], now), now, "bank", consent=consent)
     assert isinstance(refused, InputError), "no downtime frees a volume that is kept"
-    assert "Say `uri: pvc://of-the-old` for restricted-llama-70b" in str(refused)
+    assert "endpoint restricted-llama-70b uses volume" in str(refused)
 
 
 def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
     now = platform()
     [endpoint] = [
-        endpoint for endpoint in migration_capacity.standing(now) if endpoint.id == "restricted-llama-70b"
+        endpoint
+        for endpoint in migration_capacity.built_endpoints(now)
+        if endpoint.id == "restricted-llama-70b"
     ]
-    refused = refusal(move([endpoint.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank")
-    assert "A volume serves one class" in str(refused)
+    refused = refusal(
+        plan_move([endpoint.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank"
+    )
+    assert "endpoint restricted-llama-70b uses volume" in str(refused)
     assert "pvc://" not in str(refused)
 
 
@@ -150,9 +158,9 @@ def test_old_and_new_endpoint_of_one_model_share_their_claim():
     now = platform()
     renamed = [
         endpoint.model_copy(update={"id": f"{endpoint.class_}-older"})
-        for endpoint in migration_capacity.standing(now)
+        for endpoint in migration_capacity.built_endpoints(now)
     ]
-    assert move(renamed, now).held == ()
+    assert plan_move(renamed, now).held == ()
 
 
 def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_anything():
@@ -163,6 +171,6 @@ def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_any
     data["images"]["vllm_cpu"] = data["images"]["vllm"]
     now = CheckedPlatform.model_validate(data)
     stands = old("internal-small", 1, pool="")
-    assert move([stands], now) == Move()
-    gone = move([stands], platform())
+    assert plan_move([stands], now) == Move()
+    gone = plan_move([stands], platform())
     assert (gone.going, gone.first) == ((stands,), ())

@@ -88,7 +88,7 @@ def test_cpu_grows_with_gpus_beyond_vllms_own_two_and_n_processes(gpus: int) -> 
     for profile in PROFILES:
         assert profile.size.cpus(gpus) >= 2 * (2 + gpus), "a core, two threads, for each of 2 + N processes"
         assert profile.size.memory(2 * gpus) > profile.size.memory(gpus) >= 64
-    assert model_profiles.least_cpus(gpus) == 2 + gpus
+    assert model_profiles.min_cpus(gpus) == 2 + gpus
 
 
 def test_an_endpoint_without_cpu_and_memory_takes_its_profiles_by_its_gpus() -> None:

@@ -88,11 +88,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"endpoints": [{"id": "e", "tensor_parallel": "four"}]},
         "isthmus:overrides.endpoints[e].tensor_parallel",
-        "`four` is not allowed",
+        "`four` is not valid: expected a whole number",
     ),
     ({"endpoints": [{"id": "e", "target": "bedrok"}]}, "isthmus:overrides.endpoints[e].target", "`bedrock`"),
-    ({"endpoints": {}}, "isthmus:overrides.endpoints", "a list is wanted"),
-    ({"images": "x"}, "isthmus:overrides.images", "a mapping is wanted"),
+    ({"endpoints": {}}, "isthmus:overrides.endpoints", "a list is expected, not `{}`"),
+    ({"images": "x"}, "isthmus:overrides.images", "a mapping is expected"),
     ({"operators": {"kueue": "of"}}, "isthmus:overrides.operators.kueue", "manage, existing, off"),
     (
         {"pools": [{"name": "p", "nodes": 0}]},
@@ -100,7 +100,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "greater than or equal to 1",
     ),
     ({"images": {"registries": ["a", 3]}}, "isthmus:overrides.images.registries[1]", "valid string"),
-    ({"pools": [{"name": "p"}, {"name": "p"}]}, "isthmus:overrides.pools[p]", "stands twice"),
+    (
+        {"pools": [{"name": "p"}, {"name": "p"}]},
+        "isthmus:overrides.pools[p]",
+        "`p` appears twice in the list",
+    ),
     ({"tags": {"a": 1}}, "isthmus:overrides.tags.a", "valid string"),
 ]
 
@@ -115,7 +119,7 @@ def test_a_wrong_override_is_reported_with_its_path(wrong: dict[str, Any], where
 
 
 def test_overrides_that_are_no_mapping_are_refused():
-    with pytest.raises(InputError, match="a mapping is wanted"):
+    with pytest.raises(InputError, match="the overrides must be a mapping"):
         overrides.check(["a"])
 
 

@@ -62,7 +62,7 @@ def test_a_plan_from_other_requirements_is_refused_with_the_fix(tmp_path: Path):
     stated_requirements = bank.requirements(REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: 4.0"))
     with pytest.raises(InputError) as caught:
         plan_rules.check(plan_document.load(path), stated_requirements)
-    assert "made from other requirements" in caught.value.what
+    assert "3168df5a5d3d…, of the file: fbd49802024b…)" in caught.value.what
     assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.fix
     assert caught.value.where == f"{path}:2 requirements_sha256"
 
@@ -84,7 +84,7 @@ def test_confidential_work_on_bedrock_needs_an_exception_in_the_requirements():
         endpoint(data, 1).clear()
         endpoint(data, 1).update(bedrock("confidential"), id="confidential-llama-8b")
 
-    assert "by a recorded exception only" in refused(Refused, move)
+    assert "confidential work may run on bedrock by a recorded exception only," in refused(Refused, move)
     data = bank.plan_data()
     move(data)
     exception = "{workload: kyc-extraction, target: bedrock, who: CISO, reason: pilot, until: '2999-01-01'}"
@@ -100,7 +100,7 @@ def test_an_organisations_stricter_handling_binds_the_plan():
 
 def test_classes_share_no_endpoint():
     message = refused(Refused, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
-    assert "classes share no endpoint" in message
+    assert "workload `kyc-extraction` of class confidential is on endpoint" in message
 
 
 def test_a_target_that_the_site_does_not_allow_is_refused():
@@ -149,7 +149,9 @@ def test_an_infeasible_plan_is_not_built():
 
 
 def test_the_restricted_gateway_is_on_prem():
-    assert "not on-prem" in refused(Refused, lambda d: d["gateways"][3].update(site="frankfurt"))
+    assert "the restricted gateway is at frankfurt, which is not an on-prem site" in refused(
+        Refused, lambda d: d["gateways"][3].update(site="frankfurt")
+    )
 
 
 def test_confidential_work_crosses_a_private_link_only():
@@ -185,9 +187,12 @@ def test_slices_are_not_counted_as_whole_gpus():
 
 WRONG: list[tuple[str, Change]] = [
     ("has no MIG profile `2g.10gb`", lambda d: slices(d, mig_profile="2g.10gb")),
-    ("a replica on slices has one", lambda d: slices(d, tensor_parallel=2, gpus=8)),
     (
-        "not whole GPUs of 2 slices in each place",
+        "tensor_parallel is 2, but a replica on MIG slices uses exactly one",
+        lambda d: slices(d, tensor_parallel=2, gpus=8),
+    ),
+    (
+        "restricted-llama-70b must survive the loss of a domain, so it needs",
         lambda d: slices(d, {"fra1-a": 3, "fra1-b": 1}),
     ),
     (
@@ -204,20 +209,32 @@ WRONG: list[tuple[str, Change]] = [
         lambda d: d["placements"][0].update(endpoint="restricted-lama-70b"),
     ),
     ("Did you mean `kyc-extraction`", lambda d: d["placements"][1].update(workload="kyc-extractio")),
-    ("`fra` is no site", lambda d: endpoint(d, 0).update(site="fra")),
+    ("there is no site `fra`", lambda d: endpoint(d, 0).update(site="fra")),
     ("sum to 0.5, not 1", lambda d: d["placements"][0].update(share=0.5)),
-    ("serves no workload", lambda d: d["endpoints"].append({**endpoint(d, 3), "id": "idle"})),
-    ("stands twice in endpoints", lambda d: d["endpoints"].append(endpoint(d, 3))),
-    ("calls workload `kyc-extraction` internal", lambda d: d["placements"][1].update(sensitivity="internal")),
+    ("no workload uses endpoint `idle`", lambda d: d["endpoints"].append({**endpoint(d, 3), "id": "idle"})),
+    (
+        "`public-nova-lite` appears twice in endpoints (items 4 and 5)",
+        lambda d: d["endpoints"].append(endpoint(d, 3)),
+    ),
+    (
+        "workload `kyc-extraction` is internal in the plan, but confidential",
+        lambda d: d["placements"][1].update(sensitivity="internal"),
+    ),
     ("no pool of `h200-sxm-141gb`", lambda d: endpoint(d, 1).update(gpu="h200-sxm-141gb")),
     ("16 GPUs in one node", lambda d: endpoint(d, 0).update(tensor_parallel=16, gpus=32)),
-    ("a replica over 3 nodes", lambda d: endpoint(d, 0).update(nodes_per_replica=3, gpus=24)),
+    (
+        "nodes_per_replica is 3, but the pool has 2 nodes",
+        lambda d: endpoint(d, 0).update(nodes_per_replica=3, gpus=24),
+    ),
     ("= 4 × 1 × 2 = 8", lambda d: endpoint(d, 0).update(gpus=9)),
-    ("sums to 3, and replicas is 2", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-a": 3})),
+    (
+        "replicas_by_domain sums to 3, but replicas is 2",
+        lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-a": 3}),
+    ),
     ("`fra1-c` is not a failure domain", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-c": 2})),
     ("in fewer than two", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-a": 2})),
     (
-        "there is one replica",
+        "a workload on `restricted-llama-70b` must survive the loss of a",
         lambda d: endpoint(d, 0).update(replicas=1, gpus=4, replicas_by_domain={"fra1-a": 1}),
     ),
     ("do not fit pool fra1-h100-sxm-80gb (15 GPUs of 16", three),
@@ -225,18 +242,36 @@ WRONG: list[tuple[str, Change]] = [
         "in domain fra1-a do not fit",
         lambda d: endpoint(d, 1).update(replicas_by_domain={"fra1-a": 5, "fra1-b": 1}),
     ),
-    ("allows no MIG", lambda d: endpoint(d, 1).update(mig_profile="1g.10gb")),
-    ("says no tensor_parallel", lambda d: endpoint(d, 0).update(tensor_parallel=None)),
+    ("the pool of l40s-48gb does not allow MIG", lambda d: endpoint(d, 1).update(mig_profile="1g.10gb")),
+    (
+        "endpoint restricted-llama-70b on onprem-vllm has no tensor_parallel",
+        lambda d: endpoint(d, 0).update(tensor_parallel=None),
+    ),
     ("has no score", lambda d: endpoint(d, 0).update(precision="int4")),
     ("no candidate of workload", lambda d: endpoint(d, 0).update(model="Qwen/Qwen3-32B")),
     ("needs a context of 16384", lambda d: endpoint(d, 0).update(max_model_len=4096)),
-    ("needs the adapter kyc-fields", lambda d: endpoint(d, 1).update(adapters=[])),
-    ("calls another model", lambda d: endpoint(d, 2).update(inference_profile=f"eu.{NOVA}")),
-    ("is not known", lambda d: endpoint(d, 2).update(inference_profile=f"us.{HAIKU}")),
-    ("has no GPUs of ours", lambda d: endpoint(d, 2).update(gpus=4)),
-    ("and its site frankfurt in eu-central-1", lambda d: endpoint(d, 2).update(region="eu-west-1")),
-    ("no gateway for class restricted", lambda d: d["gateways"].pop()),
-    ("two gateways for public", lambda d: d["gateways"].append(d["gateways"][0])),
+    (
+        "workload `kyc-extraction` needs adapter kyc-fields of rank 16, which",
+        lambda d: endpoint(d, 1).update(adapters=[]),
+    ),
+    (
+        "the inference profile `eu.amazon.nova-lite-v1:0` does not call model",
+        lambda d: endpoint(d, 2).update(inference_profile=f"eu.{NOVA}"),
+    ),
+    (
+        "the regions of inference profile `us.anthropic.claude-haiku-4-5-202",
+        lambda d: endpoint(d, 2).update(inference_profile=f"us.{HAIKU}"),
+    ),
+    (
+        "endpoint internal-haiku is on bedrock, which needs no GPUs, but has",
+        lambda d: endpoint(d, 2).update(gpus=4),
+    ),
+    (
+        "endpoint internal-haiku is in eu-west-1, but its site frankfurt is in",
+        lambda d: endpoint(d, 2).update(region="eu-west-1"),
+    ),
+    ("class restricted has workloads, but no gateway", lambda d: d["gateways"].pop()),
+    ("there are two gateways for class public at fra1", lambda d: d["gateways"].append(d["gateways"][0])),
 ]
 
 

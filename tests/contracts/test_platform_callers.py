@@ -35,13 +35,28 @@ def test_a_database_teams_limits_and_clients_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (with_allowance(workload={"allowance": {"requests_per_minute": 5}}), "has no database"),
-        (with_allowance(workload={"team": "x"}, teams=[{"name": "x", "allowance": {}}]), "has no database"),
-        (with_allowance(database=DATABASE, teams=[{"name": "y", "allowance": {}}]), "is of team y"),
-        (with_allowance(workload={"clients": ["*.svc"]}), "is no name of a client's certificate"),
-        (with_allowance(workload={"clients": ["https://app"]}), "is no name of a client's certificate"),
+        (
+            with_allowance(workload={"allowance": {"requests_per_minute": 5}}),
+            "but no database that counts them",
+        ),
+        (
+            with_allowance(workload={"team": "x"}, teams=[{"name": "x", "allowance": {}}]),
+            "but no database that counts them",
+        ),
+        (
+            with_allowance(database=DATABASE, teams=[{"name": "y", "allowance": {}}]),
+            "gateway restricted-fra1 has limits for team y, but no workload of that team",
+        ),
+        (with_allowance(workload={"clients": ["*.svc"]}), "is not a valid name of a client certificate"),
+        (
+            with_allowance(workload={"clients": ["https://app"]}),
+            "is not a valid name of a client certificate",
+        ),
         (with_allowance(workload={"allowance": {"requests_per_minute": 0}}), "greater than or equal to 1"),
-        (with_allowance(database={**DATABASE, "address": "db.svc"}), "is not allowed"),
+        (
+            with_allowance(database={**DATABASE, "address": "db.svc"}),
+            "`db.svc` is not valid: expected an address like `10.40.3.10`",
+        ),
     ],
 )
 def test_limits_that_cannot_be_enforced_are_refused(data: dict[str, Any], message: str) -> None:
@@ -53,11 +68,11 @@ def test_one_client_speaks_for_one_workload() -> None:
     data = with_allowance(workload={"clients": ["app.svc"]})
     first = data["gateways"][RESTRICTED]["workloads"][0]
     data["gateways"][RESTRICTED]["workloads"].append({**first, "name": "another"})
-    with pytest.raises(IsthmusError, match="would speak for"):
+    with pytest.raises(IsthmusError, match="is listed for two workloads, transaction-narratives and another"):
         parse(data)
 
 
 @pytest.mark.parametrize("address", ["10.80.1.1", "52.94.1.1"])
 def test_restricted_callers_are_unknown_beyond_the_site(address: str) -> None:
-    with pytest.raises(Refused, match="outside the sites' own networks"):
+    with pytest.raises(Refused, match="is outside the allowed networks"):
         parse(with_allowance(database={**DATABASE, "address": address}))

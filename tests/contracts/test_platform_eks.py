@@ -11,7 +11,11 @@ import pytest
 from isthmus.contracts.hardware import aws_instances as instances
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.plan import aws_machines
-from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key, reached_sites
+from isthmus.contracts.platform.lookups.aws import (
+    kubernetes_sites,
+    provider_key,
+    sites_with_known_api_server,
+)
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
@@ -82,15 +86,17 @@ def one_domain(data: dict[str, Any]) -> None:
 def test_a_platform_in_aws_alone_is_valid_and_its_cluster_has_a_provider_of_its_own():
     checked = parse(private.data())
     assert [provider_key(site) for site in kubernetes_sites(checked)] == ["frankfurt/kubernetes"]
-    assert reached_sites(checked) == [], "no context leads to a cluster that is made here"
+    assert sites_with_known_api_server(checked) == [], "no context leads to a cluster that is made here"
 
 
 def test_a_cluster_of_the_organisations_is_reached_by_its_context():
     data = private.data()
     existing(data)
-    assert [site.kube_context for site in reached_sites(parse(data))] == ["eks-llm"]
+    assert [site.kube_context for site in sites_with_known_api_server(parse(data))] == ["eks-llm"]
     del data["sites"][0]["kube_context"]
-    with pytest.raises(InputError, match="reached by its site's kube_context, and there is none"):
+    with pytest.raises(
+        InputError, match="site frankfurt has no kube_context for its existing cluster frankfurt"
+    ):
         parse(data)
 
 
@@ -103,11 +109,11 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (cluster(site="berlin"), "`berlin` is no site in AWS"),
-        (cluster(version=None), "names no version"),
-        (cluster(admins=[]), "nobody may administer cluster frankfurt"),
-        (cluster(network="other"), "`other` is no network of frankfurt"),
-        (without_network, "lies in a network of frankfurt, which has none"),
+        (cluster(site="berlin"), "there is no site in AWS `berlin`"),
+        (cluster(version=None), "cluster frankfurt has no version"),
+        (cluster(admins=[]), "cluster frankfurt has no admins, so nobody could administer it"),
+        (cluster(network="other"), "there is no network of frankfurt `other`"),
+        (without_network, "cluster frankfurt needs one network at frankfurt, which has none"),
         (
             lambda d: d["clusters"].append({**d["clusters"][0], "name": "second"}),
             "two clusters, `frankfurt` and `second`",
@@ -115,29 +121,38 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
         (cluster(service_cidr="10.80.128.0/20"), "overlaps `10.80.0.0/16` of its network"),
         (
             cluster(hybrid_nodes={"node_networks": ["10.40.8.0/24"], "role": private.ADMIN}),
-            "`10.40.8.0/24` lies in no on-prem site",
+            "`10.40.8.0/24` is not within an on-prem site",
         ),
-        (lambda d: d.update(clusters=[]), "claims runs in Kubernetes at frankfurt, which has no cluster"),
-        (pool(node_group=None), "says nothing of the machines to make"),
-        (pool(node_names=["a", "b"]), "have no names to keep"),
-        (pool(driver={"version": "580.82.07"}), "names a driver, and the image of its machines has one"),
-        (managed_operator(), "the GPU Operator would install drivers on machines of pool frankfurt-claims"),
-        (one_domain, "has 1 failure domains and 2 zones"),
-        (group(zones=["eu-central-1a", "eu-central-1c"]), "`eu-central-1c` is no zone of network frankfurt"),
+        (lambda d: d.update(clusters=[]), "claims runs on Kubernetes at frankfurt, which has no cluster"),
+        (pool(node_group=None), "pool frankfurt-claims has no node_group"),
+        (pool(node_names=["a", "b"]), "pool frankfurt-claims has `node_names`, but EKS makes and replaces"),
+        (
+            pool(driver={"version": "580.82.07"}),
+            "pool frankfurt-claims has `driver`, but its node image includes a",
+        ),
+        (managed_operator(), "the GPU Operator would install drivers on pool frankfurt-claims,"),
+        (one_domain, "pool frankfurt-claims has 1 failure domains, but 2 zones"),
+        (
+            group(zones=["eu-central-1a", "eu-central-1c"]),
+            "`eu-central-1c` is not a zone of network frankfurt",
+        ),
         (group(instance_type="g6.48xlarge"), "a g6.48xlarge has 8 x l4-24gb"),
         (group(max_nodes=1), "outside min_nodes and max_nodes"),
-        (group(purchase="capacity-block"), "launches into a capacity-block, and names none"),
-        (group(reservation="cr-1"), "is bought on-demand, and names a reservation"),
+        (group(purchase="capacity-block"), "pool frankfurt-claims has `purchase: capacity-block`, but no"),
+        (group(reservation="cr-1"), "pool frankfurt-claims has a reservation, but `purchase: on-demand`"),
         (
             group(purchase="capacity-reservation", reservation="cr-1"),
-            "a capacity-reservation lies in one zone, and pool frankfurt-claims names 2",
+            "a capacity-reservation is in one zone, but pool frankfurt-claims has",
         ),
         (
             lambda d: d["endpoints"][0].update(nodes_per_replica=2, gpus=8, survive="none", replicas=2),
-            "no fabric",
+            "endpoint claims has nodes_per_replica 2, but replicas in AWS run on",
         ),
         (lambda d: d["identities"][0].update(trust="frankfurt"), "is no trust"),
-        (lambda d: d["identities"][0].update(certificate_secret="x"), "needs no certificate"),
+        (
+            lambda d: d["identities"][0].update(certificate_secret="x"),
+            "identity internal-frankfurt uses pod identity, which does not support",
+        ),
     ],
 )
 def test_an_inconsistent_platform_is_refused_with_its_reason(change: Change, message: str):
@@ -152,7 +167,7 @@ def test_a_gpu_operator_without_drivers_is_taken():
 
 def test_spot_machines_are_refused_for_endpoints_that_must_survive_a_loss():
     message = refused(Refused, group(purchase="spot"))
-    assert "must survive the loss of a domain, and AWS may take back all spot machines" in message
+    assert "endpoint claims must survive the loss of a domain, but AWS may take" in message
     data = private.data()
     group(purchase="spot")(data)
     data["endpoints"][0]["survive"] = "none"
@@ -167,16 +182,18 @@ def test_a_capacity_block_is_taken_with_its_id_and_one_zone():
 
 def test_the_api_server_is_reached_from_the_sites_only():
     message = refused(Refused, cluster(access=["198.51.100.0/24"]))
-    assert "from outside the sites and its network" in message
+    assert "`198.51.100.0/24` in `access` of cluster frankfurt is outside the" in message
 
 
 def test_a_cluster_is_in_a_network_that_carries_its_classes():
     message = refused(Refused, lambda d: d["networks"][0].update(classes=["internal"]))
-    assert "carries no confidential work" in message
+    assert "claims is in network frankfurt, which does not carry class" in message
 
 
 def test_confidential_work_on_machines_of_ours_is_trailed_too():
-    assert "no trail records" in refused(Refused, lambda d: d.update(trails=[]))
+    assert "the account of site frankfurt has no active trail, but work above" in refused(
+        Refused, lambda d: d.update(trails=[])
+    )
 
 
 def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():
@@ -184,7 +201,7 @@ def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():
         existing(data)
         del data["clusters"][0]["eks_name"]
 
-    assert "bound to a cluster by its name in EKS" in refused(InputError, elsewhere)
+    assert "cluster frankfurt has no eks_name, which the sealer of gateway" in refused(InputError, elsewhere)
     assert not parse(private.data()).trust, "and no credential helper's image was asked for either"
 
 
@@ -195,13 +212,13 @@ def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
 def test_the_contract_and_the_planner_share_one_table_of_machines():
     assert {
         instance.type: (instance.gpu, instance.gpus, instance.vcpus, instance.memory_gib)
-        for instance in priced.every()
+        for instance in priced.all_instances()
     } == instances.INSTANCES
 
 
 def test_a_replica_gets_its_share_of_a_machine_and_the_system_the_rest():
-    assert aws_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
-    cpu, memory = aws_machines.share(instances.INSTANCES["g6.xlarge"], 1)
+    assert aws_machines.replica_share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
+    cpu, memory = aws_machines.replica_share(instances.INSTANCES["g6.xlarge"], 1)
     assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
 
 

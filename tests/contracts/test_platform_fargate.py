@@ -51,28 +51,31 @@ def test_unless_it_says_otherwise_a_gateway_runs_on_kubernetes_and_an_identity_i
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a gateway of a cluster where there is none": (
         changed("gateways", runs_on=None),
-        "runs on Kubernetes, and frankfurt has no cluster",
+        "gateway internal-frankfurt runs on Kubernetes, but site frankfurt has",
     ),
-    "no settings": (changed("gateways", fargate=None), "runs on Fargate and has no settings for it"),
+    "no settings": (
+        changed("gateways", fargate=None),
+        "gateway internal-frankfurt runs on Fargate, but has no `fargate` sett",
+    ),
     "a name of Kubernetes for the callers": (
         changed("gateways", callers_secret="internal-callers"),
-        "its callers_secret is no secret of AWS Secrets Manager",
+        "gateway internal-frankfurt runs on Fargate, but its callers_secret is",
     ),
     "no certificate": (
         changed("gateways", certificate_secret=None),
-        "its certificate_secret is no secret of AWS Secrets Manager",
+        "gateway internal-frankfurt runs on Fargate, but its certificate_secre",
     ),
     "a host of a cluster": (
         changed("gateways", host="internal-gateway.isthmus-internal.svc"),
-        "is no DNS name of a private zone",
+        "`internal-gateway.isthmus-internal.svc` is not a full DNS name in a p",
     ),
     "a named way out": (
         changed("gateways", destinations=[{"name": "aws", "cidr": "10.90.0.0/16", "port": 443}]),
-        "whose ways out are the private endpoints",
+        "gateway internal-frankfurt runs on Fargate, which does not support `d",
     ),
     "a size that AWS does not offer": (
         changed("gateways", fargate=fargate(memory=16384)),
-        "16384 MiB with 1024 CPU units, which AWS does not offer",
+        "memory is 16384 MiB, which AWS does not offer with 1024 CPU units",
     ),
     "everybody as a client": (
         changed("gateways", fargate=fargate(clients=["0.0.0.0/1"])),
@@ -80,7 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a part of the world as a client": (
         changed("gateways", fargate=fargate(clients=["48.0.0.0/5"])),
-        "is no network of applications",
+        "`48.0.0.0/5` is too wide for a network of applications",
     ),
     "no client": (changed("gateways", fargate=fargate(clients=[])), "fargate.clients"),
     "logs for less than the class keeps records": (
@@ -89,7 +92,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an identity by certificate": (
         changed("identities", assumed_by=None),
-        "runs on fargate, and no task of ECS may have identity internal-frankfurt",
+        "gateway internal-frankfurt runs on fargate, but identity internal-fra",
     ),
     "an identity with a trust": (
         {
@@ -103,7 +106,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
                 }
             ],
         },
-        "is had by its task, and names a trust",
+        "identity internal-frankfurt is for ECS tasks, which do not support `t",
     ),
     "a network without what starts a task": (
         changed("networks", services=["bedrock-runtime", "ecr.api", "ecr.dkr", "s3"]),
@@ -111,11 +114,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "names that do not lead to the endpoints": (
         changed("networks", private_dns=False),
-        "the services' own names do not lead to the endpoints",
+        "network frankfurt has `private_dns: false`, but Fargate needs the ser",
     ),
     "a network that does not carry the class": (
         changed("networks", classes=["public"]),
-        "no network at frankfurt carries internal work",
+        "no network at frankfurt carries class internal, which the tasks of ga",
     ),
     "an image from elsewhere": (
         changed("images", edge="111122223333.dkr.ecr.eu-west-1.amazonaws.com/llm/edge@sha256:" + "a" * 64),
@@ -141,25 +144,25 @@ def test_restricted_work_never_runs_on_fargate():
 def test_a_gateway_on_fargate_stands_at_no_site_of_ones_own():
     data = bank()
     data["gateways"][2] |= {"runs_on": "fargate"}
-    assert "runs on Fargate, and fra1 is an on-prem site" in refused(data)
+    assert "gateway internal-fra1 runs on Fargate, but fra1 is an on-prem site [t" in refused(data)
 
 
 def test_a_gateway_in_a_cluster_takes_no_settings_and_no_secrets_of_fargate():
     data = bank()
     data["gateways"][2] |= {"fargate": cloud()["gateways"][0]["fargate"]}
-    assert "runs on Kubernetes and has settings of Fargate" in refused(data)
+    assert "gateway internal-fra1 runs on Kubernetes, but has `fargate` settings " in refused(data)
     data = bank()
     data["gateways"][2] |= {"callers_secret": cloud()["gateways"][0]["callers_secret"]}
-    assert "its callers_secret is one of AWS" in refused(data)
+    assert "gateway internal-fra1 runs on Kubernetes, but its callers_secret is a" in refused(data)
 
 
 def test_where_there_is_a_cluster_somebody_is_named_who_may_scrape():
     data = bank()
     data["monitoring"] = {}
-    assert "no namespace is named that may scrape" in refused(data)
+    assert "monitoring.namespace is not set, so nothing could scrape models and g" in refused(data)
 
 
 def test_a_model_server_needs_the_image_of_vllm():
     data = bank()
     data["images"].pop("vllm")
-    assert "no image of vLLM is named" in refused(data)
+    assert "`images` has no vllm, which endpoint restricted-llama-70b needs" in refused(data)

@@ -32,7 +32,12 @@ LONG = "a" * 250 + "@bank.example"
         ),
         ("guardrails", 0, {"guardrail_id": "arn:x"}, "a guardrail's id or ARN"),
         ("guardrails", 0, {"earlier_versions": ["DRAFT"]}, "a numbered version like `3`"),
-        ("guardrails", 0, {"earlier_versions": ["1", "1"]}, "stands twice"),
+        (
+            "guardrails",
+            0,
+            {"earlier_versions": ["1", "1"]},
+            "`1` appears twice in earlier_versions (items 1 and 2)",
+        ),
         ("audit", 0, {"bucket": "LLM_Audit"}, "a bucket's name"),
         ("audit", 0, {"retention_days": 36501}, "36500"),
         ("trails", 0, {"retention_days": 36501}, "36500"),
@@ -85,7 +90,7 @@ def test_a_store_is_reached_by_https_and_without_a_password(url: str):
 )
 def test_isthmus_own_tags_are_not_for_others(key: str):
     message = refused(InputError, lambda data: data.update(tags={key: "other"}))
-    assert f"the tag `{key}` is Isthmus's own" in message
+    assert f"the tag key `{key}` is reserved for Isthmus" in message
 
 
 def test_the_tags_of_the_blueprint_are_accepted():
@@ -105,7 +110,7 @@ def test_an_account_and_region_has_one_invocation_log():
         data["invocation_logging"].append({**data["invocation_logging"][0], "name": "two", "site": "second"})
 
     message = refused(InputError, twice)
-    assert "has two logs of calls, `frankfurt` and `two`" in message
+    assert "the account and region of second has two invocation logs, `frankfurt`" in message
     assert message.startswith("platform invocation_logging[two]")
 
 
@@ -120,4 +125,4 @@ def test_another_region_has_its_own_invocation_log():
 def test_a_gateway_reaches_aws_within_its_network():
     message = refused(InputError, lambda data: data["networks"][0].update(cidr="100.64.0.0/16"))
     assert message.startswith("platform gateways[internal-fra1].destinations[bedrock].cidr")
-    assert "`10.80.0.0/16` is not within network frankfurt, `100.64.0.0/16`" in message
+    assert "`10.80.0.0/16` is not within network frankfurt (`100.64" in message

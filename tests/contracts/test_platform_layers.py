@@ -131,7 +131,7 @@ def test_serving_reaches_only_accounts_and_clusters_with_its_models():
     platform = CheckedPlatform.model_validate(hosted.platform())
 
     def sites(*serves: str) -> list[str]:
-        reached_part = platform_layers.reached(platform, "serving", frozenset(serves))
+        reached_part = platform_layers.with_sites_of_layer(platform, "serving", frozenset(serves))
         assert reached_part.networks == []
         return sorted(site.kind for site in reached_part.sites)
 
@@ -144,29 +144,34 @@ def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
     platform = private.platform()
     (model,) = [endpoint for endpoint in platform.endpoints if endpoint.target == "eks-vllm"]
     assert [
-        site.kind for site in platform_layers.reached(platform, "serving", frozenset({model.id})).sites
+        site.kind
+        for site in platform_layers.with_sites_of_layer(platform, "serving", frozenset({model.id})).sites
     ] == ["aws"]
-    assert platform_layers.reached(platform, "serving", frozenset()).sites == []
+    assert platform_layers.with_sites_of_layer(platform, "serving", frozenset()).sites == []
 
 
 def test_a_platform_layer_without_cluster_addresses_is_refused_as_another_version():
     platform = private.platform()
     gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
-    with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
-        platform_layers.taken(gives, platform, "bank", "platform", "bank-platform")
+    with pytest.raises(
+        EnvironmentFault, match="the stack was deployed by another version of Isthmus: its output lacks the"
+    ):
+        platform_layers.read_output(gives, platform, "bank", "platform", "bank-platform")
 
 
 def test_a_platform_layer_without_hosted_model_names_is_refused_as_another_version():
     platform = CheckedPlatform.model_validate(hosted.platform())
     gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
-    with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
-        platform_layers.taken(gives, platform, "bank", "platform", "bank-platform")
+    with pytest.raises(EnvironmentFault, match=f"its output lacks the names of {hosted.HOSTED} on SageMaker"):
+        platform_layers.read_output(gives, platform, "bank", "platform", "bank-platform")
 
 
 def test_the_fields_of_a_release_are_an_endpoints():
-    assert set(platform_layers._OF_A_RELEASE) <= set(Endpoint.model_fields)
-    assert set(platform_layers._OF_A_HOSTED_RELEASE) <= set(SageMaker.model_fields)
-    assert set(platform_layers._FOUNDATION) | set(platform_layers._NOT_PLATFORM) <= set(Platform.model_fields)
+    assert set(platform_layers._RELEASE_FIELDS) <= set(Endpoint.model_fields)
+    assert set(platform_layers._SAGEMAKER_RELEASE_FIELDS) <= set(SageMaker.model_fields)
+    assert set(platform_layers._FOUNDATION_FIELDS) | set(platform_layers._FIELDS_NOT_OF_PLATFORM) <= set(
+        Platform.model_fields
+    )
 
 
 def layer_outputs(**more: Any) -> dict[str, Any]:
@@ -182,7 +187,7 @@ def layer_outputs(**more: Any) -> dict[str, Any]:
 
 
 def take(gives: Any) -> platform_layers.Given:
-    return platform_layers.taken(gives, parse(platform_data()), "bank", "foundation", "bank-foundation")
+    return platform_layers.read_output(gives, parse(platform_data()), "bank", "foundation", "bank-foundation")
 
 
 def test_a_matching_layer_output_is_read_with_its_types():
@@ -192,15 +197,18 @@ def test_a_matching_layer_output_is_read_with_its_types():
 @pytest.mark.parametrize(
     ("gives", "wrong"),
     [
-        (None, r"layer foundation of estate bank is not up.*Run `isthmus up bank-foundation` first"),
-        ({}, "is not up"),
-        (layer_outputs(digest="sha256:" + "0" * 64), "stands as another plan or other overrides say"),
+        (
+            None,
+            r"layer foundation of estate bank has not been deployed.*Run `isthmus up bank-foundation` first",
+        ),
+        ({}, "layer foundation of estate bank has not been deployed"),
+        (layer_outputs(digest="sha256:" + "0" * 64), "was deployed from another plan or other overrides"),
         (layer_outputs(estate="other"), "was built as layer foundation of estate other"),
         (layer_outputs(layer="platform"), "was built as layer platform of estate bank"),
         (layer_outputs(isthmus="v0"), "another version of Isthmus"),
         (layer_outputs(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
         (layer_outputs(more=1), "another version of Isthmus"),
-        (layer_outputs(records={}), "another version of Isthmus: it does not give the records of frankfurt"),
+        (layer_outputs(records={}), "another version of Isthmus: its output lacks the records of frankfurt"),
         ("text", "another version of Isthmus"),
     ],
 )
@@ -213,7 +221,7 @@ def test_a_mismatched_layer_output_is_refused_with_the_command_to_run(gives: Any
 def test_a_layer_reaches_only_where_it_makes_something():
     platform = parse(platform_data())
     kinds = {
-        layer: {site.kind for site in platform_layers.reached(platform, layer).sites}
+        layer: {site.kind for site in platform_layers.with_sites_of_layer(platform, layer).sites}
         for layer in ("all", *platform_layers.LAYERS)
     }
     assert kinds == {
@@ -222,5 +230,5 @@ def test_a_layer_reaches_only_where_it_makes_something():
         "platform": {"aws", "on-prem"},
         "serving": {"on-prem"},
     }
-    assert platform_layers.reached(platform, "foundation").endpoints == []
-    assert platform_layers.reached(platform, "all") == platform
+    assert platform_layers.with_sites_of_layer(platform, "foundation").endpoints == []
+    assert platform_layers.with_sites_of_layer(platform, "all") == platform

@@ -29,10 +29,10 @@ ACCESS: dict[str, Any] = {
     ("members", "message"),
     [
         ([], "at least 1 item"),
-        ([{**OPS, "groups": ["system:authenticated"]}], "a group of Kubernetes' own"),
+        ([{**OPS, "groups": ["system:authenticated"]}], "a built-in group of Kubernetes"),
         ([{**OPS, "groups": []}], "at least 1 item"),
-        ([OPS, OPS], "stands twice"),
-        ([{**OPS, "role": "application"}], "would have to do with every class"),
+        ([OPS, OPS], "appears twice"),
+        ([{**OPS, "role": "application"}], "is an application team without classes"),
         ([OPS, {**OPS, "name": "audit", "role": "auditor"}], "is auditor and platform"),
         ([{**OPS, "role": "root"}], "Input should be"),
         ([{**OPS, "permission_sets": ["Llm_Ops"]}], "should match pattern"),
@@ -56,9 +56,9 @@ def test_a_class_that_the_platform_does_not_have_is_named() -> None:
     ("holders", "message"),
     [
         (HOLDERS[:1], "at least 2 items"),
-        ([HOLDERS[0], {**HOLDERS[1], "key": KEYS[0] + " bob"}], "one person could be both"),
-        ([HOLDERS[0], {**HOLDERS[1], "user": "oidc:ann"}], "stands twice"),
-        ([HOLDERS[0], {**HOLDERS[1], "user": "system:admin"}], "Kubernetes' own"),
+        ([HOLDERS[0], {**HOLDERS[1], "key": KEYS[0] + " bob"}], "two keyholders have the same key"),
+        ([HOLDERS[0], {**HOLDERS[1], "user": "oidc:ann"}], "appears twice"),
+        ([HOLDERS[0], {**HOLDERS[1], "user": "system:admin"}], "a built-in user of Kubernetes"),
         ([HOLDERS[0], {**HOLDERS[1], "key": "ssh-rsa AAAA"}], "should match pattern"),
     ],
 )
@@ -71,10 +71,10 @@ def test_two_keyholders_are_two_people(holders: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"approver": "ann"}, "may not be the one who agrees"),
-        ({"until": "2026-11-26T14:00:01Z"}, "is no such time"),
-        ({"until": "2026-11-26T10:00:00Z"}, "is no such time"),
-        ({"until": "2026-11-26T12:00:00"}, "without a zone"),
+        ({"approver": "ann"}, "the requester and the approver are the same person"),
+        ({"until": "2026-11-26T14:00:01Z"}, "is longer than 4 hours or ends before it begins"),
+        ({"until": "2026-11-26T10:00:00Z"}, "is longer than 4 hours or ends before it begins"),
+        ({"until": "2026-11-26T12:00:00"}, "has no time zone"),
         ({"reason": "because"}, "at least 10"),
         ({"reviewer": "bob"}, "Extra inputs"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.migration.capacity import move, standing
+from isthmus.contracts.platform.migration.capacity import built_endpoints, plan_move
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
@@ -219,7 +219,7 @@ def test_shares_of_gpus_are_counted_apart_from_whole_ones(bank: Bank) -> None:
     bank.shared_gpus("l40s-1")
     platform = bank.parsed()
     pool = platform.pools[1]
-    assert (platform_slicing.free(pool), platform_slicing.shares(pool)) == ([4, 0], 16)
+    assert (platform_slicing.free_whole_gpus(pool), platform_slicing.shares(pool)) == ([4, 0], 16)
     assert platform_slicing.whole_gpus(platform, pool) == 4
 
 
@@ -268,11 +268,11 @@ def test_a_pool_cuts_its_gpus_or_shares_them(bank: Bank) -> None:
 
 def test_a_move_counts_shares_of_gpus_and_whole_ones_apart(bank: Bank) -> None:
     bank.shared_gpus("l40s-1")
-    stood = [endpoint.model_copy(update={"id": "older"}) for endpoint in standing(bank.parsed())[1:]]
+    stood = [endpoint.model_copy(update={"id": "older"}) for endpoint in built_endpoints(bank.parsed())[1:]]
     assert stood[0].time_sliced
-    assert not move(stood, bank.parsed()).first, "twelve shares of sixteen: both have room"
+    assert not plan_move(stood, bank.parsed()).first, "twelve shares of sixteen: both have room"
     bank.confidential |= {"replicas": 11, "gpus": 11}
-    assert move(stood, bank.parsed()).first, "seventeen of sixteen"
+    assert plan_move(stood, bank.parsed()).first, "seventeen of sixteen"
 
 
 def drivers(bank: Bank, **driver: Any) -> None:

@@ -34,12 +34,21 @@ def keeps(data: dict[str, Any], at: int, **days: int) -> None:
     [
         (
             lambda d: d["gateways"][0].pop("audit"),
-            "keeps no records, and class restricted keeps them 60 months",
+            "gateway restricted-fra1 has no `audit`, but class restricted must",
         ),
-        (lambda d: d["gateways"][2].pop("audit"), "keeps no records, and class internal"),
+        (
+            lambda d: d["gateways"][2].pop("audit"),
+            "has no `audit`, but class internal must keep",
+        ),
         (lambda d: audit(d).update(max_unsealed_s=181), "wait at most 180 s"),
-        (lambda d: keeps(d, 2, policy_assistant=1), "content of class internal is kept not"),
-        (lambda d: keeps(d, 1, kyc=31), "kept at most 30 days, and of kyc for 31 days"),
+        (
+            lambda d: keeps(d, 2, policy_assistant=1),
+            "is kept for 1 days, but class internal allows no stored content",
+        ),
+        (
+            lambda d: keeps(d, 1, kyc=31),
+            "content of workload kyc is kept for 31 days, but class confidential",
+        ),
         (lambda d: d["audit"][0].update(address="52.94.1.1"), "outside the on-prem sites' networks"),
     ],
 )
@@ -50,12 +59,21 @@ def test_a_platform_that_loses_records_or_keeps_too_much_is_refused(change: Chan
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["audit"][0].pop("address"), "names no address"),
+        (
+            lambda d: d["audit"][0].pop("address"),
+            "the audit store fra1 has no address, and network policies need",
+        ),
         (lambda d: d["audit"][0].update(address="10.40.0.999"), "`10.40.0.999` is not an address"),
         (lambda d: d["images"].pop("translator"), "images.translator"),
-        (lambda d: keeps(d, 0, other=1), "serves no workload other"),
-        (lambda d: audit(d).update(sealer_volume="records-restricted"), "one binds to one claim"),
-        (lambda d: audit(d, 1).update(volume="records-restricted"), "one binds to one claim"),
+        (lambda d: keeps(d, 0, other=1), "gateway restricted-fra1 has no workload `other`"),
+        (
+            lambda d: audit(d).update(sealer_volume="records-restricted"),
+            "volume records-restricted is used twice, as restricted-fra1's audit.vo",
+        ),
+        (
+            lambda d: audit(d, 1).update(volume="records-restricted"),
+            "volume records-restricted is used twice, as restricted-fra1's audit.vo",
+        ),
         (lambda d: audit(d).update(policy="v 12"), "a policy's version like `v12`"),
         (lambda d: audit(d).pop("sealer_secret"), "sealer_secret"),
     ],
@@ -74,13 +92,17 @@ def test_restricted_content_is_kept_for_the_stated_days() -> None:
 
 
 def test_records_wait_as_long_as_the_edge_lets_them() -> None:
-    assert {key: value for key, value in UNSEALED_S.items() if value} == platform_records.UNSEALED_S
+    assert {key: value for key, value in UNSEALED_S.items() if value} == platform_records.MAX_UNSEALED_S
 
 
 EKS: list[tuple[Change, type[Exception], str]] = [
-    (lambda d: d["gateways"][0].pop("audit"), Refused, "keeps no records, and class confidential"),
-    (lambda d: audit(d).update(volume="v"), InputError, "names one volume of its share and no sealer_volume"),
-    (lambda d: audit(d).update(secret=secret("a")), InputError, "its secret is one of AWS"),
+    (
+        lambda d: d["gateways"][0].pop("audit"),
+        Refused,
+        "gateway confidential-frankfurt has no `audit`, but class confidential must keep",
+    ),
+    (lambda d: audit(d).update(volume="v"), InputError, "sealer_volume is missing"),
+    (lambda d: audit(d).update(secret=secret("a")), InputError, "its secret is a secret of AWS"),
     (
         lambda d: d["audit"][0].update(address="10.99.0.1"),
         Refused,
@@ -89,7 +111,7 @@ EKS: list[tuple[Change, type[Exception], str]] = [
     (
         lambda d: d["audit"][0].update(mode="existing", bucket="own-audit", endpoint="https://s3.example"),
         InputError,
-        "is no bucket of S3",
+        "writes to AWS S3 only",
     ),
     (
         lambda d: d["networks"][0].update(
@@ -100,7 +122,7 @@ EKS: list[tuple[Change, type[Exception], str]] = [
             route_tables=["rtb-1a"],
         ),
         InputError,
-        "where S3 is reached at frankfurt is not known",
+        "the address of S3 at frankfurt is not known",
     ),
 ]
 
@@ -116,15 +138,27 @@ def test_a_gateway_in_a_cluster_in_aws_without_a_way_to_seal_is_refused(
 
 
 FARGATE: list[tuple[Change, type[Exception], str]] = [
-    (lambda d: d["gateways"][0].pop("audit"), Refused, "keeps no records, and class internal"),
-    (lambda d: audit(d).update(volume="v", sealer_volume="w"), InputError, "there is no PersistentVolume"),
-    (lambda d: audit(d).update(secret="named"), InputError, "its secret is no secret of AWS Secrets Manager"),
+    (
+        lambda d: d["gateways"][0].pop("audit"),
+        Refused,
+        "has no `audit`, but class internal must keep",
+    ),
+    (lambda d: audit(d).update(volume="v", sealer_volume="w"), InputError, "which has no PersistentVolumes"),
+    (
+        lambda d: audit(d).update(secret="named"),
+        InputError,
+        "its secret is not a secret of AWS Secrets Manager",
+    ),
     (
         lambda d: audit(d).update(sealer_secret=audit(d)["secret"]),
         Refused,
-        "started with its sealer's signing",
+        "the gateway would get the signing key",
     ),
-    (lambda d: keeps(d, 0, claims=1), Refused, "content of class internal is kept not"),
+    (
+        lambda d: keeps(d, 0, claims=1),
+        Refused,
+        "is kept for 1 days, but class internal allows no stored content",
+    ),
 ]
 
 
@@ -149,5 +183,9 @@ def test_values_that_follow_from_the_platform_are_not_required_in_aws() -> None:
 
 
 def test_an_on_prem_gateway_names_its_volumes() -> None:
-    assert "names no volume" in refused(InputError, lambda d: audit(d).pop("volume"))
-    assert "names no sealer_volume" in refused(InputError, lambda d: audit(d).pop("sealer_volume"))
+    assert "gateway restricted-fra1 has no volume, which an on-prem site needs" in refused(
+        InputError, lambda d: audit(d).pop("volume")
+    )
+    assert "gateway restricted-fra1 has no sealer_volume, which an on-prem site" in refused(
+        InputError, lambda d: audit(d).pop("sealer_volume")
+    )

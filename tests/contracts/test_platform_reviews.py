@@ -72,17 +72,20 @@ def test_answers_are_held_by_impact_and_review_settings() -> None:
     [
         (
             lambda d: gateway(d).pop("reviews"),
-            "whose impact is high, and gateway restricted-fra1 holds no answers for people",
+            "answers of workload transaction-narratives need human review (impact:",
         ),
         (
             lambda d: gateway(d).pop("reviews") and workload(d).update(impact="material"),
-            "whose impact is material, and gateway restricted-fra1 holds no answers",
+            "answers of workload transaction-narratives need human review (impact:",
         ),
         (
             lambda d: workload(d, 2).update(review={"domain": "hr"}),
-            "answers of policy-assistant, as its review",
+            "answers of workload policy-assistant need human review (`review` is",
         ),
-        (lambda d: gateway(d)["reviews"].update(user="gateway"), "would decide upon its own answers"),
+        (
+            lambda d: gateway(d)["reviews"].update(user="gateway"),
+            "gateway and reviews of restricted-fra1 have the same database user",
+        ),
         (
             lambda d: gateway(d)["reviews"].update(from_cidrs=["52.94.0.0/16"]),
             "outside the on-prem sites' networks",
@@ -98,7 +101,7 @@ def test_answers_are_held_by_impact_and_review_settings() -> None:
                     {"name": "max@bank", "client": "c.bank"},
                 ]
             ),
-            "c.bank would be erika@bank and max@bank",
+            "client c.bank is listed for two reviewers, erika@bank and max@bank",
         ),
     ],
 )
@@ -109,50 +112,74 @@ def test_a_platform_that_releases_unreviewed_answers_is_refused(change: Change, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: gateway(d).pop("database"), "has no database to hold them in"),
-        (lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"), "no volume is named for the keys"),
+        (
+            lambda d: gateway(d).pop("database"),
+            "has `reviews`, but no database for",
+        ),
+        (
+            lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"),
+            "reviews.gateway_keys_volume is not set, so held answers have no",
+        ),
         (
             lambda d: gateway(d)["audit"].update(
                 content={"volume": "keys", "days": {"transaction-narratives": 9}}
             ),
-            "have one folder of keys",
+            "gateway_keys_volume is set, but held answers share the keys of",
         ),
-        (lambda d: gateway(d)["reviews"].pop("from_namespaces"), "nobody could reach the reviews"),
-        (_without_issuer, "reviews.certificate_secret: there is no certificate issuer"),
+        (
+            lambda d: gateway(d)["reviews"].pop("from_namespaces"),
+            "have neither from_cidrs nor",
+        ),
+        (_without_issuer, "reviews of gateway restricted-fra1 have neither a certificate issuer"),
         (lambda d: gateway(d)["reviews"].update(from_cidrs=["10.40.0.1/16"]), "is not a network"),
-        (lambda d: gateway(d)["reviews"].update(decide_h=100, escalated_h=100), "deleted before decide_h"),
-        (lambda d: workload(d)["review"].pop("below_confidence"), "nobody says which score is low"),
+        (
+            lambda d: gateway(d)["reviews"].update(decide_h=100, escalated_h=100),
+            "keep_days is 7, shorter than decide_h and escalated_h together",
+        ),
+        (
+            lambda d: workload(d)["review"].pop("below_confidence"),
+            "workload transaction-narratives has no review.below_confidence, so no",
+        ),
         (
             lambda d: gateway(d)["reviews"].update(
                 reviewers=[{"name": "erika@bank", "client": "c.bank", "workloads": ["kyc"]}]
             ),
-            "restricted-fra1 serves no workload kyc",
+            "gateway restricted-fra1 has no workload `kyc`",
         ),
         (
             lambda d: gateway(d)["reviews"].update(reviewers=[{"name": "erika@bank", "client": "*.bank"}]),
-            "is no name of a client's certificate",
+            "`*.bank` is not a valid name of a client certificate",
         ),
         (
             lambda d: gateway(d)["reviews"].update(reviewers=[{"name": "Erika", "client": "c.bank"}]),
             "a person's name in lower case",
         ),
-        (lambda d: gateway(d)["reviews"].pop("records_volume"), "name no volume for their records"),
-        (lambda d: gateway(d)["reviews"].update(keys_volume="records-restricted"), "one binds to one claim"),
+        (
+            lambda d: gateway(d)["reviews"].pop("records_volume"),
+            "have no records_volume",
+        ),
+        (
+            lambda d: gateway(d)["reviews"].update(keys_volume="records-restricted"),
+            "is used twice, as",
+        ),
         (
             lambda d: gateway(d)["reviews"].update(records_volume="records-confidential"),
-            "one binds to one claim",
+            "is used twice, as",
         ),
         (lambda d: workload(d).update(reviewed_by="claims-desk"), "its own gateway can hold its answers"),
         (
             lambda d: workload(d).update(calibrations=[{**CALIBRATION, "text": "{}"}]),
-            "is another file than the one stated",
+            "the digest of `calibrations/l",
         ),
         (lambda d: workload(d).update(calibrations=[CALIBRATION, CALIBRATION]), "two calibrations"),
         (
             lambda d: workload(d).update(calibrations=[{**CALIBRATION, "file": "a/../../b.json"}]),
-            "leads out of the stack's folder",
+            "`a/../../b.json` is outside the stack's folder",
         ),
-        (lambda d: workload(d, 1).update(calibrations=[CALIBRATION]), "no domain in which they would count"),
+        (
+            lambda d: workload(d, 1).update(calibrations=[CALIBRATION]),
+            "workload kyc has `calibrations`, but no `review` with a domain",
+        ),
     ],
 )
 def test_an_impossible_setting_is_refused_with_its_reason(change: Change, message: str) -> None:
@@ -168,14 +195,18 @@ def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
         gateway(data, 1)["reviews"]["keep_days"] = 31
         workload(data, 1)["review"] = dict(REVIEW)
 
-    assert "confidential are kept at most 30 days" in refused(Refused, longer, data())
+    assert "keep_days is 31, but class confidential allows 30 days for held" in refused(
+        Refused, longer, data()
+    )
 
 
 def test_review_limits_equal_those_of_the_edge_and_of_handling() -> None:
     limits = {sensitivity: days for sensitivity, days in edge.KEEP_DAYS.items() if days is not None}
-    assert limits == platform_reviews.KEEP_DAYS
-    assert set(platform_reviews.SCORED) == {
-        sensitivity for sensitivity in SENSITIVITIES if handling.of(sensitivity).review_low_confidence
+    assert limits == platform_reviews.MAX_KEEP_DAYS
+    assert set(platform_reviews.SCORED_CLASSES) == {
+        sensitivity
+        for sensitivity in SENSITIVITIES
+        if handling.handling_of(sensitivity).review_low_confidence
     }
 
 
@@ -183,7 +214,9 @@ def test_a_gateway_on_fargate_never_serves_high_impact_work() -> None:
     def weighty(data: dict[str, Any]) -> None:
         workload(data).update(impact="high", review=dict(REVIEW), reviewed_by="claims-desk")
 
-    assert "on Fargate can hold no answers for people" in refused(Refused, weighty, cloud())
+    assert "answers of workload claims need human review (impact: high), b" in refused(
+        Refused, weighty, cloud()
+    )
 
 
 def test_on_fargate_reviewed_work_needs_a_named_reviewer() -> None:
@@ -191,10 +224,8 @@ def test_on_fargate_reviewed_work_needs_a_named_reviewer() -> None:
     workload(data)["impact"] = "material"
     workload(data)["reviewed_by"] = "claims-desk"
     assert overrides.validate(data).gateways[0].workloads[0].reviewed_by == "claims-desk"
-    assert "or name who sees to it instead" in refused(
-        Refused, lambda d: workload(d).pop("reviewed_by"), data
-    )
-    with pytest.raises(InputError, match="nobody asks for people"):
+    assert "need human review (impact:" in refused(Refused, lambda d: workload(d).pop("reviewed_by"), data)
+    with pytest.raises(InputError, match="workload claims has `reviewed_by`, but its answers need no review"):
         overrides.validate({**data, "gateways": [_with_reviewer(data)]})
 
 
@@ -206,7 +237,9 @@ def _with_reviewer(data: dict[str, Any]) -> dict[str, Any]:
 def test_no_answers_are_held_on_fargate() -> None:
     data = cloud()
     gateway(data)["reviews"] = {**REVIEWS, "from_namespaces": ["reviewers"]}
-    assert "runs on Fargate, where no answers are held" in refused(InputError, lambda _: None, data)
+    assert "gateway internal-frankfurt runs on Fargate, which does not support" in refused(
+        InputError, lambda _: None, data
+    )
 
 
 def test_in_eks_answers_of_high_impact_are_held_and_scored() -> None:
@@ -221,14 +254,14 @@ def test_in_eks_answers_of_high_impact_are_held_and_scored() -> None:
 def test_in_eks_answers_that_are_not_held_need_another_named_reviewer() -> None:
     data = private.reviewed()
     del gateway(data)["reviews"]
-    message = "whose impact is high, and gateway confidential-frankfurt holds no answers for people"
+    message = "need human review (impact: high),"
     assert message in refused(Refused, lambda _: None, data)
     high_impact = refused(Refused, lambda d: workload(d).update(reviewed_by="claims-desk"), data)
     assert message in high_impact, "nobody is enough for high impact"
-    assert "or name who sees to it instead" not in high_impact
+    assert "or set `reviewed_by` to who reviews them elsewhere" not in high_impact
     workload(data)["impact"] = "material"
     assert overrides.validate(data).gateways[0].workloads[0].reviewed_by == "claims-desk"
-    assert "or name who sees to it instead" in refused(
+    assert "or set `reviewed_by` to who reviews them elsewhere" in refused(
         Refused, lambda d: workload(d).pop("reviewed_by"), data
     )
 
@@ -239,7 +272,7 @@ def test_in_eks_answers_are_held_or_reviewed_elsewhere_and_not_both() -> None:
 
     message = refused(InputError, with_both, private.reviewed())
     assert "its own gateway holds its answers" in message
-    assert "take the gateway's `reviews` out" in message
+    assert "workload claim-summaries has `reviewed_by`, but its own gateway holds" in message
 
 
 def own_share(data: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -252,13 +285,11 @@ def test_in_eks_records_of_the_review_service_are_on_the_share_of_the_gateway() 
     checked = overrides.validate(own_share(private.reviewed(), records_volume="records-reviews")).gateways[0]
     assert checked.reviews is not None
     assert checked.reviews.records_volume == "records-reviews"
-    assert "name no volume for their records" in refused(
-        InputError, lambda _: None, own_share(private.reviewed())
-    )
-    assert "one binds to one claim" in refused(
+    assert "have no records_volume" in refused(InputError, lambda _: None, own_share(private.reviewed()))
+    assert "is used twice, as" in refused(
         InputError, lambda _: None, own_share(private.reviewed(), records_volume="records-sealer")
     )
-    assert "is made here, and a volume of another is named" in refused(
+    assert "records_volume is set, but Isthmus makes the file share" in refused(
         InputError, lambda _: None, private.reviewed(records_volume="records-reviews")
     )
 
@@ -266,15 +297,31 @@ def test_in_eks_records_of_the_review_service_are_on_the_share_of_the_gateway() 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda d: gateway(d).pop("database"), InputError, "has no database to hold them in"),
-        (lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"), InputError, "no volume is named"),
+        (
+            lambda d: gateway(d).pop("database"),
+            InputError,
+            "has `reviews`, but no database for",
+        ),
+        (
+            lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"),
+            InputError,
+            "reviews.gateway_keys_volume is not set, so held answers have no",
+        ),
         (
             lambda d: gateway(d)["reviews"].pop("from_namespaces"),
             InputError,
-            "nobody could reach the reviews",
+            "have neither from_cidrs nor",
         ),
-        (lambda d: gateway(d)["reviews"].update(user="gateway"), Refused, "decide upon its own answers"),
-        (lambda d: gateway(d)["reviews"].update(keep_days=31), Refused, "kept at most 30 days"),
+        (
+            lambda d: gateway(d)["reviews"].update(user="gateway"),
+            Refused,
+            "gateway and reviews of confidential-frankfurt have the same database",
+        ),
+        (
+            lambda d: gateway(d)["reviews"].update(keep_days=31),
+            Refused,
+            "keep_days is 31, but class confidential allows 30 days for held",
+        ),
         (
             lambda d: gateway(d)["reviews"].update(from_cidrs=["10.81.0.0/16"]),
             Refused,

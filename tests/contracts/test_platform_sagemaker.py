@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, most_instances, takes_key
+from isthmus.contracts.platform.model.aws.sagemaker import (
+    SageMaker,
+    has_disks,
+    peak_instances,
+    takes_key,
+)
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.test_platform_model import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
@@ -63,37 +68,70 @@ def test_the_example_platform_is_valid():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: endpoint(data).pop("sagemaker"), "names no machines of SageMaker"),
-        (lambda data: endpoint(data).pop("weights"), "names no weights in S3"),
-        (changed(weights={"uri": "pvc://qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
-        (changed(weights={"uri": "s3://weights/qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
-        (changed(pool="cologne-l40s-48gb"), "on SageMaker has no pool"),
-        (changed(nodes_per_replica=2, tensor_parallel=1), "over 2 instances"),
-        (changed(adapters=[{"name": "a", "rank": 8, "size_mib": 1}]), "serves its base model alone"),
-        (changed(surge=True), "always rolls beside"),
-        (changed(region="eu-west-1"), "the endpoint is in eu-west-1"),
-        (changed(load_timeout_s=3601), "waits 3600 s at most"),
-        (lambda data: data["images"].pop("sagemaker"), "images.sagemaker is empty"),
+        (
+            lambda data: endpoint(data).pop("sagemaker"),
+            "endpoint confidential-qwen3-8b has no `sagemaker` settings",
+        ),
+        (lambda data: endpoint(data).pop("weights"), "endpoint confidential-qwen3-8b has no weights in S3"),
+        (
+            changed(weights={"uri": "pvc://qwen", "digest": DIGESTS[0]}),
+            "endpoint confidential-qwen3-8b has no weights in S3",
+        ),
+        (
+            changed(weights={"uri": "s3://weights/qwen", "digest": DIGESTS[0]}),
+            "endpoint confidential-qwen3-8b has no weights in S3",
+        ),
+        (
+            changed(pool="cologne-l40s-48gb"),
+            "endpoint confidential-qwen3-8b runs on SageMaker, which does not",
+        ),
+        (
+            changed(nodes_per_replica=2, tensor_parallel=1),
+            "nodes_per_replica of confidential-qwen3-8b is 2, but SageMaker runs a",
+        ),
+        (
+            changed(adapters=[{"name": "a", "rank": 8, "size_mib": 1}]),
+            "endpoint confidential-qwen3-8b has adapters, which Isthmus does not",
+        ),
+        (changed(surge=True), "endpoint confidential-qwen3-8b runs on SageMaker, which does not"),
+        (changed(region="eu-west-1"), "endpoint confidential-qwen3-8b is in eu-west-1, but its site"),
+        (changed(load_timeout_s=3601), "load_timeout_s is 3601, but SageMaker waits at most 3600 s"),
+        (
+            lambda data: data["images"].pop("sagemaker"),
+            "`images` has no sagemaker, which endpoint confidential-qwen3-8b needs",
+        ),
         (
             lambda data: data["images"].update(
                 sagemaker=data["images"]["sagemaker"].replace("eu-central-1", "us-east-1")
             ),
             "is not in eu-central-1",
         ),
-        (changed(replicas=1), "must survive the loss of a replica and has one instance"),
-        (with_settings("autoscaling", min_instances=1), "autoscaling leaves it one"),
+        (changed(replicas=1), "endpoint confidential-qwen3-8b must survive the loss of a replica,"),
+        (
+            with_settings("autoscaling", min_instances=1),
+            "endpoint confidential-qwen3-8b must survive the loss of a replica,",
+        ),
         (with_settings("autoscaling", max_instances=2), "keeps it between 2 and 2"),
-        (with_settings("key", mode="existing"), "names no arn"),
-        (with_settings(volume_gib=100), "has disks of its own, for which AWS takes no size"),
-        (with_settings("rollout", wait_s=60), "its alarms need 2 minutes in a row"),
+        (
+            with_settings("key", mode="existing"),
+            "endpoint confidential-qwen3-8b: key.mode is existing, but `arn` is",
+        ),
+        (
+            with_settings(volume_gib=100),
+            "instance type ml.g6e.2xlarge has local disks, so AWS does not accept",
+        ),
+        (
+            with_settings("rollout", wait_s=60),
+            "endpoint confidential-qwen3-8b: wait_s is 60 s, but its alarms need",
+        ),
         (with_settings("rollout", kind="all-at-once", keep_old_s=0), "keep_old_s"),
         (
             lambda data: data["endpoints"][0]["weights"].update(uri="s3://weights/llama/"),
-            "lie under no prefix of that form",
+            "the weights uri of restricted-llama-3-1-8b ends in a slash",
         ),
         (
             lambda data: data["endpoints"][0].update(sagemaker={"instance_type": "ml.g6e.2xlarge"}),
-            "and has settings of SageMaker",
+            "endpoint restricted-llama-3-1-8b runs on onprem-vllm, but has",
         ),
     ],
 )
@@ -104,15 +142,24 @@ def test_an_impossible_setting_is_refused_with_its_reason(change: Change, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_settings("key", mode="off"), "under no key of the organisation's"),
-        (with_settings("capture", days=31), "kept 30 at most"),
+        (
+            with_settings("key", mode="off"),
+            "endpoint confidential-qwen3-8b would store confidential work without",
+        ),
+        (
+            with_settings("capture", days=31),
+            "endpoint confidential-qwen3-8b: capture.days is 31, but confidential",
+        ),
         (lambda data: data["networks"][0].update(classes=["internal"]), "no network there carries it"),
         (lambda data: data["networks"][0]["services"].remove("s3"), "no private endpoint for s3"),
         (
             lambda data: data["networks"][0]["services"].remove("sagemaker.runtime"),
             "no private endpoint for sagemaker.runtime",
         ),
-        (lambda data: data.update(trails=[]), "no trail records"),
+        (
+            lambda data: data.update(trails=[]),
+            "the account of site frankfurt has no active trail, but work above",
+        ),
     ],
 )
 def test_a_setting_that_breaks_a_boundary_is_refused(change: Change, message: str):
@@ -125,7 +172,7 @@ def test_public_work_stands_in_a_network_too():
         del endpoint(data)["sagemaker"]["capture"]
         data["networks"][0]["classes"], data["links"] = ["internal"], []
 
-    assert "no network at frankfurt carries public work" in message_of(Refused, elsewhere)
+    assert "no network at frankfurt carries class public, which endpoint" in message_of(Refused, elsewhere)
 
 
 def test_restricted_work_never_runs_on_sagemaker():
@@ -160,7 +207,9 @@ def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
         data["guardrails"] = [{"name": "g", "site": "frankfurt", "class": "confidential"}]
         data["identities"][0]["guardrail"] = "g"
 
-    assert "it filters nothing" in message_of(Refused, guard)
+    assert "identity confidential-frankfurt has a Bedrock guardrail but calls no" in message_of(
+        Refused, guard
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,4 +227,4 @@ def test_which_machines_have_disks_of_their_own(kind: str, disks: bool):
 
 def test_a_rollout_has_all_instances_twice_and_the_shadows_too():
     settings = SageMaker.model_validate(endpoint(platform())["sagemaker"])
-    assert most_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}
+    assert peak_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}

@@ -44,16 +44,19 @@ GUARD = {"name": "g", "on": "outputs", "entities": ["SECRET"]}
     [
         (
             lambda d: internal(d).pop("screening"),
-            "prompts of gateway internal-fra1 leave fra1 for internal-haiku at frankfurt, class internal demands",
+            "prompts of gateway internal-fra1 leave site fra1 for endpoint",
         ),
-        (lambda d: internal(d).update(screening={}), "no model that finds names is named"),
+        (
+            lambda d: internal(d).update(screening={}),
+            "prompts of gateway internal-fra1 leave site fra1 for endpoint",
+        ),
         (
             guards({"name": "g", "on": "both", "endpoint": "confidential-llama-8b"}),
-            "is of class confidential, and classes share no endpoint",
+            "guard model confidential-llama-8b is of class confidential, but the",
         ),
         (
             guards({"name": "g", "on": "both", "endpoint": "internal-haiku"}),
-            "does not stand in the cluster of gateway internal-fra1",
+            "guard model internal-haiku is not a model server in the cluster of",
         ),
     ],
 )
@@ -64,17 +67,38 @@ def test_unscreened_prompts_may_not_leave_the_site(change: Change, message: str)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["images"].pop("detector"), "no image of the detector is named"),
-        (lambda d: internal(d)["screening"]["models"].append(screening()["models"][0]), "stands twice"),
-        (guards(GUARD, GUARD), "`g` stands twice in guards"),
-        (guards({**GUARD, "name": "secrets-in-outputs"}), "is the class's own guard"),
+        (
+            lambda d: d["images"].pop("detector"),
+            "`images` has no detector, which `screening` of gateway internal-fra1",
+        ),
+        (
+            lambda d: internal(d)["screening"]["models"].append(screening()["models"][0]),
+            "`de` appears twice in models (items 1 and 2)",
+        ),
+        (guards(GUARD, GUARD), "`g` appears twice in guards (items 1 and 2)"),
+        (
+            guards({**GUARD, "name": "secrets-in-outputs"}),
+            "the guard name `secrets-in-outputs` is reserved for the class's own",
+        ),
         (guards({**GUARD, "max_characters": 4}), "one of entities, max_characters and endpoint"),
         (guards({"name": "g", "on": "both"}), "one of entities, max_characters and endpoint"),
-        (guards({**GUARD, "on": "prompts", "then": "redact"}), "only entities in outputs are redacted"),
-        (guards({"name": "g", "on": "both", "max_characters": 4}), "measures outputs"),
+        (
+            guards({**GUARD, "on": "prompts", "then": "redact"}),
+            "guard g has `then: redact`, which works only for entities in outputs",
+        ),
+        (
+            guards({"name": "g", "on": "both", "max_characters": 4}),
+            "guard g has max_characters, which works only for outputs",
+        ),
         (guards({**GUARD, "workloads": ["policy-asistant"]}), "Did you mean `policy-assistant`?"),
-        (guards({**GUARD, "entities": ["TOPIC_WAR"]}), "no topic of that name is stated"),
-        (guards({**GUARD, "then": "review"}), "keeps none"),
+        (
+            guards({**GUARD, "entities": ["TOPIC_WAR"]}),
+            "guard g looks for TOPIC_WAR, but `topics` has no such topic",
+        ),
+        (
+            guards({**GUARD, "then": "review"}),
+            "guard g has `then: review`, but gateway internal-fra1 has no `reviews`",
+        ),
         (guards({"name": "g", "on": "both", "endpoint": "internal-haik"}), "Did you mean `internal-haiku`?"),
         (guards(jurisdictions=["germany"]), "jurisdictions"),
         (guards(models=[{"file": "/tmp/x.whl", "sha256": GERMAN, "language": "de"}]), "a wheel's name like"),
@@ -89,18 +113,18 @@ def test_an_impossible_setting_is_refused_with_its_reason(change: Change, messag
 def test_answers_are_screened_even_if_no_prompt_leaves() -> None:
     checked = overrides.validate(platform_data())
     stays = checked.gateways[INTERNAL].model_copy(update={"workloads": [], "screening": None})
-    message = "class internal demands that secrets in answers are redacted, and gateway internal-fra1 has no detector"
+    message = "class internal demands redaction of secrets in answers, but gateway"
     with pytest.raises(Exception, match=message):
-        screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [stays]}))
+        screening_rules.answers_are_screened(checked.model_copy(update={"gateways": [stays]}))
     empty = stays.model_copy(update={"screening": platform_screening.Screening()})
-    screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [empty]}))
+    screening_rules.answers_are_screened(checked.model_copy(update={"gateways": [empty]}))
 
 
 def test_a_stricter_organisation_needs_redaction_of_confidential_answers() -> None:
     def change(data: dict[str, Any]) -> None:
         data["gateways"][1]["redacted"] = ["secrets-in-outputs"]
 
-    assert "and gateway confidential-fra1 has no detector" in refused(Refused, change)
+    assert "class confidential demands redaction of secrets in answers, but" in refused(Refused, change)
 
 
 def test_patterns_need_one_screening_process_and_models_two() -> None:
@@ -126,14 +150,16 @@ def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
 def test_a_gateway_at_the_site_of_its_model_sends_no_prompt_away() -> None:
     gateway = overrides.validate(platform_data()).gateways[INTERNAL]
     (haiku,) = [e for e in overrides.validate(platform_data()).endpoints if e.id == "internal-haiku"]
-    assert lookups_gateways.leaves(gateway, haiku)
-    assert not lookups_gateways.leaves(gateway.model_copy(update={"site": "frankfurt"}), haiku)
+    assert lookups_gateways.leaves_site(gateway, haiku)
+    assert not lookups_gateways.leaves_site(gateway.model_copy(update={"site": "frankfurt"}), haiku)
 
 
 def test_the_organisations_own_handling_counts() -> None:
     data = platform_data()
     internal(data)["redacted"] = ["leaving-class"]
-    assert "leaving-class" in lookups_gateways.demanded(overrides.validate(data).gateways[INTERNAL])
+    assert "leaving-class" in lookups_gateways.required_redactions(
+        overrides.validate(data).gateways[INTERNAL]
+    )
 
 
 def test_a_guard_model_runs_in_the_cluster_of_the_gateway() -> None:
@@ -144,7 +170,9 @@ def test_a_guard_model_runs_in_the_cluster_of_the_gateway() -> None:
     assert screening.judges == ["confidential-llama-8b"]
     data["endpoints"][1]["task"] = "embedding"
     data["endpoints"][1]["adapters"], data["gateways"][1]["workloads"][0]["adapter"] = [], None
-    with pytest.raises(InputError, match="a guard answers in words"):
+    with pytest.raises(
+        InputError, match="guard model confidential-llama-8b has task embedding, but a guard must write"
+    ):
         overrides.validate(data)
 
 
@@ -153,7 +181,9 @@ def test_a_detector_is_refused_where_none_is_built() -> None:
 
     data = cloud()
     data["gateways"][0]["screening"] = screening()
-    with pytest.raises(InputError, match="runs on Fargate, where no detector is built"):
+    with pytest.raises(
+        InputError, match="gateway internal-frankfurt runs on Fargate, which does not support `screening`"
+    ):
         overrides.validate(data)
 
 
@@ -167,8 +197,9 @@ def test_a_detector_is_refused_where_none_is_built() -> None:
 def test_on_fargate_answers_need_a_guardrail(change: Change, message: str) -> None:
     from tests.components.fargate import cloud
 
-    assert f"gateway internal-frankfurt runs on Fargate without a detector, and {message}" in refused(
-        Refused, change, cloud()
+    assert (
+        f"gateway internal-frankfurt runs on Fargate without a detector, and endpoint {message}"
+        in refused(Refused, change, cloud())
     )
 
 
@@ -178,8 +209,8 @@ def test_on_fargate_a_hosted_model_has_no_guardrail() -> None:
     checked = overrides.validate(cloud())
     hosted = checked.endpoints[0].model_copy(update={"target": "sagemaker"})
     hosting = checked.model_copy(update={"endpoints": [hosted]})
-    with pytest.raises(Exception, match="without a detector, and internal-haiku is none of Bedrock's"):
-        screening_rules.answers_are_looked_through(hosting)
+    with pytest.raises(Exception, match="class internal demands redaction of secrets in answers; gateway"):
+        screening_rules.answers_are_screened(hosting)
 
 
 def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
@@ -189,8 +220,10 @@ def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
     checked = overrides.validate(data)
     moved = checked.endpoints[0].model_copy(update={"site": "elsewhere"})
     beyond = checked.model_copy(update={"endpoints": [moved]})
-    with pytest.raises(Exception, match="nothing redacts them on Fargate"):
-        screening_rules.what_leaves_is_redacted(beyond)
+    with pytest.raises(
+        Exception, match="prompts of gateway internal-frankfurt leave site frankfurt for endpoint"
+    ):
+        screening_rules.prompts_leaving_the_site_are_redacted(beyond)
 
 
 def test_a_missing_model_is_requested_with_a_trusted_example() -> None:
@@ -213,7 +246,7 @@ def fields(model: Any) -> set[str]:
 def test_the_contract_states_what_the_edge_takes() -> None:
     identifiers = {place for identifier in IDENTIFIERS for place in identifier.jurisdictions}
     assert identifiers == set(Jurisdiction.__args__)
-    assert SECRETS == screening_rules.OWN_GUARD
+    assert SECRETS == screening_rules.CLASS_GUARD_NAME
     assert fields(platform_screening.ScreeningPattern) == fields(OwnPattern)
     assert fields(platform_screening.ScreeningTopic) == fields(Topic)
     assert fields(platform_screening.EntityModel) == fields(ModelFile)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.lookups.serving import at_most
+from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
@@ -95,7 +95,7 @@ def test_servable_settings_are_accepted(change: Change) -> None:
 
 
 def test_quotas_and_pools_hold_the_most_replicas() -> None:
-    most = at_most(parse(changed(scale)))
+    most = at_max_replicas(parse(changed(scale)))
     assert {endpoint.id: (endpoint.replicas, endpoint.gpus) for endpoint in most.endpoints}[LLAMA] == (8, 8)
     message = refused(InputError, lambda data: scale(data, max_replicas=9))
     assert "do not fit pool l40s (9 GPUs of 8 usable" in message
@@ -103,44 +103,66 @@ def test_quotas_and_pools_hold_the_most_replicas() -> None:
 
 def test_a_move_leaves_room_for_the_most_replicas() -> None:
     stands = {
-        endpoint.id: endpoint.replicas for endpoint in migration_capacity.standing(parse(changed(scale)))
+        endpoint.id: endpoint.replicas
+        for endpoint in migration_capacity.built_endpoints(parse(changed(scale)))
     }
     assert stands[LLAMA] == 8
 
 
 def test_a_platform_without_scaling_is_unchanged() -> None:
     platform = parse(platform_data())
-    assert at_most(platform) is platform
+    assert at_max_replicas(platform) is platform
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda d: scale(d, min_replicas=5), "the plan has 6"),
-        (lambda d: scale(d, max_replicas=5), "at most 5 replicas, and at least 6"),
+        (lambda d: scale(d, max_replicas=5), "max_replicas is 5, below min_replicas 6"),
         (
             combined(scale, lambda d: d["monitoring"].pop("prometheus_url")),
-            "nothing says where its load can be read",
+            "endpoint confidential-llama-8b is scaled by load, but",
         ),
-        (combined(scale, lambda d: d["monitoring"].update(pod_monitors=False)), "nothing measures it"),
-        (combined(scale, lambda d: d.update(operators={"keda": "off"})), "KEDA is `off`"),
-        (combined(scale, lambda d: d.update(operators={"keda": "manage"})), "installs no KEDA"),
-        (lambda d: scale(d, endpoint="internal-haiku", min_replicas=1), "which scales itself"),
-        (lambda d: scale(d, endpoint="confidential-lama-8b"), "is no endpoint. Fix: Did you mean"),
+        (
+            combined(scale, lambda d: d["monitoring"].update(pod_monitors=False)),
+            "endpoint confidential-llama-8b is scaled by load, but",
+        ),
+        (
+            combined(scale, lambda d: d.update(operators={"keda": "off"})),
+            "endpoint confidential-llama-8b is scaled by load, but operators.keda",
+        ),
+        (
+            combined(scale, lambda d: d.update(operators={"keda": "manage"})),
+            "endpoint confidential-llama-8b is scaled by load, but operators.keda",
+        ),
+        (
+            lambda d: scale(d, endpoint="internal-haiku", min_replicas=1),
+            "endpoint internal-haiku runs on bedrock, which `scaling` does not",
+        ),
+        (lambda d: scale(d, endpoint="confidential-lama-8b"), "there is no endpoint `confidential-lama-8b`"),
         (
             combined(scale, endpoint_change(1, nodes_per_replica=2, replicas=2, gpus=4, survive="none")),
-            "spans 2 machines",
+            "endpoint confidential-llama-8b cannot be scaled by load, because a",
         ),
-        (lambda d: sleep(d, cold_start_s=None), "callers get no answer"),
-        (lambda d: sleep(d, cold_start_s=1799), "callers get no answer"),
-        (combined(sleep, endpoint_change(1, replicas=2, gpus=2, survive="replica")), "the plan counts on 2"),
+        (
+            lambda d: sleep(d, cold_start_s=None),
+            "min_replicas is 0, and a start of confidential-llama-8b can take 1800",
+        ),
+        (
+            lambda d: sleep(d, cold_start_s=1799),
+            "min_replicas is 0, and a start of confidential-llama-8b can take 1800",
+        ),
+        (
+            combined(sleep, endpoint_change(1, replicas=2, gpus=2, survive="replica")),
+            "min_replicas is 0, but the plan needs 2 replicas of",
+        ),
         (
             combined(sleep, lambda d: d["gateways"][1]["workloads"][0].update(impact="material")),
             "kyc may not wait",
         ),
         (
             combined(sleep, lambda d: canary(d), lambda d: d["scaling"][0].update(endpoint=SECOND["id"])),
-            "nothing would wake",
+            "min_replicas is 0, but no workload of a gateway uses",
         ),
     ],
 )
@@ -151,28 +173,55 @@ def test_an_endpoint_that_cannot_scale_is_refused(change: Change, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: weigh(d, store=None), "come from s3 and name no store"),
-        (lambda d: weigh(d, cache=None), "come from s3 and name no cache"),
+        (
+            lambda d: weigh(d, store=None),
+            "the weights of confidential-llama-8b come from s3, but have no store",
+        ),
+        (
+            lambda d: weigh(d, cache=None),
+            "the weights of confidential-llama-8b come from s3, but have no cache",
+        ),
         (lambda d: weigh(d, volume="v"), "the cache's own volume"),
-        (lambda d: d["endpoints"][1]["weights"].update(store=STORE), "which takes no store"),
-        (combined(weigh, lambda d: d["images"].pop("translator")), "fetched by the translator's image"),
-        (lambda d: weigh(d, store={**STORE, "endpoint": "http://s3.bank.example"}), "no plain https address"),
+        (
+            lambda d: d["endpoints"][1]["weights"].update(store=STORE),
+            "the weights of confidential-llama-8b come from pvc, which does not",
+        ),
+        (
+            combined(weigh, lambda d: d["images"].pop("translator")),
+            "`images` has no translator, which fetches the weights of",
+        ),
+        (
+            lambda d: weigh(d, store={**STORE, "endpoint": "http://s3.bank.example"}),
+            "the endpoint of the weight store is not a plain https address",
+        ),
         (
             lambda d: weigh(d, store={**STORE, "endpoint": "https://key:word@s3.bank.example"}),
-            "no plain https",
+            "the endpoint of the weight store is not a plain https address",
         ),
         (lambda d: weigh(d, store={**STORE, "address": "10.40.3.999"}), "is not an address"),
         (lambda d: weigh(d, store={**STORE, "address": "s3.bank.example"}), "an address like `10.40.3.10`"),
         (lambda d: weigh(d, uri="s3://models"), "`s3://BUCKET/PREFIX`"),
-        (lambda d: weigh(d, cache={}), "names neither `storage_class` nor `node_path`"),
+        (lambda d: weigh(d, cache={}), "the weight cache has neither `storage_class` nor `node_path`"),
         (
             lambda d: weigh(d, cache={**DISK, "storage_class": "shared"}),
             "both `storage_class` and `node_path`",
         ),
-        (lambda d: weigh(d, cache={"node_path": "mnt/nvme"}), "no plain absolute path"),
-        (lambda d: weigh(d, cache={"node_path": "/mnt/../etc"}), "no plain absolute path"),
-        (lambda d: weigh(d, cache={"node_path": "/mnt/nvme/"}), "no plain absolute path"),
-        (combined(weigh, lambda d: develop(d, weights={**S3, "cache": DISK})), "internal-tiny is on no pool"),
+        (
+            lambda d: weigh(d, cache={"node_path": "mnt/nvme"}),
+            "is not a plain absolute path of a folder",
+        ),
+        (
+            lambda d: weigh(d, cache={"node_path": "/mnt/../etc"}),
+            "is not a plain absolute path of a folder",
+        ),
+        (
+            lambda d: weigh(d, cache={"node_path": "/mnt/nvme/"}),
+            "is not a plain absolute path of a folder",
+        ),
+        (
+            combined(weigh, lambda d: develop(d, weights={**S3, "cache": DISK})),
+            "endpoint internal-tiny has weights.cache.node_path, but no pool whose",
+        ),
     ],
 )
 def test_unfetchable_weights_are_refused(change: Change, message: str) -> None:
@@ -197,7 +246,7 @@ def test_a_password_in_the_stores_address_is_not_repeated() -> None:
 
 def test_confidential_weights_come_from_the_sites_own_networks() -> None:
     message = refused(Refused, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
-    assert "outside the sites' own networks" in message
+    assert "endpoint confidential-llama-8b of class confidential would fetch" in message
     assert parse(changed(lambda d: weigh(d, store={**STORE, "address": "10.80.0.9"})))
 
 
@@ -206,7 +255,9 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
         weigh(data)
         data["endpoints"][0]["weights"] = {**S3, "store": {**STORE, "address": "10.80.0.9"}}
 
-    assert "restricted work would fetch its weights from `10.80.0.9`" in refused(Refused, restricted)
+    assert "endpoint restricted-llama-70b of class restricted would fetch weights" in refused(
+        Refused, restricted
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,11 +267,11 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
         (lambda d: canary(d, task="guard"), "its task is guard"),
         (
             lambda d: d["gateways"][1]["workloads"][0].update(canary={"endpoint": LLAMA, "percent": 1}),
-            "it serves the workload already",
+            "endpoint confidential-llama-8b cannot be the canary of workload kyc:",
         ),
         (
             lambda d: d["gateways"][1]["workloads"][0].update(canary={"endpoint": "nobody", "percent": 1}),
-            "`nobody` is no endpoint",
+            "there is no endpoint `nobody`",
         ),
         (lambda d: canary(d, percent=0), "greater than or equal to 0.1"),
         (lambda d: canary(d, percent=100), "less than or equal to 99"),
@@ -234,7 +285,7 @@ def test_a_canary_of_another_class_is_refused() -> None:
     def across(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0]["canary"] = {"endpoint": "restricted-llama-70b", "percent": 1}
 
-    assert "classes share no endpoint" in refused(Refused, across)
+    assert "the confidential gateway sends workload kyc to e" in refused(Refused, across)
 
 
 def test_a_canary_outside_its_workloads_residency_is_refused() -> None:
@@ -279,9 +330,15 @@ def test_an_engine_on_cpus_needs_no_pool() -> None:
         (lambda d: develop(d, gpus=1), "`gpus` is 1"),
         (lambda d: develop(d, tensor_parallel=2), "`tensor_parallel` is 2"),
         (lambda d: develop(d, survive="node"), "`survive` is node"),
-        (lambda d: develop(d, weights=None), "names no weights"),
-        (combined(develop, lambda d: d["images"].pop("vllm_cpu")), "no image for them is named"),
-        (endpoint_change(2, engine="cpu"), "not on CPUs of a site"),
+        (lambda d: develop(d, weights=None), "endpoint internal-tiny has no weights"),
+        (
+            combined(develop, lambda d: d["images"].pop("vllm_cpu")),
+            "`images` has no vllm_cpu, which endpoint internal-tiny needs",
+        ),
+        (
+            endpoint_change(2, engine="cpu"),
+            "endpoint internal-haiku has `engine: cpu`, which target bedrock does",
+        ),
     ],
 )
 def test_settings_that_cpus_cannot_run_are_refused(change: Change, message: str) -> None:
@@ -291,7 +348,7 @@ def test_settings_that_cpus_cannot_run_are_refused(change: Change, message: str)
 @pytest.mark.parametrize("class_", ["confidential", "restricted"])
 def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) -> None:
     change = lambda data: develop(data, **{"class": class_})  # noqa: E731
-    assert "engine for development" in refused(Refused, change)
+    assert "endpoint internal-tiny has `engine: cpu`, which is not allowed for" in refused(Refused, change)
 
 
 def test_the_cpu_engine_image_comes_from_a_named_registry() -> None:
@@ -299,7 +356,7 @@ def test_the_cpu_engine_image_comes_from_a_named_registry() -> None:
         develop(data)
         data["images"]["vllm_cpu"] = "docker.io/vllm/cpu@" + S3["digest"]
 
-    assert "none of the named registries" in refused(Refused, foreign)
+    assert "the image" in refused(Refused, foreign)
 
 
 ROUTER = {
@@ -321,7 +378,9 @@ def test_a_router_stands_behind_a_gateway(change: Change) -> None:
 
 
 def test_restricted_requests_are_opened_by_no_router() -> None:
-    assert "opened by our own programs only" in refused(Refused, route(0))
+    assert "a router would decrypt restricted requests, which only Isthmus's own" in refused(
+        Refused, route(0)
+    )
 
 
 def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> None:
@@ -329,29 +388,37 @@ def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> 
         data["gateways"][1]["workloads"][0].pop("adapter")
 
     message = refused(InputError, combined(canary, plain, route(1)))
-    assert "asked for as meta-llama/Llama-3.1-8B-Instruct and meta-llama/Llama-3.2-8B" in message
+    assert "endpoints of workload kyc behind a router have different " in message
 
 
 def test_an_unused_picker_is_refused() -> None:
-    assert "nothing would ask the picker" in refused(InputError, endpoint_change(1, picker=PICKER))
+    assert "endpoint confidential-llama-8b has a picker, but the gateway of class" in refused(
+        InputError, endpoint_change(1, picker=PICKER)
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (endpoint_change(1, speculative={"method": "eagle", "tokens": 4}), "needs the path"),
+        (
+            endpoint_change(1, speculative={"method": "eagle", "tokens": 4}),
+            "speculative method `eagle` needs `path`, the path of its weights",
+        ),
         (
             endpoint_change(1, speculative={"method": "ngram", "tokens": 4, "path": "x"}),
             "no weights of its own",
         ),
         (endpoint_change(1, speculative={"method": "guess", "tokens": 4}), "ngram"),
         (endpoint_change(1, speculative={"method": "ngram", "tokens": 0}), "greater than or equal to 1"),
-        (endpoint_change(1, speculative={"method": "ngram", "tokens": 2}, task="rerank"), "writes no text"),
+        (
+            endpoint_change(1, speculative={"method": "ngram", "tokens": 2}, task="rerank"),
+            "task rerank of confidential-llama-8b does not support speculative",
+        ),
         (
             endpoint_change(
                 1, speculative={"method": "ngram", "tokens": 2}, engine_args=["--speculative-config={}"]
             ),
-            "is said by `speculative` already",
+            "engine_args has `--speculative-config`, but `speculative` is set too",
         ),
         (
             endpoint_change(
@@ -362,9 +429,12 @@ def test_an_unused_picker_is_refused() -> None:
                 gpus=4,
                 survive="none",
             ),
-            "one machine only",
+            "vLLM supports speculative decoding on one node only (no pipeline",
         ),
-        (endpoint_change(1, task="embedding", prefix_cache="salted"), "takes no salt"),
+        (
+            endpoint_change(1, task="embedding", prefix_cache="salted"),
+            "task embedding does not support `prefix_cache: salted`",
+        ),
         (endpoint_change(2, task="embedding"), "runs on bedrock"),
         (endpoint_change(2, prefix_cache="salted"), "runs on bedrock"),
         (endpoint_change(1, drain_s=4), "greater than or equal to 5"),

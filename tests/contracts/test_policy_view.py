@@ -16,7 +16,7 @@ from tests.estate import release
 
 def test_the_policy_view_reads_back_the_same_parts():
     built = bank.platform()
-    read = policy_view.read(json.loads(json.dumps(policy_view.stated(built))))
+    read = policy_view.parse(json.loads(json.dumps(policy_view.describe(built))))
     for part in Platform.model_fields:
         if part not in ("endpoints", "images"):
             assert getattr(read, part) == getattr(built, part), part
@@ -30,13 +30,13 @@ def test_a_models_release_does_not_change_the_policy_view():
     release(values)
     after = CheckedPlatform.model_validate(values)
     assert after != before
-    assert policy_view.stated(after) == policy_view.stated(before)
+    assert policy_view.describe(after) == policy_view.describe(before)
 
 
 @pytest.mark.parametrize("change", [{"isthmus": "v2"}, {"sites": None}, {"zites": []}])
 def test_a_platform_of_another_version_is_refused(change: dict[str, object]):
     with pytest.raises(ValueError):  # noqa: PT011 (pydantic's, or our own)
-        policy_view.read({**policy_view.stated(bank.platform()), **change})
+        policy_view.parse({**policy_view.describe(bank.platform()), **change})
 
 
 def test_the_policy_view_holds_the_store_of_weights_and_not_their_name():
@@ -49,8 +49,8 @@ def test_the_policy_view_holds_the_store_of_weights_and_not_their_name():
     }
     values["weights"] |= {"uri": "s3://weights/secret-name", "store": store}
     built = bank.platform().model_copy(update={"endpoints": [Endpoint.model_validate(values)]})
-    stated_view = policy_view.stated(built)
-    [read] = policy_view.read(stated_view).endpoints
+    stated_view = policy_view.describe(built)
+    [read] = policy_view.parse(stated_view).endpoints
     assert read.weights is not None
     assert read.weights.store is not None
     assert read.weights.store.host == "s3.fra1.bank.example"

@@ -42,30 +42,34 @@ WRONG = [
     ("regimes: [gdpr, amlr]", "regimes: [gdpr, aml]", "Did you mean `amlr`?"),
     ("regimes: [gdpr, amlr]", "regimes: [hipaa, amlr]", "both cannot hold"),
     ("residency: [eu]", "residency: [ue]", "`ue` is not a known jurisdiction"),
-    ("residency: [eu]", "residency: []", "at least 1 items"),
+    ("residency: [eu]", "residency: []", "the list has 0 items, but must have at least 1"),
     ("mean_rps: 0.8", "mean_rps: 3.8", "peak_rps (3) is below mean_rps (3.8)"),
     ("p95: 6000", "p95: 60", "p95 (60) is below the mean (2400)"),
     ("profile: office-hours", "profile: offices", "Did you mean `office-hours`?"),
-    ("profile: office-hours", "profile: [1, 2]", "at least 24 items are wanted, and there are 2"),
+    ("profile: office-hours", "profile: [1, 2]", "the list has 2 items, but must have at least 24"),
     ("bf16: 0.87", "fp9: 0.87", "Did you mean `fp8`?"),
     ("bf16: 0.87", "bf16: 1.87", "less than or equal to 1"),
     ("min_score: 0.80", "min_score: 80", "less than or equal to 1"),
     ("tpot_p95_ms: 60", "complete_within_hours: 6", "is for batch work"),
-    ("ttft_p95_ms: 2500, ", "", "has no ttft_p95_ms"),
-    ("impact: high", "impact: high\n    mode: batch", "no time limit"),
-    ("context_tokens: 16384", "context_tokens: 6384", "holds less than the p95"),
-    ("name: kyc-extraction", "name: campaign-copy", "stands twice in workloads"),
-    ("name: frankfurt", "name: fra1", "stands twice in sites"),
+    ("ttft_p95_ms: 2500, ", "", "needs slo.ttft_p95_ms"),
+    ("impact: high", "impact: high\n    mode: batch", "a batch workload needs slo.complete_within_hours"),
+    ("context_tokens: 16384", "context_tokens: 6384", "less than the p95"),
+    ("name: kyc-extraction", "name: campaign-copy", "appears twice in workloads"),
+    ("name: frankfurt", "name: fra1", "appears twice in sites"),
     ("to: frankfurt", "to: frankfrt", "Did you mean `frankfurt`?"),
     ("to: frankfurt", "to: fra1", "joins two on-prem sites"),
     ("10.40.0.0/16", "10.40.0.1/16", "like `10.40.0.0/16`"),
     ("10.40.0.0/16", "10.40.0/16", "is not an IPv4 network"),
     ("10.80.0.0/16", "10.40.8.0/24", "overlaps `10.40.0.0/16` of site `fra1`"),
     ("gpu: h100-sxm-80gb", "gpu: h100-sxm-80", "Did you mean `h100-sxm-80gb`?"),
-    ("gpu: l40s-48gb", "gpu: h100-sxm-80gb", "stands twice in pools"),
-    ("failure_domains: 2", "failure_domains: 3", "need as many nodes"),
-    ("gpus_per_node: 4, failure", "gpus_per_node: 4, mig: allowed, failure", "cannot be split with MIG"),
-    ("jurisdiction: de\n    region", "jurisdiction: uk\n    region", "stands in `de`, not in `uk`"),
+    ("gpu: l40s-48gb", "gpu: h100-sxm-80gb", "appears twice in pools"),
+    (
+        "failure_domains: 2",
+        "failure_domains: 3",
+        "3 failure domains need at least 3 nodes, but the pool has 2",
+    ),
+    ("gpus_per_node: 4, failure", "gpus_per_node: 4, mig: allowed, failure", "does not support MIG"),
+    ("jurisdiction: de\n    region", "jurisdiction: uk\n    region", "is in `de`, not in `uk`"),
     ("region: eu-central-1", "region: eu-centrl-1", "Did you mean `eu-central-1`?"),
     ("kind: aws", "kind: aw", "`aw` is not one of on-prem, aws"),
     ("kind: aws\n    ", "", "the key 'kind' is missing"),
@@ -77,9 +81,9 @@ WRONG = [
     ),
     ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
-    ("peak_rps: 3.0", 'peak_rps: "3"', "is text: a number is wanted. Fix: Write it without quotes"),
-    ("peak_rps: 3.0", "peak_rps: true", "a number is wanted"),
-    ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not allowed"),
+    ("peak_rps: 3.0", 'peak_rps: "3"', "is text; expected a number. Fix: Write it without quotes"),
+    ("peak_rps: 3.0", "peak_rps: true", "expected a number"),
+    ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not valid"),
     (
         "    review: {domain: financial-crime, below_confidence: 0.80, sample_rate: 0.05}\n",
         "",
@@ -88,7 +92,7 @@ WRONG = [
     (
         'candidates: [{id: "amazon.nova-lite-v1:0", scores: {api: 0.78}}]',
         "candidates: []",
-        "at least 1 items",
+        "the list has 0 items, but must have at least 1",
     ),
     ("name: bank\n", "name: bank\nbudgt: {monthly_usd: 1}\n", "Did you mean `budget`?"),
     ("name: bank\n", "name: bank\nhandling: {restrictd: {}}\n", "Did you mean `restricted`?"),
@@ -117,7 +121,7 @@ def test_no_exception_opens_bedrock_to_restricted_work():
         "exceptions: [{workload: transaction-narratives, target: bedrock, who: CISO, reason: x, "
         "until: '2030-01-01'}]\n"
     )
-    with pytest.raises(Refused, match="no exception opens bedrock"):
+    with pytest.raises(Refused, match="is restricted, so an exception for bedrock is not possible"):
         requirements(text)
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.hardware import system_nodes
-from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size, fits, smallest
+from isthmus.contracts.hardware.system_nodes import (
+    ADDONS,
+    OPERATORS,
+    Replicas,
+    Room,
+    Size,
+    fits,
+    smallest,
+)
 from isthmus.contracts.platform.lookups import system_nodes as platform_system_nodes
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
@@ -18,7 +26,7 @@ ZONES = ["eu-central-1a", "eu-central-1b"]
 
 
 def size_of(platform: Platform) -> Size:
-    return platform_system_nodes.sized(platform, platform.clusters[0])
+    return platform_system_nodes.system_nodes_size(platform, platform.clusters[0])
 
 
 def test_kubelet_and_daemons_leave_less_than_the_type_says() -> None:
@@ -77,11 +85,11 @@ def test_too_few_nodes_are_refused_with_a_sufficient_number() -> None:
         data["clusters"][0]["system_nodes"] = {"instance_type": "m7i.xlarge", "nodes": 2}
 
     message = refused(InputError, change, private.reviewed)
-    assert "2 system nodes of m7i.xlarge in cluster frankfurt do not hold what stands on them" in message
+    assert "2 system nodes of m7i.xlarge in cluster frankfurt are too small for their pods" in message
     assert "clusters[frankfurt].system_nodes.nodes" in message
-    assert "Say `nodes: " in message
+    assert "Set `nodes: " in message
     data = private.reviewed()
-    enough = int(message.partition("Say `nodes: ")[2].partition("`")[0])
+    enough = int(message.partition("Set `nodes: ")[2].partition("`")[0])
     data["clusters"][0]["system_nodes"] = {"instance_type": "m7i.xlarge", "nodes": enough}
     assert size_of(parse(data)) == Size("m7i.xlarge", enough), "the message must say what is accepted"
 

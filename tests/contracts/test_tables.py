@@ -34,13 +34,13 @@ def test_every_profiles_row_has_a_source_and_a_date():
 def test_each_region_of_the_profiles_has_a_known_jurisdiction():
     for row in profiles.rows():
         for region in (row.source_region, *row.destination_regions):
-            jurisdictions.of_region(region)
+            jurisdictions.region_jurisdiction(region)
 
 
 def test_the_banks_profiles_stay_in_the_eu_from_frankfurt():
     for model in (HAIKU, "amazon.nova-lite-v1:0"):
         for region in profiles.destinations(f"eu.{model}", "eu-central-1"):
-            assert jurisdictions.within(jurisdictions.of_region(region), "eu")
+            assert jurisdictions.is_within(jurisdictions.region_jurisdiction(region), "eu")
 
 
 def test_an_eu_profile_from_london_reaches_london():
@@ -91,7 +91,7 @@ def test_an_unknown_flag_is_told_with_the_nearest():
 def test_a_flag_that_bypasses_the_contract_is_refused(flag: str):
     assert vllm_flags.is_known(flag), "a reserved flag that vLLM does not know guards nothing"
     for spelling in (flag, f"{flag}=x", flag.replace("-", "_").replace("__", "--", 1)):
-        with pytest.raises(InputError, match="may not be given"):
+        with pytest.raises(InputError, match="may not be set in engine_args"):
             vllm_flags.check_engine_args([spelling])
 
 

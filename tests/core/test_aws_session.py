@@ -53,10 +53,10 @@ def test_each_role_is_assumed_with_the_credentials_of_the_one_before(sts: Sts) -
 
 
 def test_credentials_of_another_account_are_refused(sts: Sts) -> None:
-    message = "of account 210987654321, and the stack's is 123456789012"
+    message = "the AWS credentials belong to account 210987654321, but the stack uses account"
     with pytest.raises(EnvironmentFault, match=message) as caught:
         aws_session.session("eu-central-1", why="whether it may", accounts=["123456789012"], keys=("a", "b"))
-    assert (caught.value.fix or "").endswith("cannot be asked whether it may")
+    assert (caught.value.fix or "").endswith("can be asked whether it may")
     aws_session.session("eu-central-1", why="x", accounts=["1", "210987654321"], keys=("a", "b"))
 
 

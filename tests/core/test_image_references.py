@@ -63,7 +63,7 @@ def test_another_registry_changes_the_place_and_nothing_else(
     ],
 )
 def test_a_reference_without_registry_or_of_another_form_is_refused(text: str):
-    with pytest.raises(InputError, match="is no reference"):
+    with pytest.raises(InputError, match="is not an image reference"):
         parse(text)
 
 
@@ -75,5 +75,5 @@ def test_a_pod_names_an_image_by_its_digest_alone():
     "registry", ["https://registry.bank.example", "bank", "registry.bank.example//a", ""]
 )
 def test_an_invalid_registry_is_refused(registry: str):
-    with pytest.raises(InputError, match="is no registry"):
+    with pytest.raises(InputError, match="is not a registry"):
         parse("docker.io/vllm/vllm-openai:v1").at(registry)

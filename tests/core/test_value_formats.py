@@ -23,14 +23,14 @@ PATTERNS = sorted(
 
 def test_every_pattern_of_the_contracts_has_a_description():
     assert len(PATTERNS) > 15
-    assert set(PATTERNS) == set(value_formats.FORMS)
+    assert set(PATTERNS) == set(value_formats.DESCRIPTIONS)
 
 
 @pytest.mark.parametrize(
-    "pattern", [pattern for pattern in PATTERNS if "like" in value_formats.FORMS[pattern]]
+    "pattern", [pattern for pattern in PATTERNS if "like" in value_formats.DESCRIPTIONS[pattern]]
 )
 def test_the_examples_are_of_the_form(pattern: str):
-    for example in re.findall(r"`([^`]+)`", value_formats.FORMS[pattern]):
+    for example in re.findall(r"`([^`]+)`", value_formats.DESCRIPTIONS[pattern]):
         assert re.fullmatch(pattern, example), f"{example} is not of the form {pattern}"
 
 
@@ -41,19 +41,23 @@ def message_for(part: str, **values: object) -> str:
 
 
 def test_a_duration_with_a_unit_is_refused_with_the_unit_of_the_key():
-    assert "`24h` is not allowed: a whole number of hours is wanted" in message_for(
+    assert "`24h` is not valid: expected a whole number of hours" in message_for(
         "trust", certificate_hours="24h"
     )
-    assert "a whole number of seconds is wanted" in message_for("trust", session_seconds="1h")
-    assert "a number of USD is wanted" in message_for("budgets", monthly_usd="many")
+    assert "`1h` is not valid: expected a whole number of seconds" in message_for(
+        "trust", session_seconds="1h"
+    )
+    assert "expected a number of USD" in message_for("budgets", monthly_usd="many")
 
 
 def test_a_boolean_is_not_an_amount():
-    assert "`true` is not allowed: a number of USD is wanted" in message_for("budgets", monthly_usd=True)
+    assert "`true` is not valid: expected a number of USD" in message_for("budgets", monthly_usd=True)
 
 
 def test_a_wrong_id_is_refused_with_an_example():
-    assert "a VPC's id like `vpc-0a1b2c3d4e5f67890` is wanted" in message_for("networks", vpc="my-vpc")
-    assert "a network like `10.40.0.0/16` is wanted" in message_for("networks", cidr="10.80.0.0")
-    with pytest.raises(InputError, match=r"a quantity like `8`, `500m` or `64Gi` is wanted"):
+    assert "`my-vpc` is not valid: expected a VPC's id like" in message_for("networks", vpc="my-vpc")
+    assert "`10.80.0.0` is not valid: expected a network like `10.40.0.0/16`" in message_for(
+        "networks", cidr="10.80.0.0"
+    )
+    with pytest.raises(InputError, match=r"expected a quantity like `8`, `500m` or `64Gi`"):
         overrides.check({"endpoints": [{"id": "one", "memory": "64GiB"}]})

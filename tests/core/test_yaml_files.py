@@ -17,14 +17,14 @@ from tests.contracts.bank import REQUIREMENTS
 FAULTS = [
     ("a: [", "f.yaml:1", "does not parse"),
     ("a: 1\n b: 2", "f.yaml:2", "does not parse"),
-    ("a: 1\na: 2", "f.yaml:2", "`a` stands twice (first on line 1)"),
+    ("a: 1\na: 2", "f.yaml:2", "the key `a` appears twice (first on line 1)"),
     ("- 1", "f.yaml:1", "a list, not a mapping"),
     ("just text", "f.yaml:1", "not a mapping"),
     ("", "f.yaml", "is empty"),
     ("# only a comment\n", "f.yaml", "is empty"),
     ("a: &x [*x]", "f.yaml:1", "alias points into itself"),
     ("a: .inf", "f.yaml:1", "not a finite number"),
-    ("1: a", "f.yaml:1", "key that is not text"),
+    ("1: a", "f.yaml:1", "a key is not text"),
     ("a: !secret x", "f.yaml:1", "tag"),
     ("a: 1\n---\nb: 2", "f.yaml:2", "does not parse"),
     ("a:\n\t- 1", "f.yaml:2", "does not parse"),
@@ -36,7 +36,7 @@ FAULTS = [
             f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdef", "bcdefg", strict=True)
         ),
         "f.yaml:1",
-        "stands for more than 200000 values",
+        "the file expands to more than 200000 values",
     ),
 ]
 

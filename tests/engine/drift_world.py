@@ -178,7 +178,9 @@ def looked(
 ) -> kubernetes_objects.LiveObjects:
     """What the bank's cluster says of it."""
     deployment = resource_state or state()
-    as_it_is = [as_it_i for as_it_i in graph_state.as_it_is({"deployment": deployment}) if as_it_i.custom]
+    as_it_is = [
+        as_it_i for as_it_i in graph_state.from_state_with_ids({"deployment": deployment}) if as_it_i.custom
+    ]
     return kubernetes_objects.Cluster(
         Live(api), as_it_is, as_it_is, drift_data_paths.field_managers([deployment]), Masker(secrets)
     ).look()

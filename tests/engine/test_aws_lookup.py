@@ -219,5 +219,7 @@ def test_another_account_than_the_stacks_is_not_asked(monkeypatch):
     identity = Answers(get_caller_identity={"Account": "999999999999"})
     monkeypatch.setattr(boto3.Session, "client", lambda self, service, **_: identity)
     stray = Aws({"region": "eu-central-1", "allowedAccountIds": '["123456789012"]'}, "isthmus/dev")
-    with pytest.raises(EnvironmentFault, match=r"of account 999999999999, and the stack's is 123456789012"):
+    with pytest.raises(
+        EnvironmentFault, match=r"account 999999999999, but the stack uses account 123456789012"
+    ):
         BY_NAME(stray, creation(name="a"))

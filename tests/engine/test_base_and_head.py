@@ -16,7 +16,7 @@ from isthmus.engine.pull_request import base_and_head
 from isthmus.graph.data_path import declared_policy
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
-from policies.evaluation.evaluation import PAST, judge
+from policies.evaluation.evaluation import EXPIRED_SILENCE, judge
 from tests.blueprints import bank
 
 SILENCE = Silence(policy="a/b", resource="*", owner="ana", reason="later", until=date(2027, 1, 1))
@@ -49,7 +49,7 @@ def test_a_finding_is_silenced_only_if_no_side_has_it_open(base: Any, own_findin
 
 
 def test_the_finding_that_names_the_ended_silence_is_kept():
-    past = finding(f"m{PAST}ana until 2026-01-01, which is past)")
+    past = finding(f"m{EXPIRED_SILENCE}ana until 2026-01-01, which has expired)")
     assert (
         base_and_head.merge_findings([OPEN], [past]) == [past] == base_and_head.merge_findings([past], [OPEN])
     )
@@ -86,8 +86,8 @@ def graph() -> Graph:
 
 
 def refused(before: Platform) -> dict[str, str]:
-    declared = declared_policy.of(before, bank.platform())
-    paths = data_paths(graph(), declared.platform, held=declared.held)
+    declared = declared_policy.with_declared_before(before, bank.platform())
+    paths = data_paths(graph(), declared.platform, stricter_classes=declared.held)
     return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
@@ -119,8 +119,12 @@ def test_a_residency_that_was_narrower_still_binds():
 
 
 def test_the_rules_draw_the_way_that_is_refused():
-    declared = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
-    findings = judge(bank.rendered().resources, declared.platform, stack=bank.STACK, held=declared.held)
+    declared = declared_policy.with_declared_before(
+        changed({"policy-assistant": "restricted"}), bank.platform()
+    )
+    findings = judge(
+        bank.rendered().resources, declared.platform, stack=bank.STACK, raised_sensitivities=declared.held
+    )
     (finding,) = [candidate for candidate in findings if candidate.policy == "data-path/stays-where-it-may"]
     assert finding.severity == "critical"
     assert finding.message.startswith("policy-assistant → internal-gateway → ")

@@ -116,7 +116,7 @@ def test_an_opened_policy_is_a_way_of_data_that_is_refused_now(looked: Make, api
     take_over(policy, "f:spec", "f:egress")
     drift = looked().drift
     assert drift_wording.verdict(drift) == "REFUSED"
-    assert {path.class_ for path in drift_wording.opened(drift.data_paths)} == {"restricted"}
+    assert {path.class_ for path in drift_wording.newly_open_paths(drift.data_paths)} == {"restricted"}
     assert "critical" in {finding.severity for finding in drift.policy}
     assert [(drift.what, drift.severity) for drift in drift.drifts] == [("added", "high")]
 

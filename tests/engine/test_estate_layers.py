@@ -102,7 +102,7 @@ def test_no_consent_makes_a_model_twice(project: Project, states: Any):
 def test_an_endpoint_that_leaves_a_layer_goes_first(project: Project):
     stack = project.stack(INVESTIGATIONS)
     platform = stack.platform()
-    (model,) = [move for move in moves.standing(platform) if move.class_ == "restricted"]
+    (model,) = [move for move in moves.built_endpoints(platform) if move.class_ == "restricted"]
     old = model.model_copy(update={"id": "restricted-old"})
     plan_move = estate_layers.plan_move([model, old], platform, stack)
     assert (plan_move.going, plan_move.first, plan_move.beside) == ((old,), (old,), ())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.migration.capacity import Move
-from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.vocabulary import PAUSED_REPLICAS_ANNOTATION, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.automation.events import Run
 from isthmus.engine.estate import migration as estate_migration
@@ -130,7 +130,7 @@ def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
 def scaled(paused: bool = False) -> dict[str, Any]:
     """The state of an endpoint whose replicas follow the load."""
     deployed_state, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
-    annotations = {PAUSED: "0"} if paused else {}
+    annotations = {PAUSED_REPLICAS_ANNOTATION: "0"} if paused else {}
     inputs = {"metadata": {"name": "a", "annotations": annotations}, "spec": {"maxReplicaCount": 5}}
     scaler = {"urn": f"{SERVER}${kind}::bank-a-scaling", "type": kind, "id": "isthmus-restricted/a"}
     deployed_state["resources"].append(

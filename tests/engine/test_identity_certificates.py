@@ -102,7 +102,7 @@ def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(stated_na
         check(foreign, stated_name)
     name = stated_name or "internal-translator-identity"
     assert str(caught.value).startswith(f"site fra1 (Secret isthmus-internal/{name}): ")
-    assert "Name the authority that signs it" in caught.value.fix
+    assert "Add the authority that signs it" in caught.value.fix
     assert "\n" not in str(caught.value)
 
 
@@ -173,7 +173,7 @@ def test_a_cluster_that_hides_secrets_is_reported():
         (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
         (secret("x", data={"tls.crt": "%%"}), EnvironmentFault, r"tls\.crt is not text"),
         (secret("hello"), InputError, "not PEM"),
-        (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "a private key stands among"),
+        (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "the text contains a private key"),
     ],
 )
 def test_a_secret_of_another_kind_is_named(live_secret: dict[str, Any], kind: type[Exception], message: str):

@@ -12,7 +12,7 @@ from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
-from isthmus.graph.resources.resources import Graph, joined
+from isthmus.graph.resources.resources import Graph, join_layers
 from isthmus.graph.resources.state import from_state
 from tests.blueprints import bank
 from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
@@ -59,13 +59,13 @@ def test_the_joined_layers_have_the_data_paths_of_the_one_stack(estate: Rendered
     platform, resourceses = bank.platform(), [layer.resources for layer in estate.values()]
     whole_paths = data_paths(Graph(bank.rendered().resources), platform)
     assert (
-        data_paths(joined(*resourceses), platform)
-        == data_paths(joined(*reversed(resourceses)), platform)
+        data_paths(join_layers(*resourceses), platform)
+        == data_paths(join_layers(*reversed(resourceses)), platform)
         == whole_paths
     )
     stand = from_state(*(deployed(layer) for layer in resourceses))
-    assert data_paths(joined(stand), platform) == whole_paths
-    alone = data_paths(joined(estate[PLATFORM].resources), platform)
+    assert data_paths(join_layers(stand), platform) == whole_paths
+    alone = data_paths(join_layers(estate[PLATFORM].resources), platform)
     assert {path.workload for path in alone if path.verdict == "undecided"} >= {"transaction-narratives"}
 
 

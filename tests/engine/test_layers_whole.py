@@ -19,7 +19,7 @@ from isthmus.core.errors import InputError, Refused
 from isthmus.engine.render import rendering
 from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
-from isthmus.graph.resources.resources import Graph, joined
+from isthmus.graph.resources.resources import Graph, join_layers
 from tests import hosted
 from tests.blueprints.test_emergency_access import signed
 from tests.estate import (
@@ -136,7 +136,8 @@ def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
     whole_paths = data_paths(Graph(any_case.whole.resources), platform)
     assert (
-        data_paths(joined(*(layer.resources for layer in any_case.parts.values())), platform) == whole_paths
+        data_paths(join_layers(*(layer.resources for layer in any_case.parts.values())), platform)
+        == whole_paths
     )
     assert [path for path in whole_paths if path.verdict != "allowed"] == []
     served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}

@@ -69,7 +69,7 @@ def test_a_silenced_boundary_is_not_refused_until_the_silence_ends(
         monkeypatch.setattr(
             policy_evaluation, "settings", lambda stacks, silence=silence: Settings(silences=[silence])
         )
-        with contextlib.nullcontext() if until.year > 2026 else pytest.raises(Refused, match="is past"):
+        with contextlib.nullcontext() if until.year > 2026 else pytest.raises(Refused, match="has expired"):
             check(Rendered(bare, rendered.outputs))
 
 

@@ -119,10 +119,12 @@ def setting_names() -> tuple[str, ...]:
 
 def images_output() -> dict[str, Any]:
     """As `isthmus images STACK --format json` prints it, of one image and one chart."""
-    from isthmus.reports.images.inventory import Inventory, Item
+    from isthmus.reports.images.inventory import Inventory, InventoryItem
     from isthmus.reports.images.mirror_lists import as_data
 
-    item = Item("edge", "registry/edge:1", "sha256:" + "1" * 64, "mirror/edge", ("namespace/pod",), True)
+    item = InventoryItem(
+        "edge", "registry/edge:1", "sha256:" + "1" * 64, "mirror/edge", ("namespace/pod",), True
+    )
     return as_data(Inventory([item], [item]))
 
     # --- configuration files of the edge ---

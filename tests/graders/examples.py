@@ -101,8 +101,8 @@ def render_example(name: str, root: Path, folder: Path) -> Rendering:
     )
     graph = Graph(resources.resources)
     files |= {
-        "network.mmd": network_diagram.network(graph, platform),
-        "identities.mmd": network_diagram.identities(graph),
+        "network.mmd": network_diagram.draw_network(graph, platform),
+        "identities.mmd": network_diagram.draw_identities(graph),
     }
     # As `isthmus render --for` lays them out; in folders that no grader reads.
     for form in FORMS if name in stacks() else ():

@@ -11,7 +11,7 @@ from isthmus import blueprints
 from isthmus.contracts.hardware.system_nodes import vcpus as vcpus_of
 from isthmus.contracts.plan import document as plans
 from isthmus.contracts.requirements import document as wanted
-from isthmus.planning.options.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS, FixedCosts
+from isthmus.planning.options.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS_PER_MONTH, FixedCosts
 from tests.graders import examples
 from tests.graders.examples import Rendering
 
@@ -92,7 +92,7 @@ def planned_quantities(rendering: Rendering) -> dict[str, float]:
     for part in fixed.parts():
         if any(fixed.applies(part.scope, place) for place in places):
             hourly = part.unit == "hours"
-            quantities[part.item] += part.quantity / (HOURS if hourly else 1)
+            quantities[part.item] += part.quantity / (HOURS_PER_MONTH if hourly else 1)
     return quantities
 
 

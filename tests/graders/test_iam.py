@@ -54,7 +54,7 @@ def people() -> list[Document]:
             "people",
             f"urn:pulumi:x::isthmus::aws:iam/role:Role::people-{role}",
             "identity",
-            json.dumps({"Version": "2012-10-17", "Statement": roles_of_people.in_account(role, records)}),
+            json.dumps({"Version": "2012-10-17", "Statement": roles_of_people.iam_statements(role, records)}),
         )
         for role in roles_of_people.ACCOUNT
     ]

@@ -25,7 +25,8 @@ from isthmus.graph.resources.state import from_state
 from tests.blueprints import bank
 from tests.blueprints.bank import serving
 from tests.graph.clouds import deployed
-from tests.policies.mutating import Change, words, workload
+from tests.policies.mutating import Change, workload
+from tests.policies.mutating import replace_text as edit
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
 TODAY = "2026-11-26"
@@ -117,7 +118,7 @@ def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> No
         "internal-translator",
     )
     at_home = [
-        *changed(CONFIG, "internal-gateway-config", words(endpoint_id, model)),
+        *changed(CONFIG, "internal-gateway-config", edit(endpoint_id, model)),
         *as_other(serving("kyc-extraction").id, "confidential", "internal"),
     ]
     before, after = (
@@ -134,7 +135,7 @@ def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> No
 
 def test_a_restricted_endpoint_that_moves_to_bedrock_is_refused_with_its_path() -> None:
     moved = [
-        *changed(CONFIG, "restricted-gateway-config", words(RESTRICTED, "restricted-translator")),
+        *changed(CONFIG, "restricted-gateway-config", edit(RESTRICTED, "restricted-translator")),
         *as_other("internal-gateway-translator", "internal", "restricted"),
     ]
     moved_resources = [
@@ -168,7 +169,7 @@ def _asked_as(config: Resource, name: str) -> str:
 def test_confidential_work_goes_to_bedrock_by_an_exception_and_until_its_last_day() -> None:
     endpoint = serving("kyc-extraction")
     moved = [
-        *changed(CONFIG, "confidential-gateway-config", words(endpoint.id, "confidential-translator")),
+        *changed(CONFIG, "confidential-gateway-config", edit(endpoint.id, "confidential-translator")),
         *as_other("internal-gateway-translator", "internal", "confidential"),
     ]
     moved_resources = [
@@ -202,63 +203,63 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
 @pytest.mark.parametrize(
     ("kind", "name", "how", "verdict", "reason"),
     [
-        (CONFIG, "internal-gateway-translator-config", words("eu.anthropic", "global.anthropic"), "refused", "every"),
+        (CONFIG, "internal-gateway-translator-config", edit("eu.anthropic", "global.anthropic"), "refused", "every"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom=GLOBAL), "refused", "every"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom=AMERICAN), "refused", "lies in us"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom="x"), "undecided", "names no model"),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words(f":::${{{PROFILE}.arn}}", ":eu-central-1:1:application-inference-profile/x"),
+            edit(f":::${{{PROFILE}.arn}}", ":eu-central-1:1:application-inference-profile/x"),
             "undecided",
             "not known",
         ),
-        (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "https://bedrock.x"), "refused", "internet"),
-        (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "null"), "refused", "the public name"),
+        (CONFIG, "internal-gateway-translator-config", edit(BEDROCK, "https://bedrock.x"), "refused", "internet"),
+        (CONFIG, "internal-gateway-translator-config", edit(BEDROCK, "null"), "refused", "the public name"),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words(".eu-central-1.vpce", ".us-east-1.vpce"),
+            edit(".eu-central-1.vpce", ".us-east-1.vpce"),
             "refused",
             "us-east-1 lies in us",
         ),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words("models:", "outbound:\n  proxy: http://10.40.0.9:3128\nmodels:"),
+            edit("models:", "outbound:\n  proxy: http://10.40.0.9:3128\nmodels:"),
             "refused",
             "the proxy http://10.40.0.9:3128",
         ),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words("- internal-gateway.isthmus-internal", "- public-gateway.isthmus-public"),
+            edit("- internal-gateway.isthmus-internal", "- public-gateway.isthmus-public"),
             "refused",
             "takes requests of public-gateway.isthmus-public.svc, which is of public",
         ),
         (
             CONFIG,
             f"{RESTRICTED}-config",
-            words("- restricted-gateway.isthmus-restricted.svc", "- '*'"),
+            edit("- restricted-gateway.isthmus-restricted.svc", "- '*'"),
             "undecided",
             "takes requests of *",
         ),
-        (CONFIG, f"{RESTRICTED}-config", words("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
-        (CONFIG, "internal-gateway-config", words("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
-        (CONFIG, "internal-gateway-config", words("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
-        (CONFIG, "internal-gateway-config", words("policy-assistant", "another"), "undecided", "names no internal"),
-        (CONFIG, "internal-gateway-config", words("class: internal", "class: public"), "refused", "of class public"),
+        (CONFIG, f"{RESTRICTED}-config", edit("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
+        (CONFIG, "internal-gateway-config", edit("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
+        (CONFIG, "internal-gateway-config", edit("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
+        (CONFIG, "internal-gateway-config", edit("policy-assistant", "another"), "undecided", "names no internal"),
+        (CONFIG, "internal-gateway-config", edit("class: internal", "class: public"), "refused", "of class public"),
         (
             CONFIG,
             "internal-gateway-config",
-            words("internal-translator.isthmus-internal", "public-translator.isthmus-public"),
+            edit("internal-translator.isthmus-internal", "public-translator.isthmus-public"),
             "refused",
             "of class public",
         ),
         (
             CONFIG,
             "restricted-gateway-config",
-            words(f"{RESTRICTED}.isthmus-restricted.svc:8443", "bedrock-runtime.eu-central-1.amazonaws.com"),
+            edit(f"{RESTRICTED}.isthmus-restricted.svc:8443", "bedrock-runtime.eu-central-1.amazonaws.com"),
             "refused",
             "is a cloud's",
         ),
@@ -354,7 +355,7 @@ def test_a_way_beside_the_gateway(
 def test_a_model_that_no_route_asks_for_is_a_way_all_the_same() -> None:
     """A translator calls it for whoever reaches the translator."""
     entry = "models:\n- name: spare\n  region: us-east-1\n  inference_profile: amazon.nova-lite-v1:0\n"
-    changed_resources = changed(CONFIG, "internal-gateway-translator-config", words("models:\n", entry))
+    changed_resources = changed(CONFIG, "internal-gateway-translator-config", edit("models:\n", entry))
     (path,) = [
         path for path in paths_of(changed_resources).values() if any(hop.name == "spare" for hop in path.hops)
     ]

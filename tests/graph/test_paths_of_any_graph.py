@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import CLOUD_DOMAINS
+from edge.config import CLOUD_DOMAINS as EDGE_CLOUD_DOMAINS
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.pulumi_values import UNKNOWN
-from isthmus.graph.data_path.egress import CLOUDS
+from isthmus.graph.data_path.egress import CLOUD_DOMAINS
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.state import Stated
@@ -167,7 +167,7 @@ def test_restricted_work_that_a_cloud_is_open_to_is_never_all_allowed(
 
 
 def test_a_clouds_names_are_those_that_the_edge_knows() -> None:
-    assert CLOUDS == CLOUD_DOMAINS
+    assert CLOUD_DOMAINS == EDGE_CLOUD_DOMAINS
 
 
 @given(restricted(), st.sampled_from(KINDS), st.booleans())

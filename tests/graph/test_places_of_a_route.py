@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.graph.test_paths import CONFIG, changed, worse
-from tests.policies.mutating import words
+from tests.policies.mutating import replace_text
 
 FIRST = "- workload: transaction-narratives\n"
 BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model: x}"
@@ -15,5 +15,5 @@ BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model
     "endpoint", [f"  overflow: {BEYOND}\n", f"  also: [{BEYOND}]\n", f"  canary: {BEYOND}\n"]
 )
 def test_each_place_of_a_restricted_route_is_looked_at(endpoint: str) -> None:
-    paths = worse(changed(CONFIG, "restricted-gateway-config", words(FIRST, FIRST + endpoint)))
+    paths = worse(changed(CONFIG, "restricted-gateway-config", replace_text(FIRST, FIRST + endpoint)))
     assert any(verdict == "refused" and "is a cloud's" in reason for verdict, reason in paths.values()), paths

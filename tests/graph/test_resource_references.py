@@ -8,8 +8,8 @@ from typing import Any
 
 from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.data_path.paths import data_paths
-from isthmus.graph.resources.references import linked, undecided
-from isthmus.graph.resources.resources import Graph, joined
+from isthmus.graph.resources.references import undecided, with_references
+from isthmus.graph.resources.resources import Graph, join_layers
 from isthmus.graph.resources.state import Stated
 from policies.rules.rule import Subject
 from tests.blueprints.bank import platform, rendered
@@ -33,15 +33,15 @@ def test_an_unknown_value_refers_to_what_its_property_depends_on() -> None:
 
 
 def test_a_reference_is_found_within_lists_and_maps() -> None:
-    reference = linked(gateway_attachment({"vpcId": [{"a": [UNKNOWN]}]}, [VPC.urn]))
+    reference = with_references(gateway_attachment({"vpcId": [{"a": [UNKNOWN]}]}, [VPC.urn]))
     assert Graph([VPC, reference]).referred(reference.inputs) == [VPC]
 
 
 def test_a_known_value_stays_unchanged() -> None:
     known_reference = gateway_attachment({"vpcId": "${net.id}"}, [VPC.urn])
-    assert linked(known_reference) is known_reference
+    assert with_references(known_reference) is known_reference
     nothing = gateway_attachment({"vpcId": UNKNOWN}, [])
-    assert linked(nothing) is nothing
+    assert with_references(nothing) is nothing
     assert Graph([VPC, nothing]).referred(nothing.inputs) == []
 
 
@@ -71,7 +71,7 @@ def first_preview() -> list[Stated]:
 
 
 def test_references_of_a_stack_that_is_not_made_yet_are_found_by_what_its_properties_depend_on() -> None:
-    known_graph, unknown = joined(rendered().resources), joined(first_preview())
+    known_graph, unknown = join_layers(rendered().resources), join_layers(first_preview())
     for kind, prop in ((":Role", "permissionsBoundary"), (":VpcEndpoint", "vpcId"), (":Subnet", "vpcId")):
         for known_resource, unknown_resource in zip(known_graph.of(kind), unknown.of(kind), strict=True):
             names = [resource.name for resource in known_graph.referred(known_resource.inputs.get(prop))]

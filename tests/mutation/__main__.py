@@ -1,7 +1,7 @@
-"""The table of what finds what: `python -m tests.mutation`.
+"""Prints which faults the policies find: `python -m tests.mutation`.
 
-Every operator on every stack where it applies, the policies' findings and Checkov's beside it. Exit code 1 where a
-fault is missed or a harmless change is found. `--write` puts the table into docs/mutation.md.
+Applies every operator to every stack, and compares findings of the policies and of Checkov. The exit code is 1 if the
+policies miss a fault or report a harmless change. `--write` puts the table into docs/mutation.md.
 """
 
 from __future__ import annotations
@@ -21,31 +21,35 @@ BEGIN, END = "<!-- what follows is written by `python -m tests.mutation --write`
 
 
 def main() -> int:
-    asked = _parser().parse_args()
+    arguments = _parser().parse_args()
     operators = [*registry.FAULTS, *registry.HARMLESS]
-    if asked.operator:
-        operators = [each for each in operators if each.id in asked.operator]
-    names = asked.stack or examples.names()
-    if asked.write and (asked.operator or asked.stack or asked.no_checkov):
+    if arguments.operator:
+        operators = [operator for operator in operators if operator.id in arguments.operator]
+    names = arguments.stack or examples.names()
+    if arguments.write and (arguments.operator or arguments.stack or arguments.no_checkov):
         print("--write writes the whole table: leave the other options out", file=sys.stderr)
         return 2
-    strange = {*(asked.operator or []), *names} - {each.id for each in operators} - set(examples.names())
+    strange = (
+        {*(arguments.operator or []), *names}
+        - {operator.id for operator in operators}
+        - set(examples.names())
+    )
     if strange:
         print(f"there is no {', '.join(sorted(strange))}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="isthmus-mutation-") as folder:
         examples.write(Path(folder) / "rendered")
-        every = examples.all_of(Path(folder) / "rendered")
-        chosen = [stacks.read(each) for each in every if each.name in names]
-    made = matrix.run(chosen, operators, asked.seed, checkov=not asked.no_checkov)
-    text = f"{table.summary(made)}\n\n{table.tables(made)}"
+        renderings = examples.all_of(Path(folder) / "rendered")
+        stacks_chosen = [stacks.read(rendering) for rendering in renderings if rendering.name in names]
+    result = matrix.run(stacks_chosen, operators, arguments.seed, checkov=not arguments.no_checkov)
+    text = f"{table.summary(result)}\n\n{table.tables(result)}"
     print(text)
-    if asked.write:
-        write(text, asked.seed)
-    for name, before in made.before.items():
-        for each in before:
-            print(f"{name} as it is: {each.policy}: {each.resource}: {each.message}", file=sys.stderr)
-    missed = made.missed()
+    if arguments.write:
+        write(text, arguments.seed)
+    for name, before in result.before.items():
+        for line in before:
+            print(f"{name} as it is: {line.policy}: {line.resource}: {line.message}", file=sys.stderr)
+    missed = result.missed()
     print("\n".join(missed), file=sys.stderr)
     return 1 if missed else 0
 

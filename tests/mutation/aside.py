@@ -1,6 +1,6 @@
-"""Twenty faults over all families, set aside before the policies are written: no policy was made to fit them.
+"""Twenty faults of all families, written before the policies, so that no policy was made to fit them.
 
-They stay as they are. A fault that is missed is a finding about the policies.
+They do not change. A missed fault is a defect of the policies.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import BOXES, CLASS, CONFIGS, CONFIGURED, PODS, POLICY, WORKLOADS
-from tests.mutation.shapes import Family, Seen, beside
+from tests.mutation.shapes import Context, Family, beside
 
 data_path, encryption, identity, audit = map(Family, ("data-path", "encryption", "identity", "audit"))
 workload, cost, reliability, release = map(Family, ("workload", "cost", "reliability", "release"))
@@ -19,8 +19,8 @@ CLOSED = ("internal", "confidential", "restricted")
 """Classes whose data never goes over the internet."""
 
 
-@data_path.changes(":NetworkPolicy", where=lambda _, seen: seen.class_ in CLOSED)
-def way_out_to_any_address(inputs: Any, seen: Seen) -> None:
+@data_path.changes(":NetworkPolicy", where=lambda _, context: context.class_ in CLOSED)
+def way_out_to_any_address(inputs: Any, context: Context) -> None:
     """A network policy lets the pods that it selects call any address on 443."""
     spec = inputs["spec"]
     anywhere = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
@@ -33,7 +33,7 @@ def way_out_to_any_address(inputs: Any, seen: Seen) -> None:
     lens=CONFIGS,
     where=lambda config, _: (config["mode"], config["class"]) == ("gateway", "restricted"),
 )
-def cloud_model_in_the_restricted_gateway(config: Any, seen: Seen) -> None:
+def cloud_model_in_the_restricted_gateway(config: Any, context: Context) -> None:
     """A route of the restricted gateway leads to a model of Amazon Bedrock."""
     host = "bedrock-runtime.eu-central-1.amazonaws.com"
     config["routes"][0].update(url=f"https://{host}:443", server_name=host, model="amazon.nova-lite-v1:0")
@@ -41,32 +41,32 @@ def cloud_model_in_the_restricted_gateway(config: Any, seen: Seen) -> None:
 
 @data_path.changes(
     "aws:bedrock/inferenceProfile:InferenceProfile",
-    where=lambda inputs, seen: (
-        seen.class_ in CLOSED and "inference-profile/eu." in str(inputs["modelSource"])
+    where=lambda inputs, context: (
+        context.class_ in CLOSED and "inference-profile/eu." in str(inputs["modelSource"])
     ),
 )
-def profile_that_leaves_every_region(inputs: Any, seen: Seen) -> None:
+def profile_that_leaves_every_region(inputs: Any, context: Context) -> None:
     """A workload's inference profile is copied from a `global.` one, which answers from any region."""
     source = inputs["modelSource"]
     source["copyFrom"] = source["copyFrom"].replace("inference-profile/eu.", "inference-profile/global.")
 
 
 @data_path.adds("aws:ec2/routeTable:RouteTable")
-def way_to_the_internet(inputs: Any, seen: Seen) -> list[Resource]:
+def way_to_the_internet(inputs: Any, context: Context) -> list[Resource]:
     """A private network gets an internet gateway and a default route to it."""
-    name = f"{seen.resource.name}-internet"
+    name = f"{context.resource.name}-internet"
     gateway = beside(
-        seen.resource,
+        context.resource,
         "aws:ec2/internetGateway:InternetGateway",
         name,
         {"vpcId": inputs["vpcId"], "tags": inputs["tags"]},
     )
     route = {
-        "routeTableId": f"${{{seen.resource.name}.id}}",
+        "routeTableId": f"${{{context.resource.name}.id}}",
         "destinationCidrBlock": "0.0.0.0/0",
         "gatewayId": f"${{{name}.id}}",
     }
-    return [gateway, beside(seen.resource, "aws:ec2/route:Route", f"{name}-route", route)]
+    return [gateway, beside(context.resource, "aws:ec2/route:Route", f"{name}-route", route)]
 
 
 @data_path.changes(
@@ -75,20 +75,22 @@ def way_to_the_internet(inputs: Any, seen: Seen) -> list[Resource]:
     lens=PODS,
     where=lambda pod, _: "isthmus.dev/endpoint" in pod["metadata"]["labels"],
 )
-def endpoint_labelled_with_another_class(pod: Any, seen: Seen) -> None:
+def endpoint_labelled_with_another_class(pod: Any, context: Context) -> None:
     """The pods of a model bear the label of another class than their namespace's."""
     labels = pod["metadata"]["labels"]
-    labels[CLASS] = seen.rng.choice([each for each in ("public", *CLOSED) if each != labels[CLASS]])
+    labels[CLASS] = context.rng.choice(
+        [new_class for new_class in ("public", *CLOSED) if new_class != labels[CLASS]]
+    )
 
 
 @encryption.changes("aws:kms/key:Key", where=lambda inputs, _: inputs.get("enableKeyRotation"))
-def key_that_is_not_rotated(inputs: Any, seen: Seen) -> None:
+def key_that_is_not_rotated(inputs: Any, context: Context) -> None:
     """The rotation of a key is switched off."""
     inputs["enableKeyRotation"] = False
 
 
 @encryption.changes(":BucketServerSideEncryptionConfiguration")
-def bucket_under_a_key_of_aws(inputs: Any, seen: Seen) -> None:
+def bucket_under_a_key_of_aws(inputs: Any, context: Context) -> None:
     """A bucket is encrypted with a key of Amazon's own in place of ours."""
     inputs["rules"] = [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]
 
@@ -97,61 +99,65 @@ def bucket_under_a_key_of_aws(inputs: Any, seen: Seen) -> None:
     ":Deployment",
     ":LeaderWorkerSet",
     lens=BOXES,
-    where=lambda box, _: "--host=127.0.0.1" in box.get("args", []),
+    where=lambda container, _: "--host=127.0.0.1" in container.get("args", []),
 )
-def model_that_listens_without_tls(box: Any, seen: Seen) -> None:
+def model_that_listens_without_tls(container: Any, context: Context) -> None:
     """A model server listens on all of its pod's addresses, past the sidecar that demands certificates."""
-    box["args"] = ["--host=0.0.0.0" if each == "--host=127.0.0.1" else each for each in box["args"]]
+    container["args"] = [
+        "--host=0.0.0.0" if argument == "--host=127.0.0.1" else argument for argument in container["args"]
+    ]
 
 
 @identity.changes("aws:iam/rolePolicy:RolePolicy", lens=POLICY)
-def role_that_may_use_all_of_bedrock(said: Any, seen: Seen) -> None:
+def role_that_may_use_all_of_bedrock(statements: Any, context: Context) -> None:
     """A role may do everything in Bedrock, on everything."""
-    said.append({"Sid": "Convenience", "Effect": "Allow", "Action": "bedrock:*", "Resource": "*"})
+    statements.append({"Sid": "Convenience", "Effect": "Allow", "Action": "bedrock:*", "Resource": "*"})
 
 
 @identity.adds("aws:ec2/vpc:Vpc")
-def long_lived_access_key(inputs: Any, seen: Seen) -> list[Resource]:
+def long_lived_access_key(inputs: Any, context: Context) -> list[Resource]:
     """A user with an access key is made, for jobs that cannot get a session."""
-    user = beside(seen.resource, "aws:iam/user:User", "batch-user", {"name": "batch", "tags": inputs["tags"]})
+    user = beside(
+        context.resource, "aws:iam/user:User", "batch-user", {"name": "batch", "tags": inputs["tags"]}
+    )
     key = {"user": "${batch-user.name}", "status": "Active"}
-    return [user, beside(seen.resource, "aws:iam/accessKey:AccessKey", "batch-key", key)]
+    return [user, beside(context.resource, "aws:iam/accessKey:AccessKey", "batch-key", key)]
 
 
 @identity.changes("aws:iam/role:Role", where=lambda inputs, _: "permissionsBoundary" in inputs)
-def role_without_a_boundary(inputs: Any, seen: Seen) -> None:
+def role_without_a_boundary(inputs: Any, context: Context) -> None:
     """The permissions boundary of a role is taken away."""
     del inputs["permissionsBoundary"]
 
 
 @audit.changes("aws:cloudtrail/trail:Trail")
-def trail_that_is_stopped(inputs: Any, seen: Seen) -> None:
+def trail_that_is_stopped(inputs: Any, context: Context) -> None:
     """The audit trail is there and does not log."""
     inputs["enableLogging"] = False
 
 
 @audit.changes(":BucketObjectLockConfiguration")
-def records_that_an_administrator_may_erase(inputs: Any, seen: Seen) -> None:
+def records_that_an_administrator_may_erase(inputs: Any, context: Context) -> None:
     """The lock of the audit bucket is in GOVERNANCE mode, which whoever has the right may pass by."""
     inputs["rule"]["defaultRetention"]["mode"] = "GOVERNANCE"
 
 
 @audit.drops("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration")
-def model_calls_that_nobody_records(inputs: Any, seen: Seen) -> None:
+def model_calls_that_nobody_records(inputs: Any, context: Context) -> None:
     """The recording of model calls in a region is taken out."""
 
 
 @workload.changes(*WORKLOADS, lens=PODS)
-def pod_as_root(pod: Any, seen: Seen) -> None:
+def pod_as_root(pod: Any, context: Context) -> None:
     """A pod and its containers run as root."""
     spec = pod["spec"]
-    for box in [*spec["containers"], *spec.get("initContainers", [])]:
-        box.get("securityContext", {}).pop("runAsNonRoot", None)
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        container.get("securityContext", {}).pop("runAsNonRoot", None)
     spec["securityContext"] |= {"runAsNonRoot": False, "runAsUser": 0}
 
 
 @workload.changes(*WORKLOADS, lens=PODS)
-def pod_with_a_folder_of_its_node(pod: Any, seen: Seen) -> None:
+def pod_with_a_folder_of_its_node(pod: Any, context: Context) -> None:
     """A folder of the node is mounted into a pod."""
     spec = pod["spec"]
     spec.setdefault("volumes", []).append(
@@ -160,23 +166,25 @@ def pod_with_a_folder_of_its_node(pod: Any, seen: Seen) -> None:
     spec["containers"][0].setdefault("volumeMounts", []).append({"name": "node", "mountPath": "/node"})
 
 
-@workload.changes(*WORKLOADS, lens=BOXES, where=lambda box, _: "@sha256:" in box["image"], also=["release"])
-def image_by_a_tag(box: Any, seen: Seen) -> None:
+@workload.changes(
+    *WORKLOADS, lens=BOXES, where=lambda container, _: "@sha256:" in container["image"], also=["release"]
+)
+def image_by_a_tag(container: Any, context: Context) -> None:
     """A container's image is named by a tag, which can be moved."""
-    box["image"] = f"{box['image'].partition('@')[0]}:latest"
+    container["image"] = f"{container['image'].partition('@')[0]}:latest"
 
 
 @cost.drops(":ResourceQuota")
-def namespace_without_a_quota(inputs: Any, seen: Seen) -> None:
+def namespace_without_a_quota(inputs: Any, context: Context) -> None:
     """The quota of a class's namespace is taken away."""
 
 
-def guards_several(_: Any, seen: Seen) -> bool:
-    return any(each.inputs["spec"]["replicas"] > 1 for each in seen.selected)
+def guards_several(_: Any, context: Context) -> bool:
+    return any(workload.inputs["spec"]["replicas"] > 1 for workload in context.selected)
 
 
 @reliability.drops(":PodDisruptionBudget", where=guards_several)
-def drain_that_takes_every_replica(inputs: Any, seen: Seen) -> None:
+def drain_that_takes_every_replica(inputs: Any, context: Context) -> None:
     """The disruption budget of a workload is taken away, so a drain may end all of its pods at once."""
 
 
@@ -186,7 +194,7 @@ def drain_that_takes_every_replica(inputs: Any, seen: Seen) -> None:
     lens=PODS,
     where=lambda pod, _: "isthmus.dev/weights-digest" in _notes(pod),
 )
-def weights_without_a_digest(pod: Any, seen: Seen) -> None:
+def weights_without_a_digest(pod: Any, context: Context) -> None:
     """The digest of the released weights is taken off the pods that serve them."""
     del pod["metadata"]["annotations"]["isthmus.dev/weights-digest"]
 

@@ -1,4 +1,4 @@
-"""The renderings that the graders grade, made once for the whole run, as stacks that operators are applied to."""
+"""Fixture: the graders' renderings, once per run, as stacks for operators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ __all__ = ["rendered"]
 
 
 @pytest.fixture(scope="session")
-def every(rendered: dict[str, Rendering]) -> list[Stack]:
+def all_stacks(rendered: dict[str, Rendering]) -> list[Stack]:
     """Every stack; nobody writes into one."""
     return [stacks.read(each) for each in rendered.values()]

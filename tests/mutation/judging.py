@@ -1,4 +1,4 @@
-"""The one seam to the policies: what they find in the resources of a stack."""
+"""The only interface to the policies: their findings for the resources of a stack."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ def judge(stack: Stack, resources: Sequence[Resource]) -> list[Finding]:
 
 def new(faulted: Faulted, before: Sequence[Finding]) -> list[Finding]:
     """What is found after an operator and was not before."""
-    known = {(each.policy, each.urn, each.message) for each in before}
-    found = judge(faulted.stack, faulted.resources)
-    return [each for each in found if (each.policy, each.urn, each.message) not in known]
+    known_findings = {(finding.policy, finding.urn, finding.message) for finding in before}
+    findings = judge(faulted.stack, faulted.resources)
+    return [
+        finding
+        for finding in findings
+        if (finding.policy, finding.urn, finding.message) not in known_findings
+    ]
 
 
-def by_the_meant(operator: Operator, found: Sequence[Finding]) -> bool:
+def by_the_meant(operator: Operator, findings: Sequence[Finding]) -> bool:
     """Whether a policy that is meant for the operator's fault is among those that found it."""
     ids = POLICIES.get(operator.id, frozenset())
     return any(
-        each.policy in ids or FAMILY_OF.get(each.family, each.family) in operator.meant_for for each in found
+        finding.policy in ids or FAMILY_OF.get(finding.family, finding.family) in operator.meant_for
+        for finding in findings
     )

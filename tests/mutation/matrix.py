@@ -1,4 +1,4 @@
-"""Every operator on every stack: who found what."""
+"""Applies every operator to every stack and collects the findings."""
 
 from __future__ import annotations
 
@@ -40,34 +40,40 @@ class Matrix:
         """Faults that no policy found that is meant for them, and harmless changes that one found: a line each."""
         lines = []
         for (name, stack), cell in self.cells.items():
-            operator = next(each for each in self.operators if each.id == name)
-            found = ", ".join(cell.found)
+            operator = next(operator_found for operator_found in self.operators if operator_found.id == name)
+            policies = ", ".join(cell.found)
             if not operator.meant_for and cell.found:
-                lines.append(f"{stack}: {name} ({cell.site}) is harmless and is found by {found}")
+                lines.append(f"{stack}: {name} ({cell.site}) is harmless and is found by {policies}")
             elif operator.meant_for and not cell.meant:
-                by = f"is found by {found} only" if found else "is not found"
+                by = f"is found by {policies} only" if policies else "is not found"
                 lines.append(f"{stack}: {name} ({cell.site}) {by}")
         return lines
 
 
 def run(
-    chosen: Sequence[Stack], operators: Sequence[Operator], seed: int = stacks.SEED, *, checkov: bool = False
+    selected: Sequence[Stack],
+    operators: Sequence[Operator],
+    seed: int = stacks.SEED,
+    *,
+    checkov: bool = False,
 ) -> Matrix:
     """Each operator once on each stack where it applies, at the place that the seed says."""
-    made = Matrix(list(chosen), list(operators))
-    for stack in chosen:
+    matrix = Matrix(list(selected), list(operators))
+    for stack in selected:
         before = judging.judge(stack, stack.resources)
-        made.before[stack.name] = before
-        every = [one for each in operators if (one := stacks.fault(each, stack, seed)) is not None]
-        for one in every:
-            found = judging.new(one, before)
-            made.cells[one.operator.id, stack.name] = Cell(
-                str(one.site),
-                sorted({each.policy for each in found}),
-                judging.by_the_meant(one.operator, found),
+        matrix.before[stack.name] = before
+        faults = [
+            fault for operator in operators if (fault := stacks.fault(operator, stack, seed)) is not None
+        ]
+        for fault in faults:
+            findings = judging.new(fault, before)
+            matrix.cells[fault.operator.id, stack.name] = Cell(
+                str(fault.site),
+                sorted({finding.policy for finding in findings}),
+                judging.by_the_meant(fault.operator, findings),
             )
         if checkov:
             with tempfile.TemporaryDirectory(prefix="isthmus-mutation-") as folder:
-                for name, checks in outside.says(every, Path(folder)).items():
-                    made.cells[name, stack.name].checkov = checks
-    return made
+                for name, checks in outside.says(faults, Path(folder)).items():
+                    matrix.cells[name, stack.name].checkov = checks
+    return matrix

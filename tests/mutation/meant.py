@@ -1,4 +1,4 @@
-"""Which policies are meant for which fault, by their ids, and which faults no policy that is meant for them finds."""
+"""Ids of the policies that should find each fault, and the known faults that they miss."""
 
 from __future__ import annotations
 

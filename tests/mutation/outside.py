@@ -1,6 +1,6 @@
-"""What Checkov says of the same faults: the checks that fail after an operator and did not before.
+"""Runs Checkov on the same faults: the checks that fail only after an operator.
 
-It is given what an operator touched and what stands around it, as files, before and after; each in a folder by itself.
+Checkov gets the changed resources and their neighbours as files, before and after, each in its own folder.
 """
 
 from __future__ import annotations
@@ -22,58 +22,66 @@ Urns = frozenset[str]
 
 def says(faulted: Sequence[Faulted], folder: Path) -> dict[str, set[str]]:
     """Operator → ids of the checks that fail of its stack's files only after it. All are of one stack."""
-    found: dict[str, set[str]] = {each.operator.id: set() for each in faulted}
+    failed_by_operator: dict[str, set[str]] = {fault.operator.id: set() for fault in faulted}
     for framework, prefix in (("kubernetes", "kubernetes:"), ("terraform_plan", "aws:")):
         root, pairs = folder / framework, {}
-        for each in faulted:
-            before = [one for one in each.stack.resources if one.made and one.type.startswith(prefix)]
-            after = [one for one in each.resources if one.made and one.type.startswith(prefix)]
-            wanted = touched(before, after)
-            if wanted:
-                pairs[each.operator.id] = (_laid(root, before, wanted), _laid(root, after, wanted))
+        for fault in faulted:
+            before = [
+                resource
+                for resource in fault.stack.resources
+                if resource.made and resource.type.startswith(prefix)
+            ]
+            after = [
+                resource for resource in fault.resources if resource.made and resource.type.startswith(prefix)
+            ]
+            urns = touched(before, after)
+            if urns:
+                pairs[fault.operator.id] = (_laid(root, before, urns), _laid(root, after, urns))
         if pairs:
             failed = checkov.run_framework(root, framework)
             for name, (before, after) in pairs.items():
                 more = failed.get(after, set()) - failed.get(before, set())
-                found[name] |= {check for check, _ in more}
-    return found
+                failed_by_operator[name] |= {check for check, _ in more}
+    return failed_by_operator
 
 
 def touched(before: Sequence[Resource], after: Sequence[Resource]) -> Urns:
     """What differs, and what a check would look at beside it."""
-    was, is_ = ({each.urn: each for each in side} for side in (before, after))
-    changed = {urn for urn in {*was, *is_} if was.get(urn) != is_.get(urn)}
-    spaces = {_space(side[urn]) for side in (was, is_) for urn in changed if urn in side} - {""}
-    every = [*before, *after]
-    near = {each.urn for each in every if changed & set(each.dependencies)}
-    near |= {urn for each in every if each.urn in changed for urn in each.dependencies}
+    old, is_ = ({resource.urn: resource for resource in side} for side in (before, after))
+    changed = {urn for urn in {*old, *is_} if old.get(urn) != is_.get(urn)}
+    spaces = {_namespace_of(side[urn]) for side in (old, is_) for urn in changed if urn in side} - {""}
+    all_resources = [*before, *after]
+    near = {resource.urn for resource in all_resources if changed & set(resource.dependencies)}
+    near |= {urn for resource in all_resources if resource.urn in changed for urn in resource.dependencies}
     near |= {
-        each.urn
-        for each in every
-        if _space(each) in spaces and each.type.endswith((":NetworkPolicy", *WORKLOADS))
+        resource.urn
+        for resource in all_resources
+        if _namespace_of(resource) in spaces and resource.type.endswith((":NetworkPolicy", *WORKLOADS))
     }
     return frozenset(changed | near) if changed else frozenset()
 
 
-def _space(resource: Resource) -> str:
+def _namespace_of(resource: Resource) -> str:
     return str(metadata(resource).get("namespace") or "")
 
 
-def _laid(root: Path, resources: Iterable[Resource], wanted: Urns) -> str:
+def _laid(root: Path, resources: Iterable[Resource], urns: Urns) -> str:
     """The folder that holds those that are wanted; the same resources are laid once."""
-    chosen = [each for each in resources if each.urn in wanted]
-    text = json.dumps([each.as_json() for each in chosen], sort_keys=True)
+    selected = [resource for resource in resources if resource.urn in urns]
+    text = json.dumps([resource.as_json() for resource in selected], sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = root / name
-    if chosen and not folder.exists():
+    if selected and not folder.exists():
         folder.mkdir(parents=True)
         if root.name == "kubernetes":
-            bodies = [one for each in chosen for one in manifests.as_deployments(body(each))]
-            text = "---\n".join(json.dumps(each) + "\n" for each in bodies)
+            bodies = [
+                manifest for resource in selected for manifest in manifests.as_deployments(body(resource))
+            ]
+            text = "---\n".join(json.dumps(manifest) + "\n" for manifest in bodies)
             (folder / "manifests.yaml").write_text(text)
         else:
             (folder / "tfplan.json").write_text(
-                json.dumps(terraform.plan([_planned(each) for each in chosen]))
+                json.dumps(terraform.plan([_planned(resource) for resource in selected]))
             )
     return name
 

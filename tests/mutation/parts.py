@@ -1,4 +1,4 @@
-"""Parts of a resource's inputs that an operator is handed, and how they are put back."""
+"""Lenses: parts of a resource's inputs that an operator gets, and how they are written back."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _stay(value: Any, at: At, part: Any) -> None:
     """The part was changed where it stands."""
 
 
-def _whole(_: Any) -> Iterator[At]:
+def _open_inputs(_: Any) -> Iterator[At]:
     yield ()
 
 
-INPUTS = Lens(_whole, follow, _stay)
+INPUTS = Lens(_open_inputs, follow, _stay)
 """All inputs of a resource."""
 
 
@@ -58,8 +58,8 @@ def _pods(value: Any, at: At = ()) -> Iterator[At]:
         for key in sorted(value):
             yield from _pods(value[key], (*at, key))
     elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _pods(each, (*at, index))
+        for index, item in enumerate(value):
+            yield from _pods(item, (*at, index))
 
 
 PODS = Lens(_pods, follow, _stay)
@@ -87,8 +87,8 @@ def document(key: str) -> Lens:
     def open_(inputs: Any, at: At) -> Any:
         return json.loads(follow(inputs, at))["Statement"]
 
-    def close(inputs: Any, at: At, said: Any) -> None:
-        store(inputs, at, json.dumps({**json.loads(follow(inputs, at)), "Statement": said}))
+    def close(inputs: Any, at: At, content: Any) -> None:
+        store(inputs, at, json.dumps({**json.loads(follow(inputs, at)), "Statement": content}))
 
     return Lens(find, open_, close)
 
@@ -121,15 +121,15 @@ def _configs(inputs: Any) -> Iterator[At]:
     data = inputs.get("data")
     if isinstance(data, dict) and str(data.get("config.yaml", "")).startswith("mode:"):
         yield ("data", "config.yaml")
-    for index, box in enumerate(_definitions(inputs)):
-        for place, variable in enumerate(box.get("environment") or []):
+    for index, container in enumerate(_definitions(inputs)):
+        for place, variable in enumerate(container.get("environment") or []):
             if variable["name"] == "EDGE_CONFIG":
                 yield ("containerDefinitions", index, "environment", place, "value")
 
 
 def _open_config(inputs: Any, at: At) -> dict[str, Any]:
-    held = _definitions(inputs) if at[0] == "containerDefinitions" else inputs["data"]
-    return yaml_files.loads(follow(held, at[1:])).data
+    containers = _definitions(inputs) if at[0] == "containerDefinitions" else inputs["data"]
+    return yaml_files.loads(follow(containers, at[1:])).data
 
 
 def _store_config(inputs: Any, at: At, part: Any) -> None:

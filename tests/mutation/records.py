@@ -1,4 +1,4 @@
-"""Faults on gateways' records: who keeps none, who comes to the sealer, and where it seals."""
+"""Faults in gateway records: missing records, access to the sealer, its store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import CONFIGS, CONFIGURED, PODS, WORKLOADS
-from tests.mutation.shapes import Family, Seen, beside
+from tests.mutation.shapes import Context, Family, beside
 
 FAMILY = Family("audit")
 ROLE = "isthmus.dev/role"
@@ -15,73 +15,75 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
 
 
-def shares(pod: Any, _: Seen) -> bool:
+def shares(pod: Any, _: Context) -> bool:
     return bool(_shared(pod))
 
 
 def _shared(pod: Any) -> list[dict[str, Any]]:
     """Mounts that are only read, of the share between gateway and sealer."""
-    found = [each for box in pod["spec"]["containers"] for each in box.get("volumeMounts") or []]
-    return [each for each in found if each["mountPath"].startswith(FOLDERS) and each.get("readOnly")]
+    mounts = [
+        mount for container in pod["spec"]["containers"] for mount in container.get("volumeMounts") or []
+    ]
+    return [mount for mount in mounts if mount["mountPath"].startswith(FOLDERS) and mount.get("readOnly")]
 
 
-def of_a_sealer(inputs: Any, seen: Seen) -> bool:
-    return seen.labelled(ROLE) == "sealer" and bool(inputs["spec"].get("egress"))
+def of_a_sealer(inputs: Any, context: Context) -> bool:
+    return context.labelled(ROLE) == "sealer" and bool(inputs["spec"].get("egress"))
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: config.get("audit"))
-def gateway_that_keeps_no_records(config: Any, seen: Seen) -> None:
+def gateway_that_keeps_no_records(config: Any, context: Context) -> None:
     """A gateway's configuration names no audit any more."""
     del config["audit"]
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: config["mode"] == "sealer")
-def seals_in_another_store(config: Any, seen: Seen) -> None:
+def seals_in_another_store(config: Any, context: Context) -> None:
     """A sealer puts seals into a store of another site."""
     config["store"]["endpoint"] = "https://s3.elsewhere.example"
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: config["mode"] == "sealer")
-def seals_locked_for_a_month(config: Any, seen: Seen) -> None:
+def seals_locked_for_a_month(config: Any, context: Context) -> None:
     """A sealer locks seals for thirty days only."""
     config["store"]["retention_days"] = 30
 
 
 @FAMILY.changes(POLICY, where=of_a_sealer)
-def sealer_let_out_to_the_whole_site(inputs: Any, seen: Seen) -> None:
+def sealer_let_out_to_the_whole_site(inputs: Any, context: Context) -> None:
     """A sealer reaches every address of the store's network in place of the store."""
     block = inputs["spec"]["egress"][0]["to"][0]["ipBlock"]
     block["cidr"] = ".".join([*block["cidr"].split(".")[:2], "0.0/16"])
 
 
 @FAMILY.changes(*WORKLOADS, lens=PODS, where=shares)
-def folder_of_the_other_that_can_be_written(pod: Any, seen: Seen) -> None:
+def folder_of_the_other_that_can_be_written(pod: Any, context: Context) -> None:
     """A gateway can write seals, or a sealer records."""
     for mount in _shared(pod):
         del mount["readOnly"]
 
 
 @FAMILY.adds(POLICY, where=of_a_sealer)
-def role_in_the_sealers_namespace(inputs: Any, seen: Seen) -> list[Resource]:
+def role_in_the_sealers_namespace(inputs: Any, context: Context) -> list[Resource]:
     """A group of people is given a role in a sealer's namespace."""
-    meta = {"name": "gateway-operators", "namespace": seen.space}
+    meta = {"name": "gateway-operators", "namespace": context.space}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operators"}
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "llm-ops"}
     body = {"metadata": meta, "roleRef": role, "subjects": [group]}
-    return [beside(seen.resource, f"{RBAC}:RoleBinding", "operators", body)]
+    return [beside(context.resource, f"{RBAC}:RoleBinding", "operators", body)]
 
 
 @FAMILY.adds(POLICY, where=of_a_sealer)
-def gateway_operators_of_the_whole_cluster(inputs: Any, seen: Seen) -> list[Resource]:
+def gateway_operators_of_the_whole_cluster(inputs: Any, context: Context) -> list[Resource]:
     """A group of people may change deployments in every namespace."""
     rule = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "patch"]}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "gateway-operators"}
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "llm-ops"}
     meta = {"name": "gateway-operators"}
     return [
-        beside(seen.resource, f"{RBAC}:ClusterRole", "operators", {"metadata": meta, "rules": [rule]}),
+        beside(context.resource, f"{RBAC}:ClusterRole", "operators", {"metadata": meta, "rules": [rule]}),
         beside(
-            seen.resource,
+            context.resource,
             f"{RBAC}:ClusterRoleBinding",
             "operators-bound",
             {"metadata": meta, "roleRef": role, "subjects": [group]},

@@ -22,10 +22,10 @@ from tests.mutation import (
 )
 from tests.mutation.shapes import Operator
 
-ASIDE: list[Operator] = [each for family in aside.FAMILIES for each in family.operators]
+ASIDE: list[Operator] = [operator for family in aside.FAMILIES for operator in family.operators]
 """Written before the policies, and set aside."""
 FAULTS: list[Operator] = ASIDE + [
-    each
+    operator
     for module in (
         data_path,
         data_path_aws,
@@ -41,11 +41,11 @@ FAULTS: list[Operator] = ASIDE + [
         reliability,
         release,
     )
-    for each in module.FAMILY.operators
+    for operator in module.FAMILY.operators
 ]
 HARMLESS: list[Operator] = [*harmless_kube.FAMILY.operators, *harmless_aws.FAMILY.operators]
 FAMILIES = tuple(family.name for family in aside.FAMILIES)
 
 
-def named(name: str) -> Operator:
-    return next(each for each in (*FAULTS, *HARMLESS) if each.id == name)
+def find_operator(name: str) -> Operator:
+    return next(operator for operator in (*FAULTS, *HARMLESS) if operator.id == name)

@@ -1,4 +1,4 @@
-"""Faults on held answers: what is given out unseen, and who comes to those who decide."""
+"""Faults in reviews: answers that are not held, and access to the review service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import CONFIGS, CONFIGURED
-from tests.mutation.shapes import Family, Seen, beside
+from tests.mutation.shapes import Context, Family, beside
 
 FAMILY = Family("audit")
 ROLE = "isthmus.dev/role"
@@ -14,67 +14,67 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
 
 
-def holds(config: Any, _: Seen) -> bool:
+def holds(config: Any, _: Context) -> bool:
     return config["mode"] == "gateway" and bool(config.get("reviews"))
 
 
-def weighty(config: Any, seen: Seen) -> bool:
-    return holds(config, seen) and bool(_weighty(config))
+def weighty(config: Any, context: Context) -> bool:
+    return holds(config, context) and bool(_weighty(config))
 
 
 def _weighty(config: Any) -> list[Any]:
-    return [each for each in config["workloads"] if each["impact"] != "low"]
+    return [workload for workload in config["workloads"] if workload["impact"] != "low"]
 
 
-def scored(config: Any, seen: Seen) -> bool:
-    return holds(config, seen) and any("review" in each for each in config["workloads"])
+def scored(config: Any, context: Context) -> bool:
+    return holds(config, context) and any("review" in workload for workload in config["workloads"])
 
 
-def of_reviews(inputs: Any, seen: Seen) -> bool:
-    return seen.labelled(ROLE) == "reviews" and bool(inputs["spec"].get("egress"))
+def of_reviews(inputs: Any, context: Context) -> bool:
+    return context.labelled(ROLE) == "reviews" and bool(inputs["spec"].get("egress"))
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=holds)
-def answers_given_out_unseen(config: Any, seen: Seen) -> None:
+def answers_given_out_unseen(config: Any, context: Context) -> None:
     """A gateway's configuration names no reviews any more, nor what of its workloads would ask for them."""
     del config["reviews"]
-    for each in config["workloads"]:
-        each.pop("review", None)
-        each.pop("impact")
+    for workload in config["workloads"]:
+        workload.pop("review", None)
+        workload.pop("impact")
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=weighty)
-def impact_taken_for_low(config: Any, seen: Seen) -> None:
+def impact_taken_for_low(config: Any, context: Context) -> None:
     """A workload of high or material impact is said to be of low."""
-    seen.rng.choice(_weighty(config))["impact"] = "low"
+    context.rng.choice(_weighty(config))["impact"] = "low"
 
 
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=scored)
-def threshold_that_every_score_passes(config: Any, seen: Seen) -> None:
+def threshold_that_every_score_passes(config: Any, context: Context) -> None:
     """No score of a workload is low any more."""
-    chosen = seen.rng.choice([each for each in config["workloads"] if "review" in each])
-    chosen["review"]["below_confidence"] = 0.0
+    workload = context.rng.choice([candidate for candidate in config["workloads"] if "review" in candidate])
+    workload["review"]["below_confidence"] = 0.0
 
 
 @FAMILY.changes(POLICY, where=of_reviews)
-def reviews_let_out_to_the_whole_site(inputs: Any, seen: Seen) -> None:
+def reviews_let_out_to_the_whole_site(inputs: Any, context: Context) -> None:
     """Where people decide, every address of the database's network is reached in place of the database."""
     block = inputs["spec"]["egress"][0]["to"][0]["ipBlock"]
     block["cidr"] = ".".join([*block["cidr"].split(".")[:2], "0.0/16"])
 
 
 @FAMILY.changes(POLICY, where=of_reviews)
-def reviews_open_to_another_namespace(inputs: Any, seen: Seen) -> None:
+def reviews_open_to_another_namespace(inputs: Any, context: Context) -> None:
     """Another namespace than the stated ones is let in to where people decide."""
     labels = {"kubernetes.io/metadata.name": "tools"}
     inputs["spec"]["ingress"][0]["from"].append({"namespaceSelector": {"matchLabels": labels}})
 
 
 @FAMILY.adds(POLICY, where=of_reviews)
-def role_where_people_decide(inputs: Any, seen: Seen) -> list[Resource]:
+def role_where_people_decide(inputs: Any, context: Context) -> list[Resource]:
     """A group of people is given a role in the namespace where held answers are decided upon."""
-    meta = {"name": "gateway-operators", "namespace": seen.space}
+    meta = {"name": "gateway-operators", "namespace": context.space}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operators"}
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "llm-ops"}
     body = {"metadata": meta, "roleRef": role, "subjects": [group]}
-    return [beside(seen.resource, f"{RBAC}:RoleBinding", "operators", body)]
+    return [beside(context.resource, f"{RBAC}:RoleBinding", "operators", body)]

@@ -31,7 +31,7 @@ class Site(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Context:
     """What an operator may look at beside the part that it changes."""
 
     resource: Resource
@@ -70,7 +70,7 @@ class Seen:
         return str((metadata(self.resource).get("labels") or {}).get(label, ""))
 
 
-Where = Callable[[Any, Seen], Any]
+Where = Callable[[Any, Context], Any]
 Sites = Callable[[Resources], Iterator[Site]]
 Apply = Callable[[Resources, Site, random.Random], list[Resource]]
 
@@ -103,8 +103,8 @@ def class_of(resource: Resource) -> str:
 
 
 def metadata(resource: Resource) -> dict[str, Any]:
-    found = resource.inputs.get("metadata")
-    return found if isinstance(found, dict) else {}
+    metadata_found = resource.inputs.get("metadata")
+    return metadata_found if isinstance(metadata_found, dict) else {}
 
 
 class Family:
@@ -116,91 +116,100 @@ class Family:
 
     def changes(
         self, *kinds: str, lens: Lens = parts.INPUTS, where: Where | None = None, also: Iterable[str] = ()
-    ) -> Callable[[Callable[[Any, Seen], object]], Callable[[Any, Seen], object]]:
+    ) -> Callable[[Callable[[Any, Context], object]], Callable[[Any, Context], object]]:
         """The function changes a part of one resource in place; `also`: other families whose policies may find it."""
 
         def sites(resources: Resources) -> Iterator[Site]:
-            for each in of(resources, kinds):
-                for at in lens.find(each.inputs):
-                    part = lens.open(each.inputs, at)
-                    if where is None or where(part, Seen(each, resources, random.Random(0))):
-                        yield Site(each.urn, at)
+            for resource in of(resources, kinds):
+                for at in lens.find(resource.inputs):
+                    part = lens.open(resource.inputs, at)
+                    if where is None or where(part, Context(resource, resources, random.Random(0))):
+                        yield Site(resource.urn, at)
 
-        def made(how: Callable[[Any, Seen], object]) -> Callable[[Any, Seen], object]:
+        def decorate(how: Callable[[Any, Context], object]) -> Callable[[Any, Context], object]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
-                chosen = by_urn(resources, site.urn)
-                inputs = copy.deepcopy(chosen.inputs)
+                original = by_urn(resources, site.urn)
+                inputs = copy.deepcopy(original.inputs)
                 part = lens.open(inputs, site.at)
-                how(part, Seen(chosen, resources, rng))
+                how(part, Context(original, resources, rng))
                 lens.close(inputs, site.at, part)
-                changed = tied(replace(chosen, inputs=inputs), resources)
-                return [changed if each.urn == site.urn else each for each in resources]
+                changed = tied(replace(original, inputs=inputs), resources)
+                return [changed if resource.urn == site.urn else resource for resource in resources]
 
             self._keep(how, sites, apply, also)
             return how
 
-        return made
+        return decorate
 
     def drops(
         self, *kinds: str, where: Where | None = None, also: Iterable[str] = ()
-    ) -> Callable[[Callable[[Any, Seen], Any]], Callable[[Any, Seen], Any]]:
+    ) -> Callable[[Callable[[Any, Context], Any]], Callable[[Any, Context], Any]]:
         """A resource is left out, with those that the function gives, if any: they cannot be without it."""
 
-        def made(how: Callable[[Any, Seen], Any]) -> Callable[[Any, Seen], Any]:
+        def decorate(how: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
-                chosen = by_urn(resources, site.urn)
-                more: list[Resource] = how(chosen.inputs, Seen(chosen, resources, rng)) or []
-                return without(resources, {site.urn, *(each.urn for each in more)})
+                original = by_urn(resources, site.urn)
+                more: list[Resource] = how(original.inputs, Context(original, resources, rng)) or []
+                return without(resources, {site.urn, *(resource.urn for resource in more)})
 
             self._keep(how, self._whole(kinds, where), apply, also)
             return how
 
-        return made
+        return decorate
 
     def adds(
         self, *kinds: str, where: Where | None = None, also: Iterable[str] = ()
-    ) -> Callable[[Callable[[Any, Seen], list[Resource]]], Callable[[Any, Seen], list[Resource]]]:
+    ) -> Callable[[Callable[[Any, Context], list[Resource]]], Callable[[Any, Context], list[Resource]]]:
         """Resources that the function gives are added, beside one that is there."""
 
-        def made(how: Callable[[Any, Seen], list[Resource]]) -> Callable[[Any, Seen], list[Resource]]:
+        def decorate(
+            how: Callable[[Any, Context], list[Resource]],
+        ) -> Callable[[Any, Context], list[Resource]]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
-                chosen = by_urn(resources, site.urn)
-                more = how(copy.deepcopy(chosen.inputs), Seen(chosen, resources, rng))
-                every = [*resources, *more]
-                return sorted((*resources, *(tied(each, every) for each in more)), key=lambda each: each.urn)
+                original = by_urn(resources, site.urn)
+                more = how(copy.deepcopy(original.inputs), Context(original, resources, rng))
+                all_resources = [*resources, *more]
+                return sorted(
+                    (*resources, *(tied(resource, all_resources) for resource in more)),
+                    key=lambda resource: resource.urn,
+                )
 
             self._keep(how, self._whole(kinds, where), apply, also)
             return how
 
-        return made
+        return decorate
 
     def redoes(
         self, *kinds: str, where: Where | None = None
-    ) -> Callable[[Callable[[Any, Seen], list[Resource]]], Callable[[Any, Seen], list[Resource]]]:
+    ) -> Callable[[Callable[[Any, Context], list[Resource]]], Callable[[Any, Context], list[Resource]]]:
         """The function gives all resources anew, for what touches several that refer to one another."""
 
-        def made(how: Callable[[Any, Seen], list[Resource]]) -> Callable[[Any, Seen], list[Resource]]:
+        def decorate(
+            how: Callable[[Any, Context], list[Resource]],
+        ) -> Callable[[Any, Context], list[Resource]]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
-                chosen = by_urn(resources, site.urn)
-                return how(copy.deepcopy(chosen.inputs), Seen(chosen, resources, rng))
+                original = by_urn(resources, site.urn)
+                return how(copy.deepcopy(original.inputs), Context(original, resources, rng))
 
             self._keep(how, self._whole(kinds, where), apply, ())
             return how
 
-        return made
+        return decorate
 
     @staticmethod
     def _whole(kinds: tuple[str, ...], where: Where | None) -> Sites:
         """Resources of these types, each as a whole."""
 
         def sites(resources: Resources) -> Iterator[Site]:
-            for each in of(resources, kinds):
-                if where is None or where(each.inputs, Seen(each, resources, random.Random(0))):
-                    yield Site(each.urn)
+            for resource in of(resources, kinds):
+                if where is None or where(resource.inputs, Context(resource, resources, random.Random(0))):
+                    yield Site(resource.urn)
 
         return sites
 
-    def _keep(self, how: Callable[[Any, Seen], Any], sites: Sites, apply: Apply, also: Iterable[str]) -> None:
+    def _keep(
+        self, how: Callable[[Any, Context], Any], sites: Sites, apply: Apply, also: Iterable[str]
+    ) -> None:
         meant = frozenset({self.name, *also}) if self.name != HARMLESS else frozenset()
         says = " ".join((how.__doc__ or "").split())
         self.operators.append(Operator(how.__name__.replace("_", "-"), self.name, says, meant, sites, apply))
@@ -211,49 +220,56 @@ HARMLESS = "harmless"
 
 def of(resources: Resources, kinds: tuple[str, ...]) -> Iterator[Resource]:
     """Made resources whose type ends in one of `kinds`, by URN."""
-    found = (each for each in resources if each.made and each.type.endswith(kinds))
-    return iter(sorted(found, key=lambda each: each.urn))
+    candidates = (resource for resource in resources if resource.made and resource.type.endswith(kinds))
+    return iter(sorted(candidates, key=lambda resource: resource.urn))
 
 
 def by_urn(resources: Resources, urn: str) -> Resource:
-    return next(each for each in resources if each.urn == urn)
+    return next(resource for resource in resources if resource.urn == urn)
 
 
 def without(resources: Resources, gone: set[str]) -> list[Resource]:
     """The resources but these, which nothing depends on any more."""
-    kept = []
-    for each in resources:
-        if each.urn in gone:
+    remaining = []
+    for resource in resources:
+        if resource.urn in gone:
             continue
         if gone & {
-            *each.dependencies,
-            *(urn for urns in each.property_dependencies.values() for urn in urns),
+            *resource.dependencies,
+            *(urn for urns in resource.property_dependencies.values() for urn in urns),
         }:
             needs = {
                 key: left
-                for key, urns in each.property_dependencies.items()
+                for key, urns in resource.property_dependencies.items()
                 if (left := [urn for urn in urns if urn not in gone])
             }
-            left = [urn for urn in each.dependencies if urn not in gone]
-            each = replace(each, dependencies=left, property_dependencies=needs)
-        kept.append(each)
-    return kept
+            left = [urn for urn in resource.dependencies if urn not in gone]
+            resource = replace(resource, dependencies=left, property_dependencies=needs)
+        remaining.append(resource)
+    return remaining
 
 
 def tied(resource: Resource, resources: Resources) -> Resource:
     """The resource, depending also on what its inputs refer to, as the engine would have it."""
     names = {key: parts.references(value) for key, value in resource.inputs.items()}
-    wanted = set().union(*names.values()) if names else set()
-    urns = {each.name: each.urn for each in resources if each.made and each.name in wanted}
-    needs = {key: set(each) for key, each in resource.property_dependencies.items()}
-    for key, said in names.items():
-        found = {urns[name] for name in said if name in urns} - {resource.urn}
-        if found:
-            needs.setdefault(key, set()).update(found)
-    every = {*resource.dependencies, *(urn for each in needs.values() for urn in each)}
+    wanted_names = set().union(*names.values()) if names else set()
+    urns = {
+        resource.name: resource.urn
+        for resource in resources
+        if resource.made and resource.name in wanted_names
+    }
+    needs = {key: set(urns_needed) for key, urns_needed in resource.property_dependencies.items()}
+    for key, property_names in names.items():
+        found_urns = {urns[name] for name in property_names if name in urns} - {resource.urn}
+        if found_urns:
+            needs.setdefault(key, set()).update(found_urns)
+    all_dependencies = {
+        *resource.dependencies,
+        *(urn for urns_needed in needs.values() for urn in urns_needed),
+    }
     return replace(
         resource,
-        dependencies=sorted(every),
+        dependencies=sorted(all_dependencies),
         property_dependencies={key: sorted(needs[key]) for key in sorted(needs)},
     )
 
@@ -262,11 +278,11 @@ def beside(near: Resource, kind: str, name: str, inputs: dict[str, Any]) -> Reso
     """A resource as somebody's own few lines in the program would add it, by the provider that makes `near`."""
     stack, project = near.urn.removeprefix("urn:pulumi:").split("::")[:2]
     if kind.startswith("kubernetes:"):
-        version, made = kind.split(":")[1:]
-        inputs = {"apiVersion": version.removeprefix("core/"), "kind": made, **inputs}
+        version, api_kind = kind.split(":")[1:]
+        inputs = {"apiVersion": version.removeprefix("core/"), "kind": api_kind, **inputs}
     elif "tags" in inputs:
-        own = {"isthmus-stack": f"{project}/{stack}", "isthmus-resource": name}
-        inputs = {**inputs, "tags": {**inputs["tags"], **own}}
+        annotations = {"isthmus-stack": f"{project}/{stack}", "isthmus-resource": name}
+        inputs = {**inputs, "tags": {**inputs["tags"], **annotations}}
     return replace(
         near,
         urn=f"urn:pulumi:{stack}::{project}::{kind}::{name}",
@@ -282,5 +298,5 @@ def beside(near: Resource, kind: str, name: str, inputs: dict[str, Any]) -> Reso
 
 def copied(near: Resource, name: str, inputs: dict[str, Any]) -> Resource:
     """Another resource of the same type, under another name."""
-    rest = {key: value for key, value in inputs.items() if key not in ("apiVersion", "kind")}
-    return beside(near, near.type, name, rest)
+    fields = {key: value for key, value in inputs.items() if key not in ("apiVersion", "kind")}
+    return beside(near, near.type, name, fields)

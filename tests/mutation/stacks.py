@@ -1,4 +1,4 @@
-"""The stacks that operators are applied to: the bank's and every example that a plan is possible for, rendered once."""
+"""The stacks for operators: the bank's and every example with a feasible plan, rendered once."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def read(rendering: Rendering) -> Stack:
     graph = json.loads((rendering.folder / "graph.json").read_text())["resources"]
     # Its project lies beside it; `platform.yaml` holds every default, not all of which may be stated.
     platform = project.find_project(rendering.folder.parent / ".project").stack(rendering.name).platform()
-    return Stack(rendering.name, platform.blueprint, [resource(each) for each in graph], platform)
+    return Stack(rendering.name, platform.blueprint, [resource(document) for document in graph], platform)
 
 
 def resource(data: dict[str, Any]) -> Resource:
     """A resource as `graph.json` has it."""
-    other = {"propertyDependencies": "property_dependencies"}
-    return Resource(**{other.get(key, key): value for key, value in data.items()})
+    renames = {"propertyDependencies": "property_dependencies"}
+    return Resource(**{renames.get(key, key): value for key, value in data.items()})
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ def at(operator: Operator, stack: Stack, site: Site, seed: int = SEED) -> Faulte
     return Faulted(operator, stack, site, operator.apply(stack.resources, site, rng))
 
 
-def every(operator: Operator, stack: Stack, seed: int = SEED) -> Iterable[Faulted]:
+def all_faults(operator: Operator, stack: Stack, seed: int = SEED) -> Iterable[Faulted]:
     """The stack with the operator applied at each of its sites, one at a time."""
     return (at(operator, stack, site, seed) for site in operator.sites(stack.resources))

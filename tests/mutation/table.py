@@ -1,4 +1,4 @@
-"""The matrix as the docs have it."""
+"""Renders the results as the tables of docs/mutation.md."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def mark(operator: Operator, cell: Cell | None) -> str:
 def row(matrix: Matrix, operator: Operator) -> str:
     """An operator's line."""
     cells = [matrix.cells.get((operator.id, stack.name)) for stack in matrix.stacks]
-    there = [each for each in cells if each is not None]
-    policies = sorted({name for each in there for name in each.found})
-    asked = [each.checkov for each in there if each.checkov is not None]
-    checks = sorted(set().union(*asked)) if asked else []
-    silent = sum(not each for each in asked)
-    outside = ", ".join(checks) if asked else NOT_JUDGED if there else ""
+    filled = [cell for cell in cells if cell is not None]
+    policies = sorted({name for cell in filled for name in cell.found})
+    checkov_results = [cell.checkov for cell in filled if cell.checkov is not None]
+    checks = sorted(set().union(*checkov_results)) if checkov_results else []
+    silent = sum(not result for result in checkov_results)
+    outside = ", ".join(checks) if checkov_results else NOT_JUDGED if filled else ""
     if checks and silent:
-        outside += f" (not on {silent} of {len(asked)})"
+        outside += f" (not on {silent} of {len(checkov_results)})"
     name = f"`{operator.id}`" + ("\\*" if operator in ASIDE else "")
-    marks = [mark(operator, each) for each in cells]
+    marks = [mark(operator, cell) for cell in cells]
     return f"| {name} | {operator.says} | {' | '.join(marks)} | {', '.join(policies)} | {outside} |"
 
 
@@ -45,26 +45,26 @@ def head(matrix: Matrix) -> str:
 
 def tables(matrix: Matrix) -> str:
     """A table a family, then the harmless changes."""
-    parts = []
+    sections = []
     for family in (*FAMILIES, "harmless"):
-        chosen = [each for each in matrix.operators if each.family == family]
-        if chosen:
-            rows = "\n".join(row(matrix, each) for each in chosen)
-            parts.append(f"### {family}\n\n{head(matrix)}\n{rows}\n")
-    return "\n".join(parts)
+        operators = [operator for operator in matrix.operators if operator.family == family]
+        if operators:
+            rows = "\n".join(row(matrix, operator) for operator in operators)
+            sections.append(f"### {family}\n\n{head(matrix)}\n{rows}\n")
+    return "\n".join(sections)
 
 
 def summary(matrix: Matrix) -> str:
     """How many were put in, found and missed, by the policies and by Checkov."""
     lines = []
     for title, harmful in (("faults", True), ("harmless changes", False)):
-        ids = {each.id for each in matrix.operators if bool(each.meant_for) == harmful}
+        ids = {operator.id for operator in matrix.operators if bool(operator.meant_for) == harmful}
         cells = [cell for (name, _), cell in matrix.cells.items() if name in ids]
-        said = [f"{len(ids)} {title}, {len(cells)} times in {len(matrix.stacks)} stacks"]
-        said.append(f"the policies find {sum(bool(each.found) for each in cells)}")
+        sentences = [f"{len(ids)} {title}, {len(cells)} times in {len(matrix.stacks)} stacks"]
+        sentences.append(f"the policies find {sum(bool(cell.found) for cell in cells)}")
         if harmful:
-            said.append(f"{sum(each.meant for each in cells)} by a policy that is meant for it")
-        if all(each.checkov is not None for each in cells):
-            said.append(f"Checkov finds {sum(bool(each.checkov) for each in cells)}")
-        lines.append(f"- {'; '.join(said)}.")
+            sentences.append(f"{sum(cell.meant for cell in cells)} by a policy that is meant for it")
+        if all(cell.checkov is not None for cell in cells):
+            sentences.append(f"Checkov finds {sum(bool(cell.checkov) for cell in cells)}")
+        lines.append(f"- {'; '.join(sentences)}.")
     return "\n".join(lines)

@@ -84,7 +84,7 @@ def fastest(run: Run) -> float:
     """Requests a second at the whole of the data sheet's arithmetic and bandwidth."""
     if run.model not in models.ids():
         return float("inf")
-    model, card = models.find(run.model).architecture, gpus.find(run.gpu).card
+    model, card = models.find_model(run.model).architecture, gpus.find(run.gpu).card
     peak = card.bf16_tflops
     if run.precision != "bf16":
         peak = max(card.fp8_tflops or 0, peak)
@@ -109,8 +109,8 @@ def aside(runs: Iterable[Run]) -> list[Run]:
 @functools.cache
 def most(run: Run) -> float:
     """Sequences that the cache lets run at once."""
-    model, gpu = models.find(run.model), gpus.find(run.gpu)
-    measure = memory.measure(
+    model, gpu = models.find_model(run.model), gpus.find(run.gpu)
+    measure = memory.measure_memory(
         model.architecture,
         precision=run.precision,
         usable_mib=gpu.usable_mib,
@@ -125,4 +125,4 @@ def most(run: Run) -> float:
 
 def rate(run: Run, steps: StepTimes) -> float:
     """Requests a second, as predicted."""
-    return load.closed(steps, run.lengths, run.callers, most(run))
+    return load.closed_loop_rate(steps, run.lengths, run.callers, most(run))

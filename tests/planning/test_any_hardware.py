@@ -63,10 +63,13 @@ def any_hardware(draw: st.DrawFn) -> dict[str, Any]:
 
 def least(requirements: Requirements, column: Column, load: float) -> int:
     """Replicas, intact with headroom and after the loss; whole GPUs' worth where they are the endpoint's own."""
-    step = hardware.each_holds(column) if column.mig and hardware.own(column) else 1
+    step = hardware.replicas_per_unit(column) if column.mig and hardware.has_dedicated_hardware(column) else 1
     first = step * max(1, math.ceil(load * (1 + requirements.planning.headroom) / step - 1e-9))
     for count in range(first, 2000, step):
-        if column.survive == "none" or count - hardware.lost(requirements, column, count) >= load - 1e-9:
+        if (
+            column.survive == "none"
+            or count - hardware.replicas_lost(requirements, column, count) >= load - 1e-9
+        ):
             return count
     return 10**6
 
@@ -100,14 +103,14 @@ def prices(requirements: Requirements, chosen_options: tuple[Option, ...]) -> It
             loads[column] = loads.get(column, 0.0) + option.units
         counts = {column: least(requirements, column, load) for column, load in loads.items()}
         cost = sum(option.monthly for option in chosen_options)
-        for (site, gpu), used in hardware.taken(counts).items():
-            gpu_site, pool = hardware.pool_named(requirements, site, gpu)
-            if used > sum(hardware.usable(gpu_site, pool)):
+        for (site, gpu), used in hardware.gpus_in_use(counts).items():
+            gpu_site, pool = hardware.find_pool(requirements, site, gpu)
+            if used > sum(hardware.usable_gpus(gpu_site, pool)):
                 cost = math.inf
             some = next(column for column in counts if (column.site, column.gpu) == (site, gpu))
-            cost += used * hardware.gpu_price(requirements, some)
-        for shared, used in hardware.bought(counts).items():
-            cost += used * 730 * hardware.hourly(requirements, shared).usd_per_hour
+            cost += used * hardware.monthly_gpu_price(requirements, some)
+        for shared, used in hardware.instances_needed(counts).items():
+            cost += used * 730 * hardware.hourly_rate(requirements, shared).usd_per_hour
         cost += 12000 if any(column.site == "fra1" for column in counts) else 0
         cost += fixed_usd(requirements, chosen_options, ALL)
         cost += 400 if any(option.site == "frankfurt" for option in chosen_options) else 0
@@ -118,7 +121,7 @@ def prices(requirements: Requirements, chosen_options: tuple[Option, ...]) -> It
 @given(any_hardware())
 def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    find = candidates.find(requirements, Rules(TODAY, ALL))
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
     expected = min(
         (
             cost

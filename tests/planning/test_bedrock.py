@@ -42,9 +42,9 @@ def test_a_global_profile_is_not_an_option() -> None:
 
 
 def test_an_open_model_is_found_under_the_hub_s_name() -> None:
-    assert bedrock.named("openai/gpt-oss-120b") == "openai.gpt-oss-120b-1:0"
-    assert bedrock.named(HAIKU) == HAIKU
-    assert bedrock.named("meta-llama/Nobody") is None
+    assert bedrock.bedrock_id("openai/gpt-oss-120b") == "openai.gpt-oss-120b-1:0"
+    assert bedrock.bedrock_id(HAIKU) == HAIKU
+    assert bedrock.bedrock_id("meta-llama/Nobody") is None
 
 
 def test_the_organisation_s_own_price_goes_first() -> None:
@@ -60,7 +60,7 @@ def test_the_organisation_s_own_price_goes_first() -> None:
         ({"input_usd_per_mtok": 1, "as_of": "2026-11-01"}, "output_usd_per_mtok is None"),
         ({"input_usd_per_mtok": -1, "output_usd_per_mtok": 1, "as_of": "x"}, "input_usd_per_mtok is -1"),
         ({"input_usd_per_mtok": True, "output_usd_per_mtok": 1, "as_of": "x"}, "is True"),
-        ({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}, "the price has no day"),
+        ({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}, "the price has no date"),
     ],
 )
 def test_a_price_that_is_none_is_refused(row: Any, message: str) -> None:

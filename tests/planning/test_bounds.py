@@ -18,7 +18,7 @@ from isthmus.planning import planner
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
-from isthmus.planning.planner import Offer
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.solver import problem, program
 from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, endpoint_of, make, small
@@ -49,7 +49,7 @@ def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
     assert over.peak_share > over.share
     [need] = [
         need
-        for need in bedrock_quotas.needs(plan, read(data))
+        for need in bedrock_quotas.quota_needs(plan, read(data))
         if need.kind == "requests" and plan.endpoints[need.endpoint].id == over.endpoint
     ]
     rate = workload(data, over.workload)["traffic"]["peak_rps"]
@@ -71,7 +71,7 @@ def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
 def test_a_quota_of_nothing_is_refused() -> None:
     data = copy()
     data["sites"][1]["quotas"] = {HAIKU_TOKENS.replace("Haiku", "Hiku"): 1}
-    with pytest.raises(InputError, match="is of no model of the catalogue"):
+    with pytest.raises(InputError, match="does not match any model of the catalogue"):
         make(data, OFFERS)
 
 
@@ -140,9 +140,9 @@ def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
         plain.max_num_seqs,
     )
     candidate["base"] = "CohereLabs/c4ai-command-r-08-2024"
-    find = candidates.find(read(data), Rules(TODAY))
+    find = candidates.find_options(read(data), Rules(TODAY))
     assert any(
-        "allows no commercial use" in transaction_narrative
+        "does not allow commercial use" in transaction_narrative
         for transaction_narrative in find.rejected["transaction-narratives"]
     )
 
@@ -150,14 +150,14 @@ def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
 @pytest.mark.parametrize(
     ("candidate", "message"),
     [
-        ({"id": "bank/ours"}, "`bank/ours` is in no catalogue.*say `base`"),
+        ({"id": "bank/ours"}, "`bank/ours` is not in the catalogue.*set `base`"),
         (
             {"id": "bank/ours", "base": "Qwen/Qwen3-8b"},
-            "`Qwen/Qwen3-8b` is in no catalogue.*mean `Qwen/Qwen3-8B`",
+            "`Qwen/Qwen3-8b` is not in the catalogue.*mean `Qwen/Qwen3-8B`",
         ),
         (
             {"id": "Qwen/Qwen3-8B", "base": "Qwen/Qwen3-14B"},
-            "is in the catalogue itself, and was not tuned from",
+            "is a model of the catalogue, so it cannot be tuned from",
         ),
     ],
 )
@@ -174,27 +174,31 @@ def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], message:
 
 def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     offers = (
-        Offer("on-prem", CLASSES, 0, None, frozenset({"onprem-vllm"})),
-        Offer("large", CLASSES, 64, None, frozenset({"onprem-vllm", "bedrock"})),
-        Offer("tiny", CLASSES, 0, 2, frozenset({"onprem-vllm", "bedrock"})),
+        BlueprintOffer("on-prem", CLASSES, 0, None, frozenset({"onprem-vllm"})),
+        BlueprintOffer("large", CLASSES, 64, None, frozenset({"onprem-vllm", "bedrock"})),
+        BlueprintOffer("tiny", CLASSES, 0, 2, frozenset({"onprem-vllm", "bedrock"})),
         *OFFERS,
-        Offer("cloud", CLASSES[:2], 0, None, frozenset({"bedrock"})),
+        BlueprintOffer("cloud", CLASSES[:2], 0, None, frozenset({"bedrock"})),
     )
-    plan = planner.plan(read(bank()), offers, TODAY).plan
+    plan = planner.make_plan(read(bank()), offers, TODAY).plan
     assert plan.blueprint == "regulated-hybrid"
     alternatives = {alternative.blueprint: alternative for alternative in plan.alternatives or []}
     assert alternatives["on-prem"].monthly_cost_usd is None
     assert alternatives["on-prem"].rejected_because == [
         "what it builds (onprem-vllm) does not carry it all within the requirements"
     ]
-    same = planner.plan(read(bank()), (*OFFERS, Offer("second", CLASSES, 0, None)), TODAY).plan
+    same = planner.make_plan(read(bank()), (*OFFERS, BlueprintOffer("second", CLASSES, 0, None)), TODAY).plan
     assert [alternative.rejected_because for alternative in same.alternatives or []] == [
-        ["its best plan costs the same, and regulated-hybrid builds no more than it needs"]
+        ["its best plan costs the same, but it builds more components than regulated-hybrid"]
     ]
-    assert alternatives["large"].rejected_because == ["it is made for 64 GPUs or more, and 10 are needed"]
+    assert alternatives["large"].rejected_because == [
+        "it needs a plan of at least 64 GPUs, and 10 are needed"
+    ]
     assert alternatives["large"].monthly_cost_usd == plan.monthly_cost_usd
-    assert alternatives["tiny"].rejected_because == ["it is made for 2 GPUs at most, and more are needed"]
-    assert alternatives["cloud"].rejected_because == ["it is not made for confidential, restricted work"]
+    assert alternatives["tiny"].rejected_because == ["it supports at most 2 GPUs, and more are needed"]
+    assert alternatives["cloud"].rejected_because == [
+        "it does not support confidential, restricted workloads"
+    ]
     assert alternatives["cloud"].monthly_cost_usd is None
 
 
@@ -208,7 +212,7 @@ def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_ther
         _workload("long", "internal", 2, (2000, 5400), (124, 200), 60),
     ]
     requirements = read(data)
-    find = candidates.find(requirements, Rules(TODAY))
+    find = candidates.find_options(requirements, Rules(TODAY))
     assert program.solve(problem.Problem(requirements, find)) is not None
     plan = make(data, OFFERS)
     assert plan.conflicts == ["fra1: 1 x h100-sxm-80gb"]

@@ -44,7 +44,7 @@ def test_the_catalogue_has_enough_models_of_each_task() -> None:
 
 @pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
 def test_a_model_states_its_precisions_and_licence(row: dict[str, Any]) -> None:
-    find = models.find(row["id"])
+    find = models.find_model(row["id"])
     assert find.precisions
     assert find.licence
     assert row["licence"]["source"]
@@ -54,7 +54,7 @@ def test_a_model_states_its_precisions_and_licence(row: dict[str, Any]) -> None:
 
 
 def test_llama_4_excludes_multimodal_use_in_the_eu() -> None:
-    codes = [code for code, _ in models.find("meta-llama/Llama-4-Scout-17B-16E-Instruct").excludes]
+    codes = [code for code, _ in models.find_model("meta-llama/Llama-4-Scout-17B-16E-Instruct").excludes]
     assert "eu-domiciled-multimodal" in codes
 
 
@@ -82,21 +82,24 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
     [
         (
             lambda: gpus.find("h100-sxm-80g"),
-            r"the GPU `h100-sxm-80g` is not known\. Fix: Did you mean `h100-sxm-80gb`\?",
+            r"the GPU `h100-sxm-80g` is not in the catalogue\. Fix: Did you mean `h100-sxm-80gb`\?",
         ),
         (
             lambda: gpus.find("l4-24gb").slice("1g.10gb"),
-            "l4-24gb has no MIG profile `1g.10gb`. Fix: It has none",
+            "l4-24gb has no MIG profile `1g.10gb`. Fix: Remove --mig",
         ),
-        (lambda: gpus.find("h100-sxm-80gb").slice("9g"), r"It has: 1g\.10gb, "),
-        (lambda: gpus.find("b300-sxm-288gb").slice("1g.34gb"), "the memory of .* is not known"),
-        (lambda: models.find("qwen3-32b"), r"not in the catalogue\. Fix: Did you mean `Qwen/Qwen3-32B`\?"),
+        (lambda: gpus.find("h100-sxm-80gb").slice("9g"), r"Choose one of: 1g\.10gb, "),
+        (lambda: gpus.find("b300-sxm-288gb").slice("1g.34gb"), "the usable memory of .* is not known"),
         (
-            lambda: models.find("meta-llama/Llama-3.3-70B"),
+            lambda: models.find_model("qwen3-32b"),
+            r"not in the catalogue\. Fix: Did you mean `Qwen/Qwen3-32B`\?",
+        ),
+        (
+            lambda: models.find_model("meta-llama/Llama-3.3-70B"),
             r"Fix: Did you mean `meta-llama/Llama-3.3-70B-Instruct`\?",
         ),
-        (lambda: models.find("zzz"), "Name the path of its `config.json`"),
-        (lambda: models.find("./nowhere/config.json"), "cannot be read as JSON"),
+        (lambda: models.find_model("zzz"), "pass the path of its `config.json`"),
+        (lambda: models.find_model("./nowhere/config.json"), "cannot be read as JSON"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(ask: Any, message: str) -> None:
@@ -108,8 +111,8 @@ def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path
     row = next(row for row in models.rows() if row["id"] == "Qwen/Qwen3-8B")
     (tmp_path / "config.json").write_text(json.dumps(row["config"]))
     for path in (tmp_path, tmp_path / "config.json"):
-        find = models.find(str(path))
-        assert find.architecture == models.find("Qwen/Qwen3-8B").architecture
+        find = models.find_model(str(path))
+        assert find.architecture == models.find_model("Qwen/Qwen3-8B").architecture
         assert find.precisions == ()
 
 
@@ -117,7 +120,7 @@ def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path
     ("text", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "holds no configuration"),
+        ("[1]", "is JSON, but not an object"),
         (" " * (1 << 20) + "{}", "over 1 MiB"),
     ],
 )
@@ -125,7 +128,7 @@ def test_a_file_that_is_not_a_configuration_is_refused(tmp_path: Path, text: str
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        models.of_config(path)
+        models.from_config_file(path)
 
 
 def test_the_grid_is_small_and_its_licence_is_kept() -> None:

@@ -18,7 +18,7 @@ def demand_of(name: str, **traffic: object) -> demand.Demand:
     workload(data, name)["traffic"].update(traffic)
     workload_found = read(data).workload(name)
     assert workload_found is not None
-    return demand.of(workload_found)
+    return demand.of_workload(workload_found)
 
 
 def test_a_month_has_seven_hundred_and_thirty_hours_at_the_mean_rate() -> None:
@@ -40,7 +40,7 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
     workload_data["traffic"]["profile"] = [24, *[0] * 23]
     workload_found = read(data).workload("campaign-copy")
     assert workload_found is not None
-    expected = demand.of(workload_found)
+    expected = demand.of_workload(workload_found)
     assert (expected.ttft_ms, expected.tpot_ms) == (None, None)
     # All of a day comes in one hour and is done in eight.
     assert expected.rate == pytest.approx(0.1 * 24 / 8)
@@ -48,9 +48,9 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
 
 def test_more_time_needs_less_capacity_and_never_less_than_the_mean() -> None:
     peaky = tuple(6.0 if hour < 4 else 0.0 for hour in range(24))
-    rates = [demand.in_time(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
+    rates = [demand.batch_rate(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
     assert rates == sorted(rates, reverse=True)
-    assert demand.in_time(FLAT, 2.0, 24) == pytest.approx(2.0)
+    assert demand.batch_rate(FLAT, 2.0, 24) == pytest.approx(2.0)
 
 
 def test_overflow_is_the_load_above_a_share_of_the_peak() -> None:
@@ -58,9 +58,9 @@ def test_overflow_is_the_load_above_a_share_of_the_peak() -> None:
     workload(data, "policy-assistant")["traffic"]["profile"] = [2, *[1] * 23]
     workload_found = read(data).workload("policy-assistant")
     assert workload_found is not None
-    assert demand.beyond(workload_found, 1.0) == 0
+    assert demand.overflow_share(workload_found, 1.0) == 0
     # One hour of 25 parts is twice as busy as the others: half of it is above.
-    assert demand.beyond(workload_found, 0.5) == pytest.approx(1 / 25)
+    assert demand.overflow_share(workload_found, 0.5) == pytest.approx(1 / 25)
 
 
 BANK = read(bank())
@@ -71,4 +71,4 @@ def test_a_lower_part_overflows_more(first: float, second: float) -> None:
     workload_found = BANK.workload("policy-assistant")
     assert workload_found is not None
     low, high = sorted((first, second))
-    assert 0 <= demand.beyond(workload_found, high) <= demand.beyond(workload_found, low) < 1
+    assert 0 <= demand.overflow_share(workload_found, high) <= demand.overflow_share(workload_found, low) < 1

@@ -8,11 +8,13 @@ from bench.replay import TODAY
 from isthmus.core.errors import InputError
 from isthmus.planning import planner
 from isthmus.planning.catalogues import fixed_prices
-from isthmus.planning.planner import Offer
+from isthmus.planning.planner import BlueprintOffer
 from tests.planning.test_hardware import cloud, read
 
-FARGATE = Offer("fargate", ("public", "internal", "confidential"), 0, None, frozenset({"bedrock"}))
-EKS = Offer("eks", ("public", "internal", "confidential"), 0, None, frozenset({"bedrock", "eks-vllm"}))
+FARGATE = BlueprintOffer("fargate", ("public", "internal", "confidential"), 0, None, frozenset({"bedrock"}))
+EKS = BlueprintOffer(
+    "eks", ("public", "internal", "confidential"), 0, None, frozenset({"bedrock", "eks-vllm"})
+)
 
 
 def api_only():
@@ -53,7 +55,7 @@ def test_a_price_under_the_wrong_unit_is_refused_with_the_right_one() -> None:
 
 def test_the_plan_chooses_tasks_on_fargate_over_a_cluster_where_only_apis_are_called() -> None:
     requirements = read(api_only())
-    planned = planner.plan(requirements, (EKS, FARGATE), TODAY).plan
+    planned = planner.make_plan(requirements, (EKS, FARGATE), TODAY).plan
     assert planned.blueprint == "fargate"
     [alternative] = planned.alternatives or []
     assert "more" in alternative.rejected_because[0], "the cluster and its nodes cost more than tasks"
@@ -61,10 +63,10 @@ def test_the_plan_chooses_tasks_on_fargate_over_a_cluster_where_only_apis_are_ca
 
 def test_a_budget_below_the_fixed_cost_is_infeasible() -> None:
     data = api_only()
-    free = planner.plan(read(data), (FARGATE,), TODAY).plan
+    free = planner.make_plan(read(data), (FARGATE,), TODAY).plan
     tokens = sum(item.monthly_usd for item in free.cost_items or [] if item.unit == "million tokens")
     data["budget"] = {"monthly_usd": round(tokens + 50)}
-    assert not planner.plan(read(data), (FARGATE,), TODAY).plan.feasible
+    assert not planner.make_plan(read(data), (FARGATE,), TODAY).plan.feasible
 
 
 def test_nothing_is_paid_for_an_aws_site_that_nothing_uses() -> None:
@@ -78,5 +80,5 @@ def test_nothing_is_paid_for_an_aws_site_that_nothing_uses() -> None:
             "vpc_cidr": "10.99.0.0/16",
         }
     )
-    planned = planner.plan(read(data), (FARGATE,), TODAY).plan
+    planned = planner.make_plan(read(data), (FARGATE,), TODAY).plan
     assert not [item.what for item in planned.cost_items or [] if item.what.startswith("paris")]

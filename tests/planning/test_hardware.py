@@ -20,12 +20,12 @@ from isthmus.planning import planner
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options.option import OnGpus, Rules
-from isthmus.planning.planner import Offer
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.solver import solution as solving
 from tests.planning.test_planner import bank, recomputed, workload
 
 ALL = frozenset({"onprem-vllm", "bedrock", "eks-vllm", "sagemaker", "mig", "several-nodes"})
-EVERYTHING = (Offer("everything", CLASSES, 0, None, ALL),)
+EVERYTHING = (BlueprintOffer("everything", CLASSES, 0, None, ALL),)
 SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 EU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
@@ -58,10 +58,10 @@ def small(survive: str, id: str = "meta-llama/Llama-3.1-8B-Instruct", **pool: An
     return data
 
 
-def make(data: dict[str, Any], offers: tuple[Offer, ...] = EVERYTHING) -> Plan:
+def make(data: dict[str, Any], offers: tuple[BlueprintOffer, ...] = EVERYTHING) -> Plan:
     """A plan that holds to what every plan is held to, and whose cost can be computed again."""
     requirements = read(data)
-    plan = planner.plan(requirements, offers, TODAY).plan
+    plan = planner.make_plan(requirements, offers, TODAY).plan
     if plan.feasible:
         plan_rules.check(plan, requirements)
         assert recomputed(plan) == plan.monthly_cost_usd
@@ -109,7 +109,7 @@ def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
 def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
     data = copy(links=[])
     data["sites"] = [data["sites"][1]]
-    find = candidates.find(read(data), Rules(TODAY, ALL))
+    find = candidates.find_options(read(data), Rules(TODAY, ALL))
     assert find.by_workload["transaction-narratives"] == []
     assert any(
         "restricted work may not run on eks-vllm" in transaction_narrative
@@ -119,10 +119,10 @@ def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
 
 def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
     data = copy(links=[])
-    find = candidates.find(read(data), Rules(TODAY, ALL))
+    find = candidates.find_options(read(data), Rules(TODAY, ALL))
     assert {option.site for option in find.by_workload["kyc-extraction"]} == {"fra1"}
-    assert any("over a private link only" in reason for reason in find.rejected["kyc-extraction"])
-    linked = candidates.find(read(copy()), Rules(TODAY, ALL))
+    assert any("needs a private link" in reason for reason in find.rejected["kyc-extraction"])
+    linked = candidates.find_options(read(copy()), Rules(TODAY, ALL))
     assert {option.site for option in linked.by_workload["kyc-extraction"]} == {"fra1", "frankfurt"}
     assert all(
         option.monthly > 0 for option in linked.by_workload["kyc-extraction"] if option.site == "frankfurt"
@@ -132,13 +132,13 @@ def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
 def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
     targets = {
         option.column.target
-        for options in candidates.find(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
+        for options in candidates.find_options(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
         for option in options
         if isinstance(option, OnGpus)
     }
     assert targets == {"eks-vllm"}, "no price of SageMaker in eu-central-1 is known"
     own_prices = {"ml.g6e.12xlarge": {"usd_per_hour": 15.0, "as_of": "2026-11-01"}}
-    find = candidates.find(read(cloud(prices=own_prices)), Rules(TODAY, ALL))
+    find = candidates.find_options(read(cloud(prices=own_prices)), Rules(TODAY, ALL))
     bought = {
         (option.column.instance, option.column.degree)
         for option in find.by_workload["kyc-extraction"]
@@ -180,9 +180,9 @@ def test_endpoints_that_survive_a_zone_loss_are_in_two_zones() -> None:
     [
         (
             {"g6e.12xlarge": {"usd_per_hour": "cheap", "as_of": "x"}},
-            "usd_per_hour is 'cheap', not a number of at least 0",
+            "usd_per_hour is 'cheap', but must be a number of at least 0",
         ),
-        ({"g6e.12xlarge": {"usd_per_hour": 3}}, "the price has no day"),
+        ({"g6e.12xlarge": {"usd_per_hour": 3}}, "the price has no date"),
         ({"g6e.13xlarge": {"usd_per_hour": 3}}, r"`g6e.13xlarge` is not the name of a model, .* an instance"),
         ({"amazon.nova-lite-v2:0": {}}, r"Did you mean `amazon.nova-lite-v1:0`"),
     ],
@@ -218,7 +218,7 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     data["sites"][0]["pools"][0]["gpus_per_node"] = 1
     data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"] = 40000
     requirements = read(data)
-    find = candidates.find(requirements, Rules(TODAY, ALL))
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
     cut = [
         transaction_narrative
         for transaction_narrative in find.by_workload["transaction-narratives"]
@@ -226,13 +226,13 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     ]
     assert cut
     find.by_workload["transaction-narratives"] = list(cut)
-    solved = solving.solve(requirements, find)
+    solved = solving.solve_and_place(requirements, find)
     assert solved is not None
     solution, placed = solved
     [(column, count)] = solution.replicas.items()
-    assert count == 2 * hardware.each_holds(column)
-    assert placed[column].lost("node") == hardware.each_holds(column)
-    assert hardware.taken(solution.replicas) == {("fra1", "h100-sxm-80gb"): 2}
+    assert count == 2 * hardware.replicas_per_unit(column)
+    assert placed[column].lost("node") == hardware.replicas_per_unit(column)
+    assert hardware.gpus_in_use(solution.replicas) == {("fra1", "h100-sxm-80gb"): 2}
 
 
 def test_classes_share_no_gpu_that_is_cut() -> None:
@@ -260,8 +260,8 @@ def test_classes_share_no_gpu_that_is_cut() -> None:
 def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_domain() -> None:
     data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
     requirements = read(data)
-    find = candidates.find(requirements, Rules(TODAY, ALL))
-    solved = solving.solve(requirements, find)
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
+    solved = solving.solve_and_place(requirements, find)
     assert solved is not None
     [(column, count)] = solved[0].replicas.items()
     assert (column.nodes, column.degree, count) == (2, 8, 2)
@@ -315,7 +315,7 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
 
 def test_a_node_short_of_cpus_holds_no_replica_and_the_plan_says_why() -> None:
     data = small("none", cpus_per_node=8, gpus_per_node=8)
-    plan = planner.plan(read(data), EVERYTHING, TODAY)
+    plan = planner.make_plan(read(data), EVERYTHING, TODAY)
     assert not plan.plan.feasible
     reason = "a node has 8 CPUs, which leaves 0 for a replica on 1 of 8 GPUs, and vLLM needs 3"
     assert any(reason in text for texts in plan.rejected.values() for text in texts)
@@ -326,7 +326,7 @@ def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None
     for pool in data["sites"][0]["pools"]:
         pool["cpus_per_node"] = 6 * pool["gpus_per_node"]
     requirements = read(data)
-    plan = planner.plan(requirements, OFFERS, TODAY).plan
+    plan = planner.make_plan(requirements, OFFERS, TODAY).plan
     platform = render("regulated-hybrid", requirements, plan)
     for endpoint in platform["endpoints"]:
         if endpoint["target"] == "onprem-vllm":
@@ -349,7 +349,7 @@ def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> Non
         update={"instance_type": "g6.xlarge", "tensor_parallel": 1}
     )
     (warning,) = planner.profile_warnings(narrow)
-    assert "g6.xlarge leaves it 2 CPUs, and vLLM runs 3 processes" in warning
+    assert "a replica has 2 CPUs of g6.xlarge, and vLLM runs 3 processes" in warning
     assert planner.profile_warnings(narrow.model_copy(update={"instance_type": "g6.4xlarge"})) == []
     (warning,) = planner.profile_warnings(
         narrow.model_copy(update={"model": "bank/own", "target": "onprem-vllm"})
@@ -386,6 +386,6 @@ def test_a_node_through_whose_memory_the_weights_do_not_pass_holds_no_replica() 
         failure_domains=1,
     )
     data["sites"][0].pop("maintenance", None)
-    plan = planner.plan(read(data), EVERYTHING, TODAY)
+    plan = planner.make_plan(read(data), EVERYTHING, TODAY)
     assert not plan.plan.feasible
-    assert any("GiB of weights pass through it" in text for texts in plan.rejected.values() for text in texts)
+    assert any("too little to load" in text for texts in plan.rejected.values() for text in texts)

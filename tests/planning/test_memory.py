@@ -52,8 +52,8 @@ def known_architecture(row: dict[str, Any]) -> tuple[Architecture, float] | None
     id = SAME.get(row["model"], row["model"])
     if id not in models.ids():
         return None
-    find = models.find(id)
-    return find.architecture, find.beside(precision)
+    find = models.find_model(id)
+    return find.architecture, find.extra_weight_bytes(precision)
 
 
 def usable_of(row: dict[str, Any]) -> float | None:
@@ -89,7 +89,7 @@ def judged(row: dict[str, Any]) -> Memory:
         graphs=not row["enforce_eager"],
         engine=engine_of(row),
     )
-    return memory.measure(
+    return memory.measure_memory(
         model,
         precision=row["precision"].replace("fp16", "bf16"),
         usable_mib=usable,
@@ -97,7 +97,7 @@ def judged(row: dict[str, Any]) -> Memory:
         tensor_parallel=row["tensor_parallel"],
         pipeline_parallel=row["pipeline_parallel"],
         large_card=large,
-        beside=beside,
+        extra_bytes=beside,
     )
 
 
@@ -166,17 +166,17 @@ def test_the_weights_are_the_log_s(row: dict[str, Any]) -> None:
     assert judged(row).weights == pytest.approx(row["weights_gib"], rel=rel, abs=0.06)
 
 
-LLAMA = models.find("meta-llama/Llama-3.1-8B-Instruct").architecture
+LLAMA = models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture
 
 
 def llama(**changes: Any) -> Memory:
     arguments = {"precision": "bf16", "usable_mib": 81082.0, "settings": Settings(8192), **changes}
-    return memory.measure(LLAMA, **arguments)
+    return memory.measure_memory(LLAMA, **arguments)
 
 
 def test_a_model_that_does_not_fit_names_the_shortage() -> None:
     assert "the weights take 15.0 GiB of a GPU that has 9.8" in llama(usable_mib=9984).why
-    assert "nothing of 17.6 GiB is left" in llama(usable_mib=18000).why
+    assert "leave no cache on a GPU with 17.6 GiB" in llama(usable_mib=18000).why
     assert (
         "one sequence of 131,072 tokens needs 16.00 GiB"
         in llama(usable_mib=30000, settings=Settings(131072)).why
@@ -209,7 +209,7 @@ SETTINGS = st.builds(
     max_num_batched_tokens=st.integers(256, 32768),
     cache_dtype=st.sampled_from(["auto", "fp8"]),
 )
-MODELS = st.sampled_from([models.find(id) for id in models.ids()])
+MODELS = st.sampled_from([models.find_model(id) for id in models.ids()])
 
 
 @given(
@@ -219,7 +219,7 @@ def test_more_memory_is_never_worse_and_the_parts_never_exceed_the_card(
     model: models.Model, precision: str, settings: Settings, usable: int, degree: int
 ) -> None:
     less, more = (
-        memory.measure(
+        memory.measure_memory(
             model.architecture, precision=precision, usable_mib=mib, settings=settings, tensor_parallel=degree
         )
         for mib in (usable, usable + 4096)

@@ -51,26 +51,26 @@ def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[
     ],
 )
 def test_the_active_parameters_of_an_expert_model_are_as_published(id: str, active: float) -> None:
-    assert models.find(id).architecture.active == pytest.approx(active, rel=0.09)
+    assert models.find_model(id).architecture.active == pytest.approx(active, rel=0.09)
 
 
 def test_a_cache_keeps_two_vectors_a_layer_and_head() -> None:
-    assert models.find("meta-llama/Llama-3.1-8B-Instruct").architecture.cache_of_token() * 2 == 131_072
+    assert models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture.cache_of_token() * 2 == 131_072
 
 
 def test_a_latent_cache_is_kept_whole_by_every_gpu() -> None:
-    model = models.find("deepseek-ai/DeepSeek-V3").architecture
+    model = models.find_model("deepseek-ai/DeepSeek-V3").architecture
     assert model.cache_of_token(1) == model.cache_of_token(8) == 61 * (512 + 64)
 
 
 def test_fewer_heads_than_gpus_are_repeated() -> None:
-    model = models.find("Qwen/Qwen3-30B-A3B").architecture
+    model = models.find_model("Qwen/Qwen3-30B-A3B").architecture
     assert model.cache_of_token(4) == model.cache_of_token(8)
     assert model.cache_of_token(2) == 2 * model.cache_of_token(4)
 
 
 def test_layers_with_a_window_keep_no_more_than_it() -> None:
-    model = models.find("google/gemma-3-27b-it").architecture
+    model = models.find_model("google/gemma-3-27b-it").architecture
     [full] = [cache for cache in model.caches if cache.kind == "full"]
     [window] = [cache for cache in model.caches if cache.kind == "window"]
     assert (full.layers, window.layers, window.window) == (10, 52, 1024)
@@ -79,14 +79,14 @@ def test_layers_with_a_window_keep_no_more_than_it() -> None:
 
 
 def test_a_state_does_not_grow_with_the_sequence() -> None:
-    model = models.find("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16").architecture
+    model = models.find_model("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16").architecture
     short, long = model.cache_of_sequence(0, 1, 2), model.cache_of_sequence(1000, 1, 2)
     assert short > 0
     assert long - short == 1000 * 6 * 2 * 2 * 128 * 2
 
 
 def test_a_window_that_the_engine_ignores_is_not_used() -> None:
-    kinds = [cache.kind for cache in models.find("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
+    kinds = [cache.kind for cache in models.find_model("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
     assert kinds == ["full"]
 
 
@@ -98,15 +98,18 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llamma"}, r"type `llamma` are not known. Fix: Did you mean `llama`\?"),
-        ({"model_type": None}, "type `` are not known"),
+        (
+            {"model_type": "llamma"},
+            r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?",
+        ),
+        ({"model_type": None}, "`model_type` is ``"),
         ({"hidden_size": None}, "`hidden_size` is missing"),
         ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),
         ({"hidden_size": True}, "not a whole number"),
         ({"num_hidden_layers": -3}, "`num_hidden_layers` is -3"),
         ({"num_attention_heads": 0}, "`num_attention_heads` is 0"),
-        ({"layer_types": ["full_attention"]}, "names 1 layers of 32"),
-        ({"layer_types": ["telepathy"] * 32}, "layers of the type `telepathy` are not known"),
+        ({"layer_types": ["full_attention"]}, "lists 1 layers, but the model has 32"),
+        ({"layer_types": ["telepathy"] * 32}, "layer type `telepathy` is not supported"),
     ],
 )
 def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], message: str) -> None:

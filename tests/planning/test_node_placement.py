@@ -15,7 +15,7 @@ from bench.replay import read
 from isthmus.planning.options import hardware
 from isthmus.planning.options.option import Column
 from isthmus.planning.solver import node_placement
-from isthmus.planning.solver.node_placement import Placed
+from isthmus.planning.solver.node_placement import PlacedReplicas
 from tests.planning.test_planner import bank
 
 
@@ -32,8 +32,8 @@ def requirements(nodes: int, domains: int) -> Any:
 
 def test_replicas_of_a_domain_are_spread_over_both() -> None:
     gpu_column = column(2, "domain")
-    placed = node_placement.place(requirements(2, 2), {gpu_column: 3})[gpu_column]
-    assert isinstance(placed, Placed)
+    placed = node_placement.place_replicas(requirements(2, 2), {gpu_column: 3})[gpu_column]
+    assert isinstance(placed, PlacedReplicas)
     assert placed.by_domain("fra1") == {"fra1-a": 2, "fra1-b": 1}
     assert (placed.lost("domain"), placed.lost("node"), placed.lost("replica"), placed.lost("none")) == (
         2,
@@ -45,15 +45,15 @@ def test_replicas_of_a_domain_are_spread_over_both() -> None:
 
 def test_replicas_without_spread_fill_started_nodes() -> None:
     gpu_column = column(1, "none")
-    placed = node_placement.place(requirements(3, 1), {gpu_column: 4})[gpu_column]
-    assert isinstance(placed, Placed)
+    placed = node_placement.place_replicas(requirements(3, 1), {gpu_column: 4})[gpu_column]
+    assert isinstance(placed, PlacedReplicas)
     assert list(placed.by_node.values()) == [4]
 
 
 def test_numbers_that_do_not_fit_come_back_as_they_are() -> None:
     big, small = column(8, "none"), column(4, "none", "Qwen/Qwen3-14B")
     counts = {big: 2, small: 1}
-    assert node_placement.place(requirements(2, 1), counts) == counts
+    assert node_placement.place_replicas(requirements(2, 1), counts) == counts
 
 
 @given(
@@ -70,10 +70,10 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
     domains = data.draw(st.integers(1, nodes))
     columns = [column(degree, survive, f"m{at}") for at, (degree, survive) in enumerate(kinds)]
     counts = {gpu_column: data.draw(st.integers(1, 6)) for gpu_column in columns}
-    place = node_placement.place(requirements(nodes, domains), counts)
+    place = node_placement.place_replicas(requirements(nodes, domains), counts)
     used = [0] * nodes
     for gpu_column, placed in place.items():
-        if not isinstance(placed, Placed):
+        if not isinstance(placed, PlacedReplicas):
             return
         assert placed.count == counts[gpu_column]
         for node, count in placed.by_node.items():
@@ -85,9 +85,9 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
 
 def test_the_order_of_columns_does_not_matter() -> None:
     first_column, second_column = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
-    first = node_placement.place(requirements(2, 2), {first_column: 2, second_column: 5})
-    assert first == node_placement.place(requirements(2, 2), {second_column: 5, first_column: 2})
-    assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, Placed))) == 7
+    first = node_placement.place_replicas(requirements(2, 2), {first_column: 2, second_column: 5})
+    assert first == node_placement.place_replicas(requirements(2, 2), {second_column: 5, first_column: 2})
+    assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, PlacedReplicas))) == 7
 
 
 def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> None:
@@ -98,14 +98,14 @@ def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> No
         column(1, "node", "d"): 1,
     }
     needed = requirements(4, 2)
-    site, pool = hardware.pool_named(needed, "fra1", "h100-sxm-80gb")
+    site, pool = hardware.find_pool(needed, "fra1", "h100-sxm-80gb")
     assert sum(gpu_column.degree * count for gpu_column, count in counts.items()) == 32
-    for rule in (node_placement._largest, node_placement._spread):
-        assert node_placement._by_rule(site, pool, counts, rule) is None
-    place = node_placement.place(needed, counts)
+    for rule in (node_placement._largest_first, node_placement._most_spread_first):
+        assert node_placement._place_greedily(site, pool, counts, rule) is None
+    place = node_placement.place_replicas(needed, counts)
     used = [0] * 4
     for gpu_column, placed in place.items():
-        assert isinstance(placed, Placed)
+        assert isinstance(placed, PlacedReplicas)
         assert placed.count == counts[gpu_column]
         for node, count in placed.by_node.items():
             used[node] += count * gpu_column.degree

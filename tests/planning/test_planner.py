@@ -20,7 +20,7 @@ from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
 from isthmus.planning.output import differences as plan_differences
-from isthmus.planning.planner import Offer
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.solver import infeasibility
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,23 +40,23 @@ def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
     return next(candidate for candidate in data["workloads"] if candidate["name"] == name)
 
 
-def make(data: dict[str, Any], **more: Any) -> planner.Planned:
-    return planner.plan(read(data), OFFERS, TODAY, **more)
+def make(data: dict[str, Any], **more: Any) -> planner.PlanningResult:
+    return planner.make_plan(read(data), OFFERS, TODAY, **more)
 
 
 @pytest.fixture(scope="module")
-def bank_plan() -> planner.Planned:
+def bank_plan() -> planner.PlanningResult:
     return make(bank())
 
 
 def test_the_bank_is_feasible_and_its_plan_holds_to_all_that_plans_are_held_to(
-    bank_plan: planner.Planned,
+    bank_plan: planner.PlanningResult,
 ) -> None:
     assert bank_plan.plan.feasible
     plan_rules.check(bank_plan.plan, read(bank()))
 
 
-def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.Planned) -> None:
+def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.PlanningResult) -> None:
     for placement in bank_plan.plan.placements:
         endpoint = bank_plan.plan.endpoint(placement.endpoint)
         assert endpoint is not None
@@ -79,7 +79,7 @@ def recomputed(plan: Plan) -> float:
     return round(total, 2)
 
 
-def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.Planned) -> None:
+def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) -> None:
     plan = bank_plan.plan
     assert recomputed(plan) == plan.monthly_cost_usd
     gpus = sum(endpoint.gpus for endpoint in plan.endpoints)
@@ -106,42 +106,44 @@ def test_given_prices_are_reported_with_source_and_date() -> None:
     assert sources == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
 
 
-def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.Planned) -> None:
+def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.PlanningResult) -> None:
     again = make(bank())
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
 
 
-def test_an_existing_plan_is_an_input_and_stays(bank_plan: planner.Planned) -> None:
+def test_an_existing_plan_is_an_input_and_stays(bank_plan: planner.PlanningResult) -> None:
     again = make(bank(), before=bank_plan.plan)
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
-    assert plan_differences.differences(bank_plan.plan, again.plan) == []
+    assert plan_differences.describe_differences(bank_plan.plan, again.plan) == []
 
 
-def test_moved_placements_are_reported(bank_plan: planner.Planned) -> None:
+def test_moved_placements_are_reported(bank_plan: planner.PlanningResult) -> None:
     data = bank()
     workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
     data["workloads"] = [
         candidate for candidate in data["workloads"] if candidate["name"] != "policy-assistant"
     ]
-    differences = plan_differences.differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
+    differences = plan_differences.describe_differences(
+        bank_plan.plan, make(data, before=bank_plan.plan).plan
+    )
     assert "the requirements have changed since the plan that is there was made" in differences
-    assert "policy-assistant is gone" in differences
+    assert "policy-assistant is removed" in differences
     assert any(line.startswith("the month costs ") for line in differences)
 
 
-def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.Planned) -> None:
+def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.PlanningResult) -> None:
     planned = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
     names = [item.what for item in planned.plan.cost_items or []]
     assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
     assert (planned.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
-    assert "owned hardware is sunk" in planned.told[0]
+    assert "owned hardware is a sunk cost" in planned.notes[0]
 
 
 def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
     tight, loose = (make(bank(objective={"cost_basis": "allocated", "near_tie_pct": pct})) for pct in (0, 30))
     assert (loose.plan.monthly_cost_usd or 0) <= (tight.plan.monthly_cost_usd or 0) * 1.3 + 0.1
 
-    def score(planned: planner.Planned) -> float:
+    def score(planned: planner.PlanningResult) -> float:
         total = 0.0
         for placement in planned.plan.placements:
             endpoint = planned.plan.endpoint(placement.endpoint)
@@ -155,8 +157,8 @@ def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
     assert score(loose) > score(tight)
 
 
-def overflowing() -> planner.Planned:
-    return planner.plan(
+def overflowing() -> planner.PlanningResult:
+    return planner.make_plan(
         requirements_of.load(ROOT / "examples" / "bank-overflow.requirements.yaml"), OFFERS, TODAY
     )
 
@@ -178,15 +180,17 @@ def test_load_above_the_base_overflows_if_the_workload_allows_it() -> None:
 
 def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
-    plan = planner.plan(requirements, OFFERS, TODAY).plan
+    plan = planner.make_plan(requirements, OFFERS, TODAY).plan
     assert (plan.feasible, plan.endpoints, plan.monthly_cost_usd) == (False, [], None)
-    conflicts = infeasibility.conflicts(requirements, Rules(TODAY))
-    assert [conflict.words for conflict in conflicts] == plan.conflicts
-    all_demands = frozenset(infeasibility.demands(requirements, Rules(TODAY)))
+    conflicts = infeasibility.find_conflicts(requirements, Rules(TODAY))
+    assert [conflict.description for conflict in conflicts] == plan.conflicts
+    all_demands = frozenset(infeasibility.list_demands(requirements, Rules(TODAY)))
     other_demands = all_demands - frozenset(conflicts)
-    assert not infeasibility.feasible(requirements, Rules(TODAY), other_demands)
+    assert not infeasibility.is_feasible(requirements, Rules(TODAY), other_demands)
     for conflict in conflicts:
-        assert infeasibility.feasible(requirements, Rules(TODAY), other_demands | {conflict}), conflict.words
+        assert infeasibility.is_feasible(requirements, Rules(TODAY), other_demands | {conflict}), (
+            conflict.description
+        )
     assert 1 <= len(plan.ways_out) <= 3
     assert all(remedy.monthly_cost_usd > 0 for remedy in plan.ways_out)
 
@@ -201,7 +205,9 @@ def test_the_on_prem_rule_for_restricted_work_is_never_relaxed() -> None:
     assert plan.ways_out == []
 
 
-def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(bank_plan: planner.Planned) -> None:
+def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
+    bank_plan: planner.PlanningResult,
+) -> None:
     plan = make(bank(budget={"monthly_usd": 20000})).plan
     assert plan.conflicts == ["budget 20,000 USD a month"]
     [remedy] = plan.ways_out
@@ -217,12 +223,12 @@ def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(bank_plan:
                 id="meta-llama/Llama-3.1-8B-Instrct"
             ),
             InputError,
-            r"is in no catalogue\. Did you mean `meta-llama/Llama-3.1-8B-Instruct`",
+            r"is not in the catalogue, so it cannot be sized\. Fix: Did you mean `meta-llama/Llama-3.1-8B-Instruct`",
         ),
         (
             lambda d: d["sites"][1].update(prices={"amazon.nova-lite-v1:0": {"input_usd_per_mtok": -1}}),
             InputError,
-            "input_usd_per_mtok is -1, not a number of at least 0",
+            "input_usd_per_mtok is -1, but must be a number of at least 0",
         ),
         (
             lambda d: d["sites"][1].update(latency={"amazon.nova-lite-v1:0": {"ttft_p95_ms": "fast"}}),
@@ -241,7 +247,7 @@ def test_an_invalid_setting_is_named(change: Any, kind: type[Exception], message
 def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     data = json.loads(json.dumps(bank()))
     del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
-    find = ways.find(read(data), Rules(TODAY))
+    find = ways.find_options(read(data), Rules(TODAY))
     gpus = {
         option.column.gpu
         for options in find.by_workload.values()
@@ -250,7 +256,7 @@ def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     }
     assert "h100-sxm-80gb" not in gpus
     assert any(
-        "states no capex_usd_per_node.h100-sxm-80gb" in reason for reason in find.rejected["kyc-extraction"]
+        "has no capex_usd_per_node.h100-sxm-80gb" in reason for reason in find.rejected["kyc-extraction"]
     )
 
 
@@ -264,14 +270,16 @@ def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_
         }
     }
     [nova] = [
-        x for x in ways.find(read(data), Rules(TODAY)).by_workload["campaign-copy"] if isinstance(x, OnApi)
+        x
+        for x in ways.find_options(read(data), Rules(TODAY)).by_workload["campaign-copy"]
+        if isinstance(x, OnApi)
     ]
     assert (nova.call.price.input, nova.call.price.kind) == (0.01, "given")
     data = json.loads(json.dumps(bank()))
     data["sites"][1].update(region="eu-south-1", jurisdiction="it")
-    find = ways.find(read(data), Rules(TODAY))
+    find = ways.find_options(read(data), Rules(TODAY))
     assert not any(isinstance(option, OnApi) for option in find.by_workload["campaign-copy"])
-    assert any("has no price in eu-south-1" in reason for reason in find.rejected["campaign-copy"])
+    assert any("has no known price in eu-south-1" in reason for reason in find.rejected["campaign-copy"])
 
 
 def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
@@ -287,16 +295,16 @@ def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
 
 
 def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
-    offers = (Offer("pilot", ("public",), 0, 2), *OFFERS)
-    plan = planner.plan(read(bank()), offers, TODAY)
+    offers = (BlueprintOffer("pilot", ("public",), 0, 2), *OFFERS)
+    plan = planner.make_plan(read(bank()), offers, TODAY)
     assert plan.plan.blueprint == "regulated-hybrid"
     [alternative] = plan.plan.alternatives or []
     assert alternative.blueprint == "pilot"
-    assert "it is not made for internal, confidential, restricted work" in alternative.rejected_because
-    with pytest.raises(Refused, match="blueprint pilot does not fit: it is not made for"):
-        planner.plan(read(bank()), offers, TODAY, blueprint="pilot")
-    with pytest.raises(InputError, match=r"there is no blueprint `pilto`\. Did you mean `pilot`"):
-        planner.plan(read(bank()), offers, TODAY, blueprint="pilto")
+    assert "it does not support internal, confidential, restricted workloads" in alternative.rejected_because
+    with pytest.raises(Refused, match="blueprint pilot does not fit: it does not support"):
+        planner.make_plan(read(bank()), offers, TODAY, blueprint="pilot")
+    with pytest.raises(InputError, match=r"blueprint `pilto` does not exist\. Fix: Did you mean `pilot`"):
+        planner.make_plan(read(bank()), offers, TODAY, blueprint="pilto")
 
 
 def test_replicas_that_survive_a_node_loss_are_spread_over_nodes() -> None:
@@ -310,7 +318,7 @@ def test_replicas_that_survive_a_node_loss_are_spread_over_nodes() -> None:
     large = Column("public", "fra1", "l40s-48gb", "Qwen/Qwen3-8B", "bf16", 2, "node")
     small = Column("public", "fra1", "l40s-48gb", "meta-llama/Llama-3.1-8B-Instruct", "bf16", 1, "node")
     numbers = {large: 7, small: 2}
-    assert node_placement.place(read(data), numbers) == numbers
-    placed = node_placement.place(read(data), {large: 6, small: 2})[small]
-    assert isinstance(placed, node_placement.Placed)
+    assert node_placement.place_replicas(read(data), numbers) == numbers
+    placed = node_placement.place_replicas(read(data), {large: 6, small: 2})[small]
+    assert isinstance(placed, node_placement.PlacedReplicas)
     assert placed.lost("node") == 1

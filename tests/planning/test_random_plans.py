@@ -83,7 +83,7 @@ def requirements_data(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
 
 def cheapest(requirements: Requirements) -> float | None:
     """By trying every choice of every workload, and the least replicas for each endpoint that follows."""
-    find = ways.find(requirements, Rules(TODAY))
+    find = ways.find_options(requirements, Rules(TODAY))
     best: float | None = None
     for chosen_options in itertools.product(*find.by_workload.values()):
         cost = _cost_of(requirements, chosen_options)
@@ -130,8 +130,8 @@ def _cost_of(requirements: Requirements, chosen_options: tuple[Any, ...]) -> flo
                 by_level[level] = by_level.get(level, 0.0) + member.units
             for level, load in by_level.items():
                 column = members[0].column
-                site, pool = hardware.pool_of(requirements, column)
-                nodes = sum(free >= column.degree for free in hardware.usable(site, pool))
+                site, pool = hardware.column_pool(requirements, column)
+                nodes = sum(free >= column.degree for free in hardware.usable_gpus(site, pool))
                 count = _least(load, requirements.planning.headroom, level, nodes)
                 used[pool.gpu] = used.get(pool.gpu, 0) + count * column.degree
                 price = {"h100-sxm-80gb": 999.696575, "l40s-48gb": 435.071675}[pool.gpu]
@@ -155,7 +155,7 @@ def _least(load: float, headroom: float, level: str, nodes: int) -> int:
 @given(requirements_data(most=2))
 def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    solution = program.solve(problem.Problem(requirements, ways.find(requirements, Rules(TODAY))))
+    solution = program.solve(problem.Problem(requirements, ways.find_options(requirements, Rules(TODAY))))
     expected = cheapest(requirements)
     if expected is None:
         assert solution is None
@@ -196,7 +196,7 @@ def _least_cost(data: dict[str, Any]) -> float | None:
     """USD a month of the plan, packed on nodes."""
     requirements = read(data)
     assert requirements.objective.near_tie_pct == 0
-    solved = solving.solve(requirements, ways.find(requirements, Rules(TODAY)))
+    solved = solving.solve_and_place(requirements, ways.find_options(requirements, Rules(TODAY)))
     return None if solved is None else solved[0].cost
 
 
@@ -204,7 +204,7 @@ def _least_cost(data: dict[str, Any]) -> float | None:
 @given(requirements_data())
 def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data: dict[str, Any]) -> None:
     requirements = read(data)
-    plan = planner.plan(requirements, OFFERS, TODAY)
+    plan = planner.make_plan(requirements, OFFERS, TODAY)
     if not plan.plan.feasible:
         assert plan.plan.conflicts
         return
@@ -232,4 +232,6 @@ def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data:
         if workload.sensitivity == "restricted":
             assert endpoint.target == "onprem-vllm"
         for region in plan_rules.destinations(endpoint, requirements):
-            assert jurisdictions.meets(jurisdictions.of_region(region), list(workload.residency or []))
+            assert jurisdictions.meets_residency(
+                jurisdictions.region_jurisdiction(region), list(workload.residency or [])
+            )

@@ -17,15 +17,16 @@ ASSISTANT = "policy-assistant"
 
 
 def review_warnings(data: dict[str, Any]) -> list[str]:
-    return [warning for warning in make(data, OFFERS).warnings if "held for people" in warning]
+    return [warning for warning in make(data, OFFERS).warnings if "held for review" in warning]
 
 
 def test_a_low_score_asked_of_bedrock_is_a_warning_with_what_to_do() -> None:
     (warning,) = review_warnings(copy())
     assert warning == (
-        "policy-assistant: every answer is held for people, since anthropic.claude-haiku-4-5-20251001-v1:0 on "
-        "Bedrock tells no log-probabilities to score it by, and `review.below_confidence` is stated; leave it out "
-        "and let `review.sample_rate` draw, or serve it by a model server of ours"
+        "policy-assistant: every answer is held for review, because anthropic.claude-haiku-4-5-20251001-v1:0 on "
+        "Bedrock returns no log-probabilities to score it and `review.below_confidence` is set. Fix: Remove "
+        "`review.below_confidence` and set `review.sample_rate` instead, or serve it with a model server "
+        "of the platform"
     )
 
 
@@ -51,7 +52,7 @@ def test_a_required_score_leaves_only_model_servers() -> None:
     data = copy()
     workload(data, ASSISTANT)["impact"] = "material"
     (warning,) = review_warnings(data)
-    assert warning.endswith("is stated; serve it by a model server of ours")
+    assert warning.endswith("is set. Fix: Serve it with a model server of the platform")
 
 
 def test_the_warning_names_the_overflowing_part() -> None:
@@ -59,7 +60,7 @@ def test_the_warning_names_the_overflowing_part() -> None:
     (over,) = [placement for placement in make(data, OFFERS).placements if placement.role == "overflow"]
     workload(data, over.workload)["review"] = {"domain": "hr", "below_confidence": 0.5}
     (warning,) = [line for line in review_warnings(data) if line.startswith(over.workload)]
-    assert "every answer that overflows there is held for people" in warning
+    assert "every answer of the overflow is held for review" in warning
 
 
 def test_in_eks_answers_are_held_too() -> None:
@@ -68,8 +69,8 @@ def test_in_eks_answers_are_held_too() -> None:
     internal["review"] = {"domain": "hr", "below_confidence": 0.5}
     plan = make(data, tuple(offers()))
     assert plan.blueprint == "cloud-private"
-    (warning,) = [warning for warning in plan.warnings if "held for people" in warning]
-    assert warning.startswith(f"{internal['name']}: every answer is held for people")
+    (warning,) = [warning for warning in plan.warnings if "held for review" in warning]
+    assert warning.startswith(f"{internal['name']}: every answer is held for review")
 
 
 def test_a_gateway_on_fargate_holds_nothing() -> None:

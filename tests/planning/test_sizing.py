@@ -14,7 +14,7 @@ from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import question
 from isthmus.planning.sizing import size as sizing
-from isthmus.planning.sizing.size import Answer
+from isthmus.planning.sizing.size import SizeAnswer
 
 USUAL: dict[str, Any] = {
     "prompt": 2400,
@@ -40,8 +40,10 @@ USUAL: dict[str, Any] = {
 
 def size(
     model: str = "meta-llama/Llama-3.3-70B-Instruct", gpu: str = "h100-sxm-80gb", **changes: Any
-) -> Answer:
-    return sizing.size(question.asked(models.find(model), gpus.find(gpu), **{**USUAL, **changes}))
+) -> SizeAnswer:
+    return sizing.answer_question(
+        question.build_question(models.find_model(model), gpus.find(gpu), **{**USUAL, **changes})
+    )
 
 
 def test_the_banks_restricted_workload_needs_four_gpus() -> None:
@@ -58,7 +60,7 @@ def test_an_unmeasured_gpu_is_estimated_with_less_certainty() -> None:
     less = size("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", precision="fp8", rate=1)
     assert (sure.evidence["kind"], less.evidence["kind"]) == ("interpolated", "estimated")
 
-    def reach(answer: Answer) -> float:
+    def reach(answer: SizeAnswer) -> float:
         return answer.interval["tpot_ms"][1] / answer.interval["tpot_ms"][0]
 
     assert reach(less) > 1.3 * reach(sure)
@@ -81,7 +83,7 @@ def test_a_model_that_does_not_fit_has_a_reason_for_each_tensor_parallel_size() 
 def test_unreachable_targets_are_reported_with_the_time_of_one_request() -> None:
     answer = size(rate=1, ttft_ms=5)
     assert (answer.fits, answer.min_gpus) == (True, None)
-    assert any("even a request alone" in note for note in answer.notes)
+    assert any("even a single request" in note for note in answer.notes)
 
 
 def test_without_a_load_the_most_within_the_targets_is_told() -> None:
@@ -99,7 +101,7 @@ def test_without_a_load_the_most_within_the_targets_is_told() -> None:
 def test_an_embedding_model_is_sized_by_its_input_tokens() -> None:
     answer = size("BAAI/bge-m3", "l4-24gb", output=0, output_p95=None, prompt_p95=None, prompt=300, rate=50)
     assert (answer.min_gpus, answer.tpot_ms, answer.kv_cache_tokens) == (1, None, 0)
-    assert any("15,000 tokens a second are read" in note for note in answer.notes)
+    assert any("it reads 15,000 tokens a second" in note for note in answer.notes)
 
 
 def test_a_slice_is_slower_than_its_card() -> None:
@@ -111,16 +113,22 @@ def test_a_slice_is_slower_than_its_card() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"precision": "fp7"}, r"--precision: `fp7` is no precision\. Fix: Did you mean `fp8`\?"),
-        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not compute in nvfp4\. Fix: It has: bf16"),
+        ({"precision": "fp7"}, r"--precision: `fp7` is not a known precision\. Fix: Did you mean `fp8`\?"),
+        (
+            {"precision": "nvfp4"},
+            r"--precision: h100-sxm-80gb does not support nvfp4\. Fix: Choose one of: bf16",
+        ),
         (
             {"precision": "mxfp4"},
-            "--precision: nobody is known to publish meta-llama/Llama-3.3-70B-Instruct in mxfp4",
+            "--precision: meta-llama/Llama-3.3-70B-Instruct is not published in mxfp4",
         ),
         ({"prompt": 200_000, "prompt_p95": None}, "--prompt-tokens: prompt and answer have 200,450 tokens"),
-        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Fix: Say one of 1, 2, 4, 8"),
-        ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model is not spread over MIG slices"),
-        ({"rate": 1.0, "callers": 2.0}, "--concurrency: a rate and a number of callers are two loads"),
+        (
+            {"tensor_parallel": 3},
+            r"--tp: 64 attention heads do not divide by 3\. Fix: Choose one of: 1, 2, 4, 8",
+        ),
+        ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model cannot be spread over MIG slices"),
+        ({"rate": 1.0, "callers": 2.0}, "--concurrency: --rps and --concurrency both set the load"),
         ({"rate": -1.0}, "--rps: -1 is not above 0"),
         ({"rate": math.nan}, "--rps: nan is not above 0"),
         ({"callers": 0.5}, "--concurrency: 0.5 is less than 1"),
@@ -130,11 +138,11 @@ def test_a_slice_is_slower_than_its_card() -> None:
         ({"prompt_p95": 100}, "--prompt-p95: the 95th percentile 100 is below the mean 2400"),
         (
             {"max_model_len": 100},
-            "--max-model-len: prompt and answer have 2,850 tokens, the longest sequence 100",
+            "--max-model-len: prompt and answer have 2,850 tokens, more than --max-model-len 100",
         ),
         (
             {"output": 0, "output_p95": None},
-            "--output-tokens: meta-llama/Llama-3.3-70B-Instruct writes tokens",
+            "--output-tokens: meta-llama/Llama-3.3-70B-Instruct is a chat model",
         ),
     ],
 )
@@ -144,11 +152,11 @@ def test_numbers_that_cannot_be_are_named_by_their_option(changes: dict[str, Any
 
 
 def test_an_embedding_model_is_not_asked_to_write() -> None:
-    with pytest.raises(InputError, match="writes no tokens: it is for embedding"):
+    with pytest.raises(InputError, match="is a model for embedding, so it generates no tokens"):
         size("BAAI/bge-m3", "l4-24gb", output=20)
 
 
-CHOICES = st.sampled_from([models.find(id) for id in models.ids()])
+CHOICES = st.sampled_from([models.find_model(id) for id in models.ids()])
 
 
 @given(
@@ -169,12 +177,12 @@ def test_more_load_never_needs_fewer_gpus_and_figures_have_evidence(
     ttft: float | None,
     tpot: float | None,
 ) -> None:
-    def ask(load: float) -> Answer | None:
+    def ask(load: float) -> SizeAnswer | None:
         written = output if model.task in ("chat", "guard") else 0
         arguments = {**USUAL, "prompt": prompt, "output": written, "prompt_p95": None, "output_p95": None}
         arguments |= {"rate": load, "ttft_ms": ttft, "tpot_ms": tpot}
         try:
-            return sizing.size(question.asked(model, gpus.find(gpu), **arguments))
+            return sizing.answer_question(question.build_question(model, gpus.find(gpu), **arguments))
         except InputError:
             return None
 

@@ -43,15 +43,15 @@ def test_more_tokens_never_take_less_time(first: float, second: float) -> None:
     assert GRID.prefill(low) <= GRID.prefill(high) * (1 + 1e-9)
 
 
-CASES = sorted(measured_steps.everything())[::97]
+CASES = sorted(measured_steps.all_grids())[::97]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
 def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
-    find = measured_steps.find(*case)
+    find = measured_steps.find_grid(*case)
     assert find is not None
     steps, source = find
-    assert (steps, source) == measured_steps.everything()[case]
+    assert (steps, source) == measured_steps.all_grids()[case]
     assert "measured under vLLM 0." in source
     assert all(value > 0 for value in steps.prefill_us)
     assert len(steps.decode_us) == len(BATCHES)
@@ -61,7 +61,7 @@ def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
 
 
 def test_an_unmeasured_case_is_not_found() -> None:
-    assert measured_steps.find("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
+    assert measured_steps.find_grid("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
 
 
 def test_the_closest_calibration_is_taken() -> None:
@@ -83,7 +83,7 @@ def test_a_calibration_stretches_and_adds() -> None:
 def roof(
     gpu: str, precision: str = "bf16", degree: int = 1, model: str = "meta-llama/Llama-3.1-8B-Instruct"
 ) -> Roofline:
-    return Roofline(models.find(model).architecture, gpus.find(gpu).card, precision, degree)
+    return Roofline(models.find_model(model).architecture, gpus.find(gpu).card, precision, degree)
 
 
 def test_a_faster_card_is_faster_and_a_group_is_too() -> None:
@@ -102,7 +102,7 @@ def test_a_single_token_cannot_be_read_faster_than_the_memory_allows() -> None:
         card = gpus.find(gpu).card
         least = (
             2
-            * models.find("meta-llama/Llama-3.1-8B-Instruct").architecture.dense
+            * models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture.dense
             / (card.bandwidth_gb_s * 1e6)
         )
         assert roof(gpu).decode(1, 1) > least

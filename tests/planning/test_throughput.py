@@ -16,7 +16,7 @@ from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import load, measured_steps
 from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
 from isthmus.planning.sizing.roofline import Roofline
-from isthmus.planning.sizing.speed import EIGHTY
+from isthmus.planning.sizing.speed import EIGHTY_PERCENT_DEVIATIONS
 from isthmus.planning.sizing.step_time import StepTimes
 from scripts.fit_throughput import fit_calibration, off
 from tests.planning.runs import Run, aside, everything, kept_runs, most, usable
@@ -25,11 +25,11 @@ Key = tuple[str, str, str]
 
 
 def key(run: Run) -> Key:
-    return models.find(run.model).architecture.kind, run.gpu, run.precision
+    return models.find_model(run.model).architecture.kind, run.gpu, run.precision
 
 
 def measured(run: Run) -> StepTimes:
-    return measured_steps.everything()[run.case][0]
+    return measured_steps.all_grids()[run.case][0]
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def inside() -> dict[Key, list[Run]]:
     """Runs of cases that the grid has, by what a calibration is of; only where enough are kept to fit one."""
     groups: dict[Key, list[Run]] = {}
     for run in usable()[0]:
-        if run.case in measured_steps.everything():
+        if run.case in measured_steps.all_grids():
             groups.setdefault(key(run), []).append(run)
     return {name: runs for name, runs in groups.items() if len(kept_runs(runs)) >= 8}
 
@@ -74,14 +74,14 @@ def test_nine_of_ten_runs_kept_aside_are_within_one_point_three(capsys: pytest.C
 
 
 def shipped(run: Run) -> Calibration:
-    model = models.find(run.model).architecture
+    model = models.find_model(run.model).architecture
     return measured_steps.calibration(model.kind, run.gpu, run.precision, sparse=model.expert_count > 0)
 
 
 def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twenty() -> None:
     inside_it, broken = [], []
     for run, value in held_out():
-        reach = EIGHTY * shipped(run).spread
+        reach = EIGHTY_PERCENT_DEVIATIONS * shipped(run).spread
         inside_it.append(abs(value) <= reach)
         broken.append(value - reach > math.log(1.1))
     assert sum(inside_it) / len(inside_it) >= 0.8
@@ -89,7 +89,7 @@ def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twe
 
 
 def roof(run: Run) -> Roofline:
-    return Roofline(models.find(run.model).architecture, gpus.find(run.gpu).card, run.precision, run.tp)
+    return Roofline(models.find_model(run.model).architecture, gpus.find(run.gpu).card, run.precision, run.tp)
 
 
 def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
@@ -116,8 +116,8 @@ def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
     with capsys.disabled():
         print(f"\nroofline, left out by turns: {len(values)} runs, {within(values, 1.6):.1%} within 1.6")
     assert within(values, 1.6) >= 0.8
-    assert within(values, math.exp(EIGHTY * spread)) >= 0.8
-    too_much = [value - EIGHTY * spread > math.log(1.1) for value in values]
+    assert within(values, math.exp(EIGHTY_PERCENT_DEVIATIONS * spread)) >= 0.8
+    too_much = [value - EIGHTY_PERCENT_DEVIATIONS * spread > math.log(1.1) for value in values]
     assert sum(too_much) / len(too_much) <= 0.05
 
 
@@ -127,13 +127,13 @@ def test_the_spread_of_the_first_token_time_is_as_documented(capsys: pytest.Capt
         for run in runs:
             if most(run) >= run.callers:
                 steps = Calibrated(measured(run), shipped(run))
-                predicted = load.callers(steps, run.lengths, run.callers, most(run))
+                predicted = load.serve_callers(steps, run.lengths, run.callers, most(run))
                 values.append(math.log(predicted.ttft_mean / run.ttft_ms))
     with capsys.disabled():
         print(
             f"\nTTFT: {len(values)} runs, {within(values, 1.5):.1%} within 1.5, {within(values, 2):.1%} within 2"
         )
-    assert within(values, math.exp(EIGHTY * load.TTFT_SPREAD)) >= 0.8
+    assert within(values, math.exp(EIGHTY_PERCENT_DEVIATIONS * load.TTFT_SPREAD)) >= 0.8
 
 
 def test_a_run_faster_than_its_card_is_not_believed() -> None:

@@ -1,4 +1,4 @@
-"""The bank with its public work in a network of its own, beside the internet."""
+"""The bank's platform with a separate network for public work that has internet access."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OVERRIDES: dict[str, Any] = {
 
 @functools.cache
 def apart() -> tuple[Graph, Platform]:
-    """The graph of that platform, rendered once from a copy of the project, for all who only read."""
+    """The graph of that platform, rendered once from a copy of the project, for tests that only read it."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         file = lay(folder, bank=True) / f"Pulumi.{STACK}.yaml"

@@ -1,7 +1,7 @@
-"""Ways in which a rule is kept and broken, from which the tests are made.
+"""Cases of rules: resources that pass a rule, and changes that violate it. Tests are generated from them.
 
-A case starts from resources that keep its rule and changes one property of the first of them at a time. `fails` is
-what breaks it; `missing` are properties whose absence breaks it; `unknown` those that decide, and may not be known.
+A case starts from resources that pass its rule and changes one property of the first resource at a time. `fails`:
+values that violate the rule; `missing`: properties that must exist; `unknown`: properties that may be unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render.recorder import Resource
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 GONE: Any = object()
 """In place of a value: the property is not there."""
@@ -40,26 +40,26 @@ class Case:
 
 
 def changed(resources: Sequence[Resource], values: dict[str, Any]) -> list[Resource]:
-    """The same, with values written at dotted paths of the first one's inputs."""
-    first, *others = resources
+    """Copies of the resources with values set at dotted paths of the first resource's inputs."""
+    first, *unchanged = resources
     inputs = copy.deepcopy(first.inputs)
     for path, value in values.items():
         _write(inputs, _split(path), value)
-    return [replace(first, inputs=inputs), *others]
+    return [replace(first, inputs=inputs), *unchanged]
 
 
 def _split(path: str) -> list[str]:
-    """Dots divide, but within `[…]`: annotations and labels have dots of their own."""
-    parts, word, inside = [], "", False
+    """Splits a path at dots, except within `[…]`, because annotations and labels contain dots."""
+    keys, key, inside = [], "", False
     for letter in path:
         if letter in "[]":
             inside = letter == "["
         elif letter == "." and not inside:
-            parts.append(word)
-            word = ""
+            keys.append(key)
+            key = ""
         else:
-            word += letter
-    return [*parts, word]
+            key += letter
+    return [*keys, key]
 
 
 def _write(value: Any, path: list[str], new: Any) -> None:
@@ -73,14 +73,14 @@ def _write(value: Any, path: list[str], new: Any) -> None:
 
 
 def renamed(resources: Iterable[Resource], suffix: str) -> list[Resource]:
-    """The same under other names, wherever they are named."""
+    """Copies of the resources with other names, also in references."""
     import json
 
-    every = list(resources)
-    names = sorted({each.name for each in every}, key=len, reverse=True)
-    found = []
-    for each in every:
-        text = json.dumps(each.inputs)
+    sorted_resources = list(resources)
+    names = sorted({resource.name for resource in sorted_resources}, key=len, reverse=True)
+    copies = []
+    for resource in sorted_resources:
+        text = json.dumps(resource.inputs)
         for name in names:
             text = text.replace(f"${{{name}.", f"${{{name}{suffix}.")
         inputs = json.loads(text)
@@ -88,10 +88,12 @@ def renamed(resources: Iterable[Resource], suffix: str) -> list[Resource]:
         if isinstance(meta, dict) and isinstance(meta.get("namespace"), str):
             meta["namespace"] += suffix
         if (
-            each.type.endswith("v1:Namespace")
+            resource.type.endswith("v1:Namespace")
             and isinstance(meta, dict)
             and isinstance(meta.get("name"), str)
         ):
             meta["name"] += suffix
-        found.append(replace(made(each.type, each.name + suffix, inputs), options=each.options))
-    return found
+        copies.append(
+            replace(resource_of(resource.type, resource.name + suffix, inputs), options=resource.options)
+        )
+    return copies

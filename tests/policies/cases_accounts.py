@@ -1,4 +1,4 @@
-"""Cases of the rules over accounts that are let in, networks that identities work from, and alarms that are read."""
+"""Cases of rules for accounts with access, networks of identities, and alarm subscribers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from isthmus.contracts.reference import aws_actions
 from tests.policies.cases import Case
 from tests.policies.cases_aws import DEPUTY, allow, policy
 from tests.policies.cases_cluster import TASK_BOX
-from tests.policies.making import made, stated
+from tests.policies.making import platform_with, resource_of
 
 OURS, OTHER = "123456789012", "444455556666"
-WORD = stated(
+WORD = platform_with(
     sites=[Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1", account_id=OURS)],
     clusters=[
         Cluster(
@@ -41,37 +41,44 @@ def trusted(who: str, **more: Any) -> dict[str, Any]:
 
 def borne(*trust: dict[str, Any], **more: Any) -> Any:
     tags = {"isthmus.dev/identity": "internal", "isthmus.dev/class": "internal"}
-    return made("aws:iam/role:Role", "bearer", {"assumeRolePolicy": policy(*trust), "tags": tags, **more})
+    return resource_of(
+        "aws:iam/role:Role", "bearer", {"assumeRolePolicy": policy(*trust), "tags": tags, **more}
+    )
 
 
 def granted(*statements: dict[str, Any]) -> Any:
     inputs = {"role": "${bearer.name}", "policy": policy(*statements)}
-    return made("aws:iam/rolePolicy:RolePolicy", "grant", inputs)
+    return resource_of("aws:iam/rolePolicy:RolePolicy", "grant", inputs)
 
 
 def denies(*calls: str) -> dict[str, Any]:
     return {"Effect": "Deny", "Action": list(calls), "Resource": "*"}
 
 
-EVERY = (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
-BOUND = made("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
-ADMITS = made(
+EVERY = (
+    *aws_actions.STOP_TRAIL_ACTIONS,
+    *aws_actions.STOP_MONITORING_ACTIONS,
+    *aws_actions.DISABLE_KEY_ACTIONS,
+    *aws_actions.OTHER_IDENTITY_ACTIONS,
+)
+BOUND = resource_of("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
+ADMITS = resource_of(
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
     "admits",
     {"clusterName": "eks", "principalArn": f"arn:aws:iam::{OURS}:role/platform"},
 )
-COUNTS = made(
+COUNTS = resource_of(
     "aws:cloudwatch/logMetricFilter:LogMetricFilter",
     "counts",
     {"metricTransformation": {"namespace": "isthmus/audit", "name": "trail", "value": "1"}},
 )
-TOPIC = made("aws:sns/topic:Topic", "topic", {})
-ALARM = made(
+TOPIC = resource_of("aws:sns/topic:Topic", "topic", {})
+ALARM = resource_of(
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "alarm",
     {"namespace": "isthmus/audit", "metricName": "trail", "alarmActions": ["${topic.arn}"]},
 )
-SUBSCRIBED = made(
+SUBSCRIBED = resource_of(
     "aws:sns/topicSubscription:TopicSubscription",
     "security",
     {"topic": "${topic.arn}", "protocol": "email", "endpoint": "security@bank.example"},
@@ -80,14 +87,18 @@ LOGGED = {**TASK_BOX, "logConfiguration": {"logDriver": "awslogs", "options": {}
 
 
 def defined(*boxes: dict[str, Any]) -> Any:
-    return made("aws:ecs/taskDefinition:TaskDefinition", "task", {"containerDefinitions": json.dumps(boxes)})
+    return resource_of(
+        "aws:ecs/taskDefinition:TaskDefinition", "task", {"containerDefinitions": json.dumps(boxes)}
+    )
 
 
 TLS = {
     **{"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "${topic.arn}"},
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-SEALED = made("aws:sns/topicPolicy:TopicPolicy", "sealed", {"arn": "${topic.arn}", "policy": policy(TLS)})
+SEALED = resource_of(
+    "aws:sns/topicPolicy:TopicPolicy", "sealed", {"arn": "${topic.arn}", "policy": policy(TLS)}
+)
 FROM_A_VPC = {**MODELS, "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
 LOOSELY = {**ELSEWHERE, "Condition": {"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"}}}
 
@@ -116,28 +127,29 @@ CASES = [
         ],
         broken=[
             [
-                made(
+                resource_of(
                     "aws:s3/bucketPolicy:BucketPolicy",
                     "b",
                     {"policy": policy({**trusted(OTHER), "Action": "s3:GetObject"})},
                 )
             ],
             [
-                made(
+                resource_of(
                     "aws:kms/key:Key",
                     "k",
                     {"policy": policy({**trusted(OTHER), "Principal": {"AWS": OTHER}})},
                 )
             ],
         ],
-        also=[[made("aws:kms/key:Key", "k", {"policy": policy({**trusted(OTHER), "Effect": "Deny"})})]],
+        also=[
+            [resource_of("aws:kms/key:Key", "k", {"policy": policy({**trusted(OTHER), "Effect": "Deny"})})]
+        ],
         platform=WORD,
     ),
     Case(
         "identity/from-our-networks",
         [granted(MODELS, ELSEWHERE), borne(TASKS)],
-        fails=[
-            # Held where it is made, and in a destination not to a profile, or not in each of them.
+        fails=[  # Held where it is made, and in a destination not to a profile, or not in each of them.
             {"policy": policy(MODELS, BUT_ROUTED)},
             {"policy": policy(MODELS, PAST_THE_PROFILE)},
             {
@@ -179,14 +191,14 @@ CASES = [
         ],
         missing=["policy"],
         unknown=["policy"],
-        also=[[made("aws:iam/policy:Policy", "other", {"policy": policy(MODELS)}), borne(DEPUTY)]],
+        also=[[resource_of("aws:iam/policy:Policy", "other", {"policy": policy(MODELS)}), borne(DEPUTY)]],
     ),
     Case(
         "identity/admins-stated",
         [ADMITS],
         fails=[{"principalArn": f"arn:aws:iam::{OURS}:role/contractors"}],
         unknown=["principalArn"],
-        also=[[made(ADMITS.type, "own", {"principalArn": "${bearer.arn}"}), borne(TASKS)]],
+        also=[[resource_of(ADMITS.type, "own", {"principalArn": "${bearer.arn}"}), borne(TASKS)]],
         platform=WORD,
     ),
     Case(
@@ -196,7 +208,7 @@ CASES = [
         missing=["metricTransformation"],
         broken=[[ALARM]],
         also=[
-            [made(ALARM.type, "aws", {"namespace": "AWS/Logs", "metricName": "IncomingLogEvents"})],
+            [resource_of(ALARM.type, "aws", {"namespace": "AWS/Logs", "metricName": "IncomingLogEvents"})],
             [
                 ALARM,
                 granted(

@@ -1,4 +1,4 @@
-"""Cases of the rules over AWS: encryption, network, reliability; and the resources that others start from."""
+"""Cases of rules for AWS (encryption, network, reliability), and resources that other cases start from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.engine.render.recorder import Resource
 from tests.policies.cases import Case
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 KEY = "arn:aws:kms:::${key.arn}"
 
@@ -21,7 +21,7 @@ def allow(actions: Any, resource: Any = "arn:aws:s3:::records/*", **more: Any) -
 
 
 def grant(*statements: dict[str, Any]) -> Any:
-    return made("aws:iam/rolePolicy:RolePolicy", "grant", {"role": "r", "policy": policy(*statements)})
+    return resource_of("aws:iam/rolePolicy:RolePolicy", "grant", {"role": "r", "policy": policy(*statements)})
 
 
 TLS = {
@@ -29,8 +29,8 @@ TLS = {
     "Resource": ["arn:aws:s3:::${bucket.arn}", "arn:aws:s3:::${bucket.arn}/*"],
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-BUCKET = made("aws:s3/bucket:Bucket", "bucket", {"forceDestroy": False})
-SEAL = made(
+BUCKET = resource_of("aws:s3/bucket:Bucket", "bucket", {"forceDestroy": False})
+SEAL = resource_of(
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     "seal",
     {
@@ -38,9 +38,11 @@ SEAL = made(
         "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": KEY}}],
     },
 )
-TLS_ONLY = made("aws:s3/bucketPolicy:BucketPolicy", "tls", {"bucket": "${bucket.id}", "policy": policy(TLS)})
-TRAIL = made("aws:cloudtrail/trail:Trail", "trail", {"s3BucketName": "${bucket.id}", "kmsKeyId": KEY})
-LOCK = made(
+TLS_ONLY = resource_of(
+    "aws:s3/bucketPolicy:BucketPolicy", "tls", {"bucket": "${bucket.id}", "policy": policy(TLS)}
+)
+TRAIL = resource_of("aws:cloudtrail/trail:Trail", "trail", {"s3BucketName": "${bucket.id}", "kmsKeyId": KEY})
+LOCK = resource_of(
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "lock",
     {"bucket": "${bucket.id}", "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 366}}},
@@ -52,7 +54,7 @@ def expiring(days: int, status: str = "Enabled", **more: Any) -> Resource:
     """Lifecycle rules of the trail's bucket that expire records after so many days."""
     rule = {"id": "expire", "status": status, "filter": {"prefix": ""}, "expiration": {"days": days, **more}}
     inputs = {"bucket": "${bucket.id}", "rules": [rule]}
-    return made("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "expiry", inputs)
+    return resource_of("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "expiry", inputs)
 
 
 LINK: dict[str, Any] = {
@@ -65,13 +67,13 @@ LINK: dict[str, Any] = {
         **{f"Phase{phase}DhGroupNumbers": [20, 21] for phase in (1, 2)},
     }.items()
 }
-VPN = made(
+VPN = resource_of(
     "aws:ec2/vpnConnection:VpnConnection",
     "vpn",
     {**LINK, "presharedKeyStorage": "SecretsManager", "staticRoutesOnly": False},
 )
 DISK = {"deviceName": "/dev/xvda", "ebs": {"encrypted": "true", "kmsKeyId": KEY}}
-TEMPLATE = made(
+TEMPLATE = resource_of(
     "aws:ec2/launchTemplate:LaunchTemplate",
     "machines",
     {
@@ -79,7 +81,7 @@ TEMPLATE = made(
         "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
     },
 )
-CLUSTER = made(
+CLUSTER = resource_of(
     "aws:eks/cluster:Cluster",
     "eks",
     {
@@ -92,7 +94,7 @@ CLUSTER = made(
         },
     },
 )
-CONFIG = made(
+CONFIG = resource_of(
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
     "config",
     {
@@ -103,7 +105,7 @@ CONFIG = made(
         "dataCaptureConfig": {"enableCapture": True, "kmsKeyId": KEY},
     },
 )
-NVME = made(CONFIG.type, "nvme", {"productionVariants": [{"instanceType": "ml.g6e.2xlarge"}]})
+NVME = resource_of(CONFIG.type, "nvme", {"productionVariants": [{"instanceType": "ml.g6e.2xlarge"}]})
 TRUST = {
     **{
         "Effect": "Allow",
@@ -122,17 +124,19 @@ DEPUTY = {
 
 
 def role(*statements: dict[str, Any], **more: Any) -> Any:
-    return made("aws:iam/role:Role", "role", {"assumeRolePolicy": policy(*statements), **more})
+    return resource_of("aws:iam/role:Role", "role", {"assumeRolePolicy": policy(*statements), **more})
 
 
-BOUNDARY = made("aws:iam/policy:Policy", "boundary", {"policy": policy(allow("bedrock:InvokeModel", "*"))})
-PROFILE = made(
+BOUNDARY = resource_of(
+    "aws:iam/policy:Policy", "boundary", {"policy": policy(allow("bedrock:InvokeModel", "*"))}
+)
+PROFILE = resource_of(
     "aws:rolesanywhere/profile:Profile",
     "profile",
     {"durationSeconds": 3600, "acceptRoleSessionName": False, "sessionPolicy": policy(allow("s3:GetObject"))},
 )
-GROUP = made("aws:cloudwatch/logGroup:LogGroup", "logs", {"kmsKeyId": KEY, "retentionInDays": 400})
-LOGGING = made(
+GROUP = resource_of("aws:cloudwatch/logGroup:LogGroup", "logs", {"kmsKeyId": KEY, "retentionInDays": 400})
+LOGGING = resource_of(
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
     "logging",
     {
@@ -142,7 +146,7 @@ LOGGING = made(
         },
     },
 )
-GUARD = made("aws:bedrock/guardrail:Guardrail", "guard", {"region": "eu-central-1"})
+GUARD = resource_of("aws:bedrock/guardrail:Guardrail", "guard", {"region": "eu-central-1"})
 
 
 def selector(*kinds: str) -> dict[str, Any]:
@@ -153,26 +157,28 @@ def selector(*kinds: str) -> dict[str, Any]:
     return {"fieldSelectors": fields}
 
 
-SEES = made(
+SEES = resource_of(
     "aws:cloudtrail/trail:Trail",
     "trail",
     {"advancedEventSelectors": [selector("AWS::Bedrock::Guardrail"), selector("AWS::Bedrock::Model")]},
 )
-HOSTED = made("aws:sagemaker/endpoint:Endpoint", "hosted", {"name": "hosted"})
-SEES_HOSTED = made(
+HOSTED = resource_of("aws:sagemaker/endpoint:Endpoint", "hosted", {"name": "hosted"})
+SEES_HOSTED = resource_of(
     "aws:cloudtrail/trail:Trail",
     "trail",
     {"advancedEventSelectors": [selector("AWS::SageMaker::Endpoint")]},
 )
-VPC = made("aws:ec2/vpc:Vpc", "vpc", {"cidrBlock": "10.0.0.0/16"})
-FLOW = made("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "${vpc.id}", "trafficType": "ALL"})
-RULE_GROUP = made("aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup", "dns", {"name": "dns"})
-NEEDED = made(
+VPC = resource_of("aws:ec2/vpc:Vpc", "vpc", {"cidrBlock": "10.0.0.0/16"})
+FLOW = resource_of("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "${vpc.id}", "trafficType": "ALL"})
+RULE_GROUP = resource_of(
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup", "dns", {"name": "dns"}
+)
+NEEDED = resource_of(
     "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList",
     "needed",
     {"domains": ["*.eu-central-1.vpce.amazonaws.com.", "s3.eu-central-1.amazonaws.com."]},
 )
-OTHERS = made(
+OTHERS = resource_of(
     "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList", "others", {"domains": ["*."]}
 )
 
@@ -184,34 +190,34 @@ def names_rule(name: str, action: str, priority: int, group: str = "dns") -> Res
         "firewallRuleGroupId": f"${{{group}.id}}",
         "firewallDomainListId": f"${{{name}.id}}",
     }
-    return made("aws:route53/resolverFirewallRule:ResolverFirewallRule", f"{name}-rule", inputs)
+    return resource_of("aws:route53/resolverFirewallRule:ResolverFirewallRule", f"{name}-rule", inputs)
 
 
 BLOCKS, ALLOWS = names_rule("others", "BLOCK", 200), names_rule("needed", "ALLOW", 100)
-FOLLOWS = made(
+FOLLOWS = resource_of(
     "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation",
     "follows",
     {"vpcId": "${vpc.id}", "firewallRuleGroupId": "${dns.id}", "priority": 101},
 )
-CLOSED = made(
+CLOSED = resource_of(
     "aws:route53/resolverFirewallConfig:ResolverFirewallConfig",
     "closed",
     {"resourceId": "${vpc.id}", "firewallFailOpen": "DISABLED"},
 )
-ASKS = made(
+ASKS = resource_of(
     "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation",
     "asks",
     {"resourceId": "${vpc.id}", "resolverQueryLogConfigId": "${queries.id}"},
 )
 DNS = [CLOSED, BLOCKS, ALLOWS, RULE_GROUP, NEEDED, OTHERS, FOLLOWS, VPC]
-ALARM = made(
+ALARM = resource_of(
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "alarm",
     {"alarmActions": ["arn:aws:sns:::${topic.arn}"], "tags": {"isthmus.dev/audit": "frankfurt"}},
 )
-RULE = made("aws:cloudwatch/eventRule:EventRule", "rule", {"name": "watch", "state": "ENABLED"})
-TARGET = made("aws:cloudwatch/eventTarget:EventTarget", "target", {"rule": "watch", "arn": "x"})
-BLOCK = made(
+RULE = resource_of("aws:cloudwatch/eventRule:EventRule", "rule", {"name": "watch", "state": "ENABLED"})
+TARGET = resource_of("aws:cloudwatch/eventTarget:EventTarget", "target", {"rule": "watch", "arn": "x"})
+BLOCK = resource_of(
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
     "block",
     {
@@ -221,25 +227,25 @@ BLOCK = made(
         ),
     },
 )
-INGRESS = made(
+INGRESS = resource_of(
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
     "in",
     {"cidrIpv4": "10.40.0.0/16", "fromPort": 443},
 )
-ENDPOINT = made(
+ENDPOINT = resource_of(
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "endpoint",
     {"vpcEndpointType": "Interface", "privateDnsEnabled": True, "subnetIds": ["${a.id}", "${b.id}"]},
 )
-BALANCER = made(
+BALANCER = resource_of(
     "aws:lb/loadBalancer:LoadBalancer", "door", {"internal": True, "subnets": ["${a.id}", "${b.id}"]}
 )
-LISTENER = made(
+LISTENER = resource_of(
     "aws:lb/listener:Listener",
     "listener",
     {"protocol": "TLS", "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06"},
 )
-SERVICE = made(
+SERVICE = resource_of(
     "aws:ecs/service:Service",
     "service",
     {
@@ -250,13 +256,13 @@ SERVICE = made(
         "deploymentMinimumHealthyPercent": 100,
     },
 )
-_key = made("aws:kms/key:Key", "key", {"enableKeyRotation": True, "isEnabled": True})
-_rds = made(
+_key = resource_of("aws:kms/key:Key", "key", {"enableKeyRotation": True, "isEnabled": True})
+_rds = resource_of(
     "aws:rds/cluster:Cluster", "db", {"storageEncrypted": True, "kmsKeyId": KEY, "deletionProtection": True}
 )
-_topic = made("aws:sns/topic:Topic", "topic", {"kmsMasterKeyId": KEY})
-_signs = made("aws:kms/key:Key", "signs", {"keyUsage": "SIGN_VERIFY"})
-_https = made(
+_topic = resource_of("aws:sns/topic:Topic", "topic", {"kmsMasterKeyId": KEY})
+_signs = resource_of("aws:kms/key:Key", "signs", {"keyUsage": "SIGN_VERIFY"})
+_https = resource_of(
     "aws:lb/listener:Listener",
     "http",
     {"protocol": "HTTP", "defaultActions": [{"redirect": {"protocol": "HTTPS"}}]},
@@ -309,7 +315,7 @@ CASES = [
         fails=[{"blockDeviceMappings.0.ebs.encrypted": "false"}],
         missing=["blockDeviceMappings", "blockDeviceMappings.0.ebs.kmsKeyId"],
         unknown=["blockDeviceMappings", "blockDeviceMappings.0.ebs.encrypted"],
-        broken=[[made("aws:eks/nodeGroup:NodeGroup", "nodes", {"instanceTypes": ["g6.xlarge"]})]],
+        broken=[[resource_of("aws:eks/nodeGroup:NodeGroup", "nodes", {"instanceTypes": ["g6.xlarge"]})]],
     ),
     Case(
         "encryption/cluster-secrets",
@@ -342,9 +348,9 @@ CASES = [
         fails=[{"protocol": "HTTP"}, {"sslPolicy": "ELBSecurityPolicy-2016-08"}],
         unknown=["protocol"],
         broken=[
-            [made("kubernetes:networking.k8s.io/v1:Ingress", "web", {"spec": {"rules": []}})],
+            [resource_of("kubernetes:networking.k8s.io/v1:Ingress", "web", {"spec": {"rules": []}})],
             [
-                made(
+                resource_of(
                     "kubernetes:gateway.networking.k8s.io/v1:Gateway",
                     "gw",
                     {"spec": {"listeners": [{"protocol": "HTTP"}]}},
@@ -381,7 +387,11 @@ CASES = [
         [BUCKET, _rds],
         fails=[{"forceDestroy": True}],
         broken=[
-            [made("aws:rds/cluster:Cluster", "db", {"skipFinalSnapshot": True, "deletionProtection": True})]
+            [
+                resource_of(
+                    "aws:rds/cluster:Cluster", "db", {"skipFinalSnapshot": True, "deletionProtection": True}
+                )
+            ]
         ],
     ),
     Case(
@@ -400,7 +410,10 @@ CASES = [
         [CONFIG, SERVICE],
         fails=[{"productionVariants.0.initialInstanceCount": 1}],
         unknown=["productionVariants.0.initialInstanceCount"],
-        broken=[[made(SERVICE.type, "one", {"desiredCount": 1})], [made(SERVICE.type, "unsaid", {})]],
+        broken=[
+            [resource_of(SERVICE.type, "one", {"desiredCount": 1})],
+            [resource_of(SERVICE.type, "unsaid", {})],
+        ],
     ),
     Case(
         "workload/metadata-guarded",

@@ -1,4 +1,4 @@
-"""Cases of the rules over capacity: quotas of GPUs, what workloads grow to, queues, machines in AWS."""
+"""Cases of rules for capacity: GPU quotas, maximum workloads, queues, AWS machines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from isthmus.contracts.platform.model.platform import Endpoint
 from isthmus.contracts.platform.model.pools import Pool
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, GPU, QUOTA, deployment
-from tests.policies.cases_inside import space
-from tests.policies.making import made, stated
+from tests.policies.cases_inside import namespace_of_class
+from tests.policies.making import platform_with, resource_of
 
-WORD = stated(
+WORD = platform_with(
     pools=[
         Pool.model_validate(
             {
@@ -47,7 +47,7 @@ WORD = stated(
     ],
 )
 
-NO_GPUS = made(
+NO_GPUS = resource_of(
     QUOTA.type,
     "quota",
     {"metadata": QUOTA.inputs["metadata"], "spec": {"hard": {"limits.memory": "1Gi", "pods": "9"}}},
@@ -61,10 +61,10 @@ def queue(gpus: Any, name: str = "h100") -> Any:
         "flavors": [{"name": "h100", "resources": resources}],
     }
     inputs = {"metadata": {"name": name}, "spec": {"resourceGroups": [group]}}
-    return made("kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue", name, inputs)
+    return resource_of("kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue", name, inputs)
 
 
-SCALER = made(
+SCALER = resource_of(
     "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
     "scaler",
     {
@@ -83,15 +83,15 @@ def group(name: str, zone: str, pool: str = "h100", **more: Any) -> Any:
         },
         **more,
     }
-    return made("aws:eks/nodeGroup:NodeGroup", name, inputs)
+    return resource_of("aws:eks/nodeGroup:NodeGroup", name, inputs)
 
 
 def template(pool: str, kind: str) -> Any:
     inputs = {"instanceType": kind, "tags": {"isthmus.dev/pool": pool}}
-    return made("aws:ec2/launchTemplate:LaunchTemplate", f"{pool}-machines", inputs)
+    return resource_of("aws:ec2/launchTemplate:LaunchTemplate", f"{pool}-machines", inputs)
 
 
-CONFIG = made(
+CONFIG = resource_of(
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
     "qwen",
     {
@@ -99,8 +99,8 @@ CONFIG = made(
         "tags": {"isthmus.dev/endpoint": "qwen"},
     },
 )
-ALARM = made("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", {"name": "errors"})
-ENDPOINT = made(
+ALARM = resource_of("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", {"name": "errors"})
+ENDPOINT = resource_of(
     "aws:sagemaker/endpoint:Endpoint",
     "endpoint",
     {"deploymentConfig": {"autoRollbackConfiguration": {"alarms": [{"alarmName": "errors"}]}}},
@@ -109,10 +109,13 @@ ENDPOINT = made(
 CASES = [
     Case(
         "cost/gpu-quota",
-        [QUOTA, GPU, space("internal")],
+        [QUOTA, GPU, namespace_of_class("internal")],
         missing=["spec.hard.[requests.nvidia.com/gpu]", "spec.hard"],
-        broken=[[queue(8), space("internal")], [queue(8), space("internal"), NO_GPUS]],
-        also=[[space("internal")], [GPU]],
+        broken=[
+            [queue(8), namespace_of_class("internal")],
+            [queue(8), namespace_of_class("internal"), NO_GPUS],
+        ],
+        also=[[namespace_of_class("internal")], [GPU]],
     ),
     Case(
         "cost/fits-quota",
@@ -122,7 +125,7 @@ CASES = [
         broken=[[deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "big"), QUOTA]],
         also=[
             [
-                made(SCALER.type, "other", {**SCALER.inputs, "metadata": {"namespace": "elsewhere"}}),
+                resource_of(SCALER.type, "other", {**SCALER.inputs, "metadata": {"namespace": "elsewhere"}}),
                 GPU,
                 QUOTA,
             ],
@@ -147,7 +150,7 @@ CASES = [
         broken=[
             [template("system", "p5.48xlarge")],
             [
-                made(
+                resource_of(
                     CONFIG.type,
                     "big",
                     {**CONFIG.inputs, "productionVariants": [{"instanceType": "ml.p5.48xlarge"}]},

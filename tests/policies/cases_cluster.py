@@ -1,4 +1,4 @@
-"""Cases of the rules over Kubernetes: workloads, namespaces, rights, quotas, and tasks that are judged alike."""
+"""Cases of rules for Kubernetes: workloads, namespaces, RBAC, quotas; and for Fargate tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.policies.cases import Case, changed
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 DIGEST = "sha256:" + "a" * 64
 BOX: dict[str, Any] = {
@@ -37,7 +37,7 @@ def deployment(
         "metadata": {"name": name, "namespace": "space"},
         "spec": {"replicas": 2, "strategy": {"type": "RollingUpdate"}, "template": template, **spec},
     }
-    return made("kubernetes:apps/v1:Deployment", name, inputs)
+    return resource_of("kubernetes:apps/v1:Deployment", name, inputs)
 
 
 POD = "spec.template.spec"
@@ -52,11 +52,11 @@ TASK_BOX = {
 
 def task(**more: Any) -> Any:
     boxes = json.dumps([{**TASK_BOX, **more}])
-    return made("aws:ecs/taskDefinition:TaskDefinition", "task", {"containerDefinitions": boxes})
+    return resource_of("aws:ecs/taskDefinition:TaskDefinition", "task", {"containerDefinitions": boxes})
 
 
 TASK = task()
-DISRUPTION = made(
+DISRUPTION = resource_of(
     "kubernetes:policy/v1:PodDisruptionBudget",
     "pdb",
     {
@@ -64,17 +64,17 @@ DISRUPTION = made(
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "gw"}}},
     },
 )
-SPACE = made(
+SPACE = resource_of(
     "kubernetes:core/v1:Namespace",
     "space",
     {"metadata": {"name": "space", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
 )
-_OURS = made(
+_OURS = resource_of(
     "kubernetes:core/v1:Namespace",
     "ours",
     {"metadata": {"name": "space", "labels": {"isthmus.dev/class": "internal"}}},
 )
-QUOTA = made(
+QUOTA = resource_of(
     "kubernetes:core/v1:ResourceQuota",
     "quota",
     {
@@ -86,7 +86,7 @@ QUOTA = made(
 
 def policy(name: str, **spec: Any) -> Any:
     inputs = {"metadata": {"name": name, "namespace": "space"}, "spec": spec}
-    return made("kubernetes:networking.k8s.io/v1:NetworkPolicy", name, inputs)
+    return resource_of("kubernetes:networking.k8s.io/v1:NetworkPolicy", name, inputs)
 
 
 DENY = policy("deny", podSelector={}, policyTypes=["Ingress", "Egress"])
@@ -96,22 +96,22 @@ OPENS = policy(
     policyTypes=["Egress"],
     egress=[{"to": [{"ipBlock": {"cidr": "10.40.0.0/16"}}]}],
 )
-ROLE = made(
+ROLE = resource_of(
     "kubernetes:rbac.authorization.k8s.io/v1:Role",
     "reader",
     {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
 )
-BINDING = made(
+BINDING = resource_of(
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
     "reads",
     {"roleRef": {"kind": "Role", "name": "reader"}, "subjects": [{"kind": "Group", "name": "oidc:platform"}]},
 )
-ADMISSION = made(
+ADMISSION = resource_of(
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding",
     "bound",
     {"spec": {"policyName": "guard", "validationActions": ["Deny"]}},
 )
-GUARD = made(
+GUARD = resource_of(
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
     "guard",
     {"metadata": {"name": "guard"}, "spec": {"failurePolicy": "Fail"}},
@@ -121,22 +121,22 @@ GPU = deployment(
     "model",
     {"app": "gw", "kueue.x-k8s.io/queue-name": "pool"},
 )
-QUEUE = made(
+QUEUE = resource_of(
     "kubernetes:kueue.x-k8s.io/v1beta2:LocalQueue",
     "queue",
     {"metadata": {"name": "pool", "namespace": "space"}},
 )
-SCALED = made("kubernetes:keda.sh/v1alpha1:ScaledObject", "scaled", {"spec": {"maxReplicaCount": 4}})
-CERTIFICATE = made(
+SCALED = resource_of("kubernetes:keda.sh/v1alpha1:ScaledObject", "scaled", {"spec": {"maxReplicaCount": 4}})
+CERTIFICATE = resource_of(
     "kubernetes:cert-manager.io/v1:Certificate",
     "tls",
     {"spec": {"duration": "2160h0m0s", "privateKey": {"rotationPolicy": "Always"}}},
 )
-CLUSTER_IP = made("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
+CLUSTER_IP = resource_of("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
 
-_OTHER_QUEUE = made(QUEUE.type, "other", {"metadata": {"name": "other", "namespace": "space"}})
-_IN_DEFAULT = made(GW.type, "gw", {**GW.inputs, "metadata": {"name": "gw", "namespace": "default"}})
-_CLOSED_DEFAULT = made(
+_OTHER_QUEUE = resource_of(QUEUE.type, "other", {"metadata": {"name": "other", "namespace": "space"}})
+_IN_DEFAULT = resource_of(GW.type, "gw", {**GW.inputs, "metadata": {"name": "gw", "namespace": "default"}})
+_CLOSED_DEFAULT = resource_of(
     DENY.type, "deny", {**DENY.inputs, "metadata": {"name": "deny", "namespace": "default"}}
 )
 
@@ -215,7 +215,7 @@ CASES = [
         unknown=[f"{FIRST}.image"],
         broken=[
             [task(image="x:latest")],
-            [made("aws:sagemaker/model:Model", "m", {"primaryContainer": {"image": "x"}})],
+            [resource_of("aws:sagemaker/model:Model", "m", {"primaryContainer": {"image": "x"}})],
         ],
         also=[[deployment({**BOX, "image": "${registry.url}/edge@" + DIGEST})]],
     ),
@@ -266,7 +266,7 @@ CASES = [
         broken=[
             [
                 ADMISSION,
-                made(
+                resource_of(
                     GUARD.type, "guard", {"metadata": {"name": "guard"}, "spec": {"failurePolicy": "Ignore"}}
                 ),
             ]
@@ -310,7 +310,7 @@ CASES = [
         fails=[{"rules.0.resources": ["secrets"]}],
         also=[
             [
-                made(
+                resource_of(
                     ROLE.type,
                     "one",
                     {"rules": [{"resources": ["secrets"], "verbs": ["get"], "resourceNames": ["a"]}]},

@@ -1,4 +1,4 @@
-"""Cases of the rules over AWS: identity and audit."""
+"""Cases of rules for AWS identity and audit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.policies.cases_aws import (
     role,
     selector,
 )
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 _open = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue"}
 
@@ -83,7 +83,7 @@ CASES = [
     Case(
         "identity/no-wide-managed-policy",
         [
-            made(
+            resource_of(
                 "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
                 "a",
                 {"policyArn": "arn:aws:iam:::${boundary.arn}"},
@@ -116,7 +116,9 @@ CASES = [
         fails=[{"assumeRolePolicy": policy({**DEPUTY, "Condition": {}})}],
         also=[[role({**DEPUTY, "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Condition": {}})]],
     ),
-    Case("identity/no-users", [role(TRUST)], broken=[[made("aws:iam/user:User", "ci", {"name": "ci"})]]),
+    Case(
+        "identity/no-users", [role(TRUST)], broken=[[resource_of("aws:iam/user:User", "ci", {"name": "ci"})]]
+    ),
     Case(
         "identity/sessions-short",
         [PROFILE],
@@ -139,9 +141,9 @@ CASES = [
         ],
         unknown=["policy"],
         broken=[
-            [made("aws:secretsmanager/secretPolicy:SecretPolicy", "s", {"policy": policy(_open)})],
+            [resource_of("aws:secretsmanager/secretPolicy:SecretPolicy", "s", {"policy": policy(_open)})],
             [
-                made(
+                resource_of(
                     "aws:kms/key:Key",
                     "k",
                     {"policy": policy(allow("kms:*", "*", Principal={"AWS": "arn:aws:iam::1:role/x"}))},
@@ -150,7 +152,7 @@ CASES = [
         ],
         also=[
             [
-                made(
+                resource_of(
                     "aws:sns/topicPolicy:TopicPolicy",
                     "t",
                     {
@@ -194,7 +196,7 @@ CASES = [
             [BUCKET, TRAIL],
             [
                 *(LOCK, BUCKET, TRAIL),
-                made(
+                resource_of(
                     "aws:s3/bucketVersioning:BucketVersioning",
                     "v",
                     {"bucket": "${bucket.id}", "versioningConfiguration": {"status": "Suspended"}},
@@ -260,6 +262,6 @@ CASES = [
         [ALARM, RULE, TARGET],
         fails=[{"alarmActions": []}, {"actionsEnabled": False}],
         missing=["alarmActions"],
-        broken=[[RULE], [made(RULE.type, "off", {"name": "watch", "state": "DISABLED"}), TARGET]],
+        broken=[[RULE], [resource_of(RULE.type, "off", {"name": "watch", "state": "DISABLED"}), TARGET]],
     ),
 ]

@@ -1,4 +1,4 @@
-"""Cases of the rules over what stands in a class's namespace, who is let into it, and where names lead."""
+"""Cases of rules for class namespaces: workloads, ingress, Service names and DNS resolvers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Site
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, FIRST, POD, deployment, policy
-from tests.policies.cases_models import BEHIND, EDGE, GUARD, SERVES, config, told
-from tests.policies.making import made, stated
+from tests.policies.cases_models import BEHIND, EDGE, GUARD, SERVES, config, config_with
+from tests.policies.making import platform_with, resource_of
 
 SITES = [
     Site(name="fra1", kind="on-prem", jurisdiction="de", dns=["10.40.0.53"]),
@@ -16,22 +16,22 @@ SITES = [
 ]
 
 
-def space(class_: str, name: str = "space") -> Any:
+def namespace_of_class(class_: str, name: str = "space") -> Any:
     labels = {"isthmus.dev/class": class_}
-    return made("kubernetes:core/v1:Namespace", name, {"metadata": {"name": name, "labels": labels}})
+    return resource_of("kubernetes:core/v1:Namespace", name, {"metadata": {"name": name, "labels": labels}})
 
 
 def lets_in(**where: Any) -> Any:
     return policy("in", policyTypes=["Ingress"], ingress=[{"from": [{"namespaceSelector": where}]}])
 
 
-def named(name: str, pod: dict[str, Any] | None = None, **labels: str) -> Any:
-    made_ = deployment(BOX, name, {"app": name, **labels}, pod=pod or {})
-    return made_
+def labelled(name: str, pod: dict[str, Any] | None = None, **labels: str) -> Any:
+    workload = deployment(BOX, name, {"app": name, **labels}, pod=pod or {})
+    return workload
 
 
 RESOLVES = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["10.40.0.53"]}}
-WORD = stated(
+WORD = platform_with(
     sites=SITES,
     endpoints=[
         Endpoint.model_validate(
@@ -50,23 +50,23 @@ WORD = stated(
         )
     ],
 )
-SERVICE = made(
+SERVICE = resource_of(
     "kubernetes:core/v1:Service",
     "llama",
     {"metadata": {"name": "llama", "namespace": "space"}, "spec": {"selector": {"app": "llama"}}},
 )
-CALLS = made(
+CALLS = resource_of(
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
     "calls",
     {"securityGroupId": "${group.id}", "cidrIpv4": "10.0.0.0/16"},
 )
 ENGINE = deployment({**SERVES, "args": ["/models", "--host=127.0.0.1"]}, "llama", {"app": "llama"})
-EVALUATED = made(
+EVALUATED = resource_of(
     GUARD.type,
     "guard",
     {**GUARD.inputs, "region": "eu-central-1", "tags": {"isthmus.dev/class": "internal"}},
 )
-LIMITS = made(
+LIMITS = resource_of(
     "kubernetes:core/v1:LimitRange",
     "limits",
     {
@@ -81,7 +81,11 @@ _PROFILES = "arn:aws:bedrock:us-east-1:${aws.accountId}:guardrail-profile"
 CASES = [
     Case(
         "data-path/lets-in-own-class",
-        [lets_in(matchLabels={"isthmus.dev/class": "internal"}), space("internal"), space("public", "open")],
+        [
+            lets_in(matchLabels={"isthmus.dev/class": "internal"}),
+            namespace_of_class("internal"),
+            namespace_of_class("public", "open"),
+        ],
         fails=[
             {
                 "spec.ingress": [
@@ -106,25 +110,36 @@ CASES = [
                         {"key": "isthmus.dev/class", "operator": "In", "values": ["restricted"]}
                     ]
                 ),
-                space("internal"),
+                namespace_of_class("internal"),
             ],
-            [lets_in(), space("internal"), space("public", "open")],
+            [lets_in(), namespace_of_class("internal"), namespace_of_class("public", "open")],
         ],
         also=[
-            [lets_in(matchLabels={"kubernetes.io/metadata.name": "monitoring"}), space("internal")],
+            [
+                lets_in(matchLabels={"kubernetes.io/metadata.name": "monitoring"}),
+                namespace_of_class("internal"),
+            ],
             [
                 lets_in(matchLabels={"isthmus.dev/class": "public"}),
-                made("kubernetes:core/v1:Namespace", "x", {"metadata": {"name": "space"}}),
+                resource_of("kubernetes:core/v1:Namespace", "x", {"metadata": {"name": "space"}}),
             ],
         ],
     ),
     Case(
         "data-path/stated-workloads",
-        [named("internal-gateway"), named("llama"), named("llama-fetch"), space("internal")],
+        [
+            labelled("internal-gateway"),
+            labelled("llama"),
+            labelled("llama-fetch"),
+            namespace_of_class("internal"),
+        ],
         fails=[{"metadata.name": "evaluation"}],
         unknown=["metadata.name"],
         also=[
-            [named("evaluation"), made("kubernetes:core/v1:Namespace", "s", {"metadata": {"name": "space"}})]
+            [
+                labelled("evaluation"),
+                resource_of("kubernetes:core/v1:Namespace", "s", {"metadata": {"name": "space"}}),
+            ]
         ],
         platform=WORD,
     ),
@@ -135,7 +150,7 @@ CASES = [
         unknown=["spec.externalName"],
         broken=[
             [
-                made(
+                resource_of(
                     "kubernetes:discovery.k8s.io/v1:EndpointSlice",
                     "slice",
                     {"endpoints": [{"addresses": ["1.2.3.4"]}]},
@@ -144,7 +159,7 @@ CASES = [
         ],
         also=[
             [
-                made(
+                resource_of(
                     SERVICE.type,
                     "near",
                     {"spec": {"type": "ExternalName", "externalName": "a.b.svc.cluster.local"}},
@@ -154,11 +169,11 @@ CASES = [
     ),
     Case(
         "data-path/own-resolvers",
-        [named("llama", RESOLVES), space("restricted")],
+        [labelled("llama", RESOLVES), namespace_of_class("restricted")],
         fails=[{f"{POD}.dnsPolicy": "ClusterFirst"}, {f"{POD}.dnsConfig.nameservers": ["8.8.8.8"]}],
         missing=[f"{POD}.dnsPolicy"],
         unknown=[f"{POD}.dnsConfig.nameservers", f"{POD}.dnsPolicy"],
-        also=[[named("llama"), space("internal")]],
+        also=[[labelled("llama"), namespace_of_class("internal")]],
         platform=WORD,
     ),
     Case(
@@ -167,9 +182,13 @@ CASES = [
         fails=[{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}],
         unknown=["cidrIpv4"],
         broken=[
-            [made("aws:ec2/securityGroup:SecurityGroup", "g", {"egress": [{"cidrBlocks": ["0.0.0.0/0"]}]})],
             [
-                made(
+                resource_of(
+                    "aws:ec2/securityGroup:SecurityGroup", "g", {"egress": [{"cidrBlocks": ["0.0.0.0/0"]}]}
+                )
+            ],
+            [
+                resource_of(
                     "aws:ec2/securityGroupRule:SecurityGroupRule",
                     "r",
                     {"type": "egress", "cidrBlocks": ["0.0.0.0/0"]},
@@ -178,7 +197,7 @@ CASES = [
         ],
         also=[
             [
-                made(
+                resource_of(
                     "aws:ec2/securityGroupRule:SecurityGroupRule",
                     "r",
                     {"type": "ingress", "cidrBlocks": ["0.0.0.0/0"]},
@@ -197,7 +216,7 @@ CASES = [
         unknown=["crossRegionConfig.guardrailProfileIdentifier"],
         also=[
             [
-                made(
+                resource_of(
                     "aws:bedrock/guardrail:Guardrail",
                     "of-no-class",
                     {
@@ -212,7 +231,9 @@ CASES = [
     Case(
         "data-path/gateways-alone-ask",
         [ASKED, config(EDGE, "edge")],
-        fails=[told(BEHIND, allowed_clients=["internal-gateway.space.svc", "reporting.analytics.svc"])],
+        fails=[
+            config_with(BEHIND, allowed_clients=["internal-gateway.space.svc", "reporting.analytics.svc"])
+        ],
         one_keeps_it=True,
         platform=WORD,
     ),
@@ -249,10 +270,10 @@ CASES = [
     ),
     Case(
         "workload/default-limits",
-        [LIMITS, space("internal")],
+        [LIMITS, namespace_of_class("internal")],
         fails=[{"spec.limits.0.default": {"cpu": "1"}}, {"spec.limits.0.type": "Pod"}],
         missing=["spec.limits"],
         unknown=["spec.limits.0", "spec.limits.0.default"],
-        broken=[[space("internal")]],
+        broken=[[namespace_of_class("internal")]],
     ),
 ]

@@ -1,4 +1,4 @@
-"""Cases of the rules over models: their release, their gateways' configurations, guardrails, budgets."""
+"""Cases of rules for models: release, gateway configuration, guardrails, budgets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, DIGEST, deployment
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 OTHER = "sha256:" + "b" * 64
 SERVES = {
@@ -25,12 +25,12 @@ MODEL = deployment(
 MODEL.inputs["spec"]["template"]["metadata"]["annotations"] = {"isthmus.dev/weights-digest": DIGEST}
 STATED = "spec.template.metadata.annotations"
 FIRST = "spec.template.spec.containers.0"
-CLAIM = made(
+CLAIM = resource_of(
     "kubernetes:core/v1:PersistentVolumeClaim",
     "w",
     {"metadata": {"name": "w", "namespace": "space", "annotations": {"isthmus.dev/weights-digest": DIGEST}}},
 )
-HOSTED = made(
+HOSTED = resource_of(
     "aws:sagemaker/model:Model",
     "hosted",
     {
@@ -44,7 +44,7 @@ HOSTED = made(
     },
 )
 ENVIRONMENT = "primaryContainer.environment"
-ROLLOUT = made(
+ROLLOUT = resource_of(
     "aws:sagemaker/endpoint:Endpoint",
     "endpoint",
     {
@@ -71,19 +71,21 @@ LOOKS: dict[str, Any] = {
 }
 
 
-def config(said: Any, name: str = "cfg", **more: Any) -> Any:
-    text = said if isinstance(said, str) else json.dumps({**said, **more})
+def config(content: Any, name: str = "cfg", **more: Any) -> Any:
+    text = content if isinstance(content, str) else json.dumps({**content, **more})
     meta = {"name": name, "namespace": "space", "labels": {"isthmus.dev/role": "gateway"}}
-    return made("kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}})
+    return resource_of(
+        "kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}}
+    )
 
 
-def told(said: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"data": {"config.yaml": json.dumps({**said, **more})}}
+def config_with(settings: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"data": {"config.yaml": json.dumps({**settings, **more})}}
 
 
 LISTEN = EDGE["listen"]
 OPEN = {key: value for key, value in LISTEN.items() if key != "client_ca"}
-GUARD = made(
+GUARD = resource_of(
     "aws:bedrock/guardrail:Guardrail",
     "guard",
     {
@@ -96,8 +98,8 @@ GUARD = made(
         "contextualGroundingPolicyConfig": {"filtersConfigs": [{"type": "GROUNDING", "threshold": 0.8}]},
     },
 )
-BASE = made("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase", "base", {})
-VERSION = made(
+BASE = resource_of("aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase", "base", {})
+VERSION = resource_of(
     "aws:bedrock/guardrailVersion:GuardrailVersion",
     "v",
     {"guardrailArn": "arn:aws:bedrock:::${guard.guardrailArn}"},
@@ -117,11 +119,14 @@ PROXY = {
 
 
 def guards(**more: Any) -> dict[str, Any]:
-    one = {"guardrail_name": "pii", "litellm_params": {**PROXY["guardrails"][0]["litellm_params"], **more}}  # type: ignore[dict-item]
-    return told({**PROXY, "guardrails": [one]})
+    guardrail = {
+        "guardrail_name": "pii",
+        "litellm_params": {**PROXY["guardrails"][0]["litellm_params"], **more},
+    }  # type: ignore[dict-item]
+    return config_with({**PROXY, "guardrails": [guardrail]})
 
 
-BUDGET = made(
+BUDGET = resource_of(
     "aws:budgets/budget:Budget",
     "budget",
     {
@@ -130,12 +135,12 @@ BUDGET = made(
         ]
     },
 )
-PROFILE = made("aws:bedrock/inferenceProfile:InferenceProfile", "profile", {})
+PROFILE = resource_of("aws:bedrock/inferenceProfile:InferenceProfile", "profile", {})
 
 
 def pipeline(*kinds: str) -> Any:
-    stages = [{"actions": [{"category": each}]} for each in kinds]
-    return made("aws:codepipeline/pipeline:Pipeline", "pipe", {"stages": stages})
+    stages = [{"actions": [{"category": category}]} for category in kinds]
+    return resource_of("aws:codepipeline/pipeline:Pipeline", "pipe", {"stages": stages})
 
 
 CASES = [
@@ -145,7 +150,7 @@ CASES = [
         fails=[{f"{STATED}.[isthmus.dev/weights-digest]": "main"}],
         missing=[STATED],
         unknown=[f"{STATED}.[isthmus.dev/weights-digest]"],
-        broken=[[made(HOSTED.type, "h", {"primaryContainer": {"modelDataUrl": "s3://w/x.tar.gz"}})]],
+        broken=[[resource_of(HOSTED.type, "h", {"primaryContainer": {"modelDataUrl": "s3://w/x.tar.gz"}})]],
     ),
     Case(
         "release/weights-agree",
@@ -165,7 +170,9 @@ CASES = [
         [MODEL, HOSTED],
         fails=[{f"{FIRST}.env": []}, {f"{FIRST}.env.0.value": "0"}],
         missing=[f"{FIRST}.env"],
-        broken=[[made(HOSTED.type, "h", {"primaryContainer": {"environment": {"SM_VLLM_MODEL": "x"}}})]],
+        broken=[
+            [resource_of(HOSTED.type, "h", {"primaryContainer": {"environment": {"SM_VLLM_MODEL": "x"}}})]
+        ],
     ),
     Case(
         "release/no-foreign-code",
@@ -176,7 +183,7 @@ CASES = [
         ],
         broken=[
             [
-                made(
+                resource_of(
                     HOSTED.type,
                     "h",
                     {"primaryContainer": {"environment": {"SM_VLLM_TRUST_REMOTE_CODE": "true"}}},
@@ -209,7 +216,7 @@ CASES = [
         unknown=["stages"],
         broken=[
             [
-                made(
+                resource_of(
                     "aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup",
                     "act",
                     {"functionSchema": {"memberFunctions": {"functions": [{"name": "pay"}]}}},
@@ -220,7 +227,7 @@ CASES = [
     Case(
         "release/guardrail-version",
         [config(BEHIND)],
-        fails=[told(BEHIND, models=[{"name": "haiku", "guardrail": {"id": "g", "version": "DRAFT"}}])],
+        fails=[config_with(BEHIND, models=[{"name": "haiku", "guardrail": {"id": "g", "version": "DRAFT"}}])],
     ),
     Case(
         "audit/no-prompts-in-logs",
@@ -231,14 +238,16 @@ CASES = [
         "encryption/mutual-tls",
         [config(EDGE), config(BEHIND, "behind"), config(LOOKS, "looks")],
         fails=[
-            told(EDGE, listen=OPEN),
-            told(EDGE, listen={"client_ca": "x"}),
-            told(EDGE, routes=[{"workload": "kyc", "url": "http://m.svc:8080", "server_name": "m.svc"}]),
-            told(
+            config_with(EDGE, listen=OPEN),
+            config_with(EDGE, listen={"client_ca": "x"}),
+            config_with(
+                EDGE, routes=[{"workload": "kyc", "url": "http://m.svc:8080", "server_name": "m.svc"}]
+            ),
+            config_with(
                 EDGE,
                 routes=[{**EDGE["routes"][0], "overflow": {"url": "http://t.svc", "server_name": "t.svc"}}],
             ),
-            told(
+            config_with(
                 EDGE,
                 routes=[{**EDGE["routes"][0], "also": [{"url": "http://n.svc", "server_name": "n.svc"}]}],
             ),
@@ -250,7 +259,7 @@ CASES = [
     Case(
         "encryption/peers-named",
         [config(BEHIND), config(EDGE, "edge")],
-        fails=[told(BEHIND, allowed_clients=[])],
+        fails=[config_with(BEHIND, allowed_clients=[])],
         broken=[
             [config({**EDGE, "routes": [{"workload": "kyc", "url": "https://m.svc"}]})],
             [config({**EDGE, "routes": [{**EDGE["routes"][0], "also": [{"url": "https://n.svc"}]}]})],
@@ -259,7 +268,7 @@ CASES = [
     Case(
         "cost/gateways-limited",
         [config(EDGE), config(BEHIND, "behind")],
-        fails=[told(EDGE, limits={"max_body_bytes": 1}), told(EDGE, callers=None)],
+        fails=[config_with(EDGE, limits={"max_body_bytes": 1}), config_with(EDGE, callers=None)],
     ),
     Case(
         "guardrail/personal-data",
@@ -298,7 +307,7 @@ CASES = [
     Case(
         "guardrail/asked",
         [config(BEHIND), GUARD],
-        fails=[told(BEHIND, models=[{"name": "haiku"}])],
+        fails=[config_with(BEHIND, models=[{"name": "haiku"}])],
         also=[[config({**BEHIND, "models": [{"name": "own", "provider": "sagemaker"}]}), GUARD]],
     ),
     Case(
@@ -308,7 +317,7 @@ CASES = [
             guards(default_on=False),
             guards(pii_entities_config={}),
             guards(allow_fail_open=True),
-            told(
+            config_with(
                 PROXY,
                 model_list=[
                     {"model_name": "m", "litellm_params": {"model": "bedrock/x", "tags": ["default"]}}

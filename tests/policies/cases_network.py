@@ -1,4 +1,4 @@
-"""Cases of the rules over networks, in AWS and in clusters."""
+"""Cases of rules for networks in AWS and in clusters."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tests.policies.cases_aws import (
     VPC,
 )
 from tests.policies.cases_cluster import CLUSTER_IP, DENY, GW, OPENS, SPACE
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
 
 def without(*gone: Resource) -> list[Resource]:
-    """The network with its DNS firewall, less some parts."""
-    return [each for each in DNS if each not in gone]
+    """The network with its DNS firewall, without some resources."""
+    return [resource for resource in DNS if resource not in gone]
 
 
 def with_(old: Resource, **values: Any) -> list[Resource]:
-    """The network with its DNS firewall, one part changed."""
-    return [changed([each], values)[0] if each is old else each for each in DNS]
+    """The network with its DNS firewall, with one resource changed."""
+    return [changed([resource], values)[0] if resource is old else resource for resource in DNS]
 
 
 CASES = [
@@ -67,7 +67,7 @@ CASES = [
         fails=[{"internal": False}],
         missing=["internal"],
         unknown=["internal"],
-        broken=[[made("aws:ec2/subnet:Subnet", "s", {"mapPublicIpOnLaunch": True})]],
+        broken=[[resource_of("aws:ec2/subnet:Subnet", "s", {"mapPublicIpOnLaunch": True})]],
     ),
     Case(
         "network/cluster-private",
@@ -89,9 +89,13 @@ CASES = [
         [INGRESS],
         fails=[{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}],
         broken=[
-            [made("aws:ec2/securityGroup:SecurityGroup", "g", {"ingress": [{"cidrBlocks": ["0.0.0.0/0"]}]})],
             [
-                made(
+                resource_of(
+                    "aws:ec2/securityGroup:SecurityGroup", "g", {"ingress": [{"cidrBlocks": ["0.0.0.0/0"]}]}
+                )
+            ],
+            [
+                resource_of(
                     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
                     "d",
                     {"egress": [{"cidrBlocks": ["10.0.0.0/8"]}]},
@@ -101,7 +105,7 @@ CASES = [
     ),
     Case(
         "network/default-group-shut",
-        [made("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "d", {"vpcId": "${vpc.id}"}), VPC],
+        [resource_of("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "d", {"vpcId": "${vpc.id}"}), VPC],
         fails=[{"vpcId": "vpc-other"}],
         broken=[[VPC]],
     ),
@@ -111,12 +115,12 @@ CASES = [
         fails=[{"privateDnsEnabled": False}],
         missing=["privateDnsEnabled"],
         unknown=["privateDnsEnabled"],
-        also=[[made(ENDPOINT.type, "s3", {"vpcEndpointType": "Gateway"})]],
+        also=[[resource_of(ENDPOINT.type, "s3", {"vpcEndpointType": "Gateway"})]],
     ),
     Case(
         "network/notebooks-inside",
         [
-            made(
+            resource_of(
                 "aws:sagemaker/notebookInstance:NotebookInstance",
                 "nb",
                 {"directInternetAccess": "Disabled", "rootAccess": "Disabled"},
@@ -124,7 +128,7 @@ CASES = [
         ],
         fails=[{"rootAccess": "Enabled"}],
         missing=["directInternetAccess"],
-        broken=[[made("aws:sagemaker/domain:Domain", "studio", {"authMode": "IAM"})]],
+        broken=[[resource_of("aws:sagemaker/domain:Domain", "studio", {"authMode": "IAM"})]],
     ),
     Case(
         "network/default-deny",

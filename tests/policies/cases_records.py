@@ -1,4 +1,4 @@
-"""Cases of the rules over gateways' records and those who seal them."""
+"""Cases of rules for gateway records and sealers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from isthmus.contracts.platform.model.platform import AuditStore, Gateway, Site
 from tests.policies.cases import Case, changed
 from tests.policies.cases_cluster import BOX, deployment
-from tests.policies.making import made, stated
+from tests.policies.making import platform_with, resource_of
 
 RECORDS, SEALS = "/var/lib/isthmus/audit/records", "/var/lib/isthmus/audit/seals"
 GATEWAY: dict[str, Any] = {
@@ -22,47 +22,49 @@ SEALER: dict[str, Any] = {
 AUDIT = {"volume": "a", "sealer_volume": "b", "secret": "c", "sealer_secret": "d"}
 
 
-def config(said: dict[str, Any], name: str, space: str = "space", **more: Any) -> Any:
-    labels = {"isthmus.dev/role": said["mode"]}
-    return made(
+def config(content: dict[str, Any], name: str, namespace: str = "space", **more: Any) -> Any:
+    labels = {"isthmus.dev/role": content["mode"]}
+    return resource_of(
         "kubernetes:core/v1:ConfigMap",
         name,
         {
-            "metadata": {"name": name, "namespace": space, "labels": labels},
-            "data": {"config.yaml": json.dumps({**said, **more})},
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "data": {"config.yaml": json.dumps({**content, **more})},
         },
     )
 
 
-def told(said: dict[str, Any], part: str, **more: Any) -> dict[str, Any]:
-    return {"data.[config.yaml]": json.dumps({**said, part: {**said[part], **more}})}
+def config_with(settings: dict[str, Any], part: str, **more: Any) -> dict[str, Any]:
+    return {"data.[config.yaml]": json.dumps({**settings, part: {**settings[part], **more}})}
 
 
-def pod(role: str, space: str, cfg: str, reads: str, writes: str) -> Any:
+def pod(role: str, namespace: str, cfg: str, reads: str, writes: str) -> Any:
     mounts = [{"name": "audit", "mountPath": reads, "readOnly": True}, {"name": "audit", "mountPath": writes}]
     labels = {"app": role, "isthmus.dev/role": role}
     volumes = [{"name": "config", "configMap": {"name": cfg}}]
-    one = deployment({**BOX, "volumeMounts": mounts}, role, labels, pod={"volumes": volumes})
-    return changed([one], {"metadata.namespace": space})[0]
+    workload = deployment({**BOX, "volumeMounts": mounts}, role, labels, pod={"volumes": volumes})
+    return changed([workload], {"metadata.namespace": namespace})[0]
 
 
-def of_rights(kind: str, name: str, space: str = "", **more: Any) -> Any:
-    meta = {"name": name, **({"namespace": space} if space else {})}
-    return made(f"kubernetes:rbac.authorization.k8s.io/v1:{kind}", name, {"metadata": meta, **more})
+def of_rights(kind: str, name: str, namespace: str = "", **more: Any) -> Any:
+    meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return resource_of(f"kubernetes:rbac.authorization.k8s.io/v1:{kind}", name, {"metadata": meta, **more})
 
 
-def way(block: str = "10.40.0.9/32", **peer: Any) -> Any:
+def egress(block: str = "10.40.0.9/32", **peer: Any) -> Any:
     spec = {
         "podSelector": {},
         "policyTypes": ["Egress"],
         "egress": [{"to": [peer or {"ipBlock": {"cidr": block}}]}],
     }
     meta = {"name": "seal", "namespace": "seal"}
-    return made("kubernetes:networking.k8s.io/v1:NetworkPolicy", "seal", {"metadata": meta, "spec": spec})
+    return resource_of(
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy", "seal", {"metadata": meta, "spec": spec}
+    )
 
 
 STORE = {"name": "fra1", "site": "fra1", "mode": "existing", "retention_days": 1826, "address": "10.40.0.9"}
-WORD = stated(
+WORD = platform_with(
     sites=[Site(name="fra1", kind="on-prem", jurisdiction="de")],
     audit=[AuditStore.model_validate({**STORE, **{k: SEALER["store"][k] for k in ("endpoint", "bucket")}})],
     gateways=[
@@ -104,8 +106,8 @@ CASES = [
         [GW_CFG],
         fails=[
             {"data.[config.yaml]": json.dumps(BARE)},
-            told(GATEWAY, "audit", site_key=None),
-            told(GATEWAY, "audit", seal_key=""),
+            config_with(GATEWAY, "audit", site_key=None),
+            config_with(GATEWAY, "audit", seal_key=""),
         ],
         platform=WORD,
         broken=[[config(BARE, "gw-cfg")], [config({**BARE, "mode": "reviews"}, "desk-cfg")]],
@@ -133,20 +135,20 @@ CASES = [
     ),
     Case(
         "audit/sealed-at-home",
-        [SEAL_CFG, way()],
+        [SEAL_CFG, egress()],
         fails=[
-            told(SEALER, "store", endpoint="https://s3.elsewhere.example"),
-            told(SEALER, "store", bucket="other"),
-            told(SEALER, "store", retention_days=30),
-            told(SEALER, "store", retention_days=None),
+            config_with(SEALER, "store", endpoint="https://s3.elsewhere.example"),
+            config_with(SEALER, "store", bucket="other"),
+            config_with(SEALER, "store", retention_days=30),
+            config_with(SEALER, "store", retention_days=None),
         ],
         platform=WORD,
         broken=[
-            [SEAL_CFG, way("10.40.0.0/16")],
-            [SEAL_CFG, way("10.40.0.10/32")],
-            [SEAL_CFG, way(podSelector={})],
+            [SEAL_CFG, egress("10.40.0.0/16")],
+            [SEAL_CFG, egress("10.40.0.10/32")],
+            [SEAL_CFG, egress(podSelector={})],
         ],
-        also=[[config(SEALER, "seal-cfg", "seal", site="other"), way()]],
+        also=[[config(SEALER, "seal-cfg", "seal", site="other"), egress()]],
         one_keeps_it=True,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Cases of the rules over sealers' identities and over shares of records in AWS."""
+"""Cases of rules for sealers' roles and record shares in AWS."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from isthmus.engine.render.recorder import Resource
 from tests.policies.cases import Case, changed
-from tests.policies.making import made
+from tests.policies.making import resource_of
 
-BUCKET = made("aws:s3/bucket:Bucket", "store", {"objectLockEnabled": True})
+BUCKET = resource_of("aws:s3/bucket:Bucket", "store", {"objectLockEnabled": True})
 PREFIX = "frankfurt/internal"
 OBJECTS = f"${{store.arn}}/{PREFIX}/*"
 SEALS = [
@@ -27,10 +27,10 @@ def role(name: str, *statements: dict[str, Any]) -> list[Resource]:
     """A role and its one policy, the policy first."""
     text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     return [
-        made(
+        resource_of(
             "aws:iam/rolePolicy:RolePolicy", f"{name}-policy", {"role": f"${{{name}.name}}", "policy": text}
         ),
-        made("aws:iam/role:Role", name, {"assumeRolePolicy": "{}"}),
+        resource_of("aws:iam/role:Role", name, {"assumeRolePolicy": "{}"}),
     ]
 
 
@@ -38,12 +38,12 @@ def may(action: str, resource: str, **more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": [action], "Resource": [resource], **more}
 
 
-def said(*statements: dict[str, Any]) -> dict[str, Any]:
+def policy_document(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"policy": json.dumps({"Version": "2012-10-17", "Statement": list(statements)})}
 
 
 def task(name: str, mode: str, by: str | None, **more: Any) -> Resource:
-    """A task by its configuration."""
+    """A task with this edge configuration."""
     config = {
         **{"mode": mode, "class": "internal", "site": "frankfurt"},
         **(
@@ -66,7 +66,7 @@ def task(name: str, mode: str, by: str | None, **more: Any) -> Resource:
         "mountPoints": more.pop("mounts", mounts),
     }
     inputs = {"containerDefinitions": json.dumps([box]), **({"taskRoleArn": by} if by else {}), **more}
-    return made("aws:ecs/taskDefinition:TaskDefinition", name, inputs)
+    return resource_of("aws:ecs/taskDefinition:TaskDefinition", name, inputs)
 
 
 def endpoint(principal: str = "${sealer.arn}") -> Resource:
@@ -74,8 +74,12 @@ def endpoint(principal: str = "${sealer.arn}") -> Resource:
         **{"Effect": "Allow", "Principal": "*", "Action": ["s3:PutObject"], "Resource": [OBJECTS]},
         "Condition": {"ArnEquals": {"aws:PrincipalArn": [principal]}},
     }
-    inputs = {"serviceName": "com.amazonaws.eu-central-1.s3", "vpcEndpointType": "Gateway", **said(grant)}
-    return made("aws:ec2/vpcEndpoint:VpcEndpoint", "s3", inputs)
+    inputs = {
+        "serviceName": "com.amazonaws.eu-central-1.s3",
+        "vpcEndpointType": "Gateway",
+        **policy_document(grant),
+    }
+    return resource_of("aws:ec2/vpcEndpoint:VpcEndpoint", "s3", inputs)
 
 
 SEALER = task("sealer-task", "sealer", "${sealer.arn}")
@@ -83,7 +87,7 @@ ALONE = [*role("sealer", *SEALS), SEALER, endpoint(), BUCKET]
 OTHER = role("gateway", may("bedrock:InvokeModel", "arn:aws:bedrock:eu-central-1:1:guardrail/g"))
 
 POINTS = {"records": (2000, "gateway-records"), "seals": (2001, "sealer-seals")}
-FILES = made("aws:efs/fileSystem:FileSystem", "files", {"encrypted": True, "kmsKeyId": "${key.arn}"})
+FILES = resource_of("aws:efs/fileSystem:FileSystem", "files", {"encrypted": True, "kmsKeyId": "${key.arn}"})
 MOUNT = "elasticfilesystem:ClientMount"
 
 
@@ -93,14 +97,21 @@ def point(folder: str, uid: Any) -> Resource:
         "rootDirectory": {"path": f"/{folder}"},
         "posixUser": {"uid": uid, "gid": 2000},
     }
-    return made("aws:efs/accessPoint:AccessPoint", f"{folder}-{uid}", inputs)
+    return resource_of("aws:efs/accessPoint:AccessPoint", f"{folder}-{uid}", inputs)
 
 
 def lets(folder: str, uid: int, *, write: bool = True, **more: Any) -> dict[str, Any]:
     actions = [MOUNT, *(["elasticfilesystem:ClientWrite"] if write else [])]
     by = {"StringEquals": {"elasticfilesystem:AccessPointArn": f"${{{folder}-{uid}.arn}}"}}
-    who = {"AWS": ["arn:aws:iam::1:role/r"]}
-    return {"Sid": "Lets", "Effect": "Allow", "Principal": who, "Action": actions, "Condition": by, **more}
+    principals = {"AWS": ["arn:aws:iam::1:role/r"]}
+    return {
+        "Sid": "Lets",
+        "Effect": "Allow",
+        "Principal": principals,
+        "Action": actions,
+        "Condition": by,
+        **more,
+    }
 
 
 TLS = {
@@ -112,17 +123,17 @@ WRITERS = [TLS, lets("records", 2000), lets("seals", 2001)]
 
 
 def shut(*statements: dict[str, Any]) -> Resource:
-    inputs = {"fileSystemId": "${files.id}", **said(*(statements or WRITERS))}
-    return made("aws:efs/fileSystemPolicy:FileSystemPolicy", "shut", inputs)
+    inputs = {"fileSystemId": "${files.id}", **policy_document(*(statements or WRITERS))}
+    return resource_of("aws:efs/fileSystemPolicy:FileSystemPolicy", "shut", inputs)
 
 
 WRITE = "elasticfilesystem:ClientWrite"
 _BY = "elasticfilesystem:AccessPointArn"
 
 
-def denies(condition: dict[str, Any], who: str = "*") -> dict[str, Any]:
-    named = {"Effect": "Deny", "Principal": {"AWS": who}, "Action": [MOUNT, WRITE]}
-    return {**named, "Condition": condition}
+def denies(condition: dict[str, Any], principal: str = "*") -> dict[str, Any]:
+    statement = {"Effect": "Deny", "Principal": {"AWS": principal}, "Action": [MOUNT, WRITE]}
+    return {**statement, "Condition": condition}
 
 
 DENIED = [
@@ -143,7 +154,7 @@ DENIED = [
 
 def with_managed(name: str) -> Resource:
     arn = f"arn:aws:iam::aws:policy/{name}"
-    return made("aws:iam/role:Role", "mine", {"assumeRolePolicy": "{}", "managedPolicyArns": [arn]})
+    return resource_of("aws:iam/role:Role", "mine", {"assumeRolePolicy": "{}", "managedPolicyArns": [arn]})
 
 
 SHARE = [shut(), FILES, point("records", 2000), point("seals", 2001)]
@@ -164,11 +175,11 @@ CASES = [
         "audit/sealers-seal-alone",
         ALONE,
         fails=[
-            said(*SEALS, may("s3:DeleteObjectVersion", OBJECTS)),
-            said(*SEALS, may("s3:BypassGovernanceRetention", OBJECTS)),
-            said({**SEALS[0], "Resource": ["${store.arn}/*"]}),
-            said({**SEALS[0], "Action": "s3:*"}),
-            said({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}),
+            policy_document(*SEALS, may("s3:DeleteObjectVersion", OBJECTS)),
+            policy_document(*SEALS, may("s3:BypassGovernanceRetention", OBJECTS)),
+            policy_document({**SEALS[0], "Resource": ["${store.arn}/*"]}),
+            policy_document({**SEALS[0], "Action": "s3:*"}),
+            policy_document({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}),
         ],
         unknown=["policy"],
         broken=[
@@ -192,10 +203,10 @@ CASES = [
         "audit/share-apart",
         SHARE,
         fails=[
-            said(*WRITERS[1:]),
-            said(TLS, lets("records", 2000, Principal={"AWS": "*"}), WRITERS[2]),
-            said(TLS, lets("records", 2000, Condition={}), WRITERS[2]),
-            said(TLS, lets("records", 2000, Action=[MOUNT, "elasticfilesystem:ClientRootAccess"])),
+            policy_document(*WRITERS[1:]),
+            policy_document(TLS, lets("records", 2000, Principal={"AWS": "*"}), WRITERS[2]),
+            policy_document(TLS, lets("records", 2000, Condition={}), WRITERS[2]),
+            policy_document(TLS, lets("records", 2000, Action=[MOUNT, "elasticfilesystem:ClientRootAccess"])),
         ],
         unknown=["policy"],
         broken=[
@@ -228,7 +239,7 @@ CASES = [
             [*APART, *role("mine", may("elasticfilesystem:Client*", "*"))],
             [*SHARE, *role("mine", may(MOUNT, "arn:aws:elasticfilesystem:eu-central-1:1:file-system/fs-1"))],
             [*SHARE, *role("mine", may("elasticfilesystem:DescribeFileSystems", "*"))],
-            [made("aws:efs/accessPoint:AccessPoint", "w", {"fileSystemId": "${files.id}"}), FILES],
+            [resource_of("aws:efs/accessPoint:AccessPoint", "w", {"fileSystemId": "${files.id}"}), FILES],
         ],
     ),
     Case(

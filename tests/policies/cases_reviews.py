@@ -1,4 +1,4 @@
-"""Cases of the rules over held answers and those who decide upon them."""
+"""Cases of rules for held answers and the review service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.policies.cases import Case, changed
 from tests.policies.cases_cluster import BOX, POD, deployment
 from tests.policies.cases_records import config, of_rights
 from tests.policies.cases_serving import ZONE, spread
-from tests.policies.making import made, stated
+from tests.policies.making import platform_with, resource_of
 
 CLASS = "isthmus.dev/class"
 HIGH = {"name": "narratives", "impact": "high", "review": {"domain": "crime", "below_confidence": 0.8}}
@@ -26,18 +26,21 @@ HELD: dict[str, Any] = {
 BARE = {key: value for key, value in HELD.items() if key != "reviews"}
 
 
-def told(**more: Any) -> dict[str, Any]:
+def configuration(**more: Any) -> dict[str, Any]:
     return {"data.[config.yaml]": json.dumps({**HELD, **more})}
 
 
 def workloads(**more: Any) -> dict[str, Any]:
-    return told(workloads=[{**HIGH, **more}, DRAWN])
+    return configuration(workloads=[{**HIGH, **more}, DRAWN])
 
 
 def gateway(**more: Any) -> Gateway:
-    said = {
+    gateway_inputs = {
         **{"class": "restricted", "name": "restricted-fra1", "site": "fra1", "host": "h"},
-        **{"callers_secret": "callers", "workloads": [{**each, "endpoint": "e"} for each in (HIGH, DRAWN)]},
+        **{
+            "callers_secret": "callers",
+            "workloads": [{**workload, "endpoint": "e"} for workload in (HIGH, DRAWN)],
+        },
         "database": GatewayDatabase(host="postgres", address="10.40.0.21"),
         "reviews": GatewayReviews(
             secret="s",
@@ -49,11 +52,11 @@ def gateway(**more: Any) -> Gateway:
         ),
         **more,
     }
-    return Gateway.model_validate(said)
+    return Gateway.model_validate(gateway_inputs)
 
 
-WORD = stated(gateways=[gateway()], monitoring=Monitoring(namespace="monitoring"))
-ELSEWHERE = stated(
+WORD = platform_with(gateways=[gateway()], monitoring=Monitoring(namespace="monitoring"))
+ELSEWHERE = platform_with(
     gateways=[
         gateway(
             reviews=None,
@@ -62,34 +65,36 @@ ELSEWHERE = stated(
     ]
 )
 CFG = config(HELD, "gw-cfg")
-SPACE = made(
+SPACE = resource_of(
     "kubernetes:core/v1:Namespace", "desk", {"metadata": {"name": "desk", "labels": {CLASS: "restricted"}}}
 )
 
 
-def pod(role: str, space: str = "desk") -> Any:
+def pod(role: str, namespace: str = "desk") -> Any:
     labels = {"app": role, "isthmus.dev/role": role}
-    return changed([deployment(BOX, role, labels)], {"metadata.namespace": space})[0]
+    return changed([deployment(BOX, role, labels)], {"metadata.namespace": namespace})[0]
 
 
-def way(block: Any = "10.40.0.21/32", let_in: Any = None, **more: Any) -> Any:
-    named = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "reviewers"}}}
+def network_policy(block: Any = "10.40.0.21/32", let_in: Any = None, **more: Any) -> Any:
+    namespaces = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "reviewers"}}}
     scraping = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     spec = {
         "podSelector": {"matchLabels": {"app": "reviews"}},
         "policyTypes": ["Ingress", "Egress"],
         "egress": [{"to": [{"ipBlock": {"cidr": block}}]}],
         "ingress": [
-            {"from": [let_in or named, {"ipBlock": {"cidr": "10.40.7.0/24"}}]},
+            {"from": [let_in or namespaces, {"ipBlock": {"cidr": "10.40.7.0/24"}}]},
             {"from": [scraping]},
         ],
         **more,
     }
     meta = {"name": "desk", "namespace": "desk"}
-    return made("kubernetes:networking.k8s.io/v1:NetworkPolicy", "way", {"metadata": meta, "spec": spec})
+    return resource_of(
+        "kubernetes:networking.k8s.io/v1:NetworkPolicy", "way", {"metadata": meta, "spec": spec}
+    )
 
 
-WAY, DESK = way(), pod("reviews")
+WAY, DESK = network_policy(), pod("reviews")
 BLOCK = "spec.egress.0.to.0.ipBlock.cidr"
 PEER = "spec.ingress.0.from.0.namespaceSelector.matchLabels.[kubernetes.io/metadata.name]"
 
@@ -116,13 +121,13 @@ CASES = [
         [CFG],
         fails=[
             {"data.[config.yaml]": json.dumps(BARE)},
-            told(reviews={"keys": "/keys"}),
+            configuration(reviews={"keys": "/keys"}),
             workloads(impact="material"),
             workloads(impact=None),
             workloads(review=None),
             workloads(review={"domain": "crime", "below_confidence": 0.1}),
-            told(workloads=[HIGH, {**DRAWN, "review": {"domain": "letters"}}]),
-            told(workloads=[DRAWN]),
+            configuration(workloads=[HIGH, {**DRAWN, "review": {"domain": "letters"}}]),
+            configuration(workloads=[DRAWN]),
         ],
         unknown=["data"],
         platform=WORD,
@@ -143,7 +148,7 @@ CASES = [
             [WAY, DESK, SPACE, pod("gateway")],
             [WAY, DESK, SPACE, of_rights("RoleBinding", "ops", "desk")],
             [WAY, DESK, SPACE, of_rights("Role", "ops", "desk")],
-            [way(let_in={"ipBlock": {"cidr": "10.40.0.0/16"}}), DESK, SPACE],
+            [network_policy(let_in={"ipBlock": {"cidr": "10.40.0.0/16"}}), DESK, SPACE],
         ],
         also=[[WAY, DESK, SPACE, of_rights("RoleBinding", "ops", "space"), pod("gateway", "space")]],
         one_keeps_it=True,

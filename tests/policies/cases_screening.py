@@ -1,4 +1,4 @@
-"""Cases of the rule over what leaves a gateway's site."""
+"""Cases of rules for redaction of prompts and answers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Site
 from tests.policies.cases import Case
-from tests.policies.cases_models import told
-from tests.policies.making import made, stated
+from tests.policies.cases_models import config_with
+from tests.policies.making import platform_with, resource_of
 
 LISTEN = {"certificate": "/t/tls.crt", "key": "/t/tls.key", "client_ca": "/t/ca.crt"}
 LIMITS = {"max_body_bytes": 4194304, "request_timeout_s": 300}
@@ -25,34 +25,40 @@ GATEWAY: dict[str, Any] = {
 BARE = {key: value for key, value in GATEWAY.items() if key != "screening"}
 
 
-def config(said: dict[str, Any] | str, name: str = "gw-config", **more: Any) -> Any:
-    text = said if isinstance(said, str) else json.dumps({**said, **more})
+def config(content: dict[str, Any] | str, name: str = "gw-config", **more: Any) -> Any:
+    text = content if isinstance(content, str) else json.dumps({**content, **more})
     labels = {"isthmus.dev/role": "gateway", "isthmus.dev/class": "internal"}
     meta = {"name": name, "namespace": "isthmus-internal", "labels": labels}
-    return made("kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}})
+    return resource_of(
+        "kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}}
+    )
 
 
-def task(said: dict[str, Any] | str, name: str = "edge") -> Any:
-    text = said if isinstance(said, str) else json.dumps(said)
+def task(content: dict[str, Any] | str, name: str = "edge") -> Any:
+    text = content if isinstance(content, str) else json.dumps(content)
     box: dict[str, Any] = {"name": name, "environment": [{"name": "EDGE_CONFIG", "value": text}]}
     if name == "edge":
         box["secrets"] = [{"name": "EDGE_CALLERS", "valueFrom": "arn"}]
-    return made("aws:ecs/taskDefinition:TaskDefinition", name, {"containerDefinitions": json.dumps([box])})
+    return resource_of(
+        "aws:ecs/taskDefinition:TaskDefinition", name, {"containerDefinitions": json.dumps([box])}
+    )
 
 
-def routes(*ways: dict[str, Any]) -> dict[str, Any]:
-    return {"routes": [{"workload": "chat", **way} for way in ways]}
+def routes(*destinations: dict[str, Any]) -> dict[str, Any]:
+    return {"routes": [{"workload": "chat", **destination} for destination in destinations]}
 
 
 def _endpoint(id_: str, site: str, target: str, class_: str = "internal") -> Endpoint:
     return Endpoint.model_validate({"id": id_, "class": class_, "site": site, "target": target, "model": id_})
 
 
-def word(site: str = "fra1", class_: str = "internal", runs_on: str = "kubernetes", **more: Any) -> Any:
-    """A platform with one gateway and two models; Bedrock stands at Frankfurt."""
+def gateway_platform(
+    site: str = "fra1", class_: str = "internal", runs_on: str = "kubernetes", **more: Any
+) -> Any:
+    """A platform with one gateway and two models; the Bedrock model is at Frankfurt."""
     served = {"name": "chat", "endpoint": "haiku", "residency": ["de"]}
     gateway = {"class": class_, "name": f"{class_}-{site}", "site": site, "host": "h", "workloads": [served]}
-    return stated(
+    return platform_with(
         sites=[
             Site(name="fra1", kind="on-prem", jurisdiction="de"),
             Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1"),
@@ -78,7 +84,7 @@ MODEL = {"name": CLOUD["model"], "region": "eu-central-1", "guardrail": {"id": "
 
 
 def behind(model: dict[str, Any], gateway: str = f"internal-gateway.{DOMAIN}") -> Any:
-    """The translator that lets in one gateway, as a task."""
+    """A translator task that accepts one gateway."""
     return task(
         {"mode": "translator", "class": "internal", "allowed_clients": [gateway], "models": [model]},
         "translator",
@@ -90,20 +96,20 @@ CASES = [
         RULE,
         [config(GATEWAY)],
         fails=[
-            told(BARE),
-            told(GATEWAY, screening={}),
-            told(GATEWAY, screening={"languages": ["de"]}),
+            config_with(BARE),
+            config_with(GATEWAY, screening={}),
+            config_with(GATEWAY, screening={"languages": ["de"]}),
             # It says of itself that it stays.
-            told(GATEWAY, **routes({**CLOUD, "site": "fra1"})),
-            told(GATEWAY, **routes({**CLOUD, "target": "onprem-vllm"})),
+            config_with(GATEWAY, **routes({**CLOUD, "site": "fra1"})),
+            config_with(GATEWAY, **routes({**CLOUD, "target": "onprem-vllm"})),
             # As an overflow, a canary, another of several.
-            told(BARE, **routes({**OWN, "overflow": {**CLOUD, "site": "frankfurt"}})),
-            told(BARE, **routes({**OWN, "canary": {**CLOUD, "percent": 5}})),
-            told(BARE, **routes({**OWN, "also": [OWN, CLOUD]})),
-            told(BARE, **routes(OWN, CLOUD)),
+            config_with(BARE, **routes({**OWN, "overflow": {**CLOUD, "site": "frankfurt"}})),
+            config_with(BARE, **routes({**OWN, "canary": {**CLOUD, "percent": 5}})),
+            config_with(BARE, **routes({**OWN, "also": [OWN, CLOUD]})),
+            config_with(BARE, **routes(OWN, CLOUD)),
         ],
         unknown=["data", "data.[config.yaml]"],
-        platform=word(),
+        platform=gateway_platform(),
         broken=[
             [
                 config(
@@ -127,8 +133,8 @@ CASES = [
     Case(
         RULE,
         [config(BARE, site="frankfurt", **routes({**CLOUD, "site": "frankfurt"}))],
-        fails=[told(BARE, site="elsewhere")],
-        platform=word("frankfurt"),
+        fails=[config_with(BARE, site="elsewhere")],
+        platform=gateway_platform("frankfurt"),
         broken=[[task({**BARE, "site": "elsewhere"})]],
         also=[[task({**BARE, "site": "frankfurt"})]],
     ),
@@ -136,14 +142,14 @@ CASES = [
     Case(
         RULE,
         [config({**PUBLIC, "screening": {**LOOKS, "redacted": ["prompts-leaving-site"]}})],
-        fails=[told(PUBLIC), told(PUBLIC, screening=LOOKS)],
-        platform=word(class_="public", redacted=["prompts-leaving-site"]),
+        fails=[config_with(PUBLIC), config_with(PUBLIC, screening=LOOKS)],
+        platform=gateway_platform(class_="public", redacted=["prompts-leaving-site"]),
     ),
     # Another team's program, which states no platform.
     Case(
         RULE,
         [config(GATEWAY)],
-        fails=[told(BARE)],
+        fails=[config_with(BARE)],
         also=[[config(BARE, **routes(OWN))], [task(BARE)]],
     ),
     # Whatever answers, on the site or not.
@@ -151,13 +157,13 @@ CASES = [
         ANSWERS,
         [config(GATEWAY, **routes(OWN))],
         fails=[
-            told(BARE, **routes(OWN)),
-            told(BARE, screening={}, **routes(OWN)),
-            told(PUBLIC),
-            told(BARE, **{"class": "a class that is none"}),
+            config_with(BARE, **routes(OWN)),
+            config_with(BARE, screening={}, **routes(OWN)),
+            config_with(PUBLIC),
+            config_with(BARE, **{"class": "a class that is none"}),
         ],
         unknown=["data", "data.[config.yaml]"],
-        platform=word(),
+        platform=gateway_platform(),
         broken=[
             # On a task nothing looks but a guardrail, and SageMaker has none.
             [FRONT, behind({**MODEL, "guardrail": None})],
@@ -176,18 +182,22 @@ CASES = [
     Case(
         ANSWERS,
         [config({**OTHERS, "screening": {**LOOKS, "redacted": ["secrets-in-outputs"]}})],
-        fails=[told(OTHERS), told(OTHERS, screening=LOOKS)],
-        platform=word(class_="confidential", redacted=["secrets-in-outputs"]),
+        fails=[config_with(OTHERS), config_with(OTHERS, screening=LOOKS)],
+        platform=gateway_platform(class_="confidential", redacted=["secrets-in-outputs"]),
     ),
 ]
 UNDECIDED: list[tuple[str, dict[str, Any], Any]] = [
-    ("the detector's address", {**GATEWAY, "screening": "${secrets.screening}"}, word()),
-    ("the place's site", {**BARE, **routes({**CLOUD, "site": "${site.name}", "model": "other"})}, word()),
+    ("the detector's address", {**GATEWAY, "screening": "${secrets.screening}"}, gateway_platform()),
+    (
+        "the place's site",
+        {**BARE, **routes({**CLOUD, "site": "${site.name}", "model": "other"})},
+        gateway_platform(),
+    ),
     ("who stands behind the translator", {**GATEWAY, **routes({**CLOUD, "site": "fra1"})}, None),
     (
         "a model that the platform does not have",
         {**GATEWAY, **routes({**CLOUD, "site": "fra1", "model": "x"})},
-        word(),
+        gateway_platform(),
     ),
 ]
 """What is not known, the gateway's configuration, and the platform's word."""

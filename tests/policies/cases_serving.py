@@ -1,4 +1,4 @@
-"""Cases of the rules over what serves in a cluster: replicas, spread, probes, ends, rollouts, figures."""
+"""Cases of rules for serving pods: replicas, spread, probes, shutdown, rollouts, metrics."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, FIRST, LABELS, POD, deployment
-from tests.policies.cases_inside import space
+from tests.policies.cases_inside import namespace_of_class
 from tests.policies.cases_models import SERVES
-from tests.policies.making import made, stated
+from tests.policies.making import platform_with, resource_of
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 
@@ -18,7 +18,7 @@ def spread(key: str, **more: Any) -> dict[str, Any]:
     return {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", **more}
 
 
-WORD = stated(
+WORD = platform_with(
     endpoints=[
         Endpoint.model_validate(
             {
@@ -57,7 +57,7 @@ MODEL = deployment(
     revisionHistoryLimit=3,
 )
 GATEWAY = deployment(BOX, "gw", LABELS, pod={"topologySpreadConstraints": [spread(ZONE)]})
-MONITOR = made(
+MONITOR = resource_of(
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
     "figures",
     {
@@ -65,7 +65,7 @@ MONITOR = made(
         "spec": {"selector": {"matchLabels": {"app": "llama"}}},
     },
 )
-GROUP = made(
+GROUP = resource_of(
     "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",
     "group",
     {
@@ -83,17 +83,17 @@ GROUP = made(
 CASES = [
     Case(
         "reliability/as-many-as-stated",
-        [MODEL, GATEWAY, space("internal")],
+        [MODEL, GATEWAY, namespace_of_class("internal")],
         fails=[{"spec.replicas": 1}, {"spec.replicas": 0}],
         missing=["spec.replicas"],
         unknown=["spec.replicas"],
-        broken=[[deployment(name="gw", replicas=1), space("internal")]],
+        broken=[[deployment(name="gw", replicas=1), namespace_of_class("internal")]],
         also=[[GROUP]],
         platform=WORD,
     ),
     Case(
         "reliability/spread-by-force",
-        [MODEL, GATEWAY, space("internal")],
+        [MODEL, GATEWAY, namespace_of_class("internal")],
         fails=[
             {f"{POD}.topologySpreadConstraints.0.whenUnsatisfiable": "ScheduleAnyway"},
             {f"{POD}.topologySpreadConstraints.0.topologyKey": ZONE},

@@ -1,4 +1,4 @@
-"""Cases of the rules that hold what is made to the platform's word: budgets, what is bought, what is released."""
+"""Cases of rules that compare resources with the platform: budgets, throughput, model releases."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from isthmus.contracts.platform.model.aws.account import Anomalies, Budget, Prov
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import DIGEST, FIRST, deployment
-from tests.policies.cases_inside import space
-from tests.policies.cases_models import EDGE, SERVES, config, told
-from tests.policies.making import made, stated
+from tests.policies.cases_inside import namespace_of_class
+from tests.policies.cases_models import EDGE, SERVES, config, config_with
+from tests.policies.making import platform_with, resource_of
 
 
-def _endpoint(**said: Any) -> Endpoint:
-    given = {**{"class": "internal", "site": "fra1", "target": "onprem-vllm"}, **said}
-    return Endpoint.model_validate(given)
+def _endpoint(**fields: Any) -> Endpoint:
+    values = {**{"class": "internal", "site": "fra1", "target": "onprem-vllm"}, **fields}
+    return Endpoint.model_validate(values)
 
 
 LLAMA = _endpoint(
@@ -45,7 +45,7 @@ GATEWAY = Gateway.model_validate(
         ],
     }
 )
-WORD = stated(
+WORD = platform_with(
     endpoints=[LLAMA, QWEN, NOVA],
     gateways=[GATEWAY],
     identities=[
@@ -59,8 +59,8 @@ WORD = stated(
     anomalies=Anomalies(mode="manage"),
     provisioned=[Provisioned(name="nova", endpoint="nova", model_units=1)],
 )
-GOVERNS = made("aws:iam/role:Role", "bearer", {"tags": {"isthmus.dev/identity": "internal"}})
-BUDGET = made(
+GOVERNS = resource_of("aws:iam/role:Role", "bearer", {"tags": {"isthmus.dev/identity": "internal"}})
+BUDGET = resource_of(
     "aws:budgets/budget:Budget",
     "budget",
     {
@@ -68,7 +68,7 @@ BUDGET = made(
         "costFilters": [{"name": "TagKeyValue", "values": ["user:isthmus.dev/class$internal"]}],
     },
 )
-ACTION = made(
+ACTION = resource_of(
     "aws:budgets/budgetAction:BudgetAction",
     "action",
     {
@@ -76,31 +76,31 @@ ACTION = made(
         "actionThreshold": {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100},
     },
 )
-MONITOR = made("aws:costexplorer/anomalyMonitor:AnomalyMonitor", "monitor", {})
-HEARS = made(
+MONITOR = resource_of("aws:costexplorer/anomalyMonitor:AnomalyMonitor", "monitor", {})
+HEARS = resource_of(
     "aws:costexplorer/anomalySubscription:AnomalySubscription",
     "hears",
     {"monitorArnLists": ["${monitor.arn}"]},
 )
-TAG = made(
+TAG = resource_of(
     "aws:costexplorer/costAllocationTag:CostAllocationTag",
     "tag",
     {"tagKey": "isthmus.dev/class", "status": "Active"},
 )
-PROFILE = made(
+PROFILE = resource_of(
     "aws:bedrock/inferenceProfile:InferenceProfile", "profile", {"tags": {"isthmus.dev/workload": "chat"}}
 )
-HOSTED = made(
+HOSTED = resource_of(
     "aws:sagemaker/endpoint:Endpoint",
     "hosted",
     {"tags": {"isthmus.dev/endpoint": "qwen", "isthmus.dev/workload": "search"}},
 )
-BOUGHT = made(
+BOUGHT = resource_of(
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
     "bought",
     {"modelArn": "arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-lite-v1:0", "modelUnits": 1},
 )
-CLAIM = made(
+CLAIM = resource_of(
     "kubernetes:core/v1:PersistentVolumeClaim",
     "w",
     {
@@ -122,7 +122,7 @@ MODEL = deployment(
     {"app": "llama", "isthmus.dev/role": "model", "isthmus.dev/endpoint": "llama"},
     pod={"volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "w", "readOnly": True}}]},
 )
-S3 = made(
+S3 = resource_of(
     "aws:sagemaker/model:Model",
     "qwen",
     {
@@ -206,14 +206,14 @@ CASES = [
         unknown=["tags", "tags.[isthmus.dev/workload]"],
         broken=[
             [
-                made(
+                resource_of(
                     HOSTED.type,
                     "h",
                     {"tags": {"isthmus.dev/endpoint": "qwen", "isthmus.dev/workload": "chat"}},
                 )
             ]
         ],
-        also=[[made(HOSTED.type, "h", {"tags": {"isthmus.dev/endpoint": "of-another-team"}})]],
+        also=[[resource_of(HOSTED.type, "h", {"tags": {"isthmus.dev/endpoint": "of-another-team"}})]],
         platform=WORD,
     ),
     Case(
@@ -222,7 +222,7 @@ CASES = [
         fails=[{"modelUnits": 4}, {"commitmentDuration": "SixMonths"}],
         missing=["modelArn"],
         unknown=["modelUnits"],
-        broken=[[BOUGHT, made(BOUGHT.type, "more", BOUGHT.inputs)]],
+        broken=[[BOUGHT, resource_of(BOUGHT.type, "more", BOUGHT.inputs)]],
         platform=WORD,
         one_keeps_it=True,
     ),
@@ -237,7 +237,7 @@ CASES = [
         unknown=["spec.accessModes"],
         also=[
             [
-                made(
+                resource_of(
                     CLAIM.type,
                     "cache",
                     {"metadata": {"name": "cache"}, "spec": {"accessModes": ["ReadWriteMany"]}},
@@ -247,7 +247,7 @@ CASES = [
     ),
     Case(
         "release/weights-from-their-place",
-        [CLAIM, MODEL, space("internal"), S3],
+        [CLAIM, MODEL, namespace_of_class("internal"), S3],
         fails=[{"spec.volumeName": "experiments"}],
         missing=["spec.volumeName"],
         unknown=["spec.volumeName"],
@@ -268,7 +268,7 @@ CASES = [
                 )
             ],
             [
-                made(
+                resource_of(
                     S3.type,
                     "q",
                     {**S3.inputs, "primaryContainer": {"modelDataUrl": "s3://experiments/qwen.tar.gz"}},
@@ -310,10 +310,10 @@ CASES = [
         "release/routes-stated",
         [ROUTED],
         fails=[
-            told(EDGE, routes=[route("kyc", "bank/llama-rc1")]),
-            told(EDGE, routes=[route("kyc", "bank/llama", canary=canary(50))]),
-            told(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5, "bank/next"))]),
-            told(EDGE, routes=[route("chat", "nova--chat", canary=canary(5))]),
+            config_with(EDGE, routes=[route("kyc", "bank/llama-rc1")]),
+            config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(50))]),
+            config_with(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5, "bank/next"))]),
+            config_with(EDGE, routes=[route("chat", "nova--chat", canary=canary(5))]),
         ],
         platform=WORD,
         also=[[config({**EDGE, "routes": [route("nobody", "x")]})]],

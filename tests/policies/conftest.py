@@ -1,4 +1,4 @@
-"""The bank's rendered graph, and ways to change it."""
+"""Fixtures: the bank's rendered graph, and functions that change it."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def platform() -> Platform:
 
 @pytest.fixture
 def altered(rendered: rendering.Rendered) -> Callable[[str, str, Change], Graph]:
-    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
+    """Returns the graph with changed inputs of the resources of a type whose name has an ending."""
 
     return functools.partial(mutating.altered, rendered.resources)
 
 
 @pytest.fixture
 def added(rendered: rendering.Rendered) -> Callable[..., Graph]:
-    """The graph with one more resource, of a type and inputs."""
+    """Returns the graph with one more resource of a type."""
 
     def add(kind: str, inputs: dict[str, Any], name: str = "bank-added") -> Graph:
         def all_() -> Iterator[Resource]:
             yield from rendered.resources
-            first = next(each for each in rendered.resources if each.made)
+            first = next(resource for resource in rendered.resources if resource.made)
             yield replace(first, urn=f"urn:{name}", type=kind, name=name, inputs=inputs)
 
         return Graph(all_())

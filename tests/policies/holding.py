@@ -1,4 +1,4 @@
-"""What the rules say of a graph, in sentences: those of one boundary, or of all that were proved of every stack."""
+"""Readers of findings as messages: of one boundary's rules, or of all boundary rules."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from policies.identity import aws_permissions
 from policies.rules.rule import Rule, Subject
 
 RULES: dict[str, Rule] = {
-    each.id: each for each in (*paths.RULES, *account_rules.RULES, *aws_permissions.RULES)
+    rule.id: rule for rule in (*paths.RULES, *account_rules.RULES, *aws_permissions.RULES)
 }
 
 
 def of(*ids: str) -> Callable[..., list[str]]:
-    """A reader of what rules of these ids find, graph first."""
+    """Returns a function from a graph and platform to the messages of the rules with these ids."""
 
     def read(graph: Graph, platform: Platform | None = None) -> list[str]:
         subject = Subject(graph, platform)
-        return [broken.message for each in ids for broken in RULES[each].check(subject)]
+        return [broken.message for rule_id in ids for broken in RULES[rule_id].check(subject)]
 
     return read
 
 
-all_of = of(*(each.id for each in (*paths.RULES, *account_rules.RULES)))
+all_of = of(*(rule.id for rule in (*paths.RULES, *account_rules.RULES)))
 restricted_reaches_no_aws = of("data-path/own-network", "identity/translators-only")
 aws_is_called_through_our_endpoints = of(
     "data-path/private-endpoints", "data-path/calls-by-private-endpoints", "data-path/own-network"

@@ -1,4 +1,4 @@
-"""Resources as a rendering has them, for rules to judge."""
+"""Builders of resources, platforms and findings for tests of rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isthmus.engine.render.recorder import Resource
 from policies.evaluation.evaluation import judge
 
 
-def made(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resource:
+def resource_of(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resource:
     return Resource(
         urn=f"urn:pulumi:test::isthmus::{kind}::{name}",
         type=kind,
@@ -26,16 +26,16 @@ def made(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resour
     )
 
 
-def stated(**parts: Any) -> Platform:
-    """A platform that states these parts and nothing else; it is held to no check of a whole one's."""
-    empty = {each: [] for each in ("sites", "endpoints", "gateways", "audit")}
+def platform_with(**fields: Any) -> Platform:
+    """A platform with only these fields, without validation."""
+    empty = {key: [] for key in ("sites", "endpoints", "gateways", "audit")}
     about = {"isthmus": "v1", "name": "bank", "blueprint": "pilot", "monitoring": Monitoring()}
     images = Images.model_construct(registries=["registry.bank.example/"])
-    return Platform.model_construct(**{**empty, **about, "images": images, **parts})
+    return Platform.model_construct(**{**empty, **about, "images": images, **fields})
 
 
-def found(
+def findings_of(
     rule: str, *resources: Resource, platform: Platform | None = None, settings: Settings | None = None
 ) -> list[Finding]:
-    """What one rule finds."""
-    return [each for each in judge(resources, platform, settings) if each.policy == rule]
+    """The findings of one rule."""
+    return [finding for finding in judge(resources, platform, settings) if finding.policy == rule]

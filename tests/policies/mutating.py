@@ -1,4 +1,4 @@
-"""Ways to break a rendered graph, and to say what must be found."""
+"""Functions that break a rendered graph, and an assertion about the findings."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ KINDS = [
 
 
 def finds(broken: list[str], says: str) -> None:
-    assert any(says in each for each in broken), broken
+    assert any(says in message for message in broken), broken
 
 
 def altered(resources: Iterable[Resource], kind: str, name: str, how: Change) -> Graph:
-    """A graph of these, the inputs changed of those made of a type, whose name ends so; there must be one."""
-    made, count = [], 0
-    for each in resources:
-        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
-            inputs = copy.deepcopy(each.inputs)
+    """A graph with changed inputs of the resources of a type whose name has an ending. Fails if there is none."""
+    resources_changed, count = [], 0
+    for resource in resources:
+        if resource.type.endswith(kind) and resource.name.endswith(name) and resource.made:
+            inputs = copy.deepcopy(resource.inputs)
             how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1
-        made.append(each)
+            resource, count = replace(resource, inputs=inputs), count + 1
+        resources_changed.append(resource)
     assert count, f"no {kind} {name}"
-    return Graph(made)
+    return Graph(resources_changed)
 
 
 def document(how: Callable[[list[dict[str, Any]]], object]) -> Change:
-    """Change the statements of a resource's policy."""
+    """Changes the statements of a resource's policy."""
 
     def change(inputs: dict[str, Any]) -> None:
-        said = json.loads(inputs["policy"])
-        how(said["Statement"])
-        inputs["policy"] = json.dumps(said)
+        statements = json.loads(inputs["policy"])
+        how(statements["Statement"])
+        inputs["policy"] = json.dumps(statements)
 
     return change
 
 
-def words(old: str, new: str) -> Change:
-    """Change the text of an edge's configuration."""
+def replace_text(old: str, new: str) -> Change:
+    """Changes the text of an edge configuration."""
 
     def change(inputs: dict[str, Any]) -> None:
         text = inputs["data"]["config.yaml"]
@@ -60,18 +60,18 @@ def words(old: str, new: str) -> Change:
     return change
 
 
-def plus(**parts: Any) -> Change:
-    """One more statement."""
-    return document(lambda said: said.append({"Principal": "*", **parts}))
+def plus(**fields: Any) -> Change:
+    """Adds a statement."""
+    return document(lambda statements: statements.append({"Principal": "*", **fields}))
 
 
 def template(**labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "box"}]}}
 
 
-def workload(kind: str, space: str, pod: dict[str, Any]) -> dict[str, Any]:
+def workload(kind: str, namespace: str, pod: dict[str, Any]) -> dict[str, Any]:
     """Inputs of a workload `more` of a kind, with the pod where the kind keeps it."""
-    meta = {"name": "more", "namespace": space}
+    meta = {"name": "more", "namespace": namespace}
     if kind.endswith(":Pod"):
         return {"metadata": {**meta, **pod["metadata"]}, "spec": pod["spec"]}
     if kind.endswith("CronJob"):

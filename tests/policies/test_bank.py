@@ -1,4 +1,4 @@
-"""The bank's stack by every rule, and without its platform, as another team's program would be judged."""
+"""Evaluates every rule on the bank's stack, with its platform and without (like another team's program)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from policies.evaluation.evaluation import judge
 from policies.evaluation.text_report import lines
-from tests.policies.making import found, made
+from tests.policies.making import findings_of, resource_of
 
 
 def test_nothing_is_found_in_it(rendered: rendering.Rendered, platform: Platform):
@@ -21,24 +21,24 @@ def test_nothing_is_found_in_it(rendered: rendering.Rendered, platform: Platform
 
 def test_without_its_platform_only_what_lies_where_is_asked(rendered: rendering.Rendered):
     """As another team's program would be judged: whose an address is, nobody says there."""
-    assert {each.policy.partition("/")[0] for each in judge(rendered.resources)} == {"data-path"}
+    assert {finding.policy.partition("/")[0] for finding in judge(rendered.resources)} == {"data-path"}
 
 
 def test_every_type_that_the_rules_look_for_is_one_that_the_provider_has():
     """A type that is misspelt would be looked for in vain, and its rule would pass everything."""
-    text = "".join(each.read_text("utf-8") for each in Path(policies.__file__).parent.rglob("*.py"))
+    text = "".join(path.read_text("utf-8") for path in Path(policies.__file__).parent.rglob("*.py"))
     kinds = sorted(set(re.findall(r"\"(aws:\w+/\w+:\w+)\"", text)))
     assert len(kinds) > 50
     for kind in kinds:
         _, path, name = kind.split(":")
-        made = getattr(importlib.import_module(f"pulumi_aws.{path.partition('/')[0]}"), name, None)
-        assert made is not None, f"there is no {kind}"
+        type_class = getattr(importlib.import_module(f"pulumi_aws.{path.partition('/')[0]}"), name, None)
+        assert type_class is not None, f"there is no {kind}"
         assert path.partition("/")[2] == name[0].lower() + name[1:], kind
 
 
 def test_what_aws_named_is_linked_by_what_the_engine_says_it_needs():
-    vpc = made("aws:ec2/vpc:Vpc", "vpc", {})
-    flow = made("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "vpc-0a1b", "trafficType": "ALL"})
-    assert [each.resource for each in found("audit/flows-logged", vpc, flow)] == ["vpc"]
-    told = replace(flow, property_dependencies={"vpcId": [vpc.urn]})
-    assert found("audit/flows-logged", vpc, told) == []
+    vpc = resource_of("aws:ec2/vpc:Vpc", "vpc", {})
+    flow = resource_of("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "vpc-0a1b", "trafficType": "ALL"})
+    assert [finding.resource for finding in findings_of("audit/flows-logged", vpc, flow)] == ["vpc"]
+    linked = replace(flow, property_dependencies={"vpcId": [vpc.urn]})
+    assert findings_of("audit/flows-logged", vpc, linked) == []

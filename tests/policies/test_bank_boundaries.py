@@ -1,4 +1,4 @@
-"""The bank's boundaries, held in its rendered graph alone; and each rule shown to fail."""
+"""The bank's graph passes the boundary rules, and each rule finds a violation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.graph.resources.resources import Graph
 from tests.blueprints.bank import serving
 from tests.policies import holding
 from tests.policies.apart import apart
-from tests.policies.mutating import words
+from tests.policies.mutating import replace_text
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -29,13 +29,15 @@ def test_the_rules_look_at_what_there_is(rendered: rendering.Rendered):
     graph = Graph(rendered.resources)
     assert len(list(graph.of("aws:iam/role:Role"))) >= 7
     assert len(list(graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"))) == 2
-    translators = [name for name in (each.name for each in graph.of(":Deployment")) if "translator" in name]
+    translators = [
+        name for name in (resource.name for resource in graph.of(":Deployment")) if "translator" in name
+    ]
     assert len(translators) == 2
 
 
 def _let_out(cidr: str) -> Change:
-    way = {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"port": 443, "protocol": "TCP"}]}
-    return lambda inputs: inputs["spec"].setdefault("egress", []).append(way)
+    rule = {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    return lambda inputs: inputs["spec"].setdefault("egress", []).append(rule)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_way_out_of_the_restricted_namespace_is_found(
     altered: Any, platform: Platform, cidr: str, says: str
 ):
     graph = altered("NetworkPolicy", "restricted-gateway-network", _let_out(cidr))
-    assert any(says in each for each in holding.restricted_reaches_no_aws(graph, platform))
+    assert any(says in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Platform):
@@ -64,8 +66,8 @@ def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Pla
         lambda inputs: inputs["spec"].update(egress=[{"to": [peer]}]),
     )
     broken = holding.restricted_reaches_no_aws(graph, platform)
-    assert any("reaches internal-translator of class internal" in each for each in broken)
-    assert any("holds addresses of AWS" in each for each in broken)
+    assert any("reaches internal-translator of class internal" in message for message in broken)
+    assert any("holds addresses of AWS" in message for message in broken)
 
 
 def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform: Platform):
@@ -73,23 +75,27 @@ def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform
     graph = altered(
         "NetworkPolicy", "restricted-dns", lambda inputs: inputs["spec"]["egress"][0].update(to=[peer])
     )
-    assert any("not known" in each for each in holding.restricted_reaches_no_aws(graph, platform))
+    assert any("not known" in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def test_a_namespace_without_its_default_denial_is_found(rendered: rendering.Rendered, platform: Platform):
-    graph = Graph(each for each in rendered.resources if not each.name.endswith("restricted-default-deny"))
-    assert any("0.0.0.0/0" in each for each in holding.restricted_reaches_no_aws(graph, platform))
+    graph = Graph(
+        resource for resource in rendered.resources if not resource.name.endswith("restricted-default-deny")
+    )
+    assert any("0.0.0.0/0" in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
     graph = altered(
         "ConfigMap",
         "internal-gateway-translator-config",
-        words("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
+        replace_text(
+            "https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"
+        ),
     )
     broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     model = f"{serving('policy-assistant').id}--policy-assistant"
-    assert any(f"internal-translator calls {model} at https://bedrock" in each for each in broken)
+    assert any(f"internal-translator calls {model} at https://bedrock" in message for message in broken)
 
 
 def _policy(how: Callable[[list[dict[str, Any]]], object]) -> Change:
@@ -103,35 +109,45 @@ def _policy(how: Callable[[list[dict[str, Any]]], object]) -> Change:
 
 @pytest.mark.parametrize("service", ["bedrock-runtime", "rolesanywhere"])
 def test_an_endpoint_that_does_not_name_its_caller_is_found(altered: Any, platform: Platform, service: str):
-    graph = altered("VpcEndpoint", service, _policy(lambda each: [one.pop("Condition") for one in each]))
+    graph = altered(
+        "VpcEndpoint",
+        service,
+        _policy(lambda statements: [statement.pop("Condition") for statement in statements]),
+    )
     broken = holding.aws_is_called_through_our_endpoints(graph, platform)
-    assert any(f"the policy of bank-frankfurt-endpoints-{service} does not let" in each for each in broken)
+    assert any(
+        f"the policy of bank-frankfurt-endpoints-{service} does not let" in message for message in broken
+    )
 
 
 def test_a_translator_that_reaches_more_than_the_network_is_found(altered: Any, platform: Platform):
     graph = altered("NetworkPolicy", "internal-gateway-translator-network", _let_out("0.0.0.0/0"))
     broken = holding.aws_is_called_through_our_endpoints(graph, platform)
-    assert any("isthmus-internal reaches 0.0.0.0/0 port 443, outside the sites" in each for each in broken)
+    assert any(
+        "isthmus-internal reaches 0.0.0.0/0 port 443, outside the sites" in message for message in broken
+    )
 
 
 def test_a_role_that_may_stop_the_trail_is_found(altered: Any):
     allowed = {"Effect": "Allow", "Action": "cloudtrail:*", "Resource": "*"}
-    bounded = altered("RolePolicy", "internal-frankfurt-policy", _policy(lambda each: each.append(allowed)))
+    bounded = altered(
+        "RolePolicy", "internal-frankfurt-policy", _policy(lambda statements: statements.append(allowed))
+    )
     assert holding.nobody_switches_the_trail_off(bounded) == [], "the boundary holds whatever the policy says"
     free = Graph(
-        replace(each, inputs={**each.inputs, "permissionsBoundary": None})
-        if each.name.endswith("internal-frankfurt-identity-role")
-        else each
-        for each in bounded.resources
+        replace(resource, inputs={**resource.inputs, "permissionsBoundary": None})
+        if resource.name.endswith("internal-frankfurt-identity-role")
+        else resource
+        for resource in bounded.resources
     )
     broken = holding.nobody_switches_the_trail_off(free)
-    assert any("has no permissions boundary" in each for each in broken)
-    assert any("may cloudtrail:StopLogging" in each for each in broken)
+    assert any("has no permissions boundary" in message for message in broken)
+    assert any("may cloudtrail:StopLogging" in message for message in broken)
 
 
 def test_a_trail_that_does_not_log_is_found(altered: Any):
     graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(enableLogging=False))
-    assert any("does not log" in each for each in holding.nobody_switches_the_trail_off(graph))
+    assert any("does not log" in message for message in holding.nobody_switches_the_trail_off(graph))
 
 
 def test_a_resource_without_the_stacks_tags_is_found(altered: Any, platform: Platform):
@@ -148,7 +164,7 @@ def test_a_key_in_a_pod_is_found(altered: Any):
         inputs["spec"]["template"]["spec"]["containers"][0].setdefault("env", []).append(variable)
 
     graph = altered("Deployment", "internal-gateway-translator-server", add)
-    assert any("sets AWS_ACCESS_KEY_ID" in each for each in holding.no_access_key(graph))
+    assert any("sets AWS_ACCESS_KEY_ID" in message for message in holding.no_access_key(graph))
 
 
 @pytest.fixture
@@ -157,16 +173,16 @@ def public_apart() -> tuple[Graph, Platform]:
 
 
 def _changed(graph: Graph, kind: str, name: str, how: Change) -> Graph:
-    """The graph with the inputs of one resource changed."""
-    made, count = [], 0
-    for each in graph.resources:
-        if each.type.endswith(kind) and each.name.endswith(name):
-            inputs = copy.deepcopy(each.inputs)
+    """The graph with changed inputs of one resource."""
+    copies, count = [], 0
+    for resource in graph.resources:
+        if resource.type.endswith(kind) and resource.name.endswith(name):
+            inputs = copy.deepcopy(resource.inputs)
             how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1  # type: ignore[type-var]
-        made.append(each)
+            resource, count = replace(resource, inputs=inputs), count + 1  # type: ignore[type-var]
+        copies.append(resource)
     assert count == 1, f"{count} of {kind} {name}"
-    return Graph(made)
+    return Graph(copies)
 
 
 def test_public_work_may_have_a_network_beside_the_internet(public_apart: tuple[Graph, Platform]):
@@ -179,8 +195,8 @@ def test_an_internet_gateway_that_the_platform_does_not_state_is_found(
     public_apart: tuple[Graph, Platform], platform: Platform
 ):
     broken = holding.only_public_work_is_beside_the_internet(public_apart[0], platform)
-    assert any("the platform states none for it" in each for each in broken)
-    assert any("open-network-internet-route leads anywhere" in each for each in broken)
+    assert any("the platform states none for it" in message for message in broken)
+    assert any("open-network-internet-route leads anywhere" in message for message in broken)
 
 
 def _joins(vpc: str) -> Change:
@@ -200,7 +216,7 @@ def _joins(vpc: str) -> Change:
         (
             "VpcEndpoint",
             "open-endpoints-bedrock-runtime",
-            _policy(lambda each: [one.pop("Condition") for one in each]),
+            _policy(lambda statements: [statement.pop("Condition") for statement in statements]),
             "lets anybody in",
         ),
         (
@@ -224,4 +240,4 @@ def test_other_work_beside_the_internet_is_found(
 ):
     graph, platform = public_apart
     broken = holding.only_public_work_is_beside_the_internet(_changed(graph, kind, name, how), platform)
-    assert any(says in each for each in broken), broken
+    assert any(says in message for message in broken), broken

@@ -1,4 +1,4 @@
-"""What a change does to what judges it is a finding of its own, which its own silences do not reach."""
+"""Rules for changes: loosening is a finding, and the change's own silences do not apply to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.engine.pull_request import base_and_head
-from policies.evaluation.evaluation import judge, standing
+from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import CHANGES, IDS, RULES
 from policies.release.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED
 
@@ -26,38 +26,42 @@ CASES = {
 
 
 def change(rule: str, *, loosens: bool = True) -> RuleChange:
-    kind, what = CASES[rule]
-    return RuleChange.model_validate({"kind": kind, "what": what, "old": "a", "new": "b", "loosens": loosens})
+    kind, subject = CASES[rule]
+    return RuleChange.model_validate(
+        {"kind": kind, "what": subject, "old": "a", "new": "b", "loosens": loosens}
+    )
 
 
 def test_every_rule_has_a_case_and_settings_may_name_it():
-    assert list(CASES) == [each.id for each in CHANGES]
+    assert list(CASES) == [rule.id for rule in CHANGES]
     assert set(CASES) <= set(IDS)
-    assert not set(CASES) & {each.id for each in RULES}, "they would be held to resources, and say nothing"
+    assert not set(CASES) & {rule.id for rule in RULES}, "they would be held to resources, and say nothing"
 
 
 @pytest.mark.parametrize("rule", list(CASES))
 def test_what_loosens_is_found_by_the_rule_for_it_and_by_no_other(rule: str):
-    (found,) = base_and_head.judge_rule_changes(Settings(), [change(rule)], "bank")
-    assert (found.policy, found.resource, found.stack) == (rule, CASES[rule][1], "bank")
-    assert found.message == f"{CASES[rule][1]}: a before, b with this change"
+    (finding,) = base_and_head.judge_rule_changes(Settings(), [change(rule)], "bank")
+    assert (finding.policy, finding.resource, finding.stack) == (rule, CASES[rule][1], "bank")
+    assert finding.message == f"{CASES[rule][1]}: a before, b with this change"
     assert base_and_head.judge_rule_changes(Settings(), [change(rule, loosens=False)], "bank") == []
 
 
 def test_a_pass_of_what_nobody_could_judge_is_undecided():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
-    found = base_and_head.judge_rule_changes(Settings(), [change(each) for each in CASES], "bank")
-    assert sorted(each.policy for each in found if each.verdict == "undecided") == sorted(undecided)
-    stops = {each.policy for each in standing(found)}
+    findings = base_and_head.judge_rule_changes(Settings(), [change(rule_id) for rule_id in CASES], "bank")
+    assert sorted(finding.policy for finding in findings if finding.verdict == "undecided") == sorted(
+        undecided
+    )
+    stops = {finding.policy for finding in blocking_findings(findings)}
     assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}
 
 
 def test_a_silence_that_was_there_before_the_change_holds():
-    one = {"policy": "change/sensitivity-lowered", "resource": "kyc", "owner": "ana", "reason": "decided"}
-    settings = Settings.model_validate({"silences": [{**one, "until": "2026-12-31"}]})
+    silence = {"policy": "change/sensitivity-lowered", "resource": "kyc", "owner": "ana", "reason": "decided"}
+    settings = Settings.model_validate({"silences": [{**silence, "until": "2026-12-31"}]})
     changes = [change("change/sensitivity-lowered"), change("change/handling-loosened")]
-    found = judge([], None, settings, rules=CHANGES, changed=changes, today=date(2026, 11, 26))
-    assert [(each.policy, each.silenced is not None) for each in found] == [
+    findings = judge([], None, settings, rules=CHANGES, changed=changes, today=date(2026, 11, 26))
+    assert [(finding.policy, finding.silenced is not None) for finding in findings] == [
         ("change/handling-loosened", False),
         ("change/sensitivity-lowered", True),
     ]

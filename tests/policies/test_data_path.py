@@ -1,4 +1,4 @@
-"""The data path as rules: what each kind of way is called, of whom, and how sure; ours and other teams' programs."""
+"""Rules for data paths: message, resource and verdict, for our stacks and other teams' programs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources.tags import BARE, bears_tags
+from isthmus.graph.resources.tags import TYPES_WITHOUT_TAGS, bears_tags
 from policies.evaluation.evaluation import judge
 from policies.rules.rule import Subject
 from tests.policies import holding
-from tests.policies.making import made
-from tests.policies.mutating import altered, words
+from tests.policies.making import resource_of
+from tests.policies.mutating import altered, replace_text
 
 CONFIG = "kubernetes:core/v1:ConfigMap"
 HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
 
 
 def findings(resources: Any, platform: Platform | None, rule: str) -> list[Finding]:
-    return [each for each in judge(resources, platform) if each.policy == rule]
+    return [finding for finding in judge(resources, platform) if finding.policy == rule]
 
 
 def test_a_finding_draws_the_way_and_names_who_takes_it(
     rendered: rendering.Rendered, platform: Platform
 ) -> None:
-    change = words("restricted-qwen3-32b.isthmus-restricted.svc:8443", f"{HOST}:443")
+    change = replace_text("restricted-qwen3-32b.isthmus-restricted.svc:8443", f"{HOST}:443")
     graph = altered(rendered.resources, ":ConfigMap", "restricted-gateway-config", change)
-    (found,) = findings(graph.resources, platform, "data-path/stays-where-it-may")
-    assert found.message == (
+    (finding,) = findings(graph.resources, platform, "data-path/stays-where-it-may")
+    assert finding.message == (
         f"transaction-narratives → restricted-gateway → {HOST}: {HOST} is a cloud's, where no restricted work may go"
     )
-    assert (found.severity, found.verdict, found.resource) == (
+    assert (finding.severity, finding.verdict, finding.resource) == (
         *("critical", "violated"),
         "bank-fra1-restricted-gateway-server",
     )
@@ -47,32 +47,32 @@ def test_the_network_of_many_pods_is_one_finding_of_their_namespace(
     spec = {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.80.0.0/24"}}]}]}
     policy = {"metadata": {"name": "more", "namespace": "isthmus-restricted"}, "spec": spec}
     graph = added("kubernetes:networking.k8s.io/v1:NetworkPolicy", policy)
-    (found,) = findings(graph.resources, platform, "data-path/own-network")
-    assert found.resource == "bank-fra1-restricted-namespace"
-    assert "isthmus-restricted reaches 10.80.0.0/24 port any, which holds addresses of AWS" in found.message
+    (finding,) = findings(graph.resources, platform, "data-path/own-network")
+    assert finding.resource == "bank-fra1-restricted-namespace"
+    assert "isthmus-restricted reaches 10.80.0.0/24 port any, which holds addresses of AWS" in finding.message
 
 
 def team(class_: str, *, pod: dict[str, Any] | None = None, closed: bool = True) -> list[Resource]:
-    """Another team's program: a namespace of a class, closed, with a program of theirs in it."""
-    space = made(
+    """Another team's program: a class namespace with default deny and a workload."""
+    namespace = resource_of(
         "kubernetes:core/v1:Namespace",
         "apps",
         {"metadata": {"name": "apps", "labels": {"isthmus.dev/class": class_}}},
     )
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    deny = made(
+    deny = resource_of(
         "kubernetes:networking.k8s.io/v1:NetworkPolicy",
         "deny",
         {"metadata": {"name": "deny", "namespace": "apps"}, "spec": spec},
     )
     box = {"name": "x", "image": f"x@sha256:{'0' * 64}", **(pod or {})}
     template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [box]}}
-    work = made(
+    work = resource_of(
         "kubernetes:apps/v1:Deployment",
         "work",
         {"metadata": {"name": "work", "namespace": "apps"}, "spec": {"template": template}},
     )
-    return [space, work, *([deny] if closed else [])]
+    return [namespace, work, *([deny] if closed else [])]
 
 
 @pytest.mark.parametrize("class_", ["public", "internal", "confidential", "restricted"])
@@ -84,43 +84,45 @@ def test_another_teams_closed_namespace_is_in_order(class_: str) -> None:
     ("class_", "expected"), [("public", 0), ("internal", 1), ("confidential", 1), ("restricted", 1)]
 )
 def test_another_teams_program_that_knows_a_clouds_name(class_: str, expected: int) -> None:
-    told = {"env": [{"name": "URL", "value": f"https://{HOST}"}]}
-    found = findings(team(class_, pod=told), None, "data-path/no-cloud-names")
-    assert [each.resource for each in found] == ["work"] * expected
+    settings = {"env": [{"name": "URL", "value": f"https://{HOST}"}]}
+    findings_of_team = findings(team(class_, pod=settings), None, "data-path/no-cloud-names")
+    assert [finding.resource for finding in findings_of_team] == ["work"] * expected
 
 
 def test_another_teams_namespace_without_a_network_policy() -> None:
-    found = findings(team("internal", closed=False), None, "data-path/own-network")
-    assert {each.verdict for each in found} == {"violated"}
-    assert any("apps reaches 0.0.0.0/0 port any, outside" in each.message for each in found)
+    findings_of_team = findings(team("internal", closed=False), None, "data-path/own-network")
+    assert {finding.verdict for finding in findings_of_team} == {"violated"}
+    assert any("apps reaches 0.0.0.0/0 port any, outside" in finding.message for finding in findings_of_team)
 
 
 def test_private_addresses_of_which_nobody_says_where_they_are_are_undecided() -> None:
-    way = {"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}
-    spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [way]}
+    rule = {"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}
+    spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}
     kind, meta = "kubernetes:networking.k8s.io/v1:NetworkPolicy", {"name": "more", "namespace": "apps"}
-    more = made(kind, "more", {"metadata": meta, "spec": spec})
-    (found,) = findings([*team("internal"), more], None, "data-path/own-network")
-    assert (found.verdict, found.message) == (
+    more = resource_of(kind, "more", {"metadata": meta, "spec": spec})
+    (finding,) = findings([*team("internal"), more], None, "data-path/own-network")
+    assert (finding.verdict, finding.message) == (
         *("undecided", "apps reaches 10.9.0.0/16 port any, and nothing says where that is"),
     )
 
 
 def test_an_identity_of_the_pods_of_a_class() -> None:
     role = {"namespace": "apps", "serviceAccount": "default", "roleArn": "arn:aws:iam::1:role/x"}
-    more = made("aws:eks/podIdentityAssociation:PodIdentityAssociation", "who", role)
-    said = {
-        class_: [each.verdict for each in findings([*team(class_), more], None, "identity/translators-only")]
+    more = resource_of("aws:eks/podIdentityAssociation:PodIdentityAssociation", "who", role)
+    objects = {
+        class_: [
+            finding.verdict for finding in findings([*team(class_), more], None, "identity/translators-only")
+        ]
         for class_ in ("public", "confidential", "restricted")
     }
-    assert said == {"public": [], "confidential": ["undecided"], "restricted": ["violated"]}
+    assert objects == {"public": [], "confidential": ["undecided"], "restricted": ["violated"]}
 
 
 def test_a_platform_with_a_restricted_gateway_and_no_such_namespace(
     rendered: rendering.Rendered, platform: Platform
 ) -> None:
-    left = [each for each in rendered.resources if "restricted" not in each.name]
-    assert "there is no restricted namespace" in "; ".join(
+    left = [resource for resource in rendered.resources if "restricted" not in resource.name]
+    assert "the stack has no restricted namespace" in "; ".join(
         holding.of("data-path/own-network")(_graph(left), platform)
     )
 
@@ -141,7 +143,7 @@ def test_ways_are_found_anew_for_another_platform(rendered: rendering.Rendered, 
 
 
 def test_the_types_that_are_said_to_bear_no_tags_bear_none() -> None:
-    assert [each for each in sorted(BARE) if bears_tags(each)] == []
+    assert [type_ for type_ in sorted(TYPES_WITHOUT_TAGS) if bears_tags(type_)] == []
 
 
 def _graph(resources: Any) -> Any:

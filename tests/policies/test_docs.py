@@ -1,11 +1,11 @@
-"""The document of the rules says what the rules say."""
+"""The generated table of rules and `rules.json` are up to date."""
 
 from __future__ import annotations
 
 from isthmus.contracts.policy_settings import parse
 from isthmus.core import yaml_files
 from policies.evaluation.registry import IDS
-from policies.plugin.rule_info import LIST
+from policies.plugin.rule_info import RULES_FILE
 from scripts import policies_table
 
 
@@ -15,7 +15,7 @@ def test_the_table_is_the_rules():
 
 
 def test_the_list_that_the_engine_is_shown_is_the_rules():
-    assert policies_table.listed() == LIST.read_text("utf-8"), "run `python -m scripts.policies_table`"
+    assert policies_table.listed() == RULES_FILE.read_text("utf-8"), "run `python -m scripts.policies_table`"
 
 
 def test_the_settings_that_it_shows_can_be_read():

@@ -1,4 +1,4 @@
-"""How findings come about: order, silences, rules that are off, rules that stumble."""
+"""Evaluation: order of findings, silences, rules that are off, rules that raise."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.policy_settings import Off, Settings, joined, parse
+from isthmus.contracts.policy_settings import Off, Settings, merge, parse
 from isthmus.contracts.reports.findings import Silence
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
-from policies.evaluation.evaluation import judge, standing
+from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import IDS, RULES
 from policies.evaluation.text_report import lines
-from policies.rules.rule import Broken, Rule, Subject
-from tests.policies.making import made
+from policies.rules.rule import Rule, Subject, Violation
+from tests.policies.making import resource_of
 
 TODAY = date(2026, 11, 26)
-KEYS = [made("aws:kms/key:Key", f"key-{at}", {"enableKeyRotation": False}) for at in range(3)]
+KEYS = [resource_of("aws:kms/key:Key", f"key-{at}", {"enableKeyRotation": False}) for at in range(3)]
 ROTATE = "encryption/keys-rotate"
 
 
 def silence(until: date, resource: str = "key-1") -> Settings:
-    said = Silence(policy=ROTATE, resource=resource, owner="ana@bank", reason="moves in May", until=until)
-    return Settings(silences=[said])
+    entry = Silence(policy=ROTATE, resource=resource, owner="ana@bank", reason="moves in May", until=until)
+    return Settings(silences=[entry])
 
 
 def of(settings: Settings | None = None) -> list[tuple[str, bool]]:
-    found = judge(KEYS, settings=settings, today=TODAY)
-    return [(each.resource, each.silenced is not None) for each in found if each.policy == ROTATE]
+    findings = judge(KEYS, settings=settings, today=TODAY)
+    return [
+        (finding.resource, finding.silenced is not None) for finding in findings if finding.policy == ROTATE
+    ]
 
 
 def test_every_resource_has_a_finding_of_its_own_in_the_same_order_whatever_order_they_came_in():
@@ -38,9 +40,11 @@ def test_every_resource_has_a_finding_of_its_own_in_the_same_order_whatever_orde
 
 
 def test_a_silence_is_shown_and_does_not_count():
-    found = judge(KEYS, settings=silence(TODAY), today=TODAY)
-    assert [each.silenced.owner for each in found if each.silenced] == ["ana@bank"]
-    assert "key-1" not in [each.resource for each in standing(found) if each.policy == ROTATE]
+    findings = judge(KEYS, settings=silence(TODAY), today=TODAY)
+    assert [finding.silenced.owner for finding in findings if finding.silenced] == ["ana@bank"]
+    assert "key-1" not in [
+        finding.resource for finding in blocking_findings(findings) if finding.policy == ROTATE
+    ]
 
 
 def test_a_silence_may_name_several_by_a_pattern():
@@ -48,11 +52,11 @@ def test_a_silence_may_name_several_by_a_pattern():
 
 
 def test_a_silence_counts_again_after_its_last_day_and_is_named():
-    found = judge(KEYS, settings=silence(date(2026, 11, 25)), today=TODAY)
-    [mine] = [each for each in found if each.resource == "key-1" and each.policy == ROTATE]
+    findings = judge(KEYS, settings=silence(date(2026, 11, 25)), today=TODAY)
+    [mine] = [finding for finding in findings if finding.resource == "key-1" and finding.policy == ROTATE]
     assert mine.silenced is None
-    assert "silenced by ana@bank until 2026-11-25, which is past" in mine.message
-    assert mine in standing(found)
+    assert "silenced by ana@bank until 2026-11-25, which has expired" in mine.message
+    assert mine in blocking_findings(findings)
 
 
 def test_a_rule_that_is_off_finds_nothing():
@@ -60,13 +64,13 @@ def test_a_rule_that_is_off_finds_nothing():
 
 
 def test_a_rule_that_stumbles_has_not_been_kept():
-    def stumbles(_: Subject) -> Iterator[Broken]:
+    def stumbles(_: Subject) -> Iterator[Violation]:
         raise KeyError("spec")
 
     rule = Rule("test/stumbles", "Stumbles", "low", (), "why", "fix", stumbles)
-    [found] = judge(KEYS, today=TODAY, rules=[rule])
-    assert (found.verdict, found.resource) == ("undecided", "")
-    assert standing([found]) == [found]
+    [finding] = judge(KEYS, today=TODAY, rules=[rule])
+    assert (finding.verdict, finding.resource) == ("undecided", "")
+    assert blocking_findings([finding]) == [finding]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_a_rule_that_stumbles_has_not_been_kept():
         ("off:\n- rule: encryption/keys-rotate\n  owner: a", "`reason` is missing", 3),
         (
             f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b\n  until: soon",
-            "`soon` is not allowed: .*date",
+            "`soon` is not valid: .*date",
             7,
         ),
         (f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b", "`until` is missing", 3),
@@ -95,12 +99,14 @@ def test_settings_that_do_not_exist_are_refused_with_the_nearest_name(text: str,
 
 
 def test_a_stacks_settings_come_on_top_of_the_organisations():
-    ours = parse(yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS)
-    one = Settings.model_validate(
+    organisation = parse(
+        yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS
+    )
+    own = Settings.model_validate(
         {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
     )
-    both = joined(ours, one)
-    assert (both.figures.log_days_min, both.figures.replicas_min, len(both.off)) == (365, 1, 1)
+    combined = merge(organisation, own)
+    assert (combined.figures.log_days_min, combined.figures.replicas_min, len(combined.off)) == (365, 1, 1)
 
 
 def test_every_rule_says_what_a_reader_needs():
@@ -113,19 +119,19 @@ def test_every_rule_says_what_a_reader_needs():
 
 
 def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is():
-    unknown = made("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
+    unknown = resource_of("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
     said = list(
         lines(
             [
-                each
-                for each in judge([*KEYS, unknown], settings=silence(TODAY), today=TODAY)
-                if each.policy == ROTATE
+                line
+                for line in judge([*KEYS, unknown], settings=silence(TODAY), today=TODAY)
+                if line.policy == ROTATE
             ]
         )
     )
     assert said[0] == f"     high  {ROTATE}: key-0 does not rotate"
     assert said[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
     assert any(line.startswith("undecided") for line in said)
-    assert "ana@bank answers for it until 2026-11-26" in "".join(said)
+    assert "silenced by ana@bank until 2026-11-26" in "".join(said)
     assert said[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
     assert list(lines([])) == []

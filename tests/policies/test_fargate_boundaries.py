@@ -1,4 +1,4 @@
-"""What a reviewer broke in a rendered gateway on Fargate, one after the other: each must be found."""
+"""Faults in a rendered gateway on Fargate, one at a time: the rules find each."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def rendered() -> rendering.Rendered:
         from stacks import tagging
 
         tagging.tag_everything(pulumi.get_project(), "insurer")
-        made: dict[str, pulumi.ProviderResource] = {"frankfurt": Provider("frankfurt", region="eu-central-1")}
-        LlmPlatform("insurer", platform(), made)
+        providers: dict[str, pulumi.ProviderResource] = {
+            "frankfurt": Provider("frankfurt", region="eu-central-1")
+        }
+        LlmPlatform("insurer", platform(), providers)
 
     return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
 
@@ -52,21 +54,21 @@ def altered(kind: str, name: str, how: Change) -> Graph:
 
 
 def box(**changes: Any) -> Change:
-    """Change the only container of a task definition; None takes a key away."""
+    """Changes the only container of a task definition; None removes a key."""
 
     def change(inputs: dict[str, Any]) -> None:
-        (one,) = json.loads(inputs["containerDefinitions"])
+        (container,) = json.loads(inputs["containerDefinitions"])
         for key, value in changes.items():
-            one.pop(key, None)
+            container.pop(key, None)
             if value is not None:
-                one[key] = value
-        inputs["containerDefinitions"] = json.dumps([one])
+                container[key] = value
+        inputs["containerDefinitions"] = json.dumps([container])
 
     return change
 
 
-def words(old: str, new: str) -> Change:
-    """Change the text of a task's containers."""
+def replace_text(old: str, new: str) -> Change:
+    """Changes the text of a task's containers."""
 
     def change(inputs: dict[str, Any]) -> None:
         assert old in inputs["containerDefinitions"]
@@ -119,13 +121,13 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
     "Bedrock's public name": (
         TASK,
         f"{TRANSLATOR}-task",
-        words("https://vpce-", "https://else-"),
+        replace_text("https://vpce-", "https://else-"),
         "calls internal-haiku--claims at https://else-",
     ),
     "another class": (
         TASK,
         f"{TRANSLATOR}-task",
-        words("class: internal", "class: public"),
+        replace_text("class: internal", "class: public"),
         "is told that it is public",
     ),
     "public addresses": (
@@ -185,7 +187,7 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
     "a profile that routes anywhere": (
         TASK,
         f"{TRANSLATOR}-task",
-        words("inference_profile: eu.", "inference_profile: global."),
+        replace_text("inference_profile: eu.", "inference_profile: global."),
         "routes to every commercial region",
     ),
     "a translator whose port nobody listens at": (
@@ -197,7 +199,7 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
     "secrets for anybody": (
         ":VpcEndpoint",
         "endpoints-secretsmanager",
-        document(lambda said: said[0].pop("Condition")),
+        document(lambda statements: statements[0].pop("Condition")),
         "lets anybody in",
     ),
 }
@@ -210,23 +212,23 @@ def test_what_is_broken_is_found(name: str):
 
 
 def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
-    def found(graph: Graph) -> list[str]:
+    def messages_of(graph: Graph) -> list[str]:
         (rule,) = [
-            each for each in redaction_rules.RULES if each.id == "data-path/redacts-secrets-in-answers"
+            rule for rule in redaction_rules.RULES if rule.id == "data-path/redacts-secrets-in-answers"
         ]
-        return [each.message for each in rule.check(Subject(graph, platform()))]
+        return [violation.message for violation in rule.check(Subject(graph, platform()))]
 
-    assert found(Graph(rendered().resources)) == []
-    (said,) = found(altered(TASK, f"{TRANSLATOR}-task", words("guardrail:", "was:")))
+    assert messages_of(Graph(rendered().resources)) == []
+    (message,) = messages_of(altered(TASK, f"{TRANSLATOR}-task", replace_text("guardrail:", "was:")))
     edge = "insurer-frankfurt-internal-gateway-edge-task"
-    assert said == f"nobody looks for secrets in answers of claims at {edge}: no guardrail does"
+    assert message == f"{edge} does not scan answers of claims for secrets: it uses no guardrail"
 
 
 def test_the_picture_shows_who_reaches_whom():
-    drawn = network_diagram.network(Graph(rendered().resources), platform())
+    drawn = network_diagram.draw_network(Graph(rendered().resources), platform())
     door, edge = "insurer_frankfurt_internal_gateway_door", "insurer_frankfurt_internal_gateway_edge_service"
     assert f'10_20_0_0_16 -->|"443"| {door}' in drawn
     assert f'{door} -->|"8443"| {edge}' in drawn
     assert f'{edge} -->|"8444"| {door}' in drawn
     assert "edge: 2 tasks on Fargate" in drawn
-    assert drawn == network_diagram.network(Graph(reversed(rendered().resources)), platform())
+    assert drawn == network_diagram.draw_network(Graph(reversed(rendered().resources)), platform())

@@ -1,4 +1,4 @@
-"""Ids of frameworks are of the form, and within the numbers, that the edition which was read has."""
+"""Control ids have the form and range of their framework's edition."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ FORMS = {
     "AWS Foundational Security Best Practices": r"[A-Z]\w+\.\d+",
     "Checkov": r"CKV2?_AWS_\d+",
 }
-CITED = [(rule.id, each) for rule in (*RULES, *CHANGES) for each in rule.supports]
+CITED = [(rule.id, control) for rule in (*RULES, *CHANGES) for control in rule.supports]
 
 
-@pytest.mark.parametrize("framework", sorted({each.framework for _, each in CITED}))
+@pytest.mark.parametrize("framework", sorted({control.framework for _, control in CITED}))
 def test_an_id_has_the_form_of_its_frameworks(framework: str):
     strange = [
-        (rule, each.id)
-        for rule, each in CITED
-        if each.framework == framework and not re.fullmatch(FORMS[framework], each.id)
+        (rule, control.id)
+        for rule, control in CITED
+        if control.framework == framework and not re.fullmatch(FORMS[framework], control.id)
     ]
     assert strange == []
 
 
 def test_a_control_of_annex_a_is_one_of_those_that_its_theme_has():
-    ours = [each.id.split(".")[1:] for _, each in CITED if each.framework == "ISO/IEC 27001"]
-    assert ours
-    assert [(theme, number) for theme, number in ours if int(number) > ANNEX_A[int(theme)]] == []
+    numbers = [control.id.split(".")[1:] for _, control in CITED if control.framework == "ISO/IEC 27001"]
+    assert numbers
+    assert [(theme, number) for theme, number in numbers if int(number) > ANNEX_A[int(theme)]] == []
 
 
 def test_a_framework_is_cited_in_one_edition():
-    editions = {(each.framework, each.version) for _, each in CITED}
+    editions = {(control.framework, control.version) for _, control in CITED}
     assert len(editions) == len({framework for framework, _ in editions})
 
 

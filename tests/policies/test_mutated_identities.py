@@ -1,4 +1,4 @@
-"""What a reviewer broke in roles, trail, translators and keys of the bank's real graph: each must be found."""
+"""Faults in roles, trail, translators and keys of the bank's graph: the rules find each."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ CALLS = {
 
 
 def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
-    named = set(permissions.SWITCHING_OFF)
-    denied = {*boundary.TRAIL, *boundary.WATCH, *boundary.RECORDS, *boundary.KEYS, *boundary.ONWARD}
+    named_calls = set(permissions.TRAIL_THREATS)
+    denied = {
+        *boundary.STOP_TRAIL_ACTIONS,
+        *boundary.STOP_MONITORING_ACTIONS,
+        *boundary.DELETE_RECORD_ACTIONS,
+        *boundary.DISABLE_KEY_ACTIONS,
+        *boundary.OTHER_IDENTITY_ACTIONS,
+    }
     watched = {
         f"{service}:{CALLS.get(call, call) if service == 's3' else call}"
         for service, calls in {
@@ -45,9 +51,11 @@ def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
         for call in calls
     }
     assert [
-        each for each in sorted(denied | watched) if not any(permissions.covers(each, one) for one in named)
+        call
+        for call in sorted(denied | watched)
+        if not any(permissions.covers(call, pattern) for pattern in named_calls)
     ] == []
-    assert len(named) == len(permissions.SWITCHING_OFF)
+    assert len(named_calls) == len(permissions.TRAIL_THREATS)
 
 
 ROLE = "internal-frankfurt-identity-role"
@@ -65,7 +73,7 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
             "has no permissions boundary",
         ),
         ({"permissionsBoundary": None, "inlinePolicies": [{"policy": STOP}]}, "may cloudtrail:StopLogging"),
-        ({"assumeRolePolicy": BECOME}, "anybody may become role"),
+        ({"assumeRolePolicy": BECOME}, "anyone may assume role"),
         ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
     ],
 )
@@ -100,7 +108,7 @@ def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "parts", "says"),
+    ("kind", "name", "fields", "says"),
     [
         ("BucketPolicy", "", {"Principal": "*", "Action": "s3:GetObject"}, "lets anybody in"),
         ("BucketPolicy", "", {"Principal": OUTSIDE, "Action": "s3:*"}, "callers do s3:*"),
@@ -110,9 +118,9 @@ def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any]
     ],
 )
 def test_a_resources_own_policy_that_gives_it_away(
-    altered: Any, kind: str, name: str, parts: dict[str, Any], says: str
+    altered: Any, kind: str, name: str, fields: dict[str, Any], says: str
 ):
-    graph = altered(kind, name, plus(Effect="Allow", Resource="*", **parts))
+    graph = altered(kind, name, plus(Effect="Allow", Resource="*", **fields))
     finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
@@ -140,7 +148,7 @@ def test_a_trail_that_sees_less(altered: Any, parts: dict[str, Any], says: str):
 
 
 def test_no_trail_where_the_platform_says_manage(rendered: rendering.Rendered, platform: Platform):
-    graph = Graph(each for each in rendered.resources if not each.type.endswith(":Trail"))
+    graph = Graph(resource for resource in rendered.resources if not resource.type.endswith(":Trail"))
     finds(holding.all_of(graph, platform), "0 are made")
 
 
@@ -185,7 +193,7 @@ def test_a_key_by_way_of_a_secret(added: Any, altered: Any, kind: str, inputs: d
     graph = altered(
         "Deployment",
         "internal-gateway-translator-server",
-        lambda own: own["spec"]["template"]["spec"]["containers"][0].update(envFrom=[ref]),
+        lambda inputs: inputs["spec"]["template"]["spec"]["containers"][0].update(envFrom=[ref]),
     )
     meta = {"metadata": {"name": "more", "namespace": "isthmus-internal"}}
     more = added(f"kubernetes:core/v1:{kind}", {**meta, **inputs}).resources[-1]

@@ -1,4 +1,4 @@
-"""What a reviewer broke in the networks of the bank's real graph, one after the other: each must be found."""
+"""Faults in the networks of the bank's graph, one at a time: the rules find each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.policies.mutating import KINDS, Change, document, finds, plus, templa
 NAMED = "kubernetes.io/metadata.name"
 
 
-def _policy_of(space: str, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "more", "namespace": space}, "spec": {"podSelector": {}, **spec}}
+def _policy_of(namespace: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "more", "namespace": namespace}, "spec": {"podSelector": {}, **spec}}
 
 
 def _to(*peers: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +35,10 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
     [
         (_to({"ipBlock": {"cidr": "10.80.0.0/16"}}), "holds addresses of AWS"),
         ({**_to({"ipBlock": {"cidr": "::/0"}}), "policyTypes": ["Egress"]}, "reaches ::/0 port any, outside"),
-        (_to({"ipBlock": {"cidr": "2001:db8::/32"}}), "outside the on-prem sites"),
-        # Matches a pod of the graph; pods of other namespaces match too.
+        (
+            _to({"ipBlock": {"cidr": "2001:db8::/32"}}),
+            "outside the on-prem sites",
+        ),  # Matches a pod of the graph; pods of other namespaces match too.
         (
             _to(
                 {"namespaceSelector": {}, "podSelector": {"matchLabels": {"isthmus.dev/class": "restricted"}}}
@@ -77,12 +79,12 @@ def test_a_policy_of_a_kind_that_is_not_read(added: Any, platform: Platform, kin
     finds(holding.restricted_reaches_no_aws(graph, platform), "not read here")
 
 
-@pytest.mark.parametrize("space", ["isthmus-confidential", "isthmus-internal"])
-def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platform, space: str):
-    graph = added(POLICY, _policy_of(space, **_to({"ipBlock": {"cidr": "192.0.2.0/24"}})))
+@pytest.mark.parametrize("namespace", ["isthmus-confidential", "isthmus-internal"])
+def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platform, namespace: str):
+    graph = added(POLICY, _policy_of(namespace, **_to({"ipBlock": {"cidr": "192.0.2.0/24"}})))
     finds(
         holding.aws_is_called_through_our_endpoints(graph, platform),
-        f"{space} reaches 192.0.2.0/24 port any, outside",
+        f"{namespace} reaches 192.0.2.0/24 port any, outside",
     )
 
 
@@ -104,11 +106,11 @@ def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform
 
 
 def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
-    assert not reachability.within("::/0", ["10.0.0.0/8"])
-    assert not reachability.within("10.0.0.0/8", ["::/0"])
+    assert not reachability.is_within("::/0", ["10.0.0.0/8"])
+    assert not reachability.is_within("10.0.0.0/8", ["::/0"])
     assert not reachability.overlaps("::/0", ["10.0.0.0/8"])
-    assert reachability.within("2001:db8::/64", ["2001:db8::/32"])
-    assert not reachability.within("${vpc.cidr}", ["0.0.0.0/0"])
+    assert reachability.is_within("2001:db8::/64", ["2001:db8::/32"])
+    assert not reachability.is_within("${vpc.cidr}", ["0.0.0.0/0"])
     assert reachability.overlaps("${vpc.cidr}", ["10.0.0.0/8"])
 
 
@@ -132,21 +134,23 @@ def test_the_restricted_namespace_is_one_without_its_pods_labels(
 ):
     """By the namespace's label, or by its name where that is gone too."""
     out = _policy_of("isthmus-restricted", **_to({"ipBlock": {"cidr": "0.0.0.0/0"}}))
-    made = []
-    for each in rendered.resources:
-        text = json.dumps(each.inputs)
-        if each.type.endswith(":Deployment"):
+    resources = []
+    for resource in rendered.resources:
+        text = json.dumps(resource.inputs)
+        if resource.type.endswith(":Deployment"):
             text = text.replace('"isthmus.dev/class": "restricted"', '"other": "label"')
-        if each.type.endswith(":Namespace") and not label:
+        if resource.type.endswith(":Namespace") and not label:
             text = text.replace("isthmus.dev/class", "other")
-        made.append(replace(each, inputs=json.loads(text)))
-        if each.name.endswith("restricted-default-deny"):
-            made.append(replace(each, name="more", inputs=out))
-    finds(holding.restricted_reaches_no_aws(Graph(made), platform), "isthmus-restricted reaches 0.0.0.0/0")
+        resources.append(replace(resource, inputs=json.loads(text)))
+        if resource.name.endswith("restricted-default-deny"):
+            resources.append(replace(resource, name="more", inputs=out))
+    finds(
+        holding.restricted_reaches_no_aws(Graph(resources), platform), "isthmus-restricted reaches 0.0.0.0/0"
+    )
 
 
-def _each(**parts: Any) -> Change:
-    return document(lambda said: [one.update(parts) for one in said])
+def _every_statement(**fields: Any) -> Change:
+    return document(lambda statements: [statement.update(fields) for statement in statements])
 
 
 CALLER = "arn:aws:iam:::${bank-internal-frankfurt-identity-role.arn}"
@@ -187,7 +191,7 @@ DENIAL: dict[str, Any] = {"Effect": "Deny", "Action": "bedrock:*", "Resource": "
         ),
         (plus(Effect="Allow", NotAction="sts:*", Resource=MODEL, **_when("ArnEquals")), "does not name"),
         (
-            _each(Condition={"ArnNotEquals": {"aws:PrincipalArn": [CALLER]}}),
+            _every_statement(Condition={"ArnNotEquals": {"aws:PrincipalArn": [CALLER]}}),
             "does not let internal-translator",
         ),
         (plus(**DENIAL), "does not let internal-translator call"),
@@ -221,13 +225,13 @@ def test_an_endpoint_that_lets_in_more_or_less_than_its_caller(
 def test_what_denies_others_alone_or_knows_no_resource_is_no_finding(
     altered: Any, platform: Platform, extra: dict[str, Any]
 ):
-    def narrow(said: list[dict[str, Any]]) -> None:
-        said[:] = [one for one in said if CALLER in json.dumps(one)]
-        said.append({"Principal": "*", **extra})
+    def narrow(statements: list[dict[str, Any]]) -> None:
+        statements[:] = [statement for statement in statements if CALLER in json.dumps(statement)]
+        statements.append({"Principal": "*", **extra})
 
     graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", document(narrow))
     broken = holding.aws_is_called_through_our_endpoints(graph, platform)
-    assert [each for each in broken if "public-translator" not in each] == []
+    assert [message for message in broken if "public-translator" not in message] == []
 
 
 @pytest.mark.parametrize(

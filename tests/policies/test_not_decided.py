@@ -1,4 +1,4 @@
-"""What cannot be decided is refused, not passed: a value that decides and cannot be read, one by one."""
+"""Values that are unknown or unreadable give an undecided finding, not a pass."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from tests.policies.cases_accounts import borne
 from tests.policies.cases_aws import policy
 from tests.policies.cases_capacity import QUOTA, group
 from tests.policies.cases_cluster import BOX, FIRST, GPU, deployment
-from tests.policies.cases_inside import lets_in, space
+from tests.policies.cases_inside import lets_in, namespace_of_class
 from tests.policies.cases_serving import MODEL
-from tests.policies.making import found, made
+from tests.policies.making import findings_of, resource_of
 from tests.policies.test_rule_scope import BY_ID, about
 
-SUBNETS = [made("aws:ec2/subnet:Subnet", each, {}) for each in ("one", "two")]
+SUBNETS = [resource_of("aws:ec2/subnet:Subnet", name, {}) for name in ("one", "two")]
 BOUND = "spec.hard.[requests.nvidia.com/gpu]"
 CLASS = {"isthmus.dev/class": "internal"}
 
 
 def verdicts(rule: str, *graph: Resource, platform: Any = None) -> set[str]:
-    """What the rule says of them, each finding about something that it was asked."""
-    said = found(rule, *graph, platform=platform)
-    assert {each.resource for each in said} <= about(BY_ID[rule], list(graph), platform)
-    return {each.verdict for each in said}
+    """The verdicts of a rule. Each finding must be about a resource that the rule applies to."""
+    findings = findings_of(rule, *graph, platform=platform)
+    assert {finding.resource for finding in findings} <= about(BY_ID[rule], list(graph), platform)
+    return {finding.verdict for finding in findings}
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "wanted"),
+    ("first", "second", "expected"),
     [
         ("${network.subnets}", ["subnet-a"], {"undecided"}),
         (["${network.private.0}"], ["${network.private.1}"], {"undecided"}),
@@ -44,10 +44,10 @@ def verdicts(rule: str, *graph: Resource, platform: Any = None) -> set[str]:
     ],
 )
 @pytest.mark.parametrize("pool", ["system", "h100"])
-def test_machines_whose_zones_cannot_be_told(pool: str, first: Any, second: Any, wanted: set[str]):
-    machines = [group(name, "a", pool, subnetIds=each) for name, each in (("s", first), ("t", second))]
-    said = verdicts("reliability/machines-in-zones", *machines, *SUBNETS, platform=cases_capacity.WORD)
-    assert said == wanted
+def test_machines_whose_zones_cannot_be_told(pool: str, first: Any, second: Any, expected: set[str]):
+    machines = [group(name, "a", pool, subnetIds=subnets) for name, subnets in (("s", first), ("t", second))]
+    findings = verdicts("reliability/machines-in-zones", *machines, *SUBNETS, platform=cases_capacity.WORD)
+    assert findings == expected
 
 
 @pytest.mark.parametrize("bound", ["${other.gpus}", "1Ki", "many"])
@@ -65,7 +65,7 @@ def test_a_quota_of_which_nothing_is_known():
 
 
 def test_of_two_quotas_the_one_that_can_be_read_bounds_as_well():
-    second = made(QUOTA.type, "second", changed([QUOTA], {BOUND: "${other.gpus}"})[0].inputs)
+    second = resource_of(QUOTA.type, "second", changed([QUOTA], {BOUND: "${other.gpus}"})[0].inputs)
     many = deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "many")
     for quotas in ([QUOTA, second], [second, QUOTA]):
         assert verdicts("cost/fits-quota", *quotas, many) == {"undecided", "violated"}
@@ -94,29 +94,29 @@ def test_a_workload_that_takes_nobody_knows_how_many_gpus(limits: Any):
     ],
 )
 def test_whom_a_class_lets_in(values: dict[str, Any]):
-    graph = changed([lets_in(matchLabels=CLASS), space("internal")], values)
+    graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], values)
     assert verdicts("data-path/lets-in-own-class", *graph) == {"undecided"}
 
 
 @pytest.mark.parametrize("rule", [{}, {"from": []}, {"from": None}, {"ports": [{"port": 8443}]}])
 def test_a_rule_without_from_lets_everybody_in(rule: dict[str, Any]):
-    graph = changed([lets_in(matchLabels=CLASS), space("internal")], {"spec.ingress": [rule]})
+    graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], {"spec.ingress": [rule]})
     assert verdicts("data-path/lets-in-own-class", *graph) == {"violated"}
 
 
 @pytest.mark.parametrize("ingress", [[], None])
 def test_a_policy_without_a_rule_lets_nobody_in(ingress: Any):
-    graph = changed([lets_in(matchLabels=CLASS), space("internal")], {"spec.ingress": ingress})
+    graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], {"spec.ingress": ingress})
     assert verdicts("data-path/lets-in-own-class", *graph) == set()
     assert about(BY_ID["data-path/lets-in-own-class"], graph) == {"in"}
 
 
-def trusts(who: str) -> Resource:
-    return borne({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": who}})
+def trusts(principal: str) -> Resource:
+    return borne({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principal}})
 
 
 @pytest.mark.parametrize(
-    ("who", "wanted"),
+    ("principal", "expected"),
     [
         ("${other.arn}", {"undecided"}),
         ("arn:aws:iam::${other.account}:root", {"undecided"}),
@@ -125,12 +125,12 @@ def trusts(who: str) -> Resource:
         ("${partner.arn}", {"undecided"}),
     ],
 )
-def test_a_principal_that_is_not_known_yet(who: str, wanted: set[str]):
-    caller = made("aws:iam/role:Role", "caller", {"assumeRolePolicy": policy()})
-    partner = made("aws:ssm/parameter:Parameter", "partner", {})
+def test_a_principal_that_is_not_known_yet(principal: str, expected: set[str]):
+    caller = resource_of("aws:iam/role:Role", "caller", {"assumeRolePolicy": policy()})
+    partner = resource_of("aws:ssm/parameter:Parameter", "partner", {})
     assert (
-        verdicts("identity/our-accounts", trusts(who), caller, partner, platform=cases_accounts.WORD)
-        == wanted
+        verdicts("identity/our-accounts", trusts(principal), caller, partner, platform=cases_accounts.WORD)
+        == expected
     )
 
 
@@ -157,7 +157,7 @@ def test_a_hook_that_sleeps_by_a_command_takes_as_long():
 
 
 @pytest.mark.parametrize(
-    ("reference", "wanted"),
+    ("reference", "expected"),
     [
         ("registry.bank.example/weights:1", {"violated"}),
         (None, {"violated"}),
@@ -165,9 +165,11 @@ def test_a_hook_that_sleeps_by_a_command_takes_as_long():
         ("${mirror.url}/weights@sha256:" + "a" * 64, set()),
     ],
 )
-def test_a_volume_that_is_an_image_is_named_by_digest_as_a_container_is(reference: Any, wanted: set[str]):
+def test_a_volume_that_is_an_image_is_named_by_digest_as_a_container_is(reference: Any, expected: set[str]):
     volumes = [{"name": "weights", "image": {"reference": reference}}, {"name": "tmp", "emptyDir": {}}]
-    assert verdicts("workload/images-by-digest", deployment(BOX, "model", pod={"volumes": volumes})) == wanted
+    assert (
+        verdicts("workload/images-by-digest", deployment(BOX, "model", pod={"volumes": volumes})) == expected
+    )
 
 
 def test_volumes_of_which_nothing_is_known_may_be_images():
@@ -183,8 +185,8 @@ def test_volumes_of_which_nothing_is_known_may_be_images():
 def test_a_volume_that_is_an_image_comes_from_a_registry_of_ours():
     volumes = [{"name": "weights", "image": {"reference": "docker.io/someone/weights@sha256:" + "a" * 64}}]
     pod = deployment(BOX, "model", pod={"volumes": volumes})
-    ours = Settings(
+    settings = Settings(
         figures=Figures(registries=[str(BOX["image"]).partition("/")[0], "registry.bank.example"])
     )
-    said = found("workload/our-registries", pod, settings=ours)
-    assert [each.message for each in said if "weights" in each.message]
+    findings = findings_of("workload/our-registries", pod, settings=settings)
+    assert [finding.message for finding in findings if "weights" in finding.message]

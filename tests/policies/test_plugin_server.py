@@ -1,4 +1,4 @@
-"""The pack as the engine's plugin: what it tells of its rules, how it takes settings, how strict each finding is."""
+"""The pack as a plugin of the engine: description of rules, settings, enforcement levels."""
 
 from __future__ import annotations
 
@@ -33,67 +33,71 @@ class Context:
 
 
 def judged(pack: Pack, *inputs: dict[str, Any], needs: dict[str, list[str]] | None = None) -> list[Any]:
-    """What is told of keys with these inputs."""
-    asked = wire.AnalyzeStackRequest()
-    for number, each in enumerate(inputs):
+    """Diagnostics for KMS keys with these inputs."""
+    request = wire.AnalyzeStackRequest()
+    for number, values in enumerate(inputs):
         urn = f"urn:pulumi:dev::theirs::aws:kms/key:Key::key-{number}"
         properties = struct_pb2.Struct()
-        properties.update(each)
-        said = wire.AnalyzeRequest(urn=urn, type="aws:kms/key:Key", properties=properties)
-        pack.Analyze(said.SerializeToString(), Context())
-        one = wire.AnalyzerResource(
+        properties.update(values)
+        registration = wire.AnalyzeRequest(urn=urn, type="aws:kms/key:Key", properties=properties)
+        pack.Analyze(registration.SerializeToString(), Context())
+        shown = wire.AnalyzerResource(
             urn=urn, type="aws:kms/key:Key", name=f"key-{number}", properties=properties
         )
-        one.provider.urn = "urn:pulumi:dev::theirs::pulumi:providers:aws::aws"
+        shown.provider.urn = "urn:pulumi:dev::theirs::pulumi:providers:aws::aws"
         for key, urns in (needs or {}).items():
-            one.propertyDependencies[key].urns.extend(urns)
-        asked.resources.append(one)
-    return [each for each in pack.AnalyzeStack(asked, Context()).diagnostics if each.policyName == ROTATE]
+            shown.propertyDependencies[key].urns.extend(urns)
+        request.resources.append(shown)
+    return [
+        diagnostic
+        for diagnostic in pack.AnalyzeStack(request, Context()).diagnostics
+        if diagnostic.policyName == ROTATE
+    ]
 
 
 def configured(**config: Any) -> Pack:
     pack = Pack(FOLDER)
-    said = {f"isthmus:{key}": json.dumps(value) for key, value in config.items()}
+    settings = {f"isthmus:{key}": json.dumps(value) for key, value in config.items()}
     pack.ConfigureStack(
-        wire.AnalyzerStackConfigureRequest(stack="dev", project="theirs", config=said), Context()
+        wire.AnalyzerStackConfigureRequest(stack="dev", project="theirs", config=settings), Context()
     )
     return pack
 
 
-def levels(pack: Pack, **said: Any) -> Pack:
+def levels(pack: Pack, **policies: Any) -> Pack:
     request = wire.ConfigureAnalyzerRequest()
-    for name, level in said.items():
+    for name, level in policies.items():
         request.policyConfig[name.replace("__", "/").replace("_", "-")].enforcementLevel = level
     pack.Configure(request, Context())
     return pack
 
 
 def test_every_rule_is_told_with_severity_framework_and_fix():
-    told = {each.name: each for each in Pack(FOLDER).GetAnalyzerInfo(None, Context()).policies}
-    assert set(told) == {each.id for each in RULES} | {UNDECIDED}
+    policies = {policy.name: policy for policy in Pack(FOLDER).GetAnalyzerInfo(None, Context()).policies}
+    assert set(policies) == {rule.id for rule in RULES} | {UNDECIDED}
     for rule in RULES:
-        one = told[rule.id]
-        assert one.remediation_steps == rule.fix
-        assert one.framework.name == rule.supports[0].framework
-        assert one.framework.version == rule.supports[0].version
-        assert wire.PolicySeverity.Name(one.severity).endswith(rule.severity.upper())
+        policy = policies[rule.id]
+        assert policy.remediation_steps == rule.fix
+        assert policy.framework.name == rule.supports[0].framework
+        assert policy.framework.version == rule.supports[0].version
+        assert wire.PolicySeverity.Name(policy.severity).endswith(rule.severity.upper())
         mandatory = rule.severity in ("critical", "high")
-        assert one.enforcementLevel == (wire.MANDATORY if mandatory else wire.ADVISORY)
+        assert policy.enforcementLevel == (wire.MANDATORY if mandatory else wire.ADVISORY)
 
 
 def test_only_what_is_at_fault_is_told_with_its_urn():
-    [said] = judged(configured(), {"enableKeyRotation": False}, {"enableKeyRotation": True})
-    assert (said.urn.rsplit("::", 1)[-1], said.enforcementLevel) == ("key-0", wire.MANDATORY)
-    assert "Supports" in said.message
+    [diagnostic] = judged(configured(), {"enableKeyRotation": False}, {"enableKeyRotation": True})
+    assert (diagnostic.urn.rsplit("::", 1)[-1], diagnostic.enforcementLevel) == ("key-0", wire.MANDATORY)
+    assert "Supports" in diagnostic.message
 
 
 def test_what_is_not_known_yet_is_not_decided_and_as_strict_as_its_policy_says():
     unknown = {"enableKeyRotation": UNKNOWN}
-    [said] = judged(configured(), unknown)
-    assert said.message.startswith("Not decided: ")
-    assert said.enforcementLevel == wire.MANDATORY
-    [said] = judged(levels(configured(), undecided=wire.ADVISORY), unknown)
-    assert said.enforcementLevel == wire.ADVISORY
+    [diagnostic] = judged(configured(), unknown)
+    assert diagnostic.message.startswith("Not decided: ")
+    assert diagnostic.enforcementLevel == wire.MANDATORY
+    [diagnostic] = judged(levels(configured(), undecided=wire.ADVISORY), unknown)
+    assert diagnostic.enforcementLevel == wire.ADVISORY
 
 
 def test_a_rule_that_the_engine_is_told_to_leave_out_is_silent():
@@ -101,25 +105,25 @@ def test_a_rule_that_the_engine_is_told_to_leave_out_is_silent():
 
 
 def test_a_secret_decides_nothing_and_is_told_nobody():
-    [said] = judged(configured(), {"enableKeyRotation": SECRET})
-    assert said.message.startswith("Not decided: ")
-    assert "hunter2" not in said.message
+    [diagnostic] = judged(configured(), {"enableKeyRotation": SECRET})
+    assert diagnostic.message.startswith("Not decided: ")
+    assert "hunter2" not in diagnostic.message
 
 
 def test_a_stacks_config_silences_and_says_who_answers():
     silence = {"policy": ROTATE, "resource": "key-*", "owner": "ana", "reason": "HSM", "until": "2999-01-01"}
-    [said] = judged(configured(policies={"silences": [silence]}), {})
-    assert said.enforcementLevel == wire.ADVISORY
-    assert "Silenced by ana until 2999-01-01" in said.message
+    [diagnostic] = judged(configured(policies={"silences": [silence]}), {})
+    assert diagnostic.enforcementLevel == wire.ADVISORY
+    assert "Silenced by ana until 2999-01-01" in diagnostic.message
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
-    [({"silence": []}, "`silences`"), ("off", "not a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
+    ("settings", "hint"),
+    [({"silence": []}, "`silences`"), ("off", "must be a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
 )
-def test_a_setting_that_there_is_not_stops_the_preview_at_its_first_resource(said: Any, hint: str):
+def test_a_setting_that_there_is_not_stops_the_preview_at_its_first_resource(settings: Any, hint: str):
     with pytest.raises(Aborted, match=hint):
-        judged(configured(policies=said), {})
+        judged(configured(policies=settings), {})
 
 
 def test_a_platform_that_cannot_be_read_stops_it_too():
@@ -127,15 +131,15 @@ def test_a_platform_that_cannot_be_read_stops_it_too():
     properties.update({"contract": {"isthmus": "v2"}})
     urn = "urn:pulumi:dev::theirs::isthmus:index:LlmPlatform::x"
     pack = configured()
-    said = wire.AnalyzeRequest(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
-    pack.Analyze(said.SerializeToString(), Context())
-    one = wire.AnalyzerResource(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
+    registration = wire.AnalyzeRequest(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
+    pack.Analyze(registration.SerializeToString(), Context())
+    shown = wire.AnalyzerResource(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
     with pytest.raises(Aborted, match="platform cannot be read"):
-        pack.AnalyzeStack(wire.AnalyzeStackRequest(resources=[one]), Context())
+        pack.AnalyzeStack(wire.AnalyzeStackRequest(resources=[shown]), Context())
 
 
 def _alone(program: str) -> str:
-    """What a fresh interpreter prints."""
+    """The output of a script in a new interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=FOLDER.parent, check=True, capture_output=True, text=True
     )
@@ -144,20 +148,20 @@ def _alone(program: str) -> str:
 
 def test_the_engine_is_answered_before_a_rule_is_loaded():
     """A preview waits for its packs to start: 0.1 s, where rules and Pulumi's SDK take a second."""
-    told = """
+    script = """
 import sys
 from pathlib import Path
 from policies.plugin.server import Pack
 Pack(Path("policies")).GetAnalyzerInfo(None, None)
 print([each for each in ("pulumi", "pydantic", "policies.evaluation.registry", "opentelemetry") if each in sys.modules])
 """
-    assert _alone(told) == "[]"
+    assert _alone(script) == "[]"
 
 
 def test_who_asks_for_the_sdk_after_the_pack_gets_it_whole():
-    told = """
+    script = """
 import policies.plugin.protocol, pulumi
 from pulumi.runtime.proto import analyzer_pb2
 print(pulumi.Output.__name__, analyzer_pb2 is policies.plugin.protocol.analyzer_pb2)
 """
-    assert _alone(told) == "Output True"
+    assert _alone(script) == "Output True"

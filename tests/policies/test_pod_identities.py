@@ -1,4 +1,4 @@
-"""What pods of a cluster in AWS become by their service account, held to the same rules as certificates."""
+"""EKS pod identities follow the same rules as Roles Anywhere certificates."""
 
 from __future__ import annotations
 
@@ -22,35 +22,37 @@ class Thing:
     made: bool = True
 
 
-def pods(space: str, account: str) -> Thing:
+def pods(namespace: str, account: str) -> Thing:
     spec = {"serviceAccountName": account, "containers": [{"name": "x", "image": "x"}]}
     template = {"metadata": {"labels": {"app": "x"}}, "spec": spec}
-    meta = {"name": account, "namespace": space}
+    meta = {"name": account, "namespace": namespace}
     return Thing("kubernetes:apps/v1:Deployment", account, {"metadata": meta, "spec": {"template": template}})
 
 
-def association(space: str, account: str) -> Thing:
-    inputs = {"namespace": space, "serviceAccount": account, "roleArn": "arn:aws:iam::${r.arn}"}
+def association(namespace: str, account: str) -> Thing:
+    inputs = {"namespace": namespace, "serviceAccount": account, "roleArn": "arn:aws:iam::${r.arn}"}
     return Thing("aws:eks/podIdentityAssociation:PodIdentityAssociation", f"{account}-pods", inputs)
 
 
-def namespace(space: str) -> Thing:
-    labels = {"isthmus.dev/class": space.removeprefix("isthmus-")}
-    return Thing("kubernetes:core/v1:Namespace", space, {"metadata": {"name": space, "labels": labels}})
+def namespace(namespace: str) -> Thing:
+    labels = {"isthmus.dev/class": namespace.removeprefix("isthmus-")}
+    return Thing(
+        "kubernetes:core/v1:Namespace", namespace, {"metadata": {"name": namespace, "labels": labels}}
+    )
 
 
 def test_whatever_bears_a_role_by_its_service_account_is_held_to_what_a_translator_is() -> None:
-    made = [namespace("isthmus-internal"), pods("isthmus-internal", "model")]
-    assert not list(translators(Graph(made)))
-    (found,) = translators(Graph([*made, association("isthmus-internal", "model")]))
-    assert (found.role, found.class_) == ("arn:aws:iam::${r.arn}", "internal")
-    other = Graph([*made, association("isthmus-public", "model")])
-    assert not list(translators(other)), "another namespace's account of that name"
+    resources = [namespace("isthmus-internal"), pods("isthmus-internal", "model")]
+    assert not list(translators(Graph(resources)))
+    (fault,) = translators(Graph([*resources, association("isthmus-internal", "model")]))
+    assert (fault.role, fault.class_) == ("arn:aws:iam::${r.arn}", "internal")
+    graph = Graph([*resources, association("isthmus-public", "model")])
+    assert not list(translators(graph)), "another namespace's account of that name"
 
 
 def test_a_restricted_namespace_has_no_such_identity(platform: Platform) -> None:
-    made = [namespace("isthmus-restricted"), association("isthmus-restricted", "x")]
-    says = holding.restricted_reaches_no_aws(Graph(made), platform)
+    resources = [namespace("isthmus-restricted"), association("isthmus-restricted", "x")]
+    says = holding.restricted_reaches_no_aws(Graph(resources), platform)
     assert (
         "x-pods gives pods of isthmus-restricted an AWS identity, which no restricted work may have" in says
     )
@@ -69,8 +71,8 @@ def key(**more: Any) -> Graph:
 def test_a_service_of_aws_may_have_grants_for_its_own_resources_and_nobody_else() -> None:
     assert nobody_switches_the_trail_off(key()) == []
     for more in ({"Condition": {}}, {"Principal": {"AWS": "arn:aws:iam::1:role/anyone"}}):
-        said = [str(each) for each in nobody_switches_the_trail_off(key(**more))]
-        assert "the policy of volumes lets its callers do kms:CreateGrant" in said
+        faults = [str(fault) for fault in nobody_switches_the_trail_off(key(**more))]
+        assert "the policy of volumes lets its callers do kms:CreateGrant" in faults
 
 
 def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
@@ -83,10 +85,10 @@ def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
             "ArnEquals": {"aws:SourceArn": "arn:aws:eks:::${llm.arn}"},
         },
     }
-    made = [
+    resources = [
         Thing("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
         Thing("aws:eks/cluster:Cluster", "llm"),
     ]
-    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.identities(
-        Graph(made)
+    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.draw_identities(
+        Graph(resources)
     )

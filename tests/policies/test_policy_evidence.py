@@ -1,4 +1,4 @@
-"""What an auditor is told of each rule: of what it was asked, what it said, and who answers where it does not hold."""
+"""Evidence: the result of each rule for each resource, and owners of silences."""
 
 from __future__ import annotations
 
@@ -11,39 +11,43 @@ from isthmus.contracts.reports.evidence import Row
 from isthmus.contracts.reports.findings import Silence
 from policies.evaluation.evidence import evidence
 from policies.evaluation.registry import RULES
-from policies.rules.rule import Broken, Rule, Subject
-from tests.policies.making import made
+from policies.rules.rule import Rule, Subject, Violation
+from tests.policies.making import resource_of
 
 TODAY = date(2026, 11, 26)
 ROTATE = "encryption/keys-rotate"
 KEYS = [
-    made("aws:kms/key:Key", name, {"enableKeyRotation": on}) for name, on in (("good", True), ("bad", False))
+    resource_of("aws:kms/key:Key", name, {"enableKeyRotation": on})
+    for name, on in (("good", True), ("bad", False))
 ]
-[RULE] = [each for each in RULES if each.id == ROTATE]
+[RULE] = [rule for rule in RULES if rule.id == ROTATE]
 
 
 def rows(*resources: object, settings: Settings | None = None, rule: Rule = RULE) -> dict[str, Row]:
-    found = evidence(resources, None, settings or Settings(), "dev", TODAY, [rule])  # type: ignore[arg-type]
-    return {each.resource: each for each in found}
+    evidence_rows = evidence(resources, None, settings or Settings(), "dev", TODAY, [rule])  # type: ignore[arg-type]
+    return {row.resource: row for row in evidence_rows}
 
 
 def test_what_holds_is_said_beside_what_fails():
-    found = rows(*KEYS)
-    assert {name: each.result for name, each in found.items()} == {"good": "holds", "bad": "fails"}
-    assert found["bad"].said == ["bad does not rotate"]
-    assert found["good"].said == []
-    assert found["good"].supports == list(RULE.supports)
+    results = rows(*KEYS)
+    assert {name: row.result for name, row in results.items()} == {"good": "holds", "bad": "fails"}
+    assert results["bad"].said == ["bad does not rotate"]
+    assert results["good"].said == []
+    assert results["good"].supports == list(RULE.supports)
 
 
 def test_a_control_that_is_asked_of_nothing_is_not_applicable_and_never_holds():
-    every = evidence([], None, Settings(), "dev", TODAY)
-    assert [each.check for each in every] == [rule.id for rule in RULES]
-    assert {each.result for each in every} == {"not applicable"}
-    assert {each.resource for each in every} == {""}
+    all_rows = evidence([], None, Settings(), "dev", TODAY)
+    assert [row.check for row in all_rows] == [rule.id for rule in RULES]
+    assert {row.result for row in all_rows} == {"not applicable"}
+    assert {row.resource for row in all_rows} == {""}
 
 
 def test_what_is_not_known_is_undecided():
-    assert rows(made("aws:kms/key:Key", "k", {"enableKeyRotation": "${other.on}"}))["k"].result == "undecided"
+    assert (
+        rows(resource_of("aws:kms/key:Key", "k", {"enableKeyRotation": "${other.on}"}))["k"].result
+        == "undecided"
+    )
 
 
 @pytest.mark.parametrize(("until", "result"), [("2026-11-26", "silenced"), ("2026-11-25", "fails")])
@@ -51,8 +55,8 @@ def test_a_silence_is_told_with_owner_reason_and_last_day_and_after_it_the_contr
     until: str, result: str
 ):
     last = date.fromisoformat(until)
-    said = Silence(policy=ROTATE, resource="bad", owner="ana@bank", reason="moves", until=last)
-    row = rows(*KEYS, settings=Settings(silences=[said]))["bad"]
+    entry = Silence(policy=ROTATE, resource="bad", owner="ana@bank", reason="moves", until=last)
+    row = rows(*KEYS, settings=Settings(silences=[entry]))["bad"]
     assert row.result == result
     assert row.said
     if result == "silenced":
@@ -70,30 +74,30 @@ def test_a_rule_that_is_switched_off_is_told_with_its_owner_and_is_asked_of_noth
     )
 
 
-def one(check: object, *, each: tuple[str, ...] = ()) -> Rule:
-    return Rule("test/one", "It is so", "high", RULE.supports, "why", "fix", check, each)  # type: ignore[arg-type]
+def rule_with(check: object, *, resource_types: tuple[str, ...] = ()) -> Rule:
+    return Rule("test/one", "It is so", "high", RULE.supports, "why", "fix", check, resource_types)  # type: ignore[arg-type]
 
 
 def test_a_rule_that_stumbles_holds_of_nobody():
-    def stumbles(subject: Subject) -> list[Broken]:
+    def stumbles(subject: Subject) -> list[Violation]:
         raise ValueError("what is this")
 
-    found = rows(*KEYS, rule=one(stumbles, each=("aws:kms/key:Key",)))
-    assert {name: each.result for name, each in found.items()} == {"": "undecided"}
+    results = rows(*KEYS, rule=rule_with(stumbles, resource_types=("aws:kms/key:Key",)))
+    assert {name: row.result for name, row in results.items()} == {"": "undecided"}
 
 
 def test_a_rule_on_the_whole_stack_holds_of_the_stack_or_fails_where_it_is_broken():
-    assert rows(*KEYS, rule=one(lambda _: []))[""].result == "holds"
-    broken = one(lambda subject: [Broken("so it is", subject.graph.resources[0])])
-    assert {name: each.result for name, each in rows(*KEYS, rule=broken).items()} == {"bad": "fails"}
+    assert rows(*KEYS, rule=rule_with(lambda _: []))[""].result == "holds"
+    broken = rule_with(lambda subject: [Violation("so it is", subject.graph.resources[0])])
+    assert {name: row.result for name, row in rows(*KEYS, rule=broken).items()} == {"bad": "fails"}
 
 
 def test_one_that_is_violated_and_undecided_fails_with_all_that_was_said():
-    def both(subject: Subject) -> list[Broken]:
+    def violated_and_undecided(subject: Subject) -> list[Violation]:
         key = subject.graph.resources[0]
-        return [Broken("unsure", key, "undecided"), Broken("wrong", key)]
+        return [Violation("unsure", key, "undecided"), Violation("wrong", key)]
 
-    row = rows(KEYS[0], rule=one(both, each=("aws:kms/key:Key",)))["good"]
+    row = rows(KEYS[0], rule=rule_with(violated_and_undecided, resource_types=("aws:kms/key:Key",)))["good"]
     assert (row.result, sorted(row.said)) == ("fails", ["unsure", "wrong"])
 
 

@@ -1,4 +1,4 @@
-"""Where redaction hangs on what is not known yet, nothing is taken for redacted."""
+"""Redaction rules: unknown values never count as redacted."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from tests.policies.cases_screening import (
     UNDECIDED,
     behind,
     config,
+    gateway_platform,
     routes,
     task,
-    word,
 )
-from tests.policies.making import found
+from tests.policies.making import findings_of
 
 
-@pytest.mark.parametrize(("said", "platform"), [pytest.param(*rest, id=name) for name, *rest in UNDECIDED])
-def test_what_is_not_known_is_undecided(said: dict[str, Any], platform: Any):
-    findings = found(RULE, config(said), platform=platform)
-    assert [each.verdict for each in findings] == ["undecided"], findings
+@pytest.mark.parametrize(
+    ("settings", "platform"), [pytest.param(*values, id=name) for name, *values in UNDECIDED]
+)
+def test_what_is_not_known_is_undecided(settings: dict[str, Any], platform: Any):
+    findings = findings_of(RULE, config(settings), platform=platform)
+    assert [finding.verdict for finding in findings] == ["undecided"], findings
 
 
 def test_a_place_that_is_not_known_may_stand_anywhere_when_all_that_leaves_is_redacted():
     cloud = {**GATEWAY["routes"][0], "model": "of another version"}
-    assert found(RULE, config({**GATEWAY, "routes": [cloud]}), platform=word()) == []
+    assert findings_of(RULE, config({**GATEWAY, "routes": [cloud]}), platform=gateway_platform()) == []
 
 
 def test_the_finding_says_which_gateway_sends_what_where():
-    said = {key: value for key, value in GATEWAY.items() if key != "screening"}
-    (one,) = found(RULE, config(said), platform=word())
-    assert one.message == (
-        "gw-config sends prompts to internal-translator.isthmus-internal.svc, beyond its site, as they come"
+    settings = {key: value for key, value in GATEWAY.items() if key != "screening"}
+    (finding,) = findings_of(RULE, config(settings), platform=gateway_platform())
+    assert finding.message == (
+        "gw-config sends prompts to internal-translator.isthmus-internal.svc, outside its site, without redaction"
     )
-    assert (one.severity, one.resource) == ("critical", "gw-config")
+    assert (finding.severity, finding.resource) == ("critical", "gw-config")
 
 
 LOOKS = GATEWAY["screening"]
@@ -56,23 +58,27 @@ NOT_KNOWN: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("resources", [pytest.param(each, id=name) for name, each in NOT_KNOWN.items()])
+@pytest.mark.parametrize(
+    "resources", [pytest.param(resources, id=name) for name, resources in NOT_KNOWN.items()]
+)
 def test_who_is_not_known_to_look_through_answers_looks_through_none(resources: list[Any]):
-    assert [each.verdict for each in found(ANSWERS, *resources)] == ["undecided"]
+    assert [finding.verdict for finding in findings_of(ANSWERS, *resources)] == ["undecided"]
 
 
 def test_a_translator_whose_words_are_not_known_is_no_gateway_without_a_detector():
-    assert found(ANSWERS, task("${other.config}", "translator")) == []
+    assert findings_of(ANSWERS, task("${other.config}", "translator")) == []
 
 
 def test_what_is_redacted_beside_the_class_is_undecided_where_the_gateways_word_is_not_known():
-    said = config(PUBLIC, screening={**LOOKS, "redacted": "${settings.redacted}"})
-    (one,) = found(RULE, said, platform=word(class_="public", redacted=["prompts-leaving-site"]))
-    assert one.verdict == "undecided"
+    gateway = config(PUBLIC, screening={**LOOKS, "redacted": "${settings.redacted}"})
+    (finding,) = findings_of(
+        RULE, gateway, platform=gateway_platform(class_="public", redacted=["prompts-leaving-site"])
+    )
+    assert finding.verdict == "undecided"
 
 
 def test_a_secret_in_an_answer_says_which_gateway_nobody_looks_for():
-    (one,) = found(ANSWERS, config(BARE, **routes({"url": "https://m.x.svc:8443", "site": "fra1"})))
-    assert (one.message, one.severity) == ("nobody looks for secrets in answers of gw-config", "high")
-    (one,) = found(ANSWERS, FRONT, behind({**MODEL, "provider": "sagemaker"}))
-    assert one.message == "nobody looks for secrets in answers of chat at edge: no guardrail does"
+    (finding,) = findings_of(ANSWERS, config(BARE, **routes({"url": "https://m.x.svc:8443", "site": "fra1"})))
+    assert (finding.message, finding.severity) == ("gw-config does not scan answers for secrets", "high")
+    (finding,) = findings_of(ANSWERS, FRONT, behind({**MODEL, "provider": "sagemaker"}))
+    assert finding.message == "edge does not scan answers of chat for secrets: it uses no guardrail"

@@ -1,4 +1,4 @@
-"""Those who decide upon held answers in a cluster in AWS: what the rules say of them as rendered, and once broken."""
+"""The review service in an EKS cluster: no findings as rendered, and findings for each fault."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ def rendered() -> rendering.Rendered:
     return recorded(platform())
 
 
-def found(resources: Any) -> list[tuple[str, str, str]]:
-    said = judge(resources, platform())
+def findings_of(resources: Any) -> list[tuple[str, str, str]]:
+    findings = judge(resources, platform())
     return [
-        (each.policy, each.verdict, each.message)
-        for each in said
-        if each.policy.startswith(MINE) and ("reviews" in each.message or "confidential" in each.message)
+        (finding.policy, finding.verdict, finding.message)
+        for finding in findings
+        if finding.policy.startswith(MINE)
+        and ("reviews" in finding.message or "confidential" in finding.message)
     ]
 
 
 def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
-    assert found(rendered().resources) == []
-    assert found(graph_state.from_state(deployed(list(rendered().resources)))) == []
+    assert findings_of(rendered().resources) == []
+    assert findings_of(graph_state.from_state(deployed(list(rendered().resources)))) == []
 
 
-def _told(change: Any) -> Change:
-    """The gateway's configuration, otherwise."""
+def _change_config(change: Any) -> Change:
+    """Changes the gateway's configuration."""
 
     def changed(inputs: dict[str, Any]) -> None:
-        said = yaml_files.loads(inputs["data"]["config.yaml"]).data
-        change(said)
-        inputs["data"]["config.yaml"] = yaml_files.dumps(said)
+        config = yaml_files.loads(inputs["data"]["config.yaml"]).data
+        change(config)
+        inputs["data"]["config.yaml"] = yaml_files.dumps(config)
 
     return changed
 
@@ -66,8 +67,8 @@ def _port(number: int) -> Change:
 
 
 def _asks(inputs: dict[str, Any]) -> None:
-    way = {"to": [{"ipBlock": {"cidr": "10.80.40.21/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
-    inputs["spec"] |= {"policyTypes": ["Ingress", "Egress"], "egress": [way]}
+    rule = {"to": [{"ipBlock": {"cidr": "10.80.40.21/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
+    inputs["spec"] |= {"policyTypes": ["Ingress", "Egress"], "egress": [rule]}
 
 
 def _let_in(inputs: dict[str, Any]) -> None:
@@ -81,7 +82,7 @@ def _writes_seals(inputs: dict[str, Any]) -> None:
 
 
 def _beside(inputs: dict[str, Any]) -> None:
-    """Another's pods come into the namespace."""
+    """Moves other pods into the namespace."""
     inputs["metadata"]["namespace"] = "isthmus-confidential-reviews"
 
 
@@ -89,14 +90,14 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
     "a gateway that holds nothing": (
         ":ConfigMap",
         f"{NAME}-gateway-config",
-        _told(lambda said: said.pop("reviews")),
+        _change_config(lambda config: config.pop("reviews")),
         "audit/answers-held",
         "gives out answers of claim-summaries that nobody has seen",
     ),
     "an impact taken for low": (
         ":ConfigMap",
         f"{NAME}-gateway-config",
-        _told(lambda said: said["workloads"][0].update(impact="low")),
+        _change_config(lambda config: config["workloads"][0].update(impact="low")),
         "audit/answers-held",
         "takes claim-summaries for low impact, and it is high",
     ),
@@ -163,30 +164,30 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
 def test_each_of_these_is_found(what: str) -> None:
     kind, name, change, rule, says = BROKEN[what]
     graph = mutating.altered(rendered().resources, kind, name, change)
-    left = [each for each in rendered().resources if not each.made]
-    said = found([*left, *graph.resources])
+    left = [resource for resource in rendered().resources if not resource.made]
+    findings = findings_of([*left, *graph.resources])
     assert [
         message
-        for policy, verdict, message in said
+        for policy, verdict, message in findings
         if policy.startswith(rule) and says in message and verdict == "violated"
-    ], said
+    ], findings
 
 
 TRACES = {"endpoint": "https://collector.insurer.example:4318/v1/traces", "address": "10.80.4.9"}
 
 
 def _traced(**more: Any) -> list[str]:
-    """What is found of a gateway's way to its collector, where the rules are told of another than is rendered."""
-    made, told = private.reviewed(), private.reviewed()
-    for each in made["gateways"]:
-        each["traces"] = TRACES
-    for each in told["gateways"]:
-        each["traces"] = {**TRACES, **more}
-    resources = recorded(CheckedPlatform.model_validate(made)).resources
+    """Findings about a gateway's path to its collector if the platform states another collector than is rendered."""
+    made_platform, stated_platform = private.reviewed(), private.reviewed()
+    for gateway in made_platform["gateways"]:
+        gateway["traces"] = TRACES
+    for gateway in stated_platform["gateways"]:
+        gateway["traces"] = {**TRACES, **more}
+    resources = recorded(CheckedPlatform.model_validate(made_platform)).resources
     return [
-        each.message
-        for each in judge(resources, CheckedPlatform.model_validate(told))
-        if "10.80.4.9" in each.message
+        finding.message
+        for finding in judge(resources, CheckedPlatform.model_validate(stated_platform))
+        if "10.80.4.9" in finding.message
     ]
 
 
@@ -200,8 +201,15 @@ def test_those_who_decide_have_no_way_to_the_collector() -> None:
     graph = mutating.altered(
         rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", egress("10.80.4.9/32")
     )
-    left = [each for each in rendered().resources if not each.made]
-    told = private.reviewed()
-    told["gateways"][0]["traces"] = {**TRACES, "endpoint": "https://collector.insurer.example:5432/v1/traces"}
-    said = judge([*left, *graph.resources], CheckedPlatform.model_validate(told))
-    assert [each for each in said if each.policy == "data-path/own-network" and "10.80.4.9" in each.message]
+    left = [resource for resource in rendered().resources if not resource.made]
+    stated_platform = private.reviewed()
+    stated_platform["gateways"][0]["traces"] = {
+        **TRACES,
+        "endpoint": "https://collector.insurer.example:5432/v1/traces",
+    }
+    findings = judge([*left, *graph.resources], CheckedPlatform.model_validate(stated_platform))
+    assert [
+        finding
+        for finding in findings
+        if finding.policy == "data-path/own-network" and "10.80.4.9" in finding.message
+    ]

@@ -1,4 +1,4 @@
-"""What a rule is asked of: of what it passes over nothing is said, and of what it looks at something always is."""
+"""Scope of rules: findings are only about resources that a rule applies to."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.evaluation.evaluation import judge
 from policies.evaluation.registry import RULES
-from policies.evaluation.scope import _ASKED, asked
+from policies.evaluation.scope import _APPLICABLE, applicable_resources
 from policies.rules.rule import Rule, Subject
 from tests.policies.cases import GONE, Case, changed
-from tests.policies.making import made
+from tests.policies.making import resource_of
 from tests.policies.test_rules import CASES
 
 BY_ID = {rule.id: rule for rule in RULES}
 
 
 def about(rule: Rule, resources: Sequence[Resource], platform: Platform | None = None) -> set[str]:
-    graph = Graph(sorted(resources, key=lambda each: each.urn))
-    return {each.name if each else "" for each in asked(rule, Subject(graph, platform, Settings()))}
+    graph = Graph(sorted(resources, key=lambda resource: resource.urn))
+    return {
+        resource.name if resource else ""
+        for resource in applicable_resources(rule, Subject(graph, platform, Settings()))
+    }
 
 
 def graphs(case: Case) -> Iterator[Sequence[Resource]]:
-    for values in (*case.fails, *({each: GONE} for each in case.missing)):
+    for values in (*case.fails, *({key: GONE} for key in case.missing)):
         yield changed(case.holds, values)
     for path in case.unknown:
         yield changed(case.holds, {path: "${other.unknown}"})
@@ -34,49 +37,53 @@ def graphs(case: Case) -> Iterator[Sequence[Resource]]:
 
 
 def test_every_entry_is_of_a_rule():
-    assert set(_ASKED) <= set(BY_ID)
+    assert set(_APPLICABLE) <= set(BY_ID)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=list(BY_ID))
 def test_where_there_is_nothing_no_rule_is_asked(rule: Rule):
     assert about(rule, []) == set()
-    assert about(rule, [made("other:index:Thing", "thing", {})]) <= {""}
+    assert about(rule, [resource_of("other:index:Thing", "thing", {})]) <= {""}
 
 
-@pytest.mark.parametrize("case", [pytest.param(each, id=each.rule) for each in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES])
 def test_what_keeps_a_rule_is_asked(case: Case):
-    kept = (case.holds, *case.also)
-    assert any(about(BY_ID[case.rule], graph, case.platform) for graph in kept)
+    resources = (case.holds, *case.also)
+    assert any(about(BY_ID[case.rule], graph, case.platform) for graph in resources)
 
 
-@pytest.mark.parametrize("case", [pytest.param(each, id=each.rule) for each in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES])
 def test_a_finding_is_about_what_was_asked(case: Case):
     rule = BY_ID[case.rule]
     for graph in graphs(case):
-        found = {each.resource for each in judge(graph, case.platform, rules=[rule])}
-        was = about(rule, graph, case.platform)
-        assert was == {""} or found <= was, (found, was)
+        subjects = {finding.resource for finding in judge(graph, case.platform, rules=[rule])}
+        applicable = about(rule, graph, case.platform)
+        assert applicable == {""} or subjects <= applicable, (subjects, applicable)
 
 
 NOT_ASKED = {
-    "encryption/endpoint-disks": made(
+    "encryption/endpoint-disks": resource_of(
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
         "own-disks",
         {"productionVariants": [{"instanceType": "ml.g5.xlarge", "initialInstanceCount": 2}]},
     ),
-    "encryption/listeners-tls": made("aws:lb/listener:Listener", "passes-on", {"protocol": "TCP"}),
-    "encryption/keys-rotate": made("aws:kms/key:Key", "signs", {"keyUsage": "SIGN_VERIFY"}),
-    "identity/no-wildcard-action": made("aws:iam/policy:Policy", "unread", {"policy": "${other.json}"}),
-    "identity/no-confused-deputy": made(
+    "encryption/listeners-tls": resource_of("aws:lb/listener:Listener", "passes-on", {"protocol": "TCP"}),
+    "encryption/keys-rotate": resource_of("aws:kms/key:Key", "signs", {"keyUsage": "SIGN_VERIFY"}),
+    "identity/no-wildcard-action": resource_of(
+        "aws:iam/policy:Policy", "unread", {"policy": "${other.json}"}
+    ),
+    "identity/no-confused-deputy": resource_of(
         "aws:iam/role:Role", "ours", {"assumeRolePolicy": '{"Statement": []}'}
     ),
-    "audit/write-once": made("aws:s3/bucket:Bucket", "no-records", {"bucket": "other"}),
-    "audit/alarms-heard": made("aws:cloudwatch/metricAlarm:MetricAlarm", "by-the-way", {}),
-    "network/endpoints-answer-by-name": made(
+    "audit/write-once": resource_of("aws:s3/bucket:Bucket", "no-records", {"bucket": "other"}),
+    "audit/alarms-heard": resource_of("aws:cloudwatch/metricAlarm:MetricAlarm", "by-the-way", {}),
+    "network/endpoints-answer-by-name": resource_of(
         "aws:ec2/vpcEndpoint:VpcEndpoint", "gateway", {"vpcEndpointType": "Gateway"}
     ),
-    "reliability/two-zones": made("aws:lb/loadBalancer:LoadBalancer", "nowhere", {}),
-    "guardrail/proxy-always-on": made("kubernetes:core/v1:ConfigMap", "words", {"data": {"a.yaml": "x: 1"}}),
+    "reliability/two-zones": resource_of("aws:lb/loadBalancer:LoadBalancer", "nowhere", {}),
+    "guardrail/proxy-always-on": resource_of(
+        "kubernetes:core/v1:ConfigMap", "words", {"data": {"a.yaml": "x: 1"}}
+    ),
 }
 
 

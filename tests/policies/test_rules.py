@@ -1,4 +1,4 @@
-"""Each rule: kept, broken, a property missing, one unknown at preview, and of several resources one at fault."""
+"""Every rule: passes, violations, missing and unknown properties, and one bad resource among several."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.policies import (
 )
 from tests.policies.cases import GONE, Case, changed, renamed
 from tests.policies.cases_cluster import FIRST, GW
-from tests.policies.making import found
+from tests.policies.making import findings_of
 
 CASES: list[Case] = [
     *cases_aws.CASES,
@@ -54,72 +54,79 @@ ELSEWHERE = {"audit/trail-out-of-reach", "audit/trail-stands", "audit/everything
 """Tested with the part of `isthmus.graph` that they ask, or below."""
 
 
-def _named(cases: list[Case]) -> list[object]:
-    return [pytest.param(each, id=each.rule) for each in cases]
+def _params(cases: list[Case]) -> list[object]:
+    return [pytest.param(case, id=case.rule) for case in cases]
 
 
-def _each(part: str) -> list[object]:
+def _values_of(part: str) -> list[object]:
     return [
-        pytest.param(case, one, id=f"{case.rule}-{number}")
+        pytest.param(case, value, id=f"{case.rule}-{number}")
         for case in CASES
-        for number, one in enumerate(getattr(case, part))
+        for number, value in enumerate(getattr(case, part))
     ]
 
 
 def test_every_rule_has_a_case():
-    wanted = {each.id for each in RULES if not each.id.startswith(OTHERS)} - ELSEWHERE
-    assert wanted - {case.rule for case in CASES} == set()
+    rule_ids = {rule.id for rule in RULES if not rule.id.startswith(OTHERS)} - ELSEWHERE
+    assert rule_ids - {case.rule for case in CASES} == set()
     for case in CASES:
         assert case.fails or case.missing or case.broken or case.unknown, f"nothing breaks {case.rule}"
 
 
-@pytest.mark.parametrize("case", _named(CASES))
+@pytest.mark.parametrize("case", _params(CASES))
 def test_it_is_kept(case: Case):
     for graph in (case.holds, *case.also):
-        assert found(case.rule, *graph, platform=case.platform) == []
+        assert findings_of(case.rule, *graph, platform=case.platform) == []
 
 
-@pytest.mark.parametrize(("case", "values"), _each("fails"))
+@pytest.mark.parametrize(("case", "values"), _values_of("fails"))
 def test_it_is_broken(case: Case, values: dict[str, object]):
-    said = found(case.rule, *changed(case.holds, values), platform=case.platform)
-    assert [each.verdict for each in said if each.verdict == "violated"], said
+    findings = findings_of(case.rule, *changed(case.holds, values), platform=case.platform)
+    assert [finding.verdict for finding in findings if finding.verdict == "violated"], findings
 
 
-@pytest.mark.parametrize(("case", "graph"), _each("broken"))
+@pytest.mark.parametrize(("case", "graph"), _values_of("broken"))
 def test_a_graph_breaks_it(case: Case, graph: list[object]):
-    said = found(case.rule, *graph, platform=case.platform)  # type: ignore[arg-type]
-    assert said
-    assert {each.verdict for each in said} == {"violated"}, said
+    findings = findings_of(case.rule, *graph, platform=case.platform)  # type: ignore[arg-type]
+    assert findings
+    assert {finding.verdict for finding in findings} == {"violated"}, findings
 
 
-@pytest.mark.parametrize(("case", "path"), _each("missing"))
+@pytest.mark.parametrize(("case", "path"), _values_of("missing"))
 def test_a_property_that_is_not_there_breaks_it(case: Case, path: str):
-    said = found(case.rule, *changed(case.holds, {path: GONE}), platform=case.platform)
-    assert said
-    assert {each.verdict for each in said} == {"violated"}, said
+    findings = findings_of(case.rule, *changed(case.holds, {path: GONE}), platform=case.platform)
+    assert findings
+    assert {finding.verdict for finding in findings} == {"violated"}, findings
 
 
-@pytest.mark.parametrize(("case", "path"), _each("unknown"))
+@pytest.mark.parametrize(("case", "path"), _values_of("unknown"))
 def test_a_value_that_is_not_known_yet_is_no_pass(case: Case, path: str):
-    said = found(case.rule, *changed(case.holds, {path: "${other.unknown}"}), platform=case.platform)
-    assert [each.verdict for each in said if each.verdict == "undecided"], said
+    findings = findings_of(
+        case.rule, *changed(case.holds, {path: "${other.unknown}"}), platform=case.platform
+    )
+    assert [finding.verdict for finding in findings if finding.verdict == "undecided"], findings
 
 
-@pytest.mark.parametrize("case", _named([case for case in CASES if case.fails and not case.one_keeps_it]))
+@pytest.mark.parametrize("case", _params([case for case in CASES if case.fails and not case.one_keeps_it]))
 def test_of_several_the_one_at_fault_is_named(case: Case):
-    word = case.platform
-    alone = {each.resource for each in found(case.rule, *changed(case.holds, case.fails[0]), platform=word)}
-    every = [*changed(case.holds, case.fails[0]), *renamed(case.holds, "-b"), *renamed(case.holds, "-c")]
-    assert {each.resource for each in found(case.rule, *every, platform=word)} == alone
+    platform = case.platform
+    alone = {
+        finding.resource
+        for finding in findings_of(case.rule, *changed(case.holds, case.fails[0]), platform=platform)
+    }
+    resources = [*changed(case.holds, case.fails[0]), *renamed(case.holds, "-b"), *renamed(case.holds, "-c")]
+    assert {finding.resource for finding in findings_of(case.rule, *resources, platform=platform)} == alone
 
 
 def test_images_come_from_the_registries_that_the_organisation_names():
-    ours = Settings(figures=Figures(registries=["registry.bank.example"]))
-    assert found("workload/our-registries", GW, settings=ours) == []
-    assert found("workload/our-registries", GW) == [], "nobody named any"
+    settings = Settings(figures=Figures(registries=["registry.bank.example"]))
+    assert findings_of("workload/our-registries", GW, settings=settings) == []
+    assert findings_of("workload/our-registries", GW) == [], "nobody named any"
     for image, verdict in (("registry.bank.example.evil/x", "violated"), ("${mirror.url}/x", "undecided")):
-        said = found("workload/our-registries", *changed([GW], {f"{FIRST}.image": image}), settings=ours)
-        assert [each.verdict for each in said] == [verdict]
+        findings = findings_of(
+            "workload/our-registries", *changed([GW], {f"{FIRST}.image": image}), settings=settings
+        )
+        assert [finding.verdict for finding in findings] == [verdict]
 
 
 def test_each_rule_finds_a_fault_that_no_other_does():
@@ -128,14 +135,14 @@ def test_each_rule_finds_a_fault_that_no_other_does():
         unknown = "${other.unknown}"
         faults = [
             *case.fails,
-            *({each: GONE} for each in case.missing),
-            *({each: unknown} for each in case.unknown),
+            *({key: GONE} for key in case.missing),
+            *({key: unknown} for key in case.unknown),
         ]
-        graphs = [(case.holds, changed(case.holds, each)) for each in faults]
+        graphs = [(case.holds, changed(case.holds, values)) for values in faults]
         for before, after in (*graphs, *((case.holds, list(graph)) for graph in case.broken)):
-            was = {(each.policy, each.message) for each in judge(before, case.platform)}
+            earlier = {(finding.policy, finding.message) for finding in judge(before, case.platform)}
             after_ = judge(after, case.platform)
-            new = {each.policy for each in after_ if (each.policy, each.message) not in was}
+            new = {finding.policy for finding in after_ if (finding.policy, finding.message) not in earlier}
             if new == {case.rule}:
                 alone.add(case.rule)
     assert {case.rule for case in CASES} - alone == set()

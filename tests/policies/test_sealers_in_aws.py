@@ -1,4 +1,4 @@
-"""What a reviewer broke of sealers in a cluster in AWS, one after the other: each must be found."""
+"""Faults of sealers in an EKS cluster, one at a time: the rules find each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests import private
 from tests.blueprints.bank import ROOT, STACK
 from tests.graph.clouds import deployed
 from tests.policies import mutating
-from tests.policies.mutating import Change, document, words
+from tests.policies.mutating import Change, document, replace_text
 
 OTHER = {"ArnEquals": {"aws:PrincipalArn": ["${insurer-frankfurt-eks-node-role.arn}"]}}
 MINE = (
@@ -42,7 +42,7 @@ def rendered() -> rendering.Rendered:
 
 
 def recorded(platform: Platform) -> rendering.Rendered:
-    """Of a platform with one site in AWS, `frankfurt`, and its cluster."""
+    """The graph of a platform with one AWS site, `frankfurt`, and its cluster."""
 
     def program() -> None:
         import pulumi
@@ -53,24 +53,28 @@ def recorded(platform: Platform) -> rendering.Rendered:
         from stacks import tagging
 
         tagging.tag_everything(pulumi.get_project(), "insurer")
-        made: dict[str, pulumi.ProviderResource] = {
+        providers: dict[str, pulumi.ProviderResource] = {
             "frankfurt": Provider("frankfurt", region="eu-central-1"),
             "frankfurt/kubernetes": Cluster("frankfurt-kubernetes", context="frankfurt"),
         }
-        LlmPlatform("insurer", platform, made)
+        LlmPlatform("insurer", platform, providers)
 
     return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
 
 
-def found(resources: Any) -> list[tuple[str, str, str]]:
-    """What is said of gateways' records, and of who has an identity and goes where."""
-    said = judge(resources, platform())
-    return [(each.policy, each.verdict, each.message) for each in said if each.policy.startswith(MINE)]
+def findings_of(resources: Any) -> list[tuple[str, str, str]]:
+    """Findings about gateway records, identities and networks."""
+    findings = judge(resources, platform())
+    return [
+        (finding.policy, finding.verdict, finding.message)
+        for finding in findings
+        if finding.policy.startswith(MINE)
+    ]
 
 
 def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
-    assert found(rendered().resources) == []
-    assert found(graph_state.from_state(deployed(list(rendered().resources)))) == []
+    assert findings_of(rendered().resources) == []
+    assert findings_of(graph_state.from_state(deployed(list(rendered().resources)))) == []
 
 
 def pods(**changes: Any) -> Change:
@@ -88,11 +92,11 @@ def egress(cidr: str) -> Change:
 
 
 def _with(action: str) -> Change:
-    return document(lambda said: said[0]["Action"].append(action))
+    return document(lambda statements: statements[0]["Action"].append(action))
 
 
-def _known(name: str) -> Change:
-    """The pod knows S3 at another address."""
+def _unknown_name(name: str) -> Change:
+    """Gives the pod another address for S3."""
 
     def change(inputs: dict[str, Any]) -> None:
         inputs["spec"]["template"]["spec"]["hostAliases"][0]["ip"] = name
@@ -128,19 +132,19 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
     "an endpoint that lets another in": (
         ":VpcEndpoint",
         "insurer-frankfurt-sealing-s3",
-        document(lambda said: [each.update(Condition=OTHER) for each in said]),
+        document(lambda statements: [statement.update(Condition=OTHER) for statement in statements]),
         "does not let internal-sealer put seals",
     ),
     "a store at another address": (
         ":Deployment",
         f"{SEALER}-server",
-        _known("10.80.9.9"),
+        _unknown_name("10.80.9.9"),
         "which is no endpoint of S3 that is made here",
     ),
     "a store of somebody else's": (
         ":ConfigMap",
         f"{SEALER}-config",
-        words("https://s3.eu-central-1.amazonaws.com", "https://s3.elsewhere.example"),
+        replace_text("https://s3.eu-central-1.amazonaws.com", "https://s3.elsewhere.example"),
         "and the store of frankfurt is S3",
     ),
 }
@@ -150,9 +154,11 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 def test_each_of_these_is_found(what: str) -> None:
     kind, name, change, says = BROKEN[what]
     graph = mutating.altered(rendered().resources, kind, name, change)
-    left = [each for each in rendered().resources if not each.made]
-    said = found([*left, *graph.resources])
-    assert [message for _, verdict, message in said if says in message and verdict == "violated"], said
+    left = [resource for resource in rendered().resources if not resource.made]
+    findings = findings_of([*left, *graph.resources])
+    assert [message for _, verdict, message in findings if says in message and verdict == "violated"], (
+        findings
+    )
 
 
 def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
@@ -160,10 +166,10 @@ def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
         inputs["data"] = "${insurer-frankfurt-bucket.unknown}"
 
     graph = mutating.altered(rendered().resources, ":ConfigMap", f"{SEALER}-config", hidden)
-    left = [each for each in rendered().resources if not each.made]
-    said = found([*left, *graph.resources])
-    assert ("audit/sealed-at-home", "undecided") in {(policy, verdict) for policy, verdict, _ in said}
-    assert {verdict for _, verdict, _ in said} == {"undecided"}, said
+    left = [resource for resource in rendered().resources if not resource.made]
+    findings = findings_of([*left, *graph.resources])
+    assert ("audit/sealed-at-home", "undecided") in {(policy, verdict) for policy, verdict, _ in findings}
+    assert {verdict for _, verdict, _ in findings} == {"undecided"}, findings
 
 
 def test_who_runs_up_in_the_network_is_admitted_and_no_rule_is_broken() -> None:
@@ -173,9 +179,9 @@ def test_who_runs_up_in_the_network_is_admitted_and_no_rule_is_broken() -> None:
     data["networks"][0] |= {"deployers": [deployer], "services": services}
     allowing = overrides.validate(data)
     resources = recorded(allowing).resources
-    made = {each.name: each for each in resources if each.type.endswith(":VpcEndpoint")}
-    assert deployer in made["insurer-frankfurt-endpoints-cloudtrail"].inputs["policy"]
-    assert deployer not in made["insurer-frankfurt-endpoints-bedrock-runtime"].inputs["policy"]
-    before = {(each.policy, each.message) for each in judge(rendered().resources, platform())}
-    after = {(each.policy, each.message) for each in judge(resources, allowing)}
+    endpoints = {resource.name: resource for resource in resources if resource.type.endswith(":VpcEndpoint")}
+    assert deployer in endpoints["insurer-frankfurt-endpoints-cloudtrail"].inputs["policy"]
+    assert deployer not in endpoints["insurer-frankfurt-endpoints-bedrock-runtime"].inputs["policy"]
+    before = {(finding.policy, finding.message) for finding in judge(rendered().resources, platform())}
+    after = {(finding.policy, finding.message) for finding in judge(resources, allowing)}
     assert after <= before, after - before

@@ -1,4 +1,4 @@
-"""What is compared with a statement is asked of nothing where there is none; a sum is asked of who takes most of it."""
+"""Scope of rules that compare with the platform: nothing without a statement, the largest part of a sum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.graph.resources.resources import Resource
 from policies.evaluation.evaluation import judge
-from tests.policies.making import made
+from tests.policies.making import resource_of
 from tests.policies.test_rule_scope import BY_ID, about
 from tests.policies.test_rules import CASES
 
@@ -20,7 +20,7 @@ STATED = (
 )
 
 
-@pytest.mark.parametrize("case", [pytest.param(each, id=each.rule) for each in CASES if each.rule in STATED])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES if case.rule in STATED])
 def test_without_a_platform_what_it_states_is_asked_of_nothing(case: Any):
     assert judge(case.holds, rules=[BY_ID[case.rule]]) == []
     assert about(BY_ID[case.rule], case.holds) == set()
@@ -31,32 +31,38 @@ def deployment(name: str, replicas: Any = 1, *boxes: dict[str, Any]) -> Resource
     template = {"metadata": {"labels": {"app": name}}, "spec": spec}
     meta = {"name": name, "namespace": "space"}
     inputs = {"metadata": meta, "spec": {"replicas": replicas, "template": template}}
-    return made("kubernetes:apps/v1:Deployment", name, inputs)
+    return resource_of("kubernetes:apps/v1:Deployment", name, inputs)
 
 
-SPACE = made("kubernetes:core/v1:Namespace", "space", {"metadata": {"name": "space"}})
+SPACE = resource_of("kubernetes:core/v1:Namespace", "space", {"metadata": {"name": "space"}})
 POLICY = {"metadata": {"name": "p", "namespace": "space"}, "spec": {"policyTypes": ["Ingress"]}}
 NOT_ASKED = {
-    "audit/alarms-fed": made("aws:cloudwatch/metricAlarm:MetricAlarm", "a", {"namespace": "AWS/Bedrock"}),
-    "audit/alarms-read": made("aws:sns/topic:Topic", "unspoken", {}),
-    "audit/tasks-logged": made(
+    "audit/alarms-fed": resource_of(
+        "aws:cloudwatch/metricAlarm:MetricAlarm", "a", {"namespace": "AWS/Bedrock"}
+    ),
+    "audit/alarms-read": resource_of("aws:sns/topic:Topic", "unspoken", {}),
+    "audit/tasks-logged": resource_of(
         "aws:ecs/taskDefinition:TaskDefinition", "t", {"containerDefinitions": "${x.y}"}
     ),
     "cost/gpu-quota": SPACE,
     "cost/fits-quota": deployment("bounded-by-nothing"),
-    "identity/our-accounts": made("aws:iam/role:Role", "unread", {"assumeRolePolicy": "${other.json}"}),
-    "identity/from-our-networks": made("aws:iam/role:Role", "calls-nothing", {}),
-    "identity/boundaries-deny": made("aws:iam/policy:Policy", "bounds-nobody", {"policy": "{}"}),
-    "data-path/lets-in-own-class": made("kubernetes:networking.k8s.io/v1:NetworkPolicy", "p", POLICY),
+    "identity/our-accounts": resource_of(
+        "aws:iam/role:Role", "unread", {"assumeRolePolicy": "${other.json}"}
+    ),
+    "identity/from-our-networks": resource_of("aws:iam/role:Role", "calls-nothing", {}),
+    "identity/boundaries-deny": resource_of("aws:iam/policy:Policy", "bounds-nobody", {"policy": "{}"}),
+    "data-path/lets-in-own-class": resource_of("kubernetes:networking.k8s.io/v1:NetworkPolicy", "p", POLICY),
     "data-path/own-resolvers": deployment("of-no-class"),
-    "data-path/groups-name-whom-they-call": made("aws:ec2/securityGroup:SecurityGroup", "calls-nobody", {}),
-    "data-path/guardrails-stay": made("aws:bedrock/guardrail:Guardrail", "at-home", {}),
-    "reliability/rollback-alarm-stands": made("aws:sagemaker/endpoint:Endpoint", "by-hand", {}),
+    "data-path/groups-name-whom-they-call": resource_of(
+        "aws:ec2/securityGroup:SecurityGroup", "calls-nobody", {}
+    ),
+    "data-path/guardrails-stay": resource_of("aws:bedrock/guardrail:Guardrail", "at-home", {}),
+    "reliability/rollback-alarm-stands": resource_of("aws:sagemaker/endpoint:Endpoint", "by-hand", {}),
     "reliability/as-many-as-stated": deployment("nobody-states-it"),
     "reliability/spread-by-force": deployment("outlives-nothing", 2),
     "reliability/hung-restarted": deployment("answers-nobody", 1, {"name": "main"}),
     "reliability/rollouts-wait": deployment("starts-at-once"),
-    "release/weights-sealed": made("kubernetes:core/v1:PersistentVolumeClaim", "scratch", {}),
+    "release/weights-sealed": resource_of("kubernetes:core/v1:PersistentVolumeClaim", "scratch", {}),
     "encryption/engines-behind-tls": deployment("no-engine"),
     "workload/helpers-read-only": deployment("listens"),
     "workload/default-limits": SPACE,
@@ -71,7 +77,7 @@ def test_what_a_rule_passes_over_it_is_not_asked(rule: str, resource: Resource):
 
 def test_of_a_sum_who_takes_most_is_asked_and_nobody_while_a_part_is_not_known():
     hard = {"metadata": {"name": "q", "namespace": "space"}, "spec": {"hard": {"pods": "9"}}}
-    quota = made("kubernetes:core/v1:ResourceQuota", "q", hard)
+    quota = resource_of("kubernetes:core/v1:ResourceQuota", "q", hard)
     rule, small, large = BY_ID["cost/fits-quota"], deployment("small", 1), deployment("large", 3)
     assert about(rule, [quota, small, large]) == {"large"}
     assert about(rule, [quota, small, large, deployment("blurred", "${x.y}")]) == {"blurred"}
@@ -82,6 +88,6 @@ def test_of_a_sum_who_takes_most_is_asked_and_nobody_while_a_part_is_not_known()
 
 
 def test_a_drain_is_asked_of_every_budget_and_a_rollout_of_whatever_has_several_replicas():
-    budget = made("kubernetes:policy/v1:PodDisruptionBudget", "b", {"spec": {"maxUnavailable": 1}})
+    budget = resource_of("kubernetes:policy/v1:PodDisruptionBudget", "b", {"spec": {"maxUnavailable": 1}})
     assert about(BY_ID["reliability/drains"], [budget]) == {"b"}
     assert about(BY_ID["reliability/releases-roll"], [deployment("two", 2), deployment("one", 1)]) == {"two"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from isthmus.contracts.reports.calibration import Bin, Candidate, Reliability
-from isthmus.reports.calibration_page import page, sentences
+from isthmus.reports.calibration_page import calibration_sentences, page
 
 CHOSEN = Candidate(0.8, 400, 12, 0.047)
 FOUND = Reliability(
@@ -58,11 +58,14 @@ def test_a_threshold_is_drawn_as_a_line():
 
 
 def test_the_result_is_described_in_sentences():
-    error, sentence = sentences(FOUND)
+    error, sentence = calibration_sentences(FOUND)
     assert "error 0.021 (0.000 to 0.050, 95 %)" in error
-    assert "of 600 answers kept aside 400 are let through, 12 of them wrong" in sentence
-    assert "at most 4.70% are, and 5.00% is allowed" in sentence
-    assert "No threshold keeps wrong answers under 5.00%" in sentences(replace(FOUND, chosen=None))[1]
+    assert "Of 600 test answers, 400 pass, and 12 of these are wrong" in sentence
+    assert "at most 4.70% of passing answers are wrong; 5.00% is allowed" in sentence
+    assert (
+        "No threshold keeps wrong answers under 5.00%"
+        in calibration_sentences(replace(FOUND, chosen=None))[1]
+    )
     assert '<p class="bad">it is no</p>' in page(FOUND, "it is no")
 
 

@@ -92,7 +92,7 @@ def test_a_comment_is_cut_and_names_the_file_with_the_rest():
     comment = drift_markdown.comment([many], "drift.whole.md")
     assert len(comment) <= drift_markdown.LIMIT
     assert "drift.whole.md" in comment
-    assert "server-1999" in drift_markdown.whole([many])
+    assert "server-1999" in drift_markdown.full_comment([many])
     assert not drift_markdown.needs_rest([drift(drifted())])
 
 
@@ -124,7 +124,9 @@ WORDS = [
 
 @pytest.mark.parametrize(("drift_report", "threshold", "reason"), WORDS)
 def test_only_unexpected_drift_meets_a_threshold(drift_report: Drift, threshold: Any, reason: str):
-    met = drift_thresholds.met([drift_report], drift_thresholds.parse(threshold or drift_thresholds.DEFAULT))
+    met = drift_thresholds.reasons_to_fail(
+        [drift_report], drift_thresholds.parse(threshold or drift_thresholds.DEFAULT)
+    )
     assert (reason in "; ".join(met)) if reason else (met == [])
 
 

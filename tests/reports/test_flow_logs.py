@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from isthmus.core.errors import InputError
-from isthmus.reports.audit.flow_logs import Flow, Missing, networks, read
+from isthmus.reports.audit.flow_logs import Flow, Missing, parse_networks, read_flows
 from isthmus.reports.audit.report import AuditReport
 
-RESTRICTED = {"restricted": networks(["10.20.4.0/24"], "x")}
-AT_HOME = networks(["10.0.0.0/8"], "x")
+RESTRICTED = {"restricted": parse_networks(["10.20.4.0/24"], "x")}
+AT_HOME = parse_networks(["10.0.0.0/8"], "x")
 START = int(datetime(2026, 11, 26, 15, tzinfo=UTC).timestamp())
 V2 = f"2 123456789012 eni-1 10.20.4.7 52.94.1.1 40000 443 6 10 8400 {START} {START + 60} ACCEPT OK"
 
@@ -38,7 +38,7 @@ def hubble(**changes: Any) -> dict[str, Any]:
 def lines(folder: Path, *rows: Any) -> list[Flow | Missing]:
     file = folder / "flows.log"
     file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
-    return list(read(file, RESTRICTED))
+    return list(read_flows(file, RESTRICTED))
 
 
 def judged(*flows: Flow | Missing) -> AuditReport:
@@ -133,7 +133,7 @@ def test_compressed_logs_are_read_as_aws_delivers_them(tmp_path: Path):
     file = tmp_path / "flows.log.gz"
     with gzip.open(file, "wt") as stream:
         stream.write(V2 + "\n")
-    assert len(list(read(file, RESTRICTED))) == 1
+    assert len(list(read_flows(file, RESTRICTED))) == 1
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(InputError, match="cannot be read"):
-        list(read(file, RESTRICTED))
+        list(read_flows(file, RESTRICTED))

@@ -35,7 +35,7 @@ def hosted_stack() -> tuple[list[Resource], Platform]:
         folder = Path(base)
         file = lay(folder) / "hosted.requirements.yaml"
         shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", file)
-        plan = planner.plan(requirements_document.load(file), offers(), "2026-11-26").plan
+        plan = planner.make_plan(requirements_document.load(file), offers(), "2026-11-26").plan
         yaml_files.dump(
             plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml"
         )
@@ -123,7 +123,9 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
 
 def test_sagemaker_images_are_listed() -> None:
     resources, platform = hosted_stack()
-    inventory = images_inventory.of(resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
+    inventory = images_inventory.list_images(
+        resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images
+    )
     (image,) = [image for image in inventory.images if image.name == "sagemaker"]
     assert image.target == platform.images.sagemaker
     assert len(image.used_by) == 2, "the served model's and the shadow's"
@@ -131,11 +133,11 @@ def test_sagemaker_images_are_listed() -> None:
 
 def test_the_summary_shows_sites_and_machines() -> None:
     (endpoint,) = [endpoint for endpoint in hosted_stack()[1].endpoints if endpoint.id == HOSTED]
-    assert stack_summary.place(endpoint) == "frankfurt: Amazon SageMaker, its region"
-    assert stack_summary.size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
+    assert stack_summary.describe_place(endpoint) == "frankfurt: Amazon SageMaker, its region"
+    assert stack_summary.describe_size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
     fixed = endpoint.model_copy(
         update={
             "sagemaker": endpoint.sagemaker and endpoint.sagemaker.model_copy(update={"autoscaling": None})
         }
     )
-    assert stack_summary.size(fixed) == "3 × ml.g6e.2xlarge"
+    assert stack_summary.describe_size(fixed) == "3 × ml.g6e.2xlarge"

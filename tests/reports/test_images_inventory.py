@@ -49,7 +49,7 @@ def pods(name: str, spec: dict[str, Any], kind: str = "apps/v1:Deployment") -> T
 
 @pytest.fixture
 def banks() -> Inventory:
-    return images_inventory.of(bank.rendered().resources, LOCK, bank.platform().images)
+    return images_inventory.list_images(bank.rendered().resources, LOCK, bank.platform().images)
 
 
 def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
@@ -77,7 +77,7 @@ def test_a_chart_is_listed_for_what_the_stack_has_of_it(banks: Inventory):
     assert [chart.name for chart in banks.charts] == ["cert-manager", "gpu-operator", "kueue"]
     assert banks.charts[1].used_by == ("pods that ask for nvidia.com/gpu",)
     several = pods("large", {"containers": [{"image": OTHER}]}, "leaderworkerset.x-k8s.io/v1:LeaderWorkerSet")
-    inventory = images_inventory.of([several], LOCK, bank.platform().images)
+    inventory = images_inventory.list_images([several], LOCK, bank.platform().images)
     assert [chart.name for chart in inventory.charts] == ["lws"]
     assert [image.target for image in inventory.images] == [OTHER], "a worker's pod pulls too"
 
@@ -87,7 +87,7 @@ def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_
         "containers": [{"image": OTHER}],
         "volumes": [{"name": "weights", "image": {"reference": WEIGHTS}}, {"name": "tmp", "emptyDir": {}}],
     }
-    inventory = images_inventory.of([pods("large", spec)], LOCK, bank.platform().images)
+    inventory = images_inventory.list_images([pods("large", spec)], LOCK, bank.platform().images)
     assert [(image.name, image.source, image.digest) for image in inventory.images] == [
         ("other", OTHER, DIGEST),
         ("weights", WEIGHTS, DIGEST),
@@ -102,13 +102,13 @@ def test_read_only_and_aws_resources_pull_no_images():
         Thing(read.type, read.name, read.inputs, made=False),
         Thing("aws:ecs/service:Service", "aws", read.inputs),
     ]
-    assert images_inventory.of(resources, LOCK, bank.platform().images) == Inventory([], [])
+    assert images_inventory.list_images(resources, LOCK, bank.platform().images) == Inventory([], [])
 
 
 def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_digest():
     images = bank.platform().images
     lock = LOCK.with_digests({"edge": images.edge[-71:]}, {})
-    inventory = images_inventory.of(bank.rendered().resources, lock, images)
+    inventory = images_inventory.list_images(bank.rendered().resources, lock, images)
     upstreams = {image.name: image.upstream for image in inventory.images}
     assert upstreams["edge"] == LOCK.images["edge"].reference
     assert upstreams["translator"] is None
@@ -137,7 +137,7 @@ def documents(text: str) -> list[Any]:
 
 
 def test_haulers_file_has_a_document_of_images_and_one_of_charts(banks: Inventory):
-    images, charts = documents(mirror_lists.hauler(banks, LOCK, "bank-dev"))
+    images, charts = documents(mirror_lists.hauler_manifest(banks, LOCK, "bank-dev"))
     assert {document["apiVersion"] for document in (images, charts)} == {"content.hauler.cattle.io/v1"}
     assert images["kind"] == "Images"
     assert [image["name"] for image in images["spec"]["images"]] == sorted(
@@ -151,7 +151,7 @@ def test_haulers_file_has_a_document_of_images_and_one_of_charts(banks: Inventor
 
 
 def test_zarfs_file_keeps_the_operators_apart_from_what_must_be_deployed(banks: Inventory):
-    [package] = documents(mirror_lists.zarf(banks, LOCK, "bank-dev"))
+    [package] = documents(mirror_lists.zarf_package(banks, LOCK, "bank-dev"))
     assert (package["kind"], package["apiVersion"]) == ("ZarfPackageConfig", "zarf.dev/v1alpha1")
     first, second = package["components"]
     assert first["required"] is True
@@ -164,8 +164,8 @@ def test_zarfs_file_keeps_the_operators_apart_from_what_must_be_deployed(banks: 
 
 def test_a_stack_without_charts_or_images_has_no_empty_documents():
     none = Inventory([], [])
-    assert mirror_lists.hauler(none, LOCK, "x") == ""
-    [package] = documents(mirror_lists.zarf(none, LOCK, "x"))
+    assert mirror_lists.hauler_manifest(none, LOCK, "x") == ""
+    [package] = documents(mirror_lists.zarf_package(none, LOCK, "x"))
     assert [component["name"] for component in package["components"]] == ["images"]
 
 

@@ -25,8 +25,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 def drawn(resources: Iterable[Resource]) -> dict[str, str]:
     graph = Graph(resources)
     return {
-        "network": network_diagram.network(graph, platform()),
-        "identities": network_diagram.identities(graph),
+        "network": network_diagram.draw_network(graph, platform()),
+        "identities": network_diagram.draw_identities(graph),
     }
 
 
@@ -69,11 +69,11 @@ def test_an_arrow_into_the_network_goes_with_its_rule():
     resources = rendered().resources
     without = [resource for resource in resources if not resource.type.endswith(":SecurityGroupIngressRule")]
     assert len(without) < len(resources)
-    assert '==>|"443' not in network_diagram.network(Graph(without), platform())
+    assert '==>|"443' not in network_diagram.draw_network(Graph(without), platform())
 
 
 def test_two_networks_at_a_site_have_each_its_own():
-    text = network_diagram.network(*apart())
+    text = network_diagram.draw_network(*apart())
     assert "VPC 10.80.0.0/16 · no internet gateway" in text
     assert "VPC 10.81.0.0/16 · internet gateway" in text
     joined = set(re.findall(r"^  bank_fra1_(\w+)_gateway ==>\|[^|]+\| bank_(\w+?)_endpoints_", text, re.M))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.reports.preview import Preview, PropertyChange
-from isthmus.reports.preview.data_paths import ways
+from isthmus.reports.preview.data_paths import compare_paths
 from isthmus.reports.preview.page import page as preview_page
 from isthmus.reports.preview.page.picture import picture
 from isthmus.reports.preview.page.values import lines, visible
@@ -145,7 +145,7 @@ def test_every_change_of_a_data_path_has_its_own_label() -> None:
         before: list[dict[str, Any]] | None, after: list[dict[str, Any]] | None
     ) -> list[tuple[str, str]]:
         bare = previews.bare(data_paths={"before": before, "after": after})
-        return [(rule.mark, rule.words) for rule in ways(bare.data_paths)]
+        return [(rule.mark, rule.words) for rule in compare_paths(bare.data_paths)]
 
     assert kinds_and_labels([allowed], [allowed]) == [("same", "as before")]
     assert kinds_and_labels([], [allowed]) == [("added", "new, allowed")]
@@ -159,7 +159,7 @@ def test_every_change_of_a_data_path_has_its_own_label() -> None:
 
 def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_line_of_its_own() -> None:
     bank = previews.bank()
-    drawn = picture(ways(bank.data_paths), bank.capacity)
+    drawn = picture(compare_paths(bank.data_paths), bank.capacity)
     assert drawn is not None
     assert [band.name for band in drawn.bands] == [
         "frankfurt",
@@ -183,7 +183,7 @@ def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_li
 
 def test_no_box_of_the_picture_lies_on_another() -> None:
     for preview_shown in (previews.bank(), previews.hostile()):
-        drawn = picture(ways(preview_shown.data_paths), preview_shown.capacity)
+        drawn = picture(compare_paths(preview_shown.data_paths), preview_shown.capacity)
         assert drawn is not None
         for at, box in enumerate(drawn.nodes):
             for node in drawn.nodes[at + 1 :]:
@@ -195,7 +195,7 @@ def test_a_picture_of_too_many_paths_draws_what_hurts_and_says_how_many_it_leave
     after = [previews.onprem("internal", f"w{at}", f"model-{at}") for at in range(300)]
     after[250]["verdict"] = "refused"
     bare = previews.bare(data_paths={"before": after, "after": after})
-    drawn = picture(ways(bare.data_paths), bare.capacity)
+    drawn = picture(compare_paths(bare.data_paths), bare.capacity)
     assert drawn is not None
     assert len(drawn.nodes) <= 70
     assert "model-250" in {node.key[1] for node in drawn.nodes}
@@ -240,7 +240,9 @@ def test_a_box_whose_resources_change_says_how_many_whatever_its_component_is_ca
 ):
     unchanged = previews.unchanged()
     drawn = picture(
-        ways(unchanged.data_paths), unchanged.capacity, {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1}
+        compare_paths(unchanged.data_paths),
+        unchanged.capacity,
+        {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1},
     )
     assert drawn is not None
     marks = {node.key[1]: (node.mark, node.lines[-1][0]) for node in drawn.nodes}

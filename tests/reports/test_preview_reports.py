@@ -109,7 +109,7 @@ def test_a_comment_of_2000_changes_is_cut_at_a_resource_and_names_the_rest():
         "none is cut in two"
     )
     assert text.count("<details>") == text.count("</details>")
-    full_text = preview_markdown.whole([shown])
+    full_text = preview_markdown.full_comment([shown])
     assert len(re.findall(r"^\*\*update\*\* ", full_text, re.MULTILINE)) == number
 
 
@@ -196,21 +196,21 @@ def test_a_terminals_width_does_not_change_a_file(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
-    from isthmus.reports.preview.cost_and_capacity import cost
+    from isthmus.reports.preview.cost_and_capacity import plan_cost
     from tests.blueprints import bank
 
     _, plan = bank.requirements_and_plan()
-    assert cost(plan).monthly_usd == plan.monthly_cost_usd
-    assert "idle" not in " ".join(item.what for item in cost(plan).items)
-    assert cost(plan.model_copy(update={"monthly_cost_usd": None})).monthly_usd is None
+    assert plan_cost(plan).monthly_usd == plan.monthly_cost_usd
+    assert "idle" not in " ".join(item.what for item in plan_cost(plan).items)
+    assert plan_cost(plan.model_copy(update={"monthly_cost_usd": None})).monthly_usd is None
     items = (plan.cost_items or [])[1:]
-    assert cost(plan.model_copy(update={"cost_items": items})).monthly_usd is None, (
+    assert plan_cost(plan.model_copy(update={"cost_items": items})).monthly_usd is None, (
         "its parts are not its sum"
     )
 
 
 def test_a_slice_counts_by_its_share_and_what_is_rented_is_all_used():
-    from isthmus.reports.preview.cost_and_capacity import capacity
+    from isthmus.reports.preview.cost_and_capacity import plan_capacity
     from tests.blueprints import bank
 
     requirements, plan = bank.requirements_and_plan()
@@ -220,10 +220,11 @@ def test_a_slice_counts_by_its_share_and_what_is_rented_is_all_used():
         update={"site": "frankfurt", "target": "eks-vllm", "instance_type": "p5.48xlarge", "gpus": 8}
     )
     capacity_by_pool = {
-        row.pool: row for row in capacity(plan.model_copy(update={"endpoints": [cut, rented]}), requirements)
+        row.pool: row
+        for row in plan_capacity(plan.model_copy(update={"endpoints": [cut, rented]}), requirements)
     }
     assert capacity_by_pool["fra1-h100-sxm-80gb"].used == round(3 / 7, 2)
     assert capacity_by_pool["fra1-h100-sxm-80gb"].gpus == 16
     assert (capacity_by_pool["p5.48xlarge"].gpus, capacity_by_pool["p5.48xlarge"].used) == (8, 8)
-    unknown = {row.pool: row for row in capacity(plan, None)}
+    unknown = {row.pool: row for row in plan_capacity(plan, None)}
     assert unknown["fra1-h100-sxm-80gb"].gpus is None, "nobody wrote down how many there were"

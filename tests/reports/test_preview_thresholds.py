@@ -34,7 +34,7 @@ def path(verdict: Any) -> DataPaths:
 
 
 def met(threshold: str, *previews: Preview) -> bool:
-    return bool(preview_thresholds.met(previews, preview_thresholds.parse([threshold])))
+    return bool(preview_thresholds.reasons_to_fail(previews, preview_thresholds.parse([threshold])))
 
 
 SILENCE = Silence(policy="a/b", resource="*", owner="me", reason="because", until=date(2030, 1, 1))
@@ -78,7 +78,9 @@ def test_a_threshold_is_met_or_is_not(threshold: str, shown: Preview, expected: 
 def test_an_unknown_value_never_meets_a_threshold():
     assert (
         "not known"
-        in preview_thresholds.met([preview(cost=costs(100, None))], preview_thresholds.parse(["cost>50%"]))[0]
+        in preview_thresholds.reasons_to_fail(
+            [preview(cost=costs(100, None))], preview_thresholds.parse(["cost>50%"])
+        )[0]
     )
 
 

@@ -18,7 +18,7 @@ def by_hand() -> Platform:
 
 def summary(outputs: dict, platform: Platform) -> str:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    for part in stack_summary.summary(platform, outputs):
+    for part in stack_summary.build_summary(platform, outputs):
         console.print(part)
     console.file.close()
     return console.export_text()
@@ -34,14 +34,14 @@ def test_every_endpoint_is_there_with_model_and_gpus():
 
 
 def test_gpus_are_set_against_what_the_pools_have():
-    assert [row[2:] for row in stack_summary.pools(by_hand())] == [(8, 16), (6, 8)]
+    assert [row[2:] for row in stack_summary.pool_usage(by_hand())] == [(8, 16), (6, 8)]
 
 
 def test_a_pool_that_serves_nothing_is_shown_as_one():
     plan = bank.requirements_and_plan()[1]
     assert [
         (gpu, requested, capacity_count)
-        for _, gpu, requested, capacity_count in stack_summary.pools(bank.platform())
+        for _, gpu, requested, capacity_count in stack_summary.pool_usage(bank.platform())
     ] == [
         (gpu, sum(endpoint.gpus for endpoint in plan.endpoints if endpoint.gpu == gpu), capacity_count)
         for gpu, capacity_count in (("h100-sxm-80gb", 16), ("l40s-48gb", 8))

@@ -75,7 +75,7 @@ def found(bank: Bank) -> None:
     assert told["foreign", "s3", "medium"].name == STRAY
     assert told["gone", "ConfigMap", "medium"].urn == gone
     # The policy lets restricted data out to anywhere.
-    opened = drift_wording.opened(output.data_paths)
+    opened = drift_wording.newly_open_paths(output.data_paths)
     assert {(each.class_, each.verdict) for each in opened if each.verdict != "allowed"} == {
         ("restricted", "refused"),
         ("confidential", "undecided"),

@@ -359,7 +359,7 @@ kind = {"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")}
 machine = serving("policy-assistant").model_copy(update=kind)
 site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
 asked = Asked(site, providers.aws(site, {}, sandbox=True))
-account.instances_are_there(asked, plan.model_copy(update={"endpoints": [machine]}))
+account.check_instance_types(asked, plan.model_copy(update={"endpoints": [machine]}))
 """
 """A program that asks for machines alone: no blueprint of this version places models on EKS."""
 

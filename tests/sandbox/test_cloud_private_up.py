@@ -72,7 +72,7 @@ class Private(Alone):
     def __init__(self, root: Path, home: Path) -> None:
         super().__init__(root, home, "insurer")
         shutil.copy(ROOT / "examples" / "cloud-private.requirements.yaml", self.requirements)
-        self.planned = planner.plan(
+        self.planned = planner.make_plan(
             requirements_document.load(self.requirements), offers(), "2026-11-25"
         ).plan
         self.plan(self.planned.model_dump(mode="json", by_alias=True))

@@ -31,14 +31,14 @@ def build_program(lifecycle: str, imports: dict[str, str]) -> Any:
 
         from components.aws.records.trail import AuditTrail
         from components.base.adoption import Adopting
-        from components.cluster.retention import Keeping
+        from components.cluster.retention import RetentionRules
         from isthmus.contracts.platform.model.platform import Site
         from stacks import providers
 
         platform = CheckedPlatform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})
         site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
         adopting = Adopting(platform)
-        keeping = [Keeping("bank", platform).apply, adopting.apply]
+        keeping = [RetentionRules("bank", platform).apply, adopting.apply]
         provider = providers.aws(site, {"isthmus-stack": "t"}, sandbox=True)
         values: Any = {
             "name": "f",

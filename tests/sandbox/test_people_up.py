@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from isthmus.blueprints import emergency_access
-from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
+from isthmus.contracts.platform.model.emergency_access import SIGNATURE_NAMESPACE, Record
 from isthmus.contracts.reference import roles
 from isthmus.core import yaml_files
 from tests.sandbox.projects import standing
@@ -41,7 +41,7 @@ USERS = {"ann": "oidc:ann@bank.example", "bob": "oidc:bob@bank.example"}
 
 
 def sign(folder: Path, user: str, text: str) -> str:
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(folder / user)]
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", SIGNATURE_NAMESPACE, "-f", str(folder / user)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 

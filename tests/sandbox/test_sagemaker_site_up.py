@@ -45,7 +45,7 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
             return pulumi.ResourceOptions(providers=[provider], depends_on=after or [])
 
         new_aws_site = AwsSite("hosted", checked, place, at)
-        side = new_aws_site.sides["confidential-frankfurt"]
+        side = new_aws_site.cloud_sides["confidential-frankfurt"]
         pulumi.export("name", side.hosted[HOSTED])
         pulumi.export("url", side.hosted_url)
         lists = pulumi.Output.all(*new_aws_site.retained, *new_aws_site.records)

@@ -189,8 +189,12 @@ def test_a_network_that_the_vpc_has_not_is_named(cloud: Cloud):
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        ("2020-01-01", "2026-11-24", "ended on 2026-11-24"),
-        ("2026-11-26", "2030-01-01", "begins on 2026-11-26"),
+        ("2020-01-01", "2026-11-24", "the certificate of 'CN=Bank LLM identities' expired on 2026-11-24"),
+        (
+            "2026-11-26",
+            "2030-01-01",
+            "the certificate of 'CN=Bank LLM identities' is not valid before 2026-11-26",
+        ),
     ],
 )
 def test_an_authority_that_does_not_hold_today_is_refused(cloud: Cloud, start: str, end: str, message: str):

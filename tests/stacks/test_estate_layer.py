@@ -28,13 +28,15 @@ def scope(project: Project, stack: str, layer_outputs: Any) -> Any:
     layer_stack = project.stack(stack)
     assert layer_stack.member is not None
     assert layer_stack.estate is not None
-    return estate_layer.scope(layer_stack.platform(), layer_stack.member, layer_stack.estate, layer_outputs)
+    return estate_layer.layer_scope(
+        layer_stack.platform(), layer_stack.member, layer_stack.estate, layer_outputs
+    )
 
 
 def test_a_layer_without_the_one_below_it_is_refused(project: Project):
-    with pytest.raises(EnvironmentFault, match="the layer foundation of estate bank is not up"):
+    with pytest.raises(EnvironmentFault, match="layer foundation of estate bank has not been deployed"):
         scope(project, PLATFORM, {FOUNDATION: {}})
-    with pytest.raises(EnvironmentFault, match="the layer platform of estate bank is not up"):
+    with pytest.raises(EnvironmentFault, match="layer platform of estate bank has not been deployed"):
         scope(project, ONBOARDING, {PLATFORM: {"gateways": []}})
     assert scope(project, FOUNDATION, {}).serves == frozenset()
 
@@ -66,7 +68,7 @@ def referred(backend: Backend) -> Any:
     _ensure_event_loop()
     mocks.set_mocks(backend, project="isthmus", stack="test")
     setattr(pulumi.runtime.settings.SETTINGS, "organization", "organization")  # noqa: B010
-    return estate_layer._referred("bank-foundation", "layer")
+    return estate_layer._referenced_output("bank-foundation", "layer")
 
 
 def test_lower_layers_are_read_by_a_stack_reference():
@@ -89,7 +91,7 @@ def test_a_missing_stack_is_not_a_backend_fault():
 def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     outputs_by_stack: dict[str, Any] = {}
     monkeypatch.delenv(UP_STANDING, raising=False)
-    monkeypatch.setattr(estate_layer, "_outputs", lambda stack: outputs_by_stack.get(stack, {}))
+    monkeypatch.setattr(estate_layer, "_stack_outputs", lambda stack: outputs_by_stack.get(stack, {}))
     return outputs_by_stack
 
 
@@ -100,14 +102,14 @@ def begin(project: Project, stack: str, monkeypatch: pytest.MonkeyPatch, *, dry:
     layer_stack = project.stack(stack)
     assert layer_stack.member is not None
     assert layer_stack.estate is not None
-    estate_layer.nobody_is_cut_off(layer_stack.platform(), layer_stack.member, layer_stack.estate)
+    estate_layer.check_serving_stacks(layer_stack.platform(), layer_stack.member, layer_stack.estate)
     return warnings_told
 
 
 def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_warned(
     project: Project, beside: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    model, _ = migration_capacity.standing(project.stack(PLATFORM).platform())
+    model, _ = migration_capacity.built_endpoints(project.stack(PLATFORM).platform())
     old = model.model_copy(update={"id": "restricted-old"}).model_dump(mode="json")
     beside[INVESTIGATIONS] = {"standing": [old]}
     for stack in (PLATFORM, INVESTIGATIONS):
@@ -128,7 +130,7 @@ def test_a_stack_creates_nothing_that_runs_in_another(
     beside[ONBOARDING] = {
         "standing": [
             move.model_dump(mode="json")
-            for move in migration_capacity.standing(project.stack(PLATFORM).platform())
+            for move in migration_capacity.built_endpoints(project.stack(PLATFORM).platform())
         ]
     }
     with pytest.raises(
@@ -159,12 +161,12 @@ def test_a_layer_sets_its_outputs_after_all_its_resources(project: Project, name
     mocks.set_mocks(Cluster(), project="isthmus", stack="test")
     root: Any = pulumi.runtime.settings.get_root_resource()
     root._transformations = []
-    everything_made = estate_layer.everything_made()
+    everything_made = estate_layer.register_resource_list()
     for name in names:
         pulumi.CustomResource("test:index:Thing", name, {})
     assert [component._name for component in everything_made] == names
     built: Any = SimpleNamespace(gives={"networks": {}, "doors": {"x": {"cluster_ip": "10.96.0.1"}}})
-    later = estate_layer.said(built, stack.platform(), stack.member, everything_made).future()
+    later = estate_layer.layer_output(built, stack.platform(), stack.member, everything_made).future()
     if "bad" in names:
         with pytest.raises(Exception, match="it did not come"):
             _sync_await(later)

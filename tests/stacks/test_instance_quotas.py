@@ -24,7 +24,7 @@ def quota_warnings(monkeypatch: pytest.MonkeyPatch, answer: float | None) -> lis
         return answer
 
     monkeypatch.setattr(client, "quota", quota)
-    return instance_quotas.suffice(SimpleNamespace(site=site), checked_platform)  # type: ignore[arg-type]
+    return instance_quotas.check_instance_quotas(SimpleNamespace(site=site), checked_platform)  # type: ignore[arg-type]
 
 
 def test_a_sufficient_rollout_quota_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,9 +74,9 @@ def test_requirements_without_a_new_lock_are_seen(folder: Path, capsys: pytest.C
 def test_a_planner_that_answers_otherwise_is_seen(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    as_it_is = planner.plan
+    as_it_is = planner.make_plan
 
-    def otherwise(*args: object, **more: object) -> planner.Planned:
+    def otherwise(*args: object, **more: object) -> planner.PlanningResult:
         planned = as_it_is(*args, **more)  # type: ignore[arg-type]
         plan = planned.plan.model_copy(update={"warnings": ["Of another mind."]})
         return dataclasses.replace(planned, plan=plan)

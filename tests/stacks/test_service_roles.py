@@ -33,7 +33,7 @@ def ask(**cluster: Any) -> list[str]:
     data = private.data()
     data["clusters"][0].update(cluster)
     platform = CheckedPlatform.model_validate(data)
-    return service_roles.exist(platform.sites[0], platform)
+    return service_roles.check_service_roles(platform.sites[0], platform)
 
 
 def test_a_missing_service_role_is_reported_with_the_command_that_creates_it(iam: Any) -> None:
@@ -58,7 +58,7 @@ def test_a_deployer_who_may_not_look_is_warned_and_goes_on(iam: Any, monkeypatch
     monkeypatch.setattr(aws_session, "client", lambda *_: SimpleNamespace(get_role=refuse))
     (line,) = ask()
     assert "iam:GetRole" in line
-    assert service_roles.CREATE_IT in line
+    assert service_roles.CREATE_COMMAND in line
 
 
 def test_the_account_is_asked_before_anything_is_made_and_a_sandbox_is_not(
@@ -66,8 +66,8 @@ def test_the_account_is_asked_before_anything_is_made_and_a_sandbox_is_not(
 ) -> None:
     requirements, plan = requirements_and_plan()
     plan = plan.model_copy(update={"endpoints": [], "placements": []})
-    monkeypatch.setattr(account, "network_is_there", lambda *_: None)
-    monkeypatch.setattr(account, "model_is_there", lambda *_: None)
+    monkeypatch.setattr(account, "check_network", lambda *_: None)
+    monkeypatch.setattr(account, "check_model", lambda *_: None)
     monkeypatch.setattr(model_access.Account, "may_call", lambda *_: [])
     platform = private.platform()
     providers: Any = {"frankfurt": object()}

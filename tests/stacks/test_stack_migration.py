@@ -33,7 +33,7 @@ def stood(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The stack's own outputs, under plain `pulumi`."""
     outputs: dict[str, Any] = {}
     monkeypatch.delenv(UP_STANDING, raising=False)
-    monkeypatch.setattr(stack_migration, "_own_outputs", lambda _: outputs)
+    monkeypatch.setattr(stack_migration, "_previous_outputs", lambda _: outputs)
     return outputs
 
 
@@ -51,38 +51,42 @@ def dry(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
 def test_a_new_stack_and_one_that_is_as_planned_have_nothing_that_goes(
     stood: dict[str, Any], warnings: list[str]
 ):
-    assert stack_migration.going(bank.platform(), "bank-dev") == ()
-    stood[moves.STANDING] = [move.model_dump() for move in moves.standing(bank.platform())]
-    assert stack_migration.going(bank.platform(), "bank-dev") == ()
+    assert stack_migration.endpoints_going_later(bank.platform(), "bank-dev") == ()
+    stood[moves.STANDING_OUTPUT] = [move.model_dump() for move in moves.built_endpoints(bank.platform())]
+    assert stack_migration.endpoints_going_later(bank.platform(), "bank-dev") == ()
     assert warnings == []
 
 
 def test_plain_pulumi_refuses_the_run_and_warns_in_the_preview(
     stood: dict[str, Any], warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    stood[moves.STANDING] = [OLD.model_dump()]
+    stood[moves.STANDING_OUTPUT] = [OLD.model_dump()]
     dry(monkeypatch, yes=False)
     with pytest.raises(Refused, match="isthmus up bank-dev --replace-in-place"):
-        stack_migration.going(bank.platform(), "bank-dev")
+        stack_migration.endpoints_going_later(bank.platform(), "bank-dev")
     dry(monkeypatch, yes=True)
-    assert [move.id for move in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
+    assert [move.id for move in stack_migration.endpoints_going_later(bank.platform(), "bank-dev")] == [
+        "restricted-old"
+    ]
     assert "`pulumi up` will refuse this" in warnings[0]
 
 
 def test_plain_pulumi_warns_that_quotas_stay_wide_for_one_run(stood: dict[str, Any], warnings: list[str]):
-    stood[moves.STANDING] = [OLD.model_copy(update={"gpus": 2}).model_dump()]
-    assert [move.id for move in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
+    stood[moves.STANDING_OUTPUT] = [OLD.model_copy(update={"gpus": 2}).model_dump()]
+    assert [move.id for move in stack_migration.endpoints_going_later(bank.platform(), "bank-dev")] == [
+        "restricted-old"
+    ]
     assert "until the next run" in warnings[0]
 
 
 def test_outputs_passed_by_isthmus_up_are_not_read_again(
     stood: dict[str, Any], warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    stood[moves.STANDING] = [OLD.model_dump()]
+    stood[moves.STANDING_OUTPUT] = [OLD.model_dump()]
     monkeypatch.setenv(UP_STANDING, "[]")
-    assert stack_migration.going(bank.platform(), "bank-dev") == ()
+    assert stack_migration.endpoints_going_later(bank.platform(), "bank-dev") == ()
     monkeypatch.setenv(UP_STANDING, json.dumps([OLD.model_dump()]))
-    assert stack_migration.going(bank.platform(), "bank-dev"), (
+    assert stack_migration.endpoints_going_later(bank.platform(), "bank-dev"), (
         "the first step comes before room is made, with consent"
     )
     assert warnings == []

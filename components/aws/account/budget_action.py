@@ -1,4 +1,4 @@
-"""What happens when a budget is used up: AWS Budgets attaches a policy that denies every call of a model."""
+"""Denies model calls when a budget is used up: AWS Budgets attaches a policy."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ USED_UP = 100
 """Percent of actual spend at which it happens."""
 
 
-def denial(
+def create_denial(
     name: str,
     budget: Any,
     roles: list[pulumi.Input[str]],
@@ -41,7 +41,7 @@ def denial(
     partition: pulumi.Input[str],
     boundary: pulumi.Input[str] | None,
     topic: pulumi.Output[str],
-    told: list[str],
+    emails: list[str],
     tags: dict[str, str],
     parent: pulumi.Resource,
     hosted: bool = False,
@@ -58,12 +58,12 @@ def denial(
     policy = Policy(
         f"{name}-deny",
         description=f"Budget {name} is used up: no call of a model",
-        policy=pulumi.Output.json_dumps(denying(hosted)),
+        policy=pulumi.Output.json_dumps(deny_policy(hosted)),
         tags=tags,
         opts=child,
     )
     arns = [pulumi.Output.format("arn:{}:iam::{}:role/{}", partition, account, role) for role in roles]
-    attaches = {
+    attach_statement = {
         "Sid": "AttachTheDenial",
         "Effect": "Allow",
         "Action": ATTACH,
@@ -94,11 +94,13 @@ def denial(
         name=aws_name(f"{name}-role", 64),
         description=f"AWS Budgets denies calls of models when {name} is used up",
         assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(name, boundary, [attaches], child, tags=tags, role_policies=arns),
+        permissions_boundary=boundary_arn(
+            name, boundary, [attach_statement], child, tags=tags, role_policies=arns
+        ),
         tags=tags,
         opts=child,
     )
-    allowed = role_policy(f"{name}-role-policy", role, [attaches], child)
+    action_policy = role_policy(f"{name}-role-policy", role, [attach_statement], child)
     BudgetAction(
         f"{name}-action",
         account_id=account,
@@ -110,18 +112,18 @@ def denial(
         definition={"iam_action_definition": {"policy_arn": policy.arn, "roles": list(roles)}},
         execution_role_arn=role.arn,
         subscribers=[
-            *({"address": address, "subscription_type": "EMAIL"} for address in told),
+            *({"address": address, "subscription_type": "EMAIL"} for address in emails),
             {"address": topic, "subscription_type": "SNS"},
         ],
         tags=tags,
         # Its role must be able to act when AWS looks at it.
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[allowed]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[action_policy]),
     )
 
 
-def denying(hosted: bool = False) -> dict[str, Any]:
-    denied = [*CALLS, *(HOSTED_CALLS if hosted else [])]
+def deny_policy(hosted: bool = False) -> dict[str, Any]:
+    actions = [*CALLS, *(HOSTED_CALLS if hosted else [])]
     return {
         "Version": "2012-10-17",
-        "Statement": [{"Sid": "BudgetUsedUp", "Effect": "Deny", "Action": denied, "Resource": "*"}],
+        "Statement": [{"Sid": "BudgetUsedUp", "Effect": "Deny", "Action": actions, "Resource": "*"}],
     }

@@ -1,14 +1,14 @@
-"""Monthly budgets by cost-allocation tag, alerts on unusual spend, and a denial when a budget is used up."""
+"""Monthly budgets by cost-allocation tag, alerts on unusual spend, and the denial at 100 %."""
 
 import json
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.account.budget_action import denial
+from components.aws.account.budget_action import create_denial
 from components.aws.common.names import aws_name
-from components.aws.common.topic import Publisher, Topic, addresses, sealed_topic
-from components.base.argument_checks import MODES, one_of
+from components.aws.common.topic import Publisher, Topic, check_emails, sealed_topic
+from components.base.argument_checks import MODES, check_choice
 from isthmus.contracts.platform.model.aws.account import TAG_KEYS
 from isthmus.core.errors import InputError
 
@@ -16,8 +16,8 @@ ACTIONS = ("none", "deny")
 ALERTS = 9
 """Alerts of actual spend, beside the one of forecast spend: a budget takes ten (Budgets quotas, as of knowledge,
 not checked)."""
-MOST = 1e9
-"""USD: beyond, an amount is a slip of the hand."""
+MAX_USD = 1e9
+"""USD. A larger amount is treated as a typing error."""
 BUDGET_NAME = 100
 """Characters of a budget's name (API reference, as of knowledge, not checked)."""
 
@@ -85,61 +85,61 @@ class Budgets(pulumi.ComponentResource):
     def __init__(self, name: str, args: BudgetsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Budgets", name, dict(args), opts)
         where = f"budgets.{args['name']}"
-        watched = args.get("anomaly_usd")
-        if watched is not None and not 0 < round(float(watched), 2) <= MOST:
+        anomaly_usd = args.get("anomaly_usd")
+        if anomaly_usd is not None and not 0 < round(float(anomaly_usd), 2) <= MAX_USD:
             raise InputError(
-                f"unusual spend of {watched} USD is {'too much' if watched > MOST else 'none'}",
+                f"unusual spend of {anomaly_usd} USD is {'too large' if anomaly_usd > MAX_USD else 'not positive'}",
                 where=f"{where}.anomaly_usd",
-                fix="Name an amount, or leave it out",
+                fix="Set anomaly_usd to an amount above 0, or remove it",
             )
-        managed = one_of(args.get("cost_tags", "manage"), MODES, f"{where}.cost_tags")
+        managed = check_choice(args.get("cost_tags", "manage"), MODES, f"{where}.cost_tags")
         _check_all(args["budgets"], where)
         self.topic_arn = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
-        if args["budgets"] or watched is not None:
-            told = addresses(args["notify"], where, "nobody would hear that a budget is used up")
-            self._make(name, args, told, managed == "manage")
+        if args["budgets"] or anomaly_usd is not None:
+            emails = check_emails(args["notify"], where, "nobody would be told that a budget is used up")
+            self._make(name, args, emails, managed == "manage")
         self.register_outputs({"topic_arn": self.topic_arn, "retained": self.retained})
 
-    def _make(self, name: str, args: BudgetsArgs, told: list[str], activate: bool) -> None:
+    def _make(self, name: str, args: BudgetsArgs, emails: list[str], activate: bool) -> None:
         from pulumi_aws import get_caller_identity_output
 
         identity = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self))
         account: pulumi.Input[str] = args.get("account") or identity.account_id
-        of = identity.arn.apply(lambda arn: arn.split(":")[1])
+        partition = identity.arn.apply(lambda arn: arn.split(":")[1])
         tags = args.get("tags", {})
         topic = sealed_topic(
             f"{name}-alerts",
             "Isthmus cost",
-            _publishers(account, of),
+            _publishers(account, partition),
             account=account,
-            partition=of,
+            partition=partition,
             tags=tags,
             parent=self,
         )
         if activate:
             self._activate(name, args)
-        for each in args["budgets"]:
-            self._budget(name, each, args, account, of, topic, told)
+        for budget in args["budgets"]:
+            self._budget(name, budget, args, account, partition, topic, emails)
         if args.get("anomaly_usd") is not None:
-            _anomalies(name, args, topic, told, pulumi.ResourceOptions(parent=self))
+            _anomalies(name, args, topic, emails, pulumi.ResourceOptions(parent=self))
         self.topic_arn = topic.arn
 
     def _activate(self, name: str, args: BudgetsArgs) -> None:
-        """Tags count in bills only once they are activated, which concerns the whole account and so outlives us."""
+        """Activate the cost-allocation tags. They affect the whole account, so they outlive the stack."""
         from pulumi_aws.costexplorer import CostAllocationTag
 
-        used = {TAG_KEYS[each["scope"]] for each in args["budgets"]}
+        tag_keys = {TAG_KEYS[budget["scope"]] for budget in args["budgets"]}
         if args.get("anomaly_usd") is not None:
-            used.add(TAG_KEYS["platform"])
-        for key in sorted(used):
+            tag_keys.add(TAG_KEYS["platform"])
+        for key in sorted(tag_keys):
             CostAllocationTag(
                 f"{name}-{key.rpartition('/')[2]}-tag",
                 tag_key=key,
                 status="Active",
                 opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
-        self.retained = pulumi.Output.from_input([f"cost-allocation tag {key}" for key in sorted(used)])
+        self.retained = pulumi.Output.from_input([f"cost-allocation tag {key}" for key in sorted(tag_keys)])
 
     def _budget(
         self,
@@ -149,53 +149,53 @@ class Budgets(pulumi.ComponentResource):
         account: pulumi.Input[str],
         partition: pulumi.Output[str],
         topic: Topic,
-        told: list[str],
+        emails: list[str],
     ) -> None:
         from pulumi_aws.budgets import Budget
 
         key, tags = TAG_KEYS[settings["scope"]], dict(args.get("tags", {}))
         if settings["scope"] != "platform":
             tags[key] = settings["of"]
-        at = f"{name}-{settings['name']}"
-        actual = [_notification("ACTUAL", share, topic, told) for share in sorted(settings["alert_pct"])]
+        budget_name = f"{name}-{settings['name']}"
+        actual = [_notification("ACTUAL", share, topic, emails) for share in sorted(settings["alert_pct"])]
         budget = Budget(
-            at,
-            name=aws_name(at, BUDGET_NAME),
+            budget_name,
+            name=aws_name(budget_name, BUDGET_NAME),
             account_id=account,
             budget_type="COST",
-            limit_amount=_plain(settings["monthly_usd"]),
+            limit_amount=_amount_text(settings["monthly_usd"]),
             limit_unit="USD",
             time_unit="MONTHLY",
             cost_filters=[{"name": "TagKeyValue", "values": [f"user:{key}${settings['of']}"]}],
-            notifications=[*actual, _notification("FORECASTED", 100, topic, told)],
+            notifications=[*actual, _notification("FORECASTED", 100, topic, emails)],
             tags=tags,
             # AWS Budgets tries the topic when it is told of it.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[topic.ready]),
         )
         if settings["action"] == "deny":
-            denial(
-                at,
+            create_denial(
+                budget_name,
                 budget,
                 _roles(settings),
                 account=account,
                 partition=partition,
                 boundary=args.get("permissions_boundary"),
                 topic=topic.arn,
-                told=told,
+                emails=emails,
                 tags=tags,
                 parent=self,
                 hosted=settings.get("hosted", False),
             )
 
 
-def _notification(kind: str, share: int, topic: Topic, told: list[str]) -> Any:
+def _notification(kind: str, share: int, topic: Topic, emails: list[str]) -> Any:
     """By e-mail directly, which needs no confirmation of a subscription, and to the topic."""
     return {
         "comparison_operator": "GREATER_THAN",
         "notification_type": kind,
         "threshold": share,
         "threshold_type": "PERCENTAGE",
-        "subscriber_email_addresses": told,
+        "subscriber_email_addresses": emails,
         "subscriber_sns_topic_arns": [topic.arn],
     }
 
@@ -217,7 +217,7 @@ def _publishers(account: pulumi.Input[str], partition: pulumi.Output[str]) -> li
 
 
 def _anomalies(
-    name: str, args: BudgetsArgs, topic: Topic, told: list[str], child: pulumi.ResourceOptions
+    name: str, args: BudgetsArgs, topic: Topic, emails: list[str], child: pulumi.ResourceOptions
 ) -> None:
     """A monitor of what bears the platform's tag, or the account's own. An account has one monitor of all services at
     most, often made by AWS already, so none is made. At once to the topic, daily by e-mail: AWS pairs them so."""
@@ -230,15 +230,15 @@ def _anomalies(
             # What it counts by cannot be changed: another platform is another monitor, with another name.
             name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
             monitor_type="CUSTOM",
-            monitor_specification=json.dumps(_counted(args["platform"])),
+            monitor_specification=json.dumps(_monitor_filter(args["platform"])),
             tags=args.get("tags", {}),
             opts=child,
         ).arn
-    ways: dict[str, tuple[str, list[Any]]] = {
+    subscriptions: dict[str, tuple[str, list[Any]]] = {
         "at-once": ("IMMEDIATE", [{"type": "SNS", "address": topic.arn}]),
-        "daily": ("DAILY", [{"type": "EMAIL", "address": address} for address in told]),
+        "daily": ("DAILY", [{"type": "EMAIL", "address": address} for address in emails]),
     }
-    for suffix, (frequency, subscribers) in ways.items():
+    for suffix, (frequency, subscribers) in subscriptions.items():
         AnomalySubscription(
             f"{name}-{suffix}",
             name=aws_name(f"{name}-{suffix}", BUDGET_NAME),
@@ -249,7 +249,7 @@ def _anomalies(
                 "dimension": {
                     "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
                     "match_options": ["GREATER_THAN_OR_EQUAL"],
-                    "values": [_plain(args.get("anomaly_usd", 0))],
+                    "values": [_amount_text(args.get("anomaly_usd", 0))],
                 }
             },
             tags=args.get("tags", {}),
@@ -257,42 +257,47 @@ def _anomalies(
         )
 
 
-def _counted(platform: str) -> dict[str, Any]:
+def _monitor_filter(platform: str) -> dict[str, Any]:
     """What a monitor counts, as the provider reads it back: with every member that it knows, or each up would make
     another monitor. The key is the tag's own, without `user:`, as pulumi-aws's example has it."""
-    nothing = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
-    return {**nothing, "Tags": {"Key": TAG_KEYS["platform"], "MatchOptions": None, "Values": [platform]}}
+    empty_members = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
+    return {
+        **empty_members,
+        "Tags": {"Key": TAG_KEYS["platform"], "MatchOptions": None, "Values": [platform]},
+    }
 
 
-def _plain(usd: float) -> str:
+def _amount_text(usd: float) -> str:
     """To the cent, whole dollars without cents (as pulumi-aws's examples have them), and never as 1e+16."""
     return f"{float(usd):.2f}".removesuffix(".00")
 
 
 def _roles(settings: BudgetSettings) -> list[pulumi.Input[str]]:
-    one = settings.get("role_name")
-    return ([one] if one else []) + list(settings.get("role_names", []))
+    role_name = settings.get("role_name")
+    return ([role_name] if role_name else []) + list(settings.get("role_names", []))
 
 
 def _check_all(budgets: list[BudgetSettings], where: str) -> None:
-    seen: set[str] = set()
-    for each in budgets:
-        place = f"{where}.{each['name']}"
-        if each["name"] in seen:
-            raise InputError("two budgets bear this name", where=place, fix="Name each for itself")
-        seen.add(each["name"])
-        _check(each, place)
+    names: set[str] = set()
+    for budget in budgets:
+        place = f"{where}.{budget['name']}"
+        if budget["name"] in names:
+            raise InputError(
+                "two budgets have the same name", where=place, fix="Give each budget its own name"
+            )
+        names.add(budget["name"])
+        _check(budget, place)
 
 
 def _check(settings: BudgetSettings, where: str) -> None:
-    one_of(settings["scope"], tuple(TAG_KEYS), f"{where}.scope")
-    one_of(settings["action"], ACTIONS, f"{where}.action")
+    check_choice(settings["scope"], tuple(TAG_KEYS), f"{where}.scope")
+    check_choice(settings["action"], ACTIONS, f"{where}.action")
     usd = settings["monthly_usd"]
-    if not 0 < round(float(usd), 2) <= MOST:
+    if not 0 < round(float(usd), 2) <= MAX_USD:
         raise InputError(
-            f"a budget of {usd} USD is {'too much' if usd > MOST else 'none'}",
+            f"a budget of {usd} USD is {'too large' if usd > MAX_USD else 'not a positive amount'}",
             where=f"{where}.monthly_usd",
-            fix="Name an amount above 0, of at most a thousand million",
+            fix="Set monthly_usd above 0 and at most 1,000,000,000",
         )
     shares = settings["alert_pct"]
     if (
@@ -301,13 +306,13 @@ def _check(settings: BudgetSettings, where: str) -> None:
         or not all(1 <= share <= 1000 for share in shares)
     ):
         raise InputError(
-            f"alerts at {', '.join(map(str, shares))} % cannot be made",
+            f"alerts at {', '.join(map(str, shares))} % are not possible",
             where=f"{where}.alert_pct",
-            fix=f"Name up to {ALERTS} different shares between 1 and 1000",
+            fix=f"Set alert_pct to at most {ALERTS} different percentages between 1 and 1000",
         )
     if settings["action"] == "deny" and not _roles(settings):
         raise InputError(
             "a denial needs a role to deny",
             where=f"{where}.action",
-            fix="Name the role of the identity (`role_name`), or say `none`",
+            fix="Set the role of the identity (`role_name`), or set action to `none`",
         )

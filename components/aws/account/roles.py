@@ -1,4 +1,4 @@
-"""Who may do what in an account: IAM roles that sessions of the organisation's sign-on may take."""
+"""IAM roles of people in an account, which sessions of the organisation's sign-on may assume."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -7,7 +7,7 @@ import pulumi
 from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
-from components.base.argument_checks import one_of
+from components.base.argument_checks import check_choice
 from isthmus.contracts.reference import roles
 from isthmus.core.errors import InputError
 
@@ -60,13 +60,20 @@ class AwsRoles(pulumi.ComponentResource):
     def __init__(self, name: str, args: AwsRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AwsRoles", name, dict(args), opts)
         arns: dict[str, Any] = {}
-        known = tuple(roles.ACCOUNT)
-        for at, each in enumerate(args["members"]):
-            one_of(each["role"], known, f"{name}.members.{at}.role")
-        for role in known:
-            sets = sorted({s for m in args["members"] if m["role"] == role for s in m["permission_sets"]})
-            asked = any(member["role"] == role for member in args["members"])
-            if sets or (asked and args.get("saml_provider")):
+        role_names = tuple(roles.ACCOUNT)
+        for index, member in enumerate(args["members"]):
+            check_choice(member["role"], role_names, f"{name}.members.{index}.role")
+        for role in role_names:
+            sets = sorted(
+                {
+                    permission_set
+                    for member in args["members"]
+                    if member["role"] == role
+                    for permission_set in member["permission_sets"]
+                }
+            )
+            has_members = any(member["role"] == role for member in args["members"])
+            if sets or (has_members and args.get("saml_provider")):
                 arns[role] = self._role(f"{name}-{role}", role, sets, args)
         self.arns = pulumi.Output.from_input(arns)
         self.register_outputs({"arns": self.arns})
@@ -77,21 +84,21 @@ class AwsRoles(pulumi.ComponentResource):
         from pulumi_aws.iam import Role
 
         child, tags = pulumi.ResourceOptions(parent=self), args.get("tags", {})
-        records, of = args["records"], partition(args["region"])
-        suffix = "amazonaws.com.cn" if of == "aws-cn" else "amazonaws.com"
-        statements = roles.in_account(
+        records, aws_partition = args["records"], partition(args["region"])
+        suffix = "amazonaws.com.cn" if aws_partition == "aws-cn" else "amazonaws.com"
+        statements = roles.iam_statements(
             role,
             roles.Records(
-                **{key: _known(records.get(key)) for key in ("log_group", "bucket", "key")},
+                **{key: _empty_to_none(records.get(key)) for key in ("log_group", "bucket", "key")},
                 via=f"s3.{args['region']}.{suffix}",
             ),
         )
-        made = Role(
+        iam_role = Role(
             f"{name}-role",
             name=aws_name(name, 64),
-            description=f"Isthmus {role}: {roles.ABOUT[role]}"[:1000],
+            description=f"Isthmus {role}: {roles.DESCRIPTIONS[role]}"[:1000],
             assume_role_policy=pulumi.Output.json_dumps(
-                trust_policy(of, args["account"], sets, args.get("saml_provider"), name)
+                trust_policy(aws_partition, args["account"], sets, args.get("saml_provider"), name)
             ),
             # Of a session that was taken from another one AWS allows no more.
             max_session_duration=3600,
@@ -101,12 +108,12 @@ class AwsRoles(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        role_policy(f"{name}-policy", made, statements, child)
-        return made.arn
+        role_policy(f"{name}-policy", iam_role, statements, child)
+        return iam_role.arn
 
 
 def trust_policy(
-    of: str, account: pulumi.Input[str], sets: list[str], saml: str | None, where: str
+    aws_partition: str, account: pulumi.Input[str], sets: list[str], saml: str | None, where: str
 ) -> dict[str, Any]:
     """Sessions of these permission sets in this account; or what the account's SAML provider asserts.
 
@@ -118,15 +125,15 @@ def trust_policy(
     if sets:
         reserved = "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/{}AWSReservedSSO_{}_*"
         patterns = [
-            pulumi.Output.format(reserved, of, account, region, each)
-            for each in sets
+            pulumi.Output.format(reserved, aws_partition, account, region, permission_set)
+            for permission_set in sets
             for region in ("", "*/")
         ]
         statements.append(
             {
                 "Sid": "IdentityCenter",
                 "Effect": "Allow",
-                "Principal": {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)},
+                "Principal": {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", aws_partition, account)},
                 "Action": "sts:AssumeRole",
                 "Condition": {"ArnLike": {"aws:PrincipalArn": patterns}},
             }
@@ -142,10 +149,12 @@ def trust_policy(
             }
         )
     if not statements:
-        raise InputError("nobody could take the role", where=where, fix="Name permission sets")
+        raise InputError(
+            "nobody could assume the role", where=where, fix="Add permission sets or a SAML provider"
+        )
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _known(value: Any) -> Any:
-    """An output as it is, a text as it is; what is empty is not there."""
+def _empty_to_none(value: Any) -> Any:
+    """The value, or None for an empty text."""
     return value if value is None or isinstance(value, pulumi.Output) else (value or None)

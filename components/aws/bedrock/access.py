@@ -1,4 +1,4 @@
-"""What a class's translator may call on Amazon Bedrock, on whose account, and through which guardrail."""
+"""The component BedrockAccess: which Bedrock models a class's translator may call, and with which guardrail."""
 
 import json
 import re
@@ -17,8 +17,8 @@ from components.aws.identity.bedrock_policy import (
     model_key,
     source_arn,
 )
-from components.aws.identity.boundary import fitting
-from components.base.argument_checks import may_use_aws, one_of, sensitivity
+from components.aws.identity.boundary import compact_policy
+from components.base.argument_checks import check_choice, check_sensitivity, may_use_aws
 from isthmus.contracts.reference import guardrail_tiers
 from isthmus.core.errors import InputError
 
@@ -92,34 +92,34 @@ class BedrockAccess(pulumi.ComponentResource):
         from pulumi_aws.iam import RolePolicy
 
         where = f"identities.{args['name']}"
-        held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, args.get("exception", ""))
+        sensitivity = check_sensitivity(args["sensitivity"], where)
+        may_use_aws(sensitivity, where, args.get("exception", ""))
         _check(args, where)
         self._name, self._child = name, pulumi.ResourceOptions(parent=self)
-        self._tags = {**args.get("tags", {}), "isthmus.dev/class": held}
+        self._tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        self._kept: list[pulumi.Output[str]] = []
+        self._retained: list[pulumi.Output[str]] = []
         # The guardrail first: what is wrong with its settings is said before anything is made.
-        filtered = self._guardrail(args, where)
+        guardrail_in_use = self._guardrail(args, where)
         bought = self._provisioned(args)
-        called = {
+        model_ids = {
             model_key(model): bought.get(model["id"]) or self._profile(model) for model in args["models"]
         }
-        guarded = (filtered.arn, filtered.named()) if filtered else None
+        guardrail_ids = (guardrail_in_use.arn, guardrail_in_use.identifiers()) if guardrail_in_use else None
         vpc = args.get("source_vpc")
         key = args.get("guardrail", {}).get("kms_key")
-        condition = one_of(
+        condition = check_choice(
             args.get("network_condition", "own-region"), CONDITIONS, f"{where}.network_condition"
         )
         policy = call_policy(
             args["models"],
-            called,
+            model_ids,
             set(bought),
-            guarded,
+            guardrail_ids,
             vpc,
             self._account,
             key,
-            filtered.profiles if filtered else (),
+            guardrail_in_use.profiles if guardrail_in_use else (),
             _guardrail_regions(args),
             condition,
         )
@@ -129,21 +129,23 @@ class BedrockAccess(pulumi.ComponentResource):
             name=aws_name(f"{name}-policy", 128),
             role=args["role"],
             policy=pulumi.Output.json_dumps(policy).apply(
-                lambda text: fitting(text, f"{where} (policy)", INLINE_CHARACTERS)
+                lambda text: compact_policy(text, f"{where} (policy)", INLINE_CHARACTERS)
             ),
             opts=self._child,
         )
-        self.guardrail_id = filtered.arn if filtered else pulumi.Output.from_input("")
-        self.guardrail_version = filtered.version if filtered else pulumi.Output.from_input("")
-        self.model_ids = pulumi.Output.all(**called)
-        reached = [
+        self.guardrail_id = guardrail_in_use.arn if guardrail_in_use else pulumi.Output.from_input("")
+        self.guardrail_version = (
+            guardrail_in_use.version if guardrail_in_use else pulumi.Output.from_input("")
+        )
+        self.model_ids = pulumi.Output.all(**model_ids)
+        invocable_arns = [
             arn
-            for each in policy["Statement"]
-            if each["Effect"] == "Allow" and each["Action"] != ["kms:Decrypt"]
-            for arn in each["Resource"]
+            for statement in policy["Statement"]
+            if statement["Effect"] == "Allow" and statement["Action"] != ["kms:Decrypt"]
+            for arn in statement["Resource"]
         ]
-        self.model_arns = pulumi.Output.all(*reached).apply(lambda arns: sorted(set(arns)))
-        self.retained = pulumi.Output.all(*self._kept)
+        self.model_arns = pulumi.Output.all(*invocable_arns).apply(lambda arns: sorted(set(arns)))
+        self.retained = pulumi.Output.all(*self._retained)
         self.register_outputs(
             {
                 "guardrail_id": self.guardrail_id,
@@ -160,38 +162,42 @@ class BedrockAccess(pulumi.ComponentResource):
             return None
         region = args["models"][0]["region"]
 
-        def named(of: str, rest: str) -> pulumi.Input[str]:
-            return bedrock_arn(of, self._account, rest)
+        def arn_in(resource_region: str, resource: str) -> pulumi.Input[str]:
+            return bedrock_arn(resource_region, self._account, resource)
 
-        return guardrail(self._name, settings, f"{where}.guardrail", region, named, self._tags, self._child)
+        return guardrail(self._name, settings, f"{where}.guardrail", region, arn_in, self._tags, self._child)
 
     def _provisioned(self, args: BedrockAccessArgs) -> dict[str, pulumi.Output[str]]:
         """ARNs of throughput bought ahead, by endpoint."""
         from pulumi_aws.bedrock import ProvisionedModelThroughput
 
-        made: dict[str, pulumi.Output[str]] = {}
-        for each in args.get("provisioned", []):
-            served = [model for model in args["models"] if model["id"] == each["endpoint"]]
-            model, workloads = served[0], {model["workload"] for model in served}
-            commitment = _COMMITMENTS[each["commitment"]]
+        arns: dict[str, pulumi.Output[str]] = {}
+        for purchase in args.get("provisioned", []):
+            models = [model for model in args["models"] if model["id"] == purchase["endpoint"]]
+            model, workloads = models[0], {model["workload"] for model in models}
+            commitment = _COMMITMENTS[purchase["commitment"]]
             # Shared by its workloads: only where there is one does it bear its name.
-            alone = {"isthmus.dev/workload": workloads.pop()} if len(workloads) == 1 else {}
+            workload_tag = {"isthmus.dev/workload": workloads.pop()} if len(workloads) == 1 else {}
             bought = ProvisionedModelThroughput(
-                f"{self._name}-{each['name']}",
+                f"{self._name}-{purchase['name']}",
                 provisioned_model_name=aws_name(
-                    f"{self._name}-{each['name']}", 63, model["model"], each["model_units"], commitment
+                    f"{self._name}-{purchase['name']}",
+                    63,
+                    model["model"],
+                    purchase["model_units"],
+                    commitment,
                 ),
                 model_arn=foundation_arn(model["region"], model["model"]),
-                model_units=each["model_units"],
+                model_units=purchase["model_units"],
                 commitment_duration=commitment,
                 region=model["region"],
-                tags={**self._tags, **alone},
+                tags={**self._tags, **workload_tag},
                 opts=pulumi.ResourceOptions(parent=self, retain_on_delete=commitment is not None),
             )
-            made[each["endpoint"]] = bought.provisioned_model_arn
+            arns[purchase["endpoint"]] = bought.provisioned_model_arn
             if commitment is not None:
-                self._kept.append(bought.provisioned_model_arn)
-        return made
+                self._retained.append(bought.provisioned_model_arn)
+        return arns
 
     def _profile(self, model: BedrockModel) -> pulumi.Output[str]:
         """ARN of the profile by which one workload calls one model."""
@@ -199,7 +205,7 @@ class BedrockAccess(pulumi.ComponentResource):
 
         source = source_arn(model, self._account)
         within = model.get("inference_profile") or model["model"]
-        made = InferenceProfile(
+        profile = InferenceProfile(
             f"{self._name}-{model['id']}-{model['workload']}",
             # Where the source changes the profile is made anew, beside the old one.
             name=aws_name(f"{model['workload']}-{model['id']}-{self._name}", 64, within, model["region"]),
@@ -210,51 +216,57 @@ class BedrockAccess(pulumi.ComponentResource):
             tags={**self._tags, "isthmus.dev/workload": model["workload"]},
             opts=self._child,
         )
-        return made.arn
+        return profile.arn
 
 
 def _check(args: BedrockAccessArgs, where: str) -> None:
     if not args["models"]:
-        raise InputError("names no models", where=where, fix="Name those that its class calls on Bedrock")
+        raise InputError(
+            "the identity lists no models", where=where, fix="Add the models that its class calls on Bedrock"
+        )
     for model in args["models"]:
         _check_model(model, where)
     keys = [model_key(model) for model in args["models"]]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise InputError(f"{', '.join(twice)}: named twice", where=f"{where}.models", fix="Leave one out")
-    regions = sorted({model["region"] for model in args["models"]})
-    filtered = args.get("guardrail", {}).get("mode", "off") != "off"
-    if filtered and len(regions) > 1:
+    duplicates = sorted({key for key in keys if keys.count(key) > 1})
+    if duplicates:
         raise InputError(
-            f"one guardrail for calls in {' and '.join(regions)}",
-            where=f"{where}.guardrail",
-            fix="A call is filtered by a guardrail of its own region: make an identity for each",
+            f"{', '.join(duplicates)}: listed twice", where=f"{where}.models", fix="Remove one of the entries"
         )
-    bare = [model["id"] for model in args["models"] if any(kind in model["model"] for kind in UNFILTERED)]
-    if filtered and bare:
+    regions = sorted({model["region"] for model in args["models"]})
+    has_guardrail = args.get("guardrail", {}).get("mode", "off") != "off"
+    if has_guardrail and len(regions) > 1:
         raise InputError(
-            f"{', '.join(bare)}: a model that takes no guardrail, among those that may be called with it only",
+            f"one guardrail cannot filter calls in {' and '.join(regions)}",
+            where=f"{where}.guardrail",
+            fix="Create one identity per region: a call is filtered by a guardrail of its own region",
+        )
+    unfiltered_models = [
+        model["id"] for model in args["models"] if any(kind in model["model"] for kind in UNFILTERED)
+    ]
+    if has_guardrail and unfiltered_models:
+        raise InputError(
+            f"{', '.join(unfiltered_models)}: a guardrail is set, but Bedrock applies none to this model",
             where=f"{where}.guardrail",
             fix="Serve embeddings, reranking and speech on-prem, or without a guardrail",
         )
     endpoints = {model["id"] for model in args["models"]}
     bought: set[str] = set()
-    for at, each in enumerate(args.get("provisioned", [])):
-        place = f"{where}.provisioned.{at}"
-        one_of(each["commitment"], tuple(_COMMITMENTS), f"{place}.commitment")
-        if each["endpoint"] not in endpoints:
+    for index, purchase in enumerate(args.get("provisioned", [])):
+        place = f"{where}.provisioned.{index}"
+        check_choice(purchase["commitment"], tuple(_COMMITMENTS), f"{place}.commitment")
+        if purchase["endpoint"] not in endpoints:
             raise InputError(
-                f"'{each['endpoint']}' is none of its endpoints",
+                f"'{purchase['endpoint']}' is not an endpoint of this identity",
                 where=place,
-                fix=f"Its endpoints: {', '.join(sorted(endpoints))}",
+                fix=f"Use one of its endpoints: {', '.join(sorted(endpoints))}",
             )
-        if each["endpoint"] in bought or each["model_units"] < 1:
+        if purchase["endpoint"] in bought or purchase["model_units"] < 1:
             raise InputError(
-                f"'{each['endpoint']}' has throughput twice, or less than one unit",
+                f"'{purchase['endpoint']}' has throughput twice, or less than one unit",
                 where=place,
-                fix="Buy all units of an endpoint in one",
+                fix="Buy all units of an endpoint in one entry, with at least 1 unit",
             )
-        bought.add(each["endpoint"])
+        bought.add(purchase["endpoint"])
     _check_length(args, bought, where)
 
 
@@ -263,32 +275,32 @@ def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
     settings = args.get("guardrail")
     if settings is None or settings["mode"] != "manage" or settings.get("tier") != "standard":
         return ()
-    return guardrail_tiers.profile(args["models"][0]["region"])[1]
+    return guardrail_tiers.guardrail_profile(args["models"][0]["region"])[1]
 
 
 def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None:
     """The policy with ARNs of the length that AWS gives: too long is said before anything is made."""
     account = "0" * 12
-    called = {
-        model_key(model): bedrock_arn(model["region"], account, f"application-inference-profile/{at:012}")
-        for at, model in enumerate(args["models"])
+    model_ids = {
+        model_key(model): bedrock_arn(model["region"], account, f"application-inference-profile/{index:012}")
+        for index, model in enumerate(args["models"])
     }
-    settings, guarded = args.get("guardrail"), None
+    settings, guardrail_ids = args.get("guardrail"), None
     if settings is not None and settings["mode"] != "off":
         arn = bedrock_arn(args["models"][0]["region"], account, f"guardrail/{0:012}")
         versions = ("1", *settings.get("earlier_versions", []))
-        guarded = (arn, [f"{arn}:{version}" for version in versions])
+        guardrail_ids = (arn, [f"{arn}:{version}" for version in versions])
     vpc = None if args.get("source_vpc") is None else f"vpc-{0:017}"
     profiles: list[str] = []
-    for each in _guardrail_regions(args):
-        profile = guardrail_tiers.profile(each)[0]
-        profiles.append(str(bedrock_arn(each, account, f"guardrail-profile/{profile}")))
+    for region in _guardrail_regions(args):
+        profile = guardrail_tiers.guardrail_profile(region)[0]
+        profiles.append(str(bedrock_arn(region, account, f"guardrail-profile/{profile}")))
     condition = args.get("network_condition", "own-region")
     policy = call_policy(
         args["models"],
-        called,
+        model_ids,
         bought,
-        guarded,
+        guardrail_ids,
         vpc,
         account,
         None,
@@ -296,23 +308,23 @@ def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None
         _guardrail_regions(args),
         condition,
     )
-    fitting(json.dumps(policy), f"{where} (policy)", INLINE_CHARACTERS)
+    compact_policy(json.dumps(policy), f"{where} (policy)", INLINE_CHARACTERS)
 
 
 def _check_model(model: BedrockModel, where: str) -> None:
     place = f"{where}.models.{model['id']}"
     profile = model.get("inference_profile")
     if "*" in model["model"] + (profile or ""):
-        raise InputError("a wildcard names more than one model", where=place, fix="Name the model itself")
+        raise InputError("a wildcard matches more than one model", where=place, fix="Set the exact model id")
     if profile and profile.startswith("global."):
         raise InputError(
-            f"inference profile '{profile}' routes to every commercial region, those to come included",
+            f"inference profile '{profile}' routes to every commercial region, including future ones",
             where=place,
             fix="Use a geographic profile (eu., us., …), whose destinations are fixed",
         )
     if profile and not model.get("destination_regions"):
         raise InputError(
-            f"inference profile '{profile}' names no destination regions",
+            f"inference profile '{profile}' has no destination regions",
             where=place,
-            fix="Name every region that it may route to (destination_regions)",
+            fix="List every region that it may route to in destination_regions",
         )

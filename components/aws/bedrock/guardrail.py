@@ -1,4 +1,4 @@
-"""A Bedrock guardrail and its numbered version: a filter on top of the boundary, never the boundary."""
+"""Creates a Bedrock guardrail and its numbered version. It filters in addition to the boundary."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.names import aws_name
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 from isthmus.contracts.reference import guardrail_tiers
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean
@@ -27,7 +27,7 @@ PII = (
 """Kinds of personal data that a guardrail knows (API model of `CreateGuardrail`, botocore, 2026-11)."""
 UNFILTERED = ("embed", "rerank", "sonic")
 """In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
-GUARDRAIL = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
+GUARDRAIL_PATTERN = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
 TIERS = ("classic", "standard")
 STRENGTHS = ("none", "low", "medium", "high")
 _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
@@ -79,52 +79,58 @@ class GuardrailInUse:
     profiles: tuple[pulumi.Input[str], ...] = ()
     """ARNs of the guardrail profile, in each region in which content may be looked at."""
 
-    def named(self) -> list[pulumi.Output[str]]:
+    def identifiers(self) -> list[pulumi.Output[str]]:
         """Values of the condition key `bedrock:GuardrailIdentifier`: ARN and version, joined by a colon."""
         versions = (self.version, *map(pulumi.Output.from_input, self.earlier))
         return [pulumi.Output.concat(self.arn, ":", version) for version in versions]
 
 
-def settings_of(given: GuardrailSettings, where: str) -> dict[str, Any]:
+def guardrail_arguments(settings: GuardrailSettings, where: str) -> dict[str, Any]:
     """Arguments of the guardrail that its version depends on, checked."""
-    attack = one_of(given.get("attack_strength", "high"), STRENGTHS[1:], f"{where}.attack_strength").upper()
-    content = one_of(given.get("content_strength", "medium"), STRENGTHS, f"{where}.content_strength").upper()
+    attack = check_choice(
+        settings.get("attack_strength", "high"), STRENGTHS[1:], f"{where}.attack_strength"
+    ).upper()
+    content = check_choice(
+        settings.get("content_strength", "medium"), STRENGTHS, f"{where}.content_strength"
+    ).upper()
     # What a model answers cannot attack its instructions: AWS takes NONE only.
     filters = [{"type": "PROMPT_ATTACK", "input_strength": attack, "output_strength": "NONE"}]
     if content != "NONE":
         filters += [
             {"type": kind, "input_strength": content, "output_strength": content} for kind in _CONTENT
         ]
-    message = given.get("blocked_message", "This request was blocked by policy.")
+    message = settings.get("blocked_message", "This request was blocked by policy.")
     if not 1 <= len(message) <= 500:
         raise InputError(
-            f"a message of {len(message)} characters", where=f"{where}.blocked_message", fix="Use 1 to 500"
+            f"a message of {len(message)} characters",
+            where=f"{where}.blocked_message",
+            fix="Use 1 to 500 characters",
         )
-    made: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "blocked_input_messaging": message,
         "blocked_outputs_messaging": message,
         "content_policy_config": {"filters_configs": filters},
     }
-    if one_of(given.get("tier", "classic"), TIERS, f"{where}.tier") == "standard":
-        made["content_policy_config"]["tier_configs"] = [{"tier_name": "STANDARD"}]
-    if given.get("pii"):
-        made["sensitive_information_policy_config"] = {
-            "pii_entities_configs": _pii(given.get("pii", []), f"{where}.pii")
+    if check_choice(settings.get("tier", "classic"), TIERS, f"{where}.tier") == "standard":
+        arguments["content_policy_config"]["tier_configs"] = [{"tier_name": "STANDARD"}]
+    if settings.get("pii"):
+        arguments["sensitive_information_policy_config"] = {
+            "pii_entities_configs": _pii(settings.get("pii", []), f"{where}.pii")
         }
-    least = given.get("grounding")
-    if least is not None:
-        if not 0 <= least <= 0.99:
-            raise InputError(f"a score of {least}", where=f"{where}.grounding", fix="Use 0 to 0.99")
+    min_score = settings.get("grounding")
+    if min_score is not None:
+        if not 0 <= min_score <= 0.99:
+            raise InputError(f"a score of {min_score}", where=f"{where}.grounding", fix="Set it to 0 to 0.99")
         kinds = ("GROUNDING", "RELEVANCE")
-        made["contextual_grounding_policy_config"] = {
-            "filters_configs": [{"type": kind, "threshold": least} for kind in kinds]
+        arguments["contextual_grounding_policy_config"] = {
+            "filters_configs": [{"type": kind, "threshold": min_score} for kind in kinds]
         }
-    return made
+    return arguments
 
 
 def guardrail(
     name: str,
-    given: GuardrailSettings,
+    guardrail_settings: GuardrailSettings,
     where: str,
     region: str,
     arn_in: Callable[[str, str], pulumi.Input[str]],
@@ -138,30 +144,35 @@ def guardrail(
     old one stays, since pods that roll still name it, and goes with the guardrail. In the Classic tier content
     is looked at in the region itself, in the Standard tier in any region of the region's guardrail profile.
     """
-    mode = one_of(given["mode"], MODES, f"{where}.mode")
+    mode = check_choice(guardrail_settings["mode"], MODES, f"{where}.mode")
     earlier = tuple(
-        _numbered(each, f"{where}.earlier_versions") for each in given.get("earlier_versions", [])
+        _check_version(version, f"{where}.earlier_versions")
+        for version in guardrail_settings.get("earlier_versions", [])
     )
     if mode == "off":
         return None
     if mode == "existing":
-        id, version = given.get("guardrail_id", ""), given.get("version", "")
+        id, version = guardrail_settings.get("guardrail_id", ""), guardrail_settings.get("version", "")
         if not id:
-            raise InputError("names no guardrail_id", where=where, fix="Give the guardrail's id or ARN")
-        version = _numbered(version, f"{where}.version")
-        named = re.fullmatch(GUARDRAIL, id)
-        if named is None:
             raise InputError(
-                f"'{id}' is no guardrail's id or ARN",
+                "mode is existing, but guardrail_id is missing",
+                where=where,
+                fix="Set guardrail_id to the guardrail's id or ARN",
+            )
+        version = _check_version(version, f"{where}.version")
+        match = re.fullmatch(GUARDRAIL_PATTERN, id)
+        if match is None:
+            raise InputError(
+                f"'{id}' is not a guardrail's id or ARN",
                 where=f"{where}.guardrail_id",
                 fix="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
             )
-        if found := named["region"]:
-            if found != region:
+        if arn_region := match["region"]:
+            if arn_region != region:
                 raise InputError(
-                    f"the guardrail {id} does not stand in {region}",
+                    f"the guardrail {id} is not in region {region}",
                     where=f"{where}.guardrail_id",
-                    fix="A call is filtered by a guardrail of its own region",
+                    fix="Use a guardrail of the region in which the models are called",
                 )
             arn = pulumi.Output.from_input(id)
         else:
@@ -169,36 +180,38 @@ def guardrail(
         return GuardrailInUse(arn, pulumi.Output.from_input(version), earlier)
     from pulumi_aws import bedrock
 
-    settings = settings_of(given, where)
-    across: dict[str, Any] = {}
+    settings = guardrail_arguments(guardrail_settings, where)
+    cross_region: dict[str, Any] = {}
     profiles: tuple[pulumi.Input[str], ...] = ()
-    if given.get("tier") == "standard":
-        profile, regions = guardrail_tiers.profile(region)
-        named_in = [arn_in(each, f"guardrail-profile/{profile}") for each in (region, *regions)]
+    if guardrail_settings.get("tier") == "standard":
+        profile, regions = guardrail_tiers.guardrail_profile(region)
+        profile_arns = [
+            arn_in(profile_region, f"guardrail-profile/{profile}") for profile_region in (region, *regions)
+        ]
         # By its ARN: given the id, AWS answers with the ARN, and every run would see a change.
-        across = {"cross_region_config": {"guardrail_profile_identifier": named_in[0]}}
-        profiles = tuple(named_in[1:])
-    made = bedrock.Guardrail(
+        cross_region = {"cross_region_config": {"guardrail_profile_identifier": profile_arns[0]}}
+        profiles = tuple(profile_arns[1:])
+    guardrail_resource = bedrock.Guardrail(
         f"{name}-guardrail",
         name=aws_name(f"{name}-guardrail", 50),
         description=f"Prompts and answers of {tags.get('isthmus.dev/class', 'one')} work",
         region=region,
-        kms_key_arn=given.get("kms_key"),
+        kms_key_arn=guardrail_settings.get("kms_key"),
         tags=tags,
         opts=opts,
         **settings,
-        **across,
+        **cross_region,
     )
     version = bedrock.GuardrailVersion(
         f"{name}-version",
-        guardrail_arn=made.guardrail_arn,
+        guardrail_arn=guardrail_resource.guardrail_arn,
         description=f"Settings {digest(settings)}",
         region=region,
         # Made before the old one would go; AWS keeps 20 (quotas of Bedrock, 2026-11).
         skip_destroy=True,
         opts=opts,
     )
-    return GuardrailInUse(made.guardrail_arn, version.version, earlier, profiles)
+    return GuardrailInUse(guardrail_resource.guardrail_arn, version.version, earlier, profiles)
 
 
 def digest(settings: dict[str, Any]) -> str:
@@ -207,22 +220,24 @@ def digest(settings: dict[str, Any]) -> str:
 
 def _pii(kinds: list[GuardrailPii], where: str) -> list[dict[str, str]]:
     names = [kind["name"] for kind in kinds]
-    for at, kind in enumerate(kinds):
+    for index, kind in enumerate(kinds):
         if kind["name"] not in PII:
             raise InputError(
-                f"'{kind['name']}' is no kind of personal data that Bedrock knows",
-                where=f"{where}.{at}",
+                f"'{kind['name']}' is not a kind of personal data that Bedrock knows",
+                where=f"{where}.{index}",
                 fix=did_you_mean(kind["name"], PII) or f"Known: {', '.join(PII)}",
             )
         if names.count(kind["name"]) > 1:
-            raise InputError(f"'{kind['name']}' twice", where=f"{where}.{at}", fix="Leave one out")
-        one_of(kind["action"], ("block", "anonymize"), f"{where}.{at}.action")
+            raise InputError(
+                f"'{kind['name']}' is listed twice", where=f"{where}.{index}", fix="Remove one of the entries"
+            )
+        check_choice(kind["action"], ("block", "anonymize"), f"{where}.{index}.action")
     # In the order of their names: the same settings, said in another order, are no new version.
     ordered = sorted(kinds, key=lambda kind: kind["name"])
     return [{"type": kind["name"], "action": kind["action"].upper()} for kind in ordered]
 
 
-def _numbered(version: str, where: str) -> str:
+def _check_version(version: str, where: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,7}", version):
         raise InputError(
             f"'{version}' is not a numbered version",

@@ -1,4 +1,4 @@
-"""Bedrock's log of calls: one an account and region, so it follows the strictest class there."""
+"""Bedrock's log of calls. There is one for each account and region, so the strictest class decides."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -8,7 +8,7 @@ from components.aws.common.log_group import sealed_log_group
 from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 
 STREAM = "aws/bedrock/modelinvocations"
 """The only log stream that Bedrock writes to (user guide, model invocation logging)."""
@@ -51,7 +51,7 @@ class InvocationLogging(pulumi.ComponentResource):
         self, name: str, args: InvocationLoggingArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:InvocationLogging", name, dict(args), opts)
-        mode = one_of(args["mode"], MODES, f"invocation_logging.{args['name']}.mode")
+        mode = check_choice(args["mode"], MODES, f"invocation_logging.{args['name']}.mode")
         self.log_group = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
         if mode == "manage":

@@ -1,4 +1,4 @@
-"""What mounting a share on Amazon EFS takes of whoever does it."""
+"""The permissions that mounting an Amazon EFS share needs."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import pulumi
 
 from components.aws.common.names import partition
 
-MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{word}" for word in ("Mount", "Write", "RootAccess"))
+MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{suffix}" for suffix in ("Mount", "Write", "RootAccess"))
 
 
-def mounting(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
+def mount_statement(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     """What a boundary must allow of a role that mounts shares. It must not be in the role's own policy as well.
 
     EFS lets in whoever an identity policy or the file system's policy allows (Amazon EFS user guide, "Using IAM to

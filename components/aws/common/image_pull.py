@@ -1,21 +1,21 @@
-"""What it takes to pull an image from Amazon ECR."""
+"""The permissions that pulling an image from Amazon ECR needs."""
 
 from components.aws.common.names import partition
-from isthmus.contracts.platform.rules.aws.fargate import ECR
+from isthmus.contracts.platform.rules.aws.fargate import ECR_IMAGE
 from isthmus.core.errors import InputError
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 """On a repository; `ecr:GetAuthorizationToken`, which knows no resource, comes beside it."""
 
 
-def repository(image: str, where: str) -> str:
+def repository_arn(image: str, where: str) -> str:
     """ARN of the repository of an image in Amazon ECR; `InputError` for an image from elsewhere."""
-    found = ECR.match(image)
-    if found is None:
+    match = ECR_IMAGE.match(image)
+    if match is None:
         raise InputError(
-            f"'{image}' is not in Amazon ECR by digest, and what runs it has no way to anything else",
+            f"'{image}' is not in Amazon ECR by digest, and no other registry can be reached from there",
             where=where,
             fix="Mirror it to ACCOUNT.dkr.ecr.REGION.amazonaws.com, by digest",
         )
-    account, region, path = found.groups()
+    account, region, path = match.groups()
     return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path}"

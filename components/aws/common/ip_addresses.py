@@ -1,4 +1,4 @@
-"""IPv4 networks among a component's arguments: read, measured, held apart. Nothing here asks a cloud."""
+"""Parses and checks IPv4 networks and addresses among a component's arguments, without calling AWS."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -13,31 +13,29 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 def ipv4_network(text: str, where: str) -> ipaddress.IPv4Network:
     """The network that `text` names; `InputError` for a host name, IPv6, or bits set beyond its length."""
     try:
-        found = ipaddress.IPv4Network(text)
+        network = ipaddress.IPv4Network(text)
     except ValueError as bad:
         raise InputError(
             f"'{text}' is not an IPv4 network ({bad})", where=where, fix="Write it like 10.40.0.0/16"
         ) from None
-    if found.prefixlen == 0:
-        raise InputError(
-            "0.0.0.0/0 is every address there is", where=where, fix="Name the networks that are meant"
-        )
-    return found
+    if network.prefixlen == 0:
+        raise InputError("0.0.0.0/0 covers every address", where=where, fix="List the networks that you mean")
+    return network
 
 
 def ipv4_networks(texts: Sequence[str], where: str) -> list[ipaddress.IPv4Network]:
     """Several, in their order without repetition; `InputError` for two that overlap."""
-    found: list[ipaddress.IPv4Network] = []
-    for at, text in enumerate(texts):
-        network = ipv4_network(text, f"{where}.{at}")
-        for other in found:
+    networks: list[ipaddress.IPv4Network] = []
+    for index, text in enumerate(texts):
+        network = ipv4_network(text, f"{where}.{index}")
+        for other in networks:
             if network != other and network.overlaps(other):
                 raise InputError(
-                    f"{network} and {other} overlap", where=f"{where}.{at}", fix="Name the wider one only"
+                    f"{network} and {other} overlap", where=f"{where}.{index}", fix="Keep only the wider one"
                 )
-        if network not in found:
-            found.append(network)
-    return found
+        if network not in networks:
+            networks.append(network)
+    return networks
 
 
 def public_address(text: str, where: str) -> str:
@@ -48,18 +46,18 @@ def public_address(text: str, where: str) -> str:
         raise InputError(
             f"'{text}' is not an IPv4 address",
             where=where,
-            fix="Name the public address of the site's VPN device, not its host name",
+            fix="Set the public address of the site's VPN device, not its host name",
         ) from None
-    inside = next((text for text in NOT_PUBLIC if address in ipaddress.IPv4Network(text)), None)
-    if inside is not None:
+    reserved_range = next((text for text in NOT_PUBLIC if address in ipaddress.IPv4Network(text)), None)
+    if reserved_range is not None:
         raise InputError(
-            f"{address} lies in {inside}, which AWS cannot reach over the internet",
+            f"{address} lies in {reserved_range}, which AWS cannot reach over the internet",
             where=where,
-            fix="Name the public address of the site's VPN device (or of the NAT before it)",
+            fix="Set the public address of the site's VPN device (or of the NAT in front of it)",
         )
     return str(address)
 
 
-def label(cidr: str) -> str:
+def cidr_label(cidr: str) -> str:
     """A network as part of a resource's name: 10.40.0.0/16 is 10-40-0-0-16."""
     return cidr.replace(".", "-").replace("/", "-")

@@ -1,4 +1,4 @@
-"""KMS keys of ours: rotated, slow to go, and administered by the account, which alone decides who else may."""
+"""Creates KMS keys: rotated, with a long deletion window, and administered by the account."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,15 +33,15 @@ STORE_UNDER = [
 """What a service of AWS does with a key under which it keeps a disk or a file system."""
 
 
-def account_root(of: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
-    """The account's root as a principal: whom the account's own IAM lets. `of`: the partition."""
-    return {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)}
+def account_root(partition: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
+    """The account's root as a principal: whoever the account's IAM allows."""
+    return {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition, account)}
 
 
-def administered(
-    of: pulumi.Input[str], account: pulumi.Input[str], *, more: Sequence[str] = ()
+def administration_statement(
+    partition: pulumi.Input[str], account: pulumi.Input[str], *, extra_actions: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The first statement of a key's policy: the account administers the key through IAM, and may do `more`.
+    """The first statement of a key's policy: the account administers the key through IAM, and may do `extra_actions`.
 
     In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
     cannot become one that nobody may manage.
@@ -49,8 +49,8 @@ def administered(
     return {
         "Sid": "Administer",
         "Effect": "Allow",
-        "Principal": account_root(of, account),
-        "Action": [*ADMINISTER, *more],
+        "Principal": account_root(partition, account),
+        "Action": [*ADMINISTER, *extra_actions],
         "Resource": "*",
     }
 

@@ -1,10 +1,10 @@
-"""A log group under a key of its own, kept for at least as long as asked."""
+"""Creates a log group with its own key and a retention of at least the requested days."""
 
 from typing import Any, NamedTuple
 
 import pulumi
 
-from components.aws.common.keys import administered, rotated_key
+from components.aws.common.keys import administration_statement, rotated_key
 from components.aws.common.names import partition
 from isthmus.core.errors import InputError
 
@@ -25,11 +25,11 @@ class SealedLogGroup(NamedTuple):
     made: list[pulumi.Output[str]]
 
 
-def retention(days: int, where: str) -> int:
+def retention_period(days: int, where: str) -> int:
     """The shortest period that CloudWatch Logs knows and that is not shorter than `days`; 0: for ever."""
     if days < 1:
-        raise InputError(f"{days} days are none", where=where, fix="Keep logs for a day at least")
-    return next((known for known in RETENTIONS if known >= days), NEVER_EXPIRES)
+        raise InputError(f"{days} is not a retention period", where=where, fix="Set it to 1 day or more")
+    return next((period for period in RETENTIONS if period >= days), NEVER_EXPIRES)
 
 
 def sealed_log_group(
@@ -60,13 +60,13 @@ def sealed_log_group(
     group = LogGroup(
         f"{name}-logs",
         name_prefix=prefix,
-        retention_in_days=retention(days, where),
+        retention_in_days=retention_period(days, where),
         kms_key_id=arn,
         tags=tags,
         opts=opts,
     )
-    made = [group.arn] if kms_key is not None else [group.arn, arn]
-    return SealedLogGroup(group.name, group.arn, arn, made)
+    arns = [group.arn] if kms_key is not None else [group.arn, arn]
+    return SealedLogGroup(group.name, group.arn, arn, arns)
 
 
 def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:
@@ -74,12 +74,12 @@ def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str
 
     Readers need no right to the key: the service opens records for whoever may read the group.
     """
-    of = partition(region)
-    suffix = "amazonaws.com.cn" if of == "aws-cn" else "amazonaws.com"
+    aws_partition = partition(region)
+    suffix = "amazonaws.com.cn" if aws_partition == "aws-cn" else "amazonaws.com"
     return {
         "Version": "2012-10-17",
         "Statement": [
-            administered(of, account),
+            administration_statement(aws_partition, account),
             {
                 "Sid": "SealLogs",
                 "Effect": "Allow",
@@ -97,7 +97,7 @@ def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str
                 "Condition": {
                     "ArnLike": {
                         "kms:EncryptionContext:aws:logs:arn": pulumi.Output.format(
-                            "arn:{}:logs:{}:{}:log-group:{}*", of, region, account, prefix
+                            "arn:{}:logs:{}:{}:log-group:{}*", aws_partition, region, account, prefix
                         )
                     }
                 },

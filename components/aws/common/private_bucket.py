@@ -1,4 +1,4 @@
-"""What every bucket of ours has: sealed by one key, closed to the public, its owner's alone, and TLS only."""
+"""Secures a bucket: encryption by one key, no public access, owner-only objects, TLS only."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ BUCKET_NAME = 63
 """Characters of a bucket's name at most."""
 
 
-def private(
+def secure_bucket(
     name: str, bucket: pulumi.Input[str], key: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> tuple[Any, Any, Any]:
     """Encryption under `key`, the block on public access, and the ownership of what others write.
@@ -17,7 +17,7 @@ def private(
     """
     from pulumi_aws import s3
 
-    encrypted = s3.BucketServerSideEncryptionConfiguration(
+    encryption = s3.BucketServerSideEncryptionConfiguration(
         f"{name}-encryption",
         bucket=bucket,
         rules=[
@@ -31,7 +31,7 @@ def private(
         ],
         opts=opts,
     )
-    closed = s3.BucketPublicAccessBlock(
+    public_access_block = s3.BucketPublicAccessBlock(
         f"{name}-public-access",
         bucket=bucket,
         block_public_acls=True,
@@ -40,13 +40,13 @@ def private(
         restrict_public_buckets=True,
         opts=opts,
     )
-    owned = s3.BucketOwnershipControls(
+    ownership = s3.BucketOwnershipControls(
         f"{name}-ownership", bucket=bucket, rule={"object_ownership": "BucketOwnerEnforced"}, opts=opts
     )
-    return encrypted, closed, owned
+    return encryption, public_access_block, ownership
 
 
-def tls_only(bucket: pulumi.Input[str]) -> dict[str, Any]:
+def tls_only_statement(bucket: pulumi.Input[str]) -> dict[str, Any]:
     """The statement of a bucket's policy that lets nobody in without TLS. `bucket`: its ARN."""
     return {
         "Sid": "TlsOnly",

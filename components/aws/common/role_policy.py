@@ -1,4 +1,4 @@
-"""What a role of ours may do, as the one policy that lies within it."""
+"""Creates the inline policy of a role."""
 
 from collections.abc import Sequence
 from typing import Any

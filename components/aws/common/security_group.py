@@ -1,11 +1,11 @@
-"""A security group for one port and one direction; the other way nothing passes."""
+"""Creates a security group for one port and one direction."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pulumi
 
-from components.aws.common.ip_addresses import label
+from components.aws.common.ip_addresses import cidr_label
 
 Direction = Literal["ingress", "egress"]
 
@@ -64,7 +64,7 @@ def one_way_group(
     for peer in peers:
         for protocol in protocols:
             peer_rule(
-                f"{name}-{protocol}-{label(peer)}",
+                f"{name}-{protocol}-{cidr_label(peer)}",
                 direction,
                 group.id,
                 description,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pulumi
 
-from components.aws.common.keys import administered, rotated_key
+from components.aws.common.keys import administration_statement, rotated_key
 from components.aws.common.names import aws_name
 from isthmus.core.errors import InputError
 
-EMAILS = 10
+MAX_EMAILS = 10
 """Most addresses of one notification of AWS Budgets (API reference, as of knowledge, not checked)."""
 
 
@@ -40,7 +40,7 @@ def topic_name(name: str) -> str:
 
 def sealed_topic(
     name: str,
-    says: str,
+    display_name: str,
     publishers: list[Publisher],
     *,
     account: pulumi.Input[str],
@@ -48,7 +48,7 @@ def sealed_topic(
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> Topic:
-    """The topic `topic_name(name)` and its key. `says`: whom its messages are from, as e-mails show it."""
+    """The topic `topic_name(name)` and its key. `display_name`: the sender that e-mails show."""
     from pulumi_aws import sns
 
     child = pulumi.ResourceOptions(parent=parent)
@@ -61,7 +61,12 @@ def sealed_topic(
         days=7,
     )
     topic = sns.Topic(
-        name, name=topic_name(name), display_name=says, kms_master_key_id=sealed.arn, tags=tags, opts=child
+        name,
+        name=topic_name(name),
+        display_name=display_name,
+        kms_master_key_id=sealed.arn,
+        tags=tags,
+        opts=child,
     )
     policy = sns.TopicPolicy(
         f"{name}-policy",
@@ -79,19 +84,19 @@ def _key_policy(
     return {
         "Version": "2012-10-17",
         "Statement": [
-            administered(partition, account),
+            administration_statement(partition, account),
             *(
                 _conditional(
                     {
-                        "Sid": f"{each.sid}Seals",
+                        "Sid": f"{publisher.sid}Seals",
                         "Effect": "Allow",
-                        "Principal": {"Service": each.service},
+                        "Principal": {"Service": publisher.service},
                         "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
                         "Resource": "*",
                     },
-                    each.sealing,
+                    publisher.sealing,
                 )
-                for each in publishers
+                for publisher in publishers
             ),
         ],
     }
@@ -113,15 +118,15 @@ def _topic_policy(topic: pulumi.Output[str], publishers: list[Publisher]) -> dic
             *(
                 _conditional(
                     {
-                        "Sid": f"{each.sid}Publishes",
+                        "Sid": f"{publisher.sid}Publishes",
                         "Effect": "Allow",
-                        "Principal": {"Service": each.service},
+                        "Principal": {"Service": publisher.service},
                         "Action": "sns:Publish",
                         "Resource": topic,
                     },
-                    each.publishing,
+                    publisher.publishing,
                 )
-                for each in publishers
+                for publisher in publishers
             ),
         ],
     }
@@ -131,23 +136,23 @@ def _conditional(statement: dict[str, Any], condition: dict[str, Any]) -> dict[s
     return {**statement, "Condition": condition} if condition else statement
 
 
-def addresses(notify: list[str], where: str, why: str) -> list[str]:
+def check_emails(notify: list[str], where: str, message: str) -> list[str]:
     """E-mail addresses to tell, each once; `why`: what nobody would hear of without one."""
     for address in notify:
         name, _, host = address.partition("@")
         if not name or "." not in host.strip(".") or any(sign.isspace() for sign in address) or "@" in host:
             raise InputError(
-                f"'{address}' is no e-mail address",
+                f"'{address}' is not an e-mail address",
                 where=f"{where}.notify",
-                fix="Write it as group@example.com",
+                fix="Write it like group@example.com",
             )
-    told = sorted(set(notify))
-    if not told:
-        raise InputError(why, where=f"{where}.notify", fix="Name the e-mail address of a group")
-    if len(told) > EMAILS:
+    emails = sorted(set(notify))
+    if not emails:
+        raise InputError(message, where=f"{where}.notify", fix="Add the e-mail address of a group to notify")
+    if len(emails) > MAX_EMAILS:
         raise InputError(
-            f"{len(told)} addresses are to be told, AWS takes {EMAILS}",
+            f"{len(emails)} addresses are listed, but AWS accepts at most {MAX_EMAILS}",
             where=f"{where}.notify",
-            fix="Name a group's address in place of its members'",
+            fix="Use the address of a group instead of its members' addresses",
         )
-    return told
+    return emails

@@ -1,14 +1,14 @@
-"""A private Kubernetes cluster in AWS (Amazon EKS): control plane, key, logs, who is let in, and its addons."""
+"""The component EksCluster: a private cluster with its key, logs, administrators and addons."""
 
 import re
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.efs_mount import mounting
-from components.aws.common.ip_addresses import ipv4_networks, label
+from components.aws.common.efs_mount import mount_statement
+from components.aws.common.ip_addresses import cidr_label, ipv4_networks
 from components.aws.common.keys import rotated_key
-from components.aws.common.log_group import key_policy, retention
+from components.aws.common.log_group import key_policy, retention_period
 from components.aws.common.names import aws_name, partition
 from components.aws.eks import roles as eks_roles
 from isthmus.core.errors import InputError
@@ -16,7 +16,7 @@ from isthmus.core.errors import InputError
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that a control plane logs."""
 ADMINISTERS = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
-EARLY = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
+EARLY_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
 """Addons that run on every machine: there before the first comes. What needs machines comes with these."""
 
 
@@ -108,18 +108,18 @@ class EksCluster(pulumi.ComponentResource):
         where = f"clusters.{args['name']}"
         if not args["admins"]:
             raise InputError(
-                "nobody may administer the cluster",
+                "the cluster has no administrators",
                 where=f"{where}.admins",
-                fix="Name a role: who makes a cluster does not become its administrator by it",
+                fix="Add a role to admins: the creator of a cluster does not become its administrator",
             )
-        retention(args["log_retention_days"], f"{where}.log_retention_days")
-        reach = [str(each) for each in ipv4_networks(args.get("access", []), f"{where}.access")]
+        retention_period(args["log_retention_days"], f"{where}.log_retention_days")
+        api_networks = [str(network) for network in ipv4_networks(args.get("access", []), f"{where}.access")]
         child = pulumi.ResourceOptions(parent=self)
         tags = {**args.get("tags", {}), "isthmus.dev/cluster": args["name"]}
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        called, logs = self._logs(name, args, account, tags)
+        cluster_name, logs = self._logs(name, args, account, tags)
         self.kms_key = self._key(name, args, account, tags)
-        role = eks_roles.bounded_role(
+        role = eks_roles.create_bounded_role(
             name,
             f"Control plane of {name}",
             eks_roles.cluster_trust(args["region"], account),
@@ -128,49 +128,54 @@ class EksCluster(pulumi.ComponentResource):
             tags,
             child,
         )
-        remote: Any = {}
+        remote_networks: Any = {}
         if "hybrid_nodes" in args:
             pods = list(args["hybrid_nodes"].get("pod_networks", []))
-            remote["remote_network_config"] = {
+            remote_networks["remote_network_config"] = {
                 "remote_node_networks": {"cidrs": list(args["hybrid_nodes"]["node_networks"])},
                 **({"remote_pod_networks": {"cidrs": pods}} if pods else {}),
             }
-        inside: Any = {
+        vpc_config: Any = {
             "subnet_ids": args["subnet_ids"],
             "endpoint_private_access": True,
             "endpoint_public_access": False,
         }
-        sealed: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
+        encryption: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
         # Whoever makes a cluster would stay its administrator, out of every review's sight.
-        entries: Any = {
+        access_config: Any = {
             "authentication_mode": "API",
             "bootstrap_cluster_creator_admin_permissions": False,
         }
-        services: Any = {"service_ipv4_cidr": args.get("service_cidr", "172.20.0.0/16"), "ip_family": "ipv4"}
+        network_config: Any = {
+            "service_ipv4_cidr": args.get("service_cidr", "172.20.0.0/16"),
+            "ip_family": "ipv4",
+        }
         cluster = Cluster(
             f"{name}-cluster",
-            name=called,
+            name=cluster_name,
             version=args["version"],
             role_arn=role,
-            vpc_config=inside,
-            access_config=entries,
+            vpc_config=vpc_config,
+            access_config=access_config,
             # Its own would come without network policy, and stay when ours goes.
             bootstrap_self_managed_addons=False,
             enabled_cluster_log_types=list(LOGS),
-            encryption_config=sealed,
-            kubernetes_network_config=services,
+            encryption_config=encryption,
+            kubernetes_network_config=network_config,
             tags=tags,
             # Without the group EKS makes one itself, unsealed and kept for ever.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
-            **remote,
+            **remote_networks,
         )
         self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
-        self._let_in(name, cluster, reach, tags)
-        let_in = self._admit(name, args, cluster, tags)
+        self._let_in(name, cluster, api_networks, tags)
+        association_ids = self._admit(name, args, cluster, tags)
         self._roles(name, args, cluster, account, tags)
         self._addons(name, args, cluster, tags)
-        # Nobody asks the API server for anything before somebody may.
-        self.endpoint = pulumi.Output.all(cluster.endpoint, *let_in).apply(lambda found: str(found[0]))
+        # The endpoint is known only after its administrators are admitted.
+        self.endpoint = pulumi.Output.all(cluster.endpoint, *association_ids).apply(
+            lambda values: str(values[0])
+        )
         self.certificate_authority = cluster.certificate_authority.apply(_data)
         self.register_outputs(
             {
@@ -195,26 +200,26 @@ class EksCluster(pulumi.ComponentResource):
         """
         from pulumi_aws.cloudwatch import LogGroup
 
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        short = aws_name(name, 80)
+        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        base_name = aws_name(name, 80)
         sealed = rotated_key(
             f"{name}-log-key",
             f"Control plane's logs of {name}",
-            key_policy(args["region"], account, f"/aws/eks/{short}"),
+            key_policy(args["region"], account, f"/aws/eks/{base_name}"),
             tags,
-            kept,
+            retained_opts,
         )
-        called = pulumi.Output.concat(short, "-", sealed.key_id.apply(_first_digits))
+        cluster_name = pulumi.Output.concat(base_name, "-", sealed.key_id.apply(_first_digits))
         group = LogGroup(
             f"{name}-logs",
-            name=pulumi.Output.concat("/aws/eks/", called, "/cluster"),
-            retention_in_days=retention(args["log_retention_days"], f"clusters.{args['name']}"),
+            name=pulumi.Output.concat("/aws/eks/", cluster_name, "/cluster"),
+            retention_in_days=retention_period(args["log_retention_days"], f"clusters.{args['name']}"),
             kms_key_id=sealed.arn,
             tags=tags,
-            opts=kept,
+            opts=retained_opts,
         )
         self.retained = pulumi.Output.all(group.arn, sealed.arn)
-        return called, group
+        return cluster_name, group
 
     def _key(self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]) -> pulumi.Output[str]:
         if "kms_key" in args:
@@ -227,13 +232,13 @@ class EksCluster(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         ).arn
 
-    def _let_in(self, name: str, cluster: Any, reach: list[str], tags: dict[str, str]) -> None:
-        """Networks that reach the API server, by the security group that EKS made for it."""
+    def _let_in(self, name: str, cluster: Any, networks: list[str], tags: dict[str, str]) -> None:
+        """Let networks reach the API server, by rules of the security group that EKS created."""
         from pulumi_aws.vpc import SecurityGroupIngressRule
 
-        for peer in reach:
+        for peer in networks:
             SecurityGroupIngressRule(
-                f"{name}-api-{label(peer)}",
+                f"{name}-api-{cidr_label(peer)}",
                 security_group_id=cluster.vpc_config.apply(_security_group),
                 description=f"API server of {name}",
                 ip_protocol="tcp",
@@ -247,8 +252,8 @@ class EksCluster(pulumi.ComponentResource):
     def _admit(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> list[Any]:
         from pulumi_aws.eks import AccessEntry, AccessPolicyAssociation
 
-        whole: Any = {"type": "cluster"}
-        found: list[Any] = []
+        scope: Any = {"type": "cluster"}
+        ids: list[Any] = []
         for admin in args["admins"]:
             entry = AccessEntry(
                 f"{name}-admin-{admin['name']}",
@@ -258,15 +263,15 @@ class EksCluster(pulumi.ComponentResource):
                 tags=tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            may = AccessPolicyAssociation(
+            association = AccessPolicyAssociation(
                 f"{name}-admin-{admin['name']}-policy",
                 cluster_name=cluster.name,
                 principal_arn=admin["principal"],
                 policy_arn=f"arn:{partition(args['region'])}:eks::aws:{ADMINISTERS}",
-                access_scope=whole,
+                access_scope=scope,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
             )
-            found.append(may.id)
+            ids.append(association.id)
         if "hybrid_nodes" in args:
             AccessEntry(
                 f"{name}-hybrid-nodes",
@@ -276,86 +281,96 @@ class EksCluster(pulumi.ComponentResource):
                 tags=tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        return found
+        return ids
 
     def _roles(
         self, name: str, args: EksClusterArgs, cluster: Any, account: Any, tags: dict[str, str]
     ) -> None:
         """Of the machines, which EKS lets in by itself, and of the plugin that gives pods addresses."""
-        region, given = args["region"], args.get("permissions_boundary")
+        region, boundary = args["region"], args.get("permissions_boundary")
         child = pulumi.ResourceOptions(parent=self)
         images = [
             *eks_roles.addon_repositories(region, args.get("addon_account", "602401143452")),
             *args.get("repositories", []),
         ]
-        self.node_role = eks_roles.bounded_role(
+        self.node_role = eks_roles.create_bounded_role(
             f"{name}-node",
             f"Machines of {name}",
             eks_roles.service_trust("ec2.amazonaws.com"),
             eks_roles.node_statements(cluster.arn, images),
-            given,
+            boundary,
             tags,
             child,
-            boundary_only=[mounting(region, account)] if args.get("mounts_shares", False) else [],
+            boundary_only=[mount_statement(region, account)] if args.get("mounts_shares", False) else [],
         )
-        self.cni_role = eks_roles.bounded_role(
+        self.cni_role = eks_roles.create_bounded_role(
             f"{name}-cni",
             f"Network plugin of {name}",
             eks_roles.cni_trust(cluster.name, cluster.arn, account),
             eks_roles.cni_statements(region, account),
-            given,
+            boundary,
             tags,
             child,
         )
 
     def _addons(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> None:
-        for called in EARLY:
-            more: dict[str, Any] = {}
-            if called == "vpc-cni":
+        for addon_name in EARLY_ADDONS:
+            settings: dict[str, Any] = {}
+            if addon_name == "vpc-cni":
                 # Without it a NetworkPolicy is a piece of paper.
-                more["configuration_values"] = '{"enableNetworkPolicy":"true"}'
-                more["pod_identity_associations"] = [
+                settings["configuration_values"] = '{"enableNetworkPolicy":"true"}'
+                settings["pod_identity_associations"] = [
                     {"role_arn": self.cni_role, "service_account": eks_roles.CNI_ACCOUNT}
                 ]
-            addon(f"{name}-{called}", called, cluster.name, args.get("addons", {}), tags, self, **more)
+            create_addon(
+                f"{name}-{addon_name}",
+                addon_name,
+                cluster.name,
+                args.get("addons", {}),
+                tags,
+                self,
+                **settings,
+            )
 
 
-def addon(
+def create_addon(
     name: str,
-    called: str,
+    addon_name: str,
     cluster: Any,
     versions: dict[str, str],
     tags: dict[str, str],
     parent: pulumi.Resource,
-    after: list[pulumi.Resource] | None = None,
-    **more: Any,
+    dependencies: list[pulumi.Resource] | None = None,
+    **extra: Any,
 ) -> pulumi.Resource:
-    """An addon of EKS's; what someone else has set in the cluster yields to ours."""
+    """Create an EKS addon. It overwrites conflicting settings in the cluster."""
     from pulumi_aws.eks import Addon
 
     return Addon(
         name,
         cluster_name=cluster,
-        addon_name=called,
-        addon_version=versions.get(called),
+        addon_name=addon_name,
+        addon_version=versions.get(addon_name),
         resolve_conflicts_on_create="OVERWRITE",
         resolve_conflicts_on_update="OVERWRITE",
         tags=tags,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=after or []),
-        **more,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=dependencies or []),
+        **extra,
     )
 
 
 def _first_digits(key: str) -> str:
     """Eight of a key's id; what is none (a placeholder of `isthmus render`) stays whole."""
-    found = re.match(r"[0-9a-f]{8}(?=-)", key)
-    return found[0] if found else key
+    match = re.match(r"[0-9a-f]{8}(?=-)", key)
+    return match[0] if match else key
 
 
-def _security_group(inside: Any) -> str:
-    if isinstance(inside, dict):
-        return str(inside.get("cluster_security_group_id") or inside.get("clusterSecurityGroupId") or "")
-    return str(inside.cluster_security_group_id or "")
+def _security_group(vpc_config: Any) -> str:
+    if isinstance(vpc_config, dict):
+        return str(
+            vpc_config.get("cluster_security_group_id") or vpc_config.get("clusterSecurityGroupId") or ""
+        )
+    return str(vpc_config.cluster_security_group_id or "")
 
 
 def _data(authority: Any) -> str:

@@ -1,4 +1,4 @@
-"""From the platform's contract to the arguments of a cluster in AWS and its machines. Nothing is decided twice."""
+"""Builds the arguments of a cluster in AWS and its machines from the platform's contract."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from components.aws.common.names import partition
 from components.aws.eks import roles as eks_roles
 from components.aws.eks.cluster import EksClusterArgs
 from components.aws.eks.node_group import EksNodeGroupArgs
-from components.aws.identity.mapping import bounded, region_at, site_of, tags
+from components.aws.identity.mapping import boundary_argument, region_at, site_of, tags
 from components.aws.identity.pod_identity import PodIdentity
 from components.aws.network.private_endpoints import EndpointGrant
 from components.cluster.objects import class_namespace, sealer_namespace
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
-from isthmus.contracts.platform.lookups.records import sealed_in_aws, share_is_made
-from isthmus.contracts.platform.lookups.system_nodes import sized
+from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws, has_managed_share
+from isthmus.contracts.platform.lookups.system_nodes import system_nodes_size
 from isthmus.contracts.platform.model.aws.eks import Cluster
 
 if TYPE_CHECKING:
@@ -42,41 +42,41 @@ class ClusterAccess:
 
 def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClusterArgs:
     site = site_of(platform, cluster.site)
-    given = cluster.model_dump(
+    fields = cluster.model_dump(
         include={
             *("name", "version", "kms_key", "log_retention_days", "admins", "access", "service_cidr"),
             *("hybrid_nodes", "addon_account", "addons"),
         },
         exclude_none=True,
     )
-    made: dict[str, Any] = {
-        **given,
+    arguments: dict[str, Any] = {
+        **fields,
         "region": region_at(platform, cluster.site),
         "subnet_ids": subnets,
         "repositories": repositories(platform),
         "tags": tags(platform),
         **({"mounts_shares": True} if shares_at(platform, cluster) else {}),
-        **bounded(site),
+        **boundary_argument(site),
     }
-    return made  # type: ignore[return-value]
+    return arguments  # type: ignore[return-value]
 
 
 def shares_at(platform: Platform, cluster: Cluster) -> list[Gateway]:
     """Gateways in the cluster whose share of records is made here."""
-    mine = sealed_in_aws(platform, cluster.site)
-    return [each for each in mine if each.runs_on == "kubernetes" and share_is_made(each)]
+    gateways = gateways_sealed_in_aws(platform, cluster.site)
+    return [gateway for gateway in gateways if gateway.runs_on == "kubernetes" and has_managed_share(gateway)]
 
 
 def repositories(platform: Platform) -> list[str]:
     """The platform's own repositories, where its registry is Amazon's; from any other nodes pull as anybody does."""
-    found = [match for each in platform.images.registries if (match := _ECR.fullmatch(each))]
+    matches = [match for registry in platform.images.registries if (match := _ECR.fullmatch(registry))]
     return [
         f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path or 'isthmus/'}*"
-        for account, region, path in (match.groups() for match in found)
+        for account, region, path in (match.groups() for match in matches)
     ]
 
 
-def _machines(platform: Platform, cluster: Any) -> dict[str, Any]:
+def _common_arguments(platform: Platform, cluster: Any) -> dict[str, Any]:
     return {
         "cluster": cluster.cluster_name,
         "node_role": cluster.node_role,
@@ -85,22 +85,24 @@ def _machines(platform: Platform, cluster: Any) -> dict[str, Any]:
     }
 
 
-def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[str, Any]) -> EksNodeGroupArgs:
+def system_args(
+    platform: Platform, cluster: Cluster, cluster_resource: Any, subnets: dict[str, Any]
+) -> EksNodeGroupArgs:
     """Machines without GPUs, in every zone of the network, and the addons that need machines."""
-    size = sized(platform, cluster)
-    wanted = nodes_by_zone(size.nodes, list(by_zone))
-    zones = [zone for zone, count in wanted.items() if count]
-    later = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
-    later += ["aws-efs-csi-driver"] if shares_at(platform, cluster) else []
+    size = system_nodes_size(platform, cluster)
+    nodes = nodes_by_zone(size.nodes, list(subnets))
+    zones = [zone for zone, count in nodes.items() if count]
+    addon_names = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
+    addon_names += ["aws-efs-csi-driver"] if shares_at(platform, cluster) else []
     versions: dict[str, str] = {str(name): version for name, version in cluster.addons.items()}
     args: dict[str, Any] = {
-        **_machines(platform, made),
+        **_common_arguments(platform, cluster_resource),
         "name": "system",
-        "subnets": {zone: by_zone[zone] for zone in zones},
-        "nodes": {zone: wanted[zone] for zone in zones},
+        "subnets": {zone: subnets[zone] for zone in zones},
+        "nodes": {zone: nodes[zone] for zone in zones},
         "instance_type": size.instance_type,
         "volume_gib": cluster.system_nodes.volume_gib,
-        "addons": {name: versions.get(name, "") for name in later},
+        "addons": {name: versions.get(name, "") for name in addon_names},
     }
     if cluster.ebs_csi_role:
         args["addon_roles"] = {"aws-ebs-csi-driver": cluster.ebs_csi_role}
@@ -108,20 +110,20 @@ def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[s
 
 
 def pool_machines_args(
-    platform: Platform, pool: Pool, made: Any, by_zone: dict[str, Any]
+    platform: Platform, pool: Pool, cluster_resource: Any, subnets: dict[str, Any]
 ) -> EksNodeGroupArgs:
     """The machines of a pool, as many in each zone as the contract's domains say."""
     group = pool.node_group
     assert group is not None
-    given = group.model_dump(
+    group_fields = group.model_dump(
         include={*("instance_type", "purchase", "reservation", "ami_type", "release_version", "volume_gib")},
         exclude_none=True,
     )
     args: dict[str, Any] = {
-        **_machines(platform, made),
-        **given,
+        **_common_arguments(platform, cluster_resource),
+        **group_fields,
         "name": pool.name,
-        "subnets": {zone: by_zone[zone] for zone in group.zones},
+        "subnets": {zone: subnets[zone] for zone in group.zones},
         "nodes": nodes_by_zone(pool.nodes, list(group.zones)),
         "gpu": True,
     }
@@ -139,12 +141,12 @@ def subnets_by_zone(network: Network, zones: list[str], subnets: list[Any]) -> d
 
 
 def cluster_grants(
-    platform: Platform, cluster: Cluster, made: Any, account: pulumi.Input[str]
+    platform: Platform, cluster: Cluster, cluster_resource: Any, account: pulumi.Input[str]
 ) -> list[EndpointGrant]:
     """What machines call before they are any use, each through a private endpoint that names them."""
     region = region_at(platform, cluster.site)
     images = [*eks_roles.addon_repositories(region, cluster.addon_account), *repositories(platform)]
-    node, cni = made.node_role, made.cni_role
+    node, cni = cluster_resource.node_role, cluster_resource.cni_role
 
     def grant(service: str, principals: list[Any], actions: list[str], resources: Any) -> EndpointGrant:
         return {"service": service, "principals": principals, "actions": actions, "resources": resources}
@@ -156,8 +158,8 @@ def cluster_grants(
         grant("ecr.api", [node], log_in, ["*"]),
         grant("ecr.api", [node], PULL, images),
         grant("ecr.dkr", [node], PULL, images),
-        grant("eks", [node], ["eks:DescribeCluster"], [made.cluster_arn]),
-        grant("eks-auth", [node], ["eks-auth:AssumeRoleForPodIdentity"], [made.cluster_arn]),
+        grant("eks", [node], ["eks:DescribeCluster"], [cluster_resource.cluster_arn]),
+        grant("eks-auth", [node], ["eks-auth:AssumeRoleForPodIdentity"], [cluster_resource.cluster_arn]),
         grant("sts", [node, cni], ["sts:GetCallerIdentity"], ["*"]),
     ]
 

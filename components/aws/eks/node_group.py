@@ -1,19 +1,19 @@
-"""Machines of an EKS cluster: a managed node group for each zone, all alike, labelled and tainted from the start."""
+"""The component EksNodeGroup: a managed node group in each zone, labelled and tainted at creation."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.names import for_auto_name
-from components.aws.eks.cluster import addon
-from components.base.argument_checks import one_of
+from components.aws.common.names import logical_name
+from components.aws.eks.cluster import create_addon
+from components.base.argument_checks import check_choice
 from components.cluster.objects import GPU_TAINT, POOL_LABEL
 from isthmus.core.errors import InputError
 
 PURCHASES = ("on-demand", "spot", "capacity-reservation", "capacity-block")
 _CAPACITY = {"spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
 """As EKS calls it; a capacity reservation is on-demand capacity that is kept."""
-LONGEST_NAME = 63
+MAX_NAME = 63
 """Characters of a node group's name (as pulumi-aws refuses more)."""
 SYSTEM_AMI = "AL2023_x86_64_STANDARD"
 LATER_ADDONS = ("coredns", "aws-ebs-csi-driver", "aws-efs-csi-driver")
@@ -77,26 +77,26 @@ class EksNodeGroup(pulumi.ComponentResource):
         from pulumi_aws.eks import NodeGroup
 
         where = f"pools.{args['name']}"
-        purchase = one_of(args.get("purchase", "on-demand"), PURCHASES, f"{where}.purchase")
+        purchase = check_choice(args.get("purchase", "on-demand"), PURCHASES, f"{where}.purchase")
         _check(args, purchase, where)
         tags = {**args.get("tags", {}), "isthmus.dev/pool": args["name"]}
         template = self._template(name, args, purchase, tags)
-        marks: Any = {}
+        gpu_settings: Any = {}
         if args.get("gpu", False):
             taint = {"key": GPU_TAINT["key"], "value": GPU_TAINT["value"], "effect": "NO_SCHEDULE"}
-            marks = {"labels": {POOL_LABEL: args["name"]}, "taints": [taint]}
+            gpu_settings = {"labels": {POOL_LABEL: args["name"]}, "taints": [taint]}
         groups: list[NodeGroup] = []
         for zone, subnet in args["subnets"].items():
-            wanted = args["nodes"][zone]
-            least = args.get("min_nodes", {}).get(zone, wanted)
-            most = args.get("max_nodes", {}).get(zone, wanted)
-            scaled = least != most
-            size: Any = {"min_size": least, "desired_size": wanted, "max_size": most}
+            desired = args["nodes"][zone]
+            min_nodes = args.get("min_nodes", {}).get(zone, desired)
+            max_nodes = args.get("max_nodes", {}).get(zone, desired)
+            is_scaled = min_nodes != max_nodes
+            size: Any = {"min_size": min_nodes, "desired_size": desired, "max_size": max_nodes}
             one_at_a_time: Any = {"max_unavailable": 1}
             version: Any = {"id": template.id, "version": template.latest_version.apply(str)}
             groups.append(
                 NodeGroup(
-                    for_auto_name(f"{name}-{zone}", LONGEST_NAME),
+                    logical_name(f"{name}-{zone}", MAX_NAME),
                     cluster_name=args["cluster"],
                     node_role_arn=args["node_role"],
                     subnet_ids=[subnet],
@@ -110,21 +110,30 @@ class EksNodeGroup(pulumi.ComponentResource):
                     opts=pulumi.ResourceOptions(
                         parent=self,
                         # What an autoscaler has decided is not taken back at every `up`.
-                        ignore_changes=["scalingConfig.desiredSize"] if scaled else [],
+                        ignore_changes=["scalingConfig.desiredSize"] if is_scaled else [],
                         # A machine with eight GPUs takes its time, and drains before it goes.
                         custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
                     ),
-                    **marks,
+                    **gpu_settings,
                 )
             )
-        for called, version in args.get("addons", {}).items():
-            role = args.get("addon_roles", {}).get(called)
-            more: dict[str, Any] = {}
+        for addon_name, version in args.get("addons", {}).items():
+            role = args.get("addon_roles", {}).get(addon_name)
+            settings: dict[str, Any] = {}
             if role is not None:
-                bears = {"role_arn": role, "service_account": "ebs-csi-controller-sa"}
-                more["pod_identity_associations"] = [bears]
-            versions = {called: version} if version else {}
-            addon(f"{name}-{called}", called, args["cluster"], versions, tags, self, list(groups), **more)
+                association = {"role_arn": role, "service_account": "ebs-csi-controller-sa"}
+                settings["pod_identity_associations"] = [association]
+            versions = {addon_name: version} if version else {}
+            create_addon(
+                f"{name}-{addon_name}",
+                addon_name,
+                args["cluster"],
+                versions,
+                tags,
+                self,
+                list(groups),
+                **settings,
+            )
         self.group_names = pulumi.Output.all(*[group.node_group_name for group in groups])
         self.launch_template = template.id
         self.register_outputs({"group_names": self.group_names, "launch_template": self.launch_template})
@@ -151,13 +160,13 @@ class EksNodeGroup(pulumi.ComponentResource):
                 "delete_on_termination": "true",
             },
         }
-        into: dict[str, Any] = {}
+        launch_options: dict[str, Any] = {}
         if "reservation" in args:
             target = {"capacity_reservation_id": args["reservation"]}
-            into["capacity_reservation_specification"] = {"capacity_reservation_target": target}
+            launch_options["capacity_reservation_specification"] = {"capacity_reservation_target": target}
         if purchase == "capacity-block":
-            into["instance_market_options"] = {"market_type": "capacity-block"}
-        marked: Any = [{"resource_type": kind, "tags": tags} for kind in ("instance", "volume")]
+            launch_options["instance_market_options"] = {"market_type": "capacity-block"}
+        tag_specifications: Any = [{"resource_type": kind, "tags": tags} for kind in ("instance", "volume")]
         return LaunchTemplate(
             f"{name}-template",
             description=f"Machines of {name}",
@@ -165,10 +174,10 @@ class EksNodeGroup(pulumi.ComponentResource):
             update_default_version=True,
             metadata_options=metadata,
             block_device_mappings=[volume],
-            tag_specifications=marked,
+            tag_specifications=tag_specifications,
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
-            **into,
+            **launch_options,
         )
 
 
@@ -176,15 +185,21 @@ def _check(args: EksNodeGroupArgs, purchase: str, where: str) -> None:
     zones = list(args["subnets"])
     reserved = purchase in ("capacity-reservation", "capacity-block")
     if reserved != ("reservation" in args):
-        what = f"machines bought {purchase} name {'no' if reserved else 'a'} reservation"
-        fix = "Name the id of one (cr-…)" if reserved else "Leave it out, or say how they are bought"
-        raise InputError(what, where=f"{where}.reservation", fix=fix)
+        message = f"purchase is {purchase}, but reservation is {'missing' if reserved else 'set'}"
+        fix = (
+            "Set reservation to its id (cr-…)"
+            if reserved
+            else "Remove reservation, or set purchase to capacity-reservation or capacity-block"
+        )
+        raise InputError(message, where=f"{where}.reservation", fix=fix)
     if reserved and len(zones) != 1:
         raise InputError(
-            f"a {purchase} lies in one zone, and {len(zones)} are named", where=f"{where}.subnets"
+            f"a {purchase} is in one zone, but {len(zones)} zones are listed", where=f"{where}.subnets"
         )
     if not zones or set(zones) != set(args["nodes"]):
-        what = f"machines in {', '.join(args['nodes']) or 'no zone'}, and subnets in {', '.join(zones) or 'none'}"
-        raise InputError(what, where=f"{where}.nodes", fix="Say for each zone how many, and its subnet")
-    for called in args.get("addons", {}):
-        one_of(called, LATER_ADDONS, f"{where}.addons")
+        message = f"nodes are in {', '.join(args['nodes']) or 'no zone'}, subnets are in {', '.join(zones) or 'none'}"
+        raise InputError(
+            message, where=f"{where}.nodes", fix="Set the number of nodes and the subnet of each zone"
+        )
+    for addon_name in args.get("addons", {}):
+        check_choice(addon_name, LATER_ADDONS, f"{where}.addons")

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components.aws.common.image_pull import PULL
-from components.aws.common.keys import STORE_UNDER, administered
+from components.aws.common.keys import STORE_UNDER, administration_statement
 from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
@@ -54,12 +54,12 @@ def service_trust(service: str, condition: dict[str, Any] | None = None) -> dict
     }
 
 
-def bounded_role(
+def create_bounded_role(
     name: str,
-    about: str,
+    description: str,
     trust: Any,
     statements: list[dict[str, Any]],
-    given: pulumi.Input[str] | None,
+    boundary: pulumi.Input[str] | None,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
     boundary_only: Sequence[dict[str, Any]] = (),
@@ -74,16 +74,16 @@ def bounded_role(
     role = Role(
         f"{name}-role",
         name=aws_name(f"{name}-role", 64),
-        description=about,
+        description=description,
         assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(name, given, [*boundary_only, *statements], opts, tags=tags),
+        permissions_boundary=boundary_arn(name, boundary, [*boundary_only, *statements], opts, tags=tags),
         tags=tags,
         opts=opts,
     )
     if not statements:
         return role.arn
     policy = role_policy(f"{name}-policy", role, statements, opts)
-    return pulumi.Output.all(role.arn, policy.id).apply(lambda found: str(found[0]))
+    return pulumi.Output.all(role.arn, policy.id).apply(lambda values: str(values[0]))
 
 
 def cluster_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
@@ -191,16 +191,18 @@ def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     there (EKS user guide, "Encrypt Kubernetes secrets with KMS"). The service-linked role must exist before the
     policy can name it; it does where auto scaling was ever used.
     """
-    of = partition(region)
+    aws_partition = partition(region)
     machines = pulumi.Output.format(
         "arn:{}:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
-        of,
+        aws_partition,
         account,
     )
     return {
         "Version": "2012-10-17",
         "Statement": [
-            administered(of, account, more=["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]),
+            administration_statement(
+                aws_partition, account, extra_actions=["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
+            ),
             {
                 "Sid": "OpenVolumes",
                 "Effect": "Allow",
@@ -221,5 +223,8 @@ def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def addon_repositories(region: str, addon_account: str) -> list[str]:
-    of = partition(region)
-    return [f"arn:{of}:ecr:{region}:{addon_account}:repository/{each}" for each in ADDON_IMAGES]
+    aws_partition = partition(region)
+    return [
+        f"arn:{aws_partition}:ecr:{region}:{addon_account}:repository/{repository}"
+        for repository in ADDON_IMAGES
+    ]

@@ -1,4 +1,4 @@
-"""The policy of who calls models on Amazon Bedrock: what is called, and what may be reached only through it."""
+"""Builds the policy of a role that calls models on Amazon Bedrock."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -32,9 +32,9 @@ class BedrockModel(TypedDict):
 
 def call_policy(
     models: list[BedrockModel],
-    called: Mapping[str, Any],
+    model_ids: Mapping[str, Any],
     bought: set[str],
-    guarded: tuple[Any, list[Any]] | None,
+    guardrail_ids: tuple[Any, list[Any]] | None,
     vpc: pulumi.Input[str] | None,
     account: pulumi.Input[str],
     key: pulumi.Input[str] | None = None,
@@ -47,7 +47,7 @@ def call_policy(
     A call by an application profile is asked of the profile, of the system's profile that it copies and of
     the model in each region that this may route to; `bedrock:InferenceProfileArn` is then the application
     profile (Bedrock user guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through
-    tagged application inference profiles", AWS re:Post; read 2026-11). `guarded`: the guardrail's ARN, and
+    tagged application inference profiles", AWS re:Post; read 2026-11). `guardrail_ids`: the guardrail's ARN, and
     the values of `bedrock:GuardrailIdentifier` that a call may have; `key`: what seals its settings; `profiles`: of the
     guardrail's profile in each region (user guide, "Permissions for using cross-Region inference with Guardrails").
 
@@ -56,60 +56,68 @@ def call_policy(
     that request still says `aws:SourceVpc` AWS does not document. With `own-region` it need not: a call enters by an
     application profile in the own region, from the VPC, and goes elsewhere through that profile only.
     """
-    named = guarded[1] if guarded else []
-    when: dict[str, Any] = {"bedrock:GuardrailIdentifier": named} if named else {}
-    own = list({id(arn): arn for arn in called.values()}.values())
-    statements = [_allow("Call", ACTIONS, own, when)]
-    through: dict[tuple[str, ...], tuple[list[Any], list[Any]]] = {}
+    identifiers = guardrail_ids[1] if guardrail_ids else []
+    condition: dict[str, Any] = {"bedrock:GuardrailIdentifier": identifiers} if identifiers else {}
+    called_arns = list({id(arn): arn for arn in model_ids.values()}.values())
+    statements = [_allow("Call", ACTIONS, called_arns, condition)]
+    routes: dict[tuple[str, ...], tuple[list[Any], list[Any]]] = {}
     for model in models:
         if model["id"] in bought:
             continue
         profile = model.get("inference_profile")
         regions = model.get("destination_regions") or [model["region"]]
         route = (model["model"], model["region"], profile or "", *regions)
-        below: list[Any] = [foundation_arn(region, model["model"]) for region in regions]
+        underlying: list[Any] = [foundation_arn(region, model["model"]) for region in regions]
         if profile:
-            below.append(source_arn(model, account))
-        through.setdefault(route, (below, []))[1].append(called[model_key(model)])
-    for at, (below, above) in enumerate(through.values()):
-        only = {"bedrock:InferenceProfileArn": above}
-        statements.append(_allow(f"OnlyThrough{at}", ACTIONS, below, {**only, **when}))
-    denied = list(ACTIONS)
-    if guarded:
-        statements.append(_allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guarded[0], *profiles], {}))
-        statements.append(_deny("NoCallPastTheGuardrail", ACTIONS, {"bedrock:GuardrailIdentifier": named}))
-        denied.append("bedrock:ApplyGuardrail")
+            underlying.append(source_arn(model, account))
+        routes.setdefault(route, (underlying, []))[1].append(model_ids[model_key(model)])
+    for index, (underlying, callers) in enumerate(routes.values()):
+        profile_condition = {"bedrock:InferenceProfileArn": callers}
+        statements.append(
+            _allow(f"OnlyThrough{index}", ACTIONS, underlying, {**profile_condition, **condition})
+        )
+    denied_actions = list(ACTIONS)
+    if guardrail_ids:
+        statements.append(
+            _allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guardrail_ids[0], *profiles], {})
+        )
+        statements.append(
+            _deny("NoCallPastTheGuardrail", ACTIONS, {"bedrock:GuardrailIdentifier": identifiers})
+        )
+        denied_actions.append("bedrock:ApplyGuardrail")
         if key is not None:
             statements.append(open_guardrail(key))
     if vpc is not None:
-        elsewhere = routed_regions(models, guardrail_regions)
-        if network_condition == "every-region" or not elsewhere:
-            statements.append(_deny("NoCallFromElsewhere", denied, {"aws:SourceVpc": vpc}))
+        other_regions = routed_regions(models, guardrail_regions)
+        if network_condition == "every-region" or not other_regions:
+            statements.append(_deny("NoCallFromElsewhere", denied_actions, {"aws:SourceVpc": vpc}))
         else:
-            both = {"aws:SourceVpc": vpc, "aws:RequestedRegion": elsewhere}
-            statements.append(_deny("NoCallFromElsewhere", denied, both))
-            own = sorted({model["region"] for model in models})
-            statements.append(_past_the_profile(own, elsewhere, account))
+            condition_values = {"aws:SourceVpc": vpc, "aws:RequestedRegion": other_regions}
+            statements.append(_deny("NoCallFromElsewhere", denied_actions, condition_values))
+            called_arns = sorted({model["region"] for model in models})
+            statements.append(_deny_without_profile(called_arns, other_regions, account))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def routed_regions(models: Sequence[BedrockModel], more: Sequence[str] = ()) -> list[str]:
-    """Regions to which Bedrock may route what is called in another. `more`: those of a guardrail's profile."""
-    own = {model["region"] for model in models}
-    found = {region for model in models for region in model.get("destination_regions") or []}
-    return sorted((found | set(more)) - own)
+def routed_regions(models: Sequence[BedrockModel], guardrail_regions: Sequence[str] = ()) -> list[str]:
+    """Other regions to which Bedrock may route calls. `guardrail_regions`: those of a guardrail's profile."""
+    own_regions = {model["region"] for model in models}
+    routed = {region for model in models for region in model.get("destination_regions") or []}
+    return sorted((routed | set(guardrail_regions)) - own_regions)
 
 
-def _past_the_profile(own: list[str], elsewhere: list[str], account: pulumi.Input[str]) -> dict[str, Any]:
+def _deny_without_profile(
+    own_regions: list[str], other_regions: list[str], account: pulumi.Input[str]
+) -> dict[str, Any]:
     """No call in a destination that does not come through an application profile of the account's own regions."""
-    profiles = [bedrock_arn(region, account, "application-inference-profile/*") for region in own]
+    profiles = [bedrock_arn(region, account, "application-inference-profile/*") for region in own_regions]
     return {
         "Sid": "NoCallPastTheProfile",
         "Effect": "Deny",
         "Action": ACTIONS,
         "Resource": "*",
         "Condition": {
-            "StringEquals": {"aws:RequestedRegion": elsewhere},
+            "StringEquals": {"aws:RequestedRegion": other_regions},
             "ArnNotLike": {"bedrock:InferenceProfileArn": profiles},
         },
     }
@@ -120,14 +128,14 @@ def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:
     return _allow("OpenGuardrail", ["kms:Decrypt"], [key], {})
 
 
-def _allow(sid: str, actions: list[str], resources: list[Any], when: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return {**made, "Condition": {"StringEquals": when}} if when else made
+def _allow(sid: str, actions: list[str], resources: list[Any], condition: dict[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": {"StringEquals": condition}} if condition else statement
 
 
-def _deny(sid: str, actions: list[str], unless: dict[str, Any]) -> dict[str, Any]:
+def _deny(sid: str, actions: list[str], required: dict[str, Any]) -> dict[str, Any]:
     """Denied on everything where a key has another value, and where the request has none."""
-    condition = {"StringNotEquals": unless}
+    condition = {"StringNotEquals": required}
     return {"Sid": sid, "Effect": "Deny", "Action": actions, "Resource": "*", "Condition": condition}
 
 
@@ -135,9 +143,9 @@ def model_key(model: BedrockModel) -> str:
     return f"{model['id']}--{model['workload']}"
 
 
-def bedrock_arn(region: str, account: pulumi.Input[str], rest: str) -> pulumi.Input[str]:
+def bedrock_arn(region: str, account: pulumi.Input[str], resource: str) -> pulumi.Input[str]:
     """The ARN of something of the account's on Bedrock; text where the account is."""
-    form = f"arn:{partition(region)}:bedrock:{region}:{{}}:{rest}"
+    form = f"arn:{partition(region)}:bedrock:{region}:{{}}:{resource}"
     return form.format(account) if isinstance(account, str) else pulumi.Output.format(form, account)
 
 

@@ -1,4 +1,4 @@
-"""Permissions boundaries: what an identity of ours can do at most, whatever its own policies come to say."""
+"""Builds permissions boundaries: the most that an identity of the platform can do."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,13 @@ from typing import Any
 
 import pulumi
 
-from isthmus.contracts.reference.aws_actions import KEYS, ONWARD, RECORDS, TRAIL, WATCH
+from isthmus.contracts.reference.aws_actions import (
+    DELETE_RECORD_ACTIONS,
+    DISABLE_KEY_ACTIONS,
+    OTHER_IDENTITY_ACTIONS,
+    STOP_MONITORING_ACTIONS,
+    STOP_TRAIL_ACTIONS,
+)
 from isthmus.core.errors import InputError, Refused
 
 POLICY_CHARACTERS = 6144
@@ -35,29 +41,31 @@ def boundary_policy(
     bucket is held, and with `audit_buckets` where it is allowed on nothing but these.
     """
     if not allow_statements:
-        raise InputError("a boundary that allows nothing", where="boundary", fix="Name its statements")
-    held = _held(audit_buckets)
-    for at, statement in enumerate(allow_statements):
-        _check(statement, f"boundary.statements.{at}", bool(role_policies), held)
+        raise InputError(
+            "the permissions boundary allows nothing", where="boundary", fix="Add its statements"
+        )
+    record_patterns = _record_patterns(audit_buckets)
+    for index, statement in enumerate(allow_statements):
+        _check(statement, f"boundary.statements.{index}", bool(role_policies), record_patterns)
     denials: list[dict[str, Any]] = [
-        _deny("KeepTheTrail", TRAIL),
-        _deny("KeepTheWatch", WATCH),
-        _deny("KeepTheRecords", RECORDS, held),
-        _deny("KeepTheKeys", KEYS),
+        _deny("KeepTheTrail", STOP_TRAIL_ACTIONS),
+        _deny("KeepTheWatch", STOP_MONITORING_ACTIONS),
+        _deny("KeepTheRecords", DELETE_RECORD_ACTIONS, record_patterns),
+        _deny("KeepTheKeys", DISABLE_KEY_ACTIONS),
         # Creating access keys is part of it, named too so that a search for it finds it.
-        *_no_iam(list(role_policies)),
+        *_iam_denials(list(role_policies)),
         _deny("NoAccessKey", ["iam:CreateAccessKey", "iam:CreateServiceSpecificCredential"]),
-        _deny("NoOtherIdentity", ONWARD),
+        _deny("NoOtherIdentity", OTHER_IDENTITY_ACTIONS),
     ]
     if bedrock_regions:
-        elsewhere = {"StringNotEquals": {"aws:RequestedRegion": sorted(set(bedrock_regions))}}
-        denials.append({**_deny("NoOtherRegion", ["bedrock:*"]), "Condition": elsewhere})
+        condition = {"StringNotEquals": {"aws:RequestedRegion": sorted(set(bedrock_regions))}}
+        denials.append({**_deny("NoOtherRegion", ["bedrock:*"]), "Condition": condition})
     return {"Version": "2012-10-17", "Statement": [*map(dict, allow_statements), *denials]}
 
 
 def boundary_arn(
     name: str,
-    given: pulumi.Input[str] | None,
+    boundary: pulumi.Input[str] | None,
     allow_statements: Sequence[Mapping[str, Any]],
     opts: pulumi.ResourceOptions,
     *,
@@ -69,77 +77,97 @@ def boundary_arn(
 
     `opts` bears the parent (and with it the provider). Values in the statements may be outputs.
     """
-    if given is not None:
-        return pulumi.Output.from_input(given)
+    if boundary is not None:
+        return pulumi.Output.from_input(boundary)
     from pulumi_aws.iam import Policy
 
     document = boundary_policy(allow_statements, bedrock_regions=bedrock_regions, role_policies=role_policies)
-    made = Policy(
+    policy = Policy(
         f"{name}-boundary",
         description=f"What {name} may do at most",
-        policy=pulumi.Output.json_dumps(document).apply(lambda text: fitting(text, f"{name}-boundary")),
+        policy=pulumi.Output.json_dumps(document).apply(
+            lambda text: compact_policy(text, f"{name}-boundary")
+        ),
         tags=dict(tags or {}),
         opts=opts,
     )
-    return made.arn
+    return policy.arn
 
 
-def fitting(policy: str, where: str, longest: int = POLICY_CHARACTERS) -> str:
+def compact_policy(policy: str, where: str, max_length: int = POLICY_CHARACTERS) -> str:
     """`policy` as JSON without white space; `InputError` where it is longer than AWS takes."""
-    dense = json.dumps(json.loads(policy), separators=(",", ":"))
-    if len(dense) > longest:
+    compact = json.dumps(json.loads(policy), separators=(",", ":"))
+    if len(compact) > max_length:
         raise InputError(
-            f"the policy has {len(dense):,} characters, AWS takes {longest:,}",
+            f"the policy has {len(compact):,} characters, but AWS accepts at most {max_length:,}",
             where=where,
             fix="Give the identity fewer models, or split its workloads over two identities",
         )
-    return dense
+    return compact
 
 
 def _deny(sid: str, actions: Sequence[str], resources: Sequence[str] = ("*",)) -> dict[str, Any]:
     return {"Sid": sid, "Effect": "Deny", "Action": list(actions), "Resource": list(resources)}
 
 
-def _no_iam(roles: list[Any]) -> list[dict[str, Any]]:
+def _iam_denials(roles: list[Any]) -> list[dict[str, Any]]:
     """Nothing of IAM; with `roles`, nothing on any other resource and two calls on these."""
     if not roles:
         return [_deny("NoIam", ["iam:*"])]
-    two = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+    policy_actions = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
     return [
         {"Sid": "NoIam", "Effect": "Deny", "Action": ["iam:*"], "NotResource": roles},
-        {"Sid": "NoIamButPolicies", "Effect": "Deny", "NotAction": two, "Resource": roles},
+        {"Sid": "NoIamButPolicies", "Effect": "Deny", "NotAction": policy_actions, "Resource": roles},
     ]
 
 
-def _held(audit_buckets: Sequence[str]) -> list[str]:
+def _record_patterns(audit_buckets: Sequence[str]) -> list[str]:
     """Patterns of the buckets, and of what is in them, on which calls of `RECORDS` are denied."""
-    return [part for bucket in audit_buckets for part in (bucket, f"{bucket}/*")] or ["*"]
+    return [pattern for bucket in audit_buckets for pattern in (bucket, f"{bucket}/*")] or ["*"]
 
 
-def _records_only(resource: Any, held: Sequence[str]) -> bool:
+def _is_record_resource(resource: Any, record_patterns: Sequence[str]) -> bool:
     """Whether a statement's resource, a pattern or not, lies within what is held, as far as its text tells."""
-    return "*" in held or (isinstance(resource, str) and any(fnmatchcase(resource, each) for each in held))
+    return "*" in record_patterns or (
+        isinstance(resource, str) and any(fnmatchcase(resource, pattern) for pattern in record_patterns)
+    )
 
 
-def _check(statement: Mapping[str, Any], where: str, iam: bool, held: Sequence[str]) -> None:
+def _check(
+    statement: Mapping[str, Any], where: str, allows_iam: bool, record_patterns: Sequence[str]
+) -> None:
     actions = statement.get("Action")
-    named = [actions] if isinstance(actions, str) else list(actions or ())
-    if statement.get("Effect") != "Allow" or not named or not statement.get("Resource"):
+    action_names = [actions] if isinstance(actions, str) else list(actions or ())
+    if statement.get("Effect") != "Allow" or not action_names or not statement.get("Resource"):
         raise InputError(
             "a boundary's statement needs Effect Allow, Action and Resource",
             where=where,
-            fix="Denials are added to it by themselves",
+            fix="Set the three keys; denials are added automatically",
         )
     resources = statement["Resource"]
-    touched = resources if isinstance(resources, list | tuple) else [resources]
-    in_vain = RECORDS if all(_records_only(each, held) for each in touched) else []
-    for action in named:
+    resource_list = resources if isinstance(resources, list | tuple) else [resources]
+    record_actions = (
+        DELETE_RECORD_ACTIONS
+        if all(_is_record_resource(resource, record_patterns) for resource in resource_list)
+        else []
+    )
+    for action in action_names:
         service = action.partition(":")[0]
         if "*" in action:
             raise Refused(
-                f"'{action}' allows more than one action", where=where, fix="Name each action itself"
+                f"'{action}' allows more than one action",
+                where=where,
+                fix="List each action by its full name",
             )
-        denied = (*TRAIL, *WATCH, *KEYS, *ONWARD, *in_vain)
-        refused = action in denied or service in ("organizations", "account")
-        if refused or (service == "iam" and not iam):
-            raise Refused(f"'{action}' is denied to every identity of ours", where=where, fix="Leave it out")
+        denied_actions = (
+            *STOP_TRAIL_ACTIONS,
+            *STOP_MONITORING_ACTIONS,
+            *DISABLE_KEY_ACTIONS,
+            *OTHER_IDENTITY_ACTIONS,
+            *record_actions,
+        )
+        is_denied = action in denied_actions or service in ("organizations", "account")
+        if is_denied or (service == "iam" and not allows_iam):
+            raise Refused(
+                f"'{action}' is denied to every identity of the platform", where=where, fix="Remove it"
+            )

@@ -1,4 +1,4 @@
-"""Who may become a role as a pod of an EKS cluster: one service account of one namespace of one cluster."""
+"""EKS Pod Identity: lets one service account of one namespace assume a role."""
 
 from typing import Any, TypedDict
 
@@ -18,7 +18,7 @@ class PodIdentity(TypedDict):
     """Their service account."""
 
 
-def associated(
+def create_association(
     name: str,
     pod: PodIdentity,
     role: pulumi.Input[str],

@@ -1,4 +1,4 @@
-"""An AWS identity for tasks of Amazon ECS: a role that ECS gives to its tasks, and what bounds it."""
+"""The component TaskIdentity: the role of ECS tasks, and its permissions boundary."""
 
 from typing import NotRequired, TypedDict
 
@@ -6,8 +6,8 @@ import pulumi
 
 from components.aws.identity.boundary import boundary_policy
 from components.aws.identity.task_role import task_role
-from components.aws.identity.workload_identity import at_most
-from components.base.argument_checks import may_use_aws, sensitivity
+from components.aws.identity.workload_identity import session_statements
+from components.base.argument_checks import check_sensitivity, may_use_aws
 from isthmus.core.errors import Refused
 
 
@@ -60,15 +60,15 @@ class TaskIdentity(pulumi.ComponentResource):
         from pulumi_aws import get_caller_identity_output
 
         where = f"identities.{args['name']}"
-        held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, args.get("exception", ""))
-        if "*" in [each for each in args["resources"] if isinstance(each, str)]:
+        sensitivity = check_sensitivity(args["sensitivity"], where)
+        may_use_aws(sensitivity, where, args.get("exception", ""))
+        if "*" in [resource for resource in args["resources"] if isinstance(resource, str)]:
             raise Refused(
-                "an identity that may touch everything",
+                "the identity could access every resource",
                 where=f"{where}.resources",
-                fix="Name patterns of ARNs",
+                fix="Replace `*` by patterns of ARNs",
             )
-        most = at_most(
+        statements = session_statements(
             args["actions"],
             args["resources"],
             args.get("source_vpc"),
@@ -76,23 +76,23 @@ class TaskIdentity(pulumi.ComponentResource):
             args.get("routed_resources", []),
             args.get("routed_regions", []),
         )
-        boundary_policy(most)  # refused before anything is made, even where the boundary is given
-        role, bound = task_role(
+        boundary_policy(statements)  # refused before anything is made, even where the boundary is given
+        role, boundary = task_role(
             name,
             description=f"{args['name']}, by tasks of ECS",
             region=args["region"],
             account=get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id,
-            most=most,
+            statements=statements,
             permissions_boundary=args.get("permissions_boundary"),
             bedrock_regions=args.get("bedrock_regions", []),
             tags={
                 **args.get("tags", {}),
-                "isthmus.dev/class": held,
+                "isthmus.dev/class": sensitivity,
                 "isthmus.dev/identity": args["name"],
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.role_arn, self.role_name, self.boundary_arn = role.arn, role.name, bound
+        self.role_arn, self.role_name, self.boundary_arn = role.arn, role.name, boundary
         self.register_outputs(
             {"role_arn": self.role_arn, "role_name": self.role_name, "boundary_arn": self.boundary_arn}
         )

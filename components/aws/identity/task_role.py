@@ -1,4 +1,4 @@
-"""Who may take a role that tasks of Amazon ECS run with, and the role itself with its boundary."""
+"""Creates a role for tasks of Amazon ECS, with its trust policy and permissions boundary."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from components.aws.common.names import aws_name, partition
 from components.aws.identity.boundary import boundary_arn
 
 
-def tasks_only(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
+def task_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     """The trust policy: ECS, on behalf of tasks of this account and region, and nobody else's through it.
 
     ECS names no narrower source yet than all of a region's tasks (Amazon ECS developer guide, "Amazon ECS task IAM
@@ -39,25 +39,25 @@ def task_role(
     description: str,
     region: str,
     account: pulumi.Input[str],
-    most: Sequence[dict[str, Any]],
+    statements: Sequence[dict[str, Any]],
     permissions_boundary: pulumi.Input[str] | None,
     bedrock_regions: Sequence[str] = (),
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> tuple[Any, pulumi.Output[str]]:
-    """The role `NAME-role`, without a policy yet, and the ARN of what bounds it: `most`, or what is given."""
+    """The role `NAME-role`, without a policy yet, and the ARN of its boundary: `statements`, or the given policy."""
     from pulumi_aws.iam import Role
 
-    bound = boundary_arn(
-        name, permissions_boundary, most, opts, tags=tags, bedrock_regions=list(bedrock_regions)
+    boundary = boundary_arn(
+        name, permissions_boundary, statements, opts, tags=tags, bedrock_regions=list(bedrock_regions)
     )
     role = Role(
         f"{name}-role",
         name=aws_name(f"{name}-role", 64),
         description=description,
-        assume_role_policy=pulumi.Output.json_dumps(tasks_only(region, account)),
-        permissions_boundary=bound,
+        assume_role_policy=pulumi.Output.json_dumps(task_trust(region, account)),
+        permissions_boundary=boundary,
         tags=tags,
         opts=opts,
     )
-    return role, bound
+    return role, boundary

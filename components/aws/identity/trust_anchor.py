@@ -1,10 +1,10 @@
-"""The certificate authority whose certificates AWS takes for identities (IAM Roles Anywhere), one a site."""
+"""The component TrustAnchor: the certificate authority that IAM Roles Anywhere trusts, one for each site."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 from isthmus.contracts.reference.certificate_authorities import certificates_only, check_ca
 from isthmus.core.errors import InputError
 
@@ -43,7 +43,7 @@ class TrustAnchor(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrustAnchorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:TrustAnchor", name, dict(args), opts)
         where = f"trust.{args['name']}"
-        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        mode = check_choice(args["mode"], MODES, f"{where}.mode")
         if mode == "manage":
             self.arn = self._make(name, args, _source(args, where))
         elif mode == "existing":
@@ -55,20 +55,20 @@ class TrustAnchor(pulumi.ComponentResource):
     def _make(self, name: str, args: TrustAnchorArgs, source: dict[str, Any]) -> pulumi.Output[str]:
         from pulumi_aws import rolesanywhere
 
-        bearers = args.get("bearer_notice_days")
-        made = rolesanywhere.TrustAnchor(
+        bearer_notice_days = args.get("bearer_notice_days")
+        anchor = rolesanywhere.TrustAnchor(
             f"{name}-anchor",
             enabled=True,
             source=source,  # type: ignore[arg-type]
             # Both named: what is not, AWS sets to 45 days.
             notification_settings=[  # type: ignore[arg-type]
                 _notice("CA_CERTIFICATE_EXPIRY", args.get("notice_days", NOTICE_DAYS)),
-                _notice("END_ENTITY_CERTIFICATE_EXPIRY", bearers),
+                _notice("END_ENTITY_CERTIFICATE_EXPIRY", bearer_notice_days),
             ],
             tags=args.get("tags", {}),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return made.arn
+        return anchor.arn
 
 
 def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
@@ -76,9 +76,9 @@ def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
     pem, authority = args.get("ca_certificates"), args.get("acm_pca")
     if (pem is None) == (authority is None):
         raise InputError(
-            "needs ca_certificates or acm_pca, one of the two",
+            "exactly one is needed: ca_certificates or acm_pca",
             where=where,
-            fix="Give the PEM of the authority that signs the identities' certificates",
+            fix="Set ca_certificates to the PEM of the CA that signs the identities' certificates, or set acm_pca",
         )
     if pem is not None:
         check_ca(pem, f"{where}.ca_certificates")
@@ -93,18 +93,20 @@ def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
 def _existing(args: TrustAnchorArgs, where: str) -> str:
     arn = args.get("trust_anchor", "")
     if not arn:
-        raise InputError("names no trust_anchor", where=where, fix="Give its ARN")
+        raise InputError(
+            "mode is existing, but trust_anchor is missing", where=where, fix="Set trust_anchor to its ARN"
+        )
     _in_region(arn, "rolesanywhere", args["region"], f"{where}.trust_anchor")
     return arn
 
 
 def _in_region(arn: str, service: str, region: str, where: str) -> None:
-    parts = arn.split(":")
-    if len(parts) < 6 or parts[0] != "arn" or parts[2] != service or parts[3] != region:
+    fields = arn.split(":")
+    if len(fields) < 6 or fields[0] != "arn" or fields[2] != service or fields[3] != region:
         raise InputError(
             f"'{arn}' is not an ARN of {service} in {region}",
             where=where,
-            fix="Trust anchor, authority and profile stand in one region",
+            fix="Use a trust anchor, authority and profile of one region",
         )
 
 

@@ -1,4 +1,4 @@
-"""An AWS identity for pods outside AWS: a role that one certificate can assume, and what bounds its sessions."""
+"""The component WorkloadIdentity: a role for one certificate or service account, and its limits."""
 
 import re
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ import pulumi
 
 from components.aws.common.names import aws_name
 from components.aws.identity.bedrock_policy import open_guardrail
-from components.aws.identity.boundary import boundary_arn, boundary_policy, fitting
-from components.aws.identity.pod_identity import PodIdentity, associated, pod_trust
-from components.base.argument_checks import may_use_aws, sensitivity
+from components.aws.identity.boundary import boundary_arn, boundary_policy, compact_policy
+from components.aws.identity.pod_identity import PodIdentity, create_association, pod_trust
+from components.base.argument_checks import check_sensitivity, may_use_aws
 from isthmus.contracts.vocabulary import Target
 from isthmus.core.errors import InputError, Refused
 
 SESSION_POLICY_CHARACTERS = 2048
 """Longest session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
-SHORTEST, LONGEST = 900, 43200
+MIN_SESSION_S, MAX_SESSION_S = 900, 43200
 """Seconds of a session (`CreateProfile`, API model of botocore)."""
-LONGEST_NAME = 64
+MAX_NAME = 64
 """Characters of a certificate's common name (RFC 5280, ub-common-name)."""
 _TARGETS: tuple[tuple[Target, str], ...] = (("bedrock", "bedrock:"), ("sagemaker", "sagemaker:"))
 """What an identity calls, told by its actions; a class may be let on one and not on the other."""
@@ -86,12 +86,12 @@ class WorkloadIdentity(pulumi.ComponentResource):
         from pulumi_aws.iam import Role
 
         where = f"identities.{args['name']}"
-        held = sensitivity(args["sensitivity"], where)
+        sensitivity = check_sensitivity(args["sensitivity"], where)
         for target, action in _TARGETS:
-            if any(each.startswith(action) for each in args["actions"]):
-                may_use_aws(held, where, args.get("exception", ""), target)
+            if any(action_name.startswith(action) for action_name in args["actions"]):
+                may_use_aws(sensitivity, where, args.get("exception", ""), target)
         _check(args, where)
-        most = at_most(
+        statements = session_statements(
             args["actions"],
             args["resources"],
             args.get("source_vpc"),
@@ -99,17 +99,17 @@ class WorkloadIdentity(pulumi.ComponentResource):
             args.get("routed_resources", []),
             args.get("routed_regions", []),
         )
-        boundary_policy(most)  # refused before anything is made, even where the boundary is given
+        boundary_policy(statements)  # refused before anything is made, even where the boundary is given
         child = pulumi.ResourceOptions(parent=self)
         tags = {
             **args.get("tags", {}),
-            "isthmus.dev/class": held,
+            "isthmus.dev/class": sensitivity,
             "isthmus.dev/identity": args["name"],
         }
         self.boundary_arn = boundary_arn(
             name,
             args.get("permissions_boundary"),
-            most,
+            statements,
             child,
             tags=tags,
             bedrock_regions=args.get("bedrock_regions", []),
@@ -129,11 +129,11 @@ class WorkloadIdentity(pulumi.ComponentResource):
         )
         profile = pulumi.Output.from_input("")
         if pod:
-            bound = associated(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
+            association = create_association(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
             # Known once the pods bear it: a translator that comes before would have no identity.
-            self.role_arn = pulumi.Output.all(role.arn, bound).apply(lambda found: str(found[0]))
+            self.role_arn = pulumi.Output.all(role.arn, association).apply(lambda values: str(values[0]))
         else:
-            profile = self._profile(name, args, role, most, tags)
+            profile = self._profile(name, args, role, statements, tags)
             self.role_arn = role.arn
         self.role_name, self.profile_arn = role.name, profile
         self.register_outputs(
@@ -150,21 +150,21 @@ class WorkloadIdentity(pulumi.ComponentResource):
         name: str,
         args: WorkloadIdentityArgs,
         role: Any,
-        most: list[dict[str, Any]],
+        statements: list[dict[str, Any]],
         tags: dict[str, str],
     ) -> pulumi.Output[str]:
         """ARN of the profile that bounds sessions by certificate."""
         from pulumi_aws.rolesanywhere import Profile
 
         where = f"identities.{args['name']}"
-        session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": most})
+        session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
         return Profile(
             f"{name}-profile",
             enabled=True,
             role_arns=[role.arn],
             duration_seconds=args["session_seconds"],
             session_policy=session.apply(
-                lambda text: fitting(text, f"{where} (session policy)", SESSION_POLICY_CHARACTERS)
+                lambda text: compact_policy(text, f"{where} (session policy)", SESSION_POLICY_CHARACTERS)
             ),
             # Instance properties are said by the caller: they prove nothing.
             require_instance_properties=False,
@@ -209,7 +209,7 @@ def _account(parent: pulumi.Resource) -> pulumi.Output[str]:
     return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=parent)).account_id
 
 
-def at_most(
+def session_statements(
     actions: list[str],
     resources: list[pulumi.Input[str]],
     vpc: Any = None,
@@ -230,40 +230,44 @@ def at_most(
     }
     if vpc is not None:
         statement["Condition"] = {"StringEquals": {"aws:SourceVpc": vpc}}
-    made = [statement]
+    statements = [statement]
     if vpc is not None and routed and routed_regions:
-        made.append(
+        statements.append(
             {
                 "Sid": "Routed",
                 "Effect": "Allow",
-                "Action": [each for each in actions if each.startswith("bedrock:")],
+                "Action": [action for action in actions if action.startswith("bedrock:")],
                 "Resource": list(routed),
                 "Condition": {"StringEquals": {"aws:RequestedRegion": sorted(routed_regions)}},
             }
         )
     # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
-    return [*made, *([open_guardrail(key)] if key is not None else [])]
+    return [*statements, *([open_guardrail(key)] if key is not None else [])]
 
 
 def _check(args: WorkloadIdentityArgs, where: str) -> None:
     if ("pod" in args) == ("trust_anchor" in args):
-        what = "two proofs of who it is" if "pod" in args else "nothing proves who it is"
-        fix = "Name the trust anchor of a certificate, or the pods that bear it"
-        raise InputError(what, where=f"{where}.trust_anchor", fix=fix)
+        problem = (
+            "trust_anchor and pod are both set" if "pod" in args else "neither trust_anchor nor pod is set"
+        )
+        fix = "Set the trust anchor of a certificate, or the pods that have the identity"
+        raise InputError(problem, where=f"{where}.trust_anchor", fix=fix)
     subject = args["subject"]
-    if not _SUBJECT.match(subject) or len(subject) > LONGEST_NAME:
+    if not _SUBJECT.match(subject) or len(subject) > MAX_NAME:
         raise InputError(
-            f"'{subject}' is not a DNS name of at most {LONGEST_NAME} characters",
+            f"'{subject}' is not a DNS name of at most {MAX_NAME} characters",
             where=f"{where}.subject",
-            fix="Name what the certificate bears as its common name and first alternative name",
+            fix="Set the name that the certificate has as its common name and first alternative name",
         )
-    if not SHORTEST <= args["session_seconds"] <= LONGEST:
+    if not MIN_SESSION_S <= args["session_seconds"] <= MAX_SESSION_S:
         raise InputError(
-            f"a session of {args['session_seconds']} seconds",
+            f"session_seconds is {args['session_seconds']}",
             where=f"{where}.session_seconds",
-            fix=f"AWS takes {SHORTEST} to {LONGEST}",
+            fix=f"Set it to {MIN_SESSION_S} to {MAX_SESSION_S}",
         )
-    if "*" in [each for each in args["resources"] if isinstance(each, str)]:
+    if "*" in [resource for resource in args["resources"] if isinstance(resource, str)]:
         raise Refused(
-            "a session that may touch everything", where=f"{where}.resources", fix="Name patterns of ARNs"
+            "a session could access every resource",
+            where=f"{where}.resources",
+            fix="Replace `*` by patterns of ARNs",
         )

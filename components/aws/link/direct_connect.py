@@ -1,4 +1,4 @@
-"""Direct Connect to a transit gateway: a gateway, a transit interface on an ordered connection, an association.
+"""Connects a transit gateway by Direct Connect: gateway, transit interface and association.
 
 The connection itself is ordered by people. Whether its line is encrypted (MACsec) is agreed with the order,
 on dedicated connections only; without it the line is private but in the clear, and TLS above it is what
@@ -21,13 +21,13 @@ def next_asn(amazon_asn: int, site_asn: int) -> int:
     AWS refuses to associate a transit gateway with a Direct Connect gateway of the same number (Direct
     Connect user guide, "Create a transit virtual interface", read 2026-11-25).
     """
-    tried = amazon_asn
-    while tried in (amazon_asn, site_asn):
-        tried = FIRST_PRIVATE_ASN if tried >= LAST_PRIVATE_ASN else tried + 1
-    return tried
+    asn = amazon_asn
+    while asn in (amazon_asn, site_asn):
+        asn = FIRST_PRIVATE_ASN if asn >= LAST_PRIVATE_ASN else asn + 1
+    return asn
 
 
-def make(
+def create(
     name: str,
     *,
     parent: pulumi.Resource,
@@ -57,7 +57,7 @@ def make(
         ).id
     interfaces: list[pulumi.Resource] = []
     if connection:
-        number: dict[str, Any] = (
+        asn_argument: dict[str, Any] = (
             {"bgp_asn": site_asn} if site_asn <= LARGEST_PLAIN_ASN else {"bgp_asn_long": str(site_asn)}
         )
         interfaces.append(
@@ -71,7 +71,7 @@ def make(
                 tags=tags,
                 # AWS makes the key of the BGP session; it comes back as an output, so it is a secret.
                 opts=pulumi.ResourceOptions(parent=parent, additional_secret_outputs=["bgpAuthKey"]),
-                **number,
+                **asn_argument,
             )
         )
     association = directconnect.GatewayAssociation(

@@ -1,4 +1,4 @@
-"""DNS over a link: the site asks the VPC for AWS's zones, the VPC asks the site for the site's."""
+"""DNS over a link: the site resolves AWS's zones in the VPC, the VPC resolves the site's zones."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +12,7 @@ ZONES = 2
 """Zones in which a resolver endpoint has an address; AWS asks for two at least."""
 
 
-def make(
+def create(
     name: str,
     *,
     parent: pulumi.Resource,
@@ -30,11 +30,11 @@ def make(
     from pulumi_aws import route53
 
     child = pulumi.ResourceOptions(parent=parent)
-    places: Any = pulumi.Output.from_input(subnet_ids).apply(
+    addresses: Any = pulumi.Output.from_input(subnet_ids).apply(
         lambda ids: [{"subnet_id": subnet} for subnet in ids[:ZONES]]
     )
     common: dict[str, Any] = {
-        "ip_addresses": places,
+        "ip_addresses": addresses,
         "protocols": ["Do53"],
         "resolver_endpoint_type": "IPV4",
         "opts": child,
@@ -58,11 +58,11 @@ def make(
             **common,
         )
         for zone in dict.fromkeys(zone.lower().rstrip(".") for zone in zones):
-            _forward(name, zone, outbound.id, vpc_id, site_dns, child, tags)
-    return inbound.ip_addresses.apply(lambda found: [_address(each) for each in found])
+            _create_forward_rule(name, zone, outbound.id, vpc_id, site_dns, child, tags)
+    return inbound.ip_addresses.apply(lambda entries: [_address(entry) for entry in entries])
 
 
-def _forward(
+def _create_forward_rule(
     name: str,
     zone: str,
     endpoint: pulumi.Output[str],
@@ -118,5 +118,5 @@ def _group(
 
 
 def _address(entry: Any) -> str:
-    found = entry.get("ip") if isinstance(entry, dict) else entry.ip
-    return found or ""
+    address = entry.get("ip") if isinstance(entry, dict) else entry.ip
+    return address or ""

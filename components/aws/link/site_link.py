@@ -1,4 +1,4 @@
-"""The private link of an on-prem site to a network in AWS: VPN or Direct Connect on a transit gateway, and DNS."""
+"""The component SiteLink: VPN or Direct Connect from an on-prem site to a VPC, with DNS."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
@@ -7,7 +7,7 @@ import pulumi
 
 from components.aws.link import direct_connect, resolvers, transit_gateway, vpn
 from components.aws.link.arguments import LOG_DAYS, check_link, check_resolvers, route_tables
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 
 KINDS = ("vpn", "direct-connect")
 
@@ -81,12 +81,14 @@ class SiteLink(pulumi.ComponentResource):
     def __init__(self, name: str, args: SiteLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:SiteLink", name, dict(args), opts)
         where = f"links.{args['name']}"
-        mode = one_of(args["mode"], MODES, f"{where}.mode")
-        one_of(args["kind"], KINDS, f"{where}.kind")
-        asks = one_of(args["resolvers"], MODES, f"{where}.resolvers") == "manage" and mode != "off"
+        mode = check_choice(args["mode"], MODES, f"{where}.mode")
+        check_choice(args["kind"], KINDS, f"{where}.kind")
+        makes_resolvers = (
+            check_choice(args["resolvers"], MODES, f"{where}.resolvers") == "manage" and mode != "off"
+        )
         if mode != "off":
-            check_link(args, where, whole=mode == "manage")
-        if asks:
+            check_link(args, where, is_managed=mode == "manage")
+        if makes_resolvers:
             check_resolvers(args, where)
 
         gateway: Any = args.get("transit_gateway", "") if mode == "existing" else ""
@@ -98,8 +100,8 @@ class SiteLink(pulumi.ComponentResource):
             tags["isthmus.dev/class"] = args["classes"][0]
         if mode == "manage":
             gateway = self._link(name, args, tags, where)
-        if asks:
-            self.inbound_resolver_ips = resolvers.make(
+        if makes_resolvers:
+            self.inbound_resolver_ips = resolvers.create(
                 name,
                 parent=self,
                 vpc_id=args["vpc_id"],
@@ -123,7 +125,7 @@ class SiteLink(pulumi.ComponentResource):
             name, parent=self, existing=args.get("transit_gateway"), asn=args["amazon_asn"], tags=tags
         )
         if args["kind"] == "vpn":
-            made = vpn.make(
+            connection = vpn.create(
                 name,
                 parent=self,
                 region=args["region"],
@@ -134,11 +136,11 @@ class SiteLink(pulumi.ComponentResource):
                 where=where,
                 tags=tags,
             )
-            self.vpn_connection_id = made.connection_id
-            self.preshared_key_arn = made.preshared_key_arn
-            site_attachment = made.attachment_id
+            self.vpn_connection_id = connection.connection_id
+            self.preshared_key_arn = connection.preshared_key_arn
+            site_attachment = connection.attachment_id
         else:
-            site_attachment = direct_connect.make(
+            site_attachment = direct_connect.create(
                 name,
                 parent=self,
                 transit_gateway=gateway,

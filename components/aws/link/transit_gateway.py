@@ -1,11 +1,11 @@
-"""The transit gateway of a link, and the two route tables that keep its ends to what they may reach."""
+"""Creates the transit gateway of a link, and a route table for each end."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
-from components.aws.common.ip_addresses import PRIVATE, label
+from components.aws.common.ip_addresses import PRIVATE, cidr_label
 
 
 def gateway(
@@ -83,14 +83,14 @@ def routes(
             opts=child,
         )
         # A gateway that exists may have put the site's attachment into its default table already.
-        replaces: dict[str, Any] = (
+        association_options: dict[str, Any] = (
             {"replace_existing_association": True} if existing and end == "site" else {}
         )
         tgw.RouteTableAssociation(
             f"{name}-{end}-table",
             transit_gateway_route_table_id=tables[end].id,
             transit_gateway_attachment_id=attached,
-            **replaces,
+            **association_options,
             opts=child,
         )
     tgw.Route(
@@ -102,7 +102,7 @@ def routes(
     )
     for source in sources:
         tgw.Route(
-            f"{name}-to-{label(source)}",
+            f"{name}-to-{cidr_label(source)}",
             transit_gateway_route_table_id=tables["vpc"].id,
             destination_cidr_block=source,
             transit_gateway_attachment_id=site_attachment,
@@ -110,19 +110,19 @@ def routes(
         )
     # The rest of the site: a wide route that someone adds to this table later opens nothing. Not in the
     # site's table, whose routes the gateway announces to the site.
-    for rest in PRIVATE:
-        if rest not in sources:
+    for private_range in PRIVATE:
+        if private_range not in sources:
             tgw.Route(
-                f"{name}-drop-{label(rest)}",
+                f"{name}-drop-{cidr_label(private_range)}",
                 transit_gateway_route_table_id=tables["vpc"].id,
-                destination_cidr_block=rest,
+                destination_cidr_block=private_range,
                 blackhole=True,
                 opts=child,
             )
-    for at, table in enumerate(vpc_route_tables):
+    for index, table in enumerate(vpc_route_tables):
         for source in sources:
             ec2.Route(
-                f"{name}-{at}-{label(source)}",
+                f"{name}-{index}-{cidr_label(source)}",
                 route_table_id=table,
                 destination_cidr_block=source,
                 transit_gateway_id=gateway,

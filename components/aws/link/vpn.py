@@ -1,4 +1,4 @@
-"""A site-to-site VPN on a transit gateway: two tunnels, strong ciphers only, keys that AWS makes and keeps."""
+"""Creates a site-to-site VPN: two tunnels with strong ciphers, whose keys AWS generates and keeps."""
 
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Vpn(NamedTuple):
     preshared_key_arn: pulumi.Output[str]
 
 
-def make(
+def create(
     name: str,
     *,
     parent: pulumi.Resource,
@@ -53,9 +53,14 @@ def make(
     from pulumi_aws import ec2, get_caller_identity_output
 
     child = pulumi.ResourceOptions(parent=parent)
-    number = {"bgp_asn" if site_asn <= LARGEST_PLAIN_ASN else "bgp_asn_extended": str(site_asn)}
+    asn_argument = {"bgp_asn" if site_asn <= LARGEST_PLAIN_ASN else "bgp_asn_extended": str(site_asn)}
     peer = ec2.CustomerGateway(
-        f"{name}-peer", type="ipsec.1", ip_address=peer_ip, tags={**tags, "Name": name}, opts=child, **number
+        f"{name}-peer",
+        type="ipsec.1",
+        ip_address=peer_ip,
+        tags={**tags, "Name": name},
+        opts=child,
+        **asn_argument,
     )
     account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=parent)).account_id
     log = sealed_log_group(

@@ -1,4 +1,4 @@
-"""Which names may be asked for in a VPC: a Route 53 Resolver DNS Firewall with an allow-list, and a log of questions.
+"""Limits DNS in a VPC to an allow-list (Route 53 Resolver DNS Firewall) and logs the queries.
 
 A question to the VPC's resolver passes no security group and no network firewall, and the resolver carries it to
 whoever owns the zone: data could leave spelled as names (Amazon Route 53 developer guide, "Using DNS Firewall to filter
@@ -24,19 +24,19 @@ _PATTERN = re.compile(DNS_PATTERN)
 
 def check_names(names: Sequence[str], where: str) -> list[str]:
     """The names in their order, each once. Raises `InputError` for what is neither a whole name nor `*.` and a zone."""
-    for at, name in enumerate(names):
+    for index, name in enumerate(names):
         if not _PATTERN.fullmatch(name):
             raise InputError(
                 f"'{name}' is neither a whole DNS name nor a zone with `*.` before it",
-                where=f"{where}.{at}",
-                fix="Write host.zone.example, or *.zone.example with two labels at least",
+                where=f"{where}.{index}",
+                fix="Write host.zone.example, or *.zone.example with at least two labels",
             )
     if not names:
-        raise InputError("no name may be asked for", where=where, fix="Name those that are needed")
+        raise InputError("no DNS name may be resolved", where=where, fix="Add the names that are needed")
     return list(dict.fromkeys(names))
 
 
-def make(
+def create(
     name: str,
     *,
     vpc: pulumi.Input[str],
@@ -75,7 +75,7 @@ def _firewall(
     for label, domains, settings in (
         (
             "needed",
-            [f"{each}." for each in sorted(names)],
+            [f"{domain}." for domain in sorted(names)],
             {
                 "action": "ALLOW",
                 "priority": 100,
@@ -109,7 +109,7 @@ def _firewall(
             )
         )
     # Without an answer from the firewall there is none from the resolver.
-    closed = route53.ResolverFirewallConfig(
+    firewall_config = route53.ResolverFirewallConfig(
         f"{name}-dns", resource_id=vpc, firewall_fail_open="DISABLED", opts=child
     )
     route53.ResolverFirewallRuleGroupAssociation(
@@ -121,7 +121,9 @@ def _firewall(
         # Protected, it could not be taken away with the stack either. Who may change it, IAM says.
         mutation_protection="DISABLED",
         tags=tags,
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*rules, closed])),
+        opts=pulumi.ResourceOptions.merge(
+            child, pulumi.ResourceOptions(depends_on=[*rules, firewall_config])
+        ),
     )
 
 

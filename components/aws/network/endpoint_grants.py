@@ -1,4 +1,4 @@
-"""Who may call what through the private endpoints of a network."""
+"""Lists who may call what through the private endpoints of a network."""
 
 from __future__ import annotations
 
@@ -27,23 +27,27 @@ def grants(
     network: Network,
     callers: list[Caller],
     anchors: list[Any],
-    more: Sequence[EndpointGrant] = (),
+    extra: Sequence[EndpointGrant] = (),
     machines: Sequence[EndpointGrant] = (),
 ) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`.
+    """Who may call what through the network's endpoints: each role only its own models; and `extra`.
 
     `machines`: what those of a cluster call, by services that need not be named: without them none comes to life.
     """
     if not callers:
         return list(machines)
-    made: list[EndpointGrant] = [each for each in machines if each["service"] not in network.services]
-    more = [*more, *machines]
+    endpoint_grants: list[EndpointGrant] = [
+        grant for grant in machines if grant["service"] not in network.services
+    ]
+    extra = [*extra, *machines]
     subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     for service in network.services:
         if service == "bedrock-runtime":
             actions = [*INVOKE, "bedrock:ApplyGuardrail"]
-            for caller in [each for each in callers if each.models is not None]:
-                made.append(
+            for caller in [
+                caller_with_models for caller_with_models in callers if caller_with_models.models is not None
+            ]:
+                endpoint_grants.append(
                     {
                         "service": service,
                         "principals": [caller.role],
@@ -52,7 +56,7 @@ def grants(
                     }
                 )
         elif service == "sts":
-            made.append(
+            endpoint_grants.append(
                 {
                     "service": service,
                     "principals": [caller.role for caller in callers],
@@ -60,13 +64,13 @@ def grants(
                     "resources": ["*"],
                 }
             )
-            made += [each for each in more if each["service"] == service]
-        elif more and (service == "s3" or any(each["service"] == service for each in more)):
+            endpoint_grants += [grant for grant in extra if grant["service"] == service]
+        elif extra and (service == "s3" or any(grant["service"] == service for grant in extra)):
             # S3's, for layers of images, comes with Amazon ECR's.
-            made += [each for each in more if each["service"] == service]
+            endpoint_grants += [grant for grant in extra if grant["service"] == service]
         elif service == "rolesanywhere" and subjects:
             # Asked before there is a role: the certificate's name stands for it.
-            made.append(
+            endpoint_grants.append(
                 {
                     "service": service,
                     "principals": subjects,
@@ -78,9 +82,9 @@ def grants(
             continue  # called by who runs `isthmus up`, which every such endpoint admits
         else:
             raise InputError(
-                f"network '{network.name}' asks for a private endpoint of {service}, which nothing here calls",
+                f"network '{network.name}' has a private endpoint of {service}, but nothing calls it",
                 where=f"networks.{network.name}.services",
-                fix="Callers of this platform need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
-                " the network, name its role under `deployers`; for callers of your own use PrivateEndpoints",
+                fix=f"Remove {service}: callers need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
+                " the network, add its role to `deployers`; for other callers use PrivateEndpoints",
             )
-    return made
+    return endpoint_grants

@@ -1,4 +1,4 @@
-"""Policies of private endpoints: who may do what to what, and nobody anything else.
+"""Builds the policies of private endpoints, and checks the grants they are made of.
 
 An endpoint's policy bounds every call through it, whoever's credentials sign it: with stolen keys of another
 account it is of no use.
@@ -11,7 +11,7 @@ import pulumi
 
 from components.aws.common.names import partition
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, SERVICES
-from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.core.errors import InputError
 
 PREFIX = {
@@ -23,7 +23,7 @@ PREFIX = {
     "monitoring": "cloudwatch",
 }
 """Of a service's actions in IAM, where it is not the service's own name."""
-LATER = "known later"
+KNOWN_LATER = "known later"
 """In place of a resource that is an output: it is looked at once it is known."""
 
 
@@ -47,34 +47,38 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
     service = grant["service"]
     if service not in SERVICES:
         raise InputError(
-            f"'{service}' has no private endpoint here",
+            f"'{service}' has no private endpoint in this platform",
             where=f"{where}.service",
-            fix=f"Known: {', '.join(SERVICES)}",
+            fix=f"Use one of: {', '.join(SERVICES)}",
         )
     for key in ("principals", "actions"):
         if not grant[key]:
             raise InputError(
-                f"the grant for {service} names no {key}",
+                f"the grant for {service} lists no {key}",
                 where=f"{where}.{key}",
-                fix="An endpoint's policy names who may do what to what",
+                fix="Set principals, actions and resources of the grant",
             )
     prefix = PREFIX.get(service, service)
-    for at, action in enumerate(grant["actions"]):
+    for index, action in enumerate(grant["actions"]):
         if not action.startswith(f"{prefix}:") or "*" in action:
             raise InputError(
                 f"'{action}' is not one action of {service}",
-                where=f"{where}.actions.{at}",
-                fix=f"Name each action itself, like {prefix}:…",
+                where=f"{where}.actions.{index}",
+                fix=f"List each action by its full name, like {prefix}:…",
             )
-    for at, principal in enumerate(grant["principals"]):
+    for index, principal in enumerate(grant["principals"]):
         if isinstance(principal, str):
-            _principal(service, principal, f"{where}.principals.{at}")
-    told = grant["resources"]
-    if isinstance(told, list):
-        _resources(grant, [each if isinstance(each, str) else LATER for each in told], f"{where}.resources")
+            _check_principal(service, principal, f"{where}.principals.{index}")
+    resources = grant["resources"]
+    if isinstance(resources, list):
+        _check_resources(
+            grant,
+            [resource if isinstance(resource, str) else KNOWN_LATER for resource in resources],
+            f"{where}.resources",
+        )
 
 
-def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> list[str]:
+def _check_resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> list[str]:
     """Resources that are some, not any; `*` only where each action knows none.
 
     A wildcard may stand for a region, since a model is called in each destination of a profile, and for a part
@@ -82,32 +86,32 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
     """
     if not resources:
         raise InputError(
-            f"the grant for {grant['service']} names no resources",
+            f"the grant for {grant['service']} lists no resources",
             where=where,
-            fix="An endpoint's policy names who may do what to what",
+            fix="Set principals, actions and resources of the grant",
         )
-    for at, resource in enumerate(resources):
-        if resource == "*" and all(action in UNSCOPED for action in grant["actions"]):
+    for index, resource in enumerate(resources):
+        if resource == "*" and all(action in UNSCOPED_ACTIONS for action in grant["actions"]):
             continue
-        if any_resource(resource):
+        if is_open_resource(resource):
             raise InputError(
-                f"'{resource}' is any resource of {grant['service']}",
-                where=f"{where}.{at}",
-                fix="Name account and resource (`repository/edge`, `audit/*`); only actions that know no"
-                " resource take '*'",
+                f"'{resource}' matches any resource of {grant['service']}",
+                where=f"{where}.{index}",
+                fix="Set account and resource (`repository/edge`, `audit/*`); only actions without a"
+                " resource accept '*'",
             )
     return list(resources)
 
 
-def _principal(service: str, principal: str, where: str) -> str:
+def _check_principal(service: str, principal: str, where: str) -> str:
     """A principal that is one: a role's ARN, or a certificate's common name for Roles Anywhere."""
     is_arn = principal.startswith("arn:")
     if "*" in principal or not principal or is_arn == (service == "rolesanywhere"):
-        wanted = "a certificate's common name (CN)" if service == "rolesanywhere" else "the ARN of a role"
+        expected = "a certificate's common name (CN)" if service == "rolesanywhere" else "the ARN of a role"
         raise InputError(
-            f"'{principal}' is no principal of {service}",
+            f"'{principal}' is not a principal of {service}",
             where=where,
-            fix=f"It is {wanted}, without wildcard",
+            fix=f"Use {expected}, without wildcards",
         )
     return principal
 
@@ -129,7 +133,7 @@ def endpoint_policy(
     `deployers`: roles that make infrastructure by the service: what they may do, their own policies say.
     `layers`: image layers of Amazon ECR may be read, which it hands out as signed links to its own bucket.
     """
-    statements = [_statement(service, at, grant) for at, grant in enumerate(grants)]
+    statements = [_statement(service, index, grant) for index, grant in enumerate(grants)]
     if layers:
         bucket = f"arn:{partition(region)}:s3:::prod-{region}-starport-layer-bucket"
         statements.append(
@@ -162,27 +166,30 @@ def _deployment(service: str, deployers: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:
-    named = [
-        pulumi.Output.from_input(each).apply(
-            lambda value: _principal(service, value, f"{service}.principals")
+def _statement(service: str, index: int, grant: EndpointGrant) -> dict[str, Any]:
+    principals = [
+        pulumi.Output.from_input(principal).apply(
+            lambda value: _check_principal(service, value, f"{service}.principals")
         )
-        for each in grant["principals"]
+        for principal in grant["principals"]
     ]
     # Other components' resources may be known later, as a list of their own.
-    told: Any = grant["resources"]
-    who: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": named}}
+    resources: Any = grant["resources"]
+    condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": principals}}
     if service == "rolesanywhere":
-        who = {"StringEquals": {"rolesanywhere:x509Subject/CN": named}}
+        condition = {"StringEquals": {"rolesanywhere:x509Subject/CN": principals}}
     if "account" in grant:
-        who["StringEquals"] = {**who.get("StringEquals", {}), "aws:ResourceAccount": grant["account"]}
+        condition["StringEquals"] = {
+            **condition.get("StringEquals", {}),
+            "aws:ResourceAccount": grant["account"],
+        }
     return {
-        "Sid": f"Grant{at}",
+        "Sid": f"Grant{index}",
         "Effect": "Allow",
         "Principal": "*",
         "Action": grant["actions"],
-        "Resource": pulumi.Output.from_input(told).apply(
-            lambda found: _resources(grant, found, f"{service}.resources")
+        "Resource": pulumi.Output.from_input(resources).apply(
+            lambda known_resources: _check_resources(grant, known_resources, f"{service}.resources")
         ),
-        "Condition": who,
+        "Condition": condition,
     }

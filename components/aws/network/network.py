@@ -1,4 +1,4 @@
-"""The private network of an AWS site: nothing in it can be reached from outside, or reach out, by itself."""
+"""The component Network: a VPC without inbound or outbound internet access."""
 
 import string
 from ipaddress import IPv4Network
@@ -7,18 +7,18 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.ip_addresses import ipv4_network
-from components.aws.common.log_group import SealedLogGroup, retention, sealed_log_group
+from components.aws.common.log_group import SealedLogGroup, retention_period, sealed_log_group
 from components.aws.common.names import aws_name, domain, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
 from components.aws.network import dns_firewall
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 from isthmus.core.errors import InputError
 
 SLOTS = 8
 """Parts into which a VPC's network is cut, one for each letter of a zone: a zone added, taken away or moved
 in the list leaves every other subnet as it is. No region has more than six zones, so two stay free."""
-WIDEST, NARROWEST = 16, 24
+MIN_PREFIX, MAX_PREFIX = 16, 24
 """Prefix lengths of a VPC. AWS takes /16 to /28 (VPC quotas, as of knowledge, not checked); a /24 gives
 subnets of /27, 27 free addresses, where ten endpoints, a transit attachment and two resolvers have room."""
 
@@ -81,29 +81,29 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Network", name, dict(args), opts)
         where = f"networks.{args['name']}"
-        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        mode = check_choice(args["mode"], MODES, f"{where}.mode")
         # In Python their number is known before they are made: who adds a route to each table can count them.
         subnets: list[Any] = []
         route_tables: list[Any] = []
         vpc: pulumi.Input[str] = ""
-        self._made: list[pulumi.Output[str]] = []
-        dns = one_of(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
+        self._log_arns: list[pulumi.Output[str]] = []
+        dns = check_choice(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
         names = []
         if mode != "off" and dns == "manage":
-            given = args.get("dns_names")
+            dns_names = args.get("dns_names")
             names = dns_firewall.check_names(
-                regional_names(args["region"]) if given is None else given, f"{where}.dns_names"
+                regional_names(args["region"]) if dns_names is None else dns_names, f"{where}.dns_names"
             )
         if mode == "existing":
             _check_existing(args, where)
             vpc = args.get("vpc", "")
             subnets, route_tables = list(args.get("subnets", [])), list(args.get("route_tables", []))
         elif mode == "manage":
-            retention(args["flow_log_days"], f"{where}.flow_log_days")
+            retention_period(args["flow_log_days"], f"{where}.flow_log_days")
             plan = subnet_plan(args.get("cidr", ""), args.get("zones", []), args["region"], where)
             vpc, subnets, route_tables = self._make(name, args, plan)
         if names:
-            self._made += dns_firewall.make(
+            self._log_arns += dns_firewall.create(
                 name,
                 vpc=vpc,
                 names=names,
@@ -115,7 +115,7 @@ class Network(pulumi.ComponentResource):
                 parent=self,
                 where=where,
             )
-        self.retained = pulumi.Output.all(*self._made)
+        self.retained = pulumi.Output.all(*self._log_arns)
         self.subnets = subnets
         self.route_tables = route_tables
         self.vpc_id = pulumi.Output.from_input(vpc)
@@ -229,7 +229,7 @@ class Network(pulumi.ComponentResource):
             # A role without its policy writes nothing, and AWS says so in the flow log's state only.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
-        self._made += group.made
+        self._log_arns += group.made
 
     def _account(self) -> pulumi.Output[str]:
         from pulumi_aws import get_caller_identity_output
@@ -239,10 +239,10 @@ class Network(pulumi.ComponentResource):
 
 def regional_names(region: str) -> list[str]:
     """Names of AWS's services in a region, and of what is in the VPC: nobody but AWS answers for their zones."""
-    return [f"*.{region}.{domain(region)}", f"s3.{region}.{domain(region)}", inside(region)]
+    return [f"*.{region}.{domain(region)}", f"s3.{region}.{domain(region)}", vpc_names(region)]
 
 
-def inside(region: str) -> str:
+def vpc_names(region: str) -> str:
     """Names that AWS gives to machines of a VPC; its resolver asks nobody for them."""
     return "*.ec2.internal" if region == "us-east-1" else f"*.{region}.compute.internal"
 
@@ -253,49 +253,51 @@ def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[st
     A subnet's size is an eighth of the VPC (/19 of a /16, /27 of a /24) whatever the number of zones, and
     at least a quarter of the VPC stays free for what comes later.
     """
-    whole = _vpc_network(cidr, where)
+    vpc_network = _vpc_network(cidr, where)
     if len(set(zones)) < 2:
         raise InputError(
-            f"the network lies in {len(set(zones))} zones: one failure would take all of it",
+            f"the network is in {len(set(zones))} zones: one failure could take down all of it",
             where=f"{where}.zones",
-            fix=f"Name two or more, like [{region}a, {region}b]",
+            fix=f"List two or more, like [{region}a, {region}b]",
         )
-    parts = list(whole.subnets(prefixlen_diff=(SLOTS - 1).bit_length()))
+    subnets = list(vpc_network.subnets(prefixlen_diff=(SLOTS - 1).bit_length()))
     letters = string.ascii_lowercase[:SLOTS]
-    for at, zone in enumerate(zones):
-        if zone[:-1] != region or zone[-1] not in letters or zone in zones[:at]:
-            twice = "is named twice" if zone in zones[:at] else f"is not a zone of {region}"
+    for index, zone in enumerate(zones):
+        if zone[:-1] != region or zone[-1] not in letters or zone in zones[:index]:
+            problem = "is listed twice" if zone in zones[:index] else f"is not a zone of {region}"
             raise InputError(
-                f"'{zone}' {twice}", where=f"{where}.zones.{at}", fix=f"Zones are like {region}a"
+                f"'{zone}' {problem}",
+                where=f"{where}.zones.{index}",
+                fix=f"Use zones like {region}a, each once",
             )
-    return {zone: str(parts[letters.index(zone[-1])]) for zone in sorted(zones)}
+    return {zone: str(subnets[letters.index(zone[-1])]) for zone in sorted(zones)}
 
 
 def _vpc_network(cidr: str, where: str) -> IPv4Network:
     if not cidr:
-        raise InputError(
-            "the network names no cidr", where=f"{where}.cidr", fix="Give it one like 10.60.0.0/16"
-        )
-    whole = ipv4_network(cidr, f"{where}.cidr")
-    if not WIDEST <= whole.prefixlen <= NARROWEST:
-        size = "large" if whole.prefixlen < WIDEST else "small"
+        raise InputError("the network has no cidr", where=f"{where}.cidr", fix="Set cidr, e.g. 10.60.0.0/16")
+    network = ipv4_network(cidr, f"{where}.cidr")
+    if not MIN_PREFIX <= network.prefixlen <= MAX_PREFIX:
+        size = "large" if network.prefixlen < MIN_PREFIX else "small"
         raise InputError(
             f"{cidr} is too {size} for a VPC of this platform",
             where=f"{where}.cidr",
-            fix=f"Take a network between /{WIDEST} and /{NARROWEST}",
+            fix=f"Use a network between /{MIN_PREFIX} and /{MAX_PREFIX}",
         )
-    return whole
+    return network
 
 
 def _check_existing(args: NetworkArgs, where: str) -> None:
     if not args.get("vpc"):
-        raise InputError("the existing network names no vpc", where=f"{where}.vpc", fix="Name it (vpc-…)")
+        raise InputError(
+            "the existing network has no vpc", where=f"{where}.vpc", fix="Set vpc to its id (vpc-…)"
+        )
     count = len(set(args.get("subnets", [])))
     if count < 2:
         raise InputError(
-            f"the existing network names {count} private subnets",
+            f"the existing network lists {count} private subnets; at least 2 are needed",
             where=f"{where}.subnets",
-            fix="Name private subnets in two zones at least (subnet-…)",
+            fix="List private subnets in at least two zones (subnet-…)",
         )
     if args.get("cidr"):
         ipv4_network(args.get("cidr", ""), f"{where}.cidr")

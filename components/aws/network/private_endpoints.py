@@ -1,4 +1,4 @@
-"""Private endpoints of AWS services in a network, each with a policy that names who may do what to what."""
+"""The component PrivateEndpoints: interface endpoints of AWS services, each with its own policy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -67,37 +67,41 @@ class PrivateEndpoints(pulumi.ComponentResource):
         where = f"networks.{args['name']}"
         if not args["grants"]:
             raise InputError(
-                "no service is granted to anybody", where=f"{where}.grants", fix="Leave the endpoints out"
+                "grants is empty, so no private endpoint is needed",
+                where=f"{where}.grants",
+                fix="Add a grant, or remove PrivateEndpoints",
             )
-        by_service: dict[str, list[EndpointGrant]] = {}
-        for at, grant in enumerate(args["grants"]):
-            check_grant(grant, f"{where}.grants.{at}")
-            by_service.setdefault(grant["service"], []).append(grant)
+        grants_by_service: dict[str, list[EndpointGrant]] = {}
+        for index, grant in enumerate(args["grants"]):
+            check_grant(grant, f"{where}.grants.{index}")
+            grants_by_service.setdefault(grant["service"], []).append(grant)
         deployers = args.get("deployers", [])
-        for at, service in enumerate(args.get("deployment_services", []) if deployers else []):
+        for index, service in enumerate(args.get("deployment_services", []) if deployers else []):
             if service not in CONTROL_SERVICES:
                 raise InputError(
-                    f"'{service}' makes no infrastructure",
-                    where=f"{where}.deployment_services.{at}",
-                    fix=f"Known: {', '.join(CONTROL_SERVICES)}",
+                    f"'{service}' is not a service that deployments call",
+                    where=f"{where}.deployment_services.{index}",
+                    fix=f"Use one of: {', '.join(CONTROL_SERVICES)}",
                 )
-            by_service.setdefault(service, [])
-        pulls = any(service in by_service for service in ECR)
+            grants_by_service.setdefault(service, [])
+        pulls = any(service in grants_by_service for service in ECR)
         if pulls:
             # An image's layers come from S3: without it a pull ends half-way.
-            by_service.setdefault("s3", [])
+            grants_by_service.setdefault("s3", [])
         tables: Any = args["route_table_ids"]
-        if "s3" in by_service and isinstance(tables, list) and not tables:
+        if "s3" in grants_by_service and isinstance(tables, list) and not tables:
             raise InputError(
-                "S3's endpoint needs route tables, and none is named",
+                "the S3 endpoint needs route tables, but none is listed",
                 where=f"{where}.route_tables",
-                fix="Name those of the private subnets (rtb-…)",
+                fix="List those of the private subnets (rtb-…)",
             )
-        inside = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
-        sources = [str(net) for net in ipv4_networks([*inside, *args["sources"]], f"{where}.sources")]
+        vpc_networks = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
+        sources = [str(net) for net in ipv4_networks([*vpc_networks, *args["sources"]], f"{where}.sources")]
         if not sources:
             raise InputError(
-                "nobody may reach the endpoints", where=f"{where}.sources", fix="Name networks of callers"
+                "no network may reach the private endpoints",
+                where=f"{where}.sources",
+                fix="Add the networks of the callers",
             )
 
         tags = args.get("tags", {})
@@ -115,8 +119,8 @@ class PrivateEndpoints(pulumi.ComponentResource):
             opts=child,
         )
         common: dict[str, Any] = {"vpc_id": args["vpc_id"], "opts": child}
-        made: dict[str, ec2.VpcEndpoint] = {}
-        for service in sorted(by_service):
+        endpoints: dict[str, ec2.VpcEndpoint] = {}
+        for service in sorted(grants_by_service):
             kind: dict[str, Any] = {
                 "vpc_endpoint_type": "Interface",
                 "subnet_ids": args["subnet_ids"],
@@ -126,12 +130,12 @@ class PrivateEndpoints(pulumi.ComponentResource):
             }
             if service == "s3":
                 kind = {"vpc_endpoint_type": "Gateway", "route_table_ids": tables}
-            made[service] = ec2.VpcEndpoint(
+            endpoints[service] = ec2.VpcEndpoint(
                 f"{name}-{service.replace('.', '-')}",
                 service_name=f"com.amazonaws.{args['region']}.{service}",
                 policy=endpoint_policy(
                     service,
-                    by_service[service],
+                    grants_by_service[service],
                     args["region"],
                     layers=pulls and service == "s3",
                     deployers=deployers,
@@ -140,17 +144,17 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 **kind,
                 **common,
             )
-        ids: dict[str, Any] = {service: each.id for service, each in made.items()}
+        ids: dict[str, Any] = {service: endpoint.id for service, endpoint in endpoints.items()}
         urls: dict[str, Any] = {
-            service: each.dns_entries.apply(lambda entries, service=service: _url(entries, service))
-            for service, each in made.items()
+            service: endpoint.dns_entries.apply(lambda entries, service=service: _url(entries, service))
+            for service, endpoint in endpoints.items()
             if service != "s3"
         }
         self.ids = pulumi.Output.from_input(ids)
         self.urls = pulumi.Output.from_input(urls)
         self._interfaces = list(urls)
         self.group_id = group
-        s3 = made.get("s3")
+        s3 = endpoints.get("s3")
         self.s3_prefix_list = s3.prefix_list_id if s3 is not None else pulumi.Output.from_input("")
         self.register_outputs(
             {
@@ -168,9 +172,9 @@ class PrivateEndpoints(pulumi.ComponentResource):
         """
         if service not in self._interfaces:
             raise InputError(
-                f"there is no interface endpoint of '{service}'",
+                f"the network has no interface endpoint of '{service}'",
                 where="networks.services",
-                fix=f"There are: {', '.join(self._interfaces) or 'none'}",
+                fix=f"Add it to the network's services. Existing endpoints: {', '.join(self._interfaces) or 'none'}",
             )
         return self.urls.apply(lambda urls: urls[service])
 
@@ -184,7 +188,7 @@ def _url(entries: Sequence[Any] | None, service: str) -> str:
         raise EnvironmentFault(
             f"the endpoint of {service} has no DNS name",
             where="networks.services",
-            fix="Refresh the stack; AWS gives the name when the endpoint is available",
+            fix="Refresh the stack: AWS returns the name when the endpoint is available",
         )
     return f"https://{regional}"
 

@@ -1,4 +1,4 @@
-"""CloudTrail: who did what in the account, in all regions, sealed in the audit store and searchable in a log group."""
+"""Creates the CloudTrail of an account, stored in the audit store and searchable in a log group."""
 
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -68,17 +68,17 @@ def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days
     """Refuses a trail that the store cannot hold, or whose searchable copy goes before the store's records."""
     if store_mode == "off" or endpoint:
         raise InputError(
-            "CloudTrail delivers to a bucket of Amazon S3, and the store is "
+            "CloudTrail delivers only to a bucket of Amazon S3, but the store is "
             + (f"at {endpoint}" if endpoint else "off"),
             where=f"{where}.trail",
-            fix="Give the AWS site a store: `manage`, or `existing` with a bucket of S3 and no endpoint",
+            fix="Set the store of the AWS site to `manage`, or to `existing` with an S3 bucket and no endpoint",
         )
     if trail["retention_days"] < store_days:
         raise Refused(
-            f"the trail's searchable copy would be kept {trail['retention_days']} days, the store's records "
+            f"the trail's searchable copy would be kept {trail['retention_days']} days, but the store's records "
             f"{store_days}",
             where=f"{where}.trail.retention_days",
-            fix=f"Say {store_days} or more",
+            fix=f"Set retention_days to {store_days} or more",
         )
 
 
@@ -94,14 +94,14 @@ def delivery(name: str, organization: bool, region: str, account: pulumi.Input[s
     if organization:
         from pulumi_aws.organizations import get_organization_output
 
-        found = get_organization_output(opts=pulumi.InvokeOutputOptions(parent=parent))
-        owner = found.master_account_id
-        folders = [owner, found.id]
+        organization_info = get_organization_output(opts=pulumi.InvokeOutputOptions(parent=parent))
+        owner = organization_info.master_account_id
+        folders = [owner, organization_info.id]
     arn = "arn:{}:cloudtrail:{}:{}:trail/{}"
-    of = partition(region)
+    aws_partition = partition(region)
     return Delivery(
-        pulumi.Output.format(arn, of, region, owner, trail_name(name)),
-        pulumi.Output.format(arn, of, "*", owner, trail_name(name)),
+        pulumi.Output.format(arn, aws_partition, region, owner, trail_name(name)),
+        pulumi.Output.format(arn, aws_partition, "*", owner, trail_name(name)),
         PREFIX,
         folders,
     )
@@ -111,7 +111,7 @@ def make_trail(
     name: str,
     trail: TrailSettings,
     store: Store,
-    to: Delivery,
+    delivery_names: Delivery,
     *,
     region: str,
     account: pulumi.Input[str],
@@ -135,12 +135,12 @@ def make_trail(
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
         kms_key=kms_key,
     )
-    role, policy = _role(name, trail, to, logs.arn, region, tags, child)
-    made = cloudtrail.Trail(
+    role, policy = _role(name, trail, delivery_names, logs.arn, region, tags, child)
+    trail_resource = cloudtrail.Trail(
         name,
         name=trail_name(name),
         s3_bucket_name=store.bucket,
-        s3_key_prefix=to.prefix,
+        s3_key_prefix=delivery_names.prefix,
         is_multi_region_trail=True,
         include_global_service_events=True,
         is_organization_trail=trail["organization"],
@@ -149,12 +149,12 @@ def make_trail(
         kms_key_id=store.key_arn,
         cloud_watch_logs_group_arn=pulumi.Output.concat(logs.arn, ":*"),
         cloud_watch_logs_role_arn=role.arn,
-        advanced_event_selectors=event_selectors(store.bucket_arn, to.prefix),
+        advanced_event_selectors=event_selectors(store.bucket_arn, delivery_names.prefix),
         tags=tags,
         # CloudTrail tries bucket, key and role when it is made, and refuses where one does not let it.
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*store.ready, policy]),
     )
-    return Trail(made.arn, logs.name, logs.made)
+    return Trail(trail_resource.arn, logs.name, logs.made)
 
 
 def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
@@ -164,8 +164,8 @@ def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
     Of the store all but CloudTrail's own deliveries: each would be an event, which would be delivered, and so on.
     """
     objects = pulumi.Output.concat(bucket, "/")
-    in_store = [{"field": "resources.ARN", "starts_withs": [objects]}]
-    delivered = {
+    store_selectors = [{"field": "resources.ARN", "starts_withs": [objects]}]
+    delivered_selector = {
         "field": "resources.ARN",
         "starts_withs": [objects],
         "not_starts_withs": [pulumi.Output.concat(objects, prefix, "/")],
@@ -180,23 +180,23 @@ def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
         _data(
             "Audit store, all but writes",
             "AWS::S3::Object",
-            [*in_store, {"field": "eventName", "not_equals": ["PutObject"]}],
+            [*store_selectors, {"field": "eventName", "not_equals": ["PutObject"]}],
         ),
         _data(
             "Audit store, writes beside the trail's",
             "AWS::S3::Object",
-            [delivered, {"field": "eventName", "equals": ["PutObject"]}],
+            [delivered_selector, {"field": "eventName", "equals": ["PutObject"]}],
         ),
     ]
 
 
-def _data(name: str, kind: str, more: list[dict[str, Any]]) -> dict[str, Any]:
+def _data(name: str, kind: str, selectors: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
         "field_selectors": [
             {"field": "eventCategory", "equals": ["Data"]},
             {"field": "resources.type", "equals": [kind]},
-            *more,
+            *selectors,
         ],
     }
 
@@ -204,7 +204,7 @@ def _data(name: str, kind: str, more: list[dict[str, Any]]) -> dict[str, Any]:
 def _role(
     name: str,
     trail: TrailSettings,
-    to: Delivery,
+    delivery_names: Delivery,
     group: pulumi.Output[str],
     region: str,
     tags: dict[str, str],
@@ -221,8 +221,11 @@ def _role(
         # trail its id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document
         # for CloudTrail to use CloudWatch Logs for monitoring").
         "Resource": [
-            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, to.folders[0], region),
-            *(pulumi.Output.format("{}:log-stream:{}_*", group, folder) for folder in to.folders[1:]),
+            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, delivery_names.folders[0], region),
+            *(
+                pulumi.Output.format("{}:log-stream:{}_*", group, folder)
+                for folder in delivery_names.folders[1:]
+            ),
         ],
     }
     role = Role(
@@ -238,7 +241,7 @@ def _role(
                         "Effect": "Allow",
                         "Principal": CLOUDTRAIL,
                         "Action": "sts:AssumeRole",
-                        "Condition": {"StringEquals": {"aws:SourceArn": to.trail}},
+                        "Condition": {"StringEquals": {"aws:SourceArn": delivery_names.trail}},
                     }
                 ],
             }

@@ -1,17 +1,16 @@
-"""The AWS identities around a class's records: the sealer's, which may put seals, and on Fargate the gateway's, which
-may mount its share and nothing else."""
+"""The AWS identities of records: the sealer, and on Fargate the gateway that mounts the share."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.efs_mount import mounting
-from components.aws.eks.roles import bounded_role
+from components.aws.common.efs_mount import mount_statement
+from components.aws.eks.roles import create_bounded_role
 from components.aws.identity.boundary import boundary_policy
-from components.aws.identity.pod_identity import PodIdentity, associated, pod_trust
-from components.aws.identity.task_role import tasks_only
-from components.base.argument_checks import one_of, sensitivity
-from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from components.aws.identity.pod_identity import PodIdentity, create_association, pod_trust
+from components.aws.identity.task_role import task_trust
+from components.base.argument_checks import check_choice, check_sensitivity
+from isthmus.contracts.platform.model.records import SEAL_LIST, SEAL_LOCK, SEAL_PUT, SEAL_READ, SEAL_USE_KEY
 from isthmus.core.errors import InputError, Refused
 
 BEARERS = ("gateway", "sealer")
@@ -64,11 +63,11 @@ class RecordsIdentity(pulumi.ComponentResource):
         super().__init__("isthmus:index:RecordsIdentity", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
 
-        bearer = one_of(args["bearer"], BEARERS, f"{name}.bearer")
-        held = sensitivity(args["sensitivity"], name)
-        if held == "restricted":
+        bearer = check_choice(args["bearer"], BEARERS, f"{name}.bearer")
+        sensitivity = check_sensitivity(args["sensitivity"], name)
+        if sensitivity == "restricted":
             raise Refused(
-                "an AWS identity for class restricted, which may not use AWS",
+                "class restricted may not have an AWS identity",
                 where=f"{name}.sensitivity",
                 fix="Seal its records on-prem",
             )
@@ -76,19 +75,21 @@ class RecordsIdentity(pulumi.ComponentResource):
             raise InputError(
                 f"a {bearer} {'without a bucket' if bearer == 'sealer' else 'with the identity of a sealer'}",
                 where=f"{name}.bearer",
-                fix="A sealer names its bucket; a gateway names neither bucket nor pods",
+                fix="Set bucket for a sealer; remove bucket and pod for a gateway",
             )
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         region, pod = args["region"], args.get("pod")
-        may = sealing(args["bucket"], region, args["source_vpc"]) if "bucket" in args else []
-        mounts = [mounting(region, account)] if pod is None else []
-        boundary_policy([*may, *mounts])  # refused before anything is made, even where the boundary is given
-        tags = {**args.get("tags", {}), "isthmus.dev/class": held, "isthmus.dev/records": bearer}
-        self.role_arn = bounded_role(
+        statements = sealer_statements(args["bucket"], region, args["source_vpc"]) if "bucket" in args else []
+        mounts = [mount_statement(region, account)] if pod is None else []
+        boundary_policy(
+            [*statements, *mounts]
+        )  # refused before anything is made, even where the boundary is given
+        tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity, "isthmus.dev/records": bearer}
+        self.role_arn = create_bounded_role(
             name,
-            f"The {bearer} of {held} records, by {'pod identity' if pod else 'tasks of ECS'}",
-            pod_trust(pod, account) if pod else tasks_only(region, account),
-            may,
+            f"The {bearer} of {sensitivity} records, by {'pod identity' if pod else 'tasks of ECS'}",
+            pod_trust(pod, account) if pod else task_trust(region, account),
+            statements,
             args.get("permissions_boundary"),
             tags,
             pulumi.ResourceOptions(parent=self),
@@ -99,28 +100,28 @@ class RecordsIdentity(pulumi.ComponentResource):
         self.register_outputs({"role_arn": self.role_arn})
 
     def _associate(self, name: str, pod: PodIdentity, tags: dict[str, str]) -> pulumi.Output[str]:
-        bound = associated(name, pod, self.role_arn, tags, pulumi.ResourceOptions(parent=self))
-        return pulumi.Output.all(self.role_arn, bound).apply(lambda found: str(found[0]))
+        association = create_association(name, pod, self.role_arn, tags, pulumi.ResourceOptions(parent=self))
+        return pulumi.Output.all(self.role_arn, association).apply(lambda values: str(values[0]))
 
 
-def sealing(bucket: SealedBucket, region: str, vpc: pulumi.Input[str]) -> list[dict[str, Any]]:
+def sealer_statements(bucket: SealedBucket, region: str, vpc: pulumi.Input[str]) -> list[dict[str, Any]]:
     """What a sealer may do: put locked seals below its prefix, see them there, and see that they are locked."""
-    through: dict[str, Any] = {"StringEquals": {"aws:SourceVpc": vpc}}
-    below = [f"{bucket['prefix']}/*"]
+    vpc_condition: dict[str, Any] = {"StringEquals": {"aws:SourceVpc": vpc}}
+    prefixes = [f"{bucket['prefix']}/*"]
     objects = pulumi.Output.concat(bucket["arn"], f"/{bucket['prefix']}/*")
 
     def allow(sid: str, actions: tuple[str, ...], resource: Any, condition: dict[str, Any]) -> dict[str, Any]:
         allowed = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": [resource]}
         return {**allowed, "Condition": condition}
 
-    made = [
-        allow("Seal", SEAL_PUT, objects, through),
-        allow("ReadBack", READ_BACK, objects, through),
-        allow("Look", SEALS_LISTED, bucket["arn"], {**through, "StringLike": {"s3:prefix": below}}),
-        allow("SeeTheLock", SEAL_LOCK, bucket["arn"], through),
+    statements = [
+        allow("Seal", SEAL_PUT, objects, vpc_condition),
+        allow("ReadBack", SEAL_READ, objects, vpc_condition),
+        allow("Look", SEAL_LIST, bucket["arn"], {**vpc_condition, "StringLike": {"s3:prefix": prefixes}}),
+        allow("SeeTheLock", SEAL_LOCK, bucket["arn"], vpc_condition),
     ]
     if "key" in bucket:
         # S3 opens the key in the caller's name, from its own network: no VPC is asked for.
-        via = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
-        made.append(allow("SealUnderTheKey", SEAL_OPEN, bucket["key"], via))
-    return made
+        via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+        statements.append(allow("SealUnderTheKey", SEAL_USE_KEY, bucket["key"], via_s3))
+    return statements

@@ -1,4 +1,4 @@
-"""The one way of sealers in an EKS cluster to their store: an interface endpoint of S3 at addresses known beforehand.
+"""The S3 interface endpoint of sealers in an EKS cluster, at addresses known beforehand.
 
 A gateway endpoint has S3's public addresses, thousands of them, to which no network policy can hold a pod.
 """
@@ -49,13 +49,13 @@ class SealingEndpoint(pulumi.ComponentResource):
         super().__init__("isthmus:index:SealingEndpoint", name, dict(args), opts)
         from pulumi_aws import ec2
 
-        for at, grant in enumerate(args["grants"]):
-            check_grant(grant, f"{name}.grants.{at}")
+        for index, grant in enumerate(args["grants"]):
+            check_grant(grant, f"{name}.grants.{index}")
         if not args["grants"] or len(args["subnet_ids"]) != len(args["subnet_cidrs"]):
             raise InputError(
-                "no sealer is granted anything" if not args["grants"] else "a subnet without its network",
+                "grants is empty" if not args["grants"] else "subnet_ids and subnet_cidrs differ in length",
                 where=f"{name}.{'grants' if not args['grants'] else 'subnet_cidrs'}",
-                fix="Name a role for each sealer, and a network for each subnet",
+                fix="Add a grant for each sealer's role, and a network for each subnet",
             )
         tags = args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
@@ -66,7 +66,7 @@ class SealingEndpoint(pulumi.ComponentResource):
             vpc_id=args["vpc_id"],
             protocols=["tcp"],
             port=443,
-            peers=[str(each) for each in ipv4_networks(args["sources"], f"{name}.sources")],
+            peers=[str(network) for network in ipv4_networks(args["sources"], f"{name}.sources")],
             tags=tags,
             opts=child,
         )
@@ -76,7 +76,7 @@ class SealingEndpoint(pulumi.ComponentResource):
                 args["subnet_ids"], sealing_addresses(args["subnet_cidrs"]), strict=True
             )
         ]
-        made = ec2.VpcEndpoint(
+        endpoint = ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=args["vpc_id"],
             service_name=f"com.amazonaws.{args['region']}.s3",
@@ -90,10 +90,10 @@ class SealingEndpoint(pulumi.ComponentResource):
             tags={**tags, "Name": f"{name}-s3"},
             opts=child,
         )
-        self.endpoint_id = made.id
+        self.endpoint_id = endpoint.id
         self.register_outputs({"endpoint_id": self.endpoint_id})
 
 
 def sealing_addresses(subnet_cidrs: list[str]) -> list[str]:
     """The endpoint's address in each subnet."""
-    return [str(ip_network(each)[-FROM_THE_END]) for each in subnet_cidrs]
+    return [str(ip_network(cidr)[-FROM_THE_END]) for cidr in subnet_cidrs]

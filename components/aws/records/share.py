@@ -1,4 +1,4 @@
-"""The share on which a class's gateways write records and its sealer reads them: an Amazon EFS file system.
+"""The EFS share on which a class's gateways write records and its sealer reads them.
 
 Four access points, two a folder: each makes whoever comes by it one user, and the file system's policy says of each
 whether it may write. So neither gateway nor sealer writes the other's folder, whatever runs in them.
@@ -10,10 +10,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.efs_mount import MOUNT, ROOT, WRITE
-from components.aws.common.keys import STORE_UNDER, account_root, administered, rotated_key
+from components.aws.common.keys import STORE_UNDER, account_root, administration_statement, rotated_key
 from components.aws.common.names import partition
 from components.aws.common.security_group import one_way_group
-from components.base.argument_checks import sensitivity
+from components.base.argument_checks import check_sensitivity
 from isthmus.core.errors import InputError
 
 NFS = 2049
@@ -72,11 +72,11 @@ class RecordsShare(pulumi.ComponentResource):
         super().__init__("isthmus:index:RecordsShare", name, dict(args), opts)
         from pulumi_aws import efs
 
-        held = _check(args, name)
+        sensitivity = _check(args, name)
         child = pulumi.ResourceOptions(parent=self)
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        tags = {**args.get("tags", {}), "isthmus.dev/class": held}
-        key, made = self._key(name, args, tags, kept)
+        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
+        key, key_arns = self._key(name, args, tags, retained_opts)
         files = efs.FileSystem(
             f"{name}-files",
             encrypted=True,
@@ -84,16 +84,20 @@ class RecordsShare(pulumi.ComponentResource):
             performance_mode="generalPurpose",
             throughput_mode="elastic",
             tags={**tags, "Name": name},
-            opts=kept,
+            opts=retained_opts,
         )
-        points = {each: self._point(name, each, files.id, tags, child) for each in POINTS}
+        access_points = {point: self._point(name, point, files.id, tags, child) for point in POINTS}
         policy = efs.FileSystemPolicy(
             f"{name}-policy",
             file_system_id=files.id,
             policy=pulumi.Output.json_dumps(
-                share_policy(files.arn, {each: one.arn for each, one in points.items()}, args["principals"])
+                share_policy(
+                    files.arn,
+                    {point: access_point.arn for point, access_point in access_points.items()},
+                    args["principals"],
+                )
             ),
-            opts=kept,
+            opts=retained_opts,
         )
         self.group_id = one_way_group(
             name,
@@ -108,22 +112,22 @@ class RecordsShare(pulumi.ComponentResource):
         )
         self.targets = [
             efs.MountTarget(
-                f"{name}-address-{at}",
+                f"{name}-address-{index}",
                 file_system_id=files.id,
                 subnet_id=subnet,
                 security_groups=[self.group_id],
                 # Nobody mounts it before its policy says who may.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
-            for at, subnet in enumerate(args["subnet_ids"])
+            for index, subnet in enumerate(args["subnet_ids"])
         ]
         """In Python: its addresses, which whoever mounts it waits for."""
-        self.points = {each: one.id for each, one in points.items()}
+        self.points = {point: access_point.id for point, access_point in access_points.items()}
         """In Python, by access point: its id."""
-        self.point_arns = {each: one.arn for each, one in points.items()}
+        self.point_arns = {point: access_point.arn for point, access_point in access_points.items()}
         self.file_system_id, self.file_system_arn = files.id, files.arn
         self.access_points = pulumi.Output.all(**self.points)
-        self.retained = pulumi.Output.all(files.arn, *made)
+        self.retained = pulumi.Output.all(files.arn, *key_arns)
         self.register_outputs(
             {
                 "file_system_id": self.file_system_id,
@@ -213,27 +217,41 @@ def _denials(
     files: Any, points: Mapping[str, Any], principals: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
     """What no identity policy can allow: another way than an access point, writing by a reader's, somebody else's."""
-    by = "elasticfilesystem:AccessPointArn"
+    access_point_key = "elasticfilesystem:AccessPointArn"
 
-    def deny(sid: str, who: Any, actions: list[str], condition: dict[str, Any]) -> dict[str, Any]:
-        named = {"Sid": sid, "Effect": "Deny", "Principal": {"AWS": who}, "Action": actions}
-        return {**named, "Resource": files, "Condition": condition}
+    def deny(sid: str, principal: Any, actions: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+        statement = {"Sid": sid, "Effect": "Deny", "Principal": {"AWS": principal}, "Action": actions}
+        return {**statement, "Resource": files, "Condition": condition}
 
     readers = [points[point] for point, (_, _, writes) in POINTS.items() if not writes]
     denials = [
-        deny("ByAccessPointOnly", "*", [MOUNT, WRITE], {"StringNotEquals": {by: list(points.values())}}),
-        deny("ReadersOnlyRead", "*", [WRITE], {"StringEquals": {by: readers}}),
+        deny(
+            "ByAccessPointOnly",
+            "*",
+            [MOUNT, WRITE],
+            {"StringNotEquals": {access_point_key: list(points.values())}},
+        ),
+        deny("ReadersOnlyRead", "*", [WRITE], {"StringEquals": {access_point_key: readers}}),
     ]
     for owner in dict.fromkeys(point.partition("-")[0] for point in POINTS):
-        own = [point for point in POINTS if point.startswith(owner)]
-        roles = list(dict.fromkeys(role for point in own for role in principals[point]))
-        others = [role for point in POINTS if point not in own for role in principals[point]]
+        own_points = [point for point in POINTS if point.startswith(owner)]
+        roles = list(dict.fromkeys(role for point in own_points for role in principals[point]))
+        other_roles = [role for point in POINTS if point not in own_points for role in principals[point]]
         # A machine of a cluster mounts for the pods of both, so it is neither's alone.
-        alone = [role for role in roles if not any(role is other or role == other for other in others)]
-        if alone:
-            mine = {by: [points[point] for point in own]}
+        exclusive_roles = [
+            role
+            for role in roles
+            if not any(role is other_role or role == other_role for other_role in other_roles)
+        ]
+        if exclusive_roles:
+            own_condition = {access_point_key: [points[point] for point in own_points]}
             denials.append(
-                deny(f"{owner.capitalize()}ByItsOwn", alone, [MOUNT, WRITE], {"StringNotEquals": mine})
+                deny(
+                    f"{owner.capitalize()}ByItsOwn",
+                    exclusive_roles,
+                    [MOUNT, WRITE],
+                    {"StringNotEquals": own_condition},
+                )
             )
         # `Null`: should EFS not say who asks, this statement denies nobody instead of everybody.
         denials.append(
@@ -242,7 +260,7 @@ def _denials(
                 "*",
                 [MOUNT, WRITE],
                 {
-                    "StringEquals": {by: [points[point] for point in own]},
+                    "StringEquals": {access_point_key: [points[point] for point in own_points]},
                     "ArnNotEquals": {"aws:PrincipalArn": roles},
                     "Null": {"aws:PrincipalArn": "false"},
                 },
@@ -253,42 +271,42 @@ def _denials(
 
 def key_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     """The account administers the key through IAM; in it, files are sealed and read through EFS only."""
-    of = partition(region)
-    through = {
+    aws_partition = partition(region)
+    via_efs = {
         "kms:ViaService": f"elasticfilesystem.{region}.amazonaws.com",
         "kms:CallerAccount": account,
     }
     return {
         "Version": "2012-10-17",
         "Statement": [
-            administered(of, account),
+            administration_statement(aws_partition, account),
             {
                 "Sid": "SealFilesThroughEfs",
                 "Effect": "Allow",
-                "Principal": account_root(of, account),
+                "Principal": account_root(aws_partition, account),
                 "Action": ["kms:CreateGrant", *STORE_UNDER],
                 "Resource": "*",
-                "Condition": {"StringEquals": through},
+                "Condition": {"StringEquals": via_efs},
             },
         ],
     }
 
 
 def _check(args: RecordsShareArgs, name: str) -> str:
-    held = sensitivity(args["sensitivity"], name)
-    if held == "restricted":
+    sensitivity = check_sensitivity(args["sensitivity"], name)
+    if sensitivity == "restricted":
         raise InputError(
-            "records of restricted work are kept on-prem",
+            "records of restricted work must be kept on-prem",
             where=f"{name}.sensitivity",
-            fix="Name a PersistentVolume of the site",
+            fix="Use a PersistentVolume of the site",
         )
     if not args["subnet_ids"]:
-        raise InputError("the share has no subnet", where=f"{name}.subnet_ids", fix="Name private subnets")
+        raise InputError("the share has no subnet", where=f"{name}.subnet_ids", fix="Add private subnets")
     for point in POINTS:
         if not args["principals"].get(point):
             raise InputError(
                 f"nobody may mount {point}",
                 where=f"{name}.principals.{point}",
-                fix="Name the ARN of a role for each: a gateway and its sealer both need their two folders",
+                fix="Add the ARN of a role for each: a gateway and its sealer both need their two folders",
             )
-    return held
+    return sensitivity

@@ -1,4 +1,4 @@
-"""The write-once bucket of audit records and its key: who may seal, who may deliver, and nobody may delete."""
+"""Creates the write-once bucket of audit records, its key and their policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any
 
 import pulumi
 
-from components.aws.common.keys import account_root, administered, rotated_key
-from components.aws.common.names import for_auto_name, partition
-from components.aws.common.private_bucket import BUCKET_NAME, private, tls_only
+from components.aws.common.keys import account_root, administration_statement, rotated_key
+from components.aws.common.names import logical_name, partition
+from components.aws.common.private_bucket import BUCKET_NAME, secure_bucket, tls_only_statement
 
 CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
 UPLOAD_DAYS = 7
@@ -64,7 +64,7 @@ def make_store(
     """
     from pulumi_aws import s3
 
-    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    retained_opts = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
     key = None
     if kms_key is None:
         key = make_key(
@@ -73,17 +73,17 @@ def make_store(
         )
     key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
     bucket = s3.Bucket(
-        for_auto_name(f"{name}-bucket", BUCKET_NAME),
+        logical_name(f"{name}-bucket", BUCKET_NAME),
         object_lock_enabled=True,
         force_destroy=False,
         tags=tags,
-        opts=kept,
+        opts=retained_opts,
     )
     versioning = s3.BucketVersioning(
         f"{name}-versioning",
         bucket=bucket.id,
         versioning_configuration={"status": "Enabled"},
-        opts=kept,
+        opts=retained_opts,
     )
     locked = s3.BucketObjectLockConfiguration(
         f"{name}-lock",
@@ -99,14 +99,14 @@ def make_store(
         # The rules of a bucket without versions delete at once; the lock comes first.
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning, locked]),
     )
-    encrypted, closed, owned = private(name, bucket.id, key_arn, kept)
+    encryption, public_access_block, ownership = secure_bucket(name, bucket.id, key_arn, retained_opts)
     policy = s3.BucketPolicy(
         f"{name}-policy",
         bucket=bucket.id,
         policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery, sealers)),
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[public_access_block]),
     )
-    ready = [policy, locked, encrypted, owned]
+    ready = [policy, locked, encryption, ownership]
     if key is None:
         return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
     return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
@@ -120,10 +120,10 @@ def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
     bucket's policy does not stop S3's own deletion (S3 User Guide, "Object Lock considerations", "Managing S3 Lifecycle
     policies with Object Lock", and "Expiring objects").
     """
-    everything = {"status": "Enabled", "filter": {"prefix": ""}}
+    all_objects = {"status": "Enabled", "filter": {"prefix": ""}}
     rules: list[Any] = [
         {
-            **everything,
+            **all_objects,
             "id": "drop-unfinished-uploads",
             "abort_incomplete_multipart_upload": {"days_after_initiation": UPLOAD_DAYS},
         }
@@ -131,7 +131,7 @@ def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
     if delete_after_retention:
         rules += [
             {
-                **everything,
+                **all_objects,
                 "id": "delete-after-retention",
                 # The sealer's clock sets the lock of a seal, and S3's the rule: a day covers the difference.
                 "expiration": {"days": retention_days + 1},
@@ -139,7 +139,7 @@ def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
             },
             # S3 takes this in no rule that has days.
             {
-                **everything,
+                **all_objects,
                 "id": "drop-markers-of-nothing",
                 "expiration": {"expired_object_delete_marker": True},
             },
@@ -175,14 +175,14 @@ def key_policy(
     sealers: Sequence[pulumi.Input[str]] = (),
 ) -> dict[str, Any]:
     """The account administers the key through IAM; in it, records are read through S3 only, and sealed by sealers."""
-    of = partition(region)
+    aws_partition = partition(region)
     through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
     statements: list[dict[str, Any]] = [
-        administered(of, account),
+        administration_statement(aws_partition, account),
         {
             "Sid": "ReadThroughS3",
             "Effect": "Allow",
-            "Principal": account_root(of, account),
+            "Principal": account_root(aws_partition, account),
             "Action": ["kms:Decrypt"],
             "Resource": "*",
             "Condition": {"StringEquals": through_s3},
@@ -190,15 +190,15 @@ def key_policy(
     ]
     if sealers:
         # Whom the account's IAM lets, and of these the sealers alone.
-        by_sealers = {"StringEquals": through_s3, "ArnLike": {"aws:PrincipalArn": list(sealers)}}
+        sealer_condition = {"StringEquals": through_s3, "ArnLike": {"aws:PrincipalArn": list(sealers)}}
         statements.append(
             {
                 "Sid": "SealThroughS3",
                 "Effect": "Allow",
-                "Principal": account_root(of, account),
+                "Principal": account_root(aws_partition, account),
                 "Action": ["kms:GenerateDataKey"],
                 "Resource": "*",
-                "Condition": by_sealers,
+                "Condition": sealer_condition,
             }
         )
     return {"Version": "2012-10-17", "Statement": statements + (_trail_key(delivery) if delivery else [])}
@@ -209,7 +209,7 @@ def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
 
     Source: CloudTrail User Guide, "Configure AWS KMS key policies for CloudTrail" (read 2026-11-25).
     """
-    ours = {"StringEquals": {"aws:SourceArn": delivery.trail}}
+    trail_condition = {"StringEquals": {"aws:SourceArn": delivery.trail}}
     context = {"kms:EncryptionContext:aws:cloudtrail:arn": delivery.any_region}
     use = {"Effect": "Allow", "Principal": CLOUDTRAIL, "Resource": "*"}
     return [
@@ -217,10 +217,10 @@ def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
             "Sid": "SealTheTrail",
             **use,
             "Action": ["kms:GenerateDataKey"],
-            "Condition": {**ours, "StringLike": context},
+            "Condition": {**trail_condition, "StringLike": context},
         },
-        {"Sid": "OpenBucketKeyForTheTrail", **use, "Action": ["kms:Decrypt"], "Condition": ours},
-        {"Sid": "DescribeToTheTrail", **use, "Action": ["kms:DescribeKey"], "Condition": ours},
+        {"Sid": "OpenBucketKeyForTheTrail", **use, "Action": ["kms:Decrypt"], "Condition": trail_condition},
+        {"Sid": "DescribeToTheTrail", **use, "Action": ["kms:DescribeKey"], "Condition": trail_condition},
     ]
 
 
@@ -239,22 +239,22 @@ def bucket_policy(
     key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions before 2025).
     """
     objects = pulumi.Output.concat(bucket, "/*")
-    named: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
+    names_encryption: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
     if delivery:
-        named["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
+        names_encryption["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
     # A service of AWS has no ARN of a principal: denied by the lack of one, the trail could not deliver.
-    strangers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    non_sealers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
     if sealers:
-        strangers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
+        non_sealers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
     statements: list[dict[str, Any]] = [
-        tls_only(bucket),
+        tls_only_statement(bucket),
         {
             "Sid": "SealersAlonePut",
             "Effect": "Deny",
             "Principal": "*",
             "Action": ["s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold"],
             "Resource": [objects],
-            "Condition": strangers,
+            "Condition": non_sealers,
         },
         {
             "Sid": "NobodyDeletes",
@@ -269,7 +269,10 @@ def bucket_policy(
             "Principal": "*",
             "Action": "s3:PutObject",
             "Resource": [objects],
-            "Condition": {**named, "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+            "Condition": {
+                **names_encryption,
+                "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+            },
         },
         {
             "Sid": "NoOtherKey",
@@ -278,7 +281,7 @@ def bucket_policy(
             "Action": "s3:PutObject",
             "Resource": [objects],
             "Condition": {
-                **named,
+                **names_encryption,
                 "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key},
             },
         },
@@ -303,7 +306,7 @@ def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[s
     It sets the ACL `bucket-owner-full-control`, the only one that a bucket without ACLs takes.
     Source: CloudTrail User Guide, "Amazon S3 bucket policy for CloudTrail" (read 2026-11-25).
     """
-    ours = {"aws:SourceArn": delivery.trail}
+    trail_condition = {"aws:SourceArn": delivery.trail}
     return [
         {
             "Sid": "TrailLooksAtTheBucket",
@@ -311,7 +314,7 @@ def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[s
             "Principal": CLOUDTRAIL,
             "Action": "s3:GetBucketAcl",
             "Resource": [bucket],
-            "Condition": {"StringEquals": ours},
+            "Condition": {"StringEquals": trail_condition},
         },
         {
             "Sid": "TrailDelivers",
@@ -322,6 +325,6 @@ def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[s
                 pulumi.Output.format("{}/{}/AWSLogs/{}/*", bucket, delivery.prefix, folder)
                 for folder in delivery.folders
             ],
-            "Condition": {"StringEquals": {**ours, "s3:x-amz-acl": "bucket-owner-full-control"}},
+            "Condition": {"StringEquals": {**trail_condition, "s3:x-amz-acl": "bucket-owner-full-control"}},
         },
     ]

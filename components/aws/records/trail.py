@@ -1,15 +1,15 @@
-"""Where a site's audit records are sealed, and the trail that brings them there."""
+"""The component AuditTrail: a site's audit store and the account's CloudTrail."""
 
 from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.aws.common.names import partition
-from components.aws.common.topic import addresses
+from components.aws.common.topic import check_emails
 from components.aws.records.cloud_trail import TrailSettings, check_trail, delivery, make_trail
 from components.aws.records.store import Delivery, Store, make_key, make_store
 from components.aws.records.trail_alarms import Watched, make_alarms
-from components.base.argument_checks import MODES, one_of
+from components.base.argument_checks import MODES, check_choice
 from isthmus.core.errors import InputError
 
 
@@ -65,22 +65,22 @@ class AuditTrail(pulumi.ComponentResource):
     def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AuditTrail", name, dict(args), opts)
         where = f"audit.{args['name']}"
-        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        mode = check_choice(args["mode"], MODES, f"{where}.mode")
         if mode == "existing" and not args.get("bucket"):
-            raise InputError("the audit store names no bucket", where=where, fix="Name its `bucket`")
+            raise InputError("the audit store has no bucket", where=where, fix="Set `bucket`")
         if mode == "manage" and not args.get("region"):
             raise InputError(
-                "an audit store can be made on AWS only",
+                "an audit store can only be created on AWS",
                 where=where,
-                fix="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
+                fix="On-prem, set mode to 'existing' and bucket to an S3-compatible store with object lock",
             )
         trail = _trail(args, mode, where)
         existing = mode == "existing"
         self.bucket = pulumi.Output.from_input(args.get("bucket", "") if existing else "")
         self.endpoint = pulumi.Output.from_input(args.get("endpoint", "") if existing else "")
-        named = args.get("trail", {})
+        trail_settings = args.get("trail", {})
         self.trail_arn = pulumi.Output.from_input(
-            named.get("arn", "") if named.get("mode") == "existing" else ""
+            trail_settings.get("arn", "") if trail_settings.get("mode") == "existing" else ""
         )
         self.log_group = self.alarm_topic = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
@@ -105,17 +105,19 @@ class AuditTrail(pulumi.ComponentResource):
         region = args.get("region", "")
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
-        to = delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
-        store = self._store(name, args, region, account, to, tags)
+        trail_delivery = (
+            delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
+        )
+        store = self._store(name, args, region, account, trail_delivery, tags)
         self.bucket = store.bucket
         self.records = {"bucket": store.bucket_arn, "key": store.key_arn}
         retained = list(store.retained)
-        if trail and to:
-            made = make_trail(
+        if trail and trail_delivery:
+            trail_records = make_trail(
                 f"{name}-trail",
                 trail,
                 store,
-                to,
+                trail_delivery,
                 region=region,
                 account=account,
                 where=where,
@@ -125,16 +127,20 @@ class AuditTrail(pulumi.ComponentResource):
             )
             topic = make_alarms(
                 f"{name}-alarms",
-                Watched(made.arn, store.bucket, store.key_arn, made.log_group),
+                Watched(trail_records.arn, store.bucket, store.key_arn, trail_records.log_group),
                 sorted(set(trail["notify"])),
                 region=region,
                 account=account,
                 tags=tags,
                 parent=self,
             )
-            retained += made.retained
-            self.records["log_group"] = made.retained[0]
-            self.trail_arn, self.log_group, self.alarm_topic = made.arn, made.log_group, topic.arn
+            retained += trail_records.retained
+            self.records["log_group"] = trail_records.retained[0]
+            self.trail_arn, self.log_group, self.alarm_topic = (
+                trail_records.arn,
+                trail_records.log_group,
+                topic.arn,
+            )
         self.retained = pulumi.Output.all(*retained)
 
     def _store(
@@ -143,13 +149,13 @@ class AuditTrail(pulumi.ComponentResource):
         args: AuditTrailArgs,
         region: str,
         account: pulumi.Output[str],
-        to: Delivery | None,
+        trail_delivery: Delivery | None,
         tags: dict[str, str],
     ) -> Store:
         """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
-        named = [
-            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, each)
-            for each in args.get("sealers", [])
+        sealer_arns = [
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, role_name)
+            for role_name in args.get("sealers", [])
         ]
         if args["mode"] == "manage":
             return make_store(
@@ -159,29 +165,29 @@ class AuditTrail(pulumi.ComponentResource):
                 account=account,
                 retention_days=args["retention_days"],
                 delete_after_retention=args.get("delete_after_retention", True),
-                delivery=to,
+                delivery=trail_delivery,
                 tags=tags,
                 parent=self,
                 kms_key=args.get("kms_key"),
-                sealers=named,
+                sealers=sealer_arns,
             )
         bucket = args.get("bucket", "")
         arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
-        if given := args.get("kms_key"):
-            return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(given), [], [])
-        key = make_key(name, args["site"], region, account, to, tags, self)
+        if kms_key := args.get("kms_key"):
+            return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(kms_key), [], [])
+        key = make_key(name, args["site"], region, account, trail_delivery, tags, self)
         return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
 
 
 def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
     """The trail to make, checked; None where none is to be made."""
     trail = args.get("trail")
-    if not trail or one_of(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
+    if not trail or check_choice(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
         return None
     check_trail(trail, mode, args.get("endpoint", ""), args["retention_days"], where)
     if not args.get("region"):
         raise InputError(
-            "a trail needs a home region", where=f"{where}.trail", fix="Name the store's `region`"
+            "a trail needs a home region", where=f"{where}.trail", fix="Set the store's `region`"
         )
-    addresses(trail["notify"], f"{where}.trail", "nobody would hear that the trail was switched off")
+    check_emails(trail["notify"], f"{where}.trail", "nobody would be told that the trail was switched off")
     return trail

@@ -1,4 +1,4 @@
-"""Who is told, and by what, when the trail is switched off, blinded, or falls silent.
+"""Alarms that fire when the trail is switched off, blinded, or sends no records.
 
 Two ways that share nothing but the topic: EventBridge sees the call itself, within minutes; a metric filter
 over the trail's log group sees it in the records. A third alarm sounds when no record comes at all.
@@ -83,13 +83,13 @@ def make_alarms(
     from pulumi_aws.sns import TopicSubscription
 
     child = pulumi.ResourceOptions(parent=parent)
-    of = partition(region)
+    aws_partition = partition(region)
     topic = sealed_topic(
         name,
         "Isthmus audit",
-        _publishers(name, of, region, account),
+        _publishers(name, aws_partition, region, account),
         account=account,
-        partition=of,
+        partition=aws_partition,
         tags=tags,
         parent=parent,
     )
@@ -97,17 +97,17 @@ def make_alarms(
         TopicSubscription(
             f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
         )
-    after = pulumi.ResourceOptions(parent=parent, depends_on=[topic.ready])
+    rule_opts = pulumi.ResourceOptions(parent=parent, depends_on=[topic.ready])
     for kind, pattern in patterns(name, watched, topic.arn).items():
-        _rule(name, kind, pattern, topic, tags, after)
-    _metric_alarms(name, watched, topic, tags, after)
+        _rule(name, kind, pattern, topic, tags, rule_opts)
+    _metric_alarms(name, watched, topic, tags, rule_opts)
     return topic
 
 
-def _publishers(name: str, of: str, region: str, account: pulumi.Input[str]) -> list[Publisher]:
-    topic = pulumi.Output.format("arn:{}:sns:{}:{}:{}", of, region, account, topic_name(name))
+def _publishers(name: str, aws_partition: str, region: str, account: pulumi.Input[str]) -> list[Publisher]:
+    topic = pulumi.Output.format("arn:{}:sns:{}:{}:{}", aws_partition, region, account, topic_name(name))
     alarms = [
-        pulumi.Output.format("arn:{}:cloudwatch:{}:{}:alarm:{}", of, region, account, alarm)
+        pulumi.Output.format("arn:{}:cloudwatch:{}:{}:alarm:{}", aws_partition, region, account, alarm)
         for alarm in alarm_names(name)
     ]
     this_account = {"StringEquals": {"aws:SourceAccount": account}}
@@ -146,10 +146,10 @@ def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str,
     # Deleting names several alarms, putting one; a subscription's ARN begins with its topic's.
     alarms = alarm_names(name)
     of_alarms = [{"requestParameters": {"alarmNames": alarms}}, {"requestParameters": {"alarmName": alarms}}]
-    subscribed = [{"prefix": pulumi.Output.concat(topic, ":")}]
+    subscriptions = [{"prefix": pulumi.Output.concat(topic, ":")}]
     of_topic = [
         {"requestParameters": {"topicArn": [topic]}},
-        {"requestParameters": {"subscriptionArn": subscribed}},
+        {"requestParameters": {"subscriptionArn": subscriptions}},
     ]
     return {
         # Of any trail: a call names it by name or by ARN, and an account has few.
@@ -176,17 +176,21 @@ def filter_pattern() -> str:
 
     Wider than the rules: any key and bucket policy of the account, since a filter has little room.
     """
-    of = {
+    calls_by_service = {
         "cloudtrail": TRAIL,
         "kms": ["DisableKey", "ScheduleKeyDeletion"],
         "s3": ["DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy"],
         "logs": ["DeleteLogGroup", "DeleteMetricFilter", "PutMetricFilter"],
         "events": ["DeleteRule", "DisableRule", "RemoveTargets"],
     }
-    return "{ " + " || ".join(_of_service(service, calls) for service, calls in of.items()) + " }"
+    return (
+        "{ "
+        + " || ".join(_service_pattern(service, calls) for service, calls in calls_by_service.items())
+        + " }"
+    )
 
 
-def _of_service(service: str, calls: list[str]) -> str:
+def _service_pattern(service: str, calls: list[str]) -> str:
     any_of = " || ".join(f"($.eventName = {call})" for call in calls)
     return f"(($.eventSource = {service}.amazonaws.com) && ({any_of}))"
 

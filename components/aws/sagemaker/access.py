@@ -1,11 +1,11 @@
-"""What a class's translator may call on Amazon SageMaker: its own endpoints, and no other."""
+"""The component SageMakerAccess: which SageMaker endpoints a class's translator may call."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.identity.boundary import fitting
-from components.base.argument_checks import may_use_aws, sensitivity
+from components.aws.identity.boundary import compact_policy
+from components.base.argument_checks import check_sensitivity, may_use_aws
 from isthmus.core.errors import InputError, Refused
 
 CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]
@@ -42,14 +42,16 @@ class SageMakerAccess(pulumi.ComponentResource):
         from pulumi_aws.iam import Policy, RolePolicyAttachment
 
         where = f"identities.{args['name']}"
-        may_use_aws(sensitivity(args["sensitivity"], where), where, target="sagemaker")
+        may_use_aws(check_sensitivity(args["sensitivity"], where), where, target="sagemaker")
         if not args["endpoints"]:
-            raise InputError("names no endpoints", where=where, fix="Name those that its class calls")
-        for at, each in enumerate(args["endpoints"]):
-            if isinstance(each, str):
-                _named(each, f"{where}.endpoints.{at}")
+            raise InputError(
+                "the identity lists no endpoints", where=where, fix="Add the endpoints that its class calls"
+            )
+        for index, endpoint in enumerate(args["endpoints"]):
+            if isinstance(endpoint, str):
+                _check_endpoint_arn(endpoint, f"{where}.endpoints.{index}")
         self.endpoint_arns = pulumi.Output.all(*args["endpoints"]).apply(
-            lambda arns: sorted({_named(each, where) for each in arns})
+            lambda arns: sorted({_check_endpoint_arn(arn, where) for arn in arns})
         )
         child = pulumi.ResourceOptions(parent=self)
         # Beside the inline policies, whose length BedrockAccess counts on for itself.
@@ -57,7 +59,7 @@ class SageMakerAccess(pulumi.ComponentResource):
             f"{name}-sagemaker-policy",
             description=f"{args['name']}: its endpoints on SageMaker",
             policy=pulumi.Output.json_dumps(call_policy(self.endpoint_arns, args.get("source_vpc"))).apply(
-                lambda text: fitting(text, f"{where} (policy)")
+                lambda text: compact_policy(text, f"{where} (policy)")
             ),
             tags={**args.get("tags", {}), "isthmus.dev/class": args["sensitivity"]},
             opts=child,
@@ -84,7 +86,9 @@ def call_policy(endpoints: Any, vpc: pulumi.Input[str] | None) -> dict[str, Any]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _named(arn: str, where: str) -> str:
+def _check_endpoint_arn(arn: str, where: str) -> str:
     if ":endpoint/" not in arn or "*" in arn or "?" in arn:
-        raise Refused(f"'{arn}' is not one endpoint", where=where, fix="Name each by its ARN")
+        raise Refused(
+            f"'{arn}' is not the ARN of one endpoint", where=where, fix="List each endpoint by its full ARN"
+        )
     return arn

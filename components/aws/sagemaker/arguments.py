@@ -1,4 +1,4 @@
-"""Arguments of a SageMaker endpoint: the fields of `isthmus.contracts.platform.model.aws.sagemaker` and its place."""
+"""The arguments of a SageMaker endpoint."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict

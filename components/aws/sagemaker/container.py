@@ -1,4 +1,4 @@
-"""What SageMaker runs: the container and its environment, from which its entry point makes vLLM's arguments.
+"""Builds the container of a SageMaker model, with vLLM's arguments as environment variables.
 
 The entry point turns each variable `SM_VLLM_A_B=c` into `--a-b c` and one without a value into a switch, and
 listens on port 8080 (vllm-project/vllm, examples/online_serving/sagemaker-entrypoint.sh, read 2026-11).
@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from components.aws.sagemaker.arguments import S3Weights, SageMakerEndpointArgs
-from components.serving.vllm_arguments import check_version, limits, parsers, precision
+from components.serving.vllm_arguments import check_version, limit_flags, parser_flags, precision_flags
 from isthmus.contracts.reference.model_profiles import OWN_TEMPLATE
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args
 from isthmus.core.errors import InputError
@@ -19,7 +19,7 @@ WEIGHTS = "/opt/ml/model"
 """Where SageMaker puts them."""
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?:=(.*))?")
 _PREFIX = "SM_VLLM_"
-LONGEST_VALUE = 1024
+MAX_VALUE = 1024
 """Characters of a variable's value (`CreateModel`, botocore's model)."""
 _QUIET = {
     # The network is shut: nothing is fetched and nothing reported, and nothing waits for it.
@@ -44,38 +44,38 @@ def container(image: str, weights: S3Weights, environment: dict[str, str]) -> di
 def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, where: str) -> dict[str, str]:
     """The container's variables. Raises `InputError` for an argument that cannot be one."""
     check_version(args.get("engine_version", VERSION), where)
-    told: list[str] = [
+    flags: list[str] = [
         f"--model={WEIGHTS}",
         f"--served-model-name={model}",
         f"--tensor-parallel-size={args.get('tensor_parallel', 1)}",
     ]
-    told += limits(args)
-    told += precision(args.get("precision"), weights.get("precision", "bf16"), where)
+    flags += limit_flags(args)
+    flags += precision_flags(args.get("precision"), weights.get("precision", "bf16"), where)
     # Which templates the image holds is its builder's to know: without one stated, the model's own is used.
-    told += parsers({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)
-    further = args.get("engine_args", [])
-    check_engine_args(further)
+    flags += parser_flags({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)
+    extra_flags = args.get("engine_args", [])
+    check_engine_args(extra_flags)
     # The digest is no argument: with it, other weights in the same folder are another model, and are rolled out.
-    made = {**_QUIET, "ISTHMUS_WEIGHTS_DIGEST": weights["digest"]}
-    for argument in [*told, *further]:
+    variables = {**_QUIET, "ISTHMUS_WEIGHTS_DIGEST": weights["digest"]}
+    for argument in [*flags, *extra_flags]:
         name, value = _variable(argument, where)
-        if name in made:
+        if name in variables:
             raise InputError(
-                f"`{argument}` is given twice", where=f"{where}.engine_args", fix="Leave one out"
+                f"`{argument}` is set twice", where=f"{where}.engine_args", fix="Remove one of them"
             )
-        made[name] = value
-    return made
+        variables[name] = value
+    return variables
 
 
 def _variable(argument: str, where: str) -> tuple[str, str]:
-    found = _FLAG.fullmatch(argument)
-    if found is None or len(found[2] or "") > LONGEST_VALUE:
+    match = _FLAG.fullmatch(argument)
+    if match is None or len(match[2] or "") > MAX_VALUE:
         raise InputError(
-            f"`{argument[:80]}` cannot be handed to SageMaker's container",
+            f"`{argument[:80]}` cannot be passed to SageMaker's container",
             where=f"{where}.engine_args",
-            fix=f"Write each as `--flag` or `--flag=value` on one line, {LONGEST_VALUE} characters at most",
+            fix=f"Write each as `--flag` or `--flag=value` on one line, with at most {MAX_VALUE} characters",
         )
-    return _PREFIX + found[1].replace("-", "_").upper(), found[2] or ""
+    return _PREFIX + match[1].replace("-", "_").upper(), match[2] or ""
 
 
 def model(

@@ -1,31 +1,31 @@
-"""A model on an endpoint of Amazon SageMaker: isolated, in the VPC, under our key, changed without a gap."""
+"""The component SageMakerEndpoint: an isolated model in the VPC, updated without downtime."""
 
 from typing import Any
 
 import pulumi
 
-from components.aws.common.names import aws_name, for_auto_name, partition
+from components.aws.common.names import aws_name, logical_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.sagemaker.arguments import HostedNames, S3Weights, SageMakerEndpointArgs
 from components.aws.sagemaker.container import container, environment, model
 from components.aws.sagemaker.role import execution_role, role_name, statements
 from components.aws.sagemaker.rollout import SHADOW, VARIANT, alarms, deployment, scale
 from components.aws.sagemaker.storage import bucket_name, capture_bucket, container_log, sealing_key
-from components.base.argument_checks import MODES, may_use_aws, one_of, sensitivity
-from isthmus.contracts.platform.model.aws.sagemaker import LONGEST_START_S, has_disks
+from components.base.argument_checks import MODES, check_choice, check_sensitivity, may_use_aws
+from isthmus.contracts.platform.model.aws.sagemaker import MAX_START_S, has_disks
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
 
-NAMES = 63
+MAX_NAME = 63
 """Characters of an endpoint's, a configuration's and a model's name (botocore's model)."""
 
 
 def endpoint_name(name: str) -> str:
     """The endpoint's name in AWS, known before it is made; nothing that is set changes it."""
-    return aws_name(name, NAMES).lower()
+    return aws_name(name, MAX_NAME).lower()
 
 
-def called(name: str) -> HostedNames:
+def hosted_names(name: str) -> HostedNames:
     """By what roles and private endpoints name the model, before it is made."""
     return {"endpoint": endpoint_name(name), "role": role_name(name), "bucket": bucket_name(name)}
 
@@ -63,19 +63,19 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         from pulumi_aws.sagemaker import Endpoint
 
         where = f"endpoints.{args['id']}"
-        held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, target="sagemaker")
+        sensitivity = check_sensitivity(args["sensitivity"], where)
+        may_use_aws(sensitivity, where, target="sagemaker")
         _check(args, where)
         variables = environment(args, args["model"], args["weights"], where)
         self._name, self._args, self._where = name, args, where
         self._child = pulumi.ResourceOptions(parent=self)
         self._tags = {
             **args.get("tags", {}),
-            "isthmus.dev/class": held,
+            "isthmus.dev/class": sensitivity,
             "isthmus.dev/endpoint": args["id"],
         }
-        self._called = args.get("names") or called(name)
-        self._endpoint = self._called["endpoint"]
+        self._names = args.get("names") or hosted_names(name)
+        self._endpoint = self._names["endpoint"]
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         capture = args.get("capture")
         self._key = sealing_key(
@@ -84,11 +84,11 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             args.get("key", {"mode": "manage"}),
             region=args["region"],
             account=self._account,
-            kept=capture is not None and "bucket" not in capture,
+            is_retained=capture is not None and "bucket" not in capture,
             tags=self._tags,
             parent=self,
         )
-        self._kept: list[pulumi.Output[str]] = []
+        self._retained: list[pulumi.Output[str]] = []
         self._ready: list[pulumi.Resource] = []
         captured = self._captured()
         group = self._group()
@@ -96,21 +96,21 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         log = container_log(
             name, self._endpoint, self._key, args.get("log_days", 365), where, self._tags, self._child
         )
-        waits = pulumi.ResourceOptions(parent=self, depends_on=[*self._ready, log])
+        model_opts = pulumi.ResourceOptions(parent=self, depends_on=[*self._ready, log])
 
-        def made(what: str, box: dict[str, Any]) -> Any:
-            named = for_auto_name(f"{name}-{what}", NAMES)
-            places = {"role": role.arn, "group": group, "subnets": args["subnet_ids"]}
-            return model(named, box, **places, tags=self._tags, opts=waits)
+        def create_model(suffix: str, box: dict[str, Any]) -> Any:
+            logical = logical_name(f"{name}-{suffix}", MAX_NAME)
+            placement = {"role": role.arn, "group": group, "subnets": args["subnet_ids"]}
+            return model(logical, box, **placement, tags=self._tags, opts=model_opts)
 
-        served = made("model", container(args["image"], args["weights"], variables))
-        config = self._configuration(served, self._shadow(made), captured, waits)
-        watched = alarms(name, self._endpoint, args.get("rollback", {}), self._tags, self._child)
+        served_model = create_model("model", container(args["image"], args["weights"], variables))
+        config = self._configuration(served_model, self._shadow(create_model), captured, model_opts)
+        rollback_alarms = alarms(name, self._endpoint, args.get("rollback", {}), self._tags, self._child)
         endpoint = Endpoint(
             f"{name}-endpoint",
             name=self._endpoint,
             endpoint_config_name=config.name,
-            deployment_config=deployment(args.get("rollout", {}), watched, self._start_s),  # type: ignore[arg-type]
+            deployment_config=deployment(args.get("rollout", {}), rollback_alarms, self._start_s),  # type: ignore[arg-type]
             tags=self._tags,
             opts=self._child,
         )
@@ -118,9 +118,9 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             scale(name, endpoint.name, scaling, self._tags, self)
         self.endpoint_name, self.endpoint_arn, self.role_arn = endpoint.name, endpoint.arn, role.arn
         self.configuration = pulumi.Output.all(endpoint.endpoint_config_name, config.name).apply(
-            lambda names: _moved(names[0], names[1], where)
+            lambda names: _check_moved(names[0], names[1], where)
         )
-        self.retained = pulumi.Output.all(*self._kept)
+        self.retained = pulumi.Output.all(*self._retained)
         self.register_outputs(
             {
                 "endpoint_name": self.endpoint_name,
@@ -140,13 +140,13 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         capture = self._args.get("capture")
         if capture is None or self._key is None:
             return None
-        if (given := capture.get("bucket")) is not None:
-            arn = f"arn:{partition(self._args['region'])}:s3:::{given}"
-            return pulumi.Output.from_input(given), pulumi.Output.from_input(arn)
+        if (bucket_name_given := capture.get("bucket")) is not None:
+            arn = f"arn:{partition(self._args['region'])}:s3:::{bucket_name_given}"
+            return pulumi.Output.from_input(bucket_name_given), pulumi.Output.from_input(arn)
         bucket, ready = capture_bucket(
-            self._name, self._called["bucket"], self._key, capture["days"], self._tags, self
+            self._name, self._names["bucket"], self._key, capture["days"], self._tags, self
         )
-        self._kept += [bucket.arn, self._key]
+        self._retained += [bucket.arn, self._key]
         self._ready += ready
         return bucket.id, bucket.arn
 
@@ -155,13 +155,13 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         from pulumi_aws import ec2, vpc
 
         args = self._args
-        described = f"{args['id']}: to S3 alone"
+        description = f"{args['id']}: to S3 alone"
         s3 = ec2.get_prefix_list_output(
             name=f"com.amazonaws.{args['region']}.s3", opts=pulumi.InvokeOutputOptions(parent=self)
         )
         group = ec2.SecurityGroup(
             f"{self._name}-group",
-            description=described,
+            description=description,
             vpc_id=args["vpc_id"],
             tags={**self._tags, "Name": self._name},
             opts=self._child,
@@ -169,7 +169,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         rule = vpc.SecurityGroupEgressRule(
             f"{self._name}-s3",
             security_group_id=group.id,
-            description=described,
+            description=description,
             ip_protocol="tcp",
             from_port=443,
             to_port=443,
@@ -185,7 +185,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         keys = [self._key] if captured is not None and self._key is not None else []
         if "weights_key" in args:
             keys.append(pulumi.Output.from_input(args["weights_key"]))
-        most = statements(
+        role_statements = statements(
             self._endpoint,
             uris=[args["weights"]["uri"], *([shadow["uri"]] if shadow else [])],
             images=sorted({args["image"], *([shadow["image"]] if shadow and "image" in shadow else [])}),
@@ -198,18 +198,18 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         )
         role = execution_role(
             self._name,
-            self._called["role"],
+            self._names["role"],
             account=self._account,
             boundary=args.get("permissions_boundary"),
-            most=most,
+            role_statements=role_statements,
             tags=self._tags,
             opts=self._child,
         )
-        policy = role_policy(f"{self._name}-execution-policy", role, most, self._child)
+        policy = role_policy(f"{self._name}-execution-policy", role, role_statements, self._child)
         self._ready.append(policy)
         return role
 
-    def _shadow(self, made: Any) -> dict[str, Any] | None:
+    def _shadow(self, create_model: Any) -> dict[str, Any] | None:
         """The variant of the other model, which gets a copy of some calls."""
         args, shadow = self._args, self._args.get("shadow")
         if shadow is None:
@@ -218,15 +218,15 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         variables = environment(args, args["model"], weights, f"{self._where}.shadow")
         box = container(shadow.get("image") or args["image"], weights, variables)
         kind = shadow.get("instance_type") or args["instance_type"]
-        other = self._variant(SHADOW, made("shadow", box), kind, shadow.get("instances", 1))
+        variant = self._variant(SHADOW, create_model("shadow", box), kind, shadow.get("instances", 1))
         # Weights are parts of the served variant's, which is 1.
-        return {**other, "initial_variant_weight": shadow["sampling_pct"] / 100}
+        return {**variant, "initial_variant_weight": shadow["sampling_pct"] / 100}
 
-    def _variant(self, variant: str, served: Any, kind: str, instances: int) -> dict[str, Any]:
+    def _variant(self, variant: str, served_model: Any, kind: str, instances: int) -> dict[str, Any]:
         args = self._args
-        found: dict[str, Any] = {
+        variant_fields: dict[str, Any] = {
             "variant_name": variant,
-            "model_name": served.name,
+            "model_name": served_model.name,
             "instance_type": kind,
             "initial_instance_count": instances,
             "initial_variant_weight": 1.0,
@@ -234,23 +234,25 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             "container_startup_health_check_timeout_in_seconds": self._start_s,
         }
         if "inference_ami" in args:
-            found["inference_ami_version"] = args["inference_ami"]
+            variant_fields["inference_ami_version"] = args["inference_ami"]
         if "volume_gib" in args:
-            found["volume_size_in_gb"] = args["volume_gib"]
-        return found
+            variant_fields["volume_size_in_gb"] = args["volume_gib"]
+        return variant_fields
 
-    def _configuration(self, served: Any, shadow: dict[str, Any] | None, captured: Any, opts: Any) -> Any:
+    def _configuration(
+        self, served_model: Any, shadow: dict[str, Any] | None, captured: Any, opts: Any
+    ) -> Any:
         from pulumi_aws.sagemaker import EndpointConfiguration
 
         args, capture = self._args, self._args.get("capture")
-        given: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         kinds = [args["instance_type"], *([shadow["instance_type"]] if shadow else [])]
         if self._key is not None and not any(map(has_disks, kinds)):
-            given["kms_key_arn"] = self._key
+            settings["kms_key_arn"] = self._key
         if shadow is not None:
-            given["shadow_production_variants"] = [shadow]
+            settings["shadow_production_variants"] = [shadow]
         if capture is not None and captured is not None:
-            given["data_capture_config"] = {
+            settings["data_capture_config"] = {
                 "enable_capture": True,
                 "initial_sampling_percentage": capture["sampling_pct"],
                 "destination_s3_uri": pulumi.Output.format("s3://{}/{}/", captured[0], self._endpoint),
@@ -259,59 +261,64 @@ class SageMakerEndpoint(pulumi.ComponentResource):
                 "capture_content_type_header": {"json_content_types": ["application/json"]},
             }
         return EndpointConfiguration(
-            for_auto_name(f"{self._name}-config", NAMES),
+            logical_name(f"{self._name}-config", MAX_NAME),
             production_variants=[
-                self._variant(VARIANT, served, args["instance_type"], args["replicas"])  # type: ignore[list-item]
+                self._variant(VARIANT, served_model, args["instance_type"], args["replicas"])  # type: ignore[list-item]
             ],
             tags=self._tags,
             opts=opts,
-            **given,
+            **settings,
         )
 
 
-def _moved(serves: str, wanted: str, where: str) -> str:
+def _check_moved(serving: str, expected: str, where: str) -> str:
     """The configuration that serves; a fault where AWS took the deployment back: what serves must not go."""
-    if serves != wanted:
+    if serving != expected:
         raise EnvironmentFault(
-            f"AWS has taken the deployment back: {serves} still serves, not {wanted}",
+            f"AWS has rolled the deployment back: {serving} still serves, not {expected}",
             where=where,
-            fix="Look at the endpoint's alarms and its log; then correct what was changed, or run the same command "
-            "again. Nothing that serves was deleted",
+            fix="Check the endpoint's alarms and its log; then correct the change, or run the same command "
+            "again. No serving model was deleted",
         )
-    return serves
+    return serving
 
 
 def _check(args: SageMakerEndpointArgs, where: str) -> None:
     """What a program of one's own could get wrong; the platform's contract says more."""
     key, capture = args.get("key", {"mode": "manage"}), args.get("capture")
-    one_of(key["mode"], MODES, f"{where}.key.mode")
-    held = handling.of(args["sensitivity"])
+    check_choice(key["mode"], MODES, f"{where}.key.mode")
+    class_handling = handling.handling_of(args["sensitivity"])
     if key["mode"] == "existing" and not key.get("arn"):
-        raise InputError("the existing key names no arn", where=f"{where}.key.arn", fix="Name it")
-    if key["mode"] == "off" and (held.own_keys or capture is not None):
+        raise InputError(
+            "the existing key has no arn", where=f"{where}.key.arn", fix="Set arn to the key's ARN"
+        )
+    if key["mode"] == "off" and (class_handling.own_keys or capture is not None):
         raise Refused(
-            f"{args['sensitivity']} work, or what is captured, under no key of the organisation's",
+            f"{args['sensitivity']} work, or captured content, needs a key of the organisation",
             where=f"{where}.key.mode",
-            fix="Say `manage`, or `existing` with its arn",
+            fix="Set key.mode to `manage`, or to `existing` with its arn",
         )
     if capture is not None and (
-        held.content_days_max is not None and not 0 < capture["days"] <= held.content_days_max
+        class_handling.content_days_max is not None
+        and not 0 < capture["days"] <= class_handling.content_days_max
     ):
         raise Refused(
             f"prompts and answers of {args['sensitivity']} work would be kept for {capture['days']} days",
             where=f"{where}.capture",
-            fix=f"The class keeps content for {held.content_days_max} days at most",
+            fix=f"Set capture.days to at most {class_handling.content_days_max}",
         )
     if not args["weights"]["uri"].startswith("s3://") or not args["weights"]["uri"].endswith("/"):
         raise InputError(
-            f"'{args['weights']['uri']}' is no folder in S3",
+            f"'{args['weights']['uri']}' is not a folder in S3",
             where=f"{where}.weights",
-            fix="s3://BUCKET/PREFIX/",
+            fix="Write it like s3://BUCKET/PREFIX/",
         )
-    if args.get("load_timeout_s", 0) > LONGEST_START_S:
+    if args.get("load_timeout_s", 0) > MAX_START_S:
         raise InputError(
-            f"SageMaker waits {LONGEST_START_S} s at most", where=f"{where}.load_timeout_s", fix="Say fewer"
+            f"SageMaker waits at most {MAX_START_S} s",
+            where=f"{where}.load_timeout_s",
+            fix="Lower load_timeout_s",
         )
-    one_of(
+    check_choice(
         args.get("rollout", {}).get("kind", "canary"), ("canary", "linear", "all-at-once"), f"{where}.rollout"
     )

@@ -1,4 +1,4 @@
-"""From the platform's contract to the arguments of endpoints on Amazon SageMaker, and of who calls them."""
+"""Builds the arguments of SageMaker endpoints and of their callers from the platform's contract."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 
 from components.aws.common.names import partition
-from components.aws.identity.mapping import bounded, region_at, served_by, site_of, tags
+from components.aws.identity.mapping import boundary_argument, calls_of, region_at, site_of, tags
 from components.aws.network.private_endpoints import EndpointGrant
 from components.aws.sagemaker.access import CALLS, SageMakerAccessArgs
 from components.aws.sagemaker.arguments import SageMakerEndpointArgs
 from components.aws.sagemaker.endpoint import endpoint_arn, endpoint_name
-from components.aws.sagemaker.role import reads, role_arn
+from components.aws.sagemaker.role import read_arns, role_arn
 from components.aws.sagemaker.storage import bucket_name
 from isthmus.contracts.platform.layers import HostedGiven
 from isthmus.contracts.platform.lookups.aws import network_for
@@ -29,65 +29,69 @@ def logical(name: str, endpoint: Endpoint) -> str:
 
 def hosted_at(platform: Platform, site: Site) -> list[Endpoint]:
     """Endpoints on SageMaker at a site."""
-    return [one for one in platform.endpoints if one.site == site.name and one.target == "sagemaker"]
+    return [
+        endpoint
+        for endpoint in platform.endpoints
+        if endpoint.site == site.name and endpoint.target == "sagemaker"
+    ]
 
 
 def endpoint_args(
-    platform: Platform, endpoint: Endpoint, made: Any, told: HostedGiven | None = None
+    platform: Platform, endpoint: Endpoint, network_component: Any, names: HostedGiven | None = None
 ) -> SageMakerEndpointArgs:
-    """`made`: the network in which the model stands. `told`: by what names, where another stack says so."""
+    """`network_component`: the network of the model. `names`: its names, if another stack sets them."""
     settings, weights = endpoint.sagemaker, endpoint.weights
     if settings is None or weights is None or platform.images.sagemaker is None:
         raise InputError(
-            f"endpoint '{endpoint.id}' names no machines, weights or image of SageMaker",
+            f"endpoint '{endpoint.id}' has no SageMaker settings, weights or image",
             where=f"endpoints.{endpoint.id}.sagemaker",
-            fix="Name them in the stack's overrides",
+            fix="Set them in the stack's overrides",
         )
-    given = endpoint.model_dump(exclude_none=True)
-    same = (
+    fields = endpoint.model_dump(exclude_none=True)
+    copied_keys = (
         *("id", "model", "precision", "tensor_parallel", "replicas", "max_model_len", "max_num_seqs"),
         *("gpu_memory_utilization", "kv_cache_dtype", "engine_version", "engine_args", "load_timeout_s"),
         *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
     args: dict[str, Any] = {
-        **{key: given[key] for key in same if key in given},
+        **{key: fields[key] for key in copied_keys if key in fields},
         **settings.model_dump(exclude_none=True),
         "sensitivity": endpoint.class_,
         "region": region_at(platform, endpoint.site),
-        "vpc_id": made.vpc_id,
-        "subnet_ids": made.subnets,
+        "vpc_id": network_component.vpc_id,
+        "subnet_ids": network_component.subnets,
         "image": platform.images.sagemaker,
         "weights": weights.model_dump(include={"uri", "digest", "precision"}),
         "tags": tags(platform, **_workload(platform, endpoint)),
-        **bounded(site_of(platform, endpoint.site)),
+        **boundary_argument(site_of(platform, endpoint.site)),
     }
-    if told is not None:
-        args["names"] = told.model_dump(include={"endpoint", "role", "bucket"})
+    if names is not None:
+        args["names"] = names.model_dump(include={"endpoint", "role", "bucket"})
     return args  # type: ignore[return-value]
 
 
 def _workload(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
     """Whose cost its machines are: a workload's only where it is alone on them."""
-    served = {
+    workloads = {
         workload.name
         for gateway in platform.gateways
         for workload in gateway.workloads
         if endpoint.id in (workload.endpoint, *workload.overflow)
     }
-    return {"workload": served.pop()} if len(served) == 1 else {}
+    return {"workload": workloads.pop()} if len(workloads) == 1 else {}
 
 
-def called(name: str, platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
+def called_arns(name: str, platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
     """ARNs of the endpoints on SageMaker that an identity calls, each once."""
     region = region_at(platform, identity.site)
-    found = {endpoint.id: endpoint for endpoint, _ in served_by(platform, identity, "sagemaker")}
-    return [endpoint_arn(logical(name, found[one]), region, account) for one in sorted(found)]
+    endpoints = {endpoint.id: endpoint for endpoint, _ in calls_of(platform, identity, "sagemaker")}
+    return [endpoint_arn(logical(name, endpoints[id_]), region, account) for id_ in sorted(endpoints)]
 
 
 def access_args(
     platform: Platform, identity: Identity, role: Any, endpoints: list[Any], vpc: Any
 ) -> SageMakerAccessArgs:
-    made: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "name": identity.name,
         "sensitivity": identity.class_,
         "role": role,
@@ -95,8 +99,8 @@ def access_args(
         "tags": tags(platform),
     }
     if vpc is not None:
-        made["source_vpc"] = vpc
-    return made  # type: ignore[return-value]
+        arguments["source_vpc"] = vpc
+    return arguments  # type: ignore[return-value]
 
 
 def grants(
@@ -121,36 +125,38 @@ def grants(
         if endpoint.target != "sagemaker":
             continue
         if network_for(platform, endpoint.site, endpoint.class_) is network:
-            fetches += _fetches(name, endpoint, region, account)
+            fetches += _fetch_grants(name, endpoint, region, account)
     return [*calls, *fetches]
 
 
-def _fetches(name: str, endpoint: Endpoint, region: str, account: pulumi.Input[str]) -> list[EndpointGrant]:
+def _fetch_grants(
+    name: str, endpoint: Endpoint, region: str, account: pulumi.Input[str]
+) -> list[EndpointGrant]:
     settings, weights = endpoint.sagemaker, endpoint.weights
     assert settings is not None, endpoint.id
     assert weights is not None, endpoint.id
-    own = logical(name, endpoint)
+    component_name = logical(name, endpoint)
     uris = [weights.uri, *([settings.shadow.uri] if settings.shadow is not None else [])]
-    made: list[EndpointGrant] = [
+    endpoint_grants: list[EndpointGrant] = [
         {
             "service": "s3",
-            "principals": [role_arn(own, region, account)],
+            "principals": [role_arn(component_name, region, account)],
             "actions": ["s3:GetObject", "s3:ListBucket"],
-            "resources": reads(uris, region),
+            "resources": read_arns(uris, region),
         }
     ]
     if settings.capture is not None:
         # Ours has a name of which AWS's plugin makes the end up.
-        bucket = settings.capture.bucket or f"{bucket_name(own)}-*"
-        captured = f"arn:{partition(region)}:s3:::{bucket}/{endpoint_name(own)}/*"
+        bucket = settings.capture.bucket or f"{bucket_name(component_name)}-*"
+        captured = f"arn:{partition(region)}:s3:::{bucket}/{endpoint_name(component_name)}/*"
         capture: EndpointGrant = {
             "service": "s3",
-            "principals": [role_arn(own, region, account)],
+            "principals": [role_arn(component_name, region, account)],
             "actions": ["s3:PutObject"],
             "resources": [captured],
         }
         if settings.capture.bucket is None:
             # Anybody may make a bucket whose name fits the pattern. The organisation's own may be another account's.
             capture["account"] = account
-        made.append(capture)
-    return made
+        endpoint_grants.append(capture)
+    return endpoint_grants

@@ -1,11 +1,11 @@
-"""The role of a SageMaker endpoint: what SageMaker may fetch and write for it, and nothing of what it serves."""
+"""The execution role of a SageMaker endpoint: what SageMaker may fetch and write for it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
-from components.aws.common.image_pull import PULL, repository
+from components.aws.common.image_pull import PULL, repository_arn
 from components.aws.common.names import aws_name, partition
 from components.aws.identity.boundary import boundary_arn
 
@@ -43,13 +43,13 @@ def bucket_of(uri: str) -> tuple[str, str]:
     return bucket, prefix
 
 
-def reads(uris: Sequence[str], region: str) -> list[str]:
+def read_arns(uris: Sequence[str], region: str) -> list[str]:
     """ARNs of what is read of folders in S3: the buckets, and what lies in the folders."""
-    of = f"arn:{partition(region)}:s3:::"
+    prefix = f"arn:{partition(region)}:s3:::"
     buckets = {bucket_of(uri)[0] for uri in uris}
     return [
-        *sorted(of + one for one in buckets),
-        *sorted({of + uri.removeprefix("s3://") + "*" for uri in uris}),
+        *sorted(prefix + bucket for bucket in buckets),
+        *sorted({prefix + uri.removeprefix("s3://") + "*" for uri in uris}),
     ]
 
 
@@ -69,22 +69,26 @@ def statements(
 
     Every resource is named but for calls that know none, and network interfaces, which AWS makes up.
     """
-    of = partition(region)
-    ec2 = pulumi.Output.format("arn:{}:ec2:{}:{}:", of, region, account)
-    named = pulumi.Output.all(base=ec2, subnets=subnets, group=group).apply(
-        lambda found: [
-            found["base"] + "network-interface/*",
-            *(f"{found['base']}subnet/{each}" for each in found["subnets"]),
-            f"{found['base']}security-group/{found['group']}",
+    aws_partition = partition(region)
+    ec2 = pulumi.Output.format("arn:{}:ec2:{}:{}:", aws_partition, region, account)
+    interface_arns = pulumi.Output.all(base=ec2, subnets=subnets, group=group).apply(
+        lambda values: [
+            values["base"] + "network-interface/*",
+            *(f"{values['base']}subnet/{subnet}" for subnet in values["subnets"]),
+            f"{values['base']}security-group/{values['group']}",
         ]
     )
-    buckets = [one for one in reads(uris, region) if not one.endswith("*")]
+    buckets = [arn for arn in read_arns(uris, region) if not arn.endswith("*")]
     prefixes = sorted({f"{bucket_of(uri)[1]}*" for uri in uris})
-    stream = pulumi.Output.format("arn:{}:logs:{}:{}:log-group:{}", of, region, account, log_group(endpoint))
-    made = [
-        _allow("ReadWeights", ["s3:GetObject"], [one for one in reads(uris, region) if one.endswith("*")]),
+    stream = pulumi.Output.format(
+        "arn:{}:logs:{}:{}:log-group:{}", aws_partition, region, account, log_group(endpoint)
+    )
+    allowed = [
+        _allow(
+            "ReadWeights", ["s3:GetObject"], [arn for arn in read_arns(uris, region) if arn.endswith("*")]
+        ),
         _allow("ListWeights", ["s3:ListBucket"], buckets, {"StringLike": {"s3:prefix": prefixes}}),
-        _allow("PullImage", PULL, [repository(image, endpoint) for image in images]),
+        _allow("PullImage", PULL, [repository_arn(image, endpoint) for image in images]),
         _allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
         _allow(
             "WriteLog",
@@ -98,28 +102,30 @@ def statements(
             ["*"],
             {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
         ),
-        _allow("JoinTheNetwork", ATTACH, named),
+        _allow("JoinTheNetwork", ATTACH, interface_arns),
         _allow("LeaveTheNetwork", DETACH, [pulumi.Output.concat(ec2, "network-interface/*")]),
         _allow("LookAtTheNetwork", LOOK, ["*"]),
     ]
     if captured is not None:
-        made.append(_allow("Capture", ["s3:PutObject"], [pulumi.Output.concat(captured, f"/{endpoint}/*")]))
+        allowed.append(
+            _allow("Capture", ["s3:PutObject"], [pulumi.Output.concat(captured, f"/{endpoint}/*")])
+        )
     if keys:
-        made.append(_allow("OpenAndSeal", ["kms:Decrypt", "kms:GenerateDataKey"], list(keys)))
-    return made
+        allowed.append(_allow("OpenAndSeal", ["kms:Decrypt", "kms:GenerateDataKey"], list(keys)))
+    return allowed
 
 
 def execution_role(
     name: str,
-    called: str,
+    role_name_given: str,
     *,
     account: pulumi.Input[str],
     boundary: Any,
-    most: Any,
+    role_statements: Any,
     tags: dict[str, str],
     opts: Any,
 ) -> Any:
-    """The role, which SageMaker of this account alone can assume. `called`: as of `role_name`."""
+    """The role, which SageMaker of this account alone can assume. `role_name_given`: as of `role_name`."""
     from pulumi_aws.iam import Role
 
     trust = {
@@ -136,17 +142,17 @@ def execution_role(
     }
     return Role(
         f"{name}-execution",
-        name=called,
+        name=role_name_given,
         description="Fetches weights and image of a model, and writes its log",
         assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(f"{name}-execution", boundary, most, opts, tags=tags),
+        permissions_boundary=boundary_arn(f"{name}-execution", boundary, role_statements, opts, tags=tags),
         tags=tags,
         opts=opts,
     )
 
 
 def _allow(
-    sid: str, actions: list[str], resources: Any, when: dict[str, Any] | None = None
+    sid: str, actions: list[str], resources: Any, condition: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    made = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return {**made, "Condition": when} if when else made
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement

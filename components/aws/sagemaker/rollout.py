@@ -1,4 +1,4 @@
-"""How a SageMaker endpoint changes: where calls go while it does, what takes it back, and how it grows with load."""
+"""Deployment of a SageMaker endpoint: traffic shifting, rollback alarms and autoscaling."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ VARIANT = "primary"
 """Of the model that serves. It never changes: a deployment is watched only from a variant to its namesake."""
 SHADOW = "shadow"
 _TYPES = {"canary": "CANARY", "linear": "LINEAR", "all-at-once": "ALL_AT_ONCE"}
-SHORTEST_S, LONGEST_S = 600, 28800
+MIN_DURATION_S, MAX_DURATION_S = 600, 28800
 """Seconds that a deployment may be given (botocore's model)."""
 
 
@@ -33,7 +33,7 @@ def alarms(
         "tags": tags,
         "opts": opts,
     }
-    made = [
+    metric_alarms = [
         MetricAlarm(
             f"{name}-errors",
             name=aws_name(f"{name}-errors", 255),
@@ -45,7 +45,7 @@ def alarms(
         )
     ]
     if (latency := settings.get("latency_p95_ms")) is not None:
-        made.append(
+        metric_alarms.append(
             MetricAlarm(
                 f"{name}-latency",
                 name=aws_name(f"{name}-latency", 255),
@@ -57,13 +57,13 @@ def alarms(
                 **common,
             )
         )
-    return made
+    return metric_alarms
 
 
-def deployment(settings: RolloutSettings, watched: list[Any], start_s: int) -> dict[str, Any]:
+def deployment(settings: RolloutSettings, rollback_alarms: list[Any], start_s: int) -> dict[str, Any]:
     """Blue/green by steps, taken back when an alarm goes off; `start_s`: how long new instances take at most."""
     kind, step = settings.get("kind", "canary"), settings.get("step_pct", 25)
-    wait, kept = settings.get("wait_s", 300), settings.get("keep_old_s", 300)
+    wait, keep_old_s = settings.get("wait_s", 300), settings.get("keep_old_s", 300)
     size = {"type": "CAPACITY_PERCENT", "value": step}
     steps = {"canary": 2, "linear": -(-100 // step), "all-at-once": 1}[kind]
     routing: dict[str, Any] = {
@@ -72,14 +72,14 @@ def deployment(settings: RolloutSettings, watched: list[Any], start_s: int) -> d
     }
     if kind != "all-at-once":
         routing["canary_size" if kind == "canary" else "linear_step_size"] = size
-    longest = 2 * start_s + steps * wait + kept + SHORTEST_S
+    max_duration_s = 2 * start_s + steps * wait + keep_old_s + MIN_DURATION_S
     return {
         "blue_green_update_policy": {
             "traffic_routing_configuration": routing,
-            "termination_wait_in_seconds": kept,
-            "maximum_execution_timeout_in_seconds": min(LONGEST_S, max(SHORTEST_S, longest)),
+            "termination_wait_in_seconds": keep_old_s,
+            "maximum_execution_timeout_in_seconds": min(MAX_DURATION_S, max(MIN_DURATION_S, max_duration_s)),
         },
-        "auto_rollback_configuration": {"alarms": [{"alarm_name": each.name} for each in watched]},
+        "auto_rollback_configuration": {"alarms": [{"alarm_name": alarm.name} for alarm in rollback_alarms]},
     }
 
 

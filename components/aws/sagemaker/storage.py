@@ -1,13 +1,13 @@
-"""What a SageMaker endpoint stores, and under which key: its containers' log, and captured prompts and answers."""
+"""Storage of a SageMaker endpoint: its key, its log group and the bucket of captured content."""
 
 from typing import Any
 
 import pulumi
 
 from components.aws.common.keys import account_root, rotated_key
-from components.aws.common.log_group import key_policy, retention
-from components.aws.common.names import for_auto_name, partition
-from components.aws.common.private_bucket import BUCKET_NAME, private, tls_only
+from components.aws.common.log_group import key_policy, retention_period
+from components.aws.common.names import logical_name, partition
+from components.aws.common.private_bucket import BUCKET_NAME, secure_bucket, tls_only_statement
 from components.aws.sagemaker.arguments import SealingKeySettings
 from components.aws.sagemaker.role import log_group
 
@@ -19,20 +19,20 @@ def sealing_key(
     *,
     region: str,
     account: pulumi.Input[str],
-    kept: bool,
+    is_retained: bool,
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> pulumi.Output[str] | None:
-    """ARN of the key; None where there is none. `kept`: it stays, since what is sealed by it does."""
+    """ARN of the key; None where there is none. `is_retained`: it stays, like the data that it seals."""
     if settings["mode"] != "manage":
-        given = settings.get("arn") if settings["mode"] == "existing" else None
-        return pulumi.Output.from_input(given) if given else None
+        arn = settings.get("arn") if settings["mode"] == "existing" else None
+        return pulumi.Output.from_input(arn) if arn else None
     policy = key_policy(region, account, log_group(endpoint))
-    through = {
+    via_services = {
         "kms:CallerAccount": account,
-        "kms:ViaService": [f"{one}.{region}.amazonaws.com" for one in _VIA],
+        "kms:ViaService": [f"{service}.{region}.amazonaws.com" for service in _KEY_USERS],
     }
-    use: dict[str, Any] = {
+    statement: dict[str, Any] = {
         "Effect": "Allow",
         "Principal": account_root(partition(region), account),
         "Resource": "*",
@@ -40,32 +40,32 @@ def sealing_key(
     policy["Statement"] += [
         {
             "Sid": "SealAndReadThroughS3AndSageMaker",
-            **use,
+            **statement,
             "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
-            "Condition": {"StringEquals": through},
+            "Condition": {"StringEquals": via_services},
         },
         {
             # SageMaker attaches volumes by a grant, which who deploys gives it.
             "Sid": "GrantToSageMaker",
-            **use,
+            **statement,
             "Action": ["kms:CreateGrant"],
             "Condition": {
-                "StringEquals": {**through, "kms:ViaService": f"sagemaker.{region}.amazonaws.com"},
+                "StringEquals": {**via_services, "kms:ViaService": f"sagemaker.{region}.amazonaws.com"},
                 "Bool": {"kms:GrantIsForAWSResource": "true"},
             },
         },
     ]
-    made = rotated_key(
+    key = rotated_key(
         f"{name}-key",
         f"Log and captured content of {name}",
         policy,
         tags,
-        pulumi.ResourceOptions(parent=parent, retain_on_delete=kept),
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=is_retained),
     )
-    return made.arn
+    return key.arn
 
 
-_VIA = ("s3", "sagemaker")
+_KEY_USERS = ("s3", "sagemaker")
 
 
 def container_log(
@@ -83,7 +83,7 @@ def container_log(
     return LogGroup(
         f"{name}-log",
         name=log_group(endpoint),
-        retention_in_days=retention(days, where),
+        retention_in_days=retention_period(days, where),
         kms_key_id=key,
         tags=tags,
         opts=opts,
@@ -92,37 +92,39 @@ def container_log(
 
 def bucket_name(name: str) -> str:
     """How the name of the bucket begins; AWS's plugin makes the end up."""
-    return for_auto_name(f"{name}-captured", BUCKET_NAME)
+    return logical_name(f"{name}-captured", BUCKET_NAME)
 
 
 def capture_bucket(
     name: str,
-    called: str,
+    bucket_name_given: str,
     key: pulumi.Output[str],
     days: int,
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> tuple[Any, list[pulumi.Resource]]:
-    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for. `called`: as
-    of `bucket_name`.
+    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for.
+    `bucket_name_given`: as of `bucket_name`.
 
     It stays when the endpoint goes: what was captured is erased in its time, not before and not after.
     """
     from pulumi_aws import s3
 
-    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
-    bucket = s3.Bucket(called, force_destroy=False, tags=tags, opts=kept)
-    encrypted, closed, owned = private(name, bucket.id, key, kept)
-    erased = s3.BucketLifecycleConfiguration(
+    retained_opts = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    bucket = s3.Bucket(bucket_name_given, force_destroy=False, tags=tags, opts=retained_opts)
+    encryption, public_access_block, ownership = secure_bucket(name, bucket.id, key, retained_opts)
+    lifecycle = s3.BucketLifecycleConfiguration(
         f"{name}-erasure",
         bucket=bucket.id,
         rules=[{"id": "erase", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": days}}],
-        opts=kept,
+        opts=retained_opts,
     )
     policy = s3.BucketPolicy(
         f"{name}-tls",
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [tls_only(bucket.arn)]}),
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
+        policy=pulumi.Output.json_dumps(
+            {"Version": "2012-10-17", "Statement": [tls_only_statement(bucket.arn)]}
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[public_access_block]),
     )
-    return bucket, [encrypted, owned, erased, policy]
+    return bucket, [encryption, ownership, lifecycle, policy]

@@ -1,15 +1,15 @@
-"""What ECS itself may do to start a gateway's tasks: fetch images, read secrets, write logs."""
+"""The component TaskExecution: the roles by which ECS starts a gateway's tasks, and their log group."""
 
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.image_pull import PULL, repository
-from components.aws.common.log_group import retention, sealed_log_group
+from components.aws.common.image_pull import PULL, repository_arn
+from components.aws.common.log_group import retention_period, sealed_log_group
 from components.aws.common.names import aws_name, partition
-from components.aws.identity.boundary import fitting
+from components.aws.identity.boundary import compact_policy
 from components.aws.identity.task_role import task_role
-from components.base.argument_checks import may_use_aws, sensitivity
+from components.base.argument_checks import check_sensitivity, may_use_aws
 
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
@@ -64,11 +64,13 @@ class TaskExecution(pulumi.ComponentResource):
         from pulumi_aws.iam import RolePolicy
 
         where = f"gateways.{args['name']}"
-        held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, args.get("exception", ""))
-        retention(args["log_days"], f"{where}.fargate.log_days")
-        repositories = {task: repository(image, f"{where}.image") for task, image in args["images"].items()}
-        region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": held}
+        sensitivity = check_sensitivity(args["sensitivity"], where)
+        may_use_aws(sensitivity, where, args.get("exception", ""))
+        retention_period(args["log_days"], f"{where}.fargate.log_days")
+        repositories = {
+            task: repository_arn(image, f"{where}.image") for task, image in args["images"].items()
+        }
+        region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         child = pulumi.ResourceOptions(parent=self)
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         group = sealed_log_group(
@@ -87,13 +89,13 @@ class TaskExecution(pulumi.ComponentResource):
         self.roles: dict[str, Any] = {}
         """By task, in Python: ARN of its execution role."""
         for task in sorted(repositories):
-            may = self._may(args, task, repositories[task], streams)
+            statements = self._statements(args, task, repositories[task], streams)
             role, _ = task_role(
                 f"{name}-{task}-start",
                 description=f"ECS, to start the {task} of {args['name']}",
                 region=region,
                 account=account,
-                most=may,
+                statements=statements,
                 permissions_boundary=args.get("permissions_boundary"),
                 tags=tags,
                 opts=child,
@@ -102,8 +104,8 @@ class TaskExecution(pulumi.ComponentResource):
                 f"{name}-{task}-start-policy",
                 name=aws_name(f"{name}-{task}-start-policy", 128),
                 role=role.name,
-                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": may}).apply(
-                    lambda text: fitting(text, f"{where} (policy)")
+                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}).apply(
+                    lambda text: compact_policy(text, f"{where} (policy)")
                 ),
                 opts=child,
             )
@@ -120,32 +122,38 @@ class TaskExecution(pulumi.ComponentResource):
             }
         )
 
-    def _may(
+    def _statements(
         self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]
     ) -> list[dict[str, Any]]:
         """What the role of one task may do; the same bounds it."""
-        through = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
+        vpc_condition = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
         grants: list[tuple[str, list[str], list[Any]]] = [
             ("Login", ["ecr:GetAuthorizationToken"], ["*"]),
             ("Image", PULL, [image]),
             ("Secrets", ["secretsmanager:GetSecretValue"], list(args["secrets"][task])),
             ("Logs", LOG, [streams]),
         ]
-        made: list[dict[str, Any]] = [
-            {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources, "Condition": through}
+        statements: list[dict[str, Any]] = [
+            {
+                "Sid": sid,
+                "Effect": "Allow",
+                "Action": actions,
+                "Resource": resources,
+                "Condition": vpc_condition,
+            }
             for sid, actions, resources in grants
         ]
         if key := args.get("secrets_key"):
             # Secrets Manager opens it in the caller's name, from its own network: no VPC is asked for.
             service = f"secretsmanager.{args['region']}.amazonaws.com"
-            via = {"StringEquals": {"kms:ViaService": service}}
-            made.append(
+            via_secrets_manager = {"StringEquals": {"kms:ViaService": service}}
+            statements.append(
                 {
                     "Sid": "OpenSecrets",
                     "Effect": "Allow",
                     "Action": ["kms:Decrypt"],
                     "Resource": [key],
-                    "Condition": via,
+                    "Condition": via_secrets_manager,
                 }
             )
-        return made
+        return statements

@@ -1,4 +1,4 @@
-"""The gateway of one class at an AWS site without a cluster: edge and translator on AWS Fargate."""
+"""The component FargateGateway: a class's edge and translator on AWS Fargate."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.names import aws_name
-from components.base.argument_checks import may_use_aws, one_of, sensitivity, without_outputs
+from components.base.argument_checks import check_choice, check_sensitivity, may_use_aws, without_outputs
 from components.gateway.fargate import tasks
 from components.gateway.fargate.load_balancer import DOOR_PORT, TASKS, Door
 from components.gateway.fargate.records import SEALER_PORTS, FargateAudit, FargateRecords
@@ -123,20 +123,20 @@ class FargateGateway(pulumi.ComponentResource):
         from pulumi_aws import ecs
 
         where = f"gateways.{args['name']}"
-        held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, args.get("exception", ""))
+        sensitivity = check_sensitivity(args["sensitivity"], where)
+        may_use_aws(sensitivity, where, args.get("exception", ""))
         settings = args["fargate"]
         self._size = _size(settings, f"{where}.fargate")
         subnets: Any = args["subnet_ids"]
         if isinstance(subnets, list) and len(subnets) < 2:
             raise InputError(
-                f"{len(subnets)} subnets: one zone's failure would take the gateway",
+                f"{len(subnets)} subnets: the failure of one zone could take down the gateway",
                 where=f"{where}.subnet_ids",
-                fix="Name private subnets in two zones at least",
+                fix="List private subnets in at least two zones",
             )
         self._name, self._args, self._where = name, args, where
         self._child = pulumi.ResourceOptions(parent=self)
-        self._tags = {**args.get("tags", {}), "isthmus.dev/class": held}
+        self._tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         self._door = Door(
             name,
             vpc_id=args["vpc_id"],
@@ -170,23 +170,33 @@ class FargateGateway(pulumi.ComponentResource):
             opts=self._child,
         )
         # The translator first: an edge that starts has someone to send requests to.
-        behind = self._serve(
-            "translator", args["translator_image"], self._behind(held), [], args["task_role"]
+        translator_service = self._serve(
+            "translator",
+            args["translator_image"],
+            self._translator_config(sensitivity),
+            [],
+            args["task_role"],
         )
-        before = [behind]
+        dependencies = [translator_service]
         if self._records is not None and "audit" in args:
             # Before the edge: its tasks serve nothing until somebody seals.
-            sealer = self._records.sealer(held, args["site"], args["region"])
+            sealer = self._records.sealer(sensitivity, args["site"], args["region"])
             role = args["audit"]["sealer_role"]
-            before.append(self._serve("sealer", args["translator_image"], sealer, [], role))
-        mounting = args["audit"]["task_role"] if "audit" in args else None
-        front = self._serve("edge", args["image"], self._front(held), before, mounting)
-        record = self._door.named(args["host"], args["region"], settings.get("zone_id"))
+            dependencies.append(self._serve("sealer", args["translator_image"], sealer, [], role))
+        mounting_role = args["audit"]["task_role"] if "audit" in args else None
+        edge_service = self._serve(
+            "edge", args["image"], self._edge_config(sensitivity), dependencies, mounting_role
+        )
+        record = self._door.create_record(args["host"], args["region"], settings.get("zone_id"))
         principals = settings.get("principals", [])
-        self.endpoint_service = self._door.linked(principals) if principals else pulumi.Output.from_input("")
+        self.endpoint_service = (
+            self._door.create_endpoint_service(principals) if principals else pulumi.Output.from_input("")
+        )
         # Known once the name leads to tasks that serve.
-        self.address = pulumi.Output.all(record.id, front.id).apply(lambda _: f"https://{args['host']}")
-        self.service = pulumi.Output.concat(self._cluster.name, "/", front.name)
+        self.address = pulumi.Output.all(record.id, edge_service.id).apply(
+            lambda _: f"https://{args['host']}"
+        )
+        self.service = pulumi.Output.concat(self._cluster.name, "/", edge_service.name)
         self.register_outputs(
             {
                 "address": self.address,
@@ -195,13 +205,13 @@ class FargateGateway(pulumi.ComponentResource):
             }
         )
 
-    def _front(self, held: str) -> pulumi.Output[dict[str, Any]]:
+    def _edge_config(self, sensitivity: str) -> pulumi.Output[dict[str, Any]]:
         args = self._args
-        server = translator_host(args["host"], held)
+        server = translator_host(args["host"], sensitivity)
 
-        def told(balancer: Any) -> dict[str, Any]:
+        def configure(balancer: Any) -> dict[str, Any]:
             return tasks.edge_config(
-                held,
+                sensitivity,
                 args["site"],
                 [
                     {
@@ -215,30 +225,32 @@ class FargateGateway(pulumi.ComponentResource):
                 self._records.section if self._records is not None else None,
             )
 
-        tasks.fitting(told("x" * tasks.LATER), self._where)
-        return self._door.balancer.dns_name.apply(told)
+        tasks.check_size(configure("x" * tasks.KNOWN_LATER_CHARACTERS), self._where)
+        return self._door.balancer.dns_name.apply(configure)
 
-    def _behind(self, held: str) -> pulumi.Output[dict[str, Any]]:
+    def _translator_config(self, sensitivity: str) -> pulumi.Output[dict[str, Any]]:
         models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in self._args["models"]]
-        tasks.fitting({"models": models}, self._where)
+        tasks.check_size({"models": models}, self._where)
         return pulumi.Output.from_input(models).apply(
-            lambda found: tasks.behind_config(held, self._args["host"], found)
+            lambda resolved: tasks.translator_task_config(sensitivity, self._args["host"], resolved)
         )
 
-    def _serve(self, task: str, image: Any, config: Any, after: list[Any], role: Any) -> Any:
+    def _serve(self, task: str, image: Any, config: Any, dependencies: list[Any], role: Any) -> Any:
         """A task definition and the service that keeps it running, over the zones."""
         from pulumi_aws import ecs
 
         args, name = self._args, f"{self._name}-{task}"
         cpu, memory, architecture = self._size
-        nothing_else = {
+        isolation = {
             # The task's role and nothing besides: no shared file, no metadata service of a machine.
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        who = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
-        shared: Any = {"volumes": self._records.volumes(who)} if self._records is not None and who else {}
+        share_user = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
+        shared: Any = (
+            {"volumes": self._records.volumes(share_user)} if self._records is not None and share_user else {}
+        )
         definition = ecs.TaskDefinition(
             f"{name}-task",
             family=aws_name(name, 255),
@@ -255,10 +267,10 @@ class FargateGateway(pulumi.ComponentResource):
                 config,
                 ports=TASKS.get(task, SEALER_PORTS),
                 secrets=self._secrets(task),
-                variables=nothing_else if role is not None else {},
+                variables=isolation if role is not None else {},
                 log_group=args["log_group"],
                 region=args["region"],
-                mounts=FargateRecords.mounts(who) if who else (),
+                mounts=FargateRecords.mounts(share_user) if share_user else (),
             ),
             tags=self._tags,
             opts=self._child,
@@ -281,26 +293,26 @@ class FargateGateway(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*self._ways(task), *after],
+                depends_on=[*self._dependencies(task), *dependencies],
                 custom_timeouts=pulumi.CustomTimeouts(create="20m", update="30m", delete="20m"),
             ),
             **self._running(task),
         )
 
     def _secrets(self, task: str) -> list[dict[str, str]]:
-        """What a task is started with."""
+        """The secrets that a task is started with."""
         args = self._args
         if task == "sealer":
             return self._records.sealer_secrets() if self._records is not None else []
         if task == "translator":
             return tasks.tls_secrets(args["fargate"]["translator_secret"])
-        known = [*tasks.tls_secrets(args["certificate_secret"])]
-        known.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
-        return [*known, *(self._records.edge_secrets() if self._records is not None else [])]
+        secrets = [*tasks.tls_secrets(args["certificate_secret"])]
+        secrets.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
+        return [*secrets, *(self._records.edge_secrets() if self._records is not None else [])]
 
-    def _ways(self, task: str) -> list[Any]:
-        """What a service waits for: it can be made once its targets are some load balancer's, and starts by its ways
-        out."""
+    def _dependencies(self, task: str) -> list[Any]:
+        """What a service waits for: the listener of its targets, and the egress rules that it
+        needs to start."""
         shared = self._records.rules if self._records is not None and task != "translator" else []
         return [*([self._door.listeners[task]] if task in TASKS else []), *self._door.rules, *shared]
 
@@ -338,21 +350,21 @@ class FargateGateway(pulumi.ComponentResource):
         }
 
 
-def translator_host(host: str, held: str) -> str:
+def translator_host(host: str, sensitivity: str) -> str:
     """The name in the translator's certificate, beside the gateway's own."""
-    return f"{held}-translator.{host.partition('.')[2]}"
+    return f"{sensitivity}-translator.{host.partition('.')[2]}"
 
 
 def _size(settings: FargateSettings, where: str) -> tuple[int, int, str]:
     cpu, memory = settings.get("cpu", 1024), settings.get("memory", 2048)
     if memory not in SIZES.get(cpu, ()):
-        offered = "; ".join(f"{units}: {sizes[0]} to {sizes[-1]}" for units, sizes in SIZES.items())
+        allowed = "; ".join(f"{units}: {sizes[0]} to {sizes[-1]}" for units, sizes in SIZES.items())
         raise InputError(
-            f"{memory} MiB with {cpu} CPU units, which AWS does not offer",
+            f"{memory} MiB with {cpu} CPU units is not a size that Fargate offers",
             where=f"{where}.memory",
-            fix=f"CPU units and MiB, in steps of 1024: {offered}",
+            fix=f"Use one of these (CPU units: MiB in steps of 1024): {allowed}",
         )
-    architecture = one_of(
+    architecture = check_choice(
         settings.get("architecture", "x86_64"), ("x86_64", "arm64"), f"{where}.architecture"
     )
     return cpu, memory, architecture

@@ -1,4 +1,4 @@
-"""The door of a gateway on Fargate: an internal load balancer, who may pass it, and the name it is called by.
+"""The internal load balancer of a Fargate gateway, its security groups and its DNS name.
 
 TLS passes it unopened (a network load balancer, TCP): the edge ends mutual TLS itself, as on-prem. One load balancer
 serves both hops, since a task's address changes: applications come in on 443 to the edge, and the edge alone on the
@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from components.aws.common.ip_addresses import ipv4_networks, label
+from components.aws.common.ip_addresses import cidr_label, ipv4_networks
 from components.aws.common.names import aws_name
 from components.aws.common.security_group import Direction, peer_rule
 from components.cluster.objects import HEALTH_PORT, SERVING_PORT
@@ -42,7 +42,7 @@ class Door:
         from pulumi_aws import lb
 
         self._name, self._vpc, self._tags, self._opts = name, vpc_id, tags, opts
-        cidrs = [str(each) for each in ipv4_networks(clients, f"{where}.clients")]
+        cidrs = [str(network) for network in ipv4_networks(clients, f"{where}.clients")]
         self.group = self._group("door", "Load balancer of the gateway: named networks in, its tasks out")
         self.groups = {
             task: self._group(task, f"Gateway {task}: the load balancer in, private endpoints out")
@@ -50,7 +50,7 @@ class Door:
         }
         self.rules = [
             *self._rules(cidrs),
-            *self._ways_out(endpoints_group, s3_prefix_list),
+            *self._egress_rules(endpoints_group, s3_prefix_list),
         ]
         self.balancer = lb.LoadBalancer(
             f"{name}-door",
@@ -79,39 +79,41 @@ class Door:
             for task, target in self.targets.items()
         }
 
-    def _group(self, part: str, description: str) -> pulumi.Output[str]:
+    def _group(self, suffix: str, description: str) -> pulumi.Output[str]:
         from pulumi_aws import ec2
 
-        name = f"{self._name}-{part}"
-        made = ec2.SecurityGroup(
+        name = f"{self._name}-{suffix}"
+        group = ec2.SecurityGroup(
             f"{name}-group",
             description=description,
             vpc_id=self._vpc,
             tags={**self._tags, "Name": name},
             opts=self._opts,
         )
-        return made.id
+        return group.id
 
-    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
-        known = f"{self._name}-{name}"
-        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
+    def _rule(self, direction: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        rule_name = f"{self._name}-{name}"
+        return peer_rule(rule_name, direction, group, about, port, tags=self._tags, opts=self._opts, **peer)
 
     def _rules(self, clients: list[str]) -> list[Any]:
         door, edge = self.group, self.groups["edge"]
-        made = [
-            self._rule("ingress", f"door-in-{label(each)}", door, "Applications", DOOR_PORT, cidr_ipv4=each)
-            for each in clients
+        rules = [
+            self._rule(
+                "ingress", f"door-in-{cidr_label(client)}", door, "Applications", DOOR_PORT, cidr_ipv4=client
+            )
+            for client in clients
         ]
 
-        def rule(way: Direction, name: str, of: Any, about: str, port: int, peer: Any) -> None:
-            made.append(self._rule(way, name, of, about, port, referenced_security_group_id=peer))
+        def rule(direction: Direction, name: str, group: Any, about: str, port: int, peer: Any) -> None:
+            rules.append(self._rule(direction, name, group, about, port, referenced_security_group_id=peer))
 
         rule("ingress", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT, edge)
         for task, ports in TASKS.items():
-            for port, what in zip(ports, ("requests", "health"), strict=True):
-                group, about = self.groups[task], f"{what.capitalize()} of the {task}"
-                rule("egress", f"door-out-{task}-{what}", door, about, port, group)
-                rule("ingress", f"{task}-in-{what}", group, about, port, door)
+            for port, purpose in zip(ports, ("requests", "health"), strict=True):
+                group, about = self.groups[task], f"{purpose.capitalize()} of the {task}"
+                rule("egress", f"door-out-{task}-{purpose}", door, about, port, group)
+                rule("ingress", f"{task}-in-{purpose}", group, about, port, door)
         rule(
             "egress",
             "edge-out-translator",
@@ -120,17 +122,17 @@ class Door:
             TRANSLATOR_PORT,
             door,
         )
-        return made
+        return rules
 
-    def _ways_out(self, endpoints: pulumi.Input[str], s3: pulumi.Input[str]) -> list[Any]:
-        """To the private endpoints and to S3's addresses, by its gateway endpoint: what starting a task takes."""
-        made: list[Any] = []
+    def _egress_rules(self, endpoints: pulumi.Input[str], s3: pulumi.Input[str]) -> list[Any]:
+        """Egress to the private endpoints and to S3 by its gateway endpoint, which starting a task needs."""
+        rules: list[Any] = []
         for task, group in self.groups.items():
-            to = (f"{task}-out-endpoints", group, "Private endpoints", 443)
-            made.append(self._rule("egress", *to, referenced_security_group_id=endpoints))
-            to = (f"{task}-out-s3", group, "Image layers, by the S3 endpoint", 443)
-            made.append(self._rule("egress", *to, prefix_list_id=s3))
-        return made
+            rule_fields = (f"{task}-out-endpoints", group, "Private endpoints", 443)
+            rules.append(self._rule("egress", *rule_fields, referenced_security_group_id=endpoints))
+            rule_fields = (f"{task}-out-s3", group, "Image layers, by the S3 endpoint", 443)
+            rules.append(self._rule("egress", *rule_fields, prefix_list_id=s3))
+        return rules
 
     def _target(self, task: str) -> Any:
         from pulumi_aws import lb
@@ -160,7 +162,7 @@ class Door:
             opts=self._opts,
         )
 
-    def named(self, host: str, region: str, zone_id: str | None) -> Any:
+    def create_record(self, host: str, region: str, zone_id: str | None) -> Any:
         """The gateway's name in a private zone: the one given, or one of that name alone, of this VPC."""
         from pulumi_aws import route53
 
@@ -188,11 +190,11 @@ class Door:
             opts=self._opts,
         )
 
-    def linked(self, principals: Sequence[str]) -> pulumi.Output[str]:
+    def create_endpoint_service(self, principals: Sequence[str]) -> pulumi.Output[str]:
         """The name by which others' VPCs make an endpoint of the gateway (AWS PrivateLink)."""
         from pulumi_aws import ec2
 
-        made = ec2.VpcEndpointService(
+        endpoint_service = ec2.VpcEndpointService(
             f"{self._name}-link",
             acceptance_required=False,
             allowed_principals=list(principals),
@@ -200,4 +202,4 @@ class Door:
             tags=self._tags,
             opts=self._opts,
         )
-        return made.service_name
+        return endpoint_service.service_name

@@ -1,4 +1,4 @@
-"""From the platform's contract to the arguments of a gateway on Fargate. Nothing is decided twice."""
+"""Builds the arguments of a Fargate gateway from the platform's contract."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from typing import Any
 
 import pulumi
 
-from components.aws.common.image_pull import PULL, repository
-from components.aws.identity.mapping import CloudSide, bounded, bounds, cloud_models, region_at, site_of, tags
+from components.aws.common.image_pull import PULL, repository_arn
+from components.aws.identity.mapping import (
+    CloudSide,
+    boundary_argument,
+    cloud_models,
+    region_at,
+    role_bounds,
+    site_of,
+    tags,
+)
 from components.aws.identity.task_identity import TaskIdentityArgs
 from components.aws.network.endpoint_policy import EndpointGrant
-from components.base.platform_lookups import exception, model_name
+from components.base.platform_lookups import exception_arguments, model_name
 from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
 from components.gateway.fargate.gateway import FargateGatewayArgs
 from components.sites.record_sealing import Sealed
-from isthmus.contracts.platform.lookups.records import prefix_of, sealed_at
+from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.model.aws.fargate import Fargate
 from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform
 from isthmus.core.errors import InputError
@@ -24,14 +32,17 @@ def task_identity_args(
     platform: Platform, identity: Identity, vpc: Any, account: pulumi.Input[str], hosted: list[Any]
 ) -> TaskIdentityArgs:
     """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
-    made = {**bounds(platform, identity, vpc, account, hosted), "region": region_at(platform, identity.site)}
-    return made  # type: ignore[return-value]
+    arguments = {
+        **role_bounds(platform, identity, vpc, account, hosted),
+        "region": region_at(platform, identity.site),
+    }
+    return arguments  # type: ignore[return-value]
 
 
-def settings_of(gateway: Gateway) -> Fargate:
+def fargate_settings(gateway: Gateway) -> Fargate:
     if gateway.fargate is None:
         raise InputError(
-            f"gateway '{gateway.name}' has no settings of Fargate", where=f"gateways.{gateway.name}.fargate"
+            f"gateway '{gateway.name}' has no Fargate settings", where=f"gateways.{gateway.name}.fargate"
         )
     return gateway.fargate
 
@@ -39,24 +50,24 @@ def settings_of(gateway: Gateway) -> Fargate:
 def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
     """By task: its image."""
     if platform.images.translator is None:
-        raise InputError("no image of the translator is named", where="images.translator")
-    made = {"edge": platform.images.edge, "translator": platform.images.translator}
+        raise InputError("the image of the translator is not set", where="images.translator")
+    images = {"edge": platform.images.edge, "translator": platform.images.translator}
     # What speaks to the store is in the translator's image.
-    return made | ({"sealer": platform.images.translator} if gateway.audit is not None else {})
+    return images | ({"sealer": platform.images.translator} if gateway.audit is not None else {})
 
 
 def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
     """By task: ARNs of the secrets that it is started with."""
-    own = [gateway.certificate_secret or "", gateway.callers_secret]
-    made = {"edge": own, "translator": [settings_of(gateway).translator_secret]}
+    edge_secrets = [gateway.certificate_secret or "", gateway.callers_secret]
+    secrets = {"edge": edge_secrets, "translator": [fargate_settings(gateway).translator_secret]}
     if gateway.audit is None:
-        return made
-    return made | {"edge": [*own, gateway.audit.secret], "sealer": [gateway.audit.sealer_secret]}
+        return secrets
+    return secrets | {"edge": [*edge_secrets, gateway.audit.secret], "sealer": [gateway.audit.sealer_secret]}
 
 
 def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecutionArgs:
-    settings = settings_of(gateway)
-    made: dict[str, Any] = {
+    settings = fargate_settings(gateway)
+    arguments: dict[str, Any] = {
         "name": gateway.name,
         "sensitivity": gateway.class_,
         "region": region_at(platform, gateway.site),
@@ -65,23 +76,23 @@ def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecut
         "log_days": settings.log_days,
         "source_vpc": vpc,
         "tags": tags(platform),
-        **bounded(site_of(platform, gateway.site)),
-        **exception(platform, [workload.name for workload in gateway.workloads]),
+        **boundary_argument(site_of(platform, gateway.site)),
+        **exception_arguments(platform, [workload.name for workload in gateway.workloads]),
     }
     if settings.secrets_key:
-        made["secrets_key"] = settings.secrets_key
-    return made  # type: ignore[return-value]
+        arguments["secrets_key"] = settings.secrets_key
+    return arguments  # type: ignore[return-value]
 
 
 def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[EndpointGrant]:
     """What ECS does through the private endpoints to start a gateway's tasks: each role for its own task."""
     secrets = secrets_of(gateway)
     repositories = {
-        task: repository(image, f"gateways.{gateway.name}.image")
+        task: repository_arn(image, f"gateways.{gateway.name}.image")
         for task, image in images_of(platform, gateway).items()
     }
     roles = execution.roles
-    made: list[EndpointGrant] = [
+    grants: list[EndpointGrant] = [
         {
             "service": "ecr.api",
             "principals": [roles[task] for task in sorted(roles)],
@@ -97,7 +108,7 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
     ]
     for task in sorted(roles):
         for service in ("ecr.api", "ecr.dkr"):
-            made.append(
+            grants.append(
                 {
                     "service": service,
                     "principals": [roles[task]],
@@ -105,7 +116,7 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
                     "resources": [repositories[task]],
                 }
             )
-        made.append(
+        grants.append(
             {
                 "service": "secretsmanager",
                 "principals": [roles[task]],
@@ -113,13 +124,13 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
                 "resources": list(secrets[task]),
             }
         )
-    return made
+    return grants
 
 
 def fargate_args(
     platform: Platform,
     gateway: Gateway,
-    side: CloudSide,
+    cloud_side: CloudSide,
     role: Any,
     execution: Any,
     network: Any,
@@ -127,9 +138,9 @@ def fargate_args(
     sealed: Sealed | None,
 ) -> FargateGatewayArgs:
     """`network`, `endpoints`, `execution`: the components that were made for it; `sealed`: where its records go."""
-    identity = next(each for each in platform.identities if each.name == gateway.identity)
+    identity = next(candidate for candidate in platform.identities if candidate.name == gateway.identity)
     images = images_of(platform, gateway)
-    made: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "name": gateway.name,
         "sensitivity": gateway.class_,
         "site": gateway.site,
@@ -138,13 +149,13 @@ def fargate_args(
         "image": images["edge"],
         "translator_image": images["translator"],
         "routes": [
-            {"workload": each.name, "endpoint": model_name(each.endpoint, each.name)}
-            for each in gateway.workloads
+            {"workload": workload.name, "endpoint": model_name(workload.endpoint, workload.name)}
+            for workload in gateway.workloads
         ],
-        "models": cloud_models(platform, identity, side),
+        "models": cloud_models(platform, identity, cloud_side),
         "callers_secret": gateway.callers_secret,
         "certificate_secret": gateway.certificate_secret or "",
-        "fargate": settings_of(gateway).model_dump(exclude_none=True),
+        "fargate": fargate_settings(gateway).model_dump(exclude_none=True),
         "replicas": gateway.replicas,
         "vpc_id": network.vpc_id,
         "subnet_ids": network.subnets,
@@ -154,24 +165,24 @@ def fargate_args(
         "execution_roles": dict(execution.roles),
         "log_group": execution.log_group,
         "tags": tags(platform),
-        **exception(platform, [workload.name for workload in gateway.workloads]),
+        **exception_arguments(platform, [workload.name for workload in gateway.workloads]),
     }
     if gateway.audit is not None and sealed is not None:
-        made["audit"] = _audit(platform, gateway, sealed)
-    return made  # type: ignore[return-value]
+        arguments["audit"] = _audit(platform, gateway, sealed)
+    return arguments  # type: ignore[return-value]
 
 
 def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, Any]:
     """Of `FargateGatewayArgs`: its records."""
-    store, share = sealed_at(platform, gateway), sealed.share
+    store, share = audit_store_of(platform, gateway), sealed.share
     assert (
         gateway.audit is not None
     )  # the contract has seen to it, and to the store; the share is always made
     assert store is not None
     assert share is not None
-    kept = {"secret", "sealer_secret", "earlier_keys", "policy", "max_unsealed_s"}
+    audit_fields = {"secret", "sealer_secret", "earlier_keys", "policy", "max_unsealed_s"}
     return {
-        **gateway.audit.model_dump(include=kept, exclude_none=True),
+        **gateway.audit.model_dump(include=audit_fields, exclude_none=True),
         "share": {
             "file_system": share.file_system_id,
             "group": share.group_id,
@@ -179,7 +190,7 @@ def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, An
         },
         "store": {
             "bucket": sealed.bucket,
-            "prefix": prefix_of(gateway),
+            "prefix": seal_prefix(gateway),
             "retention_days": store.retention_days,
         },
         "task_role": sealed.gateway_role,

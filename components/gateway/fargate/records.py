@@ -1,4 +1,4 @@
-"""The records of a gateway on Fargate: what its tasks mount, and the task that seals, apart from them."""
+"""Records of a Fargate gateway: the mounted share, and the separate task that seals."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
@@ -87,25 +87,28 @@ class FargateRecords:
             opts=opts,
         ).id
         share = audit["share"]["group"]
-        way = ("sealer-out-endpoints", self.group, "Private endpoints", 443)
-        store = ("sealer-out-s3", self.group, "The store, by the S3 endpoint", 443)
+        endpoints_rule = ("sealer-out-endpoints", self.group, "Private endpoints", 443)
+        store_rule = ("sealer-out-s3", self.group, "The store, by the S3 endpoint", 443)
         self.rules = [
-            self._rule("egress", *way, referenced_security_group_id=endpoints_group),
-            self._rule("egress", *store, prefix_list_id=s3_prefix_list),
+            self._rule("egress", *endpoints_rule, referenced_security_group_id=endpoints_group),
+            self._rule("egress", *store_rule, prefix_list_id=s3_prefix_list),
         ]
         for task, group in (("edge", edge_group), ("sealer", self.group)):
             about = f"The share of records, by the {task}"
-            out, back = (f"{task}-out-share", group, about, NFS), (f"share-in-{task}", share, about, NFS)
+            outbound, inbound = (
+                (f"{task}-out-share", group, about, NFS),
+                (f"share-in-{task}", share, about, NFS),
+            )
             self.rules += [
-                self._rule("egress", *out, referenced_security_group_id=share),
-                self._rule("ingress", *back, referenced_security_group_id=group),
+                self._rule("egress", *outbound, referenced_security_group_id=share),
+                self._rule("ingress", *inbound, referenced_security_group_id=group),
             ]
 
-    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
-        known = f"{self._name}-{name}"
-        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
+    def _rule(self, direction: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        rule_name = f"{self._name}-{name}"
+        return peer_rule(rule_name, direction, group, about, port, tags=self._tags, opts=self._opts, **peer)
 
-    def volumes(self, who: str) -> list[dict[str, Any]]:
+    def volumes(self, user: str) -> list[dict[str, Any]]:
         """Of a task definition: each folder by the access point of `gateway` or `sealer`, over TLS, as its role."""
         share = self._audit["share"]
         return [
@@ -115,7 +118,7 @@ class FargateRecords:
                     "file_system_id": share["file_system"],
                     "transit_encryption": "ENABLED",
                     "authorization_config": {
-                        "access_point_id": share["access_points"][f"{who}-{folder}"],
+                        "access_point_id": share["access_points"][f"{user}-{folder}"],
                         "iam": "ENABLED",
                     },
                 },
@@ -124,11 +127,11 @@ class FargateRecords:
         ]
 
     @staticmethod
-    def mounts(who: str) -> list[dict[str, Any]]:
+    def mounts(user: str) -> list[dict[str, Any]]:
         """Of a container: who seals reads `records` and writes `seals`, who records the other way."""
-        only_read = {"gateway": "seals", "sealer": "records"}[who]
+        read_only_folder = {"gateway": "seals", "sealer": "records"}[user]
         return [
-            {"sourceVolume": folder, "containerPath": path, "readOnly": folder == only_read}
+            {"sourceVolume": folder, "containerPath": path, "readOnly": folder == read_only_folder}
             for folder, path in (("records", RECORDS), ("seals", SEALS))
         ]
 
@@ -137,11 +140,11 @@ class FargateRecords:
         return audit_section(self._audit, config)
 
     def edge_secrets(self) -> list[dict[str, str]]:
-        return _parts(self._audit["secret"], seal_key="EDGE_SEAL_KEY", site_key="EDGE_SITE_KEY")
+        return _json_secrets(self._audit["secret"], seal_key="EDGE_SEAL_KEY", site_key="EDGE_SITE_KEY")
 
     def sealer_secrets(self) -> list[dict[str, str]]:
         earlier = {"earlier_keys": "EDGE_EARLIER_KEYS"} if self._audit.get("earlier_keys", False) else {}
-        return _parts(self._audit["sealer_secret"], signing_key="EDGE_SIGNING_KEY", **earlier)
+        return _json_secrets(self._audit["sealer_secret"], signing_key="EDGE_SIGNING_KEY", **earlier)
 
     def sealer(self, sensitivity: str, site: str, region: str) -> pulumi.Output[dict[str, Any]]:
         """The sealer's configuration: S3 by its own name, with the identity of its task."""
@@ -149,22 +152,22 @@ class FargateRecords:
         if self._audit.get("earlier_keys", False):
             keys["earlier_keys"] = tasks.EARLIER_KEYS
 
-        def told(bucket: Any) -> dict[str, Any]:
-            place = {
+        def configure(bucket: Any) -> dict[str, Any]:
+            store_settings = {
                 "region": region,
                 "bucket": bucket,
                 "prefix": store["prefix"],
                 "retention_days": store["retention_days"],
             }
-            return tasks.told_by_environment(sealer_config(sensitivity, site, place, keys))
+            return tasks.with_variables(sealer_config(sensitivity, site, store_settings, keys))
 
-        return pulumi.Output.from_input(store["bucket"]).apply(told)
+        return pulumi.Output.from_input(store["bucket"]).apply(configure)
 
     def network(self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> dict[str, Any]:
         """Of the sealer's service."""
         return {"subnets": subnet_ids, "security_groups": [self.group], "assign_public_ip": False}
 
 
-def _parts(secret: str, **parts: str) -> list[dict[str, str]]:
+def _json_secrets(secret: str, **parts: str) -> list[dict[str, str]]:
     """Members of one secret's JSON as variables."""
-    return [{"name": name, "valueFrom": f"{secret}:{part}::"} for part, name in sorted(parts.items())]
+    return [{"name": name, "valueFrom": f"{secret}:{member}::"} for member, name in sorted(parts.items())]

@@ -1,4 +1,4 @@
-"""What a gateway's tasks on Fargate run: the edge and the translator, told everything by their environment.
+"""Builds the task definitions of a Fargate gateway: the edge and the translator, configured by environment.
 
 Nothing is mounted but the share of records: configuration is a variable, secrets are variables that ECS fills from
 Secrets Manager when a task starts (`edge.environment` reads them as files). So a new certificate or caller is known to
@@ -23,16 +23,16 @@ STOP_S = 120
 """The longest that Fargate waits between SIGTERM and the end (ECS API, `stopTimeout`)."""
 DRAIN_S = STOP_S - 10
 """The load balancer has sent nothing new for longer than any request takes by then; this is for what is stuck."""
-LONGEST = 64 * 1024
+MAX_DEFINITION_BYTES = 64 * 1024
 """Bytes of a task definition (ECS quotas, as of knowledge, not checked)."""
-REST = 4096
+OTHER_BYTES = 4096
 """What there is besides the configuration, counted generously."""
-LATER = 150
+KNOWN_LATER_CHARACTERS = 150
 """Characters of what only AWS can tell."""
 _USER = "65532:65532"
 """Of the image (`edge/Containerfile`); said here too, so that another image is not root either."""
 SIGNING_KEY, EARLIER_KEYS = "/etc/isthmus/sealer/sealer.key.pem", "/etc/isthmus/sealer/earlier.pem"
-_PLACES = {
+_VARIABLES = {
     SEAL_KEY: "env:EDGE_SEAL_KEY",
     SITE_KEY: "env:EDGE_SITE_KEY",
     SIGNING_KEY: "env:EDGE_SIGNING_KEY",
@@ -44,13 +44,13 @@ _PLACES = {
 }
 
 
-def told_by_environment(config: Any) -> Any:
+def with_variables(config: Any) -> Any:
     """A configuration with each mounted file's path replaced by the variable that holds its content."""
     if isinstance(config, dict):
-        return {key: told_by_environment(value) for key, value in config.items()}
+        return {key: with_variables(value) for key, value in config.items()}
     if isinstance(config, list):
-        return [told_by_environment(each) for each in config]
-    return _PLACES.get(config, config) if isinstance(config, str) else config
+        return [with_variables(item) for item in config]
+    return _VARIABLES.get(config, config) if isinstance(config, str) else config
 
 
 def edge_config(
@@ -60,20 +60,20 @@ def edge_config(
     audit: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The edge's, as on-prem but for its files and its end. `audit`: makes that section from the rest."""
-    told = gateway_config(sensitivity, site, routes)
+    config = gateway_config(sensitivity, site, routes)
     if audit is not None:
-        told["audit"] = audit(told)
-    return _drained(told_by_environment(told))
+        config["audit"] = audit(config)
+    return _with_drain_timeout(with_variables(config))
 
 
-def behind_config(sensitivity: str, gateway: str, models: list[dict[str, Any]]) -> dict[str, Any]:
+def translator_task_config(sensitivity: str, gateway: str, models: list[dict[str, Any]]) -> dict[str, Any]:
     """The translator's: it lets in the bearer of the gateway's certificate, by its name."""
-    config = _drained(told_by_environment(translator_config(sensitivity, gateway, models)))
+    config = _with_drain_timeout(with_variables(translator_config(sensitivity, gateway, models)))
     config["listen"]["port"], config["health"]["port"] = TRANSLATOR_PORT, TRANSLATOR_HEALTH
     return config
 
 
-def _drained(config: dict[str, Any]) -> dict[str, Any]:
+def _with_drain_timeout(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "limits": {**config["limits"], "drain_timeout_s": DRAIN_S}}
 
 
@@ -85,26 +85,26 @@ def tls_secrets(secret: str) -> list[dict[str, str]]:
     ]
 
 
-def fitting(config: dict[str, Any], where: str) -> None:
+def check_size(config: dict[str, Any], where: str) -> None:
     """Refuse a configuration that makes a task's definition longer than AWS takes.
 
     What is known later is taken to be as long as an ARN or a name in AWS can be.
     """
-    size = len(json.dumps(to_yaml(_measured(config)))) + REST
-    if size > LONGEST:
+    size = len(json.dumps(to_yaml(_with_placeholders(config)))) + OTHER_BYTES
+    if size > MAX_DEFINITION_BYTES:
         raise InputError(
-            f"the definition of a task would have about {size:,} bytes, and AWS takes {LONGEST:,}",
+            f"a task definition would have about {size:,} bytes, but AWS accepts at most {MAX_DEFINITION_BYTES:,}",
             where=where,
-            fix="Give the gateway fewer workloads, or split the platform",
+            fix="Reduce the gateway's workloads, or split the platform",
         )
 
 
-def _measured(value: Any) -> Any:
+def _with_placeholders(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _measured(each) for key, each in value.items()}
+        return {key: _with_placeholders(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_measured(each) for each in value]
-    return "x" * LATER if isinstance(value, pulumi.Output) else value
+        return [_with_placeholders(item) for item in value]
+    return "x" * KNOWN_LATER_CHARACTERS if isinstance(value, pulumi.Output) else value
 
 
 def container(
@@ -125,14 +125,14 @@ def container(
     No privilege, no capability, nothing writable but `/dev/shm` and what is mounted so, and no shell is used.
     """
     health = ports[-1]
-    asked = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/live', timeout=4)"
+    health_command = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/live', timeout=4)"
 
-    def written(parts: list[Any]) -> str:
-        found, told, group = parts
-        environment = {CONFIG: to_yaml(told), **variables}
-        box = {
+    def definitions(values: list[Any]) -> str:
+        image_name, task_config, group = values
+        environment = {CONFIG: to_yaml(task_config), **variables}
+        definition = {
             "name": name,
-            "image": found,
+            "image": image_name,
             "essential": True,
             "entryPoint": ["python", "-m", "edge"],
             "command": ["--config", f"env:{CONFIG}"],
@@ -142,9 +142,9 @@ def container(
             "portMappings": [{"containerPort": port, "protocol": "tcp"} for port in ports],
             **({"mountPoints": list(mounts)} if mounts else {}),
             "environment": [{"name": key, "value": environment[key]} for key in sorted(environment)],
-            "secrets": sorted(secrets, key=lambda each: each["name"]),
+            "secrets": sorted(secrets, key=lambda secret: secret["name"]),
             "healthCheck": {
-                "command": ["CMD", "python", "-c", asked],
+                "command": ["CMD", "python", "-c", health_command],
                 "interval": 10,
                 "timeout": 5,
                 "retries": 6,
@@ -162,6 +162,6 @@ def container(
                 },
             },
         }
-        return json.dumps([box], sort_keys=True)
+        return json.dumps([definition], sort_keys=True)
 
-    return pulumi.Output.all(image, config, log_group).apply(written)
+    return pulumi.Output.all(image, config, log_group).apply(definitions)

@@ -1,4 +1,4 @@
-"""How a translator's pods get their AWS identity: AWS's own credential helper beside them, by a certificate.
+"""The AWS credential helper beside a translator: sessions of IAM Roles Anywhere by certificate.
 
 The helper (`aws_signing_helper serve`) shows the pod's certificate to IAM Roles Anywhere and serves the
 sessions that it gets on the pod's loopback, in the protocol of EC2's metadata service, which every AWS SDK
@@ -12,8 +12,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.cluster.certificates import CertificateIssuer, identity_certificate
-from components.cluster.pod_defaults import container_security, same
-from components.gateway.translator.proxy import DIRECT, WayOut
+from components.cluster.pod_defaults import container_security, guaranteed_resources
+from components.gateway.translator.proxy import NO_PROXY, WayOut
 
 PORT = 9911
 _MOUNT = "/etc/isthmus/identity"
@@ -53,7 +53,7 @@ class Helper:
     volumes: list[dict[str, Any]] = field(default_factory=list)
     variables: list[dict[str, str]] = field(default_factory=list)
     """Of the container that uses the identity."""
-    before: list[pulumi.Resource] = field(default_factory=list)
+    dependencies: list[pulumi.Resource] = field(default_factory=list)
 
 
 NO_HELPER = Helper()
@@ -66,10 +66,10 @@ def credential_helper(
     own_labels: dict[str, str],
     identity: AwsIdentity,
     opts: pulumi.ResourceOptions,
-    out: WayOut = DIRECT,
+    way_out: WayOut = NO_PROXY,
 ) -> Helper:
     """The sidecar, its certificate and the variables by which the SDK finds it."""
-    secret, made = identity_certificate(
+    secret, resources = identity_certificate(
         name,
         service,
         namespace,
@@ -88,17 +88,17 @@ def credential_helper(
     ]
     if "endpoint_url" in identity:
         command += ["--endpoint", identity["endpoint_url"]]
-    command += out.arguments
+    command += way_out.arguments
     container: dict[str, Any] = {
         "name": "aws-identity",
         "image": identity["image"],
         "command": command,
         # Started before the translator and ended after it, as long as the pod lives.
         "restartPolicy": "Always",
-        "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}, *out.mounts],
-        "resources": same("100m", "64Mi"),
+        "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}, *way_out.mounts],
+        "resources": guaranteed_resources("100m", "64Mi"),
         "securityContext": container_security(),
-        **({"env": out.variables} if out.variables else {}),
+        **({"env": way_out.variables} if way_out.variables else {}),
     }
     volume = {"name": "identity", "secret": {"secretName": secret, "defaultMode": 0o440}}
     variables = {
@@ -112,5 +112,5 @@ def credential_helper(
         [container],
         [volume],
         [{"name": key, "value": value} for key, value in variables.items()],
-        made,
+        resources,
     )

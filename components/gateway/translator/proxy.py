@@ -1,4 +1,4 @@
-"""How a translator's pods get out where the site has a proxy, or authorities of its own before AWS.
+"""Egress of a translator through a forward proxy, or with the site's own certificate authorities.
 
 Authorities widen whom a pod believes, so no class whose ways out are named addresses may have them. A proxy leads past
 private endpoints, so it is for public work alone; TLS goes through it to AWS itself (CONNECT), and the network policy
@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
-from components.base.argument_checks import network
-from isthmus.contracts.platform.rules.boundaries import NAMED_WAYS_ONLY
+from components.base.argument_checks import parse_network
+from isthmus.contracts.platform.rules.boundaries import NAMED_DESTINATIONS_ONLY
 from isthmus.core.errors import InputError, Refused
 
 AUTHORITIES = "/etc/isthmus/authorities"
@@ -41,39 +41,41 @@ class WayOut:
     volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
-DIRECT = WayOut()
+NO_PROXY = WayOut()
 
 
-def way_out(sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str) -> WayOut:
+def outbound_way(
+    sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str
+) -> WayOut:
     """Raises `Refused` for a class that may have neither, `InputError` for a proxy without an address."""
     if proxy is None and ca_bundle is None:
-        return DIRECT
-    if sensitivity in NAMED_WAYS_ONLY:
+        return NO_PROXY
+    if sensitivity in NAMED_DESTINATIONS_ONLY:
         raise Refused(
-            f"the {sensitivity} class may have no proxy and no authorities besides AWS's own",
+            f"the {sensitivity} class may not have a proxy or a CA bundle",
             where=where,
-            fix="Its ways out are named addresses; leave `proxy` and `ca_bundle` out",
+            fix="Remove `proxy` and `ca_bundle`: its egress is limited to named addresses",
         )
     if proxy is not None and sensitivity != "public":
         raise Refused(
-            f"the {sensitivity} class may have no proxy: it reaches AWS by private endpoints",
+            f"the {sensitivity} class may not have a proxy: it must reach AWS by private endpoints",
             where=f"{where}.proxy",
-            fix="Leave it out; public work alone may go by AWS's public names",
+            fix="Remove `proxy`: only public work may use AWS's public names",
         )
     config: dict[str, Any] = {}
     egress: list[dict[str, Any]] = []
     variables: dict[str, str] = {}
     arguments: list[str] = []
     if proxy is not None:
-        found = _PROXY.fullmatch(proxy["url"])
-        if found is None:
-            fix = "Write http://ADDRESS:PORT: a name, a user or a password does not belong there"
-            raise InputError("the proxy is no plain address", where=f"{where}.proxy.url", fix=fix)
-        block = {"ipBlock": {"cidr": str(network(f"{found[1]}/32", f"{where}.proxy.url"))}}
-        egress = [{"to": [block], "ports": [{"protocol": "TCP", "port": int(found[2])}]}]
-        past = list(proxy.get("no_proxy", []))
-        config |= {"proxy": proxy["url"], "no_proxy": past}
-        variables |= {"HTTPS_PROXY": proxy["url"], "NO_PROXY": ",".join(past)}
+        match = _PROXY.fullmatch(proxy["url"])
+        if match is None:
+            fix = "Write http://ADDRESS:PORT, without host name, user or password"
+            raise InputError("the proxy is not a plain address", where=f"{where}.proxy.url", fix=fix)
+        block = {"ipBlock": {"cidr": str(parse_network(f"{match[1]}/32", f"{where}.proxy.url"))}}
+        egress = [{"to": [block], "ports": [{"protocol": "TCP", "port": int(match[2])}]}]
+        exceptions = list(proxy.get("no_proxy", []))
+        config |= {"proxy": proxy["url"], "no_proxy": exceptions}
+        variables |= {"HTTPS_PROXY": proxy["url"], "NO_PROXY": ",".join(exceptions)}
         arguments = ["--with-proxy"]
     if ca_bundle is not None:
         config["ca"] = f"{AUTHORITIES}/ca.crt"

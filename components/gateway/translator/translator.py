@@ -1,21 +1,28 @@
-"""The translator: behind the gateway of a class that may use AWS, and alone in holding its AWS identity."""
+"""Creates the translator behind a gateway, which alone holds the class's AWS identity."""
 
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.base.argument_checks import network
+from components.base.argument_checks import parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
-from components.cluster.edge_files import config_map, translator_config, trusting
-from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
-from components.cluster.pod_defaults import ranked, same
-from components.gateway.edge_workload import serve
+from components.cluster.edge_files import config_map, translator_config, with_trust_bundle
+from components.cluster.objects import (
+    CLASS_LABEL,
+    ROLE_LABEL,
+    SERVING_PORT,
+    common_labels,
+    dns_name,
+    workload_selector,
+)
+from components.cluster.pod_defaults import guaranteed_resources, priority_fields
+from components.gateway.edge_workload import create_edge_workload
 from components.gateway.translator.credential_helper import NO_HELPER, AwsIdentity, credential_helper
-from components.gateway.translator.proxy import TranslatorProxy, way_out
-from components.observability.pod_monitor import scraped_from
+from components.gateway.translator.proxy import TranslatorProxy, outbound_way
+from components.observability.pod_monitor import metrics_ingress
 from components.serving.placement import ZONE
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
 """Of pods in an EKS cluster: the role that they bear by their service account."""
@@ -87,18 +94,26 @@ class TranslatorSettings(TypedDict):
     """A TLS Secret in place of a cert-manager Certificate."""
 
 
-def ways_out(destinations: list[NamedDestination], where: str) -> list[dict[str, Any]]:
+def destination_egress(destinations: list[NamedDestination], where: str) -> list[dict[str, Any]]:
     """Egress of a network policy: each destination by address range and port."""
     return [
         {
-            "to": [{"ipBlock": {"cidr": str(network(way["cidr"], f"{where}.destinations.{way['name']}"))}}],
-            "ports": [{"protocol": "TCP", "port": way["port"]}],
+            "to": [
+                {
+                    "ipBlock": {
+                        "cidr": str(
+                            parse_network(destination["cidr"], f"{where}.destinations.{destination['name']}")
+                        )
+                    }
+                }
+            ],
+            "ports": [{"protocol": "TCP", "port": destination["port"]}],
         }
-        for way in destinations
+        for destination in destinations
     ]
 
 
-def translator(
+def create_translator(
     name: str,
     sensitivity: str,
     namespace: str,
@@ -120,14 +135,14 @@ def translator(
 
     Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
     service = f"{sensitivity}-translator"
-    own = labels(service, sensitivity=sensitivity, role="translator")
+    labels = common_labels(service, sensitivity=sensitivity, role="translator")
     child = pulumi.ResourceOptions(parent=parent)
-    out = way_out(sensitivity, settings.get("proxy"), settings.get("ca_bundle"), service)
-    secret, before = certificate(
+    outbound = outbound_way(sensitivity, settings.get("proxy"), settings.get("ca_bundle"), service)
+    secret, dependencies = certificate(
         name,
         service,
         namespace,
-        own,
+        labels,
         child,
         issuer=issuer,
         secret=settings.get("certificate_secret"),
@@ -135,50 +150,55 @@ def translator(
     )
     models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in settings["models"]]
     gateway = dns_name(f"{sensitivity}-gateway", namespace)
-    told = trusting(translator_config(sensitivity, gateway, models, out.config), trust_bundle)
-    config = config_map(name, service, namespace, own, told, child)
+    config_data = with_trust_bundle(
+        translator_config(sensitivity, gateway, models, outbound.config), trust_bundle
+    )
+    config = config_map(name, service, namespace, labels, config_data, child)
     from_gateway = {
         "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }
-    proof = settings.get("identity")
+    identity = settings.get("identity")
     helper = (
-        credential_helper(name, service, namespace, own, proof, child, out)
-        if proof is not None
+        credential_helper(name, service, namespace, labels, identity, child, outbound)
+        if identity is not None
         else NO_HELPER
     )
     # Of an identity by pod identity the pods say nothing: EKS knows it by their service account.
-    agent: NamedDestination = {"name": "pod-identity", "cidr": AGENT, "port": 80}
-    by_place = "pod_identity" in settings
+    agent: NamedDestination = {"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}
+    has_pod_identity = "pod_identity" in settings
     first: dict[str, Any] = {"initContainers": helper.containers} if helper.containers else {}
-    serve(
+    create_edge_workload(
         name,
         service,
         namespace,
-        own,
-        selector(service, sensitivity),
+        labels,
+        workload_selector(service, sensitivity),
         parent,
         container="translator",
         image=settings["image"],
         replicas=settings.get("replicas", 2),
         max_replicas=settings.get("max_replicas"),
         # LiteLLM's libraries alone take 200 MB.
-        resources=same("1", "2Gi"),
+        resources=guaranteed_resources("1", "2Gi"),
         config=config,
         tls_secret=secret,
         trust_bundle=trust_bundle,
-        ingress=[from_gateway, scraped_from(monitoring_namespace)],
-        egress=[*ways_out([*destinations, *([agent] if by_place else [])], service), *out.egress],
-        before=[*before, *helper.before, *resolving.before],
+        ingress=[from_gateway, metrics_ingress(monitoring_namespace)],
+        egress=[
+            *destination_egress([*destinations, *([agent] if has_pod_identity else [])], service),
+            *outbound.egress,
+        ],
+        dependencies=[*dependencies, *helper.dependencies, *resolving.dependencies],
         # A pod bears what is associated when it comes: another role needs other pods.
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
-        **ranked(pod_priority),
+        **priority_fields(pod_priority),
         monitor_labels=monitor_labels,
         failure_domain_label=failure_domain_label,
-        mounts=out.mounts,
-        volumes=[*helper.volumes, *out.volumes],
+        mounts=outbound.mounts,
+        volumes=[*helper.volumes, *outbound.volumes],
         variables=helper.variables,
         **first,
         **resolving.pod,

@@ -1,4 +1,4 @@
-"""Weights from an S3-compatible store: where they are kept, what fetches them, and the one way that it has.
+"""Fetches weights from an S3-compatible store: the cache, the job or DaemonSet that fetches, its egress.
 
 Kept in a volume of the cluster, a job fills it once; on the machines' own disks (`node_cache`), a DaemonSet does, on
 each machine that may run the endpoint. The store's credentials are a file of the container that fetches and of no
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.cluster.objects import GPU_TOLERATION, labels, metadata, selector
+from components.cluster.objects import GPU_TOLERATION, common_labels, metadata, workload_selector
 from components.cluster.pod_defaults import (
     NO_RESOLVER,
     TMP_MOUNT,
     TMP_VOLUME,
     container_security,
-    pod,
-    ranked,
-    same,
+    guaranteed_resources,
+    pod_spec,
+    priority_fields,
 )
 from components.serving import compile_cache
 from components.serving.arguments import ModelServerArgs, ModelWeightCache, ModelWeightStore
-from components.serving.node_selection import machines
+from components.serving.node_selection import node_selector
 from components.serving.vllm_arguments import MODELS
 from components.serving.weights import node_cache
 from components.serving.weights.claims import WEIGHTS_DIGEST
@@ -41,73 +41,77 @@ FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
 BESIDE_CPU, BESIDE_MEMORY = "250m", "512Mi"
 """What a pod that fetches asks for on a machine that serves: it has its pod for as long as the endpoint stands, and
 fetches for minutes of it."""
-STAY = ("10m", "32Mi")
+IDLE_AMOUNTS = ("10m", "32Mi")
 """What the same pod's other container asks for: it does nothing."""
 _STORE = "/etc/isthmus/store"
 
 
 def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCache | None, str | None]:
-    """Store, cache and image where weights are fetched. Raises `InputError` where one of them is not said."""
+    """Store, cache and image for fetched weights; Nones otherwise. Raises `InputError` if one is missing."""
     weights, where = args["weights"], f"{args['id']}.weights"
     if not weights["uri"].startswith("s3://"):
         return None, None, None
-    found = (weights.get("store"), weights.get("cache"), args.get("fetch_image"))
-    lacks = [
-        name for name, given in zip(("store", "cache", "fetch_image"), found, strict=True) if given is None
+    sources = (weights.get("store"), weights.get("cache"), args.get("fetch_image"))
+    missing = [
+        name
+        for name, setting in zip(("store", "cache", "fetch_image"), sources, strict=True)
+        if setting is None
     ]
-    if lacks:
+    if missing:
         raise InputError(
-            f"weights from s3:// are fetched, and nothing says {' or '.join(lacks)}",
+            f"weights from s3:// need {' and '.join(missing)}",
             where=where,
-            fix="Say store, cache and fetch_image",
+            fix="Set store, cache and fetch_image",
         )
-    if found[0] is not None:
-        _place(found[0], where)
+    if sources[0] is not None:
+        _store_address(sources[0], where)
     node_cache.check(args)
-    return found
+    return sources
 
 
-def cached(
+def create_cache(
     name: str, args: ModelServerArgs, namespace: str, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """What must be there before pods read weights of `s3://`; nothing for others. Raises what `check` does."""
+    """Create claim and fetcher for weights of `s3://`; nothing for others. Raises what `check` raises."""
     store, cache, image = check(args)
     if store is None or cache is None or image is None:
         return []
     from pulumi_kubernetes.core.v1 import ServiceAccount
 
-    own = _labels(args["id"], args["sensitivity"])
+    labels = _labels(args["id"], args["sensitivity"])
     child = pulumi.ResourceOptions(parent=parent)
-    on_disks = node_cache.node_path(args) is not None
-    if on_disks:
-        kept = node_cache.volume_and_claim(name, args, own, parent)
+    is_on_node_disks = node_cache.node_path(args) is not None
+    if is_on_node_disks:
+        storage = node_cache.volume_and_claim(name, args, labels, parent)
     else:
-        kept = [_claim(name, args, cache, namespace, own, child)]
+        storage = [_claim(name, args, cache, namespace, labels, child)]
     account = ServiceAccount(
         f"{name}-fetch-account",
-        metadata=metadata(f"{args['id']}-fetch", own, namespace=namespace),
+        metadata=metadata(f"{args['id']}-fetch", labels, namespace=namespace),
         automount_service_account_token=False,
         opts=child,
     )
     # A door that another stack made has its way out already.
-    ways = (
-        [] if "door" in args else [way_out(name, args["id"], args["sensitivity"], store, namespace, parent)]
+    policies = (
+        []
+        if "door" in args
+        else [create_fetch_policy(name, args["id"], args["sensitivity"], store, namespace, parent)]
     )
     patience = args.get("load_timeout_s", 1800) + 120
     fetcher: Any
-    fetcher, called, spec = (_daemon_set if on_disks else _job)(args, store, image, own)
-    notes = {WEIGHTS_DIGEST: args["weights"]["digest"]}
-    made = fetcher(
+    fetcher, workload_name, spec = (_daemon_set if is_on_node_disks else _job)(args, store, image, labels)
+    annotations = {WEIGHTS_DIGEST: args["weights"]["digest"]}
+    workload = fetcher(
         f"{name}-fetch",
-        metadata=metadata(called, own, namespace=namespace, annotations=notes),
+        metadata=metadata(workload_name, labels, namespace=namespace, annotations=annotations),
         spec=spec,
         opts=pulumi.ResourceOptions(
             parent=parent,
-            depends_on=[*kept, account, *ways],
+            depends_on=[*storage, account, *policies],
             custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s"),
         ),
     )
-    return [*kept, made]
+    return [*storage, workload]
 
 
 def _claim(
@@ -115,7 +119,7 @@ def _claim(
     args: ModelServerArgs,
     cache: ModelWeightCache,
     namespace: str,
-    own: dict[str, str],
+    labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
@@ -127,31 +131,31 @@ def _claim(
     }
     return PersistentVolumeClaim(
         f"{name}-cache",
-        metadata=metadata(cache_claim(args), own, namespace=namespace),
+        metadata=metadata(cache_claim(args), labels, namespace=namespace),
         spec=claimed,
         opts=opts,
     )
 
 
 def _job(
-    args: ModelServerArgs, store: ModelWeightStore, image: str, own: dict[str, str]
+    args: ModelServerArgs, store: ModelWeightStore, image: str, labels: dict[str, str]
 ) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
     """Fills a volume that many machines mount: what it is, its name and its spec."""
     from pulumi_kubernetes.batch.v1 import Job
 
-    box = _box(args, store, image, same(FETCH_CPU, FETCH_MEMORY), MODELS)
-    body = _pod(args, store, [box], restartPolicy="Never")
-    made_of = json.dumps([body, args["weights"]["digest"]], sort_keys=True)
+    container = _fetch_container(args, store, image, guaranteed_resources(FETCH_CPU, FETCH_MEMORY), MODELS)
+    body = _pod(args, store, [container], restartPolicy="Never")
+    fingerprint = json.dumps([body, args["weights"]["digest"]], sort_keys=True)
     spec = {
         "backoffLimit": 3,
         "activeDeadlineSeconds": args.get("load_timeout_s", 1800),
-        "template": {"metadata": {"labels": own}, "spec": body},
+        "template": {"metadata": {"labels": labels}, "spec": body},
     }
-    return Job, f"{args['id']}-fetch-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}", spec
+    return Job, f"{args['id']}-fetch-{hashlib.sha256(fingerprint.encode()).hexdigest()[:10]}", spec
 
 
 def _daemon_set(
-    args: ModelServerArgs, store: ModelWeightStore, image: str, own: dict[str, str]
+    args: ModelServerArgs, store: ModelWeightStore, image: str, labels: dict[str, str]
 ) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
     """Fills the folder of each machine, also of one that joins the pool later: what it is, its name and its spec.
 
@@ -160,46 +164,50 @@ def _daemon_set(
     """
     from pulumi_kubernetes.apps.v1 import DaemonSet
 
-    called = f"{args['id']}-fetch"
-    resources = same(FETCH_CPU, FETCH_MEMORY) | {"requests": {"cpu": BESIDE_CPU, "memory": BESIDE_MEMORY}}
-    box = _box(args, store, image, resources, f"--keep={node_cache.KEPT}", f"{MODELS}/{args['id']}")
-    stays = {
+    name = f"{args['id']}-fetch"
+    resources = guaranteed_resources(FETCH_CPU, FETCH_MEMORY) | {
+        "requests": {"cpu": BESIDE_CPU, "memory": BESIDE_MEMORY}
+    }
+    container = _fetch_container(
+        args, store, image, resources, f"--keep={node_cache.KEPT}", f"{MODELS}/{args['id']}"
+    )
+    idle_container = {
         "name": "stay",
         "image": image,
         "command": ["python", "-m", "edge.stay"],
-        "resources": same(*STAY),
+        "resources": guaranteed_resources(*IDLE_AMOUNTS),
         "securityContext": container_security(),
     }
     body = _pod(
         args,
         store,
-        [stays],
-        initContainers=[box],
+        [idle_container],
+        initContainers=[container],
         # What was cut off goes on where it was, so there is nothing to wait for.
         grace_s=10,
-        nodeSelector=machines(args),
+        nodeSelector=node_selector(args),
         tolerations=[GPU_TOLERATION],
     )
-    notes = {WEIGHTS_DIGEST: args["weights"]["digest"]}
-    spec = node_cache.fetcher_spec(own, selector(called, args["sensitivity"]), body, notes)
-    return DaemonSet, called, spec
+    annotations = {WEIGHTS_DIGEST: args["weights"]["digest"]}
+    spec = node_cache.fetcher_spec(labels, workload_selector(name, args["sensitivity"]), body, annotations)
+    return DaemonSet, name, spec
 
 
-def way_out(
+def create_fetch_policy(
     name: str,
     endpoint: str,
-    held: str,
+    sensitivity: str,
     store: ModelWeightStore | StoreAddress,
     namespace: str,
     parent: pulumi.Resource,
 ) -> pulumi.Resource:
-    """The one way of an endpoint's job: to the store, by its address."""
+    """Create the network policy of the fetcher: egress to the store's address only."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    own = _labels(endpoint, held)
-    _, port = _place(store, f"{endpoint}.weights")
+    labels = _labels(endpoint, sensitivity)
+    _, port = _store_address(store, f"{endpoint}.weights")
     spec: Any = {
-        "podSelector": {"matchLabels": own},
+        "podSelector": {"matchLabels": labels},
         "policyTypes": ["Ingress", "Egress"],
         "egress": [
             {
@@ -210,36 +218,40 @@ def way_out(
     }
     return NetworkPolicy(
         f"{name}-fetch-network",
-        metadata=metadata(f"{endpoint}-fetch", own, namespace=namespace),
+        metadata=metadata(f"{endpoint}-fetch", labels, namespace=namespace),
         spec=spec,
         opts=pulumi.ResourceOptions(parent=parent),
     )
 
 
-def _labels(endpoint: str, held: str) -> dict[str, str]:
-    return labels(f"{endpoint}-fetch", sensitivity=held, role="fetch", endpoint=endpoint)
+def _labels(endpoint: str, sensitivity: str) -> dict[str, str]:
+    return common_labels(f"{endpoint}-fetch", sensitivity=sensitivity, role="fetch", endpoint=endpoint)
 
 
-def _place(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int]:
+def _store_address(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int]:
     """Host and port of the store."""
-    scheme, _, rest = store["endpoint"].partition("://")
-    host, _, port = rest.rstrip("/").partition(":")
-    if scheme != "https" or not host or "/" in rest.rstrip("/") or "@" in rest:
+    scheme, _, authority = store["endpoint"].partition("://")
+    host, _, port = authority.rstrip("/").partition(":")
+    if scheme != "https" or not host or "/" in authority.rstrip("/") or "@" in authority:
         raise InputError(
-            "the store's endpoint is no plain https address",
+            "the store's endpoint is not a plain https address",
             where=f"{where}.store.endpoint",
-            fix="Write it like https://s3.fra1.bank.example:9000; credentials never stand here",
+            fix="Write it like https://s3.fra1.bank.example:9000, without credentials",
         )
     return host, int(port or 443)
 
 
-def _box(
-    args: ModelServerArgs, store: ModelWeightStore, image: str, resources: dict[str, Any], *into: str
+def _fetch_container(
+    args: ModelServerArgs,
+    store: ModelWeightStore,
+    image: str,
+    resources: dict[str, Any],
+    *target_arguments: str,
 ) -> dict[str, Any]:
-    """The container that fetches. `into`: the last of its words, the folder and what is done there besides."""
+    """The container that fetches. `target_arguments`: its last arguments, the target folder and options."""
     weights = args["weights"]
     bucket, _, prefix = weights["uri"].removeprefix("s3://").partition("/")
-    told = {
+    flags = {
         "endpoint": store["endpoint"],
         "region": store.get("region", "us-east-1"),
         "bucket": bucket,
@@ -255,7 +267,7 @@ def _box(
         "name": "fetch",
         "image": image,
         "command": ["python", "-m", "edge.fetch"],
-        "args": [*(f"--{key}={value}" for key, value in told.items()), *key_flag(args), *into],
+        "args": [*(f"--{key}={value}" for key, value in flags.items()), *key_flag(args), *target_arguments],
         "volumeMounts": [
             {"name": "weights", "mountPath": MODELS},
             *compile_cache.fetcher_mounts(args),
@@ -269,18 +281,18 @@ def _box(
 
 
 def _pod(
-    args: ModelServerArgs, store: ModelWeightStore, boxes: list[dict[str, Any]], **more: Any
+    args: ModelServerArgs, store: ModelWeightStore, containers: list[dict[str, Any]], **extra: Any
 ) -> dict[str, Any]:
     """A pod that reaches the store, has its credentials, and mounts what it fills."""
-    host, _ = _place(store, f"{args['id']}.weights")
+    host, _ = _store_address(store, f"{args['id']}.weights")
     volumes: list[dict[str, Any]] = [
         {"name": "store", "secret": {"secretName": store["credentials_secret"], "defaultMode": 0o440}}
     ]
     if store.get("ca_bundle"):
         volumes.append({"name": "ca", "configMap": {"name": store.get("ca_bundle"), "defaultMode": 0o440}})
-    return pod(
+    return pod_spec(
         f"{args['id']}-fetch",
-        boxes,
+        containers,
         [
             {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args)}},
             *volumes,
@@ -288,10 +300,10 @@ def _pod(
             TMP_VOLUME,
         ],
         pull_secrets=args.get("pull_secrets"),
-        **ranked(args.get("pod_priority")),
+        **priority_fields(args.get("pod_priority")),
         # It asks no resolver: the store's address is given.
         dnsPolicy="None",
         dnsConfig={"nameservers": [NO_RESOLVER]},
         hostAliases=[{"ip": store["address"], "hostnames": [host]}],
-        **more,
+        **extra,
     )

@@ -1,4 +1,4 @@
-"""Claims on the volumes that hold weights: one for each class that reads them, whatever endpoints come and go.
+"""Creates the claims on volumes with weights: one for each class, independent of endpoints.
 
 A volume binds to one claim, and one with weights is `Retain`: when its claim goes it is released, not free, and
 binds to no other until a person clears it. So a claim belongs to no endpoint: the old and the new endpoint of a
@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster.objects import class_namespace, labels, metadata
+from components.cluster.objects import class_namespace, common_labels, metadata
 from components.serving.arguments import ModelWeights
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
@@ -21,16 +21,16 @@ Claims = dict[tuple[str, str], pulumi.Resource]
 """By class and name."""
 
 
-def claim(
-    name: str, weights: ModelWeights, space: str, own: dict[str, str], opts: pulumi.ResourceOptions
+def create_claim(
+    name: str, weights: ModelWeights, namespace: str, labels: dict[str, str], opts: pulumi.ResourceOptions
 ) -> pulumi.Resource | None:
-    """The claim on the volume that holds the weights; None where no volume is named."""
+    """Create the claim on the volume with the weights; None without a volume."""
     volume = weights.get("volume")
     if not weights["uri"].startswith("pvc://") or not volume:
         return None
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
-    known = weights["uri"].removeprefix("pvc://").partition("/")[0]
+    claim_name = weights["uri"].removeprefix("pvc://").partition("/")[0]
     spec: Any = {
         "accessModes": ["ReadOnlyMany"],
         # No class: only the named volume will do, and none is provisioned in its place.
@@ -38,7 +38,7 @@ def claim(
         "volumeName": volume,
         "resources": {"requests": {"storage": f"{weights.get('size_gib', 200)}Gi"}},
     }
-    meta = metadata(known, own, namespace=space, annotations={WEIGHTS_DIGEST: weights["digest"]})
+    meta = metadata(claim_name, labels, namespace=namespace, annotations={WEIGHTS_DIGEST: weights["digest"]})
     return PersistentVolumeClaim(name, metadata=meta, spec=spec, opts=opts)
 
 
@@ -48,41 +48,43 @@ def shared_claims(
     site: Site,
     parent: pulumi.Resource,
     provider: pulumi.ProviderResource,
-    spaces: Mapping[str, pulumi.Resource],
+    namespaces: Mapping[str, pulumi.Resource],
     runs: Callable[[Endpoint], bool] = lambda _: True,
 ) -> Claims:
-    """The claims of a site's endpoints, each made once. `name`: the platform's; `spaces`: each class's namespace, where
+    """The claims of a site's endpoints, each created once. `name`: the platform's.
+
+    `namespaces`: each class's namespace, where
     this stack makes it, which is all that a claim waits for: what it names stands in the state of each; `runs`: those
     that this stack has."""
     users: dict[tuple[str, str], list[Endpoint]] = {}
     for endpoint in platform.endpoints:
-        known = claim_of(endpoint)
-        here = endpoint.site == site.name and runs(endpoint)
-        if here and known and endpoint.weights and endpoint.weights.volume:
-            users.setdefault((endpoint.class_, known), []).append(endpoint)
-    made: Claims = {}
-    for (held, known), endpoints in users.items():
+        claim_name = claim_of(endpoint)
+        is_here = endpoint.site == site.name and runs(endpoint)
+        if is_here and claim_name and endpoint.weights and endpoint.weights.volume:
+            users.setdefault((endpoint.class_, claim_name), []).append(endpoint)
+    claims: Claims = {}
+    for (sensitivity, claim_name), endpoints in users.items():
         weights: Any = endpoints[0].weights.model_dump(exclude_none=True) if endpoints[0].weights else {}
-        found = claim(
-            f"{name}-{site.name}-{held}-{known}",
+        resource = create_claim(
+            f"{name}-{site.name}-{sensitivity}-{claim_name}",
             weights,
-            class_namespace(held),
-            labels(known, sensitivity=held),
+            class_namespace(sensitivity),
+            common_labels(claim_name, sensitivity=sensitivity),
             pulumi.ResourceOptions(
                 parent=parent,
                 provider=provider,
-                depends_on=[spaces[held]] if held in spaces else [],
-                aliases=[_before(name, each.id) for each in endpoints],
+                depends_on=[namespaces[sensitivity]] if sensitivity in namespaces else [],
+                aliases=[_former_alias(name, endpoint.id) for endpoint in endpoints],
             ),
         )
-        if found is not None:
-            made[held, known] = found
-    return made
+        if resource is not None:
+            claims[sensitivity, claim_name] = resource
+    return claims
 
 
-def _before(platform: str, endpoint: str) -> pulumi.Alias:
-    """Claims were their endpoint's once: to be made anew would be to lose the volume."""
+def _former_alias(platform: str, endpoint: str) -> pulumi.Alias:
+    """The alias of a claim that once belonged to its endpoint: replacing it would lose the volume."""
     server = f"{platform}-{endpoint}"
-    above = "isthmus:index:LlmPlatform$isthmus:index:ModelServer"
-    parent = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{above}::{server}"
+    parent_types = "isthmus:index:LlmPlatform$isthmus:index:ModelServer"
+    parent = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{parent_types}::{server}"
     return pulumi.Alias(name=f"{server}-weights", parent=parent)

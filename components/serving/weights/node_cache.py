@@ -1,4 +1,4 @@
-"""Weights on the machines' own disks: one claim that means, on each machine of a pool, a folder of that machine.
+"""Weights on the machines' own disks: one claim that maps to a local folder on each machine of a pool.
 
 A `local` volume is bound to machines by its node affinity alone, and nothing asks that they be one: bound here to
 all that may run the endpoint, each kubelet mounts the folder of that path on its own disk. So Pod Security
@@ -19,8 +19,8 @@ import pulumi
 
 from components.cluster.objects import class_namespace, metadata
 from components.serving.arguments import ModelServerArgs
-from components.serving.node_selection import machines
-from isthmus.contracts.platform.model.serving import CACHE_TODO, FOLDER_TODO, NO_FOLDER, is_folder
+from components.serving.node_selection import node_selector
+from isthmus.contracts.platform.model.serving import CACHE_FIX, FOLDER_FIX, NOT_A_FOLDER, is_folder
 from isthmus.core.errors import InputError
 
 COMPILED = ".compiled"
@@ -35,27 +35,27 @@ def node_path(args: ModelServerArgs) -> str | None:
 
 
 def check(args: ModelServerArgs) -> None:
-    """Raises `InputError` where it is not said, or cannot be, on which disks weights are kept."""
+    """Raise `InputError` if the cache's place is missing, ambiguous or impossible."""
     cache, where = args["weights"].get("cache"), f"{args['id']}.weights.cache"
     if cache is None:
         return
-    given = [key for key in ("storage_class", "node_path") if cache.get(key)]
-    if len(given) != 1:
+    stated_keys = [key for key in ("storage_class", "node_path") if cache.get(key)]
+    if len(stated_keys) != 1:
         raise InputError(
-            f"the cache names {' and '.join(given) or 'neither storage_class nor node_path'}",
+            f"the cache names {' and '.join(stated_keys) or 'neither storage_class nor node_path'}",
             where=where,
-            fix=CACHE_TODO,
+            fix=CACHE_FIX,
         )
     folder = cache.get("node_path")
     if folder is None:
         return
     if not is_folder(folder):
-        raise InputError(f"`{folder}` {NO_FOLDER}", where=f"{where}.node_path", fix=FOLDER_TODO)
+        raise InputError(f"`{folder}` {NOT_A_FOLDER}", where=f"{where}.node_path", fix=FOLDER_FIX)
     if args.get("engine", "gpu") == "cpu" or not args.get("pool"):
         raise InputError(
-            "no machines are known whose disks could hold the weights",
+            "node_path needs GPU machines of a pool whose disks hold the weights",
             where=f"{where}.node_path",
-            fix="Name a pool and an engine on GPUs, or a storage_class in its place",
+            fix="Set a pool and an engine on GPUs, or use storage_class instead",
         )
 
 
@@ -70,11 +70,13 @@ def volume_name(args: ModelServerArgs) -> str:
 
 
 def volume_and_claim(
-    name: str, args: ModelServerArgs, own: dict[str, str], parent: pulumi.Resource
+    name: str, args: ModelServerArgs, labels: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """The weights' volume and its claim."""
     path, storage = _class_folder(args), _size(args)
-    return _pair((f"{name}-disks", f"{name}-cache"), claim_name(args), args, path, storage, own, parent)
+    return _create_volume_and_claim(
+        (f"{name}-disks", f"{name}-cache"), claim_name(args), args, path, storage, labels, parent
+    )
 
 
 def compiled_claim_name(args: ModelServerArgs, storage: str) -> str:
@@ -83,46 +85,46 @@ def compiled_claim_name(args: ModelServerArgs, storage: str) -> str:
 
 
 def compiled_volume_and_claim(
-    name: str, args: ModelServerArgs, storage: str, own: dict[str, str], parent: pulumi.Resource
+    name: str, args: ModelServerArgs, storage: str, labels: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """A volume and a claim of that folder alone: whoever writes there reaches no weights and no other endpoint."""
-    called, path = compiled_claim_name(args, storage), _compiled_folder(args)
+    compiled_name, path = compiled_claim_name(args, storage), _compiled_folder(args)
     names = f"{name}-compiled-disks", f"{name}-compiled"
-    return _pair(names, called, args, path, storage, own, parent)
+    return _create_volume_and_claim(names, compiled_name, args, path, storage, labels, parent)
 
 
-def _pair(
+def _create_volume_and_claim(
     resources: tuple[str, str],
-    called: str,
+    claim_name: str,
     args: ModelServerArgs,
     path: str,
     storage: str,
-    own: dict[str, str],
+    labels: dict[str, str],
     parent: pulumi.Resource,
 ) -> list[pulumi.Resource]:
-    """A volume and its claim. `resources`: their names in the stack."""
+    """Create a local volume and its claim. `resources`: their names in the stack."""
     from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim
 
-    space = class_namespace(args["sensitivity"])
-    cluster_name = f"{space}-{called}"
-    of: Any = {
+    namespace = class_namespace(args["sensitivity"])
+    cluster_name = f"{namespace}-{claim_name}"
+    volume_spec: Any = {
         **_volume(args, path, storage),
         # No other claim can have it, and its own no other volume.
         "claimRef": {
             **{"apiVersion": "v1", "kind": "PersistentVolumeClaim"},
-            **{"namespace": space, "name": called},
+            **{"namespace": namespace, "name": claim_name},
         },
     }
     volume = PersistentVolume(
         resources[0],
-        metadata=metadata(cluster_name, own),
-        spec=of,
+        metadata=metadata(cluster_name, labels),
+        spec=volume_spec,
         opts=pulumi.ResourceOptions(parent=parent),
     )
     spec: Any = {**_claim(storage), "volumeName": cluster_name}
     claim = PersistentVolumeClaim(
         resources[1],
-        metadata=metadata(called, own, namespace=space),
+        metadata=metadata(claim_name, labels, namespace=namespace),
         spec=spec,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[volume]),
     )
@@ -130,8 +132,8 @@ def _pair(
 
 
 def _disk_name(args: ModelServerArgs, kind: str, path: str, storage: str) -> str:
-    made_of = json.dumps([_volume(args, path, storage), _claim(storage)], sort_keys=True)
-    return f"{args['id']}-{kind}-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}"
+    fingerprint = json.dumps([_volume(args, path, storage), _claim(storage)], sort_keys=True)
+    return f"{args['id']}-{kind}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:10]}"
 
 
 def _class_folder(args: ModelServerArgs) -> str:
@@ -143,41 +145,42 @@ def _compiled_folder(args: ModelServerArgs) -> str:
 
 
 def fetcher_spec(
-    own: dict[str, str], chosen: dict[str, str], body: dict[str, Any], notes: dict[str, str]
+    labels: dict[str, str], selector: dict[str, str], body: dict[str, Any], annotations: dict[str, str]
 ) -> dict[str, Any]:
     """Spec of the DaemonSet whose pods are these: one on each machine, all exchanged at once.
 
     None of them serves: while one is away its machine keeps what it has.
     """
     return {
-        "selector": {"matchLabels": chosen},
+        "selector": {"matchLabels": selector},
         "updateStrategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0},
         },
         "revisionHistoryLimit": 3,
-        "template": {"metadata": {"labels": own, "annotations": notes}, "spec": body},
+        "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": body},
     }
 
 
 def _volume(args: ModelServerArgs, path: str, storage: str) -> dict[str, Any]:
-    chosen = [
-        {"key": key, "operator": "In", "values": [value]} for key, value in sorted(machines(args).items())
+    expressions = [
+        {"key": key, "operator": "In", "values": [value]}
+        for key, value in sorted(node_selector(args).items())
     ]
     return {
         "local": {"path": path},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": chosen}]}},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": expressions}]}},
         "persistentVolumeReclaimPolicy": "Retain",
-        **_ALIKE,
+        **_COMMON_SPEC,
         "capacity": {"storage": storage},
     }
 
 
 def _claim(storage: str) -> dict[str, Any]:
-    return {**_ALIKE, "resources": {"requests": {"storage": storage}}}
+    return {**_COMMON_SPEC, "resources": {"requests": {"storage": storage}}}
 
 
-_ALIKE: dict[str, Any] = {
+_COMMON_SPEC: dict[str, Any] = {
     # What kubelet's plugin for local volumes offers. It tells how many machines may attach a volume, and what
     # is there already is attached by nobody: how many pods mount it, it does not say.
     "accessModes": ["ReadWriteOnce"],

@@ -1,12 +1,12 @@
-"""How a model server's pods mount their weights, and the check that they pass before the engine starts."""
+"""Mounts the weights of a model server and verifies them before the engine starts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from components.cluster.pod_defaults import TMP_MOUNT, container_security, same
+from components.cluster.pod_defaults import TMP_MOUNT, container_security, guaranteed_resources
 from components.serving.arguments import ModelServerArgs
-from components.serving.vllm_arguments import MODELS, below, weights_path
+from components.serving.vllm_arguments import MODELS, weights_folder, weights_path
 from components.serving.weights.node_cache import claim_name, node_path
 
 KEYS = "/etc/isthmus/weights"
@@ -21,7 +21,7 @@ def cache_claim(args: ModelServerArgs) -> str:
 def weights_mount(args: ModelServerArgs) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": "weights", "mountPath": MODELS, "readOnly": True}
     if args["weights"]["uri"].startswith("s3://") and node_path(args) is None:
-        mount["subPath"] = below(args["weights"]["digest"])
+        mount["subPath"] = weights_folder(args["weights"]["digest"])
     return mount
 
 
@@ -34,8 +34,12 @@ def is_verified(args: ModelServerArgs) -> bool:
 
 def key_volume(args: ModelServerArgs) -> list[dict[str, Any]]:
     """The ConfigMap with the key, where a signature is asked for."""
-    named = args["weights"].get("public_key")
-    return [{"name": "weights-key", "configMap": {"name": named, "defaultMode": 0o440}}] if named else []
+    key_config_map = args["weights"].get("public_key")
+    return (
+        [{"name": "weights-key", "configMap": {"name": key_config_map, "defaultMode": 0o440}}]
+        if key_config_map
+        else []
+    )
 
 
 def key_mount(args: ModelServerArgs) -> list[dict[str, Any]]:
@@ -65,7 +69,7 @@ def verification(args: ModelServerArgs) -> list[dict[str, Any]]:
             "command": ["python", "-m", "edge.weights", "verify"],
             "args": [f"--digest={digest}", *key_flag(args), *patience, weights_path(args)],
             "volumeMounts": [weights_mount(args), *key_mount(args), TMP_MOUNT],
-            "resources": same(args.get("cpu", "8"), "1Gi"),
+            "resources": guaranteed_resources(args.get("cpu", "8"), "1Gi"),
             "securityContext": container_security(),
         }
     ]

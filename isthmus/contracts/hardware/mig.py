@@ -18,9 +18,9 @@ from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.hardware.packing import Replica, pack
 from isthmus.core.errors import FieldError
 
-_TRIES = 20_000
+_MAX_TRIES = 20_000
 """Places of cut GPUs that are tried before a layout counts as not found."""
-_EXACT_NODES = 8
+_MAX_NODES_FOR_EXACT_SEARCH = 8
 """With more nodes only the roomiest and the tightest are tried."""
 
 
@@ -55,70 +55,75 @@ class Cut:
 
 def instances(gpu: str, profile: str) -> int:
     """Slices of that profile that one GPU gives. Raises `FieldError` with the profiles that there are."""
-    known = dict(GPUS[gpu].mig) if gpu in GPUS else {}
-    if profile not in known:
-        fix = f"It has: {', '.join(known)}" if known else "It cannot be cut: leave it away"
+    slices = dict(GPUS[gpu].mig) if gpu in GPUS else {}
+    if profile not in slices:
+        fix = (
+            f"Use one of {', '.join(slices)}"
+            if slices
+            else "Remove mig_profile: this GPU does not support MIG"
+        )
         raise FieldError(f"`{gpu}` has no MIG profile `{profile}`", fix=fix)
-    return known[profile]
+    return slices[profile]
 
 
 def owner_of(endpoint: Sliced) -> str:
     """Whose cut GPUs serve the endpoint: its own, or those of its class and profile."""
-    return endpoint.id if _alone(endpoint) else f"{endpoint.class_}-{endpoint.profile}"
+    return endpoint.id if _needs_own_gpus(endpoint) else f"{endpoint.class_}-{endpoint.profile}"
 
 
 def cuts(gpu: str, endpoints: Iterable[Sliced]) -> list[Cut]:
     """The cut GPUs that a pool's endpoints need. Raises `FieldError` for an unknown profile, and where an endpoint
     that must outlive a node or a domain would leave slices of its GPUs to others."""
     shared: dict[tuple[str, str], int] = {}
-    made: list[Cut] = []
+    result: list[Cut] = []
     for endpoint in endpoints:
-        each = instances(gpu, endpoint.profile)
-        if not _alone(endpoint):
+        slices_per_gpu = instances(gpu, endpoint.profile)
+        if not _needs_own_gpus(endpoint):
             key = (endpoint.class_, endpoint.profile)
             shared[key] = shared.get(key, 0) + endpoint.replicas
             continue
         counts = endpoint.by_domain if endpoint.survive == "domain" else None
-        if endpoint.replicas % each or any(count % each for count in counts or ()):
+        if endpoint.replicas % slices_per_gpu or any(count % slices_per_gpu for count in counts or ()):
             raise FieldError(
-                f"{endpoint.id} must outlive a {endpoint.survive}, so it has cut GPUs for itself, and its "
-                f"{endpoint.replicas} replicas are not whole GPUs of {each} slices in each place",
-                fix=f"Say a multiple of {each}",
+                f"{endpoint.id} must survive the loss of a {endpoint.survive}, so it needs MIG GPUs of its "
+                "own, but its "
+                f"{endpoint.replicas} replicas do not fill GPUs of {slices_per_gpu} slices in each place",
+                fix=f"Set replicas to a multiple of {slices_per_gpu}",
             )
-        gpus = endpoint.replicas // each
+        gpus = endpoint.replicas // slices_per_gpu
         if gpus < 2:
             raise FieldError(
-                f"{endpoint.id} must outlive a {endpoint.survive}, and its slices are of one GPU",
-                fix=f"Say {2 * each} replicas or more",
+                f"{endpoint.id} must survive the loss of a {endpoint.survive}, but its slices are on one GPU",
+                fix=f"Set replicas to {2 * slices_per_gpu} or more",
             )
-        made.append(
+        result.append(
             Cut(
                 *(endpoint.id, endpoint.class_, endpoint.profile, gpus, endpoint.survive),
-                by_domain=tuple(count // each for count in counts) if counts else None,
+                by_domain=tuple(count // slices_per_gpu for count in counts) if counts else None,
             )
         )
-    made += [
+    result += [
         Cut(f"{class_}-{profile}", class_, profile, math.ceil(slices / instances(gpu, profile)))
         for (class_, profile), slices in shared.items()
     ]
-    return sorted(made, key=lambda cut: (cut.class_, cut.profile, cut.owner))
+    return sorted(result, key=lambda cut: (cut.class_, cut.profile, cut.owner))
 
 
 def cut_gpus(gpu: str, endpoints: Iterable[Sliced]) -> dict[tuple[str, str], int]:
     """Cut GPUs of a pool by class and profile. Raises as `cuts` does."""
-    found: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for cut in cuts(gpu, endpoints):
         key = (cut.class_, cut.profile)
-        found[key] = found.get(key, 0) + cut.gpus
-    return found
+        counts[key] = counts.get(key, 0) + cut.gpus
+    return counts
 
 
 def lay_out(
-    wanted: Sequence[Cut],
+    cuts: Sequence[Cut],
     free: Sequence[int],
     failure_domains: int,
-    whole: Sequence[Replica],
-    bound: Sequence[Sequence[Replica]] = (),
+    replicas: Sequence[Replica],
+    replicas_by_domain: Sequence[Sequence[Replica]] = (),
 ) -> list[dict[str, int]] | None:
     """Cut GPUs of each node by owner, so that the whole GPUs' replicas still fit; None where none is found.
 
@@ -128,55 +133,56 @@ def lay_out(
     """
     tries = 0
 
-    def place(at: int, room: list[int], made: list[dict[str, int]]) -> list[dict[str, int]] | None:
+    def place(index: int, room: list[int], layout: list[dict[str, int]]) -> list[dict[str, int]] | None:
         nonlocal tries
-        if at == len(order):
-            fits = pack(room, whole) is not None and all(
-                pack(room[domain::failure_domains], here) is not None for domain, here in enumerate(bound)
+        if index == len(order):
+            fits = pack(room, replicas) is not None and all(
+                pack(room[domain::failure_domains], domain_replicas) is not None
+                for domain, domain_replicas in enumerate(replicas_by_domain)
             )
-            return made if fits else None
-        for chosen in _places(order[at], room, made, failure_domains, class_of):
+            return layout if fits else None
+        for placement in _placements(order[index], room, layout, failure_domains, class_of):
             tries += 1
-            if tries > _TRIES:
+            if tries > _MAX_TRIES:
                 return None
-            found = place(
-                at + 1,
-                [left - chosen.get(node, 0) for node, left in enumerate(room)],
+            result = place(
+                index + 1,
+                [left - placement.get(node, 0) for node, left in enumerate(room)],
                 [
-                    {**mine, order[at].owner: chosen[node]} if node in chosen else mine
-                    for node, mine in enumerate(made)
+                    {**node_cuts, order[index].owner: placement[node]} if node in placement else node_cuts
+                    for node, node_cuts in enumerate(layout)
                 ],
             )
-            if found is not None:
-                return found
+            if result is not None:
+                return result
         return None
 
-    class_of = {cut.owner: (cut.class_, cut.profile) for cut in wanted}
+    class_of = {cut.owner: (cut.class_, cut.profile) for cut in cuts}
     # What must be spread has the fewest places.
-    order = sorted(wanted, key=lambda cut: (cut.spread is None, -cut.gpus, cut.owner))
-    if sum(cut.gpus for cut in wanted) > sum(free):
+    order = sorted(cuts, key=lambda cut: (cut.spread is None, -cut.gpus, cut.owner))
+    if sum(cut.gpus for cut in cuts) > sum(free):
         return None
     return place(0, list(free), [{} for _ in free])
 
 
-def skew(cut: Cut, layout: Sequence[Mapping[str, int]], failure_domains: int, each: int) -> int:
+def skew(cut: Cut, layout: Sequence[Mapping[str, int]], failure_domains: int, slices_per_gpu: int) -> int:
     """How far the slices of an owner's places differ: the least that lets all its replicas be placed."""
     counts: dict[int, int] = {}
-    for node, mine in enumerate(layout):
-        if cut.owner in mine:
-            where = node % failure_domains if cut.spread == "domain" else node
-            counts[where] = counts.get(where, 0) + mine[cut.owner]
-    return max(1, (max(counts.values()) - min(counts.values())) * each) if counts else 1
+    for node, cuts_of_node in enumerate(layout):
+        if cut.owner in cuts_of_node:
+            place = node % failure_domains if cut.spread == "domain" else node
+            counts[place] = counts.get(place, 0) + cuts_of_node[cut.owner]
+    return max(1, (max(counts.values()) - min(counts.values())) * slices_per_gpu) if counts else 1
 
 
-def _alone(endpoint: Sliced) -> bool:
+def _needs_own_gpus(endpoint: Sliced) -> bool:
     return endpoint.survive in ("node", "domain")
 
 
-def _places(
+def _placements(
     cut: Cut,
     room: Sequence[int],
-    made: Sequence[Mapping[str, int]],
+    layout: Sequence[Mapping[str, int]],
     domains: int,
     class_of: Mapping[str, tuple[str, str]],
 ) -> Iterator[dict[int, int]]:
@@ -184,70 +190,70 @@ def _places(
     usable = [
         node
         for node, left in enumerate(room)
-        if left and all(_agree(class_of[other], cut) for other in made[node])
+        if left and all(_may_share_node(class_of[owner], cut) for owner in layout[node])
     ]
     if cut.spread == "node":
         for count in range(min(cut.gpus, len(usable)), 1, -1):
             shares = _evenly(cut.gpus, count)
-            for nodes in _some(usable, count, room):
+            for nodes in _node_combinations(usable, count, room):
                 if all(room[node] >= share for node, share in zip(nodes, shares, strict=True)):
                     yield dict(zip(nodes, shares, strict=True))
     elif cut.spread == "domain":
-        yield from _by_domain(cut, room, usable, domains)
+        yield from _placements_by_domain(cut, room, usable, domains)
     else:
-        yield from _together(cut.gpus, room, usable)
+        yield from _placements_together(cut.gpus, room, usable)
 
 
-def _by_domain(
+def _placements_by_domain(
     cut: Cut, room: Sequence[int], usable: Sequence[int], domains: int
 ) -> Iterator[dict[int, int]]:
-    named = cut.by_domain
-    ways = [named] if named else []
-    if not named:
+    planned = cut.by_domain
+    distributions = [planned] if planned else []
+    if not planned:
         for count in range(min(cut.gpus, domains), 1, -1):
             shares = _evenly(cut.gpus, count)
-            for chosen in combinations(range(domains), count):
-                spread = dict(zip(chosen, shares, strict=True))
-                ways.append(tuple(spread.get(domain, 0) for domain in range(domains)))
-    for way in ways:
+            for domains_used in combinations(range(domains), count):
+                spread = dict(zip(domains_used, shares, strict=True))
+                distributions.append(tuple(spread.get(domain, 0) for domain in range(domains)))
+    for distribution in distributions:
         options: list[dict[int, int]] = [{}]
-        for domain, gpus in enumerate(way):
-            here = [node for node in usable if node % domains == domain]
-            found = list(_together(gpus, room, here)) if gpus else [{}]
-            options = [before | more for before in options for more in found]
+        for domain, gpus in enumerate(distribution):
+            nodes = [node for node in usable if node % domains == domain]
+            placements = list(_placements_together(gpus, room, nodes)) if gpus else [{}]
+            options = [before | more for before in options for more in placements]
         yield from options
 
 
-def _together(gpus: int, room: Sequence[int], usable: Sequence[int]) -> Iterator[dict[int, int]]:
+def _placements_together(gpus: int, room: Sequence[int], usable: Sequence[int]) -> Iterator[dict[int, int]]:
     """On one node, the tightest first; over several only where none is large enough."""
     fitting = sorted((room[node], node) for node in usable if room[node] >= gpus)
     for _, node in fitting:
         yield {node: gpus}
     if fitting:
         return
-    left, made = gpus, {}
+    remaining, placement = gpus, {}
     for node in sorted(usable, key=lambda node: (-room[node], node)):
-        made[node] = min(left, room[node])
-        left -= made[node]
-        if not left:
-            yield made
+        placement[node] = min(remaining, room[node])
+        remaining -= placement[node]
+        if not remaining:
+            yield placement
             return
 
 
-def _some(usable: Sequence[int], count: int, room: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    roomy = sorted(usable, key=lambda node: (-room[node], node))
-    if len(usable) <= _EXACT_NODES:
-        yield from combinations(roomy, count)
+def _node_combinations(usable: Sequence[int], count: int, room: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    by_room = sorted(usable, key=lambda node: (-room[node], node))
+    if len(usable) <= _MAX_NODES_FOR_EXACT_SEARCH:
+        yield from combinations(by_room, count)
         return
-    yield tuple(roomy[:count])
-    yield tuple(reversed(roomy[-count:]))
+    yield tuple(by_room[:count])
+    yield tuple(reversed(by_room[-count:]))
 
 
 def _evenly(gpus: int, places: int) -> list[int]:
     return [gpus // places + (1 if place < gpus % places else 0) for place in range(places)]
 
 
-def _agree(other: tuple[str, str], cut: Cut) -> bool:
+def _may_share_node(class_and_profile: tuple[str, str], cut: Cut) -> bool:
     """Whether a node may hold both: of one profile, only those of one class."""
-    class_, profile = other
+    class_, profile = class_and_profile
     return profile != cut.profile or class_ == cut.class_

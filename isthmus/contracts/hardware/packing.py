@@ -18,9 +18,9 @@ def capacities(nodes: int, gpus_per_node: int, reserved: int = 0) -> list[int]:
     """Usable GPUs of each node of a pool: reserved ones are taken from the last nodes, as few as possible."""
     free = [gpus_per_node] * nodes
     for node in reversed(range(nodes)):
-        taken = min(reserved, free[node])
-        free[node] -= taken
-        reserved -= taken
+        count = min(reserved, free[node])
+        free[node] -= count
+        reserved -= count
     return free
 
 
@@ -31,40 +31,40 @@ def pack(capacities: Sequence[int], replicas: Sequence[Replica]) -> list[tuple[i
     size divides the next, else a search that tries nodes of equal room once.
     """
     order = sorted(range(len(replicas)), key=lambda index: replicas[index], reverse=True)
-    if sum(one.gpus * one.nodes for one in replicas) > sum(capacities):
+    if sum(replica.gpus * replica.nodes for replica in replicas) > sum(capacities):
         return None
-    found = _search(list(capacities), [replicas[index] for index in order], {})
-    if found is None:
+    placement = _search(list(capacities), [replicas[index] for index in order], {})
+    if placement is None:
         return None
     result: list[tuple[int, ...]] = [()] * len(replicas)
-    for index, nodes in zip(order, found, strict=True):
+    for index, nodes in zip(order, placement, strict=True):
         result[index] = nodes
     return result
 
 
 def _search(
-    free: list[int], fix: list[Replica], dead: dict[tuple[int, tuple[int, ...]], bool]
+    free: list[int], replicas: list[Replica], dead_ends: dict[tuple[int, tuple[int, ...]], bool]
 ) -> list[tuple[int, ...]] | None:
     """Depth first without recursion limits: one level a replica, choices in order of the tightest fit."""
     placed: list[tuple[int, ...]] = []
     choices: list[list[tuple[int, ...]]] = []
-    while len(placed) < len(fix):
+    while len(placed) < len(replicas):
         level = len(placed)
         if len(choices) == level:
             state = (level, tuple(sorted(free)))
-            choices.append([] if state in dead else _options(free, fix[level]))
-            dead[state] = True  # entered once; a second entry could only fail again
+            choices.append([] if state in dead_ends else _options(free, replicas[level]))
+            dead_ends[state] = True  # entered once; a second entry could only fail again
         if choices[level]:
             nodes = choices[level].pop(0)
             for node in nodes:
-                free[node] -= fix[level].gpus
+                free[node] -= replicas[level].gpus
             placed.append(nodes)
             continue
         choices.pop()
         if not placed:
             return None
         for node in placed.pop():
-            free[node] += fix[level - 1].gpus
+            free[node] += replicas[level - 1].gpus
     return placed
 
 
@@ -74,26 +74,26 @@ def _options(free: list[int], replica: Replica) -> list[tuple[int, ...]]:
     if len(fitting) < replica.nodes:
         return []
     if replica.nodes == 1:
-        first: dict[int, int] = {}
+        node_by_room: dict[int, int] = {}
         for room, node in fitting:
-            first.setdefault(room, node)
-        return [(node,) for node in first.values()]
+            node_by_room.setdefault(room, node)
+        return [(node,) for node in node_by_room.values()]
     options: list[tuple[int, ...]] = []
-    seen: set[tuple[int, ...]] = set()
+    seen_rooms: set[tuple[int, ...]] = set()
 
-    def choose(start: int, chosen: list[int], rooms: list[int]) -> None:
-        if len(chosen) == replica.nodes:
-            if tuple(rooms) not in seen:
-                seen.add(tuple(rooms))
-                options.append(tuple(chosen))
+    def choose(start: int, nodes: list[int], rooms: list[int]) -> None:
+        if len(nodes) == replica.nodes:
+            if tuple(rooms) not in seen_rooms:
+                seen_rooms.add(tuple(rooms))
+                options.append(tuple(nodes))
             return
-        last: int | None = None
+        last_room: int | None = None
         for index in range(start, len(fitting)):
             room, node = fitting[index]
-            if room == last:
+            if room == last_room:
                 continue  # the same room at this place: the same packing
-            last = room
-            choose(index + 1, [*chosen, node], [*rooms, room])
+            last_room = room
+            choose(index + 1, [*nodes, node], [*rooms, room])
 
     choose(0, [], [])
     return options

@@ -21,7 +21,7 @@ pass
 
 TYPES = ("m7i.xlarge", "m7i.2xlarge", "m7i.4xlarge", "m7i.8xlarge")
 """What is chosen from, the smallest first."""
-MOST_NODES = 48
+MAX_NODES = 48
 _SIZES = {
     "large": 2,
     "xlarge": 4,
@@ -114,10 +114,12 @@ def allocatable(instance_type: str) -> Room | None:
         return None
     interfaces, addresses = _INTERFACES.get(cores, (15, 50))
     pods = interfaces * (addresses - 1) + 2
-    reserved = 60 + 10 + (10 if cores > 2 else 0) + max(0, cores - 4) * 2.5
+    reserved_millicores = 60 + 10 + (10 if cores > 2 else 0) + max(0, cores - 4) * 2.5
     mib = cores * _GIB_PER_VCPU[instance_type[0]] * 1024 * _MEMORY_SHOWN
-    kept = 11 * pods + 255 + _EVICTION_MIB
-    return Room(math.floor(cores * 1000 - reserved), math.floor(mib - kept), pods) - DAEMONS
+    reserved_mib = 11 * pods + 255 + _EVICTION_MIB
+    return (
+        Room(math.floor(cores * 1000 - reserved_millicores), math.floor(mib - reserved_mib), pods) - DAEMONS
+    )
 
 
 def fits(pods: Iterable[Replicas], size: Size, zones: Sequence[str]) -> bool:
@@ -131,35 +133,35 @@ def fits(pods: Iterable[Replicas], size: Size, zones: Sequence[str]) -> bool:
     if node is None:
         return True
     by_zone = {zone: count for zone, count in nodes_by_zone(size.nodes, list(zones)).items() if count}
-    asked = list(pods)
-    free = _placed(
-        [one.each for one in asked if not one.over_zones for _ in range(one.count)],
+    replicas = list(pods)
+    free = _free_after_placing(
+        [entry.each for entry in replicas if not entry.over_zones for _ in range(entry.count)],
         [node] * sum(by_zone.values()),
     )
     if free is None:
         return False
-    spread = [one for one in asked if one.over_zones]
+    spread = [entry for entry in replicas if entry.over_zones]
     # Which zone has one more of an odd number is the scheduler's choice: each must have room for it.
-    share = [one.each for one in spread for _ in range(math.ceil(one.count / len(by_zone)))]
-    rolled = sorted((one.each for one in spread), key=_weight)[-1:]
+    share = [entry.each for entry in spread for _ in range(math.ceil(entry.count / len(by_zone)))]
+    largest_pod = sorted((entry.each for entry in spread), key=_weight)[-1:]
     # What stands anywhere fills the nodes evenly: each zone gets nodes of what is left, the least free first.
-    left = sorted(free, key=_weight)
-    for at, count in enumerate(by_zone.values()):
-        zone = left[at :: len(by_zone)][:count]
-        zone = zone if len(zone) == count else left[:count]
-        if _placed([*share, *rolled], zone) is None:
+    nodes = sorted(free, key=_weight)
+    for index, count in enumerate(by_zone.values()):
+        zone = nodes[index :: len(by_zone)][:count]
+        zone = zone if len(zone) == count else nodes[:count]
+        if _free_after_placing([*share, *largest_pod], zone) is None:
             return False
     return True
 
 
-def _placed(pods: Iterable[Room], nodes: Sequence[Room]) -> list[Room] | None:
+def _free_after_placing(pods: Iterable[Room], nodes: Sequence[Room]) -> list[Room] | None:
     """What stays free on each node, each pod placed where most is free; None where one finds no place."""
     free = list(nodes)
     for pod in sorted(pods, key=_weight):
-        at = max(range(len(free)), key=lambda index: (free[index].holds(pod), _weight(free[index])))
-        if not free[at].holds(pod):
+        index = max(range(len(free)), key=lambda index: (free[index].holds(pod), _weight(free[index])))
+        if not free[index].holds(pod):
             return None
-        free[at] -= pod
+        free[index] -= pod
     return free
 
 
@@ -174,12 +176,10 @@ def smallest(
 
     `nodes`: so many, where their number is stated.
     """
-    asked = list(pods)
-    sizes = [
-        Size(kind, count) for kind in types for count in ([nodes] if nodes else range(2, MOST_NODES + 1))
-    ]
-    known = sorted(sizes, key=lambda size: (size.vcpus, size.nodes))
-    return next((size for size in known if fits(asked, size, zones)), None)
+    replicas = list(pods)
+    sizes = [Size(kind, count) for kind in types for count in ([nodes] if nodes else range(2, MAX_NODES + 1))]
+    candidates = sorted(sizes, key=lambda size: (size.vcpus, size.nodes))
+    return next((size for size in candidates if fits(replicas, size, zones)), None)
 
 
 def gateway_pods(
@@ -214,5 +214,5 @@ def gateway_pods(
 
 
 def nodes_by_zone(nodes: int, zones: list[str]) -> dict[str, int]:
-    """How many machines of a pool stand in each zone: as even as can be, the first ones with one more."""
+    """Nodes of a pool in each zone, spread evenly; the first zones get one more if needed."""
     return {zone: nodes // len(zones) + (at < nodes % len(zones)) for at, zone in enumerate(zones)}

@@ -1,4 +1,4 @@
-"""What a plan needs of an account's Bedrock quotas, and the names that AWS gives those quotas.
+"""Computes the Bedrock quotas that a plan needs, and knows AWS's names of these quotas.
 
 Bedrock counts tokens a minute, input and output together, for each model and region; calls through a
 cross-region inference profile have a quota of their own (user guide, "Quotas for the bedrock-runtime
@@ -24,7 +24,11 @@ LABELS = {
     "anthropic.claude-sonnet-4-5-20250929-v1:0": "Anthropic Claude Sonnet 4.5",
 }
 """Model id to the model's name in quotas: those of the known inference profiles; as of knowledge, not checked."""
-_TIMES_OUTPUT = {"anthropic.claude-haiku-4": 5, "anthropic.claude-sonnet-4": 5, "anthropic.claude-opus-4": 5}
+_OUTPUT_FACTORS = {
+    "anthropic.claude-haiku-4": 5,
+    "anthropic.claude-sonnet-4": 5,
+    "anthropic.claude-opus-4": 5,
+}
 """Beginning of a model id to how often each token of an answer counts."""
 
 
@@ -46,57 +50,57 @@ class Need:
     """By which AWS may call it, today's wording first; empty where the model's name is not known."""
 
 
-def needs(plan: Plan, requirements: Requirements) -> list[Need]:
+def quota_needs(plan: Plan, requirements: Requirements) -> list[Need]:
     """What each model needs in each region of a site, its workloads together, in the plan's order."""
-    found: dict[tuple[str, str, bool], list[tuple[int, PlannedEndpoint]]] = {}
+    endpoints_by_quota: dict[tuple[str, str, bool], list[tuple[int, PlannedEndpoint]]] = {}
     for index, endpoint in enumerate(plan.endpoints):
         if endpoint.target == "bedrock":
             key = (endpoint.site, endpoint.model, endpoint.inference_profile is not None)
-            found.setdefault(key, []).append((index, endpoint))
-    made: list[Need] = []
-    for (site, model, crossing), endpoints in found.items():
-        place = requirements.site(site)
-        if not isinstance(place, AwsSite):
+            endpoints_by_quota.setdefault(key, []).append((index, endpoint))
+    result: list[Need] = []
+    for (site, model, crossing), endpoints in endpoints_by_quota.items():
+        site_settings = requirements.site(site)
+        if not isinstance(site_settings, AwsSite):
             continue
-        tokens = asked = 0.0
+        tokens = requests = 0.0
         for _, endpoint in endpoints:
-            more_tokens, more = _of_endpoint(plan, requirements, endpoint)
-            tokens, asked = tokens + more_tokens, asked + more
-        region = endpoints[0][1].region or place.region
-        for kind, amount in (("tokens", tokens), ("requests", asked)):
+            endpoint_tokens, endpoint_requests = _endpoint_use(plan, requirements, endpoint)
+            tokens, requests = tokens + endpoint_tokens, requests + endpoint_requests
+        region = endpoints[0][1].region or site_settings.region
+        for kind, amount in (("tokens", tokens), ("requests", requests)):
             names = quota_names(model, kind, crossing=crossing)
             amount = math.ceil(amount - 1e-6)
-            made.append(Need(endpoints[0][0], site, region, crossing, kind, amount, model, names))
-    return made
+            result.append(Need(endpoints[0][0], site, region, crossing, kind, amount, model, names))
+    return result
 
 
-def _of_endpoint(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> tuple[float, float]:
+def _endpoint_use(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> tuple[float, float]:
     """Tokens and requests a minute at the peak, with headroom."""
-    tokens = asked = 0.0
+    tokens = requests = 0.0
     for placement in plan.placements:
         workload = requirements.workload(placement.workload)
         if placement.endpoint == endpoint.id and workload is not None:
-            more = a_minute(workload, requirements.planning.headroom)
-            more *= placement.share if placement.peak_share is None else placement.peak_share
-            asked += more
-            tokens += more * tokens_of(workload, endpoint.model)
-    return tokens, asked
+            workload_requests = requests_per_minute(workload, requirements.planning.headroom)
+            workload_requests *= placement.share if placement.peak_share is None else placement.peak_share
+            requests += workload_requests
+            tokens += workload_requests * tokens_per_request(workload, endpoint.model)
+    return tokens, requests
 
 
-def a_minute(workload: Workload, headroom: float) -> float:
+def requests_per_minute(workload: Workload, headroom: float) -> float:
     """Requests a minute at the workload's peak, with headroom."""
     return workload.traffic.peak_rps * 60 * (1 + headroom)
 
 
-def tokens_of(workload: Workload, model: str) -> float:
+def tokens_per_request(workload: Workload, model: str) -> float:
     """What a request counts against the model's quota of tokens."""
     traffic = workload.traffic
-    return traffic.prompt_tokens.mean + times_output(model) * traffic.output_tokens.mean
+    return traffic.prompt_tokens.mean + output_factor(model) * traffic.output_tokens.mean
 
 
-def times_output(model: str) -> int:
+def output_factor(model: str) -> int:
     """How often a token of the model's answer counts against its quota."""
-    return next((times for start, times in _TIMES_OUTPUT.items() if model.startswith(start)), 1)
+    return next((factor for prefix, factor in _OUTPUT_FACTORS.items() if model.startswith(prefix)), 1)
 
 
 def quota_names(model: str, kind: str, *, crossing: bool) -> tuple[str, ...]:
@@ -124,20 +128,20 @@ class Quota:
     """The model's name, its letters and digits only."""
 
     def holds_for(self, model: str, kind: str, *, crossing: bool) -> bool:
-        return (self.kind, self.crossing, self.label) == (kind, crossing, _letters(_bare(model)))
+        return (self.kind, self.crossing, self.label) == (kind, crossing, _letters(_without_version(model)))
 
 
-def quota(name: str) -> Quota | None:
+def parse_quota_name(name: str) -> Quota | None:
     """A quota by its name; None for one of another service."""
-    found = _NAME.fullmatch(name.strip().lower())
-    if found is None:
+    match = _NAME.fullmatch(name.strip().lower())
+    if match is None:
         return None
     # `Claude 3.5 Sonnet V2` is another quota than `Claude 3.5 Sonnet`: both hold for either, which is the safe side.
-    label = _letters(re.sub(r"\s+v\d+$", "", found["of"]))
-    return Quota(found["kind"], found["way"] == "cross-region", label)
+    label = _letters(re.sub(r"\s+v\d+$", "", match["of"]))
+    return Quota(match["kind"], match["way"] == "cross-region", label)
 
 
-def _bare(model: str) -> str:
+def _without_version(model: str) -> str:
     """A model's id without date and version: AWS's names of quotas have the same letters."""
     return re.sub(r"(-20\d{6})?(-v?\d+)?:\d+$", "", model)
 
@@ -148,17 +152,24 @@ def _letters(text: str) -> str:
 
 def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
     """No quota that a site states (`quotas`, by AWS's own name) is below what the plan needs of it."""
-    for need in needs(plan, requirements):
+    for need in quota_needs(plan, requirements):
         site = requirements.site(need.site)
         if not isinstance(site, AwsSite):
             continue
         for name, amount in site.quotas.items():
-            of = quota(name)
-            if of and of.holds_for(need.model, need.kind, crossing=need.crossing) and amount < need.amount:
+            quota_of_name = parse_quota_name(name)
+            if (
+                quota_of_name
+                and quota_of_name.holds_for(need.model, need.kind, crossing=need.crossing)
+                and amount < need.amount
+            ):
                 raise FieldError(
                     shortage(need, name, amount),
                     *("endpoints", need.endpoint),
-                    fix="Have AWS raise it (Service Quotas), place the work elsewhere, or correct the site's quotas",
+                    fix=(
+                        "Ask AWS to raise it (Service Quotas), place the workload elsewhere, or correct `quotas` "
+                        "of the site"
+                    ),
                     refused=True,
                 )
 
@@ -166,6 +177,6 @@ def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
 def shortage(need: Need, name: str, amount: float) -> str:
     """The one sentence of a quota that is too small."""
     return (
-        f"the plan needs {need.amount:,} {need.kind} a minute of {need.model} at {need.site} at its peak, and "
+        f"the plan needs {need.amount:,} {need.kind} a minute of {need.model} at {need.site} at its peak, but "
         f"the quota `{name}` is {amount:,.0f}"
     )

@@ -1,6 +1,6 @@
-"""The plan: the lock between requirements and infrastructure. Shape only; `plan_checks` holds the rules.
+"""Data model of the plan, the lock file between requirements and infrastructure. `plan.rules` has the rules.
 
-The keys are the command line's contract (`isthmus plan --format json`). In a plan written by hand,
+The keys are a fixed interface (`isthmus plan --format json`). In a plan written by hand,
 `predicted`, `stress`, `cost_items`, `monthly_cost_usd` and `alternatives` may be null.
 """
 
@@ -24,7 +24,7 @@ class Sourced(FilePart):
 
 
 class Predicted(FilePart):
-    """What an endpoint will do at its workloads' peak, at that moment's best knowledge."""
+    """Predicted performance of an endpoint at its workloads' peak."""
 
     slo: Literal["kept", "unverified", "none"]
     """`kept` at the slow end of the interval; `unverified` where nobody knows an API's latency; none asked for."""
@@ -44,7 +44,7 @@ class Predicted(FilePart):
 
 
 class Stress(FilePart):
-    """What the plan does under a load beyond the peak."""
+    """Result of the stress test: what the plan carries beyond the peak."""
 
     factor: float
     """The load, as a multiple of the peak."""
@@ -62,7 +62,7 @@ class Stress(FilePart):
 
 
 class WayOut(FilePart):
-    """A change that makes infeasible requirements feasible, solved again and priced."""
+    """A change that makes infeasible requirements feasible, with its cost."""
 
     what: str
     monthly_cost_usd: float = Field(ge=0)
@@ -152,7 +152,7 @@ class Alternative(FilePart):
 
 
 class Plan(FilePart):
-    """What is to be built: the whole of one stack."""
+    """The plan of one stack."""
 
     version: str
     """The version of Isthmus that made the plan."""
@@ -181,19 +181,24 @@ class Plan(FilePart):
         return next((endpoint for endpoint in self.endpoints if endpoint.id == name), None)
 
     def gateway_of(self, workload: str) -> PlannedGateway | None:
-        """The gateway that a workload's applications call: its class's at the site of its primary endpoint.
+        """The gateway for a workload's applications: that of its class at the site of its primary endpoint.
 
-        Where the class has none there, as for work in the cloud, the first of the class.
+        If the class has no gateway there (as for work in the cloud), the first gateway of the class.
         """
-        mine = next(
-            (each for each in self.placements if (each.workload, each.role) == (workload, "primary")), None
+        primary = next(
+            (
+                placement
+                for placement in self.placements
+                if (placement.workload, placement.role) == (workload, "primary")
+            ),
+            None,
         )
-        if mine is None:
+        if primary is None:
             return None
-        endpoint = self.endpoint(mine.endpoint)
-        doors = [each for each in self.gateways if each.class_ == mine.sensitivity]
-        there = [each for each in doors if endpoint is not None and each.site == endpoint.site]
-        return next(iter(there or doors), None)
+        endpoint = self.endpoint(primary.endpoint)
+        gateways = [gateway for gateway in self.gateways if gateway.class_ == primary.sensitivity]
+        at_site = [gateway for gateway in gateways if endpoint is not None and gateway.site == endpoint.site]
+        return next(iter(at_site or gateways), None)
 
     def pool(self, endpoint: PlannedEndpoint) -> str | None:
         """Name of the pool of an endpoint on GPUs: `SITE-GPU`."""
@@ -217,7 +222,7 @@ def zone_name(site: str, domain: int) -> str:
 
 
 def load(path: str | os.PathLike[str]) -> Plan:
-    """Read a plan file. Raises `InputError` with file, line and path. `plan_checks.check` does the rest."""
+    """Read a plan file. Raises `InputError` with file, line and path. `plan.rules.check` runs the rules."""
     from isthmus.core import yaml_files
 
     document = yaml_files.load(path)

@@ -1,8 +1,7 @@
-"""Does the plan keep to the requirements? Each rule is one small function; `check` runs them in order.
+"""Checks a plan against its requirements. `check` runs the rules in order.
 
-A contradiction or a wrong name is an `InputError` (exit 2). A boundary (handling, residency, what a site
-allows, classes apart) or a score below the floor is an `Refused` (exit 1), whoever wrote the plan.
-Capacity and survival are in `plan_capacity`.
+A contradiction or a wrong name is an `InputError` (exit 2). A broken boundary (handling, residency, site, class) or a
+score below the minimum is a `Refused` (exit 1). Rules for capacity are in `capacity_rules`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Check = Callable[[Plan, Requirements], None]
 
 
 def check(plan: Plan, requirements: Requirements) -> None:
-    """Raise the first fault of the plan, with its place in the plan's file where it was read from one."""
+    """Raise the first fault of the plan, with file and line if it was read from a file."""
     document = plan._document or Document(plan.model_dump(by_alias=True), "plan")
     for rule in CHECKS:
         try:
@@ -32,28 +31,28 @@ def check(plan: Plan, requirements: Requirements) -> None:
             raise kind(error.what, where=document.where(error.path), fix=error.fix) from None
 
 
-def made_from_these_requirements(plan: Plan, requirements: Requirements) -> None:
+def digest_matches_requirements(plan: Plan, requirements: Requirements) -> None:
     """The plan names the digest of the requirements at hand."""
     if plan.requirements_sha256 != requirements.digest:
         file = (plan._document and plan._document.file) or "PLAN"
         stack = file.removesuffix(".plan.yaml")
-        beside = f"{stack}.requirements.yaml" if stack != file else "REQUIREMENTS"
+        requirements_file = f"{stack}.requirements.yaml" if stack != file else "REQUIREMENTS"
         raise FieldError(
-            f"the plan was made from other requirements (theirs {plan.requirements_sha256[:12]}…, "
-            f"these {requirements.digest[:12]}…)",
+            f"the requirements have changed since the plan was made (digest in the plan: "
+            f"{plan.requirements_sha256[:12]}…, of the file: {requirements.digest[:12]}…)",
             "requirements_sha256",
-            fix=f"Make it anew with `isthmus plan {beside} -o {file}`, and review what that says has moved",
+            fix=f"Run `isthmus plan {requirements_file} -o {file}` again, and review the moves that it reports",
         )
 
 
 def feasible(plan: Plan, requirements: Requirements) -> None:
-    """An infeasible plan is an answer, not something to build."""
+    """An infeasible plan cannot be built."""
     if not plan.feasible:
-        why = "; ".join(plan.conflicts) or "it names no conflict"
+        why = "; ".join(plan.conflicts) or "it lists no conflict"
         raise FieldError(
             f"the plan is infeasible: {why}",
             "feasible",
-            fix="; ".join(way.what for way in plan.ways_out),
+            fix="; ".join(option.what for option in plan.ways_out),
             refused=True,
         )
 
@@ -63,13 +62,15 @@ def names_are_unique(plan: Plan, requirements: Requirements) -> None:
     from isthmus.core.uniqueness import unique
 
     unique(plan.endpoints, "id", "endpoints")
-    seen: set[tuple[str, str]] = set()
+    class_sites: set[tuple[str, str]] = set()
     for index, gateway in enumerate(plan.gateways):
-        if (gateway.class_, gateway.site) in seen:
+        if (gateway.class_, gateway.site) in class_sites:
             raise FieldError(
-                f"two gateways for {gateway.class_} at {gateway.site}", "gateways", index, fix="Keep one"
+                f"there are two gateways for class {gateway.class_} at {gateway.site}",
+                *("gateways", index),
+                fix="Remove one of them",
             )
-        seen.add((gateway.class_, gateway.site))
+        class_sites.add((gateway.class_, gateway.site))
 
 
 def names_exist(plan: Plan, requirements: Requirements) -> None:
@@ -78,38 +79,42 @@ def names_exist(plan: Plan, requirements: Requirements) -> None:
     workloads = [workload.name for workload in requirements.workloads]
     endpoints = [endpoint.id for endpoint in plan.endpoints]
     for index, endpoint in enumerate(plan.endpoints):
-        _known(endpoint.site, sites, "site", "endpoints", index, "site")
+        _check_name(endpoint.site, sites, "site", "endpoints", index, "site")
     for index, gateway in enumerate(plan.gateways):
-        _known(gateway.site, sites, "site", "gateways", index, "site")
+        _check_name(gateway.site, sites, "site", "gateways", index, "site")
     for index, placement in enumerate(plan.placements):
-        _known(placement.workload, workloads, "workload of the requirements", "placements", index, "workload")
-        _known(placement.endpoint, endpoints, "endpoint of the plan", "placements", index, "endpoint")
+        _check_name(
+            placement.workload, workloads, "workload of the requirements", "placements", index, "workload"
+        )
+        _check_name(placement.endpoint, endpoints, "endpoint of the plan", "placements", index, "endpoint")
 
 
 def every_workload_is_placed(plan: Plan, requirements: Requirements) -> None:
     """Each workload has one primary endpoint and shares that sum to 1; each endpoint serves someone."""
     for workload in requirements.workloads:
-        mine = [placement for placement in plan.placements if placement.workload == workload.name]
-        primaries = [placement for placement in mine if placement.role == "primary"]
+        placements = [placement for placement in plan.placements if placement.workload == workload.name]
+        primaries = [placement for placement in placements if placement.role == "primary"]
         if len(primaries) != 1:
             count = "no" if not primaries else "more than one"
             raise FieldError(
-                f"workload `{workload.name}` has {count} primary placement", "placements", fix="Give it one"
+                f"workload `{workload.name}` has {count} primary placement",
+                "placements",
+                fix="Add exactly one placement with `role: primary`",
             )
-        total = sum(placement.share for placement in mine)
+        total = sum(placement.share for placement in placements)
         if abs(total - 1) > 1e-6:
             index = plan.placements.index(primaries[0])
-            what = f"the shares of workload `{workload.name}` sum to {total:g}, not 1"
-            raise FieldError(what, "placements", index, "share")
+            message = f"the shares of workload `{workload.name}` sum to {total:g}, not 1"
+            raise FieldError(message, "placements", index, "share", fix="Correct the shares")
     used = {placement.endpoint for placement in plan.placements}
     for index, endpoint in enumerate(plan.endpoints):
         if endpoint.id not in used:
             raise FieldError(
-                f"endpoint `{endpoint.id}` serves no workload", "endpoints", index, fix="Take it out"
+                f"no workload uses endpoint `{endpoint.id}`", "endpoints", index, fix="Remove the endpoint"
             )
 
 
-def handling_is_kept(plan: Plan, requirements: Requirements) -> None:
+def targets_are_allowed(plan: Plan, requirements: Requirements) -> None:
     """No class runs where its handling forbids, by the requirements' word on it, not the plan's."""
     table = handling.stricter_only(requirements.handling)
     for index, endpoint in enumerate(plan.endpoints):
@@ -121,11 +126,11 @@ def handling_is_kept(plan: Plan, requirements: Requirements) -> None:
                 class_, endpoint.target, names, requirements.exceptions, handling=table[class_]
             )
             if why:
-                whose = f" (workload {', '.join(names)})" if names else ""
+                suffix = f" (workload {', '.join(names)})" if names else ""
                 raise FieldError(
-                    f"{why}{whose}",
+                    f"{why}{suffix}",
                     *("endpoints", index, "target"),
-                    fix="Place it on an endpoint that its class may use",
+                    fix="Use an endpoint on a target that the class may use",
                     refused=True,
                 )
 
@@ -139,20 +144,29 @@ def targets_fit_sites(plan: Plan, requirements: Requirements) -> None:
         if isinstance(site, OnPremSite):
             if endpoint.target not in ON_PREM_TARGETS:
                 raise FieldError(
-                    f"{endpoint.target} does not run at the on-prem site {site.name}", *path, "target"
+                    f"target {endpoint.target} is not possible at the on-prem site {site.name}",
+                    *path,
+                    "target",
+                    fix="Set `target: onprem-vllm`, or use an AWS site",
                 )
             continue
         if not isinstance(site, AwsSite):
             continue
         if endpoint.target in ON_PREM_TARGETS:
-            raise FieldError(f"{endpoint.target} does not run at the AWS site {site.name}", *path, "target")
+            raise FieldError(
+                f"target {endpoint.target} is not possible at the AWS site {site.name}",
+                *path,
+                "target",
+                fix="Use an on-prem site or another target",
+            )
         if service[endpoint.target] not in site.allow:
             allowed = ", ".join(site.allow) or "nothing"
-            what = f"site {site.name} does not allow {service[endpoint.target]}; it allows {allowed}"
-            raise FieldError(what, *path, "target", refused=True)
+            message = f"site {site.name} does not allow {service[endpoint.target]}; it allows {allowed}"
+            fix = f"Add {service[endpoint.target]} to `allow` of the site in the requirements, or use another target"
+            raise FieldError(message, *path, "target", fix=fix, refused=True)
         if endpoint.region not in (None, site.region):
-            what = f"the endpoint is in {endpoint.region}, and its site {site.name} in {site.region}"
-            raise FieldError(what, *path, "region")
+            message = f"endpoint {endpoint.id} is in {endpoint.region}, but its site {site.name} is in {site.region}"
+            raise FieldError(message, *path, "region", fix=f"Set `region: {site.region}`")
 
 
 def classes_stay_apart(plan: Plan, requirements: Requirements) -> None:
@@ -164,17 +178,17 @@ def classes_stay_apart(plan: Plan, requirements: Requirements) -> None:
             continue
         if placement.sensitivity != workload.sensitivity:
             raise FieldError(
-                f"the plan calls workload `{workload.name}` {placement.sensitivity}, "
-                f"the requirements {workload.sensitivity}",
+                f"workload `{workload.name}` is {placement.sensitivity} in the plan, but {workload.sensitivity} in the "
+                "requirements",
                 *("placements", index, "sensitivity"),
-                fix=f"Say `sensitivity: {workload.sensitivity}`",
+                fix=f"Set `sensitivity: {workload.sensitivity}`",
             )
         if endpoint.class_ != workload.sensitivity:
             raise FieldError(
-                f"{workload.sensitivity} workload `{workload.name}` on endpoint `{endpoint.id}` of class "
-                f"{endpoint.class_}: classes share no endpoint",
+                f"workload `{workload.name}` of class {workload.sensitivity} is on endpoint `{endpoint.id}` of class "
+                f"{endpoint.class_}",
                 *("placements", index, "endpoint"),
-                fix=f"Place it on an endpoint of class {workload.sensitivity}",
+                fix=f"Use an endpoint of class {workload.sensitivity}: classes never share an endpoint",
                 refused=True,
             )
 
@@ -187,7 +201,7 @@ def overflow_is_allowed(plan: Plan, requirements: Requirements) -> None:
             raise FieldError(
                 f"workload `{workload.name}` does not allow overflow",
                 *("placements", index, "role"),
-                fix="Take the placement out, or set `allow_overflow: true` in the requirements",
+                fix="Remove the placement, or set `allow_overflow: true` in the requirements",
                 refused=True,
             )
 
@@ -206,20 +220,20 @@ def residency_is_met(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index, "inference_profile" if endpoint.inference_profile else "site")
         try:
             regions = destinations(endpoint, requirements)
-            places = [(region, jurisdictions.of_region(region)) for region in regions]
+            places = [(region, jurisdictions.region_jurisdiction(region)) for region in regions]
         except IsthmusError as error:
             raise FieldError(error.what, *path, fix=error.fix, refused=isinstance(error, Refused)) from None
-        places += _site_places([endpoint.site], requirements)
+        places += _jurisdictions_of_sites([endpoint.site], requirements)
         for workload in served_by(plan, requirements, endpoint.id):
-            _within(workload, places, path)
+            _check_residency(workload, places, path)
     for index, gateway in enumerate(plan.gateways):
-        places = _site_places([gateway.site], requirements)
+        places = _jurisdictions_of_sites([gateway.site], requirements)
         for workload in requirements.workloads:
             if workload.sensitivity == gateway.class_:
-                _within(workload, places, ("gateways", index, "site"))
+                _check_residency(workload, places, ("gateways", index, "site"))
 
 
-def profiles_call_their_model(plan: Plan, requirements: Requirements) -> None:
+def inference_profiles_match_models(plan: Plan, requirements: Requirements) -> None:
     """An inference profile calls the endpoint's model, and stands on Bedrock only."""
     for index, endpoint in enumerate(plan.endpoints):
         profile = endpoint.inference_profile
@@ -227,9 +241,17 @@ def profiles_call_their_model(plan: Plan, requirements: Requirements) -> None:
             continue
         path = ("endpoints", index, "inference_profile")
         if endpoint.target != "bedrock":
-            raise FieldError(f"an inference profile on {endpoint.target}", *path, fix="Leave it away")
+            raise FieldError(
+                f"endpoint {endpoint.id} is on {endpoint.target}, which does not support inference profiles",
+                *path,
+                fix="Remove inference_profile",
+            )
         if inference_profiles.model_of(profile) != endpoint.model:
-            raise FieldError(f"the profile `{profile}` calls another model than `{endpoint.model}`", *path)
+            raise FieldError(
+                f"the inference profile `{profile}` does not call model `{endpoint.model}`",
+                *path,
+                fix="Use a profile of that model, or correct `model`",
+            )
 
 
 def gateways_serve_the_classes(plan: Plan, requirements: Requirements) -> None:
@@ -237,15 +259,20 @@ def gateways_serve_the_classes(plan: Plan, requirements: Requirements) -> None:
     used = {workload.sensitivity for workload in requirements.workloads}
     for class_ in SENSITIVITIES:
         if class_ in used and not any(gateway.class_ == class_ for gateway in plan.gateways):
-            raise FieldError(f"there is no gateway for class {class_}", "gateways", fix="Add one")
+            raise FieldError(
+                f"class {class_} has workloads, but no gateway",
+                "gateways",
+                fix=f"Add `{{class: {class_}, site: …, host: …}}`",
+            )
     for index, gateway in enumerate(plan.gateways):
         if gateway.class_ not in used:
             raise FieldError(
-                f"no workload is of class {gateway.class_}", "gateways", index, fix="Take it out"
+                f"no workload has class {gateway.class_}", "gateways", index, fix="Remove the gateway"
             )
         if gateway.class_ == "restricted" and not isinstance(requirements.site(gateway.site), OnPremSite):
-            what = f"the restricted gateway stands at {gateway.site}, which is not on-prem"
-            raise FieldError(what, *("gateways", index, "site"), refused=True)
+            message = f"the restricted gateway is at {gateway.site}, which is not an on-prem site"
+            fix = "Set `site` to an on-prem site"
+            raise FieldError(message, *("gateways", index, "site"), fix=fix, refused=True)
 
 
 def private_links_exist(plan: Plan, requirements: Requirements) -> None:
@@ -260,15 +287,15 @@ def private_links_exist(plan: Plan, requirements: Requirements) -> None:
         ends = frozenset((gateway.site, endpoint.site))
         if len(ends) == 2 and ends not in joined:
             raise FieldError(
-                f"{endpoint.class_} work goes from {gateway.site} to {endpoint.site}, "
-                "and no private link joins them",
+                f"{endpoint.class_} work goes from {gateway.site} to {endpoint.site}, but no private link "
+                "joins these sites",
                 *("endpoints", numbers[endpoint.id], "site"),
-                fix="Add a link to the requirements, or place the endpoint elsewhere",
+                fix="Add a link to `links` of the requirements, or place the endpoint elsewhere",
                 refused=True,
             )
 
 
-def gateways_stand_at_their_models(plan: Plan, requirements: Requirements) -> None:
+def gateways_are_at_their_models(plan: Plan, requirements: Requirements) -> None:
     """A model server is reached from a gateway in its own cluster only: its network admits no other."""
     for placement in plan.placements:
         endpoint, gateway = plan.endpoint(placement.endpoint), plan.gateway_of(placement.workload)
@@ -276,9 +303,9 @@ def gateways_stand_at_their_models(plan: Plan, requirements: Requirements) -> No
             continue
         if gateway.site != endpoint.site:
             raise FieldError(
-                f"endpoint `{endpoint.id}` is at {endpoint.site}, and the class has no gateway there",
+                f"endpoint `{endpoint.id}` is at {endpoint.site}, but class {endpoint.class_} has no gateway there",
                 "gateways",
-                fix=f"Add one: {{class: {endpoint.class_}, site: {endpoint.site}, host: …}}",
+                fix=f"Add a gateway: {{class: {endpoint.class_}, site: {endpoint.site}, host: …}}",
             )
 
 
@@ -288,28 +315,39 @@ def models_are_candidates(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index)
         for workload in served_by(plan, requirements, endpoint.id):
             candidates = {candidate.id: candidate for candidate in workload.model.candidates}
-            whose = f"workload `{workload.name}`"
-            _known(endpoint.model, list(candidates), f"candidate of {whose}", *path, "model")
+            label = f"workload `{workload.name}`"
+            _check_name(endpoint.model, list(candidates), f"candidate of {label}", *path, "model")
             candidate = candidates[endpoint.model]
             score = candidate.scores.get(endpoint.precision)
             if score is None:
                 scored = ", ".join(candidate.scores)
-                what = f"{whose} has no score for {endpoint.model} at {endpoint.precision}; it has {scored}"
-                raise FieldError(what, *path, "precision")
+                message = (
+                    f"{label} has no score for {endpoint.model} at {endpoint.precision}; it has {scored}"
+                )
+                raise FieldError(message, *path, "precision", fix=f"Use one of {scored}, or add a score")
             if score < workload.model.min_score:
                 raise FieldError(
-                    f"{endpoint.model} at {endpoint.precision} scores {score:g}, and {whose} needs "
+                    f"{endpoint.model} at {endpoint.precision} scores {score:g}, but {label} needs "
                     f"{workload.model.min_score:g}",
                     *(*path, "precision"),
+                    fix="Use another precision or model, or lower min_score",
                     refused=True,
                 )
             if endpoint.max_model_len is not None and endpoint.max_model_len < workload.model.context_tokens:
-                wanted = workload.model.context_tokens
-                raise FieldError(f"{whose} needs a context of {wanted} tokens", *path, "max_model_len")
+                needed = workload.model.context_tokens
+                raise FieldError(
+                    f"{label} needs a context of {needed} tokens, but max_model_len is {endpoint.max_model_len}",
+                    *path,
+                    "max_model_len",
+                    fix=f"Set max_model_len to {needed} or more",
+                )
             for adapter in candidate.adapters:
                 if not any((a.name, a.rank) == (adapter.name, adapter.rank) for a in endpoint.adapters):
-                    what = f"{whose} needs the adapter {adapter.name} of rank {adapter.rank}"
-                    raise FieldError(what, *path, "adapters")
+                    message = (
+                        f"{label} needs adapter {adapter.name} of rank {adapter.rank}, which endpoint "
+                        f"{endpoint.id} lacks"
+                    )
+                    raise FieldError(message, *path, "adapters", fix="Add it to `adapters`")
 
 
 def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Workload]:
@@ -318,47 +356,47 @@ def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Wor
     return [workload for workload in requirements.workloads if workload.name in names]
 
 
-def _known(name: str, names: Sequence[str], what: str, *path: str | int) -> None:
+def _check_name(name: str, names: Sequence[str], message: str, *path: str | int) -> None:
     if name not in names:
         hint = f"{did_you_mean(name, names)} Known: {', '.join(names) or 'none'}".strip()
-        raise FieldError(f"`{name}` is no {what}", *path, fix=hint)
+        raise FieldError(f"`{name}` is no {message}", *path, fix=hint)
 
 
-def _site_places(sites: Iterable[str], requirements: Requirements) -> list[tuple[str, str]]:
-    found = [requirements.site(name) for name in sites]
-    return [(f"site {site.name}", site.jurisdiction) for site in found if isinstance(site, OnPremSite)]
+def _jurisdictions_of_sites(sites: Iterable[str], requirements: Requirements) -> list[tuple[str, str]]:
+    sites_found = [requirements.site(name) for name in sites]
+    return [(f"site {site.name}", site.jurisdiction) for site in sites_found if isinstance(site, OnPremSite)]
 
 
-def _within(workload: Workload, places: list[tuple[str, str]], path: tuple[str | int, ...]) -> None:
+def _check_residency(workload: Workload, places: list[tuple[str, str]], path: tuple[str | int, ...]) -> None:
     residency = workload.residency or []
     for where, place in places:
-        if not jurisdictions.meets(place, residency):
+        if not jurisdictions.meets_residency(place, residency):
             raise FieldError(
                 f"data of workload `{workload.name}` could reach {where} in `{place}`, outside its residency "
                 f"({', '.join(residency)})",
                 *path,
-                fix="Choose a place or a profile that stays within it",
+                fix="Use a site, region or inference profile within the residency, or change `residency`",
                 refused=True,
             )
 
 
 CHECKS: tuple[Check, ...] = (
-    made_from_these_requirements,
+    digest_matches_requirements,
     feasible,
     names_are_unique,
     names_exist,
-    handling_is_kept,
+    targets_are_allowed,
     targets_fit_sites,
     classes_stay_apart,
     every_workload_is_placed,
     overflow_is_allowed,
     residency_is_met,
-    profiles_call_their_model,
+    inference_profiles_match_models,
     gateways_serve_the_classes,
     private_links_exist,
-    gateways_stand_at_their_models,
+    gateways_are_at_their_models,
     models_are_candidates,
     *capacity_rules.CHECKS,
     bedrock_quotas.stated_quotas_suffice,
 )
-"""In this order: who may go where is answered before how much fits."""
+"""Boundaries are checked before capacity."""

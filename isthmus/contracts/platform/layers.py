@@ -1,8 +1,8 @@
-"""Layers: which parts of a platform a stack builds, what a layer tells the one above, and by what they agree.
+"""Layers of a platform: which parts a stack builds, and what a layer passes to the layers above.
 
-A stack owns all of a platform, or one layer. What a layer needs of the one below it takes from that stack's
-output, `Given`. The two hold together by a digest of the part of the platform that the lower one builds, not of the
-whole plan: a new release of a model leaves the digests of the layers below as they were, so nothing of them is touched.
+A stack builds a whole platform or one layer. A layer reads what it needs from the output of the stack below (`Given`).
+The output has a digest of the part of the platform that the lower layer builds. A new release of a model does not
+change the digests of the layers below, so their stacks need no run.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 Layer = Literal["all", "foundation", "platform", "serving"]
 LAYERS: tuple[Layer, ...] = ("foundation", "platform", "serving")
 """From the lowest to the highest; `all` is one stack in place of them."""
-BELOW: dict[Layer, tuple[Layer, ...]] = {
+LAYERS_BELOW: dict[Layer, tuple[Layer, ...]] = {
     "all": (),
     "foundation": (),
     "platform": ("foundation",),
     "serving": ("platform",),
 }
 """The layers that a layer takes something from."""
-GIVEN = "layer"
+LAYER_OUTPUT = "layer"
 """The stack's output by which a layer says what it is and what it gives."""
-RUNS_HERE = ("onprem-vllm", "eks-vllm", "sagemaker")
+HOSTED_TARGETS = ("onprem-vllm", "eks-vllm", "sagemaker")
 """Targets whose models a serving stack runs. A model on Bedrock runs nowhere of ours: its roles and routes are the
 platform's."""
 
-_FOUNDATION = (
+_FOUNDATION_FIELDS = (
     *("name", "sites", "networks", "links", "trust", "audit", "trails", "invocation_logging"),
     *("tags", "contacts", "lifecycle", "imports"),
 )
-_NOT_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
-_OF_A_RELEASE = (
+_FIELDS_NOT_OF_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
+_RELEASE_FIELDS = (
     *("weights", "precision", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype"),
     *("adapters", "engine_version", "engine_args", "load_timeout_s", "certificate_secret"),
     *("speculative", "drain_s", "tool_call_parser", "reasoning_parser", "chat_template", "compile_cache"),
 )
 """Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
 not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""
-_OF_A_HOSTED_RELEASE = (
+_SAGEMAKER_RELEASE_FIELDS = (
     *(
         "instance_type",
         "inference_ami",
@@ -61,7 +61,7 @@ _OF_A_HOSTED_RELEASE = (
     "log_days",
 )
 """The same of its part `sagemaker`: who may call it, and what it may fetch and write, is made from none of these."""
-_IMAGES_OF_A_RELEASE = ("vllm", "vllm_cpu", "sagemaker")
+_RELEASE_IMAGES = ("vllm", "vllm_cpu", "sagemaker")
 
 
 class NetworkGiven(Part):
@@ -136,55 +136,62 @@ class Given(Part):
     """By site in AWS whose cluster is made here."""
 
 
-GIVES = tuple(each for each in Given.model_fields if each not in ("isthmus", "estate", "layer", "digest"))
+OUTPUT_PARTS = tuple(
+    name for name in Given.model_fields if name not in ("isthmus", "estate", "layer", "digest")
+)
 """The parts of that: what layers above build on, each by name."""
 
 
 def digest(platform: Platform, layer: Layer) -> str:
-    """Digest of what a layer is built from: another one means that its stack must be run before those above it."""
-    given = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Digest of the part of the platform that a layer builds. If it changes, run its stack before those above it."""
+    fields = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
     if layer == "foundation":
-        given = {key: given[key] for key in _FOUNDATION if key in given}
+        fields = {key: fields[key] for key in _FOUNDATION_FIELDS if key in fields}
     elif layer == "platform":
-        given = {key: value for key, value in given.items() if key not in _NOT_PLATFORM}
-        given["endpoints"] = [_below_serving(each) for each in given["endpoints"]]
-        given["images"] = _without(given["images"], _IMAGES_OF_A_RELEASE)
-    text = json.dumps([layer, given], sort_keys=True, ensure_ascii=False)
+        fields = {key: value for key, value in fields.items() if key not in _FIELDS_NOT_OF_PLATFORM}
+        fields["endpoints"] = [_below_serving(endpoint) for endpoint in fields["endpoints"]]
+        fields["images"] = _without(fields["images"], _RELEASE_IMAGES)
+    text = json.dumps([layer, fields], sort_keys=True, ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def reached(platform: Platform, layer: Layer, serves: frozenset[str] | None = None) -> Platform:
-    """The platform with the sites alone that a layer has something at: no other credentials are needed.
+def with_sites_of_layer(platform: Platform, layer: Layer, serves: frozenset[str] | None = None) -> Platform:
+    """The platform with only those sites where a layer has resources, so that no other credentials are needed.
 
-    `serves`: of a serving stack, the endpoints that it runs; None: every one. Not to be validated or built from.
+    `serves`: ids of the endpoints of a serving stack; None: all. The result is not valid for building.
     """
     kinds = {"foundation": ("aws",), "serving": ()}.get(layer, ("aws", "on-prem"))
-    mine = [each for each in platform.endpoints if serves is None or each.id in serves]
-    hosting: set[str] = set()
+    endpoints = [endpoint for endpoint in platform.endpoints if serves is None or endpoint.id in serves]
+    aws_sites: set[str] = set()
     if layer == "serving":
-        hosting = {each.site for each in mine if each.target in ("sagemaker", "eks-vllm")}
+        aws_sites = {endpoint.site for endpoint in endpoints if endpoint.target in ("sagemaker", "eks-vllm")}
         # Every cluster, where it has models in one: the plan before may have had them in another.
-        kinds = ("on-prem",) if any(each.target == "onprem-vllm" for each in mine) else ()
-    sites = [site for site in platform.sites if site.kind in kinds or site.name in hosting]
-    more: dict[str, Any] = {}
+        kinds = ("on-prem",) if any(endpoint.target == "onprem-vllm" for endpoint in endpoints) else ()
+    sites = [site for site in platform.sites if site.kind in kinds or site.name in aws_sites]
+    cleared: dict[str, Any] = {}
     if layer == "foundation":
-        more = {"endpoints": []}
+        cleared = {"endpoints": []}
     elif layer in ("platform", "serving"):
-        more = {"networks": []}
-    return platform.model_copy(update={"sites": sites, **more})
+        cleared = {"networks": []}
+    return platform.model_copy(update={"sites": sites, **cleared})
 
 
-def taken(said: Any, platform: Platform, estate: str, layer: Layer, stack: str) -> Given:
-    """What the stack of a lower layer gives, from its output; `EnvironmentFault` where it fits another platform."""
+def read_output(output: Any, platform: Platform, estate: str, layer: Layer, stack: str) -> Given:
+    """Parse the output of the stack below.
+
+    Raises `EnvironmentFault` if it is missing, or if the stack was built for another platform, estate or layer.
+    """
     fix = f"Run `isthmus up {stack}` first, or `isthmus up {estate}` for the whole estate"
     where = f"stack {stack}"
-    if not said:
-        raise EnvironmentFault(f"the layer {layer} of estate {estate} is not up", where=where, fix=fix)
+    if not output:
+        raise EnvironmentFault(
+            f"layer {layer} of estate {estate} has not been deployed", where=where, fix=fix
+        )
     try:
-        given = Given.model_validate(said)
+        given = Given.model_validate(output)
     except ValidationError:
         raise EnvironmentFault(
-            f"what the stack says of its layer is of another version of Isthmus, or of no layer {layer}",
+            f"the stack's output for layer {layer} is not valid; another version of Isthmus may have written it",
             where=where,
             fix=fix,
         ) from None
@@ -192,48 +199,52 @@ def taken(said: Any, platform: Platform, estate: str, layer: Layer, stack: str) 
         raise EnvironmentFault(
             f"the stack was built as layer {given.layer} of estate {given.estate}, not as {layer} of {estate}",
             where=where,
-            fix="Correct `isthmus:of` and `isthmus:layer`, or destroy it and build it as what it is to be",
+            fix="Correct `isthmus:of` and `isthmus:layer`, or destroy the stack and deploy it again",
         )
     if given.digest != digest(platform, layer):
         raise EnvironmentFault(
-            f"the layer {layer} of estate {estate} stands as another plan or other overrides say",
+            f"layer {layer} of estate {estate} was deployed from another plan or other overrides",
             where=where,
             fix=fix,
         )
-    lacks = _lacking(given, platform)
-    if lacks:
+    missing = _missing_parts(given, platform)
+    if missing:
         raise EnvironmentFault(
-            f"the stack was built by another version of Isthmus: it does not give {lacks}",
+            f"the stack was deployed by another version of Isthmus: its output lacks {missing}",
             where=where,
             fix=fix,
         )
     return given
 
 
-def _lacking(given: Given, platform: Platform) -> str:
-    """What a layer of this version would give and this one does not; empty where it is whole."""
+def _missing_parts(given: Given, platform: Platform) -> str:
+    """Parts that this version expects in the output and that are missing, in words; empty if it is complete."""
     aws = {site.name for site in platform.sites if site.kind == "aws"}
     if given.layer == "foundation":
-        wanted = {each.site for each in platform.audit if each.site in aws} - set(given.records)
-        return f"the records of {', '.join(sorted(wanted))}" if wanted else ""
-    hosted = {each.id for each in platform.endpoints if each.target == "sagemaker"} - set(given.hosted)
+        missing = {store.site for store in platform.audit if store.site in aws} - set(given.records)
+        return f"the records of {', '.join(sorted(missing))}" if missing else ""
+    hosted = {endpoint.id for endpoint in platform.endpoints if endpoint.target == "sagemaker"} - set(
+        given.hosted
+    )
     if hosted:
         return f"the names of {', '.join(sorted(hosted))} on SageMaker"
-    clusters = {each.site for each in platform.clusters if each.mode == "manage"} - set(given.clusters)
+    clusters = {cluster.site for cluster in platform.clusters if cluster.mode == "manage"} - set(
+        given.clusters
+    )
     return f"the address of the cluster at {', '.join(sorted(clusters))}" if clusters else ""
 
 
 def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Of an endpoint, what the layers below serving are made from."""
-    made = _without(endpoint, _OF_A_RELEASE)
+    """The fields of an endpoint that the layers below serving depend on."""
+    fields = _without(endpoint, _RELEASE_FIELDS)
     weights = endpoint.get("weights") or {}
     uri = str(weights.get("uri"))
     if endpoint["target"] == "sagemaker":
         # Whether its role may fetch them is said by the private endpoint.
-        hosted = _without(endpoint.get("sagemaker") or {}, _OF_A_HOSTED_RELEASE)
+        hosted = _without(endpoint.get("sagemaker") or {}, _SAGEMAKER_RELEASE_FIELDS)
         shadow, capture = hosted.pop("shadow", None), hosted.pop("capture", None)
-        made.pop("replicas")
-        return made | {
+        fields.pop("replicas")
+        return fields | {
             "weights": uri,
             "sagemaker": hosted,
             "shadow": (shadow or {}).get("uri"),
@@ -242,10 +253,10 @@ def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:
     if uri.startswith("s3://"):
         # The way to the store is the platform's to open, and the job's share of the quota.
         store = weights.get("store") or {}
-        made["fetched"] = [store.get("endpoint"), store.get("address"), weights.get("cache")]
+        fields["fetched"] = [store.get("endpoint"), store.get("address"), weights.get("cache")]
     # A durable platform protects a namespace that holds claims on volumes with weights.
-    made["claimed"] = uri.startswith("pvc://") and bool(weights.get("volume"))
-    return made
+    fields["claimed"] = uri.startswith("pvc://") and bool(weights.get("volume"))
+    return fields
 
 
 def _without(part: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-TRAIL = [
+STOP_TRAIL_ACTIONS = [
     "cloudtrail:StopLogging",
     "cloudtrail:DeleteTrail",
     "cloudtrail:UpdateTrail",
@@ -17,7 +17,7 @@ TRAIL = [
     "cloudtrail:StopEventDataStoreIngestion",
 ]
 """Calls that switch CloudTrail off, wholly or in part."""
-WATCH = [
+STOP_MONITORING_ACTIONS = [
     "config:DeleteConfigurationRecorder",
     "config:StopConfigurationRecorder",
     "config:PutConfigurationRecorder",
@@ -43,7 +43,7 @@ WATCH = [
     "bedrock:UpdateGuardrail",
 ]
 """Calls that blind whoever watches: AWS Config, GuardDuty, alarms, logs; and that loosen a guardrail."""
-RECORDS = [
+DELETE_RECORD_ACTIONS = [
     "s3:BypassGovernanceRetention",
     "s3:DeleteBucket",
     "s3:DeleteBucketPolicy",
@@ -58,7 +58,7 @@ RECORDS = [
     "s3:PutLifecycleConfiguration",
 ]
 """Calls that delete records or change who may."""
-KEYS = [
+DISABLE_KEY_ACTIONS = [
     "kms:CreateGrant",
     "kms:DeleteImportedKeyMaterial",
     "kms:DisableKey",
@@ -67,7 +67,7 @@ KEYS = [
     "kms:ScheduleKeyDeletion",
 ]
 """Calls by which sealed records become unreadable, or readable to others."""
-ONWARD = [
+OTHER_IDENTITY_ACTIONS = [
     "organizations:*",
     "account:*",
     "sts:AssumeRole",
@@ -75,14 +75,14 @@ ONWARD = [
     "sts:GetFederationToken",
 ]
 """Ways from this identity to another one."""
-UNSCOPED = (
+UNSCOPED_ACTIONS = (
     *("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels"),
     *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes", "ec2:DescribeNetworkInterfaces"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags"),
 )
 """Calls that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a policy's resource be `*`."""
-_MADE_UP = {
+_KINDS_NAMED_BY_AWS = {
     "ec2": ("network-interface", "instance", "subnet", "security-group"),
     "elasticfilesystem": ("file-system",),
 }
@@ -90,22 +90,24 @@ _MADE_UP = {
 system's own policy says besides who mounts it."""
 
 
-def any_resource(resource: str) -> bool:
+def is_open_resource(resource: str) -> bool:
     """Whether a resource's account, its type or the first part of its name is left open."""
     if not resource.startswith("arn:"):
         # What is known to AWS only (a placeholder of `isthmus render`) has no wildcard.
-        return not resource or _open(resource)
+        return not resource or _has_wildcard(resource)
     # Fields of an ARN: arn, partition, service, region, account, and the resource's own; too few are empty.
-    _, part, service, _, account, own = [*resource.split(":", 5), "", "", "", ""][:6]
+    _, part, service, _, account, resource_part = [*resource.split(":", 5), "", "", "", ""][:6]
     # A bucket's name comes first; others begin with their kind, or are a name alone.
-    kind, *names = ["", own.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", own)
+    kind, *names = (
+        ["", resource_part.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", resource_part)
+    )
     if not names:
         kind, names = "", [kind]
-    if kind in _MADE_UP.get(service, ()):
-        return any(map(_open, (part, account)))
-    named = next((each for each in names if each), "")
-    return any(map(_open, (part, service, account, kind))) or re.search(r"\w", named) is None
+    if kind in _KINDS_NAMED_BY_AWS.get(service, ()):
+        return any(map(_has_wildcard, (part, account)))
+    first_name = next((name for name in names if name), "")
+    return any(map(_has_wildcard, (part, service, account, kind))) or re.search(r"\w", first_name) is None
 
 
-def _open(text: str) -> bool:
+def _has_wildcard(text: str) -> bool:
     return "*" in text or "?" in text

@@ -1,4 +1,4 @@
-"""Certificate authorities that AWS may take for identities: what is refused before AWS is asked.
+"""Checks certificate authorities and certificates for AWS identities before AWS gets them.
 
 AWS's own demands are those of "The IAM Roles Anywhere trust model" and its quotas (user guide, read
 2026-11): X.509 v3, `CA: true`, key usage Certificate Sign, SHA-256 or stronger, two certificates an anchor.
@@ -20,15 +20,15 @@ from isthmus.core.errors import EnvironmentFault, InputError, Refused
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, Name
 
-MOST_CERTIFICATES = 2
+MAX_CERTIFICATES = 2
 """Certificates an anchor, not adjustable: the second is for changing from one authority to the next."""
-MOST_CHARACTERS = 204_800
+MAX_CHARACTERS = 204_800
 """Of the PEM as a whole (API model of `CreateTrustAnchor`, botocore)."""
-LEAST_RSA, LEAST_EC = 2048, 256
+MIN_RSA_BITS, MIN_EC_BITS = 2048, 256
 """Bits."""
-SOON = timedelta(days=30)
+EXPIRY_WARNING = timedelta(days=30)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-_CA = "Name the authority's own certificates, as PEM"
+_PEM_FIX = "Use the authority's own certificates, as PEM"
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,19 @@ def check_ca(pem: str, where: str) -> list[CaFacts]:
     room for. Whether they hold today is `check_current`'s to say.
     """
     certificates = _load(pem, where)
-    if len(certificates) > MOST_CERTIFICATES:
+    if len(certificates) > MAX_CERTIFICATES:
         raise InputError(
-            f"{len(certificates)} certificates, of which AWS takes {MOST_CERTIFICATES} a trust anchor",
+            f"{len(certificates)} certificates are given, but AWS accepts {MAX_CERTIFICATES} in a trust anchor",
             where=where,
-            fix="Leave roots out where their intermediates sign; the second is for a change of authority",
+            fix="Remove root certificates if intermediates sign; a second certificate is for changing the authority",
         )
     facts = [_facts(certificate) for certificate in certificates]
-    if len({each.fingerprint for each in facts}) < len(facts):
-        raise InputError("the same certificate twice", where=where, fix="Leave one out")
-    for certificate, each in zip(certificates, facts, strict=True):
-        _check_authority(certificate, each.subject, where)
-        _check_strength(certificate, each.subject, where)
-        _check_private(certificate, each.subject, where)
+    if len({fact.fingerprint for fact in facts}) < len(facts):
+        raise InputError("the same certificate appears twice", where=where, fix="Remove one of them")
+    for certificate, fact in zip(certificates, facts, strict=True):
+        _check_authority(certificate, fact.subject, where)
+        _check_strength(certificate, fact.subject, where)
+        _check_private(certificate, fact.subject, where)
     return facts
 
 
@@ -73,20 +73,20 @@ def check_current(
 ) -> list[CaFacts]:
     """Those that end within 30 days. `Refused` for one that has ended or has not begun."""
     day = today.date() if isinstance(today, datetime) else today
-    for each in facts:
-        if each.not_after.date() < day:
+    for fact in facts:
+        if fact.not_after.date() < day:
             raise Refused(
-                f"the certificate of '{each.subject}' ended on {each.not_after:%Y-%m-%d}",
+                f"the certificate of '{fact.subject}' expired on {fact.not_after:%Y-%m-%d}",
                 where=where,
-                fix="Name the authority's current certificate; leave out what has ended",
+                fix="Use the authority's current certificate, and remove expired ones",
             )
-        if each.not_before.date() > day:
+        if fact.not_before.date() > day:
             raise Refused(
-                f"the certificate of '{each.subject}' begins on {each.not_before:%Y-%m-%d}",
+                f"the certificate of '{fact.subject}' is not valid before {fact.not_before:%Y-%m-%d}",
                 where=where,
-                fix="Name a certificate that holds today",
+                fix="Use a certificate that is valid today",
             )
-    return [each for each in facts if each.not_after.date() - day <= SOON]
+    return [fact for fact in facts if fact.not_after.date() - day <= EXPIRY_WARNING]
 
 
 def check_signed_by(pem: str, bundle: str, where: str) -> None:
@@ -95,20 +95,27 @@ def check_signed_by(pem: str, bundle: str, where: str) -> None:
     Raises `Refused` where it was not: AWS would refuse every session. Dates are not looked at.
     """
     chain, authorities = _load(pem, where), _load(bundle, f"{where} (authorities)")
-    leaf, between = chain[0], chain[1:]
-    current, seen = leaf, 0
-    while seen <= len(between):
-        if any(current == each or _issued(current, each) for each in authorities):
+    leaf, intermediates = chain[0], chain[1:]
+    current, depth = leaf, 0
+    while depth <= len(intermediates):
+        if any(current == authority or _is_issued_by(current, authority) for authority in authorities):
             return
-        above = next((each for each in between if each != current and _issued(current, each)), None)
-        if above is None:
+        issuer = next(
+            (
+                certificate
+                for certificate in intermediates
+                if certificate != current and _is_issued_by(current, certificate)
+            ),
+            None,
+        )
+        if issuer is None:
             break
-        current, seen = above, seen + 1
+        current, depth = issuer, depth + 1
     raise Refused(
         f"'{_name(leaf.subject)}' was issued by '{_name(leaf.issuer)}', which the trust anchor does not hold: "
-        + ", ".join(f"'{_name(each.subject)}'" for each in authorities),
+        + ", ".join(f"'{_name(authority.subject)}'" for authority in authorities),
         where=where,
-        fix="Name the authority that signs it (trust.ca_certificates), or the issuer that the anchor trusts",
+        fix="Add the authority that signs it to trust.ca_certificates, or use an issuer that the anchor trusts",
     )
 
 
@@ -123,8 +130,8 @@ def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
     leaf = _load(pem, where)[0]
     name = _name(leaf.subject)
 
-    def refuse(what: str, fix: str = f"Issue it anew for `{subject}`") -> Refused:
-        return Refused(what, where=where, fix=fix)
+    def refuse(message: str, fix: str = f"Issue it anew for `{subject}`") -> Refused:
+        return Refused(message, where=where, fix=fix)
 
     if leaf.not_valid_after_utc <= now:
         raise refuse(f"the certificate of '{name}' ended on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
@@ -148,9 +155,11 @@ def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
     _check_strength(leaf, name, where)
 
 
-def first_only(pem: str) -> str:
+def first_certificate(pem: str) -> str:
     """The first certificate in `pem`, which is all that AWS's credential helper shows of a file."""
-    return next((f"{one.group(0)}\n" for one in _BLOCK.finditer(pem) if one.group(1) == "CERTIFICATE"), pem)
+    return next(
+        (f"{block.group(0)}\n" for block in _BLOCK.finditer(pem) if block.group(1) == "CERTIFICATE"), pem
+    )
 
 
 def certificates_only(pem: str) -> str:
@@ -162,44 +171,62 @@ def _load(pem: str, where: str) -> list[Certificate]:
     """Every certificate in the text. What is wrong with it is said without a character of it."""
     if "PRIVATE KEY" in pem:
         raise Refused(
-            "a private key stands among the certificates",
+            "the text contains a private key",
             where=where,
-            fix="Take it out, and count it as known to others: issue a new one in its place",
+            fix="Remove it, treat it as leaked, and issue a new key",
         )
-    if len(pem) > MOST_CHARACTERS:
-        raise InputError(f"{len(pem):,} characters, AWS takes {MOST_CHARACTERS:,}", where=where, fix=_CA)
+    if len(pem) > MAX_CHARACTERS:
+        raise InputError(
+            f"the text has {len(pem):,} characters, but AWS accepts {MAX_CHARACTERS:,}",
+            where=where,
+            fix=_PEM_FIX,
+        )
     x509 = _x509()
 
     labels = [block.group(1) for block in _BLOCK.finditer(pem)]
-    others = sorted({label for label in labels if label != "CERTIFICATE"})
-    if others:
-        raise InputError(f"{', '.join(others)}: not a certificate", where=where, fix=_CA)
+    other_labels = sorted({label for label in labels if label != "CERTIFICATE"})
+    if other_labels:
+        raise InputError(f"{', '.join(other_labels)}: not a certificate", where=where, fix=_PEM_FIX)
     if not labels or pem.count("-----BEGIN") != len(labels):
-        raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, fix=_CA)
+        raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, fix=_PEM_FIX)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what the next version of the parser refuses, we refuse now
-            found = x509.load_pem_x509_certificates(pem.encode())
-            for each in found:  # parts are read when asked for: ask for all, so that none fails later
-                _ = (each.version, each.extensions, each.subject, each.issuer, each.public_key())
-                _ = (each.not_valid_before_utc, each.not_valid_after_utc, each.signature_hash_algorithm)
-    except Exception as bad:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
-        kind = type(bad).__name__
-        raise InputError(f"not a certificate ({kind} on reading it)", where=where, fix=_CA) from None
-    return found
+            certificates = x509.load_pem_x509_certificates(pem.encode())
+            for (
+                certificate
+            ) in certificates:  # parts are read when asked for: ask for all, so that none fails later
+                _ = (
+                    certificate.version,
+                    certificate.extensions,
+                    certificate.subject,
+                    certificate.issuer,
+                    certificate.public_key(),
+                )
+                _ = (
+                    certificate.not_valid_before_utc,
+                    certificate.not_valid_after_utc,
+                    certificate.signature_hash_algorithm,
+                )
+    except Exception as error:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
+        kind = type(error).__name__
+        raise InputError(f"not a certificate ({kind} on reading it)", where=where, fix=_PEM_FIX) from None
+    return certificates
 
 
 def _check_authority(certificate: Certificate, subject: str, where: str) -> None:
     x509 = _x509()
     if certificate.version is not x509.Version.v3:
-        raise InputError(f"'{subject}' is not an X.509 v3 certificate", where=where, fix=_CA)
+        raise InputError(f"'{subject}' is not an X.509 v3 certificate", where=where, fix=_PEM_FIX)
     try:
         ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         ca = False
     if not ca:
         raise InputError(
-            f"'{subject}' is no authority (basicConstraints without CA: true)", where=where, fix=_CA
+            f"'{subject}' is not a certificate authority (basicConstraints without CA: true)",
+            where=where,
+            fix=_PEM_FIX,
         )
     try:
         signs = certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
@@ -209,7 +236,7 @@ def _check_authority(certificate: Certificate, subject: str, where: str) -> None
         raise InputError(
             f"'{subject}' may not sign certificates (key usage without Certificate Sign)",
             where=where,
-            fix=_CA,
+            fix=_PEM_FIX,
         )
 
 
@@ -220,9 +247,9 @@ def _check_strength(certificate: Certificate, subject: str, where: str) -> None:
     key: Any = certificate.public_key()
     post_quantum = type(key).__name__.startswith("MLDSA")
     if isinstance(key, RSAPublicKey):
-        weak = f"an RSA key of {key.key_size} bits" if key.key_size < LEAST_RSA else ""
+        weak = f"an RSA key of {key.key_size} bits" if key.key_size < MIN_RSA_BITS else ""
     elif isinstance(key, EllipticCurvePublicKey):
-        weak = f"an elliptic curve of {key.key_size} bits" if key.key_size < LEAST_EC else ""
+        weak = f"an elliptic curve of {key.key_size} bits" if key.key_size < MIN_EC_BITS else ""
     else:
         weak = "" if post_quantum else f"a key that AWS does not take ({type(key).__name__})"
     if not weak and not post_quantum:
@@ -233,18 +260,18 @@ def _check_strength(certificate: Certificate, subject: str, where: str) -> None:
         raise Refused(
             f"'{subject}' has {weak}: with it a certificate could be forged, or AWS refuses it",
             where=where,
-            fix=f"Use RSA of {LEAST_RSA} bits or more or ECDSA on P-256 or more, signed with SHA-256 or more",
+            fix=f"Use RSA of {MIN_RSA_BITS} bits or more or ECDSA on P-256 or more, signed with SHA-256 or more",
         )
 
 
 def _check_private(certificate: Certificate, subject: str, where: str) -> None:
     names, keys = _web_authorities()
-    known = _der(certificate.subject) in names or _der(certificate.issuer) in names
-    if known or _key(certificate) in keys:
+    is_known = _der(certificate.subject) in names or _der(certificate.issuer) in names
+    if is_known or _public_key(certificate) in keys:
         raise Refused(
-            f"'{subject}' belongs to a public web authority, from which anybody gets a certificate",
+            f"'{subject}' belongs to a public web authority, from which anybody can get a certificate",
             where=where,
-            fix="Name an authority of the organisation's own",
+            fix="Use a private authority of your organisation",
         )
 
 
@@ -260,7 +287,7 @@ def _web_authorities() -> tuple[frozenset[bytes], frozenset[bytes]]:
         for block in _BLOCK.finditer(certifi.contents()):
             root = x509.load_pem_x509_certificate(block.group(0).encode())
             names.add(_der(root.subject))
-            keys.add(_key(root))
+            keys.add(_public_key(root))
     return frozenset(names), frozenset(keys)
 
 
@@ -277,11 +304,11 @@ def _listed(names: Sequence[str]) -> str:
     return f"the DNS names {', '.join(names)}" if names else "no DNS name"
 
 
-def _issued(certificate: Certificate, by: Certificate) -> bool:
+def _is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:
-        certificate.verify_directly_issued_by(by)
+        certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False  # another name, another key, a key of another kind
     return True
@@ -306,7 +333,7 @@ def _der(name: Name) -> bytes:
     return name.public_bytes()
 
 
-def _key(certificate: Certificate) -> bytes:
+def _public_key(certificate: Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -318,7 +345,7 @@ def _x509() -> Any:
         from cryptography import x509
     except ImportError as missing:
         raise EnvironmentFault(
-            f"the package '{missing.name}' is missing, by which certificates are checked",
+            f"the Python package '{missing.name}', which checks certificates, is not installed",
             fix="Install Isthmus with its dependencies",
         ) from None
     return x509

@@ -21,16 +21,16 @@ PROFILES: dict[str, tuple[str, tuple[str, ...]]] = {
 """By the guardrail's region: the profile of its geography, and every region in which content may be looked at."""
 
 
-def unfiltered(languages: list[str]) -> list[str]:
+def languages_without_filter(languages: list[str]) -> list[str]:
     """Of some languages, those that the Classic tier does not filter."""
-    return [each for each in languages if each.partition("-")[0] not in CLASSIC_LANGUAGES]
+    return [language for language in languages if language.partition("-")[0] not in CLASSIC_LANGUAGES]
 
 
-def profile(region: str) -> tuple[str, tuple[str, ...]]:
+def guardrail_profile(region: str) -> tuple[str, tuple[str, ...]]:
     """The guardrail profile of a region and where it may look at content. Raises `InputError` for an unknown region."""
     if region not in PROFILES:
         raise InputError(
-            f"where a guardrail of the Standard tier looks at content is not known for {region}",
-            fix=f"Known: {', '.join(sorted(PROFILES))}. Say `tier: classic` in other regions",
+            f"the regions of a Standard tier guardrail are not known for {region}",
+            fix=f"Known: {', '.join(sorted(PROFILES))}. Set `tier: classic` in other regions",
         )
     return PROFILES[region]

@@ -1,7 +1,7 @@
-"""Handling: what a class of data demands. The default table, regimes laid over it, stricter tables.
+"""Handling of data classes: the default table, what regimes add, and stricter tables of an organisation.
 
-The table is DESIGN's. An organisation may only make it stricter; a regime adds minima and maxima.
-Months are calendar months, days are days; `None` for a maximum means that there is none.
+The default table is from DESIGN. An organisation may only make it stricter; regimes add minima and maxima. `None` as
+a maximum means no limit.
 """
 
 from __future__ import annotations
@@ -154,20 +154,20 @@ class Exception_(Part):
 
 def allowed_targets(class_: Sensitivity) -> tuple[Target, ...]:
     """The targets that a class may use without an exception. An unknown class may use none: `InputError`."""
-    return tuple(of(class_).targets)
+    return tuple(handling_of(class_).targets)
 
 
 def may_use_aws(class_: Sensitivity) -> bool:
     """Whether any cloud target is open to the class, by exception or not."""
-    handling = of(class_)
+    handling = handling_of(class_)
     return any(target != "onprem-vllm" for target in (*handling.targets, *handling.by_exception))
 
 
-def of(class_: str) -> Handling:
+def handling_of(class_: str) -> Handling:
     """The default handling of a class; an unknown one is an `InputError`, never a looser class."""
-    for known in SENSITIVITIES:
-        if known == class_:
-            return HANDLING[known]
+    for sensitivity in SENSITIVITIES:
+        if sensitivity == class_:
+            return HANDLING[sensitivity]
     raise InputError(
         f"`{class_}` is not a sensitivity",
         fix=f"{did_you_mean(class_, SENSITIVITIES)} Known: {', '.join(SENSITIVITIES)}".strip(),
@@ -188,29 +188,32 @@ def refusal(
 
     A target that needs an exception is open only if every one of `workloads` has one that holds today.
     """
-    handling = handling or of(class_)
+    handling = handling or handling_of(class_)
     if target in handling.targets:
         return None
     allowed = ", ".join(handling.targets)
     if target not in handling.by_exception:
-        return f"{class_} work may not run on {target}; it may run on {allowed}"
+        return f"{class_} work may not run on {target}. Allowed: {allowed}"
     if today is None:
         import datetime
 
         today = datetime.date.today().isoformat()
     served = list(workloads)
-    given = list(exceptions)
+    recorded = list(exceptions)
     without = [
         name
         for name in served
-        if not any(one.workload == name and one.target == target and one.holds(today) for one in given)
+        if not any(
+            exception.workload == name and exception.target == target and exception.holds(today)
+            for exception in recorded
+        )
     ]
     if served and not without:
         return None
-    whose = f" for {', '.join(without)}" if without else ""
+    suffix = f" for {', '.join(without)}" if without else ""
     return (
-        f"{class_} work may run on {target} by a recorded exception only, and there is none{whose} "
-        f"that holds on {today}; it may run on {allowed}"
+        f"{class_} work may run on {target} only with a recorded exception, and none{suffix} is valid on {today}. "
+        f"Allowed without one: {allowed}"
     )
 
 
@@ -219,31 +222,31 @@ def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None =
 
     Raises `InputError` on an unknown regime, and where one's minimum exceeds another's maximum.
     """
-    handling = base or of(class_)
+    handling = base or handling_of(class_)
     values: dict[str, Any] = handling.model_dump(by_alias=True)
-    least_by = f"class {class_}"
-    most_by = f"class {class_}"
+    minimum_source = f"class {class_}"
+    maximum_source = f"class {class_}"
     for name in regimes:
         if name not in REGIMES:
             raise InputError(
                 f"`{name}` is not a known regime",
                 fix=f"{did_you_mean(name, REGIMES)} Known: {', '.join(sorted(REGIMES))}".strip(),
             )
-        for key, wanted in REGIMES[name].items():
-            if key == "records_months_min" and wanted > values[key]:
-                values[key], least_by = wanted, name
-            elif key == "records_months_max" and (values[key] is None or wanted < values[key]):
-                values[key], most_by = wanted, name
+        for key, required in REGIMES[name].items():
+            if key == "records_months_min" and required > values[key]:
+                values[key], minimum_source = required, name
+            elif key == "records_months_max" and (values[key] is None or required < values[key]):
+                values[key], maximum_source = required, name
             elif key == "records_at_hand_months":
-                values[key] = max(values[key], wanted)
-            elif isinstance(wanted, bool):
-                values[key] = wanted
-    most = values["records_months_max"]
-    if most is not None and values["records_months_min"] > most:
+                values[key] = max(values[key], required)
+            elif isinstance(required, bool):
+                values[key] = required
+    maximum = values["records_months_max"]
+    if maximum is not None and values["records_months_min"] > maximum:
         raise InputError(
-            f"{least_by} keeps records at least {values['records_months_min']} months, "
-            f"{most_by} at most {most}: both cannot hold",
-            fix="Split the workload, or take one of the regimes away",
+            f"{minimum_source} must keep records for at least {values['records_months_min']} months, "
+            f"{maximum_source} at most {maximum}: both cannot hold",
+            fix="Split the workload, or remove one of the regimes",
         )
     return Handling.model_validate(values)
 
@@ -264,21 +267,21 @@ _FALSE_IS_STRICTER = ("profiles_may_leave", "card_authentication_kept")
 _FEWER_IS_STRICTER = ("targets", "by_exception")
 
 
-def looser(key: str, default: Any, wanted: Any) -> bool:
+def looser(key: str, default: Any, value: Any) -> bool:
     """Whether a field's value lets through what another one does not."""
     if key in _MORE_IS_STRICTER:
-        return wanted < default
+        return value < default
     if key in _LESS_IS_STRICTER:
-        return default is not None and (wanted is None or wanted > default)
+        return default is not None and (value is None or value > default)
     if key in _TRUE_IS_STRICTER:
-        return default and not wanted
+        return default and not value
     if key in _FALSE_IS_STRICTER:
-        return wanted and not default
+        return value and not default
     if key in _FEWER_IS_STRICTER:
-        return bool(set(wanted) - set(default))
+        return bool(set(value) - set(default))
     if key == "redacted":
-        return bool(set(default) - set(wanted))
-    return _PATHS.index(wanted) < _PATHS.index(default)  # path
+        return bool(set(default) - set(value))
+    return _PATHS.index(value) < _PATHS.index(default)  # path
 
 
 def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handling]:
@@ -291,7 +294,7 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
 
     result = dict(HANDLING)
     for class_, changes in table.items():
-        default = of(class_)
+        default = handling_of(class_)
         values = default.model_dump(by_alias=True)
         fields = [name for name in values if name != "class"]
         for key in changes:
@@ -302,18 +305,18 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
                     fix=f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip(),
                 )
         try:
-            wanted = Handling.model_validate({**values, **changes})
+            changed = Handling.model_validate({**values, **changes})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(str(part) for part in first["loc"])
             raise InputError(first["msg"], where=f"handling.{class_}.{field}") from None
         for key in changes:
-            was, now = values[key], getattr(wanted, key)
-            if looser(key, was, now):
+            default_value, new_value = values[key], getattr(changed, key)
+            if looser(key, default_value, new_value):
                 raise Refused(
-                    f"`{now}` is looser than the default `{was}`",
+                    f"`{new_value}` is looser than the default `{default_value}`",
                     where=f"handling.{class_}.{key}",
-                    fix="An organisation may only make the handling stricter",
+                    fix="Remove it, or set a stricter value: an organisation may only make the handling stricter",
                 )
-        result[default.class_] = wanted
+        result[default.class_] = changed
     return result

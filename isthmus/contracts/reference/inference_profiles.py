@@ -54,7 +54,7 @@ def find(profile: str, region: str) -> InferenceProfile:
     """
     if profile.startswith("global."):
         raise Refused(
-            f"the inference profile `{profile}` routes to every commercial region, those to come included",
+            f"the inference profile `{profile}` routes to every commercial region, including future ones",
             fix="Use a geographic profile (`eu.`, `us.`, …), whose destinations are fixed",
         )
     for row in rows():
@@ -62,14 +62,14 @@ def find(profile: str, region: str) -> InferenceProfile:
             return row
     from isthmus.core.validation_errors import did_you_mean
 
-    known = sorted({row.profile for row in rows() if row.source_region == region})
+    profiles = sorted({row.profile for row in rows() if row.source_region == region})
     if any(row.profile == profile for row in rows()):
         regions = sorted(row.source_region for row in rows() if row.profile == profile)
         fix = f"It is known from {', '.join(regions)}"
     else:
-        fix = f"{did_you_mean(profile, known)} Known from there: {', '.join(known) or 'none'}".strip()
+        fix = f"{did_you_mean(profile, profiles)} Known from there: {', '.join(profiles) or 'none'}".strip()
     raise InputError(
-        f"where the inference profile `{profile}` routes from `{region}` is not known: no residency is met",
+        f"the regions of inference profile `{profile}` called from `{region}` are not known, so residency is unproven",
         fix=fix,
     )
 

@@ -9,13 +9,13 @@ from isthmus.core.errors import InputError
 
 _EU = """at be bg cy cz de dk ee es fi fr gr hr hu ie it lt lu lv mt nl pl pt ro se si sk"""
 _EEA_ONLY = "is li no"
-_APART = """ae ar au bh br ca ch cl cn co hk id il in jp ke kr kw mx my ng nz ph qa rs sa sg th tr tw ua uk
+_IN_NO_UNION = """ae ar au bh br ca ch cl cn co hk id il in jp ke kr kw mx my ng nz ph qa rs sa sg th tr tw ua uk
             us vn za"""
 
 PARENTS: dict[str, str | None] = {
     **dict.fromkeys(_EU.split(), "eu"),
     **dict.fromkeys(_EEA_ONLY.split(), "eea"),
-    **dict.fromkeys(_APART.split()),
+    **dict.fromkeys(_IN_NO_UNION.split()),
     "eu": "eea",
     "eea": None,
 }
@@ -63,7 +63,7 @@ AWS_REGIONS: dict[str, str] = {
 """AWS region → the country it stands in. Names mislead: `eu-west-2` and `eu-central-2` are outside the EU."""
 
 
-def known(code: str) -> str:
+def check_code(code: str) -> str:
     """The code itself; an unknown one is an `InputError` with the nearest name."""
     if code not in PARENTS:
         from isthmus.core.validation_errors import did_you_mean
@@ -76,24 +76,24 @@ def known(code: str) -> str:
     return code
 
 
-def within(place: str, wanted: str) -> bool:
+def is_within(place: str, area: str) -> bool:
     """Whether the jurisdiction `place` lies in `wanted` (or is it). An unknown code is an `InputError`."""
-    known(wanted)
-    at: str | None = known(place)
-    while at is not None:
-        if at == wanted:
+    check_code(area)
+    current: str | None = check_code(place)
+    while current is not None:
+        if current == area:
             return True
-        at = PARENTS[at]
+        current = PARENTS[current]
     return False
 
 
-def meets(place: str, residency: list[str]) -> bool:
+def meets_residency(place: str, residency: list[str]) -> bool:
     """Whether data at `place` meets a residency: an empty one asks for nothing, else any of it will do."""
-    answers = [within(place, wanted) for wanted in residency]  # all of them: an unknown code must not pass
+    answers = [is_within(place, code) for code in residency]  # all of them: an unknown code must not pass
     return not residency or any(answers)
 
 
-def of_region(region: str) -> str:
+def region_jurisdiction(region: str) -> str:
     """The jurisdiction of an AWS region. Raises `InputError` on an unknown one: never a guess."""
     if region not in AWS_REGIONS:
         from isthmus.core.validation_errors import did_you_mean

@@ -98,14 +98,14 @@ def find_profile(model: str, family: str | None = None) -> ModelProfile | None:
     Raises `FieldError` for a family that does not exist.
     """
     if family is not None:
-        known = next((profile for profile in profiles() if profile.family == family), None)
-        if known is None:
+        profile = next((profile for profile in profiles() if profile.family == family), None)
+        if profile is None:
             raise FieldError(
                 f"`{family}` is not a family of models that has a profile",
                 "model_family",
                 fix=f"{did_you_mean(family, families())} Known: {', '.join(families())}".strip(),
             )
-        return known
+        return profile
     name = model.lower()
     return next((profile for profile in profiles() if re.search(profile.pattern, name)), None)
 
@@ -129,12 +129,12 @@ def requests_of(model: str, gpus: int, family: str | None = None) -> dict[str, A
     }
 
 
-def least_cpus(gpus: int) -> int:
+def min_cpus(gpus: int) -> int:
     """CPUs without which a server of so many GPUs on one machine is starved: a thread for each of its processes."""
     return PROCESSES + gpus
 
 
-def least_memory_gib(gpus: int) -> int:
+def min_memory_gib(gpus: int) -> int:
     """GiB of memory below which a server does not start: 8 for both server processes, 8 for each worker. An
     assumption."""
     return 8 + 8 * gpus
@@ -152,15 +152,15 @@ def sidecar_millicores(max_num_seqs: int | None) -> int:
 
 def check_parsers(tool_call_parser: str | None, reasoning_parser: str | None) -> None:
     """Raises `FieldError` for a parser that the pinned vLLM does not have: its pod would end at every start."""
-    for key, name, known in (
+    for key, name, parsers in (
         ("tool_call_parser", tool_call_parser, tool_call_parsers()),
         ("reasoning_parser", reasoning_parser, reasoning_parsers()),
     ):
-        if name is not None and name != NONE and name not in known:
+        if name is not None and name != NONE and name not in parsers:
             raise FieldError(
                 f"vLLM has no {key.replace('_', ' ')} `{name}`",
                 key,
-                fix=f"{did_you_mean(name, known)} `{NONE}` turns it off; vllm_flags.json has all".strip(),
+                fix=f"{did_you_mean(name, parsers)} `{NONE}` turns it off; vllm_flags.json has all".strip(),
             )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 RoleName = Literal["platform", "model-owner", "reviewer", "auditor", "application"]
 ROLES: tuple[RoleName, ...] = ("platform", "model-owner", "reviewer", "auditor", "application")
-ABOUT: dict[RoleName, str] = {
+DESCRIPTIONS: dict[RoleName, str] = {
     "platform": "keeps the platform running: sees it, scales it, restarts its pods",
     "model-owner": "answers for models: tunes and scales them within their images, volumes and networks",
     "reviewer": "judges changes: sees what is declared, and no log",
@@ -21,10 +21,10 @@ ABOUT: dict[RoleName, str] = {
     "application": "calls its class's gateway, and needs its address",
 }
 
-SEE = ("get", "list", "watch")
-CHANGE = ("get", "patch", "update")
-RESTART = ("delete",)
-LOOK = ("get",)
+READ_VERBS = ("get", "list", "watch")
+CHANGE_VERBS = ("get", "patch", "update")
+RESTART_VERBS = ("delete",)
+GET_VERBS = ("get",)
 
 Group = tuple[str, tuple[str, ...]]
 """An API group, and resources of it."""
@@ -99,19 +99,30 @@ THINGS: dict[str, Thing] = {
 
 GRANTS: dict[RoleName, dict[str, tuple[str, ...]]] = {
     "platform": {
-        "workloads": SEE,
-        "pods": RESTART,
-        "logs": LOOK,
-        "settings": SEE,
-        "rules": SEE,
-        "scale": CHANGE,
-        "machines": SEE,
-        "admission": SEE,
+        "workloads": READ_VERBS,
+        "pods": RESTART_VERBS,
+        "logs": GET_VERBS,
+        "settings": READ_VERBS,
+        "rules": READ_VERBS,
+        "scale": CHANGE_VERBS,
+        "machines": READ_VERBS,
+        "admission": READ_VERBS,
     },
-    "model-owner": {"workloads": SEE, "logs": LOOK, "models": CHANGE},
-    "reviewer": {"workloads": SEE, "settings": SEE, "rules": SEE, "machines": SEE, "admission": SEE},
-    "auditor": {"workloads": SEE, "settings": SEE, "rules": SEE, "admission": SEE},
-    "application": {"door": LOOK},
+    "model-owner": {"workloads": READ_VERBS, "logs": GET_VERBS, "models": CHANGE_VERBS},
+    "reviewer": {
+        "workloads": READ_VERBS,
+        "settings": READ_VERBS,
+        "rules": READ_VERBS,
+        "machines": READ_VERBS,
+        "admission": READ_VERBS,
+    },
+    "auditor": {
+        "workloads": READ_VERBS,
+        "settings": READ_VERBS,
+        "rules": READ_VERBS,
+        "admission": READ_VERBS,
+    },
+    "application": {"door": GET_VERBS},
 }
 """The table, the cluster's half: role, thing, verbs."""
 
@@ -167,7 +178,7 @@ class Records:
     """The service through which alone the key opens, e.g. `s3.eu-central-1.amazonaws.com`."""
 
 
-def in_namespace(role: RoleName, models: Sequence[str], gateway: str) -> list[dict[str, Any]]:
+def namespace_rules(role: RoleName, models: Sequence[str], gateway: str) -> list[dict[str, Any]]:
     """Rules of the Kubernetes Role in a class's namespace; [] where there is nothing to allow.
 
     `models`: names of the class's model servers there; `gateway`: of its gateway's Service, or empty.
@@ -175,21 +186,21 @@ def in_namespace(role: RoleName, models: Sequence[str], gateway: str) -> list[di
     names = {"models": sorted(models), "gateway": [gateway] if gateway else []}
     return [
         rule
-        for thing, verbs in GRANTS[role].items()
-        if not THINGS[thing].cluster
+        for name, verbs in GRANTS[role].items()
+        if not THINGS[name].cluster
         # Names that are none would be all names.
-        if not THINGS[thing].named or names[THINGS[thing].named]
-        for rule in _rules(THINGS[thing], verbs, names.get(THINGS[thing].named, []))
+        if not THINGS[name].named or names[THINGS[name].named]
+        for rule in _rules(THINGS[name], verbs, names.get(THINGS[name].named, []))
     ]
 
 
-def in_cluster(role: RoleName) -> list[dict[str, Any]]:
+def cluster_rules(role: RoleName) -> list[dict[str, Any]]:
     """Rules of the ClusterRole: of what is the cluster's as a whole, and of nothing else."""
     return [
         rule
-        for thing, verbs in GRANTS[role].items()
-        if THINGS[thing].cluster
-        for rule in _rules(THINGS[thing], verbs, [])
+        for name, verbs in GRANTS[role].items()
+        if THINGS[name].cluster
+        for rule in _rules(THINGS[name], verbs, [])
     ]
 
 
@@ -205,29 +216,36 @@ def _rules(thing: Thing, verbs: tuple[str, ...], names: list[str]) -> list[dict[
     ]
 
 
-def in_account(role: RoleName, records: Records) -> list[dict[str, Any]]:
+def iam_statements(role: RoleName, records: Records) -> list[dict[str, Any]]:
     """Statements of the IAM policy; [] for a role that has none."""
-    made: list[dict[str, Any]] = [
-        _allow(f"See{thing.capitalize()}", actions, ["*"]) for thing, actions in ACCOUNT.get(role, {}).items()
+    statements: list[dict[str, Any]] = [
+        _allow_statement(f"See{name.capitalize()}", actions, ["*"])
+        for name, actions in ACCOUNT.get(role, {}).items()
     ]
     if role == "auditor":
         if records.log_group is not None:
-            made.append(_allow("ReadTheTrail", LOG_ACTIONS, _with(records.log_group, "", ":*")))
+            statements.append(
+                _allow_statement("ReadTheTrail", LOG_ACTIONS, _with_endings(records.log_group, "", ":*"))
+            )
         if records.bucket is not None:
-            made.append(_allow("FindRecords", BUCKET_ACTIONS, [records.bucket]))
-            made.append(_allow("ReadRecords", OBJECT_ACTIONS, _with(records.bucket, "/*")))
+            statements.append(_allow_statement("FindRecords", BUCKET_ACTIONS, [records.bucket]))
+            statements.append(
+                _allow_statement("ReadRecords", OBJECT_ACTIONS, _with_endings(records.bucket, "/*"))
+            )
         if records.key is not None:
-            through = {"StringEquals": {"kms:ViaService": records.via}}
-            made.append({**_allow("OpenRecords", ("kms:Decrypt",), [records.key]), "Condition": through})
-    return made
+            via_service = {"StringEquals": {"kms:ViaService": records.via}}
+            statements.append(
+                {**_allow_statement("OpenRecords", ("kms:Decrypt",), [records.key]), "Condition": via_service}
+            )
+    return statements
 
 
-def _with(arn: Any, *endings: str) -> list[Any]:
+def _with_endings(arn: Any, *endings: str) -> list[Any]:
     """An ARN with each of these at its end; it may be an output, which knows how to be joined."""
     if isinstance(arn, str):
         return [f"{arn}{ending}" for ending in endings]
-    return [arn.apply(lambda found, ending=ending: f"{found}{ending}") for ending in endings]
+    return [arn.apply(lambda value, ending=ending: f"{value}{ending}") for ending in endings]
 
 
-def _allow(sid: str, actions: Sequence[str], resources: list[Any]) -> dict[str, Any]:
+def _allow_statement(sid: str, actions: Sequence[str], resources: list[Any]) -> dict[str, Any]:
     return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resources}

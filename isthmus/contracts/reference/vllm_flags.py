@@ -77,10 +77,10 @@ def name_of(argument: str) -> str | None:
 
 def is_known(flag: str) -> bool:
     """Whether `vllm serve` knows the flag; a switch may also be turned off as `--no-…`, and `_` is as `-`."""
-    plain = flag.replace("_", "-")
-    if plain.partition(".")[0] in flags():  # a key of a JSON option: `--speculative-config.model`
+    normalised = flag.replace("_", "-")
+    if normalised.partition(".")[0] in flags():  # a key of a JSON option: `--speculative-config.model`
         return True
-    return plain.startswith("--no-") and "--" + plain.removeprefix("--no-") in flags()
+    return normalised.startswith("--no-") and "--" + normalised.removeprefix("--no-") in flags()
 
 
 def check_args(args: Iterable[str]) -> None:
@@ -102,13 +102,15 @@ def check_engine_args(args: Iterable[str]) -> None:
 
     Those belong to other fields of the contract, or would open a way past the sidecar.
     """
-    given = list(args)
-    for argument in given:
+    arguments = list(args)
+    for argument in arguments:
         flag = name_of(argument)
-        plain = flag.replace("_", "-") if flag else ""
-        if plain in RESERVED:
-            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", fix="Leave it away")
-    check_args(given)
+        normalised = flag.replace("_", "-") if flag else ""
+        if normalised in RESERVED:
+            raise InputError(
+                f"`{flag}` may not be set in engine_args: {RESERVED[normalised]}", fix="Remove it"
+            )
+    check_args(arguments)
 
 
 def _number(text: str) -> bool:

@@ -17,7 +17,7 @@ from isthmus.contracts.vocabulary import Part
 What = Literal["gone", "changed", "added", "foreign"]
 """`gone`: we made it, and it is not there. `changed`: what we set is different. `added`: somebody set on what is ours
 what we did not say. `foreign`: it is in our namespaces, under our tags or in our networks, and no state knows it."""
-WHATS: tuple[What, ...] = ("gone", "changed", "foreign", "added")
+KINDS_OF_DRIFT: tuple[What, ...] = ("gone", "changed", "foreign", "added")
 """In the order of what can hurt."""
 
 
@@ -71,4 +71,4 @@ class Drift(Part):
     @property
     def unasked(self) -> list[Drifted]:
         """What nobody asked for."""
-        return [each for each in self.drifts if not each.expected]
+        return [drifted for drifted in self.drifts if not drifted.expected]

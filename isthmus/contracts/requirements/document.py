@@ -1,7 +1,6 @@
-"""What is wanted: workloads, sites, links and money. The keys are a contract; no planning here.
+"""Data model of the requirements: workloads, sites, links and budget. The keys are a fixed interface.
 
-`load` reads a file, checks all that can be checked without planning, and carries the digest.
-The parts live in `requirements_workloads` and `requirements_sites`.
+`load` reads a file and checks everything that needs no planning. The parts are in `workloads` and `sites`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["AwsSite", "OnPremSite", "Requirements", "Workload", "load", "locate"
 
 
 class Objective(FilePart):
-    """What makes one plan better than another."""
+    """How plans are compared."""
 
     cost_basis: Literal["allocated", "cash"] = "allocated"
     """allocated: a reserved GPU bears its full cost. cash: owned hardware is sunk, what it burns counts."""
@@ -51,7 +50,7 @@ class Budget(FilePart):
 
 
 class Requirements(FilePart):
-    """One organisation's wish for one platform."""
+    """The requirements of one platform."""
 
     isthmus: Literal["v1"]
     name: DnsLabel
@@ -93,7 +92,7 @@ class Requirements(FilePart):
         from isthmus.core.validation_errors import did_you_mean
 
         kinds = {site.name: site.kind for site in self.sites}
-        seen: set[frozenset[str]] = set()
+        joined: set[frozenset[str]] = set()
         for index, link in enumerate(self.links):
             for key, end in (("from", link.from_), ("to", link.to)):
                 if end not in kinds:
@@ -107,12 +106,16 @@ class Requirements(FilePart):
                 raise FieldError(
                     f"the link joins two {kinds[link.from_]} sites, `{link.from_}` and `{link.to}`",
                     *("links", index, "to"),
-                    fix="A link joins an on-prem site and an AWS site",
+                    fix="Set `from` and `to` to an on-prem site and an AWS site",
                 )
             ends = frozenset((link.from_, link.to))
-            if ends in seen:
-                raise FieldError(f"`{link.from_}` and `{link.to}` are linked twice", *("links", index, "to"))
-            seen.add(ends)
+            if ends in joined:
+                raise FieldError(
+                    f"`{link.from_}` and `{link.to}` are linked twice",
+                    *("links", index, "to"),
+                    fix="Remove one link",
+                )
+            joined.add(ends)
         return self
 
     @model_validator(mode="after")
@@ -120,18 +123,18 @@ class Requirements(FilePart):
         """No two sites share an address: routes between them would be ambiguous."""
         import ipaddress
 
-        taken: list[tuple[Any, str]] = []
+        networks: list[tuple[Any, str]] = []
         for index, site in enumerate(self.sites):
             for path, text in site.networks():
                 network = ipaddress.ip_network(text)
-                for other, owner in taken:
-                    if owner != site.name and network.overlaps(other):
+                for earlier, owner in networks:
+                    if owner != site.name and network.overlaps(earlier):
                         raise FieldError(
-                            f"`{text}` overlaps `{other}` of site `{owner}`",
+                            f"`{text}` overlaps `{earlier}` of site `{owner}`",
                             *("sites", index, *path),
-                            fix="Give each site its own addresses",
+                            fix="Use addresses that do not overlap",
                         )
-                taken.append((network, site.name))
+                networks.append((network, site.name))
         return self
 
     @model_validator(mode="after")
@@ -144,8 +147,8 @@ class Requirements(FilePart):
             table = handling.stricter_only(self.handling)
         except IsthmusError as error:
             path = error.where.split(".") if error.where else ["handling"]
-            no = isinstance(error, Refused)
-            raise FieldError(error.what, *path, fix=error.fix, refused=no) from None
+            is_refused = isinstance(error, Refused)
+            raise FieldError(error.what, *path, fix=error.fix, refused=is_refused) from None
         for index, workload in enumerate(self.workloads):
             try:
                 handling.overlay(workload.sensitivity, workload.regimes, table[workload.sensitivity])
@@ -168,9 +171,9 @@ class Requirements(FilePart):
                 )
             if workload.sensitivity == "restricted":
                 raise FieldError(
-                    f"no exception opens {exception.target} to restricted work",
+                    f"workload `{workload.name}` is restricted, so an exception for {exception.target} is not possible",
                     *("exceptions", index, "target"),
-                    fix="Restricted work runs on-prem",
+                    fix="Remove the exception: restricted work runs on-prem only",
                     refused=True,
                 )
         return self
@@ -190,10 +193,10 @@ def locate(error: InputError, path: str | os.PathLike[str]) -> InputError:
     """The planner's error with file and line, where it names a place as `sites.0.prices.logs`."""
     from isthmus.core import yaml_files
 
-    parts = _PLACE.fullmatch(error.where)
-    if parts is None:
+    match = _PLACE.fullmatch(error.where)
+    if match is None:
         return error
-    name, index, keys = parts.groups()
+    name, index, keys = match.groups()
     # Names of models hold dots, so only the first of the keys is split off.
     inner = keys.split(".", 1) if name == "sites" else keys.split(".")
     where = yaml_files.load(path).where((name, int(index), *map(_index, inner)))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.reference.model_profiles import (
-    least_cpus,
-    least_memory_gib,
+    min_cpus,
+    min_memory_gib,
     sidecar_millicores,
     size_of,
 )
@@ -60,7 +60,7 @@ def node_lacks(pool: Pool, gpus: int, mig_profile: str | None = None) -> str | N
     """
     part = _part(pool, gpus, mig_profile)
     devices = f"{gpus} of {pool.gpus_per_node} GPUs" if mig_profile is None else f"a slice {mig_profile}"
-    least, memory = least_cpus(gpus), least_memory_gib(gpus)
+    least, memory = min_cpus(gpus), min_memory_gib(gpus)
     if pool.cpus_per_node is not None and (cpus := cpus_of(pool.cpus_per_node, part)) < least:
         return (
             f"a node has {pool.cpus_per_node} CPUs, which leaves {max(0, cpus)} for a replica on {devices}, and vLLM "

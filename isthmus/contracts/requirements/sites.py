@@ -1,4 +1,4 @@
-"""Sites, pools and links as requirements state them."""
+"""Data model of sites, pools and links in the requirements."""
 
 from __future__ import annotations
 
@@ -81,19 +81,20 @@ class Pool(FilePart):
     def _counts(self) -> Pool:
         if self.failure_domains > self.nodes:
             raise FieldError(
-                f"{self.failure_domains} failure domains need as many nodes, and the pool has {self.nodes}",
+                f"{self.failure_domains} failure domains need at least {self.failure_domains} nodes, but the "
+                f"pool has {self.nodes}",
                 "failure_domains",
-                fix=f"Say {self.nodes} or fewer",
+                fix=f"Set failure_domains to {self.nodes} or less",
             )
         total = self.nodes * self.gpus_per_node
         if self.reserved_gpus > total:
             raise FieldError(
-                f"{self.reserved_gpus} GPUs are reserved, and the pool has {total}",
+                f"{self.reserved_gpus} GPUs are reserved, but the pool has {total}",
                 "reserved_gpus",
-                fix=f"Say {total} or fewer",
+                fix=f"Set reserved_gpus to {total} or less",
             )
         if self.mig == "allowed" and not GPUS[self.gpu].mig_capable:
-            raise FieldError(f"`{self.gpu}` cannot be split with MIG", "mig", fix="Say `mig: off`")
+            raise FieldError(f"`{self.gpu}` does not support MIG", "mig", fix="Set `mig: off`")
         return self
 
 
@@ -146,9 +147,9 @@ class OnPremSite(FilePart):
         for pool in self.pools:
             if spare and spare >= pool.nodes:
                 raise FieldError(
-                    f"{spare} spare nodes leave the pool of {pool.gpu} none of its {pool.nodes}",
+                    f"{spare} spare nodes would leave no node of the pool of {pool.gpu}, which has {pool.nodes}",
                     *("maintenance", "spare_nodes_per_pool"),
-                    fix=f"Say {pool.nodes - 1} or fewer",
+                    fix=f"Set spare_nodes_per_pool to {pool.nodes - 1} or less",
                 )
         return self
 
@@ -202,14 +203,14 @@ class AwsSite(FilePart):
         from isthmus.contracts.reference import jurisdictions
 
         try:
-            place = jurisdictions.of_region(self.region)
+            place = jurisdictions.region_jurisdiction(self.region)
         except InputError as error:
             raise FieldError(error.what, "region", fix=error.fix) from None
-        if not jurisdictions.within(place, self.jurisdiction):
+        if not jurisdictions.is_within(place, self.jurisdiction):
             raise FieldError(
-                f"`{self.region}` stands in `{place}`, not in `{self.jurisdiction}`",
+                f"AWS region `{self.region}` is in `{place}`, not in `{self.jurisdiction}`",
                 "jurisdiction",
-                fix=f"Say `jurisdiction: {place}`",
+                fix=f"Set `jurisdiction: {place}`",
             )
         return self
 

@@ -1,4 +1,4 @@
-"""A workload as requirements state it: its data, its models, its load, its goals."""
+"""Data model of a workload in the requirements: data, models, traffic and SLO."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _jurisdiction(code: str) -> str:
     from isthmus.contracts.reference import jurisdictions
 
     try:
-        return jurisdictions.known(code)
+        return jurisdictions.check_code(code)
     except InputError as error:
         raise FieldError(error.what, fix=error.fix) from None
 
@@ -177,34 +177,36 @@ class Workload(FilePart):
         if self.mode == "batch":
             if slo.complete_within_hours is None:
                 raise FieldError(
-                    "a batch workload has no time limit",
+                    "a batch workload needs slo.complete_within_hours",
                     *("slo", "complete_within_hours"),
-                    fix="Add `complete_within_hours: …`",
+                    fix="Add it, e.g. `complete_within_hours: 24`",
                 )
             return self
         if slo.complete_within_hours is not None:
             raise FieldError(
-                "`complete_within_hours` is for batch work, and this workload is interactive",
+                "`complete_within_hours` is for batch workloads, but this workload is interactive",
                 *("slo", "complete_within_hours"),
-                fix="Say `mode: batch`, or give ttft_p95_ms and tpot_p95_ms",
+                fix="Set `mode: batch`, or set ttft_p95_ms and tpot_p95_ms instead",
             )
         needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
         for key in needed:
             if getattr(slo, key) is None:
                 raise FieldError(
-                    f"an interactive {self.task} workload has no {key}", *("slo", key), fix=f"Add `{key}: …`"
+                    f"an interactive {self.task} workload needs slo.{key}",
+                    *("slo", key),
+                    fix=f"Add it, e.g. `{key}: {60 if key == 'tpot_p95_ms' else 1500}`",
                 )
         return self
 
     @model_validator(mode="after")
     def _fits(self) -> Workload:
-        longest = self.traffic.prompt_tokens.p95 + self.traffic.output_tokens.p95
-        if longest > self.model.context_tokens:
+        p95_tokens = self.traffic.prompt_tokens.p95 + self.traffic.output_tokens.p95
+        if p95_tokens > self.model.context_tokens:
             raise FieldError(
-                f"context_tokens ({self.model.context_tokens}) holds less than the p95 of prompt and answer "
-                f"together ({longest:g})",
+                f"context_tokens is {self.model.context_tokens}, less than the p95 of prompt and answer together "
+                f"({p95_tokens:g})",
                 *("model", "context_tokens"),
-                fix="Raise context_tokens or correct the traffic",
+                fix=f"Set context_tokens to {p95_tokens:g} or more, or correct the traffic",
             )
         return self
 
@@ -212,7 +214,7 @@ class Workload(FilePart):
     def _reviewed(self) -> Workload:
         if self.impact == "high" and self.review is None:
             raise FieldError(
-                "answers of high impact need human review, and the workload names none",
+                "answers of a workload with high impact need human review, but `review` is missing",
                 "review",
                 fix="Add `review: {domain: …, below_confidence: …, sample_rate: …}`",
             )

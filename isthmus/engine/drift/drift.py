@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.reports.drift import WHATS, Drift, Drifted, Unseen
+from isthmus.contracts.reports.drift import KINDS_OF_DRIFT, Drift, Drifted, Unseen
 from isthmus.contracts.reports.findings import SEVERITIES
 from isthmus.contracts.reports.preview import DataPaths, Diagnostic
 from isthmus.core.errors import InputError, IsthmusError
@@ -73,7 +73,7 @@ class _DriftDraft:
             key=lambda drift: (
                 bool(drift.expected),
                 SEVERITIES.index(drift.severity),
-                WHATS.index(drift.what),
+                KINDS_OF_DRIFT.index(drift.what),
                 drift.urn,
                 drift.name,
             ),
@@ -84,14 +84,14 @@ class _DriftDraft:
             key=lambda item: (item.where, item.what, item.why),
         )
         has_undecided = any(finding.verdict == "undecided" for finding in self.policy) or any(
-            path.verdict == "undecided" for path in drift_wording.opened(self.paths)
+            path.verdict == "undecided" for path in drift_wording.newly_open_paths(self.paths)
         )
         errors = any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
         partial = bool(unseen) or has_undecided or errors
         return Drift(
             stack=self.stack,
             status="failed" if self.failed else "partial" if partial else "complete",
-            summary={category: counts[category] for category in WHATS if counts[category]},
+            summary={category: counts[category] for category in KINDS_OF_DRIFT if counts[category]},
             expected=sum(bool(drift.expected) for drift in ranked),
             resources=self.resources,
             drifts=ranked,
@@ -169,7 +169,9 @@ def _never_deployed(stack: Stack) -> InputError:
 
 def _state_resources(*states: Mapping[str, Any]) -> list[Stated]:
     """Custom resources of the states, with values that AWS assigned."""
-    resources = graph_state.as_it_is(*({"deployment": state} for state in states if state.get("resources")))
+    resources = graph_state.from_state_with_ids(
+        *({"deployment": state} for state in states if state.get("resources"))
+    )
     return [resource for resource in resources if resource.custom]
 
 

@@ -49,7 +49,7 @@ def plan_move(endpoints: Sequence[Standing], platform: Platform, stack: Stack) -
 
     In a layer, old endpoints are removed first, because the gateway in another layer has already switched over.
     """
-    planned = moves.move(endpoints, platform)
+    planned = moves.plan_move(endpoints, platform)
     if stack.member is None or stack.estate is None:
         return planned
     removed = layered_moves.gone(endpoints, platform, stack.estate.served_by(platform, stack.member))

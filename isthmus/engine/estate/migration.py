@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.migration import messages as migration_messages
 from isthmus.contracts.platform.migration.capacity import Move, Standing
-from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.vocabulary import PAUSED_REPLICAS_ANNOTATION, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.automation.events import site_of
@@ -71,7 +71,9 @@ class _Server:
         """
         if self.scaler is not None:
             inputs = self.scaler.get("inputs") or {}
-            is_paused = PAUSED in ((inputs.get("metadata") or {}).get("annotations") or {})
+            is_paused = PAUSED_REPLICAS_ANNOTATION in (
+                (inputs.get("metadata") or {}).get("annotations") or {}
+            )
             return 0 if is_paused else int(inputs.get("spec", {}).get("maxReplicaCount", 1))
         return int((self.workload.get("inputs") or {}).get("spec", {}).get("replicas", 1))
 
@@ -180,12 +182,13 @@ def check_allowed(move: Move, platform: Platform, stack: str, *, in_place: bool,
         raise refused
     if move.first:
         say(
-            f"{migration_messages.ids(move.first)} is removed first (--replace-in-place):"
-            f" {migration_messages.price(move, platform)}"
+            f"{migration_messages.listed_ids(move.first)} is removed first (--replace-in-place):"
+            f" {migration_messages.outage_text(move, platform)}"
         )
     if move.beside:
         say(
-            f"{migration_messages.ids(move.beside)} serves until the new endpoints are ready, and is removed then"
+            f"{migration_messages.listed_ids(move.beside)} serves until the new endpoints are ready, and is "
+            "removed then"
         )
 
 
@@ -223,7 +226,7 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     ]
     outputs = {
         **stack_outputs(state),
-        migration_capacity.STANDING: [server.model_dump() for server in endpoints],
+        migration_capacity.STANDING_OUTPUT: [server.model_dump() for server in endpoints],
     }
     os.environ[UP_STEP] = "room"
     os.environ[UP_ROOM] = json.dumps(

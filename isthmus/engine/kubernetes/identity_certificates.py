@@ -86,7 +86,7 @@ def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> s
         return f"{bearer.where}: another issuer signed the current certificate; cert-manager will replace it"
     if bearer.trust.ca_certificates and bearer.trust.mode == "manage":
         certificate_authorities.check_signed_by(
-            certificate_authorities.first_only(pem), bearer.trust.ca_certificates, bearer.where
+            certificate_authorities.first_certificate(pem), bearer.trust.ca_certificates, bearer.where
         )
     try:
         certificate_authorities.check_bearer(pem, bearer.subject, now, bearer.where)

@@ -31,7 +31,9 @@ def findings_of_stack(
     """Like `findings`, for a stack by its name. `stricter_classes`: workload → stricter class to judge it by."""
     from policies.evaluation import evaluation
 
-    all_findings = evaluation.judge(resources, platform, policy_settings, stack, held=stricter_classes)
+    all_findings = evaluation.judge(
+        resources, platform, policy_settings, stack, raised_sensitivities=stricter_classes
+    )
     urn_prefix = f"urn:pulumi:{stack}::"
     return [finding for finding in all_findings if not finding.urn or finding.urn.startswith(urn_prefix)]
 
@@ -41,13 +43,13 @@ def settings(stacks: Sequence[Stack]) -> Settings:
 
     Raises `InputError` for an unknown rule or key.
     """
-    from isthmus.contracts.policy_settings import joined
+    from isthmus.contracts.policy_settings import merge
     from policies.evaluation import settings as policy_settings_files
 
-    merged = policy_settings_files.settings(stacks[0].project.root)
+    merged = policy_settings_files.load_settings(stacks[0].project.root)
     for stack in stacks:
         key = f"{stack.project.name}:{policy_settings_files.KEY}"
         if key in stack.config:
             where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
-            merged = joined(merged, policy_settings_files.stated(stack.config[key], where))
+            merged = merge(merged, policy_settings_files.parse_stack_settings(stack.config[key], where))
     return merged

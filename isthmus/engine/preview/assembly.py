@@ -44,12 +44,16 @@ class Side:
     """Whether the plan's prices apply to the built endpoints."""
 
     def cost(self) -> Cost | None:
-        return cost_and_capacity.cost(self.plan, known=self.priced) if self.plan is not None else None
+        return (
+            cost_and_capacity.plan_cost(self.plan, prices_apply=self.priced)
+            if self.plan is not None
+            else None
+        )
 
     def capacity(self) -> list[PoolCapacity] | None:
         if self.plan is None:
             return None
-        return cost_and_capacity.capacity(self.plan, self.requirements, self.built)
+        return cost_and_capacity.plan_capacity(self.plan, self.requirements, self.built)
 
 
 @dataclass

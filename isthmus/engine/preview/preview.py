@@ -35,7 +35,7 @@ from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph, Resource
-from isthmus.reports.preview.cost_and_capacity import priced
+from isthmus.reports.preview.cost_and_capacity import prices_match
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ def refused_side(stack: Stack) -> Side:
         requirements, plan = read_plan_files(stack)
     except IsthmusError:
         return Side()
-    paths = refused_paths.of_plan(plan, requirements)
+    paths = refused_paths.refused_paths(plan, requirements)
     return Side(plan, requirements, paths) if paths else Side()
 
 
@@ -130,8 +130,8 @@ def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource
         files.plan,
         files.requirements,
         paths.data_paths(Graph(resources), platform),
-        tuple(moves.standing(platform)),
-        priced(files.plan, {endpoint.id: endpoint.gpus for endpoint in platform.endpoints}),
+        tuple(moves.built_endpoints(platform)),
+        prices_match(files.plan, {endpoint.id: endpoint.gpus for endpoint in platform.endpoints}),
     )
 
 
@@ -183,7 +183,7 @@ def side_of_state(
         now.requirements if same_requirements else None,
         data_paths,
         built,
-        plan is None or priced(plan, fixed_sizes),
+        plan is None or prices_match(plan, fixed_sizes),
     )
 
 
@@ -194,7 +194,7 @@ def _deployed_endpoints(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, 
     records = [
         record
         for state in states
-        for record in estate_migration.stack_outputs(state).get(moves.STANDING) or []
+        for record in estate_migration.stack_outputs(state).get(moves.STANDING_OUTPUT) or []
     ]
     try:
         return tuple(moves.Standing.model_validate(record) for record in records)

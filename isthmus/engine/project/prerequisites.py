@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.lookups.aws import reached_sites
+from isthmus.contracts.platform.lookups.aws import sites_with_known_api_server
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, cluster
 
@@ -90,7 +90,7 @@ def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
 
     Raises `EnvironmentFault`, with context and address, for a cluster that does not answer within `ANSWER_S`.
     """
-    sites = reached_sites(platform)
+    sites = sites_with_known_api_server(platform)
     # The same order as in the program: the stack's setting, then KUBECONFIG.
     kubeconfig = stack.kubeconfig
     environment = {**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None

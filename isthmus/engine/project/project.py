@@ -177,7 +177,9 @@ class Stack:
         """The platform reduced to the sites that this stack uses."""
         if self.member is None or self.estate is None:
             return platform
-        return platform_layers.reached(platform, self.layer, self.estate.served_by(platform, self.member))
+        return platform_layers.with_sites_of_layer(
+            platform, self.layer, self.estate.served_by(platform, self.member)
+        )
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
         """The stacks of these members of its estate."""

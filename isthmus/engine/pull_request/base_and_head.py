@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Finding]:
     """Findings of both commits without duplicates, the worst first. Silenced only if no commit has it open."""
-    from policies.evaluation.evaluation import PAST, order
+    from policies.evaluation.evaluation import EXPIRED_SILENCE, sort_key
 
     open_: dict[tuple[str, ...], Finding] = {}
     silent: dict[tuple[str, ...], Finding] = {}
@@ -33,13 +33,13 @@ def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Fin
             finding.urn,
             finding.resource,
             finding.verdict,
-            finding.message.partition(PAST)[0],
+            finding.message.partition(EXPIRED_SILENCE)[0],
         )
         previous = (open_ if finding.silenced is None else silent).setdefault(key, finding)
         if finding.silenced is None and len(finding.message) > len(previous.message):
             # The longer message also says that a silence has ended.
             open_[key] = finding
-    return sorted(({**silent, **open_}).values(), key=order)
+    return sorted(({**silent, **open_}).values(), key=sort_key)
 
 
 def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
@@ -54,9 +54,9 @@ def worst_paths(
     base: Platform, base_side: Side, head: Platform, head_side: Side, resources: Iterable[Resource]
 ) -> list[DataPath]:
     """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses."""
-    declared = declared_policy.of(base, head)
+    declared = declared_policy.with_declared_before(base, head)
     paths_by_id = {path.id: path for path in head_side.data_paths or []}
-    for path in ways.data_paths(Graph(resources), declared.platform, held=declared.held):
+    for path in ways.data_paths(Graph(resources), declared.platform, stricter_classes=declared.held):
         head_path = paths_by_id.get(path.id)
         if head_path is None or WORDS.index(path.verdict) > WORDS.index(head_path.verdict):
             paths_by_id[path.id] = path
@@ -73,7 +73,7 @@ def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
 
     if base_side.requirements is None or head_side.requirements is None or head_side.plan is None:
         return []
-    return refused_paths.of_plan(
+    return refused_paths.refused_paths(
         head_side.plan, _with_base_rules(base_side.requirements, head_side.requirements)
     )
 

@@ -111,7 +111,7 @@ def _is_narrower(new: Sequence[str] | None, old: Sequence[str] | None) -> bool:
     if not old:
         return True
     return bool(new) and all(
-        any(jurisdictions.within(jurisdiction, allowed) for allowed in old) for jurisdiction in new or []
+        any(jurisdictions.is_within(jurisdiction, allowed) for allowed in old) for jurisdiction in new or []
     )
 
 
@@ -188,7 +188,9 @@ def _serving_places(workload: str, requirements: Requirements, plan: Plan) -> li
             region = endpoint.region or getattr(site, "region", "")
             try:
                 regions = inference_profiles.destinations(endpoint.inference_profile, region)
-                location = " ".join(sorted({jurisdictions.of_region(region_name) for region_name in regions}))
+                location = " ".join(
+                    sorted({jurisdictions.region_jurisdiction(region_name) for region_name in regions})
+                )
             except IsthmusError:
                 location = "anywhere"
         places.add((endpoint.target, endpoint.site, location))
@@ -199,7 +201,7 @@ def _lies_within(location: str, container: str) -> bool:
     """Whether every jurisdiction of one location is within the other; an unknown one is within itself only."""
     try:
         return location == container or all(
-            any(jurisdictions.within(part, whole_part) for whole_part in container.split())
+            any(jurisdictions.is_within(part, whole_part) for whole_part in container.split())
             for part in location.split()
         )
     except IsthmusError:

@@ -92,7 +92,8 @@ def _run_program(stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | 
         try:
             # An older program has no parameter `given`, so it is passed only for a layer of an estate.
             return record_program(
-                program if lower_outputs is None else functools.partial(program, given=lower_outputs), stack
+                program if lower_outputs is None else functools.partial(program, lower_outputs=lower_outputs),
+                stack,
             )
         except IsthmusError as error:
             raise _with_place(error, stack) from error

@@ -33,7 +33,7 @@ def check_files(
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()
-    for line in aws_account_rules.authorities_hold(platform, day, file):
+    for line in aws_account_rules.expiring_authorities(platform, day, file):
         say(line)
     # Boundaries span the whole platform, whichever stack builds which part.
     rendered = rendering.render_estate(stack)
@@ -53,7 +53,7 @@ def check_boundaries(
     """Raise `Refused` for findings that forbid the run and are not silenced."""
     from policies.evaluation import evaluation
 
-    broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
+    broken = evaluation.forbidding_findings(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         violations = dict.fromkeys(f"{finding.message} ({finding.policy})" for finding in broken)
         raise Refused(

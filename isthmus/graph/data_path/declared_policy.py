@@ -23,23 +23,27 @@ class Word:
     """Workloads that were of a stricter class than the one that now serves them."""
 
 
-def of(before: Platform, after: Platform) -> Word:
+def with_declared_before(before: Platform, after: Platform) -> Word:
     """By what was said before; where sites lie and what runs there is the changed platform's to say.
 
     A workload that was not there before is judged by what the change says of it.
     """
-    was: dict[str, tuple[Sensitivity, list[str]]] = {
-        each.name: (gate.class_, each.residency) for gate in before.gateways for each in gate.workloads
+    declared: dict[str, tuple[Sensitivity, list[str]]] = {
+        workload.name: (gateway.class_, workload.residency)
+        for gateway in before.gateways
+        for workload in gateway.workloads
     }
-    held: dict[str, Sensitivity] = {}
+    stricter_classes: dict[str, Sensitivity] = {}
     gateways = []
     for gate in after.gateways:
-        mine = []
-        for each in gate.workloads:
-            class_, residency = was.get(each.name, (gate.class_, each.residency))
+        workloads = []
+        for workload in gate.workloads:
+            class_, residency = declared.get(workload.name, (gate.class_, workload.residency))
             if SENSITIVITIES.index(class_) > SENSITIVITIES.index(gate.class_):
-                held[each.name] = class_
-            mine.append(each.model_copy(update={"residency": residency}))
-        gateways.append(gate.model_copy(update={"workloads": mine}))
+                stricter_classes[workload.name] = class_
+            workloads.append(workload.model_copy(update={"residency": residency}))
+        gateways.append(gate.model_copy(update={"workloads": workloads}))
     # No validator sees the mixture: it is nobody's platform.
-    return Word(after.model_copy(update={"gateways": gateways, "exceptions": before.exceptions}), held)
+    return Word(
+        after.model_copy(update={"gateways": gateways, "exceptions": before.exceptions}), stricter_classes
+    )

@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.contracts.platform.model.dns import ClusterDns
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reports.preview import Hop
 from isthmus.contracts.vocabulary import Sensitivity
-from isthmus.graph.data_path.model_services import HOSTS
+from isthmus.graph.data_path.model_services import RUNTIME_HOSTS
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 from isthmus.graph.iam.permissions import mounts_only
-from isthmus.graph.network.private_endpoints import own
-from isthmus.graph.network.reachability import CLASS, NAMESPACE, Network, Pods, overlaps, public, within
-from isthmus.graph.resources.resources import Graph, Resource, boxes, place
+from isthmus.graph.network.private_endpoints import endpoint_of_url
+from isthmus.graph.network.reachability import CLASS, NAMESPACE, Network, Pods, is_public, is_within, overlaps
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
 from isthmus.graph.resources.sites import Places
-from isthmus.graph.workloads.fargate_tasks import SERVICE, rules
-from isthmus.graph.workloads.servers import Server, Servers, known, mislabelled
+from isthmus.graph.workloads.fargate_tasks import SERVICE, security_group_rules
+from isthmus.graph.workloads.servers import Server, Servers, known_class, mislabelled
 from isthmus.graph.workloads.translators import ASSOCIATION, ROLE_ARN, Translator, identity
 
-CLOUDS = (
+CLOUD_DOMAINS = (
     "amazonaws.com",
     "amazonaws.com.cn",
     "amazonaws.eu",
@@ -41,10 +41,11 @@ CLOUDS = (
     "anthropic.com",
 )
 """Names under which clouds serve models: those that the edge refuses in a restricted gateway's file, too."""
-_AWS = CLOUDS[:3]
+_AWS_DOMAINS = CLOUD_DOMAINS[:3]
 """In what the names of AWS's services end, by partition."""
 _HOST = re.compile(
-    rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(each) for each in CLOUDS)})(?![\w-]|\.\w)", re.IGNORECASE
+    rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(domain) for domain in CLOUD_DOMAINS)})(?![\w-]|\.\w)",
+    re.IGNORECASE,
 )
 _PROXIES = "gateway.networking.k8s.io/gateway-name"
 _RESOLVER = "resolver"
@@ -52,9 +53,9 @@ _RESOLVER = "resolver"
 
 
 Origin = Literal["network", "identity", "host"]
-BEARERS = ("translator", "sealer")
+IDENTITY_ROLES = ("translator", "sealer")
 """Who may have an AWS identity, by what it is told: a translator calls models, a sealer puts seals."""
-ASKERS = ("gateway", "reviews")
+DATABASE_ROLES = ("gateway", "reviews")
 """Who asks a class's database: its gateway, and those who decide upon its held answers."""
 
 
@@ -76,74 +77,82 @@ class Outside:
     def __init__(self, graph: Graph, places: Places, servers: Servers, judge: Judge) -> None:
         self._graph, self._places, self._servers, self._judge = graph, places, servers, judge
         self._network = Network(graph)
-        self._policed = {place(each)[1] for each in self._network.unread}
+        self._policed = {name_and_namespace(policy)[1] for policy in self._network.unread}
 
     def spaces(self, class_: Sensitivity) -> list[str]:
         """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
-        ours = {name for name, of in self._servers.spaces.items() if of == class_}
-        return sorted({*self._network.spaces(class_), *ours})
+        labelled = {name for name, of in self._servers.spaces.items() if of == class_}
+        return sorted({*self._network.spaces(class_), *labelled})
 
     def of(self, class_: Sensitivity) -> Iterator[Outward]:
         """All of a class's."""
-        for space in self.spaces(class_):
-            yield from self._by_network(class_, space)
-            yield from self._by_account(class_, space)
+        for namespace in self.spaces(class_):
+            yield from self._by_network(class_, namespace)
+            yield from self._by_account(class_, namespace)
         for server in self._servers.of(class_):
             yield from self._by_identity(class_, server)
             yield from self._by_host(class_, server)
             if not server.namespace:
                 yield from self._by_group(class_, server)
 
-    def _by_network(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
-        about = self._namespace(space)
-        anyone = self._pods(space, "any pod")
-        wrong = mislabelled(about) if about is not None else ""
-        if wrong:
+    def _by_network(self, class_: Sensitivity, namespace: str) -> Iterator[Outward]:
+        resource = self._namespace(namespace)
+        anyone = self._pods(namespace, "any pod")
+        mislabelling = mislabelled(resource) if resource is not None else ""
+        if mislabelling:
             hop = Hop(kind="network", name=CLASS, where=anyone.where)
-            yield Outward("network", anyone, (hop,), refused(wrong), about)
-        for each in self._network.unread:
-            if place(each)[1] == space or not (each.inputs.get("metadata") or {}).get("namespace"):
-                why = f"{each.name} is a network policy of a kind that is not read here"
-                hop = Hop(kind="network", name=each.name, where=anyone.where)
-                yield Outward("network", anyone, (hop,), self._judge.unsure(class_, why), each)
-        reached = self._network.reached(space)
-        for pods in sorted(reached.pods, key=lambda each: (each.namespace, each.name, each.labels)):
+            yield Outward("network", anyone, (hop,), refused(mislabelling), resource)
+        for policy in self._network.unread:
+            if name_and_namespace(policy)[1] == namespace or not (policy.inputs.get("metadata") or {}).get(
+                "namespace"
+            ):
+                why = f"{policy.name} is a network policy of a kind that is not read here"
+                hop = Hop(kind="network", name=policy.name, where=anyone.where)
+                yield Outward("network", anyone, (hop,), self._judge.unsure(class_, why), policy)
+        reached = self._network.reached(namespace)
+        for pods in sorted(reached.pods, key=lambda entry: (entry.namespace, entry.name, entry.labels)):
             start = self._pods(pods.namespace, pods.name)
-            other = self._servers.spaces.get(pods.namespace) or known(pods.class_)
-            if pods.namespace != space and other != class_:
-                verdict = _foreign(class_, other, pods, space)
-                yield Outward("network", anyone, (self._as_hop(pods),), verdict, about)
-            if pods.namespace == space and known(pods.class_) not in ("", class_):
-                said = refused(f"{pods.name} is of class {pods.class_}, in a namespace of {class_} work")
-                yield Outward("network", anyone, (self._as_hop(pods),), said, about)
+            other_class = self._servers.spaces.get(pods.namespace) or known_class(pods.class_)
+            if pods.namespace != namespace and other_class != class_:
+                verdict = _foreign_pods_verdict(class_, other_class, pods, namespace)
+                yield Outward("network", anyone, (self._as_hop(pods),), verdict, resource)
+            if pods.namespace == namespace and known_class(pods.class_) not in ("", class_):
+                wrong_class = refused(
+                    f"{pods.name} is of class {pods.class_}, in a namespace of {class_} work"
+                )
+                yield Outward("network", anyone, (self._as_hop(pods),), wrong_class, resource)
             for peer, port in self._network.ways_out(pods):
                 if "ipBlock" not in peer:
-                    yield from self._by_selector(class_, pods, start, peer, space)
+                    yield from self._by_selector(class_, pods, start, peer, namespace)
                     continue
                 cidr = str(peer["ipBlock"]["cidr"])
                 if self._explained(class_, pods, cidr, port):
                     continue
-                site = self._places.holding(within, cidr)
+                site = self._places.holding(is_within, cidr)
                 hops = [
                     Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
                 ]
                 hops += [Hop(kind="site", name=site)] if site else []
                 if self._resolves(class_, pods, cidr, port):
                     continue
-                asks = self._asks_what_is_stated(class_, pods, cidr, port)
-                verdict = ALLOWED if asks else self._address(class_, cidr, port, space)
-                yield Outward("network", start, tuple(hops), verdict, about)
+                is_stated = self._asks_what_is_stated(class_, pods, cidr, port)
+                verdict = ALLOWED if is_stated else self._address(class_, cidr, port, namespace)
+                yield Outward("network", start, tuple(hops), verdict, resource)
 
     def _by_selector(
-        self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any], space: str
+        self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any], namespace: str
     ) -> Iterator[Outward]:
         """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
-        said = self._network.beyond(peer, pods.namespace)
-        if not said or said in self._named(class_, space) or self._resolves(class_, pods, said):
+        selectors = self._network.beyond(peer, pods.namespace)
+        if (
+            not selectors
+            or selectors in self._named(class_, namespace)
+            or self._resolves(class_, pods, selectors)
+        ):
             return
-        why = f"{space} reaches {said}, whose own ways are not known"
-        hop = Hop(kind="network", name=said, where=start.where)
-        yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(space))
+        why = f"{namespace} reaches {selectors}, whose own ways are not known"
+        hop = Hop(kind="network", name=selectors, where=start.where)
+        yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(namespace))
 
     def _resolves(self, class_: str, pods: Pods, to: str, port: str = "") -> bool:
         """Whether pods ask one of the resolvers that the platform states for their site's cluster, as they may.
@@ -172,18 +181,22 @@ class Outside:
                     return True
         return False
 
-    def _named(self, class_: str, space: str) -> set[str]:
+    def _named(self, class_: str, namespace: str) -> set[str]:
         """What lies around a router: its proxies, made for a Gateway that is made here, and by the platform's word
         its control plane and the pickers that it asks."""
         platform = self._judge.platform
         routers = list(self._graph.of("gateway.networking.k8s.io/v1:Gateway"))
-        names = {f"{_PROXIES}={place(each)[0]}" for each in routers if place(each)[1] == space}
-        for each in platform.gateways if platform else []:
-            if each.class_ == class_ and each.router:
-                names.add(f"{NAMESPACE}={each.router.control_namespace}")
-        for each in platform.endpoints if platform else []:
-            if each.class_ == class_ and each.picker:
-                labels = sorted(each.picker.labels.items())
+        names = {
+            f"{_PROXIES}={name_and_namespace(router)[0]}"
+            for router in routers
+            if name_and_namespace(router)[1] == namespace
+        }
+        for gateway in platform.gateways if platform else []:
+            if gateway.class_ == class_ and gateway.router:
+                names.add(f"{NAMESPACE}={gateway.router.control_namespace}")
+        for endpoint in platform.endpoints if platform else []:
+            if endpoint.class_ == class_ and endpoint.picker:
+                labels = sorted(endpoint.picker.labels.items())
                 names.add(", ".join(f"{key}={value}" for key, value in labels))
         return names
 
@@ -192,91 +205,102 @@ class Outside:
         its identity."""
         for server in self._servers.all:
             mine = (server.name, server.namespace, server.class_) == (pods.name, pods.namespace, class_)
-            if not mine or server.role not in BEARERS or class_ == "restricted":
+            if not mine or server.role not in IDENTITY_ROLES or class_ == "restricted":
                 continue
-            if (cidr, port) == (AGENT, "80") and identity(self._graph, server.namespace, server.template):
+            if (cidr, port) == (POD_IDENTITY_AGENT_CIDR, "80") and identity(
+                self._graph, server.namespace, server.template
+            ):
                 return True
-            if port == "443" and within(cidr, self._carrying(server.class_)):
+            if port == "443" and is_within(cidr, self._carrying(server.class_)):
                 return True
         return False
 
     def _asks_what_is_stated(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
         """Whether a way leads to the database or the collector that the platform states for the class's gateway, in a
         network in AWS that carries the class, and is theirs who ask it: of traces the gateway alone."""
-        if pods.role not in ASKERS or not within(cidr, self._carrying(class_)):
+        if pods.role not in DATABASE_ROLES or not is_within(cidr, self._carrying(class_)):
             return False
-        platform, stated = self._judge.platform, set[tuple[str, str]]()
+        platform, addresses = self._judge.platform, set[tuple[str, str]]()
         for gateway in platform.gateways if platform else []:
             if gateway.class_ == class_ and (database := gateway.database) is not None:
-                stated.add((f"{database.address}/32", str(database.port)))
+                addresses.add((f"{database.address}/32", str(database.port)))
             if gateway.class_ == class_ and (traces := gateway.traces) is not None and pods.role == "gateway":
-                stated.add((f"{traces.address}/32", str(urlsplit(traces.endpoint).port or 443)))
-        return (cidr, port) in stated
+                addresses.add((f"{traces.address}/32", str(urlsplit(traces.endpoint).port or 443)))
+        return (cidr, port) in addresses
 
     def _carrying(self, class_: str) -> list[str]:
         """Networks in AWS that may carry a class: the platform's, else those in which private endpoints stand."""
         if self._judge.platform is not None:
-            every = self._judge.platform.networks
+            networks = self._judge.platform.networks
             return [
-                each.cidr for each in every if each.cidr and each.mode != "off" and class_ in each.classes
+                network.cidr
+                for network in networks
+                if network.cidr and network.mode != "off" and class_ in network.classes
             ]
-        held = [
+        vpcs = [
             vpc
             for endpoint in self._graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")
             for vpc in self._graph.referred(endpoint.inputs.get("vpcId"), ":Vpc")
         ]
-        return [str(each.inputs.get("cidrBlock")) for each in held]
+        return [str(vpc.inputs.get("cidrBlock")) for vpc in vpcs]
 
-    def _address(self, class_: Sensitivity, cidr: str, port: str, who: str) -> Verdict:
+    def _address(self, class_: Sensitivity, cidr: str, port: str, name: str) -> Verdict:
         """Whether a class may reach addresses by its pods' or tasks' own network."""
         if class_ == "public":
             return ALLOWED
-        to = f"{who} reaches {cidr} port {port}"
+        reach = f"{name} reaches {cidr} port {port}"
         if "$" in cidr:
-            return undecided(f"{to}, and which addresses these are is not known")
-        if within(cidr, self._places.ranges("on-prem")):
+            return undecided(f"{reach}, and which addresses these are is not known")
+        if is_within(cidr, self._places.ranges("on-prem")):
             return ALLOWED
-        if class_ != "restricted" and within(cidr, self._carrying(class_)):
-            return ALLOWED if port == "443" else refused(f"{to}, beyond the private endpoints")
+        if class_ != "restricted" and is_within(cidr, self._carrying(class_)):
+            return ALLOWED if port == "443" else refused(f"{reach}, beyond the private endpoints")
         if class_ == "restricted" and overlaps(cidr, self._clouds()):
-            return refused(f"{to}, which holds addresses of AWS")
-        if self._judge.platform is None and not public(cidr) and not overlaps(cidr, self._clouds()):
-            return undecided(f"{to}, and nothing says where that is")
+            return refused(f"{reach}, which holds addresses of AWS")
+        if self._judge.platform is None and not is_public(cidr) and not overlaps(cidr, self._clouds()):
+            return undecided(f"{reach}, and nothing says where that is")
         where = (
             "the on-prem sites" if class_ == "restricted" else f"the sites and the networks of {class_} work"
         )
-        return refused(f"{to}, outside {where}")
+        return refused(f"{reach}, outside {where}")
 
     def _clouds(self) -> list[str]:
         """Addresses in AWS: the sites' there, the networks', and those of every VPC that is made."""
-        made = [each.inputs.get("cidrBlock") for each in self._graph.of("aws:ec2/vpc:Vpc")]
-        stated = self._judge.platform.networks if self._judge.platform else []
+        vpc_blocks = [vpc.inputs.get("cidrBlock") for vpc in self._graph.of("aws:ec2/vpc:Vpc")]
+        networks = self._judge.platform.networks if self._judge.platform else []
         return [
             *self._places.ranges("aws"),
-            *(each.cidr for each in stated if each.cidr),
-            *(str(each) for each in made if each),
+            *(network.cidr for network in networks if network.cidr),
+            *(str(block) for block in vpc_blocks if block),
         ]
 
-    def _by_account(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
+    def _by_account(self, class_: Sensitivity, namespace: str) -> Iterator[Outward]:
         """Service accounts of a namespace that become a role in AWS, whether pods bear them yet or not."""
-        for each in self._graph.of(ASSOCIATION, "kubernetes:core/v1:ServiceAccount"):
-            if each.type == ASSOCIATION:
-                account, where = str(each.inputs.get("serviceAccount")), str(each.inputs.get("namespace"))
-                role = str(each.inputs.get("roleArn") or "unknown")
+        for association in self._graph.of(ASSOCIATION, "kubernetes:core/v1:ServiceAccount"):
+            if association.type == ASSOCIATION:
+                account, account_namespace = (
+                    str(association.inputs.get("serviceAccount")),
+                    str(association.inputs.get("namespace")),
+                )
+                role = str(association.inputs.get("roleArn") or "unknown")
             else:
-                account, where = place(each)
-                role = str(((each.inputs.get("metadata") or {}).get("annotations") or {}).get(ROLE_ARN) or "")
-            if where != space or not role or self._bears(space, account):
+                account, account_namespace = name_and_namespace(association)
+                role = str(
+                    ((association.inputs.get("metadata") or {}).get("annotations") or {}).get(ROLE_ARN) or ""
+                )
+            if account_namespace != namespace or not role or self._bears(namespace, account):
                 continue
-            start = self._pods(space, f"any pod of account {account}")
-            verdict = _identity(class_, self._judge, f"{each.name} gives pods of {space} an AWS identity")
-            yield Outward("identity", start, (self.who(role),), verdict, each)
+            start = self._pods(namespace, f"any pod of account {account}")
+            verdict = _identity_verdict(
+                class_, self._judge, f"{association.name} gives pods of {namespace} an AWS identity"
+            )
+            yield Outward("identity", start, (self.who(role),), verdict, association)
 
-    def _bears(self, space: str, account: str) -> bool:
+    def _bears(self, namespace: str, account: str) -> bool:
         return any(
-            each.namespace == space
-            and (each.template.get("spec") or {}).get("serviceAccountName", "default") == account
-            for each in self._servers.all
+            server.namespace == namespace
+            and (server.template.get("spec") or {}).get("serviceAccountName", "default") == account
+            for server in self._servers.all
         )
 
     def _by_identity(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
@@ -284,7 +308,7 @@ class Outside:
         role = self.role_of(server)
         if server.role == "translator" and server.unread:
             return  # its ways are found by what its configuration is made of
-        modes = {str(each.get("mode")) for each in server.configs}
+        modes = {str(config.get("mode")) for config in server.configs}
         if "translator" in modes:
             return
         if class_ != "restricted" and not server.unread and role:
@@ -293,7 +317,7 @@ class Outside:
             if modes == {"gateway"} and not server.namespace and mounts_only(self._graph, role):
                 return  # its tasks mount their share of records by it
         if role:
-            verdict = _identity(class_, self._judge, f"{server.name} has an AWS identity")
+            verdict = _identity_verdict(class_, self._judge, f"{server.name} has an AWS identity")
             yield Outward("identity", self._as_server(server), (self.who(role),), verdict, server.resource)
 
     def role_of(self, server: Server) -> str:
@@ -304,22 +328,30 @@ class Outside:
 
     def who(self, role: str) -> Hop:
         """A role as a step: by the identity's name where it bears one."""
-        made = self._graph.referred(role, ":Role")
-        if not made:
+        roles = self._graph.referred(role, ":Role")
+        if not roles:
             return Hop(kind="identity", name=role)
-        named = (made[0].inputs.get("tags") or {}).get("isthmus.dev/identity")
-        return Hop(kind="identity", name=str(named or made[0].name), where=self._places.of(made[0]).name)
+        identity_name = (roles[0].inputs.get("tags") or {}).get("isthmus.dev/identity")
+        return Hop(
+            kind="identity", name=str(identity_name or roles[0].name), where=self._places.of(roles[0]).name
+        )
 
     def _by_host(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
         """Names of a cloud's that pods are told, other than what their configuration and credential helper call."""
-        told = {str(model.get("endpoint_url") or "") for each in server.configs for model in _models(each)}
-        told |= {str(route.get("url") or "") for each in server.configs for route in each.get("routes") or []}
+        known_urls = {
+            str(model.get("endpoint_url") or "") for config in server.configs for model in _models(config)
+        }
+        known_urls |= {
+            str(route.get("url") or "") for config in server.configs for route in config.get("routes") or []
+        }
         if class_ != "restricted" and server.role == "sealer" and self.role_of(server):
-            told |= {str((each.get("store") or {}).get("endpoint") or "") for each in server.configs}
+            known_urls |= {
+                str((config.get("store") or {}).get("endpoint") or "") for config in server.configs
+            }
         if class_ != "restricted" and server.role == _RESOLVER:
-            told |= self._called_beside(server)
+            known_urls |= self._called_beside(server)
         for host in sorted(set(self._hosts(server))):
-            if any(host in each for each in told):
+            if any(host in url for url in known_urls):
                 continue
             verdict = self._host(class_, host)
             if verdict is not None:
@@ -335,33 +367,35 @@ class Outside:
             hosts |= set(self._hosts(server))
             for model in (model for config in server.configs for model in _models(config)):
                 # Without an endpoint's URL, the SDK calls the service's own name.
-                service = HOSTS["sagemaker" if model.get("provider") == "sagemaker" else "bedrock"]
-                hosts |= {f"{service}.{model.get('region')}.{domain}" for domain in _AWS}
+                service = RUNTIME_HOSTS["sagemaker" if model.get("provider") == "sagemaker" else "bedrock"]
+                hosts |= {f"{service}.{model.get('region')}.{domain}" for domain in _AWS_DOMAINS}
             helper = (
                 Translator(server.name, server.namespace, server.class_, server.template)
                 if server.template
                 else None
             )
             if helper is not None and "--region" in helper.options:
-                hosts |= {f"rolesanywhere.{helper.options['--region']}.{domain}" for domain in _AWS}
+                hosts |= {f"rolesanywhere.{helper.options['--region']}.{domain}" for domain in _AWS_DOMAINS}
         return hosts
 
     def _host(self, class_: Sensitivity, host: str) -> Verdict | None:
         """What a host is to a class; None for the private endpoint of sessions, which takes no prompts."""
         url = f"https://{host}"
-        if class_ != "restricted" and own(self._graph, url, "rolesanywhere"):
+        if class_ != "restricted" and endpoint_of_url(self._graph, url, "rolesanywhere"):
             return None
         if not handling.may_use_aws(class_):
             return refused(f"{host} is a cloud's, where no {class_} work may go")
-        ours = [each for each in HOSTS.values() if own(self._graph, url, each)]
-        if ours:
+        services = [
+            service for service in RUNTIME_HOSTS.values() if endpoint_of_url(self._graph, url, service)
+        ]
+        if services:
             return self._judge.unsure(
                 class_, f"which models are called at {host} is not said by a configuration"
             )
         stores = [
-            each.weights.store.host
-            for each in (self._judge.platform.endpoints if self._judge.platform else [])
-            if each.class_ == class_ and each.weights and each.weights.store
+            endpoint.weights.store.host
+            for endpoint in (self._judge.platform.endpoints if self._judge.platform else [])
+            if endpoint.class_ == class_ and endpoint.weights and endpoint.weights.store
         ]
         if host in stores:
             return ALLOWED
@@ -371,11 +405,11 @@ class Outside:
         return refused(f"{host} is a cloud's public name, and {class_} work goes by private endpoints")
 
     def _hosts(self, server: Server) -> Iterator[str]:
-        for box in boxes(server.template):
-            said = {key: value for key, value in box.items() if key != "image"}
-            yield from _HOST.findall(json.dumps(said))
-        for each in server.maps:
-            yield from _HOST.findall(json.dumps(each.inputs.get("data") or {}))
+        for box in pod_containers(server.template):
+            container = {key: value for key, value in box.items() if key != "image"}
+            yield from _HOST.findall(json.dumps(container))
+        for config_map in server.maps:
+            yield from _HOST.findall(json.dumps(config_map.inputs.get("data") or {}))
 
     def _by_group(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
         """Addresses to which the security groups of a service on Fargate open its tasks."""
@@ -384,7 +418,7 @@ class Outside:
                 continue
             network = service.inputs.get("networkConfiguration") or {}
             groups = self._graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
-            for rule in rules(self._graph, "Egress", groups):
+            for rule in security_group_rules(self._graph, "Egress", groups):
                 for key in ("cidrIpv4", "cidrIpv6"):
                     if rule.inputs.get(key):
                         cidr = str(rule.inputs[key])
@@ -392,15 +426,17 @@ class Outside:
                         verdict = self._address(class_, cidr, _ports(rule), service.name)
                         yield Outward("network", self._as_server(server), (hop,), verdict, service)
 
-    def _namespace(self, space: str) -> Resource | None:
-        found = self._graph.of("kubernetes:core/v1:Namespace")
-        return next((each for each in found if place(each)[0] == space), None)
+    def _namespace(self, namespace: str) -> Resource | None:
+        namespaces = self._graph.of("kubernetes:core/v1:Namespace")
+        return next(
+            (resource for resource in namespaces if name_and_namespace(resource)[0] == namespace), None
+        )
 
-    def _site(self, space: str) -> str:
-        return next((each.where.name for each in self._servers.all if each.namespace == space), "")
+    def _site(self, namespace: str) -> str:
+        return next((server.where.name for server in self._servers.all if server.namespace == namespace), "")
 
-    def _pods(self, space: str, name: str) -> Hop:
-        return Hop(kind="workload", name=f"{space}/{name}", where=self._site(space))
+    def _pods(self, namespace: str, name: str) -> Hop:
+        return Hop(kind="workload", name=f"{namespace}/{name}", where=self._site(namespace))
 
     def _as_server(self, server: Server) -> Hop:
         name = f"{server.namespace}/{server.name}" if server.namespace else server.name
@@ -412,7 +448,7 @@ class Outside:
 
 
 def _models(config: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in config.get("models") or [] if isinstance(each, dict)]
+    return [model for model in config.get("models") or [] if isinstance(model, dict)]
 
 
 def _ports(rule: Resource) -> str:
@@ -422,19 +458,19 @@ def _ports(rule: Resource) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def _foreign(class_: Sensitivity, other: str, pods: Pods, space: str) -> Verdict:
-    to = f"{space} reaches {pods.name}"
-    if other:
-        return refused(f"{to} of class {other}, and classes share nothing")
+def _foreign_pods_verdict(class_: Sensitivity, other_class: str, pods: Pods, namespace: str) -> Verdict:
+    reach = f"{namespace} reaches {pods.name}"
+    if other_class:
+        return refused(f"{reach} of class {other_class}, and classes share nothing")
     if class_ == "public":
         return ALLOWED
-    return undecided(f"{to} of {pods.namespace}, and nothing says of which class that is")
+    return undecided(f"{reach} of {pods.namespace}, and nothing says of which class that is")
 
 
-def _identity(class_: Sensitivity, judge: Judge, what: str) -> Verdict:
+def _identity_verdict(class_: Sensitivity, judge: Judge, description: str) -> Verdict:
     if not handling.may_use_aws(class_):
-        return refused(f"{what}, which no {class_} work may have")
-    return judge.unsure(class_, f"{what}, and no configuration that can be read says what it calls")
+        return refused(f"{description}, which no {class_} work may have")
+    return judge.unsure(class_, f"{description}, and no configuration that can be read says what it calls")
 
 
-__all__ = ["CLOUDS", "Origin", "Outside", "Outward"]
+__all__ = ["CLOUD_DOMAINS", "Origin", "Outside", "Outward"]

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reports.preview import DataPath, Hop
 from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
-from isthmus.graph.data_path.egress import CLOUDS, Outside
-from isthmus.graph.data_path.model_services import PROFILE, Served, served
+from isthmus.graph.data_path.egress import CLOUD_DOMAINS, Outside
+from isthmus.graph.data_path.model_services import INFERENCE_PROFILE, Served, called_model
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 from isthmus.graph.resources.references import undecided as not_known
 from isthmus.graph.resources.resources import Graph, Resource
@@ -32,7 +32,7 @@ def data_paths(
     graph: Graph,
     platform: Platform | None = None,
     today: str | None = None,
-    held: Mapping[str, Sensitivity] | None = None,
+    stricter_classes: Mapping[str, Sensitivity] | None = None,
 ) -> list[DataPath]:
     """Every way of every class, sorted by id; the same graph gives the same paths, in whatever order it stands.
 
@@ -40,7 +40,7 @@ def data_paths(
     them is undecided for every class above public. `today` (ISO date) is the day on which exceptions must hold. `held`:
     workloads that are judged by a stricter class than the one they are served in.
     """
-    return Finder(graph, platform, today, held).paths()
+    return Finder(graph, platform, today, stricter_classes).paths()
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,21 @@ class Finder:
         graph: Graph,
         platform: Platform | None = None,
         today: str | None = None,
-        held: Mapping[str, Sensitivity] | None = None,
+        stricter_classes: Mapping[str, Sensitivity] | None = None,
     ) -> None:
         self._graph = graph
-        self._judge = Judge(platform, today, held)
+        self._judge = Judge(platform, today, stricter_classes)
         self._places = Places(graph, platform)
         self._servers = Servers(graph, self._places)
         self._outside = Outside(graph, self._places, self._servers, self._judge)
 
     def paths(self) -> list[DataPath]:
         """Each once, sorted by id; found twice, as the worse of the two."""
-        made: dict[str, DataPath] = {}
-        for each in self.found():
-            before = made.get(each.path.id)
-            made[each.path.id] = each.path if before is None else _worse(before, each.path)
-        return [made[key] for key in sorted(made)]
+        paths: dict[str, DataPath] = {}
+        for found in self.found():
+            before = paths.get(found.path.id)
+            paths[found.path.id] = found.path if before is None else _worse_path(before, found.path)
+        return [paths[key] for key in sorted(paths)]
 
     def spaces(self, class_: Sensitivity) -> list[str]:
         """The namespaces of a class."""
@@ -87,69 +87,82 @@ class Finder:
         for class_ in SENSITIVITIES:
             routed: set[tuple[str, str]] = set()
             servers = self._servers.of(class_)
-            for gateway in (each for each in servers if each.role == "gateway"):
+            for gateway in (server for server in servers if server.role == "gateway"):
                 yield from self._by_gateway(class_, gateway, routed)
-            for translator in (each for each in servers if each.role == "translator"):
+            for translator in (server for server in servers if server.role == "translator"):
                 start = (self._space(translator), self._as(translator, "translator"))
                 for hops, verdict in self._translated(class_, translator, "", None, routed):
-                    yield _found(class_, "", (*start, *hops), verdict, translator.resource)
-            for way in self._outside.of(class_):
-                path = _path(class_, "", (way.start, *way.hops), way.verdict)
-                yield Found(way.origin, path, way.verdict.why, way.resource)
+                    yield _gateway_path(class_, "", (*start, *hops), verdict, translator.resource)
+            for outward in self._outside.of(class_):
+                path = _path(class_, "", (outward.start, *outward.hops), outward.verdict)
+                yield Found(outward.origin, path, outward.verdict.why, outward.resource)
 
     def _by_gateway(
         self, class_: Sensitivity, gateway: Server, routed: set[tuple[str, str]]
     ) -> Iterator[Found]:
-        own = self._as(gateway, "gateway")
-        told = [refused(f"{gateway.name} is told that it is of class {each}") for each in gateway.told]
+        hop = self._as(gateway, "gateway")
+        wrong_classes = [
+            refused(f"{gateway.name} is told that it is of class {class_name}") for class_name in gateway.told
+        ]
         for why in gateway.unread or ([] if gateway.configs else ["no configuration says where it leads"]):
             unsure = self._judge.unsure(class_, why)
-            yield _found(class_, "", (self._space(gateway), own), unsure, gateway.resource)
-        for route in (each for config in gateway.configs for each in config.get("routes") or []):
+            yield _gateway_path(class_, "", (self._space(gateway), hop), unsure, gateway.resource)
+        for route in (entry for config in gateway.configs for entry in config.get("routes") or []):
             if not isinstance(route, dict):
                 verdict = self._judge.unsure(class_, "a route that cannot be read")
-                yield _found(class_, "", (self._space(gateway), own), verdict, gateway.resource)
+                yield _gateway_path(class_, "", (self._space(gateway), hop), verdict, gateway.resource)
                 continue
             workload = str(route.get("workload") or "")
-            start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), own)
-            known = self._judge.known(class_, workload).and_(*told)
+            start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), hop)
+            base_verdict = self._judge.known(class_, workload).and_(*wrong_classes)
             also = route.get("also")
-            others = [route.get("canary"), route.get("overflow"), *(also if isinstance(also, list) else [])]
-            for way in (route, *(each for each in others if isinstance(each, dict))):
-                for hops, verdict in self._routed(class_, gateway, workload, way, routed):
-                    whole = verdict.and_(known)
-                    yield _found(class_, workload, (*start, *hops), whole, gateway.resource)
+            alternatives = [
+                route.get("canary"),
+                route.get("overflow"),
+                *(also if isinstance(also, list) else []),
+            ]
+            for target in (
+                route,
+                *(alternative for alternative in alternatives if isinstance(alternative, dict)),
+            ):
+                for hops, verdict in self._routed(class_, gateway, workload, target, routed):
+                    total = verdict.and_(base_verdict)
+                    yield _gateway_path(class_, workload, (*start, *hops), total, gateway.resource)
 
     def _routed(
         self,
         class_: Sensitivity,
         gateway: Server,
         workload: str,
-        way: dict[str, Any],
+        target: dict[str, Any],
         routed: set[tuple[str, str]],
     ) -> Ways:
         """From a gateway on, by one route: to model servers, a translator's models, a router's backends."""
-        url, model = str(way.get("url") or ""), str(way.get("model") or "")
+        url, model = str(target.get("url") or ""), str(target.get("model") or "")
         host, port = _address(url)
         service = _SERVICE.fullmatch(host)
         if not_known(url) or not host:
             why = f"where {url or 'a route without an address'} leads is not known"
             yield (Hop(kind="endpoint", name=url or "-"),), self._judge.unsure(class_, why)
         elif service is not None:
-            name, space = service[1], service[2]
-            outside = self._servers.elsewhere(name, space, gateway)
-            behind = self._servers.called(name, space, gateway)
-            chosen = [] if outside or behind is not None else self._servers.routed(space, workload, gateway)
-            if outside:
-                yield self._out(self._judge.held(class_, workload), outside)
-            for backend, servers in chosen or [(name, behind)]:
-                if not outside:
+            name, namespace = service[1], service[2]
+            external_host = self._servers.elsewhere(name, namespace, gateway)
+            servers_behind = self._servers.called(name, namespace, gateway)
+            backends = (
+                []
+                if external_host or servers_behind is not None
+                else self._servers.routed(namespace, workload, gateway)
+            )
+            if external_host:
+                yield self._out(self._judge.held(class_, workload), external_host)
+            for backend, servers in backends or [(name, servers_behind)]:
+                if not external_host:
                     yield from self._at(class_, backend, servers, workload, model, routed)
         else:
             balancers = self._graph.referred(url, ":LoadBalancer")
             for balancer in balancers:
-                behind = self._servers.behind(balancer, port)
-                yield from self._at(class_, balancer.name, behind or None, workload, model, routed)
+                servers_behind = self._servers.behind(balancer, port)
+                yield from self._at(class_, balancer.name, servers_behind or None, workload, model, routed)
             if not balancers:
                 yield self._out(self._judge.held(class_, workload), host)
 
@@ -170,14 +183,14 @@ class Finder:
             yield (Hop(kind="endpoint", name=name),), self._judge.unsure(class_, why)
         for server in servers or []:
             if server.class_ != class_:
-                other = f"of class {server.class_}" if server.class_ else "of no class that is known"
-                why = f"{server.name} is {other}, and classes share nothing"
+                described = f"of class {server.class_}" if server.class_ else "of no class that is known"
+                why = f"{server.name} is {described}, and classes share nothing"
                 verdict = refused(why) if server.class_ else self._judge.unsure(class_, why)
                 yield (Hop(kind="endpoint", name=server.name, where=server.where.name),), verdict
             elif server.role == "translator":
-                own = self._as(server, "translator")
+                hop = self._as(server, "translator")
                 for hops, verdict in self._translated(class_, server, workload, model, routed):
-                    yield (own, *hops), verdict
+                    yield (hop, *hops), verdict
             else:
                 yield self._served_here(class_, server, workload)
 
@@ -185,15 +198,18 @@ class Finder:
         self, class_: Sensitivity, server: Server, workload: str
     ) -> tuple[tuple[Hop, ...], Verdict]:
         """A model server of ours, and where it stands."""
-        known = server.role in ("model", "sidecar")
+        is_model_server = server.role in ("model", "sidecar")
         name = server.labels.get("isthmus.dev/endpoint") or server.name
         verdict = self._judge.server(class_, server.where, workload).and_(
-            *(refused(f"{server.name} is told that it is of class {each}") for each in server.told),
+            *(
+                refused(f"{server.name} is told that it is of class {class_name}")
+                for class_name in server.told
+            ),
             *_handed_on(server),
             *self._let_in(class_, server),
             *(
                 []
-                if known
+                if is_model_server
                 else [self._judge.unsure(class_, f"{server.name} is no model server that is known")]
             ),
         )
@@ -211,88 +227,96 @@ class Finder:
     ) -> Ways:
         """A translator's calls by one name; with None those that no route asks for, which it makes all the same."""
         role = self._outside.role_of(translator)
-        who = (self._outside.who(role),) if role else ()
-        told = [refused(f"{translator.name} is told that it is of class {each}") for each in translator.told]
+        identity_hops = (self._outside.who(role),) if role else ()
+        verdicts = [
+            refused(f"{translator.name} is told that it is of class {class_name}")
+            for class_name in translator.told
+        ]
         strict = self._judge.held(class_, workload)
-        told += [*_by_proxy(strict, translator), *self._let_in(class_, translator)]
+        verdicts += [*_by_proxy(strict, translator), *self._let_in(class_, translator)]
         key = translator.resource.urn
-        entries = [each for config in translator.configs for each in config.get("models") or []]
+        entries = [entry for config in translator.configs for entry in config.get("models") or []]
         if translator.unread and (model is not None or not routed & {(key, "")}):
             routed.add((key, ""))
-            yield from self._by_dependencies(class_, translator, who)
-        found = False
+            yield from self._by_dependencies(class_, translator, identity_hops)
+        is_found = False
         for entry in entries:
-            named = str(entry.get("name")) if isinstance(entry, dict) else ""
+            name = str(entry.get("name")) if isinstance(entry, dict) else ""
             if not isinstance(entry, dict):
                 if model is None:
-                    yield who, self._judge.unsure(class_, "a model that cannot be read")
+                    yield identity_hops, self._judge.unsure(class_, "a model that cannot be read")
                 continue
-            if model is None and (key, named) in routed:
+            if model is None and (key, name) in routed:
                 continue
-            if model is None or named == model:
-                found = True
-                routed.add((key, named))
-                hops, verdict = self._called(class_, served(self._graph, entry), workload)
-                yield (*who, *hops), verdict.and_(*told)
-        if model is not None and not found and not translator.unread:
+            if model is None or name == model:
+                is_found = True
+                routed.add((key, name))
+                hops, verdict = self._called(class_, called_model(self._graph, entry), workload)
+                yield (*identity_hops, *hops), verdict.and_(*verdicts)
+        if model is not None and not is_found and not translator.unread:
             why = f"{translator.name} knows no model {model or 'without a name'}"
-            yield who, self._judge.unsure(class_, why)
+            yield identity_hops, self._judge.unsure(class_, why)
 
-    def _called(self, class_: Sensitivity, called: Served, workload: str) -> tuple[tuple[Hop, ...], Verdict]:
+    def _called(self, class_: Sensitivity, model: Served, workload: str) -> tuple[tuple[Hop, ...], Verdict]:
         """A model of AWS's: the network by which it is called, and the regions that may serve it."""
-        verdict = self._judge.model(class_, called, workload)
+        verdict = self._judge.model(class_, model, workload)
         hops: list[Hop] = []
-        if called.endpoint is not None:
-            where = self._places.of(called.endpoint).name
-            hops.append(Hop(kind="network", name=called.endpoint.name, where=where))
+        if model.endpoint is not None:
+            where = self._places.of(model.endpoint).name
+            hops.append(Hop(kind="network", name=model.endpoint.name, where=where))
             if self._judge.held(class_, workload) != "public":
-                verdict = verdict.and_(*self._open(called.endpoint))
+                verdict = verdict.and_(*self._open(model.endpoint))
         else:
-            hops.append(Hop(kind="network", name=_address(called.url)[0] or "the public names of AWS"))
-        hops.append(Hop(kind="endpoint", name=called.name, where=_products(called)))
-        if called.regions:
-            hops.append(Hop(kind="region", name=", ".join(called.regions)))
+            hops.append(Hop(kind="network", name=_address(model.url)[0] or "the public names of AWS"))
+        hops.append(Hop(kind="endpoint", name=model.name, where=_products(model)))
+        if model.regions:
+            hops.append(Hop(kind="region", name=", ".join(model.regions)))
         return tuple(hops), verdict
 
     def _open(self, endpoint: Resource) -> Iterator[Verdict]:
         """Ways to the internet of the network in which a private endpoint stands."""
         vpcs = self._graph.referred(endpoint.inputs.get("vpcId"), ":Vpc")
-        for way in self._graph.of("aws:ec2/internetGateway:InternetGateway"):
-            if any(vpc in self._graph.referred(way.inputs.get("vpcId"), ":Vpc") for vpc in vpcs):
-                yield refused(f"{endpoint.name} stands in a network with a way to the internet, {way.name}")
+        for gateway in self._graph.of("aws:ec2/internetGateway:InternetGateway"):
+            if any(vpc in self._graph.referred(gateway.inputs.get("vpcId"), ":Vpc") for vpc in vpcs):
+                yield refused(
+                    f"{endpoint.name} stands in a network with a way to the internet, {gateway.name}"
+                )
 
-    def _by_dependencies(self, class_: Sensitivity, translator: Server, who: tuple[Hop, ...]) -> Ways:
+    def _by_dependencies(
+        self, class_: Sensitivity, translator: Server, identity_hops: tuple[Hop, ...]
+    ) -> Ways:
         """What a configuration that is not known yet is made of: shown, and decided only for public work."""
         for why in translator.unread:
-            profiles = self._graph.referred(_given(translator), PROFILE)
+            profiles = self._graph.referred(_config_sources(translator), INFERENCE_PROFILE)
             for profile in profiles:
-                called = served(self._graph, {"model_id": f"${{{profile.name}.arn}}", **profile.inputs})
-                hops, verdict = self._called(class_, called, "")
-                over = Hop(kind="endpoint", name=profile.name, where=_products(called))
-                ways = tuple(
-                    over if each.kind == "endpoint" else each for each in hops if each.kind != "network"
+                model = called_model(self._graph, {"model_id": f"${{{profile.name}.arn}}", **profile.inputs})
+                hops, verdict = self._called(class_, model, "")
+                profile_hop = Hop(kind="endpoint", name=profile.name, where=_products(model))
+                shown_hops = tuple(
+                    profile_hop if hop.kind == "endpoint" else hop for hop in hops if hop.kind != "network"
                 )
-                worst = refused(called.anywhere) if verdict.word == "refused" and called.anywhere else ALLOWED
-                yield (*who, *ways), self._judge.unsure(class_, why).and_(worst)
+                worst = refused(model.anywhere) if verdict.word == "refused" and model.anywhere else ALLOWED
+                yield (*identity_hops, *shown_hops), self._judge.unsure(class_, why).and_(worst)
             if not profiles:
-                yield who, self._judge.unsure(class_, why)
+                yield identity_hops, self._judge.unsure(class_, why)
 
     def _let_in(self, class_: Sensitivity, server: Server) -> Iterator[Verdict]:
         """Callers whose certificates a server in a cluster takes that are none of its class's."""
         for config in server.configs if server.namespace else ():
-            for who in config.get("allowed_clients") or []:
-                named = _SERVICE.fullmatch(str(who))
-                of = self._servers.spaces.get(named[2]) if named else None
-                if of != class_:
+            for client in config.get("allowed_clients") or []:
+                match = _SERVICE.fullmatch(str(client))
+                client_class = self._servers.spaces.get(match[2]) if match else None
+                if client_class != class_:
                     why = (
-                        f"{server.name} takes requests of {who}, which is of {of or 'no class that is known'}"
+                        f"{server.name} takes requests of {client}, which is of "
+                        f"{client_class or 'no class that is known'}"
                     )
-                    yield refused(why) if of else self._judge.unsure(class_, why)
+                    yield refused(why) if client_class else self._judge.unsure(class_, why)
 
     def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
         """A gateway's route to a name or an address that is no Service of the cluster."""
         hop = Hop(kind="network", name=host)
-        if any(host == each or host.endswith(f".{each}") for each in CLOUDS):
+        if any(host == domain or host.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
             if class_ == "restricted":
                 return (hop,), refused(f"{host} is a cloud's, where no restricted work may go")
             return (hop,), refused(f"a gateway leads to {host} by itself, past its translator")
@@ -325,30 +349,30 @@ def _handed_on(server: Server) -> Iterator[Verdict]:
             yield refused(f"{server.name} hands requests on to {upstream or 'nobody that is named'}")
 
 
-def _given(server: Server) -> list[Any]:
+def _config_sources(server: Server) -> list[Any]:
     """What a server's configuration is made of, by the resources that carry it."""
     return [
-        *(each.inputs.get("data") for each in server.maps),
+        *(config_map.inputs.get("data") for config_map in server.maps),
         server.resource.inputs.get("containerDefinitions"),
     ]
 
 
 def _address(url: str) -> tuple[str, str]:
     """Host and port of an address, whose parts may be names that only a cloud knows."""
-    rest = url.partition("://")[2] or url
-    place = rest.partition("/")[0]
-    host, _, port = place.rpartition(":") if re.search(r":\d+$", place) else (place, "", "")
+    remainder = url.partition("://")[2] or url
+    authority = remainder.partition("/")[0]
+    host, _, port = authority.rpartition(":") if re.search(r":\d+$", authority) else (authority, "", "")
     try:
-        return (urlsplit(url).hostname or host if "$" not in place else host), port
+        return (urlsplit(url).hostname or host if "$" not in authority else host), port
     except ValueError:
         return host, port
 
 
-def _products(called: Served) -> str:
-    return {"bedrock": "Amazon Bedrock", "sagemaker": "Amazon SageMaker"}[called.service]
+def _products(model: Served) -> str:
+    return {"bedrock": "Amazon Bedrock", "sagemaker": "Amazon SageMaker"}[model.service]
 
 
-def _found(
+def _gateway_path(
     class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict, resource: Resource
 ) -> Found:
     return Found("gateway", _path(class_, workload, hops, verdict), verdict.why, resource)
@@ -357,7 +381,7 @@ def _found(
 def _path(class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict) -> DataPath:
     return DataPath.model_validate(
         {
-            "id": " > ".join([class_, *(each.name for each in hops)]),
+            "id": " > ".join([class_, *(hop.name for hop in hops)]),
             "workload": workload,
             "class": class_,
             "hops": list(hops),
@@ -367,8 +391,8 @@ def _path(class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Ve
     )
 
 
-def _worse(one: DataPath, other: DataPath) -> DataPath:
+def _worse_path(first: DataPath, second: DataPath) -> DataPath:
     """Two findings of one path: the worse of them, both reasons where they are of a kind."""
-    words = [Verdict(each.verdict, tuple(filter(None, each.why.split("; ")))) for each in (one, other)]
-    verdict = words[0].and_(words[1])
-    return one.model_copy(update={"verdict": verdict.word, "why": "; ".join(sorted(set(verdict.why)))})
+    verdicts = [Verdict(path.verdict, tuple(filter(None, path.why.split("; ")))) for path in (first, second)]
+    verdict = verdicts[0].and_(verdicts[1])
+    return first.model_copy(update={"verdict": verdict.word, "why": "; ".join(sorted(set(verdict.why)))})

@@ -14,7 +14,7 @@ from isthmus.contracts.platform.model.platform import Platform, Workload
 from isthmus.contracts.reference import handling, jurisdictions
 from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity, Target
 from isthmus.core.errors import IsthmusError
-from isthmus.graph.data_path.model_services import Served, public_host
+from isthmus.graph.data_path.model_services import Served, is_public_host
 from isthmus.graph.resources.sites import Place
 
 Word = Literal["allowed", "undecided", "refused"]
@@ -29,11 +29,11 @@ class Verdict:
     word: Word = "allowed"
     why: tuple[str, ...] = ()
 
-    def and_(self, *others: Verdict) -> Verdict:
+    def and_(self, *further: Verdict) -> Verdict:
         """The worst of several, with the reasons of the worst kind."""
-        every = (self, *others)
-        worst = max(every, key=lambda each: WORDS.index(each.word)).word
-        reasons = (why for each in every if each.word == worst for why in each.why)
+        verdicts = (self, *further)
+        worst = max(verdicts, key=lambda verdict: WORDS.index(verdict.word)).word
+        reasons = (why for verdict in verdicts if verdict.word == worst for why in verdict.why)
         return Verdict(worst, tuple(dict.fromkeys(reasons)))
 
 
@@ -56,14 +56,17 @@ class Judge:
     """
 
     def __init__(
-        self, platform: Platform | None, today: str | None, held: Mapping[str, Sensitivity] | None = None
+        self,
+        platform: Platform | None,
+        today: str | None,
+        stricter_classes: Mapping[str, Sensitivity] | None = None,
     ) -> None:
         self.platform, self._today = platform, today
-        self._held: Mapping[str, Sensitivity] = held or {}
+        self._held: Mapping[str, Sensitivity] = stricter_classes or {}
         self._workloads: dict[str, dict[str, Workload]] = {}
         for gateway in platform.gateways if platform else []:
             self._workloads.setdefault(gateway.class_, {}).update(
-                {each.name: each for each in gateway.workloads}
+                {workload.name: workload for workload in gateway.workloads}
             )
 
     def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
@@ -83,10 +86,10 @@ class Judge:
 
     def target(self, class_: Sensitivity, target: Target, workload: str) -> Verdict:
         """Whether the class may run on a target, by an exception where its handling asks for one."""
-        given = self.platform.exceptions if self.platform else []
-        whose = [workload] if workload else sorted(self._workloads.get(class_, {}))
+        exceptions = self.platform.exceptions if self.platform else []
+        workloads = [workload] if workload else sorted(self._workloads.get(class_, {}))
         strict = self.held(class_, workload)
-        why = handling.refusal(strict, target, whose, given, self._today)
+        why = handling.refusal(strict, target, workloads, exceptions, self._today)
         if why and strict != class_:
             why = f"{workload} is {strict} before this change, and {why}"
         return refused(why) if why else ALLOWED
@@ -95,30 +98,32 @@ class Judge:
         """Whether a model server of ours may stand there."""
         if where.kind:
             target: Target = "onprem-vllm" if where.kind == "on-prem" else "eks-vllm"
-            named = {where.jurisdiction: where.name} if where.jurisdiction else {}
-            return self.target(class_, target, workload).and_(self.residency(class_, workload, named))
+            places = {where.jurisdiction: where.name} if where.jurisdiction else {}
+            return self.target(class_, target, workload).and_(self.residency(class_, workload, places))
         if handling.refusal(self.held(class_, workload), "eks-vllm") is None:
             return ALLOWED  # wherever its machines are
         return undecided(f"nothing says where the cluster {where.name or 'of its pods'} stands")
 
-    def model(self, class_: Sensitivity, called: Served, workload: str) -> Verdict:
+    def model(self, class_: Sensitivity, model: Served, workload: str) -> Verdict:
         """Whether a class may call a model of AWS's by this way, wherever it may be served."""
-        verdict = self.target(class_, called.service, workload)
+        verdict = self.target(class_, model.service, workload)
         strict = self.held(class_, workload)
-        if called.anywhere:
-            loose = handling.of(strict).profiles_may_leave and not self._residencies(class_, workload)
-            verdict = verdict.and_(ALLOWED if loose else refused(called.anywhere))
-        if called.unknown:
+        if model.anywhere:
+            may_leave = handling.handling_of(strict).profiles_may_leave and not self._residencies(
+                class_, workload
+            )
+            verdict = verdict.and_(ALLOWED if may_leave else refused(model.anywhere))
+        if model.unknown:
             unsure = undecided if self._residencies(class_, workload) else None
-            verdict = verdict.and_(unsure(called.unknown) if unsure else self.unsure(strict, called.unknown))
-        if called.endpoint is None and strict != "public":
-            verdict = verdict.and_(_past(called))
-        if len(called.regions) > 1 and strict != "public" and self.platform is None:
-            over = ", ".join(called.regions)
+            verdict = verdict.and_(unsure(model.unknown) if unsure else self.unsure(strict, model.unknown))
+        if model.endpoint is None and strict != "public":
+            verdict = verdict.and_(_public_call_verdict(model))
+        if len(model.regions) > 1 and strict != "public" and self.platform is None:
+            over = ", ".join(model.regions)
             verdict = verdict.and_(
                 undecided(f"nothing says the residency of {strict} work, and {over} may serve it")
             )
-        return verdict.and_(self._regions(class_, called.regions, workload))
+        return verdict.and_(self._regions(class_, model.regions, workload))
 
     def region(self, class_: Sensitivity, region: str, workload: str = "") -> Verdict:
         """Whether the data may be in a region of AWS's."""
@@ -127,15 +132,17 @@ class Judge:
     def residency(self, class_: Sensitivity, workload: str, places: dict[str, str]) -> Verdict:
         """Whether jurisdictions, each with the name of what lies in it, meet every residency that binds."""
         verdict = ALLOWED
-        for whose, wanted in self._residencies(class_, workload):
+        for name_of_workload, residency in self._residencies(class_, workload):
             for code, name in sorted(places.items()):
                 try:
-                    met = jurisdictions.meets(code, wanted)
+                    is_met = jurisdictions.meets_residency(code, residency)
                 except IsthmusError as error:
                     return undecided(error.what)
-                if not met:
-                    said = f"{name} lies in {code}, and {whose} must stay in {' or '.join(wanted)}"
-                    verdict = verdict.and_(refused(said))
+                if not is_met:
+                    reason = (
+                        f"{name} lies in {code}, and {name_of_workload} must stay in {' or '.join(residency)}"
+                    )
+                    verdict = verdict.and_(refused(reason))
         return verdict
 
     def _regions(self, class_: Sensitivity, regions: Iterable[str], workload: str) -> Verdict:
@@ -144,7 +151,7 @@ class Judge:
         places: dict[str, str] = {}
         for region in regions:
             try:
-                code = jurisdictions.of_region(region)
+                code = jurisdictions.region_jurisdiction(region)
             except IsthmusError as error:
                 return undecided(error.what)
             places[code] = f"{places[code]}, {region}" if code in places else region
@@ -152,15 +159,17 @@ class Judge:
 
     def _residencies(self, class_: Sensitivity, workload: str) -> list[tuple[str, list[str]]]:
         """Whose residency binds, where it asks for anything: the workload's, or each of the class's."""
-        named = self._workloads.get(class_, {})
-        chosen = [named[workload]] if workload in named else list(named.values())
-        return [(each.name, each.residency) for each in chosen if each.residency]
+        workloads = self._workloads.get(class_, {})
+        selected = [workloads[workload]] if workload in workloads else list(workloads.values())
+        return [
+            (workload_entry.name, workload_entry.residency)
+            for workload_entry in selected
+            if workload_entry.residency
+        ]
 
 
-def _past(called: Served) -> Verdict:
+def _public_call_verdict(model: Served) -> Verdict:
     """A call that goes by no endpoint of ours."""
-    if public_host(called.url):
-        return refused(
-            f"{called.name} is called at {called.url or 'the public name'}, by way of the internet"
-        )
-    return undecided(f"{called.name} is called at {called.url}, which is no endpoint that is made here")
+    if is_public_host(model.url):
+        return refused(f"{model.name} is called at {model.url or 'the public name'}, by way of the internet")
+    return undecided(f"{model.name} is called at {model.url}, which is no endpoint that is made here")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Fault, Graph, Resource, boxes, place
+from isthmus.graph.resources.resources import Fault, Graph, Resource, name_and_namespace, pod_containers
 
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")
@@ -20,30 +20,30 @@ _NAME = re.compile(
 
 def no_access_key(graph: Graph) -> list[Fault]:
     """No AWS key is made, and none stands in a pod or in what pods read."""
-    made = graph.of("aws:iam/accessKey:AccessKey")
-    broken = [Fault(f"{key.name} is an access key", key) for key in made]
+    access_keys = graph.of("aws:iam/accessKey:AccessKey")
+    broken = [Fault(f"{key.name} is an access key", key) for key in access_keys]
     for resource in graph.resources:
         if not resource.type.startswith("kubernetes:"):
             continue
-        if _held(json.dumps(resource.inputs)) or any(map(_held, _opened(resource))):
+        if _has_key(json.dumps(resource.inputs)) or any(map(_has_key, _decoded_values(resource))):
             broken.append(Fault(f"{resource.name} holds an access key", resource))
-        if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
+        if resource.type.endswith(":Secret") and _NAME.search(" ".join(_data_keys(resource))):
             broken.append(Fault(f"{resource.name} holds an access key by its names", resource))
     for resource, template in graph.pods():
-        for box in boxes(template):
+        for box in pod_containers(template):
             broken += [
                 Fault(f"{resource.name} {why} in {box['name']}", resource)
-                for why in _set(graph, resource, box)
+                for why in _environment_faults(graph, resource, box)
             ]
     return broken
 
 
-def _held(text: str) -> bool:
+def _has_key(text: str) -> bool:
     # Words first: a pattern looks at each place of a text, and there are megabytes.
     return ("AKIA" in text or "ASIA" in text) and _KEY.search(text) is not None
 
 
-def _set(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[str]:
+def _environment_faults(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[str]:
     for variable in box.get("env") or []:
         if variable["name"] in VARIABLES:
             yield f"sets {variable['name']}"
@@ -51,15 +51,19 @@ def _set(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[s
         prefix = str(source.get("prefix") or "")
         for part, kind in (("secretRef", ":Secret"), ("configMapRef", ":ConfigMap")):
             if source.get(part):
-                wanted = (str(source[part].get("name")), place(resource)[1])
-                found = [each for each in graph.of(kind) if place(each) == wanted]
-                names = {prefix + name for each in found for name in _entries(each)}
+                wanted = (str(source[part].get("name")), name_and_namespace(resource)[1])
+                sources = [
+                    source_resource
+                    for source_resource in graph.of(kind)
+                    if name_and_namespace(source_resource) == wanted
+                ]
+                names = {prefix + name for source_resource in sources for name in _data_keys(source_resource)}
                 yield from (f"sets {name}" for name in VARIABLES if name in names)
-                if not found:
+                if not sources:
                     yield f"takes its environment from {wanted[0]}, whose words are not known,"
 
 
-def _entries(resource: Resource) -> list[str]:
+def _data_keys(resource: Resource) -> list[str]:
     return [
         name
         for part in ("data", "stringData")
@@ -67,7 +71,7 @@ def _entries(resource: Resource) -> list[str]:
     ]
 
 
-def _opened(resource: Resource) -> Iterator[str]:
+def _decoded_values(resource: Resource) -> Iterator[str]:
     """A Secret's data as pods read it."""
     data = resource.inputs.get("data")
     if resource.type.endswith(":Secret") and isinstance(data, dict):

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.reference import aws_actions
-from isthmus.graph.resources.resources import Graph, Resource, listed, statements, unread
+from isthmus.graph.resources.resources import Graph, Resource, as_list, is_unread, statements
 
-SWITCHING_OFF = (
-    *aws_actions.TRAIL,
-    *aws_actions.WATCH,
-    *aws_actions.RECORDS,
-    *aws_actions.KEYS,
-    *(each for each in aws_actions.ONWARD if "*" not in each),
+TRAIL_THREATS = (
+    *aws_actions.STOP_TRAIL_ACTIONS,
+    *aws_actions.STOP_MONITORING_ACTIONS,
+    *aws_actions.DELETE_RECORD_ACTIONS,
+    *aws_actions.DISABLE_KEY_ACTIONS,
+    *(action for action in aws_actions.OTHER_IDENTITY_ACTIONS if "*" not in action),
     "cloudwatch:PutMetricAlarm",
     "logs:AssociateKmsKey",
     "logs:PutMetricFilter",
@@ -56,7 +56,7 @@ SWITCHING_OFF = (
 )
 """By each of these the trail, its records or its alarms could be taken away, or someone become who may: what the
 components' boundary denies, and what else their alarms watch or a role could rise by (a test holds it to both)."""
-_GIVEN = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
+_POLICY_OF_AN_ACCOUNT = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
 """A policy of an account; those of AWS's own bound nobody."""
 
 
@@ -82,100 +82,114 @@ class Role:
 
     def may(self, action: str) -> bool:
         """Whether an action could be allowed on anything at all."""
-        if not _says(self.policies, "Allow", action) or _says(self.policies, "Deny", action, bare=True):
+        if not _has_statement(self.policies, "Allow", action) or _has_statement(
+            self.policies, "Deny", action, bare=True
+        ):
             return False
         if self.boundary is None:
             return True
-        return _says(self.boundary, "Allow", action) and not _says(self.boundary, "Deny", action, bare=True)
+        return _has_statement(self.boundary, "Allow", action) and not _has_statement(
+            self.boundary, "Deny", action, bare=True
+        )
 
 
 def roles(graph: Graph) -> list[Role]:
     """Every role that the rendering makes, by name."""
-    made = []
-    for role in sorted(graph.of("aws:iam/role:Role"), key=lambda each: each.name):
+    result = []
+    for role in sorted(graph.of("aws:iam/role:Role"), key=lambda resource: resource.name):
         documents = [
             statement
             for policy in graph.of("aws:iam/rolePolicy:RolePolicy")
-            if _is(graph, policy.inputs.get("role"), role)
+            if _is_role(graph, policy.inputs.get("role"), role)
             for statement in statements(policy.inputs.get("policy"))
         ]
         for inline in role.inputs.get("inlinePolicies") or []:
             documents += statements(inline.get("policy"))
         unknown: list[str] = []
         for arn in _attached(graph, role):
-            ours = graph.referred(arn, "aws:iam/policy:Policy")
-            documents += [s for each in ours for s in statements(each.inputs.get("policy"))]
-            if not ours:
+            policies = graph.referred(arn, "aws:iam/policy:Policy")
+            documents += [s for policy in policies for s in statements(policy.inputs.get("policy"))]
+            if not policies:
                 unknown.append(str(arn))
-        bound = role.inputs.get("permissionsBoundary")
-        ours = graph.referred(bound, "aws:iam/policy:Policy")
-        boundary = [s for each in ours for s in statements(each.inputs.get("policy"))] if ours else None
-        given = bound if not ours and isinstance(bound, str) and _GIVEN.fullmatch(bound) else None
-        made.append(Role(role, documents, boundary, given, unknown, _hidden(graph, role)))
-    return made
+        boundary_value = role.inputs.get("permissionsBoundary")
+        policies = graph.referred(boundary_value, "aws:iam/policy:Policy")
+        boundary = (
+            [s for policy in policies for s in statements(policy.inputs.get("policy"))] if policies else None
+        )
+        foreign_boundary = (
+            boundary_value
+            if not policies
+            and isinstance(boundary_value, str)
+            and _POLICY_OF_AN_ACCOUNT.fullmatch(boundary_value)
+            else None
+        )
+        result.append(
+            Role(role, documents, boundary, foreign_boundary, unknown, _unread_policies(graph, role))
+        )
+    return result
 
 
-def _hidden(graph: Graph, role: Resource) -> list[str]:
-    own = [
-        each
-        for each in graph.of("aws:iam/rolePolicy:RolePolicy")
-        if _is(graph, each.inputs.get("role"), role)
+def _unread_policies(graph: Graph, role: Resource) -> list[str]:
+    policies = [
+        policy
+        for policy in graph.of("aws:iam/rolePolicy:RolePolicy")
+        if _is_role(graph, policy.inputs.get("role"), role)
     ]
     for value in [*_attached(graph, role), role.inputs.get("permissionsBoundary")]:
-        own += graph.referred(value, "aws:iam/policy:Policy")
-    found = [each.name for each in own if unread(each.inputs.get("policy"))]
+        policies += graph.referred(value, "aws:iam/policy:Policy")
+    names = [policy.name for policy in policies if is_unread(policy.inputs.get("policy"))]
     inline = role.inputs.get("inlinePolicies") or []
-    return found + [role.name for each in inline if unread(each.get("policy"))]
+    return names + [role.name for inline_policy in inline if is_unread(inline_policy.get("policy"))]
 
 
 def _attached(graph: Graph, role: Resource) -> list[Any]:
     """ARNs of every managed policy that the role has, in whichever of the ways it is attached."""
     arns = list(role.inputs.get("managedPolicyArns") or [])
-    for each in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
-        if _is(graph, each.inputs.get("role"), role):
-            arns.append(each.inputs.get("policyArn"))
-    for each in graph.of("aws:iam/policyAttachment:PolicyAttachment"):
-        if any(_is(graph, one, role) for one in each.inputs.get("roles") or []):
-            arns.append(each.inputs.get("policyArn"))
+    for attachment in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
+        if _is_role(graph, attachment.inputs.get("role"), role):
+            arns.append(attachment.inputs.get("policyArn"))
+    for attachment in graph.of("aws:iam/policyAttachment:PolicyAttachment"):
+        if any(_is_role(graph, role_name, role) for role_name in attachment.inputs.get("roles") or []):
+            arns.append(attachment.inputs.get("policyArn"))
     return arns
 
 
-def astray(graph: Graph) -> list[Resource]:
+def attachments_to_unknown_roles(graph: Graph) -> list[Resource]:
     """Policies put on a role that the rendering does not make: what it may do with them is not known."""
-    made = list(graph.of("aws:iam/role:Role"))
-    found = []
-    for each in graph.of(
+    roles = list(graph.of("aws:iam/role:Role"))
+    attachments = []
+    for attachment in graph.of(
         "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "aws:iam/policyAttachment:PolicyAttachment",
     ):
-        for value in [each.inputs.get("role"), *(each.inputs.get("roles") or [])]:
-            if value is not None and not any(_is(graph, value, role) for role in made):
-                found.append(each)
-    return found
+        for value in [attachment.inputs.get("role"), *(attachment.inputs.get("roles") or [])]:
+            if value is not None and not any(_is_role(graph, value, role) for role in roles):
+                attachments.append(attachment)
+    return attachments
 
 
-def _is(graph: Graph, value: Any, role: Resource) -> bool:
+def _is_role(graph: Graph, value: Any, role: Resource) -> bool:
     """Whether a value means the role, by reference or by its own name."""
-    return role in graph.referred(value, ":Role") or _names(value, role)
+    return role in graph.referred(value, ":Role") or _names_role(value, role)
 
 
-def _names(value: Any, role: Resource) -> bool:
+def _names_role(value: Any, role: Resource) -> bool:
     """Whether a role's policy names the role by its own name rather than by a reference."""
     return isinstance(value, str) and value in (role.inputs.get("name"), f"${{{role.name}.name}}")
 
 
-def _says(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bool = False) -> bool:
+def _has_statement(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bool = False) -> bool:
     """Whether a statement of that effect covers the action; `bare`: on everything, without a condition."""
     for statement in documents:
         if statement.get("Effect") != effect or (bare and statement.get("Condition")):
             continue
-        if bare and "*" not in listed(statement.get("Resource")):
+        if bare and "*" not in as_list(statement.get("Resource")):
             continue
         if "NotAction" in statement:
-            if not any(covers(each, action) for each in listed(statement["NotAction"])):
+            if not any(covers(pattern, action) for pattern in as_list(statement["NotAction"])):
                 return True
-        elif any(covers(each, action) for each in listed(statement.get("Action"))):
+        elif any(covers(pattern, action) for pattern in as_list(statement.get("Action"))):
             return True
     return False
 
@@ -189,18 +203,19 @@ MOUNT = ("elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
 
 
 def _allowed(role: Role) -> list[dict[str, Any]]:
-    return [each for each in role.policies if each.get("Effect") == "Allow"]
+    return [statement for statement in role.policies if statement.get("Effect") == "Allow"]
 
 
 def mounts_only(graph: Graph, role: str) -> bool:
     """Whether a role that is made here may mount shares and nothing else."""
-    found = {each.urn for each in graph.referred(role, ":Role")}
-    made = [each for each in roles(graph) if each.resource.urn in found]
-    return bool(made) and all(
-        not each.unknown
-        and not each.hidden
+    urns = {resource.urn for resource in graph.referred(role, ":Role")}
+    matching = [entry for entry in roles(graph) if entry.resource.urn in urns]
+    return bool(matching) and all(
+        not entry.unknown
+        and not entry.hidden
         and all(
-            "NotAction" not in one and set(listed(one.get("Action"))) <= set(MOUNT) for one in _allowed(each)
+            "NotAction" not in statement and set(as_list(statement.get("Action"))) <= set(MOUNT)
+            for statement in _allowed(entry)
         )
-        for each in made
+        for entry in matching
     )

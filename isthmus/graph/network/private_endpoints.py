@@ -7,30 +7,41 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES
-from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers
-from isthmus.graph.network.reachability import public, within
-from isthmus.graph.resources.resources import Fault, Graph, Resource, listed, not_known, statements, unread
+from isthmus.graph.network.reachability import is_public, is_within
+from isthmus.graph.resources.resources import (
+    Fault,
+    Graph,
+    Resource,
+    as_list,
+    is_unread,
+    statements,
+    unread_fault,
+)
 
-CALLERS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
+CALLER_KEYS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
 """Condition keys that say who calls: role, or certificate."""
-NAMING = ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "StringEqualsIgnoreCase")
+NAMING_OPERATORS = ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "StringEqualsIgnoreCase")
 """Operators that hold only for who is named; with `IfExists` or `ForAllValues` they hold for nobody's call too."""
 _LAYERS = re.compile(r"arn:aws[\w-]*:s3:::prod-[a-z0-9-]+-starport-layer-bucket/\*")
 """Amazon ECR's own bucket of image layers, read by links that it signs itself."""
 _URL = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
 
 
-def own(graph: Graph, url: Any, service: str) -> Resource | None:
+def endpoint_of_url(graph: Graph, url: Any, service: str) -> Resource | None:
     """The private endpoint of ours that a URL leads to, if it is one of that service."""
-    found = _URL.match(str(url or ""))
-    if found is None or found[2] != service:
+    match = _URL.match(str(url or ""))
+    if match is None or match[2] != service:
         return None
-    return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)
+    return next(
+        (endpoint for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if endpoint.name == match[1]),
+        None,
+    )
 
 
-def loose(
-    graph: Graph, networks: list[str], *, stated: bool = True, deployers: Collection[str] = ()
+def overly_open_endpoints(
+    graph: Graph, networks: list[str], *, networks_are_known: bool = True, deployers: Collection[str] = ()
 ) -> list[Fault]:
     """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`.
 
@@ -39,27 +50,34 @@ def loose(
     """
     broken: list[Fault] = []
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        said = list(policies(graph, endpoint))
-        if unknown(graph, endpoint):
-            broken.append(not_known(endpoint))
-        elif not any(said):
+        documents = list(policies(graph, endpoint))
+        if has_unread_policy(graph, endpoint):
+            broken.append(unread_fault(endpoint))
+        elif not any(documents):
             why = f"{endpoint.name} has no policy, so AWS lets anybody in for anything"
             broken.append(Fault(why, endpoint))
-        for statement in (one for document in said for one in document if one.get("Effect") == "Allow"):
+        for statement in (
+            statement_
+            for document in documents
+            for statement_ in document
+            if statement_.get("Effect") == "Allow"
+        ):
             if _for_deployers(endpoint, statement, deployers):
                 continue
             broken += [
-                Fault(f"the policy of {endpoint.name} lets {why}", endpoint) for why in _wide(statement)
+                Fault(f"the policy of {endpoint.name} lets {why}", endpoint)
+                for why in _wide_statement_faults(statement)
             ]
         for group in graph.referred(endpoint.inputs.get("securityGroupIds") or [], ":SecurityGroup"):
             broken += [
                 Fault(
-                    f"{endpoint.name} is open to {source} by {rule}, {_where(stated or public(source))}",
+                    f"{endpoint.name} is open to {source} by {rule}, "
+                    f"{_where_text(networks_are_known or is_public(source))}",
                     endpoint,
-                    "violated" if stated or public(source) else "undecided",
+                    "violated" if networks_are_known or is_public(source) else "undecided",
                 )
-                for rule, source in let_in(graph, group)
-                if not within(source, networks)
+                for rule, source in ingress_rules(graph, group)
+                if not is_within(source, networks)
             ]
     return broken
 
@@ -68,14 +86,14 @@ def _for_deployers(endpoint: Resource, statement: dict[str, Any], deployers: Col
     """Whether a statement lets in stated deployers and nobody else, to a service by which infrastructure is made; to S3
     in their own account only."""
     service = str(endpoint.inputs.get("serviceName") or "").partition("com.amazonaws.")[2].partition(".")[2]
-    named = _named(statement, "aws:PrincipalArn")
-    if service not in CONTROL_SERVICES or not named or not set(named) <= set(deployers):
+    principals = _condition_values(statement, "aws:PrincipalArn")
+    if service not in CONTROL_SERVICES or not principals or not set(principals) <= set(deployers):
         return False
-    return service != "s3" or "${aws:PrincipalAccount}" in _named(statement, "aws:ResourceAccount")
+    return service != "s3" or "${aws:PrincipalAccount}" in _condition_values(statement, "aws:ResourceAccount")
 
 
-def _where(known: bool) -> str:
-    return "outside the sites and networks" if known else "and nothing says whose network that is"
+def _where_text(is_known: bool) -> str:
+    return "outside the sites and networks" if is_known else "and nothing says whose network that is"
 
 
 def callers(statement: dict[str, Any]) -> list[str]:
@@ -83,26 +101,31 @@ def callers(statement: dict[str, Any]) -> list[str]:
     if statement.get("Effect") != "Allow":
         return []
     principal = statement.get("Principal")
-    named = listed(principal.get("AWS")) if isinstance(principal, dict) else listed(principal)
-    if not named or any("*" in each for each in named):
-        named = [each for key in CALLERS for each in _named(statement, key)]
-    return ["anybody" if "*" in each or "?" in each else each for each in named] or ["anybody"]
+    principals = as_list(principal.get("AWS")) if isinstance(principal, dict) else as_list(principal)
+    if not principals or any("*" in principal for principal in principals):
+        principals = [principal for key in CALLER_KEYS for principal in _condition_values(statement, key)]
+    return ["anybody" if "*" in principal or "?" in principal else principal for principal in principals] or [
+        "anybody"
+    ]
 
 
-def lets(graph: Graph, endpoint: Resource, key: str, who: str, action: str, what: str | None) -> bool:
+def allows_by_name(
+    graph: Graph, endpoint: Resource, key: str, caller: str, action: str, resource: str | None
+) -> bool:
     """Whether the endpoint's policy lets `who` do `action` to `what`, all three by name, and does not deny it."""
-    if not who or not what:
+    if not caller or not resource:
         return False
-    said = [one for document in policies(graph, endpoint) for one in document]
+    statements_ = [statement for document in policies(graph, endpoint) for statement in document]
     allowed = any(
-        one.get("Effect") == "Allow"
-        and who in _named(one, key)
-        and action in listed(one.get("Action"))
-        and what in listed(one.get("Resource"))
-        for one in said
+        statement.get("Effect") == "Allow"
+        and caller in _condition_values(statement, key)
+        and action in as_list(statement.get("Action"))
+        and resource in as_list(statement.get("Resource"))
+        for statement in statements_
     )
     return allowed and not any(
-        one.get("Effect") == "Deny" and _denies(one, key, who, action, what) for one in said
+        statement.get("Effect") == "Deny" and _denies(statement, key, caller, action, resource)
+        for statement in statements_
     )
 
 
@@ -111,61 +134,67 @@ def policies(graph: Graph, endpoint: Resource) -> Iterator[list[dict[str, Any]]]
     yield from map(statements, _documents(graph, endpoint))
 
 
-def unknown(graph: Graph, endpoint: Resource) -> bool:
+def has_unread_policy(graph: Graph, endpoint: Resource) -> bool:
     """Whether a policy that an endpoint is given cannot be read."""
-    return any(map(unread, _documents(graph, endpoint)))
+    return any(map(is_unread, _documents(graph, endpoint)))
 
 
 def _documents(graph: Graph, endpoint: Resource) -> Iterator[Any]:
     yield endpoint.inputs.get("policy")
-    for each in graph.of("aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy"):
-        if endpoint in graph.referred(each.inputs.get("vpcEndpointId")):
-            yield each.inputs.get("policy")
+    for attachment in graph.of("aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy"):
+        if endpoint in graph.referred(attachment.inputs.get("vpcEndpointId")):
+            yield attachment.inputs.get("policy")
 
 
-def _named(statement: dict[str, Any], key: str) -> list[str]:
+def _condition_values(statement: dict[str, Any], key: str) -> list[str]:
     """Who a statement's conditions say the caller must be."""
     return [
         value
         for operator, test in (statement.get("Condition") or {}).items()
-        if operator.removeprefix("ForAnyValue:") in NAMING
-        for value in listed(test.get(key))
+        if operator.removeprefix("ForAnyValue:") in NAMING_OPERATORS
+        for value in as_list(test.get(key))
     ]
 
 
-def _wide(statement: dict[str, Any]) -> Iterator[str]:
-    actions, resources = listed(statement.get("Action")), listed(statement.get("Resource"))
-    if actions == ["s3:GetObject"] and resources and all(_LAYERS.fullmatch(each) for each in resources):
+def _wide_statement_faults(statement: dict[str, Any]) -> Iterator[str]:
+    actions, resources = as_list(statement.get("Action")), as_list(statement.get("Resource"))
+    if (
+        actions == ["s3:GetObject"]
+        and resources
+        and all(_LAYERS.fullmatch(resource) for resource in resources)
+    ):
         return
     if "anybody" in callers(statement):
         yield "anybody in"
-    if not actions or any("*" in each or "?" in each for each in actions):
+    if not actions or any("*" in action or "?" in action for action in actions):
         yield f"its callers do {', '.join(actions) or 'all that it does not name'}"
-    if not resources or (any(map(any_resource, resources)) and not all(each in UNSCOPED for each in actions)):
-        yield f"its callers reach {', '.join(filter(any_resource, resources)) or 'all that it does not name'}"
+    if not resources or (
+        any(map(is_open_resource, resources)) and not all(action in UNSCOPED_ACTIONS for action in actions)
+    ):
+        yield f"its callers reach {', '.join(filter(is_open_resource, resources)) or 'all that it does not name'}"
 
 
-def _denies(statement: dict[str, Any], key: str, who: str, action: str, what: str) -> bool:
+def _denies(statement: dict[str, Any], key: str, caller: str, action: str, resource: str) -> bool:
     """Whether a denial stands above this call; conditions on anything but the caller are taken not to hold."""
-    if not _holds(statement, "Action", action) or not _holds(statement, "Resource", what):
+    if not _matches(statement, "Action", action) or not _matches(statement, "Resource", resource):
         return False
     for operator, test in (statement.get("Condition") or {}).items():
         for tested in test:
             if tested != key:
                 return False
-            named = any(covers(each, who) for each in listed(test[tested]))
-            if named == ("Not" in operator):
+            is_caller = any(covers(pattern, caller) for pattern in as_list(test[tested]))
+            if is_caller == ("Not" in operator):
                 return False
     return True
 
 
-def _holds(statement: dict[str, Any], part: str, value: str) -> bool:
+def _matches(statement: dict[str, Any], part: str, value: str) -> bool:
     if f"Not{part}" in statement:
-        return not any(covers(each, value) for each in listed(statement[f"Not{part}"]))
-    return any(covers(each, value) for each in listed(statement.get(part)))
+        return not any(covers(pattern, value) for pattern in as_list(statement[f"Not{part}"]))
+    return any(covers(pattern, value) for pattern in as_list(statement.get(part)))
 
 
-def let_in(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
+def ingress_rules(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
     """Every rule by which a security group lets addresses in, and the addresses."""
     for rule in graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
         if group in graph.referred(rule.inputs.get("securityGroupId")):
@@ -176,12 +205,14 @@ def let_in(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
         if rule.inputs.get("type") == "ingress" and group in graph.referred(
             rule.inputs.get("securityGroupId")
         ):
-            yield from ((rule.name, each) for each in _sources(rule.inputs))
+            yield from ((rule.name, source) for source in _rule_sources(rule.inputs))
     for inline in group.inputs.get("ingress") or []:
-        yield from ((group.name, each) for each in _sources(inline))
+        yield from ((group.name, source) for source in _rule_sources(inline))
 
 
-def _sources(rule: dict[str, Any]) -> list[str]:
+def _rule_sources(rule: dict[str, Any]) -> list[str]:
     return [
-        each for key in ("cidrBlocks", "ipv6CidrBlocks", "prefixListIds") for each in listed(rule.get(key))
+        source
+        for key in ("cidrBlocks", "ipv6CidrBlocks", "prefixListIds")
+        for source in as_list(rule.get(key))
     ]

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.graph.resources.resources import Graph, place
+from isthmus.graph.resources.resources import Graph, name_and_namespace
 
 NAMESPACE = "kubernetes.io/metadata.name"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 CLASS = "isthmus.dev/class"
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_6 = "::/0"
-BY_CONTROLLERS = (
+CONTROLLER_LABELS = (
     "leaderworkerset.sigs.k8s.io/",
     "statefulset.kubernetes.io/",
     "apps.kubernetes.io/",
@@ -29,7 +29,7 @@ BY_CONTROLLERS = (
     "pod-template-",
 )
 """Labels that controllers add to the pods that they make."""
-_ANY_WAY: list[tuple[dict[str, Any], str]] = [
+_ANY_DESTINATION: list[tuple[dict[str, Any], str]] = [
     ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
     ({"ipBlock": {"cidr": ANYWHERE_6}}, "any"),
 ]
@@ -72,19 +72,19 @@ class Network:
         self.pods = list(
             dict.fromkeys(
                 Pods(
-                    *place(each),
+                    *name_and_namespace(resource),
                     tuple(sorted(((template.get("metadata") or {}).get("labels") or {}).items())),
                     bool(template["spec"].get("hostNetwork")),
                 )
-                for each, template in graph.pods()
+                for resource, template in graph.pods()
             )
         )
         self.unread = [
-            each
-            for each in graph.resources
-            if each.type.startswith("kubernetes:")
-            and each.type.endswith(("NetworkPolicy", "NetworkPolicyPatch"))
-            and each.type != POLICY
+            policy
+            for policy in graph.resources
+            if policy.type.startswith("kubernetes:")
+            and policy.type.endswith(("NetworkPolicy", "NetworkPolicyPatch"))
+            and policy.type != POLICY
         ]
         """Policies of a network plugin's own, or patches: what they let through is not known here."""
         self._policies = list(graph.of(POLICY))
@@ -92,141 +92,163 @@ class Network:
 
     def spaces(self, class_: str) -> list[str]:
         """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
-        known = {each.namespace for each in self.pods} | {
-            str(each.inputs["metadata"].get("namespace") or "default") for each in self._policies
+        pod_namespaces = {pods.namespace for pods in self.pods} | {
+            str(policy.inputs["metadata"].get("namespace") or "default") for policy in self._policies
         }
-        found = {name for name, labels in self._namespaces.items() if labels.get(CLASS) == class_}
-        found |= {name for name in known | set(self._namespaces) if name == f"isthmus-{class_}"}
-        return sorted(found | {each.namespace for each in self.pods if each.class_ == class_})
+        names = {name for name, labels in self._namespaces.items() if labels.get(CLASS) == class_}
+        names |= {name for name in pod_namespaces | set(self._namespaces) if name == f"isthmus-{class_}"}
+        return sorted(names | {pods.namespace for pods in self.pods if pods.class_ == class_})
 
     def reached(self, namespace: str) -> Reached:
         """All that the pods of a namespace reach, over whatever pods lie between."""
-        found = Reached()
-        fix = [pods for pods in self.pods if pods.namespace == namespace]
+        result = Reached()
+        queue = [pods for pods in self.pods if pods.namespace == namespace]
         # Also a pod that is put there by hand, with labels of its own choice.
-        fix.append(Pods("any other pod", namespace, ()))
-        fix += self._selected(namespace)
-        while fix:
-            pods = fix.pop()
-            if pods in found.pods:
+        queue.append(Pods("any other pod", namespace, ()))
+        queue += self._selected(namespace)
+        while queue:
+            pods = queue.pop()
+            if pods in result.pods:
                 continue
-            found.pods.add(pods)
+            result.pods.add(pods)
             for peer, port in self.ways_out(pods):
                 if "ipBlock" in peer:
-                    found.blocks.add((peer["ipBlock"]["cidr"], port))
+                    result.blocks.add((peer["ipBlock"]["cidr"], port))
                 else:
-                    said = self.beyond(peer, pods.namespace)
-                    if said:
-                        found.elsewhere.add(said)
-                    fix += self.matched(peer, pods.namespace)
-        return found
+                    selectors = self.beyond(peer, pods.namespace)
+                    if selectors:
+                        result.elsewhere.add(selectors)
+                    queue += self.matched(peer, pods.namespace)
+        return result
 
     def _selected(self, namespace: str) -> list[Pods]:
         """Pods that policies let out and that the graph does not hold: a controller makes them, or somebody will."""
-        found = []
-        for each in self._policies:
-            name, space = place(each)
-            spec = each.inputs["spec"]
-            chosen = spec.get("podSelector") or {}
-            if space == namespace and _bounds_egress(spec) and spec.get("egress") and chosen:
-                mine = (pods for pods in self.pods if pods.namespace == namespace)
-                if not any(_matches(without_controllers(chosen), dict(pods.labels)) for pods in mine):
-                    found.append(Pods(f"any pod that {name} selects", namespace, _fitting(chosen)))
-        return found
+        pods_selected = []
+        for policy in self._policies:
+            name, policy_namespace = name_and_namespace(policy)
+            spec = policy.inputs["spec"]
+            pod_selector = spec.get("podSelector") or {}
+            if policy_namespace == namespace and _bounds_egress(spec) and spec.get("egress") and pod_selector:
+                own_pods = (pods for pods in self.pods if pods.namespace == namespace)
+                if not any(
+                    _matches(without_controllers(pod_selector), dict(pods.labels)) for pods in own_pods
+                ):
+                    pods_selected.append(
+                        Pods(f"any pod that {name} selects", namespace, _labels_matched_by(pod_selector))
+                    )
+        return pods_selected
 
     def beyond(self, peer: Mapping[str, Any], namespace: str) -> str:
         """The selectors of a peer that matches pods outside the graph, too; empty where it cannot."""
-        known = self.matched(peer, namespace) and self._pinned(peer)
-        return "" if known else _selectors(peer)
+        is_in_graph = self.matched(peer, namespace) and self._pinned(peer)
+        return "" if is_in_graph else _selector_text(peer)
 
     def ways_out(self, pods: Pods) -> list[tuple[dict[str, Any], str]]:
         if pods.host:
-            return _ANY_WAY
-        mine = [
-            each.inputs["spec"]
-            for each in self._policies
-            if (each.inputs["metadata"].get("namespace") or "default") == pods.namespace
-            and _bounds_egress(each.inputs["spec"])
-            and _matches(each.inputs["spec"].get("podSelector") or {}, dict(pods.labels))
+            return _ANY_DESTINATION
+        specs = [
+            policy.inputs["spec"]
+            for policy in self._policies
+            if (policy.inputs["metadata"].get("namespace") or "default") == pods.namespace
+            and _bounds_egress(policy.inputs["spec"])
+            and _matches(policy.inputs["spec"].get("podSelector") or {}, dict(pods.labels))
         ]
-        if not mine:
-            return _ANY_WAY
+        if not specs:
+            return _ANY_DESTINATION
         # What selects by a label that a controller adds may select these pods: its ways count, its bounds do not.
-        mine += [
-            each.inputs["spec"]
-            for each in self._policies
-            if (each.inputs["metadata"].get("namespace") or "default") == pods.namespace
-            and each.inputs["spec"] not in mine
-            and _matches(without_controllers(each.inputs["spec"].get("podSelector") or {}), dict(pods.labels))
+        specs += [
+            policy.inputs["spec"]
+            for policy in self._policies
+            if (policy.inputs["metadata"].get("namespace") or "default") == pods.namespace
+            and policy.inputs["spec"] not in specs
+            and _matches(
+                without_controllers(policy.inputs["spec"].get("podSelector") or {}), dict(pods.labels)
+            )
         ]
-        ways: list[tuple[dict[str, Any], str]] = []
-        for spec in mine:
+        destinations: list[tuple[dict[str, Any], str]] = []
+        for spec in specs:
             for rule in spec.get("egress") or []:
-                ports = [_port(each) for each in rule.get("ports") or [{}]]
-                peers = rule.get("to") or [peer for peer, _ in _ANY_WAY]
-                ways += [(peer, port) for peer in peers for port in ports]
-        return ways
+                ports = [_port(port_entry) for port_entry in rule.get("ports") or [{}]]
+                peers = rule.get("to") or [peer for peer, _ in _ANY_DESTINATION]
+                destinations += [(peer, port) for peer in peers for port in ports]
+        return destinations
 
     def _pinned(self, peer: Mapping[str, Any]) -> bool:
         """Whether a peer's namespaces are named, and all of the graph; others may bear any label."""
-        where = peer.get("namespaceSelector")
-        if where is None:
+        namespace_selector = peer.get("namespaceSelector")
+        if namespace_selector is None:
             return True
-        named = [{str(value)} for key, value in (where.get("matchLabels") or {}).items() if key == NAMESPACE]
-        named += [
-            set(each.get("values") or [])
-            for each in where.get("matchExpressions") or []
-            if each["key"] == NAMESPACE and each["operator"] == "In"
+        name_sets = [
+            {str(value)}
+            for key, value in (namespace_selector.get("matchLabels") or {}).items()
+            if key == NAMESPACE
         ]
-        return any(names <= set(self._namespaces) for names in named)
+        name_sets += [
+            set(expression.get("values") or [])
+            for expression in namespace_selector.get("matchExpressions") or []
+            if expression["key"] == NAMESPACE and expression["operator"] == "In"
+        ]
+        return any(names <= set(self._namespaces) for names in name_sets)
 
     def matched(self, peer: Mapping[str, Any], namespace: str) -> list[Pods]:
-        where = peer.get("namespaceSelector")
-        spaces = [namespace] if where is None else chosen(self._namespaces, where)
-        wanted = without_controllers(peer.get("podSelector") or {})
+        namespace_selector = peer.get("namespaceSelector")
+        namespaces_matched = (
+            [namespace]
+            if namespace_selector is None
+            else select_namespaces(self._namespaces, namespace_selector)
+        )
+        pod_selector = without_controllers(peer.get("podSelector") or {})
         return [
-            pods for pods in self.pods if pods.namespace in spaces and _matches(wanted, dict(pods.labels))
+            pods
+            for pods in self.pods
+            if pods.namespace in namespaces_matched and _matches(pod_selector, dict(pods.labels))
         ]
 
 
 def namespaces(graph: Graph) -> dict[str, dict[str, Any]]:
     """The graph's namespaces with their labels, that of their own name among them."""
     return {
-        each.inputs["metadata"]["name"]: {
-            **(each.inputs["metadata"].get("labels") or {}),
-            NAMESPACE: each.inputs["metadata"]["name"],
+        namespace.inputs["metadata"]["name"]: {
+            **(namespace.inputs["metadata"].get("labels") or {}),
+            NAMESPACE: namespace.inputs["metadata"]["name"],
         }
-        for each in graph.of("kubernetes:core/v1:Namespace")
+        for namespace in graph.of("kubernetes:core/v1:Namespace")
     }
 
 
-def chosen(known: Mapping[str, Mapping[str, str]], selector: Mapping[str, Any]) -> list[str]:
+def select_namespaces(
+    namespaces_by_name: Mapping[str, Mapping[str, str]], selector: Mapping[str, Any]
+) -> list[str]:
     """Those of the known namespaces that a selector of namespaces matches."""
-    return [name for name, labels in known.items() if _matches(selector, labels)]
+    return [name for name, labels in namespaces_by_name.items() if _matches(selector, labels)]
 
 
-def within(block: str, networks: list[str]) -> bool:
+def is_within(block: str, networks: list[str]) -> bool:
     """Whether an address range lies in one of the networks; what is no range lies in none."""
     inner = _network(block)
-    outer = [_network(each) for each in networks]
+    outer = [_network(network) for network in networks]
     if isinstance(inner, ipaddress.IPv4Network):
-        return any(isinstance(each, ipaddress.IPv4Network) and inner.subnet_of(each) for each in outer)
+        return any(
+            isinstance(network, ipaddress.IPv4Network) and inner.subnet_of(network) for network in outer
+        )
     if isinstance(inner, ipaddress.IPv6Network):
-        return any(isinstance(each, ipaddress.IPv6Network) and inner.subnet_of(each) for each in outer)
+        return any(
+            isinstance(network, ipaddress.IPv6Network) and inner.subnet_of(network) for network in outer
+        )
     return False
 
 
 def overlaps(block: str, networks: list[str]) -> bool:
     """Whether an address range shares an address with one of the networks; what is no range could."""
     inner = _network(block)
-    outer = [_network(each) for each in networks]
-    return any(inner is None or each is None or inner.overlaps(each) for each in outer)
+    outer = [_network(network) for network in networks]
+    return any(inner is None or network is None or inner.overlaps(network) for network in outer)
 
 
-def public(block: str) -> bool:
+def is_public(block: str) -> bool:
     """Whether an address range holds addresses of the internet."""
-    found = _network(block)
-    return found is not None and not found.is_private and not found.is_link_local
+    network = _network(block)
+    return network is not None and not network.is_private and not network.is_link_local
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -250,25 +272,25 @@ def _port(port: Mapping[str, Any]) -> str:
 def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    for wanted in selector.get("matchExpressions") or []:
-        key, values = wanted["key"], wanted.get("values") or []
+    for expression in selector.get("matchExpressions") or []:
+        key, values = expression["key"], expression.get("values") or []
         holds = {
             "In": labels.get(key) in values,
             "NotIn": labels.get(key) not in values,
             "Exists": key in labels,
             "DoesNotExist": key not in labels,
-        }[wanted["operator"]]
+        }[expression["operator"]]
         if not holds:
             return False
     return True
 
 
-def _fitting(selector: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _labels_matched_by(selector: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Labels that a selector matches."""
     labels = dict(selector.get("matchLabels") or {})
-    for wanted in selector.get("matchExpressions") or []:
-        if wanted["operator"] in ("In", "Exists"):
-            labels.setdefault(wanted["key"], (wanted.get("values") or ["x"])[0])
+    for expression in selector.get("matchExpressions") or []:
+        if expression["operator"] in ("In", "Exists"):
+            labels.setdefault(expression["key"], (expression.get("values") or ["x"])[0])
     return tuple(sorted(labels.items()))
 
 
@@ -278,19 +300,19 @@ def without_controllers(selector: Mapping[str, Any]) -> dict[str, Any]:
         "matchLabels": {
             key: value
             for key, value in (selector.get("matchLabels") or {}).items()
-            if not key.startswith(BY_CONTROLLERS)
+            if not key.startswith(CONTROLLER_LABELS)
         },
         "matchExpressions": [
-            each
-            for each in selector.get("matchExpressions") or []
-            if not str(each["key"]).startswith(BY_CONTROLLERS)
+            expression
+            for expression in selector.get("matchExpressions") or []
+            if not str(expression["key"]).startswith(CONTROLLER_LABELS)
         ],
     }
 
 
-def _selectors(peer: Mapping[str, Any]) -> str:
-    parts = []
+def _selector_text(peer: Mapping[str, Any]) -> str:
+    pairs = []
     for key in ("namespaceSelector", "podSelector"):
         for name, value in sorted(((peer.get(key) or {}).get("matchLabels") or {}).items()):
-            parts.append(f"{name}={value}")
-    return ", ".join(parts) or "every pod"
+            pairs.append(f"{name}={value}")
+    return ", ".join(pairs) or "every pod"

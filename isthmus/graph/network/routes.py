@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.graph.network.reachability import within
+from isthmus.graph.network.reachability import is_within
 from isthmus.graph.resources.resources import Fault, Graph, Resource
 
-DESTINATIONS = (
+DESTINATION_KEYS = (
     "destinationCidrBlock",
     "destinationIpv6CidrBlock",
     "destinationPrefixListId",
@@ -18,7 +18,7 @@ DESTINATIONS = (
     "prefixListId",
 )
 """What says where a route leads: its own resource, a route table's inline routes, a transit gateway's."""
-LEAVING = {
+LEAVING_TYPES = {
     "aws:ec2/natGateway:NatGateway": "leads from a network to the internet",
     "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway": "leads from a network to the internet",
     "aws:ec2/carrierGateway:CarrierGateway": "leads from a network to a carrier's",
@@ -32,38 +32,38 @@ LEAVING = {
 
 def networks(graph: Graph, platform: Platform | None) -> list[str]:
     """The address ranges of the sites and of the networks that the graph makes."""
-    known = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
-    known += [network.cidr for network in platform.networks if network.cidr] if platform else []
-    return known + [
+    blocks = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
+    blocks += [network.cidr for network in platform.networks if network.cidr] if platform else []
+    return blocks + [
         str(vpc.inputs["cidrBlock"]) for vpc in graph.of("aws:ec2/vpc:Vpc") if vpc.inputs.get("cidrBlock")
     ]
 
 
-def leaving(graph: Graph) -> list[Fault]:
+def leaving_gateways(graph: Graph) -> list[Fault]:
     """Gateways and peerings that lead out of the networks."""
-    found = (way for way in graph.of(*LEAVING) if way.type in LEAVING)
-    return [Fault(f"{way.name} {LEAVING[way.type]}", way) for way in found]
+    gateways = (gateway for gateway in graph.of(*LEAVING_TYPES) if gateway.type in LEAVING_TYPES)
+    return [Fault(f"{gateway.name} {LEAVING_TYPES[gateway.type]}", gateway) for gateway in gateways]
 
 
-def beyond(graph: Graph, platform: Platform | None) -> Iterator[tuple[Resource, dict[str, Any], str]]:
+def routes_beyond(graph: Graph, platform: Platform | None) -> Iterator[tuple[Resource, dict[str, Any], str]]:
     """Routes whose destination lies in no known network: the resource, the route as stated, the destination."""
-    known = networks(graph, platform)
+    known_networks = networks(graph, platform)
     for resource, route in _routes(graph):
-        for key in DESTINATIONS:
-            where = route.get(key)
-            if where and not within(str(where), known):
-                yield resource, route, str(where)
+        for key in DESTINATION_KEYS:
+            destination = route.get(key)
+            if destination and not is_within(str(destination), known_networks):
+                yield resource, route, str(destination)
 
 
 def _routes(graph: Graph) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    for each in graph.of("aws:ec2/route:Route"):
-        yield each, each.inputs
-    for each in graph.of("aws:ec2transitgateway/route:Route"):
-        if not each.inputs.get("blackhole"):
-            yield each, each.inputs
-    for each in graph.of("aws:ec2transitgateway/prefixListReference:PrefixListReference"):
-        if not each.inputs.get("blackhole"):
-            yield each, each.inputs
-    for each in graph.of("aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"):
-        for route in each.inputs.get("routes") or []:
-            yield each, route
+    for resource in graph.of("aws:ec2/route:Route"):
+        yield resource, resource.inputs
+    for resource in graph.of("aws:ec2transitgateway/route:Route"):
+        if not resource.inputs.get("blackhole"):
+            yield resource, resource.inputs
+    for resource in graph.of("aws:ec2transitgateway/prefixListReference:PrefixListReference"):
+        if not resource.inputs.get("blackhole"):
+            yield resource, resource.inputs
+    for resource in graph.of("aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"):
+        for route in resource.inputs.get("routes") or []:
+            yield resource, route

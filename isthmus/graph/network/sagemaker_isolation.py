@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.reference import handling
-from isthmus.graph.network.private_endpoints import let_in, policies
-from isthmus.graph.resources.resources import Fault, Graph, Resource, listed
+from isthmus.graph.network.private_endpoints import ingress_rules, policies
+from isthmus.graph.resources.resources import Fault, Graph, Resource, as_list
 
-CALL = "sagemaker:InvokeEndpoint"
+INVOKE_ACTION = "sagemaker:InvokeEndpoint"
 CLASS = "isthmus.dev/class"
 
 
-def models_are_shut_in(graph: Graph) -> list[Fault]:
+def models_are_isolated(graph: Graph) -> list[Fault]:
     """Each model isolated, in a VPC, behind groups that let nobody in and out to S3 alone, and by its digest."""
     broken: list[Fault] = []
     for model in graph.of("aws:sagemaker/model:Model"):
-        said = model.inputs
-        network = said.get("vpcConfig") or {}
-        if said.get("enableNetworkIsolation") is not True:
+        inputs = model.inputs
+        network = inputs.get("vpcConfig") or {}
+        if inputs.get("enableNetworkIsolation") is not True:
             broken.append(Fault(f"{model.name} may call out: it is not isolated", model))
         if not network.get("subnets") or not network.get("securityGroupIds"):
             broken.append(Fault(f"{model.name} stands in no network of ours", model))
-        boxes = [said.get("primaryContainer"), *(said.get("containers") or [])]
+        boxes = [inputs.get("primaryContainer"), *(inputs.get("containers") or [])]
         broken += [
             Fault(f"{model.name} runs {box.get('image')}, which names no digest", model)
             for box in boxes
@@ -33,15 +33,16 @@ def models_are_shut_in(graph: Graph) -> list[Fault]:
         for group in graph.referred(network.get("securityGroupIds") or [], ":SecurityGroup"):
             broken += [
                 Fault(f"{model.name} lets {source} in by {rule}", model)
-                for rule, source in let_in(graph, group)
+                for rule, source in ingress_rules(graph, group)
             ]
             broken += [
-                Fault(f"{model.name} reaches {to} by {rule}", model) for rule, to in _ways_out(graph, group)
+                Fault(f"{model.name} reaches {destination} by {rule}", model)
+                for rule, destination in _egress_rules(graph, group)
             ]
-    return [*broken, *_content_is_kept_where_it_may_be(graph)]
+    return [*broken, *_capture_faults(graph)]
 
 
-def _ways_out(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
+def _egress_rules(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
     """Rules that lead elsewhere than to a service's own addresses."""
     for rule in graph.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
         if group in graph.referred(rule.inputs.get("securityGroupId")):
@@ -52,7 +53,7 @@ def _ways_out(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
         yield group.name, str(rule)
 
 
-def _content_is_kept_where_it_may_be(graph: Graph) -> list[Fault]:
+def _capture_faults(graph: Graph) -> list[Fault]:
     """Prompts and answers are captured of a class that may keep some in a cloud, and under a key."""
     broken: list[Fault] = []
     for config in graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration"):
@@ -60,22 +61,22 @@ def _content_is_kept_where_it_may_be(graph: Graph) -> list[Fault]:
         if not capture.get("enableCapture"):
             continue
         class_ = str((config.inputs.get("tags") or {}).get(CLASS))
-        held = handling.HANDLING.get(class_)  # type: ignore[call-overload]
-        if held is None or held.content_days_max == 0 or held.content_on_prem:
+        class_rules = handling.HANDLING.get(class_)  # type: ignore[call-overload]
+        if class_rules is None or class_rules.content_days_max == 0 or class_rules.content_on_prem:
             broken.append(Fault(f"{config.name} captures prompts and answers of {class_} work", config))
         if not capture.get("kmsKeyId"):
             broken.append(Fault(f"{config.name} captures under no key", config))
     return broken
 
 
-def arn(graph: Graph, endpoint: Resource, model: dict[str, Any]) -> str | None:
+def endpoint_arn(graph: Graph, endpoint: Resource, model: dict[str, Any]) -> str | None:
     """By which ARN the policy of a private endpoint names the model that a translator calls; None: it does not."""
     region, name = re.escape(str(model.get("region"))), re.escape(str(model.get("endpoint")))
-    wanted = re.compile(rf"arn:aws[\w-]*:sagemaker:{region}:[^:*?]+:endpoint/{name}")
-    named = (
+    pattern = re.compile(rf"arn:aws[\w-]*:sagemaker:{region}:[^:*?]+:endpoint/{name}")
+    resources = (
         resource
         for document in policies(graph, endpoint)
         for statement in document
-        for resource in listed(statement.get("Resource"))
+        for resource in as_list(statement.get("Resource"))
     )
-    return next((each for each in named if wanted.fullmatch(each)), None)
+    return next((resource_arn for resource_arn in resources if pattern.fullmatch(resource_arn)), None)

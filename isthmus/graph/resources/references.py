@@ -13,17 +13,17 @@ from typing import Any
 from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.resources.state import Stated
 
-PROPERTY = "unknown"
+UNKNOWN_PROPERTY = "unknown"
 """Of the names put in: `${NAME.unknown}`."""
 
 
-def linked(resource: Any) -> Any:
+def with_references(resource: Any) -> Any:
     """The resource itself, or a copy whose unknown values name what their properties are made of."""
-    needs: dict[str, list[str]] = getattr(resource, "property_dependencies", None) or {}
+    dependencies: dict[str, list[str]] = getattr(resource, "property_dependencies", None) or {}
     changed = {
-        key: _filled(resource.inputs[key], "".join(_name(urn) for urn in urns))
-        for key, urns in needs.items()
-        if urns and _holds(resource.inputs.get(key))
+        key: _with_names(resource.inputs[key], "".join(_name(urn) for urn in urns))
+        for key, urns in dependencies.items()
+        if urns and _has_unknown(resource.inputs.get(key))
     }
     if not changed:
         return resource
@@ -36,24 +36,24 @@ def linked(resource: Any) -> Any:
 
 def undecided(value: Any) -> bool:
     """Whether a text is unknown as a whole: only what it is made of is known."""
-    return isinstance(value, str) and (UNKNOWN in value or f".{PROPERTY}}}" in value)
+    return isinstance(value, str) and (UNKNOWN in value or f".{UNKNOWN_PROPERTY}}}" in value)
 
 
 def _name(urn: str) -> str:
-    return f"${{{urn.rsplit('::', 1)[-1]}.{PROPERTY}}}"
+    return f"${{{urn.rsplit('::', 1)[-1]}.{UNKNOWN_PROPERTY}}}"
 
 
-def _holds(value: Any) -> bool:
+def _has_unknown(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_holds(each) for each in value.values())
+        return any(_has_unknown(item) for item in value.values())
     if isinstance(value, list):
-        return any(_holds(each) for each in value)
+        return any(_has_unknown(item) for item in value)
     return isinstance(value, str) and UNKNOWN in value
 
 
-def _filled(value: Any, names: str) -> Any:
+def _with_names(value: Any, names: str) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(each, names) for key, each in value.items()}
+        return {key: _with_names(item, names) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(each, names) for each in value]
+        return [_with_names(item, names) for item in value]
     return value.replace(UNKNOWN, names) if isinstance(value, str) else value

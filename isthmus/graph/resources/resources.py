@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from isthmus.contracts.reports.findings import Verdict
-from isthmus.graph.resources.references import linked
+from isthmus.graph.resources.references import with_references
 
 _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
 
@@ -41,8 +41,8 @@ class Fault:
     def __str__(self) -> str:
         return self.text
 
-    def __contains__(self, words: str) -> bool:
-        return words in self.text
+    def __contains__(self, phrase: str) -> bool:
+        return phrase in self.text
 
 
 class Graph:
@@ -52,58 +52,74 @@ class Graph:
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
-        self.resources: list[Resource] = [linked(each) for each in resources if each.made]
+        self.resources: list[Resource] = [
+            with_references(resource) for resource in resources if resource.made
+        ]
         self._by_name: dict[str, list[Resource]] = {}
-        for each in self.resources:
-            self._by_name.setdefault(each.name, []).append(each)
+        for resource in self.resources:
+            self._by_name.setdefault(resource.name, []).append(resource)
         self._by_kinds: dict[tuple[str, ...], list[Resource]] = {}
         self._pods: list[tuple[Resource, Mapping[str, Any]]] | None = None
 
     def of(self, *kinds: str) -> Iterator[Resource]:
         """Resources whose type ends in one of `kinds`, e.g. `:Role` or `aws:iam/role:Role`."""
-        found = self._by_kinds.get(kinds)
-        if found is None:  # reports ask for the same few kinds for every pod and policy
-            found = self._by_kinds[kinds] = [each for each in self.resources if each.type.endswith(kinds)]
-        return iter(found)
+        matching = self._by_kinds.get(kinds)
+        if matching is None:  # reports ask for the same few kinds for every pod and policy
+            matching = self._by_kinds[kinds] = [
+                resource for resource in self.resources if resource.type.endswith(kinds)
+            ]
+        return iter(matching)
 
     def pods(self) -> list[tuple[Resource, Mapping[str, Any]]]:
         """Every template of a pod, by the object of Kubernetes that has it; many ask, and looking is long."""
         if self._pods is None:
-            objects = (each for each in self.resources if each.type.startswith("kubernetes:"))
-            self._pods = [(each, template) for each in objects for template in templates(each.inputs)]
+            objects = (resource for resource in self.resources if resource.type.startswith("kubernetes:"))
+            self._pods = [
+                (resource, template) for resource in objects for template in templates(resource.inputs)
+            ]
         return self._pods
 
     def referred(self, value: Any, kind: str = "") -> list[Resource]:
         """The resources that a value (text, list, map) refers to, of a type that ends in `kind`."""
         text = value if isinstance(value, str) else json.dumps(value)
         names = dict.fromkeys(_REFERENCE.findall(text))
-        return [each for name in names for each in self._by_name.get(name, []) if each.type.endswith(kind)]
+        return [
+            resource
+            for name in names
+            for resource in self._by_name.get(name, [])
+            if resource.type.endswith(kind)
+        ]
 
 
-def joined(*layers: Iterable[Resource]) -> Graph:
+def join_layers(*layers: Iterable[Resource]) -> Graph:
     """One graph of all the layers of an estate: what one layer makes and another refers to is found again.
 
     In the same order whichever layer comes first. States of several stacks are put into words together, by one
     call of `isthmus.graph.resources.state.from_state`, since each names what the others gave it by its id alone.
     """
-    return Graph(sorted((each for layer in layers for each in layer), key=lambda each: (each.name, each.urn)))
+    return Graph(
+        sorted(
+            (resource for layer in layers for resource in layer),
+            key=lambda resource: (resource.name, resource.urn),
+        )
+    )
 
 
 def statements(document: Any) -> list[dict[str, Any]]:
     """The statements of a policy document (JSON text or a map); none where it cannot be read (`unread` says so)."""
     parsed = _parsed(document) or {}
-    found = parsed.get("Statement", [])
-    return found if isinstance(found, list) else [found]
+    entries = parsed.get("Statement", [])
+    return entries if isinstance(entries, list) else [entries]
 
 
-def unread(document: Any) -> bool:
+def is_unread(document: Any) -> bool:
     """Whether there is a policy document whose words are not known: unknown before the change, or no document."""
     return bool(document) and _parsed(document) is None
 
 
-def not_known(resource: Resource, what: str = "policy") -> Fault:
+def unread_fault(resource: Resource, document: str = "policy") -> Fault:
     """What is said of a document that cannot be read: neither that it holds nor that it breaks."""
-    return Fault(f"the {what} of {resource.name} is not known before it is made", resource, "undecided")
+    return Fault(f"the {document} of {resource.name} is not known before it is made", resource, "undecided")
 
 
 def _parsed(document: Any) -> Mapping[str, Any] | None:
@@ -115,9 +131,9 @@ def _parsed(document: Any) -> Mapping[str, Any] | None:
     return document if isinstance(document, Mapping) else None
 
 
-def listed(value: Any) -> list[str]:
+def as_list(value: Any) -> list[str]:
     """AWS writes one as itself and many as a list."""
-    return [] if value is None else [value] if isinstance(value, str) else [str(each) for each in value]
+    return [] if value is None else [value] if isinstance(value, str) else [str(entry) for entry in value]
 
 
 def templates(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -127,24 +143,26 @@ def templates(value: Any) -> Iterator[Mapping[str, Any]]:
         spec = value.get("spec")
         if isinstance(spec, dict) and isinstance(spec.get("containers"), list):
             yield value
-        for each in value.values():
-            if isinstance(each, dict | list):
-                yield from templates(each)
+        for child in value.values():
+            if isinstance(child, dict | list):
+                yield from templates(child)
     elif isinstance(value, list):
-        for each in value:
-            if isinstance(each, dict | list):
-                yield from templates(each)
+        for child in value:
+            if isinstance(child, dict | list):
+                yield from templates(child)
 
 
-def place(resource: Resource) -> tuple[str, str]:
+def name_and_namespace(resource: Resource) -> tuple[str, str]:
     """Name and namespace of a resource of Kubernetes."""
     meta = resource.inputs.get("metadata") or {}
     return str(meta.get("name") or resource.name), str(meta.get("namespace") or "default")
 
 
-def boxes(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def pod_containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Every container of a pod."""
     spec = template["spec"]
     return [
-        box for key in ("containers", "initContainers", "ephemeralContainers") for box in spec.get(key) or []
+        container
+        for key in ("containers", "initContainers", "ephemeralContainers")
+        for container in spec.get(key) or []
     ]

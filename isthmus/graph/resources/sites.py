@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus.contracts.platform.model.platform import Platform, Site
-from isthmus.graph.resources.resources import Graph, Resource, place
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace
 
 Kind = Literal["on-prem", "aws", ""]
 _CLUSTER = "/kubernetes"
@@ -27,21 +27,21 @@ class Places:
     """The places of a graph. Without a platform a cluster's provider has a name, and nobody knows where it is."""
 
     def __init__(self, graph: Graph, platform: Platform | None) -> None:
-        self._sites: dict[str, Site] = {each.name: each for each in platform.sites} if platform else {}
+        self._sites: dict[str, Site] = {site.name: site for site in platform.sites} if platform else {}
         self._spaces: dict[str, list[str]] = {}
-        for each in graph.of("kubernetes:core/v1:Namespace"):
-            self._spaces.setdefault(place(each)[0], []).append(provider_of(each))
+        for namespace in graph.of("kubernetes:core/v1:Namespace"):
+            self._spaces.setdefault(name_and_namespace(namespace)[0], []).append(provider_of(namespace))
 
     def of(self, resource: Resource) -> Place:
         """Of a resource in AWS, or of an object of a cluster."""
         name = provider_of(resource)
         if resource.type.startswith("kubernetes:"):
             # Where the namespace is, is its cluster: a pod cannot be beside it.
-            clusters = self._spaces.get(place(resource)[1], [])
+            clusters = self._spaces.get(name_and_namespace(resource)[1], [])
             name = name if name in clusters or not clusters else clusters[0]
             return self.site(name)
-        found = self.site(name)
-        return found if found.kind else Place(name or str(resource.inputs.get("region") or ""), "aws")
+        site = self.site(name)
+        return site if site.kind else Place(name or str(resource.inputs.get("region") or ""), "aws")
 
     def site(self, name: str) -> Place:
         """A site by its name, or its provider's."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from isthmus.core.errors import InputError
 from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE
 
-_GIVEN = re.compile(
+_AWS_VALUE = re.compile(
     r"arn:aws[\w-]*:\S+"
     r"|[a-z]+-[0-9a-f]{8,}"
     r"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -68,62 +68,62 @@ def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
     defaults left out, and values that AWS gave named as a rendering names them. What waits to be deleted is left
     out. Raises `InputError` for what is no state.
     """
-    return named((each, outputs) for each, outputs in _read(exports))
+    return with_names((resource, outputs) for resource, outputs in _read(exports))
 
 
-def as_it_is(*exports: Mapping[str, Any]) -> list[Stated]:
+def from_state_with_ids(*exports: Mapping[str, Any]) -> list[Stated]:
     """The same with the values that AWS gave as they are, to hold beside what stands."""
-    return sorted((each for each, _ in _read(exports)), key=lambda each: each.urn)
+    return sorted((resource for resource, _ in _read(exports)), key=lambda resource: resource.urn)
 
 
 def _read(exports: Iterable[Mapping[str, Any]]) -> list[tuple[Stated, Mapping[str, Any]]]:
     """Each resource, and its outputs."""
-    found = [each for export in exports for each in _resources(export) if not each.get("delete")]
+    entries = [entry for export in exports for entry in _resources(export) if not entry.get("delete")]
     return [
         (
             Stated(
-                urn=str(each["urn"]),
-                type=str(each["type"]),
-                name=str(each["urn"]).rsplit("::", 1)[-1],
-                inputs=plain(each.get("inputs") or {}),
-                custom=bool(each.get("custom")),
-                parent=_parent(each),
+                urn=str(entry["urn"]),
+                type=str(entry["type"]),
+                name=str(entry["urn"]).rsplit("::", 1)[-1],
+                inputs=plain(entry.get("inputs") or {}),
+                custom=bool(entry.get("custom")),
+                parent=_parent(entry),
                 # What refers to a provider says `URN::ID`.
-                provider=str(each["provider"]).rsplit("::", 1)[0] if each.get("provider") else None,
-                dependencies=sorted(each.get("dependencies") or []),
+                provider=str(entry["provider"]).rsplit("::", 1)[0] if entry.get("provider") else None,
+                dependencies=sorted(entry.get("dependencies") or []),
                 property_dependencies={
                     key: sorted(needs)
-                    for key, needs in sorted((each.get("propertyDependencies") or {}).items())
+                    for key, needs in sorted((entry.get("propertyDependencies") or {}).items())
                     if needs
                 },
-                options=_options(each),
-                id=str(each.get("id") or ""),
+                options=_options(entry),
+                id=str(entry.get("id") or ""),
             ),
-            plain(each.get("outputs") or {}),
+            plain(entry.get("outputs") or {}),
         )
-        for each in found
+        for entry in entries
     ]
 
 
-def named(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
+def with_names(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
     """Resources whose inputs hold values that others' outputs gave, these put back to names; sorted by URN.
 
     Each with its outputs: of a state, or as the engine shows a stack that stands to a policy pack, which tells no
     ids; most stand in the resource's ARN.
     """
-    made = list(resources)
-    given: dict[str, str] = {}
-    for each, outputs in made:
-        if each.type.startswith("aws:"):
-            for value, text in _given(each, outputs).items():
-                given.setdefault(value, text)  # the first made it; who came later only bears it, too
-    if not given:  # nothing stands yet, or nothing of AWS's: every word is looked up otherwise
-        return sorted((each for each, _ in made), key=lambda each: each.urn)
+    pairs = list(resources)
+    names_by_value: dict[str, str] = {}
+    for resource, outputs in pairs:
+        if resource.type.startswith("aws:"):
+            for value, text in _values_from_aws(resource, outputs).items():
+                names_by_value.setdefault(value, text)  # the first made it; who came later only bears it, too
+    if not names_by_value:  # nothing stands yet, or nothing of AWS's: every word is looked up otherwise
+        return sorted((resource for resource, _ in pairs), key=lambda resource: resource.urn)
     renamed = (
-        dataclasses.replace(each, inputs=_put_back(each.inputs, given))  # type: ignore[type-var]
-        for each, _ in made
+        dataclasses.replace(resource, inputs=_with_names_put_back(resource.inputs, names_by_value))  # type: ignore[type-var]
+        for resource, _ in pairs
     )
-    return sorted(renamed, key=lambda each: each.urn)
+    return sorted(renamed, key=lambda resource: resource.urn)
 
 
 def plain(value: Any) -> Any:
@@ -148,14 +148,16 @@ def plain(value: Any) -> Any:
 
 
 def _resources(export: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    for way in (("deployment",), ("checkpoint", "latest"), ()):
-        at: Any = export
-        for key in way:
-            at = at.get(key) if isinstance(at, Mapping) else None
-        if isinstance(at, Mapping) and (way or "resources" in at):
-            found = [] if at.get("resources") is None else at["resources"]
-            if isinstance(found, list) and all(isinstance(one, Mapping) and "urn" in one for one in found):
-                return found
+    for path in (("deployment",), ("checkpoint", "latest"), ()):
+        part: Any = export
+        for key in path:
+            part = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(part, Mapping) and (path or "resources" in part):
+            resources = [] if part.get("resources") is None else part["resources"]
+            if isinstance(resources, list) and all(
+                isinstance(entry, Mapping) and "urn" in entry for entry in resources
+            ):
+                return resources
             break
     raise InputError(
         "this is no stack's state: it has no list of resources",
@@ -164,37 +166,37 @@ def _resources(export: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _parent(entry: Mapping[str, Any]) -> str | None:
-    above = str(entry.get("parent") or "")
-    return above if above and "::pulumi:pulumi:Stack::" not in above else None
+    parent = str(entry.get("parent") or "")
+    return parent if parent and "::pulumi:pulumi:Stack::" not in parent else None
 
 
 def _options(entry: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: entry[key] for key in ("protect", "retainOnDelete", "deletedWith") if entry.get(key)}
-    return {**kept, **({"read": str(entry.get("id"))} if entry.get("external") else {})}
+    options = {key: entry[key] for key in ("protect", "retainOnDelete", "deletedWith") if entry.get(key)}
+    return {**options, **({"read": str(entry.get("id"))} if entry.get("external") else {})}
 
 
-def _given(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
+def _values_from_aws(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
     """Values that AWS gave a resource, each with the name that stands for it in a rendering."""
-    known = getattr(resource, "id", "") or _id(outputs)
-    asked = {value for value in resource.inputs.values() if isinstance(value, str)}
+    resource_id = getattr(resource, "id", "") or _id(outputs)
+    input_values = {value for value in resource.inputs.values() if isinstance(value, str)}
     # The engine's own names end in seven digits.
-    own = re.compile(rf"{re.escape(resource.name)}-[0-9a-f]{{7}}")
+    generated_name = re.compile(rf"{re.escape(resource.name)}-[0-9a-f]{{7}}")
     # An ARN that is the id, too, is called the ARN; and an id is called the id wherever else it stands.
-    arns = sorted(each for each in outputs if each == "arn" or each.endswith("Arn"))
-    found: dict[str, str] = {}
+    arns = sorted(output for output in outputs if output == "arn" or output.endswith("Arn"))
+    names: dict[str, str] = {}
     for prop in (*arns, "id", *sorted(outputs)):
-        value = known if prop == "id" else outputs[prop]
+        value = resource_id if prop == "id" else outputs[prop]
         if (
             isinstance(value, str)
-            and value not in asked
-            and (_GIVEN.fullmatch(value) or own.fullmatch(value))
+            and value not in input_values
+            and (_AWS_VALUE.fullmatch(value) or generated_name.fullmatch(value))
         ):
-            found.setdefault(value, _name(resource, prop))
+            names.setdefault(value, _name(resource, prop))
     for entry in outputs.get("dnsEntries") or []:
         host = str(entry.get("dnsName") or "") if isinstance(entry, Mapping) else ""
-        if known and host.startswith(f"{known}-"):
-            found[host] = f"vpce-${{{resource.name}.id}}.{host.partition('.')[2]}"
-    return found
+        if resource_id and host.startswith(f"{resource_id}-"):
+            names[host] = f"vpce-${{{resource.name}.id}}.{host.partition('.')[2]}"
+    return names
 
 
 def _id(outputs: Mapping[str, Any]) -> str:
@@ -211,24 +213,24 @@ def _name(resource: Any, prop: str) -> str:
     return text
 
 
-def _put_back(value: Any, given: Mapping[str, str]) -> Any:
+def _with_names_put_back(value: Any, names_by_value: Mapping[str, str]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _put_back(item, given) for key, item in value.items()}
+        return {key: _with_names_put_back(item, names_by_value) for key, item in value.items()}
     if isinstance(value, list):
-        return [_put_back(item, given) for item in value]
+        return [_with_names_put_back(item, names_by_value) for item in value]
     if isinstance(value, str):
-        return _TOKEN.sub(lambda found: _word(found[0], given), value)
+        return _TOKEN.sub(lambda match: _named_word(match[0], names_by_value), value)
     return value
 
 
-def _word(token: str, given: Mapping[str, str]) -> str:
+def _named_word(token: str, names_by_value: Mapping[str, str]) -> str:
     """A word, or its parts between `/`, `:` and `.`, the longest first, by the names that stand for them."""
-    scheme, mark, rest = token.rpartition("://")
-    word = rest if mark else token
-    cut = len(word)
+    scheme, mark, path = token.rpartition("://")
+    text = path if mark else token
+    cut = len(text)
     while cut > 0:
-        if word[:cut] in given:
-            after = word[cut : cut + 1] + _word(word[cut + 1 :], given)
-            return f"{scheme}{mark}{given[word[:cut]]}{after}"
-        cut = max(word.rfind(each, 0, cut) for each in "/:.")
+        if text[:cut] in names_by_value:
+            after = text[cut : cut + 1] + _named_word(text[cut + 1 :], names_by_value)
+            return f"{scheme}{mark}{names_by_value[text[:cut]]}{after}"
+        cut = max(text.rfind(separator, 0, cut) for separator in "/:.")
     return token

@@ -6,7 +6,7 @@ import functools
 
 from isthmus.graph.resources.resources import Fault, Graph
 
-BARE = frozenset(
+TYPES_WITHOUT_TAGS = frozenset(
     (
         "aws:bedrock/guardrailVersion:GuardrailVersion",
         "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
@@ -41,11 +41,16 @@ BARE = frozenset(
 def everything_is_tagged(graph: Graph) -> list[Fault]:
     """Every AWS resource whose type bears tags says whose it is: the stack, and its name in the stack."""
     broken: list[Fault] = []
-    for each in graph.resources:
-        tags = each.inputs.get("tags") or {}
-        ours = tags.get("isthmus-resource") == each.name and tags.get("isthmus-stack")
-        if each.type.startswith("aws:") and not ours and each.type not in BARE and bears_tags(each.type):
-            broken.append(Fault(f"{each.type} {each.name} bears no tags of the stack's", each))
+    for resource in graph.resources:
+        tags = resource.inputs.get("tags") or {}
+        is_tagged = tags.get("isthmus-resource") == resource.name and tags.get("isthmus-stack")
+        if (
+            resource.type.startswith("aws:")
+            and not is_tagged
+            and resource.type not in TYPES_WITHOUT_TAGS
+            and bears_tags(resource.type)
+        ):
+            broken.append(Fault(f"{resource.type} {resource.name} bears no tags of the stack's", resource))
     return broken
 
 
@@ -57,5 +62,5 @@ def bears_tags(token: str) -> bool:
 
     package, path, name = token.split(":")
     module = importlib.import_module(f"pulumi_{package}.{path.split('/')[0]}")
-    found = inspect.signature(getattr(module, name)._internal_init).parameters.get("tags")
-    return found is not None and "Mapping" in str(found.annotation)
+    parameter = inspect.signature(getattr(module, name)._internal_init).parameters.get("tags")
+    return parameter is not None and "Mapping" in str(parameter.annotation)

@@ -13,14 +13,14 @@ from isthmus.core.errors import InputError
 
 
 @functools.lru_cache(maxsize=1024)
-def loaded(text: str, whose: str = "") -> dict[str, Any]:
+def load_config(text: str, name: str = "") -> dict[str, Any]:
     """The mapping that a text is, shared: to be read, not changed. Raises `InputError` where it is none."""
     import yaml
 
     try:
-        found = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe loader)
+        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe loader)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise InputError("the configuration does not parse as YAML", where=whose) from None
-    if not isinstance(found, dict):
-        raise InputError("the configuration is no mapping", where=whose)
-    return found
+        raise InputError("the configuration does not parse as YAML", where=name) from None
+    if not isinstance(data, dict):
+        raise InputError("the configuration is no mapping", where=name)
+    return data

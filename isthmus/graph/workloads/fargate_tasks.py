@@ -13,15 +13,18 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.access_keys import VARIABLES
-from isthmus.graph.network.private_endpoints import lets, own
-from isthmus.graph.network.reachability import within
-from isthmus.graph.resources.resources import Fault, Graph, Resource, not_known
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.network.private_endpoints import allows_by_name, endpoint_of_url
+from isthmus.graph.network.reachability import is_within
+from isthmus.graph.resources.resources import Fault, Graph, Resource, unread_fault
+from isthmus.graph.resources.texts import load_config
 
 DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 INVOKE = "bedrock:InvokeModel"
-_RULES = {way: f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress")}
+_RULES = {
+    direction: f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule"
+    for direction in ("Ingress", "Egress")
+}
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,17 @@ class Task:
         for box in self.boxes:
             for variable in box.get("environment") or []:
                 if variable["name"] == "EDGE_CONFIG":
-                    yield loaded(variable["value"], self.name)
+                    yield load_config(variable["value"], self.name)
 
 
 def tasks(graph: Graph) -> list[Task]:
     """Every task definition whose containers can be read, by name."""
-    found = [
-        Task(each, containers(each) or []) for each in graph.of(DEFINITION) if containers(each) is not None
+    result = [
+        Task(definition, containers(definition) or [])
+        for definition in graph.of(DEFINITION)
+        if containers(definition) is not None
     ]
-    return sorted(found, key=lambda each: each.name)
+    return sorted(result, key=lambda task: task.name)
 
 
 def containers(definition: Resource) -> list[dict[str, Any]] | None:
@@ -67,29 +72,35 @@ def containers(definition: Resource) -> list[dict[str, Any]] | None:
         return None
 
 
-def _hidden(graph: Graph) -> list[Fault]:
-    return [not_known(each, "task") for each in graph.of(DEFINITION) if containers(each) is None]
+def _unread_tasks(graph: Graph) -> list[Fault]:
+    return [
+        unread_fault(definition, "task")
+        for definition in graph.of(DEFINITION)
+        if containers(definition) is None
+    ]
 
 
-def bare(graph: Graph) -> list[Fault]:
+def bare_tasks(graph: Graph) -> list[Fault]:
     """Tasks that have what no pod of ours would: a root that can be written, capabilities, an image that can change."""
-    said = [Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _bare(task)]
-    return [*said, *_hidden(graph)]
+    faults = [
+        Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _container_faults(task)
+    ]
+    return [*faults, *_unread_tasks(graph)]
 
 
-def identities(graph: Graph) -> list[Fault]:
+def identity_faults(graph: Graph) -> list[Fault]:
     """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in.
 
     A gateway's mounts its share of records, and may nothing else; `isthmus.graph.workloads.sealers` judges a sealer's.
     """
     from isthmus.graph.iam.permissions import mounts_only
 
-    said = [
+    faults = [
         Fault(why, task.resource)
         for task in tasks(graph)
         for why in _identity(graph, task, mounts=mounts_only(graph, task.role) if task.role else False)
     ]
-    return [*said, *_hidden(graph)]
+    return [*faults, *_unread_tasks(graph)]
 
 
 def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> list[Fault]:
@@ -105,11 +116,11 @@ def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> l
         groups = graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
         if not groups:
             broken.append(Fault(f"{service.name} has no security group of its own", service))
-        broken += [Fault(why, service) for why in _let_in(graph, service, groups, [])]
-        broken += [Fault(why, service) for why in _let_out(graph, service, groups)]
-    stated = [one.fargate for one in platform.gateways if one.fargate] if platform else []
-    clients = [cidr for one in stated for cidr in one.clients]
-    unnamed = "violated" if platform else "undecided"
+        broken += [Fault(why, service) for why in _ingress_faults(graph, service, groups, [])]
+        broken += [Fault(why, service) for why in _egress_faults(graph, service, groups)]
+    settings = [gateway.fargate for gateway in platform.gateways if gateway.fargate] if platform else []
+    clients = [cidr for entry in settings for cidr in entry.clients]
+    verdict_if_unnamed = "violated" if platform else "undecided"
     for balancer in graph.of(BALANCER):
         if not balancer.inputs.get("internal"):
             broken.append(Fault(f"{balancer.name} can be reached from the internet", balancer))
@@ -117,18 +128,21 @@ def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> l
         if not groups:
             why = f"{balancer.name} has no security group, so AWS lets everybody in"
             broken.append(Fault(why, balancer))
-        broken += [Fault(why, balancer, unnamed) for why in _let_in(graph, balancer, groups, clients)]
-        broken += [Fault(why, balancer) for why in _let_out(graph, balancer, groups)]
-    named = {who for one in stated for who in one.principals}
+        broken += [
+            Fault(why, balancer, verdict_if_unnamed)
+            for why in _ingress_faults(graph, balancer, groups, clients)
+        ]
+        broken += [Fault(why, balancer) for why in _egress_faults(graph, balancer, groups)]
+    principals = {principal for entry in settings for principal in entry.principals}
     for link in graph.of("aws:ec2/vpcEndpointService:VpcEndpointService"):
-        for who in link.inputs.get("allowedPrincipals") or []:
-            if who not in named:
-                why = f"{link.name} lets {who} make endpoints, whom the platform does not name"
-                broken.append(Fault(why, link, "violated" if "*" in str(who) else unnamed))
+        for principal in link.inputs.get("allowedPrincipals") or []:
+            if principal not in principals:
+                why = f"{link.name} lets {principal} make endpoints, whom the platform does not name"
+                broken.append(Fault(why, link, "violated" if "*" in str(principal) else verdict_if_unnamed))
     return broken
 
 
-def _bare(task: Task) -> Iterator[str]:
+def _container_faults(task: Task) -> Iterator[str]:
     """What a container has that no pod of ours would."""
     for box in task.boxes:
         name = box.get("name")
@@ -164,40 +178,47 @@ def _identity(graph: Graph, task: Task, *, mounts: bool) -> Iterator[str]:
         if config.get("class") != task.class_:
             yield f"{task.name} of class {task.class_} is told that it is {config.get('class')}"
         for model in config.get("models") or []:
-            endpoint = own(graph, model.get("endpoint_url"), "bedrock-runtime")
+            endpoint = endpoint_of_url(graph, model.get("endpoint_url"), "bedrock-runtime")
             if endpoint is None:
                 yield f"{task.name} calls {model['name']} at {model.get('endpoint_url') or 'the public name'}"
-            elif not lets(graph, endpoint, "aws:PrincipalArn", task.role, INVOKE, model.get("model_id")):
+            elif not allows_by_name(
+                graph, endpoint, "aws:PrincipalArn", task.role, INVOKE, model.get("model_id")
+            ):
                 yield f"the policy of {endpoint.name} does not let {task.name} call {model['name']}"
 
 
-def rules(graph: Graph, way: str, groups: list[Resource]) -> list[Resource]:
+def security_group_rules(graph: Graph, direction: str, groups: list[Resource]) -> list[Resource]:
     """The rules of one direction (`Ingress`, `Egress`) of these security groups."""
-    mine = {each.name for each in groups}
-    found = [
+    names = {group.name for group in groups}
+    result = [
         rule
-        for rule in graph.of(_RULES[way])
-        if mine & {each.name for each in graph.referred(rule.inputs.get("securityGroupId"), ":SecurityGroup")}
+        for rule in graph.of(_RULES[direction])
+        if names
+        & {group.name for group in graph.referred(rule.inputs.get("securityGroupId"), ":SecurityGroup")}
     ]
-    return sorted(found, key=lambda each: each.name)
+    return sorted(result, key=lambda rule: rule.name)
 
 
-def _let_in(graph: Graph, what: Resource, groups: list[Resource], clients: list[str]) -> Iterator[str]:
+def _ingress_faults(
+    graph: Graph, resource: Resource, groups: list[Resource], clients: list[str]
+) -> Iterator[str]:
     """Peers that are no security group of ours and none of the named networks."""
-    for rule in rules(graph, "Ingress", groups):
+    for rule in security_group_rules(graph, "Ingress", groups):
         cidr = rule.inputs.get("cidrIpv4")
-        named = cidr is not None and within(str(cidr), clients)
-        if not named and not graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup"):
-            yield f"{what.name} lets {_peer(rule)} in by {rule.name}"
+        is_client = cidr is not None and is_within(str(cidr), clients)
+        if not is_client and not graph.referred(
+            rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup"
+        ):
+            yield f"{resource.name} lets {_peer(rule)} in by {rule.name}"
 
 
-def _let_out(graph: Graph, what: Resource, groups: list[Resource]) -> Iterator[str]:
+def _egress_faults(graph: Graph, resource: Resource, groups: list[Resource]) -> Iterator[str]:
     """Ways out but to security groups of ours and, by its endpoint of ours, to S3."""
-    for rule in rules(graph, "Egress", groups):
+    for rule in security_group_rules(graph, "Egress", groups):
         to_s3 = graph.referred(rule.inputs.get("prefixListId"), ":VpcEndpoint")
-        ours = graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup")
-        if rule.inputs.get("cidrIpv4") or rule.inputs.get("cidrIpv6") or not (to_s3 or ours):
-            yield f"{what.name} reaches {_peer(rule)} by {rule.name}"
+        groups_reached = graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup")
+        if rule.inputs.get("cidrIpv4") or rule.inputs.get("cidrIpv6") or not (to_s3 or groups_reached):
+            yield f"{resource.name} reaches {_peer(rule)} by {rule.name}"
 
 
 def _peer(rule: Resource) -> str:

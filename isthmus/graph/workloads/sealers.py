@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from isthmus.contracts.platform.model.records import SEAL_LIST, SEAL_LOCK, SEAL_PUT, SEAL_READ, SEAL_USE_KEY
 from isthmus.core.errors import IsthmusError
 from isthmus.graph.iam.permissions import MOUNT, Role, _allowed, covers, roles
-from isthmus.graph.network.private_endpoints import lets, unknown
+from isthmus.graph.network.private_endpoints import allows_by_name, has_unread_policy
 from isthmus.graph.resources.references import undecided
-from isthmus.graph.resources.resources import Fault, Graph, Resource, listed, place
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.resources.resources import Fault, Graph, Resource, as_list, name_and_namespace
+from isthmus.graph.resources.texts import load_config
 from isthmus.graph.workloads.fargate_tasks import DEFINITION, containers, tasks
 from isthmus.graph.workloads.translators import identity
 
-TAKES = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
+REMOVE_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
 """By these a seal could go before its time, or be hidden."""
-_MAY = frozenset((*SEAL_PUT, *READ_BACK, *SEALS_LISTED, *SEAL_LOCK, *SEAL_OPEN, *MOUNT))
+_ALLOWED_ACTIONS = frozenset((*SEAL_PUT, *SEAL_READ, *SEAL_LIST, *SEAL_LOCK, *SEAL_USE_KEY, *MOUNT))
 _ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 _CONFIG = "kubernetes:core/v1:ConfigMap"
 
@@ -45,51 +45,51 @@ class Sealer:
     """Its configuration."""
 
 
-def told(graph: Graph, namespace: str, template: Mapping[str, Any]) -> list[dict[str, Any]]:
+def edge_configs(graph: Graph, namespace: str, template: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The edge's configurations that pods of a template are given. Raises `IsthmusError` where one cannot be read."""
     volumes = (template.get("spec") or {}).get("volumes") or []
-    wanted = {str(each["configMap"].get("name")) for each in volumes if each.get("configMap")}
-    meant = graph.referred([each for each in wanted if undecided(each)], ":ConfigMap")
-    found: list[dict[str, Any]] = []
+    names = {str(volume["configMap"].get("name")) for volume in volumes if volume.get("configMap")}
+    referred_maps = graph.referred([name for name in names if undecided(name)], ":ConfigMap")
+    configs: list[dict[str, Any]] = []
     for config in graph.of(_CONFIG):
-        name, space = place(config)
-        if space != namespace or not (name in wanted or config in meant):
+        name, config_namespace = name_and_namespace(config)
+        if config_namespace != namespace or not (name in names or config in referred_maps):
             continue
         data = config.inputs.get("data") or {}
         text = data if isinstance(data, str) else data.get("config.yaml")
         if text:
-            read = loaded(text, config.name)
-            found += [read] if isinstance(read, dict) else []
-    return found
+            parsed = load_config(text, config.name)
+            configs += [parsed] if isinstance(parsed, dict) else []
+    return configs
 
 
 def sealers(graph: Graph) -> list[Sealer]:
     """Every one whose configuration can be read."""
-    return [each for each in _looked(graph) if isinstance(each, Sealer)]
+    return [entry for entry in _sealers_and_unread(graph) if isinstance(entry, Sealer)]
 
 
-def unread(graph: Graph) -> list[Resource]:
+def unread_pods(graph: Graph) -> list[Resource]:
     """Pods that are labelled as sealers and whose configuration cannot be read."""
-    return [each for each in _looked(graph) if not isinstance(each, Sealer)]
+    return [entry for entry in _sealers_and_unread(graph) if not isinstance(entry, Sealer)]
 
 
-def _looked(graph: Graph) -> Iterator[Sealer | Resource]:
-    for each, template in graph.pods():
+def _sealers_and_unread(graph: Graph) -> Iterator[Sealer | Resource]:
+    for pod, template in graph.pods():
         labels = (template.get("metadata") or {}).get("labels") or {}
-        namespace = place(each)[1]
+        namespace = name_and_namespace(pod)[1]
         try:
-            configs = told(graph, namespace, template)
+            configs = edge_configs(graph, namespace, template)
         except IsthmusError:
             if labels.get("isthmus.dev/role") == "sealer":
-                yield each
+                yield pod
             continue
         for config in configs:
             if config.get("mode") == "sealer":
                 aliases = (template.get("spec") or {}).get("hostAliases") or []
                 yield Sealer(
-                    place(each)[0],
+                    name_and_namespace(pod)[0],
                     str(config.get("site")),
-                    each,
+                    pod,
                     identity(graph, namespace, template),
                     config.get("store") or {},
                     tuple(str(alias.get("ip")) for alias in aliases),
@@ -105,8 +105,8 @@ def _looked(graph: Graph) -> Iterator[Sealer | Resource]:
 def seal_alone(graph: Graph, platform: Platform | None) -> list[Fault]:
     """What is wrong with the identities of sealers in AWS, and who else may put into a write-once store or delete
     there."""
-    every = {each.resource.urn: each for each in roles(graph)}
-    mine: set[str] = set()
+    roles_by_urn = {role_entry.resource.urn: role_entry for role_entry in roles(graph)}
+    sealer_role_urns: set[str] = set()
     broken: list[Fault] = []
     for sealer in sealers(graph):
         if sealer.store.get("credentials"):
@@ -115,83 +115,102 @@ def seal_alone(graph: Graph, platform: Platform | None) -> list[Fault]:
             why = f"{sealer.name} has no AWS identity, and its store names no credentials"
             broken.append(Fault(why, sealer.resource))
             continue
-        found = [each for each in graph.referred(sealer.role, ":Role") if each.urn in every]
-        if not found:
+        role_resources = [
+            resource for resource in graph.referred(sealer.role, ":Role") if resource.urn in roles_by_urn
+        ]
+        if not role_resources:
             why = f"the role of {sealer.name} is not made here, and nothing says what it may"
             broken.append(Fault(why, sealer.resource, "undecided"))
-        for role in (every[each.urn] for each in found):
-            mine.add(role.resource.urn)
-            broken += _more_than_sealing(sealer, role)
-            broken += _reached(graph, platform, sealer, role)
+        for role in (roles_by_urn[resource.urn] for resource in role_resources):
+            sealer_role_urns.add(role.resource.urn)
+            broken += _excess_permissions(sealer, role)
+            broken += _reach_faults(graph, platform, sealer, role)
         broken += [
-            Fault(f"{other} has the identity of {sealer.name}", sealer.resource)
-            for other in _bearers(graph, sealer.role)
-            if other != sealer.name
+            Fault(f"{bearer} has the identity of {sealer.name}", sealer.resource)
+            for bearer in _bearers(graph, sealer.role)
+            if bearer != sealer.name
         ]
-    mine |= {each.urn for role in _of_unread(graph) for each in graph.referred(role, ":Role")}
-    for role in every.values():
-        if role.resource.urn not in mine:
-            broken += _puts_or_takes(graph, role)
+    sealer_role_urns |= {
+        resource.urn for role in _roles_of_unread(graph) for resource in graph.referred(role, ":Role")
+    }
+    for role in roles_by_urn.values():
+        if role.resource.urn not in sealer_role_urns:
+            broken += _foreign_seal_faults(graph, role)
     return broken
 
 
-def _of_unread(graph: Graph) -> Iterator[str]:
+def _roles_of_unread(graph: Graph) -> Iterator[str]:
     """Roles of pods and tasks of which it is not known yet whether they seal: that is said of them elsewhere."""
-    hidden = {each.urn for each in unread(graph)}
-    for each, template in graph.pods():
-        if each.urn in hidden:
-            yield identity(graph, place(each)[1], template)
-    for each in graph.of(DEFINITION):
-        if containers(each) is None:
-            yield str(each.inputs.get("taskRoleArn") or "")
+    hidden = {resource.urn for resource in unread_pods(graph)}
+    for pod, template in graph.pods():
+        if pod.urn in hidden:
+            yield identity(graph, name_and_namespace(pod)[1], template)
+    for definition in graph.of(DEFINITION):
+        if containers(definition) is None:
+            yield str(definition.inputs.get("taskRoleArn") or "")
 
 
 def _bearers(graph: Graph, role: str) -> Iterator[str]:
     """Pods and tasks that have a role."""
-    for each, template in graph.pods():
-        if identity(graph, place(each)[1], template) == role:
-            yield place(each)[0]
+    for pod, template in graph.pods():
+        if identity(graph, name_and_namespace(pod)[1], template) == role:
+            yield name_and_namespace(pod)[0]
     yield from (task.name for task in tasks(graph) if task.role == role)
 
 
-def _more_than_sealing(sealer: Sealer, role: Role) -> Iterator[Fault]:
+def _excess_permissions(sealer: Sealer, role: Role) -> Iterator[Fault]:
     """What a sealer's role may beyond putting below its prefix."""
-    about = role.resource
+    resource_of_role = role.resource
     for name in role.hidden:
-        yield Fault(f"{name} of role {role.name} is not known before it is made", about, "undecided")
+        yield Fault(
+            f"{name} of role {role.name} is not known before it is made", resource_of_role, "undecided"
+        )
     if role.unknown:
-        yield Fault(f"role {role.name} has {', '.join(role.unknown)}, whose words are not known", about)
+        yield Fault(
+            f"role {role.name} has {', '.join(role.unknown)}, whose words are not known", resource_of_role
+        )
     prefix = str(sealer.store.get("prefix") or "")
     for statement in _allowed(role):
-        actions, resources = listed(statement.get("Action")), listed(statement.get("Resource"))
+        actions, resources = as_list(statement.get("Action")), as_list(statement.get("Resource"))
         if "NotAction" in statement:
-            yield Fault(f"role {role.name} may all that it does not name, and seals", about)
-        for action in sorted(set(actions) - _MAY):
-            yield Fault(f"role {role.name} of {sealer.name} may {action}, which sealing does not take", about)
-        if set(actions) & {*SEAL_PUT, *READ_BACK}:
+            yield Fault(f"role {role.name} may all that it does not name, and seals", resource_of_role)
+        for action in sorted(set(actions) - _ALLOWED_ACTIONS):
+            yield Fault(
+                f"role {role.name} of {sealer.name} may {action}, which sealing does not take",
+                resource_of_role,
+            )
+        if set(actions) & {*SEAL_PUT, *SEAL_READ}:
             for resource in resources:
                 if not prefix or not resource.endswith(f"/{prefix}/*"):
                     why = f"role {role.name} puts to {resource}, beyond {prefix or 'no prefix'} of {sealer.name}"
-                    yield Fault(why, about)
+                    yield Fault(why, resource_of_role)
 
 
-def _reached(graph: Graph, platform: Platform | None, sealer: Sealer, role: Role) -> Iterator[Fault]:
+def _reach_faults(graph: Graph, platform: Platform | None, sealer: Sealer, role: Role) -> Iterator[Fault]:
     """Whether the addresses at which a sealer's pod knows the store are an endpoint of ours that lets it in."""
     objects = [
         resource
         for statement in _allowed(role)
-        if "s3:PutObject" in listed(statement.get("Action"))
-        for resource in listed(statement.get("Resource"))
+        if "s3:PutObject" in as_list(statement.get("Action"))
+        for resource in as_list(statement.get("Resource"))
     ]
     if not sealer.hosts:
         open_to = [
-            each for each in graph.of(_ENDPOINT) if str(each.inputs.get("serviceName")).endswith(".s3")
+            endpoint_
+            for endpoint_ in graph.of(_ENDPOINT)
+            if str(endpoint_.inputs.get("serviceName")).endswith(".s3")
         ]
     else:
-        stated = {each.address for each in (platform.audit if platform else []) if each.site == sealer.site}
-        if set(sealer.hosts) <= stated:
+        addresses = {
+            store.address for store in (platform.audit if platform else []) if store.site == sealer.site
+        }
+        if set(sealer.hosts) <= addresses:
             return  # the organisation's own endpoint, by the platform's word
-        open_to = [each for each in graph.of(_ENDPOINT) if set(sealer.hosts) <= set(fixed(each))]
+        open_to = [
+            endpoint_
+            for endpoint_ in graph.of(_ENDPOINT)
+            if set(sealer.hosts) <= set(fixed_addresses(endpoint_))
+        ]
     if not open_to:
         where = ", ".join(sealer.hosts) or "its public name"
         yield Fault(
@@ -199,28 +218,29 @@ def _reached(graph: Graph, platform: Platform | None, sealer: Sealer, role: Role
         )
     for endpoint in open_to:
         if all(
-            lets(graph, endpoint, "aws:PrincipalArn", sealer.role, "s3:PutObject", each) for each in objects
+            allows_by_name(graph, endpoint, "aws:PrincipalArn", sealer.role, "s3:PutObject", resource_arn)
+            for resource_arn in objects
         ):
             return
     for endpoint in open_to:
         why = f"the policy of {endpoint.name} does not let {sealer.name} put seals"
-        yield Fault(why, sealer.resource, "undecided" if unknown(graph, endpoint) else "violated")
+        yield Fault(why, sealer.resource, "undecided" if has_unread_policy(graph, endpoint) else "violated")
 
 
-def fixed(endpoint: Resource) -> list[str]:
+def fixed_addresses(endpoint: Resource) -> list[str]:
     """The addresses that an endpoint is given beforehand."""
-    return [str(each.get("ipv4")) for each in endpoint.inputs.get("subnetConfigurations") or []]
+    return [str(subnet.get("ipv4")) for subnet in endpoint.inputs.get("subnetConfigurations") or []]
 
 
-def _puts_or_takes(graph: Graph, role: Role) -> Iterator[Fault]:
+def _foreign_seal_faults(graph: Graph, role: Role) -> Iterator[Fault]:
     """What a role that is no sealer's is given to do to what is sealed, whether its boundary stops it or not."""
-    for action in ("s3:PutObject", *TAKES):
+    for action in ("s3:PutObject", *REMOVE_ACTIONS):
         for statement in _allowed(role):
-            named = listed(statement.get("Action"))
-            if "NotAction" not in statement and not any(covers(each, action) for each in named):
+            actions = as_list(statement.get("Action"))
+            if "NotAction" not in statement and not any(covers(pattern, action) for pattern in actions):
                 continue
             stores = sorted(
-                {name for each in listed(statement.get("Resource")) for name in _stores(graph, each)}
+                {name for resource in as_list(statement.get("Resource")) for name in _stores(graph, resource)}
             )
             if stores:
                 why = f"role {role.name} seals nothing, and may {action} in {', '.join(stores)}"
@@ -230,7 +250,7 @@ def _puts_or_takes(graph: Graph, role: Role) -> Iterator[Fault]:
 
 def _stores(graph: Graph, resource: str) -> list[str]:
     """Write-once buckets that a policy's resource reaches."""
-    locked = [each for each in graph.of("aws:s3/bucket:Bucket") if each.inputs.get("objectLockEnabled")]
-    meant = graph.referred(resource, ":Bucket")
-    wide = resource == "*" or resource.startswith(("arn:aws:s3:::*", "arn:*"))
-    return [each.name for each in locked if wide or each in meant]
+    locked = [bucket for bucket in graph.of("aws:s3/bucket:Bucket") if bucket.inputs.get("objectLockEnabled")]
+    referred_buckets = graph.referred(resource, ":Bucket")
+    is_wildcard = resource == "*" or resource.startswith(("arn:aws:s3:::*", "arn:*"))
+    return [bucket.name for bucket in locked if is_wildcard or bucket in referred_buckets]

@@ -12,18 +12,18 @@ from typing import Any
 
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import IsthmusError
-from isthmus.graph.network.reachability import BY_CONTROLLERS, CLASS
+from isthmus.graph.network.reachability import CLASS, CONTROLLER_LABELS
 from isthmus.graph.resources.references import undecided
-from isthmus.graph.resources.resources import Graph, Resource, boxes, place
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
 from isthmus.graph.resources.sites import Place, Places, provider_of
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.resources.texts import load_config
 from isthmus.graph.workloads.fargate_tasks import DEFINITION, SERVICE, containers
 
 ENDPOINT = "isthmus.dev/endpoint"
 ROLE = "isthmus.dev/role"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
-_OWN = "isthmus-"
+_NAMESPACE_PREFIX = "isthmus-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,13 @@ class Server:
     @property
     def role(self) -> str:
         """`gateway`, `translator`, `sidecar` by what it is told, else what it is labelled as."""
-        return next((str(each.get("mode")) for each in self.configs), self.labels.get(ROLE, ""))
+        return next((str(config.get("mode")) for config in self.configs), self.labels.get(ROLE, ""))
 
     @property
     def told(self) -> list[str]:
         """Other classes than its own that its configuration says it is of."""
-        said = {str(each.get("class")) for each in self.configs if each.get("class")}
-        return sorted(said - {self.class_})
+        class_names = {str(config.get("class")) for config in self.configs if config.get("class")}
+        return sorted(class_names - {self.class_})
 
 
 class Servers:
@@ -63,106 +63,120 @@ class Servers:
 
     def __init__(self, graph: Graph, places: Places) -> None:
         self._graph, self._places = graph, places
-        self.spaces = classes(graph)
+        self.spaces = namespace_classes(graph)
         self._maps: dict[tuple[str, str], list[Resource]] = {}
-        for each in graph.of(_CONFIG_MAP):
-            self._maps.setdefault(place(each), []).append(each)
-        self.all = sorted([*self._pods(), *self._tasks()], key=lambda each: (each.name, each.resource.urn))
+        for config_map in graph.of(_CONFIG_MAP):
+            self._maps.setdefault(name_and_namespace(config_map), []).append(config_map)
+        self.all = sorted(
+            [*self._pods(), *self._tasks()], key=lambda server: (server.name, server.resource.urn)
+        )
 
     def of(self, class_: str) -> list[Server]:
-        return [each for each in self.all if each.class_ == class_]
+        return [server for server in self.all if server.class_ == class_]
 
-    def called(self, name: str, namespace: str, by: Server) -> list[Server] | None:
+    def called(self, name: str, namespace: str, caller: Server) -> list[Server] | None:
         """The pods behind a Service as another server reaches it; None where there is no such Service, or none that
         says which pods are behind it."""
-        found: list[Server] = []
+        servers: list[Server] = []
         services = [
-            each for each in self._near("kubernetes:core/v1:Service", by) if place(each) == (name, namespace)
+            service_
+            for service_ in self._near("kubernetes:core/v1:Service", caller)
+            if name_and_namespace(service_) == (name, namespace)
         ]
         for service in services:
-            chosen = (service.inputs.get("spec") or {}).get("selector")
-            if not chosen or undecided(json.dumps(chosen)):
+            selector = (service.inputs.get("spec") or {}).get("selector")
+            if not selector or undecided(json.dumps(selector)):
                 return None
-            found += self.selected(chosen, namespace, by)
-        return found if services else None
+            servers += self.selected(selector, namespace, caller)
+        return servers if services else None
 
-    def elsewhere(self, name: str, namespace: str, by: Server) -> str:
+    def elsewhere(self, name: str, namespace: str, caller: Server) -> str:
         """The host that a Service stands for outside the cluster; empty where it stands for none."""
-        for service in self._near("kubernetes:core/v1:Service", by):
-            outside = (service.inputs.get("spec") or {}).get("externalName")
-            if place(service) == (name, namespace) and outside:
-                return str(outside)
+        for service in self._near("kubernetes:core/v1:Service", caller):
+            external_name = (service.inputs.get("spec") or {}).get("externalName")
+            if name_and_namespace(service) == (name, namespace) and external_name:
+                return str(external_name)
         return ""
 
-    def selected(self, labels: Mapping[str, str], namespace: str, by: Server) -> list[Server]:
+    def selected(self, labels: Mapping[str, str], namespace: str, caller: Server) -> list[Server]:
         """Pods of a namespace of the same cluster that bear all of these labels."""
         return [
-            each
-            for each in self.all
-            if each.namespace == namespace
-            and _same_cluster(each.resource, by.resource)
+            server
+            for server in self.all
+            if server.namespace == namespace
+            and _same_cluster(server.resource, caller.resource)
             and all(
-                each.labels.get(key) == value or (key not in each.labels and key.startswith(BY_CONTROLLERS))
+                server.labels.get(key) == value
+                or (key not in server.labels and key.startswith(CONTROLLER_LABELS))
                 for key, value in labels.items()
             )
         ]
 
-    def routed(self, namespace: str, workload: str, by: Server) -> list[tuple[str, list[Server] | None]]:
+    def routed(self, namespace: str, workload: str, caller: Server) -> list[tuple[str, list[Server] | None]]:
         """Whom a Gateway API router in a namespace sends a workload's requests to, by name; [] where there is none."""
-        found: list[tuple[str, list[Server] | None]] = []
-        for route in self._near("gateway.networking.k8s.io/v1:HTTPRoute", by):
-            if place(route)[1] != namespace:
+        backends_found: list[tuple[str, list[Server] | None]] = []
+        for route in self._near("gateway.networking.k8s.io/v1:HTTPRoute", caller):
+            if name_and_namespace(route)[1] != namespace:
                 continue
             for rule in (route.inputs.get("spec") or {}).get("rules") or []:
                 if not _matches(rule, workload):
                     continue
                 for backend in rule.get("backendRefs") or []:
-                    name, space = str(backend.get("name")), str(backend.get("namespace") or namespace)
+                    name, backend_namespace = (
+                        str(backend.get("name")),
+                        str(backend.get("namespace") or namespace),
+                    )
                     pool = backend.get("kind") == "InferencePool"
-                    behind = self._pooled(name, space, by) if pool else self.called(name, space, by)
-                    found.append((name, behind))
-        return found
+                    servers = (
+                        self._pooled(name, backend_namespace, caller)
+                        if pool
+                        else self.called(name, backend_namespace, caller)
+                    )
+                    backends_found.append((name, servers))
+        return backends_found
 
     def behind(self, balancer: Resource, port: str) -> list[Server]:
         """The tasks to which a load balancer forwards what comes in at a port."""
         groups: set[str] = set()
         for listener in self._graph.of("aws:lb/listener:Listener"):
-            mine = balancer in self._graph.referred(listener.inputs.get("loadBalancerArn"))
-            if mine and str(listener.inputs.get("port")) in (port, "None"):
+            is_of_balancer = balancer in self._graph.referred(listener.inputs.get("loadBalancerArn"))
+            if is_of_balancer and str(listener.inputs.get("port")) in (port, "None"):
                 actions = listener.inputs.get("defaultActions") or []
-                groups |= {each.name for each in self._graph.referred(actions, ":TargetGroup")}
+                groups |= {group.name for group in self._graph.referred(actions, ":TargetGroup")}
         definitions: list[Resource] = []
         for service in self._graph.of(SERVICE):
             balanced = service.inputs.get("loadBalancers") or []
-            if groups & {each.name for each in self._graph.referred(balanced, ":TargetGroup")}:
+            if groups & {group.name for group in self._graph.referred(balanced, ":TargetGroup")}:
                 definitions += self._graph.referred(service.inputs.get("taskDefinition"), DEFINITION)
-        return [each for each in self.all if each.resource in definitions]
+        return [server for server in self.all if server.resource in definitions]
 
-    def _near(self, kind: str, by: Server) -> Iterator[Resource]:
-        return (each for each in self._graph.of(kind) if _same_cluster(each, by.resource))
+    def _near(self, kind: str, caller: Server) -> Iterator[Resource]:
+        return (resource for resource in self._graph.of(kind) if _same_cluster(resource, caller.resource))
 
-    def _pooled(self, name: str, namespace: str, by: Server) -> list[Server] | None:
-        for pool in self._near(":InferencePool", by):
+    def _pooled(self, name: str, namespace: str, caller: Server) -> list[Server] | None:
+        for pool in self._near(":InferencePool", caller):
             spec = pool.inputs.get("spec") or {}
-            chosen = (spec.get("selector") or {}).get("matchLabels") or {}
-            if place(pool) == (name, namespace) and chosen:
-                return self.selected(chosen, namespace, by)
+            labels = (spec.get("selector") or {}).get("matchLabels") or {}
+            if name_and_namespace(pool) == (name, namespace) and labels:
+                return self.selected(labels, namespace, caller)
         return None
 
     def _pods(self) -> Iterator[Server]:
-        for each, template in self._graph.pods():
+        for pod, template in self._graph.pods():
             labels = (template.get("metadata") or {}).get("labels") or {}
-            name, namespace = place(each)
-            maps, lost = self._given(each, template, namespace)
-            configs, unread = _told(maps)
-            unread += lost
-            said = [labels.get(CLASS), *(one.get("class") for one in configs)]
-            class_ = self.spaces.get(namespace) or next((known(one) for one in said if one), "")
+            name, namespace = name_and_namespace(pod)
+            maps, unresolved = self._given(pod, template, namespace)
+            configs, unread = _read_config_maps(maps)
+            unread += unresolved
+            declared = [labels.get(CLASS), *(config.get("class") for config in configs)]
+            class_ = self.spaces.get(namespace) or next(
+                (known_class(class_name) for class_name in declared if class_name), ""
+            )
             yield Server(
-                each,
+                pod,
                 name,
                 namespace,
-                self._places.of(each),
+                self._places.of(pod),
                 class_,
                 labels,
                 template,
@@ -175,71 +189,75 @@ class Servers:
         self, resource: Resource, template: Mapping[str, Any], namespace: str
     ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
         """ConfigMaps that pods are given, and what is said of those that are not known."""
-        found: list[Resource] = []
-        lost: list[str] = []
-        for name in mounted(template):
+        config_maps: list[Resource] = []
+        unresolved: list[str] = []
+        for name in mounted_config_maps(template):
             maps = self._maps.get((name, namespace), [])
             if undecided(name):
                 maps = self._graph.referred(name, _CONFIG_MAP)
                 if not maps:
-                    lost.append(f"which configuration {resource.name} is given is not known")
-            found += [each for each in maps if _same_cluster(each, resource)] or maps
-        return tuple({each.urn: each for each in found}.values()), tuple(lost)
+                    unresolved.append(f"which configuration {resource.name} is given is not known")
+            config_maps += [config_map for config_map in maps if _same_cluster(config_map, resource)] or maps
+        return tuple({config_map.urn: config_map for config_map in config_maps}.values()), tuple(unresolved)
 
     def _tasks(self) -> Iterator[Server]:
-        for each in self._graph.of(DEFINITION):
+        for definition in self._graph.of(DEFINITION):
             configs: list[dict[str, Any]] = []
             unread: list[str] = []
-            held = containers(each)
-            if held is None:
-                unread.append(f"the words of {each.name} are not known before it is made")
-            for variable in (one for box in held or [] for one in box.get("environment") or []):
+            task_containers = containers(definition)
+            if task_containers is None:
+                unread.append(f"the words of {definition.name} are not known before it is made")
+            for variable in (
+                container for box in task_containers or [] for container in box.get("environment") or []
+            ):
                 if variable.get("name") == "EDGE_CONFIG":
-                    _read(str(variable.get("value")), each.name, configs, unread)
-            tags = each.inputs.get("tags") or {}
-            class_ = known(tags.get(CLASS) or next((one.get("class") for one in configs), ""))
-            template = {"metadata": {}, "spec": {"containers": held or []}}
-            where = self._places.of(each)
-            yield Server(each, each.name, "", where, class_, {}, template, tuple(configs), tuple(unread))
+                    _read_config(str(variable.get("value")), definition.name, configs, unread)
+            tags = definition.inputs.get("tags") or {}
+            class_ = known_class(tags.get(CLASS) or next((config.get("class") for config in configs), ""))
+            template = {"metadata": {}, "spec": {"containers": task_containers or []}}
+            where = self._places.of(definition)
+            yield Server(
+                definition, definition.name, "", where, class_, {}, template, tuple(configs), tuple(unread)
+            )
 
 
-def classes(graph: Graph) -> dict[str, str]:
+def namespace_classes(graph: Graph) -> dict[str, str]:
     """Namespaces of the graph by name, and their class: the stricter of their label's and of that whose name ours
     have; empty where neither says one."""
-    found: dict[str, str] = {}
-    for each in graph.resources:
-        if not each.type.startswith("kubernetes:"):
+    class_by_namespace: dict[str, str] = {}
+    for resource in graph.resources:
+        if not resource.type.startswith("kubernetes:"):
             continue
-        name, namespace = place(each)
-        if each.type == _NAMESPACE:
-            label = (each.inputs["metadata"].get("labels") or {}).get(CLASS)
-            found[name] = _stricter(found.get(name, ""), known(label))
+        name, namespace = name_and_namespace(resource)
+        if resource.type == _NAMESPACE:
+            label = (resource.inputs["metadata"].get("labels") or {}).get(CLASS)
+            class_by_namespace[name] = _stricter(class_by_namespace.get(name, ""), known_class(label))
         else:
-            found.setdefault(namespace, "")
-    return {name: _stricter(class_, _by_name(name)) for name, class_ in found.items()}
+            class_by_namespace.setdefault(namespace, "")
+    return {name: _stricter(class_, _class_in_name(name)) for name, class_ in class_by_namespace.items()}
 
 
 def mislabelled(namespace: Resource) -> str:
     """How a namespace of ours contradicts its own name; empty where it does not."""
-    name = place(namespace)[0]
+    name = name_and_namespace(namespace)[0]
     label = (namespace.inputs["metadata"].get("labels") or {}).get(CLASS)
-    if not _by_name(name) or label == _by_name(name):
+    if not _class_in_name(name) or label == _class_in_name(name):
         return ""
     return f"{name} is labelled as of {label} work" if label else f"{name} bears no label of its class"
 
 
-def known(label: Any) -> str:
+def known_class(label: Any) -> str:
     """A class as a label or a file says it; a word that is none is held to the strictest one's."""
     if not label:
         return ""
     return label if label in SENSITIVITIES else SENSITIVITIES[-1]
 
 
-def _stricter(one: str, other: str) -> str:
-    return max(one, other, key=lambda each: SENSITIVITIES.index(each) if each else -1)
+def _stricter(first: str, second: str) -> str:
+    return max(first, second, key=lambda class_name: SENSITIVITIES.index(class_name) if class_name else -1)
 
 
-def mounted(template: Mapping[str, Any]) -> list[str]:
+def mounted_config_maps(template: Mapping[str, Any]) -> list[str]:
     """ConfigMaps that a pod is given, as files or as variables."""
     spec = template.get("spec") or {}
     names: list[Any] = []
@@ -247,55 +265,56 @@ def mounted(template: Mapping[str, Any]) -> list[str]:
         names.append((volume.get("configMap") or {}).get("name"))
         for source in (volume.get("projected") or {}).get("sources") or []:
             names.append((source.get("configMap") or {}).get("name"))
-    for box in boxes(template):
+    for box in pod_containers(template):
         for source in box.get("envFrom") or []:
             names.append((source.get("configMapRef") or {}).get("name"))
         for variable in box.get("env") or []:
             names.append(((variable.get("valueFrom") or {}).get("configMapKeyRef") or {}).get("name"))
-    return list(dict.fromkeys(str(each) for each in names if each))
+    return list(dict.fromkeys(str(name) for name in names if name))
 
 
-def _told(maps: Iterable[Resource]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+def _read_config_maps(maps: Iterable[Resource]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     """The edge's configurations in ConfigMaps, and what is said of those whose words are not known."""
     configs: list[dict[str, Any]] = []
     unread: list[str] = []
-    for each in maps:
-        data = each.inputs.get("data") or {}
+    for config_map in maps:
+        data = config_map.inputs.get("data") or {}
         if isinstance(data, str):  # unknown as a whole
-            unread.append(f"the words of {each.name} are not known before it is made")
+            unread.append(f"the words of {config_map.name} are not known before it is made")
         elif "config.yaml" in data:
-            _read(str(data["config.yaml"]), each.name, configs, unread)
+            _read_config(str(data["config.yaml"]), config_map.name, configs, unread)
     return tuple(configs), tuple(unread)
 
 
-def _by_name(namespace: str) -> str:
-    rest = namespace.removeprefix(_OWN)
-    return rest if namespace.startswith(_OWN) and rest in SENSITIVITIES else ""
+def _class_in_name(namespace: str) -> str:
+    suffix = namespace.removeprefix(_NAMESPACE_PREFIX)
+    return suffix if namespace.startswith(_NAMESPACE_PREFIX) and suffix in SENSITIVITIES else ""
 
 
-def _read(text: str, whose: str, configs: list[dict[str, Any]], unread: list[str]) -> None:
+def _read_config(text: str, name: str, configs: list[dict[str, Any]], unread: list[str]) -> None:
     if undecided(text):
-        unread.append(f"the words of {whose} are not known before it is made")
+        unread.append(f"the words of {name} are not known before it is made")
         return
     try:
-        configs.append(loaded(text, whose))
+        configs.append(load_config(text, name))
     except IsthmusError:
-        unread.append(f"the words of {whose} cannot be read")
+        unread.append(f"the words of {name} cannot be read")
 
 
 def _matches(rule: Mapping[str, Any], workload: str) -> bool:
     """Whether a route's rule could take a workload's requests: it names it in a header, or no workload at all."""
     for match in rule.get("matches") or [{}]:
-        named = [
-            str(each.get("value"))
-            for each in match.get("headers") or []
-            if str(each.get("name")).lower() == "x-isthmus-workload" and each.get("type", "Exact") == "Exact"
+        workloads = [
+            str(header.get("value"))
+            for header in match.get("headers") or []
+            if str(header.get("name")).lower() == "x-isthmus-workload"
+            and header.get("type", "Exact") == "Exact"
         ]
-        if not named or workload in named:
+        if not workloads or workload in workloads:
             return True
     return False
 
 
-def _same_cluster(one: Resource, other: Resource) -> bool:
-    first, second = provider_of(one), provider_of(other)
+def _same_cluster(resource: Resource, other_resource: Resource) -> bool:
+    first, second = provider_of(resource), provider_of(other_resource)
     return first == second or not first or not second

@@ -9,10 +9,10 @@ from typing import Any
 
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.references import undecided
-from isthmus.graph.resources.resources import Graph, Resource, boxes, place
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
+from isthmus.graph.resources.texts import load_config
 
-HELPER = "aws_signing_helper"
+CREDENTIAL_HELPER = "aws_signing_helper"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 ROLE_ARN = "eks.amazonaws.com/role-arn"
 """Annotation of a service account by which EKS gives its pods a role (IAM roles for service accounts)."""
@@ -33,10 +33,10 @@ class Translator:
     @property
     def options(self) -> dict[str, str]:
         """What its credential helper is told."""
-        for box in boxes(self.template):
-            words = _words(box)
-            if _helps(box):
-                return {key: value for key, value in itertools.pairwise(words) if key.startswith("--")}
+        for box in pod_containers(self.template):
+            arguments = _command_line(box)
+            if _is_credential_helper(box):
+                return {key: value for key, value in itertools.pairwise(arguments) if key.startswith("--")}
         return {}
 
     @property
@@ -62,74 +62,77 @@ class Translator:
         Raises `InputError` where its words are not known before it is made.
         """
         volumes = self.template["spec"].get("volumes") or []
-        wanted = {each["configMap"].get("name") for each in volumes if each.get("configMap")}
-        meant = graph.referred([each for each in wanted if undecided(each)], ":ConfigMap")
+        names = {volume["configMap"].get("name") for volume in volumes if volume.get("configMap")}
+        referred_maps = graph.referred([name for name in names if undecided(name)], ":ConfigMap")
         for config in graph.of("kubernetes:core/v1:ConfigMap"):
-            name, namespace = place(config)
+            name, namespace = name_and_namespace(config)
             data = config.inputs.get("data") or {}
             text = data if isinstance(data, str) else data.get("config.yaml")
-            if (name in wanted or config in meant) and namespace == self.namespace and text:
-                return loaded(text, config.name).get("models") or []
+            if (name in names or config in referred_maps) and namespace == self.namespace and text:
+                return load_config(text, config.name).get("models") or []
         return []
 
 
 def translators(graph: Graph) -> Iterator[Translator]:
     """Every workload with the credential helper in its pods, a role by their service account, or the label of a
     translator."""
-    for each, template in graph.pods():
+    for pod, template in graph.pods():
         labels = (template.get("metadata") or {}).get("labels") or {}
-        name, namespace = place(each)
-        placed = role_by_place(graph, namespace, template)
-        called = labels.get("isthmus.dev/role") == "translator"
-        if called or placed or any(map(_helps, boxes(template))):
+        name, namespace = name_and_namespace(pod)
+        placed = role_of_service_account(graph, namespace, template)
+        is_labelled = labels.get("isthmus.dev/role") == "translator"
+        if is_labelled or placed or any(map(_is_credential_helper, pod_containers(template))):
             class_ = _class(graph, namespace, labels)
-            yield Translator(name, namespace, class_, template, placed, each)
+            yield Translator(name, namespace, class_, template, placed, pod)
 
 
-def role_by_place(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
+def role_of_service_account(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
     """What pods of a template become by their service account: by EKS pod identity, or by the account's annotation;
     empty where neither gives them a role."""
     account = (template.get("spec") or {}).get("serviceAccountName") or "default"
-    for each in graph.of(ASSOCIATION):
-        if (each.inputs.get("namespace"), each.inputs.get("serviceAccount")) == (namespace, account):
-            return str(each.inputs.get("roleArn") or "unknown")
-    for each in graph.of("kubernetes:core/v1:ServiceAccount"):
-        notes = (each.inputs.get("metadata") or {}).get("annotations") or {}
-        if place(each) == (account, namespace) and ROLE_ARN in notes:
-            return str(notes[ROLE_ARN] or "unknown")
+    for association in graph.of(ASSOCIATION):
+        if (association.inputs.get("namespace"), association.inputs.get("serviceAccount")) == (
+            namespace,
+            account,
+        ):
+            return str(association.inputs.get("roleArn") or "unknown")
+    for account_resource in graph.of("kubernetes:core/v1:ServiceAccount"):
+        annotations = (account_resource.inputs.get("metadata") or {}).get("annotations") or {}
+        if name_and_namespace(account_resource) == (account, namespace) and ROLE_ARN in annotations:
+            return str(annotations[ROLE_ARN] or "unknown")
     return ""
 
 
 def identity(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
     """The AWS role that pods of a template have, in whichever way; empty where they have none."""
-    placed = role_by_place(graph, namespace, template)
+    placed = role_of_service_account(graph, namespace, template)
     if placed:
         return placed
-    helped = any(map(_helps, boxes(template)))
-    named = [
+    has_helper = any(map(_is_credential_helper, pod_containers(template)))
+    role_arns = [
         str(variable.get("value") or "unknown")
-        for box in boxes(template)
+        for box in pod_containers(template)
         for variable in box.get("env") or []
         if variable.get("name") == "AWS_ROLE_ARN"
     ]
-    role = Translator("", namespace, "", template).role if helped else ""
-    return role or (named[0] if named else "unknown" if helped else "")
+    role = Translator("", namespace, "", template).role if has_helper else ""
+    return role or (role_arns[0] if role_arns else "unknown" if has_helper else "")
 
 
 def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:
     """The namespace's class, which its pods cannot choose; the pods' own where the namespace has none."""
-    for each in graph.of("kubernetes:core/v1:Namespace"):
-        meta = each.inputs["metadata"]
+    for resource in graph.of("kubernetes:core/v1:Namespace"):
+        meta = resource.inputs["metadata"]
         if meta.get("name") == namespace and CLASS in (meta.get("labels") or {}):
             return meta["labels"][CLASS]
     return labels.get(CLASS, "")
 
 
-def _helps(box: Mapping[str, Any]) -> bool:
-    return any(word.rsplit("/", 1)[-1] == HELPER for word in _words(box)) or "credential-helper" in str(
-        box.get("image")
-    )
+def _is_credential_helper(box: Mapping[str, Any]) -> bool:
+    return any(
+        argument.rsplit("/", 1)[-1] == CREDENTIAL_HELPER for argument in _command_line(box)
+    ) or "credential-helper" in str(box.get("image"))
 
 
-def _words(box: Mapping[str, Any]) -> list[str]:
-    return [str(word) for key in ("command", "args") for word in box.get(key) or []]
+def _command_line(box: Mapping[str, Any]) -> list[str]:
+    return [str(argument) for key in ("command", "args") for argument in box.get(key) or []]

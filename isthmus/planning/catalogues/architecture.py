@@ -1,6 +1,6 @@
-"""What of a model decides its memory and its speed: parameters by kind, and what its layers keep of a sequence.
+"""Architecture of a model: parameters by kind, and what its layers cache of a sequence.
 
-Numbers of elements, not of bytes: precisions and element types come with the question.
+Figures are numbers of elements, not bytes. Precision and element size are chosen by the caller.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kept = Literal["full", "window", "latent", "state"]
-"""What a layer keeps: keys and values of every token; of the last tokens only; a compressed latent that all heads
-share (MLA); or a state of fixed size (Mamba, linear attention)."""
+CacheKind = Literal["full", "window", "latent", "state"]
+"""What a layer caches: `full`: keys and values of every token; `window`: of the last tokens only; `latent`: a
+compressed latent that all heads share (MLA); `state`: a state of fixed size (Mamba, linear attention)."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """What `layers` layers of one kind keep of one sequence."""
+    """What `layers` layers of one kind cache of one sequence."""
 
-    kind: Kept
+    kind: CacheKind
     layers: int
     heads: int = 1
     """Key-value heads; 1 for a latent, which every GPU keeps whole."""
@@ -32,14 +32,14 @@ class Cache:
     """Bytes of a number of the state."""
 
     def of_token(self, tensor_parallel: int) -> int:
-        """Elements that one GPU keeps of one token. Fewer heads than GPUs are repeated, one on each."""
+        """Return the elements that one GPU caches of a token. With fewer heads than GPUs, heads are replicated."""
         return self.layers * self.elements * math.ceil(self.heads / tensor_parallel)
 
     def of_sequence(self, tokens: int, tensor_parallel: int, element_bytes: float) -> float:
         """Bytes that one GPU keeps of a sequence of `tokens`."""
-        kept = tokens if self.window is None else min(tokens, self.window)
+        kept_tokens = tokens if self.window is None else min(tokens, self.window)
         state = self.layers * self.state * self.state_bytes / tensor_parallel
-        return kept * self.of_token(tensor_parallel) * element_bytes + state
+        return kept_tokens * self.of_token(tensor_parallel) * element_bytes + state
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Architecture:
     experts_per_token: int
     caches: tuple[Cache, ...]
     context: int
-    """Tokens, as `max_position_embeddings` says; the catalogue may know better."""
+    """Tokens, from `max_position_embeddings`. The catalogue may state another figure."""
     feed_forward: int
     """The widest intermediate size of a dense feed-forward layer, or of the experts that one token passes."""
     attention_layers: int
@@ -81,18 +81,18 @@ class Architecture:
 
     @property
     def active(self) -> int:
-        """Parameters that one token passes; looking an input embedding up is no work."""
+        """Parameters that one token passes, without the input embedding, which is only looked up."""
         passed = self.experts * self.experts_per_token // self.expert_count if self.expert_count else 0
         return self.dense + passed + self.head
 
     def cache_of_token(self, tensor_parallel: int = 1, *, windows: bool = True) -> int:
-        """Elements that one GPU keeps of each further token; `windows`: layers that forget are counted too."""
+        """Return the elements that one GPU caches of each further token; `windows`: count windowed layers too."""
         return sum(
-            each.of_token(tensor_parallel)
-            for each in self.caches
-            if each.kind != "state" and (windows or each.window is None)
+            cache.of_token(tensor_parallel)
+            for cache in self.caches
+            if cache.kind != "state" and (windows or cache.window is None)
         )
 
     def cache_of_sequence(self, tokens: int, tensor_parallel: int, element_bytes: float) -> float:
         """Bytes that one GPU keeps of a sequence of `tokens`."""
-        return sum(each.of_sequence(tokens, tensor_parallel, element_bytes) for each in self.caches)
+        return sum(cache.of_sequence(tokens, tensor_parallel, element_bytes) for cache in self.caches)

@@ -1,7 +1,7 @@
-"""AWS's instances with GPUs: where they are offered, and what an hour costs by service, region and purchase.
+"""Catalogue of AWS instances with GPUs: their regions, and the price of an hour by service, region and purchase.
 
-A price holds for its own region, service and purchase. What has none is not choosable there: never free, and never
-another region's. The requirements' own prices of a site go before the catalogue's (`sites[].prices`):
+A price applies to its own region, service and purchase only. An instance without a price there cannot be chosen.
+Prices of the requirements (`sites[].prices`) take precedence over the catalogue:
 
     g6e.12xlarge: {usd_per_hour: 13.1, as_of: "2026-11-01"}                  on demand, for EKS
     g6e.12xlarge/reserved-12: {usd_per_hour: 8.2, as_of: "2026-11-01"}       committed for 12 months
@@ -38,7 +38,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Rate:
-    """What an hour costs, and on what terms."""
+    """The price of an hour, and its terms."""
 
     usd_per_hour: float
     purchase: str
@@ -49,7 +49,7 @@ class Rate:
 
 
 @functools.cache
-def every() -> tuple[Instance, ...]:
+def all_instances() -> tuple[Instance, ...]:
     return tuple(
         Instance(row["type"], row["gpu"], row["gpus"], row["vcpus"], row["memory_gib"], tuple(row["regions"]))
         for row in tables.rows("instances")
@@ -58,7 +58,7 @@ def every() -> tuple[Instance, ...]:
 
 @functools.cache
 def _prices() -> dict[tuple[str, str, str], dict[str, Any]]:
-    """On demand, by service, instance and region. Capacity blocks end after months: nothing stays up on them."""
+    """On-demand prices by service, instance and region. Capacity blocks are left out, because they end after months."""
     return {
         (row["service"], row["instance"], row["region"] or ""): row
         for row in tables.rows("instance_prices")
@@ -66,67 +66,71 @@ def _prices() -> dict[tuple[str, str, str], dict[str, Any]]:
     }
 
 
-def offered(region: str) -> list[Instance]:
-    """What the region offers, by type."""
-    return [each for each in every() if region in each.regions]
+def offered_instances(region: str) -> list[Instance]:
+    """Return the instances that the region offers."""
+    return [instance for instance in all_instances() if region in instance.regions]
 
 
 def find(type: str) -> Instance:
-    """By its type, `ml.` or not. Raises `KeyError`."""
+    """Return an instance by its type, with or without `ml.`. Raises `StopIteration` for an unknown type."""
     name = type.removeprefix("ml.")
-    return next(each for each in every() if each.type == name)
+    return next(instance for instance in all_instances() if instance.type == name)
 
 
-def rate(
-    instance: Instance, service: str, region: str, given: Mapping[str, Any], most_months: int
+def cheapest_rate(
+    instance: Instance, service: str, region: str, site_prices: Mapping[str, Any], most_months: int
 ) -> Rate | None:
-    """The cheapest hour of an instance under `ec2` or `sagemaker`, committed for `most_months` at most."""
+    """Return the cheapest rate of an instance under `ec2` or `sagemaker`, committed for at most `most_months`."""
     name = instance.type if service == "ec2" else f"ml.{instance.type}"
     rates = [
-        _given(given[key], key, f"reserved-{months}" if months else ON_DEMAND)
-        for key in given
-        if (of := _NAME.fullmatch(key)) and of["type"] == name
-        if (months := int(of["months"] or 0)) <= most_months
+        _site_rate(site_prices[key], key, f"reserved-{months}" if months else ON_DEMAND)
+        for key in site_prices
+        if (match := _NAME.fullmatch(key)) and match["type"] == name
+        if (months := int(match["months"] or 0)) <= most_months
     ]
-    if not any(each.purchase == ON_DEMAND for each in rates):
-        rates += [] if (listed := _listed(service, name, region)) is None else [listed]
-    return min(rates, key=lambda each: (each.usd_per_hour, each.purchase), default=None)
+    if not any(rate.purchase == ON_DEMAND for rate in rates):
+        rates += [] if (listed := _listed_rate(service, name, region)) is None else [listed]
+    return min(rates, key=lambda rate: (rate.usd_per_hour, rate.purchase), default=None)
 
 
-def cluster(region: str, given: Mapping[str, Any]) -> Rate | None:
-    """An hour of an EKS cluster's control plane, in standard support."""
-    if CLUSTER in given:
-        return _given(given[CLUSTER], CLUSTER, ON_DEMAND)
-    return _listed("eks", "cluster", region) or _listed("eks", "cluster", "")
+def cluster_rate(region: str, site_prices: Mapping[str, Any]) -> Rate | None:
+    """Return the rate of an EKS cluster's control plane in standard support; None if no price is known."""
+    if CLUSTER in site_prices:
+        return _site_rate(site_prices[CLUSTER], CLUSTER, ON_DEMAND)
+    return _listed_rate("eks", "cluster", region) or _listed_rate("eks", "cluster", "")
 
 
-def priced(name: str) -> bool:
+def is_priceable(name: str) -> bool:
     """Whether a key of `sites[].prices` names an instance or a cluster."""
-    of = _NAME.fullmatch(name)
-    known = {each.type for each in every()}
-    return name == CLUSTER or (of is not None and of["type"].removeprefix("ml.") in known)
+    match = _NAME.fullmatch(name)
+    known_types = {instance.type for instance in all_instances()}
+    return name == CLUSTER or (match is not None and match["type"].removeprefix("ml.") in known_types)
 
 
-def names() -> tuple[str, ...]:
-    """What `sites[].prices` may name of instances."""
-    return (*(each.type for each in every()), *(f"ml.{each.type}" for each in every()), CLUSTER)
+def priceable_names() -> tuple[str, ...]:
+    """Return the names of instances that `sites[].prices` may have."""
+    return (
+        *(instance.type for instance in all_instances()),
+        *(f"ml.{instance.type}" for instance in all_instances()),
+        CLUSTER,
+    )
 
 
-def _listed(service: str, name: str, region: str) -> Rate | None:
+def _listed_rate(service: str, name: str, region: str) -> Rate | None:
     row = _prices().get((service, name, region))
     if row is None:
         return None
-    told = row["evidence"]
-    return Rate(row["usd_per_hour"], row["purchase"], told["kind"], told["source"], told["as_of"])
+    evidence = row["evidence"]
+    return Rate(row["usd_per_hour"], row["purchase"], evidence["kind"], evidence["source"], evidence["as_of"])
 
 
-def check_given(name: str, row: Any) -> None:
+def check_site_price(name: str, row: Any) -> None:
     """Raises `InputError` for an organisation's price that cannot be read."""
-    _given(row, name, "on-demand")
+    _site_rate(row, name, "on-demand")
 
 
-def _given(row: Any, name: str, purchase: str) -> Rate:
-    """The organisation's own price. Raises `InputError` for one that is none."""
+def _site_rate(row: Any, name: str, purchase: str) -> Rate:
+    """Return the rate that the requirements state. Raises `InputError` for a price that cannot be read."""
     where = f"sites[].prices.{name}"
     fix = 'Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`'
     value = stated_prices.mapping(row, name, where, fix).get("usd_per_hour")

@@ -1,8 +1,7 @@
-"""Amazon Bedrock's catalogue: which model can be called how from a region, and what a token costs there.
+"""Catalogue of Amazon Bedrock: how each model can be called from a region, and what a token costs there.
 
-A price belongs to a model called in one way from one region. A profile's row without a region holds in each of
-its source regions; where AWS lists other prices by source region, those rows name it. What has no row has no price, and
-what has no price is not choosable: never free, never another region's.
+A price applies to a model, a way to call it and a region. A profile's row without a region applies in all its source
+regions, except where a row names the region. A model without a price in a region cannot be chosen there.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from isthmus.planning.catalogues import stated_prices, tables
 
 @dataclass(frozen=True)
 class Price:
-    """What a token costs, USD a million."""
+    """The price of tokens, USD a million."""
 
     input: float
     output: float
     request: float
-    """USD a request besides."""
+    """USD a request, in addition."""
     kind: str
     """`list-price`, or `given` by the requirements."""
     source: str
@@ -37,7 +36,7 @@ class Call:
     region: str
     profile: str | None
     destinations: tuple[str, ...]
-    """Every region that a request may be served in."""
+    """All regions that may serve a request."""
     price: Price
     context: int
 
@@ -57,8 +56,8 @@ def ids() -> tuple[str, ...]:
     return tuple(_models())
 
 
-def named(candidate: str) -> str | None:
-    """The Bedrock id of a candidate: its own, or that of the open model which Bedrock serves under a hub's name."""
+def bedrock_id(candidate: str) -> str | None:
+    """Return the Bedrock id of a candidate, which may be a Bedrock id or the hub's name; None if Bedrock lacks it."""
     if candidate in _models():
         return candidate
     return next((id for id, row in sorted(_models().items()) if row["hub"] == candidate), None)
@@ -68,50 +67,54 @@ def task(model: str) -> str:
     return str(_models()[model]["task"])
 
 
-def calls(model: str, region: str, given: dict[str, Any] | None = None) -> list[Call]:
-    """Every way to call the model from the region that has a price, by itself first, then by profile.
+def calls(model: str, region: str, site_prices: dict[str, Any] | None = None) -> list[Call]:
+    """Return all priced ways to call the model from the region: directly first, then by inference profile.
 
-    `given`: the requirements' own prices of the site (`sites[].prices`), which go before the catalogue's.
+    `site_prices`: prices of the requirements (`sites[].prices`), which take precedence over the catalogue.
     """
     row = _models()[model]
-    ways: list[tuple[str | None, str]] = [] if row["direct"] is False else [(None, "")]
-    ways += sorted(
-        (each.profile, each.profile.partition(".")[0])
-        for each in inference_profiles.rows()
-        if each.source_region == region and inference_profiles.model_of(each.profile) == model
+    call_ids: list[tuple[str | None, str]] = [] if row["direct"] is False else [(None, "")]
+    call_ids += sorted(
+        (profile.profile, profile.profile.partition(".")[0])
+        for profile in inference_profiles.rows()
+        if profile.source_region == region and inference_profiles.model_of(profile.profile) == model
     )
-    found = []
-    for profile, prefix in ways:
-        price = given_price(given or {}, profile or model, model) or _listed(model, prefix, region)
+    priced_calls = []
+    for profile, prefix in call_ids:
+        price = site_price(site_prices or {}, profile or model, model) or _listed_price(model, prefix, region)
         if price is not None:
-            places = inference_profiles.destinations(profile, region)
-            found.append(Call(model, region, profile, places, price, row["context_tokens"]))
-    return found
+            destinations = inference_profiles.destinations(profile, region)
+            priced_calls.append(Call(model, region, profile, destinations, price, row["context_tokens"]))
+    return priced_calls
 
 
-def _listed(model: str, prefix: str, region: str) -> Price | None:
-    known = _prices()
-    row = known.get((model, prefix, region)) or (known.get((model, prefix, "")) if prefix else None)
+def _listed_price(model: str, prefix: str, region: str) -> Price | None:
+    prices = _prices()
+    row = prices.get((model, prefix, region)) or (prices.get((model, prefix, "")) if prefix else None)
     if row is None or row["input_usd_per_mtok"] is None:
         return None
-    told = row["evidence"]
+    evidence = row["evidence"]
     output, request = row["output_usd_per_mtok"] or 0.0, row["request_usd"] or 0.0
-    return Price(row["input_usd_per_mtok"], output, request, told["kind"], told["source"], told["as_of"])
+    return Price(
+        row["input_usd_per_mtok"], output, request, evidence["kind"], evidence["source"], evidence["as_of"]
+    )
 
 
-def given_price(given: dict[str, Any], *names: str) -> Price | None:
-    """The organisation's own price of a profile or model. Raises `InputError` for one that is none.
+def site_price(site_prices: dict[str, Any], *names: str) -> Price | None:
+    """Return the price that the requirements state for a profile or model; None if they state none.
+
+    Raises `InputError` for a price that cannot be read.
 
     Its shape: `{input_usd_per_mtok, output_usd_per_mtok, request_usd?, source?, as_of}`.
     """
     for name in names:
-        if name not in given:
+        if name not in site_prices:
             continue
-        row = given[name]
+        row = site_prices[name]
         where = f"sites[].prices.{name}"
         fix = 'Write {input_usd_per_mtok: 3, output_usd_per_mtok: 15, as_of: "2026-11-25"}'
         row = stated_prices.mapping(row, name, where, fix)
-        told = [
+        amounts = [
             stated_prices.number(row.get(key, default), key, where, below=1e6, fix=fix)
             for key, default in (
                 ("input_usd_per_mtok", None),
@@ -120,5 +123,5 @@ def given_price(given: dict[str, Any], *names: str) -> Price | None:
             )
         ]
         source, as_of = stated_prices.evidence(row, where)
-        return Price(told[0], told[1], told[2], "given", source, as_of)
+        return Price(amounts[0], amounts[1], amounts[2], "given", source, as_of)
     return None

@@ -84,9 +84,9 @@ def _unit(item: str) -> str:
 def _site_price(item: str, unit: str, row: Any) -> UnitPrice:
     where, key = f"sites[].prices.{item}", _KEYS[unit]
     fix = f'Write {{{key}: 0.1, as_of: "2026-11-25"}}'
-    given = stated_prices.mapping(row, item, where, fix)
-    if key not in given:
+    price = stated_prices.mapping(row, item, where, fix)
+    if key not in price:
         raise InputError(f"the price of {item} has no `{key}`", where=where, fix=fix)
-    usd = stated_prices.number(given[key], key, where, below=1e5, fix=fix)
+    usd = stated_prices.number(price[key], key, where, below=1e5, fix=fix)
     source, as_of = stated_prices.evidence(row, where)
     return UnitPrice(usd, unit, "given", source, as_of)

@@ -1,4 +1,4 @@
-"""The catalogue of GPUs: memory as CUDA sees it, speed, links, power, and the slices that MIG makes of them."""
+"""Catalogue of GPUs: usable memory, speed, links, power, and MIG profiles."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from isthmus.planning.catalogues import tables
 pass
 
 LARGE_MIB = 70 * 1024
-"""From here on vLLM takes larger defaults, but on an A100."""
+"""vLLM uses larger defaults from this memory on, except on an A100."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What MIG makes of a card."""
+    """A MIG profile of a GPU."""
 
     profile: str
     usable_mib: int | None
-    """None: nobody is known to have read it; then nothing is promised of it."""
+    """None if no published reading is known. Such a slice is not planned with."""
     compute: float
-    """Part of the card's arithmetic and, by memory slices, of its bandwidth."""
+    """Part of the card's arithmetic, 0 to 1; `bandwidth` is the part of its memory bandwidth."""
     bandwidth: float
     instances: int
 
@@ -35,11 +35,11 @@ class GpuKind:
     id: str
     name: str
     usable_mib: int
-    """What CUDA says it has: less than the label."""
+    """Memory that CUDA reports, which is less than the label."""
     card: Card
     power_w: int
     precisions: tuple[str, ...]
-    """Those that its tensor cores or vLLM's kernels compute with."""
+    """Precisions that its tensor cores or vLLM's kernels support."""
     slices: tuple[Slice, ...]
     source: str
     as_of: str
@@ -49,18 +49,18 @@ class GpuKind:
         return self.usable_mib >= LARGE_MIB and not self.id.startswith("a100")
 
     def slice(self, profile: str) -> Slice:
-        """A MIG profile of the card. Raises `InputError` for one that it has not, or whose memory nobody knows."""
-        for each in self.slices:
-            if each.profile == profile:
-                if each.usable_mib is None:
+        """Return a MIG profile. Raises `InputError` if the GPU does not have it, or its memory is not known."""
+        for slice in self.slices:
+            if slice.profile == profile:
+                if slice.usable_mib is None:
                     raise InputError(
-                        f"the memory of {self.id}'s MIG profile {profile} is not known",
+                        f"the usable memory of MIG profile {profile} of {self.id} is not known",
                         where="--mig",
-                        fix="Take another profile, or the whole card",
+                        fix="Choose another profile, or use the whole GPU",
                     )
-                return each
-        names = ", ".join(each.profile for each in self.slices)
-        fix = f"It has: {names}" if names else "It has none: leave the option away"
+                return slice
+        names = ", ".join(slice.profile for slice in self.slices)
+        fix = f"Choose one of: {names}" if names else "Remove --mig: this GPU has no MIG profiles"
         raise InputError(f"{self.id} has no MIG profile `{profile}`", where="--mig", fix=fix)
 
 
@@ -74,35 +74,35 @@ def ids() -> tuple[str, ...]:
 
 @functools.cache
 def find(id: str) -> GpuKind:
-    """A GPU by its id. Raises `InputError` with the nearest one."""
+    """Return a GPU by its id. Raises `InputError` that suggests the nearest id."""
     for row in rows():
         if row["id"] == id:
-            return _of_row(row)
+            return _gpu_from_row(row)
     from isthmus.core.validation_errors import did_you_mean
 
     raise InputError(
-        f"the GPU `{id}` is not known",
+        f"the GPU `{id}` is not in the catalogue",
         where="--gpu",
-        fix=f"{did_you_mean(id, ids())} Known: {', '.join(ids())}".strip(),
+        fix=f"{did_you_mean(id, ids())} Choose one of: {', '.join(ids())}".strip(),
     )
 
 
-def _of_row(row: dict[str, Any]) -> GpuKind:
+def _gpu_from_row(row: dict[str, Any]) -> GpuKind:
     tflops, link = row["tflops"], row["link"]
-    # Weights of 8 and 4 bits run on every card by kernels that widen them; FP8 and FP4 arithmetic only where it is.
+    # Kernels widen 8-bit and 4-bit integer weights on every card. FP8 and FP4 need hardware support.
     precisions = ["bf16", "int8", "int4", "mxfp4"]
     precisions += ["fp8"] if tflops["fp8"] else []
     precisions += ["nvfp4"] if tflops["fp4"] else []
-    whole = max((each["memory_slices"] for each in row["mig"]), default=8)
+    memory_slices = max((profile["memory_slices"] for profile in row["mig"]), default=8)
     slices = tuple(
         Slice(
-            each["profile"],
-            each["usable_mib"],
-            each["compute_slices"] / max(part["compute_slices"] for part in row["mig"]),
-            each["memory_slices"] / whole,
-            each["instances"],
+            profile["profile"],
+            profile["usable_mib"],
+            profile["compute_slices"] / max(profile["compute_slices"] for profile in row["mig"]),
+            profile["memory_slices"] / memory_slices,
+            profile["instances"],
         )
-        for each in row["mig"]
+        for profile in row["mig"]
     )
     return GpuKind(
         id=row["id"],
@@ -126,7 +126,7 @@ def _of_row(row: dict[str, Any]) -> GpuKind:
 
 @dataclass(frozen=True)
 class Card:
-    """What of a GPU decides its speed. Decimal units."""
+    """The figures of a GPU that decide its speed. Decimal units."""
 
     bandwidth_gb_s: float
     bf16_tflops: float

@@ -1,8 +1,7 @@
-"""A model's `config.json`, as the Hugging Face hub has it, to its architecture.
+"""Reads the architecture of a model from its Hugging Face `config.json`.
 
-Parameters are counted from the shapes that the model's own code gives its layers; biases and the few
-numbers of rotary and attention sinks are left out (below 0.1 % of the whole). A `model_type` that is not
-listed here is an error: layers of an unknown kind would be sized wrongly without a word.
+Parameters are counted from the shapes that the model's code gives its layers. Biases, rotary embeddings and attention
+sinks are left out (below 0.1 % of all). An unlisted `model_type` is an error: its layers would be sized wrongly.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import model_feed_forward as feed_forward
 from isthmus.planning.catalogues.architecture import Architecture, Cache
-from isthmus.planning.catalogues.model_config_reader import UNGATED, Read, Shape
+from isthmus.planning.catalogues.model_config_reader import UNGATED, ConfigReader, Shape
 
 Config = Mapping[str, Any]
 
@@ -52,45 +51,45 @@ ENCODERS = {"bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "new"}
 KNOWN = DENSE | MOE | HYBRID | ENCODERS
 
 _CHUNK = 8192
-"""Llama 4's own default, where a configuration does not say it."""
+"""Llama 4's default, if the configuration does not state `attention_chunk_size`."""
 _STATE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def architecture(config: Config, where: str = "config.json") -> Architecture:
-    """The architecture of a model's text part.
+    """Return the architecture of a model's text part.
 
-    Raises `InputError` for an unknown `model_type`, a key that is missing or no positive number.
+    Raises `InputError` for an unknown `model_type`, and for a key that is missing or not a positive number.
     """
-    told = _text(config)
-    read = Read(told, where)
+    text_config = _text_config(config)
+    read = ConfigReader(text_config, where)
     if read.kind not in KNOWN:
         from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
-            f"models of the type `{read.kind}` are not known",
+            f"`model_type` is `{read.kind}`, which Isthmus cannot size",
             where=where,
-            fix=f"{did_you_mean(read.kind, sorted(KNOWN))} Known: {', '.join(sorted(KNOWN))}".strip(),
+            fix=f"{did_you_mean(read.kind, sorted(KNOWN))} Supported types: {', '.join(sorted(KNOWN))}".strip(),
         )
     return _encoder(read) if read.kind in ENCODERS else _decoder(read)
 
 
-def _text(config: Config) -> dict[str, Any]:
-    """The text model's own keys; those of the whole where it has none."""
-    inner = config.get("text_config")
-    whole = {key: value for key, value in config.items() if not isinstance(value, dict) or "rope" in key}
-    told = {**whole, **(inner if isinstance(inner, dict) else {})}
-    return {key: value for key, value in told.items() if value is not None}
+def _text_config(config: Config) -> dict[str, Any]:
+    """Return the keys of the text model, completed by the keys around them."""
+    text_config = config.get("text_config")
+    outer = {key: value for key, value in config.items() if not isinstance(value, dict) or "rope" in key}
+    merged = {**outer, **(text_config if isinstance(text_config, dict) else {})}
+    return {key: value for key, value in merged.items() if value is not None}
 
 
-def _decoder(read: Read) -> Architecture:
+def _decoder(read: ConfigReader) -> Architecture:
     shape = Shape(read)
     vocabulary = read.positive("vocab_size")
     table = vocabulary * shape.hidden
     tied = read.flag("tie_word_embeddings", default=read.kind.startswith("gemma"))
     kinds = _layer_kinds(read, shape.layers)
-    dense, experts, width = feed_forward.layers(read, shape)
+    dense, experts, width = feed_forward.feed_forward_parameters(read, shape)
     caches, attention = _attentions(read, shape, kinds)
-    count = feed_forward.experts(read)
+    count = feed_forward.expert_count(read)
     return Architecture(
         kind=read.kind,
         layers=shape.layers,
@@ -107,42 +106,42 @@ def _decoder(read: Read) -> Architecture:
         caches=caches,
         context=read.positive("max_position_embeddings"),
         feed_forward=width,
-        attention_layers=sum(each.layers for each in caches if each.kind != "state"),
+        attention_layers=sum(cache.layers for cache in caches if cache.kind != "state"),
     )
 
 
-def _layer_kinds(read: Read, layers: int) -> list[str]:
-    """What each layer's mixer is: `full`, `window`, `state`, or `none` (a feed-forward layer alone)."""
-    pattern = read.told.get("hybrid_override_pattern")
+def _layer_kinds(read: ConfigReader, layers: int) -> list[str]:
+    """Return the mixer of each layer: `full`, `window`, `state`, or `none` (a feed-forward layer)."""
+    pattern = read.config.get("hybrid_override_pattern")
     if isinstance(pattern, str):
         # A letter a layer: Mamba, attention, a dense feed-forward, experts.
         return [{"M": "state", "*": "full"}.get(letter, "none") for letter in pattern]
-    types = read.told.get("layer_types") or read.told.get("layers_block_type")
+    types = read.config.get("layer_types") or read.config.get("layers_block_type")
     if isinstance(types, list):
         if len(types) < layers:
             raise InputError(
-                f"`layer_types` names {len(types)} layers of {layers}",
+                f"`layer_types` lists {len(types)} layers, but the model has {layers}",
                 where=read.where,
-                fix="Take the whole file",
+                fix="Use the complete config.json from the model's repository",
             )
-        return [_layer_kind(read, str(each)) for each in types[:layers]]
+        return [_layer_kind(read, str(layer_type)) for layer_type in types[:layers]]
     if read.has("full_attention_interval"):
-        every = read.positive("full_attention_interval")
-        return ["full" if (at + 1) % every == 0 else "state" for at in range(layers)]
+        interval = read.positive("full_attention_interval")
+        return ["full" if (index + 1) % interval == 0 else "state" for index in range(layers)]
     if read.kind.startswith("llama4"):
         # Three of four layers attend within a chunk; the fourth sees all and knows no positions.
-        return ["full" if (at + 1) % 4 == 0 else "window" for at in range(layers)]
+        return ["full" if (index + 1) % 4 == 0 else "window" for index in range(layers)]
     if read.kind == "gemma2":
-        return ["window" if at % 2 == 0 else "full" for at in range(layers)]
+        return ["window" if index % 2 == 0 else "full" for index in range(layers)]
     if read.has("sliding_window_pattern") or read.kind in ("gemma3", "gemma3_text", "cohere2"):
-        every = read.positive("sliding_window_pattern", default=6 if read.kind.startswith("gemma3") else 4)
-        return ["full" if (at + 1) % every == 0 else "window" for at in range(layers)]
+        interval = read.positive("sliding_window_pattern", default=6 if read.kind.startswith("gemma3") else 4)
+        return ["full" if (index + 1) % interval == 0 else "window" for index in range(layers)]
     windowed = read.has("sliding_window") and read.flag("use_sliding_window", default=True)
     # Qwen2 and Phi-3 name a window that their engines do not use.
     return ["window" if windowed and read.kind == "mistral" else "full"] * layers
 
 
-def _layer_kind(read: Read, name: str) -> str:
+def _layer_kind(read: ConfigReader, name: str) -> str:
     kinds = {
         "full_attention": "full",
         "attention": "full",
@@ -155,26 +154,28 @@ def _layer_kind(read: Read, name: str) -> str:
     }
     if name not in kinds:
         raise InputError(
-            f"layers of the type `{name}` are not known", where=read.where, fix="Choose another model"
+            f"layer type `{name}` is not supported, so the model cannot be sized",
+            where=read.where,
+            fix="Choose another model",
         )
     return kinds[name]
 
 
-def _attentions(read: Read, shape: Shape, kinds: list[str]) -> tuple[tuple[Cache, ...], int]:
-    """What the layers keep, and the parameters of all their mixers."""
+def _attentions(read: ConfigReader, shape: Shape, kinds: list[str]) -> tuple[tuple[Cache, ...], int]:
+    """Return what the layers cache, and the parameters of all their mixers."""
     if read.has("block_configs"):
-        return _varied(read, shape)
+        return _varied_attentions(read, shape)
     llama4 = read.kind.startswith("llama4")
-    full, window, state = (kinds.count(each) for each in ("full", "window", "state"))
+    full, window, state = (kinds.count(kind) for kind in ("full", "window", "state"))
     caches: list[Cache] = []
     parameters = 0
     if read.has("kv_lora_rank"):
         latent = read.positive("kv_lora_rank") + read.positive("qk_rope_head_dim")
-        found = [Cache("latent", full, elements=latent)]
+        latent_caches = [Cache("latent", full, elements=latent)]
         if read.has("index_head_dim"):
             # DeepSeek V3.2: an indexer keeps a key of its own for each token, with a scale.
-            found.append(Cache("latent", full, elements=read.positive("index_head_dim")))
-        return tuple(found), full * _latent(read, shape)
+            latent_caches.append(Cache("latent", full, elements=read.positive("index_head_dim")))
+        return tuple(latent_caches), full * _latent_attention_parameters(read, shape)
     gate = read.flag(
         "attn_output_gate", default=read.kind in ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
     )
@@ -190,16 +191,20 @@ def _attentions(read: Read, shape: Shape, kinds: list[str]) -> tuple[tuple[Cache
         caches.append(Cache("window", window, heads=shape.kv_heads, elements=2 * shape.head_dim, window=size))
         parameters += window * shape.attention(gate=gate)
     if state:
-        kept, of_layer = (
-            _mamba(read, shape) if read.has("mamba_num_heads", "mamba_n_heads") else _linear(read, shape)
+        state_size, layer_parameters = (
+            _mamba_layer(read, shape)
+            if read.has("mamba_num_heads", "mamba_n_heads")
+            else _linear_attention_layer(read, shape)
         )
-        dtype = str(read.told.get("mamba_ssm_cache_dtype") or read.told.get("mamba_ssm_dtype") or "bfloat16")
-        caches.append(Cache("state", state, state=kept, state_bytes=_STATE_BYTES.get(dtype, 4)))
-        parameters += state * of_layer
+        dtype = str(
+            read.config.get("mamba_ssm_cache_dtype") or read.config.get("mamba_ssm_dtype") or "bfloat16"
+        )
+        caches.append(Cache("state", state, state=state_size, state_bytes=_STATE_BYTES.get(dtype, 4)))
+        parameters += state * layer_parameters
     return tuple(caches), parameters
 
 
-def _latent(read: Read, shape: Shape) -> int:
+def _latent_attention_parameters(read: ConfigReader, shape: Shape) -> int:
     """Parameters of one layer of multi-head latent attention (DeepSeek-V2's paper, section 2.1)."""
     rank, rope = read.positive("kv_lora_rank"), read.positive("qk_rope_head_dim")
     plain, value = read.positive("qk_nope_head_dim"), read.positive("v_head_dim")
@@ -212,7 +217,7 @@ def _latent(read: Read, shape: Shape) -> int:
     return queries + keys + shape.heads * value * shape.hidden + indexer
 
 
-def _mamba(read: Read, shape: Shape) -> tuple[int, int]:
+def _mamba_layer(read: ConfigReader, shape: Shape) -> tuple[int, int]:
     """Numbers that one Mamba-2 layer keeps, and its parameters."""
     heads = read.positive("mamba_num_heads", "mamba_n_heads")
     dim = read.positive("mamba_head_dim", "mamba_d_head")
@@ -224,7 +229,7 @@ def _mamba(read: Read, shape: Shape) -> tuple[int, int]:
     return heads * dim * size + mixed * (kernel - 1), parameters
 
 
-def _linear(read: Read, shape: Shape) -> tuple[int, int]:
+def _linear_attention_layer(read: ConfigReader, shape: Shape) -> tuple[int, int]:
     """Numbers that one layer of gated delta rule keeps, and its parameters (Qwen3-Next's code)."""
     keys, values = read.positive("linear_num_key_heads"), read.positive("linear_num_value_heads")
     key_dim, value_dim = read.positive("linear_key_head_dim"), read.positive("linear_value_head_dim")
@@ -238,10 +243,10 @@ def _linear(read: Read, shape: Shape) -> tuple[int, int]:
     return values * key_dim * value_dim + mixed * (kernel - 1), parameters
 
 
-def _varied(read: Read, shape: Shape) -> tuple[tuple[Cache, ...], int]:
+def _varied_attentions(read: ConfigReader, shape: Shape) -> tuple[tuple[Cache, ...], int]:
     """Nemotron models found by architecture search: layers without attention, or with fewer heads."""
     by_heads: dict[int, int] = {}
-    for block in read.told["block_configs"]:
+    for block in read.config["block_configs"]:
         attention = block["attention"]
         if not attention.get("no_op") and not attention.get("replace_with_linear"):
             heads = shape.heads // int(attention["n_heads_in_group"])
@@ -252,7 +257,7 @@ def _varied(read: Read, shape: Shape) -> tuple[tuple[Cache, ...], int]:
     return caches, sum(n * shape.attention(kv) for kv, n in by_heads.items())
 
 
-def _encoder(read: Read) -> Architecture:
+def _encoder(read: ConfigReader) -> Architecture:
     hidden = read.positive("hidden_size", "n_embd")
     layers = read.layers("n_layer")
     heads = read.positive("num_attention_heads", "n_head")

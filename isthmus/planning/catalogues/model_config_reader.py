@@ -1,4 +1,4 @@
-"""Keys of a model's `config.json`, checked as they are read, and the shape that most decoders have."""
+"""Reads and checks keys of a model's `config.json`, and the shape that most decoders have."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 from isthmus.core.errors import InputError
 
 UNGATED = frozenset(("nemotron_h", "bert", "roberta", "xlm-roberta"))
-"""Feed-forward layers of two matrices; all others have a gate, so three."""
+"""Model types whose feed-forward layers have two matrices. All others have a gate, so three."""
 MOST_LAYERS = 10_000
-"""Of a model, as far as a configuration is believed."""
+"""A configuration with more layers is rejected."""
 
 
-class Read:
-    """Keys of one configuration, checked as they are read."""
+class ConfigReader:
+    """Keys of one configuration, checked when they are read."""
 
-    def __init__(self, told: dict[str, Any], where: str) -> None:
-        self.told, self.where = told, where
-        self.kind = str(told.get("model_type", ""))
+    def __init__(self, config: dict[str, Any], where: str) -> None:
+        self.config, self.where = config, where
+        self.kind = str(config.get("model_type", ""))
 
     def has(self, *names: str) -> bool:
-        return any(name in self.told for name in names)
+        return any(name in self.config for name in names)
 
     def number(self, *names: str, default: int | None = None) -> int:
-        """The first of `names` that is there. Raises `InputError` where none is, or it is no positive integer."""
+        """Return the first of `names` that exists. Raises `InputError` if none does, or it is no natural number."""
         for name in names:
-            if name in self.told:
-                value = self.told[name]
+            if name in self.config:
+                value = self.config[name]
                 if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                     raise InputError(
                         f"`{name}` is {value!r}, not a whole number of at least 0",
@@ -49,21 +49,21 @@ class Read:
         return value
 
     def layers(self, *names: str) -> int:
-        """How many; each is listed with what it keeps, so a count that no model has would fill the memory."""
+        """Return the number of layers. Raises `InputError` above `MOST_LAYERS`, which would fill the memory."""
         value = self.positive("num_hidden_layers", *names)
         if value > MOST_LAYERS:
-            what = f"`num_hidden_layers` is {value}, and no model has more than {MOST_LAYERS}"
-            raise InputError(what, where=self.where, fix="Take the model's own file")
+            problem = f"`num_hidden_layers` is {value}, more than the maximum of {MOST_LAYERS}"
+            raise InputError(problem, where=self.where, fix="Take the model's own file")
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        return bool(self.told.get(name, default))
+        return bool(self.config.get(name, default))
 
 
 class Shape:
     """What most decoders have in common."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: ConfigReader) -> None:
         self.layers = read.layers()
         self.hidden = read.positive("hidden_size")
         self.heads = read.positive("num_attention_heads")
@@ -75,7 +75,7 @@ class Shape:
     def attention(
         self, kv_heads: int | None = None, head_dim: int | None = None, *, gate: bool = False
     ) -> int:
-        """Parameters of one layer's attention: queries (and their gate), keys, values and the output."""
+        """Return the parameters of a layer's attention: queries (and their gate), keys, values and output."""
         kv, dim = kv_heads or self.kv_heads, head_dim or self.head_dim
         return self.hidden * dim * (self.heads * (3 if gate else 2) + 2 * kv)
 

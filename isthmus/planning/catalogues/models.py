@@ -1,4 +1,4 @@
-"""The catalogue of open models, and a model of the user's own from its `config.json`."""
+"""Catalogue of open models, and models read from a user's `config.json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.planning.catalogues.precision import BYTES
 
 @dataclass(frozen=True)
 class Model:
-    """One model that can be served on GPUs of ours."""
+    """A model that can be served on GPUs."""
 
     id: str
     """The hub's name, or the path of a configuration."""
@@ -28,25 +28,25 @@ class Model:
     context: int
     """Tokens that its publisher supports."""
     precisions: tuple[str, ...]
-    """Those that somebody publishes weights in; empty for a configuration of one's own: any."""
+    """Precisions of published weights. Empty for a user's `config.json`: any."""
     vision: int
-    """Parameters besides the text model that are loaded too, in 16 bits: a vision tower."""
+    """Parameters of a vision tower, which is loaded in 16 bits in addition to the text model."""
     sixteen_bit: tuple[tuple[str, int], ...]
-    """By precision: parameters that the heaviest of its repositories leaves in 16 bits, embeddings aside."""
+    """By precision: parameters that stay in 16 bits, without embeddings, in the largest published repository."""
     excludes: tuple[tuple[str, str], ...]
-    """Whom the licence excludes or binds: code and sentence."""
+    """Uses that the licence excludes or restricts: code and sentence."""
     licence: str
     source: str
     as_of: str
 
-    def beside(self, precision: str) -> float:
-        """Bytes of weights beyond the text model's own in that precision."""
+    def extra_weight_bytes(self, precision: str) -> float:
+        """Return the bytes of weights in addition to the text model's in that precision."""
         left = dict(self.sixteen_bit).get(precision, 0)
         return self.vision * 2.0 + left * (2.0 - BYTES[precision])
 
 
 def rows() -> tuple[dict[str, Any], ...]:
-    """The catalogue as it stands in its file."""
+    """Return the rows of the catalogue's file."""
     return tables.rows("models")
 
 
@@ -55,54 +55,58 @@ def ids() -> tuple[str, ...]:
 
 
 @functools.cache
-def find(id: str) -> Model:
-    """A model by its hub id, or by the path of a `config.json` (or of the folder that has one).
+def find_model(id: str) -> Model:
+    """Return a model by its hub id, or by the path of a `config.json` or of its folder.
 
-    Raises `InputError` for a name that is neither, with the nearest one, and for a configuration of unknown kind.
+    Raises `InputError` for an unknown name, with the nearest one, and for a configuration that cannot be read.
     """
     for row in rows():
         if row["id"] == id:
-            return _of_row(row)
+            return _model_from_row(row)
     path = Path(id)
     if path.suffix == ".json" or path.is_dir() or id.startswith((".", "/")):
-        return of_config(path / "config.json" if path.is_dir() else path)
+        return from_config_file(path / "config.json" if path.is_dir() else path)
     from isthmus.core.validation_errors import nearest
 
-    # Without an owner where none was given.
-    names = {(each if "/" in id else each.partition("/")[2]): each for each in ids()}
-    near = nearest(id, names)
-    meant = f"Did you mean `{names[near]}`?" if near else ""
+    # Compare without the owner if none was given.
+    names = {(model_id if "/" in id else model_id.partition("/")[2]): model_id for model_id in ids()}
+    nearest_name = nearest(id, names)
+    suggestion = f"Did you mean `{names[nearest_name]}`?" if nearest_name else ""
     raise InputError(
         f"the model `{id}` is not in the catalogue",
         where="--model",
-        fix=f"{meant} Name the path of its `config.json` for a model of your own".strip(),
+        fix=f"{suggestion} For a model of your own, pass the path of its `config.json`".strip(),
     )
 
 
-def of_config(path: Path) -> Model:
-    """A model of the user's own. Raises `InputError` for a file that cannot be read or understood."""
+def from_config_file(path: Path) -> Model:
+    """Return a model from a user's `config.json`. Raises `InputError` for a file that cannot be read."""
     try:
         if path.stat().st_size > 1 << 20:
             raise InputError(
-                f"{path} is no model's configuration: it is over 1 MiB", fix="Name its `config.json`"
+                f"{path} is over 1 MiB, so it is not a model's configuration",
+                where="--model",
+                fix="Pass the path of the model's `config.json`",
             )
-        told = json.loads(path.read_text("utf-8"))
+        config = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{os.fspath(path)} cannot be read as JSON: {error}",
             where="--model",
-            fix="Name the model's `config.json`",
+            fix="Pass the path of the model's `config.json`",
         ) from None
-    if not isinstance(told, dict):
+    if not isinstance(config, dict):
         raise InputError(
-            f"{path} holds no configuration", where="--model", fix="Name the model's `config.json`"
+            f"{path} is JSON, but not an object",
+            where="--model",
+            fix="Pass the path of the model's `config.json`",
         )
-    known = architecture(told, os.fspath(path))
+    parsed = architecture(config, os.fspath(path))
     return Model(
         id=os.fspath(path),
-        task="embedding" if known.encoder else "chat",
-        architecture=known,
-        context=known.context,
+        task="embedding" if parsed.encoder else "chat",
+        architecture=parsed,
+        context=parsed.context,
         precisions=(),
         vision=0,
         sixteen_bit=(),
@@ -113,22 +117,24 @@ def of_config(path: Path) -> Model:
     )
 
 
-def _of_row(row: dict[str, Any]) -> Model:
-    known = architecture(row["config"], row["id"])
-    # What is published besides the text model: a vision tower is loaded, layers for speculation are not.
-    vision = max(0, row["parameters"]["total"] - known.total) if "multimodal" in row["tags"] else 0
+def _model_from_row(row: dict[str, Any]) -> Model:
+    parsed = architecture(row["config"], row["id"])
+    # Of the published parameters beyond the text model, a vision tower is loaded; layers for speculation are not.
+    vision = max(0, row["parameters"]["total"] - parsed.total) if "multimodal" in row["tags"] else 0
     left: dict[str, int] = {}
-    for each in row["precisions"]:
-        left[each["precision"]] = max(left.get(each["precision"], 0), each.get("sixteen_bit", 0))
+    for published in row["precisions"]:
+        left[published["precision"]] = max(
+            left.get(published["precision"], 0), published.get("sixteen_bit", 0)
+        )
     return Model(
         id=row["id"],
         task=row["task"],
-        architecture=known,
+        architecture=parsed,
         context=row["context_tokens"],
-        precisions=tuple(dict.fromkeys(each["precision"] for each in row["precisions"])),
+        precisions=tuple(dict.fromkeys(published["precision"] for published in row["precisions"])),
         vision=vision,
         sixteen_bit=tuple((name, count) for name, count in left.items() if count),
-        excludes=tuple((each["code"], each["text"]) for each in row["licence"]["excludes"]),
+        excludes=tuple((exclusion["code"], exclusion["text"]) for exclusion in row["licence"]["excludes"]),
         licence=row["licence"]["name"],
         source=row["evidence"]["source"],
         as_of=row["evidence"]["as_of"],

@@ -1,4 +1,4 @@
-"""How many bytes a parameter takes in each precision, and what stays in 16 bits beside it."""
+"""Bytes of weights by precision, including the parameters that stay in 16 bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 BYTES = {
     "bf16": 2.0,
-    # A scale a channel or a block of 128 x 128: below 0.1 %.
+    # One scale for each channel or block of 128 x 128: below 0.1 %.
     "fp8": 1.0,
     "int8": 1.0,
     # Groups of 128 with a scale of 16 bits and a zero point of 4: AWQ's and GPTQ's usual form.
@@ -19,30 +19,28 @@ BYTES = {
     # Blocks of 32 with a scale of 8 bits (OCP microscaling).
     "mxfp4": 0.5 + 8 / 32 / 8,
 }
-"""Bytes of one quantised parameter, its share of the scales included."""
+"""Bytes of one quantised parameter, including its share of the scales."""
 
 CACHE_BYTES = {"auto": 2.0, "bf16": 2.0, "fp8": 1.0}
 """Bytes of one element of the key-value cache; `auto`: the model's own 16 bits."""
 
 
 def weight_bytes(model: Architecture, precision: str) -> float:
-    """Bytes of all weights.
+    """Return the bytes of all weights. Raises `KeyError` for an unknown precision.
 
-    Embeddings stay in 16 bits in every published quantisation that the catalogue names; MXFP4 is of the experts
-    alone (gpt-oss). Raises `KeyError` for a precision that is none.
+    Embeddings stay in 16 bits in all published quantisations of the catalogue. MXFP4 applies to experts only (gpt-oss).
     """
     quantised = BYTES[precision]
     dense = 2.0 if precision == "mxfp4" else quantised
-    # gpt-oss's experts are 2,880 wide, and its kernels fill them up to 3,072.
+    # The experts of gpt-oss are 2,880 wide; its kernels pad them to 3,072.
     filled = 3072 / 2880 if precision == "mxfp4" and model.kind == "gpt_oss" else 1.0
     return model.embedding * 2.0 + model.dense * dense + model.experts * quantised * filled
 
 
 def active_bytes(model: Architecture, precision: str, tokens: float) -> float:
-    """Bytes of the weights that one step over `tokens` tokens reads.
+    """Return the bytes of weights that one step over `tokens` tokens reads.
 
-    Of the experts only those that some token of the step is sent to, as if it were drawn by chance: with few
-    tokens few, soon all.
+    Only experts that receive a token are read. Tokens are assumed to choose experts at random.
     """
     quantised = BYTES[precision]
     dense = 2.0 if precision == "mxfp4" else quantised

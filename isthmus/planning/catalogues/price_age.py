@@ -1,4 +1,4 @@
-"""How old the prices of a plan are: told beside it, never in it, since the same input gives the same bytes."""
+"""Warns when a plan's prices are old. The age is not stored in the plan, so that plans stay reproducible."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from isthmus.core.errors import InputError
 OLD_DAYS = 90
 
 
-def told(prices_as_of: str | None, today: str) -> tuple[str, bool]:
-    """One sentence, and whether it is a warning."""
+def describe_price_age(prices_as_of: str | None, today: str) -> tuple[str, bool]:
+    """Return a sentence about the age, and whether it is a warning."""
     if prices_as_of is None:
-        return "no listed price is used", False
-    days = (day(today) - day(prices_as_of)).days
-    words = f"the oldest listed price is of {prices_as_of}, {days} days old"
+        return "the plan uses no list price", False
+    days = (parse_day(today) - parse_day(prices_as_of)).days
+    age = f"the oldest list price is from {prices_as_of}, {days} days old"
     if days > OLD_DAYS:
-        return f"{words}: over {OLD_DAYS}, so state the prices that hold today (`sites[].prices`)", True
-    return words, False
+        return f"{age}, more than {OLD_DAYS}. Fix: Add today's prices to `sites[].prices`", True
+    return age, False
 
 
-def day(text: str) -> datetime.date:
-    """A day, or the first of a month. Raises `InputError` for anything else."""
-    whole = text if len(text) == 10 else f"{text}-01"
+def parse_day(text: str) -> datetime.date:
+    """Parse YYYY-MM-DD, or YYYY-MM as the first of the month. Raises `InputError` for anything else."""
+    full_date = text if len(text) == 10 else f"{text}-01"
     try:
-        return datetime.date.fromisoformat(whole)
+        return datetime.date.fromisoformat(full_date)
     except ValueError:
-        raise InputError(f"`{text}` is no day", where="--as-of", fix="Write it like 2026-11-25") from None
+        raise InputError(f"`{text}` is not a date", where="--as-of", fix="Write it like 2026-11-25") from None

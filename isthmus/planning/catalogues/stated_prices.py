@@ -1,4 +1,4 @@
-"""Prices that the requirements give: a number of at least 0, of a day."""
+"""Checks prices of the requirements: numbers of at least 0, with a date."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from isthmus.core.errors import InputError
 
 
 def mapping(value: Any, name: str, where: str, fix: str) -> dict[str, Any]:
-    """The price as it is stated. Raises `InputError` for a bare number and whatever else has no keys."""
+    """Return the stated price. Raises `InputError` if it is not a mapping, for example a bare number."""
     if not isinstance(value, dict):
         raise InputError(f"the price of {name} is `{value}`, not a mapping", where=where, fix=fix)
     return value
 
 
-def number(value: Any, key: str, where: str, *, below: float, fix: str = "Correct it") -> float:
-    """Raises `InputError` for what is none, negative, or absurd."""
+def number(value: Any, key: str, where: str, *, below: float, fix: str = "Correct the number") -> float:
+    """Return the number. Raises `InputError` if it is not a number, negative, or not below `below`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
-        raise InputError(f"{key} is {value!r}, not a number of at least 0", where=where, fix=fix)
+        raise InputError(
+            f"{key} is {value!r}, but must be a number of at least 0 and below {below:,.0f}",
+            where=where,
+            fix=fix,
+        )
     return float(value)
 
 
 def evidence(row: dict[str, Any], where: str) -> tuple[str, str]:
-    """Its source, and its day. Raises `InputError` where there is no day."""
+    """Return the source and the date of a price. Raises `InputError` if it has no date."""
     as_of = row.get("as_of")
     if not isinstance(as_of, str):
-        raise InputError("the price has no day", where=where, fix='Add `as_of: "2026-11-25"`')
+        raise InputError("the price has no date", where=where, fix='Add `as_of: "2026-11-25"`')
     return str(row.get("source", "the requirements")), as_of

@@ -1,4 +1,4 @@
-"""The catalogues' files, each a list of rows with its evidence; read once."""
+"""Reads the catalogues' files. Each is a list of rows with their evidence, and is read once."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ DATA = Path(__file__).with_name("data")
 
 @functools.cache
 def rows(name: str) -> tuple[dict[str, Any], ...]:
-    """The rows of `data/NAME.json`, as they stand there."""
+    """Return the rows of `data/NAME.json`."""
     return tuple(json.loads((DATA / f"{name}.json").read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""A workload on Amazon Bedrock: every way to call the model from each site, the cheapest that is left open."""
+"""Finds the options of a workload on Amazon Bedrock: the cheapest permitted way to call the model from each site."""
 
 from __future__ import annotations
 
@@ -20,86 +20,92 @@ if TYPE_CHECKING:
     from isthmus.planning.sizing.demand import Demand
 
 
-def find(case: Case) -> None:
-    """The options of a candidate that has a score at an API."""
-    model = bedrock.named(case.id)
+def add_bedrock_options(case: Case) -> None:
+    """Add the options of a candidate that has a score at an API, or the reasons why there are none."""
+    model = bedrock.bedrock_id(case.id)
     if model is None:
-        case.reject(f"{case.id}: no API serves it")
+        case.reject(f"{case.id}: Bedrock does not serve this model")
         return
     if why := case.barred("bedrock"):
         case.reject(f"{case.id} on Bedrock: {why}")
         return
     for site in case.requirements.sites:
         if isinstance(site, AwsSite):
-            _at(case, model, site)
+            _find_at_site(case, model, site)
 
 
-def _at(case: Case, model: str, site: AwsSite) -> None:
+def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
     workload = case.workload
     if "bedrock" not in site.allow and case.rules.holds(site.name, "allow"):
-        case.reject(f"{case.id} at {site.name}: the site does not allow bedrock")
+        case.reject(f"{case.id} at {site.name}: `allow` of the site does not list bedrock")
         return
-    wanted = demand.of(workload)
-    link, moved = case.over_link(site)
-    if link:
-        case.reject(f"{case.id} at {site.name}: {link}")
+    workload_demand = demand.of_workload(workload)
+    refusal, transfer_usd = case.over_link(site)
+    if refusal:
+        case.reject(f"{case.id} at {site.name}: {refusal}")
         return
-    ways = bedrock.calls(model, site.region, site.prices)
-    if not ways:
-        case.reject(f"{case.id} has no price in {site.region}, or cannot be called from there")
+    calls = bedrock.calls(model, site.region, site.prices)
+    if not calls:
+        case.reject(f"{case.id} has no known price in {site.region}, or cannot be called from there")
     best: OnApi | None = None
-    for call in ways:
+    for call in calls:
         label = f"{call.profile or case.id} from {site.region}"
-        if why := case.outside([(region, jurisdictions.of_region(region)) for region in call.destinations]):
+        if why := case.outside(
+            [(region, jurisdictions.region_jurisdiction(region)) for region in call.destinations]
+        ):
             case.reject(f"{label}: {why}")
             continue
         if call.context < workload.model.context_tokens and case.holds("context_tokens"):
-            case.reject(f"{label} takes {call.context:,} tokens, fewer than are asked for")
+            case.reject(f"{label} has a context of {call.context:,} tokens, fewer than the workload needs")
             continue
-        verified = _latency(site, call, wanted)
-        if verified is False and case.holds("ttft_p95_ms"):
-            case.reject(f"{label}: by the site's own figures it is slower than the goals")
+        meets_goals = _meets_goals(site, call, workload_demand)
+        if meets_goals is False and case.holds("ttft_p95_ms"):
+            case.reject(f"{label}: the latency that the site states misses the goals")
             continue
         price = call.price
-        monthly = (wanted.prompt_tokens * price.input + wanted.output_tokens * price.output) / 1e6
-        monthly += wanted.requests * price.request + moved
-        option = OnApi(workload.name, site.name, call, case.score, case.id, monthly, bool(verified))
+        monthly = (
+            workload_demand.prompt_tokens * price.input + workload_demand.output_tokens * price.output
+        ) / 1e6
+        monthly += workload_demand.requests * price.request + transfer_usd
+        option = OnApi(workload.name, site.name, call, case.score, case.id, monthly, bool(meets_goals))
         if best is None or option.monthly < best.monthly:
             best = option
     if best is not None:
         case.take(best)
 
 
-def _latency(site: AwsSite, call: Call, wanted: Demand) -> bool | None:
-    """Whether the site's own evidence keeps the goals; None where it states none (`sites[].latency`).
+def _meets_goals(site: AwsSite, call: Call, workload_demand: Demand) -> bool | None:
+    """Whether the latency that the site states meets the goals; None if it states none (`sites[].latency`).
 
-    Its shape: `{MODEL or PROFILE: {ttft_p95_ms, tpot_p95_ms, as_of, source?}}`. Raises `InputError` for another.
+    Its shape: `{MODEL or PROFILE: {ttft_p95_ms, tpot_p95_ms, as_of, source?}}`. Raises `InputError` for any other.
     """
     for name in (call.profile, call.model):
         row = site.latency.get(name) if name else None
         if row is None:
             continue
-        told = []
+        latencies = []
         for key in ("ttft_p95_ms", "tpot_p95_ms"):
             value = row.get(key) if isinstance(row, dict) else None
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise InputError(
                     f"{key} is {value!r}, not a number above 0",
                     where=f"sites[{site.name}].latency.{name}",
-                    fix="Say ttft_p95_ms and tpot_p95_ms as measured",
+                    fix="Set ttft_p95_ms and tpot_p95_ms to the measured milliseconds",
                 )
-            told.append(float(value))
-        ttft, tpot = told
-        return (wanted.ttft_ms is None or ttft <= wanted.ttft_ms) and (
-            wanted.tpot_ms is None or tpot <= wanted.tpot_ms
+            latencies.append(float(value))
+        ttft, tpot = latencies
+        return (workload_demand.ttft_ms is None or ttft <= workload_demand.ttft_ms) and (
+            workload_demand.tpot_ms is None or tpot <= workload_demand.tpot_ms
         )
     return None
 
 
-def of_call(
-    requirements: Requirements, workload: Workload, call: Call, part: float
+def call_needs(
+    requirements: Requirements, workload: Workload, call: Call, peak_share: float
 ) -> Iterator[tuple[str, float]]:
-    """Of tokens and of requests, what so much of the workload's peak takes a minute."""
-    asked = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * part
-    yield "tokens", asked * bedrock_quotas.tokens_of(workload, call.model)
-    yield "requests", asked
+    """Yield the tokens and the requests a minute that `peak_share` of the workload's peak needs."""
+    requests_per_minute = (
+        bedrock_quotas.requests_per_minute(workload, requirements.planning.headroom) * peak_share
+    )
+    yield "tokens", requests_per_minute * bedrock_quotas.tokens_per_request(workload, call.model)
+    yield "requests", requests_per_minute

@@ -1,6 +1,6 @@
-"""Every way that each workload could run, and why not the rest: what its demands leave open, place by place.
+"""Finds all options of each workload, and the reason why each other place is rejected.
 
-Whatever is ruled out is kept with its reason, in the order in which it was tried.
+Reasons are kept in the order in which places were tried.
 """
 
 from __future__ import annotations
@@ -21,112 +21,117 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.workloads import Candidate
 
 
-def find(requirements: Requirements, rules: Rules) -> Options:
-    """Every option. Raises `InputError` for a model that no catalogue knows, or a site's price that is none."""
-    _prices_are_of_something(requirements)
-    found, bases = Options(rules), dict[str, str]()
+def find_options(requirements: Requirements, rules: Rules) -> Options:
+    """Return all options. Raises `InputError` for an unknown model, or a price of a site that cannot be read."""
+    _check_price_names(requirements)
+    options, bases = Options(rules), dict[str, str]()
     for index, workload in enumerate(requirements.workloads):
-        found.by_workload[workload.name], found.rejected[workload.name] = [], []
+        options.by_workload[workload.name], options.rejected[workload.name] = [], []
         for number, candidate in enumerate(workload.model.candidates):
-            base = _base(candidate, bases, f"workloads.{index}.model.candidates.{number}")
+            base = _base_model(candidate, bases, f"workloads.{index}.model.candidates.{number}")
             for precision, score in candidate.scores.items():
-                case = Case(requirements, rules, workload, candidate.id, precision, score, found, base)
+                case = Case(requirements, rules, workload, candidate.id, precision, score, options, base)
                 if score < workload.model.min_score and case.holds("min_score"):
-                    floor = f"below the floor of {workload.model.min_score:g}"
-                    case.reject(f"{candidate.id} at {precision} scores {score:g}, {floor}")
+                    minimum = f"below the minimum of {workload.model.min_score:g}"
+                    case.reject(f"{candidate.id} at {precision} scores {score:g}, {minimum}")
                 elif precision == "api":
-                    bedrock_options.find(case)
+                    bedrock_options.add_bedrock_options(case)
                 else:
-                    gpu_options.find(case)
-    return found
+                    gpu_options.add_gpu_options(case)
+    return options
 
 
-def _base(candidate: Candidate, bases: dict[str, str], where: str) -> str:
-    """The catalogue's model whose layers a candidate has. Raises `InputError` where that is not known, or not one."""
+def _base_model(candidate: Candidate, bases: dict[str, str], where: str) -> str:
+    """Return the catalogue's model whose layers a candidate has. Raises `InputError` if it is unknown or ambiguous."""
     if candidate.base is None:
-        if candidate.id not in models.ids() and bedrock.named(candidate.id) is None:
-            _unknown(candidate.id, f"{where}.id")
+        if candidate.id not in models.ids() and bedrock.bedrock_id(candidate.id) is None:
+            _raise_unknown_model(candidate.id, f"{where}.id")
     elif candidate.base not in models.ids():
-        _unknown(candidate.base, f"{where}.base")
+        _raise_unknown_model(candidate.base, f"{where}.base")
     elif candidate.id in models.ids() or candidate.id in bedrock.ids():
         raise InputError(
-            f"`{candidate.id}` is in the catalogue itself, and was not tuned from `{candidate.base}`",
+            f"`{candidate.id}` is a model of the catalogue, so it cannot be tuned from `{candidate.base}`",
             where=f"{where}.base",
-            fix="Take it out, or give the model of your own a name of its own",
+            fix="Remove `base`, or give your tuned model another id",
         )
     base = bases.setdefault(candidate.id, candidate.base or candidate.id)
     if base != (candidate.base or candidate.id):
         raise InputError(
-            f"`{candidate.id}` is tuned from `{base}` in one place and from `{candidate.base}` in another",
+            f"`{candidate.id}` has two different bases: `{base}` in another workload and `{candidate.base}` here",
             where=f"{where}.base",
-            fix="Say the same in both",
+            fix="Use the same base in both places",
         )
     return base
 
 
-def _unknown(id: str, where: str) -> None:
+def _raise_unknown_model(id: str, where: str) -> None:
     from isthmus.core.validation_errors import did_you_mean
 
     raise InputError(
-        f"the model `{id}` is in no catalogue",
+        f"the model `{id}` is not in the catalogue, so it cannot be sized",
         where=where,
-        fix=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized: of a model "
-        "of your own say `base`, the model that it was tuned from".strip(),
+        fix=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} For a model of your own, set `base` to the model "
+        "that it was tuned from".strip(),
     )
 
 
-def _quotas_are_of_something(site: AwsSite, where: str) -> None:
-    """No quota of Bedrock is of a model that nobody knows: it would hold nothing. Raises `InputError`."""
+def _check_quota_names(site: AwsSite, where: str) -> None:
+    """Raises `InputError` for a Bedrock quota of an unknown model, which would have no effect."""
     for name in site.quotas:
-        of = bedrock_quotas.quota(name)
-        if of and not any(of.holds_for(each, of.kind, crossing=of.crossing) for each in bedrock.ids()):
+        quota = bedrock_quotas.parse_quota_name(name)
+        if quota and not any(
+            quota.holds_for(model, quota.kind, crossing=quota.crossing) for model in bedrock.ids()
+        ):
             raise InputError(
-                f"the quota `{name}` is of no model of the catalogue",
+                f"the quota `{name}` does not match any model of the catalogue",
                 where=f"{where}.quotas.{name}",
-                fix="Write it as AWS does (Service Quotas, Amazon Bedrock), or take it out",
+                fix="Use the name from AWS Service Quotas (Amazon Bedrock), or remove the quota",
             )
 
 
-def _prices_are_of_something(requirements: Requirements) -> None:
-    """No price or latency of the organisation's own stands under a name that nothing reads. Raises `InputError`."""
+def _check_price_names(requirements: Requirements) -> None:
+    """Raises `InputError` for a price or a latency under an unknown name, which would have no effect."""
     for index, site in enumerate(requirements.sites):
         if not isinstance(site, AwsSite):
             continue
-        _quotas_are_of_something(site, f"sites.{index}")
-        calls = {*bedrock.ids(), *(each.profile for each in inference_profiles.rows())}
-        for key, given, buys in (("prices", site.prices, True), ("latency", site.latency, False)):
-            for name in given:
+        _check_quota_names(site, f"sites.{index}")
+        calls = {*bedrock.ids(), *(profile.profile for profile in inference_profiles.rows())}
+        for key, entries, is_price in (("prices", site.prices, True), ("latency", site.latency, False)):
+            for name in entries:
                 if name in calls or (
-                    buys and (aws_instances.priced(name) or name in fixed_prices.item_names())
+                    is_price and (aws_instances.is_priceable(name) or name in fixed_prices.item_names())
                 ):
-                    if buys:
+                    if is_price:
                         _check_price(name, site, f"sites.{index}.prices.{name}")
                     continue
                 from isthmus.core.validation_errors import did_you_mean
 
-                known = sorted(
-                    {*calls, *((*aws_instances.names(), *fixed_prices.item_names()) if buys else ())}
+                known_names = sorted(
+                    {
+                        *calls,
+                        *((*aws_instances.priceable_names(), *fixed_prices.item_names()) if is_price else ()),
+                    }
                 )
-                what = (
+                expected = (
                     "a model, an inference profile, an instance or a fixed part of an AWS site"
-                    if buys
+                    if is_price
                     else "a model or an inference profile"
                 )
                 raise InputError(
-                    f"`{name}` is not the name of {what}",
+                    f"`{name}` is not the name of {expected}",
                     where=f"sites.{index}.{key}.{name}",
-                    fix=did_you_mean(name, known) or "Correct it, or take it out",
+                    fix=did_you_mean(name, known_names) or "Correct the name, or remove the entry",
                 )
 
 
 def _check_price(name: str, site: AwsSite, where: str) -> None:
-    """Raises `InputError` with the place of a price that cannot be read, also where no plan needs it."""
+    """Raises `InputError` for a price that cannot be read, even if no plan needs it."""
     try:
         if name in fixed_prices.item_names():
             fixed_prices.unit_price(name, site.region, site.prices)
-        elif aws_instances.priced(name):
-            aws_instances.check_given(name, site.prices[name])
+        elif aws_instances.is_priceable(name):
+            aws_instances.check_site_price(name, site.prices[name])
         else:
-            bedrock.given_price(site.prices, name)
+            bedrock.site_price(site.prices, name)
     except InputError as error:
         raise InputError(error.what, where=where, fix=error.fix) from None

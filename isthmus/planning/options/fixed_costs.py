@@ -1,4 +1,4 @@
-"""What an AWS site costs in a month once something is placed there: networks, keys, gateways, clusters, logs.
+"""Monthly fixed cost of an AWS site: networks, keys, gateways, clusters, logs.
 
 `FixedCosts` lists every part that a blueprint builds at the AWS sites of the requirements, with the condition
 under which it is built (`Scope`). The solver pays for a part as soon as one placement needs it. Quantities follow
@@ -24,7 +24,7 @@ from isthmus.planning.catalogues.fixed_prices import UnitPrice
 from isthmus.planning.options import gateway_sites
 from isthmus.planning.options.option import OnGpus
 from isthmus.planning.sizing import demand
-from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
@@ -56,11 +56,11 @@ SECRETS_PER_FARGATE_GATEWAY = 5
 """Certificates of gateway and translator, callers, the audit key, the sealer's key."""
 
 GATEWAY_REPLICAS = 2
-"""Copies of a gateway, and of where people decide (`Gateway.replicas`, `GatewayReviews.replicas`)."""
+"""Replicas of a gateway and of its reviews (`Gateway.replicas`, `GatewayReviews.replicas`)."""
 _VCPUS_PRICED = 4
-"""Of `m7i.xlarge`, whose price the table has."""
+"""vCPUs of `m7i.xlarge`, the system node type with a price in the table."""
 _DETECTOR = Room(int(amount(Screening().room[0]) * 1000), int(amount(Screening().room[1]) / 2**20))
-"""Beside each copy of a gateway whose answers are looked through for secrets, by patterns alone."""
+"""Room of the detector beside each gateway replica that scans answers for secrets, by patterns only."""
 
 SYSTEM_NODE_GIB = 100
 """Volume of an EKS system node (`SystemNodes.volume_gib`)."""
@@ -126,12 +126,12 @@ class FixedCosts:
 
     def parts(self) -> list[FixedCost]:
         """Every part that could be built, in a fixed order."""
-        parts = [
+        costs = [
             part for site in self.requirements.sites if isinstance(site, AwsSite) for part in self._site(site)
         ]
         for link in self.requirements.links:
-            parts += self._link(link)
-        return parts
+            costs += self._link(link)
+        return costs
 
     def monthly_usd_by_scope(self) -> dict[Scope, float]:
         """USD a month of all parts that one condition decides on."""
@@ -152,28 +152,28 @@ class FixedCosts:
 
     def _home(self, sensitivity: Sensitivity) -> str | None:
         if sensitivity not in self._homes:
-            self._homes[sensitivity] = gateway_sites.home(self.requirements, sensitivity)
+            self._homes[sensitivity] = gateway_sites.home_site(self.requirements, sensitivity)
         return self._homes[sensitivity]
 
     def applies(self, scope: Scope, placed: Placed) -> bool:
         """Whether a placement needs the parts of a scope."""
-        here = placed.site == scope.site
-        gateway_here = placed.gateway_site == scope.site
+        is_here = placed.site == scope.site
+        has_gateway_here = placed.gateway_site == scope.site
         in_cluster = self._clusters_in_aws
-        api = placed.target in ("bedrock", "sagemaker")
+        is_api = placed.target in ("bedrock", "sagemaker")
         if scope.kind == "network":
-            return here or gateway_here
+            return is_here or has_gateway_here
         if scope.kind in ("bedrock", "sagemaker"):
-            return here and placed.target == scope.kind
+            return is_here and placed.target == scope.kind
         if scope.kind == "roles-anywhere":
-            return here and api and not in_cluster and not gateway_here
+            return is_here and is_api and not in_cluster and not has_gateway_here
         if scope.kind == "fargate":
-            return gateway_here and not in_cluster
+            return has_gateway_here and not in_cluster
         if scope.kind == "gateway":
-            return gateway_here and placed.sensitivity == scope.sensitivity
+            return has_gateway_here and placed.sensitivity == scope.sensitivity
         if scope.kind == "cluster":
-            return in_cluster and (gateway_here or (here and placed.target == "eks-vllm"))
-        return here and placed.gateway_site == scope.other_site
+            return in_cluster and (has_gateway_here or (is_here and placed.target == "eks-vllm"))
+        return is_here and placed.gateway_site == scope.other_site
 
     def _site(self, site: AwsSite) -> Iterator[FixedCost]:
         zones = len(site.existing.subnets or []) or ZONES
@@ -206,21 +206,21 @@ class FixedCosts:
         scope = Scope("gateway", site.name, sensitivity)
         name = f"{sensitivity} gateway"
         requests = sum(
-            demand.of(workload).requests
+            demand.of_workload(workload).requests
             for workload in self.requirements.workloads
             if workload.sensitivity == sensitivity
         )
         if not self._clusters_in_aws:
             tasks = sum(count for _, count in FARGATE_TASKS)
-            words = ", ".join(f"{count} {task}" for task, count in FARGATE_TASKS)
-            hours = tasks * HOURS
+            task_counts = ", ".join(f"{count} {task}" for task, count in FARGATE_TASKS)
+            hours = tasks * HOURS_PER_MONTH
             yield self._part(
-                site, scope, "fargate-vcpu", hours * FARGATE_VCPUS, f"{name}, Fargate vCPUs ({words})"
+                site, scope, "fargate-vcpu", hours * FARGATE_VCPUS, f"{name}, Fargate vCPUs ({task_counts})"
             )
             yield self._part(
                 site, scope, "fargate-gib", hours * FARGATE_GIB, f"{name}, Fargate memory in GiB"
             )
-            yield self._part(site, scope, "load-balancer", HOURS, f"{name}, load balancer")
+            yield self._part(site, scope, "load-balancer", HOURS_PER_MONTH, f"{name}, load balancer")
             yield self._part(site, scope, "secret", SECRETS_PER_FARGATE_GATEWAY, f"{name}, secrets")
             yield self._part(site, scope, "private-zone", 1, f"{name}, private DNS zone")
             yield self._part(site, scope, "kms-key", 1, f"{name}, key (log of tasks)")
@@ -238,54 +238,66 @@ class FixedCosts:
         scope = Scope("cluster", site.name)
         size = self.system_nodes(zones)
         yield self._endpoints(site, scope, EKS_ENDPOINTS, zones)
-        if rate := aws_instances.cluster(site.region, site.prices):
+        if rate := aws_instances.cluster_rate(site.region, site.prices):
             price = UnitPrice(rate.usd_per_hour, "hour", rate.kind, rate.source, rate.as_of)
-            yield FixedCost(scope, aws_instances.CLUSTER, f"{site.name}: EKS cluster", HOURS, "hours", price)
+            yield FixedCost(
+                scope, aws_instances.CLUSTER, f"{site.name}: EKS cluster", HOURS_PER_MONTH, "hours", price
+            )
         yield self._part(site, scope, "kms-key", 2, "keys (EKS secrets, EKS logs)")
         yield self._part(site, scope, "logs", LOG_GB_PER_CLUSTER, "EKS control-plane logs")
-        what = f"{size.nodes} EKS system nodes ({size.instance_type})"
+        description = f"{size.nodes} EKS system nodes ({size.instance_type})"
         # AWS's prices of one family are proportional to its vCPUs.
-        hours = size.vcpus / _VCPUS_PRICED * HOURS
-        yield self._part(site, scope, "m7i.xlarge", hours, what)
+        hours = size.vcpus / _VCPUS_PRICED * HOURS_PER_MONTH
+        yield self._part(site, scope, "m7i.xlarge", hours, description)
         yield self._part(site, scope, "volume", size.nodes * SYSTEM_NODE_GIB, "volumes of EKS system nodes")
 
     def system_nodes(self, zones: int) -> Size:
-        """Nodes for gateways and add-ons of a cluster in AWS, as the platform sizes them.
+        """Return the nodes for gateways and add-ons of a cluster in AWS, as the platform sizes them.
 
-        Every class that may stand there counts, wherever the plan then places it.
+        Every class that may run there counts, wherever the plan places it.
         """
         pods = [*ADDONS, *OPERATORS]
         for sensitivity in self._sensitivities():
-            handled = handling.of(sensitivity)
+            handled = handling.handling_of(sensitivity)
             if "eks-vllm" not in handled.targets:
                 continue
-            workloads = [one for one in self.requirements.workloads if one.sensitivity == sensitivity]
+            workloads = [
+                workload for workload in self.requirements.workloads if workload.sensitivity == sensitivity
+            ]
             pods += gateway_pods(
                 sensitivity,
                 GATEWAY_REPLICAS,
                 detector=_DETECTOR if "secrets-in-outputs" in handled.redacted else None,
                 translated="bedrock" in self.builds and "bedrock" in handled.targets,
-                reviews=GATEWAY_REPLICAS if any(one.review is not None for one in workloads) else 0,
+                reviews=GATEWAY_REPLICAS if any(workload.review is not None for workload in workloads) else 0,
             )
         size = smallest(pods, [str(zone) for zone in range(zones)])
-        return size or Size(system_nodes.TYPES[-1], system_nodes.MOST_NODES)
+        return size or Size(system_nodes.TYPES[-1], system_nodes.MAX_NODES)
 
     def _link(self, link: Link) -> Iterator[FixedCost]:
         ends = [self.requirements.site(name) for name in (link.from_, link.to)]
         site = next((end for end in ends if isinstance(end, AwsSite)), None)
-        other = next((end for end in ends if isinstance(end, OnPremSite)), None)
-        if site is None or other is None:
+        onprem_site = next((end for end in ends if isinstance(end, OnPremSite)), None)
+        if site is None or onprem_site is None:
             return
-        scope = Scope("link", site.name, other_site=other.name)
-        name = f"link to {other.name}"
+        scope = Scope("link", site.name, other_site=onprem_site.name)
+        name = f"link to {onprem_site.name}"
         yield self._part(
-            site, scope, "transit-gateway-attachment", 2 * HOURS, f"{name}, 2 transit gateway attachments"
+            site,
+            scope,
+            "transit-gateway-attachment",
+            2 * HOURS_PER_MONTH,
+            f"{name}, 2 transit gateway attachments",
         )
         yield self._part(
-            site, scope, "resolver-address", ZONES * HOURS, f"{name}, {ZONES} inbound resolver addresses"
+            site,
+            scope,
+            "resolver-address",
+            ZONES * HOURS_PER_MONTH,
+            f"{name}, {ZONES} inbound resolver addresses",
         )
         if link.kind == "vpn":
-            yield self._part(site, scope, "vpn-connection", HOURS, f"{name}, VPN connection")
+            yield self._part(site, scope, "vpn-connection", HOURS_PER_MONTH, f"{name}, VPN connection")
             yield self._part(site, scope, "kms-key", 1, f"{name}, key (tunnel log)")
 
     def _endpoints(self, site: AwsSite, scope: Scope, services: Collection[str], zones: int) -> FixedCost:
@@ -294,11 +306,11 @@ class FixedCosts:
             site,
             scope,
             "interface-endpoint",
-            len(services) * zones * HOURS,
+            len(services) * zones * HOURS_PER_MONTH,
             f"interface endpoints in {zones} zones ({names})",
         )
 
-    def _part(self, site: AwsSite, scope: Scope, item: str, quantity: float, what: str) -> FixedCost:
+    def _part(self, site: AwsSite, scope: Scope, item: str, quantity: float, description: str) -> FixedCost:
         price = fixed_prices.unit_price(item, site.region, site.prices)
         unit = {"hour": "hours", "month": "a month"}.get(price.unit, price.unit)
-        return FixedCost(scope, item, f"{site.name}: {what}", quantity, unit, price)
+        return FixedCost(scope, item, f"{site.name}: {description}", quantity, unit, price)

@@ -1,4 +1,4 @@
-"""Where the gateway of each class stands: at an on-prem site where there is one, since applications are there."""
+"""Chooses the site of each class's gateway: on-prem if possible, because applications run there."""
 
 from __future__ import annotations
 
@@ -12,41 +12,39 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 
-def home(requirements: Requirements, class_: str) -> str | None:
-    """The site of a class's gateway: the first on-prem one that every residency of the class allows, else an AWS one.
-
-    None where no site will do.
-    """
+def home_site(requirements: Requirements, sensitivity: str) -> str | None:
+    """Return the first on-prem site that every residency of the class allows, else the first AWS site, else None."""
     residencies = [
-        list(each.residency or []) for each in requirements.workloads if each.sensitivity == class_
+        list(workload.residency or [])
+        for workload in requirements.workloads
+        if workload.sensitivity == sensitivity
     ]
 
-    def allowed(place: str) -> bool:
-        return all(jurisdictions.meets(place, residency) for residency in residencies)
+    def allowed(jurisdiction: str) -> bool:
+        return all(jurisdictions.meets_residency(jurisdiction, residency) for residency in residencies)
 
-    places = [(site.name, site.jurisdiction) for site in requirements.sites if isinstance(site, OnPremSite)]
-    if class_ != "restricted":
-        places += [
-            (site.name, jurisdictions.of_region(site.region))
+    sites = [(site.name, site.jurisdiction) for site in requirements.sites if isinstance(site, OnPremSite)]
+    if sensitivity != "restricted":
+        sites += [
+            (site.name, jurisdictions.region_jurisdiction(site.region))
             for site in requirements.sites
             if not isinstance(site, OnPremSite)
         ]
-    return next((name for name, place in places if allowed(place)), None)
+    return next((name for name, jurisdiction in sites if allowed(jurisdiction)), None)
 
 
-def host(class_: str, site: str = "", *, in_cluster: bool = True) -> str:
-    """The name that applications call: of a Service, or of a private zone where there is no cluster.
+def host_name(sensitivity: str, site: str = "", *, in_cluster: bool = True) -> str:
+    """Return the host name that applications call: of a Service, or of a private DNS zone without a cluster.
 
-    `internal` is the top-level domain that is kept for private use (ICANN, 2024); the organisation's overrides may name
-    one of its own.
+    ICANN reserved the top-level domain `internal` for private use (2024). Overrides may set another name.
     """
     return (
-        f"{class_}-gateway.isthmus-{class_}.svc"
+        f"{sensitivity}-gateway.isthmus-{sensitivity}.svc"
         if in_cluster
-        else f"{class_}-gateway.{site}.isthmus.internal"
+        else f"{sensitivity}-gateway.{site}.isthmus.internal"
     )
 
 
 def has_cluster(requirements: Requirements, site: str, builds: Collection[str]) -> bool:
-    """Whether a gateway at the site runs in a cluster: in AWS, where the blueprint `builds` clusters there."""
+    """Whether a gateway at the site runs in a cluster. In AWS it does if the blueprint `builds` clusters there."""
     return isinstance(requirements.site(site), OnPremSite) or "eks-vllm" in builds

@@ -1,6 +1,7 @@
-"""A workload on GPUs: on-prem pools, whole, in slices or over several nodes; AWS's instances, EKS's or SageMaker's.
+"""Finds the options of a workload on GPUs: pools on-prem, and AWS instances under EKS or SageMaker.
 
-Tensor parallelism stays within a node. Several nodes make a pipeline, and are tried only where one node is too small.
+On-prem a replica runs on whole GPUs, on a MIG slice or over several nodes. Tensor parallelism stays within a node.
+Several nodes form a pipeline and are tried only if one node is too small.
 """
 
 from __future__ import annotations
@@ -27,149 +28,158 @@ if TYPE_CHECKING:
 
 DEGREES = (1, 2, 4, 8, 16)
 STAGES = (2, 3, 4)
-"""Nodes of a replica, where one is too small."""
+"""Nodes of a replica, if one node is too small."""
 CONTEXT_STEP = 1024
 SERVICES: dict[Target, tuple[str, str]] = {
     "eks-vllm": ("eks", "ec2"),
     "sagemaker": ("sagemaker", "sagemaker"),
 }
-"""What a site allows by which name, and whose price list counts."""
+"""Target → the name in `sites[].allow`, and the price list that applies."""
 HOST_MEMORY = 1.2
-"""Times its weights that a node has of its own memory at least: they pass through it. An assumption of ours."""
+"""A node needs at least this multiple of the weights as host memory, because they are loaded through it. An
+assumption."""
 
 
-def find(case: Case) -> None:
-    """The options of a candidate that has a score at a precision."""
+def add_gpu_options(case: Case) -> None:
+    """Add the options of a candidate that has a score at a precision, or the reasons why there are none."""
     if case.base not in models.ids():
-        case.reject(f"{case.label}: its weights are not to be had")
+        case.reject(f"{case.label}: its weights are not published")
         return
-    model = models.find(case.base)
-    if (why := _licence(model, case.requirements)) and case.holds("licence"):
-        case.reject(f"{case.label}: {why}")
+    model = models.find_model(case.base)
+    if (reason := _licence_exclusion(model, case.requirements)) and case.holds("licence"):
+        case.reject(f"{case.label}: {reason}")
         return
     tokens = case.workload.model.context_tokens
     if model.context < tokens and case.holds("context_tokens"):
-        case.reject(f"{case.label} takes {model.context:,} tokens, {tokens:,} are asked for")
+        case.reject(
+            f"{case.label} has a context of {model.context:,} tokens, and the workload needs {tokens:,}"
+        )
         return
-    _on_prem(case)
+    _try_on_prem(case)
     for target in SERVICES:
-        _on_aws(case, target)
+        _try_aws(case, target)
 
 
-def _licence(model: models.Model, requirements: Requirements) -> str | None:
-    """Why the licence rules it out. Whether the user is domiciled in the EU is judged by where the sites are."""
+def _licence_exclusion(model: models.Model, requirements: Requirements) -> str | None:
+    """Return why the licence excludes the model. Sites in the EU mean a user domiciled in the EU."""
     codes = {code for code, _ in model.excludes}
     if "non-commercial" in codes:
-        return f"its licence ({model.licence}) allows no commercial use"
+        return f"its licence ({model.licence}) does not allow commercial use"
     if "eu-domiciled-multimodal" in codes and any(
-        jurisdictions.within(site.jurisdiction, "eu") for site in requirements.sites
+        jurisdictions.is_within(site.jurisdiction, "eu") for site in requirements.sites
     ):
-        return f"its licence ({model.licence}) gives no rights to whoever is domiciled in the EU"
+        return f"its licence ({model.licence}) excludes users domiciled in the EU"
     return None
 
 
 # -- on-prem
 
 
-def _on_prem(case: Case) -> None:
+def _try_on_prem(case: Case) -> None:
     sites = [site for site in case.requirements.sites if isinstance(site, OnPremSite)]
-    if sites and (why := case.barred("onprem-vllm")):
-        case.reject(f"{case.label}: {why}")
+    if sites and (reason := case.barred("onprem-vllm")):
+        case.reject(f"{case.label}: {reason}")
         return
     for site in sites:
-        if why := case.outside([(f"site {site.name}", site.jurisdiction)]):
-            case.reject(f"{case.label} at {site.name}: {why}")
+        if reason := case.outside([(f"site {site.name}", site.jurisdiction)]):
+            case.reject(f"{case.label} at {site.name}: {reason}")
             continue
         for pool in site.pools:
-            price = monthly_costs.node(site, pool, case.requirements.objective.cost_basis)
+            price = monthly_costs.node_cost(site, pool, case.requirements.objective.cost_basis)
             if isinstance(price, str):
-                case.reject(f"{case.label} on {pool.gpu} at {site.name} has no price: {price}")
+                case.reject(f"{case.label} on {pool.gpu} at {site.name} cannot be priced: {price}")
                 continue
-            _in_pool(case, site, pool)
+            _try_pool(case, site, pool)
 
 
-def _in_pool(case: Case, site: OnPremSite, pool: Pool) -> None:
-    started = False
-    for degree in _degrees(case.base, pool.gpus_per_node):
-        started |= _try(case, _column(case, site.name, pool.gpu, degree), pool=pool)
-    if not started and "several-nodes" in case.rules.builds:
-        for nodes in _stages(case, pool):
-            degree = _degrees(case.base, pool.gpus_per_node)[-1]
-            if _try(case, _column(case, site.name, pool.gpu, degree, nodes=nodes), pool=pool):
+def _try_pool(case: Case, site: OnPremSite, pool: Pool) -> None:
+    has_started = False
+    for degree in _tensor_parallel_sizes(case.base, pool.gpus_per_node):
+        has_started |= _try_column(case, _column(case, site.name, pool.gpu, degree), pool=pool)
+    if not has_started and "several-nodes" in case.rules.builds:
+        for nodes in _stage_counts(case, pool):
+            degree = _tensor_parallel_sizes(case.base, pool.gpus_per_node)[-1]
+            if _try_column(case, _column(case, site.name, pool.gpu, degree, nodes=nodes), pool=pool):
                 break
     if pool.mig == "allowed" and "mig" in case.rules.builds:
-        for part in gpus.find(pool.gpu).slices:
-            if part.instances > 1 and part.usable_mib is not None:
-                _try(case, _column(case, site.name, pool.gpu, 1, mig=part.profile), pool=pool)
+        for profile in gpus.find(pool.gpu).slices:
+            if profile.instances > 1 and profile.usable_mib is not None:
+                _try_column(case, _column(case, site.name, pool.gpu, 1, mig=profile.profile), pool=pool)
 
 
-def _stages(case: Case, pool: Pool) -> Iterator[int]:
-    """Nodes of a replica that the pool has: in one failure domain, where one may be lost."""
-    together = pool.nodes
+def _stage_counts(case: Case, pool: Pool) -> Iterator[int]:
+    """Yield how many nodes a replica may use; within one failure domain if it must survive the loss of one."""
+    max_nodes = pool.nodes
     if case.workload.survive == "domain":
-        together = pool.nodes // pool.failure_domains
-    yield from (nodes for nodes in STAGES if nodes <= together)
+        max_nodes = pool.nodes // pool.failure_domains
+    yield from (nodes for nodes in STAGES if nodes <= max_nodes)
 
 
-def _degrees(id: str, most: int) -> list[int]:
-    heads = models.find(id).architecture.heads
-    return [each for each in DEGREES if each <= most and heads % each == 0]
+def _tensor_parallel_sizes(id: str, max_degree: int) -> list[int]:
+    heads = models.find_model(id).architecture.heads
+    return [degree for degree in DEGREES if degree <= max_degree and heads % degree == 0]
 
 
 # -- on AWS
 
 
-def _on_aws(case: Case, target: Target) -> None:
-    service, of = SERVICES[target]
+def _try_aws(case: Case, target: Target) -> None:
+    service, price_list = SERVICES[target]
     sites = [
         site
         for site in case.requirements.sites
         if isinstance(site, AwsSite) and (service in site.allow or not case.rules.holds(site.name, "allow"))
     ]
-    if sites and (why := case.barred(target)):
-        case.reject(f"{case.label} on {target}: {why}")
+    if sites and (reason := case.barred(target)):
+        case.reject(f"{case.label} on {target}: {reason}")
         return
     for site in sites:
-        if why := case.outside([(site.region, jurisdictions.of_region(site.region))]):
-            case.reject(f"{case.label} at {site.name}: {why}")
+        if reason := case.outside([(site.region, jurisdictions.region_jurisdiction(site.region))]):
+            case.reject(f"{case.label} at {site.name}: {reason}")
             continue
-        why, moved = case.over_link(site)
-        if why:
-            case.reject(f"{case.label} at {site.name}: {why}")
+        reason, transfer_usd = case.over_link(site)
+        if reason:
+            case.reject(f"{case.label} at {site.name}: {reason}")
             continue
-        if target == "eks-vllm" and aws_instances.cluster(site.region, site.prices) is None:
-            case.reject(f"{case.label} on EKS at {site.name}: a cluster has no price in {site.region}")
+        if target == "eks-vllm" and aws_instances.cluster_rate(site.region, site.prices) is None:
+            case.reject(
+                f"{case.label} on EKS at {site.name}: no price of an EKS cluster is known in {site.region}"
+            )
             continue
-        bought = _cheapest(case, site, of)
-        if not bought:
-            case.reject(f"{case.label} on {target}: no instance with GPUs has a price in {site.region}")
-        for instance, rate in bought:
-            # SageMaker runs one replica on an instance: GPUs that it does not use are paid for nothing.
-            for degree in _degrees(case.base, instance.gpus):
+        priced_instances = _cheapest_instances(case, site, price_list)
+        if not priced_instances:
+            case.reject(
+                f"{case.label} on {target}: no price of a GPU instance with enough memory is known in {site.region}"
+            )
+        for instance, rate in priced_instances:
+            # SageMaker runs one replica on an instance, so unused GPUs of it are paid too.
+            for degree in _tensor_parallel_sizes(case.base, instance.gpus):
                 column = _column(
                     case,
                     site.name,
                     instance.gpu,
                     degree,
                     target=target,
-                    instance=instance.type if of == "ec2" else f"ml.{instance.type}",
+                    instance=instance.type if price_list == "ec2" else f"ml.{instance.type}",
                     purchase=rate.purchase,
                 )
-                _try(case, column, moved)
+                _try_column(case, column, transfer_usd)
 
 
-def _cheapest(case: Case, site: AwsSite, of: str) -> list[tuple[aws_instances.Instance, aws_instances.Rate]]:
-    """Of each number of GPUs of a kind the cheapest instance with memory enough of its own for the weights."""
-    weights = weight_bytes(models.find(case.base).architecture, case.precision) / 2**30
+def _cheapest_instances(
+    case: Case, site: AwsSite, price_list: str
+) -> list[tuple[aws_instances.Instance, aws_instances.Rate]]:
+    """Return the cheapest instance of each GPU kind and count that has enough host memory for the weights."""
+    weights = weight_bytes(models.find_model(case.base).architecture, case.precision) / 2**30
     months = case.requirements.commitments.max_term_months
     best: dict[tuple[str, int], tuple[aws_instances.Instance, aws_instances.Rate]] = {}
-    for each in aws_instances.offered(site.region):
-        rate = aws_instances.rate(each, of, site.region, site.prices, months)
-        if rate is None or each.memory_gib < HOST_MEMORY * weights:
+    for instance in aws_instances.offered_instances(site.region):
+        rate = aws_instances.cheapest_rate(instance, price_list, site.region, site.prices, months)
+        if rate is None or instance.memory_gib < HOST_MEMORY * weights:
             continue
-        key = each.gpu, each.gpus
+        key = instance.gpu, instance.gpus
         if key not in best or rate.usd_per_hour < best[key][1].usd_per_hour:
-            best[key] = each, rate
+            best[key] = instance, rate
     return [best[key] for key in sorted(best)]
 
 
@@ -205,26 +215,26 @@ def _column(
     )
 
 
-def words(column: Column) -> str:
-    """The hardware of a replica: `2 x h100-sxm-80gb`, `a slice 3g.40gb of h100-sxm-80gb`."""
+def describe_hardware(column: Column) -> str:
+    """Return the hardware of a replica: `2 x h100-sxm-80gb`, `a MIG slice 3g.40gb of h100-sxm-80gb`."""
     if column.mig:
-        return f"a slice {column.mig} of {column.gpu}"
-    over = f"{column.nodes} nodes of " if column.nodes > 1 else ""
-    bought = f" of {column.instance}" if column.instance else ""
-    return f"{over}{column.degree} x {column.gpu}{bought}"
+        return f"a MIG slice {column.mig} of {column.gpu}"
+    nodes = f"{column.nodes} nodes of " if column.nodes > 1 else ""
+    instance = f" of {column.instance}" if column.instance else ""
+    return f"{nodes}{column.degree} x {column.gpu}{instance}"
 
 
-def _try(case: Case, column: Column, moved: float = 0.0, *, pool: Pool | None = None) -> bool:
-    """Whether an engine starts there; where it keeps the workload's goals under some load it is an option.
+def _try_column(case: Case, column: Column, transfer_usd: float = 0.0, *, pool: Pool | None = None) -> bool:
+    """Add the column as an option if an engine starts there and meets the workload's goals at some load.
 
-    `pool`: the column's, on-prem.
+    Returns whether an engine starts. `pool`: the pool of a column on-prem.
     """
-    label = f"{case.label} on {words(column)} at {column.site}"
-    if pool is not None and (why := _node_lacks(case, column, pool)):
-        case.reject(f"{label}: {why}")
+    label = f"{case.label} on {describe_hardware(column)} at {column.site}"
+    if pool is not None and (reason := _node_shortage(case, column, pool)):
+        case.reject(f"{label}: {reason}")
         return False
-    context, adapters = _shared(case.requirements, case.workload.sensitivity, case.id)
-    fit = fits.fit(
+    context, adapters = _shared_context_and_adapters(case.requirements, case.workload.sensitivity, case.id)
+    fit = fits.fit_model(
         case.base,
         column.gpu,
         case.precision,
@@ -235,41 +245,42 @@ def _try(case: Case, column: Column, moved: float = 0.0, *, pool: Pool | None = 
         stages=column.nodes,
     )
     if isinstance(fit, str):
-        # Smaller degrees that do not fit are no news where a larger one does.
         case.reject(f"{label}: {fit}")
         return False
-    case.found.fits[column.plain] = fit
-    wanted = demand.of(case.workload)
-    ttft = wanted.ttft_ms if case.holds("ttft_p95_ms") else None
-    tpot = wanted.tpot_ms if case.holds("tpot_p95_ms") else None
-    top = fits.carried(fit, wanted, ttft, tpot)
-    if top <= 0:
-        case.reject(f"{label}: keeps its goals at no load")
+    case.options.fits[column.plain] = fit
+    workload_demand = demand.of_workload(case.workload)
+    ttft = workload_demand.ttft_ms if case.holds("ttft_p95_ms") else None
+    tpot = workload_demand.tpot_ms if case.holds("tpot_p95_ms") else None
+    max_share = fits.goodput(fit, workload_demand, ttft, tpot)
+    if max_share <= 0:
+        case.reject(f"{label}: misses ttft_p95_ms or tpot_p95_ms even with one request at a time")
         return True
-    case.take(OnGpus(case.workload.name, column, case.score, wanted.rate / top, moved))
+    case.take(OnGpus(case.workload.name, column, case.score, workload_demand.rate / max_share, transfer_usd))
     return True
 
 
-def _node_lacks(case: Case, column: Column, pool: Pool) -> str | None:
-    """Why no node of the pool has the CPU and the memory for a replica, where the requirements state them."""
-    if why := node_share.node_lacks(pool, column.degree, column.mig):
-        return why
+def _node_shortage(case: Case, column: Column, pool: Pool) -> str | None:
+    """Return why a node of the pool has too few CPUs or too little memory for a replica, if the pool states them."""
+    if reason := node_share.node_lacks(pool, column.degree, column.mig):
+        return reason
     if pool.memory_gib_per_node is None:
         return None
-    # Weights pass through the memory of each node: those of a replica's own part of it.
-    gib = weight_bytes(models.find(case.base).architecture, case.precision) / 2**30 / column.nodes
+    # Each node loads its part of the weights through host memory.
+    gib = weight_bytes(models.find_model(case.base).architecture, case.precision) / 2**30 / column.nodes
     if pool.memory_gib_per_node < HOST_MEMORY * gib:
-        return f"a node has {pool.memory_gib_per_node} GiB of memory, and {gib:.0f} GiB of weights pass through it"
+        return f"a node has {pool.memory_gib_per_node} GiB of memory, too little to load {gib:.0f} GiB of weights"
     return None
 
 
-def _shared(requirements: Requirements, class_: str, id: str) -> tuple[int, tuple[Adapter, ...]]:
-    """The longest context and all adapters of the workloads of a class that might share an endpoint of the model."""
+def _shared_context_and_adapters(
+    requirements: Requirements, sensitivity: str, id: str
+) -> tuple[int, tuple[Adapter, ...]]:
+    """Return the longest context and all adapters of the workloads that may share an endpoint of the model."""
     context, adapters = 0, {}
     for workload in requirements.workloads:
         for candidate in workload.model.candidates:
-            if workload.sensitivity == class_ and candidate.id == id:
+            if workload.sensitivity == sensitivity and candidate.id == id:
                 context = max(context, workload.model.context_tokens)
-                for each in candidate.adapters:
-                    adapters[each.name] = Adapter(each.rank, each.size_mib)
+                for adapter in candidate.adapters:
+                    adapters[adapter.name] = Adapter(adapter.rank, adapter.size_mib)
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP, tuple(adapters.values())

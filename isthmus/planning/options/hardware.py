@@ -1,7 +1,7 @@
-"""The hardware that columns stand on: pools that are there, and AWS's instances that are bought as they are needed.
+"""The hardware of columns: existing pools on-prem, and AWS instances that are rented as needed.
 
-A GPU that is cut, and an instance, serve one class. Where a loss of more than a replica must be outlived they serve one
-endpoint, so that what a loss takes is its own; else endpoints of the class share them.
+A MIG GPU or an instance serves one class. If an endpoint must survive the loss of a node or a domain, it has MIG GPUs
+or instances of its own, so that a failure affects only this endpoint. Otherwise endpoints of the class share them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import monthly_costs
 from isthmus.planning.options.gpu import SERVICES
 from isthmus.planning.options.option import Column
-from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
@@ -29,10 +29,10 @@ ZONES = 2
 
 
 @dataclass(frozen=True)
-class Shared:
-    """Cut GPUs of a profile in a pool, or instances of a type: endpoints of a class share them, or one has its own."""
+class SharedHardware:
+    """MIG GPUs of one profile in a pool, or instances of one type: shared by a class, or dedicated to `owner`."""
 
-    class_: str
+    sensitivity: str
     site: str
     gpu: str
     mig: str | None
@@ -42,29 +42,29 @@ class Shared:
     owner: Column | None = None
 
 
-def own(column: Column) -> bool:
-    """Whether its cut GPUs or instances are its own."""
+def has_dedicated_hardware(column: Column) -> bool:
+    """Whether the endpoint has MIG GPUs or instances of its own."""
     return column.survive in ("node", "domain")
 
 
-def shared(column: Column) -> Shared | None:
-    """What a column's replicas are parts of; None where they take whole GPUs of a pool."""
+def shared_hardware(column: Column) -> SharedHardware | None:
+    """Return the MIG GPUs or instances that the column's replicas run on; None for whole GPUs of a pool."""
     if column.mig is None and column.instance is None:
         return None
-    return Shared(
-        column.class_,
+    return SharedHardware(
+        column.sensitivity,
         column.site,
         column.gpu,
         column.mig,
         column.target,
         column.instance,
         column.purchase,
-        column if own(column) else None,
+        column if has_dedicated_hardware(column) else None,
     )
 
 
-def each_holds(column: Column) -> int:
-    """Replicas on a cut GPU, or on an instance; 1 for whole GPUs."""
+def replicas_per_unit(column: Column) -> int:
+    """Return the replicas on one MIG GPU or instance; 1 for whole GPUs."""
     if column.mig is not None:
         return mig.instances(column.gpu, column.mig)
     if column.instance is not None and column.target == "eks-vllm":
@@ -72,112 +72,118 @@ def each_holds(column: Column) -> int:
     return 1
 
 
-def needed(of: Shared, replicas: Mapping[Column, int]) -> int:
-    """Cut GPUs, or instances, for so many replicas of those who share them."""
-    mine = {column: count for column, count in replicas.items() if shared(column) == of}
-    if of.owner is not None:
-        holds, count = each_holds(of.owner), mine.get(of.owner, 0)
-        if of.instance is not None and of.owner.survive == "domain":
+def units_needed(unit: SharedHardware, replicas: Mapping[Column, int]) -> int:
+    """Return how many MIG GPUs or instances the replicas of all sharers need."""
+    sharing = {column: count for column, count in replicas.items() if shared_hardware(column) == unit}
+    if unit.owner is not None:
+        per_unit, count = replicas_per_unit(unit.owner), sharing.get(unit.owner, 0)
+        if unit.instance is not None and unit.owner.survive == "domain":
             # A half in each zone.
-            return math.ceil(math.ceil(count / 2) / holds) + math.ceil(count // 2 / holds)
-        return math.ceil(count / holds)
-    if of.instance is None:
-        return math.ceil(sum(count / each_holds(column) for column, count in mine.items()) - 1e-9)
-    if of.target == "sagemaker":
-        return sum(mine.values())
+            return math.ceil(math.ceil(count / 2) / per_unit) + math.ceil(count // 2 / per_unit)
+        return math.ceil(count / per_unit)
+    if unit.instance is None:
+        return math.ceil(sum(count / replicas_per_unit(column) for column, count in sharing.items()) - 1e-9)
+    if unit.target == "sagemaker":
+        return sum(sharing.values())
     # Degrees and GPUs of an instance are powers of two: what fits in all fits.
-    used = sum(count * column.degree for column, count in mine.items())
-    return math.ceil(used / aws_instances.find(of.instance).gpus)
+    gpus = sum(count * column.degree for column, count in sharing.items())
+    return math.ceil(gpus / aws_instances.find(unit.instance).gpus)
 
 
-def bought(replicas: Mapping[Column, int]) -> dict[Shared, int]:
-    """Instances by what they serve."""
-    found = {of: 0 for column in replicas if (of := shared(column)) is not None and of.instance is not None}
-    return {of: needed(of, replicas) for of in found}
+def instances_needed(replicas: Mapping[Column, int]) -> dict[SharedHardware, int]:
+    """Return the number of instances, by what they serve."""
+    units = {
+        unit: 0
+        for column in replicas
+        if (unit := shared_hardware(column)) is not None and unit.instance is not None
+    }
+    return {unit: units_needed(unit, replicas) for unit in units}
 
 
-def taken(replicas: Mapping[Column, int]) -> dict[tuple[str, str], int]:
-    """GPUs in use of each pool, by site and GPU: whole ones, and those that are cut."""
-    found: dict[tuple[str, str], int] = {}
-    cut: set[Shared] = set()
-    for column, count in replicas.items():
-        key, of = (column.site, column.gpu), shared(column)
-        if column.instance is not None or of in cut:
+def gpus_in_use(replicas: Mapping[Column, int]) -> dict[tuple[str, str], int]:
+    """Return the GPUs in use of each pool, by site and GPU kind; a MIG GPU counts as one."""
+    gpus: dict[tuple[str, str], int] = {}
+    counted_units: set[SharedHardware] = set()
+    for column, replica_count in replicas.items():
+        key, unit = (column.site, column.gpu), shared_hardware(column)
+        if column.instance is not None or unit in counted_units:
             continue
-        if of is not None:
-            cut.add(of)
-        more = needed(of, replicas) if of is not None else count * column.degree * column.nodes
-        found[key] = found.get(key, 0) + more
-    return found
+        if unit is not None:
+            counted_units.add(unit)
+        count = (
+            units_needed(unit, replicas) if unit is not None else replica_count * column.degree * column.nodes
+        )
+        gpus[key] = gpus.get(key, 0) + count
+    return gpus
 
 
 # -- pools
 
 
-def pool_named(requirements: Requirements, name: str, gpu: str) -> tuple[OnPremSite, Pool]:
+def find_pool(requirements: Requirements, name: str, gpu: str) -> tuple[OnPremSite, Pool]:
     """Raises `TypeError` for a site on AWS."""
     site = requirements.site(name)
     if not isinstance(site, OnPremSite):
-        raise TypeError(f"{name} is no on-prem site")
-    return site, next(each for each in site.pools if each.gpu == gpu)
+        raise TypeError(f"{name} is not an on-prem site")
+    return site, next(pool for pool in site.pools if pool.gpu == gpu)
 
 
-def pool_of(requirements: Requirements, column: Column) -> tuple[OnPremSite, Pool]:
+def column_pool(requirements: Requirements, column: Column) -> tuple[OnPremSite, Pool]:
     """The pool that a column stands in. Raises `TypeError` for a column on AWS."""
-    return pool_named(requirements, column.site, column.gpu)
+    return find_pool(requirements, column.site, column.gpu)
 
 
-def usable(site: OnPremSite, pool: Pool) -> list[int]:
-    """Free GPUs of each node, with the spare nodes away: the roomiest are the worst to lose."""
+def usable_gpus(site: OnPremSite, pool: Pool) -> list[int]:
+    """Return the free GPUs of each node without the spare nodes. The nodes with most free GPUs count as spare."""
     free = sorted(capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus))
     return free[: len(free) - site.maintenance.spare_nodes_per_pool]
 
 
-def spread(site: OnPremSite, pool: Pool, column: Column) -> int:
-    """Parts over which replicas are spread, one of which may be lost."""
+def spread_parts(site: OnPremSite, pool: Pool, column: Column) -> int:
+    """Return over how many nodes or domains replicas are spread, one of which may fail."""
     if column.survive == "domain":
         return max(1, pool.failure_domains)
-    return max(1, sum(free >= column.degree for free in usable(site, pool)) // column.nodes)
+    return max(1, sum(free >= column.degree for free in usable_gpus(site, pool)) // column.nodes)
 
 
-def lost(requirements: Requirements, column: Column, count: int) -> int:
-    """Replicas of so many that go, at the worst, with what it must outlive."""
+def replicas_lost(requirements: Requirements, column: Column, count: int) -> int:
+    """Return how many of `count` replicas are lost, at worst, in the failure that the column must survive."""
     if column.survive == "none" or not count:
         return 0
     if column.survive == "replica":
         return 1
-    holds = each_holds(column)
+    per_unit = replicas_per_unit(column)
     if column.instance is not None:
-        return min(holds, count) if column.survive == "node" else math.ceil(count / ZONES)
-    site, pool = pool_of(requirements, column)
-    return holds * math.ceil(count / holds / spread(site, pool, column) - 1e-9)
+        return min(per_unit, count) if column.survive == "node" else math.ceil(count / ZONES)
+    site, pool = column_pool(requirements, column)
+    return per_unit * math.ceil(count / per_unit / spread_parts(site, pool, column) - 1e-9)
 
 
 # -- what they cost
 
 
-def gpu_price(requirements: Requirements, column: Column) -> float:
-    """USD a month of one GPU of the column's pool, on the stated basis; a pool without a price has no options."""
-    site, pool = pool_of(requirements, column)
+def monthly_gpu_price(requirements: Requirements, column: Column) -> float:
+    """Return USD a month of one GPU of the column's pool, by the stated cost basis."""
+    site, pool = column_pool(requirements, column)
     basis = requirements.objective.cost_basis
-    price = monthly_costs.node(site, pool, basis)
+    price = monthly_costs.node_cost(site, pool, basis)
     return 0.0 if isinstance(price, str) else price.of_gpu(pool, basis)
 
 
-def hourly(requirements: Requirements, column: Column | Shared) -> aws_instances.Rate:
-    """What an hour of the column's instance costs. Raises `LookupError` where it has no price."""
+def hourly_rate(requirements: Requirements, column: Column | SharedHardware) -> aws_instances.Rate:
+    """Return the price of an hour of the column's instance. Raises `LookupError` if it has none."""
     site = requirements.site(column.site)
     if isinstance(site, AwsSite) and column.instance is not None:
-        kind = aws_instances.find(column.instance)
-        of = SERVICES[column.target][1]  # type: ignore[index]
+        instance = aws_instances.find(column.instance)
+        price_list = SERVICES[column.target][1]  # type: ignore[index]
         months = requirements.commitments.max_term_months
-        if rate := aws_instances.rate(kind, of, site.region, site.prices, months):
+        if rate := aws_instances.cheapest_rate(instance, price_list, site.region, site.prices, months):
             return rate
     raise LookupError(f"{column.instance} at {column.site}")
 
 
-def replica_price(requirements: Requirements, column: Column) -> float:
-    """USD a month of a replica, if hardware came in parts."""
+def monthly_replica_price(requirements: Requirements, column: Column) -> float:
+    """Return USD a month of a replica, as if hardware could be bought in fractions."""
     if column.instance is not None:
-        return hourly(requirements, column).usd_per_hour * HOURS / each_holds(column)
-    return gpu_price(requirements, column) * column.degree * column.nodes / each_holds(column)
+        return hourly_rate(requirements, column).usd_per_hour * HOURS_PER_MONTH / replicas_per_unit(column)
+    return monthly_gpu_price(requirements, column) * column.degree * column.nodes / replicas_per_unit(column)

@@ -1,7 +1,7 @@
-"""What a workload could run on: its words, and the judgements that every kind of place shares.
+"""Types of options, and the checks that all kinds of places share.
 
-An option on GPUs says how much of a replica the workload's peak takes at the slow end of the interval; one on an API
-what its month costs. `isthmus.planning.options.candidates` finds them.
+An option on GPUs holds how many replicas the workload's peak needs, at the slow end of the interval. An option on an
+API holds its monthly cost. `isthmus.planning.options.candidates` finds the options.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from isthmus.contracts.vocabulary import Sensitivity, Survive, Target
 
 BUILDS = frozenset({"onprem-vllm", "bedrock", "overflow"})
-"""What a blueprint builds that says nothing of it."""
+"""What a blueprint builds if it does not state `builds`."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides besides the requirements."""
+    """What decides in addition to the requirements."""
 
     today: str
     """The day on which recorded exceptions must hold."""
     builds: frozenset[str] = BUILDS
     """What the blueprint can build: targets, `mig`, `several-nodes`, `overflow`."""
     dropped: frozenset[tuple[str, str]] = frozenset()
-    """Demands that are not held, as (workload or other name, demand): for what stands in the way of a plan."""
+    """Demands to ignore, as (workload or other name, demand): to find what makes a plan impossible."""
 
-    def holds(self, whose: str, demand: str) -> bool:
-        return (whose, demand) not in self.dropped
+    def holds(self, owner: str, demand: str) -> bool:
+        return (owner, demand) not in self.dropped
 
 
 @dataclass(frozen=True)
 class Column:
-    """One endpoint on GPUs that could be: replicas of it are what the program counts."""
+    """A possible endpoint on GPUs. The solver decides how many replicas of it are built."""
 
-    class_: Sensitivity
+    sensitivity: Sensitivity
     site: str
     gpu: str
     model: str
@@ -50,19 +50,19 @@ class Column:
     degree: int
     """Tensor parallelism, within a node."""
     survive: Survive
-    """The largest part whose loss it outlives."""
+    """The largest failure that it survives."""
     target: Target = "onprem-vllm"
     mig: str | None = None
     """The MIG profile of the slice that a replica runs on."""
     nodes: int = 1
     """Nodes of a replica: stages of its pipeline."""
     instance: str | None = None
-    """On AWS: the type that is bought, and on which terms."""
+    """On AWS: the instance type; `purchase` holds its terms."""
     purchase: str | None = None
 
     @property
     def plain(self) -> Column:
-        """Whatever it outlives: columns that are equal so may share an endpoint."""
+        """The column without its `survive`. Columns that are equal then may share an endpoint."""
         return replace(self, survive="none")
 
 
@@ -92,7 +92,7 @@ class OnApi:
     call: Call
     score: float
     model: str
-    """The candidate's own id, which requirements and plan know it by."""
+    """The candidate's id in requirements and plan."""
     monthly: float
     """USD for all of its tokens, and of its data over a link."""
     verified: bool
@@ -127,7 +127,7 @@ class Case:
     id: str
     precision: str
     score: float
-    found: Options
+    options: Options
     base: str
     """The catalogue's model whose layers and licence it has: itself, or what it was tuned from."""
 
@@ -139,50 +139,54 @@ class Case:
         """Whether the workload's demand is held."""
         return self.rules.holds(self.workload.name, demand)
 
-    def reject(self, why: str) -> None:
-        self.found.rejected[self.workload.name].append(why)
+    def reject(self, reason: str) -> None:
+        self.options.rejected[self.workload.name].append(reason)
 
     def take(self, option: Option) -> None:
-        self.found.by_workload[self.workload.name].append(option)
+        self.options.by_workload[self.workload.name].append(option)
 
     def barred(self, target: Target) -> str | None:
-        """Why the class may not run there, or the blueprint cannot build it. Handling is never dropped."""
+        """Return why the class may not run there, or the blueprint cannot build it. Handling rules always apply."""
         table = handling.stricter_only(self.requirements.handling)
-        class_ = self.workload.sensitivity
-        why = handling.refusal(
-            class_,
+        sensitivity = self.workload.sensitivity
+        reason = handling.refusal(
+            sensitivity,
             target,
             [self.workload.name],
             self.requirements.exceptions,
             self.rules.today,
-            table[class_],
+            table[sensitivity],
         )
-        if why is None and target not in self.rules.builds:
+        if reason is None and target not in self.rules.builds:
             return f"the blueprint does not build {target}"
-        return why
+        return reason
 
-    def outside(self, places: list[tuple[str, str]]) -> str | None:
-        """The first of (what, jurisdiction) that lies outside of the workload's residency."""
+    def outside(self, destinations: list[tuple[str, str]]) -> str | None:
+        """Return the first of `destinations` (name, jurisdiction) that lies outside the workload's residency."""
         if not self.holds("residency"):
             return None
         residency = list(self.workload.residency or [])
-        for where, place in places:
-            if not jurisdictions.meets(place, residency):
-                return f"its data could reach {where} in `{place}`, outside its residency ({', '.join(residency)})"
+        for destination, jurisdiction in destinations:
+            if not jurisdictions.meets_residency(jurisdiction, residency):
+                allowed = ", ".join(residency)
+                return f"its data could reach {destination} in `{jurisdiction}`, outside its residency ({allowed})"
         return None
 
     def over_link(self, site: AwsSite) -> tuple[str | None, float]:
-        """Why the site cannot be reached as the class demands, and what moving the data there costs in a month."""
-        class_ = self.workload.sensitivity
-        home = gateway_sites.home(self.requirements, class_)
-        if home is None or home == site.name:
+        """Return why the site cannot be reached as the class requires, and the transfer cost in USD a month."""
+        sensitivity = self.workload.sensitivity
+        gateway_site = gateway_sites.home_site(self.requirements, sensitivity)
+        if gateway_site is None or gateway_site == site.name:
             return None, 0.0
-        link = monthly_costs.link_between(self.requirements.links, home, site.name)
+        link = monthly_costs.find_link(self.requirements.links, gateway_site, site.name)
         if link is None:
             table = handling.stricter_only(self.requirements.handling)
-            if table[class_].path in ("tls", "mutual-tls"):
+            if table[sensitivity].path in ("tls", "mutual-tls"):
                 return None, 0.0
-            return f"{class_} work leaves {home} over a private link only, and there is none", 0.0
-        wanted = demand.of(self.workload)
-        tokens = wanted.prompt_tokens + wanted.output_tokens
-        return None, monthly_costs.gigabytes(wanted.requests, tokens) * link.usd_per_gb
+            return (
+                f"{sensitivity} work needs a private link from {gateway_site}, and `links` has none to {site.name}",
+                0.0,
+            )
+        workload_demand = demand.of_workload(self.workload)
+        tokens = workload_demand.prompt_tokens + workload_demand.output_tokens
+        return None, monthly_costs.transfer_gigabytes(workload_demand.requests, tokens) * link.usd_per_gb

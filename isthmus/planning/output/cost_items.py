@@ -1,4 +1,4 @@
-"""A plan's cost, item by item: every figure with where it comes from, the total nothing but their sum."""
+"""Builds the cost items of a plan, each with its evidence. The total is exactly their sum."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import Column, OnApi
 from isthmus.planning.sizing import demand
 from isthmus.planning.solver.problem import Choice
-from isthmus.planning.solver.program import crosses
+from isthmus.planning.solver.program import crosses_link
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.sites import Link, OnPremCost, Pool
 
 
-def items(
+def build_cost_items(
     requirements: Requirements,
     choices: Mapping[str, Choice],
     replicas: Mapping[Column, int],
     builds: Collection[str],
 ) -> list[CostItem]:
-    """All items: pools, sites, instances, fixed parts in AWS, APIs, links; what stands idle is not counted.
+    """Return all items: pools, sites, instances, fixed parts in AWS, APIs and links. Idle GPUs are not counted.
 
-    `builds`: what the blueprint builds, which decides where gateways in AWS run.
+    `builds`: what the blueprint builds. It decides whether gateways in AWS run in a cluster or on Fargate.
     """
-    found = _pools(requirements, replicas)
+    all_items = _pool_items_of_all_sites(requirements, replicas)
     basis = requirements.objective.cost_basis
     used = {column.site for column in replicas}
     for site in requirements.sites:
@@ -37,43 +37,59 @@ def items(
             isinstance(site, OnPremSite)
             and site.name in used
             and site.cost
-            and monthly_costs.of_site(site, basis)
+            and monthly_costs.site_cost(site, basis)
         ):
-            found.append(
-                _item(f"{site.name}: people", 1, "month", site.cost.staff_usd_per_month, _given(site.cost))
+            all_items.append(
+                _build_item(
+                    f"{site.name}: people",
+                    1,
+                    "month",
+                    site.cost.staff_usd_per_month,
+                    _requirements_source(site.cost),
+                )
             )
-            found.append(
-                _item(f"{site.name}: support", 1, "month", site.cost.support_usd_per_month, _given(site.cost))
+            all_items.append(
+                _build_item(
+                    f"{site.name}: support",
+                    1,
+                    "month",
+                    site.cost.support_usd_per_month,
+                    _requirements_source(site.cost),
+                )
             )
-    found += _instances(requirements, replicas)
+    all_items += _instance_items(requirements, replicas)
     for name, choice in choices.items():
         for option, share, _ in choice.parts:
             if isinstance(option, OnApi):
-                found += _api(requirements, name, option, share)
-    found += _links(requirements, choices)
-    found += _fixed(requirements, choices, builds)
-    return [each for each in found if each.monthly_usd or not each.counted]
+                all_items += _api_items(requirements, name, option, share)
+    all_items += _link_items(requirements, choices)
+    all_items += _fixed_items(requirements, choices, builds)
+    return [item for item in all_items if item.monthly_usd or not item.counted]
 
 
-def _instances(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
-    """Instances that are bought of AWS by the hour, by the class that they serve."""
-    found: list[CostItem] = []
-    bought = hardware.bought(replicas)
+def _instance_items(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
+    """Return the AWS instances that the plan rents by the hour, by the class that they serve."""
+    instance_items: list[CostItem] = []
+    instance_counts = hardware.instances_needed(replicas)
     for site in requirements.sites:
-        mine = {of: count for of, count in bought.items() if of.site == site.name}
-        for of in sorted(mine, key=str):
-            rate = hardware.hourly(requirements, of)
-            told = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
-            whose = f", {of.owner.model}" if of.owner else ""
-            title = f"{site.name}, {mine[of]} x {of.instance} ({rate.purchase}), {of.class_}{whose}"
-            found.append(_item(title, mine[of] * demand.HOURS, "hours", rate.usd_per_hour, told))
-    return found
+        site_units = {unit: count for unit, count in instance_counts.items() if unit.site == site.name}
+        for unit in sorted(site_units, key=str):
+            rate = hardware.hourly_rate(requirements, unit)
+            source = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
+            owner = f", {unit.owner.model}" if unit.owner else ""
+            title = f"{site.name}, {site_units[unit]} x {unit.instance} ({rate.purchase}), {unit.sensitivity}{owner}"
+            instance_items.append(
+                _build_item(
+                    title, site_units[unit] * demand.HOURS_PER_MONTH, "hours", rate.usd_per_hour, source
+                )
+            )
+    return instance_items
 
 
-def _fixed(
+def _fixed_items(
     requirements: Requirements, choices: Mapping[str, Choice], builds: Collection[str]
 ) -> list[CostItem]:
-    """Parts of AWS sites that cost the same at any load, as far as the placements need them."""
+    """Return the fixed parts of AWS sites that the placements need. They cost the same at any load."""
     fixed = FixedCosts(requirements, builds)
     places = {
         fixed.option_placed(workload.sensitivity, option)
@@ -82,104 +98,126 @@ def _fixed(
         for option, _, _ in choices[workload.name].parts
     }
     return [
-        _item(
-            part.what,
-            part.quantity,
-            part.unit,
-            part.price.usd,
-            Sourced(kind=part.price.kind, source=part.price.source, as_of=part.price.as_of),  # type: ignore[arg-type]
+        _build_item(
+            fixed_cost.what,
+            fixed_cost.quantity,
+            fixed_cost.unit,
+            fixed_cost.price.usd,
+            Sourced(kind=fixed_cost.price.kind, source=fixed_cost.price.source, as_of=fixed_cost.price.as_of),  # type: ignore[arg-type]
         )
-        for part in fixed.parts()
-        if any(fixed.applies(part.scope, place) for place in places)
+        for fixed_cost in fixed.parts()
+        if any(fixed.applies(fixed_cost.scope, place) for place in places)
     ]
 
 
-def _links(requirements: Requirements, choices: Mapping[str, Choice]) -> list[CostItem]:
-    found: list[CostItem] = []
+def _link_items(requirements: Requirements, choices: Mapping[str, Choice]) -> list[CostItem]:
+    link_items: list[CostItem] = []
     for link in requirements.links:
-        moved, over = 0.0, False
+        gigabytes, is_used = 0.0, False
         for name, choice in choices.items():
             workload = requirements.workload(name)
-            home = gateway_sites.home(requirements, workload.sensitivity) if workload else None
+            home = gateway_sites.home_site(requirements, workload.sensitivity) if workload else None
             for option, share, _ in choice.parts:
-                if crosses(home, option.site, link):
-                    wanted, over = _demand(requirements, name), True
-                    tokens = wanted.prompt_tokens + wanted.output_tokens
-                    moved += share * monthly_costs.gigabytes(wanted.requests, tokens)
-        if not over:
+                if crosses_link(home, option.site, link):
+                    workload_demand, is_used = _demand_of(requirements, name), True
+                    tokens = workload_demand.prompt_tokens + workload_demand.output_tokens
+                    gigabytes += share * monthly_costs.transfer_gigabytes(workload_demand.requests, tokens)
+        if not is_used:
             continue
         title = f"link {link.from_} to {link.to}"
-        found.append(_item(title, 1, "month", link.usd_per_month, _given(link)))
-        by_token, by_request = monthly_costs.BYTES_PER_TOKEN, monthly_costs.BYTES_PER_REQUEST
-        source = f"{by_token} bytes a token and {by_request} a request: an assumption"
-        guess = Sourced(kind="estimated", source=source, as_of="2026-11-25")
-        found.append(_item(f"{title}: data", moved, "GB", link.usd_per_gb, guess))
-    return found
+        link_items.append(_build_item(title, 1, "month", link.usd_per_month, _requirements_source(link)))
+        bytes_per_token, bytes_per_request = monthly_costs.BYTES_PER_TOKEN, monthly_costs.BYTES_PER_REQUEST
+        source = f"{bytes_per_token} bytes a token and {bytes_per_request} a request: an assumption"
+        assumption = Sourced(kind="estimated", source=source, as_of="2026-11-25")
+        link_items.append(_build_item(f"{title}: data", gigabytes, "GB", link.usd_per_gb, assumption))
+    return link_items
 
 
-def total(found: list[CostItem]) -> float:
-    """USD a month of what counts."""
-    return round(sum(each.monthly_usd for each in found if each.counted), 2)
+def monthly_total(cost_items: list[CostItem]) -> float:
+    """Return the sum of the counted items, USD a month."""
+    return round(sum(item.monthly_usd for item in cost_items if item.counted), 2)
 
 
-def _pools(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
-    taken = hardware.taken(replicas)
+def _pool_items_of_all_sites(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
+    used_gpus = hardware.gpus_in_use(replicas)
     return [
         item
         for site in requirements.sites
         if isinstance(site, OnPremSite)
         for pool in site.pools
-        for item in _pool(site, pool, taken.get((site.name, pool.gpu), 0), requirements.objective.cost_basis)
+        for item in _pool_items(
+            site, pool, used_gpus.get((site.name, pool.gpu), 0), requirements.objective.cost_basis
+        )
     ]
 
 
-def _pool(site: OnPremSite, pool: Pool, used: int, basis: str) -> Iterator[CostItem]:
-    """What so many GPUs of it cost, and what the rest would if it were counted."""
-    price = monthly_costs.node(site, pool, basis)
+def _pool_items(site: OnPremSite, pool: Pool, used: int, basis: str) -> Iterator[CostItem]:
+    """Yield the cost of `used` GPUs of the pool, and the cost of its idle GPUs, which is not counted."""
+    price = monthly_costs.node_cost(site, pool, basis)
     if isinstance(price, str):
         return
-    name, each, told = f"{site.name}, {pool.gpu}", pool.gpus_per_node, _given(site.cost)
+    name, gpus_per_node, source = (
+        f"{site.name}, {pool.gpu}",
+        pool.gpus_per_node,
+        _requirements_source(site.cost),
+    )
     if used and basis == "allocated":
-        yield _item(f"{name}: capital", used, "GPU month", price.capital / each, told)
-        yield _item(f"{name}: colocation", used, "GPU month", price.colocation / each, told)
+        yield _build_item(f"{name}: capital", used, "GPU month", price.capital / gpus_per_node, source)
+        yield _build_item(f"{name}: colocation", used, "GPU month", price.colocation / gpus_per_node, source)
     if used:
-        yield _item(f"{name}: power", used, "GPU month", price.power / each, told)
-    idle = pool.nodes * each - pool.reserved_gpus - used
+        yield _build_item(f"{name}: power", used, "GPU month", price.power / gpus_per_node, source)
+    idle = pool.nodes * gpus_per_node - pool.reserved_gpus - used
     if idle and basis == "allocated":
-        yield _item(f"idle: {name}", idle, "GPU month", price.of_gpu(pool, basis), told, counted=False)
+        yield _build_item(
+            f"idle: {name}", idle, "GPU month", price.of_gpu(pool, basis), source, counted=False
+        )
 
 
-def _api(requirements: Requirements, name: str, option: OnApi, share: float) -> list[CostItem]:
-    wanted, price = _demand(requirements, name), option.call.price
-    told = Sourced(kind=price.kind, source=price.source, as_of=price.as_of)  # type: ignore[arg-type]
+def _api_items(requirements: Requirements, name: str, option: OnApi, share: float) -> list[CostItem]:
+    workload_demand, price = _demand_of(requirements, name), option.call.price
+    evidence = Sourced(kind=price.kind, source=price.source, as_of=price.as_of)  # type: ignore[arg-type]
     title = f"{name}: {option.call.profile or option.call.model}"
     return [
-        _item(f"{title}, input", share * wanted.prompt_tokens / 1e6, "million tokens", price.input, told),
-        _item(f"{title}, output", share * wanted.output_tokens / 1e6, "million tokens", price.output, told),
-        _item(f"{title}, requests", share * wanted.requests, "requests", price.request, told),
+        _build_item(
+            f"{title}, input",
+            share * workload_demand.prompt_tokens / 1e6,
+            "million tokens",
+            price.input,
+            evidence,
+        ),
+        _build_item(
+            f"{title}, output",
+            share * workload_demand.output_tokens / 1e6,
+            "million tokens",
+            price.output,
+            evidence,
+        ),
+        _build_item(
+            f"{title}, requests", share * workload_demand.requests, "requests", price.request, evidence
+        ),
     ]
 
 
-def _demand(requirements: Requirements, name: str) -> demand.Demand:
+def _demand_of(requirements: Requirements, name: str) -> demand.Demand:
     workload = requirements.workload(name)
     if workload is None:
         raise KeyError(name)
-    return demand.of(workload)
+    return demand.of_workload(workload)
 
 
-def _given(stated: OnPremCost | Link | None) -> Sourced:
-    """Of the requirements, with the source and the day that they state."""
-    source, as_of = (stated.source, stated.as_of) if stated else (None, None)
+def _requirements_source(terms: OnPremCost | Link | None) -> Sourced:
+    """Return the evidence of a figure of the requirements, with the source and date that they state."""
+    source, as_of = (terms.source, terms.as_of) if terms else (None, None)
     return Sourced(kind="given", source=source or "the requirements", as_of=as_of or "as stated")
 
 
-def _item(
-    what: str, quantity: float, unit: str, price: float, evidence: Sourced, *, counted: bool = True
+def _build_item(
+    title: str, quantity: float, unit: str, price: float, evidence: Sourced, *, counted: bool = True
 ) -> CostItem:
-    """Rounded first and multiplied then, so that whoever recomputes the file finds the same."""
+    """Build an item. Figures are rounded before they are multiplied, so that the file can be recomputed exactly."""
     quantity, price = round(quantity, 4), round(price, 6)
     return CostItem(
-        what=what,
+        what=title,
         quantity=quantity,
         unit=unit,
         unit_price_usd=price,

@@ -1,4 +1,4 @@
-"""What a new plan changes against the one that is there, and why it can be so."""
+"""Describes the differences between the existing plan and a new one."""
 
 from __future__ import annotations
 
@@ -16,43 +16,52 @@ _SHOWN = (
 )
 
 
-def differences(before: Plan, after: Plan) -> list[str]:
-    """A sentence for each workload that moves, each endpoint whose settings change, and for the cost."""
-    told = []
+def describe_differences(before: Plan, after: Plan) -> list[str]:
+    """Return a sentence for each workload that moves, each endpoint whose settings change, and the cost."""
+    sentences = []
     if before.requirements_sha256 != after.requirements_sha256:
-        told.append("the requirements have changed since the plan that is there was made")
-    was = {
-        each.workload: before.endpoint(each.endpoint) for each in before.placements if each.role == "primary"
+        sentences.append("the requirements have changed since the existing plan was made")
+    endpoints_before = {
+        placement.workload: before.endpoint(placement.endpoint)
+        for placement in before.placements
+        if placement.role == "primary"
     }
     for placement in after.placements:
         if placement.role != "primary":
             continue
-        now, then = after.endpoint(placement.endpoint), was.get(placement.workload)
-        if now is None:
+        new_endpoint, old_endpoint = (
+            after.endpoint(placement.endpoint),
+            endpoints_before.get(placement.workload),
+        )
+        if new_endpoint is None:
             continue
-        if then is None:
-            told.append(f"{placement.workload} is new: {_place(now)}")
-        elif _place(then) != _place(now):
-            told.append(f"{placement.workload} moves from {_place(then)} to {_place(now)}")
+        if old_endpoint is None:
+            sentences.append(f"{placement.workload} is new: {_describe_place(new_endpoint)}")
+        elif _describe_place(old_endpoint) != _describe_place(new_endpoint):
+            sentences.append(
+                f"{placement.workload} moves from {_describe_place(old_endpoint)} to {_describe_place(new_endpoint)}"
+            )
         else:
-            told += _settings(placement.workload, then, now)
-    gone = sorted(set(was) - {each.workload for each in after.placements})
-    told += [f"{name} is gone" for name in gone]
-    cost, then_cost = after.monthly_cost_usd, before.monthly_cost_usd
-    if cost is not None and then_cost is not None and cost != then_cost:
-        told.append(f"the month costs {cost:,.2f} USD, {cost - then_cost:+,.2f} against before")
-    return told
+            sentences += _describe_setting_changes(placement.workload, old_endpoint, new_endpoint)
+    removed = sorted(set(endpoints_before) - {placement.workload for placement in after.placements})
+    sentences += [f"{name} is removed" for name in removed]
+    new_cost, old_cost = after.monthly_cost_usd, before.monthly_cost_usd
+    if new_cost is not None and old_cost is not None and new_cost != old_cost:
+        sentences.append(
+            f"the plan costs {new_cost:,.2f} USD a month, {new_cost - old_cost:+,.2f} compared with the existing plan"
+        )
+    return sentences
 
 
-def _place(endpoint: PlannedEndpoint) -> str:
+def _describe_place(endpoint: PlannedEndpoint) -> str:
     where = f"{endpoint.gpu} at {endpoint.site}" if endpoint.gpu else f"{endpoint.target} at {endpoint.site}"
     return f"{endpoint.model} on {where}"
 
 
-def _settings(workload: str, then: PlannedEndpoint, now: PlannedEndpoint) -> list[str]:
-    changed = [
-        f"{name} {getattr(then, name)} to {getattr(now, name)}"
+def _describe_setting_changes(workload: str, old: PlannedEndpoint, new: PlannedEndpoint) -> list[str]:
+    changes = [
+        f"{name} {getattr(old, name)} to {getattr(new, name)}"
         for name in _SHOWN
-        if getattr(then, name) != getattr(now, name)
+        if getattr(old, name) != getattr(new, name)
     ]
-    return [f"{workload}, {_place(now)}: {', '.join(changed)}"] if changed else []
+    return [f"{workload}, {_describe_place(new)}: {', '.join(changes)}"] if changes else []

@@ -1,4 +1,4 @@
-"""The plan's endpoints from what was solved: names, engine settings, and what each will do at its peak."""
+"""Builds the plan's endpoints from the solution: names, engine settings, and predictions at the peak."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options.option import Column, OnApi, Options
 from isthmus.planning.sizing import demand, load, rounding, speed
 from isthmus.planning.sizing.demand import Demand
-from isthmus.planning.sizing.fit import MOST_SEQS, UTILIZATION, Fit, at_once
+from isthmus.planning.sizing.fit import MAX_NUM_SEQS, UTILIZATION, Fit, max_running_requests
 from isthmus.planning.sizing.load import Lengths
-from isthmus.planning.sizing.rounding import three
+from isthmus.planning.sizing.rounding import three_digits
 from isthmus.planning.solver import shared_load
-from isthmus.planning.solver.node_placement import Placed
+from isthmus.planning.solver.node_placement import PlacedReplicas
 from isthmus.planning.solver.program import Solution
 from isthmus.planning.solver.shared_load import Sharers
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 ENGINE = "0.33.0"
-"""vLLM's, which the model servers are made for (isthmus/contracts/reference/vllm_flags.json)."""
+"""Version of vLLM that the model servers support (isthmus/contracts/reference/vllm_flags.json)."""
 LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
-class Made:
-    """An endpoint, whose workloads it serves, and what of a replica they take together."""
+class SizedEndpoint:
+    """An endpoint with the workloads that it serves and their load."""
 
     endpoint: PlannedEndpoint
     primary: Sequence[str]
     overflow: Sequence[str]
     column: Column | None = None
     load: float = 0.0
-    """Replicas that its workloads' peaks take, without headroom."""
+    """Replicas that the peaks of its workloads need together, without headroom."""
 
 
-def make(
-    requirements: Requirements, found: Options, solution: Solution, nodes: Mapping[Column, Placed]
-) -> list[Made]:
-    """Endpoints on GPUs in the order of their first workload, then APIs."""
-    made: list[Made] = []
-    taken: set[str] = set()
+def build_endpoints(
+    requirements: Requirements, options: Options, solution: Solution, nodes: Mapping[Column, PlacedReplicas]
+) -> list[SizedEndpoint]:
+    """Return the endpoints on GPUs in the order of their first workload, then the APIs."""
+    endpoints: list[SizedEndpoint] = []
+    used_names: set[str] = set()
     apis: dict[tuple[str, str, str | None, str], tuple[list[str], list[str], OnApi]] = {}
     for workload in requirements.workloads:
         choice = solution.choices[workload.name]
@@ -56,40 +56,44 @@ def make(
                 key = (workload.sensitivity, option.site, option.call.profile, option.model)
                 primary, overflow, _ = apis.setdefault(key, ([], [], option))
                 (overflow if option is choice.overflow else primary).append(workload.name)
-    for sharers in shared_load.by_column(solution.choices):
-        made.append(_on_gpus(requirements, found, solution, nodes[sharers.column], sharers, taken))
-    for (class_, _, _, _), (primary, overflow, option) in apis.items():
-        made.append(_on_api(requirements, class_, option, primary, overflow, solution, taken))
-    return made
+    for sharers in shared_load.group_by_column(solution.choices):
+        endpoints.append(
+            _gpu_endpoint(requirements, options, solution, nodes[sharers.column], sharers, used_names)
+        )
+    for (sensitivity, _, _, _), (primary, overflow, option) in apis.items():
+        endpoints.append(
+            _api_endpoint(requirements, sensitivity, option, primary, overflow, solution, used_names)
+        )
+    return endpoints
 
 
-def _name(class_: str, model: str, taken: set[str]) -> str:
-    """`CLASS-MODEL`, as short as a name of Kubernetes must be; a number where it is taken."""
-    short = model.rpartition("/")[2].lower()
-    # A provider's name, dates and versions of an API's id, and what every chat model is called.
-    short = re.sub(r"^[a-z0-9]+\.|-v\d+:\d+$|-20\d{6}", "", short)
-    short = re.sub(r"-(instruct|chat|it)\b", "", re.sub(r"[^a-z0-9]+", "-", short)).strip("-")
-    base = f"{class_}-{short}"[:LONGEST_NAME].strip("-")
+def _unique_name(sensitivity: str, model: str, used_names: set[str]) -> str:
+    """Return `CLASS-MODEL`, short enough for Kubernetes, with a number if the name is used already."""
+    short_model = model.rpartition("/")[2].lower()
+    # Remove the provider, version and date of an API's id, and the suffixes that every chat model has.
+    short_model = re.sub(r"^[a-z0-9]+\.|-v\d+:\d+$|-20\d{6}", "", short_model)
+    short_model = re.sub(r"-(instruct|chat|it)\b", "", re.sub(r"[^a-z0-9]+", "-", short_model)).strip("-")
+    base = f"{sensitivity}-{short_model}"[:LONGEST_NAME].strip("-")
     name, number = base, 2
-    while name in taken:
+    while name in used_names:
         tail = f"-{number}"
         name, number = base[: LONGEST_NAME - len(tail)].strip("-") + tail, number + 1
-    taken.add(name)
+    used_names.add(name)
     return name
 
 
-def _on_gpus(
+def _gpu_endpoint(
     requirements: Requirements,
-    found: Options,
+    options: Options,
     solution: Solution,
-    placed: Placed,
+    placed: PlacedReplicas,
     sharers: Sharers,
-    taken: set[str],
-) -> Made:
+    used_names: set[str],
+) -> SizedEndpoint:
     column, names = sharers.column, sharers.names
-    fit, count = found.fit(column), solution.replicas[column]
-    units = shared_load.load(requirements, found, sharers)
-    survive = _survive(requirements, names)
+    fit, count = options.fit(column), solution.replicas[column]
+    units = shared_load.shared_replicas(requirements, options, sharers)
+    survive = _strictest_survive(requirements, names)
     adapters = {
         adapter.name: adapter
         for name in names
@@ -98,15 +102,15 @@ def _on_gpus(
         if candidate.id == column.model
         for adapter in candidate.adapters
     }
-    lengths, rate = _mixture(shared_load.demands(requirements, sharers))
-    most = at_once(fit, lengths)
+    lengths, rate = _mixed_lengths(shared_load.sharer_demands(requirements, sharers))
+    max_running = max_running_requests(fit, lengths)
     site = requirements.site(column.site)
     region = site.region if isinstance(site, AwsSite) else None
     spread = survive in ("node", "domain") and placed.within_domains
     endpoint = PlannedEndpoint.model_validate(
         {
-            "id": _name(column.class_, column.model, taken),
-            "class": column.class_,
+            "id": _unique_name(column.sensitivity, column.model, used_names),
+            "class": column.sensitivity,
             "site": column.site,
             "target": column.target,
             "region": region,
@@ -119,38 +123,45 @@ def _on_gpus(
             "tensor_parallel": column.degree,
             "nodes_per_replica": column.nodes,
             "replicas": count,
-            # Zones of AWS have no names that requirements know.
+            # Requirements do not name AWS's availability zones.
             "replicas_by_domain": placed.by_domain(column.site) if spread and region is None else None,
             "gpus": column.degree * column.nodes * count,
             "max_model_len": fit.max_model_len,
-            "max_num_seqs": max(1, min(MOST_SEQS, math.ceil(most * 1.1))),
+            "max_num_seqs": max(1, min(MAX_NUM_SEQS, math.ceil(max_running * 1.1))),
             "gpu_memory_utilization": UTILIZATION,
             "adapters": [
-                PlannedAdapter(name=each.name, rank=each.rank, size_mib=each.size_mib)
-                for _, each in sorted(adapters.items())
+                PlannedAdapter(name=adapter.name, rank=adapter.rank, size_mib=adapter.size_mib)
+                for _, adapter in sorted(adapters.items())
             ],
             "engine_version": ENGINE,
-            "predicted": _predicted(
-                fit, lengths, rate, most, count, placed.lost(survive), units, _burst(requirements, names)
+            "predicted": _predict(
+                fit,
+                lengths,
+                rate,
+                max_running,
+                count,
+                placed.lost(survive),
+                units,
+                _burstiest_arrivals(requirements, names),
             ),
             "evidence": Sourced(kind=fit.speed.kind, source=fit.speed.source, as_of=fit.speed.as_of),  # type: ignore[arg-type]
         }
     )
-    return Made(endpoint, names, [], column, units)
+    return SizedEndpoint(endpoint, names, [], column, units)
 
 
-def _survive(requirements: Requirements, names: Sequence[str]) -> str:
-    asked = [workload.survive for name in names if (workload := requirements.workload(name))]
-    return max(asked, key=SURVIVES.index)
+def _strictest_survive(requirements: Requirements, names: Sequence[str]) -> str:
+    survive_levels = [workload.survive for name in names if (workload := requirements.workload(name))]
+    return max(survive_levels, key=SURVIVES.index)
 
 
-def _burst(requirements: Requirements, names: Sequence[str]) -> float:
+def _burstiest_arrivals(requirements: Requirements, names: Sequence[str]) -> float:
     return max(workload.traffic.arrival_cv for name in names if (workload := requirements.workload(name)))
 
 
-def _mixture(wanted: Sequence[Demand]) -> tuple[Lengths, float]:
-    """The lengths of what the workloads send together, and their rate at the peak."""
-    rates = [each.rate for each in wanted]
+def _mixed_lengths(demands: Sequence[Demand]) -> tuple[Lengths, float]:
+    """Return the mean lengths of the workloads' requests together, and their rate at the peak."""
+    rates = [demand.rate for demand in demands]
     rate = math.fsum(rates)
 
     def mean(values: Sequence[float]) -> float:
@@ -158,65 +169,80 @@ def _mixture(wanted: Sequence[Demand]) -> tuple[Lengths, float]:
 
     return (
         Lengths(
-            mean([each.lengths.prompt for each in wanted]),
-            mean([each.lengths.output for each in wanted]),
-            max(each.lengths.prompt_p95 for each in wanted),
-            max(each.lengths.output_p95 for each in wanted),
-            mean([each.lengths.hit for each in wanted]),
+            mean([demand.lengths.prompt for demand in demands]),
+            mean([demand.lengths.output for demand in demands]),
+            max(demand.lengths.prompt_p95 for demand in demands),
+            max(demand.lengths.output_p95 for demand in demands),
+            mean([demand.lengths.hit for demand in demands]),
         ),
         rate,
     )
 
 
-def _predicted(
-    fit: Fit, lengths: Lengths, rate: float, most: float, count: int, lost: int, units: float, burst: float
+def _predict(
+    fit: Fit,
+    lengths: Lengths,
+    rate: float,
+    max_running: float,
+    count: int,
+    lost: int,
+    units: float,
+    burst: float,
 ) -> Predicted:
-    each = rate / count
-    middle = load.serve(fit.speed.steps, lengths, each, most, burst)
-    slow = load.serve(fit.speed.at(speed.EIGHTY), lengths, each, most, burst)
-    fast = load.serve(fit.speed.at(-speed.EIGHTY), lengths, each, most, burst)
-    known = middle is not None and slow is not None and fast is not None
-    first_token = rounding.first_token(fast, middle, slow) if fast and middle and slow else None
+    replica_rate = rate / count
+    middle = load.serve_workload(fit.speed.steps, lengths, replica_rate, max_running, burst)
+    slow = load.serve_workload(
+        fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), lengths, replica_rate, max_running, burst
+    )
+    fast = load.serve_workload(
+        fit.speed.at(-speed.EIGHTY_PERCENT_DEVIATIONS), lengths, replica_rate, max_running, burst
+    )
+    first_token, token_interval = None, None
+    if fast and middle and slow:
+        first_token = rounding.first_token_interval(fast, middle, slow)
+        token_interval = [three_digits(fast.tpot_p95), three_digits(slow.tpot_p95)]
     return Predicted(
         slo="kept",
-        peak_rps=three(rate),
-        capacity_rps=three(rate * count / units),
-        after_loss_rps=three(rate * (count - lost) / units),
-        ttft_p95_ms=three(middle.ttft_p95) if middle else None,
-        ttft_interval_ms=[three(time) for time in first_token] if first_token else None,
-        tpot_p95_ms=three(middle.tpot_p95) if middle and lengths.output else None,
-        tpot_interval_ms=[three(fast.tpot_p95), three(slow.tpot_p95)] if known and lengths.output else None,  # type: ignore[union-attr]
+        peak_rps=three_digits(rate),
+        capacity_rps=three_digits(rate * count / units),
+        after_loss_rps=three_digits(rate * (count - lost) / units),
+        ttft_p95_ms=three_digits(middle.ttft_p95) if middle else None,
+        ttft_interval_ms=[three_digits(time) for time in first_token] if first_token else None,
+        tpot_p95_ms=three_digits(middle.tpot_p95) if middle and lengths.output else None,
+        tpot_interval_ms=token_interval if lengths.output else None,
         kv_cache_tokens=fit.memory.cache_tokens,
     )
 
 
-def _on_api(
+def _api_endpoint(
     requirements: Requirements,
-    class_: str,
+    sensitivity: str,
     option: OnApi,
     primary: list[str],
     overflow: list[str],
     solution: Solution,
-    taken: set[str],
-) -> Made:
+    used_names: set[str],
+) -> SizedEndpoint:
     price = option.call.price
     peak = 0.0
     for name in (*primary, *overflow):
         workload, choice = requirements.workload(name), solution.choices[name]
         if workload is not None:
-            peak += demand.of(workload).rate * (1 - choice.part if name in overflow else 1.0)
+            peak += demand.of_workload(workload).rate * (1 - choice.part if name in overflow else 1.0)
     endpoint = PlannedEndpoint.model_validate(
         {
-            "id": _name(class_, option.model, taken),
-            "class": class_,
+            "id": _unique_name(sensitivity, option.model, used_names),
+            "class": sensitivity,
             "site": option.site,
             "target": "bedrock",
             "region": option.call.region,
             "inference_profile": option.call.profile,
             "model": option.model,
             "precision": "api",
-            "predicted": Predicted(slo="kept" if option.verified else "unverified", peak_rps=three(peak)),
+            "predicted": Predicted(
+                slo="kept" if option.verified else "unverified", peak_rps=three_digits(peak)
+            ),
             "evidence": Sourced(kind=price.kind, source=price.source, as_of=price.as_of),  # type: ignore[arg-type]
         }
     )
-    return Made(endpoint, primary, overflow)
+    return SizedEndpoint(endpoint, primary, overflow)

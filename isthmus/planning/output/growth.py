@@ -1,4 +1,4 @@
-"""In how many months the load outgrows the plan, where workloads say that they grow (`growth_pct_month`)."""
+"""Finds the endpoint that the load outgrows first, from the growth that workloads state (`growth_pct_month`)."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.planning.options.option import OnGpus
-from isthmus.planning.output.endpoints import Made
+from isthmus.planning.output.endpoints import SizedEndpoint
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 MOST_MONTHS = 120
-"""Ten years: nobody plans further, and growth does not go on so long."""
+"""Ten years. No growth rate holds for longer."""
 
 
 @dataclass(frozen=True)
 class Outgrown:
-    """The endpoint that is too small first, and after how many whole months it is."""
+    """The first endpoint that becomes too small, and after how many whole months."""
 
     endpoint: str
     months: int
 
 
-def of(requirements: Requirements, made: Sequence[Made], solution: Solution) -> Outgrown | None:
-    """When an endpoint's intact replicas no longer carry the peak within the goals; None: none does in ten years."""
-    found: list[Outgrown] = []
-    for each in made:
-        if each.column is None:
+def find_first_outgrown(
+    requirements: Requirements, endpoints: Sequence[SizedEndpoint], solution: Solution
+) -> Outgrown | None:
+    """Return the first endpoint whose intact replicas cannot carry the grown peak; None if none within ten years."""
+    outgrown: list[Outgrown] = []
+    for endpoint in endpoints:
+        if endpoint.column is None:
             continue
         loads: list[tuple[float, float]] = []
-        for name in each.primary:
+        for name in endpoint.primary:
             workload, choice = requirements.workload(name), solution.choices[name]
             if workload is not None and isinstance(choice.option, OnGpus):
                 growth = 1 + workload.traffic.growth_pct_month / 100
                 loads.append((choice.option.units * choice.part, growth))
-        # What sharing costs besides stays in proportion: mixtures are not looked at month by month.
-        count = solution.replicas[each.column] * math.fsum(load for load, _ in loads) / each.load
+        # The extra load of sharing is assumed to grow in proportion.
+        count = solution.replicas[endpoint.column] * math.fsum(load for load, _ in loads) / endpoint.load
         months = next(
             (
                 month
@@ -49,5 +51,5 @@ def of(requirements: Requirements, made: Sequence[Made], solution: Solution) -> 
             None,
         )
         if months is not None:
-            found.append(Outgrown(each.endpoint.id, months))
-    return min(found, key=lambda one: (one.months, one.endpoint), default=None)
+            outgrown.append(Outgrown(endpoint.endpoint.id, months))
+    return min(outgrown, key=lambda candidate: (candidate.months, candidate.endpoint), default=None)

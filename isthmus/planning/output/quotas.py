@@ -1,4 +1,4 @@
-"""What a workload on Bedrock takes of an account's quotas at its peak, and where AWS's defaults may be too small.
+"""Use of Bedrock quotas at the peak, and warnings where AWS's default quota is too small.
 
 `isthmus.contracts.plan.bedrock_quotas` lists Bedrock's quotas by AWS's names. The solver keeps within the quotas that a
 site states. Where a site states none, the plan warns if it needs more than AWS's default.
@@ -17,32 +17,38 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 
-def warnings(plan: Plan, requirements: Requirements) -> list[str]:
-    """Where the plan needs more than AWS gives an account by default, and the site does not say what it has."""
-    found = []
-    for need in bedrock_quotas.needs(plan, requirements):
+def quota_warnings(plan: Plan, requirements: Requirements) -> list[str]:
+    """Warn where the plan needs more than AWS's default quota and the site does not state its quota."""
+    sentences = []
+    for need in bedrock_quotas.quota_needs(plan, requirements):
         site = requirements.site(need.site)
-        stated = [bedrock_quotas.quota(name) for name in site.quotas] if isinstance(site, AwsSite) else []
-        if any(of and of.holds_for(need.model, need.kind, crossing=need.crossing) for of in stated):
+        stated_quotas = (
+            [bedrock_quotas.parse_quota_name(name) for name in site.quotas]
+            if isinstance(site, AwsSite)
+            else []
+        )
+        if any(
+            quota and quota.holds_for(need.model, need.kind, crossing=need.crossing)
+            for quota in stated_quotas
+        ):
             continue
-        row = _default(need.model, need.region, crossing=need.crossing)
+        row = _default_quota(need.model, need.region, crossing=need.crossing)
         amount = None if row is None else row[f"{need.kind}_per_minute"]
         if row is None or amount is None or need.amount <= amount:
             continue
-        found.append(
-            f"{need.model} at {need.site} needs {need.amount:,} {need.kind} a minute at its peak, and AWS's "
-            f"default there was {amount:,} ({row['evidence']['as_of']}); have it raised, and state `sites[].quotas`"
+        sentences.append(
+            f"{need.model} at {need.site} needs {need.amount:,} {need.kind} a minute at its peak, but AWS's default "
+            f"quota there is {amount:,} ({row['evidence']['as_of']}). Fix: Request a higher quota from AWS and add it "
+            "to `sites[].quotas`"
         )
-    return found
+    return sentences
 
 
-def _default(model: str, region: str, *, crossing: bool) -> dict[str, Any] | None:
-    """The row of the region, else that of all other regions."""
+def _default_quota(model: str, region: str, *, crossing: bool) -> dict[str, Any] | None:
+    """Return the default quota of the region, else the one for all other regions."""
     kind = "cross-region" if crossing else "on-demand"
     rows = [
-        each
-        for each in tables.rows("bedrock_quotas")
-        if (each["model"], each["profile_kind"]) == (model, kind)
+        row for row in tables.rows("bedrock_quotas") if (row["model"], row["profile_kind"]) == (model, kind)
     ]
-    own = [each for each in rows if each["region"] and region in each["region"]]
-    return next(iter(own or [each for each in rows if not each["region"]]), None)
+    regional_rows = [row for row in rows if row["region"] and region in row["region"]]
+    return next(iter(regional_rows or [row for row in rows if not row["region"]]), None)

@@ -1,11 +1,11 @@
-"""Why a workload runs where it does, in a sentence or two that its owner can defend."""
+"""Explains the plan: why each workload runs where it does, and what the cost includes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import handling
-from isthmus.planning.options.gpu import words
+from isthmus.planning.options.gpu import describe_hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Options
 from isthmus.planning.solver.problem import Choice
 from isthmus.planning.solver.program import Solution
@@ -15,73 +15,78 @@ if TYPE_CHECKING:
 
 _RULES = {
     "restricted": "Restricted work runs on-prem only.",
-    "confidential": "Confidential work stays on-prem, or in a cloud under our keys.",
+    "confidential": "Confidential work runs on-prem, or in a cloud with keys that you own.",
     "internal": "Internal work may use the cloud within its residency.",
     "public": "Public work may run anywhere within its residency.",
 }
 _LOSS = {
     "none": "",
-    "replica": " and outlive the loss of a replica",
-    "node": " and outlive the loss of a node",
-    "domain": " and outlive the loss of a failure domain",
+    "replica": ", and still carry the peak after losing a replica",
+    "node": ", and still carry the peak after losing a node",
+    "domain": ", and still carry the peak after losing a failure domain",
 }
 
 
-def why(requirements: Requirements, found: Options, workload: Workload, choice: Choice) -> str:
-    """The class's rule, what was chosen among how many, its score, and what its goals needed."""
-    every = found.by_workload[workload.name]
-    models = {_model(each) for each in every}
+def explain_choice(requirements: Requirements, options: Options, workload: Workload, choice: Choice) -> str:
+    """Return the rule of the class, the chosen option among how many, its score, and its use of hardware."""
+    feasible_options = options.by_workload[workload.name]
+    models = {_model_id(feasible_option) for feasible_option in feasible_options}
     option = choice.option
-    score = f"it scores {option.score:g} against a floor of {workload.model.min_score:g}"
+    score = f"Score {option.score:g}, minimum {workload.model.min_score:g}"
 
-    def chosen(way: str) -> str:
-        if len(every) == 1:
-            return f"{way} is the only way that keeps its goals"
-        many = f"Of {len(every)} ways with {len(models)} model{'s' if len(models) > 1 else ''} that keep its goals"
-        return f"{many} {way} costs the least in the whole plan, or is worth its near tie"
+    def describe_selection(label: str) -> str:
+        if len(feasible_options) == 1:
+            return f"{label} is the only option that meets its goals"
+        of_models = f"{len(models)} model{'s' if len(models) > 1 else ''}"
+        return (
+            f"{label} is the best of {len(feasible_options)} options ({of_models}) that meet its goals: the cheapest "
+            "for the plan as a whole, or a better score at nearly the same cost"
+        )
 
     rule = _RULES[workload.sensitivity]
     if isinstance(option, OnGpus):
         column = option.column
-        way = f"{column.model} at {column.precision} on {words(column)}"
-        taken = f"Its peak takes {option.units * choice.part:.2f} of a replica"
+        label = f"{column.model} at {column.precision} on {describe_hardware(column)}"
+        peak_use = f"Its peak needs {option.units * choice.part:.2f} replicas"
         headroom = f"{requirements.planning.headroom:.0%} headroom{_LOSS[workload.survive]}"
-        return f"{rule} {chosen(way)}; {score}. {taken}; replicas carry it with {headroom}."
-    way = f"{option.call.profile or option.call.model} from {option.call.region}"
+        return (
+            f"{rule} {describe_selection(label)}. {score}. {peak_use}; the planned replicas have {headroom}."
+        )
+    label = f"{option.call.profile or option.call.model} from {option.call.region}"
     verified = "" if option.verified else " Its latency is unverified."
     places = ", ".join(option.call.destinations)
-    return f"{rule} {chosen(way)}; {score}. It can be served in {places}.{verified}"
+    return f"{rule} {describe_selection(label)}. {score}. AWS may serve it in {places}.{verified}"
 
 
-def _model(option: OnGpus | OnApi) -> str:
+def _model_id(option: OnGpus | OnApi) -> str:
     return option.column.model if isinstance(option, OnGpus) else option.model
 
 
-def basis(requirements: Requirements, found: Options, solution: Solution) -> list[str]:
-    """What the cost is of, and what the near tie gave."""
-    told = []
+def describe_cost_basis(requirements: Requirements, options: Options, solution: Solution) -> list[str]:
+    """Return sentences about what the cost includes, what better scores cost, and exceptions in use."""
+    sentences = []
     if requirements.objective.cost_basis == "cash":
-        told.append(
-            "On the basis of cash owned hardware is sunk: of it only electricity counts, so on-prem looks cheaper than "
-            "when its capital, its space and its people are allocated."
+        sentences.append(
+            "Cost basis `cash`: owned hardware is a sunk cost, so only its electricity counts. On-prem looks cheaper "
+            "than with `allocated`, which adds capital, colocation and staff."
         )
     else:
-        told.append(
-            "On the allocated basis a GPU in use bears its part of capital, power and colocation, a site in use its "
-            "people; what stands idle is shown and not counted."
+        sentences.append(
+            "Cost basis `allocated`: each GPU in use pays its part of capital, power and colocation, and each site in "
+            "use pays its staff. Idle GPUs are shown but not counted."
         )
     if solution.cost > solution.least * (1 + 1e-6):
         more = solution.cost / solution.least - 1
-        told.append(
-            f"The cheapest plan costs {solution.least:,.0f} USD a month; {more:.1%} more buy better scores "
-            f"(near_tie_pct {requirements.objective.near_tie_pct:g})."
+        sentences.append(
+            f"The cheapest plan costs {solution.least:,.0f} USD a month. This plan costs {more:.1%} more for better "
+            f"scores (near_tie_pct {requirements.objective.near_tie_pct:g})."
         )
     exceptions = [
         workload.name
         for workload in requirements.workloads
-        if handling.of(workload.sensitivity).by_exception
+        if handling.handling_of(workload.sensitivity).by_exception
         and isinstance(solution.choices[workload.name].option, OnApi)
     ]
     if exceptions:
-        told.append(f"By recorded exception on Bedrock: {', '.join(exceptions)}.")
-    return told
+        sentences.append(f"On Bedrock by a recorded exception: {', '.join(exceptions)}.")
+    return sentences

@@ -1,14 +1,14 @@
-"""Where a plan sends a workload whose low scores hold answers to a model that no score can be had of.
+"""Warns about workloads on Bedrock whose answers are all held for review, because Bedrock gives no scores.
 
-What a translator asks of Amazon Bedrock tells no log-probabilities (docs/confidence.md), and an answer without a score
-is held for people as one with a low score is (docs/reviews.md): all of them are then.
+Bedrock returns no log-probabilities (docs/confidence.md). An answer without a score is held for review like one with
+a low score (docs/reviews.md), so every answer of such a workload is held.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.reviews import SCORED
+from isthmus.contracts.platform.model.reviews import SCORED_CLASSES
 from isthmus.planning.options import gateway_sites
 
 if TYPE_CHECKING:
@@ -18,32 +18,37 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements, Workload
 
 
-def warnings(plan: Plan, requirements: Requirements, builds: Collection[str]) -> list[str]:
-    """One for each workload and endpoint, in the plan's order; `builds`: the blueprint's. On Fargate none is held."""
-    found = []
+def score_warnings(plan: Plan, requirements: Requirements, builds: Collection[str]) -> list[str]:
+    """Return one warning for each workload and endpoint, in the plan's order.
+
+    `builds`: what the blueprint builds. Gateways on Fargate hold no answers.
+    """
+    sentences = []
     for placement in plan.placements:
         workload, endpoint = requirements.workload(placement.workload), plan.endpoint(placement.endpoint)
         gateway = plan.gateway_of(placement.workload)
         if workload is None or endpoint is None or endpoint.target != "bedrock" or gateway is None:
             continue
-        if not _by_score(workload) or not gateway_sites.has_cluster(requirements, gateway.site, builds):
+        if not _is_held_by_score(workload) or not gateway_sites.has_cluster(
+            requirements, gateway.site, builds
+        ):
             continue
-        which = "every answer" if placement.role == "primary" else "every answer that overflows there"
-        found.append(
-            f"{workload.name}: {which} is held for people, since {endpoint.model} on Bedrock tells no "
-            f"log-probabilities to score it by, and `review.below_confidence` is stated; {_advice(workload)}"
+        held_answers = "every answer" if placement.role == "primary" else "every answer of the overflow"
+        sentences.append(
+            f"{workload.name}: {held_answers} is held for review, because {endpoint.model} on Bedrock returns no "
+            f"log-probabilities to score it and `review.below_confidence` is set. Fix: {_advice(workload)}"
         )
-    return found
+    return sentences
 
 
-def _by_score(workload: Workload) -> bool:
-    """Whether a score decides: of embeddings nothing is held, at high impact all is."""
+def _is_held_by_score(workload: Workload) -> bool:
+    """Whether the score decides. Embeddings are never held; answers of high impact always are."""
     below = workload.review.below_confidence if workload.review is not None else None
     return workload.task == "chat" and workload.impact != "high" and below is not None
 
 
 def _advice(workload: Workload) -> str:
-    ours = "serve it by a model server of ours"
-    if workload.sensitivity in SCORED or workload.impact == "material":
-        return ours
-    return f"leave it out and let `review.sample_rate` draw, or {ours}"
+    own_server = "serve it with a model server of the platform"
+    if workload.sensitivity in SCORED_CLASSES or workload.impact == "material":
+        return own_server.capitalize()
+    return f"Remove `review.below_confidence` and set `review.sample_rate` instead, or {own_server}"

@@ -1,4 +1,4 @@
-"""How a model runs on GPUs of a kind, and how much of a workload one replica carries within its goals."""
+"""Checks whether a model fits GPUs of a kind, and computes the load that one replica carries within its goals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from isthmus.planning.sizing.demand import Demand
 from isthmus.planning.sizing.memory import Adapter, Memory, Settings
 from isthmus.planning.sizing.speed import Speed
 
-MOST_SEQS = 256
-"""`--max-num-seqs` of every endpoint that is planned, at most."""
+MAX_NUM_SEQS = 256
+"""Upper limit of `--max-num-seqs` of planned endpoints."""
 UTILIZATION = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """How a model runs on GPUs of a kind: its memory and its speed. Made once a case, and compared by being it."""
+    """Memory and speed of a model on GPUs of a kind. Created once for each case, and compared by identity."""
 
     model: str
     degree: int
@@ -33,8 +33,8 @@ class Fit:
 
 
 @functools.lru_cache(maxsize=4096)
-def fit(
-    id: str,
+def fit_model(
+    model_id: str,
     gpu: str,
     precision: str,
     degree: int,
@@ -44,88 +44,105 @@ def fit(
     mig: str | None = None,
     stages: int = 1,
 ) -> Fit | str:
-    """How the model runs on `degree` cards, or a slice of one, of each of `stages` nodes; or why it does not."""
-    model, card = models.find(id), gpus.find(gpu)
-    part = card.slice(mig) if mig else None
+    """Return memory and speed on `degree` cards (or a MIG slice) of each of `stages` nodes, or why it does not fit."""
+    model, card = models.find_model(model_id), gpus.find(gpu)
+    slice = card.slice(mig) if mig else None
     if precision not in card.precisions:
-        return f"the card does not compute in {precision}"
-    longest = min(context, model.context) if model.context else context
-    found = memory.measure(
+        return f"the GPU does not support {precision}"
+    max_model_len = min(context, model.context) if model.context else context
+    memory_use = memory.measure_memory(
         model.architecture,
         precision=precision,
-        usable_mib=part.usable_mib if part and part.usable_mib else card.usable_mib,
-        settings=Settings(longest, UTILIZATION, max_num_seqs=MOST_SEQS, adapters=adapters),
+        usable_mib=slice.usable_mib if slice and slice.usable_mib else card.usable_mib,
+        settings=Settings(max_model_len, UTILIZATION, max_num_seqs=MAX_NUM_SEQS, adapters=adapters),
         tensor_parallel=degree,
         pipeline_parallel=stages,
-        large_card=card.large and part is None,
-        beside=model.beside(precision),
+        large_card=card.large and slice is None,
+        extra_bytes=model.extra_weight_bytes(precision),
     )
-    if not found.starts:
-        return found.why
-    how = speed.of(model, card, precision, degree, part=part, stages=stages)
-    return Fit(id, degree, found, how, longest, adapters, stages)
+    if not memory_use.starts:
+        return memory_use.why
+    model_speed = speed.find_speed(model, card, precision, degree, slice=slice, stages=stages)
+    return Fit(model_id, degree, memory_use, model_speed, max_model_len, adapters, stages)
 
 
-def at_once(fit: Fit, lengths: load.Lengths) -> float:
-    """Requests of this shape that the cache and the settings let run at once."""
+def max_running_requests(fit: Fit, lengths: load.Lengths) -> float:
+    """Return how many requests of this shape can run at once, by cache and settings."""
     tokens = int(lengths.prompt + lengths.output)
-    known = models.find(fit.model).architecture
-    return memory.at_once(known, fit.memory, tokens, MOST_SEQS, fit.degree, fit.stages)
+    architecture = models.find_model(fit.model).architecture
+    return memory.max_running_requests(architecture, fit.memory, tokens, MAX_NUM_SEQS, fit.degree, fit.stages)
 
 
-def kept(fit: Fit, most: float, wanted: Demand, rate: float, ttft: float | None, tpot: float | None) -> bool:
+def keeps_goals(
+    fit: Fit, max_running: float, workload_demand: Demand, rate: float, ttft: float | None, tpot: float | None
+) -> bool:
     """Whether one replica keeps the goals at `rate` requests a second, at the slow end of the interval."""
-    slow = load.serve(fit.speed.at(speed.EIGHTY), wanted.lengths, rate, most, wanted.burst)
-    middle = load.serve(fit.speed.steps, wanted.lengths, rate, most, wanted.burst)
-    return rounding.holds(slow, middle, ttft, tpot)
+    slow = load.serve_workload(
+        fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS),
+        workload_demand.lengths,
+        rate,
+        max_running,
+        workload_demand.burst,
+    )
+    middle = load.serve_workload(
+        fit.speed.steps, workload_demand.lengths, rate, max_running, workload_demand.burst
+    )
+    return rounding.goals_hold(slow, middle, ttft, tpot)
 
 
 @functools.lru_cache(maxsize=65536)
-def carried(fit: Fit, wanted: Demand, ttft: float | None, tpot: float | None) -> float:
-    """Requests a second that one replica carries within the goals, at the slow end of the interval; 0 for none."""
-    most = at_once(fit, wanted.lengths)
-    high = load.capacity(fit.speed.at(speed.EIGHTY), wanted.lengths, most)
-    return _largest(lambda rate: kept(fit, most, wanted, rate, ttft, tpot), high)
+def goodput(fit: Fit, workload_demand: Demand, ttft: float | None, tpot: float | None) -> float:
+    """Return the requests a second that one replica carries within the goals, at the slow end; 0 if none."""
+    max_running = max_running_requests(fit, workload_demand.lengths)
+    high = load.capacity(fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), workload_demand.lengths, max_running)
+    return _largest_passing(
+        lambda rate: keeps_goals(fit, max_running, workload_demand, rate, ttft, tpot), high
+    )
 
 
 @functools.lru_cache(maxsize=4096)
-def together(fit: Fit, wanted: tuple[Demand, ...]) -> float:
-    """The multiple of all their rates that one replica carries within every goal, at the slow end; 0 for none.
+def shared_load_factor(fit: Fit, demands: tuple[Demand, ...]) -> float:
+    """Return the multiple of all rates that one replica carries within every goal, at the slow end; 0 if none.
 
-    Less than what the sum of their loads would have it where short answers stand beside long prompts.
+    It is lower than the sum of the separate loads suggests if short answers share a replica with long prompts.
     """
-    weights = [each.rate * max(each.lengths.output, 1e-9) for each in wanted]
-    whole = math.fsum(weights)
+    weights = [demand.rate * max(demand.lengths.output, 1e-9) for demand in demands]
+    total_weight = math.fsum(weights)
 
-    def running(values: Sequence[float]) -> float:
-        """Mean over those that run at any time."""
-        return math.fsum(weight * value for weight, value in zip(weights, values, strict=True)) / whole
-
-    prompt, output = (
-        running([each.lengths.prompt for each in wanted]),
-        running([each.lengths.output for each in wanted]),
-    )
-    most = at_once(fit, load.Lengths(prompt, output, prompt, output))
-    slow, middle = fit.speed.at(speed.EIGHTY), fit.speed.steps
-
-    def all_kept(times: float) -> bool:
-        parts = [load.Part(each.lengths, each.rate * times, each.burst) for each in wanted]
-        ends = [load.share_out(steps, parts, most) for steps in (slow, middle)]
-        return all(ends) and all(
-            rounding.holds(late, usual, each.ttft_ms, each.tpot_ms)
-            for late, usual, each in zip(*(end or [] for end in ends), wanted, strict=True)
+    def running(lengths: Sequence[float]) -> float:
+        """Mean over the requests that run at any time."""
+        return (
+            math.fsum(weight * value for weight, value in zip(weights, lengths, strict=True)) / total_weight
         )
 
-    high = min(load.capacity(slow, each.lengths, at_once(fit, each.lengths)) / each.rate for each in wanted)
-    return _largest(all_kept, high)
+    prompt, output = (
+        running([demand.lengths.prompt for demand in demands]),
+        running([demand.lengths.output for demand in demands]),
+    )
+    max_running = max_running_requests(fit, load.Lengths(prompt, output, prompt, output))
+    slow, middle = fit.speed.at(speed.EIGHTY_PERCENT_DEVIATIONS), fit.speed.steps
+
+    def all_kept(factor: float) -> bool:
+        shares = [load.LoadShare(demand.lengths, demand.rate * factor, demand.burst) for demand in demands]
+        outcomes = [load.serve_shares(steps, shares, max_running) for steps in (slow, middle)]
+        return all(outcomes) and all(
+            rounding.goals_hold(late, usual, demand.ttft_ms, demand.tpot_ms)
+            for late, usual, demand in zip(*(outcome or [] for outcome in outcomes), demands, strict=True)
+        )
+
+    high = min(
+        load.capacity(slow, demand.lengths, max_running_requests(fit, demand.lengths)) / demand.rate
+        for demand in demands
+    )
+    return _largest_passing(all_kept, high)
 
 
-def _largest(holds: Callable[[float], bool], high: float) -> float:
-    """The largest value below `high` that holds; 0 for none."""
-    if not holds(high * 1e-4):
+def _largest_passing(passes: Callable[[float], bool], high: float) -> float:
+    """Return the largest value below `high` that passes; 0 if none does."""
+    if not passes(high * 1e-4):
         return 0.0
     low = 0.0
     for _ in range(14):
         middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        low, high = (middle, high) if passes(middle) else (low, middle)
     return low

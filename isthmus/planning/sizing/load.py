@@ -1,16 +1,16 @@
-"""What a replica does under a load: the rate it sustains, and how long its answers take.
+"""Model of a replica under load: the rate that it sustains, and the latency of its answers.
 
-An engine that batches continuously shares its steps among prefills and sequences that decode. So a request costs
-its prefill, and its share of the decoding steps; what is left of the engine's time decides how long a new one waits:
+An engine with continuous batching shares its steps between prefills and decoding sequences. A request costs its
+prefill and its share of the decoding steps. The engine's remaining time decides how long a new request waits:
 
-- a decoding step over B sequences takes d(B), and while a share λp of the time goes to prefills (λ requests a second
-  of p seconds each) the next token takes d(B) / (1 - λp); B itself is λ times how long a request decodes;
-- a request's first token waits for the prefills before it (Pollaczek and Khinchine's wait, which bursts and long
-  prompts lengthen), and for its own, between which the others' tokens are made;
-- a whole answer meets few large prefills, some answers many: a gamma distribution gives what 95 % of them see.
+- A decoding step over B sequences takes d(B). Prefills take a share λp of the time (λ requests a second of p seconds
+  each), so the next token takes d(B) / (1 - λp). B is λ times how long a request decodes.
+- The first token waits for earlier prefills (Pollaczek and Khinchine's formula; bursts and long prompts lengthen it)
+  and for its own prefill. Tokens of other requests are generated in between.
+- A whole answer meets few large prefills, and some answers meet many. A gamma distribution gives the 95th percentile.
 
-The closed form for a fixed number of callers was compared with measured runs (docs/sizing.md), the rest with a
-discrete-event simulation that shares nothing with it (bench/simulate.py).
+The closed form for a fixed number of callers was compared with measured runs (docs/sizing.md). The rest was compared
+with an independent discrete-event simulation (bench/simulate.py).
 """
 
 from __future__ import annotations
@@ -22,26 +22,33 @@ from dataclasses import dataclass
 
 from isthmus.planning.sizing.step_time import StepTimes
 
-LOUD = 0.97
-"""Above this share of the engine's time nothing is promised: waits grow without bound."""
-PACKED = 2048
-"""Tokens of several prompts that the engine takes into one step."""
-FRONT_MS = 7.3
-"""Between request and engine: HTTP, tokens, scheduling. With the next three fitted to the TTFT of 792 runs."""
-FIRST_STEPS = 3.6
-"""Decoding steps of the others that pass besides until a first token is out."""
+MAX_BUSY = 0.97
+"""Highest planned share of the engine's time. Above it, waits grow without bound."""
+PACKED_PREFILL_TOKENS = 2048
+"""Tokens of short prompts that the engine combines into one step."""
+FRONTEND_MS = 7.3
+"""Milliseconds of HTTP, tokenising and scheduling. Fitted with the next three to the TTFT of 792 runs."""
+FIRST_TOKEN_STEPS = 3.6
+"""Decoding steps of other requests until a first token is out."""
 _WAVE, _WAVE_POWER = 0.105, 0.92
 TTFT_SPREAD = 0.32
-"""Of the logarithm of predicted by measured TTFT, where 80 % of the runs lie: 83 % within 1.5 times, 96 % within 2."""
-_ROUNDS = 26
-BATCHED = 8192
+"""Spread of the logarithm of predicted by measured TTFT that holds 80 % of the runs. 83 % of the runs lie within 1.5
+times of the prediction, 96 % within 2 times."""
+_BISECTION_ROUNDS = 26
+BATCHED_TOKENS = 8192
 _P95_OF_NORMAL = 1.645
-_GAUSS = ((-2.8570, 0.0113), (-1.3556, 0.2221), (0.0, 0.5333), (1.3556, 0.2221), (2.8570, 0.0113))
-"""Gauss and Hermite's five points, for means over a normal distribution."""
-_SWING = 2.33
-"""Standard deviations of the running sequences that the cache must hold besides: 1 % of the time is above."""
+_GAUSS_HERMITE_POINTS = (
+    (-2.8570, 0.0113),
+    (-1.3556, 0.2221),
+    (0.0, 0.5333),
+    (1.3556, 0.2221),
+    (2.8570, 0.0113),
+)
+"""Five points of the Gauss-Hermite quadrature, for means over a normal distribution."""
+_RUNNING_MARGIN = 2.33
+"""Standard deviations of running sequences that the cache must hold in addition. It is exceeded 1 % of the time."""
 _P95 = math.log(20)
-"""How many means the 95th percentile of an exponential wait is."""
+"""The 95th percentile of an exponential wait, as a multiple of its mean."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +64,18 @@ class Lengths:
 
     @property
     def context(self) -> float:
-        """Tokens that a sequence has on average while it decodes."""
+        """Mean tokens of a sequence while it decodes."""
         return self.prompt + self.output / 2
 
     @functools.cached_property
     def stretch(self) -> float:
-        """How much longer the answer is that a look at a running sequence finds: long ones run longer. At most 4."""
-        return min(4.0, math.exp(_sigma(self.output, self.output_p95) ** 2))
+        """Length of the answers running at any time, by the mean length. Long answers run longer, so it is above 1.
+        At most 4."""
+        return min(4.0, math.exp(_lognormal_sigma(self.output, self.output_p95) ** 2))
 
     @functools.cached_property
     def longer(self) -> float:
-        """Tokens that a running sequence has, looked at at any time."""
+        """Mean tokens of the sequences running at any time."""
         return self.prompt + self.output * self.stretch / 2
 
 
@@ -81,7 +89,7 @@ class Served:
     """Sequences that decode at once, on average."""
     running_p95: float
     busy: float
-    """Part of the engine's time that is used, of what the cache and `max_num_seqs` let it use; 1: no more is served."""
+    """Used share of the engine's time, within what the cache and `max_num_seqs` allow. At 1 the replica is full."""
     ttft_mean: float
     ttft_p95: float
     tpot_mean: float
@@ -89,102 +97,123 @@ class Served:
     """Milliseconds."""
 
 
-def prefill(steps: StepTimes, prompt: float, hit: float) -> float:
-    """Milliseconds of a prompt's prefill, without what the prefix cache has."""
-    known = prompt * hit
-    whole = steps.prefill(prompt)
-    if known < 1:
-        return whole
-    # Never less than what is left would take by itself.
-    return max(whole - steps.prefill(known), min(whole, steps.prefill(prompt - known)))
+def prefill_ms(steps: StepTimes, prompt: float, hit: float) -> float:
+    """Return the milliseconds of a prompt's prefill, without the part in the prefix cache."""
+    cached_tokens = prompt * hit
+    full_ms = steps.prefill(prompt)
+    if cached_tokens < 1:
+        return full_ms
+    # The rest of the prompt takes at least as long as a prompt of its length.
+    return max(full_ms - steps.prefill(cached_tokens), min(full_ms, steps.prefill(prompt - cached_tokens)))
 
 
-def share(steps: StepTimes, lengths: Lengths) -> float:
-    """Milliseconds of the engine's time that a request's prefill takes under load: short prompts share a step."""
-    alone = prefill(steps, lengths.prompt, lengths.hit)
+def prefill_share_ms(steps: StepTimes, lengths: Lengths) -> float:
+    """Return the milliseconds of engine time of a prefill under load, where short prompts share a step."""
+    alone = prefill_ms(steps, lengths.prompt, lengths.hit)
     tokens = lengths.prompt * (1 - lengths.hit)
-    if tokens >= PACKED:
+    if tokens >= PACKED_PREFILL_TOKENS:
         return alone
-    return min(alone, steps.prefill(PACKED) * tokens / PACKED)
+    return min(alone, steps.prefill(PACKED_PREFILL_TOKENS) * tokens / PACKED_PREFILL_TOKENS)
 
 
-def closed(steps: StepTimes, lengths: Lengths, callers: float, most: float) -> float:
-    """Requests a second when so many callers send their next one as soon as they are answered.
+def closed_loop_rate(steps: StepTimes, lengths: Lengths, callers: float, max_running: float) -> float:
+    """Return the requests a second of `callers` who send the next request as soon as they are answered.
 
-    `most`: sequences that the cache and the settings let run at once.
+    `max_running`: sequences that can run at once, by cache and settings.
     """
-    running = max(1.0, min(callers, most))
-    own = share(steps, lengths) if running > 1 else prefill(steps, lengths.prompt, lengths.hit)
-    return 1000 / (own + lengths.output * steps.decode(running, lengths.context) / running)
+    running = max(1.0, min(callers, max_running))
+    own_prefill = (
+        prefill_share_ms(steps, lengths) if running > 1 else prefill_ms(steps, lengths.prompt, lengths.hit)
+    )
+    return 1000 / (own_prefill + lengths.output * steps.decode(running, lengths.context) / running)
 
 
-def capacity(steps: StepTimes, lengths: Lengths, most: float) -> float:
-    """Requests a second that a replica sustains at all, however long they take."""
-    return closed(steps, lengths, most, most) * LOUD
+def capacity(steps: StepTimes, lengths: Lengths, max_running: float) -> float:
+    """Return the requests a second that a replica sustains, whatever their latency."""
+    return closed_loop_rate(steps, lengths, max_running, max_running) * MAX_BUSY
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one workload sends to a replica, at so many requests a second."""
+class LoadShare:
+    """The requests of one workload to a replica, at `rate` requests a second."""
 
     lengths: Lengths
     rate: float
     burst: float = 1.0
 
 
-def serve(
-    steps: StepTimes, lengths: Lengths, rate: float, most: float, burst: float = 1.0, batched: float = BATCHED
+def serve_workload(
+    steps: StepTimes,
+    lengths: Lengths,
+    rate: float,
+    max_running: float,
+    burst: float = 1.0,
+    batched: float = BATCHED_TOKENS,
 ) -> Served | None:
-    """One replica at `rate` requests a second; None where it does not keep up.
+    """Return one replica's latency at `rate` requests a second; None if it cannot keep up.
 
-    `burst`: the coefficient of variation of the times between arrivals (1: as if by chance). `batched`: tokens that
-    the engine takes into one step.
+    `burst`: coefficient of variation of the times between arrivals (1: random arrivals). `batched`: tokens that the
+    engine processes in one step.
     """
-    found = share_out(steps, [Part(lengths, rate, burst)], most, batched)
-    return found[0] if found else None
+    outcomes = serve_shares(steps, [LoadShare(lengths, rate, burst)], max_running, batched)
+    return outcomes[0] if outcomes else None
 
 
-def share_out(
-    steps: StepTimes, parts: Sequence[Part], most: float, batched: float = BATCHED
+def serve_shares(
+    steps: StepTimes, shares: Sequence[LoadShare], max_running: float, batched: float = BATCHED_TOKENS
 ) -> list[Served] | None:
-    """What each of several workloads meets on one replica; None where it does not keep up.
+    """Return the latency of each workload that shares a replica; None if the replica cannot keep up.
 
-    All wait for, and are slowed by, the prefills of all: short answers beside long prompts are slowed the most.
+    All requests wait for the prefills of all workloads. Short answers beside long prompts are slowed most.
     """
-    rate = math.fsum(each.rate for each in parts)
-    # Short prompts share a step, so each takes less than it would alone.
-    alone = [_prefills(steps, each.lengths) for each in parts]
-    packed = [_packed(steps, each.lengths) for each in parts]
-    own, square = (
-        _mean(parts, [found[power] * by ** (power + 1) for found, by in zip(alone, packed, strict=True)])
+    rate = math.fsum(share.rate for share in shares)
+    # Short prompts share a step, so each takes less time than alone.
+    alone = [_prefill_moments(steps, share.lengths) for share in shares]
+    packed = [_packing_factor(steps, share.lengths) for share in shares]
+    mean_prefill, mean_square = (
+        _request_mean(
+            shares,
+            [moments[power] * factor ** (power + 1) for moments, factor in zip(alone, packed, strict=True)],
+        )
         for power in (0, 1)
     )
-    spent = rate * own / 1000
-    running = _running(steps, parts, spent, most)
+    prefill_busy = rate * mean_prefill / 1000
+    running = _running_sequences(steps, shares, prefill_busy, max_running)
     if running is None:
         return None
-    longer = _longer(parts)
-    step = steps.decode(max(running, 1.0), longer)
-    part = min(1.0, _mean(parts, [each.lengths.prompt * (1 - each.lengths.hit) for each in parts]) / batched)
-    burst = math.sqrt(_mean(parts, [each.burst**2 for each in parts]))
-    wait, tail = _wait(rate, own + step * part, square / own**2 if own else 0.0, burst)
-    high = min(most, running + _P95_OF_NORMAL * math.sqrt(running * max(1.0, burst)))
-    swing = (steps.decode(max(high, 1.0), longer) - step) / _P95_OF_NORMAL
-    around = FRONT_MS + FIRST_STEPS * step
-    # In bursts the number of prefills that an answer meets varies more, by the square of their coefficient.
-    uneven = max(0.0, square + (burst**2 - 1) * own**2)
+    running_tokens = _mean_running_tokens(shares)
+    step = steps.decode(max(running, 1.0), running_tokens)
+    chunk_part = min(
+        1.0,
+        _request_mean(shares, [share.lengths.prompt * (1 - share.lengths.hit) for share in shares]) / batched,
+    )
+    burst = math.sqrt(_request_mean(shares, [share.burst**2 for share in shares]))
+    wait, tail = _queue_wait(
+        rate, mean_prefill + step * chunk_part, mean_square / mean_prefill**2 if mean_prefill else 0.0, burst
+    )
+    high = min(max_running, running + _P95_OF_NORMAL * math.sqrt(running * max(1.0, burst)))
+    step_deviation = (steps.decode(max(high, 1.0), running_tokens) - step) / _P95_OF_NORMAL
+    overhead = FRONTEND_MS + FIRST_TOKEN_STEPS * step
+    # With bursts, the number of prefills during an answer varies more, by the square of the coefficient.
+    prefill_variance = max(0.0, mean_square + (burst**2 - 1) * mean_prefill**2)
     served = []
-    for each, (mean, _) in zip(parts, alone, strict=True):
-        before = own + step * part + wait
-        tpot, tpot_p95 = _further(each.lengths, rate, (own, uneven, spent), (step, swing), before)
+    for share, (mean, _) in zip(shares, alone, strict=True):
+        first_token_delay = mean_prefill + step * chunk_part + wait
+        tpot, tpot_p95 = _time_per_token(
+            share.lengths,
+            rate,
+            (mean_prefill, prefill_variance, prefill_busy),
+            (step, step_deviation),
+            first_token_delay,
+        )
         served.append(
             Served(
-                rate=each.rate,
+                rate=share.rate,
                 running=running,
                 running_p95=high,
-                busy=max(spent, running / most, _used(steps, parts, most)),
-                ttft_mean=around + mean + wait,
-                ttft_p95=around + prefill(steps, each.lengths.prompt_p95, each.lengths.hit) + tail,
+                busy=max(prefill_busy, running / max_running, _capacity_used(steps, shares, max_running)),
+                ttft_mean=overhead + mean + wait,
+                ttft_p95=overhead + prefill_ms(steps, share.lengths.prompt_p95, share.lengths.hit) + tail,
                 tpot_mean=tpot,
                 tpot_p95=max(tpot, tpot_p95),
             )
@@ -192,135 +221,151 @@ def share_out(
     return served
 
 
-def _mean(parts: Sequence[Part], values: Sequence[float]) -> float:
-    """Over requests."""
-    whole = math.fsum(each.rate for each in parts)
-    return math.fsum(each.rate * value for each, value in zip(parts, values, strict=True)) / whole
+def _request_mean(shares: Sequence[LoadShare], values: Sequence[float]) -> float:
+    """Return the mean of the shares' values over requests."""
+    total_rate = math.fsum(share.rate for share in shares)
+    return math.fsum(share.rate * value for share, value in zip(shares, values, strict=True)) / total_rate
 
 
-def _longer(parts: Sequence[Part]) -> float:
-    """Tokens that a running sequence has, looked at at any time: long answers are met more often."""
-    weights = [each.rate * max(each.lengths.output, 1e-9) for each in parts]
-    longer = math.fsum(weight * each.lengths.longer for weight, each in zip(weights, parts, strict=True))
-    return longer / math.fsum(weights)
+def _mean_running_tokens(shares: Sequence[LoadShare]) -> float:
+    """Return the mean tokens of the sequences running at any time. Long answers run longer, so they weigh more."""
+    weights = [share.rate * max(share.lengths.output, 1e-9) for share in shares]
+    token_sum = math.fsum(
+        weight * share.lengths.longer for weight, share in zip(weights, shares, strict=True)
+    )
+    return token_sum / math.fsum(weights)
 
 
-def _packed(steps: StepTimes, lengths: Lengths) -> float:
-    return share(steps, lengths) / max(prefill(steps, lengths.prompt, lengths.hit), 1e-9)
+def _packing_factor(steps: StepTimes, lengths: Lengths) -> float:
+    return prefill_share_ms(steps, lengths) / max(prefill_ms(steps, lengths.prompt, lengths.hit), 1e-9)
 
 
-def _used(steps: StepTimes, parts: Sequence[Part], most: float) -> float:
-    """Part of what the cache and the settings let be served."""
-    return math.fsum(each.rate / (capacity(steps, each.lengths, most) / LOUD) for each in parts)
-
-
-def _prefills(steps: StepTimes, lengths: Lengths) -> tuple[float, float]:
-    """Mean and mean square of a prefill's milliseconds over the lengths of prompts."""
-    sigma = _sigma(lengths.prompt, lengths.prompt_p95)
-    if sigma == 0:
-        one = prefill(steps, lengths.prompt, lengths.hit)
-        return one, one * one
-    middle = math.log(lengths.prompt) - sigma * sigma / 2
-    found = [
-        (prefill(steps, math.exp(middle + sigma * node), lengths.hit), weight) for node, weight in _GAUSS
-    ]
-    return sum(value * weight for value, weight in found), sum(
-        value * value * weight for value, weight in found
+def _capacity_used(steps: StepTimes, shares: Sequence[LoadShare], max_running: float) -> float:
+    """Return the used part of the capacity that cache and settings allow."""
+    return math.fsum(
+        share.rate / (capacity(steps, share.lengths, max_running) / MAX_BUSY) for share in shares
     )
 
 
-def _running(steps: StepTimes, parts: Sequence[Part], spent: float, most: float) -> float | None:
-    """Sequences that decode at once: the fixed point of Little's law.
+def _prefill_moments(steps: StepTimes, lengths: Lengths) -> tuple[float, float]:
+    """Return mean and mean square of a prefill's milliseconds over the distribution of prompt lengths."""
+    sigma = _lognormal_sigma(lengths.prompt, lengths.prompt_p95)
+    if sigma == 0:
+        single = prefill_ms(steps, lengths.prompt, lengths.hit)
+        return single, single * single
+    log_median = math.log(lengths.prompt) - sigma * sigma / 2
+    points = [
+        (prefill_ms(steps, math.exp(log_median + sigma * node), lengths.hit), weight)
+        for node, weight in _GAUSS_HERMITE_POINTS
+    ]
+    return sum(value * weight for value, weight in points), sum(
+        value * value * weight for value, weight in points
+    )
 
-    None where there is none, or where its swings would fill the cache: an engine that runs out of it throws work away.
+
+def _running_sequences(
+    steps: StepTimes, shares: Sequence[LoadShare], prefill_busy: float, max_running: float
+) -> float | None:
+    """Return the sequences that decode at once: the fixed point of Little's law.
+
+    None if no such point exists, or if peaks would fill the cache, because the engine then discards work.
     """
-    if spent >= LOUD:
+    if prefill_busy >= MAX_BUSY:
         return None
 
-    context = _longer(parts)
-    tokens = math.fsum(each.rate * each.lengths.output for each in parts) / 1000
-    each = tokens / (1 - spent)
+    context = _mean_running_tokens(shares)
+    tokens = math.fsum(share.rate * share.lengths.output for share in shares) / 1000
+    decode_time_share = tokens / (1 - prefill_busy)
 
     def needed(running: float) -> float:
-        return each * steps.decode(running, context)
+        return decode_time_share * steps.decode(running, context)
 
-    if needed(most) > most * LOUD:
+    if needed(max_running) > max_running * MAX_BUSY:
         return None
-    low, high = 0.0, most
-    for _ in range(_ROUNDS):
+    low, high = 0.0, max_running
+    for _ in range(_BISECTION_ROUNDS):
         middle = (low + high) / 2
         low, high = (middle, high) if needed(max(middle, 1e-9)) > middle else (low, middle)
     running = max(high, min(1.0, tokens * steps.decode(1, context)))
-    stretch = max(each.lengths.stretch for each in parts)
-    return running if running + _SWING * math.sqrt(running * stretch) <= max(most, 1.0) else None
+    stretch = max(share.lengths.stretch for share in shares)
+    return (
+        running if running + _RUNNING_MARGIN * math.sqrt(running * stretch) <= max(max_running, 1.0) else None
+    )
 
 
-def _wait(rate: float, service: float, square: float, burst: float) -> tuple[float, float]:
-    """Milliseconds that a request waits for others' prefills (Pollaczek and Khinchine), and what of it at p95.
+def _queue_wait(rate: float, service: float, relative_square: float, burst: float) -> tuple[float, float]:
+    """Return mean and 95th percentile of the milliseconds that a request waits for prefills of other requests.
 
-    `square`: the mean square of a prefill by its mean's square.
+    Uses Pollaczek and Khinchine's formula. `relative_square`: the mean square of a prefill by the square of its mean.
     """
-    used = min(rate * service / 1000, LOUD)
-    if used <= 0:
+    busy = min(rate * service / 1000, MAX_BUSY)
+    if busy <= 0:
         return 0.0, 0.0
-    wait = used * service * (burst**2 + max(0.0, square - 1)) / (2 * (1 - used))
-    # Of those that wait at all the wait is close to exponential.
-    return wait, max(0.0, wait / used * (math.log(used) + _P95))
+    wait = busy * service * (burst**2 + max(0.0, relative_square - 1)) / (2 * (1 - busy))
+    # The wait of those that wait at all is close to exponential.
+    return wait, max(0.0, wait / busy * (math.log(busy) + _P95))
 
 
-def _further(
+def _time_per_token(
     lengths: Lengths,
     rate: float,
     prefills: tuple[float, float, float],
     decode: tuple[float, float],
-    before: float,
+    delay: float,
 ) -> tuple[float, float]:
-    """Milliseconds a further token takes over a whole answer, on average and at the 95th percentile of answers.
+    """Return the milliseconds per further token of an answer: the mean and the 95th percentile of answers.
 
-    An answer is slowed by the prefills that come while it is made, and by those that were queued behind its own: few
-    large ones, so some answers meet many. `before`: milliseconds until its prefill was done, while others queued.
-    `swing`: the standard deviation of a step, by how many run.
+    An answer is slowed by prefills that arrive while it is generated, and by those queued behind its own prefill.
+    These are few and large, so some answers meet many. `prefills`: mean milliseconds, variance and busy share.
+    `decode`: milliseconds of a step and their standard deviation. `delay`: milliseconds until its prefill was done.
     Checked against a discrete-event simulation (bench/simulate.py).
     """
-    own, square, spent = prefills
-    step, swing = decode
-    left = 1 - spent
-    a_ms = rate / 1000
+    mean_prefill, mean_square, prefill_busy = prefills
+    step, step_deviation = decode
+    decode_part = 1 - prefill_busy
+    arrivals_per_ms = rate / 1000
     tokens, stretch = max(1.0, lengths.output - 1), lengths.stretch
-    behind = a_ms * before * own
-    slowed = step * spent / left + behind * stretch / (tokens * left)
-    spread_behind = behind * (square / own if own else 0.0) + behind**2
-    variance = step * a_ms * square * stretch / (tokens * left**3)
-    variance += (spread_behind / left**2 + behind * a_ms * square / left**3) * (stretch / tokens) ** 2
-    variance += (swing / left) ** 2
-    return step / left, step + _gamma_p95(slowed, variance)
+    queued_prefill = arrivals_per_ms * delay * mean_prefill
+    mean_slowdown = step * prefill_busy / decode_part + queued_prefill * stretch / (tokens * decode_part)
+    queued_variance = (
+        queued_prefill * (mean_square / mean_prefill if mean_prefill else 0.0) + queued_prefill**2
+    )
+    variance = step * arrivals_per_ms * mean_square * stretch / (tokens * decode_part**3)
+    variance += (
+        queued_variance / decode_part**2 + queued_prefill * arrivals_per_ms * mean_square / decode_part**3
+    ) * (stretch / tokens) ** 2
+    variance += (step_deviation / decode_part) ** 2
+    return step / decode_part, step + _gamma_p95(mean_slowdown, variance)
 
 
 def _gamma_p95(mean: float, variance: float) -> float:
-    """95th percentile of a gamma distribution (Wilson and Hilferty's cube root)."""
+    """Return the 95th percentile of a gamma distribution (Wilson and Hilferty's approximation)."""
     if mean <= 0 or variance <= 0:
         return max(mean, 0.0)
     shape = max(0.25, mean * mean / variance)
     return mean * max(0.0, 1 - 1 / (9 * shape) + _P95_OF_NORMAL / (3 * math.sqrt(shape))) ** 3
 
 
-def callers(steps: StepTimes, lengths: Lengths, count: float, most: float) -> Served:
+def serve_callers(steps: StepTimes, lengths: Lengths, caller_count: float, max_running: float) -> Served:
     """A replica whose `count` callers ask again as soon as they are answered; at most `most` of them run."""
-    rate = closed(steps, lengths, count, most)
-    own, spent = prefill(steps, lengths.prompt, lengths.hit), share(steps, lengths)
-    running = max(1.0, min(count, most))
+    rate = closed_loop_rate(steps, lengths, caller_count, max_running)
+    own_prefill, shared_prefill = (
+        prefill_ms(steps, lengths.prompt, lengths.hit),
+        prefill_share_ms(steps, lengths),
+    )
+    running = max(1.0, min(caller_count, max_running))
     step = steps.decode(running, lengths.context)
-    tpot = step / (1 - min(rate * spent / 1000, LOUD))
-    # Answers of one length end together, so callers come in waves: fitted, not derived.
-    wave = _WAVE * spent * max(0.0, running - 1) ** _WAVE_POWER
-    ttft = FRONT_MS + own + FIRST_STEPS * step + wave
-    # Who does not run waits until others have ended.
-    queued = max(0.0, count - most) / rate * 1000
+    tpot = step / (1 - min(rate * shared_prefill / 1000, MAX_BUSY))
+    # Answers of one length end together, so callers arrive in waves. The formula is fitted, not derived.
+    wave = _WAVE * shared_prefill * max(0.0, running - 1) ** _WAVE_POWER
+    ttft = FRONTEND_MS + own_prefill + FIRST_TOKEN_STEPS * step + wave
+    # Requests above the limit wait until others have ended.
+    queued = max(0.0, caller_count - max_running) / rate * 1000
     return Served(rate, running, running, 1.0, ttft + queued, ttft + wave + queued, tpot, tpot)
 
 
-def _sigma(mean: float, p95: float) -> float:
-    """The log-normal's parameter for a length with this mean and 95th percentile; at most what a percentile allows."""
+def _lognormal_sigma(mean: float, p95: float) -> float:
+    """Return sigma of the log-normal distribution with this mean and 95th percentile, limited to a possible value."""
     if p95 <= mean:
         return 0.0
     inside = _P95_OF_NORMAL**2 - 2 * math.log(p95 / mean)

@@ -1,7 +1,7 @@
-"""The measured grid: step times by model, GPU, precision and tensor parallelism, and what whole engines say of them.
+"""Reads measured step times by model, GPU, precision and tensor parallelism, and their calibration.
 
-`step_times.jsonl` holds a line for each (`scripts/throughput_grid.py` makes it); `calibration.json` what measured runs
-of whole engines say of them (`scripts/fit_throughput.py`). Reading one line takes 10 ms, all of them 0.3 s.
+`step_times.jsonl` has a line for each case (made by `scripts/throughput_grid.py`). `calibration.json` corrects them by
+measured runs of whole engines (`scripts/fit_throughput.py`). Reading one line takes 10 ms, all lines 0.3 s.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ AS_OF = "2026-10"
 
 @dataclass(frozen=True)
 class Calibration:
-    """What measured runs of whole engines say of step times: how much longer, and what a step costs besides."""
+    """Correction of step times by measured runs of whole engines: factors, and a constant for each step."""
 
     prefill: float
     decode: float
     step_ms: float
     spread: float
-    """Standard deviation of the logarithm of what is left."""
+    """Standard deviation of the logarithm of the remaining error."""
     rows: int
-    """Measured runs that it was fitted to; 0: those of other models and cards."""
+    """Number of measured runs that it was fitted to; 0: fitted to runs of other models and cards."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +45,34 @@ class Calibrated:
         return self.steps.decode(batch, context) * self.by.decode + self.by.step_ms
 
 
-def find(model: str, gpu: str, precision: str, tensor_parallel: int) -> tuple[Grid, str] | None:
-    """The grid of one case, and its source; None where nobody measured it."""
-    begin = _begin(model, gpu, precision, tensor_parallel)
+def find_grid(model: str, gpu: str, precision: str, tensor_parallel: int) -> tuple[Grid, str] | None:
+    """Return the grid of one case and its source; None if it was not measured."""
+    prefix = _line_prefix(model, gpu, precision, tensor_parallel)
     with (tables.DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
-            if line.startswith(begin):
-                return _of_row(json.loads(line))
+            if line.startswith(prefix):
+                return _grid_from_row(json.loads(line))
     return None
 
 
 @functools.cache
-def everything() -> dict[tuple[str, str, str, int], tuple[Grid, str]]:
+def all_grids() -> dict[tuple[str, str, str, int], tuple[Grid, str]]:
     """All cases."""
-    found: dict[tuple[str, str, str, int], tuple[Grid, str]] = {}
+    grids: dict[tuple[str, str, str, int], tuple[Grid, str]] = {}
     with (tables.DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            found[(row["model"], row["gpu"], row["precision"], row["tp"])] = _of_row(row)
-    return found
+            grids[(row["model"], row["gpu"], row["precision"], row["tp"])] = _grid_from_row(row)
+    return grids
 
 
-def _begin(model: str, gpu: str, precision: str, tensor_parallel: int) -> str:
-    """What the line of a case begins with, as the script writes it."""
+def _line_prefix(model: str, gpu: str, precision: str, tensor_parallel: int) -> str:
+    """Return the first characters of the line of a case, as the script writes it."""
     return f'{{"model":{json.dumps(model)},"gpu":"{gpu}","precision":"{precision}","tp":{tensor_parallel},'
 
 
-def _of_row(row: dict[str, Any]) -> tuple[Grid, str]:
-    grid = Grid(tuple(row["prefill_us"]), tuple(tuple(each) for each in row["decode_us"]))
+def _grid_from_row(row: dict[str, Any]) -> tuple[Grid, str]:
+    grid = Grid(tuple(row["prefill_us"]), tuple(tuple(row_us) for row_us in row["decode_us"]))
     return grid, SOURCE.format(vllm=row["vllm"])
 
 
@@ -88,10 +88,10 @@ def calibrations() -> dict[tuple[str, str, str], Calibration]:
 
 
 def calibration(kind: str, gpu: str, precision: str, *, sparse: bool) -> Calibration:
-    """The closest: of the same kind of model on the same GPU in the same precision; else of dense models, or of those
-    with experts, on that GPU; else on all."""
-    known, shape = calibrations(), "experts" if sparse else "dense"
+    """Return the closest calibration: same model kind, GPU and precision; else dense or expert models on that GPU;
+    else on all GPUs."""
+    known_calibrations, shape = calibrations(), "experts" if sparse else "dense"
     for key in ((kind, gpu, precision), (shape, gpu, "*"), (shape, "*", "*")):
-        if key in known:
-            return known[key]
+        if key in known_calibrations:
+            return known_calibrations[key]
     raise LookupError(shape)

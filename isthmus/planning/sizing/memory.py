@@ -1,9 +1,9 @@
-"""What one GPU's memory holds when vLLM serves a model, and what is left for the cache.
+"""Computes the memory of one GPU when vLLM serves a model, and what remains for the key-value cache.
 
-vLLM takes `gpu_memory_utilization` of a GPU, loads the weights, runs one step as large as its settings allow, and gives
-what then remains to the key-value cache. So does this model: weights and cache follow from the architecture; the step's
-peak, what lies outside PyTorch and the captured graphs were fitted to logs (tests/planning/data/memory_rows.json).
-Two answers: does the engine start (the cache holds one sequence of the longest length), and how many sequences fit.
+vLLM uses `gpu_memory_utilization` of a GPU, loads the weights, runs the largest possible step, and gives the rest to
+the cache. This model does the same. Weights and cache follow from the architecture. The peak of the step, the memory
+outside PyTorch and the captured graphs were fitted to logs (tests/planning/data/memory_rows.json).
+It answers whether the engine starts (one sequence of the maximum length fits), and how many sequences fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isthmus.planning.catalogues.architecture import Architecture, Cache
 from isthmus.planning.catalogues.precision import CACHE_BYTES, weight_bytes
 
 GIB = float(1 << 30)
-BLOCK = 16
+BLOCK_TOKENS = 16
 """Tokens of a block of the cache."""
 
 
@@ -30,7 +30,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Settings:
-    """The engine's settings that decide memory. `None`: vLLM's own default for the card."""
+    """Engine settings that affect memory. `None`: vLLM's default for the card."""
 
     max_model_len: int
     """Tokens of prompt and answer together."""
@@ -43,12 +43,12 @@ class Settings:
     """CUDA graphs are captured (not `--enforce-eager`)."""
     adapters: Sequence[Adapter] = field(default=())
     engine: tuple[int, int] = (0, 33)
-    """vLLM's version. Before 0.17 drawing tokens took two and a half times the memory."""
+    """Version of vLLM. Before 0.17, sampling took 2.5 times the memory."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """One GPU's memory, GiB, and what follows. The fullest GPU of the group where they differ."""
+    """Memory of one GPU in GiB, and what follows. If GPUs of the group differ, the fullest one."""
 
     usable: float
     weights: float
@@ -56,20 +56,20 @@ class Memory:
     outside: float
     """Outside PyTorch: the driver's context, libraries, communication buffers."""
     graphs: float
-    """Captured graphs; they come after the cache was sized, from what `utilization` leaves free."""
+    """Captured graphs. They are allocated after the cache, from the memory that `utilization` leaves free."""
     adapters: float
     cache: float
-    """Left for the cache; negative where even the rest does not fit."""
+    """Left for the cache; negative if the rest does not fit."""
     cache_tokens: int
-    """As the engine's log counts them: whole blocks, layers that forget counted like those that keep all."""
+    """As the engine's log counts them: in whole blocks, with windowed layers counted as full ones."""
     longest: float
-    """What one sequence of `max_model_len` needs of the cache."""
+    """Cache that one sequence of `max_model_len` needs."""
     starts: bool
     why: str
-    """Why it does not start; empty where it does."""
+    """Why the engine does not start; empty if it does."""
 
 
-def measure(
+def measure_memory(
     model: Architecture,
     *,
     precision: str,
@@ -78,29 +78,32 @@ def measure(
     tensor_parallel: int = 1,
     pipeline_parallel: int = 1,
     large_card: bool = True,
-    beside: float = 0.0,
+    extra_bytes: float = 0.0,
 ) -> Memory:
-    """The memory of one GPU of a replica over `tensor_parallel` x `pipeline_parallel` GPUs.
+    """Return the memory of one GPU of a replica over `tensor_parallel` x `pipeline_parallel` GPUs.
 
-    `usable_mib`: what CUDA says the card, or its MIG slice, has. `large_card`: a card of at least 70 GiB that is
-    no A100, which vLLM gives larger defaults. `beside`: bytes of weights beyond the text model's own.
+    `usable_mib`: memory that CUDA reports for the card or its MIG slice. `large_card`: a card of at least 70 GiB, but
+    not an A100, for which vLLM has larger defaults. `extra_bytes`: weights in addition to the text model's.
     """
     usable = usable_mib / 1024
     weights = (
-        _weights(model, precision, tensor_parallel, pipeline_parallel)
-        + beside / tensor_parallel / pipeline_parallel / GIB
+        _weights_gib(model, precision, tensor_parallel, pipeline_parallel)
+        + extra_bytes / tensor_parallel / pipeline_parallel / GIB
     )
-    activations = _activations(model, settings, tensor_parallel, large_card=large_card)
-    outside = _outside(tensor_parallel)
-    graphs = _graphs(model, settings)
-    adapters = sum(each.size_mib for each in settings.adapters) / 1024 / tensor_parallel
+    activations = _activations_gib(model, settings, tensor_parallel, large_card=large_card)
+    outside = _outside_pytorch_gib(tensor_parallel)
+    graphs = _graphs_gib(model, settings)
+    adapters = sum(adapter.size_mib for adapter in settings.adapters) / 1024 / tensor_parallel
     budget = usable * settings.utilization
     cache = budget - weights - activations - outside - adapters
-    element = CACHE_BYTES[settings.cache_dtype]
-    tokens = cache_tokens(model, cache * GIB, tensor_parallel, pipeline_parallel, element)
-    longest = one_sequence(model, settings.max_model_len, tensor_parallel, pipeline_parallel, element) / GIB
-    why = _why_not(
-        usable, weights, cache, longest, graphs + _unseen(model, settings, large_card=large_card), settings
+    element_bytes = CACHE_BYTES[settings.cache_dtype]
+    tokens = cache_tokens(model, cache * GIB, tensor_parallel, pipeline_parallel, element_bytes)
+    longest = (
+        sequence_cache_bytes(model, settings.max_model_len, tensor_parallel, pipeline_parallel, element_bytes)
+        / GIB
+    )
+    failure = _start_failure(
+        usable, weights, cache, longest, graphs + _late_gib(model, settings, large_card=large_card), settings
     )
     return Memory(
         usable,
@@ -112,72 +115,75 @@ def measure(
         cache,
         tokens,
         longest,
-        starts=not why,
-        why=why,
+        starts=not failure,
+        why=failure,
     )
 
 
-def _why_not(
-    usable: float, weights: float, cache: float, longest: float, later: float, settings: Settings
+def _start_failure(
+    usable: float, weights: float, cache: float, longest: float, late_gib: float, settings: Settings
 ) -> str:
     if weights >= usable:
         return f"the weights take {weights:.1f} GiB of a GPU that has {usable:.1f}"
     if cache <= 0:
-        return f"nothing of {usable:.1f} GiB is left for the cache beside {weights:.1f} GiB of weights"
+        return f"{weights:.1f} GiB of weights leave no cache on a GPU with {usable:.1f} GiB"
     if longest > cache:
         sequence = f"one sequence of {settings.max_model_len:,} tokens"
-        return f"{sequence} needs {longest:.2f} GiB of cache, {cache:.2f} are left"
+        return f"{sequence} needs {longest:.2f} GiB of cache, and {cache:.2f} GiB are left"
     free = usable * (1 - settings.utilization) + 0.5
-    if later > free:
-        return f"what comes after the cache takes {later:.1f} GiB, and {free:.1f} are left free: lower the utilization"
+    if late_gib > free:
+        return (
+            f"graphs and kernels allocated after the cache take {late_gib:.1f} GiB, and {free:.1f} GiB are free: lower "
+            "the utilization"
+        )
     return ""
 
 
-def _weights(model: Architecture, precision: str, tensor_parallel: int, pipeline_parallel: int) -> float:
-    """GiB of the weights on the fullest GPU: the last stage has the output embedding, the first the input's."""
-    whole = weight_bytes(model, precision)
+def _weights_gib(model: Architecture, precision: str, tensor_parallel: int, pipeline_parallel: int) -> float:
+    """Return GiB of weights on the fullest GPU. The first stage has the input embedding, the last the output's."""
+    total_bytes = weight_bytes(model, precision)
     embedding = model.embedding * 2.0
     stages = max(1, pipeline_parallel)
     share = math.ceil(model.layers / stages) / model.layers
-    stage = (whole - embedding) * share + (
+    stage = (total_bytes - embedding) * share + (
         embedding if stages == 1 else model.vocabulary * model.hidden * 2.0
     )
-    repeated = _repeated_heads(model, tensor_parallel) * share
+    repeated = _repeated_head_bytes(model, tensor_parallel) * share
     return (stage / tensor_parallel + repeated) / GIB
 
 
-def _repeated_heads(model: Architecture, tensor_parallel: int) -> float:
-    """Bytes of keys' and values' matrices that a GPU has beyond its share, where heads are fewer than GPUs."""
-    more = 0.0
-    for each in model.caches:
-        if each.kind in ("full", "window") and each.heads < tensor_parallel:
-            own = each.heads / tensor_parallel
-            more += each.layers * each.elements * model.hidden * 2.0 * (1 - own)
-    return more
+def _repeated_head_bytes(model: Architecture, tensor_parallel: int) -> float:
+    """Return bytes of key and value matrices that a GPU replicates because there are fewer heads than GPUs."""
+    extra_bytes = 0.0
+    for cache in model.caches:
+        if cache.kind in ("full", "window") and cache.heads < tensor_parallel:
+            own_share = cache.heads / tensor_parallel
+            extra_bytes += cache.layers * cache.elements * model.hidden * 2.0 * (1 - own_share)
+    return extra_bytes
 
 
-def one_sequence(
+def sequence_cache_bytes(
     model: Architecture, tokens: int, tensor_parallel: int, pipeline_parallel: int, element_bytes: float
 ) -> float:
-    """Bytes of cache that one sequence takes of a GPU, in whole blocks."""
-    blocks = math.ceil(tokens / BLOCK) * BLOCK
+    """Return the bytes of cache that one sequence takes on a GPU, in whole blocks."""
+    blocks = math.ceil(tokens / BLOCK_TOKENS) * BLOCK_TOKENS
     return model.cache_of_sequence(blocks, tensor_parallel, element_bytes) / pipeline_parallel
 
 
-def at_once(
+def max_running_requests(
     model: Architecture,
-    found: Memory,
+    memory_use: Memory,
     tokens: int,
     limit: int,
     tensor_parallel: int,
     pipeline_parallel: int = 1,
     element_bytes: float = 2.0,
 ) -> float:
-    """Requests of so many tokens that a cache holds at once, at most `limit`; an encoder has no cache."""
+    """Return how many requests of `tokens` the cache holds at once, at most `limit`. An encoder has no cache."""
     if model.encoder:
         return limit
-    of_one = one_sequence(model, tokens, tensor_parallel, pipeline_parallel, element_bytes)
-    return max(1.0, min(limit, found.cache * GIB / of_one))
+    sequence_bytes = sequence_cache_bytes(model, tokens, tensor_parallel, pipeline_parallel, element_bytes)
+    return max(1.0, min(limit, memory_use.cache * GIB / sequence_bytes))
 
 
 def cache_tokens(
@@ -187,62 +193,67 @@ def cache_tokens(
     pipeline_parallel: int = 1,
     element_bytes: float = 2.0,
 ) -> int:
-    """Tokens that a cache of `cache_bytes` on each GPU holds, as vLLM's log counts them; 0 for an encoder."""
-    of_token = _of_logged_token(model.caches, tensor_parallel) * element_bytes / pipeline_parallel
-    if of_token <= 0 or cache_bytes <= 0:
+    """Return the tokens that a cache of `cache_bytes` on each GPU holds, as vLLM logs them; 0 for an encoder."""
+    token_bytes = _logged_token_elements(model.caches, tensor_parallel) * element_bytes / pipeline_parallel
+    if token_bytes <= 0 or cache_bytes <= 0:
         return 0
-    return int(cache_bytes / of_token / BLOCK) * BLOCK
+    return int(cache_bytes / token_bytes / BLOCK_TOKENS) * BLOCK_TOKENS
 
 
-def _of_logged_token(caches: Sequence[Cache], tensor_parallel: int) -> float:
-    """Elements of one token in vLLM's pool of pages.
+def _logged_token_elements(caches: Sequence[Cache], tensor_parallel: int) -> float:
+    """Return the elements of one token in vLLM's pool of pages.
 
-    Layers of several kinds share one pool: they are put into groups of as many layers as the rarest kind has
-    (or the commonest, where it has hardly more), each page serves one group, and the log counts a token as
-    one in every group (vLLM 0.19, `kv_cache_utils.py`). Layers with a state take pages like the others.
+    Layers of several kinds share one pool. vLLM groups as many layers as the rarest kind has (or the most common kind,
+    if it has less than 1.25 times as many). Each page serves one group, and the log counts a token once in every group
+    (vLLM 0.19, `kv_cache_utils.py`). Layers with a state use pages too.
     """
-    present = [each for each in caches if each.layers]
-    keeping = [each for each in present if each.kind != "state"]
-    if not keeping:
+    present = [cache for cache in caches if cache.layers]
+    token_caches = [cache for cache in present if cache.kind != "state"]
+    if not token_caches:
         return 0.0
-    if len(present) == 1 or all(each.kind == "latent" for each in present):
-        return float(sum(each.of_token(tensor_parallel) for each in present))
-    fewest, most = min(each.layers for each in present), max(each.layers for each in present)
-    size = most if most < fewest * 1.25 else fewest
-    groups = sum(math.ceil(each.layers / size) for each in present)
-    widest = max(each.of_token(tensor_parallel) / each.layers for each in keeping)
+    if len(present) == 1 or all(cache.kind == "latent" for cache in present):
+        return float(sum(cache.of_token(tensor_parallel) for cache in present))
+    fewest_layers, most_layers = (
+        min(cache.layers for cache in present),
+        max(cache.layers for cache in present),
+    )
+    size = most_layers if most_layers < fewest_layers * 1.25 else fewest_layers
+    groups = sum(math.ceil(cache.layers / size) for cache in present)
+    widest = max(cache.of_token(tensor_parallel) / cache.layers for cache in token_caches)
     return groups * size * widest
 
 
 # -- fitted to logs; see docs/sizing.md
 
 
-def _activations(model: Architecture, settings: Settings, tensor_parallel: int, *, large_card: bool) -> float:
-    """GiB that the largest step needs at its peak: in the feed-forward layers, or where tokens are drawn."""
+def _activations_gib(
+    model: Architecture, settings: Settings, tensor_parallel: int, *, large_card: bool
+) -> float:
+    """Return GiB of the largest step at its peak, in the feed-forward layers or in sampling."""
     tokens = settings.max_num_batched_tokens or (8192 if large_card else 2048)
     sequences = settings.max_num_seqs or (1024 if large_card else 256)
-    through = tokens * (6 * model.hidden + 3 * model.feed_forward / tensor_parallel) * 2.0
-    # The logits of each sequence in 32 bits, sorted, summed and drawn from: every GPU has all of them.
-    of_logit = 39.0 if settings.engine < (0, 17) else 15.6
-    drawn = 0.0 if model.encoder else min(sequences, tokens) * model.vocabulary * of_logit
-    return max(through, drawn) / GIB
+    feed_forward_bytes = tokens * (6 * model.hidden + 3 * model.feed_forward / tensor_parallel) * 2.0
+    # Every GPU holds the logits of all sequences in 32 bits, with copies for sorting and summing.
+    bytes_per_logit = 39.0 if settings.engine < (0, 17) else 15.6
+    sampling_bytes = 0.0 if model.encoder else min(sequences, tokens) * model.vocabulary * bytes_per_logit
+    return max(feed_forward_bytes, sampling_bytes) / GIB
 
 
-def _outside(tensor_parallel: int) -> float:
-    """GiB outside PyTorch: more where GPUs share layers and talk in every one of them."""
+def _outside_pytorch_gib(tensor_parallel: int) -> float:
+    """Return GiB outside PyTorch. Tensor parallelism needs more for communication."""
     return 0.27 if tensor_parallel == 1 else 2.1
 
 
-def _graphs(model: Architecture, settings: Settings) -> float:
+def _graphs_gib(model: Architecture, settings: Settings) -> float:
     """GiB of captured graphs."""
     return 0.2 + 0.015 * model.layers if settings.graphs and not model.encoder else 0.0
 
 
-def _unseen(model: Architecture, settings: Settings, *, large_card: bool) -> float:
-    """GiB that an engine takes after it has sized the cache, so that they come from what `utilization` leaves free.
+def _late_gib(model: Architecture, settings: Settings, *, large_card: bool) -> float:
+    """Return GiB that the engine allocates after the cache, from the memory that `utilization` leaves free.
 
-    gpt-oss's kernels for MXFP4 took over 5.9 GiB on an H100 with 1,024 sequences (vLLM 0.19; at 0.95 the engine died,
-    at 0.9 it served), and little enough on a smaller slice with 256.
+    The MXFP4 kernels of gpt-oss took over 5.9 GiB on an H100 with 1,024 sequences (vLLM 0.19: the engine died at
+    utilization 0.95 and served at 0.9), and less on a MIG slice with 256 sequences.
     """
     sequences = settings.max_num_seqs or (1024 if large_card else 256)
     return 5.9 * min(1.0, sequences / 1024) if model.kind == "gpt_oss" else 0.0

@@ -1,4 +1,4 @@
-"""The numbers of `isthmus size`'s options, checked, to its question."""
+"""Builds the question of `isthmus size` from its options, and checks them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from isthmus.planning.catalogues.gpus import GpuKind
 from isthmus.planning.catalogues.models import Model
 from isthmus.planning.catalogues.precision import BYTES
 from isthmus.planning.sizing.load import Lengths
-from isthmus.planning.sizing.size import Asked, precision_of
+from isthmus.planning.sizing.size import Question, default_precision
 
 
-def asked(
+def build_question(
     model: Model,
     gpu: GpuKind,
     *,
@@ -23,41 +23,50 @@ def asked(
     output_p95: int | None,
     hit: float,
     precision: str | None,
-    **rest: Any,
-) -> Asked:
-    """The question; `rest` are the fields of `Asked`. Raises `InputError` for numbers that cannot be, or contradict."""
+    **other_fields: Any,
+) -> Question:
+    """Return the question. `other_fields` are further fields of `Question`.
+
+    Raises `InputError` for impossible or contradicting numbers.
+    """
     if precision is not None and precision not in BYTES:
         from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
-            f"`{precision}` is no precision",
+            f"`{precision}` is not a known precision",
             where="--precision",
-            fix=f"{did_you_mean(precision, BYTES)} There are: {', '.join(BYTES)}".strip(),
+            fix=f"{did_you_mean(precision, BYTES)} Choose one of: {', '.join(BYTES)}".strip(),
         )
-    _positive("--rps", rest["rate"])
-    _positive("--concurrency", rest["callers"], least=1)
-    _positive("--ttft-ms", rest["ttft_ms"])
-    _positive("--tpot-ms", rest["tpot_ms"])
-    _between("--prefix-hit", hit, 0, 1, most_too=False)
-    _between("--gpu-memory-utilization", rest["utilization"], 0.1, 1)
-    _between("--arrival-cv", rest["burst"], 0, 10)
-    if rest["rate"] is not None and rest["callers"] is not None:
+    _positive("--rps", other_fields["rate"])
+    _positive("--concurrency", other_fields["callers"], minimum=1)
+    _positive("--ttft-ms", other_fields["ttft_ms"])
+    _positive("--tpot-ms", other_fields["tpot_ms"])
+    _between("--prefix-hit", hit, 0, 1, includes_high=False)
+    _between("--gpu-memory-utilization", other_fields["utilization"], 0.1, 1)
+    _between("--arrival-cv", other_fields["burst"], 0, 10)
+    if other_fields["rate"] is not None and other_fields["callers"] is not None:
         raise InputError(
-            "a rate and a number of callers are two loads", where="--concurrency", fix="State one of the two"
+            "--rps and --concurrency both set the load", where="--concurrency", fix="Remove one of the two"
         )
-    for name, mean, high in (("--prompt-p95", prompt, prompt_p95), ("--output-p95", output, output_p95)):
-        if high is not None and high < mean:
+    for name, mean, p95 in (("--prompt-p95", prompt, prompt_p95), ("--output-p95", output, output_p95)):
+        if p95 is not None and p95 < mean:
             raise InputError(
-                f"the 95th percentile {high} is below the mean {mean}",
+                f"the 95th percentile {p95} is below the mean {mean}",
                 where=name,
-                fix="Correct one of the two",
+                fix=f"Set it to {mean} or more, or lower the mean",
             )
     if model.task in ("embedding", "rerank") and output > 1:
         raise InputError(
-            f"{model.id} writes no tokens: it is for {model.task}", where="--output-tokens", fix="Say 0"
+            f"{model.id} is a model for {model.task}, so it generates no tokens",
+            where="--output-tokens",
+            fix="Set it to 0",
         )
     if model.task in ("chat",) and output == 0:
-        raise InputError(f"{model.id} writes tokens", where="--output-tokens", fix="Say how many")
+        raise InputError(
+            f"{model.id} is a chat model, so the answer needs at least 1 token",
+            where="--output-tokens",
+            fix="Set it to the mean tokens of an answer",
+        )
     lengths = Lengths(
         prompt,
         output if model.task in ("chat", "guard") else 0,
@@ -65,25 +74,25 @@ def asked(
         output_p95 or output,
         hit,
     )
-    longest = rest.get("max_model_len")
+    longest = other_fields.get("max_model_len")
     if longest is not None and longest < prompt + output:
         raise InputError(
-            f"prompt and answer have {prompt + output:,} tokens, the longest sequence {longest:,}",
+            f"prompt and answer have {prompt + output:,} tokens, more than --max-model-len {longest:,}",
             where="--max-model-len",
-            fix=f"Say {prompt + output} or more",
+            fix=f"Set it to {prompt + output} or more",
         )
-    return Asked(model, gpu, precision or precision_of(model, gpu), lengths, **rest)
+    return Question(model, gpu, precision or default_precision(model, gpu), lengths, **other_fields)
 
 
-def _positive(name: str, value: float | None, least: float = 0.0) -> None:
+def _positive(name: str, value: float | None, minimum: float = 0.0) -> None:
     if value is None:
         return
-    if not math.isfinite(value) or value <= 0 or value < least:
+    if not math.isfinite(value) or value <= 0 or value < minimum:
         raise InputError(
-            f"{value:g} is not above 0" if least == 0 else f"{value:g} is less than {least:g}", where=name
+            f"{value:g} is not above 0" if minimum == 0 else f"{value:g} is less than {minimum:g}", where=name
         )
 
 
-def _between(name: str, value: float, low: float, high: float, *, most_too: bool = True) -> None:
-    if not (low <= value <= high) or (value == high and not most_too):
+def _between(name: str, value: float, low: float, high: float, *, includes_high: bool = True) -> None:
+    if not (low <= value <= high) or (value == high and not includes_high):
         raise InputError(f"{value:g} is not between {low:g} and {high:g}", where=name)

@@ -1,4 +1,4 @@
-"""Step times of a model on a GPU by the best evidence there is, and how far they may be off."""
+"""Finds the step times of a model on a GPU by the best available evidence, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from isthmus.planning.sizing.roofline import Roofline
 from isthmus.planning.sizing.step_time import StepTimes
 
 HOP_MS = 1.0
-"""From one node of a pipeline to the next: an assumption of ours, no measurement was found."""
-EIGHTY = 1.2816
+"""Milliseconds from one node of a pipeline to the next. An assumption; no measurement was found."""
+EIGHTY_PERCENT_DEVIATIONS = 1.2816
 """Standard deviations on either side that hold 80 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
-class Slower:
+class ScaledSteps:
     """Step times that take `by` times as long."""
 
     steps: StepTimes
@@ -34,10 +34,10 @@ class Slower:
 
 @dataclass(frozen=True)
 class Pipelined:
-    """Step times of a pipeline over nodes: batches follow one another through its stages.
+    """Step times of a pipeline over nodes, whose stages work on different parts of the batch.
 
-    A sequence waits for every stage, in each of which a part of the batch is at work: a step takes as long as one node
-    would take for that part, and the way between nodes besides. That prefills overlap is not counted on.
+    A step takes as long as one node takes for its part of the batch, plus the hops between nodes. Overlap of prefills
+    is not assumed.
     """
 
     steps: StepTimes
@@ -65,66 +65,79 @@ class Speed:
 
     def at(self, deviations: float) -> StepTimes:
         """Step times so many standard deviations slower."""
-        return Slower(self.steps, math.exp(deviations * self.spread))
+        return ScaledSteps(self.steps, math.exp(deviations * self.spread))
 
 
-def of(
+def find_speed(
     model: Model,
     gpu: GpuKind,
     precision: str,
     tensor_parallel: int,
     *,
     cache_bytes: float = 2.0,
-    part: Slice | None = None,
+    slice: Slice | None = None,
     stages: int = 1,
 ) -> Speed:
-    """The measured grid where it has the case and the cache is of 16 bits; else the data sheet's roofline.
+    """Return measured step times if the grid has the case and the cache has 16 bits; else the roofline estimate.
 
-    `stages`: nodes of a pipeline. None was measured, so that its figures are estimates whatever its nodes' are.
+    `stages`: nodes of a pipeline. No pipeline was measured, so its figures are always estimates.
     """
     if stages > 1:
-        one = of(model, gpu, precision, tensor_parallel, cache_bytes=cache_bytes)
-        note = f"{one.note}; a pipeline over {stages} nodes was measured by nobody"
+        single_node = find_speed(model, gpu, precision, tensor_parallel, cache_bytes=cache_bytes)
+        note = f"{single_node.note}; no measurements exist for a pipeline over {stages} nodes"
         return replace(
-            one, steps=Pipelined(one.steps, stages), kind="estimated", spread=one.spread * 1.5, note=note
+            single_node,
+            steps=Pipelined(single_node.steps, stages),
+            kind="estimated",
+            spread=single_node.spread * 1.5,
+            note=note,
         )
-    found = None
-    if part is None and cache_bytes == 2.0:
-        found = measured_steps.find(model.id, gpu.id, precision, tensor_parallel)
-    if found:
-        steps, source = found
-        by = measured_steps.calibration(
+    measured_grid = None
+    if slice is None and cache_bytes == 2.0:
+        measured_grid = measured_steps.find_grid(model.id, gpu.id, precision, tensor_parallel)
+    if measured_grid:
+        steps, source = measured_grid
+        calibration = measured_steps.calibration(
             model.architecture.kind, gpu.id, precision, sparse=model.architecture.expert_count > 0
         )
         return Speed(
-            Calibrated(steps, by),
+            Calibrated(steps, calibration),
             "interpolated",
             source,
             measured_steps.AS_OF,
-            by.spread,
-            _calibrated(by, model, gpu),
+            calibration.spread,
+            _calibration_note(calibration, model, gpu),
         )
-    by = measured_steps.calibrations()[("roofline", "*", "*")]
-    card = gpu.card if part is None else _of_slice(gpu.card, part)
-    roof = Roofline(model.architecture, card, precision, tensor_parallel, cache_bytes)
-    # Slices, quantisations by weights alone and encoders were not among the runs that the spread is of.
-    wider = 1.3 if part or precision in ("int8", "int4") or model.architecture.encoder else 1.0
-    note = "no measurements of this case: from the card's data sheet, at the parts of it that measured cards reach"
-    return Speed(Calibrated(roof, by), "estimated", gpu.source, gpu.as_of, by.spread * wider, note)
+    calibration = measured_steps.calibrations()[("roofline", "*", "*")]
+    card = gpu.card if slice is None else _slice_card(gpu.card, slice)
+    roofline = Roofline(model.architecture, card, precision, tensor_parallel, cache_bytes)
+    # The spread was measured without slices, weight-only quantisation and encoders, so it is widened for them.
+    spread_factor = 1.3 if slice or precision in ("int8", "int4") or model.architecture.encoder else 1.0
+    note = "no measurements of this case: estimated from the data sheet, at the shares of it that measured GPUs reach"
+    return Speed(
+        Calibrated(roofline, calibration),
+        "estimated",
+        gpu.source,
+        gpu.as_of,
+        calibration.spread * spread_factor,
+        note,
+    )
 
 
-def _calibrated(by: Calibration, model: Model, gpu: GpuKind) -> str:
-    if by.rows:
-        return f"calibrated by {by.rows} measured runs of {model.architecture.kind} models on {gpu.id}"
+def _calibration_note(calibration: Calibration, model: Model, gpu: GpuKind) -> str:
+    if calibration.rows:
+        return (
+            f"calibrated by {calibration.rows} measured runs of {model.architecture.kind} models on {gpu.id}"
+        )
     return "calibrated by measured runs of other models and cards"
 
 
-def _of_slice(card: Card, part: Slice) -> Card:
-    """The part of a card's arithmetic and bandwidth that a MIG slice has."""
+def _slice_card(card: Card, slice: Slice) -> Card:
+    """Return the card with the arithmetic and bandwidth of a MIG slice."""
     return replace(
         card,
-        bandwidth_gb_s=card.bandwidth_gb_s * part.bandwidth,
-        bf16_tflops=card.bf16_tflops * part.compute,
-        fp8_tflops=card.fp8_tflops and card.fp8_tflops * part.compute,
-        fp4_tflops=card.fp4_tflops and card.fp4_tflops * part.compute,
+        bandwidth_gb_s=card.bandwidth_gb_s * slice.bandwidth,
+        bf16_tflops=card.bf16_tflops * slice.compute,
+        fp8_tflops=card.fp8_tflops and card.fp8_tflops * slice.compute,
+        fp4_tflops=card.fp4_tflops and card.fp4_tflops * slice.compute,
     )

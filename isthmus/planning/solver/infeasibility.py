@@ -1,8 +1,8 @@
-"""Why no plan is possible: demands that cannot hold together, and changes that would help, each tried.
+"""Explains why no plan is possible: a minimal set of conflicting demands, and changes that would help.
 
-The conflict is irreducible: without any one of its demands the rest holds, which was tried for each (a deletion filter;
-HiGHS finds such sets for linear programs only). What a class's handling demands is never among them: that restricted
-work stays on-prem is no wish to be relaxed.
+The conflict is minimal: dropping any one of its demands makes the rest feasible. Each was tried (a deletion filter;
+HiGHS finds such sets for linear programs only). Handling rules of a class are never relaxed: restricted work stays
+on-prem.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
-from isthmus.planning.sizing.rounding import three
+from isthmus.planning.sizing.rounding import three_digits
 from isthmus.planning.solver import solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
-MOST_WAYS = 3
-NODES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
-"""More nodes of a pool, as they are tried."""
-_OF_WORKLOAD = (
+MAX_WAYS_OUT = 3
+NODE_INCREMENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+"""Numbers of additional nodes of a pool that are tried."""
+_WORKLOAD_DEMANDS = (
     "residency",
     "min_score",
     "context_tokens",
@@ -38,26 +38,24 @@ _OF_WORKLOAD = (
 
 @dataclass(frozen=True)
 class Demand:
-    """Something that somebody asked for and could ask less of."""
+    """A demand of the requirements that could be relaxed."""
 
-    whose: str
-    """A workload, a site, `SITE/GPU` or the platform."""
-    what: str
-    words: str
+    owner: str
+    """Name of a workload or a site, `SITE/GPU`, or `platform`."""
+    name: str
+    description: str
 
 
-def demands(requirements: Requirements, rules: Rules) -> list[Demand]:
-    """Everything that can be dropped. What comes first is dropped first where it does not matter: the budget, since it
-    hides what else is short.
-    """
-    found = []
+def list_demands(requirements: Requirements, rules: Rules) -> list[Demand]:
+    """Return all demands that can be dropped. The budget comes first, because it hides other shortages."""
+    all_demands = []
     if requirements.budget is not None:
-        found.append(
+        all_demands.append(
             Demand("platform", "budget", f"budget {requirements.budget.monthly_usd:,.0f} USD a month")
         )
     for workload in requirements.workloads:
         slo, name = workload.slo, workload.name
-        stated = {
+        descriptions = {
             "residency": f"residency {', '.join(workload.residency or [])}" if workload.residency else "",
             "min_score": f"min_score {workload.model.min_score:g}",
             "context_tokens": f"context_tokens {workload.model.context_tokens:,}",
@@ -66,165 +64,186 @@ def demands(requirements: Requirements, rules: Rules) -> list[Demand]:
             "tpot_p95_ms": f"tpot_p95_ms {slo.tpot_p95_ms:g}" if slo.tpot_p95_ms else "",
             "survive": f"survive {workload.survive}" if workload.survive != "none" else "",
         }
-        found += [Demand(name, key, f"{name}: {words}") for key in _OF_WORKLOAD if (words := stated[key])]
+        all_demands += [
+            Demand(name, key, f"{name}: {description}")
+            for key in _WORKLOAD_DEMANDS
+            if (description := descriptions[key])
+        ]
     for site in requirements.sites:
         if isinstance(site, AwsSite):
-            found += _of_aws(site, rules)
+            all_demands += _aws_demands(site, rules)
         for pool in site.pools if isinstance(site, OnPremSite) else []:
-            whose = f"{site.name}/{pool.gpu}"
+            owner = f"{site.name}/{pool.gpu}"
             count = pool.nodes * pool.gpus_per_node - pool.reserved_gpus
-            found.append(Demand(whose, "gpus", f"{site.name}: {count} x {pool.gpu}"))
-    return found
+            all_demands.append(Demand(owner, "gpus", f"{site.name}: {count} x {pool.gpu}"))
+    return all_demands
 
 
-def _of_aws(site: AwsSite, rules: Rules) -> Iterator[Demand]:
-    """What its owner does not allow of what the blueprint could build there, and what its account may use."""
+def _aws_demands(site: AwsSite, rules: Rules) -> Iterator[Demand]:
+    """Yield the targets that the site does not allow although the blueprint builds them, and its quotas."""
     services = {"bedrock": "bedrock", "eks": "eks-vllm", "sagemaker": "sagemaker"}
-    closed = [name for name, target in services.items() if name not in site.allow and target in rules.builds]
-    if closed:
-        yield Demand(site.name, "allow", f"{site.name}: no {' and no '.join(closed)}")
+    disallowed = [
+        name for name, target in services.items() if name not in site.allow and target in rules.builds
+    ]
+    if disallowed:
+        yield Demand(site.name, "allow", f"{site.name}: no {' and no '.join(disallowed)}")
     if site.quotas:
         yield Demand(site.name, "quotas", f"{site.name}: the quotas of its account")
 
 
-def feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand]) -> bool:
-    """Whether there is a plan without those demands."""
-    return _cost(requirements, rules, dropped) is not None
+def is_feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand]) -> bool:
+    """Whether a plan exists without the dropped demands."""
+    return _least_cost(requirements, rules, dropped) is not None
 
 
-def _cost(requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()) -> float | None:
-    without = _without(rules, dropped)
-    surviving = _surviving(requirements, without)
-    solved = solution.solve(surviving, candidates.find(surviving, without), least_only=True)
+def _least_cost(
+    requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()
+) -> float | None:
+    relaxed_rules = _rules_without(rules, dropped)
+    relaxed = _requirements_without_survive(requirements, relaxed_rules)
+    solved = solution.solve_and_place(
+        relaxed, candidates.find_options(relaxed, relaxed_rules), least_only=True
+    )
     return None if solved is None else solved[0].cost
 
 
-def _without(rules: Rules, dropped: frozenset[Demand]) -> Rules:
-    return replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
+def _rules_without(rules: Rules, dropped: frozenset[Demand]) -> Rules:
+    return replace(rules, dropped=frozenset((demand.owner, demand.name) for demand in dropped))
 
 
-def _surviving(requirements: Requirements, rules: Rules) -> Requirements:
-    """The requirements with `survive` dropped where it is."""
-    names = {whose for whose, what in rules.dropped if what == "survive"}
+def _requirements_without_survive(requirements: Requirements, rules: Rules) -> Requirements:
+    """Return the requirements with `survive: none` for workloads whose `survive` is dropped."""
+    names = {owner for owner, demand in rules.dropped if demand == "survive"}
     if not names:
         return requirements
     workloads = [
-        each.model_copy(update={"survive": "none"}) if each.name in names else each
-        for each in requirements.workloads
+        workload.model_copy(update={"survive": "none"}) if workload.name in names else workload
+        for workload in requirements.workloads
     ]
     return requirements.model_copy(update={"workloads": workloads})
 
 
-def conflicts(requirements: Requirements, rules: Rules) -> list[Demand]:
-    """Demands of which dropping any one makes the rest feasible.
+def find_conflicts(requirements: Requirements, rules: Rules) -> list[Demand]:
+    """Return a minimal set of demands in conflict: dropping any one makes the rest feasible.
 
-    Where nothing that can be dropped helps, what is left is said: a class that no place may serve.
+    If dropping all demands does not help, return a reason for each workload that no place may serve.
     """
-    every = demands(requirements, rules)
-    if not feasible(requirements, rules, frozenset(every)):
+    all_demands = list_demands(requirements, rules)
+    if not is_feasible(requirements, rules, frozenset(all_demands)):
         return [
-            Demand(name, "handling", words)
-            for name, words in _impossible(requirements, rules, frozenset(every))
+            Demand(name, "handling", description)
+            for name, description in _unservable_workloads(requirements, rules, frozenset(all_demands))
         ]
-    kept, dropped = list(every), frozenset[Demand]()
-    for each in every:
-        # What is not needed for the conflict is dropped for good.
-        if not feasible(requirements, rules, dropped | {each}):
-            dropped |= {each}
-            kept.remove(each)
-    return kept
+    needed, dropped = list(all_demands), frozenset[Demand]()
+    for demand in all_demands:
+        # Demands that are not needed for the conflict stay dropped.
+        if not is_feasible(requirements, rules, dropped | {demand}):
+            dropped |= {demand}
+            needed.remove(demand)
+    return needed
 
 
-def _impossible(
+def _unservable_workloads(
     requirements: Requirements, rules: Rules, dropped: frozenset[Demand]
 ) -> Iterator[tuple[str, str]]:
-    without = _without(rules, dropped)
-    found = candidates.find(_surviving(requirements, without), without)
-    for name, options in found.by_workload.items():
-        if not options:
-            last = found.rejected[name][-1] if found.rejected[name] else "it has no candidate"
-            yield name, f"{name}: {last}"
+    relaxed_rules = _rules_without(rules, dropped)
+    options = candidates.find_options(
+        _requirements_without_survive(requirements, relaxed_rules), relaxed_rules
+    )
+    for name, workload_options in options.by_workload.items():
+        if not workload_options:
+            reason = options.rejected[name][-1] if options.rejected[name] else "it has no candidate"
+            yield name, f"{name}: {reason}"
 
 
-def ways_out(requirements: Requirements, found: list[Demand], rules: Rules) -> list[WayOut]:
-    """Up to three changes that help, the cheapest first, each solved again and priced.
+def find_ways_out(requirements: Requirements, conflicting: list[Demand], rules: Rules) -> list[WayOut]:
+    """Return up to three changes that make a plan possible, the cheapest first. Each is solved again and priced.
 
-    Where a change helps but for the budget, the budget that it takes is part of it.
+    If a change exceeds the budget, the needed budget is part of it.
     """
-    told = []
-    for each in found:
-        for words, changed in _changes(requirements, each):
-            cost = _cost(changed.model_copy(update={"budget": None}), rules)
+    ways = []
+    for demand in conflicting:
+        for description, changed in _possible_changes(requirements, demand):
+            cost = _least_cost(changed.model_copy(update={"budget": None}), rules)
             if cost is None:
                 continue
             budget = changed.budget
             if budget is not None and cost > budget.monthly_usd:
-                words += f"{', and ' if words else ''}budget {budget.monthly_usd:,.0f} to {_raised(cost):,} USD a month"
-            told.append(WayOut(what=words, monthly_cost_usd=round(cost, 2)))
+                description += ", and " if description else ""
+                description += f"budget {budget.monthly_usd:,.0f} to {_rounded_budget(cost):,} USD a month"
+            ways.append(WayOut(what=description, monthly_cost_usd=round(cost, 2)))
             break
-    return sorted(told, key=lambda way: (way.monthly_cost_usd, way.what))[:MOST_WAYS]
+    return sorted(ways, key=lambda candidate: (candidate.monthly_cost_usd, candidate.what))[:MAX_WAYS_OUT]
 
 
-def _raised(cost: float) -> int:
-    """The next hundred above a cost, and a little: a budget that holds it."""
+def _rounded_budget(cost: float) -> int:
+    """Return a budget for a cost: 2 % more, rounded up to the next hundred USD."""
     return -(-int(cost * 1.02 + 1) // 100) * 100
 
 
-def _changes(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
-    """Changes of one demand, the smallest first; the words are empty where only the budget is to be raised."""
-    if demand.what == "budget":
+def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
+    """Yield changes of one demand, the smallest first. The text is empty if only the budget must rise."""
+    if demand.name == "budget":
         yield "", requirements
         return
-    if demand.what == "gpus":
-        yield from _more_nodes(requirements, demand)
+    if demand.name == "gpus":
+        yield from _node_increases(requirements, demand)
         return
-    index = next((at for at, each in enumerate(requirements.workloads) if each.name == demand.whose), None)
+    index = next(
+        (
+            position
+            for position, workload in enumerate(requirements.workloads)
+            if workload.name == demand.owner
+        ),
+        None,
+    )
     if index is None:
         return
     workload = requirements.workloads[index]
 
-    def with_it(**update: object) -> Requirements:
+    def with_update(**fields: object) -> Requirements:
         workloads = list(requirements.workloads)
-        workloads[index] = workload.model_copy(update=update)
+        workloads[index] = workload.model_copy(update=fields)
         return requirements.model_copy(update={"workloads": workloads})
 
-    if demand.what == "residency":
+    if demand.name == "residency":
         yield (
             f"{workload.name}: residency {', '.join(workload.residency or [])} to any",
-            with_it(residency=None),
+            with_update(residency=None),
         )
-    elif demand.what == "min_score":
+    elif demand.name == "min_score":
         scores = sorted(
-            {score for each in workload.model.candidates for score in each.scores.values()}, reverse=True
+            {score for candidate in workload.model.candidates for score in candidate.scores.values()},
+            reverse=True,
         )
-        for score in (each for each in scores if each < workload.model.min_score):
-            words = f"{workload.name}: min_score {workload.model.min_score:g} to {score:g}"
-            yield words, with_it(model=workload.model.model_copy(update={"min_score": score}))
-    elif demand.what in ("ttft_p95_ms", "tpot_p95_ms"):
-        now = getattr(workload.slo, demand.what)
-        for times in (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0):
-            then = three(now * times)
-            words = f"{workload.name}: {demand.what} {now:g} to {then:g}"
-            yield words, with_it(slo=workload.slo.model_copy(update={demand.what: then}))
-    elif demand.what == "survive":
+        for score in (score for score in scores if score < workload.model.min_score):
+            description = f"{workload.name}: min_score {workload.model.min_score:g} to {score:g}"
+            yield description, with_update(model=workload.model.model_copy(update={"min_score": score}))
+    elif demand.name in ("ttft_p95_ms", "tpot_p95_ms"):
+        current = getattr(workload.slo, demand.name)
+        for factor in (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0):
+            relaxed = three_digits(current * factor)
+            description = f"{workload.name}: {demand.name} {current:g} to {relaxed:g}"
+            yield description, with_update(slo=workload.slo.model_copy(update={demand.name: relaxed}))
+    elif demand.name == "survive":
         for level in reversed(SURVIVES[: SURVIVES.index(workload.survive)]):
-            yield f"{workload.name}: survive {workload.survive} to {level}", with_it(survive=level)
+            yield f"{workload.name}: survive {workload.survive} to {level}", with_update(survive=level)
 
 
-def _more_nodes(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
-    name, _, gpu = demand.whose.partition("/")
-    for at, site in enumerate(requirements.sites):
+def _node_increases(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
+    name, _, gpu = demand.owner.partition("/")
+    for site_index, site in enumerate(requirements.sites):
         if not isinstance(site, OnPremSite) or site.name != name:
             continue
-        for number, pool in enumerate(site.pools):
+        for pool_index, pool in enumerate(site.pools):
             if pool.gpu != gpu:
                 continue
-            for more in NODES:
+            for extra_nodes in NODE_INCREMENTS:
                 pools, sites = list(site.pools), list(requirements.sites)
-                pools[number] = pool.model_copy(update={"nodes": pool.nodes + more})
-                sites[at] = site.model_copy(update={"pools": pools})
-                gpus = more * pool.gpus_per_node
+                pools[pool_index] = pool.model_copy(update={"nodes": pool.nodes + extra_nodes})
+                sites[site_index] = site.model_copy(update={"pools": pools})
+                gpus = extra_nodes * pool.gpus_per_node
                 yield (
-                    f"{gpus} more {gpu} at {name} ({more} node{'s' if more > 1 else ''})",
+                    f"{gpus} more {gpu} at {name} ({extra_nodes} node{'s' if extra_nodes > 1 else ''})",
                     requirements.model_copy(update={"sites": sites}),
                 )

@@ -1,6 +1,7 @@
-"""A mixed-integer program in HiGHS: variables, rows, and what is least or best, with nothing of what they mean.
+"""A mixed-integer program in HiGHS: variables, rows and objectives, independent of what they mean.
 
-One thread, a fixed seed, an end at the gap or at a number of nodes and never by the clock: same input, same answer.
+It uses one thread, a fixed seed, and ends at a gap or a number of nodes, never by time. The same input gives the same
+answer.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from isthmus.planning.solver import silent
 
 
 class Rows:
-    """The program. Every variable is a whole number with a cost and a score."""
+    """A program whose variables are whole numbers, each with a cost and a score."""
 
     def __init__(self, *, gap: float, nodes: int) -> None:
-        highspy, solver = silent.solver()
+        highspy, solver = silent.silent_solver()
         self.infinity: float = highspy.kHighsInf
         self.gap = 0.0
-        """Left open by the last run, as a part of the objective."""
+        """Gap left open by the last run, as a share of the objective."""
         self._highs: Any = solver
         self._min, self._max = highspy.ObjSense.kMinimize, highspy.ObjSense.kMaximize
         self._integer = highspy.HighsVarType.kInteger
@@ -33,7 +34,7 @@ class Rows:
         self._upper: list[float] = []
 
     def variable(self, low: float, high: float, cost: float = 0.0, score: float = 0.0) -> int:
-        """A whole number, by its index."""
+        """Add a whole-number variable and return its index."""
         index = len(self._costs)
         self._highs.addVar(low, high)
         self._highs.changeColIntegrality(index, self._integer)
@@ -52,7 +53,7 @@ class Rows:
         return self._upper[index]
 
     def minimise(self) -> bool:
-        """Whether there is a solution; then the least cost."""
+        """Minimise the cost, and return whether a solution exists."""
         return self._run(self._costs, self._min)
 
     def maximise_score(self) -> bool:

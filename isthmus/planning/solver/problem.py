@@ -1,4 +1,4 @@
-"""The problem that the planner solves: its choices and what they share."""
+"""The problem that the planner solves: its choices, constraints and settings."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a workload takes: an option, and what of its load goes on to an API above a part of the peak."""
+    """A workload's option, and optionally an API that takes the load above a part of the peak."""
 
     option: Option
     overflow: OnApi | None = None
     part: float = 1.0
-    """Part of the peak that the option carries."""
+    """Part of the peak that the option carries, 0 to 1."""
     share: float = 0.0
     """Part of the month's requests that overflow."""
 
     @property
     def monthly(self) -> float:
-        """USD of tokens and of data; GPUs are counted by replica."""
+        """USD a month of tokens and data. GPUs are counted by replica instead."""
         return sum(option.monthly * share for option, share, _ in self.parts)
 
     @property
     def parts(self) -> Iterator[tuple[Option, float, float]]:
-        """Each option, with its part of the month's requests and of the peak."""
+        """Each option with its share of the month's requests and of the peak."""
         yield self.option, 1.0 - self.share, self.part
         if self.overflow is not None:
             yield self.overflow, self.share, 1.0 - self.part
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """Workloads that need more replicas together than the sum of what each needs alone."""
+class CrowdedEndpoint:
+    """An endpoint whose workloads need more replicas together than the sum of their separate needs."""
 
     column: Column
     parts: Mapping[str, float]
@@ -49,26 +49,26 @@ class Crowd:
 
 @dataclass
 class Problem:
-    """What is solved; `cuts` are added where replicas do not pack, `crowds` where they are too few for a mixture."""
+    """The problem. `cuts` exclude replica counts that do not fit on nodes; `crowds` require more for sharing."""
 
     requirements: Requirements
     options: Options
     stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By workload: the model and place of the plan that is there; at equal cost it stays."""
+    """By workload: model and place in the existing plan, which stay at equal cost."""
     cuts: list[dict[Column, int]] = field(default_factory=list)
-    crowds: list[Crowd] = field(default_factory=list)
+    crowds: list[CrowdedEndpoint] = field(default_factory=list)
     keep: Mapping[str, Choice] = field(default_factory=dict)
-    """What workloads take already: of a large program the rest is solved again without them."""
+    """Choices that are fixed while the rest of a large program is solved again."""
     least_only: bool = False
-    """The least cost is enough, no near tie; a fiftieth of it is left open."""
+    """Find only the least cost, without the near tie, within a gap of 2 %."""
     most_gpus: int | None = None
-    """GPUs that the blueprint is made for at most."""
+    """Most GPUs that the blueprint supports."""
 
     @property
     def held(self) -> frozenset[str]:
-        """Pools whose number of GPUs does not hold, by `SITE/GPU`."""
-        return frozenset(whose for whose, what in self.options.rules.dropped if what == "gpus")
+        """Pools whose number of GPUs is ignored, as `SITE/GPU`."""
+        return frozenset(owner for owner, demand in self.options.rules.dropped if demand == "gpus")
 
     def quotas(self, site: str) -> bool:
-        """Whether the quotas of a site's account hold."""
+        """Whether the quotas of the site's account apply."""
         return self.options.rules.holds(site, "quotas")

@@ -1,7 +1,7 @@
-"""The mixed-integer program: which option each workload takes, how many replicas of which endpoint, at the least cost.
+"""The mixed-integer program: chooses an option for each workload and the replicas of each endpoint at least cost.
 
-Hardware is counted in `isthmus.planning.solver.capacity_rows`; here is what is chosen, and the order in which it is
-solved: least cost, then within the near tie the best score, then again the least cost.
+`isthmus.planning.solver.capacity_rows` counts the hardware. The program is solved for least cost, then for the best
+score within the near tie, then for least cost again.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Workload
     from isthmus.contracts.requirements.sites import Link
 
-PARTS = (0.75, 0.5, 0.25)
-"""Parts of the peak that may stay on GPUs where the rest may overflow to an API."""
+PEAK_PARTS = (0.75, 0.5, 0.25)
+"""Parts of the peak that GPUs carry if the rest may overflow to an API."""
 GAP = 1e-7
-MANY, LIKELY = 3000, 8
-"""Ways of all workloads together above which only so many of each are weighed."""
-SMALL = 400
-"""Choices up to which the gap is closed wholly; above it a hundredth of the cost is left open, a fiftieth of what was
+MAX_CHOICES, CHOICES_PER_WORKLOAD = 3000, 8
+"""With more than `MAX_CHOICES` choices in all, only `CHOICES_PER_WORKLOAD` of each workload are compared."""
+SMALL_PROGRAM = 400
+"""Up to this number of choices the gap is closed completely. Above it, 1 % of the cost stays open; 2 % if choices were
 pruned."""
 
 
@@ -47,99 +47,107 @@ class Solution:
     """The cost of the cheapest plan."""
     gap: float
     pruned: bool = False
-    """Only the likeliest ways of each workload were weighed: there were too many."""
+    """Only the most promising choices of each workload were compared."""
     large: bool = False
-    """A part of the cost was left open from the start."""
+    """The program has more than `SMALL_PROGRAM` choices, so a gap was accepted from the start."""
 
 
 def solve(problem: Problem) -> Solution | None:
-    """The least cost, then within the near tie the best score, then its least cost. None where nothing is feasible."""
-    choices = {name: _choices(problem, name) for name in problem.options.by_workload}
+    """Solve for least cost, then best score within the near tie, then least cost. None if nothing is feasible."""
+    choices = {name: _workload_choices(problem, name) for name in problem.options.by_workload}
     if not all(choices.values()):
         return None
-    choices |= {name: _kept(choices[name], choice) for name, choice in problem.keep.items()}
-    pruned = sum(len(each) for each in choices.values()) > MANY
+    choices |= {name: _matching_choices(choices[name], choice) for name, choice in problem.keep.items()}
+    pruned = sum(len(workload_choices) for workload_choices in choices.values()) > MAX_CHOICES
     if pruned:
-        choices = {name: _likely(problem, each) for name, each in choices.items()}
-    made = _Program(problem, choices, pruned=pruned)
-    rows = made.rows
+        choices = {
+            name: _likely_choices(problem, workload_choices) for name, workload_choices in choices.items()
+        }
+    milp = _Program(problem, choices, pruned=pruned)
+    rows = milp.rows
     if not rows.minimise():
         return None
     least, gap = rows.cost(), rows.gap
-    pct = problem.requirements.objective.near_tie_pct
-    if pct > 0 and not problem.least_only:
-        rows.cost_at_most(least * (1 + pct / 100) + 1e-6)
+    near_tie_pct = problem.requirements.objective.near_tie_pct
+    if near_tie_pct > 0 and not problem.least_only:
+        rows.cost_at_most(least * (1 + near_tie_pct / 100) + 1e-6)
         rows.maximise_score()
         best = rows.score()
         rows.score_at_least(best - 1e-7)
         rows.minimise()
-    large = sum(len(each) for each in choices.values()) > SMALL
-    return replace(made.solution(least, gap), pruned=pruned, large=large)
+    large = sum(len(workload_choices) for workload_choices in choices.values()) > SMALL_PROGRAM
+    return replace(milp.solution(least, gap), pruned=pruned, large=large)
 
 
-def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
-    """The cheapest ways by their cost if GPUs came in parts, and the cheapest of those of the best score."""
+def _likely_choices(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
+    """Return the cheapest choices, as if GPUs came in fractions, and always the cheapest one with the best score."""
 
-    def in_parts(choice: Choice) -> float:
+    def fractional_cost(choice: Choice) -> float:
         if isinstance(choice.option, OnApi):
             return choice.monthly
         replicas = choice.option.units * choice.part * (1 + problem.requirements.planning.headroom)
-        return choice.monthly + replicas * hardware.replica_price(problem.requirements, choice.option.column)
+        return choice.monthly + replicas * hardware.monthly_replica_price(
+            problem.requirements, choice.option.column
+        )
 
-    ordered = sorted(choices, key=in_parts)
-    best = max(each.option.score for each in choices)
-    first = next(each for each in ordered if each.option.score == best)
-    return ordered[:LIKELY] if first in ordered[:LIKELY] else [*ordered[: LIKELY - 1], first]
+    ordered = sorted(choices, key=fractional_cost)
+    best = max(choice.option.score for choice in choices)
+    first = next(choice for choice in ordered if choice.option.score == best)
+    return (
+        ordered[:CHOICES_PER_WORKLOAD]
+        if first in ordered[:CHOICES_PER_WORKLOAD]
+        else [*ordered[: CHOICES_PER_WORKLOAD - 1], first]
+    )
 
 
-def _kept(choices: Sequence[Choice], taken: Choice) -> list[Choice]:
-    """The choice that was taken, whatever else it outlives for those who share its endpoint."""
+def _matching_choices(choices: Sequence[Choice], kept_choice: Choice) -> list[Choice]:
+    """Return the variants of the kept choice, whatever `survive` its sharers need."""
 
-    def place(choice: Choice) -> tuple[object, ...]:
+    def signature(choice: Choice) -> tuple[object, ...]:
         option = choice.option
         return (option.column.plain if isinstance(option, OnGpus) else option), choice.overflow, choice.part
 
-    return [each for each in choices if place(each) == place(taken)]
+    return [choice for choice in choices if signature(choice) == signature(kept_choice)]
 
 
-def _choices(problem: Problem, name: str) -> list[Choice]:
-    """Every way that a workload can go, those with overflow among them."""
+def _workload_choices(problem: Problem, name: str) -> list[Choice]:
+    """Return all choices of a workload, with and without overflow."""
     workload = problem.requirements.workload(name)
-    found = [Choice(option) for option in problem.options.by_workload[name]]
+    choices = [Choice(option) for option in problem.options.by_workload[name]]
     if workload is None or not workload.allow_overflow or "overflow" not in problem.options.rules.builds:
-        return found
+        return choices
     apis = [option for option in problem.options.by_workload[name] if isinstance(option, OnApi)]
-    # From any other site's gateway the way to AWS is not one that was looked at.
-    home = gateway_sites.home(problem.requirements, workload.sensitivity)
+    # The path from any other site's gateway to AWS was not checked.
+    home = gateway_sites.home_site(problem.requirements, workload.sensitivity)
     for option in problem.options.by_workload[name]:
         if isinstance(option, OnGpus) and option.site == home and workload.mode == "interactive":
-            for part in PARTS:
-                share = demand.beyond(workload, part)
-                found += [Choice(option, api, part, share) for api in apis if 0 < share < 1]
-    return found
+            for peak_part in PEAK_PARTS:
+                share = demand.overflow_share(workload, peak_part)
+                choices += [Choice(option, api, peak_part, share) for api in apis if 0 < share < 1]
+    return choices
 
 
 class _Program:
-    """The program's variables, and what they mean."""
+    """Variables and rows of the program, and their meaning."""
 
     def __init__(
         self, problem: Problem, choices: Mapping[str, Sequence[Choice]], *, pruned: bool = False
     ) -> None:
         self.problem, self.choices = problem, choices
         self.requirements = problem.requirements
-        count = sum(len(each) for each in choices.values())
+        count = sum(len(workload_choices) for workload_choices in choices.values())
         self.rows = Rows(
-            gap=0.02 if problem.least_only or pruned else GAP if count <= SMALL else 0.01,
-            nodes=100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100,
+            gap=0.02 if problem.least_only or pruned else GAP if count <= SMALL_PROGRAM else 0.01,
+            nodes=100_000 if count <= SMALL_PROGRAM else 2_000 if count <= 5 * SMALL_PROGRAM else 100,
         )
         self._x: list[tuple[Workload, Choice, int]] = []
         self._asked: dict[Column, set[int]] = {}
         for options in problem.options.by_workload.values():
-            for each in options:
-                if isinstance(each, OnGpus):
-                    levels = self._asked.setdefault(each.column.plain, set())
-                    levels.add(SURVIVES.index(each.column.survive))
-        self._counts = capacity_rows.build(self.rows, problem, self._loads())
+            for option in options:
+                if isinstance(option, OnGpus):
+                    levels = self._asked.setdefault(option.column.plain, set())
+                    levels.add(SURVIVES.index(option.column.survive))
+        self._counts = capacity_rows.add_capacity_rows(self.rows, problem, self._loads())
         self._crowded()
         self._fixed()
         self._tokens()
@@ -149,59 +157,61 @@ class _Program:
             self.rows.cost_at_most(budget.monthly_usd)
 
     def _loads(self) -> dict[Column, dict[int, float]]:
-        """A variable for each choice of each workload, one of which it takes; the loads that they put on columns."""
-        total = sum(each.traffic.mean_rps for each in self.requirements.workloads)
+        """Add a variable for each choice, exactly one of which a workload takes, and return the loads on columns."""
+        total = sum(workload.traffic.mean_rps for workload in self.requirements.workloads)
         loads: dict[Column, dict[int, float]] = {}
         for workload in self.requirements.workloads:
-            mine: dict[int, float] = {}
+            indices: dict[int, float] = {}
             for choice in self.choices[workload.name]:
                 weight = workload.traffic.mean_rps / total
                 score = weight * sum(option.score * share for option, share, _ in choice.parts)
                 cost = choice.monthly + self._moving(workload.name, choice.option)
                 for column in self._columns(choice.option):
                     index = self.rows.variable(0, 1, cost, score)
-                    mine[index] = 1.0
+                    indices[index] = 1.0
                     if column is None or isinstance(choice.option, OnApi):
                         self._x.append((workload, choice, index))
                         continue
-                    taken = replace(choice, option=replace(choice.option, column=column))
-                    self._x.append((workload, taken, index))
+                    column_choice = replace(choice, option=replace(choice.option, column=column))
+                    self._x.append((workload, column_choice, index))
                     loads.setdefault(column, {})[index] = choice.option.units * choice.part
-            self.rows.row(1, 1, mine)
+            self.rows.row(1, 1, indices)
         return loads
 
     def _columns(self, option: Option) -> list[Column | None]:
-        """The columns that an option may use: its own, and those of others that ask to outlive more."""
+        """Return the columns that an option may use: its own, and those with a stricter `survive`."""
         if isinstance(option, OnApi):
             return [None]
-        own = SURVIVES.index(option.column.survive)
-        asked = self._asked[option.column.plain]
-        return [replace(option.column, survive=SURVIVES[level]) for level in sorted(asked) if level >= own]
+        own_level = SURVIVES.index(option.column.survive)
+        levels = self._asked[option.column.plain]
+        return [
+            replace(option.column, survive=SURVIVES[level]) for level in sorted(levels) if level >= own_level
+        ]
 
     def _moving(self, name: str, option: Option) -> float:
-        """What it costs to move a workload that runs elsewhere; where nothing is stated next to nothing: ties."""
-        there = self.problem.stay.get(name)
-        if there is None or there == place(option):
+        """Return the cost of moving a workload that runs elsewhere. Without a stated cost, a tiny one decides ties."""
+        current_place = self.problem.stay.get(name)
+        if current_place is None or current_place == describe_place(option):
             return 0.0
         return max(self.requirements.planning.move_cost_usd, 1e-4)
 
     def _crowded(self) -> None:
-        """Whoever shares an endpoint with all of those, or puts more of a peak there, needs as many replicas."""
+        """Require the replicas of a crowded endpoint if all of its workloads, or larger parts of them, share it."""
         for crowd in self.problem.crowds:
             if crowd.column not in self._counts:
                 continue
-            mine = {
+            terms = {
                 index: float(crowd.need)
                 for workload, choice, index in self._x
                 if isinstance(choice.option, OnGpus)
                 and choice.option.column == crowd.column
                 and choice.part >= crowd.parts.get(workload.name, 2.0)
             }
-            mine[self._counts[crowd.column]] = -1.0
-            self.rows.at_most(mine, crowd.need * (len(crowd.parts) - 1))
+            terms[self._counts[crowd.column]] = -1.0
+            self.rows.at_most(terms, crowd.need * (len(crowd.parts) - 1))
 
     def _fixed(self) -> None:
-        """What a site, a cluster and a link cost once they are used at all."""
+        """Add the costs of sites and links, which are paid once if they are used at all."""
         for site in self.requirements.sites:
             on_gpus = [
                 (choice.option.column, index)
@@ -209,25 +219,26 @@ class _Program:
                 if isinstance(choice.option, OnGpus) and choice.option.site == site.name
             ]
             if isinstance(site, OnPremSite):
-                once = monthly_costs.of_site(site, self.requirements.objective.cost_basis)
-                self._once(once, [index for _, index in on_gpus])
+                monthly_usd = monthly_costs.site_cost(site, self.requirements.objective.cost_basis)
+                self._once(monthly_usd, [index for _, index in on_gpus])
         self._fixed_in_aws()
         homes = {
-            each.sensitivity: gateway_sites.home(self.requirements, each.sensitivity)
-            for each in self.requirements.workloads
+            workload.sensitivity: gateway_sites.home_site(self.requirements, workload.sensitivity)
+            for workload in self.requirements.workloads
         }
         for link in self.requirements.links:
-            over = [
+            users = [
                 index
                 for workload, choice, index in self._x
                 if any(
-                    crosses(homes[workload.sensitivity], option.site, link) for option, _, _ in choice.parts
+                    crosses_link(homes[workload.sensitivity], option.site, link)
+                    for option, _, _ in choice.parts
                 )
             ]
-            self._once(link.usd_per_month, over)
+            self._once(link.usd_per_month, users)
 
     def _fixed_in_aws(self) -> None:
-        """Parts of AWS sites. Those with one condition are paid for together, as soon as one placement meets it."""
+        """Add the fixed parts of AWS sites. Parts with the same condition are paid once if any placement meets it."""
         fixed = FixedCosts(self.requirements, self.problem.options.rules.builds)
         users: dict[Placed, list[int]] = {}
         for workload, choice, index in self._x:
@@ -235,7 +246,10 @@ class _Program:
                 users.setdefault(fixed.option_placed(workload.sensitivity, option), []).append(index)
         for scope, usd in fixed.monthly_usd_by_scope().items():
             indices = {
-                index for place, mine in users.items() if fixed.applies(scope, place) for index in mine
+                index
+                for place, user_indices in users.items()
+                if fixed.applies(scope, place)
+                for index in user_indices
             }
             self._once(usd, sorted(indices))
 
@@ -246,53 +260,55 @@ class _Program:
                 self.rows.at_most({index: 1.0, used: -1.0})
 
     def _tokens(self) -> None:
-        """What an account may ask of an API in a minute, where its site states it."""
+        """Limit tokens and requests a minute by the quotas that a site states."""
         for site in self.requirements.sites:
             if not isinstance(site, AwsSite) or not self.problem.quotas(site.name):
                 continue
             for name, amount in site.quotas.items():
-                if of := bedrock_quotas.quota(name):
-                    self.rows.at_most(self._asked_of(site.name, of), amount)
+                if quota := bedrock_quotas.parse_quota_name(name):
+                    self.rows.at_most(self._asked_of(site.name, quota), amount)
 
     def _asked_of(self, site: str, quota: bedrock_quotas.Quota) -> dict[int, float]:
-        """By choice, what it takes of a quota."""
+        """Return, by variable, how much of a quota each choice needs."""
         terms: dict[int, float] = {}
         for workload, choice, index in self._x:
-            for option, _, part in choice.parts:
+            for option, _, peak_part in choice.parts:
                 if not isinstance(option, OnApi) or option.site != site:
                     continue
                 crossing = option.call.profile is not None
-                for kind, amount in bedrock.of_call(self.requirements, workload, option.call, part):
+                for kind, amount in bedrock.call_needs(self.requirements, workload, option.call, peak_part):
                     if quota.holds_for(option.call.model, kind, crossing=crossing):
                         terms[index] = terms.get(index, 0.0) + amount
         return terms
 
     def _gpus(self) -> None:
-        """No more GPUs than the blueprint is made for."""
-        most = self.problem.most_gpus
-        if most is not None and self._counts:
+        """Limit the GPUs to the most that the blueprint supports."""
+        max_gpus = self.problem.most_gpus
+        if max_gpus is not None and self._counts:
             gpus = {
-                index: column.degree * column.nodes / (hardware.each_holds(column) if column.mig else 1)
+                index: column.degree
+                * column.nodes
+                / (hardware.replicas_per_unit(column) if column.mig else 1)
                 for column, index in self._counts.items()
             }
-            self.rows.at_most(gpus, most)
+            self.rows.at_most(gpus, max_gpus)
 
     def solution(self, least: float, gap: float) -> Solution:
         values = self.rows.values()
-        chosen = {workload.name: choice for workload, choice, index in self._x if values[index] > 0.5}
+        choices = {workload.name: choice for workload, choice, index in self._x if values[index] > 0.5}
         counts = {
             column: round(values[index]) for column, index in self._counts.items() if values[index] > 0.5
         }
-        return Solution(chosen, counts, self.rows.cost(), least, gap)
+        return Solution(choices, counts, self.rows.cost(), least, gap)
 
 
-def place(option: Option) -> tuple[str, str]:
-    """The model and where it runs, as a plan that is there is compared."""
+def describe_place(option: Option) -> tuple[str, str]:
+    """Return the model and its place, for comparison with the existing plan."""
     if isinstance(option, OnGpus):
         return option.column.model, f"{option.column.site}/{option.column.gpu}"
     return option.model, option.site
 
 
-def crosses(home: str | None, site: str, link: Link) -> bool:
-    """Whether what a class's gateway at `home` asks of the site goes over the link."""
+def crosses_link(home: str | None, site: str, link: Link) -> bool:
+    """Whether requests from the class's gateway at `home` to the site use the link."""
     return home is not None and home != site and {home, site} == {link.from_, link.to}

@@ -1,7 +1,7 @@
-"""Workloads that share an endpoint: what their peaks take of it together, where each is slowed by what the others send.
+"""Computes the replicas that workloads need together when they share an endpoint and slow each other down.
 
-The program adds up what each takes alone. Where short answers stand beside long prompts that is too little: what a
-solution leaves short so is told to the program, which is solved again.
+The program adds up the replicas that each workload needs alone. That is too few if short answers share an endpoint with
+long prompts. Then a constraint is added, and the program is solved again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from isthmus.planning.options.option import Column, OnGpus, Options
 from isthmus.planning.sizing import demand, fit
 from isthmus.planning.sizing.demand import Demand
 from isthmus.planning.solver import capacity_rows
-from isthmus.planning.solver.problem import Choice, Crowd
+from isthmus.planning.solver.problem import Choice, CrowdedEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,63 +23,69 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.solver.program import Solution
 
-NEVER = 1e6
-"""Replicas of workloads that keep their goals together at no load."""
+UNREACHABLE_REPLICAS = 1e6
+"""Replicas of workloads that cannot meet their goals together at any load."""
 
 
 @dataclass(frozen=True)
 class Sharers:
-    """The workloads on one column, with what each takes of it."""
+    """The workloads on one column, with their choices."""
 
     column: Column
     names: Sequence[str]
     choices: Sequence[Choice]
 
 
-def by_column(choices: Mapping[str, Choice]) -> list[Sharers]:
-    """Who shares what, in the order of the first workload on each."""
-    found: dict[Column, list[str]] = {}
+def group_by_column(choices: Mapping[str, Choice]) -> list[Sharers]:
+    """Return the sharers of each column, in the order of their first workload."""
+    names_by_column: dict[Column, list[str]] = {}
     for name, choice in choices.items():
         if isinstance(choice.option, OnGpus):
-            found.setdefault(choice.option.column, []).append(name)
-    return [Sharers(column, names, [choices[name] for name in names]) for column, names in found.items()]
+            names_by_column.setdefault(choice.option.column, []).append(name)
+    return [
+        Sharers(column, names, [choices[name] for name in names]) for column, names in names_by_column.items()
+    ]
 
 
-def load(requirements: Requirements, found: Options, sharers: Sharers) -> float:
-    """Replicas that the peaks take together, without headroom."""
-    alone = math.fsum(
-        each.option.units * each.part for each in sharers.choices if isinstance(each.option, OnGpus)
+def shared_replicas(requirements: Requirements, options: Options, sharers: Sharers) -> float:
+    """Return the replicas that the peaks need together, without headroom."""
+    separate_replicas = math.fsum(
+        choice.option.units * choice.part for choice in sharers.choices if isinstance(choice.option, OnGpus)
     )
     if len(sharers.names) < 2:
-        return alone
-    times = fit.together(found.fit(sharers.column), demands(requirements, sharers))
-    return 1 / times if times else NEVER
+        return separate_replicas
+    factor = fit.shared_load_factor(options.fit(sharers.column), sharer_demands(requirements, sharers))
+    return 1 / factor if factor else UNREACHABLE_REPLICAS
 
 
-def demands(requirements: Requirements, sharers: Sharers) -> tuple[Demand, ...]:
-    """What each sends there at its peak."""
-    wanted = []
+def sharer_demands(requirements: Requirements, sharers: Sharers) -> tuple[Demand, ...]:
+    """Return the demand of each sharer at its peak."""
+    shared_demands = []
     for name, choice in zip(sharers.names, sharers.choices, strict=True):
         if (workload := requirements.workload(name)) is not None:
-            one = demand.of(workload)
-            wanted.append(replace(one, rate=one.rate * choice.part))
-    return tuple(wanted)
+            workload_demand = demand.of_workload(workload)
+            shared_demands.append(replace(workload_demand, rate=workload_demand.rate * choice.part))
+    return tuple(shared_demands)
 
 
-def crowded(requirements: Requirements, found: Options, solution: Solution) -> list[Crowd]:
-    """Endpoints of a solution that have fewer replicas than what shares them needs."""
-    crowds: list[Crowd] = []
-    for sharers in by_column(solution.choices):
+def find_crowded(requirements: Requirements, options: Options, solution: Solution) -> list[CrowdedEndpoint]:
+    """Return the endpoints of a solution that have too few replicas for the workloads that share them."""
+    crowded_endpoints: list[CrowdedEndpoint] = []
+    for sharers in group_by_column(solution.choices):
         if len(sharers.names) < 2:
             continue
-        need = capacity_rows.least(requirements, sharers.column, load(requirements, found, sharers))
-        if need > solution.replicas[sharers.column]:
-            parts = {name: choice.part for name, choice in zip(sharers.names, sharers.choices, strict=True)}
-            crowds.append(Crowd(sharers.column, parts, need))
-    return crowds
+        needed_replicas = capacity_rows.least_replicas(
+            requirements, sharers.column, shared_replicas(requirements, options, sharers)
+        )
+        if needed_replicas > solution.replicas[sharers.column]:
+            peak_parts = {
+                name: choice.part for name, choice in zip(sharers.names, sharers.choices, strict=True)
+            }
+            crowded_endpoints.append(CrowdedEndpoint(sharers.column, peak_parts, needed_replicas))
+    return crowded_endpoints
 
 
-def others(solution: Solution, crowds: Sequence[Crowd]) -> dict[str, Choice]:
-    """What those take who are on no crowded endpoint."""
-    crowded = {name for crowd in crowds for name in crowd.parts}
-    return {name: choice for name, choice in solution.choices.items() if name not in crowded}
+def choices_elsewhere(solution: Solution, crowded_endpoints: Sequence[CrowdedEndpoint]) -> dict[str, Choice]:
+    """Return the choices of workloads that use no crowded endpoint."""
+    crowded_names = {name for crowd in crowded_endpoints for name in crowd.parts}
+    return {name: choice for name, choice in solution.choices.items() if name not in crowded_names}

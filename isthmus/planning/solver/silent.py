@@ -1,4 +1,4 @@
-"""HiGHS without its greeting, which it writes to stdout when it is made: there a plan's JSON stands alone."""
+"""Creates a HiGHS solver without its banner, which would otherwise precede a plan's JSON on stdout."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from typing import Any
 
 
-def solver() -> tuple[Any, Any]:
-    """The module, which is heavy to load, and a solver that says nothing."""
+def silent_solver() -> tuple[Any, Any]:
+    """Return the module `highspy`, which is slow to import, and a solver without output."""
     import highspy
 
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    saved_stdout = os.dup(1)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 1)
-        made = highspy.Highs()
-        made.setOptionValue("output_flag", False)
+        os.dup2(null_device, 1)
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-    return highspy, made
+        os.dup2(saved_stdout, 1)
+        os.close(saved_stdout)
+        os.close(null_device)
+    return highspy, highs

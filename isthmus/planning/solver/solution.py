@@ -1,7 +1,7 @@
-"""From options to a solution whose replicas stand on nodes, and suffice for who shares them.
+"""Solves the program until its replicas fit on nodes and are enough for the workloads that share them.
 
-The program knows neither exactly: what does not pack, and what is too little for a mixture, is told to it, and it is
-solved again.
+The program knows neither exactly. After each solution, constraints are added for replicas that do not fit or are too
+few, and the program is solved again.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
 
-MOST_CUTS = 40
-NEAR, MOST_WHOLE = 0.01, 3
-"""A large program is solved as a whole again until so little is left open, and no more often."""
+MAX_ROUNDS = 40
+ACCEPTED_GAP, MAX_WHOLE_SOLVES = 0.01, 3
+"""A large program is solved as a whole until its gap is at most `ACCEPTED_GAP`, at most `MAX_WHOLE_SOLVES` times."""
 
 
-def solve(
+def solve_and_place(
     requirements: Requirements,
-    found: Options,
+    options: Options,
     before: Plan | None = None,
     most_gpus: int | None = None,
     *,
     least_only: bool = False,
-) -> tuple[Solution, dict[Column, node_placement.Placed]] | None:
-    """The solution and the nodes of its replicas; what does not pack, or is too little for those who share it, is
-    told to the program, which is solved again. In pools whose number of GPUs does not hold nothing is placed."""
-    problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus, least_only=least_only)
-    best: tuple[Solution, dict[Column, node_placement.Placed]] | None = None
-    bound, whole = 0.0, 0
-    for _ in range(MOST_CUTS):
+) -> tuple[Solution, dict[Column, node_placement.PlacedReplicas]] | None:
+    """Return the solution and the nodes of its replicas; None if nothing is feasible.
+
+    Replicas in pools whose number of GPUs is ignored are not placed.
+    """
+    problem = Problem(
+        requirements, options, stay=_current_places(before), most_gpus=most_gpus, least_only=least_only
+    )
+    best: tuple[Solution, dict[Column, node_placement.PlacedReplicas]] | None = None
+    lower_bound, whole_solves = 0.0, 0
+    for _ in range(MAX_ROUNDS):
         solution = program.solve(problem)
         if solution is None and problem.keep:
             problem.keep = {}
@@ -44,38 +48,47 @@ def solve(
         if solution is None:
             return best
         if not problem.keep:
-            bound, whole = max(bound, solution.least * (1 - solution.gap)), whole + 1
-        if crowds := shared_load.crowded(requirements, found, solution):
-            problem.crowds += crowds
+            lower_bound, whole_solves = (
+                max(lower_bound, solution.least * (1 - solution.gap)),
+                whole_solves + 1,
+            )
+        if crowded_endpoints := shared_load.find_crowded(requirements, options, solution):
+            problem.crowds += crowded_endpoints
             if solution.large or problem.keep:
-                # Solving all of it again takes long: who is not concerned stays where it is for now.
-                problem.keep = shared_load.others(solution, crowds)
+                # Solving everything again is slow, so workloads on other endpoints keep their choices for now.
+                problem.keep = shared_load.choices_elsewhere(solution, crowded_endpoints)
             continue
-        here = {
+        countable = {
             column: count
             for column, count in solution.replicas.items()
             if f"{column.site}/{column.gpu}" not in problem.held
         }
-        nodes = node_placement.place(requirements, here)
-        placed = {column: each for column, each in nodes.items() if isinstance(each, node_placement.Placed)}
-        if len(placed) < len(here):
-            problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
+        nodes = node_placement.place_replicas(requirements, countable)
+        placed = {
+            column: placement
+            for column, placement in nodes.items()
+            if isinstance(placement, node_placement.PlacedReplicas)
+        }
+        if len(placed) < len(countable):
+            problem.cuts.append(
+                {column: placement for column, placement in nodes.items() if isinstance(placement, int)}
+            )
             continue
         if best is None or solution.cost < best[0].cost:
-            best = replace(solution, gap=max(0.0, 1 - bound / solution.least)), placed
-        if not problem.keep or best[0].gap <= NEAR or whole >= MOST_WHOLE:
+            best = replace(solution, gap=max(0.0, 1 - lower_bound / solution.least)), placed
+        if not problem.keep or best[0].gap <= ACCEPTED_GAP or whole_solves >= MAX_WHOLE_SOLVES:
             return best
         problem.keep = {}
     return best
 
 
-def _stay(before: Plan | None) -> dict[str, tuple[str, str]]:
+def _current_places(before: Plan | None) -> dict[str, tuple[str, str]]:
     if before is None or not before.feasible:
         return {}
-    found = {}
+    places = {}
     for placement in before.placements:
         endpoint = before.endpoint(placement.endpoint)
         if endpoint is not None and placement.role == "primary":
             place = f"{endpoint.site}/{endpoint.gpu}" if endpoint.gpu else endpoint.site
-            found[placement.workload] = (endpoint.model, place)
-    return found
+            places[placement.workload] = (endpoint.model, place)
+    return places

@@ -20,7 +20,7 @@ from isthmus.core.errors import InputError
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAMESPACE = "isthmus-"
-_DEFAULT = [
+_VERSION_2_FIELDS = [
     "version",
     "account-id",
     "interface-id",
@@ -60,7 +60,7 @@ class Missing:
     what: str
 
 
-def networks(texts: Sequence[str], where: str) -> list[Net]:
+def parse_networks(texts: Sequence[str], where: str) -> list[Net]:
     """Networks by their CIDRs; raises InputError."""
     try:
         return [ipaddress.ip_network(text) for text in texts]
@@ -68,16 +68,16 @@ def networks(texts: Sequence[str], where: str) -> list[Net]:
         raise InputError(str(error), where=where, fix="Write it like 10.20.0.0/16") from None
 
 
-def inside(address: str, nets: Sequence[Net]) -> bool:
+def is_inside(address: str, nets: Sequence[Net]) -> bool:
     """Whether an address lies in one of the networks; what is no address does not."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(found in net for net in nets)
+    return any(parsed in net for net in nets)
 
 
-def read(file: Path, whose: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Missing]:
+def read_flows(file: Path, class_networks: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Missing]:
     """The flows of a file, `.gz` too; `whose` are each class's addresses. Raises InputError with file and line."""
     opened = gzip.open if file.suffix == ".gz" else open
     fields: list[str] | None = None
@@ -89,26 +89,26 @@ def read(file: Path, whose: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Miss
                     continue
                 try:
                     if text.startswith("{"):
-                        found = _hubble(json.loads(text), whose, file)
+                        flow = _hubble_flow(json.loads(text), class_networks, file)
                     elif fields is None and "srcaddr" in text.split():
                         fields = text.split()
                         continue
                     else:
-                        found = _vpc(text.split(), fields or _DEFAULT, whose, file)
+                        flow = _vpc_flow(text.split(), fields or _VERSION_2_FIELDS, class_networks, file)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     raise InputError(
                         "this line is neither a VPC flow log record nor one of Hubble",
                         where=f"{file}:{number}",
                         fix="Give VPC flow logs as text, or what `hubble observe -o jsonpb` writes",
                     ) from None
-                if found is not None:
-                    yield found
+                if flow is not None:
+                    yield flow
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise InputError(f"the flow log cannot be read: {error}", where=str(file)) from None
 
 
-def _vpc(
-    values: list[str], fields: Sequence[str], whose: Mapping[str, Sequence[Net]], file: Path
+def _vpc_flow(
+    values: list[str], fields: Sequence[str], class_networks: Mapping[str, Sequence[Net]], file: Path
 ) -> Flow | Missing | None:
     if len(values) != len(fields):
         raise ValueError
@@ -121,11 +121,11 @@ def _vpc(
     # The address in the packet: `dstaddr` may be that of a NAT or a proxy in between.
     source = record.get("pkt-srcaddr", record["srcaddr"])
     destination = record.get("pkt-dstaddr", record["dstaddr"])
-    class_ = _class_of(source, whose)
-    if class_ is None:
+    sensitivity = _class_of(source, class_networks)
+    if sensitivity is None:
         return None
     return Flow(
-        class_,
+        sensitivity,
         source,
         destination,
         int(record.get("dstport", 0)),
@@ -135,7 +135,9 @@ def _vpc(
     )
 
 
-def _hubble(record: dict[str, Any], whose: Mapping[str, Sequence[Net]], file: Path) -> Flow | Missing | None:
+def _hubble_flow(
+    record: dict[str, Any], class_networks: Mapping[str, Sequence[Net]], file: Path
+) -> Flow | Missing | None:
     if "lost_events" in record:
         count = record["lost_events"].get("num_events_lost", "?")
         return Missing(str(file), f"{count} events were lost on {record.get('node_name', '?')}")
@@ -144,17 +146,21 @@ def _hubble(record: dict[str, Any], whose: Mapping[str, Sequence[Net]], file: Pa
         return None  # a node's status, an agent's event
     if flow.get("is_reply") or flow.get("traffic_direction") == "INGRESS" or "IP" not in flow:
         return None
-    space = flow.get("source", {}).get("namespace", "")
-    named = space.removeprefix(NAMESPACE)
+    namespace = flow.get("source", {}).get("namespace", "")
+    sensitivity_name = namespace.removeprefix(NAMESPACE)
     source, destination = flow["IP"]["source"], flow["IP"]["destination"]
-    class_ = named if space.startswith(NAMESPACE) and named in SENSITIVITIES else _class_of(source, whose)
-    if class_ is None:
+    sensitivity = (
+        sensitivity_name
+        if namespace.startswith(NAMESPACE) and sensitivity_name in SENSITIVITIES
+        else _class_of(source, class_networks)
+    )
+    if sensitivity is None:
         return None
     protocol = next(iter(flow.get("l4", {}).values()), {})
     pod = flow.get("source", {}).get("pod_name", "")
     return Flow(
-        class_,
-        f"{space}/{pod}" if pod else source,
+        sensitivity,
+        f"{namespace}/{pod}" if pod else source,
         destination,
         int(protocol.get("destination_port", 0)) if isinstance(protocol, dict) else 0,
         # Whatever it was that let it pass: FORWARDED, REDIRECTED, TRACED, TRANSLATED, AUDIT.
@@ -164,5 +170,7 @@ def _hubble(record: dict[str, Any], whose: Mapping[str, Sequence[Net]], file: Pa
     )
 
 
-def _class_of(address: str, whose: Mapping[str, Sequence[Net]]) -> str | None:
-    return next((class_ for class_, nets in whose.items() if inside(address, nets)), None)
+def _class_of(address: str, class_networks: Mapping[str, Sequence[Net]]) -> str | None:
+    return next(
+        (sensitivity for sensitivity, nets in class_networks.items() if is_inside(address, nets)), None
+    )

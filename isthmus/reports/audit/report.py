@@ -12,7 +12,7 @@ from typing import Any
 
 from isthmus.contracts.reference.handling import Exception_, Handling, may_use_aws, refusal
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS
-from isthmus.reports.audit.flow_logs import Flow, Missing, Net, inside
+from isthmus.reports.audit.flow_logs import Flow, Missing, Net, is_inside
 from isthmus.reports.audit.reviews import Reviews
 from isthmus.reports.format.escaping import code, row, visible
 
@@ -81,19 +81,21 @@ class AuditReport:
             self.reviews.add(record, counted=self.covers(record["time"]))
 
     def _judge(self, record: Mapping[str, Any]) -> None:
-        class_, to = record["class"], record["to"]
-        who = f"request {record['id']} of {record['who'].get('workload')} at {record['gateway']} ({record['site']})"
-        target = to.get("target")
-        if target not in TARGETS or class_ not in SENSITIVITIES:
+        sensitivity, destination = record["class"], record["to"]
+        request = f"request {record['id']} of {record['who'].get('workload')} at {record['gateway']} ({record['site']})"
+        target = destination.get("target")
+        if target not in TARGETS or sensitivity not in SENSITIVITIES:
             self.violations.append(
-                f"{who}, class {class_}, went to {to.get('server')}: the record does not say on what that runs, so it "
-                "cannot be shown that it was allowed"
+                f"{request}, class {sensitivity}, went to {destination.get('server')}: the record does not say on what "
+                "that runs, so it cannot be shown that it was allowed"
             )
             return
         day, workload = record["time"][:10], str(record["who"].get("workload"))
-        why = refusal(class_, target, [workload], self.exceptions, day, self.handling.get(class_))
-        if why is not None:
-            self.violations.append(f"{who} went to {to.get('server')}: {why}")
+        reason = refusal(
+            sensitivity, target, [workload], self.exceptions, day, self.handling.get(sensitivity)
+        )
+        if reason is not None:
+            self.violations.append(f"{request} went to {destination.get('server')}: {reason}")
 
     def _count(self, record: Mapping[str, Any]) -> None:
         ran = record["ran"]
@@ -106,7 +108,7 @@ class AuditReport:
         count.completion_tokens += record["tokens"].get("completion") or 0
         count.usd += record["usd"] or 0.0
 
-    def add_flows(self, flows: Iterable[Flow | Missing], at_home: Sequence[Net]) -> None:
+    def add_flows(self, flows: Iterable[Flow | Missing], inside_networks: Sequence[Net]) -> None:
         """What the network saw. A class that may use no cloud reaches addresses of `at_home` only."""
         for flow in flows:
             if isinstance(flow, Missing):
@@ -114,11 +116,16 @@ class AuditReport:
                 continue
             if not self.begin <= flow.time < self.end:
                 continue
-            seen = self.egress.setdefault((flow.class_, flow.destination, flow.port), [0, 0, 0])
-            seen[0 if flow.let_through else 1] += 1
-            seen[2] += flow.bytes if flow.let_through else 0
-            kept_in = not may_use_aws(flow.class_)  # pyright: ignore[reportArgumentType]  # an unknown one raises
-            if flow.let_through and kept_in and not inside(flow.destination, at_home) and seen[0] == 1:
+            counters = self.egress.setdefault((flow.class_, flow.destination, flow.port), [0, 0, 0])
+            counters[0 if flow.let_through else 1] += 1
+            counters[2] += flow.bytes if flow.let_through else 0
+            must_stay_inside = not may_use_aws(flow.class_)  # pyright: ignore[reportArgumentType]  # an unknown one raises
+            if (
+                flow.let_through
+                and must_stay_inside
+                and not is_inside(flow.destination, inside_networks)
+                and counters[0] == 1
+            ):
                 self.violations.append(
                     f"the network let {flow.source}, class {flow.class_}, through to {flow.destination} port "
                     f"{flow.port} at {flow.time:%Y-%m-%d %H:%M:%S}, which is none of the addresses given as inside"
@@ -154,29 +161,29 @@ class AuditReport:
                     "class": class_,
                     "destination": destination,
                     "port": port,
-                    "let_through": seen[0],
-                    "refused": seen[1],
-                    "bytes": seen[2],
+                    "let_through": counters[0],
+                    "refused": counters[1],
+                    "bytes": counters[2],
                 }
-                for (class_, destination, port), seen in sorted(self.egress.items())
+                for (class_, destination, port), counters in sorted(self.egress.items())
             ],
         }
 
 
-def _by_class(item: tuple[tuple[str, str, str, str], Count]) -> tuple[int, tuple[str, str, str, str]]:
-    class_ = item[0][0]
-    return SENSITIVITIES.index(class_) if class_ in SENSITIVITIES else 99, item[0]
+def _by_class(keyed_count: tuple[tuple[str, str, str, str], Count]) -> tuple[int, tuple[str, str, str, str]]:
+    class_ = keyed_count[0][0]
+    return SENSITIVITIES.index(class_) if class_ in SENSITIVITIES else 99, keyed_count[0]
 
 
 def as_markdown(report: AuditReport) -> str:
     """For a ticket or an auditor's folder."""
-    said = report.as_json()
-    lines = [f"# Audit, {said['from']} to {said['to']}", "", *_verdict(report, code), ""]
-    lines += ["## Requests", "", *_table(said["requests"], code), ""]
-    if said["reviews"]:
-        lines += ["## Held answers", "", *_table(said["reviews"], code), ""]
-    if said["egress"]:
-        lines += ["## Egress, as the network saw it", "", *_table(said["egress"], code), ""]
+    data = report.as_json()
+    lines = [f"# Audit, {data['from']} to {data['to']}", "", *_verdict(report, code), ""]
+    lines += ["## Requests", "", *_table(data["requests"], code), ""]
+    if data["reviews"]:
+        lines += ["## Held answers", "", *_table(data["reviews"], code), ""]
+    if data["egress"]:
+        lines += ["## Egress, as the network saw it", "", *_table(data["egress"], code), ""]
     lines += [
         "## What cannot be shown",
         "",
@@ -187,52 +194,60 @@ def as_markdown(report: AuditReport) -> str:
 
 def as_text(report: AuditReport) -> str:
     """For a terminal."""
-    said = report.as_json()
-    lines = [f"Audit, {said['from']} to {said['to']}", "", *_verdict(report, visible), ""]
+    data = report.as_json()
+    lines = [f"Audit, {data['from']} to {data['to']}", "", *_verdict(report, visible), ""]
     tables = (
         ("Requests", "requests"),
         ("Held answers", "reviews"),
         ("Egress, as the network saw it", "egress"),
     )
-    for name, rows in ((name, said[key]) for name, key in tables):
+    for name, rows in ((name, data[key]) for name, key in tables):
         if rows:
             lines += [name, *_columns(rows), ""]
     lines += ["What cannot be shown", *([f"  {visible(gap)}" for gap in report.gaps] or ["  nothing"])]
     return "\n".join(lines) + "\n"
 
 
-def _verdict(report: AuditReport, shown: Any) -> list[str]:
+def _verdict(report: AuditReport, escape: Any) -> list[str]:
     lines = ["No gateway routed a class where it may not go."] if report.clean else []
     if report.violations:
         lines += [f"{len(report.violations)} times a class went where it may not, or may have:"]
-        lines += [f"- {shown(each)}" for each in report.violations]
+        lines += [f"- {escape(finding)}" for finding in report.violations]
     if unapproved := report.unapproved:
         lines += [f"{len(unapproved)} times an answer was given out that too few people had approved:"]
-        lines += [f"- {shown(each)}" for each in unapproved]
+        lines += [f"- {escape(finding)}" for finding in unapproved]
     if report.contradictions:
         lines += ["The records are not what was written, so they show nothing:"]
-        lines += [f"- {shown(each)}" for each in report.contradictions]
+        lines += [f"- {escape(finding)}" for finding in report.contradictions]
     return lines
 
 
-def _table(rows: list[dict[str, Any]], shown: Any) -> list[str]:
+def _table(rows: list[dict[str, Any]], escape: Any) -> list[str]:
     if not rows:
         return ["None."]
     names = list(rows[0])
     head = [row(names), row(["---"] * len(names))]
     return head + [
-        row([shown(str(each[name])) if isinstance(each[name], str) else f"{each[name]:,}" for name in names])
-        for each in rows
+        row(
+            [
+                escape(str(row_data[name])) if isinstance(row_data[name], str) else f"{row_data[name]:,}"
+                for name in names
+            ]
+        )
+        for row_data in rows
     ]
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     names = list(rows[0])
     cells = [names] + [
-        [visible(each[name]) if isinstance(each[name], str) else f"{each[name]:,}" for name in names]
-        for each in rows
+        [
+            visible(row_data[name]) if isinstance(row_data[name], str) else f"{row_data[name]:,}"
+            for name in names
+        ]
+        for row_data in rows
     ]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells

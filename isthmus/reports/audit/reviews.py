@@ -27,27 +27,31 @@ class Reviews:
             if counted and (record.get("held") or {}).get("kept") is True:
                 self._held.setdefault(where, set()).add(record["id"])
             return
-        act, held, sha256 = record["act"], record["id"], record["sha256"]
+        act, held_id, sha256 = record["act"], record["id"], record["sha256"]
         if act in ("approve", "correct") and (person := record["who"].get("reviewer")):
-            self._approved.setdefault((held, sha256), set()).add(str(person))
+            self._approved.setdefault((held_id, sha256), set()).add(str(person))
         elif act == "give" and counted:
-            self._given[(*where, held, sha256)] = f"{record['time']} by {record['gateway']}"
+            self._given[(*where, held_id, sha256)] = f"{record['time']} by {record['gateway']}"
         if counted and act != "give" and record["state"] in ENDS:
-            self._ended.setdefault((*where, record["state"]), set()).add(held)
+            self._ended.setdefault((*where, record["state"]), set()).add(held_id)
 
     def unapproved(self, handling: Mapping[str, Handling]) -> list[str]:
         """What was given out without as many people's approval on record as its class asks for."""
-        found = []
-        for (class_, _, held, sha256), when in sorted(self._given.items()):
-            known = handling.get(class_) or HANDLING.get(class_)  # pyright: ignore[reportArgumentType, reportCallIssue]
-            needed = known.approvers if known else max(each.approvers for each in HANDLING.values())
-            people = len(self._approved.get((held, sha256), ()))
+        unapproved = []
+        for (class_, _, held_id, sha256), given_out in sorted(self._given.items()):
+            class_handling = handling.get(class_) or HANDLING.get(class_)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            needed = (
+                class_handling.approvers
+                if class_handling
+                else max(default.approvers for default in HANDLING.values())
+            )
+            people = len(self._approved.get((held_id, sha256), ()))
             if people < needed:
-                found.append(
-                    f"held answer {held}, class {class_}, was given out at {when}: {people} of {needed} approvals "
-                    "of it are on record"
+                unapproved.append(
+                    f"held answer {held_id}, class {class_}, was given out at {given_out}: {people} of {needed} "
+                    "approvals of it are on record"
                 )
-        return found
+        return unapproved
 
     def rows(self) -> list[dict[str, Any]]:
         """By class and site: how many were held, ended how, and were given out."""

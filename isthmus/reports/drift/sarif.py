@@ -1,4 +1,4 @@
-"""A look for drift as SARIF 2.1.0: what nobody asked for, beside the findings and ways of data that it brought."""
+"""Drift as SARIF 2.1.0: unexpected changes, with the findings and data paths that they cause."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _RULES: dict[What, tuple[str, str]] = {
 
 
 def log(drifts: Sequence[Drift], files: Mapping[str, str]) -> str:
-    """The log, JSON. `files`: the source file of each stack, from the repository's root."""
+    """Return the log as JSON. `files`: the source file of each stack, relative to the repository's root."""
     more = [
-        (_rule(each.what), _result(drift.stack, each, files.get(drift.stack, "")))
+        (_rule(drifted.what), _result(drift.stack, drifted, files.get(drift.stack, "")))
         for drift in drifts
-        for each in drift.unasked
+        for drifted in drift.unasked
     ]
-    alike = [words.as_preview(each) for each in drifts]
-    return shared.log(alike, files, tool="isthmus drift", more=more, notes=_notes(drifts))
+    previews = [words.as_preview(drift) for drift in drifts]
+    return shared.log(previews, files, tool="isthmus drift", more=more, notes=_notes(drifts))
 
 
-def _rule(what: What) -> dict[str, Any]:
-    title, fix = _RULES[what]
+def _rule(kind: What) -> dict[str, Any]:
+    title, fix = _RULES[kind]
     return {
-        "id": f"drift/{what}",
-        "name": f"Drift{what.capitalize()}",
+        "id": f"drift/{kind}",
+        "name": f"Drift{kind.capitalize()}",
         "shortDescription": {"text": title},
         "fullDescription": {"text": f"{title}: the state says one thing, and the world another"},
         "help": {"text": fix},
@@ -55,35 +55,38 @@ def _rule(what: What) -> dict[str, Any]:
     }
 
 
-def _result(stack: str, of: Drifted, file: str) -> dict[str, Any]:
-    paths = ", ".join(visible(each.path) for each in of.properties[:10])
-    who = f" {words.who(of)}" if words.who(of) else ""
-    said = f"{words.SAID[of.what]} {words.named(of)}: {of.why}{who}{f' ({paths})' if paths else ''}"
+def _result(stack: str, drifted: Drifted, file: str) -> dict[str, Any]:
+    paths = ", ".join(visible(property_change.path) for property_change in drifted.properties[:10])
+    author = f" {words.describe_author(drifted)}" if words.describe_author(drifted) else ""
+    changed = f" ({paths})" if paths else ""
+    message = (
+        f"{words.LABELS[drifted.what]} {words.describe_resource(drifted)}: {drifted.why}{author}{changed}"
+    )
     return {
-        "ruleId": f"drift/{of.what}",
-        "level": shared.LEVELS[of.severity],
-        "message": {"text": visible(said)},
-        "locations": [shared.location(file, of.name, of.urn)],
+        "ruleId": f"drift/{drifted.what}",
+        "level": shared.LEVELS[drifted.severity],
+        "message": {"text": visible(message)},
+        "locations": [shared.location(file, drifted.name, drifted.urn)],
         "partialFingerprints": {
             "isthmus/v1": shared.fingerprint(
-                f"drift/{of.what}",
+                f"drift/{drifted.what}",
                 stack,
-                of.urn,
-                preview_wording.kind(of),
-                *(each.path for each in of.properties),
+                drifted.urn,
+                preview_wording.resource_type(drifted),
+                *(property_change.path for property_change in drifted.properties),
             )
         },
         "properties": {
             "stack": stack,
-            "severity": of.severity,
-            "security-severity": shared.SCORES[of.severity],
+            "severity": drifted.severity,
+            "security-severity": shared.SCORES[drifted.severity],
         },
     }
 
 
 def _notes(drifts: Sequence[Drift]) -> list[str]:
     return [
-        f"{drift.stack}: not looked at: {each.what} ({each.where}): {each.why}"
+        f"{drift.stack}: not looked at: {unseen.what} ({unseen.where}): {unseen.why}"
         for drift in drifts
-        for each in drift.unseen
+        for unseen in drift.unseen
     ]

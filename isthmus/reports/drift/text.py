@@ -1,4 +1,4 @@
-"""A look for drift for a terminal: what opens a way first, then what was changed, what was asked for last."""
+"""Drift as text for a terminal: new data paths first, then unexpected changes, then expected ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isthmus.contracts.reports.drift import Drift, Drifted
 from isthmus.reports.drift import wording as words
 from isthmus.reports.preview import text as shared
 from isthmus.reports.preview import wording as preview_wording
-from isthmus.reports.preview.markdown_details import lines_of
+from isthmus.reports.preview.markdown_details import difference_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,65 +27,66 @@ _STYLES = {
 
 
 def text(drifts: Sequence[Drift]) -> str:
-    """As plain text, for a file or a pipe."""
-    return shared.plain(parts(drifts))
+    """Return plain text, for a file or a pipe."""
+    return shared.render_plain(renderables(drifts))
 
 
-def parts(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
-    """What is printed, one after the other."""
-    for each in drifts:
-        yield from _head(each)
-    alike = [words.as_preview(each) for each in drifts]
-    yield from _unseen(drifts)
-    yield from shared.paths(alike)
-    yield from shared.findings(alike)
-    for each in drifts:
-        yield from _drifts(each, several=len(drifts) > 1)
+def renderables(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
+    """Yield the parts to print."""
+    for drift in drifts:
+        yield from _verdict_lines(drift)
+    previews = [words.as_preview(drift) for drift in drifts]
+    yield from _unseen_lines(drifts)
+    yield from shared.paths_lines(previews)
+    yield from shared.findings_lines(previews)
+    for drift in drifts:
+        yield from _drift_lines(drift, several=len(drifts) > 1)
 
 
-def _head(drift: Drift) -> Iterator[RenderableType]:
-    word = words.verdict(drift)
-    yield shared.line(f"{drift.stack}: {word}", _STYLES[word])
+def _verdict_lines(drift: Drift) -> Iterator[RenderableType]:
+    verdict = words.verdict(drift)
+    yield shared.line(f"{drift.stack}: {verdict}", _STYLES[verdict])
     if drift.status == "failed":
         yield shared.line("  what changed could not be found out", _STYLES["FAILED"])
     if drift.status == "partial":
         yield shared.line("  not all of it could be looked at or decided", _STYLES["PARTIAL"])
-    told = [words.counts([drift])]
+    counts = [words.counts([drift])]
     if drift.policy:
-        told.append(preview_wording.findings([words.as_preview(drift)]))
-    yield shared.line("  " + ", ".join(told))
-    for each in drift.diagnostics:
-        style = "red" if each.severity == "error" else "yellow"
-        yield shared.line(f"  {each.severity}: {each.message}", style)
+        counts.append(preview_wording.findings_line([words.as_preview(drift)]))
+    yield shared.line("  " + ", ".join(counts))
+    for diagnostic in drift.diagnostics:
+        style = "red" if diagnostic.severity == "error" else "yellow"
+        yield shared.line(f"  {diagnostic.severity}: {diagnostic.message}", style)
 
 
-def _unseen(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
-    if any(each.unseen for each in drifts):
+def _unseen_lines(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
+    if any(drift.unseen for drift in drifts):
         yield shared.title("Not looked at: there may be drift in it")
     for drift in drifts:
-        for each in drift.unseen:
-            yield shared.line(f"  {each.what} ({each.where}): {each.why}", "yellow")
+        for unseen in drift.unseen:
+            yield shared.line(f"  {unseen.what} ({unseen.where}): {unseen.why}", "yellow")
 
 
-def _drifts(drift: Drift, *, several: bool) -> Iterator[RenderableType]:
-    whose = f" of {drift.stack}" if several else ""
-    for title, found in (
-        (f"What is not as it was left{whose}", drift.unasked),
-        (f"What the platform asked for{whose}", [each for each in drift.drifts if each.expected]),
+def _drift_lines(drift: Drift, *, several: bool) -> Iterator[RenderableType]:
+    owner = f" of {drift.stack}" if several else ""
+    for title, listed in (
+        (f"What is not as it was left{owner}", drift.unasked),
+        (f"What the platform asked for{owner}", [drifted for drifted in drift.drifts if drifted.expected]),
     ):
-        if found:
+        if listed:
             yield shared.title(title)
-        for each in found:
-            yield from _one(each)
+        for drifted in listed:
+            yield from _drifted_lines(drifted)
 
 
-def _one(each: Drifted) -> Iterator[RenderableType]:
-    level = "expected" if each.expected else each.severity
-    by = f"; {words.who(each)}" if words.who(each) else ""
-    why = each.expected or each.why
+def _drifted_lines(drifted: Drifted) -> Iterator[RenderableType]:
+    level = "expected" if drifted.expected else drifted.severity
+    author = f"; {words.describe_author(drifted)}" if words.describe_author(drifted) else ""
+    reason = drifted.expected or drifted.why
     yield shared.line(
-        f"  {level}: {words.SAID[each.what]} {words.named(each)}: {why}{by}", _STYLES.get(level, "")
+        f"  {level}: {words.LABELS[drifted.what]} {words.describe_resource(drifted)}: {reason}{author}",
+        _STYLES.get(level, ""),
     )
-    for one in each.properties:
-        for told in lines_of(one):
-            yield shared.difference(told)
+    for property_change in drifted.properties:
+        for line in difference_lines(property_change):
+            yield shared.difference(line)

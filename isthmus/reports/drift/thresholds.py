@@ -1,4 +1,4 @@
-"""What of a look for drift stops a pipeline: `--fail-on`, in words."""
+"""Thresholds of `isthmus drift --fail-on` that fail a pipeline."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ DEFAULT = ("drift", "undecided")
 _ALLOWED = f"{', '.join(WORDS[:-1])} and {WORDS[-1]}"
 
 
-def parse(asked: Iterable[str]) -> list[str]:
-    """The words, each once; `InputError` for one that there is not."""
-    return list(dict.fromkeys(preview_thresholds.known(word, WORDS, _ALLOWED) for word in asked))
+def parse(values: Iterable[str]) -> list[str]:
+    """Return the distinct words of `--fail-on`. Raises `InputError` for an unknown word."""
+    return list(dict.fromkeys(preview_thresholds.check_word(value, WORDS, _ALLOWED) for value in values))
 
 
-def met(drifts: Sequence[Drift], asked: Iterable[str]) -> list[str]:
-    """Why it stops, a clause each."""
-    return [why for word in asked if (why := _met(drifts, word))]
+def reasons_to_fail(drifts: Sequence[Drift], words: Iterable[str]) -> list[str]:
+    """Return a clause for each threshold that is met."""
+    return [reason for word in words if (reason := _reason_to_fail(drifts, word))]
 
 
-def _met(drifts: Sequence[Drift], word: str) -> str:
-    alike = [words.as_preview(each) for each in drifts]
+def _reason_to_fail(drifts: Sequence[Drift], word: str) -> str:
+    previews = [words.as_preview(drift) for drift in drifts]
     if word == "undecided":
-        return preview_thresholds.undecided(alike)
-    found = [one for each in drifts for one in each.unasked]
+        return preview_thresholds.describe_undecided(previews)
+    unexpected = [drifted for drift in drifts for drifted in drift.unasked]
     if word in ("gone", "foreign"):
-        number = sum(each.what == word for each in found)
-        return f"{number} {words.SAID[word]}" if number else ""
+        number = sum(drifted.what == word for drifted in unexpected)
+        return f"{number} {words.LABELS[word]}" if number else ""
     if word == "drift":
-        parts = [f"{len(found)} not as they were left"] if found else []
-        return ", ".join([*parts, *filter(None, [preview_thresholds.grave(alike, "low")])])
-    number = sum(each.severity in preview_thresholds.above(word) for each in found)
-    parts = (
+        clauses = [f"{len(unexpected)} not as they were left"] if unexpected else []
+        return ", ".join([*clauses, *filter(None, [preview_thresholds.describe_grave(previews, "low")])])
+    number = sum(drifted.severity in preview_thresholds.severities_from(word) for drifted in unexpected)
+    clauses = (
         [f"{number} drifts of severity {word}{' or above' if word != 'critical' else ''}"] if number else []
     )
-    return ", ".join([*parts, *filter(None, [preview_thresholds.grave(alike, word)])])
+    return ", ".join([*clauses, *filter(None, [preview_thresholds.describe_grave(previews, word)])])

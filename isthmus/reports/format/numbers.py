@@ -46,6 +46,6 @@ def bar(value: float, most: float) -> int:
 
 def scale(interval: Sequence[float], goals: Sequence[float]) -> tuple[int, int, list[int]]:
     """An interval drawn from zero: where it begins, how long it is, where the goals stand, in per cent."""
-    most = max((each for each in (*interval, *goals) if math.isfinite(each)), default=0) * 1.06
+    most = max((value for value in (*interval, *goals) if math.isfinite(value)), default=0) * 1.06
     first, last = bar(interval[0], most), bar(interval[1], most)
     return first, max(last - first, 1), sorted({bar(goal, most) for goal in goals})

@@ -10,11 +10,11 @@ from typing import Any
 from isthmus.contracts.images_lock import IMAGES, Image, ImagesLock
 from isthmus.contracts.platform.model.platform import Images
 from isthmus.core import image_references
-from isthmus.graph.resources.resources import Resource, boxes, place, templates
+from isthmus.graph.resources.resources import Resource, name_and_namespace, pod_containers, templates
 
 
 @dataclass(frozen=True)
-class Item:
+class InventoryItem:
     """An image or a chart."""
 
     name: str
@@ -47,114 +47,151 @@ class Item:
 class Inventory:
     """What a stack needs, sorted by name and target."""
 
-    images: list[Item]
-    charts: list[Item]
+    images: list[InventoryItem]
+    charts: list[InventoryItem]
 
-    def with_digests(self, lock: ImagesLock, given: Images) -> Inventory:
+    def with_digests(self, lock: ImagesLock, images_setting: Images) -> Inventory:
         """The same after the lock has been resolved."""
         images = [
-            replace(one, digest=lock.images[one.name].digest, target=_target(lock, one.name, given))
-            if one.locked and one.name in lock.images
-            else one
-            for one in self.images
+            replace(
+                image, digest=lock.images[image.name].digest, target=_target(lock, image.name, images_setting)
+            )
+            if image.locked and image.name in lock.images
+            else image
+            for image in self.images
         ]
-        return Inventory(images, [replace(one, digest=lock.charts[one.name].digest) for one in self.charts])
+        return Inventory(
+            images, [replace(chart, digest=lock.charts[chart.name].digest) for chart in self.charts]
+        )
 
     @property
     def unresolved(self) -> dict[str, str]:
         """What has no digest, and where it comes from."""
-        return {each.name: str(each.upstream) for each in (*self.images, *self.charts) if each.digest is None}
+        return {
+            artifact.name: str(artifact.upstream)
+            for artifact in (*self.images, *self.charts)
+            if artifact.digest is None
+        }
 
 
-def of(resources: Iterable[Resource], lock: ImagesLock, given: Images) -> Inventory:
-    """`given`: the platform's images, in which what is not resolved has the digest that `lock.target` makes up."""
+def list_images(resources: Iterable[Resource], lock: ImagesLock, images_setting: Images) -> Inventory:
+    """Return the images and charts that the resources need.
+
+    `images_setting`: the platform's images. Unresolved ones have the placeholder digest of `lock.target`.
+    """
     users: dict[str, set[str]] = {}
     needs: dict[str, set[str]] = {}
     mounted: set[str] = set()
     hosted: dict[str, set[str]] = {}
-    for each in resources:
-        if each.made and each.type == "aws:sagemaker/model:Model":
-            image = (each.inputs.get("primaryContainer") or {}).get("image")
-            hosted.setdefault(str(image), set()).add(f"SageMaker model {each.name}")
-        if each.made and each.type == "aws:ecs/taskDefinition:TaskDefinition":
-            for box in json.loads(each.inputs.get("containerDefinitions") or "[]"):
-                users.setdefault(str(box["image"]), set()).add(f"fargate/{each.name}")
-        if not each.made or not each.type.startswith("kubernetes:"):
+    for resource in resources:
+        if resource.made and resource.type == "aws:sagemaker/model:Model":
+            image = (resource.inputs.get("primaryContainer") or {}).get("image")
+            hosted.setdefault(str(image), set()).add(f"SageMaker model {resource.name}")
+        if resource.made and resource.type == "aws:ecs/taskDefinition:TaskDefinition":
+            for box in json.loads(resource.inputs.get("containerDefinitions") or "[]"):
+                users.setdefault(str(box["image"]), set()).add(f"fargate/{resource.name}")
+        if not resource.made or not resource.type.startswith("kubernetes:"):
             continue
-        name, namespace = place(each)
-        group = each.type.split(":")[1].rpartition("/")[0]
+        name, namespace = name_and_namespace(resource)
+        group = resource.type.split(":")[1].rpartition("/")[0]
         if group == "helm.sh":
             # Named by the chart that it installs, whatever the chart provides.
-            chart = str(each.inputs.get("chart", "")).partition("@")[0].rpartition("/")[2]
-            release = f"{each.inputs.get('namespace')}/{each.inputs.get('name')}"
+            chart = str(resource.inputs.get("chart", "")).partition("@")[0].rpartition("/")[2]
+            release = f"{resource.inputs.get('namespace')}/{resource.inputs.get('name')}"
             needs.setdefault(chart, set()).add(f"the release {release}")
-        needs.setdefault(group, set()).add(f"{each.type.rpartition(':')[2]} of {group}")
-        for template in templates(each.inputs):
-            mounted |= set(_volumes(template))
-            for reference in (*_containers(template), *_volumes(template)):
+        needs.setdefault(group, set()).add(f"{resource.type.rpartition(':')[2]} of {group}")
+        for template in templates(resource.inputs):
+            mounted |= set(_image_volumes(template))
+            for reference in (*_container_images(template), *_image_volumes(template)):
                 users.setdefault(reference, set()).add(f"{namespace}/{name}")
-            for resource in _asked(template):
-                needs.setdefault(resource, set()).add(f"pods that ask for {resource}")
-    images = [_image(each, users[each], lock, given, mounted=each in mounted) for each in users]
+            for requested in _requested_resources(template):
+                needs.setdefault(requested, set()).add(f"pods that ask for {requested}")
+    images = [
+        _image_item(reference, users[reference], lock, images_setting, mounted=reference in mounted)
+        for reference in users
+    ]
     # From Amazon ECR, which no registry of the organisation's replaces: it is where it is.
     images += [
-        Item("sagemaker", None, each.partition("@")[2] or None, each, tuple(sorted(who)), False)
-        for each, who in hosted.items()
+        InventoryItem(
+            "sagemaker",
+            None,
+            reference.partition("@")[2] or None,
+            reference,
+            tuple(sorted(users_of_image)),
+            False,
+        )
+        for reference, users_of_image in hosted.items()
     ]
-    charts = [_chart(name, needs, lock, given) for name in lock.charts]
+    charts = [_chart_item(name, needs, lock, images_setting) for name in lock.charts]
     return Inventory(
-        sorted(images, key=lambda one: (one.name, one.target)),
-        sorted((one for one in charts if one.used_by), key=lambda one: one.name),
+        sorted(images, key=lambda image: (image.name, image.target)),
+        sorted((chart for chart in charts if chart.used_by), key=lambda chart: chart.name),
     )
 
 
-def _containers(template: Mapping[str, Any]) -> list[str]:
-    return [str(box["image"]) for box in boxes(template) if box.get("image")]
+def _container_images(template: Mapping[str, Any]) -> list[str]:
+    return [str(box["image"]) for box in pod_containers(template) if box.get("image")]
 
 
-def _volumes(template: Mapping[str, Any]) -> list[str]:
+def _image_volumes(template: Mapping[str, Any]) -> list[str]:
     """Volumes that are images (weights): a node pulls them as it does the containers'."""
     volumes = template["spec"].get("volumes") or []
-    found = [(volume.get("image") or {}).get("reference") for volume in volumes]
-    return [str(each) for each in found if each]
+    references = [(volume.get("image") or {}).get("reference") for volume in volumes]
+    return [str(reference) for reference in references if reference]
 
 
-def _asked(template: Mapping[str, Any]) -> list[str]:
-    return [key for box in boxes(template) for key in (box.get("resources") or {}).get("limits") or {}]
+def _requested_resources(template: Mapping[str, Any]) -> list[str]:
+    return [
+        key for box in pod_containers(template) for key in (box.get("resources") or {}).get("limits") or {}
+    ]
 
 
-def _image(reference: str, who: set[str], lock: ImagesLock, given: Images, *, mounted: bool) -> Item:
-    used = tuple(sorted(who))
-    name: Image | None = next((one for one in IMAGES if getattr(given, one) == reference), None)
+def _image_item(
+    reference: str, users: set[str], lock: ImagesLock, images_setting: Images, *, mounted: bool
+) -> InventoryItem:
+    used = tuple(sorted(users))
+    name: Image | None = next(
+        (candidate for candidate in IMAGES if getattr(images_setting, candidate) == reference), None
+    )
     if name is None or name not in lock.images:
         _, _, digest = reference.partition("@")
-        return Item("weights" if mounted else "other", None, digest or None, reference, used, locked=False)
+        return InventoryItem(
+            "weights" if mounted else "other", None, digest or None, reference, used, locked=False
+        )
     image = lock.images[name]
-    if given.registry and reference == lock.target(name, given.registry):
-        return Item(
-            name, image.reference, image.digest, _target(lock, name, given), used, True, image.purpose
+    if images_setting.registry and reference == lock.target(name, images_setting.registry):
+        return InventoryItem(
+            name,
+            image.reference,
+            image.digest,
+            _target(lock, name, images_setting),
+            used,
+            True,
+            image.purpose,
         )
     digest = reference.partition("@")[2]
     # Given by the organisation: it is where it is. Only the same digest says that it is the lock's.
     upstream = image.reference if digest == image.digest else None
-    return Item(name, upstream, digest, reference, used, False, image.purpose)
+    return InventoryItem(name, upstream, digest, reference, used, False, image.purpose)
 
 
-def _target(lock: ImagesLock, name: Image, given: Images) -> str:
-    registry = str(given.registry)
+def _target(lock: ImagesLock, name: Image, images_setting: Images) -> str:
+    registry = str(images_setting.registry)
     image = lock.images[name]
     return lock.target(name, registry) if image.digest else str(image.upstream.at(registry))
 
 
-def _chart(name: str, needs: Mapping[str, set[str]], lock: ImagesLock, given: Images) -> Item:
+def _chart_item(
+    name: str, needs: Mapping[str, set[str]], lock: ImagesLock, images_setting: Images
+) -> InventoryItem:
     chart = lock.charts[name]
-    used = sorted({one for key in (name, *chart.provides) for one in needs.get(key, ())})
-    at = chart.in_mirror(name, given.registry) if given.registry else None
-    return Item(
+    used = sorted({user for key in (name, *chart.provides) for user in needs.get(key, ())})
+    mirrored = chart.in_mirror(name, images_setting.registry) if images_setting.registry else None
+    return InventoryItem(
         name,
         f"oci://{oci}" if (oci := chart.upstream(name)) else f"{chart.repository} ({name} {chart.version})",
         chart.digest,
-        str(at or ""),
+        str(mirrored or ""),
         tuple(used),
         True,
         chart.purpose,

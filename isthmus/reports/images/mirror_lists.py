@@ -13,24 +13,24 @@ ZARF = "zarf.dev/v1alpha1"
 """What released versions read; `v1beta1` is being made (its schema is published, its features are not done)."""
 
 
-def hauler(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
+def hauler_manifest(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
     """For `hauler store sync -f FILE`: a document of images and one of charts."""
     images = {"images": [{"name": source} for source in _sources(inventory)]}
     charts = {
         "charts": [
             {"name": name, "repoURL": lock.charts[name].repository, "version": lock.charts[name].version}
-            for name in (each.name for each in inventory.charts)
+            for name in (chart.name for chart in inventory.charts)
         ]
     }
     documents = [
         {"apiVersion": HAULER, "kind": kind, "metadata": {"name": f"{stack}-{kind.lower()}"}, "spec": spec}
-        for kind, spec, wanted in (("Images", images, inventory.images), ("Charts", charts, inventory.charts))
-        if wanted
+        for kind, spec, items in (("Images", images, inventory.images), ("Charts", charts, inventory.charts))
+        if items
     ]
-    return "---\n".join(yaml_files.dumps(each) for each in documents)
+    return "---\n".join(yaml_files.dumps(document) for document in documents)
 
 
-def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
+def zarf_package(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
     """`zarf.yaml`, for `zarf package create`. The charts are a component of their own, which a deploy may leave out."""
     components: list[dict[str, Any]] = [
         {
@@ -40,7 +40,7 @@ def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
             "images": _sources(inventory),
         }
     ]
-    charts = [_zarf_chart(each.name, lock) for each in inventory.charts]
+    charts = [_zarf_chart(chart.name, lock) for chart in inventory.charts]
     if charts:
         components.append(
             {
@@ -61,14 +61,14 @@ def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
 
 def _zarf_chart(name: str, lock: ImagesLock) -> dict[str, Any]:
     chart = lock.charts[name]
-    made = {"name": name, "version": chart.version, "namespace": chart.namespace}
+    entry = {"name": name, "version": chart.version, "namespace": chart.namespace}
     if chart.upstream(name) is None:
-        return {**made, "url": chart.repository, "repoName": name}
-    return {**made, "url": f"{chart.repository.rstrip('/')}/{name}"}
+        return {**entry, "url": chart.repository, "repoName": name}
+    return {**entry, "url": f"{chart.repository.rstrip('/')}/{name}"}
 
 
 def _sources(inventory: Inventory) -> list[str]:
-    return sorted({each.source for each in inventory.images})
+    return sorted({image.source for image in inventory.images})
 
 
 def as_data(inventory: Inventory) -> dict[str, Any]:
@@ -76,14 +76,14 @@ def as_data(inventory: Inventory) -> dict[str, Any]:
     return {
         part: [
             {
-                "name": each.name,
-                "purpose": each.purpose,
-                "upstream": each.upstream,
-                "digest": each.digest,
-                "target": each.target or None,
-                "used_by": list(each.used_by),
+                "name": image.name,
+                "purpose": image.purpose,
+                "upstream": image.upstream,
+                "digest": image.digest,
+                "target": image.target or None,
+                "used_by": list(image.used_by),
             }
-            for each in items
+            for image in items
         ]
         for part, items in (("images", inventory.images), ("charts", inventory.charts))
     }

@@ -1,4 +1,4 @@
-"""The data paths of a preview, each with what became of it."""
+"""Compares the data paths of a preview before and after the change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 
 Mark = Literal["refused", "undecided", "allowed", "added", "removed", "same"]
 MARKS: tuple[Mark, ...] = ("refused", "undecided", "allowed", "added", "removed", "same")
-"""In the order of what can hurt. `allowed`: it was refused or undecided before, and no longer is."""
+"""Most severe first. `allowed`: the path was refused or undecided before."""
 SIGNS: dict[str, str] = {
     "refused": "×",
     "undecided": "?",
@@ -32,37 +32,48 @@ WORDS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Way:
-    """A data path, its worst mark, and all that is to be said of it."""
+class ComparedPath:
+    """A data path with its most severe mark and a description."""
 
     path: DataPath
     mark: Mark
     words: str
 
 
-def ways(paths: DataPaths) -> list[Way]:
-    """All paths of before and after, the worst first. Where nothing is known of before, none is called new."""
-    before = {_key(each): each for each in paths.before or []}
-    after = {_key(each): each for each in paths.after or []}
-    found = [_way(each, before.get(key), paths.before is not None) for key, each in after.items()]
+def compare_paths(paths: DataPaths) -> list[ComparedPath]:
+    """Return all paths before and after, the most severe first. If the state before is unknown, none is called new."""
+    before = {_key(path): path for path in paths.before or []}
+    after = {_key(path): path for path in paths.after or []}
+    compared = [_compare(path, before.get(key), paths.before is not None) for key, path in after.items()]
     if paths.after is not None:
-        found += [Way(each, "removed", "gone") for key, each in before.items() if key not in after]
-    return sorted(found, key=_order)
+        compared += [
+            ComparedPath(path, "removed", "gone") for key, path in before.items() if key not in after
+        ]
+    return sorted(compared, key=_order)
 
 
 def _key(path: DataPath) -> tuple[str, str]:
     return path.id, path.workload
 
 
-def _way(path: DataPath, was: DataPath | None, compared: bool) -> Way:
-    new = compared and was is None
+def _compare(path: DataPath, previous: DataPath | None, compared: bool) -> ComparedPath:
+    is_new = compared and previous is None
     if path.verdict != "allowed":
-        told = f", was {was.verdict}" if was and was.verdict != path.verdict else ""
-        return Way(path, path.verdict, f"{'new, ' if new else ''}{path.verdict}{told}")
-    if was and was.verdict != "allowed":
-        return Way(path, "allowed", f"was {was.verdict}, now allowed")
-    return Way(path, "added", "new, allowed") if new else Way(path, "same", "as before" if was else "allowed")
+        change = f", was {previous.verdict}" if previous and previous.verdict != path.verdict else ""
+        return ComparedPath(path, path.verdict, f"{'new, ' if is_new else ''}{path.verdict}{change}")
+    if previous and previous.verdict != "allowed":
+        return ComparedPath(path, "allowed", f"was {previous.verdict}, now allowed")
+    return (
+        ComparedPath(path, "added", "new, allowed")
+        if is_new
+        else ComparedPath(path, "same", "as before" if previous else "allowed")
+    )
 
 
-def _order(way: Way) -> tuple[int, int, str, str]:
-    return MARKS.index(way.mark), -SENSITIVITIES.index(way.path.class_), way.path.workload, way.path.id
+def _order(compared: ComparedPath) -> tuple[int, int, str, str]:
+    return (
+        MARKS.index(compared.mark),
+        -SENSITIVITIES.index(compared.path.class_),
+        compared.path.workload,
+        compared.path.id,
+    )

@@ -1,7 +1,7 @@
-"""Previews as one comment of a pull request: what can hurt comes first, all changes are folded below.
+"""Previews as one pull request comment: the most dangerous first, all changes folded below.
 
-A comment is cut at the end of a row or a resource, and names the file that has the rest. Values are in code spans,
-fenced blocks and `<code>` only, where no link, mention or tag is read.
+A comment is cut at the end of a row or a resource, and names the file with the rest. Values appear only in code spans,
+fenced blocks and `<code>`, where no link, mention or tag is read.
 """
 
 from __future__ import annotations
@@ -25,98 +25,113 @@ _SIGNS = {
     "UNCHANGED": "✅ UNCHANGED",
 }
 _ROOM = 400
-"""Kept for the line that says what was cut."""
+"""Reserved for the line about what was cut."""
 
 
-def comment(previews: Sequence[Preview], whole: str = "", limit: int = LIMIT) -> str:
-    """The comment. `whole`: the name of the file that has all of it, where this has not."""
+def comment(previews: Sequence[Preview], full_report: str = "", limit: int = LIMIT) -> str:
+    """Return the comment. `full_report`: name of the file with the full report, mentioned if the comment is cut."""
     head = "\n\n".join([_verdict(previews), *failures(previews, limit // 4)])
-    return fitted(head, sections(previews), details(previews), whole, limit, "that change")
+    return fit_comment(head, sections(previews), details(previews), full_report, limit, "that change")
 
 
-def fitted(
-    head: str, sections: Iterable[Section], blocks: Iterable[Block], whole: str, limit: int, which: str
+def fit_comment(
+    head: str,
+    sections: Iterable[Section],
+    blocks: Iterable[Block],
+    full_report: str,
+    limit: int,
+    description: str,
 ) -> str:
     """A comment of at most `limit` characters. `which`: what is so of the resources that there is no room for."""
-    parts = [head]
+    texts = [head]
     left = limit - len(head) - _ROOM
-    where = f"the rest is in {code(whole)}" if whole else "the rest is left out"
+    where = f"the rest is in {code(full_report)}" if full_report else "the rest is left out"
     for section in sections:
-        # No section takes the room of those behind it, however long it is.
+        # A long section does not take the room of later ones.
         text = section.text(min(section.share * limit // 100, left - 2), where)
         if text:
-            parts.append(text)
+            texts.append(text)
             left -= len(text) + 2
-    body, missing = _fitted(blocks, left)
-    parts += body
+    body, missing = _fit_blocks(blocks, left)
+    texts += body
     if missing:
         noun = "resource" if missing == 1 else "resources"
-        parts.append(f"**{missing:,} more {noun}** {which}: {where}.")
-    return "\n\n".join(parts) + "\n"
+        texts.append(f"**{missing:,} more {noun}** {description}: {where}.")
+    return "\n\n".join(texts) + "\n"
 
 
 def needs_rest(previews: Sequence[Preview], limit: int = LIMIT) -> bool:
-    """Whether a comment leaves something out."""
-    return too_long(whole(previews), limit)
+    """Whether the comment leaves something out."""
+    return too_long(full_comment(previews), limit)
 
 
 def too_long(text: str, limit: int = LIMIT) -> bool:
-    """Whether the whole of a comment is more than a comment takes."""
+    """Whether the full text is longer than a comment may be."""
     return len(text) > limit - _ROOM
 
 
-def whole(previews: Sequence[Preview]) -> str:
-    """All of it, however long."""
+def full_comment(previews: Sequence[Preview]) -> str:
+    """Return the full report, however long."""
     return comment(previews, limit=1_000_000_000)
 
 
 def _verdict(previews: Sequence[Preview]) -> str:
     worst = words.worst(previews)
-    names = ", ".join(code(each.stack) for each in previews)
-    told = [words.counts(previews), words.ways(previews), words.cost(previews), words.findings(previews)]
-    told.append(words.commit(previews, code))
-    lost = [each for each in previews if each.status == "failed"]
-    if lost:
-        which = ", ".join(code(each.stack) for each in lost)
-        told.insert(0, f"what would change in {which} could not be found out")
-    if any(each.status == "partial" for each in previews):
-        told.insert(0, "not all of it could be found out or decided")
-    line = f"**{_SIGNS[worst]}** {names}: {' · '.join(each for each in told if each)}"
+    names = ", ".join(code(preview.stack) for preview in previews)
+    clauses = [
+        words.changes_line(previews),
+        words.data_paths_line(previews),
+        words.cost_line(previews),
+        words.findings_line(previews),
+    ]
+    clauses.append(words.commit_line(previews, code))
+    failed = [preview for preview in previews if preview.status == "failed"]
+    if failed:
+        failed_stacks = ", ".join(code(preview.stack) for preview in failed)
+        clauses.insert(0, f"what would change in {failed_stacks} could not be found out")
+    if any(preview.status == "partial" for preview in previews):
+        clauses.insert(0, "not all of it could be found out or decided")
+    line = f"**{_SIGNS[worst]}** {names}: {' · '.join(clause for clause in clauses if clause)}"
     if len(previews) == 1:
         return line
     rows = ["| stack | verdict | changes | cost | findings |", "|---|---|---|---|---|"]
-    for each in previews:
-        one = [each]
-        cells = [code(each.stack), _SIGNS[words.verdict(each)], words.counts(one), words.cost(one)]
-        rows.append(row([*cells, words.findings(one)]))
+    for preview in previews:
+        single = [preview]
+        cells = [
+            code(preview.stack),
+            _SIGNS[words.verdict(preview)],
+            words.changes_line(single),
+            words.cost_line(single),
+        ]
+        rows.append(row([*cells, words.findings_line(single)]))
     return f"{line}\n\n" + "\n".join(rows)
 
 
 def failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
-    """What went wrong, at once below the verdict."""
+    """Yield the diagnostics, directly below the verdict."""
     rows = []
     for preview in previews:
-        whose = f"{code(preview.stack)}: " if len(previews) > 1 else ""
-        for each in preview.diagnostics:
-            rows.append(f"- {whose}**{each.severity}** {code(each.message, 600)}")
-    kept: list[str] = []
+        prefix = f"{code(preview.stack)}: " if len(previews) > 1 else ""
+        for diagnostic in preview.diagnostics:
+            rows.append(f"- {prefix}**{diagnostic.severity}** {code(diagnostic.message, 600)}")
+    shown: list[str] = []
     while rows and room - len(rows[0]) > 0:
         room -= len(rows[0]) + 1
-        kept.append(rows.pop(0))
+        shown.append(rows.pop(0))
     if rows:
-        kept.append(f"- and {len(rows):,} more")
-    if kept:
-        yield "\n".join(kept)
+        shown.append(f"- and {len(rows):,} more")
+    if shown:
+        yield "\n".join(shown)
 
 
-def _fitted(blocks: Iterable[Block], room: int) -> tuple[list[str], int]:
-    """The folded changes that there is room for, and how many resources are left out."""
-    kept: list[str] = []
+def _fit_blocks(blocks: Iterable[Block], room: int) -> tuple[list[str], int]:
+    """Return the folded changes that fit, and how many resources are left out."""
+    texts: list[str] = []
     missing = 0
     for block in blocks:
         text, left_out = block.fitted(room) if not missing else ("", block.resources)
         missing += left_out
         if text:
-            kept.append(text)
+            texts.append(text)
             room -= len(text) + 2
-    return kept, missing
+    return texts, missing

@@ -1,4 +1,4 @@
-"""The folded part of a preview's comment: every change, by component, old and new; what is noise stands together."""
+"""The folded part of a preview's comment: all changes by component, with old and new values. Noise is grouped."""
 
 from __future__ import annotations
 
@@ -31,90 +31,100 @@ class Block:
         return len(self.texts)
 
     def fitted(self, room: int) -> tuple[str, int]:
-        """As many resources as there is room for, and how many are left out."""
+        """Return the resources that fit, and how many are left out."""
         top, bottom = f"<details><summary>{self.summary}</summary>", "</details>"
         left = room - len(top) - len(bottom) - 6
-        kept: list[str] = []
+        shown: list[str] = []
         for text in self.texts:
             if len(text) + 2 > left:
                 break
-            kept.append(text)
+            shown.append(text)
             left -= len(text) + 2
-        if not kept:
+        if not shown:
             return "", len(self.texts)
-        return "\n\n".join([top, *kept, bottom]), len(self.texts) - len(kept)
+        return "\n\n".join([top, *shown, bottom]), len(self.texts) - len(shown)
 
 
 def blocks(previews: Sequence[Preview]) -> Iterator[Block]:
-    """By stack, then by component, what can hurt first; resources of which only noise changes come last."""
+    """Yield blocks by stack and component, the most dangerous first, those with only noise last."""
     several = len(previews) > 1
     for preview in previews:
         stack = f"{html_code(preview.stack)} " if several else ""
-        loud = [each for each in preview.changes if not quiet(each)]
-        for name, mine in _grouped(loud):
-            whose = html_code(name) if name else "resources that stand alone"
-            yield Block(f"{stack}{whose}: {_counted(mine)}", [_resource(each) for each in mine])
-        soft = [each for each in preview.changes if quiet(each)]
-        if soft:
-            many = "1 resource changes" if len(soft) == 1 else f"{len(soft):,} resources change"
-            texts = [_quiet_line(each) for each in soft]
+        notable = [change for change in preview.changes if not is_noise_only(change)]
+        for name, changes in _changes_by_component(notable):
+            component = html_code(name) if name else "resources that stand alone"
+            yield Block(
+                f"{stack}{component}: {_operation_counts(changes)}",
+                [_resource_text(change) for change in changes],
+            )
+        only_noise = [change for change in preview.changes if is_noise_only(change)]
+        if only_noise:
+            many = "1 resource changes" if len(only_noise) == 1 else f"{len(only_noise):,} resources change"
+            texts = [_quiet_line(change) for change in only_noise]
             yield Block(f"{stack}{many} in tags, checksums and the like only", texts)
 
 
-def quiet(change: Change) -> bool:
-    """Whether nothing but noise changes in it."""
-    return change.op == "update" and bool(change.properties) and all(each.noise for each in change.properties)
+def is_noise_only(change: Change) -> bool:
+    """Whether the change is only noise: tags, checksums and the like."""
+    return (
+        change.op == "update"
+        and bool(change.properties)
+        and all(property_change.noise for property_change in change.properties)
+    )
 
 
-def _grouped(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
-    found: dict[str, list[Change]] = {}
-    for each in changes:
-        found.setdefault(each.component, []).append(each)
-    # The changes are in the order of what can hurt, so a component stands where its worst one does.
-    return list(found.items())
+def _changes_by_component(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
+    by_component: dict[str, list[Change]] = {}
+    for change in changes:
+        by_component.setdefault(change.component, []).append(change)
+    # Changes are sorted by danger, so a component appears where its most dangerous change does.
+    return list(by_component.items())
 
 
-def _counted(changes: Sequence[Change]) -> str:
-    ops = Counter(each.op for each in changes)
+def _operation_counts(changes: Sequence[Change]) -> str:
+    ops = Counter(change.op for change in changes)
     return ", ".join(f"{ops[op]:,} to {op}" for op in OPS if ops[op])
 
 
-def _resource(change: Change) -> str:
-    because = words.because(change)
-    word = "because of" if change.replaces_because else "if the provider must, because of"
-    why = f", {word} {code(because, 300)}" if because else ""
+def _resource_text(change: Change) -> str:
+    because = words.replacement_reasons(change)
+    connective = "because of" if change.replaces_because else "if the provider must, because of"
+    why = f", {connective} {code(because, 300)}" if because else ""
     holds = (
         ", **holds state**"
         if change.stateful and (change.op in ("delete", "replace") or change.may_replace)
         else ""
     )
-    head = f"**{words.effect(change)}** {code(words.kind(change))} {code(change.name)}{why}{holds}"
-    loud = [each for each in change.properties if not each.noise]
-    lines = [line for each in loud[:_PROPERTIES] for line in lines_of(each)]
-    if len(loud) > _PROPERTIES:
+    head = (
+        f"**{words.effect_word(change)}** {code(words.resource_type(change))} {code(change.name)}{why}{holds}"
+    )
+    notable = [property_change for property_change in change.properties if not property_change.noise]
+    lines = [line for property_change in notable[:_PROPERTIES] for line in difference_lines(property_change)]
+    if len(notable) > _PROPERTIES:
         lines.append(
-            f"  and {len(loud) - _PROPERTIES:,} more properties: isthmus preview --format json has all"
+            f"  and {len(notable) - _PROPERTIES:,} more properties: isthmus preview --format json has all"
         )
-    parts = [head]
+    texts = [head]
     if lines:
-        parts.append(fence(lines, "diff"))
-    noise = [each.path for each in change.properties if each.noise]
+        texts.append(fence(lines, "diff"))
+    noise = [property_change.path for property_change in change.properties if property_change.noise]
     if noise:
-        parts.append(f"and in tags, checksums and the like: {_listed(noise)}")
-    return "\n\n".join(parts)
+        texts.append(f"and in tags, checksums and the like: {_path_list(noise)}")
+    return "\n\n".join(texts)
 
 
 def _quiet_line(change: Change) -> str:
-    return f"- {code(words.kind(change))} {code(change.name)}: {_listed([each.path for each in change.properties])}"
+    paths = _path_list([property_change.path for property_change in change.properties])
+    return f"- {code(words.resource_type(change))} {code(change.name)}: {paths}"
 
 
-def _listed(paths: Sequence[str], most: int = 6) -> str:
+def _path_list(paths: Sequence[str], most: int = 6) -> str:
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(code(each) for each in paths[:most]) + more
+    return ", ".join(code(path) for path in paths[:most]) + more
 
 
-def lines_of(change: PropertyChange) -> list[str]:
-    """Old and new, each on a line; of a text of many lines those that differ."""
+def difference_lines(change: PropertyChange) -> list[str]:
+    """Return old and new values, one line each; for texts of many lines, only the lines that differ."""
     path = cut(visible(change.path), _LONGEST)
     old, new = change.old, change.new
     if change.secret and old == new:
@@ -126,11 +136,11 @@ def lines_of(change: PropertyChange) -> list[str]:
 
 
 def _text_lines(old: str, new: str) -> list[str]:
-    found = [
+    difference = [
         line[0] + "   " + cut(visible(line[1:]), _LONGEST)
         for line in difflib.unified_diff(old.split("\n"), new.split("\n"), n=1, lineterm="")
         if not line.startswith(("---", "+++", "@@"))
     ]
-    if len(found) > _LINES:
-        return [*found[:_LINES], f"    and {len(found) - _LINES:,} more lines"]
-    return found
+    if len(difference) > _LINES:
+        return [*difference[:_LINES], f"    and {len(difference) - _LINES:,} more lines"]
+    return difference

@@ -1,4 +1,4 @@
-"""The open part of a preview's comment: rules, what goes or is made anew, data paths, findings, cost, capacity."""
+"""The visible part of a preview's comment: rules, deletions and replacements, data paths, findings, cost, capacity."""
 
 from __future__ import annotations
 
@@ -22,135 +22,179 @@ class Section:
     """A table's first two lines."""
 
     def text(self, room: int, where: str) -> str:
-        """As many rows as there is room for, and how many there are besides; nothing where there are none."""
+        """Return the rows that fit and how many are left out; an empty string if there are no rows."""
         if not self.rows:
             return ""
         top = [f"### {self.title}", "", *self.head]
         tail = len(where) + 40
-        kept: list[str] = []
-        left = room - sum(len(each) + 1 for each in top)
-        for each in self.rows:
-            more = 0 if len(kept) + 1 == len(self.rows) else tail
-            if len(each) + 1 > left - more:
+        shown: list[str] = []
+        left = room - sum(len(line) + 1 for line in top)
+        for text in self.rows:
+            more = 0 if len(shown) + 1 == len(self.rows) else tail
+            if len(text) + 1 > left - more:
                 break
-            kept.append(each)
-            left -= len(each) + 1
-        lost = len(self.rows) - len(kept)
+            shown.append(text)
+            left -= len(text) + 1
+        lost = len(self.rows) - len(shown)
         end = ["", f"and {lost:,} more: {where}"] if lost else []
-        return "\n".join([*top, *kept, *end])
+        return "\n".join([*top, *shown, *end])
 
 
 def sections(previews: Sequence[Preview]) -> list[Section]:
-    """In the order of what can hurt."""
-    return [_rules(previews), _dangerous(previews), paths(previews), policy(previews), *_figures(previews)]
+    """Return the sections, the most dangerous first."""
+    return [
+        _rules_section(previews),
+        _dangerous_section(previews),
+        paths_section(previews),
+        policy_section(previews),
+        *_figure_sections(previews),
+    ]
 
 
 def table(title: str, share: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Section:
     """A section of rows under columns."""
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return Section(title, share, [row(each) for each in rows], head)
+    return Section(title, share, [row(row_cells) for row_cells in rows], head)
 
 
-def _rules(previews: Sequence[Preview]) -> Section:
-    found = {each.model_dump_json(): each for one in previews for each in one.rules}
-    listed = sorted(found.values(), key=lambda each: (not each.loosens, each.kind, each.what))
+def _rules_section(previews: Sequence[Preview]) -> Section:
+    rules = {rule.model_dump_json(): rule for preview in previews for rule in preview.rules}
+    listed = sorted(rules.values(), key=lambda rule: (not rule.loosens, rule.kind, rule.what))
     rows = [
         [
-            "**looser**" if each.loosens else "stricter or the same",
-            each.kind,
-            code(each.what),
-            code(each.old) if each.old else "none",
-            code(each.new) if each.new else "none",
+            "**looser**" if rule.loosens else "stricter or the same",
+            rule.kind,
+            code(rule.what),
+            code(rule.old) if rule.old else "none",
+            code(rule.new) if rule.new else "none",
         ]
-        for each in listed
+        for rule in listed
     ]
     return table("Rules and classes that change", 10, ["", "what", "of", "before", "after"], rows)
 
 
-def _dangerous(previews: Sequence[Preview]) -> Section:
+def _dangerous_section(previews: Sequence[Preview]) -> Section:
     several = len(previews) > 1
     rows = []
     for preview in previews:
-        for each in words.dangerous(preview):
-            why = ", ".join(code(path) for path in (each.replaces_because or each.may_replace)[:5])
-            also = len(each.replaces_because or each.may_replace) - 5
+        for change in words.dangerous_changes(preview):
+            why = ", ".join(code(path) for path in (change.replaces_because or change.may_replace)[:5])
+            also = len(change.replaces_because or change.may_replace) - 5
             why += f" and {also} more" if also > 0 else ""
-            loses = "**yes**" + words.holds(each).removeprefix("yes") if each.stateful else "no"
-            cells = [words.effect(each), f"{code(words.kind(each))} {code(each.name)}", why or "-", loses]
+            loses = "**yes**" + words.state_loss(change).removeprefix("yes") if change.stateful else "no"
+            cells = [
+                words.effect_word(change),
+                f"{code(words.resource_type(change))} {code(change.name)}",
+                why or "-",
+                loses,
+            ]
             rows.append([code(preview.stack), *cells] if several else cells)
     columns = ["", "resource", "because of", "holds state"]
     return table("Deleted or replaced", 20, ["stack", *columns] if several else columns, rows)
 
 
-def paths(previews: Sequence[Preview]) -> Section:
-    """The ways of data that are not as they were."""
+def paths_section(previews: Sequence[Preview]) -> Section:
+    """Return the section of data paths that change."""
     rows = []
-    for each in words.moved(previews):
-        was = each.before.verdict if each.before else "none"
-        now = each.after.verdict if each.after else "gone"
-        state = now if each.what in ("added", "stands") else f"{was} → {now}"
-        loud = f"**{state}**" if each.after is not None and each.after.verdict != "allowed" else state
-        why = f": {code(each.path.why, 300)}" if each.path.why else ""
-        rows.append(f"- {each.what}, {loud} ({each.path.class_}): {drawn(each.path)}{why}")
-    unknown = [each for each in previews if each.data_paths.after is None and each.status != "failed"]
-    rows += [f"- {code(each.stack)}: where its data may go was not found out" for each in unknown]
+    for changed_path in words.changed_paths(previews):
+        verdict_before = changed_path.before.verdict if changed_path.before else "none"
+        verdict_after = changed_path.after.verdict if changed_path.after else "gone"
+        state = (
+            verdict_after
+            if changed_path.what in ("added", "stands")
+            else f"{verdict_before} → {verdict_after}"
+        )
+        marked_state = (
+            f"**{state}**"
+            if changed_path.after is not None and changed_path.after.verdict != "allowed"
+            else state
+        )
+        why = f": {code(changed_path.path.why, 300)}" if changed_path.path.why else ""
+        rows.append(
+            f"- {changed_path.what}, {marked_state} ({changed_path.path.class_}): "
+            f"{describe_path(changed_path.path)}{why}"
+        )
+    unknown = [
+        preview for preview in previews if preview.data_paths.after is None and preview.status != "failed"
+    ]
+    rows += [f"- {code(preview.stack)}: where its data may go was not found out" for preview in unknown]
     return Section("Data paths that change", 12, rows)
 
 
-def drawn(path: DataPath) -> str:
-    """The way as a line: `kyc` → `confidential-gateway` at `fra1` → …"""
+def describe_path(path: DataPath) -> str:
+    """Return the path as a line: `kyc` → `confidential-gateway` at `fra1` → …"""
     return " → ".join(
-        f"{each.kind} {code(each.name)}" + (f" at {code(each.where)}" if each.where else "")
-        for each in path.hops
+        f"{hop.kind} {code(hop.name)}" + (f" at {code(hop.where)}" if hop.where else "") for hop in path.hops
     )
 
 
-def policy(previews: Sequence[Preview]) -> Section:
-    """What the policies find, the worst first."""
-    rows = [_finding(each) for each in words.unique_findings(previews)]
+def policy_section(previews: Sequence[Preview]) -> Section:
+    """Return the section of policy findings, the most severe first."""
+    rows = [_finding_cells(finding) for finding in words.unique_findings(previews)]
     return table("Policy findings", 20, ["severity", "finding", "resource", "supports", "fix"], rows)
 
 
-def _finding(each: Finding) -> list[str]:
-    loud = f"**{each.severity}**" if each.severity in ("critical", "high") else each.severity
-    level = f"{loud}, cannot be decided" if each.verdict == "undecided" else loud
-    if each.silenced is not None:
-        by = each.silenced
-        level = f"silenced until {by.until} by {code(by.owner)}: {code(by.reason)} ({each.severity})"
-    supports = ", ".join(code(f"{one.framework} {one.version} {one.id}") for one in each.supports)
-    told = f"{code(each.policy)} {code(each.message, 400)}"
+def _finding_cells(finding: Finding) -> list[str]:
+    loud = f"**{finding.severity}**" if finding.severity in ("critical", "high") else finding.severity
+    level = f"{loud}, cannot be decided" if finding.verdict == "undecided" else loud
+    if finding.silenced is not None:
+        silenced = finding.silenced
+        level = f"silenced until {silenced.until} by {code(silenced.owner)}: {code(silenced.reason)}"
+        level += f" ({finding.severity})"
+    supports = ", ".join(
+        code(f"{control.framework} {control.version} {control.id}") for control in finding.supports
+    )
+    message = f"{code(finding.policy)} {code(finding.message, 400)}"
     return [
         level,
-        told,
-        code(each.resource) if each.resource else "the stack",
+        message,
+        code(finding.resource) if finding.resource else "the stack",
         supports or "-",
-        code(each.fix, 300),
+        code(finding.fix, 300),
     ]
 
 
-def _figures(previews: Sequence[Preview]) -> list[Section]:
+def _figure_sections(previews: Sequence[Preview]) -> list[Section]:
     rows: list[list[str]] = []
     for stacks, costs in words.costs_of(previews):
         if costs.before is None and costs.after is None:
             continue
-        of = words.delta(costs)
-        whose = f" of {', '.join(code(each) for each in stacks.split(', '))}" if len(previews) > 1 else ""
-        rows.append([f"**USD a month{whose}**", _usd(of.before), _usd(of.after), words.change(of), ""])
-        was = {each.what: each for each in (costs.before.items if costs.before else [])}
-        will = {each.what: each for each in (costs.after.items if costs.after else [])}
-        for what in sorted({*was, *will}):
-            one, other = was.get(what), will.get(what)
-            both = words.Delta(
-                one.monthly_usd if one else (0.0 if costs.before else None),
-                other.monthly_usd if other else (0.0 if costs.after else None),
+        delta = words.cost_delta(costs)
+        stack_names = (
+            f" of {', '.join(code(stack) for stack in stacks.split(', '))}" if len(previews) > 1 else ""
+        )
+        rows.append(
+            [
+                f"**USD a month{stack_names}**",
+                _usd(delta.before),
+                _usd(delta.after),
+                words.cost_change(delta),
+                "",
+            ]
+        )
+        items_before = {item.what: item for item in (costs.before.items if costs.before else [])}
+        items_after = {item.what: item for item in (costs.after.items if costs.after else [])}
+        for item_name in sorted({*items_before, *items_after}):
+            before, after = items_before.get(item_name), items_after.get(item_name)
+            item_delta = words.Delta(
+                before.monthly_usd if before else (0.0 if costs.before else None),
+                after.monthly_usd if after else (0.0 if costs.after else None),
             )
-            if both.usd == 0:
+            if item_delta.usd == 0:
                 continue
-            item = other or one
+            item = after or before
             evidence = f"{item.evidence or 'no evidence'} {item.as_of}".strip() if item else ""
-            rows.append([code(what), _usd(both.before), _usd(both.after), words.change(both), code(evidence)])
+            rows.append(
+                [
+                    code(item_name),
+                    _usd(item_delta.before),
+                    _usd(item_delta.after),
+                    words.cost_change(item_delta),
+                    code(evidence),
+                ]
+            )
     cost = table("Cost", 8, ["", "before", "after", "change", "evidence"], rows)
-    gpus = [each for one in _capacities(previews) for each in _pools(one)]
+    gpus = [pool_row for capacities in _capacities(previews) for pool_row in _pool_rows(capacities)]
     columns = ["pool", "GPUs", "reserved", "used before", "used after"]
     return [cost, table("GPU capacity", 5, columns, gpus)]
 
@@ -160,24 +204,27 @@ def _usd(value: float | None) -> str:
 
 
 def _capacities(previews: Sequence[Preview]) -> list[Capacities]:
-    return list({each.capacity.model_dump_json(): each.capacity for each in previews}.values())
+    return list({preview.capacity.model_dump_json(): preview.capacity for preview in previews}.values())
 
 
-def _pools(of: Capacities) -> list[list[str]]:
-    was = {(each.site, each.pool): each for each in of.before or []}
-    will = {(each.site, each.pool): each for each in of.after or []}
+def _pool_rows(capacities: Capacities) -> list[list[str]]:
+    pools_before = {(pool.site, pool.pool): pool for pool in capacities.before or []}
+    pools_after = {(pool.site, pool.pool): pool for pool in capacities.after or []}
     rows = []
-    for key in sorted({*was, *will}):
-        one, other = was.get(key), will.get(key)
-        if one == other and other is not None and not other.used:
+    for key in sorted({*pools_before, *pools_after}):
+        before_pool, after_pool = pools_before.get(key), pools_after.get(key)
+        if before_pool == after_pool and after_pool is not None and not after_pool.used:
             continue
-        there = [
-            _number(each.gpus) if each is not None else "none" if known else "not known"
-            for each, known in ((one, of.before is not None), (other, of.after is not None))
+        gpu_counts = [
+            _number(pool.gpus) if pool is not None else "none" if is_known else "not known"
+            for pool, is_known in (
+                (before_pool, capacities.before is not None),
+                (after_pool, capacities.after is not None),
+            )
         ]
-        gpus = there[1] if there[0] == there[1] else f"{there[0]} → {there[1]}"
-        before, after = _used(one, of.before), _used(other, of.after)
-        rows.append([code(key[1]), gpus, str((other or one or _NONE).reserved), before, after])
+        gpus = gpu_counts[1] if gpu_counts[0] == gpu_counts[1] else f"{gpu_counts[0]} → {gpu_counts[1]}"
+        before, after = _used(before_pool, capacities.before), _used(after_pool, capacities.after)
+        rows.append([code(key[1]), gpus, str((after_pool or before_pool or _NONE).reserved), before, after])
     return rows
 
 
@@ -188,7 +235,7 @@ def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:g}"
 
 
-def _used(pool: PoolCapacity | None, known: list[PoolCapacity] | None) -> str:
-    if known is None:
+def _used(pool: PoolCapacity | None, known_pools: list[PoolCapacity] | None) -> str:
+    if known_pools is None:
         return "not known"
     return f"{pool.used:g}" if pool is not None else "0"

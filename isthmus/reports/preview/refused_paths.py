@@ -1,4 +1,4 @@
-"""The paths of a plan that may not be: no resource is rendered of it, and a reviewer wants to see which way it was."""
+"""The refused data paths of a plan that cannot be rendered, so that a reviewer sees which path was refused."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from isthmus.contracts.reports.preview import DataPath, Hop
 from isthmus.contracts.requirements.document import Requirements
 
 
-def of_plan(plan: Plan, requirements: Requirements) -> list[DataPath]:
-    """The way of each placement's data, where its class may not run on what the plan places it on; sorted by id."""
+def refused_paths(plan: Plan, requirements: Requirements) -> list[DataPath]:
+    """Return the data path of each placement whose class may not run on its target, sorted by id."""
     table = handling.stricter_only(requirements.handling)
-    known = {each.name: each for each in requirements.workloads}
-    found = {}
+    workloads = {workload.name: workload for workload in requirements.workloads}
+    paths = {}
     for placement in plan.placements:
-        endpoint, workload = plan.endpoint(placement.endpoint), known.get(placement.workload)
+        endpoint, workload = plan.endpoint(placement.endpoint), workloads.get(placement.workload)
         if endpoint is None or workload is None:
             continue
-        held = workload.sensitivity
-        names = [each.name for each in served_by(plan, requirements, endpoint.id) if each.sensitivity == held]
-        why = handling.refusal(held, endpoint.target, names, requirements.exceptions, handling=table[held])
-        if not why:
+        sensitivity = workload.sensitivity
+        names = [
+            served.name
+            for served in served_by(plan, requirements, endpoint.id)
+            if served.sensitivity == sensitivity
+        ]
+        reason = handling.refusal(
+            sensitivity, endpoint.target, names, requirements.exceptions, handling=table[sensitivity]
+        )
+        if not reason:
             continue
         gate = plan.gateway_of(workload.name)
         region = endpoint.region or ""
@@ -29,15 +35,15 @@ def of_plan(plan: Plan, requirements: Requirements) -> list[DataPath]:
         hops += [Hop(kind="gateway", name=gate.host, where=gate.site)] if gate else []
         hops.append(Hop(kind="endpoint", name=f"{endpoint.id} ({endpoint.target})", where=endpoint.site))
         hops += [Hop(kind="region", name=region)] if region else []
-        made = DataPath.model_validate(
+        path = DataPath.model_validate(
             {
-                "id": " > ".join([held, *(each.name for each in hops)]),
+                "id": " > ".join([sensitivity, *(hop.name for hop in hops)]),
                 "workload": workload.name,
-                "class": held,
+                "class": sensitivity,
                 "hops": hops,
                 "verdict": "refused",
-                "why": why,
+                "why": reason,
             }
         )
-        found[made.id] = made
-    return [found[key] for key in sorted(found)]
+        paths[path.id] = path
+    return [paths[key] for key in sorted(paths)]

@@ -1,4 +1,4 @@
-"""Findings of previews as SARIF 2.1.0, for a code scanning that shows them beside the source."""
+"""Findings of previews as SARIF 2.1.0, for code scanning that shows them beside the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.reports.preview import wording as words
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
 SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.0", "low": "2.0"}
-"""`security-severity`, by whose ranges GitHub names them again."""
+"""`security-severity`. GitHub derives its levels from these ranges."""
 _PATHS = "data-path/where-data-may-go"
 
 
@@ -30,20 +30,22 @@ def log(
 ) -> str:
     """The log, JSON. `files`: the source file of each stack, from the repository's root; `more`: rules, each with a
     result; `notes`: what was not looked at."""
-    results = [each for _, each in more]
-    rules = {each["id"]: each for each, _ in more}
-    for each in words.unique_findings(previews):
-        rules.setdefault(each.policy, _rule(each))
-        results.append(_result(each, files.get(each.stack or _of(previews, each), "")))
-    paths = {each.id: (one.stack, each) for one in previews for each in one.data_paths.after or []}
-    open_ = [paths[key] for key in sorted(paths) if paths[key][1].verdict != "allowed"]
-    if open_:
-        rules[_PATHS] = _rule_of_paths()
-    results += [_path(stack, each, files.get(stack, "")) for stack, each in open_]
+    results = [result for _, result in more]
+    rules = {rule["id"]: rule for rule, _ in more}
+    for finding in words.unique_findings(previews):
+        rules.setdefault(finding.policy, _rule(finding))
+        results.append(_result(finding, files.get(finding.stack or _stack_of(previews, finding), "")))
+    paths = {
+        path.id: (preview.stack, path) for preview in previews for path in preview.data_paths.after or []
+    }
+    not_allowed = [paths[key] for key in sorted(paths) if paths[key][1].verdict != "allowed"]
+    if not_allowed:
+        rules[_PATHS] = _paths_rule()
+    results += [_path_result(stack, path, files.get(stack, "")) for stack, path in not_allowed]
     ids = sorted(rules)
-    for each in results:
-        each["ruleIndex"] = ids.index(each["ruleId"])
-    whole = {
+    for result in results:
+        result["ruleIndex"] = ids.index(result["ruleId"])
+    document = {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
@@ -52,7 +54,7 @@ def log(
                     "driver": {
                         "name": tool,
                         "version": __version__,
-                        "rules": [rules[each] for each in ids],
+                        "rules": [rules[rule_id] for rule_id in ids],
                     }
                 },
                 "invocations": [_invocation(previews, notes)],
@@ -61,27 +63,27 @@ def log(
             }
         ],
     }
-    return json.dumps(whole, indent=2) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
-def _of(previews: Sequence[Preview], finding: Finding) -> str:
-    return next((each.stack for each in previews if finding in each.policy), "")
+def _stack_of(previews: Sequence[Preview], finding: Finding) -> str:
+    return next((preview.stack for preview in previews if finding in preview.policy), "")
 
 
-def _rule(of: Finding) -> dict[str, Any]:
-    supports = [f"{each.framework} {each.version} {each.id}" for each in of.supports]
+def _rule(finding: Finding) -> dict[str, Any]:
+    supports = [f"{control.framework} {control.version} {control.id}" for control in finding.supports]
     return {
-        "id": of.policy,
-        "name": "".join(part.capitalize() for part in of.policy.replace("/", "-").split("-")),
-        "shortDescription": {"text": visible(of.title)},
-        "fullDescription": {"text": visible(of.why)},
-        "help": {"text": visible(of.fix)},
-        "defaultConfiguration": {"level": LEVELS[of.severity]},
-        "properties": {"security-severity": SCORES[of.severity], "tags": ["security", *supports]},
+        "id": finding.policy,
+        "name": "".join(part.capitalize() for part in finding.policy.replace("/", "-").split("-")),
+        "shortDescription": {"text": visible(finding.title)},
+        "fullDescription": {"text": visible(finding.why)},
+        "help": {"text": visible(finding.fix)},
+        "defaultConfiguration": {"level": LEVELS[finding.severity]},
+        "properties": {"security-severity": SCORES[finding.severity], "tags": ["security", *supports]},
     }
 
 
-def _rule_of_paths() -> dict[str, Any]:
+def _paths_rule() -> dict[str, Any]:
     return {
         "id": _PATHS,
         "name": "WhereDataMayGo",
@@ -95,46 +97,50 @@ def _rule_of_paths() -> dict[str, Any]:
     }
 
 
-def _result(of: Finding, file: str) -> dict[str, Any]:
-    undecided = "Cannot be decided: " if of.verdict == "undecided" else ""
-    made = {
-        "ruleId": of.policy,
-        "level": LEVELS[of.severity],
-        "message": {"text": f"{undecided}{visible(of.message)} Fix: {visible(of.fix)}"},
-        "locations": [location(file, of.resource, of.urn)],
+def _result(finding: Finding, file: str) -> dict[str, Any]:
+    undecided = "Cannot be decided: " if finding.verdict == "undecided" else ""
+    result = {
+        "ruleId": finding.policy,
+        "level": LEVELS[finding.severity],
+        "message": {"text": f"{undecided}{visible(finding.message)} Fix: {visible(finding.fix)}"},
+        "locations": [location(file, finding.resource, finding.urn)],
         "partialFingerprints": {
-            "isthmus/v1": fingerprint(of.policy, of.stack, of.urn or of.resource, of.message)
+            "isthmus/v1": fingerprint(
+                finding.policy, finding.stack, finding.urn or finding.resource, finding.message
+            )
         },
-        "properties": {"stack": of.stack, "severity": of.severity, "verdict": of.verdict},
+        "properties": {"stack": finding.stack, "severity": finding.severity, "verdict": finding.verdict},
     }
-    if of.silenced is not None:
-        told = f"{of.silenced.owner}, until {of.silenced.until}: {of.silenced.reason}"
-        made["suppressions"] = [{"kind": "external", "status": "accepted", "justification": visible(told)}]
-    return made
+    if finding.silenced is not None:
+        justification = f"{finding.silenced.owner}, until {finding.silenced.until}: {finding.silenced.reason}"
+        result["suppressions"] = [
+            {"kind": "external", "status": "accepted", "justification": visible(justification)}
+        ]
+    return result
 
 
-def _path(stack: str, of: DataPath, file: str) -> dict[str, Any]:
-    way = " -> ".join(f"{each.kind} {visible(each.name)}" for each in of.hops)
-    state = "is refused" if of.verdict == "refused" else "cannot be decided"
+def _path_result(stack: str, path: DataPath, file: str) -> dict[str, Any]:
+    route = " -> ".join(f"{hop.kind} {visible(hop.name)}" for hop in path.hops)
+    state = "is refused" if path.verdict == "refused" else "cannot be decided"
     return {
         "ruleId": _PATHS,
         "level": "error",
-        "message": {"text": f"The way of {of.class_} data {state}: {way}. {visible(of.why)}".strip()},
-        "locations": [location(file, of.workload or of.id, "")],
-        "partialFingerprints": {"isthmus/v1": fingerprint(_PATHS, stack, of.id, of.verdict)},
-        "properties": {"stack": stack, "severity": "critical", "verdict": of.verdict},
+        "message": {"text": f"The way of {path.class_} data {state}: {route}. {visible(path.why)}".strip()},
+        "locations": [location(file, path.workload or path.id, "")],
+        "partialFingerprints": {"isthmus/v1": fingerprint(_PATHS, stack, path.id, path.verdict)},
+        "properties": {"stack": stack, "severity": "critical", "verdict": path.verdict},
     }
 
 
 def location(file: str, name: str, urn: str) -> dict[str, Any]:
-    """At a file's first line; a resource's name and URN beside it."""
-    made: dict[str, Any] = {}
+    """Return a location: the first line of a file, and a resource's name and URN."""
+    location: dict[str, Any] = {}
     if file:
-        made["physicalLocation"] = {"artifactLocation": {"uri": _uri(file)}, "region": {"startLine": 1}}
+        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(file)}, "region": {"startLine": 1}}
     if name or urn:
         logical = {"kind": "resource"} | ({"name": visible(name)} if name else {})
-        made["logicalLocations"] = [logical | ({"fullyQualifiedName": visible(urn)} if urn else {})]
-    return made
+        location["logicalLocations"] = [logical | ({"fullyQualifiedName": visible(urn)} if urn else {})]
+    return location
 
 
 def _uri(file: str) -> str:
@@ -144,20 +150,20 @@ def _uri(file: str) -> str:
 
 
 def fingerprint(*parts: str) -> str:
-    """What a result is known by the next time."""
+    """Return the fingerprint by which code scanning recognises a result."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _invocation(previews: Sequence[Preview], more: Sequence[str]) -> dict[str, Any]:
-    """A preview that failed, or was seen in part, is no run without findings."""
+def _invocation(previews: Sequence[Preview], extra_notes: Sequence[str]) -> dict[str, Any]:
+    """Return the invocation. A failed or partial preview is not a successful run."""
     notes = [
         {
-            "level": each.severity,
-            "message": {"text": f"{preview.stack}: {visible(each.message)}"},
+            "level": diagnostic.severity,
+            "message": {"text": f"{preview.stack}: {visible(diagnostic.message)}"},
         }
         for preview in previews
-        for each in preview.diagnostics
+        for diagnostic in preview.diagnostics
     ]
-    notes += [{"level": "warning", "message": {"text": visible(each)}} for each in more]
-    whole = all(each.status == "complete" for each in previews)
-    return {"executionSuccessful": whole} | ({"toolExecutionNotifications": notes} if notes else {})
+    notes += [{"level": "warning", "message": {"text": visible(note)}} for note in extra_notes]
+    is_complete = all(preview.status == "complete" for preview in previews)
+    return {"executionSuccessful": is_complete} | ({"toolExecutionNotifications": notes} if notes else {})

@@ -1,4 +1,4 @@
-"""Previews for a terminal: what can hurt first, every change below, nothing that a value could do to the terminal."""
+"""Previews as text for a terminal: the most dangerous first. Values are escaped, so they cannot control it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.reports.format.escaping import cut, visible
 from isthmus.reports.preview import wording as words
-from isthmus.reports.preview.markdown_details import lines_of, quiet
+from isthmus.reports.preview.markdown_details import difference_lines, is_noise_only
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,141 +29,167 @@ _STYLES = {
 
 
 def text(previews: Sequence[Preview]) -> str:
-    """As plain text, for a file or a pipe."""
-    return plain(parts(previews))
+    """Return plain text, for a file or a pipe."""
+    return render_plain(renderables(previews))
 
 
-def plain(parts: Iterable[RenderableType]) -> str:
-    """What would be printed, as text: no line is folded, whatever the terminal's width."""
+def render_plain(renderables: Iterable[RenderableType]) -> str:
+    """Return the printed text without folding lines, whatever the terminal's width."""
     import io
 
     from rich.console import Console
 
-    out = io.StringIO()
-    console = Console(file=out, width=80, highlight=False, color_system=None, legacy_windows=False)
-    for part in parts:
-        console.print(part, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=80, highlight=False, color_system=None, legacy_windows=False)
+    for renderable in renderables:
+        console.print(renderable, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def parts(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """What is printed, one after the other."""
+def renderables(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    """Yield the parts to print."""
     for preview in previews:
-        yield from _head(preview)
-    yield from _rules(previews)
-    yield from _dangerous(previews)
-    yield from paths(previews)
-    yield from findings(previews)
-    yield from _cost(previews)
+        yield from _verdict_lines(preview)
+    yield from _rules_lines(previews)
+    yield from _dangerous_lines(previews)
+    yield from paths_lines(previews)
+    yield from findings_lines(previews)
+    yield from _cost_lines(previews)
     for preview in previews:
-        yield from _changes(preview, several=len(previews) > 1)
+        yield from _changes_lines(preview, several=len(previews) > 1)
 
 
 def line(text: str, style: str = "") -> Any:
-    """One line, with nothing in it that a value could do to a terminal."""
+    """Return one line, with control characters escaped."""
     from rich.text import Text
 
     return Text(visible(text), style=style)
 
 
 def title(text: str) -> Any:
-    """The heading of a part."""
+    """Return the heading of a part."""
     from rich.text import Text
 
     return Text.assemble("\n", (visible(text), "bold"))
 
 
-def _head(preview: Preview) -> Iterator[RenderableType]:
-    word = words.verdict(preview)
-    one = [preview]
-    told = [words.counts(one), words.ways(one), words.cost(one), words.findings(one), words.commit(one)]
-    yield line(f"{preview.stack}: {word}", _STYLES[word])
+def _verdict_lines(preview: Preview) -> Iterator[RenderableType]:
+    verdict = words.verdict(preview)
+    single = [preview]
+    clauses = [
+        words.changes_line(single),
+        words.data_paths_line(single),
+        words.cost_line(single),
+        words.findings_line(single),
+        words.commit_line(single),
+    ]
+    yield line(f"{preview.stack}: {verdict}", _STYLES[verdict])
     if preview.status == "failed":
         yield line("  what would change could not be found out", _STYLES["FAILED"])
     if preview.status == "partial":
         yield line("  not all of it could be found out or decided", _STYLES["PARTIAL"])
-    yield line("  " + ", ".join(each for each in told if each))
-    for each in preview.diagnostics:
-        yield line(f"  {each.severity}: {each.message}", "red" if each.severity == "error" else "yellow")
+    yield line("  " + ", ".join(clause for clause in clauses if clause))
+    for diagnostic in preview.diagnostics:
+        yield line(
+            f"  {diagnostic.severity}: {diagnostic.message}",
+            "red" if diagnostic.severity == "error" else "yellow",
+        )
 
 
-def _rules(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    rules = {each.model_dump_json(): each for one in previews for each in one.rules}.values()
+def _rules_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    rules = {rule.model_dump_json(): rule for preview in previews for rule in preview.rules}.values()
     if rules:
         yield title("Rules and classes that change")
-    for each in sorted(rules, key=lambda one: (not one.loosens, one.kind, one.what)):
-        word = "looser" if each.loosens else "stricter or the same"
-        yield line(f"  {word}: {each.kind} {each.what}: {each.old or 'none'} -> {each.new or 'none'}")
+    for rule in sorted(rules, key=lambda rule: (not rule.loosens, rule.kind, rule.what)):
+        direction = "looser" if rule.loosens else "stricter or the same"
+        yield line(f"  {direction}: {rule.kind} {rule.what}: {rule.old or 'none'} -> {rule.new or 'none'}")
 
 
-def _dangerous(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    found = [(one, each) for one in previews for each in words.dangerous(one)]
-    if not found:
+def _dangerous_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    dangerous = [(preview, change) for preview in previews for change in words.dangerous_changes(preview)]
+    if not dangerous:
         return
     yield title("Deleted or replaced")
-    for preview, each in found:
+    for preview, change in dangerous:
         stack = f"{preview.stack}: " if len(previews) > 1 else ""
-        why = f", because of {words.because(each)}" if words.because(each) else ""
-        state = f"; holds state: {words.holds(each)}" if each.stateful else ""
-        word = words.effect(each)
-        yield line(f"  {stack}{word} {words.kind(each)} {each.name}{why}{state}", _STYLES.get(word, ""))
-
-
-def paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """The ways of data that are not as they were."""
-    lost = [each.stack for each in previews if each.data_paths.after is None and each.status != "failed"]
-    moved = words.moved(previews)
-    if moved or lost:
-        yield title("Data paths that change")
-    for each in moved:
-        was = each.before.verdict if each.before else "none"
-        now = each.after.verdict if each.after else "gone"
-        state = f"{was} -> {now}" if was != now else now
-        way = " -> ".join(
-            f"{hop.kind} {hop.name}" + (f" at {hop.where}" if hop.where else "") for hop in each.path.hops
+        reason = (
+            f", because of {words.replacement_reasons(change)}" if words.replacement_reasons(change) else ""
         )
-        why = f" ({each.path.why})" if each.path.why else ""
-        loud = each.after is not None and each.after.verdict != "allowed"
-        yield line(f"  {each.what}, {state}: {each.path.class_}: {way}{why}", "red" if loud else "")
-    for stack in lost:
+        state = f"; holds state: {words.state_loss(change)}" if change.stateful else ""
+        effect = words.effect_word(change)
+        yield line(
+            f"  {stack}{effect} {words.resource_type(change)} {change.name}{reason}{state}",
+            _STYLES.get(effect, ""),
+        )
+
+
+def paths_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    """Yield the data paths that change."""
+    unknown = [
+        preview.stack
+        for preview in previews
+        if preview.data_paths.after is None and preview.status != "failed"
+    ]
+    moved = words.changed_paths(previews)
+    if moved or unknown:
+        yield title("Data paths that change")
+    for changed_path in moved:
+        verdict_before = changed_path.before.verdict if changed_path.before else "none"
+        verdict_after = changed_path.after.verdict if changed_path.after else "gone"
+        state = f"{verdict_before} -> {verdict_after}" if verdict_before != verdict_after else verdict_after
+        route = " -> ".join(
+            f"{hop.kind} {hop.name}" + (f" at {hop.where}" if hop.where else "")
+            for hop in changed_path.path.hops
+        )
+        reason = f" ({changed_path.path.why})" if changed_path.path.why else ""
+        loud = changed_path.after is not None and changed_path.after.verdict != "allowed"
+        yield line(
+            f"  {changed_path.what}, {state}: {changed_path.path.class_}: {route}{reason}",
+            "red" if loud else "",
+        )
+    for stack in unknown:
         yield line(f"  {stack}: where its data may go was not found out", "yellow")
 
 
-def findings(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """What the policies find, the worst first."""
-    found = words.unique_findings(previews)
-    if found:
+def findings_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    """Yield the policy findings, the most severe first."""
+    unique = words.unique_findings(previews)
+    if unique:
         yield title("Policy findings")
-    for each in found:
-        state = "" if each.verdict == "violated" else ", cannot be decided"
-        if each.silenced is not None:
-            state += f", silenced by {each.silenced.owner} until {each.silenced.until}"
-        style = "red" if each.severity in ("critical", "high") and each.silenced is None else ""
-        whose = each.resource or "the stack"
-        yield line(f"  {each.severity}{state}: {each.policy} {whose}: {each.message}", style)
-        supports = ", ".join(f"{one.framework} {one.version} {one.id}" for one in each.supports)
-        yield line(f"    fix: {each.fix}" + (f"; supports {supports}" if supports else ""))
+    for finding in unique:
+        state = "" if finding.verdict == "violated" else ", cannot be decided"
+        if finding.silenced is not None:
+            state += f", silenced by {finding.silenced.owner} until {finding.silenced.until}"
+        style = "red" if finding.severity in ("critical", "high") and finding.silenced is None else ""
+        whose = finding.resource or "the stack"
+        yield line(f"  {finding.severity}{state}: {finding.policy} {whose}: {finding.message}", style)
+        supports = ", ".join(
+            f"{control.framework} {control.version} {control.id}" for control in finding.supports
+        )
+        yield line(f"    fix: {finding.fix}" + (f"; supports {supports}" if supports else ""))
 
 
-def _cost(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+def _cost_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     rows = []
     for stacks, costs in words.costs_of(previews):
         if costs.before is not None or costs.after is not None:
-            of = words.delta(costs)
-            rows.append(f"  {stacks}: USD a month: {_usd(of.before)} -> {_usd(of.after)}, {words.change(of)}")
+            delta = words.cost_delta(costs)
+            rows.append(
+                f"  {stacks}: USD a month: {_usd(delta.before)} -> {_usd(delta.after)}, {words.cost_change(delta)}"
+            )
     if rows:
         yield title("Cost and GPU capacity")
         for row in rows:
             yield line(row)
-    seen = {each.capacity.model_dump_json(): each.capacity for each in previews}.values()
-    for one in seen:
-        was = {(each.site, each.pool): each for each in one.before or []}
-        for each in one.after or []:
-            old = was.get((each.site, each.pool))
-            before = "not known" if one.before is None else f"{old.used:g}" if old else "0"
-            there = "not known" if each.gpus is None else f"{each.gpus}"
+    capacities = {preview.capacity.model_dump_json(): preview.capacity for preview in previews}.values()
+    for capacity in capacities:
+        pools_before = {(pool.site, pool.pool): pool for pool in capacity.before or []}
+        for pool in capacity.after or []:
+            old = pools_before.get((pool.site, pool.pool))
+            before = "not known" if capacity.before is None else f"{old.used:g}" if old else "0"
+            gpu_count = "not known" if pool.gpus is None else f"{pool.gpus}"
             yield line(
-                f"  {each.pool}: {before} -> {each.used:g} of {there} GPUs used, {each.reserved} reserved"
+                f"  {pool.pool}: {before} -> {pool.used:g} of {gpu_count} GPUs used, {pool.reserved} reserved"
             )
 
 
@@ -171,34 +197,34 @@ def _usd(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.2f}"
 
 
-def _changes(preview: Preview, *, several: bool) -> Iterator[RenderableType]:
+def _changes_lines(preview: Preview, *, several: bool) -> Iterator[RenderableType]:
     if not preview.changes:
         return
     yield title(f"All changes{f' of {preview.stack}' if several else ''}")
-    for each in preview.changes:
-        if not quiet(each):
-            yield from _change(each)
-    soft = [each for each in preview.changes if quiet(each)]
-    if soft:
-        names = ", ".join(each.name for each in soft[:8]) + (
-            f" and {len(soft) - 8:,} more" if len(soft) > 8 else ""
+    for change in preview.changes:
+        if not is_noise_only(change):
+            yield from _change_lines(change)
+    only_noise = [change for change in preview.changes if is_noise_only(change)]
+    if only_noise:
+        names = ", ".join(change.name for change in only_noise[:8]) + (
+            f" and {len(only_noise) - 8:,} more" if len(only_noise) > 8 else ""
         )
-        yield line(f"  {len(soft):,} in tags, checksums and the like only: {names}")
+        yield line(f"  {len(only_noise):,} in tags, checksums and the like only: {names}")
 
 
-def _change(each: Change) -> Iterator[RenderableType]:
-    word = words.effect(each)
-    whose = f" of {each.component}" if each.component else ""
-    yield line(f"  {word} {words.kind(each)} {each.name}{whose}", _STYLES.get(word, ""))
-    if each.op in ("create", "import", "delete", "read"):
-        # What is new is told by --format json or markdown; here its name is enough.
+def _change_lines(change: Change) -> Iterator[RenderableType]:
+    effect = words.effect_word(change)
+    owner = f" of {change.component}" if change.component else ""
+    yield line(f"  {effect} {words.resource_type(change)} {change.name}{owner}", _STYLES.get(effect, ""))
+    if change.op in ("create", "import", "delete", "read"):
+        # Properties of new resources are in --format json and markdown.
         return
-    for one in each.properties:
-        if not one.noise:
-            for told in lines_of(one):
-                yield difference(told)
+    for property_change in change.properties:
+        if not property_change.noise:
+            for difference_line in difference_lines(property_change):
+                yield difference(difference_line)
 
 
-def difference(told: str) -> Any:
+def difference(text: str) -> Any:
     """A line of a property's old or new value."""
-    return line("      " + cut(told, 1000), {"-": "red", "+": "green"}.get(told[:1], ""))
+    return line("      " + cut(text, 1000), {"-": "red", "+": "green"}.get(text[:1], ""))

@@ -1,4 +1,4 @@
-"""What of a preview stops a pipeline: `--fail-on`, in words."""
+"""Thresholds of `isthmus preview --fail-on` that fail a pipeline."""
 
 from __future__ import annotations
 
@@ -20,102 +20,113 @@ _ALLOWED = f"{', '.join(WORDS[:-1])}, cost>10% (any number) and {WORDS[-1]}"
 
 @dataclass(frozen=True)
 class Threshold:
-    """One word of `--fail-on`."""
+    """A threshold of `--fail-on`."""
 
     word: str
     percent: float = 0.0
-    """Of `cost`."""
+    """Allowed rise of the cost, for `cost`."""
 
 
-def parse(asked: Iterable[str]) -> list[Threshold]:
-    """The thresholds; `InputError` for a word that there is not."""
-    found = []
-    for word in asked:
-        cost = _COST.fullmatch(word.replace(" ", ""))
+def parse(values: Iterable[str]) -> list[Threshold]:
+    """Return the thresholds. Raises `InputError` for an unknown word."""
+    thresholds = []
+    for value in values:
+        cost = _COST.fullmatch(value.replace(" ", ""))
         if cost:
-            found.append(Threshold("cost", float(cost[1])))
+            thresholds.append(Threshold("cost", float(cost[1])))
         else:
-            found.append(Threshold(known(word, WORDS, _ALLOWED)))
-    return found
+            thresholds.append(Threshold(check_word(value, WORDS, _ALLOWED)))
+    return thresholds
 
 
-def known(word: str, words: Sequence[str], allowed: str) -> str:
-    """A word of `--fail-on`; `InputError` naming those that there are."""
-    if word not in words:
+def check_word(word: str, allowed_words: Sequence[str], description: str) -> str:
+    """Return a word of `--fail-on`. Raises `InputError` that lists the allowed words."""
+    if word not in allowed_words:
         raise InputError(
             f"`{word}` is nothing to fail on",
             where="--fail-on",
-            fix=f"{did_you_mean(word, words)} There are: {allowed}".strip(),
+            fix=f"{did_you_mean(word, allowed_words)} There are: {description}".strip(),
         )
     return word
 
 
-def met(previews: Sequence[Preview], thresholds: Iterable[Threshold]) -> list[str]:
-    """Why it stops, a clause each; a severity stands for those above it, too."""
-    return [why for each in dict.fromkeys(thresholds) if (why := _met(previews, each))]
-
-
-def _met(previews: Sequence[Preview], of: Threshold) -> str:
-    if of.word == "cost":
-        return _of_cost(previews, of.percent)
-    if of.word == "undecided":
-        return undecided(previews)
-    if of.word in ("replace", "delete-stateful"):
-        return _of_changes(previews, of.word)
-    return grave(previews, of.word)
-
-
-def undecided(previews: Sequence[Preview]) -> str:
-    """What cannot be decided, in a clause."""
-    findings = [
-        each for each in words.counting(words.unique_findings(previews)) if each.verdict == "undecided"
+def reasons_to_fail(previews: Sequence[Preview], thresholds: Iterable[Threshold]) -> list[str]:
+    """Return a clause for each threshold that is met. A severity includes more severe ones."""
+    return [
+        reason for threshold in dict.fromkeys(thresholds) if (reason := _reason_to_fail(previews, threshold))
     ]
-    number = len(findings) + len(_paths(previews, "undecided"))
-    lost = [each.stack for each in previews if each.data_paths.after is None]
-    unread = f"where the data of {', '.join(lost)} may go was not found out" if lost else ""
+
+
+def _reason_to_fail(previews: Sequence[Preview], threshold: Threshold) -> str:
+    if threshold.word == "cost":
+        return _describe_cost(previews, threshold.percent)
+    if threshold.word == "undecided":
+        return describe_undecided(previews)
+    if threshold.word in ("replace", "delete-stateful"):
+        return _describe_changes(previews, threshold.word)
+    return describe_grave(previews, threshold.word)
+
+
+def describe_undecided(previews: Sequence[Preview]) -> str:
+    """Return a clause about undecided findings and data paths; empty if there are none."""
+    findings = [
+        finding
+        for finding in words.unsilenced_findings(words.unique_findings(previews))
+        if finding.verdict == "undecided"
+    ]
+    number = len(findings) + len(_path_ids(previews, "undecided"))
+    unknown = [preview.stack for preview in previews if preview.data_paths.after is None]
+    unread = f"where the data of {', '.join(unknown)} may go was not found out" if unknown else ""
     return f"{number} cannot be decided" if number else unread
 
 
-def above(word: str) -> tuple[Severity, ...]:
-    """A severity, and those that are graver."""
-    return SEVERITIES[: SEVERITIES.index(word) + 1]  # type: ignore[arg-type]
+def severities_from(severity: str) -> tuple[Severity, ...]:
+    """Return a severity and the more severe ones."""
+    return SEVERITIES[: SEVERITIES.index(severity) + 1]  # type: ignore[arg-type]
 
 
-def grave(previews: Sequence[Preview], word: str) -> str:
-    """Findings of a severity or above, and refused data paths, in a clause."""
-    levels = above(word)
-    found = [
-        each
-        for each in words.counting(words.unique_findings(previews))
-        if each.severity in levels and each.verdict == "violated"
+def describe_grave(previews: Sequence[Preview], severity: str) -> str:
+    """Return a clause about findings of a severity or above, and refused data paths."""
+    levels = severities_from(severity)
+    findings = [
+        finding
+        for finding in words.unsilenced_findings(words.unique_findings(previews))
+        if finding.severity in levels and finding.verdict == "violated"
     ]
-    refused = len(_paths(previews, "refused"))
-    parts = [f"{len(found)} of severity {word}{' or above' if len(levels) > 1 else ''}"] if found else []
-    return ", ".join([*parts, f"{refused} refused data paths"] if refused else parts)
+    refused = len(_path_ids(previews, "refused"))
+    clauses = (
+        [f"{len(findings)} of severity {severity}{' or above' if len(levels) > 1 else ''}"]
+        if findings
+        else []
+    )
+    return ", ".join([*clauses, f"{refused} refused data paths"] if refused else clauses)
 
 
-def _paths(previews: Sequence[Preview], verdict: str) -> set[str]:
-    return {each.id for one in previews for each in one.data_paths.after or [] if each.verdict == verdict}
+def _path_ids(previews: Sequence[Preview], verdict: str) -> set[str]:
+    return {
+        path.id for preview in previews for path in preview.data_paths.after or [] if path.verdict == verdict
+    }
 
 
-def _of_changes(previews: Sequence[Preview], word: str) -> str:
-    changes = [each for one in previews for each in one.changes]
+def _describe_changes(previews: Sequence[Preview], word: str) -> str:
+    changes = [change for preview in previews for change in preview.changes]
     if word == "replace":
-        number = sum(each.op == "replace" or bool(each.may_replace) for each in changes)
+        number = sum(change.op == "replace" or bool(change.may_replace) for change in changes)
         return f"{number} replaced, or it may be" if number else ""
     number = sum(
-        each.stateful and (each.op in ("delete", "replace") or bool(each.may_replace)) for each in changes
+        change.stateful and (change.op in ("delete", "replace") or bool(change.may_replace))
+        for change in changes
     )
     return f"{number} with state deleted or replaced, or it may be" if number else ""
 
 
-def _of_cost(previews: Sequence[Preview], percent: float) -> str:
-    """By the sum over all stacks; what is not known has not been shown to be less."""
-    told = [words.delta(costs) for _, costs in words.costs_of(previews)]
-    if any(each.usd is None for each in told):
+def _describe_cost(previews: Sequence[Preview], percent: float) -> str:
+    """Return a clause if the sum over all stacks rises by more than `percent`, or is unknown."""
+    deltas = [words.cost_delta(costs) for _, costs in words.costs_of(previews)]
+    if any(delta.usd is None for delta in deltas):
         return "how much more it costs is not known"
-    before = sum(each.before or 0 for each in told)
-    whole = words.Delta(before, before + sum(each.usd or 0 for each in told))
-    if whole.percent is None:
+    before = sum(delta.before or 0 for delta in deltas)
+    total = words.Delta(before, before + sum(delta.usd or 0 for delta in deltas))
+    if total.percent is None:
         return "it costs something, and cost nothing before"
-    return f"it costs {whole.percent:.1f} % more" if whole.percent > percent else ""
+    return f"it costs {total.percent:.1f} % more" if total.percent > percent else ""

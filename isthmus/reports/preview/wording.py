@@ -1,4 +1,4 @@
-"""What a preview amounts to, in words that every report of it has alike."""
+"""Wording that all preview reports share: verdict, counts, cost, data paths."""
 
 from __future__ import annotations
 
@@ -11,105 +11,120 @@ from isthmus.contracts.reports.findings import SEVERITIES, Finding
 from isthmus.contracts.reports.preview import OPS, Change, Cost, Costs, DataPath, Preview
 
 Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
-"""In the order of what can hurt."""
+"""Most severe first."""
 VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED")
 
 
 def verdict(preview: Preview) -> Verdict:
-    """The one word. Refused: data would go where it must not, or a critical finding stands that nobody answers for."""
-    if refused(preview) or any(
-        each.severity == "critical" and each.verdict == "violated" for each in counting(preview.policy)
+    """Return the verdict. REFUSED: a data path is refused, or a critical finding is not silenced."""
+    if refused_paths(preview) or any(
+        finding.severity == "critical" and finding.verdict == "violated"
+        for finding in unsilenced_findings(preview.policy)
     ):
         return "REFUSED"
     if preview.status == "failed":
         return "FAILED"
     if preview.status == "partial":
         return "PARTIAL"
-    return "CHANGES" if preview.changes or preview.rules or moved([preview]) else "UNCHANGED"
+    return "CHANGES" if preview.changes or preview.rules or changed_paths([preview]) else "UNCHANGED"
 
 
 def worst(previews: Iterable[Preview]) -> Verdict:
-    """Of several."""
-    found: list[Verdict] = [verdict(each) for each in previews]
-    return min(found, key=VERDICTS.index) if found else "UNCHANGED"
+    """Return the most severe verdict."""
+    verdicts: list[Verdict] = [verdict(preview) for preview in previews]
+    return min(verdicts, key=VERDICTS.index) if verdicts else "UNCHANGED"
 
 
-def counts(previews: Sequence[Preview]) -> str:
+def changes_line(previews: Sequence[Preview]) -> str:
     """`1 to delete, 2 to replace (1 holds state), 120 unchanged`."""
     total: Counter[str] = Counter()
-    for each in previews:
-        total.update(each.summary)
-    held = Counter(each.op for one in previews for each in one.changes if each.stateful)
-    parts = []
+    for preview in previews:
+        total.update(preview.summary)
+    stateful = Counter(change.op for preview in previews for change in preview.changes if change.stateful)
+    clauses = []
     for op in OPS:
         if not total[op]:
             continue
         if op == "same":
-            parts.append(f"{total[op]:,} unchanged")
+            clauses.append(f"{total[op]:,} unchanged")
             continue
-        states = held[op] if op in ("delete", "replace") else 0
+        states = stateful[op] if op in ("delete", "replace") else 0
         holds = f" ({states:,} {'holds' if states == 1 else 'hold'} state)" if states else ""
-        parts.append(f"{total[op]:,} to {op}{holds}")
-    if any(each.status == "failed" for each in previews):
-        parts.append("the rest not known" if parts else "changes not known")
-    return ", ".join(parts) or "no resources"
+        clauses.append(f"{total[op]:,} to {op}{holds}")
+    if any(preview.status == "failed" for preview in previews):
+        clauses.append("the rest not known" if clauses else "changes not known")
+    return ", ".join(clauses) or "no resources"
 
 
-def counting(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that nobody answers for."""
-    return [each for each in findings if each.silenced is None]
+def unsilenced_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that are not silenced."""
+    return [finding for finding in findings if finding.silenced is None]
 
 
-def findings(previews: Sequence[Preview]) -> str:
+def findings_line(previews: Sequence[Preview]) -> str:
     """`2 findings (1 critical, 1 high), 1 undecided, 3 silenced`."""
-    every = unique_findings(previews)
-    found = [each for each in counting(every) if each.verdict == "violated"]
-    open_ = [each for each in counting(every) if each.verdict == "undecided"]
-    silent = len(every) - len(found) - len(open_)
-    by = Counter(each.severity for each in found)
-    listed = ", ".join(f"{by[level]} {level}" for level in SEVERITIES if by[level])
-    parts = [
-        f"{len(found)} {'finding' if len(found) == 1 else 'findings'} ({listed})" if found else "no findings"
+    all_findings = unique_findings(previews)
+    violated = [finding for finding in unsilenced_findings(all_findings) if finding.verdict == "violated"]
+    undecided = [finding for finding in unsilenced_findings(all_findings) if finding.verdict == "undecided"]
+    silenced = len(all_findings) - len(violated) - len(undecided)
+    by_severity = Counter(finding.severity for finding in violated)
+    listed = ", ".join(f"{by_severity[level]} {level}" for level in SEVERITIES if by_severity[level])
+    clauses = [
+        f"{len(violated)} {'finding' if len(violated) == 1 else 'findings'} ({listed})"
+        if violated
+        else "no findings"
     ]
-    if not every and all(each.status == "failed" for each in previews):
+    if not all_findings and all(preview.status == "failed" for preview in previews):
         return "findings not known"
-    parts += [f"{len(open_)} undecided"] if open_ else []
-    return ", ".join([*parts, f"{silent} silenced"] if silent else parts)
+    clauses += [f"{len(undecided)} undecided"] if undecided else []
+    return ", ".join([*clauses, f"{silenced} silenced"] if silenced else clauses)
 
 
-def ways(previews: Sequence[Preview]) -> str:
-    """`1 refused data path`; empty where all are allowed."""
-    told = []
-    for word in ("refused", "undecided"):
-        found = {each.id for one in previews for each in one.data_paths.after or [] if each.verdict == word}
-        if found:
-            told.append(f"{len(found)} {word} data {'path' if len(found) == 1 else 'paths'}")
-    return ", ".join(told)
+def data_paths_line(previews: Sequence[Preview]) -> str:
+    """`1 refused data path`; empty if all are allowed."""
+    clauses = []
+    for verdict in ("refused", "undecided"):
+        ids = {
+            path.id
+            for preview in previews
+            for path in preview.data_paths.after or []
+            if path.verdict == verdict
+        }
+        if ids:
+            clauses.append(f"{len(ids)} {verdict} data {'path' if len(ids) == 1 else 'paths'}")
+    return ", ".join(clauses)
 
 
 def unique_findings(previews: Sequence[Preview]) -> list[Finding]:
-    """Worst first; one of a whole estate is told by each of its stacks, and is one."""
-    seen = {}
+    """Return the findings, most severe first. A finding about a whole estate, reported by each stack, counts once."""
+    by_key = {}
     for preview in previews:
-        for each in preview.policy:
-            key = (each.policy, each.urn, each.resource, each.message, each.verdict, each.silenced is None)
-            seen.setdefault(key, each)
+        for finding in preview.policy:
+            key = (
+                finding.policy,
+                finding.urn,
+                finding.resource,
+                finding.message,
+                finding.verdict,
+                finding.silenced is None,
+            )
+            by_key.setdefault(key, finding)
     return sorted(
-        seen.values(),
-        key=lambda each: (
-            each.silenced is not None,
-            SEVERITIES.index(each.severity),
-            each.verdict,
-            each.policy,
-            each.urn,
-            each.message,
+        by_key.values(),
+        key=lambda finding: (
+            finding.silenced is not None,
+            SEVERITIES.index(finding.severity),
+            finding.verdict,
+            finding.policy,
+            finding.urn,
+            finding.message,
         ),
     )
 
 
 @dataclass(frozen=True)
 class Delta:
-    """A month's cost before and after; None: nobody knows."""
+    """Monthly cost before and after; None: unknown."""
 
     before: float | None
     after: float | None
@@ -120,7 +135,7 @@ class Delta:
 
     @property
     def percent(self) -> float | None:
-        """Of what it was; None where that is not known, or nothing came from nothing."""
+        """Change in per cent of the cost before; None if that is unknown or zero."""
         if self.usd is None or self.before is None:
             return None
         if self.before == 0:
@@ -128,70 +143,74 @@ class Delta:
         return 100 * self.usd / self.before
 
 
-def delta(costs: Costs) -> Delta:
-    return Delta(_known(costs.before), _known(costs.after))
+def cost_delta(costs: Costs) -> Delta:
+    return Delta(_monthly_usd(costs.before), _monthly_usd(costs.after))
 
 
-def _known(cost: Cost | None) -> float | None:
+def _monthly_usd(cost: Cost | None) -> float | None:
     return cost.monthly_usd if cost is not None else None
 
 
 def costs_of(previews: Sequence[Preview]) -> list[tuple[str, Costs]]:
-    """Costs by the stacks that they are of: the layers of an estate share one plan, which counts once."""
-    found: dict[str, tuple[list[str], Costs]] = {}
-    for each in previews:
-        key = each.cost.model_dump_json()
-        found.setdefault(key, ([], each.cost))[0].append(each.stack)
-    return [(", ".join(stacks), costs) for stacks, costs in found.values()]
+    """Return the costs by stacks. The layers of an estate share one plan, which counts once."""
+    by_cost: dict[str, tuple[list[str], Costs]] = {}
+    for preview in previews:
+        key = preview.cost.model_dump_json()
+        by_cost.setdefault(key, ([], preview.cost))[0].append(preview.stack)
+    return [(", ".join(stacks), costs) for stacks, costs in by_cost.values()]
 
 
-def cost(previews: Sequence[Preview]) -> str:
-    """`USD 28,521 a month, +999 (+3.6 %)`; what is not known is said not to be."""
-    told = [delta(each) for _, each in costs_of(previews)]
-    if not told or any(each.after is None for each in told):
+def cost_line(previews: Sequence[Preview]) -> str:
+    """`USD 28,521 a month, +999 (+3.6 %)`, or that the cost is unknown."""
+    deltas = [cost_delta(costs) for _, costs in costs_of(previews)]
+    if not deltas or any(delta.after is None for delta in deltas):
         return "cost not known"
-    after = sum(each.after or 0 for each in told)
+    after = sum(delta.after or 0 for delta in deltas)
     text = f"USD {after:,.0f} a month"
-    if any(each.before is None for each in told):
+    if any(delta.before is None for delta in deltas):
         return f"{text} (before: not known)"
-    whole = Delta(sum(each.before or 0 for each in told), after)
-    return f"{text}, {change(whole)}"
+    total = Delta(sum(delta.before or 0 for delta in deltas), after)
+    return f"{text}, {cost_change(total)}"
 
 
-def change(of: Delta) -> str:
-    """`+999 (+3.6 %)`, or `as before`."""
-    if of.usd is None:
+def cost_change(difference: Delta) -> str:
+    """`+999 (+3.6 %)`, or `unchanged`."""
+    if difference.usd is None:
         return "not known"
-    if of.usd == 0:
+    if difference.usd == 0:
         return "as before"
-    percent = f" ({of.percent:+.1f} %)" if of.percent is not None else ""
-    return f"{of.usd:+,.0f}{percent}" if abs(of.usd) >= 1 else f"{of.usd:+,.2f}{percent}"
+    percent = f" ({difference.percent:+.1f} %)" if difference.percent is not None else ""
+    return (
+        f"{difference.usd:+,.0f}{percent}" if abs(difference.usd) >= 1 else f"{difference.usd:+,.2f}{percent}"
+    )
 
 
-def commit(previews: Sequence[Preview], spelt: Callable[[str], str] = str) -> str:
+def commit_line(previews: Sequence[Preview], format_id: Callable[[str], str] = str) -> str:
     """`commit 2804418` or `commit 2804418 against 49ed4f9`; empty outside a repository."""
-    for each in previews:
-        if each.commit:
-            dirty = " with changes that are not committed" if each.commit.endswith("-dirty") else ""
-            against = f" against {spelt(each.base[:12])}" if each.base else ""
-            return f"commit {spelt(each.commit.removesuffix('-dirty')[:12])}{dirty}{against}"
+    for preview in previews:
+        if preview.commit:
+            dirty = " with changes that are not committed" if preview.commit.endswith("-dirty") else ""
+            against = f" against {format_id(preview.base[:12])}" if preview.base else ""
+            return f"commit {format_id(preview.commit.removesuffix('-dirty')[:12])}{dirty}{against}"
     return ""
 
 
-def dangerous(preview: Preview) -> list[Change]:
-    """What goes, or is made anew, or may be; what holds state first."""
-    found = [each for each in preview.changes if each.op in ("delete", "replace") or each.may_replace]
-    return sorted(found, key=lambda each: (not each.stateful, OPS.index(each.op), each.urn))
+def dangerous_changes(preview: Preview) -> list[Change]:
+    """Return the changes that delete, replace or may replace a resource; those that hold state first."""
+    dangerous = [
+        change for change in preview.changes if change.op in ("delete", "replace") or change.may_replace
+    ]
+    return sorted(dangerous, key=lambda change: (not change.stateful, OPS.index(change.op), change.urn))
 
 
-def because(each: Change) -> str:
-    """Why it is made anew or may be, as a list of properties."""
-    return ", ".join(each.replaces_because or each.may_replace)
+def replacement_reasons(change: Change) -> str:
+    """Return the properties that cause the (possible) replacement."""
+    return ", ".join(change.replaces_because or change.may_replace)
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A data path that is not what it was."""
+class ChangedPath:
+    """A data path that changes, or that is not allowed."""
 
     what: Literal["added", "removed", "changed", "stands"]
     before: DataPath | None
@@ -199,55 +218,63 @@ class Moved:
 
     @property
     def path(self) -> DataPath:
-        found = self.after or self.before
-        assert found is not None, "one of the two is there"
-        return found
+        path = self.after or self.before
+        assert path is not None, "one of the two is there"
+        return path
 
 
-def moved(previews: Sequence[Preview]) -> list[Moved]:
-    """Paths that come, go or get another verdict, refused ones first; and those that are not allowed and stand."""
-    found: dict[tuple[str, str], Moved] = {}
+def changed_paths(previews: Sequence[Preview]) -> list[ChangedPath]:
+    """Return data paths that are added, removed or get another verdict, and existing ones that are not allowed.
+
+    Refused ones come first.
+    """
+    changed: dict[tuple[str, str], ChangedPath] = {}
     for preview in previews:
         paths = preview.data_paths
-        was = {each.id: each for each in paths.before or []}
-        for each in paths.after or []:
-            old = was.get(each.id)
-            open_ = each.verdict != "allowed"
-            if old is None and (paths.before is not None or open_):
-                found.setdefault((each.id, "after"), Moved("added", None, each))
-            elif old is not None and old.verdict != each.verdict:
-                found.setdefault((each.id, "after"), Moved("changed", old, each))
-            elif old is not None and open_:
-                found.setdefault((each.id, "after"), Moved("stands", old, each))
+        paths_before = {path.id: path for path in paths.before or []}
+        for path in paths.after or []:
+            old = paths_before.get(path.id)
+            is_not_allowed = path.verdict != "allowed"
+            if old is None and (paths.before is not None or is_not_allowed):
+                changed.setdefault((path.id, "after"), ChangedPath("added", None, path))
+            elif old is not None and old.verdict != path.verdict:
+                changed.setdefault((path.id, "after"), ChangedPath("changed", old, path))
+            elif old is not None and is_not_allowed:
+                changed.setdefault((path.id, "after"), ChangedPath("stands", old, path))
         if paths.after is not None:
-            will = {each.id for each in paths.after}
-            for each in paths.before or []:
-                if each.id not in will:
-                    found.setdefault((each.id, "before"), Moved("removed", each, None))
+            ids_after = {path.id for path in paths.after}
+            for path in paths.before or []:
+                if path.id not in ids_after:
+                    changed.setdefault((path.id, "before"), ChangedPath("removed", path, None))
     rank = {"refused": 0, "undecided": 1, "allowed": 2}
     return sorted(
-        found.values(),
-        key=lambda each: (each.after is None, rank[each.path.verdict], each.path.id, each.what),
+        changed.values(),
+        key=lambda changed_path: (
+            changed_path.after is None,
+            rank[changed_path.path.verdict],
+            changed_path.path.id,
+            changed_path.what,
+        ),
     )
 
 
-def refused(preview: Preview) -> list[DataPath]:
-    """Paths that may not be, after the change."""
-    return [each for each in preview.data_paths.after or [] if each.verdict == "refused"]
+def refused_paths(preview: Preview) -> list[DataPath]:
+    """Return the refused data paths after the change."""
+    return [path for path in preview.data_paths.after or [] if path.verdict == "refused"]
 
 
-def kind(each: Change) -> str:
+def resource_type(change: Change) -> str:
     """`Deployment`."""
-    return each.type.rsplit(":", 1)[-1]
+    return change.type.rsplit(":", 1)[-1]
 
 
-def effect(each: Change) -> str:
+def effect_word(change: Change) -> str:
     """`replace`, `may replace`."""
-    return "may replace" if each.may_replace and each.op == "update" else each.op
+    return "may replace" if change.may_replace and change.op == "update" else change.op
 
 
-def holds(each: Change) -> str:
-    """Whether state is lost with it."""
-    if not each.stateful:
+def state_loss(change: Change) -> str:
+    """Return whether state is lost with the resource, in words."""
+    if not change.stateful:
         return "no"
-    return "yes; the old one stays" if each.retained else "yes"
+    return "yes; the old one stays" if change.retained else "yes"

@@ -15,20 +15,20 @@ _PLACES = {"onprem-vllm": "on-prem, vLLM", "eks-vllm": "AWS, vLLM on EKS"}
 
 def counts_line(counts: Mapping[str, int], seconds: float) -> str:
     """`137 created, 0 updated, 0 unchanged in 41 s`."""
-    words = [
+    labels = [
         ("create", "created"),
         ("update", "updated"),
         ("replace", "replaced"),
         ("delete", "deleted"),
         ("retain", "retained"),
     ]
-    parts = [f"{counts[kind]} {word}" for kind, word in words if counts.get(kind)]
-    if counts.get("same") or not parts:
-        parts.append(f"{counts.get('same', 0)} unchanged")
-    return f"{', '.join(parts)} in {seconds:.0f} s"
+    clauses = [f"{counts[kind]} {label}" for kind, label in labels if counts.get(kind)]
+    if counts.get("same") or not clauses:
+        clauses.append(f"{counts.get('same', 0)} unchanged")
+    return f"{', '.join(clauses)} in {seconds:.0f} s"
 
 
-def place(endpoint: Endpoint) -> str:
+def describe_place(endpoint: Endpoint) -> str:
     """Where an endpoint runs, in a few words."""
     if endpoint.target == "bedrock":
         return f"{endpoint.site}: Amazon Bedrock, {endpoint.region or 'its region'}"
@@ -37,7 +37,7 @@ def place(endpoint: Endpoint) -> str:
     return f"{endpoint.site}: {_PLACES[endpoint.target]}, pool {endpoint.pool}"
 
 
-def size(endpoint: Endpoint) -> str:
+def describe_size(endpoint: Endpoint) -> str:
     """How much hardware an endpoint takes."""
     if endpoint.sagemaker is not None:
         kind, scaling = endpoint.sagemaker.instance_type, endpoint.sagemaker.autoscaling
@@ -51,32 +51,33 @@ def size(endpoint: Endpoint) -> str:
         return f"{endpoint.gpus} of {endpoint.mig_profile}"
     if endpoint.time_sliced:
         return f"{endpoint.gpus} shares of GPUs"
-    over = f" over {endpoint.nodes_per_replica} nodes" if endpoint.nodes_per_replica > 1 else ""
-    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
-    return f"{endpoint.gpus} ({endpoint.replicas} {unit} of {each}{over})"
+    spread = f" over {endpoint.nodes_per_replica} nodes" if endpoint.nodes_per_replica > 1 else ""
+    gpus_per_replica = endpoint.tensor_parallel * endpoint.nodes_per_replica
+    return f"{endpoint.gpus} ({endpoint.replicas} {unit} of {gpus_per_replica}{spread})"
 
 
-def pools(platform: Platform) -> list[tuple[str, str, int, int]]:
+def pool_usage(platform: Platform) -> list[tuple[str, str, int, int]]:
     """Per pool: name, GPU, GPUs requested, GPUs that it has."""
     from isthmus.contracts.platform.lookups import mig as platform_mig
 
-    found = []
+    rows = []
     for pool in platform.pools:
-        asked = sum(each.gpus for each in platform_mig.whole(platform, pool)) + sum(
-            cut.gpus for cut in pool.mig
-        )
-        asked += len(pool.time_slicing.nodes) * pool.gpus_per_node if pool.time_slicing else 0
-        found.append((pool.name, pool.gpu, asked, pool.nodes * pool.gpus_per_node))
-    return found
+        requested = sum(
+            slice_group.gpus for slice_group in platform_mig.endpoints_on_whole_gpus(platform, pool)
+        ) + sum(cut.gpus for cut in pool.mig)
+        requested += len(pool.time_slicing.nodes) * pool.gpus_per_node if pool.time_slicing else 0
+        rows.append((pool.name, pool.gpu, requested, pool.nodes * pool.gpus_per_node))
+    return rows
 
 
-def summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableType]:
+def build_summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableType]:
     """Tables and lines: gateways, endpoints, GPUs, audit stores, where data may go."""
     from rich.text import Text
 
-    parts: list[RenderableType] = []
+    renderables: list[RenderableType] = []
     addresses = {
-        (each.get("class"), each.get("site")): each.get("address") for each in _maps(outputs, "gateways")
+        (gateway.get("class"), gateway.get("site")): gateway.get("address")
+        for gateway in _maps(outputs, "gateways")
     }
 
     gates = _table("Gateways: the only door for each class of data", "class", "site", "address", "serves")
@@ -85,24 +86,26 @@ def summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableTy
             gate.class_,
             gate.site,
             str(addresses.get((gate.class_, gate.site)) or gate.host),
-            ", ".join(each.name for each in gate.workloads),
+            ", ".join(workload.name for workload in gate.workloads),
         )
-    parts.append(gates)
+    renderables.append(gates)
 
     served = _table("Endpoints: the models behind them", "endpoint", "class", "model", "where", "GPUs")
-    for each in platform.endpoints:
-        served.add_row(each.id, each.class_, each.model, place(each), size(each))
-    parts.append(served)
+    for endpoint in platform.endpoints:
+        served.add_row(
+            endpoint.id, endpoint.class_, endpoint.model, describe_place(endpoint), describe_size(endpoint)
+        )
+    renderables.append(served)
 
     used = _table("GPUs", "pool", "GPU", "requested", "there")
-    for name, gpu, asked, there in pools(platform):
-        used.add_row(name, gpu, str(asked), str(there))
+    for name, gpu, requested, available in pool_usage(platform):
+        used.add_row(name, gpu, str(requested), str(available))
     if platform.pools:
-        used.add_row("in all", "", *(str(sum(row[i] for row in pools(platform))) for i in (2, 3)))  # type: ignore[misc]
-        parts.append(used)
+        used.add_row("in all", "", *(str(sum(row[i] for row in pool_usage(platform))) for i in (2, 3)))  # type: ignore[misc]
+        renderables.append(used)
 
     stores = _table("Audit: where records are sealed, write-once", "store", "site", "bucket", "kept")
-    buckets = {each.get("name"): each.get("bucket") for each in _maps(outputs, "audit")}
+    buckets = {store.get("name"): store.get("bucket") for store in _maps(outputs, "audit")}
     for store in platform.audit:
         stores.add_row(
             store.name,
@@ -110,13 +113,13 @@ def summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableTy
             str(buckets.get(store.name) or store.bucket or "-"),
             f"{store.retention_days} days",
         )
-    parts.append(stores)
+    renderables.append(stores)
 
     lines = outputs.get("data_paths")
     if isinstance(lines, Sequence) and not isinstance(lines, str) and lines:
-        parts.append(Text("Where each workload's data may go", style="bold"))
-        parts.extend(Text(f"  {line}") for line in lines)
-    return parts
+        renderables.append(Text("Where each workload's data may go", style="bold"))
+        renderables.extend(Text(f"  {line}") for line in lines)
+    return renderables
 
 
 def next_steps(stack: str, *, in_sandbox: bool) -> list[str]:
@@ -138,13 +141,13 @@ def _table(title: str, *columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         # Names are for copying, so they stay whole; sentences may wrap.
-        made.add_column(column, overflow="fold", no_wrap=index < 2 and len(columns) > 3)
-    return made
+        table.add_column(column, overflow="fold", no_wrap=index < 2 and len(columns) > 3)
+    return table
 
 
 def _maps(outputs: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    found = outputs.get(name)
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    value = outputs.get(name)
+    return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list) else []

@@ -13,7 +13,7 @@ import pytest
 
 from edge.redaction import Detector, ModelFile, Placeholders, Rules
 from edge.redaction.models import TRUSTED
-from isthmus.contracts.platform.model.screening import ENGLISH
+from isthmus.contracts.platform.model.screening import ENGLISH_MODEL
 from tests.edge.redaction.models import LOCK, ROOT, fetch_english_model
 
 RECORD = Path(__file__).with_name("data") / "en_core_web_sm-3.8.0.record"
@@ -41,8 +41,8 @@ def test_the_record_is_of_the_wheel_that_explosion_released():
 
 
 def test_the_image_the_contract_and_the_edge_name_the_same_model():
-    wheel = TRUSTED[ENGLISH["file"]]
-    assert (wheel.sha256, wheel.language) == (ENGLISH["sha256"], "en")
+    wheel = TRUSTED[ENGLISH_MODEL["file"]]
+    assert (wheel.sha256, wheel.language) == (ENGLISH_MODEL["sha256"], "en")
     assert re.findall("sha256:([0-9a-f]{64})", LOCK.read_text()) == [wheel.sha256]
     image = (ROOT / "edge" / "Containerfile").read_text()
     assert "--require-hashes" in image.partition("AS detector-models")[2].partition("FROM")[0]

@@ -14,35 +14,37 @@ if TYPE_CHECKING:
 
 
 def network_for(platform: Platform, site: str, class_: Sensitivity) -> Network | None:
-    """The network of an AWS site that carries a class; None where there is none, or it is off."""
-    found = (
-        one for one in platform.networks if one.site == site and class_ in one.classes and one.mode != "off"
+    """The network of an AWS site that carries a class; None if there is none or it is off."""
+    networks = (
+        network
+        for network in platform.networks
+        if network.site == site and class_ in network.classes and network.mode != "off"
     )
-    return next(found, None)
+    return next(networks, None)
 
 
 def cluster_at(platform: Platform, site: str) -> Cluster | None:
-    """The cluster of an AWS site."""
-    return next((each for each in platform.clusters if each.site == site), None)
+    """The cluster of an AWS site, or None."""
+    return next((cluster for cluster in platform.clusters if cluster.site == site), None)
 
 
 def kubernetes_sites(platform: Platform) -> list[Site]:
-    """Sites whose cluster the platform lives in: on-prem ones, and those in AWS with a cluster that is ready."""
-    found: list[Site] = []
+    """Sites with a cluster for the platform: on-prem sites, and AWS sites whose cluster has stage `platform`."""
+    sites: list[Site] = []
     for site in platform.sites:
         cluster = cluster_at(platform, site.name)
         if site.kind == "on-prem" or (cluster is not None and cluster.stage == "platform"):
-            found.append(site)
-    return found
+            sites.append(site)
+    return sites
 
 
-def reached_sites(platform: Platform) -> list[Site]:
-    """Of those, the ones that a kubeconfig's context leads to; a new cluster's address is known in the stack only."""
+def sites_with_known_api_server(platform: Platform) -> list[Site]:
+    """Kubernetes sites that have a kubeconfig context. The address of a new cluster is known in the stack only."""
     return [site for site in kubernetes_sites(platform) if site.kind == "on-prem" or site.kube_context]
 
 
 def provider_key(site: Site) -> str:
-    """Under what a site's Kubernetes provider is found: an AWS site has one of AWS under its own name."""
+    """Key of a site's Kubernetes provider. The site's name alone is the key of the AWS provider at an AWS site."""
     return site.name if site.kind == "on-prem" else f"{site.name}/kubernetes"
 
 
@@ -51,28 +53,36 @@ def has_cluster(platform: Platform, site: Site) -> bool:
     return site.kind == "on-prem" or cluster_at(platform, site.name) is not None
 
 
-def on_fargate(platform: Platform, class_: str, site: str) -> Gateway | None:
-    """The gateway of a class at a site, if it runs on Fargate."""
-    found = (
-        one
-        for one in platform.gateways
-        if one.runs_on == "fargate" and (one.class_, one.site) == (class_, site)
+def fargate_gateway(platform: Platform, class_: str, site: str) -> Gateway | None:
+    """The gateway of a class at a site if it runs on Fargate, else None."""
+    gateways = (
+        gateway
+        for gateway in platform.gateways
+        if gateway.runs_on == "fargate" and (gateway.class_, gateway.site) == (class_, site)
     )
-    return next(found, None)
+    return next(gateways, None)
 
 
 def network_of(platform: Platform, cluster: Cluster) -> Network:
-    """The network of a managed cluster. Raises `FieldError` where there is none, or its site has several."""
-    from isthmus.contracts.platform.lookups.names import known
+    """The network of a managed cluster. Raises `FieldError` if there is none, or several and none is chosen."""
+    from isthmus.contracts.platform.lookups.names import check_name
 
     path = ("clusters", platform.clusters.index(cluster), "network")
-    there = {one.name: one for one in platform.networks if one.site == cluster.site and one.mode != "off"}
+    networks = {
+        network.name: network
+        for network in platform.networks
+        if network.site == cluster.site and network.mode != "off"
+    }
     if cluster.network is not None:
-        known(cluster.network, there, f"network of {cluster.site}", *path)
-        return there[cluster.network]
-    if len(there) != 1:
-        what = f"cluster {cluster.name} lies in a network of {cluster.site}, which has {len(there) or 'none'}"
-        raise FieldError(
-            what, *path, fix=f"Name one of {', '.join(there)}" if there else "Add one to `networks`"
+        check_name(cluster.network, networks, f"network of {cluster.site}", *path)
+        return networks[cluster.network]
+    if len(networks) != 1:
+        message = (
+            f"cluster {cluster.name} needs one network at {cluster.site}, which has {len(networks) or 'none'}"
         )
-    return next(iter(there.values()))
+        raise FieldError(
+            message,
+            *path,
+            fix=f"Set `network` to one of {', '.join(networks)}" if networks else "Add one to `networks`",
+        )
+    return next(iter(networks.values()))

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Gateway
 
 
-def demanded(gateway: Gateway) -> frozenset[str]:
-    """What is redacted of what passes a gateway: by its class, and by what the organisation adds."""
+def required_redactions(gateway: Gateway) -> frozenset[str]:
+    """What a gateway must redact: the demands of its class and of the organisation."""
     from isthmus.contracts.reference import handling
 
-    return frozenset([*handling.of(gateway.class_).redacted, *gateway.redacted])
+    return frozenset([*handling.handling_of(gateway.class_).redacted, *gateway.redacted])
 
 
-def leaves(gateway: Gateway, endpoint: Endpoint) -> bool:
-    """Whether what is sent to an endpoint leaves the gateway's site."""
+def leaves_site(gateway: Gateway, endpoint: Endpoint) -> bool:
+    """Whether requests to an endpoint leave the gateway's site."""
     return endpoint.site != gateway.site

@@ -1,4 +1,4 @@
-"""The platform's cut GPUs: what a pool states fits its endpoints and its nodes. Rules of `platform_checks`."""
+"""MIG GPUs of a platform: which GPUs of a pool are cut for which endpoints, and the rules for them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
 
 
-def on_slices(platform: Platform, pool: Pool) -> list[Endpoint]:
+def endpoints_on_slices(platform: Platform, pool: Pool) -> list[Endpoint]:
     """The pool's endpoints on slices."""
-    return [each for each in platform.endpoints if each.pool == pool.name and each.mig_profile]
+    return [
+        endpoint for endpoint in platform.endpoints if endpoint.pool == pool.name and endpoint.mig_profile
+    ]
 
 
-def whole(platform: Platform, pool: Pool) -> list[Endpoint]:
+def endpoints_on_whole_gpus(platform: Platform, pool: Pool) -> list[Endpoint]:
     """The pool's endpoints on whole GPUs."""
     return [
-        each
-        for each in platform.endpoints
-        if each.pool == pool.name and not each.mig_profile and not each.time_sliced
+        endpoint
+        for endpoint in platform.endpoints
+        if endpoint.pool == pool.name and not endpoint.mig_profile and not endpoint.time_sliced
     ]
 
 
@@ -44,19 +46,19 @@ def sliced(endpoint: Endpoint) -> mig.Sliced:
 
 def cuts(platform: Platform, pool: Pool) -> list[mig.Cut]:
     """The GPUs of a pool that are cut, by whose they are."""
-    return mig.cuts(pool.gpu, [sliced(endpoint) for endpoint in on_slices(platform, pool)])
+    return mig.cuts(pool.gpu, [sliced(endpoint) for endpoint in endpoints_on_slices(platform, pool)])
 
 
 def layout(platform: Platform, pool: Pool) -> list[dict[str, int]] | None:
     """Cut GPUs of each node of a pool, by whose they are; None where no layout serves all."""
     free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
-    others = whole(platform, pool)
+    whole_gpu_endpoints = endpoints_on_whole_gpus(platform, pool)
     # As many as every domain has when they are spread evenly, whichever has one more.
-    each = [
+    domain_replicas = [
         Replica(endpoint.tensor_parallel, endpoint.nodes_per_replica)
-        for endpoint in others
+        for endpoint in whole_gpu_endpoints
         if endpoint.survive == "domain"
         for _ in range(endpoint.replicas // pool.failure_domains)
     ]
-    bound = [each] * pool.failure_domains
-    return mig.lay_out(cuts(platform, pool), free, pool.failure_domains, replicas(others), bound)
+    bound = [domain_replicas] * pool.failure_domains
+    return mig.lay_out(cuts(platform, pool), free, pool.failure_domains, replicas(whole_gpu_endpoints), bound)

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def failure_domain_label(platform: Platform, site_name: str) -> str:
-    """Key of the node label over whose values gateways, and endpoints that outlive a domain, are spread at a site.
+    """Key of the node label over which a site's gateways and domain-surviving endpoints are spread.
 
-    Cloud providers set the zone's label; on bare metal nobody does, and a required spread over it places no pod. So it
-    is taken on-prem only where the platform says that there are several domains.
+    Cloud providers set the zone label. On bare metal it is usually missing, and a required spread over it would place
+    no pod, so it is used on-prem only if a pool has several failure domains.
     """
     site = platform.site(site_name)
     if site.failure_domain_label is not None:
         return site.failure_domain_label
-    several = any(pool.site == site_name and pool.failure_domains > 1 for pool in platform.pools)
-    return ZONE_LABEL if site.kind == "aws" or several else HOST_LABEL
+    has_domains = any(pool.site == site_name and pool.failure_domains > 1 for pool in platform.pools)
+    return ZONE_LABEL if site.kind == "aws" or has_domains else HOST_LABEL

@@ -14,49 +14,49 @@ Place = Literal["on-prem", "eks", "fargate"]
 
 
 def place_of(platform: Platform, gateway: Gateway) -> Place:
-    """Where a gateway's copies run, which is where its records are written."""
+    """Where a gateway's copies run and write their records."""
     if gateway.runs_on == "fargate":
         return "fargate"
     return "on-prem" if platform.site(gateway.site).kind == "on-prem" else "eks"
 
 
-def sealed_at(platform: Platform, gateway: Gateway) -> AuditStore | None:
-    """The store of the gateway's site."""
+def audit_store_of(platform: Platform, gateway: Gateway) -> AuditStore | None:
+    """The audit store of the gateway's site, or None."""
     return next((store for store in platform.audit if store.site == gateway.site), None)
 
 
-def sealed_in_aws(platform: Platform, site: str) -> list[Gateway]:
-    """Gateways of an AWS site whose records a sealer with an AWS identity seals."""
+def gateways_sealed_in_aws(platform: Platform, site: str) -> list[Gateway]:
+    """Gateways of an AWS site whose sealer has an AWS identity."""
     return [
-        each
-        for each in platform.gateways
-        if each.site == site and each.audit is not None and place_of(platform, each) != "on-prem"
+        gateway
+        for gateway in platform.gateways
+        if gateway.site == site and gateway.audit is not None and place_of(platform, gateway) != "on-prem"
     ]
 
 
-def share_is_made(gateway: Gateway) -> bool:
-    """Whether the share of a gateway at an AWS site is made here, and not the organisation's own."""
+def has_managed_share(gateway: Gateway) -> bool:
+    """Whether Isthmus makes the file share for the records of a gateway at an AWS site."""
     return gateway.audit is not None and gateway.audit.volume is None
 
 
-def prefix_of(gateway: Gateway) -> str:
-    """Where its seals lie in the store."""
+def seal_prefix(gateway: Gateway) -> str:
+    """Prefix of a gateway's seals in the store."""
     return f"{gateway.site}/{gateway.class_}"
 
 
-def port_of(endpoint: str) -> int:
-    """Of a store's https address."""
+def endpoint_port(endpoint: str) -> int:
+    """The port of a store's https address."""
     return urlsplit(endpoint).port or 443
 
 
-def endpoint_is_made(platform: Platform, site: str) -> bool:
-    """Whether sealers in the cluster of an AWS site get an endpoint of S3 of their own, at addresses that follow from
-    the network's."""
+def has_managed_s3_endpoint(platform: Platform, site: str) -> bool:
+    """Whether Isthmus makes an S3 endpoint for the sealers in the cluster of an AWS site. Its addresses are computed
+    from the network's."""
     from isthmus.contracts.platform.lookups.aws import network_of
 
     cluster, store = (
         cluster_at(platform, site),
-        next((one for one in platform.audit if one.site == site), None),
+        next((entry for entry in platform.audit if entry.site == site), None),
     )
     if cluster is None or cluster.mode != "manage" or store is None or store.address is not None:
         return False

@@ -10,27 +10,31 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
 
-def scaled(platform: Platform) -> dict[str, Scaling]:
-    """What is scaled by load, by endpoint."""
-    return {each.endpoint: each for each in platform.scaling if each.by_load}
+def scaled_endpoints(platform: Platform) -> dict[str, Scaling]:
+    """Scaling settings of the endpoints that are scaled by load, by endpoint id."""
+    return {scaling.endpoint: scaling for scaling in platform.scaling if scaling.by_load}
 
 
-def at_most(platform: Platform) -> Platform:
-    """The platform with every scaled endpoint at its most replicas: what quotas, queues and pools must hold."""
-    most = scaled(platform)
-    if not most:
+def at_max_replicas(platform: Platform) -> Platform:
+    """The platform with every scaled endpoint at max_replicas, for checks of quotas, queues and pools."""
+    scalings = scaled_endpoints(platform)
+    if not scalings:
         return platform
     return platform.model_copy(
-        update={"endpoints": [_at_most(each, most.get(each.id)) for each in platform.endpoints]}
+        update={
+            "endpoints": [
+                _endpoint_at_max(endpoint, scalings.get(endpoint.id)) for endpoint in platform.endpoints
+            ]
+        }
     )
 
 
-def _at_most(endpoint: Endpoint, scaling: Scaling | None) -> Endpoint:
+def _endpoint_at_max(endpoint: Endpoint, scaling: Scaling | None) -> Endpoint:
     if scaling is None:
         return endpoint
-    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
+    gpus = endpoint.tensor_parallel * endpoint.nodes_per_replica
     count = scaling.max_replicas
-    return endpoint.model_copy(update={"replicas": count, "gpus": each * count})
+    return endpoint.model_copy(update={"replicas": count, "gpus": gpus * count})
 
 
 def claim_of(endpoint: Endpoint) -> str | None:

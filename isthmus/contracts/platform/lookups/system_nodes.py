@@ -1,4 +1,4 @@
-"""The system nodes of a platform's clusters: sized from its gateways, or checked where the platform states them."""
+"""Sizes the system nodes (without GPUs) of a platform's clusters, or checks the stated size."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def system_pods(platform: Platform, cluster: Cluster) -> list[Replicas]:
-    """Every pod that stands on a cluster's nodes without GPUs."""
+    """Every pod that runs on the system nodes of a cluster."""
     pods = [*ADDONS, *OPERATORS]
     for gateway in platform.gateways:
         if gateway.site == cluster.site and gateway.runs_on == "kubernetes":
             resolved = platform.site(cluster.site).cluster_dns.filter and gateway.class_ != "restricted"
-            pods += _of_gateway(gateway, resolved=resolved)
+            pods += _gateway_pods(gateway, resolved=resolved)
     for endpoint in platform.endpoints:
         if endpoint.site == cluster.site and endpoint.target == "eks-vllm" and endpoint.engine == "cpu":
             room = Room(_millicores(endpoint.cpu) + 1000, _mib(endpoint.memory) + 512)
@@ -29,7 +29,7 @@ def system_pods(platform: Platform, cluster: Cluster) -> list[Replicas]:
     return pods
 
 
-def _of_gateway(gateway: Gateway, *, resolved: bool) -> list[Replicas]:
+def _gateway_pods(gateway: Gateway, *, resolved: bool) -> list[Replicas]:
     screening = gateway.screening
     detector = None
     if screening is not None:
@@ -49,25 +49,25 @@ def _of_gateway(gateway: Gateway, *, resolved: bool) -> list[Replicas]:
     return pods
 
 
-def sized(platform: Platform, cluster: Cluster) -> Size:
+def system_nodes_size(platform: Platform, cluster: Cluster) -> Size:
     """Instance type and number of a cluster's system nodes: as stated, else the smallest that hold its pods.
 
-    Where nothing that Isthmus knows holds them, the largest; the check of the platform has refused that before.
+    If no known size holds them, the largest: `check_system_nodes` rejects that platform.
     """
-    stated = cluster.system_nodes
-    if stated.instance_type is not None and stated.nodes is not None:
-        return Size(stated.instance_type, stated.nodes)
-    types = [stated.instance_type] if stated.instance_type is not None else list(system_nodes.TYPES)
-    found = system_nodes.smallest(
-        system_pods(platform, cluster), _zones(platform, cluster), types=types, nodes=stated.nodes
+    settings = cluster.system_nodes
+    if settings.instance_type is not None and settings.nodes is not None:
+        return Size(settings.instance_type, settings.nodes)
+    types = [settings.instance_type] if settings.instance_type is not None else list(system_nodes.TYPES)
+    smallest = system_nodes.smallest(
+        system_pods(platform, cluster), _zones(platform, cluster), types=types, nodes=settings.nodes
     )
-    return found or Size(types[-1], stated.nodes or 2)
+    return smallest or Size(types[-1], settings.nodes or 2)
 
 
 def _zones(platform: Platform, cluster: Cluster) -> Sequence[str]:
-    """Zones that system nodes are made in: the network's, or as many as an existing one has subnets."""
+    """Zones of the system nodes: the network's zones, or one for each subnet of an existing network."""
     network = network_of(platform, cluster)
-    return network.zones or [str(at) for at in range(len(network.subnets))]
+    return network.zones or [str(index) for index in range(len(network.subnets))]
 
 
 def _millicores(quantity: str) -> int:

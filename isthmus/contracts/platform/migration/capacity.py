@@ -1,8 +1,8 @@
-"""What a move asks of the hardware: a plan takes the place of one whose endpoints still stand.
+"""Computes whether old and new endpoints fit the pools together while one plan replaces another.
 
-An endpoint that a new plan no longer has goes last, when its successor serves. Until then both hold their GPUs,
-so what a pool must hold in between is the new plan's replicas and those of every endpoint that goes. Arithmetic
-only: who asks what stands is `stacks.migration` and `isthmus.engine.estate.migration`.
+An endpoint that the new plan does not have is removed last, when its successor serves. Until then a pool must hold
+the replicas of both. Arithmetic only: `stacks.migration` and `isthmus.engine.estate.migration` find out which
+endpoints exist.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from isthmus.contracts.hardware import mig
 from isthmus.contracts.hardware.packing import Replica, pack
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.lookups.serving import at_most, claim_of
+from isthmus.contracts.platform.lookups.serving import at_max_replicas, claim_of
 from isthmus.contracts.vocabulary import SENSITIVITIES, Part
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
 
-STANDING = "standing"
-"""The stack's output that says what stands; a list of `Standing`."""
+STANDING_OUTPUT = "standing"
+"""Name of the stack output with the endpoints that exist; a list of `Standing`."""
 
 
 class Standing(Part):
@@ -55,9 +55,9 @@ class Standing(Part):
     """Those that its class's gateways send to it."""
 
     @model_serializer(mode="wrap")
-    def _said(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _said(self, default: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what most have none of: the outputs of a stack that does not use it stay as they were."""
-        return {key: value for key, value in usual(self).items() if (key, value) != ("fetchers", 0)}
+        return {key: value for key, value in default(self).items() if (key, value) != ("fetchers", 0)}
 
     @property
     def total(self) -> int:
@@ -108,98 +108,106 @@ class Move:
     @property
     def beside(self) -> tuple[Standing, ...]:
         """Those that serve until the new ones do."""
-        return tuple(each for each in self.going if each not in self.first)
+        return tuple(endpoint for endpoint in self.going if endpoint not in self.first)
 
     @property
     def down(self) -> list[str]:
         """Workloads that get no answers in between."""
-        return sorted({name for each in self.first for name in each.workloads})
+        return sorted({workload for endpoint in self.first for workload in endpoint.workloads})
 
 
-def standing(platform: Platform) -> list[Standing]:
-    """The platform's endpoints on its own GPUs, as they stand once it is built."""
-    most = at_most(platform)
-    return [_standing(platform, each) for each in most.endpoints if each.pool is not None]
+def built_endpoints(platform: Platform) -> list[Standing]:
+    """The platform's endpoints on pools, as they exist once it is built, at their maximum replicas."""
+    at_max = at_max_replicas(platform)
+    return [_built_endpoint(platform, endpoint) for endpoint in at_max.endpoints if endpoint.pool is not None]
 
 
-def hosted(platform: Platform) -> list[Standing]:
-    """Those on SageMaker: they need no room of ours, but in layers their callers wait for them all the same."""
-    return [_standing(platform, each) for each in platform.endpoints if each.target == "sagemaker"]
+def hosted_endpoints(platform: Platform) -> list[Standing]:
+    """The SageMaker endpoints. They need no pool, but in an estate their callers wait for them too."""
+    return [
+        _built_endpoint(platform, endpoint)
+        for endpoint in platform.endpoints
+        if endpoint.target == "sagemaker"
+    ]
 
 
-def elsewhere(each: Standing, pools: dict[str, str | None]) -> bool:
-    """Whether a plan no longer has what stands, or has it on another pool. `pools`: the plan's, by endpoint."""
-    return each.id not in pools or pools[each.id] != (each.pool or None)
+def is_moved(endpoint: Standing, pools: dict[str, str | None]) -> bool:
+    """Whether a plan does not have the endpoint, or has it on another pool. `pools`: the plan's pool by endpoint."""
+    return endpoint.id not in pools or pools[endpoint.id] != (endpoint.pool or None)
 
 
-def move(before: Iterable[Standing], platform: Platform) -> Move:
-    """How to come from what stands to the platform: side by side where there is room."""
-    stood, platform = list(before), at_most(platform)
+def plan_move(built: Iterable[Standing], platform: Platform) -> Move:
+    """Which existing endpoints can stay until their successors serve, and which must go first."""
+    endpoints, platform = list(built), at_max_replicas(platform)
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    going = [each for each in stood if each.replicas and elsewhere(each, pools)]
-    # The most sensitive are spared first, then the largest: they are looked at first below.
-    going.sort(key=lambda each: (-_rank(each.class_), -each.total, each.id))
-    # A name cannot stand twice, and Kueue lets no Deployment change its queue while a pod of it is ready.
-    first = [each for each in going if each.id in pools]
+    going = [endpoint for endpoint in endpoints if endpoint.replicas and is_moved(endpoint, pools)]
+    # The most sensitive endpoints are kept first, then the largest.
+    going.sort(key=lambda endpoint: (-_sensitivity_rank(endpoint.class_), -endpoint.total, endpoint.id))
+    # A name cannot exist twice, and Kueue does not let a Deployment change its queue while a pod of it is ready.
+    first = [endpoint for endpoint in going if endpoint.id in pools]
     short = []
     for pool in platform.pools:
-        here = [each for each in going if each.pool == pool.name]
-        may_stay = [each for each in here if each not in first]
-        if not here or _holds(pool, platform, may_stay):
+        on_pool = [endpoint for endpoint in going if endpoint.pool == pool.name]
+        may_stay = [endpoint for endpoint in on_pool if endpoint not in first]
+        if not on_pool or _has_room(pool, platform, may_stay):
             continue
-        short.append(_short(pool, platform, may_stay))
+        short.append(_missing_room(pool, platform, may_stay))
         spared: list[Standing] = []
-        for each in may_stay:
-            if _holds(pool, platform, [*spared, each]):
-                spared.append(each)
+        for endpoint in may_stay:
+            if _has_room(pool, platform, [*spared, endpoint]):
+                spared.append(endpoint)
         first += [each for each in may_stay if each not in spared]
-    return Move(tuple(going), tuple(first), tuple(short), tuple(_held(stood, platform)))
+    return Move(tuple(going), tuple(first), tuple(short), tuple(_volume_conflicts(endpoints, platform)))
 
 
-def _rank(class_: str) -> int:
+def _sensitivity_rank(class_: str) -> int:
     return SENSITIVITIES.index(class_) if class_ in SENSITIVITIES else -1
 
 
-def _holds(pool: Pool, platform: Platform, old: Sequence[Standing]) -> bool:
+def _has_room(pool: Pool, platform: Platform, old: Sequence[Standing]) -> bool:
     """Whether the pool's nodes hold the new plan's replicas and these, each spread as it must be.
 
     Counted as if all were placed anew: first what each node or domain must have, then the rest wherever it goes.
     Where what stands lies badly a new replica may find no node all the same: then the run fails in time, with the
     old ones serving.
     """
-    every = [*_new(pool, platform), *old]
-    wanted = [each for each in every if each.whole]
-    if sum(each.total for each in every if each.time_sliced) > platform_slicing.shares(pool):
+    endpoints = [*_new_endpoints(pool, platform), *old]
+    whole_gpu_endpoints = [endpoint for endpoint in endpoints if endpoint.whole]
+    if sum(endpoint.total for endpoint in endpoints if endpoint.time_sliced) > platform_slicing.shares(pool):
         return False
-    free = platform_slicing.free(pool)
-    bound: dict[int, int] = {}
-    for survive, places in _places(pool).items():
-        for at, each in enumerate(wanted):
-            if each.survive != survive or each.nodes > 1 or len(places) < 2:
+    free = platform_slicing.free_whole_gpus(pool)
+    placed_replicas: dict[int, int] = {}
+    for survive, groups in _node_groups(pool).items():
+        for index, endpoint in enumerate(whole_gpu_endpoints):
+            if endpoint.survive != survive or endpoint.nodes > 1 or len(groups) < 2:
                 continue
-            share = each.replicas // len(places)
-            for nodes in places:
-                placed = pack([free[node] for node in nodes], _replicas(each, share))
+            share = endpoint.replicas // len(groups)
+            for nodes in groups:
+                placed = pack([free[node] for node in nodes], _replicas(endpoint, share))
                 if placed is None:
                     return False
-                for (chosen,) in placed:
-                    free[nodes[chosen]] -= each.gpus
-            bound[at] = share * len(places)
-    rest = [one for at, e in enumerate(wanted) for one in _replicas(e, e.replicas - bound.get(at, 0))]
-    return pack(free, [*rest, *[Replica(1)] * _cut(pool, every)]) is not None
+                for (position,) in placed:
+                    free[nodes[position]] -= endpoint.gpus
+            placed_replicas[index] = share * len(groups)
+    unbound_replicas = [
+        replica
+        for index, endpoint in enumerate(whole_gpu_endpoints)
+        for replica in _replicas(endpoint, endpoint.replicas - placed_replicas.get(index, 0))
+    ]
+    return pack(free, [*unbound_replicas, *[Replica(1)] * _cut_gpus(pool, endpoints)]) is not None
 
 
-def _cut(pool: Pool, endpoints: Sequence[Standing]) -> int:
+def _cut_gpus(pool: Pool, endpoints: Sequence[Standing]) -> int:
     """GPUs that must be cut for those on slices, wherever they lie."""
     sliced = [
-        mig.Sliced(f"{at}", each.class_, each.mig_profile, each.replicas, each.survive)
-        for at, each in enumerate(endpoints)
-        if each.mig_profile is not None and each.replicas
+        mig.Sliced(f"{index}", endpoint.class_, endpoint.mig_profile, endpoint.replicas, endpoint.survive)
+        for index, endpoint in enumerate(endpoints)
+        if endpoint.mig_profile is not None and endpoint.replicas
     ]
-    return sum(each.gpus for each in mig.cuts(pool.gpu, sliced))
+    return sum(cut.gpus for cut in mig.cuts(pool.gpu, sliced))
 
 
-def _places(pool: Pool) -> dict[str, list[list[int]]]:
+def _node_groups(pool: Pool) -> dict[str, list[list[int]]]:
     """By what must be survived: the groups of nodes over which replicas are spread evenly."""
     domains = pool.failure_domains
     return {
@@ -208,36 +216,42 @@ def _places(pool: Pool) -> dict[str, list[list[int]]]:
     }
 
 
-def _replicas(each: Standing, count: int) -> list[Replica]:
-    return [Replica(each.gpus, each.nodes)] * count
+def _replicas(endpoint: Standing, count: int) -> list[Replica]:
+    return [Replica(endpoint.gpus, endpoint.nodes)] * count
 
 
-def _new(pool: Pool, platform: Platform) -> list[Standing]:
-    return [_standing(platform, each) for each in platform.endpoints if each.pool == pool.name]
+def _new_endpoints(pool: Pool, platform: Platform) -> list[Standing]:
+    return [
+        _built_endpoint(platform, endpoint) for endpoint in platform.endpoints if endpoint.pool == pool.name
+    ]
 
 
-def _short(pool: Pool, platform: Platform, old: Sequence[Standing]) -> Short:
-    every = [*_new(pool, platform), *old]
-    wanted = sum(each.total for each in every if each.whole) + _cut(pool, every)
-    usable = sum(platform_slicing.free(pool))
-    return Short(pool.name, wanted, usable, pool.gpus_per_node)
+def _missing_room(pool: Pool, platform: Platform, old: Sequence[Standing]) -> Short:
+    endpoints = [*_new_endpoints(pool, platform), *old]
+    needed = sum(endpoint.total for endpoint in endpoints if endpoint.whole) + _cut_gpus(pool, endpoints)
+    usable = sum(platform_slicing.free_whole_gpus(pool))
+    return Short(pool.name, needed, usable, pool.gpus_per_node)
 
 
-def _held(stood: Sequence[Standing], platform: Platform) -> list[Held]:
+def _volume_conflicts(built: Sequence[Standing], platform: Platform) -> list[Held]:
     """A volume has one claim, for ever: it is not free again when the claim goes (`Retain` releases it only)."""
-    found = []
-    owners = {(each.site, each.volume or ""): each for each in stood if each.volume and each.claim}
+    conflicts = []
+    owners = {
+        (endpoint.site, endpoint.volume or ""): endpoint
+        for endpoint in built
+        if endpoint.volume and endpoint.claim
+    }
     for endpoint in platform.endpoints:
         claim, volume = claim_of(endpoint), endpoint.weights.volume if endpoint.weights else None
         owner = owners.get((endpoint.site, volume or ""))
         if claim is None or owner is None or (owner.class_, owner.claim) == (endpoint.class_, claim):
             continue
-        same = owner.class_ == endpoint.class_
-        found.append(Held(endpoint.id, str(volume), str(owner.claim), owner.class_, same))
-    return found
+        same_class = owner.class_ == endpoint.class_
+        conflicts.append(Held(endpoint.id, str(volume), str(owner.claim), owner.class_, same_class))
+    return conflicts
 
 
-def _standing(platform: Platform, endpoint: Endpoint) -> Standing:
+def _built_endpoint(platform: Platform, endpoint: Endpoint) -> Standing:
     return Standing(
         id=endpoint.id,
         class_=endpoint.class_,

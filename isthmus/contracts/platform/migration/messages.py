@@ -1,4 +1,4 @@
-"""A move in words: why it is refused, what it costs, and what happens to whom."""
+"""Messages about a move between plans: why it is refused, and which workloads have an outage."""
 
 from __future__ import annotations
 
@@ -15,59 +15,67 @@ FLAG = "--replace-in-place"
 
 
 def refusal(move: Move, platform: Platform, stack: str, *, consent: bool = False) -> IsthmusError | None:
-    """Why the move cannot begin as it is asked for; None where it can. `consent`: the flag was given."""
+    """The error if the move may not begin, else None. `consent`: `--replace-in-place` was given."""
     where = f"stack {stack}"
     if move.held:
-        one = move.held[0]
-        what = f"endpoint {one.endpoint} asks for volume {one.volume}, which {one.class_}'s claim {one.claim} has"
-        if one.same_class:
+        conflict = move.held[0]
+        message = (
+            f"endpoint {conflict.endpoint} uses volume {conflict.volume}, which is already bound to claim "
+            f"{conflict.claim} of class {conflict.class_}"
+        )
+        if conflict.same_class:
             fix = (
-                f"Say `uri: pvc://{one.claim}` for {one.endpoint} in the overrides: the old and the new share the"
-                " claim, and nothing waits for it. Nothing was changed"
+                f"Set `uri: pvc://{conflict.claim}` for {conflict.endpoint} in the overrides, so that the old and the"
+                " new endpoint share the claim. Nothing was changed"
             )
         else:
             fix = (
-                f"A volume serves one class: name another volume with these weights for {one.endpoint}."
+                f"Name another volume with these weights for {conflict.endpoint}: a volume serves one class."
                 " Nothing was changed"
             )
-        return InputError(what, where=where, fix=fix)
+        return InputError(message, where=where, fix=fix)
     if not move.first or consent:
         return None
     return Refused(
-        f"the plan moves workloads, and {_why(move)}. So {ids(move.first)} must go before"
-        f" {successors(move, platform)} can come: {price(move, platform)}",
+        f"the plan moves workloads, but {_reason(move)}. So {listed_ids(move.first)} must go before"
+        f" {successors(move, platform)} can come: {outage_text(move, platform)}",
         where=where,
         fix=(
-            f"Nothing was changed. Run `isthmus up {stack} {FLAG}` to accept that, or make room for both: more nodes,"
-            " or fewer replicas until the move is done"
+            f"Run `isthmus up {stack} {FLAG}` to accept the outage, or make room for both with more nodes or fewer"
+            " replicas until the move is done. Nothing was changed"
         ),
     )
 
 
-def price(move: Move, platform: Platform) -> str:
-    """Who gets no answers, and for how long at most."""
+def outage_text(move: Move, platform: Platform) -> str:
+    """Which workloads get no answers, and for how long at most."""
     if not move.down:
-        return "no workload is served by them"
+        return "no workload uses them"
     seconds = max(
-        (each.load_timeout_s for each in platform.endpoints if each.id in _after(move, platform)), default=0
+        (
+            endpoint.load_timeout_s
+            for endpoint in platform.endpoints
+            if endpoint.id in _successor_ids(move, platform)
+        ),
+        default=0,
     )
-    long = f"{math.ceil(seconds / 60)} minutes may pass" if seconds else "some minutes may pass"
+    duration = f"{math.ceil(seconds / 60)} minutes may pass" if seconds else "some minutes may pass"
     return (
-        f"{', '.join(move.down)} would get no answers (503 from the gateway, and no other model) until the new models"
-        f" have loaded, for which {long} (load_timeout_s)"
+        f"{', '.join(move.down)} would get no answers (503 from the gateway) until the new models have loaded;"
+        f" {duration} (load_timeout_s)"
     )
 
 
-def ids(standing: tuple[Standing, ...]) -> str:
-    return ", ".join(each.id for each in standing)
+def listed_ids(endpoints: tuple[Standing, ...]) -> str:
+    return ", ".join(endpoint.id for endpoint in endpoints)
 
 
 def successors(move: Move, platform: Platform) -> str:
-    """The endpoints that serve next what those that go first have served."""
-    return ", ".join(sorted(_after(move, platform))) or "the new endpoints"
+    """The ids of the endpoints that replace those that go first."""
+    return ", ".join(sorted(_successor_ids(move, platform))) or "the new endpoints"
 
 
-def _after(move: Move, platform: Platform) -> set[str]:
+def _successor_ids(move: Move, platform: Platform) -> set[str]:
     down = set(move.down)
     return {
         workload.endpoint
@@ -77,19 +85,25 @@ def _after(move: Move, platform: Platform) -> set[str]:
     }
 
 
-def _why(move: Move) -> str:
-    parts = [_room(each) for each in move.short]
-    here = {each.pool for each in move.short}
-    renamed = [each for each in move.first if each.pool not in here]
+def _reason(move: Move) -> str:
+    reasons = [_missing_room_text(short) for short in move.short]
+    pools = {short.pool for short in move.short}
+    renamed = [endpoint for endpoint in move.first if endpoint.pool not in pools]
     if renamed:
-        parts.append(
-            f"{ids(tuple(renamed))} keeps its name on another pool, so that both cannot stand at once"
+        reasons.append(
+            f"{listed_ids(tuple(renamed))} keeps its name on another pool, so both cannot exist at once"
         )
-    return "; ".join(parts)
+    return "; ".join(reasons)
 
 
-def _room(short: Short) -> str:
-    asked = f"pool {short.pool} has {short.usable} GPUs to give"
+def _missing_room_text(short: Short) -> str:
+    start = f"pool {short.pool} has {short.usable} usable GPUs"
     if short.wanted > short.usable:
-        return f"{asked}, {short.wanted - short.usable} fewer than the {short.wanted} of the old and the new together"
-    return f"{asked}, and the {short.wanted} of the old and the new do not fit its nodes of {short.per_node}"
+        return (
+            f"{start}, {short.wanted - short.usable} fewer than the {short.wanted} that the old and the new "
+            "endpoints need together"
+        )
+    return (
+        f"{start}, and the {short.wanted} of the old and the new endpoints do not fit its nodes of "
+        f"{short.per_node} GPUs"
+    )

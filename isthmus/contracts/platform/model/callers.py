@@ -1,4 +1,4 @@
-"""Who calls a gateway, where that is known, and what each may use. Parts of `isthmus.contracts.platform`; data only."""
+"""Callers of a gateway: their certificates, their limits, and the database that counts them. Data model only."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CLIENT = re.compile(
 )
 
 
-def whole_name(text: str) -> bool:
-    """Whether it is a whole DNS name or a SPIFFE id."""
+def is_client_name(text: str) -> bool:
+    """Whether the text is a full DNS name or a SPIFFE id."""
     return _CLIENT.fullmatch(text) is not None
 
 
 class Allowance(Part):
-    """What may be used in a minute and in a calendar month, UTC, by all copies of a gateway together."""
+    """Limits per minute and per calendar month (UTC), for all copies of a gateway together."""
 
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
@@ -35,14 +35,14 @@ class Allowance(Part):
 
 
 class GatewayTeam(Part):
-    """What a team's workloads behind one gateway may use together."""
+    """Limits for all workloads of one team behind a gateway."""
 
     name: DnsLabel
     allowance: Allowance
 
 
 class GatewayDatabase(Part):
-    """PostgreSQL with the digests of callers' keys and what they used; of one class at one site."""
+    """PostgreSQL with the digests of callers' keys and their use, for one class at one site."""
 
     host: Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
     """The name that its certificate bears; the gateway knows it by `address`."""
@@ -54,7 +54,7 @@ class GatewayDatabase(Part):
 
 
 class Caller(Part):
-    """Of a gateway's workload: by which certificates its callers are known, and what it may use."""
+    """Callers of a workload: the certificates that identify them, and their limits."""
 
     clients: list[str] = []
     """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
@@ -64,7 +64,7 @@ class Caller(Part):
     @classmethod
     def _whole_names(cls, clients: list[str]) -> list[str]:
         for index, name in enumerate(clients):
-            if not whole_name(name):
-                fix = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
-                raise FieldError(f"`{name}` is no name of a client's certificate", index, fix=fix)
+            if not is_client_name(name):
+                fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+                raise FieldError(f"`{name}` is not a valid name of a client certificate", index, fix=fix)
         return clients

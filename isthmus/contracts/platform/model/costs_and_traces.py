@@ -1,5 +1,4 @@
-"""What a gateway's accounts and traces are made from: what an endpoint costs, who takes traces. Parts of
-`isthmus.contracts.platform`; data only."""
+"""Prices of endpoints for the gateway's accounts, and the collector of its traces. Data model only."""
 
 from __future__ import annotations
 
@@ -15,14 +14,14 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class TokenPrice(Part):
-    """USD for a million tokens, where a provider charges by them."""
+    """USD per million tokens, for providers that charge by the token."""
 
     prompt: Usd
     completion: Usd
 
 
 class EndpointCost(Part):
-    """What accounts charge for an endpoint's work: by the GPU or by the token."""
+    """Price of an endpoint's work in accounts: per GPU hour or per token."""
 
     usd_per_gpu_hour: Usd | None = None
     usd_per_million_tokens: TokenPrice | None = None
@@ -31,12 +30,14 @@ class EndpointCost(Part):
     def _one_of_two(self) -> EndpointCost:
         if (self.usd_per_gpu_hour is None) == (self.usd_per_million_tokens is None):
             fix = "Write `usd_per_gpu_hour: 1.4`, or `usd_per_million_tokens: {prompt: 1.1, completion: 5.5}`"
-            raise FieldError("an endpoint costs by the GPU or by the token, one of the two", fix=fix)
+            raise FieldError(
+                "`cost` needs exactly one of usd_per_gpu_hour and usd_per_million_tokens", fix=fix
+            )
         return self
 
 
 class Traces(Part):
-    """A collector that takes OTLP over HTTP: times and names of requests, never what was said."""
+    """A collector of OTLP traces over HTTP. Traces have times and names of requests, never prompts or answers."""
 
     endpoint: Annotated[
         str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$")

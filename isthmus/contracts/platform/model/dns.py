@@ -1,4 +1,4 @@
-"""Who resolves names in a site's cluster, and whether the platform's pods get an allow-list of names. Data only."""
+"""DNS resolvers of a site's cluster, and whether the platform's pods get an allow-list of names. Data model only."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class DnsPeer(Part):
         if (self.cidr is None) == (self.namespace is None):
             raise FieldError(
                 f"the resolver `{self.name}` has {'neither' if self.cidr is None else 'both'} `cidr` and `namespace`",
-                fix="Give `cidr` for an address, or `namespace` and `labels` for pods",
+                fix="Set `cidr` for an address, or `namespace` and `labels` for pods",
             )
         if self.namespace is not None and not self.labels:
             raise FieldError(
-                f"the resolver `{self.name}` names no labels, so every pod of `{self.namespace}` would count",
+                f"the resolver `{self.name}` has no labels, so every pod of namespace `{self.namespace}` would match",
                 "labels",
-                fix="Name the labels of the resolver's pods",
+                fix="Set `labels` to the labels of the resolver's pods",
             )
         if self.cidr is not None and int(self.cidr.rpartition("/")[2]) < 24:
             raise FieldError(
                 f"the resolver `{self.name}` is `{self.cidr}`, which holds more than 256 addresses",
                 "cidr",
-                fix="Name the resolver's own address, e.g. 10.96.0.10/32",
+                fix="Set `cidr` to the resolver's own address, e.g. 10.96.0.10/32",
             )
         return self
 
@@ -93,14 +93,14 @@ class ClusterDns(Part):
     def _somebody_answers(self) -> ClusterDns:
         if not self.presets and not self.peers:
             raise FieldError(
-                "no resolver is named",
+                "cluster_dns has no resolver: presets and peers are empty",
                 "presets",
-                fix=f"Known presets: {', '.join(PRESETS)}; or name `peers`",
+                fix=f"Add one of the presets {', '.join(PRESETS)}, or add `peers`",
             )
         return self
 
     @property
     def resolvers(self) -> list[DnsPeer]:
-        """Every resolver of the cluster, each once."""
-        found = [peer for preset in self.presets for peer in PRESETS[preset]] + self.peers
-        return [peer for index, peer in enumerate(found) if peer not in found[:index]]
+        """All resolvers of the cluster, without duplicates."""
+        resolvers = [peer for preset in self.presets for peer in PRESETS[preset]] + self.peers
+        return [peer for index, peer in enumerate(resolvers) if peer not in resolvers[:index]]

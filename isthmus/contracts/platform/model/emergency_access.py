@@ -1,7 +1,7 @@
-"""Break-glass: who may ask, who may agree, and for how long; and the record of one access. Data only, no I/O.
+"""Break-glass access: who may request and approve it, for how long, and the record of one access. Data model only.
 
-A record grants nothing unless two people signed it, each with a key that the platform knows, and it is in force: from
-its `since` until its `until`, hours at most. What it grants goes with it.
+A record grants access only if two keyholders signed it and the time is between `since` and `until`. The access ends
+with the record.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from isthmus.contracts.vocabulary import DnsLabel, Part, Sensitivity
 from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
-LONGEST_H = 4
-"""Hours that an access may last at most."""
-NAMESPACE = "isthmus-break-glass"
-"""What a signature is for (`ssh-keygen -Y sign -n`): one given for anything else is none."""
+MAX_HOURS = 4
+"""The longest access, in hours."""
+SIGNATURE_NAMESPACE = "isthmus-break-glass"
+"""Namespace of signatures (`ssh-keygen -Y sign -n`). A signature with another namespace is not valid here."""
 
 UserName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/+=-]*$"), Field(max_length=200)
@@ -28,7 +28,7 @@ PublicKey = Annotated[str, StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/
 
 
 class Keyholder(Part):
-    """A person who may ask for, or agree to, an access."""
+    """A person who may request or approve an access."""
 
     name: DnsLabel
     user: UserName
@@ -38,32 +38,40 @@ class Keyholder(Part):
 
 
 class BreakGlass(Part):
-    """Who may break the glass."""
+    """Who may use break-glass access, and for how long."""
 
     keyholders: list[Keyholder] = Field(min_length=2)
-    max_hours: int = Field(default=LONGEST_H, ge=1, le=LONGEST_H)
+    max_hours: int = Field(default=MAX_HOURS, ge=1, le=MAX_HOURS)
 
     @model_validator(mode="after")
     def _persons(self) -> BreakGlass:
         for field in ("name", "user"):
             unique(self.keyholders, field, "keyholders")
-        keys = [each.key.split(" ")[1] for each in self.keyholders]
+        keys = [keyholder.key.split(" ")[1] for keyholder in self.keyholders]
         if len(set(keys)) < len(keys):
-            fix = "Each person signs with a key of their own"
+            fix = "Give each keyholder a key of their own"
             raise FieldError(
-                "two keyholders have one key: one person could be both", "keyholders", fix=fix, refused=True
+                "two keyholders have the same key, so one person could sign for both",
+                "keyholders",
+                fix=fix,
+                refused=True,
             )
-        for index, each in enumerate(self.keyholders):
-            if each.user.startswith("system:"):
-                what = f"`{each.user}` is Kubernetes' own"
+        for index, keyholder in enumerate(self.keyholders):
+            if keyholder.user.startswith("system:"):
+                message = f"`{keyholder.user}` is a built-in user of Kubernetes"
                 raise FieldError(
-                    what, "keyholders", index, "user", fix="Name a person of the sign-on", refused=True
+                    message,
+                    "keyholders",
+                    index,
+                    "user",
+                    fix="Set `user` to a person of your identity provider",
+                    refused=True,
                 )
         return self
 
 
 class Record(Part):
-    """One access: who asked, who agreed, why, to what, from when until when."""
+    """One access: requester, approver, reason, site and class, start and end."""
 
     id: DnsLabel
     """By which it is known in the cluster and in the records; never used twice."""
@@ -84,27 +92,35 @@ class Record(Part):
     def _two_and_short(self) -> Record:
         for field in ("since", "until"):
             if getattr(self, field).tzinfo is None:
-                raise FieldError("a time without a zone", field, fix="Write it like 2026-11-26T14:00:00Z")
+                raise FieldError(
+                    f"`{field}` has no time zone", field, fix="Write it like 2026-11-26T14:00:00Z"
+                )
         if self.requester == self.approver:
-            fix = "Have another keyholder agree"
+            fix = "Set `approver` to another keyholder"
             raise FieldError(
-                "the one who asks may not be the one who agrees", "approver", fix=fix, refused=True
+                "the requester and the approver are the same person", "approver", fix=fix, refused=True
             )
-        if not datetime.timedelta(0) < self.until - self.since <= datetime.timedelta(hours=LONGEST_H):
-            fix = f"An access lasts {LONGEST_H} hours at most; ask anew for more"
+        if not datetime.timedelta(0) < self.until - self.since <= datetime.timedelta(hours=MAX_HOURS):
+            fix = f"Set `until` after `since`, by at most {MAX_HOURS} hours; request another access for more time"
             raise FieldError(
-                f"from {self.since} until {self.until} is no such time", "until", fix=fix, refused=True
+                f"the access from {self.since} until {self.until} is longer than {MAX_HOURS} hours or ends "
+                "before it begins",
+                "until",
+                fix=fix,
+                refused=True,
             )
         return self
 
     def text(self, stack: str) -> str:
-        """What both sign: all of it but the signatures, and the stack that it is for."""
-        said = self.model_dump(mode="json", by_alias=True, exclude={"signatures"})
-        return json.dumps({"isthmus": "break-glass", "stack": stack, **said}, sort_keys=True, indent=1) + "\n"
+        """The text that both people sign: the record without signatures, and the name of the stack."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude={"signatures"})
+        return (
+            json.dumps({"isthmus": "break-glass", "stack": stack, **fields}, sort_keys=True, indent=1) + "\n"
+        )
 
 
 class Records(Part):
-    """`STACK.break-glass.yaml`: every access that is or was, newest where you like. Kept: it is the record."""
+    """`STACK.break-glass.yaml`: all accesses, current and past, in any order. Keep past ones as the record."""
 
     isthmus: Literal["v1"] = "v1"
     accesses: list[Record] = []
@@ -116,7 +132,7 @@ class Records(Part):
 
 
 class Access(Part):
-    """A record in force, with the people's names as the cluster knows them."""
+    """An access that is in force, with user names as the cluster knows them."""
 
     id: DnsLabel
     site: DnsLabel

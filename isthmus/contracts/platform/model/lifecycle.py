@@ -1,4 +1,4 @@
-"""What the platform's contract says of its life: how it is kept, what it takes over, who may do what. Data only."""
+"""Lifecycle of a platform: durable or disposable, imported resources, and people's roles. Data model only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Named = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9
 
 
 class OfTheOrganisation(Part):
-    """What of a site the organisation has already, and keeps."""
+    """Resources of a site that the organisation already has and keeps."""
 
     existing_namespaces: list[Sensitivity] = []
     """On-prem: classes whose namespace `isthmus-CLASS` is the organisation's. It is labelled for its class, and
@@ -26,7 +26,7 @@ class OfTheOrganisation(Part):
 
 
 class Life(Part):
-    """How a platform is kept."""
+    """Lifecycle settings of a platform."""
 
     lifecycle: Lifecycle = "durable"
     """Absent in a stack's files: `disposable` in the sandbox, else `durable`."""

@@ -1,4 +1,4 @@
-"""The people of the platform's contract: which groups of the organisation's sign-on have which role. Data only."""
+"""People of a platform: which groups of the identity provider have which role. Data model only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SamlArn = Annotated[
 
 
 class Members(Part):
-    """Who has one role."""
+    """The groups that have one role."""
 
     name: DnsLabel
     """By which overrides merge."""
@@ -40,7 +40,7 @@ class Members(Part):
 
 
 class People(Part):
-    """Who may do what, beside the stack itself."""
+    """Roles of people in clusters and accounts."""
 
     members: list[Members] = Field(min_length=1)
     saml_provider: SamlArn | None = None
@@ -52,23 +52,31 @@ class People(Part):
     def _apart(self) -> People:
         unique(self.members, "name", "members")
         roles: dict[str, set[str]] = {}
-        for index, each in enumerate(self.members):
-            for number, group in enumerate(each.groups):
+        for index, member in enumerate(self.members):
+            for number, group in enumerate(member.groups):
                 if group.startswith("system:"):
                     # system:authenticated is everybody, system:masters beyond every rule.
-                    fix = "Name a group of the sign-on, with the prefix that the API server gives it"
+                    fix = "Use a group of your identity provider, with the prefix that the API server adds"
                     path = ("members", index, "groups", number)
-                    raise FieldError(f"`{group}` is a group of Kubernetes' own", *path, fix=fix, refused=True)
-                roles.setdefault(group, set()).add(each.role)
-            if each.role == "application" and not each.classes:
-                what = "an application team would have to do with every class"
-                raise FieldError(what, "members", index, "classes", fix="Name the classes that it calls")
-        for group, held in sorted(roles.items()):
-            if "auditor" in held and len(held) > 1:
+                    raise FieldError(
+                        f"`{group}` is a built-in group of Kubernetes", *path, fix=fix, refused=True
+                    )
+                roles.setdefault(group, set()).add(member.role)
+            if member.role == "application" and not member.classes:
+                message = f"member {member.name} is an application team without classes, so it would get access to all"
                 raise FieldError(
-                    f"group `{group}` is auditor and {', '.join(sorted(held - {'auditor'}))}",
+                    message,
                     "members",
-                    fix="Who looks at what was done may not be who does it: give auditors a group of their own",
+                    index,
+                    "classes",
+                    fix="Set `classes` to the classes that the team calls",
+                )
+        for group, names in sorted(roles.items()):
+            if "auditor" in names and len(names) > 1:
+                raise FieldError(
+                    f"group `{group}` is auditor and {', '.join(sorted(names - {'auditor'}))}",
+                    "members",
+                    fix="Give auditors a group of their own: they may not review their own work",
                     refused=True,
                 )
         return self

@@ -1,7 +1,7 @@
-"""The platform: what a blueprint renders and the components build. Data only, no I/O.
+"""The platform model: a blueprint renders it, and the components build it. Data model only, no I/O.
 
-Keys are a contract: overrides (`isthmus:overrides`) address them, `LlmPlatform` takes them.
-Every part that can be named carries `name` or `id`, by which overrides merge lists.
+The keys are a fixed interface: overrides (`isthmus:overrides`) address them, and `LlmPlatform` takes them. Parts in
+lists have a `name` or `id`, by which overrides merge them.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Site(OfTheOrganisation):
 
 
 class Endpoint(Part):
-    """One served model on a target, for one class."""
+    """One model on a target, for one class."""
 
     id: DnsLabel
     class_: Sensitivity = Field(alias="class")
@@ -178,7 +178,7 @@ class Endpoint(Part):
     @model_validator(mode="before")
     @classmethod
     def _sized_by_profile(cls, data: Any) -> Any:
-        """Fills in what the model's profile says of a replica on GPUs, where the endpoint does not state it."""
+        """Fill in CPU, memory and load timeout from the model's profile, unless the endpoint sets them."""
         if (
             not isinstance(data, dict)
             or data.get("target") not in VLLM_TARGETS
@@ -209,7 +209,7 @@ class Endpoint(Part):
 
 
 class Workload(Reviewed):
-    """What a gateway serves to one caller group: its name, and where its requests go."""
+    """What a gateway serves to one group of callers: its name, and the endpoints for its requests."""
 
     name: DnsLabel
     endpoint: DnsLabel
@@ -231,18 +231,18 @@ class Workload(Reviewed):
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Endpoints that must serve before its gateway sends to them."""
+        """Endpoints that must be ready before the gateway sends requests to them."""
         return (self.endpoint, *self.also, *([self.canary.endpoint] if self.canary else []))
 
     @property
     def reaches(self) -> tuple[str, ...]:
-        """Every endpoint that may be sent its requests."""
+        """Every endpoint that may get its requests."""
         canary = [self.canary.endpoint] if self.canary else []
         return (self.endpoint, *self.also, *self.overflow, *canary)
 
 
 class Destination(Part):
-    """A named way out of a gateway: an address range and a port; a host name alone is refused."""
+    """An allowed destination of a gateway: an address range and a port. Host names are not accepted."""
 
     name: DnsLabel
     cidr: Cidr
@@ -250,7 +250,7 @@ class Destination(Part):
 
 
 class Proxy(Part):
-    """A forward proxy between a site and AWS, through which TLS goes unopened (CONNECT)."""
+    """A forward proxy between a site and AWS. It passes TLS through unopened (CONNECT)."""
 
     url: Annotated[str, StringConstraints(pattern=r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$")]
     """By address: a network policy cannot hold a name to anything. Credentials never stand here."""
@@ -259,7 +259,7 @@ class Proxy(Part):
 
 
 class Gateway(Part):
-    """The only thing that applications of one class can reach."""
+    """The gateway of a class: the only endpoint that applications of the class can reach."""
 
     class_: Sensitivity = Field(alias="class")
     name: DnsLabel
@@ -336,7 +336,7 @@ class Identity(Part):
 
 
 class AuditStore(Part):
-    """Where a site's audit records are sealed, write-once."""
+    """The write-once store for the audit records of a site."""
 
     name: DnsLabel
     site: DnsLabel
@@ -355,15 +355,15 @@ class AuditStore(Part):
     @field_validator("endpoint")
     @classmethod
     def _sealed(cls, value: str | None) -> str | None:
-        # The value is not repeated: what is refused may hold a password.
+        # The message does not repeat the value, because it may contain a password.
         if value is not None and not _HTTPS.fullmatch(value):
-            fix = "Write it like https://s3.fra1.bank.example: https, host and port; credentials never stand here"
-            raise FieldError("the store's endpoint is no plain https address", fix=fix)
+            fix = "Write it like https://s3.fra1.bank.example: https, host and port, without credentials"
+            raise FieldError("the endpoint of the audit store is not a plain https address", fix=fix)
         return value
 
 
 class Images(Part):
-    """What the pods run, by digest. What is not given comes from `images.lock.yaml`, at `registry`."""
+    """Container images of the pods, by digest. Absent ones come from `images.lock.yaml`, at `registry`."""
 
     registry: (
         Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")] | None
@@ -394,12 +394,12 @@ class Images(Part):
 
     @property
     def all_pull_secrets(self) -> list[str]:
-        """Each once, in the order given."""
+        """All pull secrets without duplicates, in the given order."""
         return list(dict.fromkeys([*([self.pull_secret] if self.pull_secret else []), *self.pull_secrets]))
 
 
 class Platform(Life):
-    """The whole platform of one stack."""
+    """The complete platform of one stack."""
 
     isthmus: Literal["v1"]
     name: DnsLabel
@@ -438,5 +438,5 @@ class Platform(Life):
     """Recorded exceptions to the handling: confidential work on Bedrock."""
 
     def site(self, name: str) -> Site:
-        """The site of that name; the checks see to it that every part's is there."""
+        """The site with that name. The rules ensure that every named site exists."""
         return next(site for site in self.sites if site.name == name)

@@ -1,6 +1,6 @@
-"""The pools: their machines, who may use how much of them, where groups stand, how GPUs are given out. Data only.
+"""GPU pools: nodes, sharing between classes and teams, topology, drivers, and GPU allocation. Data model only.
 
-What must hold across them is in `platform_pools_checks`.
+The rules are in `isthmus.contracts.platform.rules.pools`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Share = Annotated[str, StringConstraints(pattern=r"^([0-9]|[1-9][0-9]|100)%$|^[1
 
 
 class Preemption(Part):
-    """Whom Kueue evicts for a workload that waits. It deletes pods: no disruption budget holds it."""
+    """Which workloads Kueue evicts for a waiting one. Kueue deletes pods and ignores disruption budgets."""
 
     within_queue: Evicts = "never"
     """Those of the same queue, for one of higher priority."""
@@ -43,7 +43,7 @@ class Preemption(Part):
 
 
 class Priority(Part):
-    """An order of its own among those that wait on a pool."""
+    """A priority for workloads that wait for GPUs of a pool."""
 
     name: DnsLabel
     value: int = Field(ge=1, le=1_000_000)
@@ -102,7 +102,7 @@ class PoolTopology(Part):
 
 
 class TimeSlicing(Part):
-    """Machines whose GPUs are shared in time by pods of one class. Memory is not divided: no boundary, no limit."""
+    """Nodes whose GPUs are time-shared by pods of one class. GPU memory is neither divided nor limited."""
 
     class_: Sensitivity = Field(alias="class")
     replicas: int = Field(ge=2, le=48)
@@ -112,7 +112,7 @@ class TimeSlicing(Part):
 
 
 class Drain(Part):
-    """What becomes of a machine's pods before its driver is exchanged."""
+    """How a node is drained before its driver is upgraded."""
 
     enable: bool = False
     """Evict all of them; else only those that hold a GPU are deleted."""
@@ -124,7 +124,7 @@ class Drain(Part):
 
 
 class DriverUpgrade(Part):
-    """How the GPU Operator exchanges drivers."""
+    """How the GPU Operator upgrades drivers."""
 
     auto: bool = True
     max_parallel: int = Field(default=1, ge=1)
@@ -135,7 +135,7 @@ class DriverUpgrade(Part):
 
 
 class Driver(Part):
-    """The driver of a pool's machines, as an NVIDIADriver of its own."""
+    """The driver of a pool's nodes, as an own NVIDIADriver object."""
 
     version: DriverVersion
     precompiled: bool = False
@@ -147,7 +147,7 @@ class Driver(Part):
 
 
 class RdmaNetwork(Part):
-    """The secondary network by which one class's groups talk past the pod network."""
+    """The secondary network of one class, for traffic between the nodes of a replica."""
 
     class_: Sensitivity = Field(alias="class")
     network: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+/)?[a-z0-9][a-z0-9.-]*$")]
@@ -155,7 +155,7 @@ class RdmaNetwork(Part):
 
 
 class Rdma(Part):
-    """Network cards that groups over several machines reach each other's memory by."""
+    """RDMA network cards for replicas that span several nodes."""
 
     resource: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$")]
     """As their device plugin gives them out, e.g. `rdma/hca_shared_devices`."""
@@ -166,7 +166,7 @@ class Rdma(Part):
 
 
 class Fabric(Part):
-    """What joins the machines of a pool beside the pod network."""
+    """Connections between the nodes of a pool besides the pod network."""
 
     rdma: Rdma | None = None
     compute_domain: bool = False
@@ -181,7 +181,7 @@ MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}
 
 
 class CutGpus(Part):
-    """GPUs of a pool cut alike for one class: no cut GPU serves two."""
+    """MIG GPUs of a pool with one profile, for one class. A MIG GPU never serves two classes."""
 
     class_: Sensitivity = Field(alias="class")
     profile: MigProfile
@@ -233,7 +233,7 @@ class Pool(Part):
 
 
 class GpuOperatorRelease(Part):
-    """The GPU Operator as `operators.gpu_operator: manage` installs it. What is not given comes from the lock."""
+    """The GPU Operator that `operators.gpu_operator: manage` installs. Absent values come from images.lock.yaml."""
 
     chart: str | None = None
     """`oci://REGISTRY/PATH`, or the path of a packed chart below the project."""
@@ -252,6 +252,6 @@ class GpuOperatorRelease(Part):
 ZONE_LABEL, HOST_LABEL = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 
 
-def unless_said(class_: str) -> int | None:
-    """What a class borrows and lends where its share does not say: as much as there is; restricted: nothing."""
+def default_borrow_and_lend(class_: str) -> int | None:
+    """Default of `borrow` and `lend` for a class: None (no limit), or 0 for restricted."""
     return 0 if class_ == "restricted" else None

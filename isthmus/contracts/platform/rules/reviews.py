@@ -1,247 +1,274 @@
-"""What must hold of held answers: where they are demanded they can be held, and only those who should decide. Rules of
-`platform_checks`."""
+"""Rules for human review: gateways can hold the answers that need review, and only reviewers can reach them."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.lookups.records import Place, place_of, share_is_made
-from isthmus.contracts.platform.model.callers import whole_name
-from isthmus.contracts.platform.model.reviews import KEEP_DAYS, SCORED, GatewayReviews
+from isthmus.contracts.platform.lookups.records import Place, has_managed_share, place_of
+from isthmus.contracts.platform.model.callers import is_client_name
+from isthmus.contracts.platform.model.reviews import MAX_KEEP_DAYS, SCORED_CLASSES, GatewayReviews
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
 
 
-def answers_are_held_where_people_must_see_them(platform: Platform) -> None:
-    """Behind a gateway that can hold answers, those that people must see are held; in AWS somebody else may be named
-    for it in its place, and for high impact nobody is enough."""
+def required_reviews_can_happen(platform: Platform) -> None:
+    """Workloads that need review have a gateway with `reviews`. In AWS, `reviewed_by` may name another process instead,
+    except for high impact."""
     for index, gateway in enumerate(platform.gateways):
         place = place_of(platform, gateway)
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
             if workload.reviewed_by is not None:
-                _named_where_it_counts(gateway, workload, place, path)
+                _check_reviewed_by(gateway, workload, place, path)
             if gateway.reviews is not None or not workload.asks_for_people:
                 continue
             elsewhere = place != "on-prem" and workload.impact != "high"
             if elsewhere and workload.reviewed_by is not None:
                 continue
-            asked, other = _asked(workload), ", or name who sees to it instead" if elsewhere else ""
+            reason, alternative = (
+                _review_reason(workload),
+                ", or set `reviewed_by` to who reviews them elsewhere" if elsewhere else "",
+            )
             if place == "fargate":
                 raise FieldError(
-                    f"{asked}, and gateway {gateway.name} on Fargate can hold no answers for people",
+                    f"{reason}, but gateway {gateway.name} runs on Fargate and cannot hold answers",
                     *path,
                     "reviewed_by" if elsewhere else "impact",
-                    fix=f"Serve it behind a gateway in a cluster, on-prem or in AWS{other}",
+                    fix=f"Move the workload to a gateway in a cluster, on-prem or in AWS{alternative}",
                     refused=True,
                 )
             raise FieldError(
-                f"{asked}, and gateway {gateway.name} holds no answers for people",
+                f"{reason}, but gateway {gateway.name} has no `reviews`",
                 *("gateways", index, "reviews"),
-                fix=f"State `reviews` and `database` of the gateway (docs/reviews.md){other}",
+                fix=f"Set `reviews` and `database` of the gateway (docs/reviews.md){alternative}",
                 refused=True,
             )
 
 
-def _named_where_it_counts(
+def _check_reviewed_by(
     gateway: Gateway, workload: Workload, place: Place, path: tuple[str | int, ...]
 ) -> None:
-    """Who reviews it elsewhere is named in place of the gateway, and not beside it."""
-    why, fix = "", "Leave it out"
+    """`reviewed_by` is only for workloads that need review and whose gateway cannot hold answers."""
+    why, fix = "", "Remove `reviewed_by`"
     if not workload.asks_for_people:
-        why = "nobody asks for people to see them"
+        why = "its answers need no review"
     elif place == "on-prem":
         why = "its own gateway can hold its answers"
     elif gateway.reviews is not None:
         why = "its own gateway holds its answers"
-        fix = "Leave it out, or take the gateway's `reviews` out (by null)"
+        fix = "Remove `reviewed_by`, or remove the gateway's `reviews` (set it to null)"
     if why:
-        what = f"{workload.name} names who reviews it elsewhere, and {why}"
-        raise FieldError(what, *path, "reviewed_by", fix=fix)
+        message = f"workload {workload.name} has `reviewed_by`, but {why}"
+        raise FieldError(message, *path, "reviewed_by", fix=fix)
 
 
-def reviews_are_whole(platform: Platform) -> None:
-    """Held answers have a database, keys and hours; which score is low is said; people come from named places."""
+def reviews_are_complete(platform: Platform) -> None:
+    """A gateway with `reviews` has a database, volumes, a certificate, thresholds and named reviewers."""
     for index, gateway in enumerate(platform.gateways):
         path = ("gateways", index, "reviews")
         for number, workload in enumerate(gateway.workloads):
-            _calibrated(gateway, workload, ("gateways", index, "workloads", number))
+            _check_calibrations(gateway, workload, ("gateways", index, "workloads", number))
         reviews = gateway.reviews
         if reviews is None:
             continue
         if gateway.runs_on != "kubernetes":
-            what = f"gateway {gateway.name} runs on Fargate, where no answers are held"
-            raise FieldError(what, *path, fix="Leave it out (docs/reviews.md)")
-        _share_is_the_records(gateway, reviews, path)
+            message = f"gateway {gateway.name} runs on Fargate, which does not support `reviews`"
+            raise FieldError(message, *path, fix="Remove `reviews` (docs/reviews.md)")
+        _check_records_volume(gateway, reviews, path)
         if gateway.database is None:
-            what = f"gateway {gateway.name} holds answers and has no database to hold them in"
+            message = f"gateway {gateway.name} has `reviews`, but no database for held answers"
             raise FieldError(
-                what, "gateways", index, "database", fix="Name host and address of its PostgreSQL"
+                message,
+                "gateways",
+                index,
+                "database",
+                fix="Set `database` with host and address of a PostgreSQL database",
             )
         if reviews.user == gateway.database.user:
-            what = f"the gateway's database user {reviews.user} would decide upon its own answers"
+            message = f"gateway and reviews of {gateway.name} have the same database user {reviews.user}"
             raise FieldError(
-                what,
+                message,
                 *path,
                 "user",
-                fix="Name another, which `edge.keys migrate` gives its rights",
+                fix="Set `user` to another user; `edge.keys migrate` grants its rights",
                 refused=True,
             )
         content = gateway.audit.content if gateway.audit is not None else None
         if (content is None) == (reviews.gateway_keys_volume is None):
-            what = "no volume is named for the keys of held answers"
-            fix = "Name gateway_keys_volume"
+            message = "reviews.gateway_keys_volume is not set, so held answers have no volume for their keys"
+            fix = "Set gateway_keys_volume to a PersistentVolume"
             if content is not None:
-                what = "held answers and kept content have one folder of keys: who erases a subject erases all of it"
-                fix = "Leave gateway_keys_volume out: it is that of audit.content"
-            raise FieldError(what, *path, "gateway_keys_volume", fix=fix)
+                message = "gateway_keys_volume is set, but held answers share the keys of audit.content"
+                fix = "Remove gateway_keys_volume: the volume of audit.content is used"
+            raise FieldError(message, *path, "gateway_keys_volume", fix=fix)
         if platform.issuer is None and reviews.certificate_secret is None:
-            what = "there is no certificate issuer, and no Secret with a certificate is named"
-            fix = "Name `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
-            raise FieldError(what, *path, "certificate_secret", fix=fix)
-        _kept(gateway, reviews, path)
+            message = f"reviews of gateway {gateway.name} have neither a certificate issuer nor a certificate_secret"
+            fix = "Set `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
+            raise FieldError(message, *path, "certificate_secret", fix=fix)
+        _check_keep_days(gateway, reviews, path)
         for number, workload in enumerate(gateway.workloads):
-            by_score = gateway.class_ in SCORED or workload.impact == "material"
+            by_score = gateway.class_ in SCORED_CLASSES or workload.impact == "material"
             if by_score and (workload.review is None or workload.review.below_confidence is None):
                 raise FieldError(
-                    f"a low score holds answers of {workload.name}, and nobody says which score is low",
+                    f"workload {workload.name} has no review.below_confidence, so no score counts as low",
                     *("gateways", index, "workloads", number, "review"),
-                    fix="State review.below_confidence in the requirements and plan anew",
+                    fix="Set review.below_confidence in the requirements and plan again",
                 )
-        _reachable(platform, gateway, reviews, path)
-        _people(gateway, reviews, path)
+        _check_reviewer_networks(platform, gateway, reviews, path)
+        _check_reviewers(gateway, reviews, path)
 
 
-def _asked(workload: Workload) -> str:
+def _review_reason(workload: Workload) -> str:
     if workload.impact in ("material", "high"):
-        return f"people must look at answers of {workload.name}, whose impact is {workload.impact}"
-    return f"people must look at answers of {workload.name}, as its review says"
+        return f"answers of workload {workload.name} need human review (impact: {workload.impact})"
+    return f"answers of workload {workload.name} need human review (`review` is set)"
 
 
-def _calibrated(gateway: Gateway, workload: Workload, path: tuple[str | int, ...]) -> None:
+def _check_calibrations(gateway: Gateway, workload: Workload, path: tuple[str | int, ...]) -> None:
     names: set[str] = set()
-    for number, each in enumerate(workload.calibrations):
+    for number, calibration in enumerate(workload.calibrations):
         where = (*path, "calibrations", number)
         if workload.review is None:
-            what = f"{workload.name} names calibrations, and no domain in which they would count"
+            message = f"workload {workload.name} has `calibrations`, but no `review` with a domain"
             raise FieldError(
-                what, *where, fix="State `review` in the requirements, with the domain that was calibrated"
+                message, *where, fix="Set `review` in the requirements, with the calibrated domain"
             )
         if gateway.runs_on != "kubernetes":
-            what = f"gateway {gateway.name} runs on Fargate, where calibrations are not built for"
-            raise FieldError(what, *where, fix="Leave them out")
-        if each.name in names:
-            raise FieldError(f"two calibrations of {workload.name} are called {each.name}", *where, "name")
-        names.add(each.name)
+            message = f"gateway {gateway.name} runs on Fargate, which does not support `calibrations`"
+            raise FieldError(message, *where, fix="Remove `calibrations`")
+        if calibration.name in names:
+            raise FieldError(
+                f"two calibrations of workload {workload.name} have the name {calibration.name}",
+                *where,
+                "name",
+                fix="Rename one of them",
+            )
+        names.add(calibration.name)
 
 
-def _share_is_the_records(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
-    """Who decides writes records beside the gateway's: on the organisation's share by a volume, on a made one by its
-    access points."""
+def _check_records_volume(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
+    """The review service writes records to the gateway's file share: by records_volume if the share exists already."""
     if gateway.audit is None:
-        return  # refused where records are looked at
-    made = share_is_made(gateway)
-    if made and reviews.records_volume is not None:
-        what = (
-            f"the share of records of gateway {gateway.name} is made here, and a volume of another is named"
-        )
-        raise FieldError(what, *path, "records_volume", fix="Leave it out")
-    if not made and reviews.records_volume is None:
-        what = f"those who decide upon answers of {gateway.name} name no volume for their records"
+        return  # `check_gateway_audit` rejects this
+    is_managed = has_managed_share(gateway)
+    if is_managed and reviews.records_volume is not None:
+        message = f"records_volume is set, but Isthmus makes the file share of gateway {gateway.name}"
+        raise FieldError(message, *path, "records_volume", fix="Remove records_volume")
+    if not is_managed and reviews.records_volume is None:
+        message = f"reviews of gateway {gateway.name} have no records_volume"
         raise FieldError(
-            what,
+            message,
             *path,
             "records_volume",
-            fix="Name a PersistentVolume that is the share of audit.volume once more",
+            fix="Set records_volume to another PersistentVolume of the same share as audit.volume",
         )
 
 
-def _kept(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
-    most = KEEP_DAYS.get(gateway.class_)
-    if most is not None and reviews.keep_days > most:
-        what = f"held answers of class {gateway.class_} are kept at most {most} days"
-        raise FieldError(what, *path, "keep_days", fix=f"Say {most} or less", refused=True)
+def _check_keep_days(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
+    max_days = MAX_KEEP_DAYS.get(gateway.class_)
+    if max_days is not None and reviews.keep_days > max_days:
+        message = (
+            f"keep_days is {reviews.keep_days}, but class {gateway.class_} allows {max_days} days for held "
+            "answers"
+        )
+        fix = f"Set keep_days to {max_days} or less"
+        raise FieldError(message, *path, "keep_days", fix=fix, refused=True)
     if reviews.decide_h + reviews.escalated_h > reviews.keep_days * 24:
-        what = "answers would be deleted before decide_h and escalated_h are over"
-        raise FieldError(what, *path, "keep_days", fix="Say more days, or fewer hours")
+        message = f"keep_days is {reviews.keep_days}, shorter than decide_h and escalated_h together"
+        raise FieldError(message, *path, "keep_days", fix="Raise keep_days, or lower decide_h or escalated_h")
 
 
-def _reachable(
+def _check_reviewer_networks(
     platform: Platform, gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]
 ) -> None:
     if not reviews.from_cidrs and not reviews.from_namespaces:
-        what = f"nobody could reach the reviews of gateway {gateway.name}"
-        raise FieldError(what, *path, "from_cidrs", fix="Name the reviewers' networks, or from_namespaces")
+        message = (
+            f"reviews of gateway {gateway.name} have neither from_cidrs nor from_namespaces, so nobody can reach "
+            "them"
+        )
+        fix = "Set from_cidrs to the reviewers' networks, or set from_namespaces"
+        raise FieldError(message, *path, "from_cidrs", fix=fix)
     kinds = ("on-prem",) if gateway.class_ == "restricted" else ("on-prem", "aws")
-    own = [ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs]
+    networks = [
+        ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs
+    ]
     for number, cidr in enumerate(reviews.from_cidrs):
         where = (*path, "from_cidrs", number)
         try:
             network = ipaddress.IPv4Network(cidr)
         except ValueError:
             raise FieldError(f"`{cidr}` is not a network", *where) from None
-        if not any(network.subnet_of(one) for one in own if one.version == 4):
-            whose = "the on-prem sites'" if gateway.class_ == "restricted" else "the sites' own"
+        if not any(network.subnet_of(site_network) for site_network in networks if site_network.version == 4):
+            label = "the on-prem sites'" if gateway.class_ == "restricted" else "the sites' own"
             raise FieldError(
-                f"held {gateway.class_} answers could be read from `{cidr}`, outside {whose} networks",
+                f"held {gateway.class_} answers could be read from `{cidr}`, which is outside {label} networks",
                 *where,
-                fix=f"Name a part of {', '.join(map(str, own)) or 'none'}",
+                fix=f"Use networks within {', '.join(map(str, networks)) or 'a network of a site (none has one)'}",
                 refused=True,
             )
 
 
-def _people(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
-    known = {workload.name: workload for workload in gateway.workloads}
-    spoken: dict[str, str] = {}
+def _check_reviewers(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
+    workloads = {workload.name: workload for workload in gateway.workloads}
+    clients: dict[str, str] = {}
     for number, person in enumerate(reviews.reviewers):
         where = (*path, "reviewers", number)
-        if not whole_name(person.client):
-            fix = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+        if not is_client_name(person.client):
+            fix = "Write a full DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
             raise FieldError(
-                f"`{person.client}` is no name of a client's certificate", *where, "client", fix=fix
+                f"`{person.client}` is not a valid name of a client certificate", *where, "client", fix=fix
             )
-        if spoken.setdefault(person.client, person.name) != person.name:
-            what = f"{person.client} would be {spoken[person.client]} and {person.name}"
-            raise FieldError(what, *where, "client", fix="Let each certificate be one person's", refused=True)
+        if clients.setdefault(person.client, person.name) != person.name:
+            message = f"client {person.client} is listed for two reviewers, {clients[person.client]} and {person.name}"
+            raise FieldError(
+                message, *where, "client", fix="Give each reviewer a certificate of their own", refused=True
+            )
         for name in person.workloads or []:
-            if name not in known:
-                raise FieldError(f"gateway {gateway.name} serves no workload {name}", *where, "workloads")
+            if name not in workloads:
+                raise FieldError(
+                    f"gateway {gateway.name} has no workload `{name}`",
+                    *where,
+                    "workloads",
+                    fix=f"Use one of {', '.join(workloads)}",
+                )
 
 
-def volumes_are_apart(platform: Platform) -> None:
-    """One volume binds to one claim, so each is named once at a site, among records and reviews together."""
-    taken: dict[tuple[str, str], str] = {}
+def volumes_have_one_use(platform: Platform) -> None:
+    """A volume binds to one claim, so records and reviews of a site use each volume once."""
+    uses: dict[tuple[str, str], str] = {}
     for index, gateway in enumerate(platform.gateways):
         audit, reviews = gateway.audit, gateway.reviews
         if audit is None:
             continue
-        named = {"audit.volume": audit.volume, "audit.sealer_volume": audit.sealer_volume}
+        volumes = {"audit.volume": audit.volume, "audit.sealer_volume": audit.sealer_volume}
         if audit.content is not None:
-            named["audit.content.volume"] = audit.content.volume
+            volumes["audit.content.volume"] = audit.content.volume
         if reviews is not None:
-            named |= {
+            volumes |= {
                 "reviews.records_volume": reviews.records_volume,
                 "reviews.keys_volume": reviews.keys_volume,
             }
             if reviews.gateway_keys_volume is not None:
-                named["reviews.gateway_keys_volume"] = reviews.gateway_keys_volume
-        for key, volume in named.items():
+                volumes["reviews.gateway_keys_volume"] = reviews.gateway_keys_volume
+        for key, volume in volumes.items():
             if volume is None:
-                continue  # a share that is made
-            own = f"{gateway.name}'s {key}"
-            other = taken.setdefault((gateway.site, volume), own)
-            if other != own:
-                what = f"volume {volume} is {own} and {other}: one binds to one claim"
+                continue  # Isthmus makes the share
+            use = f"{gateway.name}'s {key}"
+            first_use = uses.setdefault((gateway.site, volume), use)
+            if first_use != use:
+                message = (
+                    f"volume {volume} is used twice, as {first_use} and as {use}, but it binds to one claim"
+                )
                 raise FieldError(
-                    what,
+                    message,
                     "gateways",
                     index,
                     *key.split("."),
-                    fix="Name one for each, and one share for each class",
+                    fix="Use a separate volume for each, and a separate share for each class",
                 )
 
 
-CHECKS = (answers_are_held_where_people_must_see_them, reviews_are_whole, volumes_are_apart)
+CHECKS = (required_reviews_can_happen, reviews_are_complete, volumes_have_one_use)

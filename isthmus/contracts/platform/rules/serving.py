@@ -1,4 +1,4 @@
-"""What must hold of how models are served. Rules of `platform_checks`."""
+"""Rules for serving: scaling, weights, canaries, engine settings, compile caches, CPU engines and routers."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 Rule = Callable[["Platform"], None]
 Path = tuple[str | int, ...]
 
-WRITES = ("chat", "guard")
-"""Tasks whose endpoint writes text: asked as chat, able to guess ahead and to take a salt."""
-DEVELOPED_WITH = ("public", "internal")
-"""Classes that may be served by an engine on CPUs."""
-_ON_CPUS = {
+TEXT_TASKS = ("chat", "guard")
+"""Tasks whose endpoint writes text. They support chat requests, speculative decoding and cache salts."""
+CPU_CLASSES = ("public", "internal")
+"""Classes that an engine on CPUs may serve."""
+_CPU_FIELDS = {
     **{"pool": None, "mig_profile": None, "tensor_parallel": 1, "nodes_per_replica": 1, "gpus": 0},
     **{"survive": "none", "surge": False, "speculative": None},
 }
-GUESSES_BY_WEIGHTS = ("draft_model", "eagle", "eagle3")
-"""Methods of guessing ahead that have weights of their own."""
+METHODS_WITH_WEIGHTS = ("draft_model", "eagle", "eagle3")
+"""Methods of speculative decoding with weights of their own."""
 
 
-def at_its_most(rule: Rule) -> Rule:
-    """The rule, on the platform with every scaled endpoint at its most replicas."""
+def on_max_replicas(rule: Rule) -> Rule:
+    """Run a rule on the platform with every scaled endpoint at max_replicas."""
 
     def wrapped(platform: Platform) -> None:
-        rule(lookups_serving.at_most(platform))
+        rule(lookups_serving.at_max_replicas(platform))
 
     return wrapped
 
 
-def scaling_is_possible(platform: Platform) -> None:
-    """What is scaled by load can be measured, is owned by KEDA alone, and starts where the plan says."""
+def scaling_is_complete(platform: Platform) -> None:
+    """Scaling by load needs metrics and KEDA, and starts with the plan's replicas."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     for index, scaling in enumerate(platform.scaling):
         path = ("scaling", index)
@@ -48,74 +48,91 @@ def scaling_is_possible(platform: Platform) -> None:
         endpoint = endpoints[scaling.endpoint]
         if endpoint.target not in VLLM_TARGETS:
             raise FieldError(
-                f"{endpoint.id} runs on {endpoint.target}, which scales itself", *path, "endpoint"
+                f"endpoint {endpoint.id} runs on {endpoint.target}, which `scaling` does not support",
+                *path,
+                "endpoint",
+                fix="Remove this entry, or use a model server",
             )
         if endpoint.nodes_per_replica > 1:
             raise FieldError(
-                f"a replica of {endpoint.id} spans {endpoint.nodes_per_replica} machines: each group has ways and an "
-                "address of its own, which are made for a number of groups that is known",
+                f"endpoint {endpoint.id} cannot be scaled by load, because a replica spans "
+                f"{endpoint.nodes_per_replica} nodes "
+                "and the number of replicas must be fixed",
                 *(*path, "endpoint"),
-                fix="Say as many at least as at most",
+                fix="Set min_replicas equal to max_replicas",
             )
         if not platform.monitoring.prometheus_url:
-            what = f"{endpoint.id} is scaled by load, and nothing says where its load can be read"
-            raise FieldError(what, "monitoring", "prometheus_url", fix="Name the Prometheus that KEDA asks")
+            message = f"endpoint {endpoint.id} is scaled by load, but monitoring.prometheus_url is not set"
+            raise FieldError(
+                message, "monitoring", "prometheus_url", fix="Set it to the Prometheus that KEDA queries"
+            )
         if not platform.monitoring.pod_monitors:
-            what = f"{endpoint.id} is scaled by load, and without PodMonitors nothing measures it"
-            raise FieldError(what, "monitoring", "pod_monitors", fix="Say `pod_monitors: true`")
+            message = f"endpoint {endpoint.id} is scaled by load, but monitoring.pod_monitors is false"
+            raise FieldError(message, "monitoring", "pod_monitors", fix="Set `pod_monitors: true`")
         if platform.operators.keda != "existing":
-            what = f"{endpoint.id} is scaled by load, and KEDA is `{platform.operators.keda}`"
-            raise FieldError(what, "operators", "keda", fix="Say `existing`: this version installs no KEDA")
+            message = (
+                f"endpoint {endpoint.id} is scaled by load, but operators.keda is `{platform.operators.keda}`"
+            )
+            raise FieldError(
+                message,
+                "operators",
+                "keda",
+                fix="Install KEDA and set `keda: existing`; Isthmus does not install it",
+            )
         fallback = scaling.fallback_replicas
         if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
             raise FieldError(
-                f"{fallback} replicas of {endpoint.id} would serve while nothing measures the load, and there are "
-                f"{scaling.min_replicas} to {scaling.max_replicas}",
+                f"fallback_replicas of {endpoint.id} is {fallback}, but must be from {scaling.min_replicas} to "
+                f"{scaling.max_replicas}",
                 *(*path, "fallback_replicas"),
-                fix=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
+                fix=f"Set a number from {scaling.min_replicas} to {scaling.max_replicas}, or remove it",
             )
         if scaling.min_replicas == 0:
-            _may_sleep(platform, endpoint, scaling, path)
+            _check_scale_to_zero(platform, endpoint, scaling, path)
         elif scaling.min_replicas != endpoint.replicas:
             raise FieldError(
-                f"at least {scaling.min_replicas} replicas of {endpoint.id}, and the plan has {endpoint.replicas}",
+                f"min_replicas of {endpoint.id} is {scaling.min_replicas}, but the plan has "
+                f"{endpoint.replicas} replicas",
                 *(*path, "min_replicas"),
-                fix=f"Say {endpoint.replicas}, or change the plan",
+                fix=f"Set min_replicas to {endpoint.replicas}, or change the plan",
             )
 
 
-def _may_sleep(platform: Platform, endpoint: Endpoint, scaling: Scaling, path: Path) -> None:
-    """Nobody is served while the first replica starts: only where every SLO takes that, and something wakes it."""
-    here = (*path, "min_replicas")
+def _check_scale_to_zero(platform: Platform, endpoint: Endpoint, scaling: Scaling, path: Path) -> None:
+    """min_replicas 0 is only for endpoints that requests can wake and whose callers may wait for a cold start."""
+    min_path = (*path, "min_replicas")
     if endpoint.replicas != 1:
-        what = f"none at times, and the plan counts on {endpoint.replicas} replicas of {endpoint.id}"
-        raise FieldError(what, *here, fix=f"Say {endpoint.replicas}")
+        message = f"min_replicas is 0, but the plan needs {endpoint.replicas} replicas of {endpoint.id}"
+        raise FieldError(message, *min_path, fix=f"Set min_replicas to {endpoint.replicas}")
     if endpoint.survive != "none":
-        what = f"{endpoint.id} must survive the loss of a {endpoint.survive}, and would be away at times"
-        raise FieldError(what, *here, fix=f"Say {endpoint.replicas}")
-    sent = [
+        message = f"min_replicas is 0, but {endpoint.id} must survive the loss of a {endpoint.survive}"
+        raise FieldError(message, *min_path, fix=f"Set min_replicas to {endpoint.replicas}")
+    callers = [
         (gateway, workload)
         for gateway in platform.gateways
         for workload in gateway.workloads
         if endpoint.id == workload.endpoint
     ]
-    if not sent:
-        what = f"nothing would wake {endpoint.id}: requests of no workload are counted for it at a gateway"
-        raise FieldError(what, *here, fix="Say 1")
-    serious = [workload.name for _, workload in sent if workload.impact != "low"]
-    if serious:
-        what = f"{', '.join(serious)} may not wait for {endpoint.id} to start: their impact is not low"
-        raise FieldError(what, *here, fix="Say 1")
+    if not callers:
+        message = f"min_replicas is 0, but no workload of a gateway uses {endpoint.id}, so no request would start it"
+        raise FieldError(message, *min_path, fix="Set min_replicas to 1")
+    impact_names = [workload.name for _, workload in callers if workload.impact != "low"]
+    if impact_names:
+        message = (
+            f"{', '.join(impact_names)} may not wait for a start of {endpoint.id}, because their impact is not "
+            "low"
+        )
+        raise FieldError(message, *min_path, fix="Set min_replicas to 1")
     if scaling.cold_start_s is None or scaling.cold_start_s < endpoint.load_timeout_s:
         raise FieldError(
-            f"callers get no answer for as long as {endpoint.id} takes to start, up to {endpoint.load_timeout_s} s",
+            f"min_replicas is 0, and a start of {endpoint.id} can take {endpoint.load_timeout_s} s without answers",
             *(*path, "cold_start_s"),
-            fix=f"Say `cold_start_s: {endpoint.load_timeout_s}` where the SLO allows it, or at least 1 replica",
+            fix=f"Set `cold_start_s: {endpoint.load_timeout_s}` if the SLO allows it, or set min_replicas to 1",
         )
 
 
-def weights_can_be_fetched(platform: Platform) -> None:
-    """`s3://` has a store and a cache, and something that fetches; the store lies where the class may reach."""
+def weights_have_a_source(platform: Platform) -> None:
+    """Weights from `s3://` have a store that the class may reach, a cache, and an image that fetches them."""
     kinds = {site.name: site.kind for site in platform.sites}
     for index, endpoint in enumerate(platform.endpoints):
         weights, path = endpoint.weights, ("endpoints", index, "weights")
@@ -123,55 +140,63 @@ def weights_can_be_fetched(platform: Platform) -> None:
             continue  # SageMaker fetches for itself
         from_s3 = weights.uri.startswith("s3://")
         if from_s3 and weights.uri.endswith("/"):
-            fix = "Leave the slash at the end out: a prefix is fetched, with all below it"
-            raise FieldError(
-                f"the weights of {endpoint.id} lie under no prefix of that form", *path, "uri", fix=fix
-            )
+            fix = "Remove the slash at the end; everything below the prefix is fetched"
+            raise FieldError(f"the weights uri of {endpoint.id} ends in a slash", *path, "uri", fix=fix)
         for key in ("store", "cache"):
             if (getattr(weights, key) is not None) != from_s3:
-                what = f"the weights of {endpoint.id} come from {weights.uri.partition(':')[0]}"
-                told = f"{what} and name no {key}" if from_s3 else f"{what}, which takes no {key}"
-                raise FieldError(told, *path, key, fix=f"Add `{key}`" if from_s3 else "Leave it out")
+                message = f"the weights of {endpoint.id} come from {weights.uri.partition(':')[0]}"
+                text = (
+                    f"{message}, but have no {key}" if from_s3 else f"{message}, which does not support {key}"
+                )
+                raise FieldError(text, *path, key, fix=f"Add `{key}`" if from_s3 else f"Remove `{key}`")
         if not from_s3 or weights.store is None:
             continue
         if weights.cache is not None and weights.cache.node_path is not None and endpoint.pool is None:
-            what = f"{endpoint.id} is on no pool, so no machines are known whose disks could hold its weights"
-            fix = "Name a `storage_class` in its place, or a pool"
-            raise FieldError(what, *path, "cache", "node_path", fix=fix)
+            message = (
+                f"endpoint {endpoint.id} has weights.cache.node_path, but no pool whose nodes could keep the "
+                "weights"
+            )
+            fix = "Set `storage_class` instead, or set a pool"
+            raise FieldError(message, *path, "cache", "node_path", fix=fix)
         if weights.volume is not None:
             raise FieldError(
-                "what is fetched goes into the cache's own volume", *path, "volume", fix="Leave it out"
+                f"weights.volume of {endpoint.id} is set, but fetched weights use the cache's own volume",
+                *path,
+                "volume",
+                fix="Remove `volume`",
             )
         if platform.images.translator is None:
-            what = f"the weights of {endpoint.id} are fetched by the translator's image, and none is named"
-            raise FieldError(what, "images", "translator")
-        _within_reach(platform, endpoint, weights.store.address, (*path, "store", "address"), kinds)
+            message = f"`images` has no translator, which fetches the weights of {endpoint.id}"
+            fix = "Set `images.translator` to the image by digest"
+            raise FieldError(message, "images", "translator", fix=fix)
+        _check_store_address(platform, endpoint, weights.store.address, (*path, "store", "address"), kinds)
 
 
-def _within_reach(
+def _check_store_address(
     platform: Platform, endpoint: Endpoint, text: str, path: Path, kinds: dict[str, str]
 ) -> None:
-    from isthmus.contracts.platform.rules.boundaries import NAMED_WAYS_ONLY
+    from isthmus.contracts.platform.rules.boundaries import NAMED_DESTINATIONS_ONLY
 
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
         raise FieldError(f"`{text}` is not an address", *path) from None
-    if endpoint.class_ not in NAMED_WAYS_ONLY:
+    if endpoint.class_ not in NAMED_DESTINATIONS_ONLY:
         return
     only = ("on-prem",) if endpoint.class_ == "restricted" else ("on-prem", "aws")
     listed = [cidr for site in platform.sites if kinds[site.name] in only for cidr in site.cidrs]
     if not any(address in ipaddress.IPv4Network(cidr) for cidr in listed):
         raise FieldError(
-            f"{endpoint.class_} work would fetch its weights from `{text}`, outside the sites' own networks",
+            f"endpoint {endpoint.id} of class {endpoint.class_} would fetch weights from `{text}`, outside "
+            "allowed networks",
             *path,
-            fix=f"Name an address within {', '.join(listed) or 'the networks of a site'}",
+            fix=f"Use an address within {', '.join(listed) or 'the networks of a site'}",
             refused=True,
         )
 
 
-def canaries_are_alike(platform: Platform) -> None:
-    """A canary serves what its primary does: there, at the gateway's site, on vLLM, for the same task and adapter."""
+def canaries_match(platform: Platform) -> None:
+    """A canary is a model server at the gateway's site with the task and adapter of the primary endpoint."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     for index, gateway in enumerate(platform.gateways):
         for number, workload in enumerate(gateway.workloads):
@@ -179,110 +204,141 @@ def canaries_are_alike(platform: Platform) -> None:
                 continue
             path = ("gateways", index, "workloads", number, "canary", "endpoint")
             name = workload.canary.endpoint
-            why = unlike(gateway, workload, endpoints[workload.endpoint], endpoints[name])
+            why = mismatch(gateway, workload, endpoints[workload.endpoint], endpoints[name])
             if why:
-                raise FieldError(f"{name} cannot be the canary of {workload.name}: {why}", *path)
+                message = f"endpoint {name} cannot be the canary of workload {workload.name}: {why}"
+                raise FieldError(message, *path, fix="Use a matching endpoint, or remove `canary`")
 
 
-def unlike(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
-    """Why one endpoint cannot serve a workload as another does; empty where it can."""
+def mismatch(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
+    """Why an endpoint cannot serve a workload in place of its primary one; empty if it can."""
     if canary.id == primary.id or canary.id in workload.overflow:
-        return "it serves the workload already"
-    for each in (primary, canary):
-        if each.target not in VLLM_TARGETS or each.site != gateway.site:
-            return f"{each.id} runs on {each.target} at {each.site}, and both must be model servers at {gateway.site}"
+        return "it already serves the workload"
+    for endpoint in (primary, canary):
+        if endpoint.target not in VLLM_TARGETS or endpoint.site != gateway.site:
+            return (
+                f"{endpoint.id} runs on {endpoint.target} at {endpoint.site}, but both must be model "
+                f"servers at {gateway.site}"
+            )
     if canary.task != primary.task:
-        return f"its task is {canary.task}, and that of {primary.id} {primary.task}"
+        return f"its task is {canary.task}, but the task of {primary.id} is {primary.task}"
     if workload.adapter and workload.adapter not in [adapter.name for adapter in canary.adapters]:
         return f"it has no adapter {workload.adapter}"
     return ""
 
 
-def engines_can_do_it(platform: Platform) -> None:
-    """Task, guessing ahead and prefix cache are such that the endpoint's engine can do them together."""
+def engine_settings_are_supported(platform: Platform) -> None:
+    """Task, speculative decoding and prefix cache are supported by the endpoint's engine together."""
     for index, endpoint in enumerate(platform.endpoints):
-        path, guesses = ("endpoints", index), endpoint.speculative
+        path, speculative = ("endpoints", index), endpoint.speculative
         if endpoint.target not in VLLM_TARGETS:
-            for key, usual in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
-                if getattr(endpoint, key) != usual:
+            for key, default in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
+                if getattr(endpoint, key) != default:
                     raise FieldError(
-                        f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key
+                        f"endpoint {endpoint.id} runs on {endpoint.target}, which does not support `{key}`",
+                        *path,
+                        key,
+                        fix=f"Remove `{key}`",
                     )
             for key in ("model_family", "tool_call_parser", "reasoning_parser", "chat_template"):
                 if endpoint.target == "bedrock" and getattr(endpoint, key) is not None:
-                    what = f"`{key}` is vLLM's, and {endpoint.id} runs on Amazon Bedrock"
-                    raise FieldError(what, *path, key, fix="Leave it out: Bedrock reads tool calls itself")
+                    message = f"endpoint {endpoint.id} runs on Amazon Bedrock, which does not support `{key}`"
+                    raise FieldError(
+                        message, *path, key, fix=f"Remove `{key}`: Bedrock reads tool calls itself"
+                    )
             continue
-        if endpoint.task not in WRITES and endpoint.prefix_cache == "salted":
-            what = f"a request for {endpoint.task} takes no salt"
-            raise FieldError(what, *path, "prefix_cache", fix="Say `off`, or `shared`")
-        if guesses is None:
+        if endpoint.task not in TEXT_TASKS and endpoint.prefix_cache == "salted":
+            message = f"task {endpoint.task} does not support `prefix_cache: salted`"
+            raise FieldError(message, *path, "prefix_cache", fix="Set `prefix_cache` to off or shared")
+        if speculative is None:
             continue
-        if endpoint.task not in WRITES:
-            raise FieldError(f"{endpoint.id} writes no text to guess ahead", *path, "speculative")
+        if endpoint.task not in TEXT_TASKS:
+            message = f"task {endpoint.task} of {endpoint.id} does not support speculative decoding"
+            raise FieldError(message, *path, "speculative", fix="Remove `speculative`")
         if endpoint.nodes_per_replica > 1:
-            what = "vLLM guesses ahead within one machine only (no pipeline parallelism)"
-            raise FieldError(what, *path, "speculative", fix="Leave it out, or say `nodes_per_replica: 1`")
-        if (guesses.method in GUESSES_BY_WEIGHTS) != (guesses.path is not None):
-            what = f"`{guesses.method}` needs the path of its own weights"
-            told = (
-                what
-                if guesses.method in GUESSES_BY_WEIGHTS
-                else f"`{guesses.method}` has no weights of its own"
+            message = "vLLM supports speculative decoding on one node only (no pipeline parallelism)"
+            raise FieldError(
+                message, *path, "speculative", fix="Remove `speculative`, or set `nodes_per_replica: 1`"
             )
-            raise FieldError(told, *path, "speculative", "path")
+        if (speculative.method in METHODS_WITH_WEIGHTS) != (speculative.path is not None):
+            message = f"speculative method `{speculative.method}` needs `path`, the path of its weights"
+            text = (
+                message
+                if speculative.method in METHODS_WITH_WEIGHTS
+                else f"speculative method `{speculative.method}` has no weights of its own, so `path` must be absent"
+            )
+            fix = "Add `path`" if speculative.method in METHODS_WITH_WEIGHTS else "Remove `path`"
+            raise FieldError(text, *path, "speculative", "path", fix=fix)
         for number, argument in enumerate(endpoint.engine_args):
             if argument.startswith("--spec"):
-                what = f"`{argument.partition('=')[0]}` is said by `speculative` already"
-                raise FieldError(what, *path, "engine_args", number, fix="Leave one out")
+                message = f"engine_args has `{argument.partition('=')[0]}`, but `speculative` is set too"
+                raise FieldError(message, *path, "engine_args", number, fix="Remove one of them")
 
 
-def compile_caches_have_a_place(platform: Platform) -> None:
-    """What is compiled is kept on a disk or in a volume that the endpoint has."""
+def compile_caches_have_storage(platform: Platform) -> None:
+    """A compile cache has a node folder or a storage class."""
     for index, endpoint in enumerate(platform.endpoints):
         cache, path = endpoint.compile_cache, ("endpoints", index, "compile_cache")
         if cache is None:
             continue
         if endpoint.target not in VLLM_TARGETS:
-            what = f"`compile_cache` is of pods, and {endpoint.id} runs on {endpoint.target}"
-            raise FieldError(what, *path, fix="Leave it out")
-        kept = endpoint.weights.cache if endpoint.weights is not None else None
-        if cache.place == "node" and (kept is None or kept.node_path is None):
-            what = f"no folder on the machines' disks is known for {endpoint.id}"
-            raise FieldError(what, *path, "place", fix="State `weights.cache.node_path`, or `place: volume`")
-        if cache.place == "volume" and not (cache.storage_class or (kept is not None and kept.storage_class)):
-            what = f"no storage class is known for what {endpoint.id} compiles"
+            message = (
+                f"endpoint {endpoint.id} runs on {endpoint.target}, which does not support `compile_cache`"
+            )
+            raise FieldError(message, *path, fix="Remove `compile_cache`")
+        weights_cache = endpoint.weights.cache if endpoint.weights is not None else None
+        if cache.place == "node" and (weights_cache is None or weights_cache.node_path is None):
+            message = (
+                f"compile_cache.place of {endpoint.id} is `node`, but weights.cache.node_path is not set"
+            )
             raise FieldError(
-                what, *path, "storage_class", fix="State one whose volumes many machines can mount"
+                message, *path, "place", fix="Set `weights.cache.node_path`, or set `place: volume`"
+            )
+        if cache.place == "volume" and not (
+            cache.storage_class or (weights_cache is not None and weights_cache.storage_class)
+        ):
+            message = f"compile_cache.place of {endpoint.id} is `volume`, but no storage_class is set"
+            raise FieldError(
+                message,
+                *path,
+                "storage_class",
+                fix="Set one whose volumes many nodes can mount (ReadWriteMany)",
             )
 
 
-def cpus_are_for_development(platform: Platform) -> None:
-    """An engine on CPUs serves work that nothing hangs on, alone on a machine, and asks for no GPU."""
+def cpu_engines_are_for_development(platform: Platform) -> None:
+    """CPU engines serve public and internal work for development, on-prem and without GPU settings."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.engine != "cpu":
             continue
         path = ("endpoints", index)
         if endpoint.target != "onprem-vllm":
             raise FieldError(
-                f"{endpoint.id} runs on {endpoint.target}, not on CPUs of a site", *path, "engine"
+                f"endpoint {endpoint.id} has `engine: cpu`, which target {endpoint.target} does not support",
+                *path,
+                "engine",
+                fix="Set `engine: gpu`, or use target onprem-vllm",
             )
-        if endpoint.class_ not in DEVELOPED_WITH:
-            what = f"{endpoint.class_} work is not served by an engine for development"
-            raise FieldError(what, *path, "engine", fix="Say `gpu` and a pool", refused=True)
-        for key, only in _ON_CPUS.items():
-            if getattr(endpoint, key) != only:
-                told = "leave it out" if only is None else f"say {only}"
-                what = f"`{key}` is {getattr(endpoint, key)}, and {endpoint.id} runs on CPUs"
-                raise FieldError(what, *path, key, fix=told[0].upper() + told[1:])
+        if endpoint.class_ not in CPU_CLASSES:
+            message = (
+                f"endpoint {endpoint.id} has `engine: cpu`, which is not allowed for {endpoint.class_} work"
+            )
+            raise FieldError(message, *path, "engine", fix="Set `engine: gpu` and a pool", refused=True)
+        for key, required in _CPU_FIELDS.items():
+            if getattr(endpoint, key) != required:
+                fix = f"remove `{key}`" if required is None else f"set `{key}` to {required}"
+                message = f"`{key}` is {getattr(endpoint, key)}, but endpoint {endpoint.id} runs on CPUs"
+                raise FieldError(message, *path, key, fix=fix[0].upper() + fix[1:])
         if platform.images.vllm_cpu is None:
             raise FieldError(
-                f"{endpoint.id} runs on CPUs, and no image for them is named", "images", "vllm_cpu"
+                f"`images` has no vllm_cpu, which endpoint {endpoint.id} needs",
+                *("images", "vllm_cpu"),
+                fix="Set `images.vllm_cpu` to the image by digest",
             )
 
 
-def routers_fit(platform: Platform) -> None:
-    """A router opens what it passes on: not for restricted work. It changes no request, so versions share a name."""
+def routers_are_allowed(platform: Platform) -> None:
+    """Routers decrypt requests, so restricted gateways have none. Endpoints behind a router share a model name."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     routed = set()
     for index, gateway in enumerate(platform.gateways):
@@ -290,33 +346,40 @@ def routers_fit(platform: Platform) -> None:
             continue
         path = ("gateways", index)
         if gateway.class_ == "restricted":
-            what = "a router would open restricted requests, and they are opened by our own programs only"
+            message = "a router would decrypt restricted requests, which only Isthmus's own programs may do"
             raise FieldError(
-                what, *path, "router", fix="Leave it out: the gateway splits by itself", refused=True
+                message,
+                *path,
+                "router",
+                fix="Remove `router`: the gateway splits requests itself",
+                refused=True,
             )
         routed.add((gateway.class_, gateway.site))
         for number, workload in enumerate(gateway.workloads):
             names = {workload.adapter or endpoints[name].model for name in workload.awaited}
             if len(names) > 1:
                 raise FieldError(
-                    f"a router sends the same request to both, and they are asked for as {' and '.join(sorted(names))}",
+                    f"endpoints of workload {workload.name} behind a router have different model names: "
+                    f"{' and '.join(sorted(names))}",
                     *(*path, "workloads", number, "canary"),
-                    fix="Serve the new version under the same `model`, or leave the router out",
+                    fix="Serve the new version under the same `model`, or remove `router`",
                 )
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.picker is not None and (endpoint.class_, endpoint.site) not in routed:
-            what = (
-                f"nothing would ask the picker of {endpoint.id}: class {endpoint.class_} has no router there"
+            message = f"endpoint {endpoint.id} has a picker, but the gateway of class {endpoint.class_} has no router"
+            raise FieldError(
+                message,
+                *("endpoints", index, "picker"),
+                fix="Add `router` to that gateway, or remove `picker`",
             )
-            raise FieldError(what, *("endpoints", index, "picker"), fix="Add `router` to the class's gateway")
 
 
 CHECKS: tuple[Rule, ...] = (
-    cpus_are_for_development,
-    routers_fit,
-    scaling_is_possible,
-    weights_can_be_fetched,
-    compile_caches_have_a_place,
-    canaries_are_alike,
-    engines_can_do_it,
+    cpu_engines_are_for_development,
+    routers_are_allowed,
+    scaling_is_complete,
+    weights_have_a_source,
+    compile_caches_have_storage,
+    canaries_match,
+    engine_settings_are_supported,
 )

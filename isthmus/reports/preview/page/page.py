@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.reports.findings import SEVERITIES, Finding
 from isthmus.contracts.reports.preview import OPS, Change, Preview
 from isthmus.reports.format.numbers import bar, number, usd
-from isthmus.reports.preview.data_paths import SIGNS, Way, ways
+from isthmus.reports.preview.data_paths import SIGNS, ComparedPath, compare_paths
 from isthmus.reports.preview.page.picture import picture
 from isthmus.reports.preview.page.totals import Group, capacity_rows, cost_rows, groups, money, tiles
 from isthmus.reports.preview.page.values import cut, lines, visible
 from isthmus.reports.preview.page.verdict import OP_SIGNS, Verdict, verdict
-from isthmus.reports.preview.wording import counting, dangerous
+from isthmus.reports.preview.wording import dangerous_changes, unsilenced_findings
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -51,7 +51,7 @@ class Stack:
     verdict: Verdict
     hurts: list[Change]
     """Destroys and replacements."""
-    ways: list[Way]
+    paths: list[ComparedPath]
     findings: list[Finding]
     silenced: list[Finding]
     groups: list[Group]
@@ -61,18 +61,23 @@ class Stack:
 
     @classmethod
     def of(cls, number_of: int, preview: Preview, share: int) -> Stack:
-        found = sorted(
+        findings = sorted(
             preview.policy,
-            key=lambda each: (SEVERITIES.index(each.severity), each.policy, each.urn, each.message),
+            key=lambda finding: (
+                SEVERITIES.index(finding.severity),
+                finding.policy,
+                finding.urn,
+                finding.message,
+            ),
         )
         return cls(
             id=f"s{number_of}",
             preview=preview,
             verdict=verdict(preview),
-            hurts=dangerous(preview),
-            ways=ways(preview.data_paths),
-            findings=counting(found),
-            silenced=[each for each in found if each.silenced is not None],
+            hurts=dangerous_changes(preview),
+            paths=compare_paths(preview.data_paths),
+            findings=unsilenced_findings(findings),
+            silenced=[finding for finding in findings if finding.silenced is not None],
             groups=groups(preview),
             room={name: int(part * share) for name, part in _SHARES.items()},
             most=min(70, max(share // 6_000, 8)),
@@ -98,7 +103,7 @@ def page(previews: Sequence[Preview]) -> str:
     return (
         _template()
         .render(
-            stacks=[Stack.of(index, each, share) for index, each in enumerate(previews, 1)],
+            stacks=[Stack.of(index, preview, share) for index, preview in enumerate(previews, 1)],
             style=style,
             script=script,
             hashes={"style": _hash(style), "script": _hash(script)},
@@ -122,7 +127,7 @@ def fit(render: Callable[..., str], items: Sequence[Any], room: int, *more: Any)
 
 
 def fit_groups(
-    stack: Stack, whole: Callable[..., str], brief: Callable[..., str]
+    stack: Stack, render_full: Callable[..., str], render_brief: Callable[..., str]
 ) -> list[tuple[Group, Fitted]]:
     """The changes of each component: the worst ones whole while there is room, then a line each, then a number."""
     ranked = sorted(
@@ -134,9 +139,9 @@ def fit_groups(
     shown: dict[tuple[int, int], str] = {}
     for number_of, (_, at, index) in enumerate(ranked):
         change, ident = stack.groups[at].changes[index], f"{stack.id}-c{number_of}"
-        if room > 0 and len(text := whole(change, ident)) <= room:
+        if room > 0 and len(text := render_full(change, ident)) <= room:
             room -= len(text)
-        elif len(text := brief(change, ident)) <= short:
+        elif len(text := render_brief(change, ident)) <= short:
             room, short = 0, short - len(text)
         else:
             break

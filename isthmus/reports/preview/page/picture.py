@@ -15,7 +15,7 @@ from itertools import pairwise
 from isthmus.contracts.reports.preview import Capacities, PoolCapacity
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.reports.format.numbers import number
-from isthmus.reports.preview.data_paths import MARKS, WORDS, Mark, Way
+from isthmus.reports.preview.data_paths import MARKS, WORDS, ComparedPath, Mark
 from isthmus.reports.preview.page.picture_boxes import LINE, Chain, Key, Node, edges_of, fill, short
 
 WIDTH = 1180
@@ -63,16 +63,16 @@ class Picture:
     @property
     def marks(self) -> list[str]:
         """Those that are used, for the key."""
-        used = {each.mark for each in self.edges} | {each.mark for each in self.nodes}
-        return [each for each in (*MARKS, "changed") if each in used]
+        used = {edge.mark for edge in self.edges} | {node.mark for node in self.nodes}
+        return [mark for mark in (*MARKS, "changed") if mark in used]
 
     def places(self) -> list[tuple[Band, list[Node]]]:
         """Each place with what stands there, for the same in words."""
-        return [(band, [each for each in self.nodes if each.key[2] == band.name]) for band in self.bands]
+        return [(band, [node for node in self.nodes if node.key[2] == band.name]) for band in self.bands]
 
 
 def picture(
-    ways: Sequence[Way],
+    paths: Sequence[ComparedPath],
     capacity: Capacities,
     changed: dict[str, int] | None = None,
     *,
@@ -83,8 +83,8 @@ def picture(
     drawn: dict[Key, Node] = {}
     chains: list[Chain] = []
     left_out = 0
-    for way in ways:
-        chain = Chain(way, edges_of(way))
+    for path in paths:
+        chain = Chain(path, edges_of(path))
         if len(drawn.keys() | chain.keys) > most:
             left_out += 1
             continue
@@ -93,7 +93,7 @@ def picture(
             drawn.setdefault(key, Node(key, "", []))
     if not chains:
         return None
-    made = Picture(left_out=left_out)
+    drawing = Picture(left_out=left_out)
     used = [step for step in _STEPS if any(key[0] == step for key in drawn)]
     columns = {step: index for index, step in enumerate(used)}
     width = min((WIDTH - 2 * 14 - _GAP * (len(used) - 1)) / len(used), 210)
@@ -102,22 +102,25 @@ def picture(
         fill(node, chains, width, changed or {}, compared)
         node.width = width
         node.x = 14 + columns[node.key[0]] * (width + gap)
-    made.titles = [(14 + index * (width + gap), _TITLES.get(step, step)) for index, step in enumerate(used)]
+    drawing.titles = [
+        (14 + index * (width + gap), _TITLES.get(step, step)) for index, step in enumerate(used)
+    ]
     ends = {pair for chain in chains for pair in chain.edges}
-    made.inset = made.titles[1][0] if used[0] == "class" and len(used) > 1 else 14
-    lanes = _stack(made, list(drawn.values()), ends, columns, capacity)
-    _classes(made, list(drawn.values()), ends)
-    _edges(made, chains, drawn, lanes, columns, width, gap)
-    made.nodes = sorted(drawn.values(), key=lambda each: (each.x, each.y))
-    made.height = max(
-        max(each.y + each.height for each in made.nodes), max((b.y + b.height for b in made.bands), default=0)
+    drawing.inset = drawing.titles[1][0] if used[0] == "class" and len(used) > 1 else 14
+    lanes = _stack(drawing, list(drawn.values()), ends, columns, capacity)
+    _classes(drawing, list(drawn.values()), ends)
+    _edges(drawing, chains, drawn, lanes, columns, width, gap)
+    drawing.nodes = sorted(drawn.values(), key=lambda node: (node.x, node.y))
+    drawing.height = max(
+        max(node.y + node.height for node in drawing.nodes),
+        max((b.y + b.height for b in drawing.bands), default=0),
     )
-    made.height += 4
-    return made
+    drawing.height += 4
+    return drawing
 
 
 def _stack(
-    made: Picture,
+    drawing: Picture,
     nodes: list[Node],
     ends: set[tuple[Key, Key]],
     columns: dict[str, int],
@@ -126,7 +129,7 @@ def _stack(
     """Put boxes into bands from top to bottom; the heights at which lines pass columns between theirs."""
     places = _places(nodes, columns, capacity)
     stacks: dict[tuple[str, int], list[Node | tuple[Key, Key, int]]] = defaultdict(list)
-    by_key = {each.key: each for each in nodes}
+    by_key = {node.key: node for node in nodes}
     for node in nodes:
         if node.key[0] != "class":
             stacks[node.key[2], columns[node.key[0]]].append(node)
@@ -134,12 +137,12 @@ def _stack(
         for column in range(columns[start[0]] + 1, columns[end[0]]):
             stacks[end[2], column].append((start, end, column))
 
-    def rank(one: Node | tuple[Key, Key, int]) -> tuple[int, bool, str, str]:
-        node = one if isinstance(one, Node) else by_key[one[1]]
-        return -SENSITIVITIES.index(node.class_), not isinstance(one, Node), node.key[1], str(one)[:200]
+    def rank(placed: Node | tuple[Key, Key, int]) -> tuple[int, bool, str, str]:
+        node = placed if isinstance(placed, Node) else by_key[placed[1]]
+        return -SENSITIVITIES.index(node.class_), not isinstance(placed, Node), node.key[1], str(placed)[:200]
 
-    def tall(one: Node | tuple[Key, Key, int]) -> float:
-        return one.height + 14 if isinstance(one, Node) else 24
+    def tall(placed: Node | tuple[Key, Key, int]) -> float:
+        return placed.height + 14 if isinstance(placed, Node) else 24
 
     lanes: dict[tuple[Key, Key, int], float] = {}
     y = _TOP
@@ -150,44 +153,46 @@ def _stack(
         body = max((sum(map(tall, stack)) for stack in mine), default=0)
         for stack in mine:
             at = y + head + (body - sum(map(tall, stack))) / 2
-            for one in sorted(stack, key=rank):
-                if isinstance(one, Node):
-                    one.y = at
+            for placed in sorted(stack, key=rank):
+                if isinstance(placed, Node):
+                    placed.y = at
                 else:
-                    lanes[one] = at + 12
-                at += tall(one)
-        made.bands.append(Band(place, lines, y, head + body))
+                    lanes[placed] = at + 12
+                at += tall(placed)
+        drawing.bands.append(Band(place, lines, y, head + body))
         y += head + body + 14
     return lanes
 
 
 def _places(nodes: list[Node], columns: dict[str, int], capacity: Capacities) -> list[str]:
     """Sites with GPUs of their own first, then by the step at which a path comes there."""
-    ours = dict.fromkeys(each.site for each in [*(capacity.after or []), *(capacity.before or [])])
+    onprem_sites = dict.fromkeys(pool.site for pool in [*(capacity.after or []), *(capacity.before or [])])
     first: dict[str, int] = {}
     for node in nodes:
         if node.key[0] != "class":
             first[node.key[2]] = min(columns[node.key[0]], first.get(node.key[2], 99))
     # Sites in which no path has a step are drawn as long as they do not fill the picture.
-    ours = [name for index, name in enumerate(ours) if index < 24 or name in first]
+    onprem_sites = [name for index, name in enumerate(onprem_sites) if index < 24 or name in first]
     return [
-        *ours,
-        *sorted((each for each in first if each not in ours), key=lambda each: (first[each], each)),
+        *onprem_sites,
+        *sorted((site for site in first if site not in onprem_sites), key=lambda site: (first[site], site)),
     ]
 
 
 def _pools(site: str, capacity: Capacities) -> list[str]:
     """The GPUs of a site, and what they were."""
-    before = {each.pool: each for each in capacity.before or [] if each.site == site}
-    told = []
-    for each in capacity.after or []:
-        if each.site == site:
-            was = before.pop(each.pool, None)
-            same = capacity.before is None or (was and _figures(was) == _figures(each))
-            told.append(f"{each.pool}: {_figures(each)}" + ("" if same else f" (before: {_figures(was)})"))
+    before = {pool.pool: pool for pool in capacity.before or [] if pool.site == site}
+    lines = []
+    for pool in capacity.after or []:
+        if pool.site == site:
+            before_pool = before.pop(pool.pool, None)
+            same = capacity.before is None or (before_pool and _figures(before_pool) == _figures(pool))
+            lines.append(
+                f"{pool.pool}: {_figures(pool)}" + ("" if same else f" (before: {_figures(before_pool)})")
+            )
     if capacity.after is not None:
-        told += [f"{name}: gone (before: {_figures(was)})" for name, was in before.items()]
-    return [short(each, 150) for each in told][:12]
+        lines += [f"{name}: gone (before: {_figures(before_pool)})" for name, before_pool in before.items()]
+    return [short(line, 150) for line in lines][:12]
 
 
 def _figures(pool: PoolCapacity | None) -> str:
@@ -198,9 +203,9 @@ def _figures(pool: PoolCapacity | None) -> str:
     )
 
 
-def _classes(made: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
+def _classes(drawing: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
     """Classes beside what they lead to, none over another."""
-    by_key = {each.key: each for each in nodes}
+    by_key = {node.key: node for node in nodes}
     free = float(_TOP)
     wished = []
     for node in nodes:
@@ -208,13 +213,13 @@ def _classes(made: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> No
             heights = [by_key[end].middle for start, end in ends if start == node.key]
             middle = sum(heights) / len(heights) if heights else free
             wished.append((middle - node.height / 2, -SENSITIVITIES.index(node.class_), node))
-    for wish, _, node in sorted(wished, key=lambda each: each[:2]):
+    for wish, _, node in sorted(wished, key=lambda wish_row: wish_row[:2]):
         node.y = max(wish, free)
         free = node.y + node.height + 14
 
 
 def _edges(
-    made: Picture,
+    drawing: Picture,
     chains: Sequence[Chain],
     nodes: dict[Key, Node],
     lanes: dict[tuple[Key, Key, int], float],
@@ -230,8 +235,8 @@ def _edges(
             marks[start, end].add(chain.way.mark)
             if end in chain.last:
                 last.add((start, end, chain.way.mark))
-    found = [(-MARKS.index(mark), pair) for pair, of in marks.items() for mark in of]
-    for rank, (start, end) in sorted(found):
+    ranked = [(-MARKS.index(mark), pair) for pair, of in marks.items() for mark in of]
+    for rank, (start, end) in sorted(ranked):
         mark = MARKS[-rank]
         shift = _TRACK[mark] if len(marks[start, end]) > 1 else 0
         a, b = nodes[start], nodes[end]
@@ -252,4 +257,4 @@ def _edges(
         shown = mark != "same" and ((start, end, mark) in last or "same" not in marks[start, end])
         badge = (round((x1 + x2) / 2), round((y1 + y2) / 2)) if shown else None
         title = f"{WORDS[mark]}: {short(start[1], 120)} to {short(end[1], 120)}"
-        made.edges.append(Edge(mark, path, title, badge))
+        drawing.edges.append(Edge(mark, path, title, badge))

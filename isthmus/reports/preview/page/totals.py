@@ -16,8 +16,8 @@ from isthmus.contracts.reports.preview import (
     Preview,
 )
 from isthmus.reports.format.numbers import number, usd
-from isthmus.reports.preview.data_paths import ways
-from isthmus.reports.preview.wording import counting, dangerous
+from isthmus.reports.preview.data_paths import compare_paths
+from isthmus.reports.preview.wording import dangerous_changes, unsilenced_findings
 
 
 @dataclass(frozen=True)
@@ -29,30 +29,37 @@ class Group:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        found = Counter(each.op for each in self.changes)
-        return [(op, found[op]) for op in OPS if found[op]]
+        by_op = Counter(change.op for change in self.changes)
+        return [(op, by_op[op]) for op in OPS if by_op[op]]
 
     @property
     def only_noise(self) -> bool:
         return all(
-            each.op == "update" and each.properties and all(one.noise for one in each.properties)
-            for each in self.changes
+            change.op == "update"
+            and change.properties
+            and all(property_change.noise for property_change in change.properties)
+            for change in self.changes
         )
 
 
 def groups(preview: Preview) -> list[Group]:
     """By component, the one with the worst change first, what only follows from something else last."""
-    found: dict[str, list[Change]] = {}
+    by_component: dict[str, list[Change]] = {}
     for change in preview.changes:
         if change.op != "same":
-            found.setdefault(change.component, []).append(change)
-    made = [
-        Group(name, sorted(changes, key=lambda each: (OPS.index(each.op), each.urn)))
-        for name, changes in found.items()
+            by_component.setdefault(change.component, []).append(change)
+    unsorted = [
+        Group(name, sorted(changes, key=lambda change: (OPS.index(change.op), change.urn)))
+        for name, changes in by_component.items()
     ]
     return sorted(
-        made,
-        key=lambda each: (each.only_noise, OPS.index(each.changes[0].op), not each.component, each.component),
+        unsorted,
+        key=lambda group: (
+            group.only_noise,
+            OPS.index(group.changes[0].op),
+            not group.component,
+            group.component,
+        ),
     )
 
 
@@ -80,22 +87,29 @@ def cost_rows(costs: Costs) -> list[CostRow]:
     """Cost drivers of before and after, what differs most first."""
     before, after = _items(costs.before), _items(costs.after)
     rows = []
-    for what in {**after, **before}:
-        was, is_ = before.get(what), after.get(what)
-        item = is_ or was
+    for item_name in {**after, **before}:
+        item_before, item_after = before.get(item_name), after.get(item_name)
+        item = item_after or item_before
         assert item is not None
-        rows.append(CostRow(what, was and was.monthly_usd, is_ and is_.monthly_usd, item))
-    return sorted(rows, key=lambda each: (-abs(each.delta), -(each.after or 0), each.what))
+        rows.append(
+            CostRow(
+                item_name,
+                item_before and item_before.monthly_usd,
+                item_after and item_after.monthly_usd,
+                item,
+            )
+        )
+    return sorted(rows, key=lambda cost_row: (-abs(cost_row.delta), -(cost_row.after or 0), cost_row.what))
 
 
 def _items(cost: Cost | None) -> dict[str, CostItem]:
     """By what they are of; of a name that comes twice the sums."""
-    found: dict[str, CostItem] = {}
+    by_name: dict[str, CostItem] = {}
     for item in cost.items if cost else []:
-        was = found.get(item.what)
-        total = item.monthly_usd + (was.monthly_usd if was else 0)
-        found[item.what] = item.model_copy(update={"monthly_usd": total}) if was else item
-    return found
+        previous = by_name.get(item.what)
+        total = item.monthly_usd + (previous.monthly_usd if previous else 0)
+        by_name[item.what] = item.model_copy(update={"monthly_usd": total}) if previous else item
+    return by_name
 
 
 @dataclass(frozen=True)
@@ -113,8 +127,8 @@ class CapacityRow:
 
 
 def capacity_rows(capacities: Capacities) -> list[CapacityRow]:
-    before = {(each.site, each.pool): each for each in capacities.before or []}
-    after = {(each.site, each.pool): each for each in capacities.after or []}
+    before = {(pool.site, pool.pool): pool for pool in capacities.before or []}
+    after = {(pool.site, pool.pool): pool for pool in capacities.after or []}
     return [CapacityRow(*key, before.get(key), after.get(key)) for key in sorted({**before, **after})]
 
 
@@ -131,14 +145,16 @@ class Tile:
 
 def tiles(preview: Preview) -> list[Tile]:
     """What a reviewer wants to know first, each a link to its section."""
-    hurts = dangerous(preview)
-    lost = sum(each.stateful for each in hurts)
-    found = [way for way in ways(preview.data_paths) if way.mark != "same"]
-    refused, undecided = (sum(way.mark == mark for way in found) for mark in ("refused", "undecided"))
-    counted = counting(preview.policy)
-    severe = sum(each.severity in ("critical", "high") for each in counted)
-    loose = sum(each.loosens for each in preview.rules)
-    known = preview.data_paths.after is not None
+    hurts = dangerous_changes(preview)
+    lost = sum(change.stateful for change in hurts)
+    changed_paths = [path for path in compare_paths(preview.data_paths) if path.mark != "same"]
+    refused, undecided = (
+        sum(path.mark == mark for path in changed_paths) for mark in ("refused", "undecided")
+    )
+    counted = unsilenced_findings(preview.policy)
+    severe = sum(finding.severity in ("critical", "high") for finding in counted)
+    loose = sum(rule.loosens for rule in preview.rules)
+    paths_known = preview.data_paths.after is not None
     return [
         Tile(
             "rules",
@@ -154,11 +170,11 @@ def tiles(preview: Preview) -> list[Tile]:
         ),
         Tile(
             "paths",
-            str(len(found)) if known else "?",
+            str(len(changed_paths)) if paths_known else "?",
             f"data paths to look at, {refused} refused, {undecided} undecided"
-            if known
+            if paths_known
             else "data paths not known",
-            "bad" if refused else "open" if undecided or not known else "calm",
+            "bad" if refused else "open" if undecided or not paths_known else "calm",
         ),
         Tile(
             "findings",
@@ -186,11 +202,11 @@ def _cost(costs: Costs) -> tuple[str, str]:
 def _gpus(capacities: Capacities) -> tuple[str, str]:
     if capacities.after is None:
         return "?", "GPU capacity not known"
-    known = [each.gpus for each in capacities.after if each.gpus is not None]
-    there = f"{sum(known):,}" if len(known) == len(capacities.after) else "an unknown number of"
-    used = sum(each.used for each in capacities.after)
+    counts = [pool.gpus for pool in capacities.after if pool.gpus is not None]
+    total = f"{sum(counts):,}" if len(counts) == len(capacities.after) else "an unknown number of"
+    used = sum(pool.used for pool in capacities.after)
     if capacities.before is None:
-        return number(used), f"of {there} GPUs used; before is not known"
-    delta = used - sum(each.used for each in capacities.before)
+        return number(used), f"of {total} GPUs used; before is not known"
+    delta = used - sum(pool.used for pool in capacities.before)
     sign = "±0" if delta == 0 else f"{'+' if delta > 0 else '−'}{number(abs(delta))}"
-    return sign, f"GPUs used, {number(used)} of {there} then"
+    return sign, f"GPUs used, {number(used)} of {total} then"

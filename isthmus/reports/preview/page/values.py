@@ -26,8 +26,8 @@ _INVISIBLE = re.compile(
 variant, lone surrogates, and what no document may hold. Tab and newline stay."""
 
 
-def _spelt(found: re.Match[str]) -> str:
-    number_of = ord(found[0])
+def _spelt(match: re.Match[str]) -> str:
+    number_of = ord(match[0])
     return f"\\u{number_of:04x}" if number_of <= 0xFFFF else f"\\U{number_of:08x}"
 
 
@@ -67,22 +67,25 @@ def lines(change: PropertyChange) -> list[Line]:
         ]
     # Long lists are not compared: it would take long, and nobody reads them here.
     if max(len(old), len(new)) > 600:
-        found = [*(f"-{one}" for one in old), *(f"+{one}" for one in new)]
+        differences = [*(f"-{line}" for line in old), *(f"+{line}" for line in new)]
     else:
-        found = list(difflib.unified_diff(old, new, n=2, lineterm=""))[3:]
-    shown = [Line(one[0], cut(one[1:])) if one[0] in "-+ " else Line("@", "…") for one in found[:MOST_LINES]]
-    if len(found) > MOST_LINES:
-        shown.append(Line("@", f"… {len(found) - MOST_LINES:,} further lines are in the JSON"))
+        differences = list(difflib.unified_diff(old, new, n=2, lineterm=""))[3:]
+    shown = [
+        Line(line[0], cut(line[1:])) if line[0] in "-+ " else Line("@", "…")
+        for line in differences[:MOST_LINES]
+    ]
+    if len(differences) > MOST_LINES:
+        shown.append(Line("@", f"… {len(differences) - MOST_LINES:,} further lines are in the JSON"))
     return shown or [Line("@", "No difference is listed.")]
 
 
-def _spread(value: Any, other: Any) -> list[str]:
+def _spread(value: Any, compared_with: Any) -> list[str]:
     """A value in lines: one, if it and what it is compared with are short."""
     if value is None:
         return []
     if isinstance(value, str):
-        return value.split("\n") if "\n" in value or _long(other) else [worded(value)]
-    if _long(value) or _long(other):
+        return value.split("\n") if "\n" in value or _long(compared_with) else [worded(value)]
+    if _long(value) or _long(compared_with):
         return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, default=str).split("\n")
     return [worded(value)]
 

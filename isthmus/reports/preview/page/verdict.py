@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isthmus.contracts.reports.preview import OPS, Preview
-from isthmus.reports.preview.data_paths import ways
+from isthmus.reports.preview.data_paths import compare_paths
 from isthmus.reports.preview.page.totals import money
-from isthmus.reports.preview.wording import counting
+from isthmus.reports.preview.wording import unsilenced_findings
 
 OP_SIGNS: dict[str, str] = {
     "delete": "−",
@@ -34,24 +34,24 @@ class Verdict:
     """What a reviewer must not overlook, the worst first."""
 
 
-def counts(number_of: int, one: str, many: str = "") -> str:
-    return f"{number_of:,} {one if number_of == 1 else many or f'{one}s'}"
+def counts(number_of: int, singular: str, plural: str = "") -> str:
+    return f"{number_of:,} {singular if number_of == 1 else plural or f'{singular}s'}"
 
 
 def operations(preview: Preview) -> dict[str, int]:
     """Changes by operation, `same` left out: what the summary says, else what is listed."""
-    found = {op: n for op, n in preview.summary.items() if op != "same" and n}
-    return found or dict(Counter(each.op for each in preview.changes if each.op != "same"))
+    by_op = {op: n for op, n in preview.summary.items() if op != "same" and n}
+    return by_op or dict(Counter(change.op for change in preview.changes if change.op != "same"))
 
 
 def verdict(preview: Preview) -> Verdict:
     """A preview that is not whole is never called unchanged, whatever else it says."""
     against = _against(preview)
-    done = operations(preview)
-    found = ways(preview.data_paths)
-    errors = any(each.severity == "error" for each in preview.diagnostics)
-    critical = any(each.severity == "critical" for each in counting(preview.policy))
-    moved = any(way.mark != "same" for way in found)
+    counts_by_op = operations(preview)
+    paths = compare_paths(preview.data_paths)
+    errors = any(diagnostic.severity == "error" for diagnostic in preview.diagnostics)
+    critical = any(finding.severity == "critical" for finding in unsilenced_findings(preview.policy))
+    moved = any(path.mark != "same" for path in paths)
     if preview.status == "failed":
         kind, sentence = (
             "failed",
@@ -59,9 +59,9 @@ def verdict(preview: Preview) -> Verdict:
         )
     elif preview.status == "partial" or errors:
         kind, sentence = "partial", "The preview is not whole. What is missing here may change all the same."
-    elif critical or any(way.mark == "refused" for way in found):
+    elif critical or any(path.mark == "refused" for path in paths):
         kind, sentence = "refused", "The preview is whole, and this change may not be made as it is."
-    elif not done and not preview.changes and not preview.rules and not moved:
+    elif not counts_by_op and not preview.changes and not preview.rules and not moved:
         kind, sentence = "unchanged", "The preview is whole, and nothing would change."
         if against:
             sentence += " Of what stands there is this to say:"
@@ -72,57 +72,59 @@ def verdict(preview: Preview) -> Verdict:
         sentence = (
             "The preview is whole: nothing destroyed or replaced, no finding, no path refused or undecided."
         )
-    word = "changes" if kind == "look" else kind
-    return Verdict(kind, word.capitalize(), sentence, _facts(preview, done), against)
+    label = "changes" if kind == "look" else kind
+    return Verdict(kind, label.capitalize(), sentence, _facts(preview, counts_by_op), against)
 
 
-def _facts(preview: Preview, done: dict[str, int]) -> list[str]:
-    told = [f"{done[op]:,} to {op}" for op in OPS if op in done] or ["no change"]
+def _facts(preview: Preview, counts_by_op: dict[str, int]) -> list[str]:
+    facts = [f"{counts_by_op[op]:,} to {op}" for op in OPS if op in counts_by_op] or ["no change"]
     if same := preview.summary.get("same"):
-        told.append(f"{same:,} stay the same")
+        facts.append(f"{same:,} stay the same")
     before, after = preview.cost.before, preview.cost.after
     if before and after and before.monthly_usd is not None and after.monthly_usd is not None:
         delta = after.monthly_usd - before.monthly_usd
-        told.append("the same cost" if delta == 0 else f"{money(delta)} a month")
+        facts.append("the same cost" if delta == 0 else f"{money(delta)} a month")
     else:
-        told.append("cost before and after not known")
-    counted = counting(preview.policy)
-    told.append(counts(len(counted), "finding") if counted else "no finding")
-    return told
+        facts.append("cost before and after not known")
+    counted = unsilenced_findings(preview.policy)
+    facts.append(counts(len(counted), "finding") if counted else "no finding")
+    return facts
 
 
 def _against(preview: Preview) -> list[str]:
-    told: list[str] = []
-    if errors := sum(each.severity == "error" for each in preview.diagnostics):
-        told.append(counts(errors, "error") + " of the engine or a provider")
-    if loose := sum(each.loosens for each in preview.rules):
-        told.append(f"{counts(loose, 'rule or class', 'rules or classes')} loosened by this change")
-    if lost := sum(each.stateful for each in preview.changes if each.op == "delete"):
-        told.append(f"{counts(lost, 'resource')} that {_hold(lost)} state destroyed")
-    if lost := sum(each.stateful for each in preview.changes if each.op == "replace"):
-        told.append(f"{counts(lost, 'resource')} that {_hold(lost)} state replaced")
-    if may := sum(bool(each.may_replace) for each in preview.changes):
-        told.append(f"{counts(may, 'resource')} that may be replaced, which no engine has looked at")
-    rest = sum(not each.stateful for each in preview.changes if each.op in ("delete", "replace"))
-    if rest:
-        told.append(f"{counts(rest, 'resource')} without state destroyed or replaced")
-    found = ways(preview.data_paths)
-    for mark, words in (
+    concerns: list[str] = []
+    if errors := sum(diagnostic.severity == "error" for diagnostic in preview.diagnostics):
+        concerns.append(counts(errors, "error") + " of the engine or a provider")
+    if loose := sum(rule.loosens for rule in preview.rules):
+        concerns.append(f"{counts(loose, 'rule or class', 'rules or classes')} loosened by this change")
+    if lost := sum(change.stateful for change in preview.changes if change.op == "delete"):
+        concerns.append(f"{counts(lost, 'resource')} that {_hold(lost)} state destroyed")
+    if lost := sum(change.stateful for change in preview.changes if change.op == "replace"):
+        concerns.append(f"{counts(lost, 'resource')} that {_hold(lost)} state replaced")
+    if may := sum(bool(change.may_replace) for change in preview.changes):
+        concerns.append(f"{counts(may, 'resource')} that may be replaced, which no engine has looked at")
+    stateless = sum(not change.stateful for change in preview.changes if change.op in ("delete", "replace"))
+    if stateless:
+        concerns.append(f"{counts(stateless, 'resource')} without state destroyed or replaced")
+    paths = compare_paths(preview.data_paths)
+    for mark, description in (
         ("refused", "refused"),
         ("undecided", "undecided, which is no pass"),
         ("allowed", "allowed that was not before"),
     ):
-        if number_of := sum(way.mark == mark for way in found):
-            told.append(f"{counts(number_of, 'data path')} {words}")
+        if number_of := sum(path.mark == mark for path in paths):
+            concerns.append(f"{counts(number_of, 'data path')} {description}")
     if preview.data_paths.after is None and preview.status != "failed":
-        told.append("data paths could not be found out")
-    counted = counting(preview.policy)
+        concerns.append("data paths could not be found out")
+    counted = unsilenced_findings(preview.policy)
     for severity in ("critical", "high", "medium", "low"):
-        if number_of := sum(each.verdict == "violated" and each.severity == severity for each in counted):
-            told.append(counts(number_of, f"{severity} finding"))
-    if number_of := sum(each.verdict == "undecided" for each in counted):
-        told.append(f"{counts(number_of, 'finding')} undecided, which is no pass")
-    return told
+        if number_of := sum(
+            finding.verdict == "violated" and finding.severity == severity for finding in counted
+        ):
+            concerns.append(counts(number_of, f"{severity} finding"))
+    if number_of := sum(finding.verdict == "undecided" for finding in counted):
+        concerns.append(f"{counts(number_of, 'finding')} undecided, which is no pass")
+    return concerns
 
 
 def _hold(number_of: int) -> str:

@@ -1,7 +1,7 @@
-"""The AWS half of the platform's contract: network, link, trust, guardrails, trail, budgets. Data only.
+"""AWS parts of the platform: networks, links, trust, guardrails, trails, budgets. Data model only.
 
-Each part is a singleton of an account, a region or a class with a `mode`: `manage` makes it, `existing`
-names what the organisation has, `off` goes without. What must hold between parts is `platform_aws_checks`.
+Each part has a `mode`: `manage` makes it, `existing` names one that the organisation has, `off` omits it. The rules
+are in `isthmus.contracts.platform.rules.aws`.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ Service = Literal[
     "application-autoscaling",
 ]
 SERVICES: tuple[Service, ...] = get_args(Service)
-"""AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+"""AWS services for which Isthmus makes private endpoints; `s3` gets a gateway endpoint."""
 CONTROL_SERVICES = tuple(
-    each
-    for each in SERVICES
-    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
+    service
+    for service in SERVICES
+    if service not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
 )
-"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
+"""Services that deployers use to make infrastructure. The others carry prompts, answers, images and identities."""
 
 
 DnsPattern = Annotated[
@@ -102,9 +102,9 @@ DNS_PATTERN: str = get_args(DnsPattern)[2].pattern
 
 
 class DnsFirewall(Part):
-    """Which names may be asked for in a network. Everything else does not exist there (Route 53 Resolver DNS Firewall).
+    """DNS names that a network may resolve; all others are blocked (Route 53 Resolver DNS Firewall).
 
-    Security groups do not see questions to the VPC's resolver, so data could leave spelled as names.
+    Security groups do not filter queries to the VPC's resolver, so data could leave encoded in DNS names.
     """
 
     mode: Mode | None = None
@@ -149,7 +149,7 @@ class Network(Part):
 
     @property
     def dns_mode(self) -> Mode:
-        """Who keeps its DNS firewall."""
+        """Mode of its DNS firewall."""
         return self.dns_firewall.mode or self.mode
 
 
@@ -195,7 +195,7 @@ class TrustIssuer(Part):
 
 
 class Trust(Part):
-    """The certificate authority whose certificates AWS takes for identities (IAM Roles Anywhere)."""
+    """The certificate authority that AWS trusts for identities (IAM Roles Anywhere)."""
 
     name: DnsLabel
     site: DnsLabel
@@ -214,7 +214,7 @@ class Trust(Part):
 
 
 class Pii(Part):
-    """What a guardrail does about one kind of personal data, in prompts and answers."""
+    """The action of a guardrail for one kind of personal data, in prompts and answers."""
 
     name: str
     """As Bedrock names it, e.g. `EMAIL`, `CREDIT_DEBIT_CARD_NUMBER`."""
@@ -225,7 +225,7 @@ LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 
 
 class Guardrail(Part):
-    """A Bedrock guardrail: on top of the boundary, never the boundary."""
+    """A Bedrock guardrail. It adds to the network boundary and never replaces it."""
 
     name: DnsLabel
     site: DnsLabel
@@ -255,7 +255,7 @@ class Guardrail(Part):
 
 
 class InvocationLogging(Part):
-    """Bedrock's log of calls: one an account and region, so it follows the strictest class there."""
+    """Bedrock's log of invocations. An account and region has one, so the strictest class decides its settings."""
 
     name: DnsLabel
     site: DnsLabel
@@ -266,7 +266,7 @@ class InvocationLogging(Part):
 
 
 class Trail(Part):
-    """CloudTrail: who did what in the account, in all regions, write-once in the site's audit store."""
+    """A CloudTrail trail of all regions, stored write-once in the site's audit store."""
 
     name: DnsLabel
     site: DnsLabel
@@ -278,7 +278,7 @@ class Trail(Part):
 
 
 class Budget(Part):
-    """A monthly budget over what bears a tag, with alerts and what happens when it is used up."""
+    """A monthly budget for resources with a tag, with alerts and an action when it is used up."""
 
     name: DnsLabel
     site: DnsLabel
@@ -299,7 +299,7 @@ MonitorArn = Annotated[
 
 
 class Anomalies(Part):
-    """AWS's detector of unusual spend."""
+    """AWS Cost Anomaly Detection."""
 
     mode: Mode = "manage"
     """`manage`: a monitor of the platform's tag is made, which AWS allows in an organisation's management account and
@@ -314,7 +314,7 @@ class Anomalies(Part):
 
 
 class Contacts(Part):
-    """Who is told. Addresses of groups, not of persons."""
+    """Email addresses for notifications. Use addresses of groups, not of persons."""
 
     security: list[Email] = []
     """The trail was changed, an alarm went off."""
@@ -323,7 +323,7 @@ class Contacts(Part):
 
 
 class Provisioned(Part):
-    """Throughput of a model on Bedrock that is bought ahead."""
+    """Provisioned throughput of a Bedrock model."""
 
     name: DnsLabel
     endpoint: DnsLabel

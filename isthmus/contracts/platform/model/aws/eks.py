@@ -1,7 +1,7 @@
-"""The platform's Kubernetes clusters in AWS (Amazon EKS), and the machines that stand in them. Data only.
+"""Kubernetes clusters in AWS (Amazon EKS) and their nodes. Data model only.
 
-A cluster of an AWS site is what an on-prem site's own cluster is: namespaces, queues, model servers and
-gateways are the same there. What must hold between parts is `platform_eks_checks`.
+Namespaces, queues, model servers and gateways are the same as in an on-prem cluster. The rules are in
+`isthmus.contracts.platform.rules.aws.eks`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z
 KubernetesVersion = Annotated[str, StringConstraints(pattern=r"^1\.[1-9][0-9]$")]
 EksName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
 
-AGENT = "169.254.170.23/32"
+POD_IDENTITY_AGENT_CIDR = "169.254.170.23/32"
 """Where a node's pod-identity agent hands out credentials, on port 80 (EKS user guide, "Set up the Amazon EKS Pod
 Identity Agent")."""
 Purchase = Literal["on-demand", "spot", "capacity-reservation", "capacity-block"]
-RESERVED: tuple[Purchase, ...] = ("capacity-reservation", "capacity-block")
+RESERVED_PURCHASES: tuple[Purchase, ...] = ("capacity-reservation", "capacity-block")
 """Purchases that launch into a reservation, which has an id and lies in one zone."""
 GpuAmi = Literal["AL2023_x86_64_NVIDIA", "AL2023_ARM_64_NVIDIA", "BOTTLEROCKET_x86_64_NVIDIA"]
 """AWS's images for GPU nodes, driver and container toolkit in them; names of the EKS API."""
@@ -59,7 +59,7 @@ class NodeGroup(Part):
 
 
 class Admin(Part):
-    """Who administers a cluster: an IAM role, by an access entry."""
+    """An IAM role that administers a cluster, by an access entry."""
 
     name: DnsLabel
     principal: RoleArn

@@ -1,4 +1,4 @@
-"""A gateway where there is no cluster: its tasks on AWS Fargate, behind an internal load balancer. Data only."""
+"""Gateways on AWS Fargate, behind an internal load balancer, for sites without a cluster. Data model only."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ differences"; as of knowledge, not checked). Less than one CPU is not offered he
 take a while of one to load."""
 
 SERVICES = ("bedrock-runtime", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
-"""Private endpoints without which a task cannot start or its translator not call: image and its layers, secrets,
-log, model."""
+"""Private endpoints that a task needs: for image and layers, secrets, log and model."""
 
 
 class Fargate(Part):

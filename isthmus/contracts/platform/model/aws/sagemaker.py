@@ -1,7 +1,7 @@
-"""A model on an endpoint of Amazon SageMaker: machines, keys, how it scales, how it is rolled out. Data only.
+"""Endpoints on Amazon SageMaker: instances, keys, scaling and rollout. Data model only.
 
-What an endpoint on our GPUs says too (weights, replicas, lengths) stands on `platform.Endpoint`; `replicas` are
-instances here, one replica on each. What must hold is `platform_sagemaker_checks`.
+Settings that other targets have too (weights, replicas, lengths) are on `platform.Endpoint`; `replicas` are instances
+here, one replica on each. The rules are in `isthmus.contracts.platform.rules.aws.sagemaker`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ InferenceAmi = Literal[
     "al2023-ami-sagemaker-inference-gpu-4-1",
 ]
 """As `CreateEndpointConfig` knows them (botocore's model of 2026-11): each has a driver and CUDA of its own."""
-LONGEST_START_S = 3600
+MAX_START_S = 3600
 """SageMaker waits no longer for weights to be fetched, nor for a container to answer `/ping` (botocore's model)."""
 
-_DISKS = ("dl1", "g4dn", "g5", "g6", "g6e", "g7", "g7e", "trn1", "trn1n", "trn2")
+_FAMILIES_WITH_DISKS = ("dl1", "g4dn", "g5", "g6", "g6e", "g7", "g7e", "trn1", "trn1n", "trn2")
 """Families with disks of their own whose names do not say it (EC2 user guide, "Instance store volumes"; as of
 knowledge, not checked)."""
 
@@ -130,27 +130,27 @@ class SageMaker(Part):
 
 
 def has_disks(instance_type: str) -> bool:
-    """Whether the type has disks of its own: AWS seals these itself, and takes neither a key nor a size for them.
+    """Whether the type has local disks. AWS encrypts these itself and accepts neither a key nor a size for them.
 
-    Where one variant has them `CreateEndpointConfig` refuses a key for all (its reference, KmsKeyId, read 2026-11).
+    If one variant has them, `CreateEndpointConfig` refuses a key for all (its reference, KmsKeyId, read 2026-11).
     """
     family = instance_type.split(".")[1]
-    if family in _DISKS or re.fullmatch(r"p[4-9][a-z]*(-[a-z0-9]+)?", family):
+    if family in _FAMILIES_WITH_DISKS or re.fullmatch(r"p[4-9][a-z]*(-[a-z0-9]+)?", family):
         return True
     return re.fullmatch(r"[a-z]+[0-9]+[a-z]*d[a-z]*", family) is not None
 
 
 def takes_key(settings: SageMaker) -> bool:
-    """Whether AWS takes a key of ours for the instances' volumes."""
-    shadow = settings.shadow.instance_type if settings.shadow is not None else None
-    return not any(has_disks(each) for each in (settings.instance_type, shadow) if each)
+    """Whether AWS accepts a customer key for the instances' volumes."""
+    shadow_type = settings.shadow.instance_type if settings.shadow is not None else None
+    return not any(has_disks(kind) for kind in (settings.instance_type, shadow_type) if kind)
 
 
-def most_instances(replicas: int, settings: SageMaker) -> dict[str, int]:
-    """Instances at once at most, by type: a blue/green deployment at full scale has all of them twice."""
-    scaled = settings.autoscaling.max_instances if settings.autoscaling is not None else replicas
-    found = {settings.instance_type: 2 * scaled}
+def peak_instances(replicas: int, settings: SageMaker) -> dict[str, int]:
+    """The most instances at one time, by type. A blue/green deployment at full scale runs all of them twice."""
+    instances = settings.autoscaling.max_instances if settings.autoscaling is not None else replicas
+    counts = {settings.instance_type: 2 * instances}
     if settings.shadow is not None:
         kind = settings.shadow.instance_type or settings.instance_type
-        found[kind] = found.get(kind, 0) + 2 * settings.shadow.instances
-    return found
+        counts[kind] = counts.get(kind, 0) + 2 * settings.shadow.instances
+    return counts

@@ -1,7 +1,4 @@
-"""What must hold of a platform's clusters in AWS and of their machines. Rules of `platform_checks`.
-
-Boundaries answer no (exit 1), the rest is wrong input (exit 2). Nothing here asks a cloud.
-"""
+"""Rules for clusters in AWS and their nodes. They do not call AWS."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.aws_instances import INSTANCES
 from isthmus.contracts.platform.lookups.aws import cluster_at, network_of
-from isthmus.contracts.platform.model.aws.eks import RESERVED
-from isthmus.contracts.platform.rules.aws.fargate import ECR
+from isthmus.contracts.platform.model.aws.eks import RESERVED_PURCHASES
+from isthmus.contracts.platform.rules.aws.fargate import ECR_IMAGE
 from isthmus.contracts.reference import handling
 from isthmus.core import ip_addresses
 from isthmus.core.errors import FieldError
@@ -24,257 +21,300 @@ if TYPE_CHECKING:
 POD_IDENTITY = "eks-pod-identity"
 
 
-def clusters_are_whole(platform: Platform) -> None:
-    """One cluster an AWS site, with what its mode needs, in a network of the site."""
-    from isthmus.contracts.platform.lookups.names import known
+def clusters_are_complete(platform: Platform) -> None:
+    """An AWS site has at most one cluster, with the settings of its mode, in a network of the site."""
+    from isthmus.contracts.platform.lookups.names import check_name
 
     unique(platform.clusters, "name", "clusters")
     aws = {site.name: site for site in platform.sites if site.kind == "aws"}
-    taken: dict[str, str] = {}
+    clusters: dict[str, str] = {}
     for index, cluster in enumerate(platform.clusters):
         path = ("clusters", index)
-        known(cluster.site, aws, "site in AWS", *path, "site")
-        other = taken.setdefault(cluster.site, cluster.name)
-        if other != cluster.name:
+        check_name(cluster.site, aws, "site in AWS", *path, "site")
+        first = clusters.setdefault(cluster.site, cluster.name)
+        if first != cluster.name:
             raise FieldError(
-                f"{cluster.site} has two clusters, `{other}` and `{cluster.name}`", *path, fix="Keep one"
+                f"{cluster.site} has two clusters, `{first}` and `{cluster.name}`",
+                *path,
+                fix="Remove one of them",
             )
         unique(cluster.admins, "name", *path, "admins")
         if cluster.mode == "existing":
             if not aws[cluster.site].kube_context:
-                what = f"the existing cluster {cluster.name} is reached by its site's kube_context, and there is none"
-                raise FieldError(what, *path, "mode", fix=f"Name `kube_context` at site {cluster.site}")
+                message = f"site {cluster.site} has no kube_context for its existing cluster {cluster.name}"
+                raise FieldError(message, *path, "mode", fix=f"Set `kube_context` of site {cluster.site}")
             continue
         network_of(platform, cluster)
         if cluster.version is None:
             raise FieldError(
-                f"cluster {cluster.name} names no version", *path, "version", fix='Name it, like "1.36"'
+                f"cluster {cluster.name} has no version", *path, "version", fix='Set it, like version: "1.36"'
             )
         if not cluster.admins:
-            fix = (
-                "Name roles, that of `isthmus up` among them: `admins: [{name: platform, principal: arn:…}]`"
+            fix = "Add roles, including the one that runs `isthmus up`: `admins: [{name: platform, principal: arn:…}]`"
+            raise FieldError(
+                f"cluster {cluster.name} has no admins, so nobody could administer it",
+                *path,
+                "admins",
+                fix=fix,
             )
-            raise FieldError(f"nobody may administer cluster {cluster.name}", *path, "admins", fix=fix)
-        _addresses(platform, index)
+        _check_addresses(platform, index)
 
 
-def _addresses(platform: Platform, index: int) -> None:
-    """Services and hybrid nodes have addresses of their own; who reaches the API server comes from the sites."""
+def _check_addresses(platform: Platform, index: int) -> None:
+    """Service and hybrid node networks overlap no other network; `access` lists networks of sites only."""
     cluster, path = platform.clusters[index], ("clusters", index)
     vpc = ip_addresses.network(network_of(platform, cluster).cidr or "", *path, "network")
     sites = [
-        (ip_addresses.network(text, "sites", at, "cidrs", number), site)
-        for at, site in enumerate(platform.sites)
+        (ip_addresses.network(text, "sites", index_of_site, "cidrs", number), site)
+        for index_of_site, site in enumerate(platform.sites)
         for number, text in enumerate(site.cidrs)
     ]
     services = ip_addresses.site_network(cluster.service_cidr, *path, "service_cidr")
-    for other, whose in [(vpc, "its network"), *((each, f"site {site.name}") for each, site in sites)]:
-        if services.overlaps(other):
-            what = f"`{services}` for services of {cluster.name} overlaps `{other}` of {whose}"
-            raise FieldError(what, *path, "service_cidr", fix="Name addresses that no machine has")
+    for taken_network, label in [
+        (vpc, "its network"),
+        *((site_network, f"site {site.name}") for site_network, site in sites),
+    ]:
+        if services.overlaps(taken_network):
+            message = f"`{services}` for services of {cluster.name} overlaps `{taken_network}` of {label}"
+            raise FieldError(message, *path, "service_cidr", fix="Use addresses that no machine has")
     for number, text in enumerate(cluster.access):
-        found = ip_addresses.network(text, *path, "access", number)
-        if not any(found.subnet_of(each) for each in (vpc, *(each for each, _ in sites))):
-            what = f"`{text}` would reach the API server of {cluster.name} from outside the sites and its network"
-            fix = f"Name a part of {', '.join(str(each) for each, _ in sites) or vpc}"
-            raise FieldError(what, *path, "access", number, fix=fix, refused=True)
+        network = ip_addresses.network(text, *path, "access", number)
+        if not any(
+            network.subnet_of(parent) for parent in (vpc, *(site_network for site_network, _ in sites))
+        ):
+            message = f"`{text}` in `access` of cluster {cluster.name} is outside the sites' networks"
+            fix = f"Use a network within {', '.join(str(site_network) for site_network, _ in sites) or vpc}"
+            raise FieldError(message, *path, "access", number, fix=fix, refused=True)
     if cluster.hybrid_nodes is None:
         return
     for key in ("node_networks", "pod_networks"):
         for number, text in enumerate(getattr(cluster.hybrid_nodes, key)):
             place = (*path, "hybrid_nodes", key, number)
-            found = ip_addresses.network(text, *place)
-            if found.overlaps(vpc) or found.overlaps(services):
-                raise FieldError(f"`{text}` overlaps the cluster's own addresses", *place, fix="Name others")
-            mine = [each for each, site in sites if site.kind == "on-prem"]
-            if key == "node_networks" and not any(found.subnet_of(each) for each in mine):
+            network = ip_addresses.network(text, *place)
+            if network.overlaps(vpc) or network.overlaps(services):
                 raise FieldError(
-                    f"`{text}` lies in no on-prem site", *place, fix="Name a part of one's `cidrs`"
+                    f"`{text}` overlaps the VPC or service network of cluster {cluster.name}",
+                    *place,
+                    fix="Use other addresses",
+                )
+            on_prem_networks = [site_network for site_network, site in sites if site.kind == "on-prem"]
+            if key == "node_networks" and not any(
+                network.subnet_of(site_network) for site_network in on_prem_networks
+            ):
+                raise FieldError(
+                    f"`{text}` is not within an on-prem site",
+                    *place,
+                    fix="Use a network within `cidrs` of a site",
                 )
 
 
-def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
-    """Model servers and gateways at an AWS site stand in its cluster, whose network carries their class."""
+def aws_workloads_have_a_cluster(platform: Platform) -> None:
+    """Model servers and gateways at an AWS site have a cluster whose network carries their class."""
     sites = {site.name: site for site in platform.sites}
-    inside = [("endpoints", at, one, one.id) for at, one in enumerate(platform.endpoints)]
-    inside = [each for each in inside if each[2].target == "eks-vllm"]
-    inside += [
-        ("gateways", at, one, one.name)
-        for at, one in enumerate(platform.gateways)
-        if sites[one.site].kind == "aws" and one.runs_on == "kubernetes"
+    parts = [("endpoints", at, endpoint, endpoint.id) for at, endpoint in enumerate(platform.endpoints)]
+    parts = [entry for entry in parts if entry[2].target == "eks-vllm"]
+    parts += [
+        ("gateways", at, gateway, gateway.name)
+        for at, gateway in enumerate(platform.gateways)
+        if sites[gateway.site].kind == "aws" and gateway.runs_on == "kubernetes"
     ]
-    for part, at, one, name in inside:
-        cluster = cluster_at(platform, one.site)
+    for part, at, entry, name in parts:
+        cluster = cluster_at(platform, entry.site)
         if cluster is None and part == "gateways":
-            continue  # it may run elsewhere: `platform_fargate_checks`
+            continue  # it may run on Fargate: see `rules.aws.fargate`
         if cluster is None:
-            what = f"{name} runs in Kubernetes at {one.site}, which has no cluster"
-            raise FieldError(what, part, at, "site", fix=f"Add one for {one.site} to `clusters`")
-        if not _may_be_in(one.class_):
-            # The target's own rule says it for endpoints; nothing of the class stands in the cluster at all.
+            message = f"{name} runs on Kubernetes at {entry.site}, which has no cluster"
+            raise FieldError(message, part, at, "site", fix=f"Add a cluster for {entry.site} to `clusters`")
+        if not _may_run_on_eks(entry.class_):
+            # The rule for targets checks endpoints; this also refuses gateways.
             raise FieldError(
-                f"{name} of class {one.class_} in a cluster in AWS", part, at, "site", refused=True
+                f"{name} is of class {entry.class_}, which may not run in a cluster in AWS",
+                *(part, at, "site"),
+                fix="Set `site` to an on-prem site",
+                refused=True,
             )
         if cluster.mode == "existing":
             continue
         network = network_of(platform, cluster)
-        if one.class_ not in network.classes:
+        if entry.class_ not in network.classes:
             raise FieldError(
-                f"{name} stands in network {network.name}, which carries no {one.class_} work",
+                f"{name} is in network {network.name}, which does not carry class {entry.class_}",
                 *(part, at, "class"),
-                fix=f"Add class {one.class_} to network {network.name}",
+                fix=f"Add class {entry.class_} to `classes` of network {network.name}",
                 refused=True,
             )
 
 
-def _may_be_in(class_: str) -> bool:
-    return "eks-vllm" in handling.of(class_).targets  # type: ignore[arg-type]
+def _may_run_on_eks(class_: str) -> bool:
+    return "eks-vllm" in handling.handling_of(class_).targets  # type: ignore[arg-type]
 
 
-def pools_have_machines(platform: Platform) -> None:
-    """A pool of a managed cluster says what machines to make; any other finds them there."""
+def aws_pools_have_node_groups(platform: Platform) -> None:
+    """Pools of managed clusters have a node_group; other pools have none."""
     kinds = {site.name: site.kind for site in platform.sites}
     for index, pool in enumerate(platform.pools):
         path = ("pools", index)
         cluster = cluster_at(platform, pool.site)
         if kinds[pool.site] == "aws" and cluster is None:
-            raise FieldError(f"pool {pool.name} is at {pool.site}, which has no cluster", *path, "site")
+            fix = f"Add a cluster for {pool.site} to `clusters`, or use another site"
+            raise FieldError(
+                f"pool {pool.name} is at {pool.site}, which has no cluster", *path, "site", fix=fix
+            )
         managed = cluster is not None and cluster.mode == "manage"
         if not managed:
             if pool.node_group is not None:
-                what = f"pool {pool.name} is in no cluster of ours, and says what machines to make"
+                message = f"pool {pool.name} has a node_group, but its cluster is not managed by Isthmus"
                 raise FieldError(
-                    what, *path, "node_group", fix="Leave it out: machines there are the cluster's own"
+                    message, *path, "node_group", fix="Remove node_group: the cluster has its nodes already"
                 )
             continue
         if pool.node_group is None:
-            what = f"pool {pool.name} says nothing of the machines to make"
-            raise FieldError(what, *path, "node_group", fix="Name its instance_type and zones")
+            message = f"pool {pool.name} has no node_group"
+            raise FieldError(
+                message, *path, "node_group", fix="Add `node_group` with instance_type and zones"
+            )
         for key, value in (("node_names", pool.node_names), ("mig", pool.mig)):
             if value:
-                what = (
-                    f"machines of pool {pool.name} are made and replaced by EKS: they have no names to keep"
-                )
-                fix = "Leave it out; GPUs are cut on machines with names only"
-                raise FieldError(what, *path, key, fix=fix)
-        _driver_is_the_images(platform, index)
-        _group(platform, index, cluster)
+                message = f"pool {pool.name} has `{key}`, but EKS makes and replaces its nodes, so names are not fixed"
+                fix = f"Remove `{key}`: MIG needs nodes with fixed names"
+                raise FieldError(message, *path, key, fix=fix)
+        _check_driver(platform, index)
+        _check_node_group(platform, index, cluster)
 
 
-def _driver_is_the_images(platform: Platform, index: int) -> None:
-    """AWS's images for GPU machines have a driver: nothing may install another over it."""
+def _check_driver(platform: Platform, index: int) -> None:
+    """AWS's GPU images include a driver, so nothing else may install one."""
     pool, operators = platform.pools[index], platform.operators
     if pool.driver is not None:
-        what = f"pool {pool.name} names a driver, and the image of its machines has one"
-        fix = "Leave it out; another driver comes with another `node_group.release_version`"
-        raise FieldError(what, "pools", index, "driver", fix=fix)
+        message = f"pool {pool.name} has `driver`, but its node image includes a driver"
+        fix = "Remove `driver`; set `node_group.release_version` to get another driver"
+        raise FieldError(message, "pools", index, "driver", fix=fix)
     if operators.gpu_operator == "manage" and operators.gpu_operator_release.driver != "host":
-        what = f"the GPU Operator would install drivers on machines of pool {pool.name}, whose image has one"
-        raise FieldError(what, "operators", "gpu_operator_release", "driver", fix="Say `driver: host`")
+        message = f"the GPU Operator would install drivers on pool {pool.name}, whose node image includes one"
+        raise FieldError(message, "operators", "gpu_operator_release", "driver", fix="Set `driver: host`")
 
 
-def _group(platform: Platform, index: int, cluster: Cluster | None) -> None:
+def _check_node_group(platform: Platform, index: int, cluster: Cluster | None) -> None:
     pool = platform.pools[index]
     group, path = pool.node_group, ("pools", index, "node_group")
     assert group is not None
     assert cluster is not None
     network = network_of(platform, cluster)
     region = platform.site(pool.site).region or ""
-    for at, zone in enumerate(group.zones):
+    for position, zone in enumerate(group.zones):
         if zone[:-1] != region or (network.mode == "manage" and zone not in network.zones):
             listed = ", ".join(network.zones) if network.mode == "manage" else f"like {region}a"
-            what = f"`{zone}` is no zone of network {network.name}"
-            raise FieldError(what, *path, "zones", at, fix=f"Its zones are {listed}")
-        if zone in group.zones[:at]:
-            raise FieldError(f"pool {pool.name} names zone `{zone}` twice", *path, "zones", at)
+            message = f"`{zone}` is not a zone of network {network.name}"
+            raise FieldError(message, *path, "zones", position, fix=f"Use zones {listed}")
+        if zone in group.zones[:position]:
+            message = f"zone `{zone}` of pool {pool.name} appears twice"
+            raise FieldError(message, *path, "zones", position, fix="Remove one of them")
     if network.mode == "existing" and len(group.zones) > len(network.subnets):
-        what = f"pool {pool.name} lies in more zones than network {network.name} has subnets"
-        raise FieldError(what, *path, "zones")
-    known = INSTANCES.get(group.instance_type)
-    if known is not None and (known.gpu, known.gpus) != (pool.gpu, pool.gpus_per_node):
-        what = f"a {group.instance_type} has {known.gpus} x {known.gpu}, and pool {pool.name} states "
+        message = f"pool {pool.name} has more zones than network {network.name} has subnets"
+        raise FieldError(message, *path, "zones", fix="Remove zones, or add subnets to the network")
+    instance = INSTANCES.get(group.instance_type)
+    if instance is not None and (instance.gpu, instance.gpus) != (pool.gpu, pool.gpus_per_node):
+        message = (
+            f"a {group.instance_type} has {instance.gpus} x {instance.gpu}, but pool {pool.name} states "
+        )
         raise FieldError(
-            f"{what}{pool.gpus_per_node} x {pool.gpu}", *path, "instance_type", fix="Correct one of the two"
+            f"{message}{pool.gpus_per_node} x {pool.gpu}",
+            *path,
+            "instance_type",
+            fix="Correct instance_type, or gpu and gpus_per_node",
         )
     if pool.failure_domains != len(group.zones):
-        what = f"pool {pool.name} has {pool.failure_domains} failure domains and {len(group.zones)} zones"
+        message = f"pool {pool.name} has {pool.failure_domains} failure domains, but {len(group.zones)} zones"
         raise FieldError(
-            what, "pools", index, "failure_domains", fix=f"Say {len(group.zones)}: they are the zones"
+            message,
+            "pools",
+            index,
+            "failure_domains",
+            fix=f"Set failure_domains to {len(group.zones)}, the number of zones",
         )
     if pool.nodes < len(group.zones):
-        what = f"pool {pool.name} has {pool.nodes} machines for {len(group.zones)} zones"
-        raise FieldError(what, "pools", index, "nodes", fix="Name fewer zones, or more machines")
-    least, most = group.min_nodes, group.max_nodes
-    if (least is not None and least > pool.nodes) or (most is not None and most < pool.nodes):
-        what = f"pool {pool.name} has {pool.nodes} machines, outside min_nodes and max_nodes"
-        raise FieldError(what, *path, "max_nodes" if most is not None and most < pool.nodes else "min_nodes")
-    _bought(platform, index, group)
+        message = f"pool {pool.name} has {pool.nodes} nodes for {len(group.zones)} zones"
+        raise FieldError(message, "pools", index, "nodes", fix="Use fewer zones, or more nodes")
+    min_nodes, max_nodes = group.min_nodes, group.max_nodes
+    if (min_nodes is not None and min_nodes > pool.nodes) or (
+        max_nodes is not None and max_nodes < pool.nodes
+    ):
+        message = f"pool {pool.name} has {pool.nodes} nodes, outside min_nodes and max_nodes"
+        raise FieldError(
+            message, *path, "max_nodes" if max_nodes is not None and max_nodes < pool.nodes else "min_nodes"
+        )
+    _check_purchase(platform, index, group)
 
 
-def _bought(platform: Platform, index: int, group: NodeGroup) -> None:
-    """A reservation has an id and one zone. What AWS takes back at two minutes' notice promises nothing.
+def _check_purchase(platform: Platform, index: int, group: NodeGroup) -> None:
+    """A reservation has an id and one zone, and endpoints that must survive a loss do not run on spot nodes.
 
-    Spot machines of a type and a zone go together when their owner wants them, so a replica elsewhere in the
-    pool is no second chance: whatever must outlive a loss stands on machines that stay.
+    AWS can take back all spot instances of a type and zone at once with two minutes' notice, so replicas on other spot
+    nodes of the pool do not help.
     """
     pool, path = platform.pools[index], ("pools", index, "node_group")
-    if group.purchase in RESERVED:
+    if group.purchase in RESERVED_PURCHASES:
         if group.reservation is None:
-            what = f"pool {pool.name} launches into a {group.purchase}, and names none"
-            raise FieldError(what, *path, "reservation", fix="Name its id (cr-…)")
+            message = f"pool {pool.name} has `purchase: {group.purchase}`, but no reservation"
+            raise FieldError(message, *path, "reservation", fix="Set `reservation` to its id (cr-…)")
         if len(group.zones) > 1:
             raise FieldError(
-                f"a {group.purchase} lies in one zone, and pool {pool.name} names {len(group.zones)}",
+                f"a {group.purchase} is in one zone, but pool {pool.name} has {len(group.zones)} zones",
                 *path,
                 "zones",
+                fix="Set `zones` to the zone of the reservation",
             )
     elif group.reservation is not None:
-        what = f"pool {pool.name} is bought {group.purchase}, and names a reservation"
-        fix = "Say `purchase: capacity-reservation` or `capacity-block`, or leave it out"
-        raise FieldError(what, *path, "purchase", fix=fix)
+        message = f"pool {pool.name} has a reservation, but `purchase: {group.purchase}`"
+        fix = "Set `purchase` to capacity-reservation or capacity-block, or remove `reservation`"
+        raise FieldError(message, *path, "purchase", fix=fix)
     if group.purchase != "spot":
         return
     for at, endpoint in enumerate(platform.endpoints):
         if endpoint.pool == pool.name and endpoint.survive != "none":
             raise FieldError(
-                f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}, and AWS may take back all "
-                f"spot machines of pool {pool.name} at once",
+                f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}, but AWS may take back all spot "
+                f"nodes of pool {pool.name} at once",
                 *("endpoints", at, "pool"),
-                fix=f"Buy pool {pool.name} on demand or reserved, or say `survive: none` for what may stop",
+                fix=f"Set `purchase` of pool {pool.name} to on-demand or a reservation, or set `survive: none`",
                 refused=True,
             )
 
 
 def images_can_be_pulled(platform: Platform) -> None:
-    """Nodes in a network without a way out pull from Amazon ECR in their region only, or over a link to a site.
+    """Nodes in a managed network pull images from Amazon ECR in their region, or over a link to a site.
 
-    An internet gateway does not help: nodes get no public address. An existing network may have ways out that only
-    its owner knows.
+    An internet gateway does not help, because nodes get no public address. Existing networks are not checked: they may
+    have routes that Isthmus does not know.
     """
     for cluster in platform.clusters:
         if cluster.mode == "existing" or network_of(platform, cluster).mode != "manage":
             continue
         region = platform.site(cluster.site).region or ""
         linked = any(link.to == cluster.site and link.mode != "off" for link in platform.links)
-        for reference, path in _pulled_at(platform, cluster.site):
-            match = ECR.match(reference)
+        for reference, path in _image_references(platform, cluster.site):
+            match = ECR_IMAGE.match(reference)
             if match is not None and match[2] == region:
                 continue
             if match is None and linked:
                 continue
             raise FieldError(
-                f"nodes of cluster {cluster.name} cannot pull `{reference}`: their network has private endpoints of "
-                f"Amazon ECR in {region} and no other way to a registry",
+                f"nodes of cluster {cluster.name} cannot pull `{reference}`: their network reaches Amazon ECR in "
+                f"{region} only",
                 *path,
-                fix=f"Mirror it to ACCOUNT.dkr.ecr.{region}.amazonaws.com (docs/airgap.md), and name that in "
-                "`images.registry` and `registries`; or name a network of yours that has a way out (`mode: existing`)",
+                fix=f"Mirror it to ACCOUNT.dkr.ecr.{region}.amazonaws.com (docs/airgap.md), and set "
+                "`images.registry` and `registries` to it; or use an existing network with a route to the registry",
             )
 
 
-def _pulled_at(platform: Platform, site: str) -> list[tuple[str, tuple[str | int, ...]]]:
+def _image_references(platform: Platform, site: str) -> list[tuple[str, tuple[str | int, ...]]]:
     """References that nodes of a site's cluster pull, each with the path of its setting."""
-    gateways = [one for one in platform.gateways if one.site == site and one.runs_on == "kubernetes"]
-    endpoints = [one for one in platform.endpoints if one.site == site and one.target == "eks-vllm"]
+    gateways = [
+        gateway for gateway in platform.gateways if gateway.site == site and gateway.runs_on == "kubernetes"
+    ]
+    endpoints = [
+        endpoint for endpoint in platform.endpoints if endpoint.site == site and endpoint.target == "eks-vllm"
+    ]
     names = [
         *(["edge"] if gateways or endpoints else []),
         *(["translator"] if gateways else []),
@@ -293,51 +333,58 @@ def _pulled_at(platform: Platform, site: str) -> list[tuple[str, tuple[str | int
     return pulled
 
 
-def models_fit_eks(platform: Platform) -> None:
-    """A replica in AWS stands on one machine: no fabric between machines is set up there."""
+def eks_replicas_fit_one_machine(platform: Platform) -> None:
+    """A replica in AWS runs on one node: EFA is not supported."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.target == "eks-vllm" and endpoint.nodes_per_replica > 1:
             raise FieldError(
-                f"a replica of {endpoint.id} over {endpoint.nodes_per_replica} machines in AWS is not built: "
-                "there is no fabric (EFA) between them",
+                f"endpoint {endpoint.id} has nodes_per_replica {endpoint.nodes_per_replica}, but replicas in "
+                "AWS run on one "
+                "node (EFA is not supported)",
                 *("endpoints", index, "nodes_per_replica"),
-                fix="Take a machine with more GPUs",
+                fix="Set nodes_per_replica to 1, and use an instance type with more GPUs",
             )
 
 
-def pod_identities_have_pods(platform: Platform) -> None:
-    """An identity by pod identity belongs to a gateway in the cluster of its own site, and has no certificate."""
+def pod_identities_have_a_cluster(platform: Platform) -> None:
+    """Pod identities belong to gateways in the cluster of their own site, and have no certificate."""
     for index, identity in enumerate(platform.identities):
         if identity.assumed_by != POD_IDENTITY:
             continue
         path = ("identities", index)
         cluster = cluster_at(platform, identity.site)
         if cluster is None:
-            what = f"identity {identity.name} is borne by pods at {identity.site}, which has no cluster"
-            raise FieldError(what, *path, "assumed_by", fix="Say `roles-anywhere` for pods elsewhere")
+            message = f"identity {identity.name} is for pods at {identity.site}, which has no cluster"
+            raise FieldError(
+                message, *path, "assumed_by", fix="Set `assumed_by: roles-anywhere` for pods elsewhere"
+            )
         if cluster.mode == "existing" and cluster.eks_name is None:
-            what = f"identity {identity.name} is bound to a cluster by its name in EKS, and {cluster.name} has none"
-            fix = f"Name `eks_name` of cluster {cluster.name}"
-            raise FieldError(what, *path, "assumed_by", fix=fix)
+            message = f"cluster {cluster.name} has no eks_name, which identity {identity.name} needs"
+            fix = f"Set `eks_name` of cluster {cluster.name}"
+            raise FieldError(message, *path, "assumed_by", fix=fix)
         for key in ("trust", "certificate_secret"):
             if getattr(identity, key) is not None:
-                what = f"identity {identity.name} needs no certificate: its pods are known by where they run"
-                raise FieldError(what, *path, key, fix="Leave it out")
+                message = f"identity {identity.name} uses pod identity, which does not support `{key}`"
+                raise FieldError(message, *path, key, fix=f"Remove `{key}`")
         for gateway in platform.gateways:
             if gateway.identity == identity.name and gateway.site != identity.site:
-                what = (
-                    f"gateway {gateway.name} at {gateway.site} cannot bear identity {identity.name}: pods of "
+                message = (
+                    f"gateway {gateway.name} at {gateway.site} cannot use identity {identity.name}, which is for "
+                    "pods of "
                 )
                 raise FieldError(
-                    f"{what}{identity.site}'s cluster do", *path, "assumed_by", fix="Say `roles-anywhere`"
+                    f"{message}the cluster at {identity.site}",
+                    *path,
+                    "assumed_by",
+                    fix="Set `assumed_by: roles-anywhere`",
                 )
 
 
-FIRST: tuple[Callable[[Platform], None], ...] = (clusters_are_whole, what_runs_in_aws_has_a_cluster)
-"""Before the rules of what stands in a cluster."""
+EARLY_CHECKS: tuple[Callable[[Platform], None], ...] = (clusters_are_complete, aws_workloads_have_a_cluster)
+"""Rules that run before those of the parts in a cluster."""
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    pools_have_machines,
+    aws_pools_have_node_groups,
     images_can_be_pulled,
-    models_fit_eks,
-    pod_identities_have_pods,
+    eks_replicas_fit_one_machine,
+    pod_identities_have_a_cluster,
 )

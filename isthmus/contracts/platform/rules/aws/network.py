@@ -1,7 +1,4 @@
-"""What must hold of a platform's AWS networks and links. Rules of `platform_checks`.
-
-Boundaries answer no (exit 1), the rest is wrong input (exit 2). Nothing here asks a cloud.
-"""
+"""Rules for AWS networks and links. They do not call AWS."""
 
 from __future__ import annotations
 
@@ -19,83 +16,96 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform
 
 
-_SERVICES = (("bedrock", "bedrock-runtime"), ("sagemaker", "sagemaker.runtime"))
-"""The service by which the models of a target are called."""
+_CALL_SERVICES = (("bedrock", "bedrock-runtime"), ("sagemaker", "sagemaker.runtime"))
+"""Targets and the AWS service that calls their models."""
 
 
-def networks_are_whole(platform: Platform) -> None:
-    """A network has what its mode needs, shares no address with another, and carries nothing restricted."""
+def networks_are_complete(platform: Platform) -> None:
+    """A network has the settings of its mode, a DNS firewall if needed, and no class twice at a site."""
     carried: dict[tuple[str, str], str] = {}
     for index, network in enumerate(platform.networks):
         path = ("networks", index)
-        _crosses_no_boundary(platform, network.classes, f"network {network.name}", *path, "classes")
-        if network.internet and any(one != "public" for one in network.classes):
-            above = ", ".join(one for one in network.classes if one != "public")
+        _check_classes_may_use_aws(platform, network.classes, f"network {network.name}", *path, "classes")
+        if network.internet and any(class_ != "public" for class_ in network.classes):
+            non_public = ", ".join(class_ for class_ in network.classes if class_ != "public")
             raise FieldError(
-                f"network {network.name} has an internet gateway and carries {above} work",
+                f"network {network.name} has an internet gateway, but carries {non_public} work",
                 *(*path, "internet"),
-                fix="Take it out, or give public work a network of its own",
+                fix="Remove `internet`, or give public work a network of its own",
                 refused=True,
             )
         if network.mode == "off":
             continue
-        _asks_for_named_names(network, *path, "dns_firewall")
-        for number, one in enumerate(network.classes):
-            other = carried.setdefault((network.site, one), network.name)
-            if other != network.name:
-                what = f"{one} work at {network.site} lies in two networks, {other} and {network.name}"
-                raise FieldError(what, *(*path, "classes", number), fix="Name the class in one of them")
+        _check_dns_firewall(network, *path, "dns_firewall")
+        for number, class_ in enumerate(network.classes):
+            first = carried.setdefault((network.site, class_), network.name)
+            if first != network.name:
+                message = f"class {class_} is in two networks at {network.site}, {first} and {network.name}"
+                raise FieldError(
+                    message, *(*path, "classes", number), fix="Remove the class from one of them"
+                )
         if network.cidr is None:
-            raise FieldError(f"network {network.name} names no cidr", *path, "cidr")
+            raise FieldError(
+                f"network {network.name} has no cidr", *path, "cidr", fix="Add it, e.g. 10.80.0.0/16"
+            )
         ip_addresses.site_network(network.cidr, *path, "cidr")
         if network.mode == "manage":
-            _managed(platform, index)
+            _check_managed_network(platform, index)
         elif network.vpc is None or len(set(network.subnets)) < 2:
             missing = "vpc" if network.vpc is None else "subnets"
-            what = f"the existing network {network.name} names no vpc"
+            message = f"the existing network {network.name} has no vpc"
             if network.vpc is not None:
-                named = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
-                what = f"the existing network {network.name} names {named} of {network.vpc}"
+                subnet_count = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
+                message = f"the existing network {network.name} has {subnet_count} of {network.vpc}"
             raise FieldError(
-                what, *(*path, missing), fix="Name the VPC and private subnets in two zones at least"
+                message,
+                *(*path, missing),
+                fix="Set `vpc`, and `subnets` to private subnets in at least two zones",
             )
         if network.mode == "existing" and not network.route_tables:
-            what = f"the existing network {network.name} names no route_tables"
-            raise FieldError(what, *(*path, "route_tables"), fix="Name those of its private subnets")
+            message = f"the existing network {network.name} has no route_tables"
+            raise FieldError(
+                message, *(*path, "route_tables"), fix="Set `route_tables` to those of its private subnets"
+            )
 
 
-SHARED_ZONES = ("ac", "co", "com", "edu", "gov", "gob", "ne", "net", "or", "org")
-"""Second labels of two below which anybody registers a name, like `co.uk`. A wildcard there would be no boundary."""
+PUBLIC_SECOND_LEVELS = ("ac", "co", "com", "edu", "gov", "gob", "ne", "net", "or", "org")
+"""Second-level labels below which anybody can register names, like `co.uk`. Wildcards there are refused."""
 
 
-def _asks_for_named_names(network: Network, *path: str | int) -> None:
-    """A network above public has a DNS firewall, and no wildcard in it covers names that anybody can register."""
-    above = [held for held in network.classes if held != "public"]
-    if network.dns_mode == "off" and above:
+def _check_dns_firewall(network: Network, *path: str | int) -> None:
+    """Non-public networks have a DNS firewall whose wildcards cover no names that anybody can register."""
+    non_public = [class_ for class_ in network.classes if class_ != "public"]
+    if network.dns_mode == "off" and non_public:
         raise FieldError(
-            f"network {network.name} carries {', '.join(above)} work and has no DNS firewall",
+            f"network {network.name} carries {', '.join(non_public)} work, but its DNS firewall is off",
             *(*path, "mode"),
-            fix="Say `manage`, or `existing` where your organisation associates its own with the VPC",
+            fix="Set `mode` to manage, or to existing if your organisation associates its own firewall with the VPC",
             refused=True,
         )
     for number, name in enumerate(network.dns_firewall.names):
         labels = name.removeprefix("*.").split(".")
-        if name.startswith("*.") and len(labels) == 2 and len(labels[1]) == 2 and labels[0] in SHARED_ZONES:
+        if (
+            name.startswith("*.")
+            and len(labels) == 2
+            and len(labels[1]) == 2
+            and labels[0] in PUBLIC_SECOND_LEVELS
+        ):
             raise FieldError(
-                f"`{name}` covers every name that anybody registers below {'.'.join(labels)}",
+                f"`{name}` covers all names below {'.'.join(labels)}, where anybody can register names",
                 *(*path, "names", number),
-                fix=f"Name your own zone, like *.bank.{'.'.join(labels)}",
+                fix=f"Use your own zone, like *.bank.{'.'.join(labels)}",
                 refused=True,
             )
 
 
-def _managed(platform: Platform, index: int) -> None:
+def _check_managed_network(platform: Platform, index: int) -> None:
     network = platform.networks[index]
     path = ("networks", index)
     site = platform.site(network.site)
     length = ip_addresses.network(network.cidr or "", *path, "cidr").prefixlen
     if not 16 <= length <= 24:
-        fix = "Take one between /16, the widest that AWS allows, and /24, below which subnets have no room"
+        fix = "Use a length from /16 (the widest that AWS allows) to /24 (smaller ones have no room for subnets)"
         raise FieldError(
             f"`{network.cidr}` is too {'wide' if length < 16 else 'small'} for a VPC",
             *path,
@@ -104,171 +114,197 @@ def _managed(platform: Platform, index: int) -> None:
         )
     for number, zone in enumerate(network.zones):
         if site.region and zone[:-1] != site.region:
-            what = f"zone `{zone}` is not in {site.region}"
-            raise FieldError(what, *(*path, "zones", number), fix=f"Zones there are like {site.region}a")
+            message = f"zone `{zone}` is not in {site.region}"
+            raise FieldError(message, *(*path, "zones", number), fix=f"Use zones like {site.region}a")
         if zone in network.zones[:number]:
-            what = f"network {network.name} names zone `{zone}` twice"
+            message = f"zone `{zone}` appears twice in network {network.name}"
             raise FieldError(
-                what, *(*path, "zones", number), fix="Name each zone once: a subnet is made in each"
+                message, *(*path, "zones", number), fix="Remove one of them: each zone gets one subnet"
             )
     if len(network.zones) < 2:
-        fix = f"Name two or more, like [{site.region}a, {site.region}b]"
-        raise FieldError(f"network {network.name} lies in fewer than two zones", *(*path, "zones"), fix=fix)
+        fix = f"Set two or more, like [{site.region}a, {site.region}b]"
+        raise FieldError(
+            f"network {network.name} has {len(network.zones)} zones, but needs at least two",
+            *(*path, "zones"),
+            fix=fix,
+        )
 
 
-def addresses_are_apart(platform: Platform) -> None:
-    """No network of a site overlaps another's: a route between them would be ambiguous."""
-    taken: list[tuple[IPv4Network, str]] = []
+def networks_do_not_overlap(platform: Platform) -> None:
+    """Networks of sites do not overlap, because routes between them would be ambiguous."""
+    networks: list[tuple[IPv4Network, str]] = []
     for index, site in enumerate(platform.sites):
         if site.kind == "on-prem":
             for number, text in enumerate(site.cidrs):
-                read = ip_addresses.site_network(text, *("sites", index, "cidrs", number))
-                taken.append((read, f"site {site.name}"))
+                parsed = ip_addresses.site_network(text, *("sites", index, "cidrs", number))
+                networks.append((parsed, f"site {site.name}"))
     for index, network in enumerate(platform.networks):
         if network.mode == "off" or network.cidr is None:
             continue
-        mine = ip_addresses.network(network.cidr, *("networks", index, "cidr"))
-        for other, owner in taken:
-            if mine.overlaps(other):
+        candidate = ip_addresses.network(network.cidr, *("networks", index, "cidr"))
+        for taken_network, owner in networks:
+            if candidate.overlaps(taken_network):
                 raise FieldError(
-                    f"`{mine}` of network {network.name} overlaps `{other}` of {owner}",
+                    f"`{candidate}` of network {network.name} overlaps `{taken_network}` of {owner}",
                     *("networks", index, "cidr"),
-                    fix="Give each its own addresses",
+                    fix="Use addresses that do not overlap",
                 )
-        taken.append((mine, f"network {network.name}"))
+        networks.append((candidate, f"network {network.name}"))
 
 
-def links_are_whole(platform: Platform) -> None:
-    """A link has a public peer, two different BGP numbers, a network at its end, and crosses no boundary."""
+def links_are_complete(platform: Platform) -> None:
+    """A link has the settings of its kind, two different BGP numbers, and a network at its AWS end."""
     for index, link in enumerate(platform.links):
         path = ("links", index)
-        _crosses_no_boundary(platform, link.classes, f"link {link.name}", *path, "classes")
+        _check_classes_may_use_aws(platform, link.classes, f"link {link.name}", *path, "classes")
         if link.mode == "off":
             continue
         if not any(network.site == link.to and network.mode != "off" for network in platform.networks):
-            what = f"link {link.name} leads to {link.to}, which has no network"
+            message = f"link {link.name} leads to site {link.to}, which has no network"
             raise FieldError(
-                what, *(*path, "to"), fix=f"Give {link.to} one of `networks`, or say `mode: off` here"
+                message,
+                *(*path, "to"),
+                fix=f"Add a network for {link.to} to `networks`, or set `mode: off` here",
             )
         if link.mode == "existing":
             continue
         if link.site_asn is None:
             raise FieldError(
-                f"link {link.name} names no site_asn", *(*path, "site_asn"), fix="Its BGP number"
+                f"link {link.name} has no site_asn",
+                *(*path, "site_asn"),
+                fix="Set it to the BGP number of the site, e.g. 65020 (`bgp_asn` in the requirements)",
             )
         if link.site_asn == link.amazon_asn:
-            what = f"both ends of link {link.name} have the BGP number {link.site_asn}"
-            raise FieldError(what, *(*path, "amazon_asn"), fix="Give AWS's end another, like 64512")
+            message = f"both ends of link {link.name} have the BGP number {link.site_asn}"
+            raise FieldError(
+                message, *(*path, "amazon_asn"), fix="Set amazon_asn to another number, like 64512"
+            )
         if link.kind == "vpn":
             if link.peer_ip is None:
-                fix = "Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements"
-                raise FieldError(f"link {link.name} names no peer_ip", *(*path, "peer_ip"), fix=fix)
+                fix = "Set it to the public address of the site's VPN device (`vpn_peer_ip` in the requirements)"
+                raise FieldError(f"link {link.name} has no peer_ip", *(*path, "peer_ip"), fix=fix)
             ip_addresses.public_address(link.peer_ip, *path, "peer_ip")
         elif link.connection is None and link.direct_connect_gateway is None:
             raise FieldError(
-                f"link {link.name} names no Direct Connect connection",
+                f"link {link.name} has no Direct Connect connection",
                 *(*path, "connection"),
-                fix="Order one first, then name it (dxcon-…), or an existing direct_connect_gateway",
+                fix="Order one, then set `connection` to its id (dxcon-…), or set an existing direct_connect_gateway",
             )
         elif link.connection is not None and link.vlan is None:
-            raise FieldError(f"link {link.name} names no vlan for its virtual interface", *(*path, "vlan"))
+            raise FieldError(
+                f"link {link.name} has no vlan for its virtual interface",
+                *(*path, "vlan"),
+                fix="Set `vlan` to the VLAN number from your Direct Connect provider",
+            )
         site = platform.site(link.from_)
         for number, text in enumerate(link.sources):
             source = ip_addresses.network(text, *path, "sources", number)
-            if not any(source.subnet_of(ip_addresses.network(one)) for one in site.cidrs):
-                what = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
-                fix = "Leave it out, or state it among the site's networks in the requirements"
-                raise FieldError(what, *(*path, "sources", number), fix=fix, refused=True)
+            if not any(source.subnet_of(ip_addresses.network(cidr)) for cidr in site.cidrs):
+                message = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
+                fix = "Remove it, or add it to the site's networks in the requirements"
+                raise FieldError(message, *(*path, "sources", number), fix=fix, refused=True)
 
 
-def private_classes_have_a_private_path(platform: Platform) -> None:
-    """A class above public reaches AWS through a network that carries it, and from on-prem over a link."""
+def non_public_classes_have_a_private_path(platform: Platform) -> None:
+    """Non-public work reaches AWS through a network that carries its class, and from on-prem over a link."""
     kinds = {site.name: site.kind for site in platform.sites}
     identities = {identity.name: identity for identity in platform.identities}
     for index, gateway in enumerate(platform.gateways):
         if gateway.identity is None or gateway.class_ == "public":
             continue
-        to = identities[gateway.identity].site
-        network = next((n for n in platform.networks if n.site == to and gateway.class_ in n.classes), None)
+        aws_site = identities[gateway.identity].site
+        network = next(
+            (n for n in platform.networks if n.site == aws_site and gateway.class_ in n.classes), None
+        )
         if network is None or network.mode == "off":
             raise FieldError(
-                f"{gateway.class_} work would reach AWS at {to} over the internet: no network there carries it",
+                f"{gateway.class_} work would reach {aws_site} over the internet, because no network there carries it",
                 *("gateways", index, "identity"),
-                fix=f"Add class {gateway.class_} to one of `networks` at {to}",
+                fix=f"Add class {gateway.class_} to `classes` of a network at {aws_site}",
                 refused=True,
             )
         if kinds[gateway.site] == "on-prem" and not any(
             link.from_ == gateway.site
-            and link.to == to
+            and link.to == aws_site
             and link.mode != "off"
             and gateway.class_ in link.classes
             for link in platform.links
         ):
             raise FieldError(
-                f"{gateway.class_} work has no private link from {gateway.site} to {to}",
+                f"no link from {gateway.site} to {aws_site} carries class {gateway.class_}",
                 *("gateways", index, "identity"),
-                fix=f"Add class {gateway.class_} to a link from {gateway.site} to {to}",
+                fix=f"Add class {gateway.class_} to a link from {gateway.site} to {aws_site}",
                 refused=True,
             )
-        _reaches(gateway, index, network)
-        called = {
-            one.target for one in platform.endpoints if one.id in identities[gateway.identity].endpoints
+        _check_destinations(gateway, index, network)
+        targets = {
+            endpoint.target
+            for endpoint in platform.endpoints
+            if endpoint.id in identities[gateway.identity].endpoints
         }
         by_certificate = identities[gateway.identity].assumed_by == "roles-anywhere"
-        needed = [service for target, service in _SERVICES if target in called]
+        needed = [service for target, service in _CALL_SERVICES if target in targets]
         needed += ["rolesanywhere"] if by_certificate else []
-        missing = [one for one in needed if one not in network.services]
+        missing = [service for service in needed if service not in network.services]
         if missing:
             raise FieldError(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}",
                 *("networks", platform.networks.index(network), "services"),
-                fix="Add it to its services",
+                fix="Add it to `services` of the network",
                 refused=True,
             )
 
 
-def _reaches(gateway: Gateway, index: int, network: Network) -> None:
-    """A gateway's ways out to AWS end in its network, where the private endpoints stand."""
+def _check_destinations(gateway: Gateway, index: int, network: Network) -> None:
+    """The destinations of a gateway are within its AWS network, where the private endpoints are."""
     place = ip_addresses.network(network.cidr or "", *("networks", network.name, "cidr"))
     for number, destination in enumerate(gateway.destinations):
         path = ("gateways", index, "destinations", number, "cidr")
         if not ip_addresses.network(destination.cidr, *path).subnet_of(place):
             raise FieldError(
-                f"`{destination.cidr}` is not within network {network.name}, `{place}`: the gateway would not "
-                "reach the private endpoints there",
+                f"`{destination.cidr}` is not within network {network.name} (`{place}`), which has the "
+                "private endpoints",
                 *path,
-                fix=f"Name `{place}` or a part of it here and among the site's networks, or correct the network's",
+                fix=f"Use `{place}` or a part of it here and in the site's networks, or correct the network's cidr",
             )
 
 
-def links_lead_to_one_network(platform: Platform) -> None:
-    """All of a link's classes lie in one network: a link is attached to one, and joins no two."""
+def link_classes_share_a_network(platform: Platform) -> None:
+    """All classes of a link are in one network, because a link is attached to one network."""
     for index, link in enumerate(platform.links):
-        there = [one for one in platform.networks if one.site == link.to and one.mode != "off"]
-        if link.mode == "off" or any(set(link.classes) <= set(network.classes) for network in there):
+        networks = [
+            network for network in platform.networks if network.site == link.to and network.mode != "off"
+        ]
+        if link.mode == "off" or any(set(link.classes) <= set(network.classes) for network in networks):
             continue
-        lie = "; ".join(f"{network.name}: {', '.join(network.classes)}" for network in there)
+        listed = "; ".join(f"{network.name}: {', '.join(network.classes)}" for network in networks)
         raise FieldError(
-            f"no network at {link.to} carries all that link {link.name} does ({', '.join(link.classes)})",
+            f"no network at {link.to} carries all classes of link {link.name} ({', '.join(link.classes)})",
             *("links", index, "classes"),
-            fix=f"Give each network a link of its own, with the classes that lie there ({lie})",
+            fix=f"Use a separate link for each network, with its classes ({listed})",
             refused=True,
         )
 
 
-def _crosses_no_boundary(platform: Platform, classes: Iterable[str], what: str, *path: str | int) -> None:
-    for number, one in enumerate(classes):
-        known = handling.of(one)
-        if set(known.targets) == {"onprem-vllm"} and not known.by_exception:
+def _check_classes_may_use_aws(
+    platform: Platform, classes: Iterable[str], label: str, *path: str | int
+) -> None:
+    for number, class_ in enumerate(classes):
+        class_rules = handling.handling_of(class_)
+        if set(class_rules.targets) == {"onprem-vllm"} and not class_rules.by_exception:
             raise FieldError(
-                f"{what} would carry {one} work, which stays on-prem", *path, number, refused=True
+                f"{label} would carry {class_} work, which must stay on-prem",
+                *path,
+                number,
+                fix=f"Remove class {class_}",
+                refused=True,
             )
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    networks_are_whole,
-    addresses_are_apart,
-    links_are_whole,
-    private_classes_have_a_private_path,
-    links_lead_to_one_network,
+    networks_are_complete,
+    networks_do_not_overlap,
+    links_are_complete,
+    non_public_classes_have_a_private_path,
+    link_classes_share_a_network,
 )
