@@ -356,10 +356,10 @@ def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Wor
     return [workload for workload in requirements.workloads if workload.name in names]
 
 
-def _check_name(name: str, names: Sequence[str], message: str, *path: str | int) -> None:
+def _check_name(name: str, names: Sequence[str], kind: str, *path: str | int) -> None:
     if name not in names:
         hint = f"{did_you_mean(name, names)} Known: {', '.join(names) or 'none'}".strip()
-        raise FieldError(f"`{name}` is no {message}", *path, fix=hint)
+        raise FieldError(f"there is no {kind} `{name}`", *path, fix=hint)
 
 
 def _jurisdictions_of_sites(sites: Iterable[str], requirements: Requirements) -> list[tuple[str, str]]:

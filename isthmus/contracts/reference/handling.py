@@ -212,7 +212,7 @@ def refusal(
         return None
     suffix = f" for {', '.join(without)}" if without else ""
     return (
-        f"{class_} work may run on {target} only with a recorded exception, and none{suffix} is valid on {today}. "
+        f"{class_} work may run on {target} by a recorded exception only, and none{suffix} is valid on {today}. "
         f"Allowed without one: {allowed}"
     )
 
