@@ -197,7 +197,7 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     previews.held_to_a_comparison(bank, was)
     output = previews.held_to_an_approval(bank)
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", output, re.M))
-    listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
+    listed = (ROOT / "docs" / "cli.md").read_text().split("Adding one replica changes:")[1].split("\n\n")[1]
     allowed = {tuple(resource.split()) for resource in re.findall(r"`([^`]+)`", listed)}
     assert changed == {("updated", *resource) for resource in allowed}
     assert "replaces" not in output

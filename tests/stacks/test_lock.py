@@ -47,7 +47,7 @@ def test_planning_again_changes_nothing(folder: Path, capsys: pytest.CaptureFixt
         (r"\n {4}replicas: (\d+)", r"\n    replicas: 1\1"),
         (r"capacity_rps: \d", "capacity_rps: 9"),
         (r"\nmonthly_cost_usd: ", "\nmonthly_cost_usd: 1"),
-        (r" {4}why: \w+", "    why: Somebody"),
+        (r" {4}why: '\w+", "    why: 'Somebody"),
         (r"\Z", "# Seen, and found good.\n"),
         (r"\nblueprint: ", "\n\nblueprint: "),
     ],
@@ -81,5 +81,5 @@ def test_a_planner_that_answers_otherwise_is_seen(
         plan = planned.plan.model_copy(update={"warnings": ["Of another mind."]})
         return dataclasses.replace(planned, plan=plan)
 
-    monkeypatch.setattr(planner, "plan", otherwise)
+    monkeypatch.setattr(planner, "make_plan", otherwise)
     assert COMMAND in (stale(folder, capsys) or "")
