@@ -86,7 +86,10 @@ def _check_clusters(contexts: list[str | None], path: str, sandbox: bool) -> Non
     try:
         data = yaml_files.load(path).data
     except InputError as error:
-        raise EnvironmentFault(f"the kubeconfig cannot be used: {error.what}", where=path, fix=_FIX) from None
+        fix = (
+            _FIX if sandbox else "Correct the file, or set KUBECONFIG or `isthmus:kubeconfig` to another one"
+        )
+        raise EnvironmentFault(f"the kubeconfig cannot be used: {error.what}", where=path, fix=fix) from None
     servers = {
         _name(entry): _mapping(entry, "cluster").get("server", "") for entry in _mappings(data, "clusters")
     }
@@ -96,10 +99,13 @@ def _check_clusters(contexts: list[str | None], path: str, sandbox: bool) -> Non
     }
     for context in contexts:
         if context not in server_by_context:
+            fix = (
+                _FIX if sandbox else "Correct the site's `kube_context`, or add the context to the kubeconfig"
+            )
             raise EnvironmentFault(
                 f"the kubeconfig has no context `{context}`",
                 where=path,
-                fix=f"It has: {', '.join(sorted(map(str, server_by_context))) or 'none'}. {_FIX}",
+                fix=f"{fix}. Known contexts: {', '.join(sorted(map(str, server_by_context))) or 'none'}",
             )
         if sandbox and not is_loopback(server_by_context[context]):
             raise EnvironmentFault(

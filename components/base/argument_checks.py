@@ -25,16 +25,16 @@ def may_use_aws(value: str, where: str, exception: str = "", target: Target = "b
     """Raise `Refused` for a class whose prompts must not reach `target`. A recorded `exception` allows some."""
     class_handling = handling.handling_of(value)
     if target not in class_handling.targets and not (target in class_handling.by_exception and exception):
-        permitted_classes = [
-            sensitivity
-            for sensitivity in SENSITIVITIES
-            if target in handling.handling_of(sensitivity).targets
-        ]
-        raise Refused(
-            f"the {value} class may not have an AWS identity: its prompts must not reach AWS",
-            where=where,
-            fix=f"Serve it on-prem. Classes that may use AWS: {', '.join(permitted_classes)}",
-        )
+        *others, last = class_handling.targets
+        fix = f"Use {', '.join(others)} or {last}" if others else f"Use {last}"
+        if target in class_handling.by_exception:
+            message = f"class {value} may not use {target} without a recorded exception"
+            fix += ", or record an exception"
+        elif handling.may_use_aws(class_handling.class_):
+            message = f"class {value} may not use {target}"
+        else:
+            message = f"class {value} may not use {target} or any other target in AWS"
+        raise Refused(message, where=where, fix=fix)
 
 
 def parse_network(cidr: str, where: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

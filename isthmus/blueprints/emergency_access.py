@@ -96,8 +96,12 @@ def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, w
             ) from None
     if record.until - record.since > datetime.timedelta(hours=held.max_hours):
         raise Refused(
-            f"it lasts {record.until - record.since}, and an access here {held.max_hours} h at most",
+            f"the access lasts {record.until - record.since}, but may last at most {held.max_hours} h",
             where=where,
+            fix=(
+                f"Set `until` to {held.max_hours} h after `since` or earlier. Both keyholders must sign the changed "
+                f"record again: `isthmus break-glass {stack} {record.id}` prints the text to sign"
+            ),
         )
     there = {(each.site, each.class_) for each in (*platform.gateways, *platform.endpoints)}
     clusters = {each.name for each in kubernetes_sites(platform)}

@@ -87,14 +87,15 @@ def read_answers(path: Path) -> Judged:
 
 
 def _raise_mixed(before: Of, now: Of, where: str) -> None:
-    names = ("models", "weights (model_digest)", "domains", "kinds (whole texts, and fields)", "measures")
+    kinds = "kinds ('text': `right` is true or false; 'fields': `right` has a value for each field)"
+    names = ("models", "weights (model_digest)", "domains", kinds, "measures")
     property_name, old, new = next(
         names for names in zip(names, before, now, strict=True) if names[1] != names[2]
     )
     raise InputError(
         f"the file mixes {property_name}: {old!r} before this line, {new!r} in it",
         where=where,
-        fix="Calibrate each alone, from a file of its own",
+        fix="Put each into its own file, and calibrate each alone",
     )
 
 
@@ -188,15 +189,16 @@ def _measure_choice(choice: Any, kind: Kind, where: str) -> dict[str, float]:
     raise InputError(
         f"the answer cannot be scored: {why}",
         where=where,
-        fix="Ask the gateway with `logprobs: true` and keep the choice as it came, or leave the line out",
+        fix="Ask the gateway again with `logprobs: true` and set `choice` to `choices[0]` of its response, "
+        "unchanged; or remove the line",
     )
 
 
 _WHY = {
-    "unreadable": "it is no choice of a chat answer",
+    "unreadable": "`choice` is not an item of `choices` in a chat response",
     "cut": "it was cut, or stopped by a filter",
     "not of these tokens": "its log-probabilities are of another text",
-    "no JSON": "its fields are judged, and it is no JSON",
+    "no JSON": "`right` judges fields, but the answer is not JSON",
 }
 
 

@@ -54,7 +54,7 @@ def session(
     if accounts and (account := aws_session.client("sts").get_caller_identity()["Account"]) not in accounts:
         raise EnvironmentFault(
             f"the AWS credentials belong to account {account}, but the stack uses account {' or '.join(accounts)}",
-            fix=f"Use credentials of the stack's account: only that account can be asked {why}",
+            fix=f"Use credentials of the stack's account: Isthmus must ask that account {why}",
         )
     return aws_session
 

@@ -64,15 +64,14 @@ def _path(root: Any, item: Any) -> PathOf:
     inner_path = cause.path if isinstance(cause, FieldError) else ()
     path: list[str | int] = []
     loc = item["loc"]
-    for index, part in enumerate((*loc, *inner_path)):
+    for index, part in enumerate(loc):
         in_list = isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data)
         if in_list or (isinstance(data, dict) and part in data):
             path.append(part)
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
-        elif index == len(loc) + len(inner_path) - 1 and (
-            item["type"] in ("missing", "extra_forbidden") or inner_path
-        ):
+        elif index == len(loc) - 1 and item["type"] in ("missing", "extra_forbidden"):
             path.append(part)
+    path += inner_path  # whole, although the data may lack some of its parents
     if item["type"] == "union_tag_invalid":
         path.append(str(item["ctx"]["discriminator"]).strip("'"))
     return tuple(path)

@@ -191,9 +191,11 @@ def check_model(account: Asked, endpoint: Endpoint) -> None:
     unexpected = sorted(regions - set(endpoint.destination_regions or [region]))
     if unexpected:
         raise Refused(
-            f"the profile {endpoint.inference_profile} routes to {', '.join(unexpected)} too, says the account",
+            f"AWS says that the profile {endpoint.inference_profile} routes to {', '.join(unexpected)} too, "
+            "which the plan's residency check did not cover",
             where=f"{where}.destination_regions",
-            fix="Isthmus's table of profiles is older than AWS's: residency was judged without them",
+            fix="Update Isthmus, whose table of profiles is older than AWS's, and plan again; or plan without this "
+            "profile",
         )
 
 

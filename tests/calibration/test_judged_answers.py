@@ -78,11 +78,11 @@ WRONG: list[tuple[Any, str]] = [
     (GIVEN | {"model_digest": "sha256:1"}, "`model_digest` must be sha256:"),
     (GIVEN | {"choice": {}}, "it has `choice` and `score`, or neither"),
     ({key: GIVEN[key] for key in ("model", "domain", "right")}, "it has `choice` and `score`, or neither"),
-    (CHOICE | {"choice": 3}, "no choice of a chat answer"),
+    (CHOICE | {"choice": 3}, "`choice` is not an item of `choices`"),
     (CHOICE | {"choice": CHOICE["choice"] | {"logprobs": None}}, "there are no log-probabilities"),
     (CHOICE | {"choice": CHOICE["choice"] | {"finish_reason": "length"}}, "it was cut"),
     (CHOICE | {"choice": CHOICE["choice"] | {"message": {"content": "x"}}}, "are of another text"),
-    (CHOICE | {"right": {"/a": True}}, "it is no JSON"),
+    (CHOICE | {"right": {"/a": True}}, "but the answer is not JSON"),
     (FIELDS | {"right": {"/iban": True}}, "is scored, and not judged"),
 ]
 
@@ -109,7 +109,7 @@ def test_a_wrong_line_is_reported_with_its_number_and_a_fix(tmp_path: Path, line
 def test_a_file_of_several_models_domains_or_kinds_is_refused(
     tmp_path: Path, other_fields: dict[str, Any], message: str
 ):
-    with pytest.raises(InputError, match="Calibrate each alone") as error:
+    with pytest.raises(InputError, match="calibrate each alone") as error:
         judged_answers.read_answers(file(tmp_path, GIVEN, GIVEN | other_fields))
     assert message in str(error.value)
 

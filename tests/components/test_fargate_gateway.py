@@ -234,18 +234,18 @@ def test_every_address_is_refused_as_a_client(engine: Engine):
 
 
 def test_restricted_work_has_no_gateway_in_aws(engine: Engine):
-    with pytest.raises(Refused, match="the restricted class may not have an AWS identity"):
+    with pytest.raises(Refused, match="class restricted may not use bedrock or any other target in AWS"):
         deploy(engine, sensitivity="restricted")
-    with pytest.raises(Refused, match="the restricted class may not have an AWS identity"):
+    with pytest.raises(Refused, match="class restricted may not use bedrock or any other target in AWS"):
         engine.deploy(TaskExecution, "tasks", execution_args(sensitivity="restricted"))
 
 
 def test_more_workloads_than_a_task_definition_holds_are_refused(engine: Engine):
     routes = [{"workload": f"workload-{at}", "endpoint": f"e--{at}" * 4} for at in range(400)]
-    with pytest.raises(InputError, match="and AWS takes 65,536"):
+    with pytest.raises(InputError, match="but AWS accepts at most 65,536"):
         deploy(engine, routes=routes)
     models = [{**gateway_args()["models"][0], "name": f"e--{at}" * 4} for at in range(400)]
-    with pytest.raises(InputError, match="and AWS takes 65,536"):
+    with pytest.raises(InputError, match="but AWS accepts at most 65,536"):
         deploy(engine, models=models)
 
 

@@ -71,7 +71,11 @@ def test_a_restricted_gateway_has_no_translator_and_no_aws_identity(engine: Engi
 
 @pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
 def test_a_class_that_may_not_use_aws_is_refused_a_translator(engine: Engine, sensitivity: str) -> None:
-    with pytest.raises(Refused, match=f"the {sensitivity} class may not have an AWS identity"):
+    fixes = {
+        "restricted": "or any other target in AWS. Fix: Use onprem-vllm.",
+        "confidential": "without a recorded exception. Fix: Use onprem-vllm, eks-vllm or sagemaker, or record an exc",
+    }
+    with pytest.raises(Refused, match=f"class {sensitivity} may not use bedrock {fixes[sensitivity]}"):
         deploy(engine, sensitivity, routes=[ONPREM, CLOUD], translator=TRANSLATOR)
     assert not engine.all("Deployment"), "half of it was made"
 

@@ -221,5 +221,8 @@ def test_an_identity_that_calls_nothing_gets_no_policy(engine: Engine) -> None:
 
 
 def test_restricted_work_gets_none(engine: Engine) -> None:
-    with pytest.raises(Refused, match="must not reach AWS"):
+    with pytest.raises(
+        Refused,
+        match=r"class restricted may not use sagemaker or any other target in AWS\. Fix: Use onprem-vllm",
+    ):
         access(engine, sensitivity="restricted")

@@ -227,7 +227,7 @@ def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
     ],
 )
 def test_a_text_that_is_not_a_certificate_is_named(text: str) -> None:
-    refused(text, InputError, "not a certificate|not PEM")
+    refused(text, InputError, "not a certificate|not PEM|cannot be read")
 
 
 def test_a_certificate_that_was_cut_off_is_named_and_one_after_it_does_not_hide_it() -> None:
@@ -237,7 +237,7 @@ def test_a_certificate_that_was_cut_off_is_named_and_one_after_it_does_not_hide_
 
 
 def test_a_text_larger_than_aws_takes_is_refused() -> None:
-    refused(root().pem + "# x\n" * 60_000, InputError, "characters, but AWS accepts 204,800")
+    refused(root().pem + "# x\n" * 60_000, InputError, "characters, but AWS accepts at most 204,800")
 
 
 def test_text_around_the_certificates_is_not_sent() -> None:

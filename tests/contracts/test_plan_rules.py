@@ -213,7 +213,7 @@ WRONG: list[tuple[str, Change]] = [
     ("sum to 0.5, not 1", lambda d: d["placements"][0].update(share=0.5)),
     ("no workload uses endpoint `idle`", lambda d: d["endpoints"].append({**endpoint(d, 3), "id": "idle"})),
     (
-        "`public-nova-lite` appears twice in endpoints (items 4 and 5)",
+        "`public-nova-lite` appears twice in endpoints (endpoints[3] and endpoints[4])",
         lambda d: d["endpoints"].append(endpoint(d, 3)),
     ),
     (

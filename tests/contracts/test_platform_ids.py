@@ -36,7 +36,7 @@ LONG = "a" * 250 + "@bank.example"
             "guardrails",
             0,
             {"earlier_versions": ["1", "1"]},
-            "`1` appears twice in earlier_versions (items 1 and 2)",
+            "`1` appears twice in earlier_versions, also at earlier_versions[0]",
         ),
         ("audit", 0, {"bucket": "LLM_Audit"}, "a bucket's name"),
         ("audit", 0, {"retention_days": 36501}, "36500"),

@@ -208,7 +208,10 @@ def test_a_matching_layer_output_is_read_with_its_types():
         (layer_outputs(isthmus="v0"), "another version of Isthmus"),
         (layer_outputs(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
         (layer_outputs(more=1), "another version of Isthmus"),
-        (layer_outputs(records={}), "another version of Isthmus: its output lacks the records of frankfurt"),
+        (
+            layer_outputs(records={}),
+            "another version of Isthmus: its output lacks where the audit records of frankfurt are",
+        ),
         ("text", "another version of Isthmus"),
     ],
 )

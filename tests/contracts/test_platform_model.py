@@ -216,9 +216,9 @@ WRONG: list[tuple[str, Change]] = [
     ),
     ("pool h100 has `mig`, but no node_names", lambda d: (slices(d), d["pools"][0].update(node_names=[]))),
     ("cannot be cut so that all its endpoints fit", another_class),
-    ("`fra1` appears twice in sites (items 1 and 3)", lambda d: d["sites"].append(d["sites"][0])),
+    ("`fra1` appears twice in sites (sites[0] and sites[2])", lambda d: d["sites"].append(d["sites"][0])),
     (
-        "`restricted-llama-70b` appears twice in endpoints (items 1 and 4)",
+        "`restricted-llama-70b` appears twice in endpoints (endpoints[0] and endpoints[3])",
         lambda d: d["endpoints"].append(d["endpoints"][0]),
     ),
     ("two gateways for class internal", lambda d: d["gateways"].append({**d["gateways"][2], "name": "b"})),

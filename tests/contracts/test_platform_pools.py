@@ -414,6 +414,11 @@ def test_a_managed_operator_is_one_pinned_chart(bank: Bank, operators: dict[str,
     assert message in bank.refused()
 
 
+def test_a_place_is_printed_whole_although_the_file_lacks_its_parents(bank: Bank) -> None:
+    bank.data["operators"] = {"gpu_operator": "manage"}
+    assert "platform operators.gpu_operator_release.chart: gpu_operator is" in bank.refused()
+
+
 def test_a_managed_operator_may_leave_the_driver_to_the_machines(bank: Bank) -> None:
     bank.data["operators"] = {"gpu_operator": "manage", "gpu_operator_release": CHART | {"driver": "host"}}
     assert bank.parsed()

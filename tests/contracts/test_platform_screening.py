@@ -73,9 +73,9 @@ def test_unscreened_prompts_may_not_leave_the_site(change: Change, message: str)
         ),
         (
             lambda d: internal(d)["screening"]["models"].append(screening()["models"][0]),
-            "`de` appears twice in models (items 1 and 2)",
+            "`de` appears twice in models (models[0] and models[1])",
         ),
-        (guards(GUARD, GUARD), "`g` appears twice in guards (items 1 and 2)"),
+        (guards(GUARD, GUARD), "`g` appears twice in guards (guards[0] and guards[1])"),
         (
             guards({**GUARD, "name": "secrets-in-outputs"}),
             "the guard name `secrets-in-outputs` is reserved for the class's own",

@@ -62,7 +62,11 @@ WRONG = [
     ("10.40.0.0/16", "10.40.0/16", "is not an IPv4 network"),
     ("10.80.0.0/16", "10.40.8.0/24", "overlaps `10.40.0.0/16` of site `fra1`"),
     ("gpu: h100-sxm-80gb", "gpu: h100-sxm-80", "Did you mean `h100-sxm-80gb`?"),
-    ("gpu: l40s-48gb", "gpu: h100-sxm-80gb", "appears twice in pools"),
+    (
+        "gpu: l40s-48gb",
+        "gpu: h100-sxm-80gb",
+        "appears twice in pools (pools[0] and pools[1]): a site has one pool of each GPU",
+    ),
     (
         "failure_domains: 2",
         "failure_domains: 3",

@@ -52,7 +52,7 @@ def test_a_call_without_a_profile_stays_in_its_region():
 
 
 def test_an_unknown_part_of_a_profile_is_an_error():
-    with pytest.raises(InputError, match=r"It is known from ca-central-1, us-east-1"):
+    with pytest.raises(InputError, match=r"Or call this profile from one of: ca-central-1, us-east-1"):
         profiles.destinations(f"us.{HAIKU}", "eu-central-1")
     with pytest.raises(InputError, match=r"Did you mean `eu\.amazon\.nova-lite-v1:0`"):
         profiles.destinations("eu.amazon.nova-lit-v1:0", "eu-central-1")

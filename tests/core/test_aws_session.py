@@ -56,7 +56,7 @@ def test_credentials_of_another_account_are_refused(sts: Sts) -> None:
     message = "the AWS credentials belong to account 210987654321, but the stack uses account"
     with pytest.raises(EnvironmentFault, match=message) as caught:
         aws_session.session("eu-central-1", why="whether it may", accounts=["123456789012"], keys=("a", "b"))
-    assert (caught.value.fix or "").endswith("can be asked whether it may")
+    assert (caught.value.fix or "").endswith("must ask that account whether it may")
     aws_session.session("eu-central-1", why="x", accounts=["1", "210987654321"], keys=("a", "b"))
 
 

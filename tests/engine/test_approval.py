@@ -67,10 +67,16 @@ def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str])
         approval.parse_approvals(written(tmp_path, preview()), names)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]]", '{"stack": "dev"}', '{"stack": 1}', "3", "\x00"])
-def test_a_file_that_is_not_a_preview_is_invalid_input(tmp_path: Path, text: str):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, r"the file is not JSON \(") for text in ("", "{", "[]]", "\x00")),
+        *((text, "not a preview of this version") for text in ('{"stack": "dev"}', '{"stack": 1}', "3")),
+    ],
+)
+def test_a_file_that_is_not_a_preview_is_invalid_input(tmp_path: Path, text: str, message: str):
     (tmp_path / "it").write_text(text)
-    with pytest.raises(InputError, match="not a preview of this version"):
+    with pytest.raises(InputError, match=message):
         approval.parse_approvals(str(tmp_path / "it"), ["dev"])
 
 
@@ -102,7 +108,9 @@ def test_a_preview_of_two_commits_does_not_read_the_deployed_state(tmp_path: Pat
 def test_a_file_that_is_another_when_it_is_read_again_is_refused(tmp_path: Path):
     dev = approval.parse_approvals(written(tmp_path, preview()), ["dev"])["dev"]
     written(tmp_path, preview(change("one", replicas=2)))
-    with pytest.raises(InputError, match="changed while it was read"):
+    with pytest.raises(
+        InputError, match=r"changed while it was read\. Fix: Check that the file is still the preview"
+    ):
         approval.reread_approval(dev.file, "dev", dev.digest)
 
 

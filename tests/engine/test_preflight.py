@@ -60,8 +60,14 @@ def test_a_silenced_boundary_is_not_refused_until_the_silence_ends(
         replace(resource, inputs={**resource.inputs, "tags": {}}) if resource.type == KEY else resource
         for resource in rendered.resources
     ]
-    with pytest.raises(Refused, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"):
+    with pytest.raises(
+        Refused, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"
+    ) as caught:
         check(Rendered(bare, rendered.outputs))
+    count = sum(resource.type == KEY for resource in bare)
+    assert f"{count} resources (" in caught.value.what
+    assert caught.value.what.count(KEY) == 1
+    assert caught.value.fix == "Create the resource in the stack's program, which tags everything"
     for until in (date(9999, 1, 1), date(2000, 1, 1)):
         silence = Silence(
             policy="audit/everything-is-tagged", resource="*", owner="ana", reason="tags are", until=until

@@ -102,7 +102,7 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
             {"model_type": "llamma"},
             r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?",
         ),
-        ({"model_type": None}, "`model_type` is ``"),
+        ({"model_type": None}, "`model_type` is missing"),
         ({"hidden_size": None}, "`hidden_size` is missing"),
         ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),
         ({"hidden_size": True}, "not a whole number"),

@@ -131,7 +131,7 @@ def test_a_slice_is_slower_than_its_card() -> None:
         ({"rate": 1.0, "callers": 2.0}, "--concurrency: --rps and --concurrency both set the load"),
         ({"rate": -1.0}, "--rps: -1 is not above 0"),
         ({"rate": math.nan}, "--rps: nan is not above 0"),
-        ({"callers": 0.5}, "--concurrency: 0.5 is less than 1"),
+        ({"callers": 0.5}, "--concurrency: 0.5 is less than 1. Fix: Set it to 1 or more"),
         ({"ttft_ms": 0.0}, "--ttft-ms: 0 is not above 0"),
         ({"hit": 1.0}, "--prefix-hit: 1 is not between 0 and 1"),
         ({"utilization": 1.5}, "--gpu-memory-utilization: 1.5 is not between"),

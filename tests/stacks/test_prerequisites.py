@@ -76,9 +76,22 @@ def test_a_stack_outside_the_sandbox_may_reach_named_services(tmp_path: Path):
 
 
 def test_a_missing_context_is_named_with_those_that_are_there(tmp_path: Path):
-    with pytest.raises(EnvironmentFault, match=r"no context `fra1`.*It has: other") as caught:
+    with pytest.raises(
+        EnvironmentFault, match=r"no context `fra1`.*sandbox up.*Known contexts: other"
+    ) as caught:
         check(kubeconfig(tmp_path, context="other"), AWS)
     assert caught.value.exit_code == 3
+
+
+def test_the_advice_to_start_a_sandbox_is_for_sandbox_stacks_only(tmp_path: Path):
+    (tmp_path / "bad").write_text("a: [")
+    for path, fix in (
+        (kubeconfig(tmp_path, context="other"), "Correct the site's"),
+        (str(tmp_path / "bad"), "set KUBE"),
+    ):
+        with pytest.raises(EnvironmentFault, match=f"Fix: .*{fix}") as caught:
+            check(path, {}, sandbox=False)
+        assert "sandbox" not in caught.value.fix
 
 
 def test_no_kubeconfig_is_a_fault_of_the_environment():
@@ -88,5 +101,5 @@ def test_no_kubeconfig_is_a_fault_of_the_environment():
 
 def test_a_kubeconfig_that_does_not_parse_is_a_fault_of_the_environment(tmp_path: Path):
     (tmp_path / "bad").write_text("a: [")
-    with pytest.raises(EnvironmentFault, match="kubeconfig cannot be used"):
+    with pytest.raises(EnvironmentFault, match=r"kubeconfig cannot be used.*sandbox up"):
         check(str(tmp_path / "bad"), AWS)

@@ -222,7 +222,7 @@ def _missing_parts(given: Given, platform: Platform) -> str:
     aws = {site.name for site in platform.sites if site.kind == "aws"}
     if given.layer == "foundation":
         missing = {store.site for store in platform.audit if store.site in aws} - set(given.records)
-        return f"the records of {', '.join(sorted(missing))}" if missing else ""
+        return f"where the audit records of {', '.join(sorted(missing))} are stored" if missing else ""
     hosted = {endpoint.id for endpoint in platform.endpoints if endpoint.target == "sagemaker"} - set(
         given.hosted
     )

@@ -177,9 +177,9 @@ def _load(pem: str, where: str) -> list[Certificate]:
         )
     if len(pem) > MAX_CHARACTERS:
         raise InputError(
-            f"the text has {len(pem):,} characters, but AWS accepts {MAX_CHARACTERS:,}",
+            f"the text has {len(pem):,} characters, but AWS accepts at most {MAX_CHARACTERS:,}",
             where=where,
-            fix=_PEM_FIX,
+            fix="Keep only the authority's own certificates, as PEM, and remove all other certificates and comments",
         )
     x509 = _x509()
 
@@ -210,7 +210,9 @@ def _load(pem: str, where: str) -> list[Certificate]:
                 )
     except Exception as error:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
         kind = type(error).__name__
-        raise InputError(f"not a certificate ({kind} on reading it)", where=where, fix=_PEM_FIX) from None
+        raise InputError(
+            f"the certificate cannot be read ({kind})", where=where, fix="Use an X.509 v3 certificate, as PEM"
+        ) from None
     return certificates
 
 

@@ -65,7 +65,11 @@ def find(profile: str, region: str) -> InferenceProfile:
     profiles = sorted({row.profile for row in rows() if row.source_region == region})
     if any(row.profile == profile for row in rows()):
         regions = sorted(row.source_region for row in rows() if row.profile == profile)
-        fix = f"It is known from {', '.join(regions)}"
+        same_model = [name for name in profiles if model_of(name) == model_of(profile)]
+        fix = (
+            f"From {region}, use one of: {', '.join(same_model or profiles) or 'none known'}. "
+            f"Or call this profile from one of: {', '.join(regions)}"
+        )
     else:
         fix = f"{did_you_mean(profile, profiles)} Known from there: {', '.join(profiles) or 'none'}".strip()
     raise InputError(

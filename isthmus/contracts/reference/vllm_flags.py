@@ -29,7 +29,7 @@ RESERVED = {
     "--nnodes": "the endpoint's `nodes_per_replica` says it",
     "--node-rank": "each pod of a replica has its own",
     "--master-addr": "the pods of a replica know their leader",
-    "--master-port": "the network policy names it",
+    "--master-port": "the network policy allows one fixed port",
     "--headless": "the pods of a replica know whether they lead",
     "--distributed-executor-backend": "one machine or several, the processes need no Ray",
     "--trust-remote-code": "code that comes with weights does not run here",

@@ -142,7 +142,12 @@ class OnPremSite(FilePart):
     def _pools(self) -> OnPremSite:
         from isthmus.core.uniqueness import unique
 
-        unique(self.pools, "gpu", "pools")
+        unique(
+            self.pools,
+            *("gpu", "pools"),
+            reason="a site has one pool of each GPU",
+            fix="Merge the two pools, or correct `gpu` of one",
+        )
         spare = self.maintenance.spare_nodes_per_pool
         for pool in self.pools:
             if spare and spare >= pool.nodes:

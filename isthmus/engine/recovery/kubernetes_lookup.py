@@ -37,7 +37,7 @@ def cluster_of(provider: dict[str, Any]) -> Cluster:
     if not isinstance(context, str):
         raise EnvironmentFault(
             f"provider {provider['urn'].rpartition('::')[2]} has no context, so its cluster is unknown",
-            fix="Set the context in the program's provider",
+            fix="Set `context` of this Kubernetes provider in the stack's program",
         )
     return cluster(context, environment)
 

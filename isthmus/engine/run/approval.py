@@ -87,7 +87,11 @@ def reread_approval(file: str, stack: str, digest: str) -> Approval:
         if preview.stack == stack
     }
     if stack not in approvals or approvals[stack].digest != digest:
-        raise InputError("the file changed while it was read", where=file, fix="Run the same command again")
+        raise InputError(
+            "the file changed while it was read",
+            where=file,
+            fix="Check that the file is still the preview that was reviewed, then run the same command again",
+        )
     return approvals[stack]
 
 
@@ -158,13 +162,15 @@ def _read_previews(file: Path) -> list[Preview]:
             Preview.model_validate(document)
             for document in (content if isinstance(content, list) else [content])
         ]
-    except (OSError, ValueError, ValidationError) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(
-            f"it is not a preview of this version ({visible(why)})",
-            where=str(file),
-            fix="Give the file of `isthmus preview --format json -o FILE`",
-        ) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            what = f"the file is not a preview of this version ({visible(error.errors()[0]['msg'])})"
+        elif isinstance(error, OSError):
+            what = f"the file cannot be read ({visible(str(error))})"
+        else:
+            what = f"the file is not JSON ({visible(str(error))})"
+        fix = "Give the file of `isthmus preview --format json -o FILE`"
+        raise InputError(what, where=str(file), fix=fix) from error
 
 
 def _approval(preview: Preview, file: str) -> Approval:

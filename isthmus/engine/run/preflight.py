@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
 from isthmus.core.errors import Refused
+from isthmus.engine.run.approval import first_few
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
+    from isthmus.contracts.reports.findings import Finding
     from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.project.project import Stack
     from isthmus.engine.render.rendering import Rendered
@@ -55,12 +58,36 @@ def check_boundaries(
 
     broken = evaluation.forbidding_findings(evaluation.judge(resources, platform, settings, today=today))
     if broken:
-        violations = dict.fromkeys(f"{finding.message} ({finding.policy})" for finding in broken)
         raise Refused(
-            "the platform would break a boundary: " + "; ".join(violations),
+            "the platform would break a boundary: " + "; ".join(_describe_findings(broken)),
             where=where,
-            fix="Revert the change to the components or the overrides that opened the boundary",
+            fix=_join_fixes(broken),
         )
+
+
+def _describe_findings(findings: Iterable[Finding]) -> list[str]:
+    """One text for each rule and message. Findings that differ only in the resource's name share one."""
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    for finding in findings:
+        pattern = rf"(?<![\w-]){re.escape(finding.resource)}(?![\w-])"
+        template = re.sub(pattern, "…", finding.message) if finding.resource else finding.message
+        groups.setdefault((finding.policy, template), {})[finding.resource] = finding.message
+    texts: list[str] = []
+    for (policy, template), messages in groups.items():
+        names = list(messages)
+        if len(names) == 1:
+            texts.append(f"{messages[names[0]]} ({policy})")
+        else:
+            texts.append(f"{len(names)} resources ({first_few(names)}): {template} ({policy})")
+    return texts
+
+
+def _join_fixes(findings: Iterable[Finding]) -> str:
+    """The fix of each rule, with the rule if there are several."""
+    fixes = {finding.policy: finding.fix for finding in findings}
+    if len(fixes) == 1:
+        return next(iter(fixes.values()))
+    return "; ".join(f"{fix} ({policy})" for policy, fix in fixes.items())
 
 
 def check_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:

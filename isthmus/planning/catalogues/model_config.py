@@ -65,6 +65,12 @@ def architecture(config: Config, where: str = "config.json") -> Architecture:
     if read.kind not in KNOWN:
         from isthmus.core.validation_errors import did_you_mean
 
+        if not read.kind:
+            raise InputError(
+                "`model_type` is missing, so Isthmus cannot size the model",
+                where=where,
+                fix=f"Set it as the model's own `config.json` has it. Supported types: {', '.join(sorted(KNOWN))}",
+            )
         raise InputError(
             f"`model_type` is `{read.kind}`, which Isthmus cannot size",
             where=where,

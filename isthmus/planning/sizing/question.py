@@ -89,10 +89,17 @@ def _positive(name: str, value: float | None, minimum: float = 0.0) -> None:
         return
     if not math.isfinite(value) or value <= 0 or value < minimum:
         raise InputError(
-            f"{value:g} is not above 0" if minimum == 0 else f"{value:g} is less than {minimum:g}", where=name
+            f"{value:g} is not above 0" if minimum == 0 else f"{value:g} is less than {minimum:g}",
+            where=name,
+            fix="Set it to a number above 0" if minimum == 0 else f"Set it to {minimum:g} or more",
         )
 
 
 def _between(name: str, value: float, low: float, high: float, *, includes_high: bool = True) -> None:
     if not (low <= value <= high) or (value == high and not includes_high):
-        raise InputError(f"{value:g} is not between {low:g} and {high:g}", where=name)
+        below = "" if includes_high else f", but below {high:g}"
+        raise InputError(
+            f"{value:g} is not between {low:g} and {high:g}",
+            where=name,
+            fix=f"Set it to a number from {low:g} to {high:g}{below}",
+        )

@@ -33,8 +33,9 @@ def list_items_are_unique(platform: Platform) -> None:
     for entries, path in _named_lists(platform):
         for number, entry in enumerate(entries):
             if entry in entries[:number]:
+                first = f"{path[-1]}[{entries.index(entry)}]"
                 raise FieldError(
-                    f"`{entry}` appears twice in {path[-1]} (items {entries.index(entry) + 1} and {number + 1})",
+                    f"`{entry}` appears twice in {path[-1]}, also at {first}",
                     *(*path, number),
                     fix="Remove one of them",
                 )

@@ -137,7 +137,10 @@ def _check_kept_content(gateway: Gateway, index: int) -> None:
                 f"content of workload {workload} is kept for {days} days, but class {gateway.class_} allows "
                 f"{limit}"
             )
-            raise FieldError(message, *where, fix="Set fewer days, or remove the workload", refused=True)
+            fix = "Remove the workload from `days`"
+            if allowed:
+                fix = f"Set {allowed} days or fewer, or remove the workload from `days`"
+            raise FieldError(message, *where, fix=fix, refused=True)
 
 
 def _check_on_prem_store(platform: Platform, gateway: Gateway) -> None:

@@ -98,8 +98,10 @@ def reviews_are_complete(platform: Platform) -> None:
             )
         content = gateway.audit.content if gateway.audit is not None else None
         if (content is None) == (reviews.gateway_keys_volume is None):
-            message = "reviews.gateway_keys_volume is not set, so held answers have no volume for their keys"
-            fix = "Set gateway_keys_volume to a PersistentVolume"
+            message = "gateway_keys_volume is not set, so the gateway cannot store the keys of held answers"
+            fix = (
+                "Set gateway_keys_volume to the name of a PersistentVolume on the same share as `keys_volume`"
+            )
             if content is not None:
                 message = "gateway_keys_volume is set, but held answers share the keys of audit.content"
                 fix = "Remove gateway_keys_volume: the volume of audit.content is used"

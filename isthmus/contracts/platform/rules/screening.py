@@ -76,7 +76,8 @@ def answers_are_screened(platform: Platform) -> None:
             raise FieldError(
                 f"{where}, but gateway {gateway.name} has no `screening`",
                 *("gateways", index, "screening"),
-                fix="Set `screening: {}`: patterns alone are enough (docs/redaction.md)",
+                fix="Set `screening: {}`: its built-in patterns find secrets, so it needs no entity model "
+                "(docs/redaction.md)",
                 refused=True,
             )
 

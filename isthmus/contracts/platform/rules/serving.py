@@ -102,7 +102,10 @@ def _check_scale_to_zero(platform: Platform, endpoint: Endpoint, scaling: Scalin
     """min_replicas 0 is only for endpoints that requests can wake and whose callers may wait for a cold start."""
     min_path = (*path, "min_replicas")
     if endpoint.replicas != 1:
-        message = f"min_replicas is 0, but the plan needs {endpoint.replicas} replicas of {endpoint.id}"
+        message = (
+            f"min_replicas is 0, but the plan needs {endpoint.replicas} replicas of {endpoint.id}, and only an "
+            "endpoint with one replica may scale to zero"
+        )
         raise FieldError(message, *min_path, fix=f"Set min_replicas to {endpoint.replicas}")
     if endpoint.survive != "none":
         message = f"min_replicas is 0, but {endpoint.id} must survive the loss of a {endpoint.survive}"
@@ -148,7 +151,11 @@ def weights_have_a_source(platform: Platform) -> None:
                 text = (
                     f"{message}, but have no {key}" if from_s3 else f"{message}, which does not support {key}"
                 )
-                raise FieldError(text, *path, key, fix=f"Add `{key}`" if from_s3 else f"Remove `{key}`")
+                keys = {
+                    "store": "Add `store` with endpoint, address and credentials_secret",
+                    "cache": "Add `cache` with storage_class (a shared volume) or node_path (a folder on each node)",
+                }
+                raise FieldError(text, *path, key, fix=keys[key] if from_s3 else f"Remove `{key}`")
         if not from_s3 or weights.store is None:
             continue
         if weights.cache is not None and weights.cache.node_path is not None and endpoint.pool is None:

@@ -404,7 +404,8 @@ def tags_are_valid(platform: Platform) -> None:
     for key, value in platform.tags.items():
         if key.lower().startswith(("isthmus-", "isthmus.dev/")) and reserved.get(key) != value:
             message = f"the tag key `{key}` is reserved for Isthmus (budgets and recovery use it)"
-            raise FieldError(message, "tags", key, fix="Use another key")
+            fix = "Use a key that does not begin with `isthmus-`, `isthmus.dev/` or `aws:`"
+            raise FieldError(message, "tags", key, fix=fix)
         if key.lower().startswith("aws:"):
             raise FieldError(
                 f"the tag key `{key}` begins with aws:, which AWS reserves",

@@ -106,7 +106,10 @@ def images_are_in_the_region(platform: Platform) -> None:
         for image, where in images:
             if image is None:
                 message = f"`images` has no sagemaker, which endpoint {endpoint.id} needs"
-                fix = "Set it to an image in Amazon ECR by digest: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
+                fix = (
+                    "Set it to a vLLM image with SageMaker's entry point, in Amazon ECR by digest: "
+                    "ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
+                )
                 raise FieldError(message, *where, fix=fix)
             if image.split(".")[3] != region:
                 message = f"the image `{image}` is not in {region}, where {endpoint.id} runs"
