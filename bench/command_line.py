@@ -17,9 +17,9 @@ RUNS = 7
 def _sdk_modules() -> str:
     """The SDK modules that `isthmus render bank-dev` ends up loading, as an import statement."""
     code = (
-        "import sys; from isthmus.engine.project.project import find;"
+        "import sys; from isthmus.engine.project.project import find_project;"
         "from isthmus.engine.render.rendering import render;"
-        f"render(find({str(ROOT)!r}).stack('bank-dev'));"
+        f"render(find_project({str(ROOT)!r}).stack('bank-dev'));"
         "print(','.join(sorted(m for m in sys.modules if m.startswith(('pulumi_kubernetes.', 'pulumi_aws.'))"
         " and m.count('.') <= 2 and '_' not in m.split('.')[-1][:1])))"
     )

@@ -97,7 +97,7 @@ def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Pat
     [
         (("--max-error", "0"), "--max-error: 0 is not a share"),
         (("--max-error", "nan"), "--max-error: nan is not a share"),
-        (("--as-of", "yesterday"), "`yesterday` is no day"),
+        (("--as-of", "yesterday"), "`yesterday` is not a date"),
     ],
 )
 def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], message: str):

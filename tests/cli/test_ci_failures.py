@@ -168,7 +168,7 @@ def test_a_job_that_is_cancelled_leaves_nothing_behind(
 def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
     lay(tmp_path, bank=True)
     ended, _, err = ran(tmp_path, STACK, "--base", "HEAD", capsys=capsys)
-    assert (ended, "no git repository" in err) == (2, True)
+    assert (ended, "not in a readable git repository" in err) == (2, True)
 
 
 def test_a_branch_unreadable_by_the_rules_of_the_base_is_undecided(monkeypatch: pytest.MonkeyPatch):

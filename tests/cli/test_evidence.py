@@ -38,7 +38,7 @@ def test_every_rule_judges_the_bank_and_the_result_is_reproducible(isthmus: Isth
     ("args", "code", "message"),
     [
         (("nobody",), 2, "unknown stack `nobody`"),
-        (("bank-dev", "--as-of", "yesterday"), 2, "`yesterday` is no day"),
+        (("bank-dev", "--as-of", "yesterday"), 2, "`yesterday` is not a date"),
         (("bank-dev", "-o", "/no/such/folder/file"), 3, "the folder does not exist"),
     ],
 )

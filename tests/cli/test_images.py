@@ -57,7 +57,7 @@ def test_a_chart_alone_without_a_digest_is_one_too(isthmus: Isthmus, project):
     resolve(project, but="kueue")
     ran = isthmus("images", "bank-dev", "--project", project)
     assert ran.code == 2
-    assert "without a digest: kueue (" in ran.err
+    assert "these have no digest: kueue (" in ran.err
     resolve(project)
     assert isthmus("images", "bank-dev", "--project", project).code == 0
 
@@ -66,7 +66,7 @@ def test_unresolved_images_are_rendered_only_in_the_sandbox(isthmus: Isthmus, pr
     real(project)
     ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
     assert ran.code == 2
-    assert "without a digest: vllm" in ran.err
+    assert "these have no digest: vllm" in ran.err
     assert "isthmus images bank-dev --resolve" in ran.err
     assert not (project / "made").exists()
 
@@ -96,7 +96,7 @@ def test_a_mirror_without_tls_on_another_machine_is_refused(isthmus: Isthmus, pr
         "images", "bank-dev", "--resolve", "--registry", "http://registry.bank.example", "--project", project
     )
     assert ran.code == 2
-    assert "no registry over TLS" in ran.err
+    assert "does not use TLS" in ran.err
 
 
 def test_unreachable_registries_leave_the_lock_unchanged(isthmus: Isthmus, project):

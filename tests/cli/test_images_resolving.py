@@ -81,7 +81,7 @@ def test_the_digest_of_an_image_and_of_an_index_is_the_registrys(mirror):
 
 
 def test_a_missing_tag_is_reported(mirror):
-    with pytest.raises(EnvironmentFault, match="has no such tag"):
+    with pytest.raises(EnvironmentFault, match="does not have this tag"):
         resolve(mirror, "one/image", tag="v9")
 
 
@@ -91,7 +91,7 @@ def test_a_registry_with_passwords_is_asked_with_the_credentials_of_docker_login
     with pytest.raises(EnvironmentFault, match=r"refused access without credentials.*docker login"):
         resolve(with_passwords, "two/image")
     wrong = "Basic " + base64.b64encode(f"{USER}:wrong".encode()).decode()
-    with pytest.raises(EnvironmentFault, match="does not let these credentials"):
+    with pytest.raises(EnvironmentFault, match="the registry refused access with these credentials"):
         resolve(with_passwords, "two/image", Logins({with_passwords: wrong}))
 
 

@@ -116,7 +116,7 @@ def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus, bank):
     assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
     assert "stress test at 1.5 times the peak: passes" in ran.out
     assert "compared with the existing plan: the requirements have changed" in ran.err
-    assert "compared with the existing plan: the month costs " in ran.err
+    assert "compared with the existing plan: the plan costs " in ran.err
 
 
 def test_the_stacks_own_lock_is_what_is_planned_and_nothing_moves(isthmus):

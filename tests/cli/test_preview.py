@@ -106,12 +106,12 @@ def test_a_failure_is_in_every_report_and_never_ends_with_0(
 def test_an_account_that_was_cut_off_ends_with_3_whatever_one_fails_on(call: Call, gives: Any):
     gives(
         shown(
-            status="partial", diagnostics=[Diagnostic(severity="error", message="it ends before its summary")]
+            status="partial", diagnostics=[Diagnostic(severity="error", message="it end before its summary")]
         )
     )
     code, out, err = call("--format", "markdown", "--fail-on", "replace")
     assert (code, "PARTIAL" in out) == (3, True)
-    assert "ends before its summary" in err
+    assert "end before its summary" in err
 
 
 def test_an_unknown_stack_is_refused_with_the_nearest(call: Call):

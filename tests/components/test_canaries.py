@@ -134,7 +134,7 @@ def test_a_model_behind_the_translator_takes_no_canary_no_salt_and_no_other_task
         "models": [{"name": "llama", "region": "eu-central-1", "inference_profile": "eu.x.y-v1:0"}],
     }
     arguments = {**args("internal", cache_salt="team/risk"), "translator": translator, "destinations": []}
-    with pytest.raises(InputError, match="takes no cache_salt"):
+    with pytest.raises(InputError, match="a model behind the translator cannot have cache_salt"):
         engine.deploy(InferenceGateway, "g", arguments)
 
 

@@ -96,7 +96,7 @@ def test_machines_with_their_own_driver_are_given_none(engine: Engine) -> None:
 
 def test_a_packed_chart_is_the_one_pinned_or_nothing_is_made(engine: Engine, tmp_path: Path) -> None:
     packed = tmp_path / "gpu-operator-v26.7.0.tgz"
-    with pytest.raises(InputError, match="there is no packed chart"):
+    with pytest.raises(InputError, match="tgz does not exist"):
         deploy(engine, chart=str(packed))
     packed.write_bytes(b"a chart")
     with pytest.raises(Refused, match="is pinned"):

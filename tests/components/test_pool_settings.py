@@ -243,7 +243,7 @@ def test_a_group_joins_its_classs_rdma_network_and_shares_nvlink_memory(engine: 
     ],
 )
 def test_machine_fabric_is_only_for_groups(engine: Engine, more: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="a replica on one machine needs none"):
+    with pytest.raises(InputError, match="a replica on one machine does not use this setting"):
         serve(engine, **more)
 
 

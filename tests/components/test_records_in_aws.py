@@ -214,7 +214,7 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
 
 
 def test_a_share_for_restricted_work_or_without_mounts_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="restricted work are kept on-prem"):
+    with pytest.raises(InputError, match="records of restricted work must be kept on-prem"):
         engine.deploy(RecordsShare, "r", {**SHARE, "sensitivity": "restricted"})
     with pytest.raises(InputError, match="nobody may mount sealer-seals"):
         engine.deploy(RecordsShare, "r", {**SHARE, "principals": {**SHARE["principals"], "sealer-seals": []}})
@@ -401,7 +401,7 @@ def test_a_sealer_with_two_shares_or_none_and_a_restricted_one_in_aws_are_refuse
         **{"store": {**store, "retention_days": 1826}, "monitoring_namespace": "m"},
         "site_cidrs": ["10.40.0.0/16"],
     }
-    with pytest.raises(InputError, match="one of the two"):
+    with pytest.raises(InputError, match="records need either a volume or the folders of a share"):
         engine.deploy(AuditSealer, "s", args)
     with pytest.raises(Refused, match="sealer of restricted records"):
         engine.deploy(AuditSealer, "t", {**args, "volume": "v", "pod_identity": "arn:role"})

@@ -217,7 +217,7 @@ def test_a_calibration_that_is_another_than_stated_is_not_mounted(engine: Engine
     calibration = {"name": "a", "digest": "sha256:" + "0" * 64, "text": TEXT}
     route = {"workload": "kyc", "endpoint": "llama", "model": "llama"}
     scored = {**route, "confidence": {"domain": "onboarding", "calibrations": [calibration]}}
-    with pytest.raises(InputError, match="its text is not of its digest"):
+    with pytest.raises(InputError, match="the calibration's text does not match its digest"):
         engine.deploy(InferenceGateway, "g", {**GATEWAY, "routes": [scored]})
 
 

@@ -165,6 +165,6 @@ def test_without_reviews_no_review_service_is_created() -> None:
 def test_alone_it_takes_a_volume_or_folders_one_of_the_two(engine: Engine, more: dict[str, Any]) -> None:
     args = {key: value for key, value in ALONE.items() if key != "records_volume"}
     args |= {"sensitivity": "confidential", "from_namespaces": ["reviewers"], **more}
-    with pytest.raises(InputError, match="one of the two") as refused:
+    with pytest.raises(InputError, match="records need either a volume or the folders of a share") as refused:
         engine.deploy(Reviews, "r", args)
     assert refused.value.where == "confidential-reviews.records_volume"

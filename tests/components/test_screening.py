@@ -156,7 +156,7 @@ def test_a_restricted_gateway_knows_its_guards_model_by_address(engine: Engine) 
     assert {"ip": "10.96.0.9", "hostnames": ["guard.isthmus-restricted.svc"]} in pod["hostAliases"]
     (rule,) = engine.only("NetworkPolicy", "g-to-guard").spec["egress"]
     assert rule["to"][0]["podSelector"]["matchLabels"]["isthmus.dev/endpoint"] == "guard"
-    with pytest.raises(InputError, match="guard model 'guard' of a restricted gateway has no address"):
+    with pytest.raises(InputError, match="guard model 'guard' of a restricted gateway has no cluster_ip"):
         deploy(Engine(), screening={"image": image, "guards": [JUDGE]})
 
 

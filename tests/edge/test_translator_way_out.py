@@ -122,10 +122,10 @@ def test_a_proxy_by_name_or_with_credentials_is_refused(tmp_path: Path, proxy: s
 
 
 def test_a_proxy_is_for_public_requests_and_confidential_ones_take_no_other_authorities(tmp_path: Path):
-    with pytest.raises(ConfigError, match="for public requests only"):
+    with pytest.raises(ConfigError, match="for class public only"):
         load(config(tmp_path, {"proxy": "http://10.0.0.1:3128"}))
     for outbound in ({"proxy": "http://10.0.0.1:3128"}, {"ca": "/etc/isthmus/authorities/ca.crt"}):
-        with pytest.raises(ConfigError, match="named addresses only"):
+        with pytest.raises(ConfigError, match="private endpoints only"):
             load(config(tmp_path, outbound, "confidential"))
 
 

@@ -141,7 +141,7 @@ def test_an_account_of_the_engines_that_is_not_whole_is_partial_and_never_no_dri
     drift = looked(*events(state)[:-2], SUMMARY).drift
     assert drift.status == "partial"
     assert drift_wording.verdict(drift) == "PARTIAL"
-    assert "no word of 1 resources" in drift.diagnostics[0].message
+    assert "reported nothing about 1 resources" in drift.diagnostics[0].message
 
 
 def test_kinds_that_may_not_be_listed_are_named_and_the_result_is_partial(looked: Make, api: Api):
@@ -156,7 +156,7 @@ def test_a_stack_that_was_never_deployed_is_an_error(looked: Make, more: Any):
     drift_run = looked(SUMMARY, **more)
     assert drift_run.error is not None
     assert (drift_run.error.exit_code, drift_run.drift.status) == (2, "failed")
-    assert "never been brought up" in str(drift_run.error)
+    assert "was never deployed" in str(drift_run.error)
 
 
 def test_a_cluster_that_does_not_answer_is_never_no_drift(looked: Make, monkeypatch: pytest.MonkeyPatch):

@@ -122,7 +122,7 @@ def test_a_redirect_out_of_tls_is_not_followed(server, where: str):
 def test_credentials_do_not_go_to_a_token_server_without_tls(server):
     challenge = 'Bearer realm="http://tokens.example/token",service="bank"'
     server.answer = lambda _m, _p: (401, {"WWW-Authenticate": challenge}, b"")
-    with pytest.raises(EnvironmentFault, match=r"tokens\.example`, without TLS"):
+    with pytest.raises(EnvironmentFault, match=r"tokens\.example`, which does not use TLS"):
         resolve(server, Logins({server.host: BASIC}))
     assert [credentials for _, _, credentials in server.seen] == [None], "unasked, nobody is shown a password"
 
@@ -149,7 +149,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(server):
 
 def test_redirects_in_a_circle_end(server):
     server.answer = lambda _m, path: (302, {"Location": path}, b"")
-    with pytest.raises(EnvironmentFault, match="from one address to the next"):
+    with pytest.raises(EnvironmentFault, match="redirected more than"):
         resolve(server)
 
 
@@ -179,7 +179,7 @@ def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls:
     "url", ["http://registry.bank.example", "ftp://localhost", "http://127.0.0.1.bank.example"]
 )
 def test_plain_http_is_for_this_machine_only(url: str):
-    with pytest.raises(InputError, match="no registry over TLS"):
+    with pytest.raises(InputError, match="does not use TLS"):
         images_registry.parse_mirror(url)
 
 
@@ -234,7 +234,7 @@ def test_an_image_that_cannot_be_resolved_does_not_stop_the_others():
     }
     reason = {outcome.name: outcome.why for outcome in outcomes}
     assert "built from this checkout" in reason["edge"]
-    assert "an index and no registry" in reason["gpu-operator"]
+    assert "an index, not an OCI registry" in reason["gpu-operator"]
     assert (after.images["vllm"].digest, after.charts["lws"].digest) == (DIGEST, DIGEST)
     assert after.images["edge"].digest is None
 

@@ -91,7 +91,7 @@ def test_an_account_that_is_cut_off_is_partial_and_cannot_be_approved(
     monkeypatch.setattr(threading.Thread, "join", lambda self, timeout=None: JOIN(self, timeout and 0.3))
     shown = previewed(UPDATE, SUMMARY, cut=cut).preview
     assert (shown.status, shown.digest) == ("partial", "")
-    assert "ends before its summary" in shown.diagnostics[0].message
+    assert "end before its summary" in shown.diagnostics[0].message
     assert "Traceback" not in capfd.readouterr().err, "whoever reads the events dies quietly"
 
 

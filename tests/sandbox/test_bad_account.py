@@ -273,7 +273,7 @@ def a_certificate_of_a_foreign_issuer(account: Account) -> list[str]:
     return [
         "site fra1 (Secret isthmus-internal/pki): ",
         "was issued by 'CN=Somebody else', which the trust anchor does not hold: 'CN=Bank LLM identities'",
-        "Name the authority that signs it",
+        "Add the authority that signs it",
     ]
 
 
@@ -352,9 +352,9 @@ from isthmus.contracts.platform.model.platform import Site
 from stacks import providers
 from stacks.aws_account import account
 from stacks.aws_account.client import Asked
-from tests.blueprints.bank import both, serving
+from tests.blueprints.bank import requirements_and_plan, serving
 
-_, plan = both()
+_, plan = requirements_and_plan()
 kind = {"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")}
 machine = serving("policy-assistant").model_copy(update=kind)
 site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")

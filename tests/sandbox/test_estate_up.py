@@ -209,7 +209,7 @@ def test_a_stack_is_refused_while_the_layer_below_stands_as_another_plan_says(es
     done = estate.pulumi("preview", stack=INVESTIGATIONS)
     (estate.project.stacks_dir / f"{ESTATE}.overrides.yaml").write_text(kept_as)
     assert done.returncode != 0
-    assert "the layer platform of estate bank stands as another plan or other overrides say" in done.stdout
+    assert "layer platform of estate bank was deployed from another plan or other overrides" in done.stdout
 
 
 def test_a_plan_that_moves_a_model_is_refused_with_its_price_before_any_stack_is_touched(estate: Up):
@@ -246,4 +246,4 @@ def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estat
         assert estate.held(stack) == []
     refused = estate.pulumi("preview", stack=PLATFORM)
     assert refused.returncode != 0
-    assert "the layer foundation of estate bank is not up" in refused.stdout
+    assert "layer foundation of estate bank has not been deployed" in refused.stdout

@@ -164,7 +164,7 @@ def test_what_is_wrong_is_told_in_a_paragraph_and_nothing_is_made(stack: Stack) 
         stack.up()
     says = str(refused.value)
     assert "networks.frankfurt.cidr: 10.60.0.0/28 is too small" in says
-    assert "Take a network between /16 and /24." in says
+    assert "Use a network between /16 and /24." in says
     assert "Unexpected" not in says, "a fault of the component, with a traceback"
     assert "network.py" not in says
     assert len(stack.boto("ec2").describe_vpcs()["Vpcs"]) == 1, "the account's default one"

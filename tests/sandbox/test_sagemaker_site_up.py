@@ -88,7 +88,7 @@ def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_nev
     # An alarm goes off while it is deployed: AWS takes it back, the run fails, and nothing that serves is deleted.
     alarms(stack, "ALARM")
     stack.own(site(OTHER))
-    with pytest.raises(auto.CommandError, match="AWS has taken the deployment back"):
+    with pytest.raises(auto.CommandError, match="AWS has rolled the deployment back"):
         stack.up()
     assert (
         sagemaker.describe_endpoint(EndpointName=outputs["name"])["EndpointConfigName"]

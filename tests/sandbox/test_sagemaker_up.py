@@ -139,7 +139,7 @@ def test_a_deployment_whose_alarm_goes_off_is_taken_back_and_what_serves_stays(h
     hosted.alarm("ALARM")
     done = hosted.isthmus("up", "hosted", "--yes")
     assert done.returncode != 0
-    assert "AWS has taken the deployment back" in done.stderr + done.stdout
+    assert "AWS has rolled the deployment back" in done.stderr + done.stdout
     assert hosted.endpoint["EndpointConfigName"] == before["EndpointConfigName"]
     served = hosted.config(before["EndpointConfigName"])["ProductionVariants"][0]["ModelName"]
     model = hosted.boto("sagemaker").describe_model(ModelName=served)

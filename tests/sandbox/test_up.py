@@ -311,7 +311,7 @@ def test_a_plan_that_leaves_no_room_is_refused_before_anything_is_changed(bank):
     done = bank.isthmus("up", "bank-dev", "--yes")
     assert done.returncode == 1, done.stderr[-3000:]
     assert (
-        "pool fra1-h100-sxm-80gb has 16 GPUs to give, 2 fewer than the 18 of the old and the new"
+        "pool fra1-h100-sxm-80gb has 16 usable GPUs, 2 fewer than the 18 that the old and the new endpoints"
         in done.stderr
     )
     assert "restricted-llama-70b must go before restricted-qwen3-32b can come" in done.stderr
