@@ -169,9 +169,7 @@ def test_a_door_and_a_server_behind_it_are_what_a_whole_server_is():
 
 def test_too_few_leaders_are_refused(engine: Engine):
     door_values = {"cluster_ip": "10.96.0.9", "leaders": ["10.96.0.1"]}
-    with pytest.raises(
-        InputError, match="3 groups need the addresses of 4 leaders, but got 1"
-    ):
+    with pytest.raises(InputError, match="3 groups need the addresses of 4 leaders, but got 1"):
         engine.deploy(ModelServer, "wide", server_args(door=door_values))
 
 

@@ -89,7 +89,10 @@ def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine)
     [
         ("'c' is not known", {"cuts": [cut(1, node="c")]}),
         ("Allowed: ", {"cuts": [cut(1)], "node_names": []}),
-        ("pool 'h100' has MIG slices, but the GPU Operator with its MIG manager", {"cuts": [cut(1)], "gpu_operator": "off"}),
+        (
+            "but the GPU Operator with its MIG manager",
+            {"cuts": [cut(1)], "gpu_operator": "off"},
+        ),
         ("13 are not reserved", {"cuts": [cut(8), cut(8, node="b")], "reserved_gpus": 3}),
     ],
 )

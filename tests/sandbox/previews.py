@@ -88,9 +88,7 @@ def held_to_an_approval(bank: Bank) -> str:
         assert fragments in done.stderr
         assert "Traceback" not in done.stderr
 
-    refused(
-        {**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, but bank-dev was given"
-    )
+    refused({**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, but bank-dev was given")
     refused(
         {**approved, "status": "partial", "digest": ""},
         1,
