@@ -120,7 +120,7 @@ def test_without_a_threshold_the_calibration_is_refused_with_the_best_try():
     _, reliability = calibration.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
     refusal = calibration.refusal(reliability, "answers.jsonl")
     assert isinstance(refusal, Refused)
-    assert "no threshold keeps wrong answers under 0.001 with 95% confidence: the best" in str(refusal)
+    assert "no threshold keeps wrong answers under 0.001 with 95% confidence. The best" in str(refusal)
     _, reliability = calibration.calibrate(drawn, "answers.jsonl", None, AS_OF)
     assert calibration.refusal(reliability, "answers.jsonl") is None
     low = replace(reliability, error=(0.06, 0.02, 0.1))

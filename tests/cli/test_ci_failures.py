@@ -102,7 +102,7 @@ def test_failing_settings_and_program_are_both_reported_with_exit_code_2(tmp_pat
     file = tmp_path / "stacks" / "program.py"
     sound = file.read_text()
     file.write_text(
-        sound.replace("    settings = configured()\n", "    raise ZeroDivisionError('mine')\n", 1)
+        sound.replace("    settings = read_settings()\n", "    raise ZeroDivisionError('mine')\n", 1)
     )
     commit(tmp_path, "base")
     file.write_text(sound)

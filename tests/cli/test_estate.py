@@ -35,7 +35,7 @@ def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
     [
         (("up", "bnk", "--yes"), 2, "Did you mean `bank`?"),
         (("up", "bank"), 2, "confirmation is required, but there is no terminal"),
-        (("destroy", "bank", "--made", "x=y", "--yes"), 2, "several are asked for"),
+        (("destroy", "bank", "--made", "x=y", "--yes"), 2, "several were given"),
         (("up", "bank", "--yes", "--parallel", "0"), 2, "--parallel"),
     ],
 )

@@ -191,7 +191,7 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
     program = project / "stacks" / "program.py"
     text = program.read_text()
     program.write_text(
-        text.replace("    settings = configured()\n", "    raise ZeroDivisionError('mine')\n", 1)
+        text.replace("    settings = read_settings()\n", "    raise ZeroDivisionError('mine')\n", 1)
     )
     assert program.read_text() != text
     code, out, err = call("--format", "json")

@@ -97,7 +97,7 @@ def test_a_folder_of_other_origin_is_left_alone(isthmus, project):
     (own_folder / "thesis.txt").write_text("years of work")
     ran = isthmus("render", "bank-dev", "-o", own_folder, "--project", project)
     assert ran.code == 2
-    assert "left alone" in ran.err
+    assert "it is not replaced" in ran.err
     assert tree(own_folder) == {"thesis.txt": b"years of work"}
 
 

@@ -32,7 +32,7 @@ def silence(until: datetime.date, resource: str = "bank-frankfurt-lock") -> str:
 def test_a_high_finding_stops_and_the_folder_is_there_to_be_looked_at(render, project: Path):
     ran = render(STRICT)
     assert ran.code == 1
-    assert f"high  {LOCK}: bank-frankfurt-lock locks records for 366 days, and 4000 are the least" in ran.err
+    assert f"high  {LOCK}: bank-frankfurt-lock locks records for 366 days; the minimum is 4000" in ran.err
     assert "Raise defaultRetention" in ran.err, "the fix"
     assert "Policies: " in ran.err
     assert f"this change: {LOCK}" in ran.err
@@ -57,5 +57,5 @@ def test_a_stacks_own_config_is_read_and_held_to_the_same(isthmus: Isthmus, proj
     file.write_text(file.read_text().replace("config:\n", f"config:\n{setting}", 1))
     ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
     assert ran.code == 2
-    assert "there is no rule `audit/logs-keep`. Did you mean `audit/logs-kept`?" in ran.err
+    assert "there is no rule `audit/logs-keep`. Fix: Did you mean `audit/logs-kept`?" in ran.err
     assert "isthmus:policies" in ran.err
