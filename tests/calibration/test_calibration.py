@@ -124,4 +124,4 @@ def test_without_a_threshold_the_calibration_is_refused_with_the_best_try():
     _, reliability = calibration.calibrate(drawn, "answers.jsonl", None, AS_OF)
     assert calibration.refusal(reliability, "answers.jsonl") is None
     low = replace(reliability, error=(0.06, 0.02, 0.1))
-    assert "and 0.05 is the most" in str(calibration.refusal(low, "answers.jsonl"))
+    assert "and at most 0.05 is allowed" in str(calibration.refusal(low, "answers.jsonl"))

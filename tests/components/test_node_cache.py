@@ -255,9 +255,9 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
     [
         ({"cache": {}}, {}, "neither storage_class nor node_path"),
         ({"cache": {**DISK, "storage_class": "shared"}}, {}, "names storage_class and node_path"),
-        ({"cache": {"node_path": "mnt/nvme"}}, {}, "nvme` is not a plain absolute path of a folder"),
-        ({"cache": {"node_path": "/mnt/../etc"}}, {}, "nvme` is not a plain absolute path of a folder"),
-        ({"cache": {"node_path": "/"}}, {}, "nvme` is not a plain absolute path of a folder"),
+        ({"cache": {"node_path": "mnt/nvme"}}, {}, "is not a plain absolute path of a folder"),
+        ({"cache": {"node_path": "/mnt/../etc"}}, {}, "is not a plain absolute path of a folder"),
+        ({"cache": {"node_path": "/"}}, {}, "is not a plain absolute path of a folder"),
         ({}, {"pool": None}, "needs GPU machines of a pool"),
         (
             {},
