@@ -169,12 +169,12 @@ def _cloud(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
         yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
         return
     host = "bedrock-runtime.eu-central-1.amazonaws.com"
-    yield _started(lane, {"url": f"https://{host}", "server_name": host}, "out of the site")
+    yield _started(lane, {"url": f"https://{host}", "server_name": host}, "must stay on the site")
 
 
 def _overflow_in_file(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
     place = {"url": "https://127.0.0.1:8444", "server_name": "translator.svc", "model": "haiku"}
-    yield _started(lane, {"overflow": place}, "has an overflow")
+    yield _started(lane, {"overflow": place}, "must have no overflow")
 
 
 def _started(lane: Lane, changes: dict[str, Any], refused: str) -> Answer:
