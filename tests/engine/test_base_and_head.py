@@ -140,4 +140,4 @@ def test_an_organisations_stricter_table_of_before_draws_the_way_of_the_plan():
     )
     (refused_path,) = [path for path in paths if path.verdict == "refused"]
     assert (refused_path.workload, refused_path.hops[-1].kind) == ("policy-assistant", "region")
-    assert "internal work may not run on bedrock; it may run on onprem-vllm" in refused_path.why
+    assert "internal work may not run on bedrock. Allowed: onprem-vllm" in refused_path.why

@@ -101,7 +101,7 @@ def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_change
 @pytest.mark.parametrize("kind", ["application/vnd.docker.distribution.manifest.v1+prettyjws", "text/html"])
 def test_a_document_that_is_not_a_manifest_is_refused(server, kind: str):
     server.answer = lambda _m, _p: (200, {"Content-Type": kind}, BODY)
-    with pytest.raises(EnvironmentFault, match="no manifest"):
+    with pytest.raises(EnvironmentFault, match="which is not a manifest"):
         resolve(server)
 
 
@@ -114,7 +114,7 @@ def test_an_answer_without_end_is_not_read_to_it(server):
 @pytest.mark.parametrize("where", ["http://elsewhere.example/v2/x", "ftp://elsewhere.example/x"])
 def test_a_redirect_out_of_tls_is_not_followed(server, where: str):
     server.answer = lambda _m, _p: (307, {"Location": where}, b"")
-    with pytest.raises(EnvironmentFault, match="without TLS"):
+    with pytest.raises(EnvironmentFault, match="example`, which does not use TLS"):
         resolve(server)
     assert len(server.seen) == 1
 
@@ -204,7 +204,7 @@ def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_p
 
 
 def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypatch, tmp_path):
-    with pytest.raises(InputError, match=r"config\.json: the credentials") as caught:
+    with pytest.raises(InputError, match=r"the registry credentials cannot be read") as caught:
         log_in(monkeypatch, tmp_path, '{"auths": {"a": {"auth": "c2VjcmV0"')
     assert "c2VjcmV0" not in str(caught.value)
 
