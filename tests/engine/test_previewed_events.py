@@ -98,7 +98,7 @@ def test_an_account_that_is_cut_off_is_partial_and_cannot_be_approved(
 def test_a_step_that_was_lost_is_a_gap(previewed: Make):
     shown = previewed(SUMMARY, CANCEL).preview
     assert (shown.status, shown.changes, shown.digest) == ("partial", [], "")
-    assert "1 to update, of which 0 were told" in shown.diagnostics[0].message
+    assert "1 to update, of which 0 were reported" in shown.diagnostics[0].message
 
 
 def test_a_failed_engine_gives_a_failed_preview_with_reason_and_without_secrets(previewed: Make):
