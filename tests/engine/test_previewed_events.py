@@ -115,5 +115,5 @@ def test_a_new_stack_is_previewed_from_its_rendering(previewed: Make):
     shown = previewed(there=False).preview
     assert (shown.status, set(shown.summary)) == ("complete", {"create", "read"})
     assert shown.summary["create"] > 200
-    assert "does not stand yet" in shown.diagnostics[0].message
+    assert "is not deployed yet" in shown.diagnostics[0].message
     assert (shown.data_paths.before, shown.cost.before) == (None, None)

@@ -105,7 +105,7 @@ def test_an_unstated_quota_above_the_aws_default_is_a_warning() -> None:
     plan = make(data, OFFERS)
     [warning] = [warning for warning in plan.warnings if "AWS's default" in warning and "tokens" in warning]
     assert warning.startswith(
-        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, and"
+        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, but"
     )
     data["sites"][1]["quotas"] = {"Cross-Region InvokeModel tokens per minute for Amazon Nova Lite": 1e6}
     assert not any("tokens" in warning for warning in make(data, OFFERS).warnings)
@@ -185,7 +185,7 @@ def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     alternatives = {alternative.blueprint: alternative for alternative in plan.alternatives or []}
     assert alternatives["on-prem"].monthly_cost_usd is None
     assert alternatives["on-prem"].rejected_because == [
-        "what it builds (onprem-vllm) does not carry it all within the requirements"
+        "its targets (onprem-vllm) cannot carry all workloads within the requirements"
     ]
     same = planner.make_plan(read(bank()), (*OFFERS, BlueprintOffer("second", CLASSES, 0, None)), TODAY).plan
     assert [alternative.rejected_because for alternative in same.alternatives or []] == [

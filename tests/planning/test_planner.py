@@ -126,9 +126,9 @@ def test_moved_placements_are_reported(bank_plan: planner.PlanningResult) -> Non
     differences = plan_differences.describe_differences(
         bank_plan.plan, make(data, before=bank_plan.plan).plan
     )
-    assert "the requirements have changed since the plan that is there was made" in differences
+    assert "the requirements have changed since the existing plan was made" in differences
     assert "policy-assistant is removed" in differences
-    assert any(line.startswith("the month costs ") for line in differences)
+    assert any(line.startswith("the plan costs ") for line in differences)
 
 
 def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.PlanningResult) -> None:
