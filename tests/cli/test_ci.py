@@ -222,7 +222,9 @@ def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     yaml_files.dump({"isthmus": "v1", "figures": {"log_days_min": 9999}}, "", tmp_path / "policies.yaml")
     commit(tmp_path, "base")
     file = tmp_path / "policies" / "evaluation" / "evaluation.py"
-    file.write_text(file.read_text().replace("    effective_settings = settings or Settings()\n", "    return []\n", 1))
+    file.write_text(
+        file.read_text().replace("    effective_settings = settings or Settings()\n", "    return []\n", 1)
+    )
     file = tmp_path / "components" / "cluster" / "pod_defaults.py"
     file.write_text(file.read_text().replace('Seconds": grace_s,', 'Seconds": grace_s + 1,', 1))
     environment_file = tmp_path / "told"

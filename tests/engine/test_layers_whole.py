@@ -179,7 +179,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     with pytest.raises(Refused, match="has not signed this"):
         rendering.render(project.stack("bank-platform"))
     file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))
-    with pytest.raises(InputError, match=r"which nobody reads\. Write it into bank\.break-glass\.yaml"):
+    with pytest.raises(InputError, match=r"which nobody reads\. Fix: Write it into bank\.break-glass\.yaml"):
         rendering.render(project.stack("bank-platform"))
 
 

@@ -95,7 +95,7 @@ def test_the_edge_itself_refuses_the_broken_file(stage: Stage, tmp_path: Path):
         timeout=60,
     )
     assert done.returncode == 2
-    assert "out of the site" in done.stderr
+    assert "must stay on the site" in done.stderr
 
 
 def test_with_the_network_open_the_edge_alone_lets_no_prompt_astray(stage: Stage):
