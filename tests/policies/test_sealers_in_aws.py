@@ -145,7 +145,7 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
         ":ConfigMap",
         f"{SEALER}-config",
         replace_text("https://s3.eu-central-1.amazonaws.com", "https://s3.elsewhere.example"),
-        "and the store of frankfurt is S3",
+        "but the store of frankfurt is S3",
     ),
 }
 
