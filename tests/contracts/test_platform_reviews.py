@@ -118,7 +118,7 @@ def test_a_platform_that_releases_unreviewed_answers_is_refused(change: Change, 
         ),
         (
             lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"),
-            "reviews.gateway_keys_volume is not set, so held answers have no",
+            "gateway_keys_volume is not set, so the gateway cannot store",
         ),
         (
             lambda d: gateway(d)["audit"].update(
@@ -305,7 +305,7 @@ def test_in_eks_records_of_the_review_service_are_on_the_share_of_the_gateway() 
         (
             lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"),
             InputError,
-            "reviews.gateway_keys_volume is not set, so held answers have no",
+            "gateway_keys_volume is not set, so the gateway cannot store",
         ),
         (
             lambda d: gateway(d)["reviews"].pop("from_namespaces"),
