@@ -381,5 +381,5 @@ def test_a_region_without_the_plans_instance_type_is_named(account: Account, tmp
     done = preview("p9.48xlarge")
     assert done.returncode != 0
     output = " ".join((done.stdout + done.stderr).split())
-    says = f"the plan (endpoints at frankfurt): {REGION} does not offer p9.48xlarge. Choose another instance type"
+    says = f"the plan (endpoints at frankfurt): {REGION} does not offer p9.48xlarge. Fix: Choose another instance type"
     assert f"InputError: {says}" in output
