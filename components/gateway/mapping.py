@@ -1,4 +1,4 @@
-"""Builds the arguments of a gateway in a cluster, of its held answers and of its sealer from the platform's contract."""
+"""Builds the arguments of a gateway in a cluster, its held answers and its sealer from the contract."""
 
 from typing import Any
 

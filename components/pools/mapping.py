@@ -1,4 +1,4 @@
-"""Builds the arguments of GPU pools from the platform's contract: queues, drivers, operator, MIG layouts, shares, fabric."""
+"""Builds the arguments of GPU pools from the contract: queues, drivers, operator, MIG layouts, shares, fabric."""
 
 from collections.abc import Sequence
 from decimal import Decimal
