@@ -200,7 +200,10 @@ def run_tests(tests: list[str], copy: Path, *options: str, **environment: str) -
 
 
 def record_executed(folder: str, copy: Path) -> dict[str, set[str]]:
-    """Test of a folder, all its cases together → functions that it executes. Raises `SystemExit` if a test fails without a mutant."""
+    """Test of a folder, all its cases together → functions that it executes.
+
+    Raises `SystemExit` if a test fails without a mutant.
+    """
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         if not run_tests([folder], copy, "-p", "tests.mutation.executed", EXECUTED_FUNCTIONS=file.name):
             raise SystemExit(f"the fast tests of {folder} fail without a mutant")
