@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
     from isthmus.blueprints import StackFiles
     from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.plan.document import Plan
@@ -147,19 +148,7 @@ def layer_program(
     if step == "room":
         stack_migration.make_room(platform, providers_by_site)
         return
-    accesses = emergency_access.Accesses()
-    stack_file = emergency_access.file_of(settings.folder, settings.stack)
-    estate_file = emergency_access.file_of(settings.folder, estate.name)
-    if stack_file.is_file():
-        # Who is in a hurry would wait for an access that nobody reads.
-        raise InputError(
-            "an emergency access of one stack of an estate, which nobody reads",
-            where=f"{settings.folder.name}/{stack_file.name}",
-            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
-        )
-    if scope.owns("platform"):
-        # Emergency access is to namespaces, and these are the platform's.
-        accesses = emergency_access.read(settings.folder, estate.name, platform)
+    accesses = _estate_accesses(settings, estate, platform, scope)
     for line in accesses.said:
         pulumi.log.warn(line)
     built = LlmPlatform(
@@ -172,22 +161,48 @@ def layer_program(
     )
     if step == "admission":
         return
-    layer_outputs = {
-        name: value
-        for name, value in outputs(built, platform, files.plan, accesses).items()
-        if name in LAYER_OUTPUTS[member.layer]
-    }
-    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
-        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
-        stands = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
-        layer_outputs[moves.STANDING_OUTPUT] = [
-            endpoint for endpoint in stands if endpoint["id"] in scope.serves
-        ]
-    for name, value in layer_outputs.items():
+    platform_outputs = outputs(built, platform, files.plan, accesses)
+    for name, value in _outputs_of_layer(platform_outputs, platform, member, scope).items():
         pulumi.export(name, value)
     pulumi.export(
         platform_layers.LAYER_OUTPUT, estate_layer.layer_output(built, platform, member, everything)
     )
+
+
+def _estate_accesses(
+    settings: Settings, estate: Estate, platform: Platform, scope: Scope
+) -> emergency_access.Accesses:
+    """The estate's emergency accesses, in the layer that owns the namespaces; none in the other layers.
+
+    Raises `InputError` if an access was written for one stack of the estate: nobody would read it.
+    """
+    stack_file = emergency_access.file_of(settings.folder, settings.stack)
+    estate_file = emergency_access.file_of(settings.folder, estate.name)
+    if stack_file.is_file():
+        raise InputError(
+            "an emergency access of one stack of an estate, which nobody reads",
+            where=f"{settings.folder.name}/{stack_file.name}",
+            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
+        )
+    if scope.owns("platform"):
+        return emergency_access.read(settings.folder, estate.name, platform)
+    return emergency_access.Accesses()
+
+
+def _outputs_of_layer(
+    platform_outputs: dict[str, Any], platform: Platform, member: Member, scope: Scope
+) -> dict[str, Any]:
+    """The outputs that belong to the stack's layer; of the endpoints only those that the stack serves."""
+    layer_outputs = {
+        name: value for name, value in platform_outputs.items() if name in LAYER_OUTPUTS[member.layer]
+    }
+    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
+        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
+        endpoints = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
+        layer_outputs[moves.STANDING_OUTPUT] = [
+            endpoint for endpoint in endpoints if endpoint["id"] in scope.serves
+        ]
+    return layer_outputs
 
 
 def read(
