@@ -134,7 +134,7 @@ def test_a_stack_creates_nothing_that_runs_in_another(
         ]
     }
     with pytest.raises(
-        Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it a second time"
+        Refused, match=f"runs in {ONBOARDING}, and {INVESTIGATIONS} would create it a second time"
     ):
         begin(project, INVESTIGATIONS, monkeypatch, dry=False)
 
