@@ -8,7 +8,7 @@ from typing import Any
 from components.base.argument_checks import check_choice
 from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
-from components.serving.weights.node_cache import node_path
+from components.serving.weights.paths import models_folder, weights_path
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
 from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
@@ -16,8 +16,6 @@ from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args, n
 from isthmus.contracts.vocabulary import PRECISIONS_MADE_WHILE_LOADING
 from isthmus.core.errors import FieldError, InputError
 
-MODELS = "/models"
-"""Where the weights are mounted."""
 CACHE = "/cache"
 SHUTDOWN_TIMEOUT_S = 40
 """For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
@@ -27,29 +25,6 @@ GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
 """Methods of speculative decoding."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
-
-
-def weights_folder(digest: str) -> str:
-    """The folder of these weights in the cache. During a rollout other versions are beside it."""
-    return digest.removeprefix("sha256:")
-
-
-def models_folder(settings: ModelServerArgs) -> str:
-    """The folder in the container from which paths of adapters and of draft models lead.
-
-    A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
-    folder that is missing, and the engine start from nothing.
-    """
-    if node_path(settings) is None:
-        return MODELS
-    return f"{MODELS}/{settings['id']}/{weights_folder(settings['weights']['digest'])}"
-
-
-def weights_path(settings: ModelServerArgs) -> str:
-    """Path of the weights in the container."""
-    uri = settings["weights"]["uri"]
-    path = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
-    return f"{models_folder(settings)}/{path}".rstrip("/")
 
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
