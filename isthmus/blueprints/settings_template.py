@@ -49,12 +49,12 @@ def _child(node: dict[str, Any], step: re.Match[str]) -> dict[str, Any]:
     if part is None:
         return node.setdefault(key, {})
     name_key = "id" if key == "endpoints" else "name"
-    parts = node.setdefault(key, [])
-    for existing in parts:
-        if existing[name_key] == part:
-            return existing
-    parts.append({name_key: part})
-    return parts[-1]
+    children = node.setdefault(key, [])
+    for child in children:
+        if child[name_key] == part:
+            return child
+    children.append({name_key: part})
+    return children[-1]
 
 
 _HEAD = """The settings of stack {stack}, begun by `isthmus init`. docs/stacks.md explains each."""
