@@ -14,6 +14,7 @@ from components.serving.scaling_mapping import (
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
+from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
@@ -61,11 +62,9 @@ def model_args(
     endpoint_fields = endpoint.model_dump(exclude_none=True)
     endpoint_fields["weights"] = weights_args(endpoint)
     copied_keys = (
-        *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
-        *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
-        *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
-        *("cpu", "memory", "load_timeout_s", "surge"),
-        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
+        *ENGINE_SETTINGS,
+        *("id", "model", "weights", "mig_profile", "nodes_per_replica", "replicas", "survive"),
+        *("adapters", "cpu", "memory", "load_timeout_s", "surge", "chat_template"),
     )
     arguments: dict[str, Any] = {
         **{key: endpoint_fields[key] for key in copied_keys if key in endpoint_fields},

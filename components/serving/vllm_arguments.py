@@ -9,6 +9,7 @@ from components.base.argument_checks import check_choice
 from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
 from components.serving.weights.paths import models_folder, weights_path
+from isthmus.contracts.platform.lookups.engine_settings import vllm_flags
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
 from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
@@ -40,7 +41,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
         # Workers of one machine as processes: Ray would want a network.
         "--distributed-executor-backend=mp",
     ]
-    flags += limit_flags(settings)
+    flags += vllm_flags(settings)
     flags += precision_flags(settings.get("precision"), weights.get("precision", "bf16"), where)
     flags += _task(settings, where)
     flags += parser_flags(settings, settings["model"], models_folder(settings), where)
@@ -106,13 +107,6 @@ def check_version(version: str, where: str) -> None:
             where=f"{where}.engine_version",
             fix=f"Set engine_version to {VERSION}: this version of Isthmus knows the flags of vLLM {VERSION}",
         )
-
-
-def limit_flags(settings: Mapping[str, Any]) -> list[str]:
-    """What bounds the engine's memory and batches, of a server's settings or a SageMaker endpoint's."""
-    flags = ("max-model-len", "max-num-seqs", "gpu-memory-utilization", "kv-cache-dtype")
-    values = {flag: settings.get(flag.replace("-", "_")) for flag in flags}
-    return [f"--{flag}={value}" for flag, value in values.items() if value is not None]
 
 
 def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
