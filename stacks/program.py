@@ -94,7 +94,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     if step == "admission":
         LlmPlatform(
@@ -149,7 +149,7 @@ def layer_program(
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = _estate_accesses(settings, estate, platform, scope)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     built = LlmPlatform(
         platform.name,
@@ -210,7 +210,7 @@ def read(
 ) -> tuple[StackFiles, Platform]:
     """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
     files = blueprints.read(settings.folder, name)
-    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, overrides_file=said_in)
     if not settings.sandbox:
         prerequisites.check_link_addresses(platform)
     return files, platform
