@@ -7,7 +7,7 @@ Importing this module does nothing. `program()` is what the engine runs by way o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
     from isthmus.blueprints import StackFiles
     from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.plan.document import Plan
@@ -69,6 +70,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
 
     settings = read_settings()
     if settings.place is not None:
@@ -92,7 +94,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     if step == "admission":
         LlmPlatform(
@@ -100,7 +102,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
             platform,
             providers_by_site,
             only_admission=True,
-            retained_models=going,
+            scope=Scope(retained_models=going),
             connect=providers.eks,
         )
         return
@@ -108,8 +110,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         platform.name,
         platform,
         providers_by_site,
-        retained_models=going,
-        accesses=accesses.now,
+        scope=Scope(retained_models=going, accesses=accesses.now),
         connect=providers.eks,
     )
     for name, value in outputs(built, platform, files.plan, accesses).items():
@@ -147,48 +148,61 @@ def layer_program(
     if step == "room":
         stack_migration.make_room(platform, providers_by_site)
         return
-    accesses = emergency_access.Accesses()
-    stack_file = emergency_access.file_of(settings.folder, settings.stack)
-    estate_file = emergency_access.file_of(settings.folder, estate.name)
-    if stack_file.is_file():
-        # Who is in a hurry would wait for an access that nobody reads.
-        raise InputError(
-            "an emergency access of one stack of an estate, which nobody reads",
-            where=f"{settings.folder.name}/{stack_file.name}",
-            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
-        )
-    if scope.owns("platform"):
-        # Emergency access is to namespaces, and these are the platform's.
-        accesses = emergency_access.read(settings.folder, estate.name, platform)
-    for line in accesses.said:
+    accesses = _estate_accesses(settings, estate, platform, scope)
+    for line in accesses.notes:
         pulumi.log.warn(line)
     built = LlmPlatform(
         platform.name,
         platform,
         providers_by_site,
         only_admission=step == "admission",
-        scope=scope,
-        accesses=accesses.now,
+        scope=replace(scope, accesses=accesses.now),
         connect=providers.eks,
     )
     if step == "admission":
         return
-    layer_outputs = {
-        name: value
-        for name, value in outputs(built, platform, files.plan, accesses).items()
-        if name in LAYER_OUTPUTS[member.layer]
-    }
-    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
-        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
-        stands = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
-        layer_outputs[moves.STANDING_OUTPUT] = [
-            endpoint for endpoint in stands if endpoint["id"] in scope.serves
-        ]
-    for name, value in layer_outputs.items():
+    platform_outputs = outputs(built, platform, files.plan, accesses)
+    for name, value in _outputs_of_layer(platform_outputs, platform, member, scope).items():
         pulumi.export(name, value)
     pulumi.export(
         platform_layers.LAYER_OUTPUT, estate_layer.layer_output(built, platform, member, everything)
     )
+
+
+def _estate_accesses(
+    settings: Settings, estate: Estate, platform: Platform, scope: Scope
+) -> emergency_access.Accesses:
+    """The estate's emergency accesses, in the layer that owns the namespaces; none in the other layers.
+
+    Raises `InputError` if an access was written for one stack of the estate: nobody would read it.
+    """
+    stack_file = emergency_access.file_of(settings.folder, settings.stack)
+    estate_file = emergency_access.file_of(settings.folder, estate.name)
+    if stack_file.is_file():
+        raise InputError(
+            "an emergency access of one stack of an estate, which nobody reads",
+            where=f"{settings.folder.name}/{stack_file.name}",
+            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
+        )
+    if scope.owns("platform"):
+        return emergency_access.read(settings.folder, estate.name, platform)
+    return emergency_access.Accesses()
+
+
+def _outputs_of_layer(
+    platform_outputs: dict[str, Any], platform: Platform, member: Member, scope: Scope
+) -> dict[str, Any]:
+    """The outputs that belong to the stack's layer; of the endpoints only those that the stack serves."""
+    layer_outputs = {
+        name: value for name, value in platform_outputs.items() if name in LAYER_OUTPUTS[member.layer]
+    }
+    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
+        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
+        endpoints = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
+        layer_outputs[moves.STANDING_OUTPUT] = [
+            endpoint for endpoint in endpoints if endpoint["id"] in scope.serves
+        ]
+    return layer_outputs
 
 
 def read(
@@ -196,7 +210,7 @@ def read(
 ) -> tuple[StackFiles, Platform]:
     """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
     files = blueprints.read(settings.folder, name)
-    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, overrides_file=said_in)
     if not settings.sandbox:
         prerequisites.check_link_addresses(platform)
     return files, platform

@@ -106,9 +106,9 @@ def describe_location(endpoint: PlannedEndpoint | None) -> str:
 
 
 def describe_size(endpoint: PlannedEndpoint | None) -> str:
-    """Replicas × GPUs, and what those are."""
+    """Return replicas × GPUs of an endpoint: `2 × 4 h100-sxm-80gb`; `none` for a service without own GPUs."""
     if endpoint is None or not endpoint.gpus:
-        return "none of ours"
+        return "none"
     gpus_per_replica = (endpoint.tensor_parallel or 1) * (endpoint.nodes_per_replica or 1)
     slices = f" MIG {endpoint.mig_profile} of" if endpoint.mig_profile else ""
     spread = f" over {endpoint.nodes_per_replica} nodes" if (endpoint.nodes_per_replica or 1) > 1 else ""

@@ -148,7 +148,7 @@ def test_boxes_of_a_column_do_not_overlap_and_lie_within_the_picture():
 SAID = {
     "placements": [
         *("meta-llama/Llama-3.3-70B-Instruct fp8", "2 × 4 h100-sxm-80gb", "overflow, 10 %"),
-        *("1 × 1 l40s-48gb (g6e.2xlarge on-demand)", "none of ours", "Beyond the six L40S."),
+        *("1 × 1 l40s-48gb (g6e.2xlarge on-demand)", "none", "Beyond the six L40S."),
     ],
     "predictions": [
         *("1,230 ms", "80 % of cases: 980 to 1,610 ms", "goal: 2,500 ms", "32.4 ms", "goal: 60 ms"),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.audit.chain_files import Writer, new_name, now
 from edge.audit.seal_format import Signer
-from edge.audit.sealer import Sealer
+from edge.audit.sealer import Sealer, SealerSettings
 from edge.audit.stores import FolderStore, Store
 from edge.audit.verify import Proof, verify
 
@@ -92,9 +92,8 @@ class Place:
         return Writer(self.records, new_name(who), OPENING, rotate_bytes)
 
     def sealer(self, store: Store | None = None, records: Path | None = None, **more: Any) -> Sealer:
-        sealer = Sealer(
-            store or self.store,
-            Signer(self.private),
+        clock = more.pop("clock", now)
+        settings = SealerSettings(
             **{
                 "records": records or self.records,
                 "seals": self.seals,
@@ -107,6 +106,7 @@ class Place:
                 **more,
             },
         )
+        sealer = Sealer(store or self.store, Signer(self.private), settings, clock)
         sealer.restore()
         return sealer
 
