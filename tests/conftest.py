@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests import preloaded
+
 # Most of what lives in a worker are the SDK's classes, which stay: looking through them is a quarter of the time.
 gc.set_threshold(500_000, 20, 100)
 # Engine and providers, which are started by the hundred, have their memory for a short time only.
@@ -120,6 +122,11 @@ TOGETHER = {
     "tests/sandbox/test_cluster.py": "cluster",
     "tests/sandbox/test_readme.py": "cluster",
     "tests/sandbox/test_up.py": "cluster",
+    # One sandbox with one site, and one stack in it at a time.
+    "tests/sandbox/test_people_up.py": "site",
+    "tests/sandbox/test_programs_up.py": "site",
+    "tests/sandbox/test_serving_up.py": "site",
+    "tests/sandbox/test_slices_and_groups_up.py": "site",
     # A sandbox of their own each: one more at a time is enough.
     "tests/sandbox/test_cluster_life.py": "life",
     "tests/sandbox/test_down_and_up.py": "life",
@@ -138,18 +145,22 @@ TOGETHER = {
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
 FIRST = (
-    *("cluster", "life", "bank", "tests/sandbox/test_estate_up.py", "tests/sandbox/test_programs_up.py"),
-    *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_slices_and_groups_up.py"),
-    *("tests/sandbox/test_pools_up.py", "tests/planning/test_random_plans.py"),
-    *(
-        "tests/sandbox/test_people_up.py",
-        "tests/cli/test_images_resolving.py",
-        "tests/engine/test_drift.py",
-    ),
+    *("cluster", "site", "tests/sandbox/test_estate_up.py", "bank", "life"),
+    *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_cloud_managed_up.py"),
+    *("tests/sandbox/test_pools_up.py", "tests/sandbox/test_blueprints_up.py"),
+    *("tests/sandbox/test_bad_account.py", "tests/cli/test_images_resolving.py"),
+    *("tests/engine/test_drift.py", "tests/edge/test_connections.py"),
 )
 """What takes longest begins first, so that no worker is alone with it at the end; the longest first."""
+LAST = ("tests/sandbox/test_readme.py", "tests/sandbox/test_programs_up.py")
+"""What runs after the other files of its group: it takes over another's stack, or leaves its own."""
 ALONE = "tests/sandbox/test_recovery_whole.py"
 """Whose every test takes the better part of an hour: whichever worker is free runs the next."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not soak" not in (config.getoption("markexpr") or ""):
+        os.environ.setdefault(preloaded.SWITCH, "0")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -171,10 +182,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("service")
     ranks = {scope: rank for rank, scope in enumerate(FIRST)}
 
-    def rank(item: pytest.Item) -> int:
-        scope = together(f"tests/{item.path.relative_to(HERE).as_posix()}")
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        file = f"tests/{item.path.relative_to(HERE).as_posix()}"
+        scope = together(file)
         # What is not named and has a sandbox takes long too.
-        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/")))
+        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/"))), file in LAST
 
     items.sort(key=rank)
 

@@ -20,7 +20,9 @@ def real(project: Path) -> None:
     file.write_text(file.read_text().replace('isthmus:sandbox: "true"', 'isthmus:sandbox: "false"'))
 
 
-@pytest.mark.parametrize("kind", ["text", "json", "hauler", "zarf"])
+@pytest.mark.parametrize(
+    "kind", ["json", "zarf", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("text", "hauler"))]
+)
 def test_twice_gives_the_same_bytes_and_nothing_but_the_answer(isthmus: Isthmus, project, kind: str):
     first = isthmus("images", "bank-dev", "--format", kind, "--project", project)
     again = isthmus("images", "bank-dev", "--format", kind, "--project", project, PYTHONHASHSEED="7")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from isthmus.contracts.reports.preview import Change
+from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.render.recorder import Resource
 from tests.sandbox.bank_up import Bank
@@ -71,11 +71,16 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
     assert masked
 
 
-def held_to_an_approval(bank: Bank) -> str:
-    """What was approved is built; what is something else by then is not, and nothing is changed. What the run said."""
+def held_to_an_approval(bank: Bank, was: Sequence[Resource]) -> str:
+    """What was approved is built; what is something else by then is not, and nothing is changed. What the run said.
+
+    The approved preview gives the same changes as two renderings; `was`: as the bank was rendered before.
+    """
     file = bank.root / "approved.json"
     bank.must("preview", "bank-dev", "--format", "json", "-o", str(file))
     approved = json.loads(file.read_text())
+    changes = Preview.model_validate_json(file.read_text()).changes
+    assert changes == preview_comparison.compare(was, bank.rendered())
     assert approved["digest"]
     before = bank.state()
 

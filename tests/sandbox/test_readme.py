@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.blueprints import bank
+from tests.sandbox.projects import SPARING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,7 +45,7 @@ def checkout(root: Path) -> Path:
 def outputs(sandbox, tmp_path_factory) -> list[str]:
     """What each block printed, the stack being up as after `make up`."""
     root = checkout(tmp_path_factory.mktemp("readme"))
-    env = dict(sandbox.env) | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
+    env = dict(sandbox.env) | SPARING | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
     up = subprocess.run(
         ["isthmus", "up", "bank-dev", "--yes"], cwd=root, env=env, capture_output=True, text=True, check=False
