@@ -1,8 +1,9 @@
-"""Runs `python -m isthmus`, and the programs of stacks, as processes forked from one that has loaded their modules.
+"""Runs `isthmus`, the programs of stacks and the edge as processes forked from one that has loaded their modules.
 
-Loading the SDK takes two thirds of a short command's processor time, and the tests start hundreds. Each is still a
-process with its own arguments, variables, folder and exit code, and ends with what started it. `make soak` starts a
-new interpreter each time, and so do tests that change the interpreter's settings or use another checkout.
+Loading the SDK takes two thirds of a short command's processor time, and loading the edge all of its start; the tests
+start hundreds. Each is still a process with its own arguments, variables, folder and exit code, and ends with what
+started it. `make soak` starts a new interpreter each time, and so do tests that change the interpreter's settings or
+use another checkout.
 """
 
 from __future__ import annotations
@@ -37,7 +38,16 @@ ADDRESS = "ISTHMUS_TESTS_PRELOADED"
 LARGEST = 1 << 20
 """Bytes of a request: arguments and variables."""
 PACKAGES = ("isthmus", "components", "policies")
-"""Loaded whole. Not `stacks`: a project brings its own."""
+"""Loaded whole for commands and programs. Not `stacks`: a project brings its own."""
+EDGE = (
+    "edge.__main__",
+    "edge.server",
+    "edge.gateway",
+    "edge.sidecar",
+    "edge.audit.sealing",
+    "edge.reviews.service",
+)
+"""Loaded for the edge. Not what its translator imports, which reads the environment then."""
 OTHERS = ("jinja2", "rich.console", "rich.table", "cryptography.x509", "pulumi.automation", "ruamel.yaml")
 PLATFORM_SDK = (
     *("meta.v1", "scheduling.v1", "admissionregistration.v1", "apiextensions", "apps.v1"),
@@ -57,7 +67,7 @@ if address and arguments[:1] == ["-u"] and arguments[1].endswith("pulumi-languag
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, {largest})
     server.connect(address)
-    request = dict(arguments=arguments[1:], cwd=os.getcwd(), env=dict(os.environ), script=True)
+    request = dict(arguments=arguments[1:], cwd=os.getcwd(), env=dict(os.environ), module="")
     socket.send_fds(server, [json.dumps(request).encode()], [1, 2])
     pid = json.loads(server.recv(4096))["pid"]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,19 +81,61 @@ os.execv("{python}", ["{python}", *arguments])
 """
 """What the language host starts in place of the interpreter: it waits for the forked program, and ends with it."""
 
-spent_s = 0.0
-"""Processor seconds of the forked processes that have ended; they are no children of this process."""
+
+class Process:
+    """A forked process, as `subprocess.Popen` has it. It is killed when this object ends before it."""
+
+    def __init__(self, server: Server, request: dict[str, Any], out: int, err: int) -> None:
+        self._server = server
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
+        self._connection.connect(server.address)
+        socket.send_fds(self._connection, [json.dumps(request).encode()], [out, err])
+        self.pid: int = json.loads(self._connection.recv(4096))["pid"]
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._connection.settimeout(timeout)
+            try:
+                answer = json.loads(self._connection.recv(4096))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0) from None
+            self.returncode = answer["code"]
+            self._server.spent_s = answer["spent_s"]
+            self._connection.close()
+        assert self.returncode is not None
+        return self.returncode
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class Server:
     """The process that has loaded the modules and forks at each request. It ends with this one."""
 
-    def __init__(self) -> None:
+    spent_s = 0.0
+    """Processor seconds of the forked processes that have ended; they are no children of this process."""
+
+    def __init__(self, kind: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="isthmus-"))
         self.address = str(self.folder / "socket")
         plain = {name: value for name, value in os.environ.items() if is_plain(name)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.preloaded", self.address],
+            [sys.executable, "-m", "tests.preloaded", kind, self.address],
             cwd=ROOT,
             env=plain | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -94,26 +146,14 @@ class Server:
         atexit.register(self.close)
 
     def run(self, arguments: Sequence[str], cwd: str, env: Mapping[str, str]) -> tuple[int, str, str]:
-        global spent_s
-        request = json.dumps(
-            {"arguments": [*arguments], "cwd": cwd, "env": {**env}, "script": False}
-        ).encode()
-        with (
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as err,
-            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
-        ):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
-            connection.connect(self.address)
-            socket.send_fds(connection, [request], [out.fileno(), err.fileno()])
-            json.loads(connection.recv(4096))
-            answer = json.loads(connection.recv(4096))
-            spent_s = answer["spent_s"]
+        request = {"arguments": [*arguments], "cwd": cwd, "env": {**env}, "module": "isthmus"}
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            code = Process(self, request, out.fileno(), err.fileno()).wait()
             texts = []
             for file in (out, err):
                 file.seek(0)
                 texts.append(file.read().decode())
-        return answer["code"], texts[0], texts[1]
+        return code, texts[0], texts[1]
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -129,16 +169,32 @@ def is_plain(name: str) -> bool:
     return not name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG"))
 
 
-_servers: dict[int, Server] = {}
+_servers: dict[tuple[int, str], Server] = {}
 
 
-def server() -> Server | None:
+def server(kind: str = "isthmus") -> Server | None:
     """This process' own; None where new interpreters are wanted."""
     if os.environ.get(SWITCH) == "0":
         return None
-    if os.getpid() not in _servers:
-        _servers[os.getpid()] = Server()
-    return _servers[os.getpid()]
+    # A worker that was forked from another has none yet.
+    key = os.getpid(), kind
+    if key not in _servers:
+        _servers[key] = Server(kind)
+    return _servers[key]
+
+
+def spent_s() -> float:
+    """Processor seconds of all that was forked and has ended."""
+    return sum(running.spent_s for running in _servers.values())
+
+
+def edge(arguments: Sequence[str], env: Mapping[str, str], output: int) -> Process | None:
+    """`python -m edge ARGUMENTS`, running, with both outputs into this file; None where a new interpreter is wanted."""
+    running = server("edge")
+    if running is None:
+        return None
+    request = {"arguments": [*arguments], "cwd": str(ROOT), "env": {**env}, "module": "edge"}
+    return Process(running, request, output, output)
 
 
 def isthmus(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -180,9 +236,9 @@ class Forked:
     connection: socket.socket
 
 
-def serve(address: str) -> None:
+def serve(kind: str, address: str) -> None:
     """Load, then fork at each request until the tests' process has ended. A forked process does not come back."""
-    load()
+    load(kind)
     spent = 0.0
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
@@ -209,10 +265,11 @@ def serve(address: str) -> None:
                     pid = os.fork()
                     if not pid:
                         for other in [*ready.get_map().values()]:
-                            if isinstance(other.data, Forked) and other.fileobj is other.data.connection:
-                                other.data.connection.close()
+                            if isinstance(other.fileobj, socket.socket):
+                                other.fileobj.close()
+                            elif other.data != "end":
+                                os.close(other.fd)
                         ready.close()
-                        listener.close()
                         connection.close()
                         be(json.loads(body), descriptors)
                     for descriptor in descriptors:
@@ -238,15 +295,16 @@ def serve(address: str) -> None:
                     os.kill(key.data.pid, signal.SIGKILL)
 
 
-def load() -> None:
-    """All that commands and programs import."""
-    for package in PACKAGES:
+def load(kind: str) -> None:
+    """All that commands and programs import, or that the edge imports."""
+    for name in EDGE if kind == "edge" else OTHERS:
+        importlib.import_module(name)
+    for package in PACKAGES if kind == "isthmus" else ():
         for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
-    for name in OTHERS:
-        importlib.import_module(name)
-    for package, names in (("pulumi_kubernetes", PLATFORM_SDK), ("pulumi_aws", CLOUD_SDK)):
+    sdk = (("pulumi_kubernetes", PLATFORM_SDK), ("pulumi_aws", CLOUD_SDK))
+    for package, names in sdk if kind == "isthmus" else ():
         for name in names:
             # The SDK gives a lazy module, which loads when it is first looked into.
             getattr(importlib.import_module(f"{package}.{name}"), "__all__", None)
@@ -273,23 +331,27 @@ def be(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     arguments: list[str] = request["arguments"]
-    first = str(Path(arguments[0]).parent) if request["script"] else request["cwd"]
+    module: str = request["module"]
+    first = request["cwd"] if module else str(Path(arguments[0]).parent)
     sys.path[:] = [first, str(ROOT), *(folder for folder in sys.path if folder not in ("", str(ROOT)))]
-    code: Any = 1
+    code: Any = 0
     try:
-        if request["script"]:
+        if module:
+            sys.argv = [module, *arguments]
+            sys.orig_argv = [sys.executable, "-m", module, *arguments]
+            # What imports it has loaded it too, and it is begun once.
+            sys.modules.pop(f"{module}.__main__", None)
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
             sys.argv = arguments
             runpy.run_path(arguments[0], run_name="__main__")
-            code = 0
-        else:
-            sys.argv = [str(ROOT / "isthmus" / "__main__.py"), *arguments]
-            code = importlib.import_module("isthmus.cli").main()
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 - as the interpreter does it
         import traceback
 
         traceback.print_exc()
+        code = 1
     if isinstance(code, str):
         print(code, file=sys.stderr)
         code = 1
@@ -303,4 +365,4 @@ def be(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
