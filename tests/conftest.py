@@ -136,6 +136,10 @@ TOGETHER = {
     "tests/reports": "bank",
     "tests/stacks": "bank",
     "tests/engine/test_preflight.py": "bank",
+    # Every example rendered in memory; the stacks that operators change.
+    "tests/graders/test_paths.py": "examples",
+    "tests/graders/test_policies.py": "examples",
+    "tests/mutation": "mutation",
     # One rendering, and namespaces made once.
     "tests/fences": "fences",
     # One detector each, whose patterns are compiled once.
