@@ -6,29 +6,27 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components import stated
-from components.aws.identity.mapping import CloudSide
 from components.base.adoption import Adopting
-from components.base.platform_lookups import region_of
+from components.base.platform_lookups import classes_at, cpu_endpoints, endpoints_on_pool, region_of
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.cluster.pod_priorities import pod_priorities
 from components.cluster.retention import RetentionRules
 from components.data_paths import data_paths
-from components.pools.mapping import device_plugin_args, gpu_operator_args, queue_of
-from components.serving.mapping import (
-    admission_args,
-    audit_args,
-    classes_at,
-    cpu_endpoints,
-    door_args,
-    endpoints_on_pool,
+from components.gateway.sealing import Sealed
+from components.gateway.translator.mapping import CloudSide
+from components.pools.mapping import (
+    device_plugin_args,
+    gpu_operator_args,
     mig_layouts_args,
-    model_args,
-    namespace_args,
     pool_args,
+    queue_of,
 )
+from components.serving.mapping import door_args, model_args
+from components.sites.audit_trail import audit_args
 from components.sites.gateways import make_gateways
+from components.sites.namespaces import admission_args, namespace_args
 from components.sites.people import make_account, make_cluster
-from components.sites.record_sealing import Sealed, sealers_of
+from components.sites.record_sealing import sealers_of
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import OUTPUT_PARTS
 from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key

@@ -1,7 +1,10 @@
-"""Lookups in the platform's contract that several argument builders share."""
+"""Lookups in the platform's contract, and arguments of several components that are built from it."""
 
-from isthmus.contracts.platform.model.platform import Endpoint, Platform
+from typing import Any
+
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
 from isthmus.contracts.reference import inference_profiles
+from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS
 from isthmus.core.errors import InputError
 
 
@@ -39,3 +42,74 @@ def exception_arguments(platform: Platform, workloads: list[str]) -> dict[str, s
             f"{exception.who} until {exception.until}: {exception.reason}" for exception in exceptions
         )
     }
+
+
+def classes_at(platform: Platform, site: Site) -> list[str]:
+    """Classes in use at a site, in order of sensitivity."""
+    cluster_endpoints = [endpoint for endpoint in platform.endpoints if endpoint.target in VLLM_TARGETS]
+    gateways = [gateway for gateway in platform.gateways if gateway.runs_on == "kubernetes"]
+    classes = {server.class_ for server in (*gateways, *cluster_endpoints) if server.site == site.name}
+    return [sensitivity for sensitivity in SENSITIVITIES if sensitivity in classes]
+
+
+def endpoints_on_pool(platform: Platform, pool: Pool) -> list[Endpoint]:
+    """Endpoints that run on a pool."""
+    return [
+        endpoint
+        for endpoint in platform.endpoints
+        if endpoint.site == pool.site and endpoint.pool == pool.name
+    ]
+
+
+def cpu_endpoints(platform: Platform, site: Site) -> list[Endpoint]:
+    """Endpoints of a site that run without GPUs."""
+    return [
+        endpoint for endpoint in platform.endpoints if endpoint.site == site.name and endpoint.engine == "cpu"
+    ]
+
+
+def shared_arguments(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
+    """Arguments that every workload takes from the platform as a whole."""
+    shared: dict[str, Any] = {
+        "monitoring_namespace": platform.monitoring.namespace,
+        "pod_monitors": platform.monitoring.pod_monitors,
+    }
+    if platform.pod_priorities.mode != "off":
+        shared["pod_priority"] = platform.pod_priorities.gateway
+    if platform.monitoring.labels:
+        shared["monitor_labels"] = dict(platform.monitoring.labels)
+    if secrets := platform.images.all_pull_secrets:
+        shared["pull_secrets"] = secrets
+    if platform.issuer and platform.operators.cert_manager != "off":
+        shared["issuer"] = {"name": platform.issuer.name, "kind": platform.issuer.kind}
+    if certificate_secret:
+        shared["certificate_secret"] = certificate_secret
+    return shared
+
+
+def site_of(platform: Platform, name: str) -> Site:
+    return next(site for site in platform.sites if site.name == name)
+
+
+def region_at(platform: Platform, name: str) -> str:
+    region = site_of(platform, name).region
+    if not region:
+        raise InputError(f"site '{name}' has no AWS region", where=f"sites.{name}.region")
+    return region
+
+
+def tags(platform: Platform, **extra: str) -> dict[str, str]:
+    return {
+        **platform.tags,
+        **{f"isthmus.dev/{key.replace('_', '-')}": value for key, value in extra.items()},
+    }
+
+
+def boundary_argument(site: Site) -> dict[str, str]:
+    """The organisation's boundary of every role at a site, where it has one."""
+    return {"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}
+
+
+def key_argument(site: Site) -> dict[str, str]:
+    """The organisation's key of records at a site, where it has one."""
+    return {"kms_key": site.kms_key} if site.kms_key else {}

@@ -9,7 +9,6 @@ from ruamel.yaml import YAML
 
 from components.cluster.objects import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
 from components.cluster.pod_defaults import TRUST_MOUNT
-from components.gateway.records import RECORDS, SEALS
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
 _TLS = "/etc/isthmus/tls"
@@ -153,3 +152,9 @@ def config_map(
         immutable=True,
         opts=opts,
     )
+
+
+ROOT = "/var/lib/isthmus/audit"
+
+
+RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"

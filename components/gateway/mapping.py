@@ -1,20 +1,19 @@
-"""Builds the arguments of a gateway in a cluster and of its sealer from the platform's contract."""
+"""Builds the arguments of a gateway in a cluster, its held answers and its sealer from the contract."""
 
 from typing import Any
 
 from components.aws.common.names import domain
-from components.aws.identity.mapping import region_at
-from components.base.platform_lookups import exception_arguments, model_name
+from components.base.platform_lookups import exception_arguments, model_name, region_at, shared_arguments
 from components.gateway.audit_sealer import AuditSealerArgs
 from components.gateway.inference_gateway import InferenceGatewayArgs
+from components.gateway.resolver_mapping import dns_peers, resolver_args
 from components.gateway.routes import GatewayRoute
 from components.gateway.screening_mapping import screening_args
+from components.gateway.sealing import Sealed
 from components.gateway.translator.translator import TranslatorSettings
-from components.reviews.mapping import held_args, review_route_args
-from components.serving.mapping import dns_peers, resolver_args, shared_arguments, spread_arguments
+from components.serving.mapping import spread_arguments
 from components.serving.scaling_mapping import place_args, route_args
 from components.serving.vllm_arguments import TEXT_TASKS
-from components.sites.record_sealing import Sealed
 from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
 from isthmus.contracts.vocabulary import CALLED_TARGETS
@@ -188,3 +187,35 @@ def _overflow(workload: Workload, endpoints: dict[str, Endpoint], places: dict[s
             "place": places[first],
         }
     }
+
+
+_AT_THE_GATEWAY = {"gateway_keys_volume", "decide_h", "escalated_h", "keep_days"}
+
+
+def held_args(gateway: Gateway) -> dict[str, Any]:
+    """Of `InferenceGatewayArgs`."""
+    if gateway.reviews is None:
+        return {}
+    return {"reviews": gateway.reviews.model_dump(include=_AT_THE_GATEWAY, exclude_none=True)}
+
+
+def review_route_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
+    """Of `GatewayRoute`: what is held of its answers, and by which calibrations they get a score. Raises `InputError`
+    for a calibration that nobody has read."""
+    fields: dict[str, Any] = {}
+    if gateway.reviews is not None:
+        fields["impact"] = workload.impact
+        if workload.review is not None:
+            fields["review"] = workload.review.model_dump(exclude_none=True)
+    calibrations: list[dict[str, Any]] = []
+    for calibration in workload.calibrations:
+        if calibration.text is None:
+            raise InputError(
+                f"the calibration file {calibration.file} has not been read",
+                where=f"gateways.{gateway.name}.workloads.{workload.name}.calibrations.{calibration.name}",
+                fix="Set its `text`: without a stack its file is not read",
+            )
+        calibrations.append(calibration.model_dump(include={"name", "digest", "text"}))
+    if calibrations and workload.review is not None:
+        fields["confidence"] = {"domain": workload.review.domain, "calibrations": calibrations}
+    return fields

@@ -7,11 +7,10 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.cluster.edge_files import RECORDS, SEALS
 from components.cluster.objects import metadata
 from isthmus.core.errors import InputError
 
-ROOT = "/var/lib/isthmus/audit"
-RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"
 EFS_DRIVER = "efs.csi.aws.com"
 KEYS, CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
 SEAL_KEY, SITE_KEY = f"{KEYS}/sealer.pem", f"{KEYS}/site.key"

@@ -1,10 +1,8 @@
 """Builds the arguments of a gateway's detector and guards from the platform's contract."""
 
-from decimal import Decimal
 from typing import Any
 
-from components.cluster.quantities import amount
-from components.gateway.screening import GatewayScreening, detector_resources
+from components.gateway.screening import GatewayScreening
 from isthmus.contracts.platform.model.platform import Gateway, Platform
 from isthmus.core.errors import InputError
 
@@ -27,11 +25,3 @@ def screening_args(platform: Platform, gateway: Gateway, cluster_ips: dict[str, 
         if gateway.class_ == "restricted":
             guard["cluster_ip"] = cluster_ips[guard["endpoint"]]
     return arguments  # type: ignore[return-value]
-
-
-def screening_room(gateway: Gateway) -> tuple[Decimal, Decimal]:
-    """CPUs and bytes of the detector beside one copy; nothing where there is none."""
-    if gateway.screening is None:
-        return Decimal(0), Decimal(0)
-    cpu, memory = detector_resources(gateway.screening)
-    return amount(cpu), amount(memory)

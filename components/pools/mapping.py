@@ -1,19 +1,27 @@
-"""Builds the arguments of pool components from the platform: queues, drivers, operator, shares, fabric."""
+"""Builds the arguments of GPU pools from the contract: queues, drivers, operator, MIG layouts, shares, fabric."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
+from components.base.platform_lookups import endpoints_on_pool
 from components.cluster.objects import resource_of
 from components.pools.device_plugin import CONFIG_MAP as DEVICE_PLUGIN_CONFIGS
 from components.pools.device_plugin import SHARED_GPU, DevicePluginConfigsArgs
 from components.pools.gpu_operator import GpuOperatorArgs
+from components.pools.gpu_pool import GpuPoolArgs
 from components.pools.mig import CONFIG_MAP as MIG_LAYOUTS
+from components.pools.mig import CutMachine, MigLayoutsArgs, cuts_of_node, is_partial
 from components.pools.queues import local_queue, priority_class
-from components.pools.resource_claims import device_class_name, quota_name
-from components.serving.devices import requested_resource
+from components.pools.resource_claims import device_class_name
 from isthmus.contracts.hardware import mig
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
+from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.vocabulary import SENSITIVITIES
 
 
 def pool_arguments(platform: Platform, pool: Pool) -> dict[str, Any]:
@@ -88,30 +96,6 @@ def placement_arguments(pool: Pool, endpoint: Endpoint) -> dict[str, Any]:
     return arguments
 
 
-def quota_resource(platform: Platform, endpoint: Endpoint) -> str:
-    """The resource name by which a namespace's quota counts an endpoint's GPUs."""
-    pool = next((candidate for candidate in platform.pools if candidate.name == endpoint.pool), None)
-    if pool is not None and pool.allocation == "dra":
-        return quota_name(pool.name)
-    return f"requests.{requested_resource(endpoint.mig_profile, endpoint.time_sliced)}"
-
-
-def retained_quota_resource(platform: Platform, retained: Standing) -> str:
-    """The same for a retained endpoint of an earlier plan."""
-    pool = next((candidate for candidate in platform.pools if candidate.name == retained.pool), None)
-    if pool is not None and pool.allocation == "dra":
-        return quota_name(pool.name)
-    return f"requests.{requested_resource(retained.mig_profile, retained.time_sliced)}"
-
-
-def shared_gpu_quota(platform: Platform, site: Site, sensitivity: str) -> dict[str, str]:
-    """A quota of 0 time-sliced GPUs for classes that own none, so that no two classes share a GPU."""
-    owners = {
-        pool.time_slicing.class_ for pool in platform.pools if pool.site == site.name and pool.time_slicing
-    }
-    return {f"requests.{SHARED_GPU}": "0"} if owners and sensitivity not in owners else {}
-
-
 def device_plugin_args(platform: Platform, site: Site) -> DevicePluginConfigsArgs | None:
     """Arguments of the device plugin's configurations at a site; None without time-sliced GPUs."""
     counts = {
@@ -140,3 +124,68 @@ def gpu_operator_args(
         **({"mig_layouts": MIG_LAYOUTS} if layouts else {}),
         **({"device_plugin_configs": DEVICE_PLUGIN_CONFIGS} if configs else {}),
     }  # type: ignore[typeddict-item, return-value]
+
+
+PROXIES = Decimal(4)
+"""Proxies of a router, each with the namespace's default resources: 500m and 512Mi."""
+
+
+def pool_args(platform: Platform, pool: Pool, retained: Sequence[Standing] = ()) -> GpuPoolArgs:
+    """Arguments of a pool. `retained`: models of an earlier plan. Their class keeps its queue."""
+    classes = {endpoint.class_ for endpoint in endpoints_on_pool(platform, pool)}
+    classes |= {model.class_ for model in retained if (model.site, model.pool) == (pool.site, pool.name)}
+    arguments: dict[str, Any] = {
+        "name": pool.name,
+        "product": pool.product,
+        "nodes": pool.nodes,
+        "gpus_per_node": pool.gpus_per_node,
+        "reserved_gpus": pool.reserved_gpus,
+        "node_names": list(pool.node_names),
+        "mig": cut_machines(platform, pool),
+        "classes": [sensitivity for sensitivity in SENSITIVITIES if sensitivity in classes],
+        **({"marked": True} if pool.node_group is not None else {}),
+        **_discovery_arguments(pool),
+        "gpu_operator": platform.operators.gpu_operator,
+        "kueue": platform.operators.kueue,
+        **pool_arguments(platform, pool),
+    }
+    return arguments  # type: ignore[return-value]
+
+
+def _discovery_arguments(pool: Pool) -> dict[str, Any]:
+    """PCI devices by which Node Feature Discovery finds a pool's machines, unless they are listed or created."""
+    if pool.node_names or pool.node_group is not None:
+        return {}
+    known_devices = GPUS[pool.gpu].pci_devices if pool.gpu in GPUS else ()
+    devices = pool.pci_devices or list(known_devices)
+    return {"pci_devices": devices} if devices else {}
+
+
+def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
+    """The MIG cuts of a pool, by machine and owner."""
+    if not pool.mig:
+        return []
+    platform = at_max_replicas(platform)
+    profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
+    layout = platform_mig.layout(platform, pool) or []
+    return [
+        {
+            "node": node,
+            "profile": profiles[owner],
+            "gpus": gpus,
+            "slices": gpus * mig.instances(pool.gpu, profiles[owner]),
+            "owner": owner,
+        }
+        for node, node_cuts in zip(pool.node_names, layout, strict=False)
+        for owner, gpus in sorted(node_cuts.items())
+    ]
+
+
+def mig_layouts_args(platform: Platform, site: Site) -> MigLayoutsArgs | None:
+    """Arguments of the MIG layouts at a site; None if MIG manager's built-in layouts are enough."""
+    pools = [pool for pool in platform.pools if pool.site == site.name and pool.mig]
+    gpus = {node: pool.gpus_per_node for pool in pools for node in pool.node_names}
+    cuts = [cut for pool in pools for cut in cut_machines(platform, pool)]
+    if not any(is_partial(gpus[node], cuts_of_node(cuts, node)) for node in gpus):
+        return None
+    return {"namespace": platform.operators.gpu_operator_namespace, "gpus": gpus, "cuts": cuts}

@@ -1,44 +1,14 @@
-"""Builds the arguments of held answers and of Reviews from the platform's contract."""
+"""Builds the arguments of Reviews from the platform's contract."""
 
 from typing import Any
 
+from components.base.platform_lookups import shared_arguments
+from components.gateway.sealing import Sealed
 from components.reviews.service import ReviewsArgs
-from components.serving.mapping import shared_arguments, spread_arguments
-from components.sites.record_sealing import Sealed
-from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
-from isthmus.core.errors import InputError
+from components.serving.mapping import spread_arguments
+from isthmus.contracts.platform.model.platform import Gateway, Platform
 
-_AT_THE_GATEWAY = {"gateway_keys_volume", "decide_h", "escalated_h", "keep_days"}
 _SHARED = {"secret", "reviewers_ca", "records_volume", "keys_volume", "from_cidrs", "from_namespaces"}
-
-
-def held_args(gateway: Gateway) -> dict[str, Any]:
-    """Of `InferenceGatewayArgs`."""
-    if gateway.reviews is None:
-        return {}
-    return {"reviews": gateway.reviews.model_dump(include=_AT_THE_GATEWAY, exclude_none=True)}
-
-
-def review_route_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
-    """Of `GatewayRoute`: what is held of its answers, and by which calibrations they get a score. Raises `InputError`
-    for a calibration that nobody has read."""
-    fields: dict[str, Any] = {}
-    if gateway.reviews is not None:
-        fields["impact"] = workload.impact
-        if workload.review is not None:
-            fields["review"] = workload.review.model_dump(exclude_none=True)
-    calibrations: list[dict[str, Any]] = []
-    for calibration in workload.calibrations:
-        if calibration.text is None:
-            raise InputError(
-                f"the calibration file {calibration.file} has not been read",
-                where=f"gateways.{gateway.name}.workloads.{workload.name}.calibrations.{calibration.name}",
-                fix="Set its `text`: without a stack its file is not read",
-            )
-        calibrations.append(calibration.model_dump(include={"name", "digest", "text"}))
-    if calibrations and workload.review is not None:
-        fields["confidence"] = {"domain": workload.review.domain, "calibrations": calibrations}
-    return fields
 
 
 def reviews_args(

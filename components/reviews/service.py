@@ -9,7 +9,7 @@ import pulumi
 from components.base.argument_checks import check_sensitivity, check_within, parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
 from components.cluster.class_namespace import isolate_namespace, pod_security
-from components.cluster.edge_files import config_map, reviews_config
+from components.cluster.edge_files import RECORDS, SEALS, config_map, reviews_config
 from components.cluster.objects import (
     GPU,
     NAMESPACE_LABEL,
@@ -31,8 +31,6 @@ from components.gateway.callers import GatewayDatabase, database_egress, with_ho
 from components.gateway.edge_workload import create_edge_workload
 from components.gateway.records import (
     CONTENT_KEYS,
-    RECORDS,
-    SEALS,
     SharedFolders,
     config_version,
     create_share,

@@ -167,10 +167,6 @@ class ModelServerArgs(TypedDict):
     """The hub's own id, by which requests ask for it."""
     weights: ModelWeights
     """Where the weights come from."""
-    precision: NotRequired[str]
-    """Precision to serve in: bf16, fp8, …"""
-    tensor_parallel: NotRequired[int]
-    """GPUs of one machine over which a replica is split (default 1)."""
     mig_profile: NotRequired[str]
     """On slices of this MIG profile, one a replica, in place of whole GPUs."""
     slices: NotRequired[str]
@@ -179,6 +175,11 @@ class ModelServerArgs(TypedDict):
     """By how many replicas the places over which it is spread may differ (default 1)."""
     nodes_per_replica: NotRequired[int]
     """Machines over which a replica is split, a pod on each (default 1)."""
+    # Engine settings of the contract: `python -m scripts.component_reference` writes them.
+    precision: NotRequired[str]
+    """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
+    tensor_parallel: NotRequired[int]
+    """GPUs of one machine over which a replica is split (default 1)."""
     max_model_len: NotRequired[int]
     """Longest prompt and answer together, tokens."""
     max_num_seqs: NotRequired[int]
@@ -187,8 +188,6 @@ class ModelServerArgs(TypedDict):
     """Share of the GPU's memory that the engine takes, 0 to 1."""
     kv_cache_dtype: NotRequired[str]
     """Type of the KV cache: auto, fp8, …"""
-    adapters: NotRequired[list[LoraAdapter]]
-    """LoRA adapters served beside the base model."""
     engine_version: NotRequired[str]
     """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
     engine_args: NotRequired[list[str]]
@@ -199,6 +198,9 @@ class ModelServerArgs(TypedDict):
     """vLLM's parser of tool calls, or none; absent: the profile's."""
     reasoning_parser: NotRequired[str]
     """vLLM's parser of reasoning, or none; absent: the profile's."""
+    # End of the engine settings.
+    adapters: NotRequired[list[LoraAdapter]]
+    """LoRA adapters served beside the base model."""
     chat_template: NotRequired[str]
     """Chat template: `model` (the model's own), or a path in the image or below the weights; absent: the profile's."""
     task: NotRequired[str]

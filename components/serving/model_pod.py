@@ -15,13 +15,13 @@ from components.cluster.pod_defaults import (
     pod_spec,
     priority_fields,
 )
-from components.serving import compile_cache
 from components.serving.arguments import ModelServerArgs
 from components.serving.devices import device_claims, device_resources
 from components.serving.node_selection import node_selector
 from components.serving.placement import ZONE, group_placement, placement, probes_within
 from components.serving.replica_groups import PORT_RANGE, Member, worker_probe
 from components.serving.vllm_arguments import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
+from components.serving.weights import compile_cache
 from components.serving.weights.verification import cache_claim, key_volume, verification, weights_mount
 from isthmus.contracts.reference.model_profiles import SHARED_MEMORY_GIB, sidecar_millicores
 from isthmus.core.errors import InputError

@@ -14,13 +14,14 @@ from components.cluster.objects import (
     workload_selector,
 )
 from components.observability.pod_monitor import create_pod_monitor
-from components.serving import autoscaling, compile_cache, inference_pool
+from components.serving import autoscaling, inference_pool
 from components.serving.arguments import ModelServerArgs, sized_by_profile
 from components.serving.deployment import WorkloadParts, create_deployment, create_groups, deadline
 from components.serving.devices import check_devices, device_objects
 from components.serving.model_network import ADDRESS, create_network_policy, create_service
 from components.serving.replica_groups import LEADER_LABELS, check_nodes_per_replica
 from components.serving.weights import cache as weight_cache
+from components.serving.weights import compile_cache
 from components.serving.weights.claims import create_claim
 from isthmus.contracts.platform.rules.serving import CPU_CLASSES
 from isthmus.contracts.reference import model_profiles

@@ -8,7 +8,8 @@ from typing import Any
 from components.base.argument_checks import check_choice
 from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
-from components.serving.weights.node_cache import node_path
+from components.serving.weights.paths import models_folder, weights_path
+from isthmus.contracts.platform.lookups.engine_settings import vllm_flags
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
 from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
@@ -16,8 +17,6 @@ from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args, n
 from isthmus.contracts.vocabulary import PRECISIONS_MADE_WHILE_LOADING
 from isthmus.core.errors import FieldError, InputError
 
-MODELS = "/models"
-"""Where the weights are mounted."""
 CACHE = "/cache"
 SHUTDOWN_TIMEOUT_S = 40
 """For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
@@ -27,29 +26,6 @@ GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
 """Methods of speculative decoding."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
-
-
-def weights_folder(digest: str) -> str:
-    """The folder of these weights in the cache. During a rollout other versions are beside it."""
-    return digest.removeprefix("sha256:")
-
-
-def models_folder(settings: ModelServerArgs) -> str:
-    """The folder in the container from which paths of adapters and of draft models lead.
-
-    A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
-    folder that is missing, and the engine start from nothing.
-    """
-    if node_path(settings) is None:
-        return MODELS
-    return f"{MODELS}/{settings['id']}/{weights_folder(settings['weights']['digest'])}"
-
-
-def weights_path(settings: ModelServerArgs) -> str:
-    """Path of the weights in the container."""
-    uri = settings["weights"]["uri"]
-    path = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
-    return f"{models_folder(settings)}/{path}".rstrip("/")
 
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
@@ -65,7 +41,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
         # Workers of one machine as processes: Ray would want a network.
         "--distributed-executor-backend=mp",
     ]
-    flags += limit_flags(settings)
+    flags += vllm_flags(settings)
     flags += precision_flags(settings.get("precision"), weights.get("precision", "bf16"), where)
     flags += _task(settings, where)
     flags += parser_flags(settings, settings["model"], models_folder(settings), where)
@@ -131,13 +107,6 @@ def check_version(version: str, where: str) -> None:
             where=f"{where}.engine_version",
             fix=f"Set engine_version to {VERSION}: this version of Isthmus knows the flags of vLLM {VERSION}",
         )
-
-
-def limit_flags(settings: Mapping[str, Any]) -> list[str]:
-    """What bounds the engine's memory and batches, of a server's settings or a SageMaker endpoint's."""
-    flags = ("max-model-len", "max-num-seqs", "gpu-memory-utilization", "kv-cache-dtype")
-    values = {flag: settings.get(flag.replace("-", "_")) for flag in flags}
-    return [f"--{flag}={value}" for flag, value in values.items() if value is not None]
 
 
 def precision_flags(served: str | None, stored: str, where: str) -> list[str]:

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.aws.account.mapping import budgets_args
+from components.aws.bedrock import mapping as bedrock_mapping
 from components.aws.eks.mapping import ClusterAccess
 from components.aws.identity import mapping as arguments
-from components.aws.identity.mapping import CloudSide
+from components.aws.link import mapping as link_mapping
 from components.aws.network import endpoint_grants
+from components.aws.network import mapping as network_mapping
 from components.aws.sagemaker import mapping as on_sagemaker
+from components.base import platform_lookups
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.gateway.fargate.mapping import task_identity_args
+from components.gateway.translator.mapping import CloudSide
 from components.sites.fargate_gateways import FargateGateways
 from components.sites.record_sealing import SealingSite
 from isthmus.contracts.platform.lookups.aws import cluster_at
@@ -95,7 +99,7 @@ class AwsSite:
 
             private = Network(
                 f"{self._name}-{network.name}-network",
-                arguments.network_args(platform, network),
+                network_mapping.network_args(platform, network),
                 self._at(site.name),
             )
             self.networks[network.name] = private
@@ -204,7 +208,7 @@ class AwsSite:
 
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
-            arguments.bedrock_args(self._platform, identity, workload.role_name, vpc),
+            bedrock_mapping.bedrock_args(self._platform, identity, workload.role_name, vpc),
             self._at(self._site.name),
         )
         self.retained.append(access.retained)
@@ -287,7 +291,7 @@ class AwsSite:
                 cidr
                 for link in self._links()
                 if self._network_of(link.classes[0]) is network
-                for cidr in arguments.sources(self._platform, link)
+                for cidr in link_mapping.sources(self._platform, link)
             }
             callers_of = [
                 (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
@@ -299,7 +303,7 @@ class AwsSite:
             extra_grants = [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
             endpoint_args: Any = {
                 "name": network.name,
-                "region": arguments.region_at(self._platform, network.site),
+                "region": platform_lookups.region_at(self._platform, network.site),
                 "vpc_id": built.vpc_id,
                 "subnet_ids": built.subnets,
                 "route_table_ids": built.route_tables,
@@ -319,7 +323,7 @@ class AwsSite:
                 ),
                 "grants": endpoint_grants.grants(network, callers, anchor_arns, extra_grants, machines),
                 "private_dns": network.private_dns,
-                "tags": arguments.tags(self._platform),
+                "tags": platform_lookups.tags(self._platform),
             }
             urls[network.name] = self._private[network.name] = PrivateEndpoints(
                 f"{self._name}-{network.name}-endpoints",
@@ -366,7 +370,7 @@ class AwsSite:
             network = self._network_of(link.classes[0])
             site_link = SiteLink(
                 f"{self._name}-{link.name}",
-                arguments.link_args(self._platform, link, network, self.networks[network.name]),
+                link_mapping.link_args(self._platform, link, network, self.networks[network.name]),
                 self._at(self._site.name),
             )
             self.links.append(
@@ -387,7 +391,7 @@ class AwsSite:
 
             invocation_log = InvocationLogging(
                 f"{self._name}-{logging.name}-calls",
-                arguments.logging_args(self._platform, logging),
+                bedrock_mapping.logging_args(self._platform, logging),
                 self._at(self._site.name),
             )
             self.records.append(invocation_log.retained)

@@ -88,7 +88,7 @@ class AwsCluster:
         if self.control is not None:
             return self.control.cluster_name, self.control.cluster_arn
         from components.aws.common.names import partition
-        from components.aws.identity.mapping import region_at
+        from components.base.platform_lookups import region_at
 
         eks_name, region = self._cluster.eks_name or "", region_at(self._platform, self._site.name)
         arn = pulumi.Output.format(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.aws.identity.mapping import CloudSide
 from components.aws.network.endpoint_policy import EndpointGrant
 from components.gateway.fargate.mapping import execution_args, fargate_args, start_grants
-from components.sites.record_sealing import Sealed
+from components.gateway.sealing import Sealed
+from components.gateway.translator.mapping import CloudSide
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
 

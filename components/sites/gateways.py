@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.aws.identity.mapping import CloudSide, translator_args
 from components.gateway.mapping import gateway_args, on_prem_networks, sealer_args
+from components.gateway.sealing import Sealed
+from components.gateway.translator.mapping import CloudSide, translator_args
 from components.reviews.mapping import reviews_args
-from components.sites.record_sealing import Sealed
 from isthmus.contracts.platform.lookups.aws import provider_key
 from isthmus.contracts.platform.model.platform import Platform, Site
 

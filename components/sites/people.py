@@ -4,8 +4,7 @@ from typing import Any
 
 import pulumi
 
-from components.aws.identity.mapping import boundary_argument, tags
-from components.serving.mapping import classes_at
+from components.base.platform_lookups import boundary_argument, classes_at, tags
 from isthmus.contracts.platform.model.emergency_access import Access
 from isthmus.contracts.platform.model.platform import Platform, Site
 from isthmus.contracts.vocabulary import VLLM_TARGETS

@@ -7,15 +7,15 @@ before machines take its addresses.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.aws.common.names import aws_name_of_any_stack, partition
-from components.aws.identity.mapping import boundary_argument, key_argument, region_at, site_of, tags
 from components.aws.network.network import subnet_plan
 from components.aws.records.sealing_endpoint import sealing_addresses
+from components.base.platform_lookups import boundary_argument, key_argument, region_at, site_of, tags
+from components.gateway.sealing import Sealed
 from isthmus.contracts.platform.lookups.aws import network_of
 from isthmus.contracts.platform.lookups.records import (
     audit_store_of,
@@ -31,38 +31,8 @@ from isthmus.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from components.aws.network.endpoint_policy import EndpointGrant
-    from components.aws.records.share import RecordsShare
     from components.sites.eks import AwsCluster
     from isthmus.contracts.platform.model.aws.eks import Cluster
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """What a gateway and its sealer are told of where their records go."""
-
-    role: Any
-    """ARN of the sealer's role."""
-    bucket: Any
-    """Name of the bucket."""
-    addresses: list[str]
-    """At which S3 is reached in a cluster; none on Fargate, where it is reached by its name."""
-    share: RecordsShare | None = None
-    """None: the organisation's own."""
-    gateway_role: Any = None
-    """On Fargate: ARN of the role by which the gateway's tasks mount the share."""
-
-    @property
-    def dependencies(self) -> list[pulumi.Resource]:
-        """What pods wait for."""
-        return [] if self.share is None else [self.share, *self.share.targets]
-
-    def folders(self, user: str) -> dict[str, Any]:
-        """The share's folders as `gateway` or `sealer` mounts them."""
-        assert self.share is not None
-        return {
-            "file_system": self.share.file_system_id,
-            **{folder: self.share.points[f"{user}-{folder}"] for folder in ("records", "seals")},
-        }
 
 
 def sealer_name(name: str, gateway: Gateway) -> str:

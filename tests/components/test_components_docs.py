@@ -1,6 +1,5 @@
 """The pages on components: every argument, output and field as the package has it, and programs that run."""
 
-import json
 import re
 import runpy
 from pathlib import Path
@@ -10,63 +9,24 @@ import pytest
 import yaml
 
 import components
+from scripts import component_reference
 from tests.components.conftest import Engine
 from tests.components.platforms import bank
 
 ROOT = Path(components.__file__).resolve().parent.parent
-PAGES = (
-    *("components.md", "components-pools.md", "components-aws.md", "components-aws-identity.md"),
-    *("components-aws-audit.md", "components-aws-eks.md", "components-aws-sagemaker.md"),
-    *("components-aws-records.md", "components-fargate.md"),
-)
 HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 
 
 def sections() -> dict[str, str]:
     """What stands below each second heading, by heading."""
-    text = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
+    text = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in component_reference.PAGES)
     pieces = re.split(r"(?m)^## (.+)$", text)[1:]
     return dict(zip(pieces[::2], pieces[1::2], strict=True))
 
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """The schema as the host infers it, with no engine."""
-    from pulumi.provider.experimental.component import ComponentProvider
-
-    from components.__main__ import HOSTED as CLASSES
-
-    return json.loads(ComponentProvider(CLASSES, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
-
-
-def kind(schema: dict[str, Any]) -> str:
-    """As the tables name it."""
-    if schema.get("$ref") == "pulumi.json#/Any":
-        return "anything"
-    if "$ref" in schema:
-        return schema["$ref"].rsplit(":", 1)[-1]
-    match schema["type"]:
-        case "array":
-            return f"list of {kind(schema['items'])}"
-        case "object":
-            return f"map of {kind(schema['additionalProperties'])}"
-        case "string":
-            return "text"
-    return schema["type"]
-
-
-def snake(name: str) -> str:
-    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
-
-
-def rows(properties: dict[str, Any], required: list[str], kinds: bool = True) -> list[str]:
-    """The lines of a table."""
-    return [
-        f"| `{snake(name)}` | "
-        + (f"{kind(definition)}{', required' if name in required else ''} | " if kinds else "")
-        + f"{definition['description']} |"
-        for name, definition in properties.items()
-    ]
+    return component_reference.package_schema()
 
 
 def tables(text: str) -> list[list[str]]:
@@ -83,11 +43,13 @@ def test_each_component_has_a_section() -> None:
 def test_the_docs_list_the_arguments_and_outputs_of_the_package(schema: dict[str, Any], name: str) -> None:
     resource = schema["resources"][f"isthmus:index:{name}"]
     expected = [
-        rows(resource["inputProperties"], resource.get("requiredInputs", [])),
-        rows(resource["properties"], [], kinds=False),
+        component_reference.rows(resource["inputProperties"], resource.get("requiredInputs", [])),
+        component_reference.rows(resource["properties"], [], kinds=False),
     ]
     present_rows = tables(sections()[name])
-    assert [row for row in expected if row not in present_rows] == [], "write these rows"
+    assert [row for row in expected if row not in present_rows] == [], (
+        "run python -m scripts.component_reference"
+    )
 
 
 def test_the_docs_list_the_fields_of_every_named_type(schema: dict[str, Any]) -> None:
@@ -95,7 +57,9 @@ def test_the_docs_list_the_fields_of_every_named_type(schema: dict[str, Any]) ->
     for token, definition in schema["types"].items():
         name = token.rsplit(":", 1)[-1]
         (place,) = re.findall(rf"(?m)^`{name}`: (?!as above).+\n\n((?:\|.*\n)+)", text)
-        assert tables(place) == [rows(definition["properties"], definition.get("required", []))], name
+        assert tables(place) == [
+            component_reference.rows(definition["properties"], definition.get("required", []))
+        ], name
 
 
 @pytest.mark.parametrize("mode", ["manage", "existing", "off"])
@@ -144,3 +108,15 @@ def test_the_program_of_each_component_makes_it(
     assert [resource for resource in engine.made if not resource.type.startswith("pulumi:")], (
         "it makes nothing"
     )
+
+
+@pytest.mark.parametrize("name", component_reference.ARGUMENT_FILES)
+def test_the_engine_settings_among_the_arguments_are_those_of_the_contract(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    assert component_reference.with_engine_settings(text) == text, "run python -m scripts.component_reference"
+
+
+@pytest.mark.parametrize("name", component_reference.PAGES)
+def test_writing_the_tables_anew_changes_no_page(schema: dict[str, Any], name: str) -> None:
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    assert component_reference.with_tables(text, schema) == text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.gateway.dns_mapping import needed_names
+from components.aws.network.dns_names import needed_names
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError, Refused

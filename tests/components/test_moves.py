@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.serving.mapping import namespace_args, pool_args
+from components.pools.mapping import pool_args
+from components.sites.namespaces import namespace_args
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration.capacity import Standing
 from tests.components.conftest import Engine, Made, bank, build

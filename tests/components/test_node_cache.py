@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.serving.mapping import namespace_args
 from components.serving.scaling_mapping import fetching_of
+from components.sites.namespaces import namespace_args
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform

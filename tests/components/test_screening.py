@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.serving.mapping import namespace_args
+from components.sites.namespaces import namespace_args
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.screening import Screening

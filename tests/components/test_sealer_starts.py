@@ -23,8 +23,8 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+from components.cluster.edge_files import RECORDS, SEALS
 from components.gateway.fargate.gateway import FargateGateway, translator_host
-from components.gateway.records import RECORDS, SEALS
 from components.llm_platform import LlmPlatform
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store

@@ -187,7 +187,7 @@ def test_unfetchable_weights_are_refused(
 
 
 def test_the_job_counts_in_its_classs_quota(engine: Engine, platform: dict[str, Any]) -> None:
-    from components.serving.mapping import namespace_args
+    from components.sites.namespaces import namespace_args
 
     def cpus() -> float:
         checked = CheckedPlatform.model_validate(platform)

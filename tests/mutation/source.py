@@ -1,11 +1,12 @@
-"""Breaks one condition or operator of the product at a time, and runs the fast tests of its package.
+"""Breaks one condition or operator of the product at a time, and runs the fast tests that execute it.
 
     python -m tests.mutation.source --seed $(git rev-parse HEAD) --count 300 --results out/mutants.jsonl
     python -m tests.mutation.source --only isthmus/contracts/platform/rules    # every mutant of a folder
 
-A mutant is killed when a test fails, and survives when all pass. The fast tests alone run, those of the folders that
-`TESTS` names, so a test on the sandbox may still notice a survivor. The run can be interrupted: with `--results`, a
-mutant that has a line there is not run again.
+The fast tests of the folders that `TESTS` names run once without a mutant, which records the functions that each test
+executes. A mutant is killed when a test that executes its function fails, and survives when all pass. So a test on the
+sandbox may still notice a survivor. The run can be interrupted: with `--results`, a mutant that has a line there is not
+run again.
 """
 
 from __future__ import annotations
@@ -156,18 +157,41 @@ def tests_of(file: str) -> tuple[str, ...]:
     return next(tests for folder, tests in TESTS.items() if file.startswith(f"{folder}/"))
 
 
-def passes(folder: str, copy: Path) -> bool:
-    """Whether the fast tests of a folder pass in a copy of the checkout, within `SLOWEST_S`."""
+def function_at(file: str, line: int, root: Path = ROOT) -> str | None:
+    """`FILE::QUALIFIED.NAME` of the innermost function around a line; None at the level of a module or a class."""
+    found: str | None = None
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        nonlocal found
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                if not child.lineno <= line <= (child.end_lineno or child.lineno):
+                    continue
+                name = f"{prefix}{child.name}"
+                if isinstance(child, ast.ClassDef):
+                    visit(child, f"{name}.")
+                else:
+                    found = f"{file}::{name}"
+                    visit(child, f"{name}.<locals>.")
+            else:
+                visit(child, prefix)
+
+    visit(ast.parse((root / file).read_text("utf-8")), "")
+    return found
+
+
+def run_tests(tests: list[str], copy: Path, *options: str, **environment: str) -> bool:
+    """Whether tests pass in a copy of the checkout, within `SLOWEST_S`."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", FAST, "--hypothesis-profile", "quick"]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", **environment}
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SLOWEST_S, SLOWEST_S))
 
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", folder],
+        [*command, "-p", "no:cacheprovider", *options, *tests],
         cwd=copy,
-        env=environment,
+        env=variables,
         preexec_fn=limit,
         capture_output=True,
         check=False,
@@ -175,13 +199,39 @@ def passes(folder: str, copy: Path) -> bool:
     return done.returncode in (0, 5)
 
 
-def is_killed(mutant: Mutant, copy: Path) -> bool:
-    """Run the tests of the mutant's package in a copy of the checkout, one folder after the other."""
+def record_executed(folder: str, copy: Path) -> dict[str, set[str]]:
+    """Test of a folder, all its cases together → functions that it executes.
+
+    Raises `SystemExit` if a test fails without a mutant.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        if not run_tests([folder], copy, "-p", "tests.mutation.executed", EXECUTED_FUNCTIONS=file.name):
+            raise SystemExit(f"the fast tests of {folder} fail without a mutant")
+        executed: dict[str, set[str]] = {}
+        for test, functions in json.loads(Path(file.name).read_text()).items():
+            executed.setdefault(test.partition("[")[0], set()).update(functions)
+        return executed
+
+
+def tests_for(mutant: Mutant, executed: dict[str, dict[str, set[str]]]) -> list[str]:
+    """The tests that execute the mutant's function, those that execute least first; whole folders if none is known."""
+    function = function_at(mutant.file, mutant.start[0])
+    sizes = {
+        test: len(functions)
+        for folder in tests_of(mutant.file)
+        for test, functions in executed[folder].items()
+        if function in functions
+    }
+    return sorted(sizes, key=sizes.__getitem__) or list(tests_of(mutant.file))
+
+
+def is_killed(mutant: Mutant, tests: list[str], copy: Path) -> bool:
+    """Run the tests in a copy of the checkout that has the mutant."""
     target = copy / mutant.file
     before = target.read_text("utf-8")
     try:
         target.write_text(changed(before, mutant), "utf-8")
-        return not all(passes(folder, copy) for folder in tests_of(mutant.file))
+        return not run_tests(tests, copy)
     finally:
         target.write_text(before, "utf-8")
 
@@ -219,20 +269,13 @@ def main(arguments: list[str]) -> int:
     print(f"{len(mutants)} mutants, {len(todo)} to run", flush=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
         copies = [make_copy(Path(folder, str(number))) for number in range(options.workers)]
-        needed = sorted({tests for mutant in todo for tests in tests_of(mutant.file)})
-        red = [
-            tests
-            for tests, green in zip(needed, pool.map(lambda f: passes(f, copies[0]), needed), strict=True)
-            if not green
-        ]
-        if red:
-            print(f"the fast tests fail without a mutant: {', '.join(red)}", file=sys.stderr)
-            return 1
+        needed = sorted({folder for mutant in todo for folder in tests_of(mutant.file)})
+        executed = {folder: record_executed(folder, copies[0]) for folder in needed}
 
         def run(mutant: Mutant) -> bool:
             copy = copies.pop()
             try:
-                return is_killed(mutant, copy)
+                return is_killed(mutant, tests_for(mutant, executed), copy)
             finally:
                 copies.append(copy)
 

@@ -34,6 +34,48 @@ def test_imports_for_types_and_joined_texts_are_left_alone(tmp_path: Path):
     assert texts(tmp_path, "if TYPE_CHECKING:\n    import x\nname = a + 'b'\n") == {}
 
 
+NESTED = """
+class Rule:
+    def applies(self):
+        def inner():
+            return 1 < 2
+        return inner() or 3 > 4
+x = 5 > 6
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "function"),
+    [(5, "Rule.applies.<locals>.inner"), (6, "Rule.applies"), (7, None)],
+)
+def test_a_mutant_belongs_to_the_innermost_function_around_it(
+    tmp_path: Path, line: int, function: str | None
+):
+    (tmp_path / "code.py").write_text(NESTED, "utf-8")
+    expected = function and f"code.py::{function}"
+    assert source.function_at("code.py", line, tmp_path) == expected
+
+
+def test_a_functions_name_in_the_record_is_the_one_that_a_mutant_looks_for():
+    file, line = "tests/mutation/source.py", source.run_tests.__code__.co_firstlineno
+    assert source.function_at(file, line) == f"{file}::{source.run_tests.__code__.co_qualname}"
+
+
+def test_tests_that_execute_least_come_first_and_whole_folders_where_none_is_known():
+    mutant = source.Mutant("isthmus/calibration/beta.py", (1, 0), (1, 1), "compare", "<", "")
+    inside = next(
+        candidate
+        for candidate in source.mutants_of(source.ROOT / "isthmus/calibration/beta.py")
+        if source.function_at(candidate.file, candidate.start[0])
+    )
+    function = source.function_at(inside.file, inside.start[0])
+    executed = {
+        "tests/calibration": {"broad": {function, "other"}, "narrow": {function}, "elsewhere": {"other"}}
+    }
+    assert source.tests_for(inside, executed) == ["narrow", "broad"]  # type: ignore[arg-type]
+    assert source.tests_for(mutant, {"tests/calibration": {}}) == ["tests/calibration"]
+
+
 def test_the_same_seed_draws_the_same_sample():
     folder = ["isthmus/core"]
     assert source.draw(folder, 5, "seed") == source.draw(folder, 5, "seed") != source.draw(folder, 5, "other")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from components.aws.account.budgets import BudgetsArgs
-from components.aws.identity.mapping import boundary_argument, calls_of, tags
+from components.aws.identity.mapping import calls_of
+from components.base.platform_lookups import boundary_argument, tags
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 

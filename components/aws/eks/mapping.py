@@ -11,9 +11,9 @@ from components.aws.common.names import partition
 from components.aws.eks import roles as eks_roles
 from components.aws.eks.cluster import EksClusterArgs
 from components.aws.eks.node_group import EksNodeGroupArgs
-from components.aws.identity.mapping import boundary_argument, region_at, site_of, tags
 from components.aws.identity.pod_identity import PodIdentity
 from components.aws.network.private_endpoints import EndpointGrant
+from components.base.platform_lookups import boundary_argument, region_at, site_of, tags
 from components.cluster.objects import class_namespace, sealer_namespace
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws, has_managed_share

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.aws.identity.mapping import INVOKE
+from components.aws.common.actions import INVOKE
 from components.aws.network.private_endpoints import EndpointGrant
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Network
 from isthmus.core.errors import InputError

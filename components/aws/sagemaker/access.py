@@ -4,12 +4,10 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.common.actions import CALLS
 from components.aws.identity.boundary import compact_policy
 from components.base.argument_checks import check_sensitivity, may_use_aws
 from isthmus.core.errors import InputError, Refused
-
-CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]
-"""Whole answers, and answers as they come."""
 
 
 class SageMakerAccessArgs(TypedDict):

@@ -129,28 +129,30 @@ class SageMakerEndpointArgs(TypedDict):
     """Type of machine, e.g. ml.g6e.12xlarge."""
     replicas: int
     """Instances: one replica on each."""
-    tensor_parallel: NotRequired[int]
-    """GPUs of a replica (default 1)."""
+    # Engine settings of the contract: `python -m scripts.component_reference` writes them.
     precision: NotRequired[str]
-    """As served; another one than stored is reached while loading."""
+    """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
+    tensor_parallel: NotRequired[int]
+    """GPUs of one machine over which a replica is split (default 1)."""
     max_model_len: NotRequired[int]
-    """Tokens of prompt and answer together."""
+    """Longest prompt and answer together, tokens."""
     max_num_seqs: NotRequired[int]
-    """Requests at once of a replica."""
+    """Most requests in one batch."""
     gpu_memory_utilization: NotRequired[float]
-    """Part of a GPU's memory that the engine takes."""
+    """Share of the GPU's memory that the engine takes, 0 to 1."""
     kv_cache_dtype: NotRequired[str]
-    """Precision of the KV cache."""
+    """Type of the KV cache: auto, fp8, …"""
     engine_version: NotRequired[str]
-    """Version of vLLM."""
+    """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
     engine_args: NotRequired[list[str]]
-    """Further arguments of `vllm serve`, each `--flag` or `--flag=value`."""
+    """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
     model_family: NotRequired[str]
     """Family whose profile it takes; absent: the one that the model's name fits."""
     tool_call_parser: NotRequired[str]
     """vLLM's parser of tool calls, or none; absent: the profile's."""
     reasoning_parser: NotRequired[str]
     """vLLM's parser of reasoning, or none; absent: the profile's."""
+    # End of the engine settings.
     chat_template: NotRequired[str]
     """Path of a chat template in the image or below the weights; absent: the model's own."""
     load_timeout_s: NotRequired[int]

@@ -10,7 +10,8 @@ from typing import Any
 import pulumi
 
 from components.aws.sagemaker.arguments import S3Weights, SageMakerEndpointArgs
-from components.serving.vllm_arguments import check_version, limit_flags, parser_flags, precision_flags
+from components.serving.vllm_arguments import check_version, parser_flags, precision_flags
+from isthmus.contracts.platform.lookups.engine_settings import vllm_flags
 from isthmus.contracts.reference.model_profiles import OWN_TEMPLATE
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args
 from isthmus.core.errors import InputError
@@ -49,7 +50,7 @@ def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, whe
         f"--served-model-name={model}",
         f"--tensor-parallel-size={args.get('tensor_parallel', 1)}",
     ]
-    flags += limit_flags(args)
+    flags += vllm_flags(args)
     flags += precision_flags(args.get("precision"), weights.get("precision", "bf16"), where)
     # Which templates the image holds is its builder's to know: without one stated, the model's own is used.
     flags += parser_flags({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)

@@ -7,16 +7,19 @@ from typing import Any
 
 import pulumi
 
+from components.aws.common.actions import CALLS
 from components.aws.common.names import partition
-from components.aws.identity.mapping import boundary_argument, calls_of, region_at, site_of, tags
+from components.aws.identity.mapping import calls_of
 from components.aws.network.private_endpoints import EndpointGrant
-from components.aws.sagemaker.access import CALLS, SageMakerAccessArgs
+from components.aws.sagemaker.access import SageMakerAccessArgs
 from components.aws.sagemaker.arguments import SageMakerEndpointArgs
 from components.aws.sagemaker.endpoint import endpoint_arn, endpoint_name
 from components.aws.sagemaker.role import read_arns, role_arn
 from components.aws.sagemaker.storage import bucket_name
+from components.base.platform_lookups import boundary_argument, region_at, site_of, tags
 from isthmus.contracts.platform.layers import HostedGiven
 from isthmus.contracts.platform.lookups.aws import network_for
+from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Endpoint, Identity, Platform, Site
 from isthmus.core.errors import InputError
@@ -48,11 +51,7 @@ def endpoint_args(
             fix="Set them in the stack's overrides",
         )
     fields = endpoint.model_dump(exclude_none=True)
-    copied_keys = (
-        *("id", "model", "precision", "tensor_parallel", "replicas", "max_model_len", "max_num_seqs"),
-        *("gpu_memory_utilization", "kv_cache_dtype", "engine_version", "engine_args", "load_timeout_s"),
-        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
-    )
+    copied_keys = (*ENGINE_SETTINGS, "id", "model", "replicas", "load_timeout_s", "chat_template")
     args: dict[str, Any] = {
         **{key: fields[key] for key in copied_keys if key in fields},
         **settings.model_dump(exclude_none=True),

@@ -7,21 +7,21 @@ from typing import Any
 import pulumi
 
 from components.aws.common.image_pull import PULL, repository_arn
-from components.aws.identity.mapping import (
-    CloudSide,
+from components.aws.identity.mapping import role_bounds
+from components.aws.identity.task_identity import TaskIdentityArgs
+from components.aws.network.endpoint_policy import EndpointGrant
+from components.base.platform_lookups import (
     boundary_argument,
-    cloud_models,
+    exception_arguments,
+    model_name,
     region_at,
-    role_bounds,
     site_of,
     tags,
 )
-from components.aws.identity.task_identity import TaskIdentityArgs
-from components.aws.network.endpoint_policy import EndpointGrant
-from components.base.platform_lookups import exception_arguments, model_name
 from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
 from components.gateway.fargate.gateway import FargateGatewayArgs
-from components.sites.record_sealing import Sealed
+from components.gateway.sealing import Sealed
+from components.gateway.translator.mapping import CloudSide, cloud_models
 from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.model.aws.fargate import Fargate
 from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform

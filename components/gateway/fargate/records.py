@@ -7,10 +7,10 @@ import pulumi
 
 from components.aws.common.security_group import Direction, peer_rule
 from components.aws.records.share import NFS
-from components.cluster.edge_files import sealer_config
+from components.cluster.edge_files import RECORDS, SEALS, sealer_config
 from components.cluster.objects import HEALTH_PORT
 from components.gateway.fargate import tasks
-from components.gateway.records import RECORDS, SEALS, audit_section
+from components.gateway.records import audit_section
 
 SEALER_PORTS = (HEALTH_PORT,)
 """Its health, which ECS asks from within the container; nobody else can."""

@@ -24,12 +24,12 @@ from components.cluster.pod_defaults import (
     pod_spec,
     priority_fields,
 )
-from components.serving import compile_cache
 from components.serving.arguments import ModelServerArgs, ModelWeightCache, ModelWeightStore
 from components.serving.node_selection import node_selector
-from components.serving.vllm_arguments import MODELS
-from components.serving.weights import node_cache
+from components.serving.weights import compile_cache, node_cache
+from components.serving.weights import paths as weights_paths
 from components.serving.weights.claims import WEIGHTS_DIGEST
+from components.serving.weights.paths import MODELS
 from components.serving.weights.verification import cache_claim, key_flag, key_mount, key_volume
 from isthmus.core.errors import InputError
 
@@ -80,7 +80,7 @@ def create_cache(
 
     labels = _labels(args["id"], args["sensitivity"])
     child = pulumi.ResourceOptions(parent=parent)
-    is_on_node_disks = node_cache.node_path(args) is not None
+    is_on_node_disks = weights_paths.node_path(args) is not None
     if is_on_node_disks:
         storage = node_cache.volume_and_claim(name, args, labels, parent)
     else:

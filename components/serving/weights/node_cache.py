@@ -20,6 +20,7 @@ import pulumi
 from components.cluster.objects import class_namespace, metadata
 from components.serving.arguments import ModelServerArgs
 from components.serving.node_selection import node_selector
+from components.serving.weights.paths import node_path
 from isthmus.contracts.platform.model.serving import CACHE_FIX, FOLDER_FIX, NOT_A_FOLDER, is_folder
 from isthmus.core.errors import InputError
 
@@ -27,11 +28,6 @@ COMPILED = ".compiled"
 """Below the class's folder: what endpoints compile. No endpoint's own folder begins with a dot."""
 KEPT = 2
 """Versions that each machine keeps: the one that is served, and the one before it, while pods are rolled."""
-
-
-def node_path(args: ModelServerArgs) -> str | None:
-    """The folder on each machine that holds the classes' folders; None where weights are kept otherwise."""
-    return args["weights"].get("cache", {}).get("node_path")
 
 
 def check(args: ModelServerArgs) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from components.cluster.pod_defaults import TMP_MOUNT, container_security, guaranteed_resources
 from components.serving.arguments import ModelServerArgs
-from components.serving.vllm_arguments import MODELS, weights_folder, weights_path
-from components.serving.weights.node_cache import claim_name, node_path
+from components.serving.weights.node_cache import claim_name
+from components.serving.weights.paths import MODELS, node_path, weights_folder, weights_path
 
 KEYS = "/etc/isthmus/weights"
 """Where the public key is mounted."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from isthmus.contracts.platform.lookups.engine_settings import VLLM_FLAGS
 from isthmus.contracts.vocabulary import Part
 from isthmus.core.errors import EnvironmentFault
 
@@ -41,9 +42,17 @@ _FOUNDATION_FIELDS = (
 )
 _FIELDS_NOT_OF_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
 _RELEASE_FIELDS = (
-    *("weights", "precision", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype"),
-    *("adapters", "engine_version", "engine_args", "load_timeout_s", "certificate_secret"),
-    *("speculative", "drain_s", "tool_call_parser", "reasoning_parser", "chat_template", "compile_cache"),
+    *VLLM_FLAGS,
+    *("weights", "precision", "adapters", "engine_version", "engine_args", "load_timeout_s", "speculative"),
+    *(
+        "certificate_secret",
+        "speculative",
+        "drain_s",
+        "tool_call_parser",
+        "reasoning_parser",
+        "chat_template",
+        "compile_cache",
+    ),
 )
 """Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
 not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""

@@ -32,6 +32,7 @@ from isthmus.contracts.platform.model.aws.sagemaker import EcrImage, SageMaker
 from isthmus.contracts.platform.model.callers import GatewayDatabase, GatewayTeam
 from isthmus.contracts.platform.model.costs_and_traces import EndpointCost, Traces
 from isthmus.contracts.platform.model.dns import ClusterDns
+from isthmus.contracts.platform.model.engine_settings import EngineSetting, VllmFlag
 from isthmus.contracts.platform.model.lifecycle import Life, OfTheOrganisation
 from isthmus.contracts.platform.model.pools import LabelKey, MigProfile, Pool
 from isthmus.contracts.platform.model.records import Address, GatewayAudit
@@ -111,28 +112,35 @@ class Endpoint(Part):
     # On GPUs (onprem-vllm, eks-vllm)
     pool: DnsLabel | None = None
     weights: Weights | None = None
-    precision: str | None = None
+    precision: Annotated[str | None, EngineSetting()] = None
+    """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
     mig_profile: MigProfile | None = None
     """On slices of cut GPUs, one a replica; `gpus` counts slices then."""
-    tensor_parallel: int = Field(default=1, ge=1)
+    tensor_parallel: Annotated[int, Field(ge=1), EngineSetting()] = 1
+    """GPUs of one machine over which a replica is split (default 1)."""
     nodes_per_replica: int = Field(default=1, ge=1)
     replicas: int = Field(default=1, ge=1)
     gpus: int = Field(default=0, ge=0)
     survive: Survive = "none"
-    max_model_len: int | None = Field(default=None, ge=1)
-    max_num_seqs: int | None = Field(default=None, ge=1)
-    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
-    kv_cache_dtype: str | None = None
+    max_model_len: Annotated[int | None, Field(ge=1), VllmFlag()] = None
+    """Longest prompt and answer together, tokens."""
+    max_num_seqs: Annotated[int | None, Field(ge=1), VllmFlag()] = None
+    """Most requests in one batch."""
+    gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1), VllmFlag()] = None
+    """Share of the GPU's memory that the engine takes, 0 to 1."""
+    kv_cache_dtype: Annotated[str | None, VllmFlag()] = None
+    """Type of the KV cache: auto, fp8, …"""
     adapters: list[Adapter] = []
-    engine_version: str | None = None
-    engine_args: list[str] = []
-    """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
-    model_family: str | None = None
-    """Family whose profile it takes; absent: the one that the model's name fits (docs/components-serving.md)."""
-    tool_call_parser: str | None = None
-    """vLLM's parser of tool calls, or `none`; absent: the profile's."""
-    reasoning_parser: str | None = None
-    """vLLM's parser of reasoning, or `none`; absent: the profile's."""
+    engine_version: Annotated[str | None, EngineSetting()] = None
+    """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
+    engine_args: Annotated[list[str], EngineSetting()] = []
+    """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
+    model_family: Annotated[str | None, EngineSetting()] = None
+    """Family whose profile it takes; absent: the one that the model's name fits."""
+    tool_call_parser: Annotated[str | None, EngineSetting()] = None
+    """vLLM's parser of tool calls, or none; absent: the profile's."""
+    reasoning_parser: Annotated[str | None, EngineSetting()] = None
+    """vLLM's parser of reasoning, or none; absent: the profile's."""
     chat_template: ChatTemplate | None = None
     """`model`: the one in the model's folder. Else a path: absolute in the image, or below the weights' mount. Absent:
     the profile's."""

@@ -14,12 +14,8 @@ import pulumi
 from components.base.argument_checks import check_choice
 from components.cluster.objects import metadata
 from components.serving.arguments import ModelServerArgs
-from components.serving.weights.node_cache import (
-    COMPILED,
-    compiled_claim_name,
-    compiled_volume_and_claim,
-    node_path,
-)
+from components.serving.weights.node_cache import COMPILED, compiled_claim_name, compiled_volume_and_claim
+from components.serving.weights.paths import node_path
 from isthmus.core.errors import InputError
 
 PLACES = ("pod", "node", "volume")

@@ -1,0 +1,27 @@
+"""Builds the arguments of a site's AuditTrail from the platform's contract."""
+
+from __future__ import annotations
+
+from components.aws.records.trail import AuditTrailArgs
+from isthmus.contracts.platform.model.platform import AuditStore, Platform, Site
+
+
+def audit_args(platform: Platform, site: Site, store: AuditStore, sealers: list[str]) -> AuditTrailArgs:
+    """A site's store, and with it the account's trail where the platform keeps one there. `sealers`: patterns of the
+    names of the roles that may put."""
+    arguments = store.model_dump(exclude_none=True)
+    if sealers:
+        arguments["sealers"] = sealers
+    if site.kind == "aws" and site.region:
+        arguments["region"] = site.region
+    trail = next((candidate for candidate in platform.trails if candidate.site == site.name), None)
+    if trail is not None and site.kind == "aws":
+        arguments["trail"] = {
+            **trail.model_dump(include={"mode", "organization", "retention_days"}),
+            "notify": list(platform.contacts.security),
+            **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
+        }
+    arguments["tags"] = dict(platform.tags)
+    if site.kms_key:
+        arguments["kms_key"] = site.kms_key
+    return arguments  # type: ignore[return-value]
