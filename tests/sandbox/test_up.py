@@ -307,13 +307,18 @@ def test_a_secret_in_the_settings_is_masked_in_the_preview_of_a_change(bank):
     previews.held_to_a_comparison(bank, bank.rendered())
 
 
+@pytest.mark.soak
+def test_a_preview_that_no_longer_fits_is_not_built(bank):
+    previews.refused_as_approved(bank)
+
+
 def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     before = {resource["urn"]: resource.get("id") for resource in bank.state()}
     of_one = MORE.gpus // (MORE.replicas or 1)
     more = f"replicas: {(MORE.replicas or 0) + 1}\n        gpus: {MORE.gpus + of_one}"
     was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
-    output = previews.held_to_an_approval(bank, was)
+    output = previews.built_as_approved(bank, was)
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", output, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("Adding one replica changes:")[1].split("\n\n")[1]
     allowed = {tuple(resource.split()) for resource in re.findall(r"`([^`]+)`", listed)}
