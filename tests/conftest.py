@@ -130,6 +130,7 @@ TOGETHER = {
     "tests/sandbox/test_readme.py": "cluster",
     "tests/sandbox/test_up.py": "cluster",
     # One sandbox with one site, and one stack in it at a time.
+    "tests/sandbox/test_bad_account.py": "site",
     "tests/sandbox/test_people_up.py": "site",
     "tests/sandbox/test_programs_up.py": "site",
     "tests/sandbox/test_serving_up.py": "site",
@@ -159,12 +160,15 @@ FIRST = (
     *("cluster", "site", "tests/sandbox/test_estate_up.py", "bank", "life"),
     *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_cloud_managed_up.py"),
     *("tests/sandbox/test_pools_up.py", "tests/sandbox/test_blueprints_up.py"),
-    *("tests/sandbox/test_bad_account.py", "tests/cli/test_images_resolving.py"),
-    *("tests/engine/test_drift.py", "tests/edge/test_connections.py"),
+    *("tests/cli/test_images_resolving.py", "tests/engine/test_drift.py", "tests/edge/test_connections.py"),
 )
 """What takes longest begins first, so that no worker is alone with it at the end; the longest first."""
-LAST = ("tests/sandbox/test_readme.py", "tests/sandbox/test_programs_up.py")
-"""What runs after the other files of its group: it takes over another's stack, or leaves its own."""
+LAST = (
+    "tests/sandbox/test_readme.py",
+    "tests/sandbox/test_programs_up.py",
+    "tests/sandbox/test_bad_account.py",
+)
+"""What runs after the other files of its group, in this order: it takes over another's stack, or leaves its own."""
 ALONE = "tests/sandbox/test_recovery_whole.py"
 """Whose every test takes the better part of an hour: whichever worker is free runs the next."""
 
@@ -193,11 +197,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("service")
     ranks = {scope: rank for rank, scope in enumerate(FIRST)}
 
-    def rank(item: pytest.Item) -> tuple[int, bool]:
+    def rank(item: pytest.Item) -> tuple[int, int]:
         file = f"tests/{item.path.relative_to(HERE).as_posix()}"
-        scope = together(file)
+        scope, late = together(file), LAST.index(file) + 1 if file in LAST else 0
         # What is not named and has a sandbox takes long too.
-        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/"))), file in LAST
+        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/"))), late
 
     items.sort(key=rank)
 

@@ -60,14 +60,15 @@ CLOUD_SDK = (
 INTERPRETER = """#!{python} -IS
 import os, sys
 
-arguments, address = sys.argv[1:], os.environ.get("{variable}", "")
-if address and arguments[:1] == ["-u"] and arguments[1].endswith("pulumi-language-python-exec"):
+arguments, address, module = sys.argv[1:], os.environ.get("{variable}", ""), "{module}"
+if module or address and arguments[:1] == ["-u"] and arguments[1].endswith("pulumi-language-python-exec"):
     import json, signal, socket
 
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, {largest})
     server.connect(address)
-    request = dict(arguments=arguments[1:], cwd=os.getcwd(), env=dict(os.environ), module="")
+    words = arguments if module else arguments[1:]
+    request = dict(arguments=words, cwd=os.getcwd(), env=dict(os.environ), module=module)
     socket.send_fds(server, [json.dumps(request).encode()], [1, 2])
     pid = json.loads(server.recv(4096))["pid"]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -207,6 +208,20 @@ def isthmus(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subp
     return subprocess.CompletedProcess(command, code, out, err)
 
 
+def lay_command(folder: Path) -> dict[str, str]:
+    """Put a command `isthmus` into a folder that forks this checkout's; the variables that it needs."""
+    running = server()
+    if running is None:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    command = folder / "isthmus"
+    command.write_text(
+        INTERPRETER.format(python=sys.executable, variable=ADDRESS, largest=LARGEST, module="isthmus")
+    )
+    command.chmod(0o755)
+    return {ADDRESS: running.address}
+
+
 def lay_interpreter(virtual: Path) -> dict[str, str]:
     """Make the virtual environment of a project; the variables by which its interpreter forks the stack's program."""
     running = server()
@@ -215,7 +230,7 @@ def lay_interpreter(virtual: Path) -> dict[str, str]:
         return {}
     (virtual / "bin").mkdir(parents=True)
     python = virtual / "bin" / "python"
-    python.write_text(INTERPRETER.format(python=sys.executable, variable=ADDRESS, largest=LARGEST))
+    python.write_text(INTERPRETER.format(python=sys.executable, variable=ADDRESS, largest=LARGEST, module=""))
     python.chmod(0o755)
     return {ADDRESS: running.address}
 

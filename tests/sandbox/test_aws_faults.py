@@ -51,7 +51,7 @@ ONCE = dict.fromkeys(
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        yield Stack(tmp_path, url)
+        yield Stack(tmp_path, url, checkpoints=True)
 
 
 def program(retries: int = 4) -> Any:
