@@ -22,7 +22,7 @@ os.environ.setdefault("GOGC", "400")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("usual", max_examples=100, deadline=None)
+settings.register_profile("usual", max_examples=60, deadline=None)
 settings.load_profile("usual")
 settings.register_profile("quick", max_examples=25, deadline=None)
 """`make check`: a look at each property at every save; `make test` looks closer."""

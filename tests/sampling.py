@@ -12,10 +12,14 @@ from hypothesis import settings
 def sampled(cases: Iterable[Any], step: int = 2, first: int = 0) -> list[Any]:
     """One case of every `step`, from the case `first` on; the others are marked for the soak.
 
-    Tests over the same cases begin at different ones, so that each case is seen by some test.
+    A case is an argument, or a tuple of them. Tests over the same cases begin at different ones, so that each case is
+    seen by some test.
     """
     return [
-        pytest.param(case, marks=() if (number - first) % step == 0 else pytest.mark.soak)
+        pytest.param(
+            *(case if isinstance(case, tuple) else (case,)),
+            marks=() if (number - first) % step == 0 else pytest.mark.soak,
+        )
         for number, case in enumerate(cases)
     ]
 

@@ -118,7 +118,7 @@ def prices(requirements: Requirements, chosen_options: tuple[Option, ...]) -> It
         yield cost
 
 
-@fewer(5, SLOW)
+@fewer(6, SLOW)
 @given(any_hardware())
 def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
