@@ -55,7 +55,7 @@ def layer_scope(platform: Platform, member: Member, estate: Estate, outputs: Out
         layers_below.append(
             platform_layers.read_output(output, platform, estate.name, lower.layer, lower.stack)
         )
-    parts_below: dict[str, dict[str, Any]] = {
+    parts_below: Any = {
         part: {name: value for layer in layers_below for name, value in getattr(layer, part).items()}
         for part in OUTPUT_PARTS
     }

@@ -7,7 +7,7 @@ Importing this module does nothing. `program()` is what the engine runs by way o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
 
     settings = read_settings()
     if settings.place is not None:
@@ -100,7 +101,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
             platform,
             providers_by_site,
             only_admission=True,
-            retained_models=going,
+            scope=Scope(retained_models=going),
             connect=providers.eks,
         )
         return
@@ -108,8 +109,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         platform.name,
         platform,
         providers_by_site,
-        retained_models=going,
-        accesses=accesses.now,
+        scope=Scope(retained_models=going, accesses=accesses.now),
         connect=providers.eks,
     )
     for name, value in outputs(built, platform, files.plan, accesses).items():
@@ -167,8 +167,7 @@ def layer_program(
         platform,
         providers_by_site,
         only_admission=step == "admission",
-        scope=scope,
-        accesses=accesses.now,
+        scope=replace(scope, accesses=accesses.now),
         connect=providers.eks,
     )
     if step == "admission":
