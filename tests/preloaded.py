@@ -75,7 +75,8 @@ if module or address and arguments[:1] == ["-u"] and arguments[1].endswith("pulu
         signal.signal(number, lambda number, _: os.kill(pid, number))
     code = json.loads(server.recv(4096))["code"]
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        if -code in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 os.execv("{python}", ["{python}", *arguments])
