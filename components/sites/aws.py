@@ -97,9 +97,9 @@ class AwsSite:
 
         platform, site = self._platform, self._site
         for network in self._of_site("networks"):
-            from components.aws.network.network import Network
+            from components.aws.network import network as network_component
 
-            private = Network(
+            private = network_component.Network(
                 f"{self._name}-{network.name}-network",
                 network_mapping.network_args(platform, network),
                 self._at(site.name),
