@@ -176,7 +176,7 @@ def draw_identities(graph: Graph) -> str:
         middle = drawing.node(role.name, "role", role.name)
         for trusted in statements(role.resource.inputs.get("assumeRolePolicy")):
             for principal, labels in _trusted_principals(graph, trusted):
-                drawing.edge(drawing.node(principal, *labels), middle, "assumes")
+                drawing.edge(drawing.node(principal, *labels), middle, "becomes")
         if role.boundary is not None:
             for policy in graph.referred(role.resource.inputs.get("permissionsBoundary"), ":Policy"):
                 bound = drawing.node(policy.name, "boundary", f"at most {_services_allowed(role.boundary)}")
@@ -217,15 +217,15 @@ def _trusted_principals(graph: Graph, statement: dict[str, Any]) -> list[tuple[s
     ]
     if names:
         anchors = graph.referred(condition, "aws:rolesanywhere/trustAnchor:TrustAnchor")
-        anchor = f"trust anchor {', '.join(resource.name for resource in anchors) or 'that already exists'}"
-        return [(name, ("certificate", name, anchor)) for name in names]
+        vouched = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
+        return [(name, ("certificate", name, vouched)) for name in names]
     services = as_list((statement.get("Principal") or {}).get("Service"))
     equal = condition.get("StringEquals") or {}
     account = equal.get("aws:RequestTag/kubernetes-service-account")
     if services == ["pods.eks.amazonaws.com"] and account:
         name = f"{equal.get('aws:RequestTag/kubernetes-namespace')}/{account}"
         clusters = graph.referred(condition, "aws:eks/cluster:Cluster")
-        where = f"in {', '.join(resource.name for resource in clusters) or 'an existing cluster'}"
+        where = f"in {', '.join(resource.name for resource in clusters) or 'the named cluster'}"
         return [(name, ("pods of service account", name, where))]
     return [(service, ("service of AWS", service)) for service in services]
 
