@@ -1,47 +1,32 @@
 """The component LlmPlatform: the whole platform of one contract, over all of its sites."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components import stated
 from components.base.adoption import Adopting
-from components.base.platform_lookups import classes_at, cpu_endpoints, endpoints_on_pool, region_of
+from components.base.platform_lookups import region_of
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
-from components.cluster.pod_priorities import pod_priorities
 from components.cluster.retention import RetentionRules
 from components.data_paths import data_paths
 from components.gateway.sealing import Sealed
 from components.gateway.translator.mapping import CloudSide
-from components.pools.mapping import (
-    device_plugin_args,
-    gpu_operator_args,
-    mig_layouts_args,
-    pool_args,
-    queue_of,
-)
-from components.serving.mapping import door_args, model_args
 from components.sites.audit_trail import audit_args
-from components.sites.gateways import make_gateways
-from components.sites.namespaces import admission_args, namespace_args
-from components.sites.people import make_account, make_cluster
+from components.sites.cluster import ClusterSite
+from components.sites.people import make_account
 from components.sites.record_sealing import sealers_of
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import OUTPUT_PARTS
 from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key
-from isthmus.contracts.platform.lookups.serving import claim_of
-from isthmus.contracts.platform.migration.capacity import Standing
-from isthmus.contracts.platform.model.emergency_access import Access
-from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
 from isthmus.contracts.platform.rules import check as platform_rules
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     from components.aws.eks.mapping import ClusterAccess
-    from components.serving.model_network import ModelDoor
-    from components.serving.weights.claims import Claims
 
 Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
 """Makes the Kubernetes provider of a cluster in AWS from what is known once it is made."""
@@ -77,22 +62,16 @@ class LlmPlatform(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         only_admission: bool = False,
-        retained_models: Sequence[Standing] = (),
         scope: Scope = WHOLE_PLATFORM,
-        accesses: Sequence[Access] = (),
         connect: Connect | None = None,
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
-
-        `retained_models`: models of an earlier plan that run until this one's serve: quotas and queues hold both.
-
-        `accesses`: emergency accesses in force.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site; for its
         cluster, `SITE/kubernetes`. `connect` makes that one where it is missing: a cluster made here has no
         address before.
 
-        `scope`: the layer to build, where it is not all of the platform.
+        `scope`: the layer to build, where it is not all of the platform, and what is there for a time.
 
         Raises `InputError` for what this version cannot build, `Refused` for what it must not, `FieldError` for a
         platform that breaks a rule of `contracts.platform.rules`.
@@ -107,8 +86,6 @@ class LlmPlatform(pulumi.ComponentResource):
         super().__init__("isthmus:index:LlmPlatform", name, stated.inputs(platform), merged_opts)
         self._name = name
         self._only_admission = only_admission
-        self._retained_models = retained_models
-        self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {layer_output: {} for layer_output in OUTPUT_PARTS}
@@ -123,31 +100,30 @@ class LlmPlatform(pulumi.ComponentResource):
         self._gateways: list[dict[str, Any]] = []
         self._pools: list[dict[str, Any]] = []
 
-        sites = {site.name: site for site in platform.sites}
-        clusters = kubernetes_sites(platform)
         # Stores first: sealers' roles name their bucket.
         self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
             name: records.model_dump(exclude_none=True) for name, records in scope.records.items()
         }
-        sealed = scope.owns("foundation") and not only_admission
-        audit, retained = self._audit(sites) if sealed else ([], [])
-        # AWS first: translators on-prem are told their roles, models and endpoints.
-        for site in sorted(platform.sites, key=lambda site: site.kind != "aws"):
-            machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
-            builds_cluster = site in clusters and scope.in_cluster(platform, site)
-            if builds_cluster and (not only_admission or provider_key(site) in self._provider_by_key):
-                self._kubernetes_site(site, machines)
-        self.people = pulumi.Output.from_input({} if only_admission else self._people())
-
+        has_stores = scope.owns("foundation") and not only_admission
+        audit, retained = self._audit() if has_stores else ([], [])
+        self._build_sites()
+        people = {} if only_admission else self._people()
         if not only_admission:
             adopting.check()
+        self._set_outputs(audit, retention.retained([*retained, *self._records], self._retained), people)
+
+    def _set_outputs(
+        self, audit: list[dict[str, Any]], retained: pulumi.Output[list[str]], people: dict[str, Any]
+    ) -> None:
+        platform = self._platform
+        self.people = pulumi.Output.from_input(people)
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input(
             [_endpoint(platform, endpoint) for endpoint in platform.endpoints]
         )
         self.pools = pulumi.Output.from_input(self._pools)
         self.audit = pulumi.Output.from_input(audit)
-        self.retained = retention.retained([*retained, *self._records], self._retained)
+        self.retained = retained
         self.links = pulumi.Output.from_input(self._links)
         self.data_paths = pulumi.Output.from_input(data_paths(platform))
         self.register_outputs(
@@ -162,6 +138,16 @@ class LlmPlatform(pulumi.ComponentResource):
                 **({"people": self.people} if platform.people is not None else {}),
             }
         )
+
+    def _build_sites(self) -> None:
+        """AWS first: translators on-prem are told their roles, models and endpoints."""
+        clusters = kubernetes_sites(self._platform)
+        for site in sorted(self._platform.sites, key=lambda site: site.kind != "aws"):
+            is_aws = site.kind == "aws" and not self._only_admission
+            machines = self._aws_site(site) if is_aws else {}
+            builds_cluster = site in clusters and self._scope.in_cluster(self._platform, site)
+            if builds_cluster and (not self._only_admission or provider_key(site) in self._provider_by_key):
+                self._kubernetes_site(site, machines)
 
     def _at(self, site: str, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         """Options of a component at a site: its provider, and what it waits for."""
@@ -183,140 +169,18 @@ class LlmPlatform(pulumi.ComponentResource):
 
     def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
         """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
-        from components.cluster.admission import AdmissionGuard
-        from components.cluster.class_namespace import ClassNamespace
-        from components.pools.gpu_pool import GpuPool
-        from components.serving.model_server import ModelServer
-        from components.serving.weights.claims import shared_claims
-
-        platform, scope = self._platform, self._scope
-        prefix, key = f"{self._name}-{site.name}", provider_key(site)
-        guard: list[pulumi.Resource] = []
-        namespaces: dict[str, pulumi.Resource] = {}
-        if scope.owns("platform"):
-            guard.append(AdmissionGuard(f"{prefix}-admission", admission_args(platform, site), self._at(key)))
-            if not self._only_admission:
-                # A pod that names a class which is not there is refused.
-                guard += pod_priorities(
-                    f"{prefix}-priority",
-                    platform.pod_priorities,
-                    pulumi.ResourceOptions(parent=self, provider=self._provider_at(key)),
-                )
-            namespaces |= {
-                sensitivity: ClassNamespace(
-                    f"{prefix}-{sensitivity}",
-                    namespace_args(platform, site, sensitivity, self._retained_models),
-                    self._at(key, guard),
-                )
-                for sensitivity in classes_at(platform, site)
-            }
+        key = provider_key(site)
+        cluster = ClusterSite(
+            self._name, self._platform, site, self._scope, self, self._provider_at(key), machines
+        )
+        cluster.guard(only_admission=self._only_admission)
         if self._only_admission:
             return
-        if scope.owns("platform"):
-            make_cluster(prefix, platform, site, self._accesses, namespaces, self._at(key))
-        claims: Claims = {}
-        if scope.owns("serving"):
-            claims = shared_claims(
-                self._name,
-                platform,
-                site,
-                self,
-                self._provider_at(key),
-                namespaces,
-                scope.runs,
-            )
-        servers: dict[str, ModelServer | ModelDoor] = {}
-
-        def serve(endpoint: Endpoint, pool: Pool | None = None, queued: GpuPool | None = None) -> None:
-            # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
-            dependencies = [namespaces[endpoint.class_]] if namespaces else list(guard)
-            if pool is not None and queued is not None:
-                names = queue_of(platform, pool, endpoint).values()
-                dependencies += queued.waited_for(endpoint.class_, names)
-            if scope.runs(endpoint):
-                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
-                servers[endpoint.id] = ModelServer(
-                    f"{self._name}-{endpoint.id}",
-                    model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
-                    self._at(key, [*dependencies, *([claimed] if claimed is not None else [])]),
-                )
-            elif scope.owns("platform"):
-                servers[endpoint.id] = self._door(endpoint, dependencies)
-
-        # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
-        pools: list[pulumi.Resource] = []
-        operator_resources = self._gpu_operator(site, prefix) if scope.owns("platform") else []
-        for pool in platform.pools:
-            if pool.site != site.name:
-                continue
-            queued: GpuPool | None = None
-            if scope.owns("platform"):
-                pool_dependencies = [
-                    *operator_resources,
-                    *([machines[pool.name]] if pool.name in machines else []),
-                ]
-                pool_dependencies += [
-                    namespaces[endpoint.class_] for endpoint in endpoints_on_pool(platform, pool)
-                ]
-                args = pool_args(platform, pool, self._retained_models)
-                queued = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, pool_dependencies))
-                self._pools.append({"name": pool.name, "site": site.name, "signs": queued.verify})
-                pools += queued.last
-            for endpoint in endpoints_on_pool(platform, pool):
-                serve(endpoint, pool, queued)
-        for endpoint in cpu_endpoints(platform, site):
-            serve(endpoint)
-        if scope.owns("platform"):
-            dependencies = [*guard, *pools, *machines.values()]
-            self._gateways += make_gateways(
-                *(
-                    self._name,
-                    platform,
-                    site,
-                    self._at,
-                    dependencies,
-                    namespaces,
-                    servers,
-                    self._cloud_sides,
-                    self._sealing,
-                ),
-                digests=scope.owns("serving"),
-            )
-
-    def _door(self, endpoint: Endpoint, dependencies: list[pulumi.Resource]) -> "ModelDoor":
-        from components.serving.model_network import ModelDoor
-
-        args = door_args(self._platform, endpoint)
-        key = provider_key(self._platform.site(endpoint.site))
-        door = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(key, dependencies))
-        self.gives["doors"][endpoint.id] = {"cluster_ip": door.cluster_ip, "leaders": door.leaders}
-        return door
-
-    def _gpu_operator(self, site: Site, prefix: str) -> list[pulumi.Resource]:
-        """The GPU Operator where it is managed, and what it must be told beyond its own before machines are labelled:
-        MIG manager and the device plugin look a label's meaning up at once."""
-        layouts, configs = mig_layouts_args(self._platform, site), device_plugin_args(self._platform, site)
-        resources: list[pulumi.Resource] = []
-        key = provider_key(site)
-        operator = gpu_operator_args(
-            self._platform, site, layouts=layouts is not None, configs=configs is not None
-        )
-        if operator is not None:
-            from components.pools.gpu_operator import GpuOperator
-
-            resources.append(GpuOperator(f"{prefix}-gpu-operator", operator, self._at(key)))
-        dependencies = list(resources)
-        if layouts is not None:
-            from components.pools.mig import MigLayouts
-
-            resources.append(MigLayouts(f"{prefix}-mig", layouts, self._at(key, dependencies)))
-        if configs is not None:
-            from components.pools.device_plugin import DevicePluginConfigs
-
-            resources.append(
-                DevicePluginConfigs(f"{prefix}-device-plugin", configs, self._at(key, dependencies))
-            )
-        return resources
+        cluster.create()
+        self.gives["doors"] |= cluster.doors
+        self._pools += cluster.pools
+        if self._scope.owns("platform"):
+            self._gateways += cluster.create_gateways(self._cloud_sides, self._sealing)
 
     def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
         """The machines of each pool of the site's cluster."""
@@ -350,9 +214,10 @@ class LlmPlatform(pulumi.ComponentResource):
             self._provider_by_key[key] = self._connect(site, access)
         return aws_site.cluster.machines if aws_site.cluster is not None else {}
 
-    def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
+    def _audit(self) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.aws.records.trail import AuditTrail
 
+        sites = {site.name: site for site in self._platform.sites}
         stores: list[dict[str, Any]] = []
         retained: list[Any] = []
         for store in self._platform.audit:

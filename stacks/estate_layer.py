@@ -38,7 +38,7 @@ def estate_place(config: pulumi.Config, stack: str, folder: Path) -> tuple[Membe
     }
     if (serves := config.get_object("serves")) is not None:
         settings["isthmus:serves"] = serves
-    member = estates.member(settings, stack)
+    member = estates.read_member(settings, stack)
     return (member, estates.estates(folder)[member.estate]) if member is not None else None
 
 
@@ -58,7 +58,7 @@ def layer_scope(platform: Platform, member: Member, estate: Estate, outputs: Out
         layers_below.append(
             platform_layers.read_output(output, platform, estate.name, lower.layer, lower.stack)
         )
-    parts_below: dict[str, dict[str, Any]] = {
+    parts_below: Any = {
         part: {name: value for layer in layers_below for name, value in getattr(layer, part).items()}
         for part in OUTPUT_PARTS
     }
@@ -74,16 +74,16 @@ def check_serving_stacks(platform: Platform, member: Member, estate: Estate) -> 
 
     if member.layer == "foundation" or UP_STANDING in os.environ:
         return
-    for serving_member in estate.of("serving"):
+    for serving_member in estate.in_layer("serving"):
         built = [
             Standing.model_validate(endpoint)
             for endpoint in _stack_outputs(serving_member.stack).get(STANDING_OUTPUT) or []
         ]
-        for find_refusal in (estate_migration.twice, estate_migration.refusal):
+        for find_refusal in (estate_migration.double_serving_refusal, estate_migration.outage_refusal):
             if (
                 serving_member != member
                 and member.layer == "serving"
-                and find_refusal is estate_migration.refusal
+                and find_refusal is estate_migration.outage_refusal
             ):
                 continue  # another serving stack's changes to its own models are checked in its own run
             refusal = find_refusal(built, platform, estate, member, serving_member)

@@ -7,7 +7,7 @@ recorder.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
 
     settings = read_settings()
     if settings.place is not None:
@@ -93,7 +94,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     if step == "admission":
         LlmPlatform(
@@ -101,7 +102,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
             platform,
             providers_by_site,
             only_admission=True,
-            retained_models=going,
+            scope=Scope(retained_models=going),
             connect=providers.eks,
         )
         return
@@ -109,8 +110,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         platform.name,
         platform,
         providers_by_site,
-        retained_models=going,
-        accesses=accesses.now,
+        scope=Scope(retained_models=going, accesses=accesses.now),
         connect=providers.eks,
     )
     for name, value in outputs(built, platform, files.plan, accesses).items():
@@ -149,15 +149,14 @@ def layer_program(
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = _estate_accesses(settings, estate, platform, scope)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     built = LlmPlatform(
         platform.name,
         platform,
         providers_by_site,
         only_admission=step == "admission",
-        scope=scope,
-        accesses=accesses.now,
+        scope=replace(scope, accesses=accesses.now),
         connect=providers.eks,
     )
     if step == "admission":
@@ -211,7 +210,7 @@ def read(
 ) -> tuple[StackFiles, Platform]:
     """The files of a stack or an estate, and their platform. Raises `InputError` for addresses of the documentation."""
     files = blueprints.read(settings.folder, name)
-    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, overrides_file=said_in)
     if not settings.sandbox:
         prerequisites.check_link_addresses(platform)
     return files, platform

@@ -3,7 +3,7 @@
 What is given is `isthmus.contracts.platform.layers.Given`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.contracts.platform.layers import (
@@ -15,13 +15,15 @@ from isthmus.contracts.platform.layers import (
     NetworkGiven,
     RecordsGiven,
 )
+from isthmus.contracts.platform.migration.capacity import Standing
+from isthmus.contracts.platform.model.emergency_access import Access
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The layer of a stack, the models that it serves, and what the layers below have made."""
+    """The layer of a stack, the models that it serves, what lower layers have made, and what is there for a time."""
 
     layer: Layer = "all"
     serves: frozenset[str] | None = None
@@ -36,6 +38,10 @@ class Scope:
     """By endpoint."""
     clusters: Mapping[str, ClusterGiven] = field(default_factory=dict)
     """By site."""
+    retained_models: Sequence[Standing] = ()
+    """Models of an earlier plan that run until this one's serve: quotas and queues hold both."""
+    accesses: Sequence[Access] = ()
+    """Emergency accesses in force."""
 
     def owns(self, layer: Layer) -> bool:
         """Whether this stack builds a layer's components."""

@@ -9,7 +9,7 @@ import pulumi
 from components.base.argument_checks import check_sensitivity, check_within
 from components.cluster.class_namespace import isolate_namespace, pod_security
 from components.cluster.edge_files import config_map, sealer_config
-from components.cluster.objects import GPU, common_labels, metadata, sealer_namespace, workload_selector
+from components.cluster.objects import GPU, common_labels, metadata, sealer_namespace
 from components.cluster.pod_defaults import (
     NO_RESOLVER,
     edge_container,
@@ -20,6 +20,7 @@ from components.cluster.pod_defaults import (
     priority_fields,
     share_security,
 )
+from components.cluster.workload_names import WorkloadNames
 from components.gateway.records import SharedFolders, ShareParts, create_share
 from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, destination_egress
 from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
@@ -112,95 +113,45 @@ class AuditSealer(pulumi.ComponentResource):
     ) -> None:
         """`dependencies`: what its pod waits for."""
         super().__init__("isthmus:index:AuditSealer", name, dict(args), opts)
-        from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
-        from pulumi_kubernetes.networking.v1 import NetworkPolicy
-        from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+        from pulumi_kubernetes.core.v1 import Namespace
 
         sensitivity = check_sensitivity(args["sensitivity"], name)
-        store = args["store"]
-        if sensitivity == "restricted":
-            check_within(f"{store['address']}/32", args.get("site_cidrs", []), f"{name}.store.address")
-            if "pod_identity" in args:
-                raise Refused(
-                    "the sealer of restricted records may not have an AWS identity",
-                    where=f"{name}.pod_identity",
-                    fix="Remove pod_identity and use a store of the site, with its own credentials",
-                )
-        namespace, service = sealer_namespace(sensitivity), f"{sensitivity}-sealer"
-        labels = common_labels(service, sensitivity=sensitivity, role="sealer")
-        child = pulumi.ResourceOptions(parent=self)
+        _check_store(args, sensitivity, name)
+        namespace = sealer_namespace(sensitivity)
+        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
         namespace_object = Namespace(
             f"{name}-namespace",
-            metadata=metadata(
-                namespace, {**common_labels(namespace, sensitivity=sensitivity), **pod_security()}
-            ),
-            opts=child,
+            metadata=metadata(namespace, {**namespace_labels, **pod_security()}),
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[namespace_object])
-        isolation = isolate_namespace(
-            name, namespace, common_labels(namespace, sensitivity=sensitivity), QUOTA, child_opts
-        )
-        account = ServiceAccount(
-            f"{name}-account",
-            metadata=metadata(service, labels, namespace=namespace),
-            automount_service_account_token=False,
-            opts=child_opts,
-        )
-        url = urlsplit(store["endpoint"])
-        policy_spec: Any = {
-            "podSelector": {"matchLabels": workload_selector(service, sensitivity)},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [metrics_ingress(args["monitoring_namespace"])],
-            "egress": destination_egress(
-                _destinations(store, url.port or 443, agent="pod_identity" in args), service
-            ),
-        }
-        policy = NetworkPolicy(
-            f"{name}-network",
-            metadata=metadata(service, labels, namespace=namespace),
-            spec=policy_spec,
-            opts=child_opts,
-        )
-        volume_path = f"{name}.volume"
-        share_parts = create_share(
+        names = WorkloadNames(name, sensitivity, "sealer", namespace, self, [namespace_object])
+        isolation = isolate_namespace(name, namespace, namespace_labels, QUOTA, names.options)
+        access = _create_account_and_policy(names, args)
+        records = create_share(
             f"{name}-records",
             "records",
             args,
             namespace,
-            labels,
-            child_opts,
+            names.labels,
+            names.options,
             is_sealer=True,
-            where=volume_path,
+            where=f"{name}.volume",
         )
-        config = config_map(name, service, namespace, labels, self._config(args, sensitivity), child_opts)
-        self._serve(
-            name,
-            args,
-            sensitivity,
-            config,
-            [account, policy, *share_parts.made, config, *isolation, *dependencies],
-            [{"ip": address, "hostnames": [url.hostname or ""]} for address in addresses_of(store)],
-            share_parts,
+        config = config_map(
+            name, names.service, namespace, names.labels, self._config(args, sensitivity), names.options
         )
-        budget: Any = {
-            "maxUnavailable": 1,
-            "selector": {"matchLabels": workload_selector(service, sensitivity)},
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        }
-        PodDisruptionBudget(
-            f"{name}-disruption",
-            metadata=metadata(service, labels, namespace=namespace),
-            spec=budget,
-            opts=child_opts,
+        _create_deployment(
+            names, args, config, records, [*access, *records.made, config, *isolation, *dependencies]
         )
+        names.disruption_budget()
         if args.get("pod_monitors", True):
             create_pod_monitor(
                 name,
-                service,
+                names.service,
                 namespace,
-                labels,
-                workload_selector(service, sensitivity),
-                child_opts,
+                names.labels,
+                names.selector,
+                names.options,
                 monitor_labels=args.get("monitor_labels"),
             )
         self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
@@ -227,77 +178,111 @@ class AuditSealer(pulumi.ComponentResource):
             {"signing_key": f"{_SECRET}/sealer.key.pem", **earlier},
         )
 
-    def _serve(
-        self,
-        name: str,
-        args: AuditSealerArgs,
-        sensitivity: str,
-        config: Any,
-        dependencies: list[pulumi.Resource],
-        host_aliases: list[dict[str, Any]],
-        share_parts: ShareParts,
-    ) -> None:
-        from pulumi_kubernetes.apps.v1 import Deployment
 
-        namespace, service = sealer_namespace(sensitivity), f"{sensitivity}-sealer"
-        labels = common_labels(service, sensitivity=sensitivity, role="sealer")
-        secret: Any = {"secretName": args["secret"], "defaultMode": 0o440}
-        container = edge_container(
-            "sealer",
-            args["image"],
-            [*share_parts.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
-            guaranteed_resources("500m", "1Gi"),
-            serves=False,
+def _check_store(args: AuditSealerArgs, sensitivity: str, where: str) -> None:
+    """Raise `Refused` if restricted records would leave the site or be sealed with an AWS identity."""
+    if sensitivity != "restricted":
+        return
+    check_within(f"{args['store']['address']}/32", args.get("site_cidrs", []), f"{where}.store.address")
+    if "pod_identity" in args:
+        raise Refused(
+            "the sealer of restricted records may not have an AWS identity",
+            where=f"{where}.pod_identity",
+            fix="Remove pod_identity and use a store of the site, with its own credentials",
         )
-        container["startupProbe"] = health_probe(2, 60, "/live")
-        container["livenessProbe"] = health_probe(10, 6, "/live")
-        # Whether it can seal: a first rollout ends only when the store takes what it must.
-        container["readinessProbe"] = health_probe(5, 3)
-        spec: Any = {
-            "replicas": 1,
-            "selector": {"matchLabels": workload_selector(service, sensitivity)},
-            # Never two at once: the second would find its seal's name taken and begin anew.
-            "strategy": {"type": "Recreate"},
-            "progressDeadlineSeconds": 600,
-            "revisionHistoryLimit": 3,
-            "template": {
-                # A pod bears what is associated when it comes: another role needs another pod.
-                "metadata": {
-                    "labels": labels,
-                    **(
-                        {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}}
-                        if "pod_identity" in args
-                        else {}
-                    ),
-                },
-                "spec": pod_spec(
-                    service,
-                    [container],
-                    [
-                        *edge_volumes(config.metadata["name"], None),
-                        *share_parts.volumes,
-                        {"name": "sealer", "secret": secret},
-                    ],
-                    pull_secrets=args.get("pull_secrets"),
-                    **priority_fields(args.get("pod_priority")),
-                    securityContext=share_security(USER),
-                    # It knows one name, by its hosts file.
-                    dnsPolicy="None",
-                    dnsConfig={"nameservers": [NO_RESOLVER]},
-                    hostAliases=host_aliases,
-                ),
-            },
-        }
-        Deployment(
-            f"{name}-server",
-            metadata=metadata(service, labels, namespace=namespace),
-            spec=spec,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=dependencies,
-                custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
-            ),
-        )
+
+
+def _create_account_and_policy(names: WorkloadNames, args: AuditSealerArgs) -> list[pulumi.Resource]:
+    """Its account without rights, and its network: the store and nothing else."""
+    from pulumi_kubernetes.core.v1 import ServiceAccount
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+    account = ServiceAccount(
+        f"{names.name}-account",
+        metadata=names.metadata(),
+        automount_service_account_token=False,
+        opts=names.options,
+    )
+    port = urlsplit(args["store"]["endpoint"]).port or 443
+    destinations = _destinations(args["store"], port, agent="pod_identity" in args)
+    spec: Any = {
+        "podSelector": {"matchLabels": names.selector},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [metrics_ingress(args["monitoring_namespace"])],
+        "egress": destination_egress(destinations, names.service),
+    }
+    policy = NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
+    return [account, policy]
+
+
+def _create_deployment(
+    names: WorkloadNames,
+    args: AuditSealerArgs,
+    config: Any,
+    records: ShareParts,
+    dependencies: list[pulumi.Resource],
+) -> None:
+    from pulumi_kubernetes.apps.v1 import Deployment
+
+    # A pod bears what is associated when it comes: another role needs another pod.
+    annotations = {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}} if "pod_identity" in args else {}
+    spec: Any = {
+        "replicas": 1,
+        "selector": {"matchLabels": names.selector},
+        # Never two at once: the second would find its seal's name taken and begin anew.
+        "strategy": {"type": "Recreate"},
+        "progressDeadlineSeconds": 600,
+        "revisionHistoryLimit": 3,
+        "template": {
+            "metadata": {"labels": names.labels, **annotations},
+            "spec": _pod_spec(names, args, config, records),
+        },
+    }
+    Deployment(
+        f"{names.name}-server",
+        metadata=names.metadata(),
+        spec=spec,
+        opts=pulumi.ResourceOptions(
+            parent=names.parent,
+            depends_on=dependencies,
+            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
+        ),
+    )
+
+
+def _pod_spec(
+    names: WorkloadNames, args: AuditSealerArgs, config: Any, records: ShareParts
+) -> dict[str, Any]:
+    store = args["store"]
+    host = urlsplit(store["endpoint"]).hostname or ""
+    secret: Any = {"secretName": args["secret"], "defaultMode": 0o440}
+    container = edge_container(
+        "sealer",
+        args["image"],
+        [*records.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
+        guaranteed_resources("500m", "1Gi"),
+        serves=False,
+    )
+    container["startupProbe"] = health_probe(2, 60, "/live")
+    container["livenessProbe"] = health_probe(10, 6, "/live")
+    # Whether it can seal: a first rollout ends only when the store takes what it must.
+    container["readinessProbe"] = health_probe(5, 3)
+    return pod_spec(
+        names.service,
+        [container],
+        [
+            *edge_volumes(config.metadata["name"], None),
+            *records.volumes,
+            {"name": "sealer", "secret": secret},
+        ],
+        pull_secrets=args.get("pull_secrets"),
+        **priority_fields(args.get("pod_priority")),
+        securityContext=share_security(USER),
+        # It knows one name, by its hosts file.
+        dnsPolicy="None",
+        dnsConfig={"nameservers": [NO_RESOLVER]},
+        hostAliases=[{"ip": address, "hostnames": [host]} for address in addresses_of(store)],
+    )
 
 
 def addresses_of(store: SealerStore) -> list[str]:

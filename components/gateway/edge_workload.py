@@ -1,12 +1,22 @@
-"""Creates the Kubernetes objects of a gateway or translator, replicated over zones."""
+"""Creates the Kubernetes objects of a gateway, a translator or a review service, replicated over zones."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
-from components.cluster.objects import SERVING_PORT, metadata
-from components.cluster.pod_defaults import edge_container, edge_volumes, health_probe, pod_spec
+from components.cluster.objects import SERVING_PORT
+from components.cluster.pod_defaults import (
+    edge_container,
+    edge_volumes,
+    health_probe,
+    pod_spec,
+    priority_fields,
+)
+from components.cluster.workload_names import WorkloadNames
 from components.observability.pod_monitor import create_pod_monitor
 from components.serving.placement import ZONE, spread_over_domains
 from isthmus.contracts.platform.lookups.gateway_size import TARGET_UTILISATION
@@ -14,150 +24,164 @@ from isthmus.contracts.platform.lookups.gateway_size import TARGET_UTILISATION
 _START_S = 120
 
 
-def create_edge_workload(
-    name: str,
-    service: str,
-    namespace: str,
-    labels: dict[str, str],
-    selector: dict[str, str],
-    parent: pulumi.ComponentResource,
-    *,
-    container: str,
-    image: Any,
-    replicas: int,
-    resources: dict[str, Any],
-    config: Any,
-    tls_secret: str,
-    max_replicas: int | None = None,
-    trust_bundle: str | None = None,
-    ingress: list[dict[str, Any]],
-    egress: list[dict[str, Any]],
-    dependencies: list[pulumi.Resource],
-    annotations: dict[str, Any],
-    pod_monitors: bool,
-    pull_secrets: list[str] | None,
-    monitor_labels: Mapping[str, str] | None = None,
-    failure_domain_label: str = ZONE,
-    mounts: list[dict[str, Any]] | None = None,
-    volumes: list[dict[str, Any]] | None = None,
-    variables: list[dict[str, str]] | None = None,
-    metric_ports: Sequence[str] = ("health",),
-    namespace_objects: Sequence[pulumi.Resource] = (),
-    **extra: Any,
-) -> Any:
-    """Create account, network policy, Deployment, Service, disruption budget, PodMonitor of `metric_ports`. Returns the
-    Service.
+@dataclass(frozen=True)
+class PodSettings:
+    """What a component's arguments set for all of its pods alike."""
 
-    `max_replicas`: where more than `replicas`, a HorizontalPodAutoscaler owns the number of copies.
+    monitoring_namespace: str
+    pod_monitors: bool
+    monitor_labels: Mapping[str, str] | None
+    pull_secrets: list[str] | None
+    pod_priority: str | None
+    failure_domain_label: str
 
-    `namespace_objects`: a namespace that is created with them."""
+    @classmethod
+    def from_args(cls, args: Mapping[str, Any]) -> PodSettings:
+        """From the arguments of `InferenceGateway` or `Reviews`."""
+        return cls(
+            monitoring_namespace=args["monitoring_namespace"],
+            pod_monitors=args.get("pod_monitors", True),
+            monitor_labels=args.get("monitor_labels"),
+            pull_secrets=args.get("pull_secrets"),
+            pod_priority=args.get("pod_priority"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
+        )
+
+    def create_pod_monitor(self, names: WorkloadNames, ports: Sequence[str] = ("health",)) -> None:
+        """Create a PodMonitor of the workload at its named ports, if the arguments ask for it."""
+        if self.pod_monitors:
+            create_pod_monitor(
+                names.name,
+                names.service,
+                names.namespace,
+                names.labels,
+                names.selector,
+                names.options,
+                ports,
+                self.monitor_labels,
+            )
+
+
+@dataclass(frozen=True)
+class EdgePods:
+    """The pods of an edge workload: what they run, what they mount, and whom they reach."""
+
+    container: str
+    """Name of the container, which says what the edge's image runs."""
+    image: Any
+    replicas: int
+    resources: dict[str, Any]
+    config: Any
+    """ConfigMap of the edge's configuration."""
+    tls_secret: str
+    ingress: list[dict[str, Any]]
+    egress: list[dict[str, Any]]
+    dependencies: list[pulumi.Resource]
+    """What must exist before the pods start."""
+    max_replicas: int | None = None
+    """Where more than `replicas`, a HorizontalPodAutoscaler owns the number of copies."""
+    trust_bundle: str | None = None
+    annotations: dict[str, Any] = field(default_factory=dict)
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    volumes: list[dict[str, Any]] = field(default_factory=list)
+    variables: list[dict[str, str]] = field(default_factory=list)
+    metric_ports: Sequence[str] = ("health",)
+    pod_fields: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the pod's spec, which replace the defaults."""
+
+    @property
+    def is_scaled(self) -> bool:
+        return self.max_replicas is not None and self.max_replicas > self.replicas
+
+
+def create_edge_workload(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
+    """Create account, network policy, Deployment, Service, disruption budget and PodMonitor. Returns the Service."""
     from pulumi_kubernetes.apps.v1 import Deployment
-    from pulumi_kubernetes.core.v1 import Service, ServiceAccount
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-    from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+    from pulumi_kubernetes.core.v1 import ServiceAccount
 
-    child = pulumi.ResourceOptions(parent=parent, depends_on=[*namespace_objects])
     account = ServiceAccount(
-        f"{name}-account",
-        metadata=metadata(service, labels, namespace=namespace),
+        f"{names.name}-account",
+        metadata=names.metadata(),
         automount_service_account_token=False,
-        opts=child,
+        opts=names.options,
     )
-    policy_spec: Any = {
-        "podSelector": {"matchLabels": selector},
+    policy = _create_network_policy(names, pods)
+    server = Deployment(
+        f"{names.name}-server",
+        metadata=names.metadata(),
+        spec=_deployment_spec(names, pods, settings),
+        opts=pulumi.ResourceOptions(
+            parent=names.parent,
+            depends_on=[account, policy, pods.config, *pods.dependencies],
+            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="30m", delete="10m"),
+        ),
+    )
+    if pods.is_scaled:
+        _create_autoscaler(names, pods, server)
+    service = _create_service(names)
+    names.disruption_budget()
+    settings.create_pod_monitor(names, pods.metric_ports)
+    return service
+
+
+def _create_network_policy(names: WorkloadNames, pods: EdgePods) -> pulumi.Resource:
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+    spec: Any = {
+        "podSelector": {"matchLabels": names.selector},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": ingress,
+        "ingress": pods.ingress,
     }
-    if egress:
-        policy_spec["egress"] = egress
-    policy = NetworkPolicy(
-        f"{name}-network",
-        metadata=metadata(service, labels, namespace=namespace),
-        spec=policy_spec,
-        opts=child,
-    )
+    if pods.egress:
+        spec["egress"] = pods.egress
+    return NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
+
+
+def _deployment_spec(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
+    annotations = {"annotations": pods.annotations} if pods.annotations else {}
+    return {
+        # A number here would set back at each `up` what the autoscaler has chosen.
+        **({} if pods.is_scaled else {"replicas": pods.replicas}),
+        "selector": {"matchLabels": names.selector},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "progressDeadlineSeconds": 600,
+        "revisionHistoryLimit": 3,
+        "template": {
+            "metadata": {"labels": names.labels, **annotations},
+            "spec": pod_spec(
+                names.service,
+                [_container(pods)],
+                [
+                    *edge_volumes(pods.config.metadata["name"], pods.tls_secret, pods.trust_bundle),
+                    *pods.volumes,
+                ],
+                grace_s=330,
+                pull_secrets=settings.pull_secrets,
+                topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
+                **priority_fields(settings.pod_priority),
+                **pods.pod_fields,
+            ),
+        },
+    }
+
+
+def _container(pods: EdgePods) -> dict[str, Any]:
+    has_trust_bundle = pods.trust_bundle is not None
     edge = edge_container(
-        container, image, mounts or [], resources, has_trust_bundle=trust_bundle is not None
+        pods.container, pods.image, pods.mounts, pods.resources, has_trust_bundle=has_trust_bundle
     )
-    if variables:
-        edge["env"] = variables
+    if pods.variables:
+        edge["env"] = pods.variables
     # `/live`: a restart does not repair a database or a sealer that is down. Readiness alone asks whether it can serve.
     edge["startupProbe"] = health_probe(2, _START_S // 2, "/live")
     edge["readinessProbe"] = health_probe(5, 3)
     edge["livenessProbe"] = health_probe(10, 6, "/live")
     # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
     edge["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
-    is_scaled = max_replicas is not None and max_replicas > replicas
-    spec: Any = {
-        # A number here would set back at each `up` what the autoscaler has chosen.
-        **({} if is_scaled else {"replicas": replicas}),
-        "selector": {"matchLabels": selector},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "progressDeadlineSeconds": 600,
-        "revisionHistoryLimit": 3,
-        "template": {
-            "metadata": {"labels": labels, **({"annotations": annotations} if annotations else {})},
-            "spec": pod_spec(
-                service,
-                [edge],
-                [*edge_volumes(config.metadata["name"], tls_secret, trust_bundle), *(volumes or [])],
-                grace_s=330,
-                pull_secrets=pull_secrets,
-                topologySpreadConstraints=spread_over_domains(selector, failure_domain_label),
-                **extra,
-            ),
-        },
-    }
-    server = Deployment(
-        f"{name}-server",
-        metadata=metadata(service, labels, namespace=namespace),
-        spec=spec,
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=[account, policy, config, *dependencies],
-            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="30m", delete="10m"),
-        ),
-    )
-    if is_scaled:
-        _scale(name, service, namespace, labels, replicas, max_replicas, [server], parent)
-    service_spec: Any = {
-        "type": "ClusterIP",
-        "selector": selector,
-        "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
-    }
-    service_object = Service(
-        f"{name}-service",
-        metadata=metadata(service, labels, namespace=namespace),
-        spec=service_spec,
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=[*namespace_objects],
-            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m"),
-        ),
-    )
-    budget: Any = {
-        "maxUnavailable": 1,
-        "selector": {"matchLabels": selector},
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
-    PodDisruptionBudget(
-        f"{name}-disruption", metadata=metadata(service, labels, namespace=namespace), spec=budget, opts=child
-    )
-    if pod_monitors:
-        create_pod_monitor(name, service, namespace, labels, selector, child, metric_ports, monitor_labels)
-    return service_object
+    return edge
 
 
-def _scale(
-    name: str,
-    service: str,
-    namespace: str,
-    labels: dict[str, str],
-    min_replicas: int,
-    max_replicas: int | None,
-    dependencies: list[pulumi.Resource],
-    parent: pulumi.ComponentResource,
-) -> None:
+def _create_autoscaler(names: WorkloadNames, pods: EdgePods, server: pulumi.Resource) -> None:
     """Copies by their CPU, up at once and down slowly: an ending copy first finishes its answers."""
     from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
@@ -166,9 +190,9 @@ def _scale(
         "target": {"type": "Utilization", "averageUtilization": round(100 * TARGET_UTILISATION)},
     }
     spec: Any = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service},
-        "minReplicas": min_replicas,
-        "maxReplicas": max_replicas,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": names.service},
+        "minReplicas": pods.replicas,
+        "maxReplicas": pods.max_replicas,
         "metrics": [{"type": "Resource", "resource": cpu}],
         "behavior": {
             "scaleDown": {
@@ -178,8 +202,28 @@ def _scale(
         },
     }
     HorizontalPodAutoscaler(
-        f"{name}-scaling",
-        metadata=metadata(service, labels, namespace=namespace),
+        f"{names.name}-scaling",
+        metadata=names.metadata(),
         spec=spec,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=dependencies),
+        opts=pulumi.ResourceOptions(parent=names.parent, depends_on=[server]),
+    )
+
+
+def _create_service(names: WorkloadNames) -> Any:
+    from pulumi_kubernetes.core.v1 import Service
+
+    spec: Any = {
+        "type": "ClusterIP",
+        "selector": names.selector,
+        "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
+    }
+    return Service(
+        f"{names.name}-service",
+        metadata=names.metadata(),
+        spec=spec,
+        opts=pulumi.ResourceOptions(
+            parent=names.parent,
+            depends_on=[*names.namespace_objects],
+            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m"),
+        ),
     )

@@ -1,6 +1,7 @@
 """The component InferenceGateway: the only endpoint that applications of a class can reach at a site."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -14,18 +15,15 @@ from components.cluster.objects import (
     ROLE_LABEL,
     SERVING_PORT,
     class_namespace,
-    common_labels,
     dns_name,
-    metadata,
-    workload_selector,
 )
 from components.cluster.pod_defaults import (
     GATEWAY_USER,
     NO_RESOLVER,
     guaranteed_resources,
-    priority_fields,
     share_security,
 )
+from components.cluster.workload_names import WorkloadNames
 from components.gateway.callers import (
     GatewayDatabase,
     GatewayTeam,
@@ -34,13 +32,19 @@ from components.gateway.callers import (
     with_host_aliases,
 )
 from components.gateway.confidence import Calibrations
-from components.gateway.edge_workload import create_edge_workload
+from components.gateway.edge_workload import EdgePods, PodSettings, create_edge_workload
 from components.gateway.held_answers import GatewayHeld, HeldAnswers
 from components.gateway.name_resolver import NameResolver, ResolverAccess, aws_names, create_name_resolver
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, create_router, egress_to_router, route_through_router
 from components.gateway.routes import GatewayRoute, destinations_of, overflow_of, route_config
-from components.gateway.screening import GatewayScreening, addresses_of, create_detector, servers_of
+from components.gateway.screening import (
+    DetectorParts,
+    GatewayScreening,
+    addresses_of,
+    create_detector,
+    servers_of,
+)
 from components.gateway.traces import (
     GatewayTraces,
     collector_egress,
@@ -55,7 +59,6 @@ from components.gateway.translator.translator import (
     destination_egress,
 )
 from components.observability.pod_monitor import metrics_ingress
-from components.serving.placement import ZONE
 from isthmus.contracts.vocabulary import CALLED_TARGETS, Target
 from isthmus.core.errors import InputError
 
@@ -148,209 +151,93 @@ class InferenceGateway(pulumi.ComponentResource):
         # another component among them, all that the gateway is made of would wait for it.
         super().__init__("isthmus:index:InferenceGateway", name, without_outputs(dict(args)), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
-        namespace = class_namespace(sensitivity)
-        service = f"{sensitivity}-gateway"
-        labels = common_labels(service, sensitivity=sensitivity, role="gateway")
-        child = pulumi.ResourceOptions(parent=self)
-        translator_settings = args.get("translator")
-        destinations = args.get("destinations", [])
-        if translator_settings is not None:
-            for target in sorted(
-                {model.get("provider", "bedrock") for model in translator_settings["models"]}
-            ):
-                may_use_aws(
-                    sensitivity, f"{service}.translator", args.get("exception", ""), _target(target, service)
-                )
-        if sensitivity == "restricted":
-            for destination in destinations:
-                where = f"{service}.destinations.{destination['name']}"
-                check_within(destination["cidr"], args.get("site_cidrs", []), where)
-
-        cloud_models = (
-            {model["name"] for model in translator_settings["models"]} if translator_settings else set()
-        )
-        router = args.get("router")
-        local = [route for route in args["routes"] if route["endpoint"] not in cloud_models]
-        servers = sorted(
-            {target_route["endpoint"] for route in args["routes"] for target_route in destinations_of(route)}
-            - cloud_models
-        )
-        if router is not None:
-            servers = []  # it reaches none of them
-        servers = sorted({*servers, *servers_of(args.get("screening"))})
-        routes = [
-            route_through_router(router, route, namespace)
-            | overflow_of(route, sensitivity, namespace, cloud_models)
-            if router is not None and route["endpoint"] not in cloud_models
-            else route_config(route, sensitivity, namespace, cloud_models)
-            for route in args["routes"]
-        ]
-        secret, certificate_resources = certificate(
+        _check_destinations(args, f"{sensitivity}-gateway")
+        names = WorkloadNames(name, sensitivity, "gateway", class_namespace(sensitivity), self)
+        settings = PodSettings.from_args(args)
+        routing = _Routing.from_args(args, names)
+        secret, certificates = self._certificates(names, args, routing)
+        parts = _GatewayParts.create(names, args)
+        config = config_map(
             name,
-            service,
-            namespace,
-            labels,
-            child,
+            names.service,
+            names.namespace,
+            names.labels,
+            _configuration(args, routing, parts),
+            names.options,
+        )
+        resolver_access = self._resolver(names, args, routing.servers, settings)
+        if "translator" in args:
+            create_translator(
+                replace(names, name=f"{name}-translator", role="translator"),
+                args["translator"],
+                args.get("destinations", []),
+                settings,
+                resolver_access,
+                issuer=args.get("issuer"),
+                trust_bundle=args.get("trust_bundle"),
+            )
+        policies = self._egress_policies(names, routing.servers)
+        waits_for = [
+            *certificates,
+            *parts.dependencies,
+            *policies,
+            *resolver_access.dependencies,
+            *dependencies,
+        ]
+        pods = _edge_pods(args, names, parts, resolver_access, config, secret, waits_for)
+        create_edge_workload(names, pods, settings)
+        self.address = pulumi.Output.from_input(
+            f"https://{dns_name(names.service, names.namespace)}:{SERVING_PORT}"
+        )
+        self.service = pulumi.Output.from_input(f"{names.namespace}/{names.service}")
+        self.register_outputs({"address": self.address, "service": self.service})
+
+    def _certificates(
+        self, names: WorkloadNames, args: InferenceGatewayArgs, routing: "_Routing"
+    ) -> tuple[str, list[pulumi.Resource]]:
+        """Create the gateway's certificate, and the router with its own. Returns the gateway's Secret and all of it."""
+        secret, resources = certificate(
+            names.name,
+            names.service,
+            names.namespace,
+            names.labels,
+            names.options,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=True,
         )
-        if router is not None:
-            certificate_resources += create_router(
-                name, sensitivity, namespace, router, local, self, issuer=args.get("issuer")
-            )
-        database = args.get("database")
-        calibrations = Calibrations(
-            name, service, namespace, labels, [dict(route) for route in args["routes"]], child
-        )
-        callers = known_callers(database, args.get("teams", []), calibrations.routes)
-        trust_bundle = args.get("trust_bundle")
-        config_data = with_trust_bundle(
-            gateway_config(sensitivity, args["site"], routes, callers), trust_bundle
-        )
-        traces = args.get("traces")
-        hosts = [(database["address"], database["host"])] if database is not None else []
-        hosts += [(traces["address"], host_of(traces))] if traces is not None else []
-        config_data |= traces_section(traces)
-        trace_mounts, trace_volumes = mounts_and_volumes(traces)
-        detector = create_detector(
-            name, sensitivity, namespace, labels, args.get("screening"), args["monitoring_namespace"], child
-        )
-        config_data |= detector.config
-        held_answers = HeldAnswers(name, service, namespace, labels, args, child)
-        config_data |= held_answers.section
-        records = Records(name, service, namespace, labels, args["audit"], child) if "audit" in args else None
-        if records is not None:
-            config_data["audit"] = records.section(config_data)
-        config = config_map(name, service, namespace, labels, config_data, child)
-        resolving = self._resolver(name, sensitivity, namespace, args, servers)
-        if translator_settings is not None:
-            create_translator(
-                f"{name}-translator",
-                sensitivity,
-                namespace,
-                translator_settings,
-                destinations,
+        if "router" in args:
+            resources += create_router(
+                names.name,
+                names.sensitivity,
+                names.namespace,
+                args["router"],
+                routing.local_routes,
                 self,
                 issuer=args.get("issuer"),
-                monitoring_namespace=args["monitoring_namespace"],
-                pod_monitors=args.get("pod_monitors", True),
-                pull_secrets=args.get("pull_secrets"),
-                resolving=resolving,
-                trust_bundle=trust_bundle,
-                pod_priority=args.get("pod_priority"),
-                monitor_labels=args.get("monitor_labels"),
-                failure_domain_label=args.get("failure_domain_label", ZONE),
             )
-        create_edge_workload(
-            name,
-            service,
-            namespace,
-            labels,
-            workload_selector(service, sensitivity),
-            self,
-            container="edge",
-            image=args["image"],
-            replicas=args.get("replicas", 2),
-            max_replicas=args.get("max_replicas"),
-            resources=guaranteed_resources(args.get("cpu", "1"), args.get("memory", "1Gi")),
-            config=config,
-            tls_secret=secret,
-            trust_bundle=trust_bundle,
-            ingress=[
-                _applications(sensitivity),
-                metrics_ingress(args["monitoring_namespace"]),
-                *detector.ingress,
-            ],
-            egress=[
-                *database_egress(database, sensitivity, args.get("site_cidrs", []), service),
-                *collector_egress(traces, sensitivity, args.get("site_cidrs", []), service),
-                *([egress_to_router(sensitivity)] if router is not None else []),
-                *(
-                    [_to_translator(sensitivity)]
-                    if translator_settings is not None
-                    else destination_egress(destinations, service)
-                ),
-            ],
-            dependencies=[
-                *certificate_resources,
-                *(records.dependencies if records is not None else []),
-                *detector.dependencies,
-                *held_answers.dependencies,
-                *calibrations.dependencies,
-                *self._egress_policies(name, sensitivity, namespace, service, labels, servers),
-                *resolving.dependencies,
-                *dependencies,
-            ],
-            annotations={},
-            pod_monitors=args.get("pod_monitors", True),
-            pull_secrets=args.get("pull_secrets"),
-            securityContext=share_security(GATEWAY_USER),
-            **priority_fields(args.get("pod_priority")),
-            monitor_labels=args.get("monitor_labels"),
-            failure_domain_label=args.get("failure_domain_label", ZONE),
-            mounts=[
-                {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
-                *(records.mounts if records is not None else []),
-                *held_answers.mounts,
-                *calibrations.mounts,
-                *trace_mounts,
-            ],
-            volumes=[
-                {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}},
-                *(records.volumes if records is not None else []),
-                *held_answers.volumes,
-                *calibrations.volumes,
-                *trace_volumes,
-                *detector.volumes,
-            ],
-            metric_ports=detector.metric_ports,
-            **detector.pod,
-            **with_host_aliases(
-                hosts, _restricted_names(args, namespace) if sensitivity == "restricted" else resolving.pod
-            ),
-        )
-        self.address = pulumi.Output.from_input(f"https://{dns_name(service, namespace)}:{SERVING_PORT}")
-        self.service = pulumi.Output.from_input(f"{namespace}/{service}")
-        self.register_outputs({"address": self.address, "service": self.service})
+        return secret, resources
 
     def _resolver(
-        self, name: str, sensitivity: str, namespace: str, args: InferenceGatewayArgs, servers: list[str]
+        self, names: WorkloadNames, args: InferenceGatewayArgs, servers: list[str], settings: PodSettings
     ) -> ResolverAccess:
         """The class's resolver, for the Services that the gateway calls and the hosts that the translator calls."""
-        names, router, translator_settings = args.get("names"), args.get("router"), args.get("translator")
-        if names is None:
+        if "names" not in args:
             return ResolverAccess()
         services = [
             *servers,
-            *([router["service"]] if router is not None else []),
-            *([f"{sensitivity}-translator"] if translator_settings is not None else []),
+            *([args["router"]["service"]] if "router" in args else []),
+            *([f"{names.sensitivity}-translator"] if "translator" in args else []),
         ]
         return create_name_resolver(
-            f"{name}-resolver",
-            sensitivity,
-            namespace,
-            names,
-            [dns_name(service_name, namespace) for service_name in services],
-            aws_names(translator_settings),
-            self,
-            monitoring_namespace=args["monitoring_namespace"],
-            pod_monitors=args.get("pod_monitors", True),
-            pull_secrets=args.get("pull_secrets"),
-            pod_priority=args.get("pod_priority"),
-            monitor_labels=args.get("monitor_labels"),
-            failure_domain_label=args.get("failure_domain_label", ZONE),
+            replace(names, name=f"{names.name}-resolver", role="resolver"),
+            args["names"],
+            [dns_name(service, names.namespace) for service in services],
+            aws_names(args.get("translator")),
+            settings,
         )
 
-    def _egress_policies(
-        self,
-        name: str,
-        sensitivity: str,
-        namespace: str,
-        service: str,
-        labels: dict[str, str],
-        servers: list[str],
-    ) -> list[pulumi.Resource]:
+    def _egress_policies(self, names: WorkloadNames, servers: list[str]) -> list[pulumi.Resource]:
         """A policy for each of its model servers, and nothing else of the cluster.
 
         Policies add up, so while the gateway's pods are rolled from an old server to a new one both ways are
@@ -360,9 +247,9 @@ class InferenceGateway(pulumi.ComponentResource):
 
         policies: list[pulumi.Resource] = []
         for server in servers:
-            model = {ROLE_LABEL: "model", CLASS_LABEL: sensitivity, ENDPOINT_LABEL: server}
+            model = {ROLE_LABEL: "model", CLASS_LABEL: names.sensitivity, ENDPOINT_LABEL: server}
             spec: Any = {
-                "podSelector": {"matchLabels": workload_selector(service, sensitivity)},
+                "podSelector": {"matchLabels": names.selector},
                 "policyTypes": ["Egress"],
                 "egress": [
                     {
@@ -373,13 +260,195 @@ class InferenceGateway(pulumi.ComponentResource):
             }
             policies.append(
                 NetworkPolicy(
-                    f"{name}-to-{server}",
-                    metadata=metadata(f"{service}-to-{server}", labels, namespace=namespace),
+                    f"{names.name}-to-{server}",
+                    metadata=names.metadata(f"{names.service}-to-{server}"),
                     spec=spec,
-                    opts=pulumi.ResourceOptions(parent=self),
+                    opts=names.options,
                 )
             )
         return policies
+
+
+@dataclass(frozen=True)
+class _Routing:
+    """Where the gateway's requests go."""
+
+    routes: list[dict[str, Any]]
+    """Of the edge's configuration."""
+    local_routes: list[GatewayRoute]
+    """Those to a model server of the site."""
+    servers: list[str]
+    """Model servers that the gateway itself calls: none for its routes where a router is between them."""
+
+    @classmethod
+    def from_args(cls, args: InferenceGatewayArgs, names: WorkloadNames) -> "_Routing":
+        translator, router = args.get("translator"), args.get("router")
+        cloud_models = {model["name"] for model in translator["models"]} if translator is not None else set()
+        destinations = {place["endpoint"] for route in args["routes"] for place in destinations_of(route)}
+        called = destinations - cloud_models if router is None else set()
+
+        def configured(route: GatewayRoute) -> dict[str, Any]:
+            if router is None or route["endpoint"] in cloud_models:
+                return route_config(route, names.sensitivity, names.namespace, cloud_models)
+            overflow = overflow_of(route, names.sensitivity, names.namespace, cloud_models)
+            return route_through_router(router, route, names.namespace) | overflow
+
+        return cls(
+            [configured(route) for route in args["routes"]],
+            [route for route in args["routes"] if route["endpoint"] not in cloud_models],
+            sorted({*called, *servers_of(args.get("screening"))}),
+        )
+
+
+@dataclass(frozen=True)
+class _GatewayParts:
+    """What a gateway has beside its routes: calibrations, detector, held answers, records and traces."""
+
+    calibrations: Calibrations
+    detector: DetectorParts
+    held_answers: HeldAnswers
+    records: Records | None
+    traces: GatewayTraces | None
+
+    @classmethod
+    def create(cls, names: WorkloadNames, args: InferenceGatewayArgs) -> "_GatewayParts":
+        owner = (names.name, names.service, names.namespace, names.labels)
+        calibrations = Calibrations(*owner, [dict(route) for route in args["routes"]], names.options)
+        detector = create_detector(
+            names.name,
+            names.sensitivity,
+            names.namespace,
+            names.labels,
+            args.get("screening"),
+            args["monitoring_namespace"],
+            names.options,
+        )
+        held_answers = HeldAnswers(*owner, args, names.options)
+        records = Records(*owner, args["audit"], names.options) if "audit" in args else None
+        return cls(calibrations, detector, held_answers, records, args.get("traces"))
+
+    @property
+    def dependencies(self) -> list[pulumi.Resource]:
+        return [
+            *(self.records.dependencies if self.records is not None else []),
+            *self.detector.dependencies,
+            *self.held_answers.dependencies,
+            *self.calibrations.dependencies,
+        ]
+
+    def mounts(self) -> list[dict[str, Any]]:
+        trace_mounts, _ = mounts_and_volumes(self.traces)
+        return [
+            {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
+            *(self.records.mounts if self.records is not None else []),
+            *self.held_answers.mounts,
+            *self.calibrations.mounts,
+            *trace_mounts,
+        ]
+
+    def volumes(self, callers_secret: str) -> list[dict[str, Any]]:
+        _, trace_volumes = mounts_and_volumes(self.traces)
+        return [
+            {"name": "callers", "secret": {"secretName": callers_secret, "defaultMode": 0o440}},
+            *(self.records.volumes if self.records is not None else []),
+            *self.held_answers.volumes,
+            *self.calibrations.volumes,
+            *trace_volumes,
+            *self.detector.volumes,
+        ]
+
+
+def _configuration(args: InferenceGatewayArgs, routing: "_Routing", parts: _GatewayParts) -> dict[str, Any]:
+    """The edge's configuration."""
+    callers = known_callers(args.get("database"), args.get("teams", []), parts.calibrations.routes)
+    configuration = with_trust_bundle(
+        gateway_config(args["sensitivity"], args["site"], routing.routes, callers), args.get("trust_bundle")
+    )
+    configuration |= traces_section(parts.traces) | parts.detector.config | parts.held_answers.section
+    if parts.records is not None:
+        configuration["audit"] = parts.records.section(configuration)
+    return configuration
+
+
+def _edge_pods(
+    args: InferenceGatewayArgs,
+    names: WorkloadNames,
+    parts: _GatewayParts,
+    resolver_access: ResolverAccess,
+    config: Any,
+    tls_secret: str,
+    dependencies: list[pulumi.Resource],
+) -> EdgePods:
+    """The gateway's pods. `dependencies`: what must exist before they start."""
+    return EdgePods(
+        container="edge",
+        image=args["image"],
+        replicas=args.get("replicas", 2),
+        max_replicas=args.get("max_replicas"),
+        resources=guaranteed_resources(args.get("cpu", "1"), args.get("memory", "1Gi")),
+        config=config,
+        tls_secret=tls_secret,
+        trust_bundle=args.get("trust_bundle"),
+        ingress=[
+            _applications(names.sensitivity),
+            metrics_ingress(args["monitoring_namespace"]),
+            *parts.detector.ingress,
+        ],
+        egress=_egress(args, names),
+        dependencies=dependencies,
+        mounts=parts.mounts(),
+        volumes=parts.volumes(args["callers_secret"]),
+        metric_ports=parts.detector.metric_ports,
+        pod_fields={
+            "securityContext": share_security(GATEWAY_USER),
+            **parts.detector.pod,
+            **_names_of_pod(args, names, resolver_access),
+        },
+    )
+
+
+def _check_destinations(args: InferenceGatewayArgs, service: str) -> None:
+    """Raise `Refused` if a destination or a model in AWS is not allowed for the class."""
+    sensitivity = args["sensitivity"]
+    if "translator" in args:
+        providers = {model.get("provider", "bedrock") for model in args["translator"]["models"]}
+        for provider in sorted(providers):
+            may_use_aws(
+                sensitivity, f"{service}.translator", args.get("exception", ""), _target(provider, service)
+            )
+    if sensitivity == "restricted":
+        for destination in args.get("destinations", []):
+            where = f"{service}.destinations.{destination['name']}"
+            check_within(destination["cidr"], args.get("site_cidrs", []), where)
+
+
+def _egress(args: InferenceGatewayArgs, names: WorkloadNames) -> list[dict[str, Any]]:
+    """Of the gateway's network policy, without its model servers."""
+    site_cidrs = args.get("site_cidrs", [])
+    return [
+        *database_egress(args.get("database"), names.sensitivity, site_cidrs, names.service),
+        *collector_egress(args.get("traces"), names.sensitivity, site_cidrs, names.service),
+        *([egress_to_router(names.sensitivity)] if "router" in args else []),
+        *(
+            [_to_translator(names.sensitivity)]
+            if "translator" in args
+            else destination_egress(args.get("destinations", []), names.service)
+        ),
+    ]
+
+
+def _names_of_pod(
+    args: InferenceGatewayArgs, names: WorkloadNames, resolver_access: ResolverAccess
+) -> dict[str, Any]:
+    """Fields of the pod's spec by which it resolves names. Database and collector are known by their addresses."""
+    hosts: list[tuple[str, str]] = []
+    if "database" in args:
+        hosts.append((args["database"]["address"], args["database"]["host"]))
+    if "traces" in args:
+        hosts.append((args["traces"]["address"], host_of(args["traces"])))
+    is_restricted = names.sensitivity == "restricted"
+    own = _restricted_names(args, names.namespace) if is_restricted else resolver_access.pod
+    return with_host_aliases(hosts, own)
 
 
 def _target(provider: str, service: str) -> Target:

@@ -35,44 +35,11 @@ def gateway_args(
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     routes: list[GatewayRoute] = []
     for workload in gateway.workloads:
-        endpoint = endpoints[workload.endpoint]
-        route: GatewayRoute = {
-            "workload": workload.name,
-            "endpoint": endpoint.id,
-            "model": workload.adapter or endpoint.model,
-        }
-        workload_fields: Any = workload.model_dump(
-            include={"team", "clients", "allowance"}, exclude_defaults=True
-        )
-        route.update(workload_fields)
-        reviewed: Any = review_route_args(gateway, workload)
-        route.update(reviewed)
-        if endpoint.target in CALLED_TARGETS:
-            route["endpoint"] = model_name(endpoint.id, workload.name)
-        elif endpoint.id not in cluster_ips:
-            raise InputError(
-                f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at another site, {endpoint.site}",
-                where=f"gateways.{gateway.name}.workloads.{workload.name}",
-                fix="Use an endpoint of the gateway's own site, Amazon Bedrock or SageMaker",
-            )
-        elif gateway.class_ == "restricted":
-            # Only it needs addresses; the others would wait for their models for nothing.
-            route["cluster_ip"] = cluster_ips[endpoint.id]
-        places: dict[str, Any] = {
+        places = {
             endpoint_id: place_args(platform, endpoints[endpoint_id], digests)
             for endpoint_id in workload.reaches
         }
-        if gateway.router is not None and workload.canary is not None:
-            # Which of the two versions answers, the router decides.
-            places[endpoint.id].pop("model_digest", None)
-        route["place"] = places[endpoint.id]
-        if endpoint.target != "bedrock":
-            addresses = gateway.class_ == "restricted"
-            serving_fields: Any = route_args(workload, endpoints, cluster_ips, places, addresses=addresses)
-            route.update(serving_fields)
-        if endpoint.target not in CALLED_TARGETS:
-            route.update(_overflow(workload, endpoints, places))
-        routes.append(route)
+        routes.append(_route(gateway, workload, endpoints, places, cluster_ips))
     arguments: dict[str, Any] = {
         **shared_arguments(platform, gateway.certificate_secret),
         **spread_arguments(platform, gateway.site),
@@ -88,19 +55,8 @@ def gateway_args(
         "destinations": [destination.model_dump() for destination in gateway.destinations],
         "site_cidrs": on_prem_networks(platform),
         "resolvers": list(site.dns),
+        **_recording_arguments(gateway, sealed),
     }
-    if gateway.database is not None:
-        arguments["database"] = gateway.database.model_dump()
-    if gateway.traces is not None:
-        arguments["traces"] = gateway.traces.model_dump(exclude_none=True)
-    arguments |= held_args(gateway)
-    if gateway.teams:
-        arguments["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
-    if gateway.audit is not None:
-        audit_fields = {"volume", "secret", "policy", "max_unsealed_s", "content"}
-        arguments["audit"] = gateway.audit.model_dump(include=audit_fields, exclude_none=True)
-        if sealed is not None and sealed.share is not None:
-            arguments["audit"]["folders"] = sealed.folders("gateway")
     if gateway.screening is not None:
         arguments["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
@@ -114,6 +70,67 @@ def gateway_args(
         arguments["translator"] = translator
         arguments |= exception_arguments(platform, [workload.name for workload in gateway.workloads])
     return arguments  # type: ignore[return-value]
+
+
+def _recording_arguments(gateway: Gateway, sealed: Sealed | None) -> dict[str, Any]:
+    """Where callers, usage, traces, held answers and records are kept."""
+    arguments: dict[str, Any] = held_args(gateway)
+    if gateway.database is not None:
+        arguments["database"] = gateway.database.model_dump()
+    if gateway.traces is not None:
+        arguments["traces"] = gateway.traces.model_dump(exclude_none=True)
+    if gateway.teams:
+        arguments["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
+    if gateway.audit is not None:
+        audit_fields = {"volume", "secret", "policy", "max_unsealed_s", "content"}
+        arguments["audit"] = gateway.audit.model_dump(include=audit_fields, exclude_none=True)
+        if sealed is not None and sealed.share is not None:
+            arguments["audit"]["folders"] = sealed.folders("gateway")
+    return arguments
+
+
+def _route(
+    gateway: Gateway,
+    workload: Workload,
+    endpoints: dict[str, Endpoint],
+    places: dict[str, Any],
+    cluster_ips: dict[str, Any],
+) -> GatewayRoute:
+    """The route of one workload. `places`: `GatewayPlace` of each endpoint that it reaches."""
+    endpoint = endpoints[workload.endpoint]
+    route: GatewayRoute = {
+        "workload": workload.name,
+        "endpoint": endpoint.id,
+        "model": workload.adapter or endpoint.model,
+    }
+    workload_fields: Any = workload.model_dump(
+        include={"team", "clients", "allowance"}, exclude_defaults=True
+    )
+    review_fields: Any = review_route_args(gateway, workload)
+    route.update(workload_fields)
+    route.update(review_fields)
+    if endpoint.target in CALLED_TARGETS:
+        route["endpoint"] = model_name(endpoint.id, workload.name)
+    elif endpoint.id not in cluster_ips:
+        raise InputError(
+            f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at another site, {endpoint.site}",
+            where=f"gateways.{gateway.name}.workloads.{workload.name}",
+            fix="Use an endpoint of the gateway's own site, Amazon Bedrock or SageMaker",
+        )
+    elif gateway.class_ == "restricted":
+        # Only it needs addresses; the others would wait for their models for nothing.
+        route["cluster_ip"] = cluster_ips[endpoint.id]
+    if gateway.router is not None and workload.canary is not None:
+        # Which of the two versions answers, the router decides.
+        places[endpoint.id].pop("model_digest", None)
+    route["place"] = places[endpoint.id]
+    if endpoint.target != "bedrock":
+        addresses = gateway.class_ == "restricted"
+        serving_fields: Any = route_args(workload, endpoints, cluster_ips, places, addresses=addresses)
+        route.update(serving_fields)
+    if endpoint.target not in CALLED_TARGETS:
+        route.update(_overflow(workload, endpoints, places))
+    return route
 
 
 def sealer_args(platform: Platform, gateway: Gateway, sealed: Sealed | None = None) -> AuditSealerArgs | None:

@@ -5,7 +5,7 @@ resolver forwards A and AAAA queries for exact names only, and answers NXDOMAIN 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ import pulumi
 
 from components.aws.common.names import domain as aws_domain
 from components.cluster.dns import DnsPeer, both_protocols, dns_egress
-from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, common_labels, metadata, workload_selector
+from components.cluster.objects import CLASS_LABEL, ROLE_LABEL
 from components.cluster.pod_defaults import (
     container_security,
     guaranteed_resources,
@@ -22,9 +22,11 @@ from components.cluster.pod_defaults import (
     pod_spec,
     priority_fields,
 )
+from components.cluster.workload_names import WorkloadNames
+from components.gateway.edge_workload import PodSettings
 from components.gateway.translator.translator import TranslatorSettings
-from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
-from components.serving.placement import ZONE, spread_over_domains
+from components.observability.pod_monitor import metrics_ingress
+from components.serving.placement import spread_over_domains
 from isthmus.core.errors import InputError
 
 DNS_PORT = 1053
@@ -126,85 +128,109 @@ def _host(url: pulumi.Input[str] | None, service: str, region: str) -> pulumi.In
 
 
 def create_name_resolver(
-    name: str,
-    sensitivity: str,
-    namespace: str,
-    settings: NameResolver,
+    names: WorkloadNames,
+    resolver: NameResolver,
     services: Iterable[str],
     external_hosts: Iterable[pulumi.Input[str]],
-    parent: pulumi.ComponentResource,
-    *,
-    monitoring_namespace: str,
-    pod_monitors: bool,
-    pull_secrets: list[str] | None,
-    pod_priority: str | None = None,
-    monitor_labels: Mapping[str, str] | None = None,
-    failure_domain_label: str = ZONE,
+    settings: PodSettings,
 ) -> ResolverAccess:
     """Create the resolver. `services`: cluster names as pods call them, e.g. `llama.isthmus-internal.svc`;
     `external_hosts`: hosts outside the cluster."""
-    from pulumi_kubernetes.apps.v1 import Deployment
-    from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServiceAccount
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-    from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+    from pulumi_kubernetes.core.v1 import ServiceAccount
 
-    if sensitivity == "restricted":
+    if names.sensitivity == "restricted":
         raise InputError(
             "a restricted gateway uses the site's own resolvers, but `names` is set",
-            where=f"{namespace}.names",
+            where=f"{names.namespace}.names",
             fix="Remove `names` for the restricted class",
         )
-    service = resolver_name(sensitivity)
-    labels = common_labels(service, sensitivity=sensitivity, role="resolver")
-    selector = workload_selector(service, sensitivity)
-    child = pulumi.ResourceOptions(parent=parent)
-    domain = settings.get("domain", "cluster.local")
-    service_names = [f"{service_name}.{domain}." for service_name in services]
-    hosts = pulumi.Output.all(*external_hosts).apply(lambda names: [f"{host}." for host in names])
-    text = hosts.apply(lambda names: corefile([*service_names, *names]))
-    map_name = text.apply(
-        lambda content: f"{service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    domain = resolver.get("domain", "cluster.local")
+    config = _create_config_map(names, [f"{service}.{domain}." for service in services], external_hosts)
+    account = ServiceAccount(
+        f"{names.name}-account",
+        metadata=names.metadata(),
+        automount_service_account_token=False,
+        opts=names.options,
     )
-    config = ConfigMap(
-        f"{name}-config",
-        metadata=metadata(map_name, labels, namespace=namespace),
+    policy, ask_policy = _create_network_policies(names, resolver, settings)
+    server = _create_deployment(names, resolver, config, settings, [account, policy, config])
+    service = _create_service(names, resolver)
+    names.disruption_budget()
+    settings.create_pod_monitor(names, ["metrics"])
+    address = resolver.get("address") or service.spec.apply(lambda spec: str(spec.cluster_ip))
+    return ResolverAccess(
+        {
+            "dnsPolicy": "None",
+            "dnsConfig": {
+                "nameservers": [address],
+                "searches": [domain],
+                # A Service's name has two dots and gets the domain first; AWS's names have three or more.
+                "options": [{"name": "ndots", "value": "3"}],
+            },
+        },
+        [server, ask_policy],
+    )
+
+
+def _create_config_map(
+    names: WorkloadNames, service_names: list[str], external_hosts: Iterable[pulumi.Input[str]]
+) -> Any:
+    """The allow-list. Its name has its digest, so that pods restart with a new one."""
+    from pulumi_kubernetes.core.v1 import ConfigMap
+
+    hosts = pulumi.Output.all(*external_hosts).apply(lambda hosts: [f"{host}." for host in hosts])
+    text = hosts.apply(lambda hosts: corefile([*service_names, *hosts]))
+    map_name = text.apply(
+        lambda content: f"{names.service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    )
+    return ConfigMap(
+        f"{names.name}-config",
+        metadata=names.metadata(map_name),
         data={"Corefile": text},
         immutable=True,
-        opts=child,
+        opts=names.options,
     )
-    meta = metadata(service, labels, namespace=namespace)
-    account = ServiceAccount(
-        f"{name}-account", metadata=meta, automount_service_account_token=False, opts=child
-    )
+
+
+def _create_network_policies(
+    names: WorkloadNames, resolver: NameResolver, settings: PodSettings
+) -> tuple[pulumi.Resource, pulumi.Resource]:
+    """The resolver's own policy, and the one by which the class's pods may ask it."""
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
     askers: Any = {"matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": ASKERS}]}
-    policy_spec: Any = {
-        "podSelector": {"matchLabels": selector},
+    own_spec: Any = {
+        "podSelector": {"matchLabels": names.selector},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {"from": [{"podSelector": askers}], "ports": both_protocols(DNS_PORT)},
-            metrics_ingress(monitoring_namespace, METRICS_PORT),
+            metrics_ingress(settings.monitoring_namespace, METRICS_PORT),
         ],
-        "egress": dns_egress(settings.get("peers"), f"{service}.peers"),
+        "egress": dns_egress(resolver.get("peers"), f"{names.service}.peers"),
     }
-    policy = NetworkPolicy(f"{name}-network", metadata=meta, spec=policy_spec, opts=child)
-    resolver = {ROLE_LABEL: "resolver", CLASS_LABEL: sensitivity}
+    own = NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=own_spec, opts=names.options)
+    resolver_pods = {"matchLabels": {ROLE_LABEL: "resolver", CLASS_LABEL: names.sensitivity}}
     ask_spec: Any = {
         "podSelector": askers,
         "policyTypes": ["Egress"],
-        "egress": [{"to": [{"podSelector": {"matchLabels": resolver}}], "ports": both_protocols(DNS_PORT)}],
+        "egress": [{"to": [{"podSelector": resolver_pods}], "ports": both_protocols(DNS_PORT)}],
     }
-    ask_policy = NetworkPolicy(
-        f"{name}-ask",
-        metadata=metadata(f"to-{service}", labels, namespace=namespace),
+    ask = NetworkPolicy(
+        f"{names.name}-ask",
+        metadata=names.metadata(f"to-{names.service}"),
         spec=ask_spec,
-        opts=child,
+        opts=names.options,
     )
+    return own, ask
+
+
+def _container(resolver: NameResolver) -> dict[str, Any]:
     security = container_security()
     # The image's program has this file capability: without it the kernel refuses to start it (EPERM).
     security["capabilities"] = {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
-    container: dict[str, Any] = {
+    return {
         "name": "resolver",
-        "image": settings["image"],
+        "image": resolver["image"],
         "args": ["-conf", f"{_CONFIG}/Corefile"],
         "ports": [
             {"name": "dns", "containerPort": DNS_PORT, "protocol": "UDP"},
@@ -218,73 +244,68 @@ def create_name_resolver(
         "readinessProbe": health_probe(5, 3),
         "livenessProbe": health_probe(10, 6),
     }
+
+
+def _create_deployment(
+    names: WorkloadNames,
+    resolver: NameResolver,
+    config: Any,
+    settings: PodSettings,
+    dependencies: list[pulumi.Resource],
+) -> pulumi.Resource:
+    from pulumi_kubernetes.apps.v1 import Deployment
+
     spec: Any = {
-        "replicas": settings.get("replicas", REPLICAS),
-        "selector": {"matchLabels": selector},
+        "replicas": resolver.get("replicas", REPLICAS),
+        "selector": {"matchLabels": names.selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 3,
         "template": {
-            "metadata": {"labels": labels},
+            "metadata": {"labels": names.labels},
             "spec": pod_spec(
-                service,
-                [container],
+                names.service,
+                [_container(resolver)],
                 [{"name": "config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}}],
-                pull_secrets=pull_secrets,
+                pull_secrets=settings.pull_secrets,
                 # Its /etc/resolv.conf names the cluster's resolver, to which it forwards.
                 dnsPolicy="ClusterFirst",
-                topologySpreadConstraints=spread_over_domains(selector, failure_domain_label),
-                **priority_fields(pod_priority),
+                topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
+                **priority_fields(settings.pod_priority),
             ),
         },
     }
-    server = Deployment(
-        f"{name}-server",
-        metadata=meta,
+    return Deployment(
+        f"{names.name}-server",
+        metadata=names.metadata(),
         spec=spec,
         opts=pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=[account, policy, config],
+            parent=names.parent,
+            depends_on=dependencies,
             custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
         ),
     )
-    ports: Any = {
+
+
+def _create_service(names: WorkloadNames, resolver: NameResolver) -> Any:
+    from pulumi_kubernetes.core.v1 import Service
+
+    spec: Any = {
         "type": "ClusterIP",
-        **({"clusterIP": settings["address"]} if "address" in settings else {}),
-        "selector": selector,
+        **({"clusterIP": resolver["address"]} if "address" in resolver else {}),
+        "selector": names.selector,
         "ports": [
             {"name": "dns", "port": 53, "targetPort": DNS_PORT, "protocol": "UDP"},
             {"name": "dns-tcp", "port": 53, "targetPort": DNS_PORT, "protocol": "TCP"},
         ],
     }
-    service_object = Service(
-        f"{name}-service",
-        metadata=meta,
-        spec=ports,
+    return Service(
+        f"{names.name}-service",
+        metadata=names.metadata(),
+        spec=spec,
         opts=pulumi.ResourceOptions(
-            parent=parent, custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m")
+            parent=names.parent, custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m")
         ),
-    )
-    budget: Any = {
-        "maxUnavailable": 1,
-        "selector": {"matchLabels": selector},
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
-    PodDisruptionBudget(f"{name}-disruption", metadata=meta, spec=budget, opts=child)
-    if pod_monitors:
-        create_pod_monitor(name, service, namespace, labels, selector, child, ["metrics"], monitor_labels)
-    address = settings.get("address") or service_object.spec.apply(lambda spec: str(spec.cluster_ip))
-    return ResolverAccess(
-        {
-            "dnsPolicy": "None",
-            "dnsConfig": {
-                "nameservers": [address],
-                "searches": [domain],
-                # A Service's name has two dots and gets the domain first; AWS's names have three or more.
-                "options": [{"name": "ndots", "value": "3"}],
-            },
-        },
-        [server, ask_policy],
     )
 
 

@@ -134,41 +134,40 @@ def create_router(
         client=True,
     )
     ca = {"group": "", "kind": "ConfigMap", "name": router["ca"]}
-    certificate_ref = {"group": "", "kind": "Secret", "name": secret}
     gateway = custom_resource(
         f"{name}-router",
         _API,
         "Gateway",
         metadata(gateway_name, labels, namespace=namespace, annotations=_CLUSTER_IP_ONLY),
-        {
-            "spec": {
-                "gatewayClassName": router["gateway_class"],
-                "infrastructure": _infrastructure(sensitivity, router),
-                "listeners": [
-                    {
-                        "name": "https",
-                        "port": SERVING_PORT,
-                        "protocol": "HTTPS",
-                        "tls": {"mode": "Terminate", "certificateRefs": [certificate_ref]},
-                        "allowedRoutes": {"namespaces": {"from": "Same"}},
-                    }
-                ],
-                "tls": {
-                    "frontend": {
-                        "default": {"validation": {"caCertificateRefs": [ca], "mode": "AllowValidOnly"}}
-                    },
-                    "backend": {"clientCertificateRef": certificate_ref},
-                },
-            }
-        },
+        {"spec": _gateway_spec(sensitivity, router, secret, ca)},
         child,
     )
     backends = _backends(routes)
-    resources: list[pulumi.Resource] = [
-        *dependencies,
-        gateway,
-        _create_network_policy(name, sensitivity, namespace, router, backends, labels, child),
-    ]
+    policy = _create_network_policy(name, sensitivity, namespace, router, backends, labels, child)
+    resources: list[pulumi.Resource] = [*dependencies, gateway, policy]
+    resources += _create_backend_tls(name, gateway_name, namespace, backends, labels, ca, child)
+    for route in routes:
+        meta = metadata(f"{gateway_name}-{route['workload']}", labels, namespace=namespace)
+        spec = _http_route(gateway_name, route, backends)
+        resources.append(
+            custom_resource(
+                f"{name}-router-{route['workload']}", _API, "HTTPRoute", meta, {"spec": spec}, child
+            )
+        )
+    return resources
+
+
+def _create_backend_tls(
+    name: str,
+    gateway_name: str,
+    namespace: str,
+    backends: dict[str, ModelPicker | None],
+    labels: dict[str, str],
+    ca: dict[str, str],
+    child: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """A BackendTLSPolicy for each backend."""
+    resources: list[pulumi.Resource] = []
     for endpoint, picker in sorted(backends.items()):
         spec = {
             "targetRefs": [{**_backend_kind(picker), "name": endpoint}],
@@ -180,15 +179,29 @@ def create_router(
                 f"{name}-router-tls-{endpoint}", _API, "BackendTLSPolicy", meta, {"spec": spec}, child
             )
         )
-    for route in routes:
-        meta = metadata(f"{gateway_name}-{route['workload']}", labels, namespace=namespace)
-        spec = _http_route(gateway_name, route, backends)
-        resources.append(
-            custom_resource(
-                f"{name}-router-{route['workload']}", _API, "HTTPRoute", meta, {"spec": spec}, child
-            )
-        )
     return resources
+
+
+def _gateway_spec(sensitivity: str, router: GatewayRouter, secret: str, ca: dict[str, str]) -> dict[str, Any]:
+    """Of the Gateway: mutual TLS with its clients and with its backends."""
+    certificate_ref = {"group": "", "kind": "Secret", "name": secret}
+    listener = {
+        "name": "https",
+        "port": SERVING_PORT,
+        "protocol": "HTTPS",
+        "tls": {"mode": "Terminate", "certificateRefs": [certificate_ref]},
+        "allowedRoutes": {"namespaces": {"from": "Same"}},
+    }
+    client_validation = {"caCertificateRefs": [ca], "mode": "AllowValidOnly"}
+    return {
+        "gatewayClassName": router["gateway_class"],
+        "infrastructure": _infrastructure(sensitivity, router),
+        "listeners": [listener],
+        "tls": {
+            "frontend": {"default": {"validation": client_validation}},
+            "backend": {"clientCertificateRef": certificate_ref},
+        },
+    }
 
 
 def _infrastructure(sensitivity: str, router: GatewayRouter) -> dict[str, Any]:

@@ -18,26 +18,25 @@ from components.cluster.objects import (
     dns_name,
     metadata,
     reviews_namespace,
-    workload_selector,
 )
 from components.cluster.pod_defaults import (
     GATEWAY_USER,
     NO_RESOLVER,
     guaranteed_resources,
-    priority_fields,
     share_security,
 )
+from components.cluster.workload_names import WorkloadNames
 from components.gateway.callers import GatewayDatabase, database_egress, with_host_aliases
-from components.gateway.edge_workload import create_edge_workload
+from components.gateway.edge_workload import EdgePods, PodSettings, create_edge_workload
 from components.gateway.records import (
     CONTENT_KEYS,
     SharedFolders,
+    ShareParts,
     config_version,
     create_share,
     create_shared_claim,
 )
 from components.observability.pod_monitor import metrics_ingress
-from components.serving.placement import ZONE
 from isthmus.core.errors import InputError
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
@@ -131,97 +130,116 @@ class Reviews(pulumi.ComponentResource):
     ) -> None:
         """`dependencies`: what its pods wait for."""
         super().__init__("isthmus:index:Reviews", name, dict(args), opts)
-        from pulumi_kubernetes.core.v1 import Namespace
-
         sensitivity = check_sensitivity(args["sensitivity"], name)
-        namespace, service = reviews_namespace(sensitivity), f"{sensitivity}-reviews"
-        labels = common_labels(service, sensitivity=sensitivity, role="reviews")
-        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
-        namespace_object = Namespace(
-            f"{name}-namespace",
-            metadata=metadata(namespace, {**namespace_labels, **pod_security()}),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[namespace_object])
+        namespace = reviews_namespace(sensitivity)
+        namespace_object = _create_namespace(name, namespace, sensitivity, self)
+        names = WorkloadNames(name, sensitivity, "reviews", namespace, self, [namespace_object])
+        settings = PodSettings.from_args(args)
         replicas = args.get("replicas", _REPLICAS)
-        isolation = isolate_namespace(name, namespace, namespace_labels, _quota(replicas), child_opts)
+        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
+        isolation = isolate_namespace(name, namespace, namespace_labels, _quota(replicas), names.options)
         secret, certificate_resources = certificate(
             name,
-            service,
+            names.service,
             namespace,
-            labels,
-            child_opts,
+            names.labels,
+            names.options,
             issuer=args.get("issuer"),
             secret=args.get("certificate_secret"),
             client=False,
         )
-        share_arguments = {"folders": args["folders"]} if "folders" in args else {}
-        if "records_volume" in args:
-            share_arguments |= {"volume": args["records_volume"]}
-        where = f"{service}.records_volume"
-        records = create_share(
-            f"{name}-records",
-            "records",
-            share_arguments,
-            namespace,
-            labels,
-            child_opts,
-            is_sealer=False,
-            where=where,
+        records, claims = _create_claims(names, args)
+        config = config_map(
+            name, names.service, namespace, names.labels, _config(args, sensitivity), names.options
         )
-        claims = [
-            *records.made,
-            create_shared_claim(
-                f"{name}-held-keys", "held-keys", args["keys_volume"], namespace, labels, child_opts
-            ),
-        ]
-        config = config_map(name, service, namespace, labels, _config(args, sensitivity), child_opts)
-        database = args["database"]
         create_edge_workload(
-            name,
-            service,
-            namespace,
-            labels,
-            workload_selector(service, sensitivity),
-            self,
-            container="reviews",
-            image=args["image"],
-            replicas=replicas,
-            resources=guaranteed_resources("500m", "512Mi"),
-            config=config,
-            tls_secret=secret,
-            ingress=[_reviewers(args, sensitivity), metrics_ingress(args["monitoring_namespace"])],
-            egress=database_egress(database, sensitivity, args.get("site_cidrs", []), service),
-            dependencies=[*certificate_resources, *claims, *isolation, *dependencies],
-            annotations={},
-            pod_monitors=args.get("pod_monitors", True),
-            pull_secrets=args.get("pull_secrets"),
-            securityContext=share_security(GATEWAY_USER),
-            **priority_fields(args.get("pod_priority")),
-            monitor_labels=args.get("monitor_labels"),
-            failure_domain_label=args.get("failure_domain_label", ZONE),
-            mounts=[
-                *records.mounts,
-                {"name": "held-keys", "mountPath": CONTENT_KEYS},
-                {"name": "reviews", "mountPath": _SECRET, "readOnly": True},
-                {"name": "reviewers", "mountPath": _REVIEWERS_CA, "readOnly": True},
-            ],
-            volumes=[
-                *records.volumes,
-                {"name": "held-keys", "persistentVolumeClaim": {"claimName": "held-keys"}},
-                {"name": "reviews", "secret": {"secretName": args["secret"], "defaultMode": 0o440}},
-                {"name": "reviewers", "configMap": {"name": args["reviewers_ca"], "defaultMode": 0o440}},
-            ],
-            namespace_objects=[namespace_object],
-            # It knows one name, by its hosts file.
-            **with_host_aliases(
-                [(database["address"], database["host"])],
-                {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}},
+            names,
+            EdgePods(
+                container="reviews",
+                image=args["image"],
+                replicas=replicas,
+                resources=guaranteed_resources("500m", "512Mi"),
+                config=config,
+                tls_secret=secret,
+                ingress=[_reviewers(args, sensitivity), metrics_ingress(settings.monitoring_namespace)],
+                egress=database_egress(
+                    args["database"], sensitivity, args.get("site_cidrs", []), names.service
+                ),
+                dependencies=[*certificate_resources, *claims, *isolation, *dependencies],
+                mounts=_mounts(records),
+                volumes=_volumes(args, records),
+                pod_fields={"securityContext": share_security(GATEWAY_USER), **_pod_names(args)},
             ),
+            settings,
         )
-        self.address = pulumi.Output.from_input(f"https://{dns_name(service, namespace)}:{SERVING_PORT}")
+        address = f"https://{dns_name(names.service, namespace)}:{SERVING_PORT}"
+        self.address = pulumi.Output.from_input(address)
         self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"address": self.address, "namespace": self.namespace})
+
+
+def _create_namespace(name: str, namespace: str, sensitivity: str, parent: pulumi.Resource) -> Any:
+    from pulumi_kubernetes.core.v1 import Namespace
+
+    labels = {**common_labels(namespace, sensitivity=sensitivity), **pod_security()}
+    return Namespace(
+        f"{name}-namespace",
+        metadata=metadata(namespace, labels),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def _create_claims(names: WorkloadNames, args: ReviewsArgs) -> tuple[ShareParts, list[pulumi.Resource]]:
+    """Create the share of the records and the claim of the keys of held answers. Returns the share, and all of it."""
+    share_arguments: dict[str, Any] = {"folders": args["folders"]} if "folders" in args else {}
+    if "records_volume" in args:
+        share_arguments["volume"] = args["records_volume"]
+    records = create_share(
+        f"{names.name}-records",
+        "records",
+        share_arguments,
+        names.namespace,
+        names.labels,
+        names.options,
+        is_sealer=False,
+        where=f"{names.service}.records_volume",
+    )
+    keys = create_shared_claim(
+        f"{names.name}-held-keys",
+        "held-keys",
+        args["keys_volume"],
+        names.namespace,
+        names.labels,
+        names.options,
+    )
+    return records, [*records.made, keys]
+
+
+def _mounts(records: ShareParts) -> list[dict[str, Any]]:
+    return [
+        *records.mounts,
+        {"name": "held-keys", "mountPath": CONTENT_KEYS},
+        {"name": "reviews", "mountPath": _SECRET, "readOnly": True},
+        {"name": "reviewers", "mountPath": _REVIEWERS_CA, "readOnly": True},
+    ]
+
+
+def _volumes(args: ReviewsArgs, records: ShareParts) -> list[dict[str, Any]]:
+    return [
+        *records.volumes,
+        {"name": "held-keys", "persistentVolumeClaim": {"claimName": "held-keys"}},
+        {"name": "reviews", "secret": {"secretName": args["secret"], "defaultMode": 0o440}},
+        {"name": "reviewers", "configMap": {"name": args["reviewers_ca"], "defaultMode": 0o440}},
+    ]
+
+
+def _pod_names(args: ReviewsArgs) -> dict[str, Any]:
+    """Fields of the pod's spec by which it resolves names: it knows one, by its hosts file."""
+    database = args["database"]
+    return with_host_aliases(
+        [(database["address"], database["host"])],
+        {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}},
+    )
 
 
 def _quota(replicas: int) -> dict[str, str]:

@@ -127,36 +127,9 @@ def create_deployment(workload: WorkloadParts) -> None:
 def create_groups(workload: WorkloadParts) -> None:
     """Create a LeaderWorkerSet with one group of pods for each replica, and its disruption budget."""
     args, endpoint = workload.args, workload.args["id"]
-    # While it rolls with surge there is one group more.
-    common_arguments = (workload.name, endpoint, workload.namespace, workload.labels, workload.selector)
-    policies: list[pulumi.Resource] = []
-    door = args.get("door")
-    if door is None:
-        most_groups = workload.replicas + (1 if args.get("surge", False) else 0)
-        policies = create_group_policies(*common_arguments, most_groups, workload.parent)
-        addresses = tuple(create_leader_services(*common_arguments, workload.replicas, workload.parent))
-    else:
-        addresses = _leader_addresses(door, workload.replicas, endpoint)
-
-    def member(*, leads: bool) -> Member:
-        return Member(leads, workload.nodes, addresses, args.get("load_timeout_s", 1800))
-
-    config = workload.config.metadata["name"]
-    specs = {
-        "leaderTemplate": model_pod(
-            args, endpoint, workload.secret, config, workload.selector, member(leads=True)
-        ),
-        "workerTemplate": worker_pod(args, endpoint, workload.selector, member(leads=False)),
-    }
-    rollout = pulumi.Output.json_dumps(
-        # An annotation that is not there leaves the digest as it was.
-        [
-            specs,
-            args["weights"]["digest"],
-            *([placement_annotations(args)] if placement_annotations(args) else []),
-        ],
-        sort_keys=True,
-    ).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:10])
+    policies, addresses = _group_network(workload)
+    specs = _group_pods(workload, addresses)
+    rollout = _rollout_digest(args, specs)
     labels = {**workload.labels, ROLLOUT_LABEL: rollout}
     pod_metadata = {
         "labels": labels,
@@ -174,15 +147,73 @@ def create_groups(workload: WorkloadParts) -> None:
             **{key: {"metadata": pod_metadata, "spec": pod_spec} for key, pod_spec in specs.items()},
         },
     }
-    deadline_s = deadline(args)
-    # Kueue's integration reads the set's own labels and makes one workload of each group. A name of its
-    # own: the controller makes a headless Service of that name.
-    group_set = custom_resource(
+    group_set = _create_group_set(workload, spec, policies)
+    # The set's condition may still tell of the rollout before, for a moment. A budget that is new with
+    # each rollout, and counts its pods only, is ready when all of them are.
+    patience_s = deadline(args) * workload.replicas + 120
+    _budget(
+        workload,
+        rollout.apply(lambda digest: f"{endpoint}-{digest}"),
+        workload.labels,
+        {**workload.selector, ROLLOUT_LABEL: rollout},
+        {_WAIT_FOR: f"jsonpath={{.status.currentHealthy}}={workload.replicas * workload.nodes}"},
+        workload.options(dependencies=[group_set], create=patience_s, update=patience_s),
+    )
+
+
+def _group_network(workload: WorkloadParts) -> tuple[list[pulumi.Resource], tuple[Any, ...]]:
+    """The policies of the groups, and the addresses of their leaders, which are made here or by another stack."""
+    args = workload.args
+    if "door" in args:
+        return [], _leader_addresses(args["door"], workload.replicas, args["id"])
+    names = (workload.name, args["id"], workload.namespace, workload.labels, workload.selector)
+    # While it rolls with surge there is one group more.
+    most_groups = workload.replicas + (1 if args.get("surge", False) else 0)
+    policies = create_group_policies(*names, most_groups, workload.parent)
+    return policies, tuple(create_leader_services(*names, workload.replicas, workload.parent))
+
+
+def _group_pods(workload: WorkloadParts, addresses: tuple[Any, ...]) -> dict[str, Any]:
+    """Template of a LeaderWorkerSet → spec of its pods."""
+    args, endpoint = workload.args, workload.args["id"]
+
+    def member(*, leads: bool) -> Member:
+        return Member(leads, workload.nodes, addresses, args.get("load_timeout_s", 1800))
+
+    config = workload.config.metadata["name"]
+    return {
+        "leaderTemplate": model_pod(
+            args, endpoint, workload.secret, config, workload.selector, member(leads=True)
+        ),
+        "workerTemplate": worker_pod(args, endpoint, workload.selector, member(leads=False)),
+    }
+
+
+def _rollout_digest(args: ModelServerArgs, specs: dict[str, Any]) -> pulumi.Output[str]:
+    """A digest of the templates, which tells one rollout from another."""
+    # An annotation that is not there leaves the digest as it was.
+    annotations = placement_annotations(args)
+    parts = [specs, args["weights"]["digest"], *([annotations] if annotations else [])]
+    return pulumi.Output.json_dumps(parts, sort_keys=True).apply(
+        lambda text: hashlib.sha256(text.encode()).hexdigest()[:10]
+    )
+
+
+def _create_group_set(
+    workload: WorkloadParts, spec: dict[str, Any], policies: list[pulumi.Resource]
+) -> pulumi.Resource:
+    """Create the LeaderWorkerSet.
+
+    Kueue's integration reads the set's own labels and makes one workload of each group. A name of its
+    own: the controller makes a headless Service of that name.
+    """
+    deadline_s = deadline(workload.args)
+    return custom_resource(
         f"{workload.name}-server",
         "leaderworkerset.x-k8s.io/v1",
         "LeaderWorkerSet",
         metadata(
-            f"{endpoint}-group",
+            f"{workload.args['id']}-group",
             {**workload.labels, **workload.queue_labels()},
             namespace=workload.namespace,
             annotations={_WAIT_FOR: "condition=Available"},
@@ -198,20 +229,6 @@ def create_groups(workload: WorkloadParts) -> None:
             pulumi.ResourceOptions(
                 replace_on_changes=["spec.leaderWorkerTemplate.size"], delete_before_replace=True
             ),
-        ),
-    )
-    # The set's condition may still tell of the rollout before, for a moment. A budget that is new with
-    # each rollout, and counts its pods only, is ready when all of them are.
-    _budget(
-        workload,
-        rollout.apply(lambda digest: f"{endpoint}-{digest}"),
-        workload.labels,
-        {**workload.selector, ROLLOUT_LABEL: rollout},
-        {_WAIT_FOR: f"jsonpath={{.status.currentHealthy}}={workload.replicas * workload.nodes}"},
-        workload.options(
-            dependencies=[group_set],
-            create=deadline_s * workload.replicas + 120,
-            update=deadline_s * workload.replicas + 120,
         ),
     )
 

@@ -4,7 +4,6 @@ In one stack it is part of `ModelServer`. In an estate it is the platform's (`Mo
 (its pods, image, weights and arguments) has no network in its plan. The objects are the same, by name and content.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -21,7 +20,7 @@ from components.cluster.objects import (
 )
 from components.observability.pod_monitor import metrics_ingress
 from components.serving import inference_pool
-from components.serving.arguments import ModelDoorArgs
+from components.serving.arguments import ModelDoorArgs, ModelServerArgs
 from components.serving.replica_groups import (
     LEADER_LABELS,
     check_nodes_per_replica,
@@ -53,18 +52,7 @@ class ModelDoor(pulumi.ComponentResource):
         serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
         # Who may reach it is settled before it can be found.
         inference_pool.check(args)
-        extra_rules = inference_pool.extra_ingress_rules(args)
-        policy = create_network_policy(
-            name,
-            endpoint,
-            sensitivity,
-            args["monitoring_namespace"],
-            namespace,
-            labels,
-            serving_selector,
-            self,
-            extra_rules,
-        )
+        policy = create_network_policy(name, args, sensitivity, namespace, labels, serving_selector, self)
         service_opts = pulumi.ResourceOptions(parent=self, depends_on=[policy])
         service = create_service(
             name, endpoint, namespace, labels, serving_selector, service_opts, annotations=ADDRESS
@@ -90,19 +78,14 @@ class ModelDoor(pulumi.ComponentResource):
 
 def create_network_policy(
     name: str,
-    endpoint: str,
+    args: ModelServerArgs | ModelDoorArgs,
     sensitivity: str,
-    monitoring: str,
     namespace: str,
     labels: dict[str, str],
     selector: dict[str, str],
     parent: pulumi.Resource,
-    extra_ingress: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Resource:
-    """Create the network policy: ingress from the class's gateway and from monitoring, no egress, no DNS.
-
-    `ways_in`: further ones, as a policy's `ingress` has them.
-    """
+    """Create the network policy: ingress from the class's gateway, its router and monitoring, no egress, no DNS."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}
@@ -114,11 +97,11 @@ def create_network_policy(
                 "from": [{"podSelector": {"matchLabels": gateway}}],
                 "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
             },
-            metrics_ingress(monitoring),
-            *extra_ingress,
+            metrics_ingress(args["monitoring_namespace"]),
+            *inference_pool.extra_ingress_rules(args),
         ],
     }
-    meta = metadata(endpoint, labels, namespace=namespace)
+    meta = metadata(args["id"], labels, namespace=namespace)
     return NetworkPolicy(
         f"{name}-network", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=parent)
     )

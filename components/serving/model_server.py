@@ -1,5 +1,7 @@
 """The component ModelServer: one model on one pool for one class, reached only by its class's gateway."""
 
+from typing import Any
+
 import pulumi
 
 from components.base.argument_checks import check_choice, check_sensitivity
@@ -49,18 +51,8 @@ class ModelServer(pulumi.ComponentResource):
         labels = common_labels(endpoint, sensitivity=sensitivity, role="model", endpoint=endpoint)
         selector = workload_selector(endpoint, sensitivity)
         nodes = check_nodes_per_replica(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
-        check_devices(args)
-        _check_hardware(args, sensitivity)
-        args = sized_by_profile(args)
+        args = _checked(args, sensitivity)
         _warn_of_unknown_family(args, self)
-        for module in (autoscaling, inference_pool, weight_cache):
-            module.check(args)
-        if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
-            raise InputError(
-                "a replica on MIG slices uses exactly one slice",
-                where=f"{endpoint}.mig_profile",
-                fix="Set tensor_parallel and nodes_per_replica to 1, or use whole GPUs",
-            )
         # The pods that answer: of a group over several machines, the one that leads.
         serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
         child = pulumi.ResourceOptions(parent=self)
@@ -75,49 +67,14 @@ class ModelServer(pulumi.ComponentResource):
             secret=args.get("certificate_secret"),
             client=False,
         )
-        gateway = dns_name(f"{sensitivity}-gateway", namespace)
-        clients = [gateway, *([dns_name(args["router"], namespace)] if "router" in args else [])]
-        config = config_map(
-            name,
-            endpoint,
-            namespace,
-            labels,
-            with_trust_bundle(sidecar_config(sensitivity, clients), args.get("trust_bundle")),
-            child,
-        )
+        sidecar = _sidecar_configuration(args, sensitivity, namespace)
+        config = config_map(name, endpoint, namespace, labels, sidecar, child)
         claimed = create_claim(f"{name}-weights", args["weights"], namespace, labels, child)
         dependencies += [claimed] if claimed is not None else []
         dependencies += device_objects(name, args, namespace, labels, child)
         dependencies += weight_cache.create_cache(name, args, namespace, self)
         dependencies += compile_cache.claim(name, args, namespace, labels, self)
-        door = args.get("door")
-        if door is None:
-            inference_pool.create(name, args, namespace, labels, serving_selector, child)
-            monitoring_namespace = args["monitoring_namespace"]
-            dependencies.append(
-                create_network_policy(
-                    name,
-                    endpoint,
-                    sensitivity,
-                    monitoring_namespace,
-                    namespace,
-                    labels,
-                    serving_selector,
-                    self,
-                    inference_pool.extra_ingress_rules(args),
-                )
-            )
-            # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
-            patience = f"{deadline(args) + 120}s"
-            timeouts = pulumi.CustomTimeouts(create=patience, update=patience)
-            options = pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts)
-            annotations = ADDRESS if autoscaling.can_scale_to_zero(args) else None
-            service = create_service(
-                name, endpoint, namespace, labels, serving_selector, options, annotations
-            )
-            self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
-        else:
-            self.cluster_ip = pulumi.Output.from_input(door["cluster_ip"])
+        dependencies += self._create_network(name, args, sensitivity, namespace, labels, serving_selector)
         dependencies += [self._account(name, args, namespace, labels), config]
         workload = WorkloadParts(name, args, namespace, labels, selector, secret, config, dependencies, self)
         if nodes > 1:
@@ -141,6 +98,31 @@ class ModelServer(pulumi.ComponentResource):
             {"service": self.service, "cluster_ip": self.cluster_ip, "weights_digest": self.weights_digest}
         )
 
+    def _create_network(
+        self,
+        name: str,
+        args: ModelServerArgs,
+        sensitivity: str,
+        namespace: str,
+        labels: dict[str, str],
+        selector: dict[str, str],
+    ) -> list[pulumi.Resource]:
+        """Create Service and network policy, unless another stack does. Returns what the pods wait for."""
+        if "door" in args:
+            self.cluster_ip = pulumi.Output.from_input(args["door"]["cluster_ip"])
+            return []
+        child = pulumi.ResourceOptions(parent=self)
+        inference_pool.create(name, args, namespace, labels, selector, child)
+        policy = create_network_policy(name, args, sensitivity, namespace, labels, selector, self)
+        # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
+        patience = f"{deadline(args) + 120}s"
+        timeouts = pulumi.CustomTimeouts(create=patience, update=patience)
+        options = pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts)
+        annotations = ADDRESS if autoscaling.can_scale_to_zero(args) else None
+        service = create_service(name, args["id"], namespace, labels, selector, options, annotations)
+        self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
+        return [policy]
+
     def _account(
         self, name: str, args: ModelServerArgs, namespace: str, labels: dict[str, str]
     ) -> pulumi.Resource:
@@ -152,6 +134,30 @@ class ModelServer(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _sidecar_configuration(args: ModelServerArgs, sensitivity: str, namespace: str) -> dict[str, Any]:
+    """Of the edge beside vLLM: its clients are the class's gateway, and the router where there is one."""
+    gateway = dns_name(f"{sensitivity}-gateway", namespace)
+    clients = [gateway, *([dns_name(args["router"], namespace)] if "router" in args else [])]
+    return with_trust_bundle(sidecar_config(sensitivity, clients), args.get("trust_bundle"))
+
+
+def _checked(args: ModelServerArgs, sensitivity: str) -> ModelServerArgs:
+    """The arguments with the defaults of the model's profile. Raises `InputError` or `Refused` for invalid ones."""
+    check_devices(args)
+    _check_hardware(args, sensitivity)
+    args = sized_by_profile(args)
+    for module in (autoscaling, inference_pool, weight_cache):
+        module.check(args)
+    is_split = args.get("nodes_per_replica", 1) > 1 or args.get("tensor_parallel", 1) > 1
+    if args.get("mig_profile") and is_split:
+        raise InputError(
+            "a replica on MIG slices uses exactly one slice",
+            where=f"{args['id']}.mig_profile",
+            fix="Set tensor_parallel and nodes_per_replica to 1, or use whole GPUs",
+        )
+    return args
 
 
 def _warn_of_unknown_family(args: ModelServerArgs, server: pulumi.Resource) -> None:

@@ -59,12 +59,12 @@ def init(
         raise typer.Exit(1)
     plan_rules.check(planned.plan, parsed)
     platform = blueprints.render(planned.plan.blueprint, parsed, planned.plan)
-    missing = missing_values.wanted(platform)
+    missing = missing_values.list_missing_values(platform)
     tree = _settings_tree(platform, missing, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
         f"{stack}.plan.yaml": plan_command.plan_text(planned.plan),
-        f"Pulumi.{stack}.yaml": settings_template.text(stack, tree, sandbox=sandbox),
+        f"Pulumi.{stack}.yaml": settings_template.settings_text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
         yaml_files.write_text(target_project.stacks_dir / name, content)
@@ -89,10 +89,10 @@ def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool)
     from isthmus.blueprints import settings_template
 
     if not sandbox:
-        return settings_template.overrides(missing)
+        return settings_template.overrides_tree(missing)
     from sandbox import sample_settings
 
-    return settings_template.overrides(
+    return settings_template.overrides_tree(
         [*missing, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
 

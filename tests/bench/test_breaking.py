@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench import breaking, replay
-from bench.breaking import Compared
+from bench.breaking import Comparison
 from isthmus.core import yaml_files
 from isthmus.planning import planner
 from isthmus.planning.sizing import demand, speed
@@ -21,12 +21,12 @@ CLASSES = ("internal", "confidential")
 @pytest.mark.parametrize("guess", [0.01, 1, 3.1, 50])
 @pytest.mark.parametrize("at", [0.5, 1, 3, 11])
 def test_the_breaking_multiple_is_found_from_any_guess(at: float, guess: float) -> None:
-    assert breaking.breaking(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
+    assert breaking.breaking_multiple(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
 
 
 def test_what_never_breaks_and_what_never_holds_end_the_search() -> None:
-    assert breaking.breaking(lambda times: True, 1) == breaking.MOST
-    assert breaking.breaking(lambda times: False, 1) == breaking.LEAST
+    assert breaking.breaking_multiple(lambda times: True, 1) == breaking.MOST
+    assert breaking.breaking_multiple(lambda times: False, 1) == breaking.LEAST
 
 
 def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides() -> None:
@@ -35,11 +35,11 @@ def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides()
         ({"a": 1.55, "b": 1.5}, False, True),
         ({"a": 3.0, "b": 1.5}, False, False),
     ):
-        found = Compared("a", at, promised=True, held=True)
-        assert (found.right, found.near) == (right, near)
-    wrong = Compared("a", {"a": 3.0, "b": 1.5}, promised=True, held=False)
-    alone = Compared("a", {}, promised=False, held=False)
-    assert not breaking.reached([wrong, alone, alone, alone])
+        found = Comparison("a", at, predicted_to_hold=True, holds=True)
+        assert (found.is_right, found.is_near_tie) == (right, near)
+    wrong = Comparison("a", {"a": 3.0, "b": 1.5}, predicted_to_hold=True, holds=False)
+    alone = Comparison("a", {}, predicted_to_hold=False, holds=False)
+    assert not breaking.enough_are_right([wrong, alone, alone, alone])
     told = breaking.summary([wrong, alone, alone, alone])
     assert told[0].startswith("3 of 4 plans")
     assert "of those with two or more 0 of 1 do" in told[1]
@@ -93,18 +93,18 @@ def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that
     assert plan.stress is not None
 
     def kept(times: float) -> bool:
-        met = replay.played(
+        met = replay.simulate_endpoint(
             requirements,
             plan,
             endpoint,
             endpoint.replicas or 0,
             1,
-            times=times,
+            multiple=times,
             deviations=speed.EIGHTY_PERCENT_DEVIATIONS,
         )
-        return all(each.kept for each in met)
+        return all(each.meets_slo for each in met)
 
-    seen, told = breaking.breaking(kept, 1), plan.stress.breaks_at
+    seen, told = breaking.breaking_multiple(kept, 1), plan.stress.breaks_at
     assert told is not None
     assert abs(math.log(told / seen)) < 0.25
     assert min(told, seen) >= 1.3
@@ -124,11 +124,11 @@ def test_the_endpoint_with_the_least_to_spare_is_what_breaks_first(peaks: tuple[
     assert plan.stress is not None
     found = breaking.compare(requirements, plan, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
     assert found is not None
-    assert list(found.at) == [plan.stress.breaks_first]
-    assert found.right
+    assert list(found.multiples) == [plan.stress.breaks_first]
+    assert found.is_right
     [other] = {each.id for each in plan.endpoints} - {plan.stress.breaks_first}
     wrong = plan.model_copy(update={"stress": plan.stress.model_copy(update={"breaks_first": other})})
     blamed = breaking.compare(requirements, wrong, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
     assert blamed is not None
-    assert not blamed.right
-    assert blamed.first == plan.stress.breaks_first
+    assert not blamed.is_right
+    assert blamed.breaks_first == plan.stress.breaks_first

@@ -68,13 +68,13 @@ def test_make_gpu_runs_it() -> None:
 
 
 def test_cards_are_read_as_the_driver_names_them() -> None:
-    found = gpu.cards_of("NVIDIA H100 80GB HBM3, 81559\nNVIDIA L40S, 46068\n\n")
+    found = gpu.parse_cards("NVIDIA H100 80GB HBM3, 81559\nNVIDIA L40S, 46068\n\n")
     assert [(card.id, card.memory_mib) for card in found] == [("h100-sxm-80gb", 81559), ("l40s-48gb", 46068)]
 
 
 def test_figures_are_read_from_vllms_log() -> None:
-    assert gpu.logged(LOG) == (1.12, 633104.0)
-    assert gpu.logged("Model loading took 1.12 GiB memory") is None
+    assert gpu.read_log_figures(LOG) == (1.12, 633104.0)
+    assert gpu.read_log_figures("Model loading took 1.12 GiB memory") is None
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_a_model_is_written_without_the_hub(model: str, tmp_path: Path) -> None:
     vocabulary = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
     assert config["torch_dtype"] == "bfloat16"
     assert sorted(vocabulary.values()) == list(range(config["vocab_size"])), "each token has a text"
-    assert set(gpu.MARKS) <= set(vocabulary), "parsers look these up when vLLM starts"
+    assert set(gpu.PARSER_TOKENS) <= set(vocabulary), "parsers look these up when vLLM starts"
 
 
 def test_every_model_fits_a_large_card_and_the_large_ones_no_small_card() -> None:
     for model in gpu.MODELS:
-        told = gpu.predicted(model, "h100-sxm-80gb")
+        told = gpu.predict_figures(model, "h100-sxm-80gb")
         assert all(value > 0 for value in told.rows().values()), model
     with pytest.raises(InputError, match="does not fit"):
-        gpu.predicted("meta-llama/Llama-3.1-70B-Instruct", "a30-24gb")
+        gpu.predict_figures("meta-llama/Llama-3.1-70B-Instruct", "a30-24gb")
 
 
 def test_throughput_counts_answers_of_the_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,10 +163,10 @@ def test_a_large_deviation_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ratio: float, code: int
 ) -> None:
     def measure(python: Path, model: str, folder: Path) -> gpu.Figures:
-        told = gpu.predicted(model, "h100-sxm-80gb")
+        told = gpu.predict_figures(model, "h100-sxm-80gb")
         return gpu.Figures(told.weights_gib, told.kv_cache_tokens, ratio * told.tokens_per_s)
 
-    monkeypatch.setattr(gpu, "find_cards", lambda: (gpu.cards_of("NVIDIA H100 80GB HBM3, 81559"), ""))
+    monkeypatch.setattr(gpu, "find_cards", lambda: (gpu.parse_cards("NVIDIA H100 80GB HBM3, 81559"), ""))
     monkeypatch.setattr(gpu, "install", lambda: Path("python"))
     monkeypatch.setattr(gpu, "measure", measure)
     assert gpu.main() == code

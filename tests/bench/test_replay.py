@@ -20,7 +20,7 @@ def bank() -> tuple[replay.Requirements, replay.Plan]:
 def test_the_bank_s_plan_holds_at_the_peak_and_after_the_loss(
     bank: tuple[replay.Requirements, replay.Plan],
 ) -> None:
-    assert replay.broken(*bank, seed=1) == []
+    assert replay.find_violations(*bank, seed=1) == []
 
 
 def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, replay.Plan]) -> None:
@@ -28,11 +28,11 @@ def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, r
     endpoints = [
         each.model_copy(update={"replicas": 1}) if each.replicas else each for each in plan.endpoints
     ]
-    found = replay.broken(requirements, plan.model_copy(update={"endpoints": endpoints}), seed=1)
+    found = replay.find_violations(requirements, plan.model_copy(update={"endpoints": endpoints}), seed=1)
     assert any("transaction-narratives" in each and "at the peak" in each for each in found)
 
 
 def test_random_requirements_are_requirements() -> None:
     chance = random.Random(5)
     for _ in range(20):
-        assert replay.read(replay.at_random(chance)).digest
+        assert replay.read(replay.random_requirements(chance)).digest

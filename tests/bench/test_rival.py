@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import rival, rival_ask
-from bench.rival import Case, Judged, Setup
+from bench import rival, rival_query
+from bench.rival import Case, Judgement, Setup
 from isthmus.planning.options import candidates, monthly_costs
 from isthmus.planning.options.option import Rules
 from isthmus.planning.sizing.demand import HOURS_PER_MONTH
@@ -53,7 +53,7 @@ def case(**changes: object) -> Case:
     ],
 )
 def test_its_repositories_are_our_models_in_a_precision(repo: str, known: tuple[str, str] | None) -> None:
-    assert rival.named(repo) == known
+    assert rival.catalogue_model_of(repo) == known
 
 
 def test_its_configurations_are_gathered_by_question_with_and_without_its_fifth() -> None:
@@ -70,13 +70,13 @@ def test_lengths_are_its_own() -> None:
 
 
 def test_a_whole_answer_that_must_come_sooner_takes_more() -> None:
-    loose, tight = (rival.ours(case(e2e_ms=e2e), PRICES) for e2e in (100_000, 2500))
+    loose, tight = (rival.plan_setup(case(e2e_ms=e2e), PRICES) for e2e in (100_000, 2500))
     assert loose is not None
     assert tight is not None
     assert tight.usd(PRICES) > loose.usd(PRICES)
     assert rival.in_time(case(e2e_ms=2500), tight)
     assert not rival.in_time(case(e2e_ms=2500), loose)
-    assert rival.ours(case(e2e_ms=50), PRICES) is None
+    assert rival.plan_setup(case(e2e_ms=50), PRICES) is None
 
 
 def test_a_gpu_costs_both_the_same() -> None:
@@ -86,7 +86,7 @@ def test_a_gpu_costs_both_the_same() -> None:
         node = monthly_costs.node_cost(site, pool, "allocated")  # type: ignore[arg-type]
         assert not isinstance(node, str)
         assert node.of_gpu(pool, "allocated") == pytest.approx(PRICES[pool.gpu] * HOURS_PER_MONTH)
-    mine = rival.ours(case(), PRICES)
+    mine = rival.plan_setup(case(), PRICES)
     solved = solution.solve_and_place(
         requirements, candidates.find_options(requirements, Rules("2026-11-25"))
     )
@@ -97,14 +97,14 @@ def test_a_gpu_costs_both_the_same() -> None:
 
 def test_a_setup_keeps_the_slo_or_it_does_not() -> None:
     wanted = case(rate=16.0, output=64, output_stdev=16)
-    assert rival.kept(wanted, Setup("h100-sxm-80gb", 1, 8))
-    assert not rival.kept(dataclasses.replace(wanted, e2e_ms=300), Setup("h100-sxm-80gb", 1, 8))
-    assert not rival.kept(dataclasses.replace(wanted, model="openai/gpt-oss-120b"), SMALL)
+    assert rival.meets_slo(wanted, Setup("h100-sxm-80gb", 1, 8))
+    assert not rival.meets_slo(dataclasses.replace(wanted, e2e_ms=300), Setup("h100-sxm-80gb", 1, 8))
+    assert not rival.meets_slo(dataclasses.replace(wanted, model="openai/gpt-oss-120b"), SMALL)
 
 
-def judged(ours: Setup | None, *, kept: bool, sure: bool | None = None) -> Judged:
+def judged(ours: Setup | None, *, kept: bool, sure: bool | None = None) -> Judgement:
     mine = ours.usd(PRICES) if ours else math.inf
-    return Judged(case(), SMALL, SMALL, ours, 3285.0, 3285.0, mine, kept, kept, sure, ours is not None)
+    return Judgement(case(), SMALL, SMALL, ours, 3285.0, 3285.0, mine, kept, kept, sure, ours is not None)
 
 
 def test_who_is_dearer_loses_and_only_to_what_keeps_the_slo() -> None:
@@ -114,7 +114,7 @@ def test_who_is_dearer_loses_and_only_to_what_keeps_the_slo() -> None:
         judged(SMALL, kept=True),
         judged(None, kept=True, sure=False),
     ]
-    assert [each.lost for each in rows] == [True, False, False, True]
+    assert [each.is_loss for each in rows] == [True, False, False, True]
     told = list(rival.summary(rows))
     assert told[0] == "4 cases; its cheapest keeps the SLO in 3"
     assert told[1] == "ours keeps it in 3 of 3; in 1 there is no plan of ours"
@@ -123,7 +123,7 @@ def test_who_is_dearer_loses_and_only_to_what_keeps_the_slo() -> None:
 
 
 def test_the_script_that_asks_runs_without_ours() -> None:
-    tree = ast.parse(Path(rival_ask.__file__).read_text("utf-8"))
+    tree = ast.parse(Path(rival_query.__file__).read_text("utf-8"))
     imported = {
         each.module if isinstance(each, ast.ImportFrom) else each.names[0].name
         for each in ast.walk(tree)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import simulate
-from bench.simulate import FRONT_MS, Seen, Stream, replay
+from bench.simulate import FRONT_MS, Stream, StreamResult, replay
 
 PLENTY = 10_000_000
 
@@ -48,7 +48,7 @@ def seen(
     max_num_seqs: int = 256,
     seconds: float = 600,
     seed: int = 1,
-) -> Seen:
+) -> StreamResult:
     return replay(
         steps,
         [stream],
@@ -172,7 +172,7 @@ def test_every_block_comes_back() -> None:
         engine.advance(now)
         made = min(output, 480)
         asked = min(prompt, 480)
-        engine.add(simulate._Request(number, 0, now, asked, made, known=0, target=asked), now)
+        engine.add(simulate._Request(number, 0, now, asked, made, cached=0, target=asked), now)
     engine.advance(1e9)
     assert len(engine.ended) == 400
     assert sum(each.preempted for each in engine.ended) > 0
@@ -195,13 +195,13 @@ def test_a_longer_context_makes_a_step_longer() -> None:
 def test_short_prompts_share_a_step_and_a_long_one_is_cut() -> None:
     engine = simulate._Replica(STEPS, 100_000, 256, 1024)
     for number, prompt in enumerate((100, 100, 2000)):
-        engine.add(simulate._Request(number, 0, 0.0, prompt, 2, known=0, target=prompt), 0.0)
+        engine.add(simulate._Request(number, 0, 0.0, prompt, 2, cached=0, target=prompt), 0.0)
     # The first came alone; then its token, and 1,023 of the others' 2,100; then the second's, and the rest.
     engine.advance(1e9)
     first, second, third = sorted(engine.ended, key=lambda each: each.number)
-    assert first.first == pytest.approx(0.010)
-    assert second.first == pytest.approx(0.010 + 0.0101 + 0.1023)
-    assert third.first == pytest.approx(second.first + 0.0101 + 0.1023 + 0.0054, abs=1e-9)
+    assert first.first_token_at == pytest.approx(0.010)
+    assert second.first_token_at == pytest.approx(0.010 + 0.0101 + 0.1023)
+    assert third.first_token_at == pytest.approx(second.first_token_at + 0.0101 + 0.1023 + 0.0054, abs=1e-9)
 
 
 @pytest.mark.parametrize("rate", [3, 6])
@@ -228,11 +228,11 @@ def test_answers_of_one_token_have_no_time_per_token() -> None:
 
 def test_kept_is_the_share_within_both_targets() -> None:
     found = seen(at(5))
-    assert found.kept(math.inf, math.inf) == 1
-    assert found.kept(found.ttft_p95, math.inf) == pytest.approx(0.95, abs=0.002)
-    assert found.kept(found.ttft_p50, found.tpot_p50) < 0.5 + 1e-9
+    assert found.share_within(math.inf, math.inf) == 1
+    assert found.share_within(found.ttft_p95, math.inf) == pytest.approx(0.95, abs=0.002)
+    assert found.share_within(found.ttft_p50, found.tpot_p50) < 0.5 + 1e-9
     lost = seen(at(20), seconds=200)
-    assert lost.kept(math.inf, math.inf) == lost.finished / lost.requests
+    assert lost.share_within(math.inf, math.inf) == lost.finished / lost.requests
 
 
 @pytest.mark.parametrize(

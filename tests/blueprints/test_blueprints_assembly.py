@@ -132,7 +132,7 @@ def test_an_override_of_an_unknown_part_is_refused():
 
 def test_an_override_cannot_hand_a_workload_to_another_classs_gateway():
     stolen = {"name": "transaction-narratives", "endpoint": INTERNAL}
-    with pytest.raises(Refused, match="transaction-narratives is restricted, and this gateway internal"):
+    with pytest.raises(Refused, match="transaction-narratives is restricted, but this gateway is internal"):
         platform(gateways=[{"name": "internal-fra1", "workloads": [stolen]}])
 
 

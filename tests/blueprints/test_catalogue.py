@@ -96,7 +96,7 @@ def test_a_blueprint_without_a_header_is_refused(tmp_path: Path):
 
 def test_a_header_and_its_folder_bear_one_name(tmp_path: Path):
     shelf(tmp_path, HEADER, "other")
-    with pytest.raises(InputError, match="names `tiny`, the folder `other`"):
+    with pytest.raises(InputError, match="has the name `tiny`, but the folder is `other`"):
         blueprints.show("other", tmp_path)
 
 
@@ -118,8 +118,8 @@ def test_a_blueprint_of_one_s_own_takes_no_name_of_the_catalogue(
 ):
     shelf(tmp_path, HEADER.replace("name: tiny", "name: pilot"), "pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
-    with pytest.raises(InputError, match="blueprint `pilot` stands in"):
+    with pytest.raises(InputError, match="two blueprints are named `pilot`"):
         blueprints.show("pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path / "gone"))
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         blueprints.blueprints()

@@ -19,7 +19,7 @@ FOUNDATION, BELOW = Member("f", "bank", "foundation"), Member("p", "bank", "plat
 
 
 def member(**settings: Any) -> Member | None:
-    return estates.member({f"isthmus:{key}": value for key, value in settings.items()}, "x")
+    return estates.read_member({f"isthmus:{key}": value for key, value in settings.items()}, "x")
 
 
 def estate(*serves: list[str] | None) -> Estate:
@@ -58,10 +58,10 @@ def test_a_layer_names_its_estate_and_serving_its_models():
     ("settings", "wrong"),
     [
         ({"layer": "platfrom", "of": "bank"}, r"no layer `platfrom`.*Did you mean `platform`"),
-        ({"layer": "platform"}, "layer `platform` of no estate"),
-        ({"layer": "platform", "of": ["bank"]}, "layer `platform` of no estate"),
-        ({"of": "bank"}, r"`isthmus:of` is said of a stack that owns all"),
-        ({"serves": ["internal"]}, r"`isthmus:serves` is said of a stack that owns all"),
+        ({"layer": "platform"}, "layer `platform` needs the name of its estate"),
+        ({"layer": "platform", "of": ["bank"]}, "layer `platform` needs the name of its estate"),
+        ({"of": "bank"}, r"`isthmus:of` is set on a stack that owns its whole platform"),
+        ({"serves": ["internal"]}, r"`isthmus:serves` is set on a stack that owns its whole platform"),
         ({"layer": "platform", "of": "bank", "serves": ["internal"]}, "layer `platform` serves no model"),
         ({"layer": "serving", "of": "bank", "serves": "internal"}, "not a list of classes"),
         ({"layer": "serving", "of": "bank", "serves": []}, "not a list of classes"),
@@ -76,20 +76,20 @@ def test_a_wrong_setting_is_named_with_what_to_do(settings: dict[str, Any], wron
 def test_every_model_on_our_gpus_has_its_stack_and_those_on_bedrock_need_none():
     platform = parse(platform_data())
     bank_estate = estate(["restricted"], ["confidential"])
-    assert [bank_estate.served_by(platform, stack) for stack in bank_estate.of("serving")] == [
+    assert [bank_estate.served_by(platform, stack) for stack in bank_estate.in_layer("serving")] == [
         {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "restricted"},
         {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "confidential"},
     ]
     assert bank_estate.served_by(platform, BELOW) == frozenset()
     alone = estate(None)
-    assert len(alone.served_by(platform, alone.of("serving")[0])) == 2
+    assert len(alone.served_by(platform, alone.in_layer("serving")[0])) == 2
 
 
 def test_a_model_is_named_by_its_endpoint_as_well():
     platform = parse(platform_data())
     ids = [endpoint.id for endpoint in platform.endpoints if endpoint.pool]
     bank_estate = estate([ids[0]], [ids[1]])
-    assert bank_estate.served_by(platform, bank_estate.of("serving")[1]) == {ids[1]}
+    assert bank_estate.served_by(platform, bank_estate.in_layer("serving")[1]) == {ids[1]}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,11 @@ def test_a_model_is_named_by_its_endpoint_as_well():
         ([["restricted"]], "confidential-llama-8b is served by no stack"),
         ([["restricted", "confidential"], ["confidential-llama-8b"]], "is served by s0 and s1"),
         ([None, ["restricted"]], "is served by s0 and s1"),
-        ([["restrcted", "confidential"]], r"no class and no endpoint `restrcted`.*Did you mean `restricted`"),
-        ([None, ["internal-haiku"]], "runs nowhere of ours: it is called on Bedrock"),
+        (
+            [["restrcted", "confidential"]],
+            r"no class or endpoint is named `restrcted`.*Did you mean `restricted`",
+        ),
+        ([None, ["internal-haiku"]], "internal-haiku is on Bedrock, so no stack serves it"),
     ],
 )
 def test_a_hole_an_overlap_and_a_wrong_name_are_refused(serves: list[list[str] | None], wrong: str):
@@ -112,7 +115,7 @@ def test_one_claim_on_weights_has_one_stack():
     with pytest.raises(InputError, match=r"s0 and s1 both claim shared of class confidential at fra1"):
         bank_estate.served_by(shared(), BELOW)
     class_estate = estate(["restricted"], ["confidential"])
-    assert len(class_estate.served_by(shared(), class_estate.of("serving")[1])) == 2
+    assert len(class_estate.served_by(shared(), class_estate.in_layer("serving")[1])) == 2
 
 
 def test_a_bedrock_only_platform_has_no_models_to_serve():

@@ -95,8 +95,8 @@ def test_a_missing_lock_is_named(tmp_path: Path):
     [({"engine": "cpu"}, "vllm_cpu"), ({"weights": {"uri": "s3://models/llama"}}, "translator")],
 )
 def test_only_images_of_endpoints_are_needed(endpoint: dict[str, Any], name: str) -> None:
-    assert name in image_digests.needed({"endpoints": [endpoint]})
-    assert name not in image_digests.needed(
+    assert name in image_digests.needed_images({"endpoints": [endpoint]})
+    assert name not in image_digests.needed_images(
         {"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]}
     )
 
@@ -109,5 +109,5 @@ def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_r
     fields: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
     assert "vllm_cpu" not in image_digests.fill(fields, file, "dev", sandbox=True)["images"]
     fields["endpoints"] = [{"engine": "cpu"}]
-    with pytest.raises(InputError, match="there is no image vllm_cpu"):
+    with pytest.raises(InputError, match="the lock has no image vllm_cpu"):
         image_digests.fill(fields, file, "dev", sandbox=True)

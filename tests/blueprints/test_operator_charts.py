@@ -82,7 +82,7 @@ def test_a_chart_without_a_digest_is_for_a_sandbox_only(resolved: Path):
 
 
 def test_a_chart_from_nowhere_is_an_error(resolved: Path):
-    with pytest.raises(InputError, match="its chart comes from nowhere"):
+    with pytest.raises(InputError, match="but has no chart for it"):
         release(resolved, registry=None)
 
 

@@ -63,8 +63,8 @@ def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
 def test_the_same_input_renders_to_the_same_bytes():
     blueprint = blueprints.show(NAME)
     first, second = (
-        rendering.text(blueprint, *requirements_and_plan()),
-        rendering.text(blueprint, *requirements_and_plan()),
+        rendering.render_text(blueprint, *requirements_and_plan()),
+        rendering.render_text(blueprint, *requirements_and_plan()),
     )
     assert first == second
 

@@ -147,8 +147,8 @@ def test_a_calibration_that_changed_since_it_was_stated_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"domain": "payments"}, "was calibrated in domain payments, and the workload's is onboarding"),
-        ({"isthmus_calibration": 2}, "is no file of `isthmus calibrate`"),
+        ({"domain": "payments"}, "was calibrated in domain payments, but the workload's is onboarding"),
+        ({"isthmus_calibration": 2}, "is not a calibration file"),
         ({"model_digest": None}, "names no weights"),
     ],
 )

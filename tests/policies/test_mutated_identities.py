@@ -14,8 +14,8 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.iam import permissions
 from isthmus.graph.resources.resources import Graph
+from tests.broken_graphs.changes import KINDS, finds, plus, template, workload
 from tests.policies import holding
-from tests.policies.mutating import KINDS, finds, plus, template, workload
 
 CALLS = {
     "DeleteBucketEncryption": "PutEncryptionConfiguration",

@@ -7,7 +7,12 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.ip_addresses import ipv4_network
-from components.aws.common.log_group import SealedLogGroup, retention_period, sealed_log_group
+from components.aws.common.log_group import (
+    LogGroupOptions,
+    SealedLogGroup,
+    create_log_group,
+    retention_period,
+)
 from components.aws.common.names import aws_name, domain, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
@@ -107,13 +112,10 @@ class Network(pulumi.ComponentResource):
                 name,
                 vpc=vpc,
                 names=names,
-                region=args["region"],
-                account=self._account(),
                 log_days=args.get("query_log_days", args["flow_log_days"]),
-                kms_key=args.get("kms_key"),
-                tags=args.get("tags", {}),
-                parent=self,
+                log_options=self._log_options(args),
                 where=where,
+                parent=self,
             )
         self.retained = pulumi.Output.all(*self._log_arns)
         self.subnets = subnets
@@ -190,17 +192,14 @@ class Network(pulumi.ComponentResource):
 
         region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
-        account = self._account()
-        group = sealed_log_group(
+        log_options = self._log_options(args)
+        account = log_options.account
+        group = create_log_group(
             f"{name}-flow",
             f"/isthmus/network/{name}/flow-",
-            region=region,
-            account=account,
-            days=args["flow_log_days"],
-            where=f"networks.{args['name']}.flow_log_days",
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
-            kms_key=args.get("kms_key"),
+            args["flow_log_days"],
+            f"networks.{args['name']}.flow_log_days",
+            log_options,
         )
         writes = _writes(region, account, group)
         role = Role(
@@ -231,10 +230,15 @@ class Network(pulumi.ComponentResource):
         )
         self._log_arns += group.made
 
-    def _account(self) -> pulumi.Output[str]:
+    def _log_options(self, args: NetworkArgs) -> LogGroupOptions:
+        """Options of the logs of flows and DNS queries, which stay when the stack is destroyed."""
         from pulumi_aws import get_caller_identity_output
 
-        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        return LogGroupOptions(
+            args["region"], account, args.get("tags", {}), retained_opts, args.get("kms_key")
+        )
 
 
 def regional_names(region: str) -> list[str]:

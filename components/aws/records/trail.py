@@ -7,7 +7,7 @@ import pulumi
 from components.aws.common.names import partition
 from components.aws.common.topic import check_emails
 from components.aws.records.cloud_trail import TrailSettings, check_trail, delivery, make_trail
-from components.aws.records.store import Delivery, Store, make_key, make_store
+from components.aws.records.store import AuditOptions, Delivery, Store, make_key, make_store
 from components.aws.records.trail_alarms import Watched, make_alarms
 from components.base.argument_checks import MODES, check_choice
 from isthmus.core.errors import InputError
@@ -102,36 +102,32 @@ class AuditTrail(pulumi.ComponentResource):
     def _make(self, name: str, args: AuditTrailArgs, trail: TrailSettings | None, where: str) -> None:
         from pulumi_aws import get_caller_identity_output
 
-        region = args.get("region", "")
-        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
-        trail_delivery = (
-            delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
+        options = AuditOptions(
+            site=args["site"],
+            region=args.get("region", ""),
+            account=get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id,
+            tags={**args.get("tags", {}), "isthmus.dev/audit": args["name"]},
+            parent=self,
+            kms_key=args.get("kms_key"),
         )
-        store = self._store(name, args, region, account, trail_delivery, tags)
+        trail_delivery = (
+            delivery(f"{name}-trail", trail["organization"], options.region, options.account, self)
+            if trail
+            else None
+        )
+        store = self._store(name, args, trail_delivery, options)
         self.bucket = store.bucket
         self.records = {"bucket": store.bucket_arn, "key": store.key_arn}
         retained = list(store.retained)
         if trail and trail_delivery:
-            trail_records = make_trail(
-                f"{name}-trail",
-                trail,
-                store,
-                trail_delivery,
-                region=region,
-                account=account,
-                where=where,
-                tags=tags,
-                parent=self,
-                kms_key=args.get("kms_key"),
-            )
+            trail_records = make_trail(f"{name}-trail", trail, store, trail_delivery, options, where)
             topic = make_alarms(
                 f"{name}-alarms",
                 Watched(trail_records.arn, store.bucket, store.key_arn, trail_records.log_group),
                 sorted(set(trail["notify"])),
-                region=region,
-                account=account,
-                tags=tags,
+                region=options.region,
+                account=options.account,
+                tags=options.tags,
                 parent=self,
             )
             retained += trail_records.retained
@@ -144,38 +140,28 @@ class AuditTrail(pulumi.ComponentResource):
         self.retained = pulumi.Output.all(*retained)
 
     def _store(
-        self,
-        name: str,
-        args: AuditTrailArgs,
-        region: str,
-        account: pulumi.Output[str],
-        trail_delivery: Delivery | None,
-        tags: dict[str, str],
+        self, name: str, args: AuditTrailArgs, trail_delivery: Delivery | None, options: AuditOptions
     ) -> Store:
         """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        aws_partition = partition(options.region)
         sealer_arns = [
-            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, role_name)
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", aws_partition, options.account, role_name)
             for role_name in args.get("sealers", [])
         ]
         if args["mode"] == "manage":
             return make_store(
                 name,
-                site=args["site"],
-                region=region,
-                account=account,
+                options,
                 retention_days=args["retention_days"],
                 delete_after_retention=args.get("delete_after_retention", True),
                 delivery=trail_delivery,
-                tags=tags,
-                parent=self,
-                kms_key=args.get("kms_key"),
                 sealers=sealer_arns,
             )
         bucket = args.get("bucket", "")
-        arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
+        arn = pulumi.Output.from_input(f"arn:{aws_partition}:s3:::{bucket}")
         if kms_key := args.get("kms_key"):
             return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(kms_key), [], [])
-        key = make_key(name, args["site"], region, account, trail_delivery, tags, self)
+        key = make_key(name, options, trail_delivery)
         return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
 
 

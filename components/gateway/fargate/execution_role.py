@@ -61,7 +61,6 @@ class TaskExecution(pulumi.ComponentResource):
     ) -> None:
         super().__init__("isthmus:index:TaskExecution", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
-        from pulumi_aws.iam import RolePolicy
 
         where = f"gateways.{args['name']}"
         sensitivity = check_sensitivity(args["sensitivity"], where)
@@ -71,7 +70,6 @@ class TaskExecution(pulumi.ComponentResource):
             task: repository_arn(image, f"{where}.image") for task, image in args["images"].items()
         }
         region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
-        child = pulumi.ResourceOptions(parent=self)
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         group = sealed_log_group(
             name,
@@ -90,26 +88,9 @@ class TaskExecution(pulumi.ComponentResource):
         """By task, in Python: ARN of its execution role."""
         for task in sorted(repositories):
             statements = self._statements(args, task, repositories[task], streams)
-            role, _ = task_role(
-                f"{name}-{task}-start",
-                description=f"ECS, to start the {task} of {args['name']}",
-                region=region,
-                account=account,
-                statements=statements,
-                permissions_boundary=args.get("permissions_boundary"),
-                tags=tags,
-                opts=child,
+            self.roles[task] = self._create_role(
+                f"{name}-{task}-start", task, args, account, statements, tags
             )
-            RolePolicy(
-                f"{name}-{task}-start-policy",
-                name=aws_name(f"{name}-{task}-start-policy", 128),
-                role=role.name,
-                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}).apply(
-                    lambda text: compact_policy(text, f"{where} (policy)")
-                ),
-                opts=child,
-            )
-            self.roles[task] = role.arn
         self.log_group, self.log_streams = group.name, streams
         self.role_arns = pulumi.Output.all(**self.roles)
         self.retained = pulumi.Output.all(*group.made)
@@ -121,6 +102,40 @@ class TaskExecution(pulumi.ComponentResource):
                 "retained": self.retained,
             }
         )
+
+    def _create_role(
+        self,
+        name: str,
+        task: str,
+        args: TaskExecutionArgs,
+        account: pulumi.Input[str],
+        statements: list[dict[str, Any]],
+        tags: dict[str, str],
+    ) -> pulumi.Output[str]:
+        """The role by which ECS starts one task. Returns its ARN."""
+        from pulumi_aws.iam import RolePolicy
+
+        child = pulumi.ResourceOptions(parent=self)
+        role, _ = task_role(
+            name,
+            description=f"ECS, to start the {task} of {args['name']}",
+            region=args["region"],
+            account=account,
+            statements=statements,
+            permissions_boundary=args.get("permissions_boundary"),
+            tags=tags,
+            opts=child,
+        )
+        RolePolicy(
+            f"{name}-policy",
+            name=aws_name(f"{name}-policy", 128),
+            role=role.name,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}).apply(
+                lambda text: compact_policy(text, f"gateways.{args['name']} (policy)")
+            ),
+            opts=child,
+        )
+        return role.arn
 
     def _statements(
         self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]

@@ -8,7 +8,7 @@ import pulumi
 from components.aws.common.names import aws_name
 from components.base.argument_checks import check_choice, check_sensitivity, may_use_aws, without_outputs
 from components.gateway.fargate import tasks
-from components.gateway.fargate.load_balancer import DOOR_PORT, TASKS, Door
+from components.gateway.fargate.load_balancer import TASKS, Door, TaskNetwork
 from components.gateway.fargate.records import SEALER_PORTS, FargateAudit, FargateRecords
 from components.gateway.translator.translator import CloudModel
 from isthmus.contracts.platform.model.aws.fargate import SIZES
@@ -139,29 +139,13 @@ class FargateGateway(pulumi.ComponentResource):
         self._tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         self._door = Door(
             name,
-            vpc_id=args["vpc_id"],
-            subnet_ids=args["subnet_ids"],
+            TaskNetwork(args["vpc_id"], subnets, args["endpoints_group"], args["s3_prefix_list"]),
             clients=settings["clients"],
-            endpoints_group=args["endpoints_group"],
-            s3_prefix_list=args["s3_prefix_list"],
             where=f"{where}.fargate",
             tags=self._tags,
             opts=self._child,
         )
-        self._records = (
-            FargateRecords(
-                name,
-                args["audit"],
-                vpc_id=args["vpc_id"],
-                edge_group=self._door.groups["edge"],
-                endpoints_group=args["endpoints_group"],
-                s3_prefix_list=args["s3_prefix_list"],
-                tags=self._tags,
-                opts=self._child,
-            )
-            if "audit" in args
-            else None
-        )
+        self._records = self._create_records()
         self._cluster = ecs.Cluster(
             f"{name}-cluster",
             name=aws_name(name, 255),
@@ -169,24 +153,7 @@ class FargateGateway(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-        # The translator first: an edge that starts has someone to send requests to.
-        translator_service = self._serve(
-            "translator",
-            args["translator_image"],
-            self._translator_config(sensitivity),
-            [],
-            args["task_role"],
-        )
-        dependencies = [translator_service]
-        if self._records is not None and "audit" in args:
-            # Before the edge: its tasks serve nothing until somebody seals.
-            sealer = self._records.sealer(sensitivity, args["site"], args["region"])
-            role = args["audit"]["sealer_role"]
-            dependencies.append(self._serve("sealer", args["translator_image"], sealer, [], role))
-        mounting_role = args["audit"]["task_role"] if "audit" in args else None
-        edge_service = self._serve(
-            "edge", args["image"], self._edge_config(sensitivity), dependencies, mounting_role
-        )
+        edge_service = self._create_services(sensitivity)
         record = self._door.create_record(args["host"], args["region"], settings.get("zone_id"))
         principals = settings.get("principals", [])
         self.endpoint_service = (
@@ -204,6 +171,38 @@ class FargateGateway(pulumi.ComponentResource):
                 "endpoint_service": self.endpoint_service,
             }
         )
+
+    def _create_records(self) -> FargateRecords | None:
+        args = self._args
+        if "audit" not in args:
+            return None
+        return FargateRecords(
+            self._name,
+            args["audit"],
+            vpc_id=args["vpc_id"],
+            edge_group=self._door.groups["edge"],
+            endpoints_group=args["endpoints_group"],
+            s3_prefix_list=args["s3_prefix_list"],
+            tags=self._tags,
+            opts=self._child,
+        )
+
+    def _create_services(self, sensitivity: str) -> Any:
+        """Create translator, sealer and edge. Returns the edge's service."""
+        args = self._args
+        # The translator first: an edge that starts has someone to send requests to.
+        translator_config = self._translator_config(sensitivity)
+        translator = self._serve(
+            "translator", args["translator_image"], translator_config, [], args["task_role"]
+        )
+        dependencies = [translator]
+        if self._records is not None and "audit" in args:
+            # Before the edge: its tasks serve nothing until somebody seals.
+            sealer = self._records.sealer(sensitivity, args["site"], args["region"])
+            role = args["audit"]["sealer_role"]
+            dependencies.append(self._serve("sealer", args["translator_image"], sealer, [], role))
+        mounting_role = args["audit"]["task_role"] if "audit" in args else None
+        return self._serve("edge", args["image"], self._edge_config(sensitivity), dependencies, mounting_role)
 
     def _edge_config(self, sensitivity: str) -> pulumi.Output[dict[str, Any]]:
         args = self._args
@@ -239,43 +238,8 @@ class FargateGateway(pulumi.ComponentResource):
         """A task definition and the service that keeps it running, over the zones."""
         from pulumi_aws import ecs
 
-        args, name = self._args, f"{self._name}-{task}"
-        cpu, memory, architecture = self._size
-        isolation = {
-            # The task's role and nothing besides: no shared file, no metadata service of a machine.
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        share_user = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
-        shared: Any = (
-            {"volumes": self._records.volumes(share_user)} if self._records is not None and share_user else {}
-        )
-        definition = ecs.TaskDefinition(
-            f"{name}-task",
-            family=aws_name(name, 255),
-            network_mode="awsvpc",
-            requires_compatibilities=["FARGATE"],
-            cpu=str(cpu),
-            memory=str(memory),
-            runtime_platform={"operating_system_family": "LINUX", "cpu_architecture": architecture.upper()},
-            execution_role_arn=args["execution_roles"][task],
-            task_role_arn=role,
-            container_definitions=tasks.container(
-                task,
-                image,
-                config,
-                ports=TASKS.get(task, SEALER_PORTS),
-                secrets=self._secrets(task),
-                variables=isolation if role is not None else {},
-                log_group=args["log_group"],
-                region=args["region"],
-                mounts=FargateRecords.mounts(share_user) if share_user else (),
-            ),
-            tags=self._tags,
-            opts=self._child,
-            **shared,
-        )
+        name = f"{self._name}-{task}"
+        definition = self._create_task_definition(name, task, image, config, role)
         return ecs.Service(
             f"{name}-service",
             name=aws_name(name, 255),
@@ -297,6 +261,46 @@ class FargateGateway(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="20m", update="30m", delete="20m"),
             ),
             **self._running(task),
+        )
+
+    def _create_task_definition(self, name: str, task: str, image: Any, config: Any, role: Any) -> Any:
+        from pulumi_aws import ecs
+
+        args = self._args
+        cpu, memory, architecture = self._size
+        isolation = {
+            # The task's role and nothing besides: no shared file, no metadata service of a machine.
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        share_user = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
+        shared: Any = (
+            {"volumes": self._records.volumes(share_user)} if self._records is not None and share_user else {}
+        )
+        return ecs.TaskDefinition(
+            f"{name}-task",
+            family=aws_name(name, 255),
+            network_mode="awsvpc",
+            requires_compatibilities=["FARGATE"],
+            cpu=str(cpu),
+            memory=str(memory),
+            runtime_platform={"operating_system_family": "LINUX", "cpu_architecture": architecture.upper()},
+            execution_role_arn=args["execution_roles"][task],
+            task_role_arn=role,
+            container_definitions=tasks.container(
+                task,
+                image,
+                config,
+                ports=TASKS.get(task, SEALER_PORTS),
+                secrets=self._secrets(task),
+                variables=isolation if role is not None else {},
+                logs=tasks.LogGroup(args["log_group"], args["region"]),
+                mounts=FargateRecords.mounts(share_user) if share_user else (),
+            ),
+            tags=self._tags,
+            opts=self._child,
+            **shared,
         )
 
     def _secrets(self, task: str) -> list[dict[str, str]]:
@@ -370,4 +374,4 @@ def _size(settings: FargateSettings, where: str) -> tuple[int, int, str]:
     return cpu, memory, architecture
 
 
-__all__ = ["DOOR_PORT", "FargateGateway", "FargateGatewayArgs", "FargateRoute", "FargateSettings"]
+__all__ = ["FargateGateway", "FargateGatewayArgs", "FargateRoute", "FargateSettings"]

@@ -6,6 +6,7 @@ translator's port to the translator. Security groups name each other, so that no
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -23,26 +24,34 @@ TASKS = {"edge": (SERVING_PORT, HEALTH_PORT), "translator": (TRANSLATOR_PORT, TR
 """By task: the ports that it serves and tells its health on."""
 
 
+@dataclass(frozen=True)
+class TaskNetwork:
+    """Where the gateway's tasks run, and what they reach beside each other."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    endpoints_group: pulumi.Input[str]
+    """Security group of the VPC's private endpoints."""
+    s3_prefix_list: pulumi.Input[str]
+
+
 class Door:
     """The load balancer, its security group and the tasks', and the gateway's name. Children of `opts.parent`."""
 
     def __init__(
         self,
         name: str,
+        network: TaskNetwork,
         *,
-        vpc_id: pulumi.Input[str],
-        subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
         clients: Sequence[str],
-        endpoints_group: pulumi.Input[str],
-        s3_prefix_list: pulumi.Input[str],
         where: str,
         tags: dict[str, str],
         opts: pulumi.ResourceOptions,
     ) -> None:
         from pulumi_aws import lb
 
-        self._name, self._vpc, self._tags, self._opts = name, vpc_id, tags, opts
-        cidrs = [str(network) for network in ipv4_networks(clients, f"{where}.clients")]
+        self._name, self._vpc, self._tags, self._opts = name, network.vpc_id, tags, opts
+        cidrs = [str(client) for client in ipv4_networks(clients, f"{where}.clients")]
         self.group = self._group("door", "Load balancer of the gateway: named networks in, its tasks out")
         self.groups = {
             task: self._group(task, f"Gateway {task}: the load balancer in, private endpoints out")
@@ -50,7 +59,7 @@ class Door:
         }
         self.rules = [
             *self._rules(cidrs),
-            *self._egress_rules(endpoints_group, s3_prefix_list),
+            *self._egress_rules(network.endpoints_group, network.s3_prefix_list),
         ]
         self.balancer = lb.LoadBalancer(
             f"{name}-door",
@@ -58,7 +67,7 @@ class Door:
             internal=True,
             load_balancer_type="network",
             security_groups=[self.group],
-            subnets=subnet_ids,
+            subnets=network.subnet_ids,
             enable_cross_zone_load_balancing=True,
             # Also those who come by PrivateLink come from named networks.
             enforce_security_group_inbound_rules_on_private_link_traffic="on",

@@ -7,6 +7,7 @@ tasks started after it.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -107,6 +108,14 @@ def _with_placeholders(value: Any) -> Any:
     return "x" * KNOWN_LATER_CHARACTERS if isinstance(value, pulumi.Output) else value
 
 
+@dataclass(frozen=True)
+class LogGroup:
+    """The log group of a task, in CloudWatch Logs."""
+
+    name: pulumi.Input[str]
+    region: str
+
+
 def container(
     name: str,
     image: pulumi.Input[str],
@@ -115,8 +124,7 @@ def container(
     ports: Sequence[int],
     secrets: list[dict[str, str]],
     variables: dict[str, str],
-    log_group: pulumi.Input[str],
-    region: str,
+    logs: LogGroup,
     mounts: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
     """The container definitions of a task that runs this one container, as JSON. `ports`: what it serves on, and at
@@ -156,7 +164,7 @@ def container(
                 # Blocking: what cannot be recorded is not done either. ECS's own default loses lines instead.
                 "options": {
                     "awslogs-group": group,
-                    "awslogs-region": region,
+                    "awslogs-region": logs.region,
                     "awslogs-stream-prefix": name,
                     "mode": "blocking",
                 },
@@ -164,4 +172,4 @@ def container(
         }
         return json.dumps([definition], sort_keys=True)
 
-    return pulumi.Output.all(image, config, log_group).apply(definitions)
+    return pulumi.Output.all(image, config, logs.name).apply(definitions)

@@ -13,7 +13,7 @@ import pulumi
 
 from components.cluster.certificates import CertificateIssuer, identity_certificate
 from components.cluster.pod_defaults import container_security, guaranteed_resources
-from components.gateway.translator.proxy import NO_PROXY, WayOut
+from components.gateway.translator.proxy import NO_PROXY, Outbound
 
 PORT = 9911
 _MOUNT = "/etc/isthmus/identity"
@@ -66,7 +66,7 @@ def credential_helper(
     own_labels: dict[str, str],
     identity: AwsIdentity,
     opts: pulumi.ResourceOptions,
-    way_out: WayOut = NO_PROXY,
+    way_out: Outbound = NO_PROXY,
 ) -> Helper:
     """The sidecar, its certificate and the variables by which the SDK finds it."""
     secret, resources = identity_certificate(

@@ -27,7 +27,7 @@ class TranslatorProxy(TypedDict):
 
 
 @dataclass(frozen=True)
-class WayOut:
+class Outbound:
     """What it changes in a translator's pods."""
 
     config: dict[str, Any] | None = None
@@ -41,12 +41,12 @@ class WayOut:
     volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
-NO_PROXY = WayOut()
+NO_PROXY = Outbound()
 
 
 def outbound_way(
     sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str
-) -> WayOut:
+) -> Outbound:
     """Raises `Refused` for a class that may have neither, `InputError` for a proxy without an address."""
     if proxy is None and ca_bundle is None:
         return NO_PROXY
@@ -81,7 +81,7 @@ def outbound_way(
         config["ca"] = f"{AUTHORITIES}/ca.crt"
         # The folder too: Go would go on believing what the image has in its own.
         variables |= {"SSL_CERT_FILE": f"{AUTHORITIES}/ca.crt", "SSL_CERT_DIR": AUTHORITIES}
-    return WayOut(
+    return Outbound(
         config,
         egress,
         [{"name": key, "value": value} for key, value in variables.items() if value],

@@ -1,6 +1,5 @@
 """Creates the translator behind a gateway, which alone holds the class's AWS identity."""
 
-from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -12,16 +11,14 @@ from components.cluster.objects import (
     CLASS_LABEL,
     ROLE_LABEL,
     SERVING_PORT,
-    common_labels,
     dns_name,
-    workload_selector,
 )
-from components.cluster.pod_defaults import guaranteed_resources, priority_fields
-from components.gateway.edge_workload import create_edge_workload
-from components.gateway.translator.credential_helper import NO_HELPER, AwsIdentity, credential_helper
-from components.gateway.translator.proxy import TranslatorProxy, outbound_way
+from components.cluster.pod_defaults import guaranteed_resources
+from components.cluster.workload_names import WorkloadNames
+from components.gateway.edge_workload import EdgePods, PodSettings, create_edge_workload
+from components.gateway.translator.credential_helper import NO_HELPER, AwsIdentity, Helper, credential_helper
+from components.gateway.translator.proxy import Outbound, TranslatorProxy, outbound_way
 from components.observability.pod_monitor import metrics_ingress
-from components.serving.placement import ZONE
 from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
@@ -114,92 +111,95 @@ def destination_egress(destinations: list[NamedDestination], where: str) -> list
 
 
 def create_translator(
-    name: str,
-    sensitivity: str,
-    namespace: str,
-    settings: TranslatorSettings,
+    names: WorkloadNames,
+    translator: TranslatorSettings,
     destinations: list[NamedDestination],
-    parent: pulumi.ComponentResource,
+    settings: PodSettings,
+    resolver_access: Any,
     *,
     issuer: CertificateIssuer | None,
-    monitoring_namespace: str,
-    pod_monitors: bool,
-    pull_secrets: list[str] | None,
-    resolving: Any,
     trust_bundle: str | None = None,
-    pod_priority: str | None = None,
-    monitor_labels: Mapping[str, str] | None = None,
-    failure_domain_label: str = ZONE,
 ) -> None:
-    """`resolving`: how its pods resolve names (`name_resolver.Resolving`).
+    """Create it: the gateway in, the monitoring namespace to the health port, named destinations out.
 
-    Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
-    service = f"{sensitivity}-translator"
-    labels = common_labels(service, sensitivity=sensitivity, role="translator")
-    child = pulumi.ResourceOptions(parent=parent)
-    outbound = outbound_way(sensitivity, settings.get("proxy"), settings.get("ca_bundle"), service)
-    secret, dependencies = certificate(
-        name,
-        service,
-        namespace,
-        labels,
-        child,
+    `resolver_access`: how its pods resolve names (`name_resolver.ResolverAccess`).
+    """
+    outbound = outbound_way(
+        names.sensitivity, translator.get("proxy"), translator.get("ca_bundle"), names.service
+    )
+    secret, certificate_resources = certificate(
+        names.name,
+        names.service,
+        names.namespace,
+        names.labels,
+        names.options,
         issuer=issuer,
-        secret=settings.get("certificate_secret"),
+        secret=translator.get("certificate_secret"),
         client=False,
     )
-    models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in settings["models"]]
-    gateway = dns_name(f"{sensitivity}-gateway", namespace)
-    config_data = with_trust_bundle(
-        translator_config(sensitivity, gateway, models, outbound.config), trust_bundle
-    )
-    config = config_map(name, service, namespace, labels, config_data, child)
-    from_gateway = {
-        "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
-        "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
-    }
-    identity = settings.get("identity")
-    helper = (
-        credential_helper(name, service, namespace, labels, identity, child, outbound)
-        if identity is not None
-        else NO_HELPER
-    )
-    # Of an identity by pod identity the pods say nothing: EKS knows it by their service account.
-    agent: NamedDestination = {"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}
-    has_pod_identity = "pod_identity" in settings
+    config = _create_config_map(names, translator, outbound, trust_bundle)
+    helper = _create_credential_helper(names, translator, outbound)
     first: dict[str, Any] = {"initContainers": helper.containers} if helper.containers else {}
     create_edge_workload(
-        name,
-        service,
-        namespace,
-        labels,
-        workload_selector(service, sensitivity),
-        parent,
-        container="translator",
-        image=settings["image"],
-        replicas=settings.get("replicas", 2),
-        max_replicas=settings.get("max_replicas"),
-        # LiteLLM's libraries alone take 200 MB.
-        resources=guaranteed_resources("1", "2Gi"),
-        config=config,
-        tls_secret=secret,
-        trust_bundle=trust_bundle,
-        ingress=[from_gateway, metrics_ingress(monitoring_namespace)],
-        egress=[
-            *destination_egress([*destinations, *([agent] if has_pod_identity else [])], service),
-            *outbound.egress,
-        ],
-        dependencies=[*dependencies, *helper.dependencies, *resolving.dependencies],
-        # A pod bears what is associated when it comes: another role needs other pods.
-        annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
-        pod_monitors=pod_monitors,
-        pull_secrets=pull_secrets,
-        **priority_fields(pod_priority),
-        monitor_labels=monitor_labels,
-        failure_domain_label=failure_domain_label,
-        mounts=outbound.mounts,
-        volumes=[*helper.volumes, *outbound.volumes],
-        variables=helper.variables,
-        **first,
-        **resolving.pod,
+        names,
+        EdgePods(
+            container="translator",
+            image=translator["image"],
+            replicas=translator.get("replicas", 2),
+            max_replicas=translator.get("max_replicas"),
+            # LiteLLM's libraries alone take 200 MB.
+            resources=guaranteed_resources("1", "2Gi"),
+            config=config,
+            tls_secret=secret,
+            trust_bundle=trust_bundle,
+            ingress=[_from_gateway(names.sensitivity), metrics_ingress(settings.monitoring_namespace)],
+            egress=[
+                *destination_egress([*destinations, *_identity_agents(translator)], names.service),
+                *outbound.egress,
+            ],
+            dependencies=[*certificate_resources, *helper.dependencies, *resolver_access.dependencies],
+            # A pod bears what is associated when it comes: another role needs other pods.
+            annotations=(
+                {ROLE_ANNOTATION: translator["pod_identity"]} if "pod_identity" in translator else {}
+            ),
+            mounts=outbound.mounts,
+            volumes=[*helper.volumes, *outbound.volumes],
+            variables=helper.variables,
+            pod_fields={**first, **resolver_access.pod},
+        ),
+        settings,
     )
+
+
+def _create_config_map(
+    names: WorkloadNames, translator: TranslatorSettings, outbound: Outbound, trust_bundle: str | None
+) -> Any:
+    models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in translator["models"]]
+    gateway = dns_name(f"{names.sensitivity}-gateway", names.namespace)
+    configuration = with_trust_bundle(
+        translator_config(names.sensitivity, gateway, models, outbound.config), trust_bundle
+    )
+    return config_map(names.name, names.service, names.namespace, names.labels, configuration, names.options)
+
+
+def _create_credential_helper(
+    names: WorkloadNames, translator: TranslatorSettings, outbound: Outbound
+) -> Helper:
+    """Where the pods show a certificate to AWS: what does it for them."""
+    if "identity" not in translator:
+        return NO_HELPER
+    owner = (names.name, names.service, names.namespace, names.labels)
+    return credential_helper(*owner, translator["identity"], names.options, outbound)
+
+
+def _from_gateway(sensitivity: str) -> dict[str, Any]:
+    """Ingress: from its own gateway."""
+    gateway = {"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}
+    return {"from": [gateway], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}
+
+
+def _identity_agents(translator: TranslatorSettings) -> list[NamedDestination]:
+    """In an EKS cluster: what hands out a pod's identity on its own machine. EKS knows the pods by their account."""
+    if "pod_identity" not in translator:
+        return []
+    return [{"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}]

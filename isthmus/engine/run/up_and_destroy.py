@@ -211,7 +211,7 @@ def _check_inputs(stack: Stack, platform: Platform, say: Say, *, checked: bool) 
         rendered = preflight.check_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
     if stack.layer in ("all", "platform"):
-        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
+        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).notes:
             say(line)
     return rendered
 

@@ -217,8 +217,8 @@ def _trusted_principals(graph: Graph, statement: dict[str, Any]) -> list[tuple[s
     ]
     if names:
         anchors = graph.referred(condition, "aws:rolesanywhere/trustAnchor:TrustAnchor")
-        vouched = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
-        return [(name, ("certificate", name, vouched)) for name in names]
+        anchor = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
+        return [(name, ("certificate", name, anchor)) for name in names]
     services = as_list((statement.get("Principal") or {}).get("Service"))
     equal = condition.get("StringEquals") or {}
     account = equal.get("aws:RequestTag/kubernetes-service-account")

@@ -1,0 +1,59 @@
+"""The names, labels and parent that all objects of one workload in a cluster share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.cluster.objects import common_labels, metadata, workload_selector
+
+
+@dataclass(frozen=True)
+class WorkloadNames:
+    """A workload of one class: its gateway, translator, resolver, sealer or reviews."""
+
+    name: str
+    """Prefix of the Pulumi names of its objects."""
+    sensitivity: str
+    role: str
+    """As the label has it: gateway, translator, resolver, router, sealer or reviews."""
+    namespace: str
+    parent: pulumi.ComponentResource
+    namespace_objects: Sequence[pulumi.Resource] = ()
+    """Its namespace, where that is created with the workload."""
+
+    @property
+    def service(self) -> str:
+        """Name of its Service, Deployment and ServiceAccount."""
+        return f"{self.sensitivity}-{self.role}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return common_labels(self.service, sensitivity=self.sensitivity, role=self.role)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        return workload_selector(self.service, self.sensitivity)
+
+    @property
+    def options(self) -> pulumi.ResourceOptions:
+        """Options of an object that belongs to the workload."""
+        return pulumi.ResourceOptions(parent=self.parent, depends_on=[*self.namespace_objects])
+
+    def metadata(self, name: pulumi.Input[str] | None = None) -> Any:
+        """Metadata of an object in the namespace. `name`: absent for the workload's own."""
+        return metadata(self.service if name is None else name, self.labels, namespace=self.namespace)
+
+    def disruption_budget(self) -> None:
+        """Create a PodDisruptionBudget: one copy at a time may be evicted."""
+        from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+
+        spec: Any = {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": self.selector},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+        PodDisruptionBudget(f"{self.name}-disruption", metadata=self.metadata(), spec=spec, opts=self.options)

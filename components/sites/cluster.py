@@ -1,0 +1,198 @@
+"""Builds what stands in one site's cluster: admission, class namespaces, GPU pools, model servers, gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.base.platform_lookups import classes_at, cpu_endpoints, endpoints_on_pool
+from components.base.stack_scope import Scope
+from components.cluster.pod_priorities import pod_priorities
+from components.gateway.sealing import Sealed
+from components.gateway.translator.mapping import CloudSide
+from components.pools.mapping import (
+    device_plugin_args,
+    gpu_operator_args,
+    mig_layouts_args,
+    pool_args,
+    queue_of,
+)
+from components.serving.mapping import door_args, model_args
+from components.sites.gateways import GatewaySite, create_gateways
+from components.sites.namespaces import admission_args, namespace_args
+from components.sites.people import make_cluster
+from isthmus.contracts.platform.lookups.serving import claim_of
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+
+if TYPE_CHECKING:
+    from components.pools.gpu_pool import GpuPool
+    from components.serving.model_network import ModelDoor
+    from components.serving.model_server import ModelServer
+    from components.serving.weights.claims import Claims
+
+
+class ClusterSite:
+    """One site's cluster. No resource of its own: its children are the platform's."""
+
+    def __init__(
+        self,
+        name: str,
+        platform: Platform,
+        site: Site,
+        scope: Scope,
+        parent: pulumi.ComponentResource,
+        provider: pulumi.ProviderResource,
+        machines: Mapping[str, pulumi.Resource],
+    ) -> None:
+        """`name`: the platform's. `machines`: by pool, where they are made here; `""`: those without GPUs."""
+        self._name, self._platform, self._site, self._scope = name, platform, site, scope
+        self._parent, self._provider, self._machines = parent, provider, machines
+        self._prefix = f"{name}-{site.name}"
+        self._guard: list[pulumi.Resource] = []
+        self._namespaces: dict[str, pulumi.Resource] = {}
+        self._servers: dict[str, ModelServer | ModelDoor] = {}
+        self._last_of_pools: list[pulumi.Resource] = []
+        self.doors: dict[str, dict[str, Any]] = {}
+        """By endpoint: the addresses of a model server that another stack runs."""
+        self.pools: list[dict[str, Any]] = []
+        """Each pool's name, site and signs of health."""
+
+    def guard(self, *, only_admission: bool) -> None:
+        """Create the admission policies and the class namespaces that they guard."""
+        from components.cluster.admission import AdmissionGuard
+        from components.cluster.class_namespace import ClassNamespace
+
+        if not self._scope.owns("platform"):
+            return
+        policies = AdmissionGuard(
+            f"{self._prefix}-admission", admission_args(self._platform, self._site), self._options()
+        )
+        self._guard.append(policies)
+        if not only_admission:
+            # A pod that names a class which is not there is refused.
+            self._guard += pod_priorities(
+                f"{self._prefix}-priority",
+                self._platform.pod_priorities,
+                pulumi.ResourceOptions(parent=self._parent, provider=self._provider),
+            )
+        self._namespaces = {
+            sensitivity: ClassNamespace(
+                f"{self._prefix}-{sensitivity}",
+                namespace_args(self._platform, self._site, sensitivity, self._scope.retained_models),
+                self._options(self._guard),
+            )
+            for sensitivity in classes_at(self._platform, self._site)
+        }
+
+    def create(self) -> None:
+        """Create roles, claims of weights, pools and model servers, after `guard`."""
+        from components.serving.weights.claims import shared_claims
+
+        platform, site, scope = self._platform, self._site, self._scope
+        if scope.owns("platform"):
+            accesses = list(scope.accesses)
+            make_cluster(self._prefix, platform, site, accesses, self._namespaces, self._options())
+        claims: Claims = {}
+        if scope.owns("serving"):
+            claims = shared_claims(
+                self._name, platform, site, self._parent, self._provider, self._namespaces, scope.runs
+            )
+        # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
+        operator_resources = self._create_gpu_operator() if scope.owns("platform") else []
+        for pool in platform.pools:
+            if pool.site != site.name:
+                continue
+            queued = self._create_pool(pool, operator_resources) if scope.owns("platform") else None
+            for endpoint in endpoints_on_pool(platform, pool):
+                self._serve(endpoint, claims, pool, queued)
+        for endpoint in cpu_endpoints(platform, site):
+            self._serve(endpoint, claims)
+
+    def create_gateways(
+        self, cloud_sides: Mapping[str, CloudSide], sealing: Mapping[str, Sealed]
+    ) -> list[dict[str, Any]]:
+        """Create the site's gateways. Returns class, site, address and service of each."""
+        site = GatewaySite(
+            self._name,
+            self._platform,
+            self._site,
+            self._options,
+            [*self._guard, *self._last_of_pools, *self._machines.values()],
+            self._namespaces,
+            self._servers,
+        )
+        return create_gateways(site, cloud_sides, sealing, digests=self._scope.owns("serving"))
+
+    def _options(self, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(
+            parent=self._parent, providers=[self._provider], depends_on=dependencies or []
+        )
+
+    def _create_pool(self, pool: Pool, operator_resources: list[pulumi.Resource]) -> GpuPool:
+        from components.pools.gpu_pool import GpuPool
+
+        dependencies = [
+            *operator_resources,
+            *([self._machines[pool.name]] if pool.name in self._machines else []),
+            *(self._namespaces[endpoint.class_] for endpoint in endpoints_on_pool(self._platform, pool)),
+        ]
+        args = pool_args(self._platform, pool, self._scope.retained_models)
+        created = GpuPool(f"{self._name}-{pool.name}", args, self._options(dependencies))
+        self.pools.append({"name": pool.name, "site": self._site.name, "signs": created.verify})
+        self._last_of_pools += created.last
+        return created
+
+    def _serve(
+        self, endpoint: Endpoint, claims: Claims, pool: Pool | None = None, queued: GpuPool | None = None
+    ) -> None:
+        """Create an endpoint's model server, or its door where another stack runs it."""
+        from components.serving.model_server import ModelServer
+
+        # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
+        dependencies = [self._namespaces[endpoint.class_]] if self._namespaces else list(self._guard)
+        if pool is not None and queued is not None:
+            names = queue_of(self._platform, pool, endpoint).values()
+            dependencies += queued.waited_for(endpoint.class_, names)
+        if self._scope.runs(endpoint):
+            claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+            self._servers[endpoint.id] = ModelServer(
+                f"{self._name}-{endpoint.id}",
+                model_args(self._platform, pool, endpoint, self._scope.doors.get(endpoint.id)),
+                self._options([*dependencies, *([claimed] if claimed is not None else [])]),
+            )
+        elif self._scope.owns("platform"):
+            self._servers[endpoint.id] = self._create_door(endpoint, dependencies)
+
+    def _create_door(self, endpoint: Endpoint, dependencies: list[pulumi.Resource]) -> ModelDoor:
+        from components.serving.model_network import ModelDoor
+
+        args = door_args(self._platform, endpoint)
+        door = ModelDoor(f"{self._name}-{endpoint.id}", args, self._options(dependencies))
+        self.doors[endpoint.id] = {"cluster_ip": door.cluster_ip, "leaders": door.leaders}
+        return door
+
+    def _create_gpu_operator(self) -> list[pulumi.Resource]:
+        """The GPU Operator where it is managed, and what it must be told beyond its own before machines are labelled:
+        MIG manager and the device plugin look a label's meaning up at once."""
+        platform, site = self._platform, self._site
+        layouts, configs = mig_layouts_args(platform, site), device_plugin_args(platform, site)
+        resources: list[pulumi.Resource] = []
+        operator = gpu_operator_args(platform, site, layouts=layouts is not None, configs=configs is not None)
+        if operator is not None:
+            from components.pools.gpu_operator import GpuOperator
+
+            resources.append(GpuOperator(f"{self._prefix}-gpu-operator", operator, self._options()))
+        dependencies = list(resources)
+        if layouts is not None:
+            from components.pools.mig import MigLayouts
+
+            resources.append(MigLayouts(f"{self._prefix}-mig", layouts, self._options(dependencies)))
+        if configs is not None:
+            from components.pools.device_plugin import DevicePluginConfigs
+
+            resources.append(
+                DevicePluginConfigs(f"{self._prefix}-device-plugin", configs, self._options(dependencies))
+            )
+        return resources
