@@ -104,6 +104,8 @@ def end_processes(processes: Iterable[psutil.Process], *, patience_s: float = 0.
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(remaining, timeout=10)
+    # A handle that does not know that its process has ended warns at the interpreter's exit.
+    _started[:] = [child for child in _started if child.poll() is None]
 
 
 def end_all(home: Home) -> None:

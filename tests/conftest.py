@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests import preloaded
+
 # Most of what lives in a worker are the SDK's classes, which stay: looking through them is a quarter of the time.
 gc.set_threshold(500_000, 20, 100)
 # Engine and providers, which are started by the hundred, have their memory for a short time only.
@@ -20,7 +22,7 @@ os.environ.setdefault("GOGC", "400")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("usual", max_examples=100, deadline=None)
+settings.register_profile("usual", max_examples=60, deadline=None)
 settings.load_profile("usual")
 settings.register_profile("quick", max_examples=25, deadline=None)
 """`make check`: a look at each property at every save; `make test` looks closer."""
@@ -32,6 +34,7 @@ SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli", "grade
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 SLOW = (
     "tests/bench/test_breaking.py",
+    "tests/bench/test_gpu.py",
     "tests/bench/test_replay.py",
     "tests/bench/test_rival.py",
     "tests/bench/test_simulate.py",
@@ -48,6 +51,7 @@ SLOW = (
     "tests/components/test_adoption.py",
     "tests/components/test_budgets.py",
     "tests/components/test_canaries.py",
+    "tests/components/test_compile_cache.py",
     "tests/components/test_components_docs.py",
     "tests/components/test_cpu_engine.py",
     "tests/components/test_edge_accepts.py",
@@ -56,6 +60,7 @@ SLOW = (
     "tests/components/test_fargate_platform.py",
     "tests/components/test_first_step.py",
     "tests/components/test_gateway_callers.py",
+    "tests/components/test_gateways.py",
     "tests/components/test_gpu_operator.py",
     "tests/components/test_replica_groups.py",
     "tests/components/test_layers.py",
@@ -64,9 +69,12 @@ SLOW = (
     "tests/components/test_mig.py",
     "tests/components/test_moves.py",
     "tests/components/test_aws_names.py",
+    "tests/components/test_name_resolver.py",
     "tests/components/test_node_cache.py",
     "tests/components/test_people.py",
+    "tests/components/test_pod_priorities.py",
     "tests/components/test_pool_settings.py",
+    "tests/components/test_queues.py",
     "tests/components/test_records_in_aws.py",
     "tests/components/test_rendered_reviews.py",
     "tests/components/test_rendered_run.py",
@@ -94,6 +102,7 @@ SLOW = (
     "tests/engine/test_base_and_head.py",
     "tests/mutation/test_operators.py",
     "tests/mutation/test_policies.py",
+    "tests/mutation/test_source.py",
     "tests/planning/test_any_hardware.py",
     "tests/planning/test_bounds.py",
     "tests/planning/test_hardware.py",
@@ -120,6 +129,12 @@ TOGETHER = {
     "tests/sandbox/test_cluster.py": "cluster",
     "tests/sandbox/test_readme.py": "cluster",
     "tests/sandbox/test_up.py": "cluster",
+    # One sandbox with one site, and one stack in it at a time.
+    "tests/sandbox/test_bad_account.py": "site",
+    "tests/sandbox/test_people_up.py": "site",
+    "tests/sandbox/test_programs_up.py": "site",
+    "tests/sandbox/test_serving_up.py": "site",
+    "tests/sandbox/test_slices_and_groups_up.py": "site",
     # A sandbox of their own each: one more at a time is enough.
     "tests/sandbox/test_cluster_life.py": "life",
     "tests/sandbox/test_down_and_up.py": "life",
@@ -129,6 +144,10 @@ TOGETHER = {
     "tests/reports": "bank",
     "tests/stacks": "bank",
     "tests/engine/test_preflight.py": "bank",
+    # Every example rendered in memory; the stacks that operators change.
+    "tests/graders/test_paths.py": "examples",
+    "tests/graders/test_policies.py": "examples",
+    "tests/mutation": "mutation",
     # One rendering, and namespaces made once.
     "tests/fences": "fences",
     # One detector each, whose patterns are compiled once.
@@ -138,18 +157,25 @@ TOGETHER = {
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
 FIRST = (
-    *("cluster", "life", "bank", "tests/sandbox/test_estate_up.py", "tests/sandbox/test_programs_up.py"),
-    *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_slices_and_groups_up.py"),
-    *("tests/sandbox/test_pools_up.py", "tests/planning/test_random_plans.py"),
-    *(
-        "tests/sandbox/test_people_up.py",
-        "tests/cli/test_images_resolving.py",
-        "tests/engine/test_drift.py",
-    ),
+    *("cluster", "site", "tests/sandbox/test_estate_up.py", "bank", "life"),
+    *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_cloud_managed_up.py"),
+    *("tests/sandbox/test_pools_up.py", "tests/sandbox/test_blueprints_up.py"),
+    *("tests/cli/test_images_resolving.py", "tests/engine/test_drift.py", "tests/edge/test_connections.py"),
 )
 """What takes longest begins first, so that no worker is alone with it at the end; the longest first."""
+LAST = (
+    "tests/sandbox/test_readme.py",
+    "tests/sandbox/test_programs_up.py",
+    "tests/sandbox/test_bad_account.py",
+)
+"""What runs after the other files of its group, in this order: it takes over another's stack, or leaves its own."""
 ALONE = "tests/sandbox/test_recovery_whole.py"
 """Whose every test takes the better part of an hour: whichever worker is free runs the next."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not soak" not in (config.getoption("markexpr") or ""):
+        os.environ.setdefault(preloaded.SWITCH, "0")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -171,10 +197,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("service")
     ranks = {scope: rank for rank, scope in enumerate(FIRST)}
 
-    def rank(item: pytest.Item) -> int:
-        scope = together(f"tests/{item.path.relative_to(HERE).as_posix()}")
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        file = f"tests/{item.path.relative_to(HERE).as_posix()}"
+        scope, late = together(file), LAST.index(file) + 1 if file in LAST else 0
         # What is not named and has a sandbox takes long too.
-        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/")))
+        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/"))), late
 
     items.sort(key=rank)
 

@@ -38,7 +38,8 @@ def kinds(changes: Any) -> dict[str, int]:
 class Stack:
     """A stack of the Automation API whose program can be exchanged."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *, checkpoints: bool = False) -> None:
+        """`checkpoints`: the engine writes its state at each step, and not only when a run ends."""
         import pulumi.automation as auto
 
         state = folder / "state"
@@ -51,6 +52,7 @@ class Stack:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PATH": f"{plugin.parent}{os.pathsep}{os.environ['PATH']}",
             "AWS_ENDPOINT_URL": url,
+            "PULUMI_SKIP_CHECKPOINTS": str(not checkpoints).lower(),
         }
         self.url = url
         self._own: Callable[[], None] | None = None

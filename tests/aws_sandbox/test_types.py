@@ -15,8 +15,10 @@ from tests.aws_sandbox.driver import Client, World
 from tests.sampling import sampled
 
 every_type = pytest.mark.parametrize("token", sorted(TYPES))
-half = pytest.mark.parametrize("token", sampled(sorted(TYPES)))
-other_half = pytest.mark.parametrize("token", sampled(sorted(TYPES), first=1))
+some, others, the_rest = (
+    pytest.mark.parametrize("token", sampled(sorted(TYPES), 3, first)) for first in range(3)
+)
+few = pytest.mark.parametrize("token", sampled(sorted(TYPES), 6))
 SOME, NONE = pb.DiffResponse.DIFF_SOME, pb.DiffResponse.DIFF_NONE
 
 
@@ -54,7 +56,7 @@ def test_what_was_made_is_found_unchanged(client: Client, world: World, token: s
     )
 
 
-@half
+@some
 def test_a_change_in_place_is_made_in_aws(client: Client, world: World, token: str) -> None:
     case = CASES[token]
     if case.change is None:
@@ -86,7 +88,7 @@ def test_every_property_that_can_change_in_place_is_set_by_some_call(token: str)
     assert ("tags" in changeable) == (kind.tagging is not None)
 
 
-@other_half
+@others
 def test_a_change_that_cannot_be_made_in_place_forces_a_replacement(
     client: Client, world: World, token: str
 ) -> None:
@@ -118,7 +120,7 @@ def test_a_change_that_cannot_be_made_in_place_forces_a_replacement(
     assert client.diff(token, second, again, news).changes == NONE
 
 
-@half
+@the_rest
 def test_a_change_by_another_hand_is_found_and_mended(client: Client, world: World, token: str) -> None:
     id, inputs, state = create_resource(client, world, token)
     drifted = CASES[token].behind(world, {**state, **inputs})
@@ -134,7 +136,7 @@ def test_a_change_by_another_hand_is_found_and_mended(client: Client, world: Wor
     assert mended == state
 
 
-@other_half
+@some
 def test_a_resource_can_be_imported_by_its_id_alone(client: Client, world: World, token: str) -> None:
     id, inputs, state = create_resource(client, world, token)
     read_id, read, proposed = client.read(token, id)
@@ -147,7 +149,7 @@ def test_a_resource_can_be_imported_by_its_id_alone(client: Client, world: World
     assert client.diff(token, id, read, client.checked(token, proposed)).changes == NONE
 
 
-@half
+@others
 def test_deleting_removes_it_and_deleting_again_is_no_error(client: Client, world: World, token: str) -> None:
     id, inputs, state = create_resource(client, world, token)
     client.delete(token, id, state)
@@ -155,7 +157,7 @@ def test_deleting_removes_it_and_deleting_again_is_no_error(client: Client, worl
     client.delete(token, id, state)
 
 
-@other_half
+@the_rest
 def test_a_preview_with_unknown_values_makes_nothing(client: Client, world: World, token: str) -> None:
     kind = TYPES[token]
     inputs = CASES[token].make(world)
@@ -171,7 +173,7 @@ def test_a_preview_with_unknown_values_makes_nothing(client: Client, world: Worl
         assert not CASES[token].left(world, {**inputs, "arn": "arn:aws:iam::123456789012:policy/none"})
 
 
-@half
+@few
 def test_an_unknown_property_is_named_with_the_nearest(client: Client, world: World, token: str) -> None:
     inputs = CASES[token].make(world)
     first = sorted(inputs)[0]
@@ -182,7 +184,7 @@ def test_an_unknown_property_is_named_with_the_nearest(client: Client, world: Wo
     assert token in failures[0][1]
 
 
-@every_type
+@few
 def test_a_value_of_the_wrong_type_is_refused_by_name(client: Client, world: World, token: str) -> None:
     for name, prop in TYPES[token].inputs.items():
         wrong: Any = ["not", "it"] if prop.kind != "list" else "not it"
@@ -191,7 +193,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(client: Client, world: Wor
         assert "not it" not in failures[0][1], "an error shows no value"
 
 
-@other_half
+@some
 def test_what_the_sandbox_forgot_is_gone_and_can_still_be_deleted(
     client: Client, world: World, token: str
 ) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts import images_lock
+from tests import preloaded
 from tests.contracts.bank import DIGEST
 from tests.laying import lay
 
@@ -40,14 +39,7 @@ def command(home: Path) -> Isthmus:
             if not name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG"))
         }
         surroundings |= {"ISTHMUS_HOME": str(home), "PYTHONPATH": str(ROOT), **env}
-        done = subprocess.run(
-            [sys.executable, "-m", "isthmus", *map(str, args)],
-            cwd=cwd,
-            env=surroundings,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = preloaded.isthmus([*map(str, args)], cwd, surroundings)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return call

@@ -12,6 +12,7 @@ from isthmus.contracts import images_lock
 from isthmus.core import yaml_files
 from tests.cli.conftest import Isthmus, resolve
 from tests.contracts.bank import DIGEST
+from tests.sampling import sampled
 
 
 def real(project: Path) -> None:
@@ -20,7 +21,7 @@ def real(project: Path) -> None:
     file.write_text(file.read_text().replace('isthmus:sandbox: "true"', 'isthmus:sandbox: "false"'))
 
 
-@pytest.mark.parametrize("kind", ["text", "json", "hauler", "zarf"])
+@pytest.mark.parametrize("kind", sampled(["json", "text", "zarf", "hauler"], 4))
 def test_twice_gives_the_same_bytes_and_nothing_but_the_answer(isthmus: Isthmus, project, kind: str):
     first = isthmus("images", "bank-dev", "--format", kind, "--project", project)
     again = isthmus("images", "bank-dev", "--format", kind, "--project", project, PYTHONHASHSEED="7")

@@ -28,6 +28,7 @@ from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
 from tests.graders import tools
+from tests.sampling import sampled
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 WORKLOAD, KEY = "kyc-extraction", "key-of-kyc"
@@ -224,7 +225,7 @@ def test_the_translator_image_holds_what_translator_and_sealer_import(
     assert done.stdout.strip().endswith("imported"), done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("target", edge_image.TARGETS)
+@pytest.mark.parametrize("target", sampled(edge_image.TARGETS, 3))
 def test_the_sbom_names_the_packages_that_the_image_holds(
     images: dict[str, Image], target: str, tmp_path: Path
 ) -> None:

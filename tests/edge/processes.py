@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from sandbox.cluster.kwok import free_ports
+from tests import preloaded
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,11 +57,20 @@ class Edge:
             YAML().dump(config, stream)
         self._output = folder / "output.log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
+        environment = {**clean, **(environment or {})}
+        usual = (not within, python, program, code) == (True, sys.executable, "edge", ROOT)
+        self.process: subprocess.Popen[bytes] | preloaded.Process
         with self._output.open("w") as output:
+            # The translator and the detector load what reads the environment, and start processes of their own.
+            if usual and config["mode"] in ("gateway", "sidecar", "sealer", "reviews"):
+                forked = preloaded.edge(["--config", str(file)], environment, output.fileno())
+                if forked is not None:
+                    self.process = forked
+                    return
             self.process = subprocess.Popen(
                 [*within, python, "-m", program, "--config", str(file)],
                 cwd=code,
-                env={**clean, **(environment or {})},
+                env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

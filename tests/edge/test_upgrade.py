@@ -60,7 +60,7 @@ def start(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
         process.stop()
 
 
-@pytest.mark.parametrize("sidecar_code", ["earlier", "today"])
+@pytest.mark.parametrize("sidecar_code", ["earlier", pytest.param("today", marks=pytest.mark.soak)])
 def test_a_gateway_of_an_earlier_version_is_replaced_under_load(
     chain: Site, earlier: Path, start: Callable[..., Edge], sidecar_code: str
 ) -> None:

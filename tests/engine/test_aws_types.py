@@ -19,13 +19,15 @@ from sandbox.aws.table import TYPES
 from stacks import tagging
 from tests.aws_sandbox.cases import CASES
 from tests.aws_sandbox.driver import REGION, Client, World
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.service
 STACK = "isthmus/dev"
 ABSENT = NotMade().why
 SINGLE = {"aws:secretsmanager/secretVersion:SecretVersion"}
 """Made again there are two, of which the second is current: as good as one."""
-every_type = pytest.mark.parametrize("token", sorted(TYPES))
+TAGGED = sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
+"""Of these every third is tried in `make test`, by each test another."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ def test_the_tags_are_those_that_the_program_sets():
     assert (STACK_TAG, RESOURCE_TAG) == (tagging.STACK_TAG, tagging.RESOURCE_TAG)
 
 
-@every_type
+@pytest.mark.parametrize("token", sampled(sorted(TYPES), 3))
 def test_only_created_resources_are_found_by_their_id(client, world, token):
     creation = begun(client, world, token)
     before = look_up(account(), creation)
@@ -100,12 +102,7 @@ def test_only_created_resources_are_found_by_their_id(client, world, token):
     assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
-tagged_type = pytest.mark.parametrize(
-    "token", sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
-)
-
-
-@tagged_type
+@pytest.mark.parametrize("token", sampled(TAGGED, 3, 1))
 def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, token):
     creation = begun(client, world, token)
     foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
@@ -114,7 +111,7 @@ def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, t
     assert not isinstance(verdict, Made), verdict
 
 
-@tagged_type
+@pytest.mark.parametrize("token", sampled(TAGGED, 3, 2))
 def test_an_untagged_resource_is_reported_and_not_adopted(client, world, token):
     creation = begun(client, world, token)
     inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}

@@ -90,7 +90,9 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return case(folder, "private", "cloud-private", {}, {"private-models": None})
 
 
-@pytest.fixture(params=["bank", "insurer", "cloud", "private"])
+@pytest.fixture(
+    params=["bank", "insurer", *(pytest.param(each, marks=pytest.mark.soak) for each in ("cloud", "private"))]
+)
 def any_case(request: pytest.FixtureRequest) -> Case:
     return request.getfixturevalue(request.param)
 
@@ -160,6 +162,7 @@ def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(ba
     assert "people" in bank.parts["bank-platform"].outputs
 
 
+@pytest.mark.soak
 def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(tmp_path: Path):
     project = bank_estate(tmp_path / "estate")
     people, accesses = emergency(tmp_path)

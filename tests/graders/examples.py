@@ -19,6 +19,7 @@ from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import files as render_files
 from isthmus.engine.render import gitops, rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
 from tests.laying import lay
@@ -42,6 +43,16 @@ class Rendering:
     def platform(self) -> dict[str, Any]:
         """The validated platform: what the classes allow, said by the plan and not by the manifests."""
         return yaml_files.load(self.folder / "platform.yaml").data
+
+    @cached_property
+    def stack(self) -> project.Stack:
+        """The stack that it is a rendering of."""
+        return project.find_project(self.folder.parent / ".project").stack(self.name)
+
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """The same in memory, rendered anew."""
+        return rendering.render(self.stack).resources
 
     @property
     def blueprint(self) -> str:
@@ -85,7 +96,7 @@ def write(target: Path) -> None:
     root = target / ".project"
     lay(root, bank=True)
     for name in examples():
-        _stack(name, root)
+        init_example(name, root)
     with rendering.without_garbage_collection():
         for name in names():
             render_example(name, root, target / name)
@@ -112,7 +123,7 @@ def render_example(name: str, root: Path, folder: Path) -> Rendering:
     return Rendering(name, folder)
 
 
-def _stack(name: str, root: Path) -> None:
+def init_example(name: str, root: Path) -> None:
     """An example's three files, as `isthmus init` leaves them; what only an organisation knows is made up by it."""
     requirements = ROOT / "examples" / f"{name}.requirements.yaml"
     arguments = [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.engine.project import project
-from isthmus.engine.render import rendering
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.state import from_state
@@ -16,8 +14,7 @@ from tests.policies import holding
 
 @pytest.mark.parametrize("name", examples.names())
 def test_every_path_of_an_example_is_allowed_and_no_boundary_is_open(rendered, name: str) -> None:
-    stack = project.find_project(rendered[name].folder.parent / ".project").stack(name)
-    platform, resources = stack.platform(), rendering.render(stack).resources
+    platform, resources = rendered[name].stack.platform(), rendered[name].resources
     paths = data_paths(Graph(resources), platform, examples.AS_OF)
     assert [path for path in paths if path.verdict != "allowed"] == []
     served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}

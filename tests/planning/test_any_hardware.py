@@ -19,6 +19,7 @@ from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Rules
 from isthmus.planning.solver import problem, program
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_hardware import ALL, SLOW, copy
+from tests.sampling import fewer
 
 
 @st.composite
@@ -117,7 +118,7 @@ def prices(requirements: Requirements, chosen_options: tuple[Option, ...]) -> It
         yield cost
 
 
-@SLOW
+@fewer(6, SLOW)
 @given(any_hardware())
 def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)

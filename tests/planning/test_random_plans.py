@@ -24,6 +24,7 @@ from isthmus.planning.solver import problem, program
 from isthmus.planning.solver import solution as solving
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_planner import bank, recomputed
+from tests.sampling import fewer
 
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B")
 APIS = ("amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0")
@@ -200,7 +201,7 @@ def _least_cost(data: dict[str, Any]) -> float | None:
     return None if solved is None else solved[0].cost
 
 
-@SMALL
+@fewer(2, SMALL)
 @given(requirements_data())
 def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data: dict[str, Any]) -> None:
     requirements = read(data)

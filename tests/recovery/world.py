@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
 from isthmus.engine.kubernetes import watchdog
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
@@ -21,6 +23,7 @@ from sandbox.environment import inherited_variables
 from sandbox.home import Home
 from tests.accounting import aws, cluster
 from tests.laying import lay
+from tests.sandbox import small_project
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "bank-dev"
@@ -65,9 +68,13 @@ class World:
         self.built = False
         shutil.rmtree(self.home / "pulumi-state", ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
-        lay(self.root, bank=True)
+        self.lay()
         (self.root / ".venv").symlink_to(sys.prefix)
         self.mend()
+
+    def lay(self) -> None:
+        """The project's files, as they are in the checkout."""
+        lay(self.root, bank=True)
 
     def mend(self) -> None:
         """`isthmus sandbox up`: what was killed comes back, AWS empty."""
@@ -179,6 +186,28 @@ class World:
         started = time.monotonic()
         out, err = process.communicate(timeout=LONGEST_S)
         return Ended(process.returncode, out if not err else err + out, time.monotonic() - started)
+
+
+class SmallWorld(World):
+    """The same with a stack of two models on premises: a quarter of the resources, and nothing in AWS."""
+
+    def __init__(self, base: Path) -> None:
+        super().__init__(base, "small")
+
+    def lay(self) -> None:
+        stacks = lay(self.root)
+        yaml_files.dump(small_project.REQUIREMENTS, "", stacks / "small.requirements.yaml")
+        digest = requirements_document.load(stacks / "small.requirements.yaml").digest
+        yaml_files.dump({**small_project.PLAN, "requirements_sha256": digest}, "", stacks / "small.plan.yaml")
+        images = small_project.OVERRIDES["images"]
+        # Another digest is an update, so it must not read the same from its end.
+        edge = f"registry.example/isthmus/edge@sha256:{'ab' * 32}"
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "isthmus:sandbox": "true",
+            "isthmus:overrides": {**small_project.OVERRIDES, "images": {**images, "edge": edge}},
+        }
+        yaml_files.dump({"config": config}, "", stacks / "Pulumi.small.yaml")
 
 
 def _line(process: psutil.Process) -> list[str]:

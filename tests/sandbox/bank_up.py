@@ -34,6 +34,8 @@ class Bank(Project):
         """What other tests of this sandbox have left in AWS, by type."""
         self.kept: dict[str, set[str]] = {}
         """What the stack's first life left in AWS, by type."""
+        self.dead = 0
+        """Process id of a run that left its lock."""
         self.moved = ""
         """What the run said that moved the workloads."""
 

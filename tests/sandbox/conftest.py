@@ -85,6 +85,16 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
                 api.down(home)
 
 
+@pytest.fixture(scope="session")
+def site_home(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of a sandbox with the site `fra1`, in which the stacks of several files are up one after the other."""
+    home = tmp_path_factory.mktemp("site") / "home"
+    try:
+        yield home
+    finally:
+        api.down(home)
+
+
 def _living(users: Path) -> set[int]:
     """Workers that use the sandbox; one that was killed does not keep it up."""
     return {

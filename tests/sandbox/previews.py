@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from isthmus.contracts.reports.preview import Change
+from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.render.recorder import Resource
 from tests.sandbox.bank_up import Bank
@@ -71,12 +73,21 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
     assert masked
 
 
-def held_to_an_approval(bank: Bank) -> str:
-    """What was approved is built; what is something else by then is not, and nothing is changed. What the run said."""
-    file = bank.root / "approved.json"
-    bank.must("preview", "bank-dev", "--format", "json", "-o", str(file))
-    approved = json.loads(file.read_text())
-    assert approved["digest"]
+def built_as_approved(bank: Bank, was: Sequence[Resource]) -> str:
+    """Build what a preview shows; what the run said.
+
+    The preview gives the same changes as two renderings; `was`: as the bank was rendered before.
+    """
+    file, approved = _approval(bank)
+    assert Preview.model_validate_json(file.read_text()).changes == preview_comparison.compare(
+        was, bank.rendered()
+    )
+    return bank.must("up", "bank-dev", "--yes", "--approved", approved["digest"])
+
+
+def refused_as_approved(bank: Bank) -> None:
+    """What is something else by now than was approved is not built, and nothing is changed."""
+    file, approved = _approval(bank)
     before = bank.state()
 
     def refused(values: object, code: int, fragments: str) -> None:
@@ -103,7 +114,15 @@ def held_to_an_approval(bank: Bank) -> str:
     assert bank.state() == before
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == opened
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=shut)
-    return bank.must("up", "bank-dev", "--yes", "--approved", approved["digest"])
+
+
+def _approval(bank: Bank) -> tuple[Path, dict[str, Any]]:
+    """The file of a preview, and what it holds."""
+    file = bank.root / "approved.json"
+    bank.must("preview", "bank-dev", "--format", "json", "-o", str(file))
+    approved = json.loads(file.read_text())
+    assert approved["digest"]
+    return file, approved
 
 
 def hides(change: Change) -> bool:

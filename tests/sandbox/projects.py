@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,12 @@ from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import inherited_variables
+from tests import preloaded
 from tests.laying import FILES, ROOT, lay
 
 SPARING = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """The engine writes its state, of megabytes, when a run ends and not at each step: half of the processor time of
-an `up`, two thirds of a `destroy`'s. Not where a run is killed, nor where a user's own commands are run."""
+an `up`, two thirds of a `destroy`'s. Not where a run is killed."""
 
 
 def pods(client: KubeClient, labels: str) -> list[dict[str, Any]]:
@@ -34,10 +34,10 @@ class Project:
     def __init__(self, root: Path, stack: str, env: dict[str, str] | None = None) -> None:
         self.root, self.stack = root, stack
         self.env = (inherited_variables() if env is None else env) | SPARING | {"PYTHONPATH": str(ROOT)}
-        (root / ".venv").symlink_to(Path(sys.prefix))
+        self.env |= preloaded.lay_interpreter(root / ".venv")
 
     def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "isthmus", *args, "--project", str(self.root))
+        return preloaded.isthmus([*args, "--project", str(self.root)], self.root, self.env)
 
     def must(self, *args: str) -> str:
         """`isthmus ARGS`, which must succeed; its whole output, stderr and stdout."""
@@ -123,13 +123,19 @@ class Alone(Project):
 
 
 @contextmanager
-def standing(make: Callable[[Path, Path], P], folder: Path) -> Iterator[P]:
-    """What `make` makes of a project's folder and a sandbox's home; the sandbox ends with it."""
-    root, home = folder / "project", folder / "home"
+def standing(make: Callable[[Path, Path], P], folder: Path, shared: Path | None = None) -> Iterator[P]:
+    """What `make` makes of a project's folder and a sandbox's home. The sandbox ends with it.
+
+    `shared`: the home of a sandbox that other stacks use afterwards. It stays up, and the stack is destroyed.
+    """
+    root, home = folder / "project", shared or folder / "home"
     root.mkdir()
     try:
         created = make(root, home)
         yield created
+        if shared and created.held():
+            created.must("destroy", created.stack, "--yes")
         created.close()
     finally:
-        api.down(home)
+        if not shared:
+            api.down(home)

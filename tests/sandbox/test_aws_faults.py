@@ -51,7 +51,7 @@ ONCE = dict.fromkeys(
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        yield Stack(tmp_path, url)
+        yield Stack(tmp_path, url, checkpoints=True)
 
 
 def program(retries: int = 4) -> Any:
@@ -156,7 +156,10 @@ def assert_complete(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("kinds", "times"),
-    [(("throttle",), 1), (("server-error", "timeout", "drop"), 2)],
+    [
+        pytest.param(("throttle",), 1, marks=pytest.mark.soak),
+        (("server-error", "timeout", "drop"), 2),
+    ],
     ids=["throttled", "failing"],
 )
 def test_a_burst_on_every_call_is_outlasted_by_an_up_and_by_a_destroy(
@@ -174,6 +177,7 @@ def test_a_burst_on_every_call_is_outlasted_by_an_up_and_by_a_destroy(
     assert counted(stack) == {}
 
 
+@pytest.mark.soak
 def test_what_was_made_unheard_is_there_once_by_its_token_or_its_name(stack: Stack) -> None:
     """Of all that AWS tells apart, the first answer is lost; of what has a name, every answer."""
     stack.own(program(retries=1))

@@ -45,6 +45,7 @@ def platform(days: int = 400) -> None:
     pulumi.export("bucket", trail.bucket)
 
 
+@pytest.mark.soak
 def test_the_components_go_up_stay_unchanged_are_mended_and_keep_what_must_stay(stack: Stack) -> None:
     stack.own(platform)
     stack.stack.preview()

@@ -107,6 +107,7 @@ def test_records_lie_on_a_sealed_share_and_their_sealers_alone_put_into_the_stor
     }
 
 
+@pytest.mark.soak
 def test_up_again_changes_nothing(insurer: Begun):
     insurer.unchanged("--refresh")
 

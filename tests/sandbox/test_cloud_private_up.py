@@ -263,6 +263,7 @@ def test_who_decides_upon_held_answers_stands_apart_on_the_gateways_folders(priv
     assert rules == [("10.80.40.21/32", 5432)]
 
 
+@pytest.mark.soak
 def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:
     private.unchanged("--refresh")
 

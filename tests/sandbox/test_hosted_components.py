@@ -135,6 +135,7 @@ def path() -> None:
     pulumi.export("urls", endpoints.urls)
 
 
+@pytest.mark.soak
 def test_components_made_by_the_plugin_feed_each_other_stay_unchanged_and_go(stack: Stack) -> None:
     ec2 = stack.boto("ec2")
     mine = {vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]}

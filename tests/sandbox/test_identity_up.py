@@ -204,6 +204,7 @@ def test_an_identity_goes_up_serves_its_bearer_changes_its_guardrail_and_goes(st
     assert stack.boto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
+@pytest.mark.soak
 def test_a_guardrail_edited_by_hand_is_set_back_and_its_version_never_knew(stack: Stack) -> None:
     stack.own(site)
     stack.up()

@@ -139,7 +139,6 @@ def state_of(folder: Path) -> str:
 
 def test_the_private_path_goes_up_stays_unchanged_changes_and_goes(stack: Stack, tmp_path: Path) -> None:
     stack.own(path)
-    stack.stack.preview()
     stack.up()
     before = stack.outputs()
     assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
@@ -186,6 +185,7 @@ def test_the_private_path_goes_up_stays_unchanged_changes_and_goes(stack: Stack,
     assert_only_records_stay(stack, before)
 
 
+@pytest.mark.soak
 def test_on_a_gateway_that_connects_all_by_default_the_ends_still_reach_what_they_must(stack: Stack) -> None:
     ec2 = stack.boto("ec2")
     shared = ec2.create_transit_gateway(Options={"AmazonSideAsn": 64512})["TransitGateway"]
@@ -205,6 +205,7 @@ def test_on_a_gateway_that_connects_all_by_default_the_ends_still_reach_what_the
     assert left["State"] == "available"
 
 
+@pytest.mark.soak
 def test_a_direct_connect_link_goes_up_stays_unchanged_and_goes(stack: Stack, tmp_path: Path) -> None:
     connect = stack.boto("directconnect")
     ordered = connect.create_connection(location="EqFA5", bandwidth="10Gbps", connectionName="fra1")

@@ -20,6 +20,7 @@ from isthmus.blueprints import emergency_access
 from isthmus.contracts.platform.model.emergency_access import SIGNATURE_NAMESPACE, Record
 from isthmus.contracts.reference import roles
 from isthmus.core import yaml_files
+from sandbox.cluster.client import KubeClient
 from tests.sandbox.projects import standing
 from tests.sandbox.small_project import Small
 from tests.sandbox.waiting import eventually
@@ -71,7 +72,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+def stack(site_home: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
     holders = [
         {"name": who, "user": user, "key": (keys / f"{who}.pub").read_text().strip()}
         for who, user in USERS.items()
@@ -85,7 +86,7 @@ def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
         "sites": [{"name": "fra1", "existing_namespaces": ["confidential"]}],
     }
     with standing(
-        lambda root, home: Small(root, home, overrides), tmp_path_factory.mktemp("people")
+        lambda root, home: Small(root, home, overrides), tmp_path_factory.mktemp("people"), site_home
     ) as project:
         body = {"apiVersion": "v1", "kind": "Namespace"}
         labels = {"team": "risk", "cost-center": "4711", "pod-security.kubernetes.io/enforce": "baseline"}
@@ -93,6 +94,11 @@ def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
         write_access(project, keys, -0.1, 2)
         project.up()
         yield project
+    with KubeClient.from_kubeconfig(site_home / "kubeconfig", "fra1") as client:
+        client.delete(f"/api/v1/namespaces/{SPACE}")
+        assert (
+            eventually(lambda: client.find(f"/api/v1/namespaces/{SPACE}"), lambda left: left is None) is None
+        )
 
 
 def may(stack: Small, group: str, api_group: str, resource: str, verb: str, **more: str) -> bool:

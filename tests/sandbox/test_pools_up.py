@@ -219,6 +219,10 @@ def test_an_up_of_the_same_changes_nothing(pools: Pools) -> None:
     output = pools.up()
     assert "unchanged" in output
     assert not re.search(r"\d+ (created|updated|replaced|deleted)", output), output[-2000:]
+
+
+@pytest.mark.soak
+def test_a_preview_right_after_finds_nothing_to_change(pools: Pools) -> None:
     pools.unchanged()
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,10 +28,10 @@ NODE = "fra1-l40s-48gb-0"
 class World:
     """A small sandbox, and programs that run in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path) -> None:
         from isthmus.core import yaml_files
 
-        self.folder, self.home = folder, folder / "home"
+        self.folder, self.home = folder, home
         expected = folder / "small.requirements.yaml"
         yaml_files.dump(REQUIREMENTS, "", expected)
         api.up(expected, home=self.home)
@@ -75,14 +74,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("programs")
-    try:
-        new_world = World(folder)
-        yield new_world
-        new_world.cluster.close()
-    finally:
-        api.down(folder / "home")
+def world(site_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    new_world = World(tmp_path_factory.mktemp("programs"), site_home)
+    yield new_world
+    new_world.cluster.close()
 
 
 def new(world: World, template: str, name: str) -> Path:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.blueprints import bank
+from tests.sandbox.projects import SPARING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -33,7 +35,7 @@ def checkout(root: Path) -> Path:
     for name in ("Pulumi.yaml", "images.lock.yaml"):
         shutil.copy(ROOT / name, root)
     (root / "out").mkdir()
-    (root / ".venv").symlink_to(sys.prefix)
+    preloaded.lay_interpreter(root / ".venv")
     (root / ".gitignore").write_text("__pycache__/\n.venv\nout/\n")
     for command in (["init", "-q"], ["add", "-A"], [*NOBODY, "commit", "-qm", "as cloned"]):
         subprocess.run(["git", *command], cwd=root, check=True)
@@ -44,8 +46,10 @@ def checkout(root: Path) -> Path:
 def outputs(sandbox, tmp_path_factory) -> list[str]:
     """What each block printed, the stack being up as after `make up`."""
     root = checkout(tmp_path_factory.mktemp("readme"))
-    env = dict(sandbox.env) | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
-    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    commands = tmp_path_factory.mktemp("commands")
+    env = dict(sandbox.env) | SPARING | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
+    env |= preloaded.lay_command(commands)
+    env["PATH"] = f"{commands}:{Path(sys.executable).parent}:{env['PATH']}"
     up = subprocess.run(
         ["isthmus", "up", "bank-dev", "--yes"], cwd=root, env=env, capture_output=True, text=True, check=False
     )

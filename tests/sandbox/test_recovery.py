@@ -1,7 +1,8 @@
 """A sample of the recovery matrix, two runs at once, and a state that is brought back from its copy.
 
-One sandbox and one undisturbed run for all; each test goes on from what the one before it left. The whole
-matrix is `make recovery` and, in test_recovery_whole.py, part of `make soak`.
+One sandbox and one undisturbed run for all tests of a stack; each test goes on from what the one before it left.
+`make test` takes a small stack, `make soak` the bank too. The whole matrix of the bank is `make recovery` and, in
+test_recovery_whole.py, part of `make soak`.
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ from isthmus.engine.automation import failures
 from tests.accounting import aws
 from tests.recovery import matrix
 from tests.recovery.matrix import Clean, Row
-from tests.recovery.world import World
+from tests.recovery.world import SmallWorld, World
 
 pytestmark = pytest.mark.sandbox
 
 CHANCE = random.Random(20261125)
 """Points differ from row to row and never from run to run."""
-RESOURCES = 200
-"""The bank has some more: no point lies behind its last."""
+RESOURCES = {"small": 40, "bank-dev": 200}
+"""Each stack has some more: no point lies behind its last."""
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    new_world = World(tmp_path_factory.mktemp("recovery"))
+@pytest.fixture(
+    scope="module", params=[SmallWorld, pytest.param(World, marks=pytest.mark.soak)], ids=["small", "bank"]
+)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    new_world = request.param(tmp_path_factory.mktemp("recovery"))
     new_world.fresh()
     try:
         yield new_world
@@ -43,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def intruders() -> dict[str, str]:
+def intruders(world: World) -> dict[str, str]:
     """What those were told who came while the first run was at work."""
     return {}
 
@@ -67,7 +70,7 @@ def clean(world: World, intruders: dict[str, str]) -> Clean:
         for resource in resources
         if resource.get("retainOnDelete") and resource["type"] in aws.LISTED
     )
-    sizes: dict[str, int] = dict.fromkeys(matrix.PHASES, RESOURCES)
+    sizes: dict[str, int] = dict.fromkeys(matrix.PHASES, RESOURCES[world.stack])
     return Clean(
         sizes,
         world.in_cluster(),
@@ -168,7 +171,7 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
     assert pulumi("stack", "init").returncode == 0
     assert pulumi(*bring_back).returncode == 0
     before = urns()
-    assert len(before) > RESOURCES
+    assert len(before) > RESOURCES[world.stack]
     body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     s3.put_object(Bucket=bucket, Key=key, Body=body[:20000])
     broken = pulumi("stack", "export")
@@ -185,11 +188,10 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
     s3.delete_bucket(Bucket=bucket)
 
 
-@pytest.mark.soak
 def test_a_command_line_killed_in_a_destroy_leaves_nothing_behind(world: World, clean: Clean) -> None:
-    recovers(world, clean, "cli", "destroy", CHANCE.randrange(20, RESOURCES))
+    recovers(world, clean, "cli", "destroy", CHANCE.randrange(20, RESOURCES[world.stack]))
 
 
 @pytest.mark.soak
 def test_an_api_server_killed_in_the_first_build_doubles_nothing(world: World, clean: Clean) -> None:
-    recovers(world, clean, "api-server", "up", CHANCE.randrange(20, RESOURCES))
+    recovers(world, clean, "api-server", "up", CHANCE.randrange(20, RESOURCES[world.stack]))

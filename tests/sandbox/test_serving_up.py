@@ -8,6 +8,7 @@ verifying container are exercised in `tests/edge/test_weights.py` and `test_vers
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,9 +157,11 @@ def volumes(client: KubeClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+def served(site_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     folder = tmp_path_factory.mktemp("serving")
-    with standing(lambda root, home: Mixed(root, home, REQUIREMENTS, PLAN, OVERRIDES), folder) as project:
+    with standing(
+        lambda root, home: Mixed(root, home, REQUIREMENTS, PLAN, OVERRIDES), folder, site_home
+    ) as project:
         volumes(project.cluster)
         project.up()
         yield project
@@ -258,6 +261,7 @@ def test_the_class_has_quota_for_the_most_replicas(served: Mixed) -> None:
     assert quota["requests.nvidia.com/gpu"] == "8", "four, two and one at most, and one that ends"
 
 
+@pytest.mark.soak
 def test_a_preview_right_after_finds_nothing_to_change(served: Mixed) -> None:
     done = served.pulumi("preview", "--expect-no-changes")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

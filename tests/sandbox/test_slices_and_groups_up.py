@@ -158,8 +158,8 @@ class Mixed(Alone):
 
 
 @pytest.fixture(scope="module")
-def mixed(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    with standing(Mixed, tmp_path_factory.mktemp("mixed")) as new_mixed:
+def mixed(site_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+    with standing(Mixed, tmp_path_factory.mktemp("mixed"), site_home) as new_mixed:
         new_mixed.up()
         yield new_mixed
 
@@ -247,6 +247,7 @@ def test_the_queue_gives_out_what_there_is(mixed: Mixed) -> None:
     assert quota == {"nvidia.com/gpu": 77, "nvidia.com/mig-3g.40gb": 4, "nvidia.com/mig-1g.10gb": 7}
 
 
+@pytest.mark.soak
 def test_a_preview_right_after_finds_nothing_to_change(mixed: Mixed) -> None:
     mixed.unchanged()
 
@@ -264,6 +265,7 @@ def test_an_update_is_done_when_every_group_runs_the_new_templates(mixed: Mixed)
     assert len([name for name in budgets if name.startswith(WIDE)]) == 1, "the old one is gone"
 
 
+@pytest.mark.soak
 def test_one_group_more_touches_no_pod_that_runs(mixed: Mixed) -> None:
     before = {pod["metadata"]["uid"] for pod in mixed.pods(WIDE)}
     plan = json.loads(json.dumps(PLAN))

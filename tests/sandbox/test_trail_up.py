@@ -140,7 +140,6 @@ def left(stack: Stack) -> dict[str, list[str]]:
 
 def test_trail_and_budgets_go_up_are_mended_changed_and_leave_what_they_name(stack: Stack) -> None:
     stack.own(account)
-    stack.stack.preview()
     stack.up()
     before = stack.outputs()
     settled(stack)

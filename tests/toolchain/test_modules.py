@@ -71,7 +71,14 @@ def test_the_tables_version_is_the_modules(tool):
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("tool", [tool for tool in COMPILED if tool.wanted], ids=lambda tool: tool.name)
+@pytest.mark.parametrize(
+    "tool",
+    [
+        pytest.param(tool, marks=() if tool.name == "engine" else pytest.mark.soak, id=tool.name)
+        for tool in COMPILED
+        if tool.wanted
+    ],
+)
 def test_go_accepts_a_module_as_it_is_committed(tool):
     """What `go build -mod=readonly` checks first; needs go, and the sources (in its module cache after an install)."""
     done = subprocess.run(

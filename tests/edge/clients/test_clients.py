@@ -129,6 +129,7 @@ def test_langchain(gateway: Counted, tmp_path: Path):
     }
 
 
+@pytest.mark.soak
 def test_llamaindex(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "llamaindex_client.py")
     assert run(gateway, [python_of("llamaindex"), program], tmp_path) == {
@@ -139,6 +140,7 @@ def test_llamaindex(gateway: Counted, tmp_path: Path):
     }
 
 
+@pytest.mark.soak
 def test_instructor(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "instructor_client.py")
     steps = run(gateway, [python_of("instructor"), program], tmp_path)

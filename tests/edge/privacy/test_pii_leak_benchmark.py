@@ -57,6 +57,7 @@ def test_the_check_in_ci_is_clean(stands: Standing, tmp_path: Path):
     assert {*current["entities"].values()} == {"contained"}
 
 
+@pytest.mark.soak
 def test_a_value_that_a_model_says_does_not_come_out_however_its_stream_is_split(
     stands: Standing, tmp_path: Path
 ):

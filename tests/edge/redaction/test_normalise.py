@@ -13,6 +13,7 @@ from edge.redaction import Detector, Rules, StreamBuffer, hide
 from edge.redaction.normalise import forms
 from edge.redaction.recogniser import Text
 from tests.edge.redaction.conftest import Seen
+from tests.sampling import sampled
 
 CARD, IBAN, MAIL = "4111111111111111", "DE89370400440532013000", "ann@example.com"
 FORMAT_CHARACTERS = [
@@ -199,30 +200,33 @@ def _streamed(pieces: list[str]) -> str:
 
 @pytest.mark.parametrize(
     "unit",
-    [
-        "a1-",
-        "12-",
-        "1 ",
-        "4111 ",
-        "A1",
-        "DE89 ",
-        "a.b@",
-        "-----BEGIN PRIVATE KEY-----\n",
-        "%41",
-        "\u200b",
-        "e\u0301",
-        "½",
-        "tel 1",
-        "1\\n",
-        "4111,",
-        "1<br>",
-        "DE89",
-        "D E 8 9 ",
-        "x4111111111111111",
-        "sk-",
-        "a (at) b.",
-        "a at b.c ",
-    ],
+    sampled(
+        [
+            "a1-",
+            "12-",
+            "1 ",
+            "4111 ",
+            "A1",
+            "DE89 ",
+            "a.b@",
+            "-----BEGIN PRIVATE KEY-----\n",
+            "%41",
+            "\u200b",
+            "e\u0301",
+            "½",
+            "tel 1",
+            "1\\n",
+            "4111,",
+            "1<br>",
+            "DE89",
+            "D E 8 9 ",
+            "x4111111111111111",
+            "sk-",
+            "a (at) b.",
+            "a at b.c ",
+        ],
+        2,
+    ),
 )
 def test_twice_the_text_takes_about_twice_the_work(unit: str):
     once, twice = (_steps(unit * (n // len(unit))) for n in (6_000, 12_000))
