@@ -25,9 +25,9 @@ def calibration_sentences(reliability: Reliability) -> list[str]:
     """Return the results as sentences, for the page and the terminal."""
     error, low, high = reliability.error
     error_text = f"Expected calibration error {error:.3f} ({low:.3f} to {high:.3f}, 95 %)"
-    sentences = [f"{error_text}; of the raw measure, taken for a probability, {reliability.raw_error:.3f}."]
+    sentences = [f"{error_text}; of the raw measure, used as a probability, {reliability.raw_error:.3f}."]
     if reliability.max_error is None:
-        sentences.append("No threshold was asked for (--max-error).")
+        sentences.append("No threshold was requested (--max-error).")
     elif reliability.chosen is None:
         sentences.append(
             f"No threshold keeps wrong answers under {reliability.max_error:.2%} with {reliability.confidence:.0%} "

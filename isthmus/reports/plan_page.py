@@ -130,10 +130,10 @@ def decision_sentence(plan: Plan, requirements: Requirements) -> str:
             else f"the cheapest way out costs {usd(cheapest)} a month"
         )
         demands = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
-        verb = "cannot be met" if len(plan.conflicts) == 1 else "cannot hold together"
+        verb = "cannot be met" if len(plan.conflicts) == 1 else "contradict each other"
         return f"Not feasible with the blueprint {plan.blueprint}: {demands} {verb}, and {way_out}."
     cost = plan.monthly_cost_usd
-    money = "at a cost that is not known" if cost is None else f"{usd(cost)} a month"
+    money = "at an unknown cost" if cost is None else f"{usd(cost)} a month"
     onprem_ids = {endpoint.id for endpoint in plan.endpoints if endpoint.target in ON_PREM_TARGETS}
     primary = [
         placement.endpoint in onprem_ids for placement in plan.placements if placement.role == "primary"
