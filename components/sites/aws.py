@@ -26,7 +26,7 @@ from components.gateway.translator.mapping import CloudSide
 from components.sites.fargate_gateways import FargateGateways
 from components.sites.record_sealing import SealingSite
 from isthmus.contracts.platform.lookups.aws import cluster_at
-from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Link
+from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Link, Network
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 At = Callable[..., pulumi.ResourceOptions]
 """Options of a component at a site, by the site's name and what it waits for."""
+Components = Mapping[str, tuple[Any, Any]]
+"""By identity: the component of its role, and its access to Bedrock, None where it calls nothing there."""
 
 
 class AwsSite:
@@ -134,16 +136,16 @@ class AwsSite:
 
     def _callers(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""
-        platform, site, anchors = self._platform, self._site, self.anchors
+        platform, site = self._platform, self._site
         identities = [identity for identity in platform.identities if identity.site == site.name]
         components = {
-            identity.name: self._identity(identity, anchors.get(identity.trust or ""))
+            identity.name: self._identity(identity, self.anchors.get(identity.trust or ""))
             for identity in identities
         }
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
         self.sealing.identify(self.cluster, self._account)
-        urls = self._endpoints(identities, components, anchors, fargate)
+        urls = self._endpoints(identities, components, fargate)
         early_resources = self.sealing.build(self.cluster, cluster_at(platform, site.name))
         self.records += self.sealing.retained
         if self.cluster is not None:
@@ -151,9 +153,7 @@ class AwsSite:
             self.cluster.raise_machines([*private, *early_resources])
         self._host()
         for identity in identities:
-            self.cloud_sides[identity.name] = self._cloud_side(
-                identity, components[identity.name], anchors, urls
-            )
+            self.cloud_sides[identity.name] = self._cloud_side(identity, components[identity.name], urls)
         self.gateways += fargate.build(
             self.cloud_sides,
             {name: workload.role_arn for name, (workload, _) in components.items()},
@@ -253,11 +253,7 @@ class AwsSite:
             self.records.append(hosted_endpoint.retained)
 
     def _endpoints(
-        self,
-        identities: list[Identity],
-        components: dict[str, tuple[Any, Any]],
-        anchors: dict[str, Any],
-        fargate: FargateGateways,
+        self, identities: list[Identity], components: Components, fargate: FargateGateways
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
         from components.aws.network.private_endpoints import PrivateEndpoints
@@ -267,61 +263,28 @@ class AwsSite:
             if network.mode == "off":
                 continue
             carried = [identity for identity in identities if identity.class_ in network.classes]
-            callers = [
-                endpoint_grants.Caller(
-                    components[identity.name][0].role_arn,
-                    arguments.subject(identity) if identity.assumed_by == "roles-anywhere" else None,
-                    components[identity.name][1].model_arns
-                    if components[identity.name][1] is not None
-                    else None,
-                )
-                for identity in carried
-            ]
-            anchor_arns = [
-                anchors[name].arn
-                for name in sorted({identity.trust for identity in carried if identity.trust})
-            ]
-            machines: list[Any] = []
-            if self.cluster is not None and self.cluster.network == network.name:
-                machines = self.cluster.grants(self._account())
-            if not machines and (not callers or not network.services):
+            machines = self._machine_grants(network)
+            if not machines and (not carried or not network.services):
                 continue
             built = self.networks[network.name]
-            source_cidrs = {
-                cidr
-                for link in self._links()
-                if self._network_of(link.classes[0]) is network
-                for cidr in link_mapping.sources(self._platform, link)
-            }
-            callers_of = [
-                (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
-                for identity in carried
-            ]
-            hosted_grants = on_sagemaker.grants(
-                self._name, self._platform, network, self._account(), callers_of
-            )
-            extra_grants = [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
             endpoint_args: Any = {
                 "name": network.name,
                 "region": platform_lookups.region_at(self._platform, network.site),
                 "vpc_id": built.vpc_id,
                 "subnet_ids": built.subnets,
                 "route_table_ids": built.route_tables,
-                "sources": sorted(source_cidrs),
+                "sources": self._link_sources(network),
                 **fargate.inside(network),
                 # Machines stand in the network itself; whoever crosses a link comes from a named site.
                 **({"vpc_cidr": network.cidr} if (machines or network.deployers) and network.cidr else {}),
-                **(
-                    {
-                        "deployers": list(network.deployers),
-                        "deployment_services": [
-                            service for service in network.services if service in CONTROL_SERVICES
-                        ],
-                    }
-                    if network.deployers
-                    else {}
+                **_deployer_args(network),
+                "grants": endpoint_grants.grants(
+                    network,
+                    _callers(carried, components),
+                    self._anchor_arns(carried),
+                    self._other_grants(network, carried, components, fargate),
+                    machines,
                 ),
-                "grants": endpoint_grants.grants(network, callers, anchor_arns, extra_grants, machines),
                 "private_dns": network.private_dns,
                 "tags": platform_lookups.tags(self._platform),
             }
@@ -332,9 +295,44 @@ class AwsSite:
             )
         return urls
 
-    def _cloud_side(
-        self, identity: Identity, components: tuple[Any, Any], anchors: dict[str, Any], urls: dict[str, Any]
-    ) -> CloudSide:
+    def _machine_grants(self, network: Network) -> list[Any]:
+        """What machines of the site's cluster call through the network's endpoints."""
+        if self.cluster is None or self.cluster.network != network.name:
+            return []
+        return self.cluster.grants(self._account())
+
+    def _link_sources(self, network: Network) -> list[str]:
+        """CIDRs of on-prem sites that reach the network by a link."""
+        return sorted(
+            {
+                cidr
+                for link in self._links()
+                if self._network_of(link.classes[0]) is network
+                for cidr in link_mapping.sources(self._platform, link)
+            }
+        )
+
+    def _anchor_arns(self, identities: list[Identity]) -> list[Any]:
+        """ARNs of the trust anchors of identities."""
+        names = sorted({identity.trust for identity in identities if identity.trust})
+        return [self.anchors[name].arn for name in names]
+
+    def _other_grants(
+        self,
+        network: Network,
+        identities: list[Identity],
+        components: Components,
+        fargate: FargateGateways,
+    ) -> list[Any]:
+        """What callers of SageMaker, tasks on Fargate and their sealers call through the network's endpoints."""
+        callers_of = [
+            (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
+            for identity in identities
+        ]
+        hosted_grants = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
+        return [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
+
+    def _cloud_side(self, identity: Identity, components: tuple[Any, Any], urls: dict[str, Any]) -> CloudSide:
         workload, access = components
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
@@ -344,7 +342,7 @@ class AwsSite:
             None,
         )
         return CloudSide(
-            trust_anchor=anchors[identity.trust].arn if identity.trust else None,
+            trust_anchor=self.anchors[identity.trust].arn if identity.trust else None,
             profile=workload.profile_arn if identity.trust else None,
             role=workload.role_arn,
             model_ids=access.model_ids if access is not None else None,
@@ -403,3 +401,22 @@ class AwsSite:
 
             budgets = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
             self.retained.append(budgets.retained)
+
+
+def _callers(identities: list[Identity], components: Components) -> list[endpoint_grants.Caller]:
+    """The identities as callers of private endpoints."""
+    callers = []
+    for identity in identities:
+        workload, access = components[identity.name]
+        subject = arguments.subject(identity) if identity.assumed_by == "roles-anywhere" else None
+        models = access.model_arns if access is not None else None
+        callers.append(endpoint_grants.Caller(workload.role_arn, subject, models))
+    return callers
+
+
+def _deployer_args(network: Network) -> dict[str, Any]:
+    """Arguments of private endpoints for roles that run `isthmus up` inside the network."""
+    if not network.deployers:
+        return {}
+    services = [service for service in network.services if service in CONTROL_SERVICES]
+    return {"deployers": list(network.deployers), "deployment_services": services}

@@ -27,14 +27,14 @@ def rows(folder: Path, *sent: tuple[float, float], code: int = 200, body: bytes 
 
 def test_a_request_counts_from_when_it_was_due_not_from_when_it_was_sent(tmp_path: Path):
     # Ten a second: the third was due at 200 ms, and the generator was held up until 350.
-    seen = read_results(rows(tmp_path, (1000, 5), (1100, 5), (1350, 5)), stream=False, rate=10)
-    assert seen.milliseconds == pytest.approx([5, 5, 155])
+    result = read_results(rows(tmp_path, (1000, 5), (1100, 5), (1350, 5)), stream=False, rate=10)
+    assert result.milliseconds == pytest.approx([5, 5, 155])
 
 
 def test_clients_that_wait_count_from_when_they_ask(tmp_path: Path):
-    seen = read_results(rows(tmp_path, (0, 100), (150, 50)), stream=False, rate=None)
-    assert seen.milliseconds == pytest.approx([100, 50])
-    assert seen.per_second == pytest.approx(10)
+    result = read_results(rows(tmp_path, (0, 100), (150, 50)), stream=False, rate=None)
+    assert result.milliseconds == pytest.approx([100, 50])
+    assert result.per_second == pytest.approx(10)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_a_stream_to_its_end_is_one(tmp_path: Path):
 
 
 def test_percentiles_are_those_of_the_values():
-    assert percentiles([float(each) for each in range(101)]) == (50, 95, 99)
+    assert percentiles([float(value) for value in range(101)]) == (50, 95, 99)

@@ -6,7 +6,7 @@ import pulumi
 
 from components.aws.common.names import partition
 from components.aws.common.topic import check_emails
-from components.aws.records.cloud_trail import TrailSettings, check_trail, delivery, make_trail
+from components.aws.records.cloud_trail import Trail, TrailSettings, check_trail, delivery, make_trail
 from components.aws.records.store import AuditOptions, Delivery, Store, make_key, make_store
 from components.aws.records.trail_alarms import Watched, make_alarms
 from components.base.argument_checks import MODES, check_choice
@@ -100,6 +100,7 @@ class AuditTrail(pulumi.ComponentResource):
         )
 
     def _make(self, name: str, args: AuditTrailArgs, trail: TrailSettings | None, where: str) -> None:
+        """Create the store, and the trail that delivers to it."""
         from pulumi_aws import get_caller_identity_output
 
         options = AuditOptions(
@@ -121,23 +122,25 @@ class AuditTrail(pulumi.ComponentResource):
         retained = list(store.retained)
         if trail and trail_delivery:
             trail_records = make_trail(f"{name}-trail", trail, store, trail_delivery, options, where)
-            topic = make_alarms(
-                f"{name}-alarms",
-                Watched(trail_records.arn, store.bucket, store.key_arn, trail_records.log_group),
-                sorted(set(trail["notify"])),
-                region=options.region,
-                account=options.account,
-                tags=options.tags,
-                parent=self,
-            )
             retained += trail_records.retained
             self.records["log_group"] = trail_records.retained[0]
-            self.trail_arn, self.log_group, self.alarm_topic = (
-                trail_records.arn,
-                trail_records.log_group,
-                topic.arn,
-            )
+            self.trail_arn, self.log_group = trail_records.arn, trail_records.log_group
+            self.alarm_topic = self._guard(name, trail, store, trail_records, options)
         self.retained = pulumi.Output.all(*retained)
+
+    def _guard(
+        self, name: str, trail: TrailSettings, store: Store, records: Trail, options: AuditOptions
+    ) -> pulumi.Output[str]:
+        """Create the alarms of the trail. Returns the ARN of their topic."""
+        return make_alarms(
+            f"{name}-alarms",
+            Watched(records.arn, store.bucket, store.key_arn, records.log_group),
+            sorted(set(trail["notify"])),
+            region=options.region,
+            account=options.account,
+            tags=options.tags,
+            parent=self,
+        ).arn
 
     def _store(
         self, name: str, args: AuditTrailArgs, trail_delivery: Delivery | None, options: AuditOptions
