@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from components.serving.vllm_vllm_serve_arguments import ENVIRONMENT
 
 from components.serving.arguments import ModelServerArgs
+from components.serving.vllm_arguments import ENVIRONMENT, vllm_serve_arguments
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.reference.vllm_flags import VERSION
 from isthmus.core.errors import EnvironmentFault, InputError

@@ -20,7 +20,7 @@ CLASSES = ("internal", "confidential")
 
 @pytest.mark.parametrize("guess", [0.01, 1, 3.1, 50])
 @pytest.mark.parametrize("at", [0.5, 1, 3, 11])
-def test_the_breaking_multiple_is_found_from_any_guess(at: float, guess: float) -> None:
+def test_the_breaking_multiple_does_not_depend_on_the_start(at: float, guess: float) -> None:
     assert breaking.breaking_multiple(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
 
 
@@ -29,7 +29,7 @@ def test_what_never_breaks_and_what_never_holds_end_the_search() -> None:
     assert breaking.breaking_multiple(lambda times: False, 1) == breaking.LEAST
 
 
-def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides() -> None:
+def test_a_plan_is_right_if_it_names_the_first_and_near_if_noise_decides() -> None:
     for at, right, near in (
         ({"a": 1.5, "b": 2.0}, True, True),
         ({"a": 1.55, "b": 1.5}, False, True),

@@ -51,7 +51,7 @@ def run(path: Path) -> subprocess.CompletedProcess[str]:
         ("echo 'NVIDIA GeForce RTX 3060, 12288'", "the catalogue of GPUs has no `NVIDIA GeForce RTX 3060`"),
     ],
 )
-def test_without_a_gpu_to_compare_with_it_says_why_and_succeeds(
+def test_without_a_known_gpu_it_prints_the_reason_and_succeeds(
     tmp_path: Path, script: str | None, says: str
 ) -> None:
     if script is not None:
@@ -67,7 +67,7 @@ def test_make_gpu_runs_it() -> None:
     assert "-m bench.gpu\n" in rules
 
 
-def test_cards_are_read_as_the_driver_names_them() -> None:
+def test_gpus_are_parsed_from_the_drivers_output() -> None:
     cards = gpu.parse_cards("NVIDIA H100 80GB HBM3, 81559\nNVIDIA L40S, 46068\n\n")
     assert [(card.id, card.memory_mib) for card in cards] == [("h100-sxm-80gb", 81559), ("l40s-48gb", 46068)]
 
@@ -122,7 +122,7 @@ def test_every_model_fits_a_large_card_and_the_large_ones_no_small_card() -> Non
         gpu.predict_figures("meta-llama/Llama-3.1-70B-Instruct", "a30-24gb")
 
 
-def test_throughput_counts_answers_of_the_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throughput_counts_only_answers_within_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[dict[str, Any]] = []
 
     class Engine(http.server.BaseHTTPRequestHandler):
@@ -149,7 +149,7 @@ def test_throughput_counts_answers_of_the_window_only(monkeypatch: pytest.Monkey
     assert requests[0]["ignore_eos"] is True
 
 
-def test_an_engine_that_ends_at_its_start_is_an_environment_fault_with_its_log(tmp_path: Path) -> None:
+def test_an_engine_that_ends_at_start_is_an_environment_fault_with_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('no CUDA device'); sys.exit(4)"]
     with (
         pytest.raises(EnvironmentFault, match=r"ended with 4(.|\n)*no CUDA device"),

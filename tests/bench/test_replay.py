@@ -23,7 +23,7 @@ def test_the_bank_s_plan_holds_at_the_peak_and_after_the_loss(
     assert replay.find_violations(*bank, seed=1) == []
 
 
-def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, replay.Plan]) -> None:
+def test_a_plan_with_too_few_replicas_violates_its_slo(bank: tuple[replay.Requirements, replay.Plan]) -> None:
     requirements, plan = bank
     endpoints = [
         endpoint.model_copy(update={"replicas": 1}) if endpoint.replicas else endpoint
@@ -37,7 +37,7 @@ def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, r
     )
 
 
-def test_random_requirements_are_requirements() -> None:
+def test_random_requirements_are_valid() -> None:
     chance = random.Random(5)
     for _ in range(20):
         assert replay.read(replay.random_requirements(chance)).digest

@@ -52,11 +52,13 @@ def case(**changes: object) -> Case:
         ("redhatai/smollm3-3b-fp8-dynamic", None),
     ],
 )
-def test_its_repositories_are_our_models_in_a_precision(repo: str, expected: tuple[str, str] | None) -> None:
+def test_repositories_of_the_rival_map_to_a_model_and_a_precision(
+    repo: str, expected: tuple[str, str] | None
+) -> None:
     assert rival.catalogue_model_of(repo) == expected
 
 
-def test_its_configurations_are_gathered_by_question_with_and_without_its_fifth() -> None:
+def test_configurations_are_grouped_by_case_with_and_without_the_rivals_margin() -> None:
     configurations_by_case = rival.cases(
         [ROW, {**ROW, "gpu": "A100-80"}, {**ROW, "gpu": "MI300X"}, {**ROW, "rate": 16.0}]
     )
@@ -66,7 +68,7 @@ def test_its_configurations_are_gathered_by_question_with_and_without_its_fifth(
     ]
 
 
-def test_lengths_are_its_own() -> None:
+def test_lengths_come_from_the_rivals_statistics() -> None:
     lengths_case = case()
     assert (lengths_case.prompt_p95, lengths_case.output_p95) == (
         round(512 + 1.645 * 128),
@@ -74,7 +76,7 @@ def test_lengths_are_its_own() -> None:
     )
 
 
-def test_a_whole_answer_that_must_come_sooner_takes_more() -> None:
+def test_a_shorter_limit_for_whole_answers_needs_more_gpus() -> None:
     loose, tight = (rival.plan_setup(case(e2e_ms=e2e), PRICES) for e2e in (100_000, 2500))
     assert loose is not None
     assert tight is not None
@@ -84,7 +86,7 @@ def test_a_whole_answer_that_must_come_sooner_takes_more() -> None:
     assert rival.plan_setup(case(e2e_ms=50), PRICES) is None
 
 
-def test_a_gpu_costs_both_the_same() -> None:
+def test_a_gpu_has_the_same_price_for_both() -> None:
     requirements = rival.requirements(case(), PRICES, 30)
     [site] = requirements.sites
     for pool in site.pools:  # type: ignore[union-attr]
@@ -100,7 +102,7 @@ def test_a_gpu_costs_both_the_same() -> None:
     assert solved[0].cost == pytest.approx(mine.usd(PRICES))
 
 
-def test_a_setup_keeps_the_slo_or_it_does_not() -> None:
+def test_a_setup_misses_an_slo_that_is_too_strict_and_one_of_a_model_that_does_not_fit() -> None:
     busy_case = case(rate=16.0, output=64, output_stdev=16)
     assert rival.meets_slo(busy_case, Setup("h100-sxm-80gb", 1, 8))
     assert not rival.meets_slo(dataclasses.replace(busy_case, e2e_ms=300), Setup("h100-sxm-80gb", 1, 8))
@@ -126,7 +128,7 @@ def judged(
     )
 
 
-def test_who_is_dearer_loses_and_only_to_what_keeps_the_slo() -> None:
+def test_isthmus_loses_only_to_a_cheaper_setup_that_meets_the_slo() -> None:
     rows = [
         judged(LARGE, rival_meets_slo=True, meets_slo_at_slow_end=True),
         judged(LARGE, rival_meets_slo=False),
@@ -141,7 +143,7 @@ def test_who_is_dearer_loses_and_only_to_what_keeps_the_slo() -> None:
     assert lines[3].startswith("where both keep it (2): ours is cheaper in 0, and costs 3.50 times")
 
 
-def test_the_script_that_asks_runs_without_ours() -> None:
+def test_the_query_script_imports_nothing_of_isthmus() -> None:
     tree = ast.parse(Path(rival_query.__file__).read_text("utf-8"))
     imported = {
         node.module if isinstance(node, ast.ImportFrom) else node.names[0].name

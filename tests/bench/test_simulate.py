@@ -81,7 +81,7 @@ def test_under_a_light_load_a_first_token_waits_for_little_more_than_a_step() ->
 
 
 @pytest.mark.parametrize("rate", [2, 6, 9, 20])
-def test_no_more_is_served_than_the_steps_allow(rate: float) -> None:
+def test_throughput_does_not_exceed_the_limit_of_the_step_times(rate: float) -> None:
     # Past `seconds` the engine works on for half as long at most.
     result = simulate_single(at(rate, FIXED), seconds=300)
     assert result.finished <= TOP * (450 if result.unfinished else 300)
@@ -102,7 +102,7 @@ def test_littles_law_holds(stream: Stream) -> None:
     assert result.present == pytest.approx(came * result.stay_s, rel=0.05)
 
 
-def test_an_engine_below_its_capacity_leaves_nobody_behind() -> None:
+def test_an_engine_below_its_capacity_finishes_every_request() -> None:
     assert simulate_single(at(5)).unfinished == 0
 
 
@@ -118,12 +118,12 @@ def test_a_second_replica_helps() -> None:
     assert double.tpot_p95 < single.tpot_p95
 
 
-def test_a_replica_each_does_as_well_as_one_alone_with_its_part_or_better() -> None:
+def test_two_replicas_do_at_least_as_well_as_one_with_half_of_the_load() -> None:
     # The shortest queue beats a coin: of two replicas with double the load.
     assert simulate_single(at(8), replicas=2).ttft_p95 < simulate_single(at(4)).ttft_p95
 
 
-def test_prefix_hits_help_but_take_their_place_in_the_cache() -> None:
+def test_prefix_hits_help_but_use_cache_space() -> None:
     cold, warm = simulate_single(at(6)), simulate_single(at(6, hit=0.8))
     assert warm.ttft_p50 < cold.ttft_p50 / 2
     assert warm.tpot_p95 < cold.tpot_p95
@@ -131,11 +131,11 @@ def test_prefix_hits_help_but_take_their_place_in_the_cache() -> None:
     assert tight.ttft_p95 > 2 * simulate_single(at(6, FIXED, hit=0.8)).ttft_p95
 
 
-def test_a_prompt_that_is_known_whole_still_computes_its_last_token() -> None:
+def test_a_fully_cached_prompt_still_computes_its_last_token() -> None:
     assert simulate_single(at(0.1, FIXED, cv=0, hit=1)).ttft_p50 == pytest.approx(0.1 + FRONT_MS)
 
 
-def test_the_same_seed_gives_the_same_and_another_another() -> None:
+def test_a_seed_reproduces_a_run_and_another_seed_changes_it() -> None:
     assert simulate_single(seed=1) == simulate_single(seed=1)
     assert simulate_single(seed=1).pairs != simulate_single(seed=2).pairs
 
@@ -148,14 +148,14 @@ def test_streams_share_an_engine_and_are_counted_apart() -> None:
     assert results["chat"].ttft_p95 > simulate_single(CHAT).ttft_p95
 
 
-def test_a_cache_that_is_short_makes_requests_wait() -> None:
+def test_a_small_cache_makes_requests_wait() -> None:
     free, tight = simulate_single(at(3)), simulate_single(at(3), cache_tokens=10_000)
     assert free.preempted == 0
     assert tight.ttft_p95 > 2 * free.ttft_p95
     assert tight.requests == free.requests == tight.finished
 
 
-def test_who_loses_its_blocks_still_gets_all_its_tokens() -> None:
+def test_a_preempted_request_still_gets_all_its_tokens() -> None:
     # Two of 320 tokens start in a cache of 480, and only one can end there: the other begins again.
     stream = Stream("long", 1, 1, 160, 160, 160, 160)
     free, tight = simulate_single(stream), simulate_single(stream, cache_tokens=480)
@@ -164,7 +164,7 @@ def test_who_loses_its_blocks_still_gets_all_its_tokens() -> None:
     assert tight.tpot_p95 > free.tpot_p95
 
 
-def test_every_block_comes_back() -> None:
+def test_every_block_is_freed() -> None:
     stream = Stream("long", 2, 2, 100, 300, 100, 300)
     engine = simulate._Replica(STEPS, 60, 8, 512)
     arrivals = simulate._arrivals(stream, 0, 1)
@@ -183,7 +183,7 @@ def test_every_block_comes_back() -> None:
     assert not any(engine.phases)
 
 
-def test_no_more_run_than_the_settings_let() -> None:
+def test_the_number_of_running_requests_stays_within_the_settings() -> None:
     free, few = simulate_single(at(3)), simulate_single(at(3), max_num_seqs=4)
     assert few.ttft_p95 > free.ttft_p95
     assert few.tpot_p95 < free.tpot_p95 + 0.1
@@ -208,13 +208,13 @@ def test_short_prompts_share_a_step_and_a_long_one_is_cut() -> None:
 
 
 @pytest.mark.parametrize("rate", [3, 6])
-def test_a_metronome_waits_less_than_bursts(rate: float) -> None:
+def test_regular_arrivals_wait_less_than_bursts(rate: float) -> None:
     metronome, chance, bursts = (simulate_single(at(rate, FIXED, cv=cv)) for cv in (0, 1, 3))
     assert metronome.ttft_p95 < chance.ttft_p95 < bursts.ttft_p95
     assert metronome.requests == pytest.approx(rate * 540, abs=1)
 
 
-def test_lengths_have_the_mean_and_the_95th_percentile_that_were_asked_for() -> None:
+def test_lengths_have_the_requested_mean_and_95th_percentile() -> None:
     arrivals = simulate._arrivals(Stream("all", 1, 1, 1000, 3000, 50, 50), 0, 1)
     drawn = [next(arrivals) for _ in range(20_000)]
     prompts = sorted(arrival[2] for arrival in drawn)
@@ -229,7 +229,7 @@ def test_answers_of_one_token_have_no_time_per_token() -> None:
     assert result.finished == result.requests
 
 
-def test_kept_is_the_share_within_both_targets() -> None:
+def test_share_within_counts_requests_within_both_targets() -> None:
     result = simulate_single(at(5))
     assert result.share_within(math.inf, math.inf) == 1
     assert result.share_within(result.ttft_p95, math.inf) == pytest.approx(0.95, abs=0.002)
@@ -241,7 +241,7 @@ def test_kept_is_the_share_within_both_targets() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"replicas": 0}, {"cache_tokens": 16}, {"max_num_seqs": 8192}, {"seconds": 60}]
 )
-def test_settings_under_which_nothing_runs_are_refused(wrong: dict[str, int]) -> None:
+def test_settings_with_which_nothing_can_run_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"takes|ends"):
         simulate_single(**wrong)  # pyright: ignore[reportArgumentType]
 
@@ -253,7 +253,7 @@ def test_a_percentile_that_no_log_normal_length_has_is_refused() -> None:
         at(1, prompt_p95=4000)
 
 
-def test_the_simulation_shares_nothing_with_the_model_that_it_checks() -> None:
+def test_the_simulator_shares_no_code_with_the_model_that_it_checks() -> None:
     tree = ast.parse(Path(simulate.__file__).read_text("utf-8"))
     top = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [statement for statement in top if "isthmus" in statement] == [
