@@ -28,7 +28,7 @@ from typing import Any, cast
 import httpx
 
 from components.serving.arguments import ModelServerArgs
-from components.serving.vllm_arguments import ENVIRONMENT, arguments
+from components.serving.vllm_arguments import ENVIRONMENT, vllm_serve_arguments
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.reference.vllm_flags import VERSION
 from isthmus.core.errors import EnvironmentFault, InputError
@@ -177,7 +177,7 @@ def serve_command(python: Path, model: str, folder: Path, port: int) -> list[str
         **{"max_num_seqs": MAX_SEQS, "gpu_memory_utilization": UTILIZATION},
         "weights": {"uri": "pvc://weights", "digest": "sha256:" + "0" * 64},
     }
-    _, *rendered = arguments(cast(ModelServerArgs, settings), "gpu")
+    _, *rendered = vllm_serve_arguments(cast(ModelServerArgs, settings), "gpu")
     rendered = [argument for argument in rendered if not argument.startswith("--port=")]
     return [
         *(str(python.with_name("vllm")), "serve", str(folder)),

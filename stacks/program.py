@@ -1,7 +1,7 @@
-"""The program of every stack: read its settings, make one platform, say what there is.
+"""The Pulumi program of every stack: reads the settings, builds the platform and exports the outputs.
 
-Importing this module does nothing. `program()` is what the engine runs by way of `__main__`, and what
-`isthmus render` runs against a recorder.
+Importing this module does nothing. The engine runs `program()` through `__main__`; `isthmus render` runs it with a
+recorder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 KUBECONFIG_PLACEHOLDER = "${KUBECONFIG}"
-"""Stands for the kubeconfig where nothing is reached and none is named."""
+"""Kubeconfig path if no cluster is reached and none is set."""
 
 
 LAYER_OUTPUTS: dict[platform_layers.Layer, tuple[str, ...]] = {
@@ -41,31 +41,31 @@ LAYER_OUTPUTS: dict[platform_layers.Layer, tuple[str, ...]] = {
     "platform": ("gateways", "endpoints", "pools", "data_paths", "retained", "people", "break_glass"),
     "serving": ("plan", moves.STANDING_OUTPUT, "retained"),
 }
-"""The outputs of a layer. Only serving bears the plan: a release changes no word of the layers below."""
+"""The outputs of each layer. Only serving exports the plan, so that a release changes no output of the layers below."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A stack's settings, as its config states them."""
+    """The settings of a stack, from its config."""
 
     stack: str
     folder: Path
-    """Where `STACK.requirements.yaml` and `STACK.plan.yaml` stand."""
+    """Folder with `STACK.requirements.yaml` and `STACK.plan.yaml`."""
     overrides: dict[str, Any]
     sandbox: bool = False
-    """Dummy AWS keys; every address must be this machine's."""
+    """Whether to use dummy AWS keys; every address must then be this machine's."""
     kubeconfig: str | None = None
-    """Path of a kubeconfig; None: the variable KUBECONFIG."""
+    """Path of a kubeconfig. None: the variable KUBECONFIG."""
     place: tuple[Member, Estate] | None = None
-    """Where it stands in an estate, whose files it shares; None: it owns all of its platform."""
+    """The stack's place in an estate, whose files it shares. None: the stack owns all of its platform."""
 
 
 def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = None) -> None:
-    """Make the stack's platform, or its layer of one, and export what it is. Run inside a Pulumi stack.
+    """Build the stack's platform, or its layer of one, and export the outputs. Run it inside a Pulumi stack.
 
-    `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
-    before anything is registered where the stack's files or its surroundings are wrong. `given`: the outputs of the
-    stacks below, where there is no engine to ask.
+    `live`: providers make requests, so their targets are checked first. `lower_outputs`: outputs of the stacks below,
+    without an engine that can read them. Raises `IsthmusError` before it registers a resource if files, settings or
+    environment are wrong.
     """
     import pulumi
 
@@ -90,7 +90,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         ):
             pulumi.log.warn(line)
     if step == "room":
-        # Only now: nothing goes down for what the account refuses.
+        # Only now: if the account refuses something, nothing goes down.
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
@@ -125,7 +125,7 @@ def layer_program(
     live: bool,
     lower_outputs: estate_layer.Outputs | None,
 ) -> None:
-    """As `program`, of a stack that owns one layer of its estate's platform."""
+    """Like `program`, for a stack that owns one layer of its estate's platform."""
     import pulumi
 
     from components import LlmPlatform
@@ -208,7 +208,7 @@ def _outputs_of_layer(
 def read(
     settings: Settings, name: str, overrides: dict[str, Any], *, said_in: str = ""
 ) -> tuple[StackFiles, Platform]:
-    """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
+    """The files of a stack or an estate, and their platform. Raises `InputError` for addresses of the documentation."""
     files = blueprints.read(settings.folder, name)
     platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, overrides_file=said_in)
     if not settings.sandbox:
@@ -217,7 +217,7 @@ def read(
 
 
 def read_settings() -> Settings:
-    """The settings of the stack that runs; `InputError` where one is of the wrong kind."""
+    """The settings of the running stack. Raises `InputError` for a setting of the wrong type."""
     import pulumi
     from pulumi import runtime
 
@@ -244,13 +244,13 @@ def read_settings() -> Settings:
 def site_providers(
     platform: Platform, settings: Settings, *, live: bool = False
 ) -> dict[str, pulumi.ProviderResource]:
-    """A provider for each site, by its name, and one for a cluster of an AWS site, by `SITE/kubernetes`.
+    """A provider for each site, by its name, and one for each cluster of an AWS site, by `SITE/kubernetes`.
 
-    Made here and nowhere else, but for a cluster whose address the stack itself will work out (`providers.eks`).
+    All providers are created here, except for a cluster whose address the stack itself creates (`providers.eks`).
     """
 
     def kubeconfig() -> str:
-        # Asked for where there is a cluster only: a stack in AWS alone needs none.
+        # Read only if there is a cluster: a stack in AWS alone needs no kubeconfig.
         return settings.kubeconfig or (prerequisites.kubeconfig_path() if live else KUBECONFIG_PLACEHOLDER)
 
     result: dict[str, pulumi.ProviderResource] = {
@@ -266,7 +266,7 @@ def site_providers(
 def outputs(
     built: LlmPlatform, platform: Platform, plan: Plan, accesses: emergency_access.Accesses
 ) -> dict[str, Any]:
-    """What the stack says of itself, by the outputs' names."""
+    """The outputs of the stack, by name."""
     break_glass = [access.model_dump(mode="json", by_alias=True) for access in accesses.now]
     people = {"people": built.people, "break_glass": break_glass} if platform.people is not None else {}
     return {

@@ -14,11 +14,11 @@ import pulumi
 from components.aws.account.mapping import budgets_args
 from components.aws.bedrock import mapping as bedrock_mapping
 from components.aws.eks.mapping import ClusterAccess
-from components.aws.identity import mapping as arguments
+from components.aws.identity import mapping as identity_mapping
 from components.aws.link import mapping as link_mapping
 from components.aws.network import endpoint_grants
 from components.aws.network import mapping as network_mapping
-from components.aws.sagemaker import mapping as on_sagemaker
+from components.aws.sagemaker import mapping as sagemaker_mapping
 from components.base import platform_lookups
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.gateway.fargate.mapping import task_identity_args
@@ -87,7 +87,7 @@ class AwsSite:
             self.anchors |= self._scope.anchors
         if self._scope.owns("platform"):
             self._control_plane()
-            self._callers()
+            self._build_identities()
         elif self._scope.owns("serving"):
             self._host()
 
@@ -109,7 +109,7 @@ class AwsSite:
         for trust in self._of_site("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
-                arguments.trust_args(platform, trust),
+                identity_mapping.trust_args(platform, trust),
                 self._at(site.name),
             )
         self._link()
@@ -134,7 +134,7 @@ class AwsSite:
         access = self._scope.clusters.get(self._site.name)
         return ClusterAccess(**access.model_dump()) if access is not None else None
 
-    def _callers(self) -> None:
+    def _build_identities(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""
         platform, site = self._platform, self._site
         identities = [identity for identity in platform.identities if identity.site == site.name]
@@ -145,7 +145,7 @@ class AwsSite:
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
         self.sealing.identify(self.cluster, self._account)
-        urls = self._endpoints(identities, components, fargate)
+        urls = self._build_private_endpoints(identities, components, fargate)
         early_resources = self.sealing.build(self.cluster, cluster_at(platform, site.name))
         self.records += self.sealing.retained
         if self.cluster is not None:
@@ -156,11 +156,11 @@ class AwsSite:
             self.cloud_sides[identity.name] = self._cloud_side(identity, components[identity.name], urls)
         self.gateways += fargate.build(
             self.cloud_sides,
-            {name: workload.role_arn for name, (workload, _) in components.items()},
+            {name: role_component.role_arn for name, (role_component, _) in components.items()},
             urls,
             self.sealing.sealed_records,
         )
-        self._budgets({name: workload.role_name for name, (workload, _) in components.items()})
+        self._budgets({name: role_component.role_name for name, (role_component, _) in components.items()})
 
     def _of_site(self, section: str) -> list[Any]:
         return [item for item in getattr(self._platform, section) if item.site == self._site.name]
@@ -179,12 +179,12 @@ class AwsSite:
         network = self._network_of(identity.class_)
         vpc = self.networks[network.name].vpc_id if network is not None else None
         name, endpoint_arns = f"{self._name}-{identity.name}-identity", self._hosted_endpoint_arns(identity)
-        workload: Any
+        role_component: Any
         if identity.assumed_by == "ecs-tasks":
             from components.aws.identity.task_identity import TaskIdentity
 
             task_args = task_identity_args(self._platform, identity, vpc, self._account(), endpoint_arns)
-            workload = TaskIdentity(name, task_args, options)
+            role_component = TaskIdentity(name, task_args, options)
         else:
             from components.aws.identity.workload_identity import WorkloadIdentity
 
@@ -192,27 +192,31 @@ class AwsSite:
             proof: dict[str, Any] = {"trust_anchor": anchor.arn} if anchor is not None else {}
             if identity.assumed_by == "eks-pod-identity" and self.cluster is not None:
                 proof = {"pod": self.cluster.pods(identity, account)}
-            args = arguments.identity_args(self._platform, identity, proof, vpc, account, endpoint_arns)
-            workload = WorkloadIdentity(name, args, options)
+            args = identity_mapping.identity_args(
+                self._platform, identity, proof, vpc, account, endpoint_arns
+            )
+            role_component = WorkloadIdentity(name, args, options)
         if endpoint_arns:
             from components.aws.sagemaker.access import SageMakerAccess
 
             SageMakerAccess(
                 f"{self._name}-{identity.name}-hosted",
-                on_sagemaker.access_args(self._platform, identity, workload.role_name, endpoint_arns, vpc),
+                sagemaker_mapping.access_args(
+                    self._platform, identity, role_component.role_name, endpoint_arns, vpc
+                ),
                 self._at(self._site.name),
             )
-        if not arguments.calls_of(self._platform, identity, "bedrock"):
-            return workload, None
+        if not platform_lookups.calls_of(self._platform, identity, "bedrock"):
+            return role_component, None
         from components.aws.bedrock.access import BedrockAccess
 
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
-            bedrock_mapping.bedrock_args(self._platform, identity, workload.role_name, vpc),
+            bedrock_mapping.bedrock_args(self._platform, identity, role_component.role_name, vpc),
             self._at(self._site.name),
         )
         self.retained.append(access.retained)
-        return workload, access
+        return role_component, access
 
     def _account(self) -> pulumi.Input[str]:
         """The site's account: as stated, else the one that its provider works in."""
@@ -225,17 +229,17 @@ class AwsSite:
 
     def _hosted_endpoint_arns(self, identity: Identity) -> list[Any]:
         """ARNs of the endpoints on SageMaker that an identity calls."""
-        return on_sagemaker.called_arns(self._name, self._platform, identity, self._account())
+        return sagemaker_mapping.called_arns(self._name, self._platform, identity, self._account())
 
     def _host(self) -> None:
         """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
         from components.aws.sagemaker.endpoint import SageMakerEndpoint, hosted_names
 
-        for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
+        for endpoint in sagemaker_mapping.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
             names_given = self._scope.hosted.get(endpoint.id)
             if self._scope.owns("platform") and not self._scope.owns("serving"):
-                names = hosted_names(on_sagemaker.logical(self._name, endpoint))
+                names = hosted_names(sagemaker_mapping.logical(self._name, endpoint))
                 built = self.networks[network.name]
                 self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
                 self._hosted[endpoint.id] = names["endpoint"]
@@ -243,8 +247,8 @@ class AwsSite:
                 continue
             private = [self._private[network.name]] if network.name in self._private else []
             hosted_endpoint = SageMakerEndpoint(
-                on_sagemaker.logical(self._name, endpoint),
-                on_sagemaker.endpoint_args(
+                sagemaker_mapping.logical(self._name, endpoint),
+                sagemaker_mapping.endpoint_args(
                     self._platform, endpoint, names_given or self.networks[network.name], names_given
                 ),
                 self._at(self._site.name, private),
@@ -252,7 +256,7 @@ class AwsSite:
             self._hosted[endpoint.id] = hosted_endpoint.endpoint_name
             self.records.append(hosted_endpoint.retained)
 
-    def _endpoints(
+    def _build_private_endpoints(
         self, identities: list[Identity], components: Components, fargate: FargateGateways
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
@@ -329,11 +333,13 @@ class AwsSite:
             (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
             for identity in identities
         ]
-        hosted_grants = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
+        hosted_grants = sagemaker_mapping.grants(
+            self._name, self._platform, network, self._account(), callers_of
+        )
         return [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
 
     def _cloud_side(self, identity: Identity, components: tuple[Any, Any], urls: dict[str, Any]) -> CloudSide:
-        workload, access = components
+        role_component, access = components
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
         services = network.services if network is not None and private is not None else []
@@ -343,8 +349,8 @@ class AwsSite:
         )
         return CloudSide(
             trust_anchor=self.anchors[identity.trust].arn if identity.trust else None,
-            profile=workload.profile_arn if identity.trust else None,
-            role=workload.role_arn,
+            profile=role_component.profile_arn if identity.trust else None,
+            role=role_component.role_arn,
             model_ids=access.model_ids if access is not None else None,
             guardrail={"id": access.guardrail_id, "version": access.guardrail_version}
             if access is not None and guardrail is not None and guardrail.mode != "off"
@@ -407,10 +413,10 @@ def _callers(identities: list[Identity], components: Components) -> list[endpoin
     """The identities as callers of private endpoints."""
     callers = []
     for identity in identities:
-        workload, access = components[identity.name]
-        subject = arguments.subject(identity) if identity.assumed_by == "roles-anywhere" else None
+        role_component, access = components[identity.name]
+        subject = identity_mapping.subject(identity) if identity.assumed_by == "roles-anywhere" else None
         models = access.model_arns if access is not None else None
-        callers.append(endpoint_grants.Caller(workload.role_arn, subject, models))
+        callers.append(endpoint_grants.Caller(role_component.role_arn, subject, models))
     return callers
 
 

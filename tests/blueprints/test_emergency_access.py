@@ -88,7 +88,7 @@ def test_an_access_grants_nothing_outside_its_period(
 
 
 @pytest.mark.parametrize("signers", [("ann", "ann"), ("ann", "eve"), ("bob", "ann"), ("eve", "bob")])
-def test_two_signatures_of_one_person_or_of_a_stranger_are_refused(
+def test_two_signatures_of_one_person_or_one_of_a_stranger_are_refused(
     keys: Path, tmp_path: Path, signers: tuple[str, str]
 ) -> None:
     record(keys, tmp_path, signers)
@@ -121,7 +121,9 @@ def test_an_access_of_unknown_people_or_to_unknown_classes_is_refused(
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
-def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path, tmp_path: Path) -> None:
+def test_a_platform_may_limit_emergency_access_and_needs_keyholders_for_it(
+    keys: Path, tmp_path: Path
+) -> None:
     record(keys, tmp_path)
     with pytest.raises(Refused, match=r"may last at most 1 h\. Fix: Set `until` to 1 h after"):
         emergency_access.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)

@@ -73,7 +73,7 @@ def test_a_wrong_setting_is_named_with_what_to_do(settings: dict[str, Any], wron
         member(**settings)
 
 
-def test_every_model_on_our_gpus_has_its_stack_and_those_on_bedrock_need_none():
+def test_exactly_one_stack_serves_each_model_on_gpus_and_none_serves_bedrock_models():
     platform = parse(platform_data())
     bank_estate = estate(["restricted"], ["confidential"])
     assert [bank_estate.served_by(platform, stack) for stack in bank_estate.in_layer("serving")] == [
@@ -105,7 +105,9 @@ def test_a_model_is_named_by_its_endpoint_as_well():
         ([None, ["internal-haiku"]], "internal-haiku is on Bedrock, so no stack serves it"),
     ],
 )
-def test_a_hole_an_overlap_and_a_wrong_name_are_refused(serves: list[list[str] | None], wrong: str):
+def test_unserved_models_models_served_twice_and_wrong_names_are_refused(
+    serves: list[list[str] | None], wrong: str
+):
     with pytest.raises(InputError, match=wrong):
         estate(*serves).served_by(parse(platform_data()), BELOW)
 
@@ -138,7 +140,7 @@ def files(folder: Path, **stacks: dict[str, Any]) -> Path:
 F, P, S = ({"layer": layer, "of": "bank"} for layer in ("foundation", "platform", "serving"))
 
 
-def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
+def test_an_estate_lists_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
     files(tmp_path, a=S, b=P, c=F, alone={}, d={**S, "serves": ["public"]})
     (estate_found,) = estates.estates(tmp_path).values()
     assert [stack.stack for stack in estate_found.members] == ["c", "b", "a", "d"]
@@ -158,6 +160,6 @@ def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
         ({"a": F, "b": P, "c": S, "bank": {}}, "`bank` is a stack and an estate"),
     ],
 )
-def test_an_estate_that_is_not_whole_is_refused(tmp_path: Path, stacks: dict[str, Any], wrong: str):
+def test_an_incomplete_estate_is_refused(tmp_path: Path, stacks: dict[str, Any], wrong: str):
     with pytest.raises(InputError, match=wrong):
         estates.estates(files(tmp_path, **stacks))

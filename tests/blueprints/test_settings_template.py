@@ -18,7 +18,7 @@ WANTED = [
 ]
 
 
-def test_paths_become_a_tree_whose_lists_go_by_id_or_name():
+def test_paths_become_a_tree_with_list_elements_found_by_id_or_name():
     assert settings_template.overrides_tree(WANTED) == {
         "images": {"registry": "registry.example"},
         "endpoints": [
@@ -35,7 +35,7 @@ def test_a_given_value_replaces_the_example():
     assert tree == {"images": {"registry": "images.registry was registry.example"}}
 
 
-def test_a_path_that_is_none_is_refused():
+def test_an_invalid_path_is_refused():
     with pytest.raises(InputError, match="not a valid path of an override"):
         settings_template.overrides_tree([("images..registry", "a")])
 

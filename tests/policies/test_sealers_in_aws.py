@@ -150,9 +150,9 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_each_of_these_is_found(what: str) -> None:
-    kind, name, change, says = BROKEN[what]
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_of_these_is_found(case: str) -> None:
+    kind, name, change, says = BROKEN[case]
     graph = broken_resources.altered(rendered().resources, kind, name, change)
     left = [resource for resource in rendered().resources if not resource.made]
     findings = findings_of([*left, *graph.resources])

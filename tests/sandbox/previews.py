@@ -33,7 +33,11 @@ def nothing_to_change(bank: Bank) -> None:
     assert shown.data_paths.before == shown.data_paths.after
     assert shown.cost.before == shown.cost.after
     assert shown.capacity.before == shown.capacity.after
-    # What stands gives the same evidence as what was asked for, but where one of the two does not know what decides.
+
+
+def same_evidence(bank: Bank) -> None:
+    """What stands gives the same evidence as what was asked for."""
+    # But where one of the two does not know what decides.
     rendered, deployed = (_evidence(bank, of) for of in ("rendering", "state"))
     differ = {
         key: (result, rendered.get(key))

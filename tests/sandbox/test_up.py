@@ -185,6 +185,11 @@ def test_a_preview_right_after_finds_nothing_to_change(bank):
 
 
 @pytest.mark.soak
+def test_what_is_deployed_gives_the_same_evidence_as_what_was_rendered(bank):
+    previews.same_evidence(bank)
+
+
+@pytest.mark.soak
 def test_the_policies_find_nothing_in_a_preview_of_what_stands(bank):
     done = bank.pulumi("preview", "--policy-pack", str(ROOT / "policies"))
     output = done.stdout + done.stderr

@@ -6,9 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.bedrock.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
-from components.aws.common.names import aws_name
-from components.aws.identity.bedrock_policy import (
+from components.aws.bedrock.call_policy import (
     INLINE_CHARACTERS,
     BedrockModel,
     RequiredGuardrail,
@@ -19,6 +17,8 @@ from components.aws.identity.bedrock_policy import (
     model_key,
     source_arn,
 )
+from components.aws.bedrock.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
+from components.aws.common.names import aws_name
 from components.aws.identity.boundary import compact_policy
 from components.base.argument_checks import check_choice, check_sensitivity, may_use_aws
 from isthmus.contracts.reference import guardrail_tiers

@@ -6,8 +6,8 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.common.actions import open_guardrail
 from components.aws.common.names import aws_name
-from components.aws.identity.bedrock_policy import open_guardrail
 from components.aws.identity.boundary import boundary_arn, boundary_policy, compact_policy
 from components.aws.identity.pod_identity import PodIdentity, create_association, pod_trust
 from components.base.argument_checks import check_sensitivity, may_use_aws
@@ -224,7 +224,7 @@ def session_statements(
     """What sessions may do at most: in the boundary and in the session policy alike.
 
     `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings; `routed`: what Bedrock asks
-    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock_policy.call_policy`).
+    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock.call_policy`).
     """
     statement: dict[str, Any] = {
         "Sid": "AtMost",

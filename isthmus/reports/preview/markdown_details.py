@@ -12,9 +12,9 @@ from isthmus.reports.format.escaping import code, cut, fence, html_code, shown, 
 from isthmus.reports.preview import wording as words
 
 _PROPERTIES = 40
-"""Of one resource; the JSON has all."""
+"""Maximum properties of a resource. The JSON lists all."""
 _LINES = 40
-"""Of a text that changes in some of its lines."""
+"""Maximum lines of the difference of a text."""
 _LONGEST = 300
 
 

@@ -76,7 +76,7 @@ class CostRow:
     before: float | None
     after: float | None
     item: CostItem
-    """Where the figure is from: the one after, else the one before."""
+    """Source of the figure: the item after the change, otherwise the one before."""
 
     @property
     def delta(self) -> float:

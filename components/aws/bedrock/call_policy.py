@@ -1,4 +1,8 @@
-"""Builds the policy of a role that calls models on Amazon Bedrock."""
+"""Builds the policy of a role that calls models on Amazon Bedrock.
+
+The class of the data is not in the policy: the platform decided by it which models a role may call, and `may_use_aws`
+has checked that.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +10,9 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.common.actions import INVOKE, open_guardrail
 from components.aws.common.names import partition
 
-ACTIONS = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
-"""Leave to invoke; Converse and ConverseStream are allowed and denied by the same two."""
 INLINE_CHARACTERS = 10_240
 """All inline policies of a role together (IAM's quotas, not adjustable, 2026-11)."""
 
@@ -81,12 +84,12 @@ def call_policy(
     condition = guardrail.condition if guardrail else {}
     called_arns = list({id(arn): arn for arn in model_ids.values()}.values())
     statements = [
-        _allow("Call", ACTIONS, called_arns, condition),
+        _allow("Call", INVOKE, called_arns, condition),
         *_routed_statements(
             [model for model in models if model["id"] not in bought], model_ids, account, condition
         ),
     ]
-    denied_actions = list(ACTIONS)
+    denied_actions = list(INVOKE)
     if guardrail:
         statements += _guardrail_statements(guardrail)
         denied_actions.append("bedrock:ApplyGuardrail")
@@ -120,7 +123,7 @@ def _routed_statements(
         routes.setdefault(route, (underlying, []))[1].append(model_ids[model_key(model)])
     return [
         _allow(
-            f"OnlyThrough{index}", ACTIONS, underlying, {"bedrock:InferenceProfileArn": callers, **condition}
+            f"OnlyThrough{index}", INVOKE, underlying, {"bedrock:InferenceProfileArn": callers, **condition}
         )
         for index, (underlying, callers) in enumerate(routes.values())
     ]
@@ -130,7 +133,7 @@ def _guardrail_statements(guardrail: RequiredGuardrail) -> list[dict[str, Any]]:
     """The guardrail may be applied, and no call may be made without it."""
     return [
         _allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guardrail.arn, *guardrail.profiles], {}),
-        _deny("NoCallPastTheGuardrail", ACTIONS, guardrail.condition),
+        _deny("NoCallPastTheGuardrail", INVOKE, guardrail.condition),
         *([open_guardrail(guardrail.key)] if guardrail.key is not None else []),
     ]
 
@@ -169,18 +172,13 @@ def _deny_without_profile(
     return {
         "Sid": "NoCallPastTheProfile",
         "Effect": "Deny",
-        "Action": ACTIONS,
+        "Action": INVOKE,
         "Resource": "*",
         "Condition": {
             "StringEquals": {"aws:RequestedRegion": other_regions},
             "ArnNotLike": {"bedrock:InferenceProfileArn": profiles},
         },
     }
-
-
-def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:
-    """Leave to use a guardrail under a key (user guide, "customer managed key for your guardrail", 2026-11)."""
-    return _allow("OpenGuardrail", ["kms:Decrypt"], [key], {})
 
 
 def _allow(sid: str, actions: list[str], resources: list[Any], condition: dict[str, Any]) -> dict[str, Any]:
