@@ -6,7 +6,8 @@ import pulumi
 
 from components.base.argument_checks import check_sensitivity, parse_network
 from components.cluster.dns import DnsPeer, both_protocols, dns_egress
-from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, class_namespace, common_labels, metadata
+from components.cluster.objects import CLASS_LABEL, GPU, ROLE_LABEL, class_namespace, common_labels, metadata
+from components.cluster.quantities import amount
 
 _POD_SECURITY = "pod-security.kubernetes.io"
 
@@ -87,6 +88,22 @@ class ClassNamespace(pulumi.ComponentResource):
 def pod_security() -> dict[str, str]:
     """Labels that make a namespace admit only pods of the Pod Security Standard `restricted`."""
     return {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+
+
+def pods_quota(pods: int, cpu: str, memory: str) -> dict[str, str]:
+    """A quota that admits so many pods of one size, and no GPU."""
+    total_cpu, total_memory = pods * amount(cpu), pods * amount(memory)
+    shown_cpu = str(int(total_cpu)) if total_cpu % 1 == 0 else f"{int(total_cpu * 1000)}m"
+    in_gib = total_memory % 2**30 == 0
+    shown_memory = f"{int(total_memory / 2**30)}Gi" if in_gib else f"{int(total_memory / 2**20)}Mi"
+    return {
+        "pods": str(pods),
+        "requests.cpu": shown_cpu,
+        "limits.cpu": shown_cpu,
+        "requests.memory": shown_memory,
+        "limits.memory": shown_memory,
+        f"requests.{GPU}": "0",
+    }
 
 
 def isolate_namespace(

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components.base.argument_checks import check_sensitivity, check_within
-from components.cluster.class_namespace import isolate_namespace, pod_security
+from components.cluster.class_namespace import isolate_namespace, pod_security, pods_quota
 from components.cluster.edge_files import config_map, sealer_config
-from components.cluster.objects import GPU, common_labels, metadata, sealer_namespace
+from components.cluster.objects import common_labels, metadata, sealer_namespace
 from components.cluster.pod_defaults import (
     NO_RESOLVER,
     edge_container,
@@ -29,15 +29,10 @@ from isthmus.core.errors import Refused
 
 USER = 2001
 """Another than the gateways': on a share that knows users, neither writes the other's folder."""
-QUOTA = {
-    "pods": "4",
-    "requests.cpu": "2",
-    "limits.cpu": "2",
-    "requests.memory": "4Gi",
-    "limits.memory": "4Gi",
-    f"requests.{GPU}": "0",
-}
-"""Of its namespace: one copy, and one that is ending."""
+CPU, MEMORY = "500m", "1Gi"
+"""Of the sealer's one copy."""
+QUOTA = pods_quota(4, CPU, MEMORY)
+"""Of its namespace: more than one copy and one that is ending."""
 _SECRET = "/etc/isthmus/sealer"  # noqa: S105 (where it is mounted)
 
 
@@ -260,7 +255,7 @@ def _pod_spec(
         "sealer",
         args["image"],
         [*records.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
-        guaranteed_resources("500m", "1Gi"),
+        guaranteed_resources(CPU, MEMORY),
         serves=False,
     )
     container["startupProbe"] = health_probe(2, 60, "/live")

@@ -8,10 +8,9 @@ import pulumi
 
 from components.base.argument_checks import check_sensitivity, check_within, parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
-from components.cluster.class_namespace import isolate_namespace, pod_security
+from components.cluster.class_namespace import isolate_namespace, pod_security, pods_quota
 from components.cluster.edge_files import RECORDS, SEALS, config_map, reviews_config
 from components.cluster.objects import (
-    GPU,
     NAMESPACE_LABEL,
     SERVING_PORT,
     common_labels,
@@ -42,6 +41,8 @@ from isthmus.core.errors import InputError
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
 _REVIEWERS_CA = "/etc/isthmus/reviewers"
 _REPLICAS = 2
+CPU, MEMORY = "500m", "512Mi"
+"""Of each copy."""
 
 
 class GatewayReviewer(TypedDict):
@@ -158,7 +159,7 @@ class Reviews(pulumi.ComponentResource):
                 container="reviews",
                 image=args["image"],
                 replicas=replicas,
-                resources=guaranteed_resources("500m", "512Mi"),
+                resources=guaranteed_resources(CPU, MEMORY),
                 config=config,
                 tls_secret=secret,
                 ingress=[_reviewers(args, sensitivity), metrics_ingress(settings.monitoring_namespace)],
@@ -244,16 +245,7 @@ def _pod_names(args: ReviewsArgs) -> dict[str, Any]:
 
 def _quota(replicas: int) -> dict[str, str]:
     """Of its namespace: its copies, one more while they are rolled, and as many that are ending."""
-    pods = 2 * replicas + 1
-    cpu, memory = f"{pods * 500}m", f"{pods * 512}Mi"
-    return {
-        "pods": str(pods),
-        "requests.cpu": cpu,
-        "limits.cpu": cpu,
-        "requests.memory": memory,
-        "limits.memory": memory,
-        f"requests.{GPU}": "0",
-    }
+    return pods_quota(2 * replicas + 1, CPU, MEMORY)
 
 
 def _config(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Builds the arguments of a model server and its router from the platform's contract."""
 
-from decimal import Decimal
 from typing import Any
 
 from components.base.platform_lookups import shared_arguments
@@ -19,15 +18,7 @@ from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
 from isthmus.contracts.platform.model.pools import ZONE_LABEL
-from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.core.errors import InputError
-
-EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
-"""The most that a model server's sidecar requests, so that a release never needs another quota."""
-
-
-TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("1.1"), Decimal(2 * 2**30 + 64 * 2**20)
-"""A translator's copy and the credential helper's beside it."""
 
 
 def spread_arguments(platform: Platform, site: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _ASKS_ENGINE = (
     f"import http.client; c = http.client.HTTPConnection('127.0.0.1', {ENGINE_PORT}, timeout=4); "
     "c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"
 )
+SIDECAR_MEMORY = "512Mi"
 _DRAIN_S = 15
 """Seconds until every gateway has learned that the pod takes no more requests."""
 _SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
@@ -106,7 +107,7 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
             "edge",
             args["edge_image"],
             [],
-            guaranteed_resources(cpu, "512Mi"),
+            guaranteed_resources(cpu, SIDECAR_MEMORY),
             has_trust_bundle="trust_bundle" in args,
         ),
         "restartPolicy": "Always",

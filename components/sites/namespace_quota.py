@@ -10,15 +10,17 @@ from components.cluster.objects import GPU
 from components.cluster.quantities import amount, as_cpu, as_memory
 from components.gateway.name_resolver import CPU, MEMORY, REPLICAS
 from components.gateway.screening import detector_resources
+from components.gateway.translator import credential_helper, translator
 from components.pools.device_plugin import SHARED_GPU
 from components.pools.mapping import PROXIES
 from components.pools.resource_claims import quota_name
 from components.serving.devices import requested_resource
-from components.serving.mapping import EDGE_CPU, EDGE_MEMORY, TRANSLATED_CPU, TRANSLATED_MEMORY
+from components.serving.model_pod import SIDECAR_MEMORY
 from components.serving.scaling_mapping import fetching_of, fetching_on_nodes
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Platform, Site
+from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.contracts.vocabulary import CALLED_TARGETS, VLLM_TARGETS
 
 
@@ -38,6 +40,14 @@ class Demand:
 
 
 NOTHING = Demand()
+SIDECAR = Demand(Decimal(sidecar_millicores(None)) / 1000, amount(SIDECAR_MEMORY))
+"""The most that a model server's sidecar requests, so that a release never needs another quota."""
+TRANSLATOR = Demand(
+    amount(translator.CPU) + amount(credential_helper.CPU),
+    amount(translator.MEMORY) + amount(credential_helper.MEMORY),
+    pods=1,
+)
+"""A copy of a translator, with the credential helper that may be beside it."""
 
 
 def namespace_quota(
@@ -84,8 +94,8 @@ def _replica_demand(endpoint: Endpoint) -> Demand:
     """One replica, without its pods. Of a group, only the pod that leads has the sidecar."""
     nodes = endpoint.nodes_per_replica
     return Demand(
-        amount(endpoint.cpu) * nodes + EDGE_CPU,
-        amount(endpoint.memory) * nodes + EDGE_MEMORY,
+        amount(endpoint.cpu) * nodes + SIDECAR.cpu,
+        amount(endpoint.memory) * nodes + SIDECAR.memory,
     )
 
 
@@ -103,7 +113,7 @@ def _rollout_room(endpoints: Sequence[Endpoint]) -> Demand:
 
 def _retained_demand(model: Standing) -> Demand:
     """All replicas of a model of an earlier plan."""
-    pod = Demand(amount(model.cpu) + EDGE_CPU, amount(model.memory) + EDGE_MEMORY, pods=1)
+    pod = Demand(amount(model.cpu), amount(model.memory), pods=1) + SIDECAR
     return pod * (model.nodes * model.replicas)
 
 
@@ -112,7 +122,7 @@ def _gateway_demand(platform: Platform, site: Site, gateway: Gateway) -> Demand:
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     copy = Demand(amount(gateway.cpu), amount(gateway.memory), pods=1) + _screening_demand(gateway)
     if any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads):
-        copy += Demand(TRANSLATED_CPU, TRANSLATED_MEMORY, pods=1)
+        copy += TRANSLATOR
     # Doubled: while one rolls, old pods finish their answers beside the new.
     demand = copy * (2 * (max(gateway.replicas, gateway.max_replicas or 0) + 1))
     if gateway.class_ != "restricted" and site.cluster_dns.filter:

@@ -8,26 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from edge.config.base import DataClass, File, Name, Strict
-
-UNSEALED_S: dict[DataClass, int | None] = {
-    "public": None,
-    "internal": 3600,
-    "confidential": 180,
-    "restricted": 180,
-}
-"""Default for `max_unsealed_s`: seconds that the oldest record may wait for its seal before requests are refused.
-
-None: records may wait for any time. The other classes serve nothing when a crash or a deletion could lose more than a
-few minutes of records."""
-CONTENT_DAYS: dict[DataClass, int | None] = {
-    "public": 0,
-    "internal": 0,
-    "confidential": 30,
-    "restricted": None,
-}
-"""Days for which content is kept at most. None: the regimes decide.
-
-A test compares the table with `isthmus.contracts.reference.handling`."""
+from edge.config.classes import CLASS_DEMANDS
 
 
 class Content(Strict):
@@ -64,18 +45,22 @@ class AuditSettings(Strict):
 
     def limit_s(self, data_class: DataClass) -> int | None:
         """Seconds that a record may wait for its seal. None: any time."""
-        return self.max_unsealed_s if self.max_unsealed_s is not None else UNSEALED_S[data_class]
+        return (
+            self.max_unsealed_s
+            if self.max_unsealed_s is not None
+            else CLASS_DEMANDS[data_class].unsealed_s_max
+        )
 
     def problem(self, data_class: DataClass) -> str | None:
         """The first setting that the class forbids, as a message, or None."""
-        max_unsealed_s = UNSEALED_S[data_class]
+        max_unsealed_s = CLASS_DEMANDS[data_class].unsealed_s_max
         if (
             max_unsealed_s is not None
             and self.max_unsealed_s is not None
             and self.max_unsealed_s > max_unsealed_s
         ):
             return f"audit.max_unsealed_s: class {data_class} allows {max_unsealed_s} or less"
-        max_days = CONTENT_DAYS[data_class]
+        max_days = CLASS_DEMANDS[data_class].content_days_max
         for workload, days in self.content.days.items() if self.content else ():
             if max_days is not None and days > max_days:
                 retention = f"for at most {max_days} days" if max_days else "for no time"

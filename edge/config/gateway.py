@@ -9,9 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
+from edge.config.classes import CLASS_DEMANDS
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
-from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
+from edge.config.review import Impact, ReviewRule, Reviews
 from edge.config.routes import Route
 from edge.config.screening import Screening
 
@@ -150,7 +151,7 @@ class GatewayConfig(Strict):
                 raise ValueError(
                     f"workloads: {workload.name!r} has no impact. With `reviews`, set impact to low, material or high"
                 )
-            by_score = LOW_CONFIDENCE[self.data_class] or workload.impact == "material"
+            by_score = CLASS_DEMANDS[self.data_class].review_low_confidence or workload.impact == "material"
             if by_score and (workload.review is None or workload.review.below_confidence is None):
                 raise ValueError(
                     f"workloads: {workload.name!r} needs review.below_confidence. Set it to the lowest score to accept"

@@ -9,32 +9,13 @@ from pydantic import Field, model_validator
 
 from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Health, Limits, MutualListen, Name, Strict, is_cloud_host
+from edge.config.classes import CLASS_DEMANDS
 from edge.config.database import DatabaseConfig
 
 Impact = Literal["low", "material", "high"]
 Part = Annotated[float, Field(ge=0, le=1)]
 Reviewer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@+-]{0,119}$")]
 """Lower case, so that one person has one name: a person with two keys is still one approver."""
-
-APPROVERS: dict[DataClass, int] = {"public": 1, "internal": 1, "confidential": 1, "restricted": 2}
-LOW_CONFIDENCE: dict[DataClass, bool] = {
-    "public": False,
-    "internal": False,
-    "confidential": True,
-    "restricted": True,
-}
-SAMPLE_RATE: dict[DataClass, float] = {"public": 0, "internal": 0.01, "confidential": 0, "restricted": 0}
-"""The column `human review` of `isthmus.contracts.reference.handling`. A test compares all three tables with it."""
-KEEP_DAYS: dict[DataClass, int | None] = {"public": 7, "internal": 7, "confidential": 30, "restricted": None}
-"""Days for which a held answer is stored at most, decided or not. None: the regimes decide.
-
-Public and internal keep no content: their answers are stored for the review only and deleted a day after it."""
-COLLECT_S: dict[DataClass, int | None] = {
-    "public": 86400,
-    "internal": 86400,
-    "confidential": None,
-    "restricted": None,
-}
 
 
 class ReviewRule(Strict):
@@ -69,7 +50,7 @@ class Reviews(HeldKeys):
 
     def problem(self, data_class: DataClass) -> str | None:
         """The first setting that the class forbids, as a message, or None."""
-        max_days = KEEP_DAYS[data_class]
+        max_days = CLASS_DEMANDS[data_class].held_days_max
         if max_days is not None and self.keep_days > max_days:
             return f"reviews.keep_days: class {data_class} allows {max_days} or less"
         if self.decide_h + self.escalated_h > self.keep_days * 24:

@@ -7,18 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.base import DataClass, Name, Strict, require_loopback
+from edge.config.classes import CLASS_DEMANDS, Redacted
 from edge.config.routes import Server
 
-Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
-REDACTED: dict[DataClass, tuple[Redacted, ...]] = {
-    "public": ("secrets-in-outputs",),
-    "internal": ("prompts-leaving-site", "secrets-in-outputs", "logs"),
-    "confidential": ("prompts-leaving-site", "leaving-class", "logs"),
-    "restricted": ("leaving-class", "logs"),
-}
-"""Redaction that each class requires. `logs` needs nothing here, because logs hold no content.
-
-A test compares the table with `isthmus.contracts.reference.handling`."""
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -85,7 +76,7 @@ class Screening(Strict):
 
     def demanded(self, data_class: DataClass) -> frozenset[Redacted]:
         """The redaction that class and settings require."""
-        return frozenset([*REDACTED[data_class], *self.redacted])
+        return frozenset([*CLASS_DEMANDS[data_class].redacted, *self.redacted])
 
     def guards_of(self, data_class: DataClass, workload: str) -> list[Guard]:
         """The guards of a workload, the class's own guard first."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edge.config import DataClass, Reviews
-from edge.config.review import APPROVERS, COLLECT_S
+from edge.config.classes import CLASS_DEMANDS
 from edge.database import Database
 from edge.reviews.envelope import correction_name
 from edge.reviews.votes import Vote, Votes
@@ -71,7 +71,7 @@ class HeldAnswer:
     def approved(self, votes: Votes, data_class: DataClass) -> bool:
         """Whether enough people have approved exactly these bytes. The state in the database alone is not trusted."""
         good = votes.good(self.id, self.edition, self.line, self.votes)
-        return self.state == "approved" and len(good) >= APPROVERS[data_class]
+        return self.state == "approved" and len(good) >= CLASS_DEMANDS[data_class].approvers
 
 
 class HeldAnswerStore:
@@ -84,7 +84,7 @@ class HeldAnswerStore:
 
     async def put(self, new_answer: NewHeldAnswer, line: bytes) -> datetime:
         """Store an answer. Returns its deadline. Raises DatabaseDown; then the answer may be stored nevertheless."""
-        settings, collect = self._settings, COLLECT_S[self._class]
+        settings, collect = self._settings, CLASS_DEMANDS[self._class].collect_s_max
         rows = await self._database.fetch(
             _PUT,
             *(
@@ -101,7 +101,7 @@ class HeldAnswerStore:
                 new_answer.why,
                 new_answer.score,
             ),
-            *(APPROVERS[self._class], line),
+            *(CLASS_DEMANDS[self._class].approvers, line),
             *(timedelta(hours=settings.decide_h), timedelta(hours=settings.escalated_h)),
             *(timedelta(days=settings.keep_days), None if collect is None else timedelta(seconds=collect)),
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.config.base import DataClass
-from edge.config.review import LOW_CONFIDENCE, SAMPLE_RATE, Impact, ReviewRule
+from edge.config.classes import CLASS_DEMANDS
+from edge.config.review import Impact, ReviewRule
 
 
 class Score(Protocol):
@@ -43,9 +44,11 @@ def demand_of(data_class: DataClass, impact: Impact, rule: ReviewRule | None) ->
     rule = rule or ReviewRule()
     return Demand(
         impact,
-        LOW_CONFIDENCE[data_class] or impact == "material" or rule.below_confidence is not None,
+        CLASS_DEMANDS[data_class].review_low_confidence
+        or impact == "material"
+        or rule.below_confidence is not None,
         rule.below_confidence,
-        max(SAMPLE_RATE[data_class], rule.sample_rate),
+        max(CLASS_DEMANDS[data_class].sample_rate_min, rule.sample_rate),
     )
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.config.audit import UNSEALED_S
 from isthmus.contracts.platform import overrides
-from isthmus.contracts.platform.model import records as platform_records
 from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.fargate import cloud, secret
@@ -89,10 +87,6 @@ def test_restricted_content_is_kept_for_the_stated_days() -> None:
     assert audit is not None
     assert audit.content is not None
     assert audit.content.days == {"transaction-narratives": 1825}
-
-
-def test_records_wait_as_long_as_the_edge_lets_them() -> None:
-    assert {key: value for key, value in UNSEALED_S.items() if value} == platform_records.MAX_UNSEALED_S
 
 
 EKS: list[tuple[Change, type[Exception], str]] = [

@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.config import review as edge
 from isthmus.contracts.platform import overrides
-from isthmus.contracts.platform.model import reviews as platform_reviews
-from isthmus.contracts.reference import handling
-from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.fargate import cloud
@@ -198,16 +194,6 @@ def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
     assert "keep_days is 31, but class confidential allows 30 days for held" in refused(
         Refused, longer, data()
     )
-
-
-def test_review_limits_equal_those_of_the_edge_and_of_handling() -> None:
-    limits = {sensitivity: days for sensitivity, days in edge.KEEP_DAYS.items() if days is not None}
-    assert limits == platform_reviews.MAX_KEEP_DAYS
-    assert set(platform_reviews.SCORED_CLASSES) == {
-        sensitivity
-        for sensitivity in SENSITIVITIES
-        if handling.handling_of(sensitivity).review_low_confidence
-    }
 
 
 def test_a_gateway_on_fargate_never_serves_high_impact_work() -> None:

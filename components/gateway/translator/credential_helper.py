@@ -19,6 +19,10 @@ PORT = 9911
 _MOUNT = "/etc/isthmus/identity"
 
 
+CPU, MEMORY = "100m", "64Mi"
+"""Of the helper beside each copy."""
+
+
 class AwsIdentity(TypedDict):
     """What a translator's pods show to AWS, and what they become."""
 
@@ -96,7 +100,7 @@ def credential_helper(
         # Started before the translator and ended after it, as long as the pod lives.
         "restartPolicy": "Always",
         "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}, *way_out.mounts],
-        "resources": guaranteed_resources("100m", "64Mi"),
+        "resources": guaranteed_resources(CPU, MEMORY),
         "securityContext": container_security(),
         **({"env": way_out.variables} if way_out.variables else {}),
     }

@@ -21,6 +21,8 @@ from components.gateway.translator.proxy import Outbound, TranslatorProxy, outbo
 from components.observability.pod_monitor import metrics_ingress
 from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 
+CPU, MEMORY = "1", "2Gi"
+"""Of each copy. LiteLLM's libraries alone take 200 MB."""
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
 """Of pods in an EKS cluster: the role that they bear by their service account."""
 
@@ -147,8 +149,7 @@ def create_translator(
             image=translator["image"],
             replicas=translator.get("replicas", 2),
             max_replicas=translator.get("max_replicas"),
-            # LiteLLM's libraries alone take 200 MB.
-            resources=guaranteed_resources("1", "2Gi"),
+            resources=guaranteed_resources(CPU, MEMORY),
             config=config,
             tls_secret=secret,
             trust_bundle=trust_bundle,

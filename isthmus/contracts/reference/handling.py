@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from edge.config.classes import CLASS_DEMANDS, Redacted
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
 from isthmus.core.errors import InputError, Refused
 from isthmus.core.validation_errors import did_you_mean
 
-Redaction = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
 Path = Literal["tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations"]
 _PATHS: tuple[Path, ...] = ("tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations")
 
@@ -35,7 +35,7 @@ class Handling(Part):
     the residency itself binds every class."""
     own_keys: bool
     """In a cloud, storage is encrypted with keys of the organisation."""
-    redacted: list[Redaction]
+    redacted: list[Redacted]
     records_months_min: int = Field(ge=0)
     """How long audit records are kept at least (who asked what model when, not the words)."""
     records_months_max: int | None = Field(default=None, ge=0)
@@ -63,67 +63,64 @@ class Handling(Part):
     """Each provider stands in the register of providers."""
 
 
+def _handling(class_: Sensitivity, **fields: Any) -> Handling:
+    """The handling of a class: these fields, and what it demands of the edge."""
+    demands = CLASS_DEMANDS[class_]
+    return Handling.model_construct(
+        class_=class_,
+        redacted=list(demands.redacted),
+        content_days_max=demands.content_days_max,
+        sample_rate_min=demands.sample_rate_min,
+        review_low_confidence=demands.review_low_confidence,
+        approvers=demands.approvers,
+        **fields,
+    )
+
+
 HANDLING: dict[Sensitivity, Handling] = {
-    "public": Handling.model_construct(
-        class_="public",
+    "public": _handling(
+        "public",
         targets=list(TARGETS),
         path="tls",
         profiles_may_leave=True,
         own_keys=False,
-        redacted=["secrets-in-outputs"],
         records_months_min=6,
-        content_days_max=0,
         content_on_prem=False,
         erasable=False,
-        review_low_confidence=False,
-        approvers=1,
     ),
-    "internal": Handling.model_construct(
-        class_="internal",
+    "internal": _handling(
+        "internal",
         targets=list(TARGETS),
         path="mutual-tls",
         profiles_may_leave=False,
         own_keys=False,
-        redacted=["prompts-leaving-site", "secrets-in-outputs", "logs"],
         records_months_min=12,
-        content_days_max=0,
         content_on_prem=False,
         erasable=False,
-        sample_rate_min=0.01,
-        review_low_confidence=False,
-        approvers=1,
     ),
-    "confidential": Handling.model_construct(
-        class_="confidential",
+    "confidential": _handling(
+        "confidential",
         targets=["onprem-vllm", "eks-vllm", "sagemaker"],
         by_exception=["bedrock"],
         path="mutual-tls-private-link",
         profiles_may_leave=False,
         own_keys=True,
-        redacted=["prompts-leaving-site", "leaving-class", "logs"],
         records_months_min=12,
-        content_days_max=30,
         content_on_prem=False,
         erasable=False,
-        review_low_confidence=True,
-        approvers=1,
     ),
-    "restricted": Handling.model_construct(
-        class_="restricted",
+    "restricted": _handling(
+        "restricted",
         targets=["onprem-vllm"],
         path="mutual-tls-named-destinations",
         profiles_may_leave=False,
         own_keys=True,
-        redacted=["leaving-class", "logs"],
         records_months_min=60,
-        content_days_max=None,
         content_on_prem=True,
         erasable=True,
-        review_low_confidence=True,
-        approvers=2,
     ),
 }
-"""The default table of DESIGN, by class."""
+"""The default table, by class."""
 
 REGIMES: dict[Regime, dict[str, Any]] = {
     "pci-dss": {"records_months_min": 12, "records_at_hand_months": 3, "card_authentication_kept": False},

@@ -11,9 +11,7 @@ from ruamel.yaml import YAML
 
 from edge.audit.log import AuditLog
 from edge.config import AuditSettings, ConfigError, GatewayConfig, SealerConfig, check
-from edge.config.audit import CONTENT_DAYS
 from edge.metrics import Metrics
-from isthmus.contracts.reference.handling import HANDLING
 from tests.edge.processes import ROOT
 from tests.edge.test_config import FILE, gateway
 
@@ -36,10 +34,6 @@ def test_the_documentations_files_are_accepted():
     sealer = check(documented()[1], FILE)
     assert isinstance(sealer, SealerConfig)
     assert (sealer.every_s, sealer.idle_s) == (30, 3600)
-
-
-def test_content_is_kept_no_longer_than_the_handling_says():
-    assert {name: handling.content_days_max for name, handling in HANDLING.items()} == CONTENT_DAYS
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import DataClass, ReviewRule
-from edge.config.review import APPROVERS, KEEP_DAYS, LOW_CONFIDENCE, SAMPLE_RATE, Impact
+from edge.config.review import Impact
 from edge.reviews.trigger import Demand, demand_of, draw, find_hold_reasons
-from isthmus.contracts.reference.handling import HANDLING
 
 NEVER = 1.0
 """A draw that no rate reaches."""
@@ -23,15 +22,6 @@ IMPACTS: tuple[Impact, ...] = get_args(Impact)
 class Score:
     def __init__(self, value: float) -> None:
         self.value = value
-
-
-def test_the_class_demands_what_the_handling_table_says():
-    for name, handling in HANDLING.items():
-        assert APPROVERS[name] == handling.approvers
-        assert LOW_CONFIDENCE[name] is handling.review_low_confidence
-        assert SAMPLE_RATE[name] == handling.sample_rate_min
-        # Content that a class does not keep is there for its review only.
-        assert KEEP_DAYS[name] == (7 if handling.content_days_max == 0 else handling.content_days_max)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.config.classes import Redacted
 from isthmus.contracts.platform.model.aws.account import (
     Anomalies,
     Budget,
@@ -53,7 +54,7 @@ from isthmus.contracts.platform.model.serving import (
 )
 from isthmus.contracts.platform.model.sites import Issuer, Monitoring, Operators, PodPriorities
 from isthmus.contracts.reference import model_profiles
-from isthmus.contracts.reference.handling import Exception_, Redaction
+from isthmus.contracts.reference.handling import Exception_
 from isthmus.contracts.vocabulary import (
     VLLM_TARGETS,
     AccountId,
@@ -304,7 +305,7 @@ class Gateway(Part):
     """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
     traces: Traces | None = None
     """Who takes its traces; absent: none leave it."""
-    redacted: list[Redaction] = []
+    redacted: list[Redacted] = []
     """What the organisation's handling redacts beside what the class demands of itself."""
     screening: Screening | None = None
     """The detector beside its copies, and what guards look for; absent: nothing is looked through."""

@@ -49,9 +49,6 @@ class GatewayAudit(Part):
     """Absent: nothing of what was said is kept."""
 
 
-MAX_UNSEALED_S = {"internal": 3600, "confidential": 180, "restricted": 180}
-"""Upper limits of `max_unsealed_s` by class. A test compares them with `edge.config.audit`."""
-
 SEAL_PUT = ("s3:PutObject", "s3:PutObjectRetention")
 SEAL_READ = ("s3:GetObject", "s3:GetObjectVersion")
 SEAL_LIST = ("s3:ListBucket", "s3:ListBucketVersions")

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from edge.config.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.model.callers import Caller
 from isthmus.contracts.requirements.workloads import Review
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256
 from isthmus.core.errors import FieldError
 
-MAX_KEEP_DAYS: dict[Sensitivity, int] = {"public": 7, "internal": 7, "confidential": 30}
-"""Upper limits of `keep_days` by class. A test compares them with `edge.config.review`."""
-SCORED_CLASSES: tuple[Sensitivity, ...] = ("confidential", "restricted")
-"""Classes in which a low score holds an answer whatever its impact (`handling.review_low_confidence`, as a test has
-it): each of their workloads says which score is low."""
+SCORED_CLASSES: tuple[Sensitivity, ...] = tuple(
+    class_ for class_, demands in CLASS_DEMANDS.items() if demands.review_low_confidence
+)
+"""Classes in which a low score holds an answer whatever its impact: each of their workloads says which score is low."""
 Hours = Annotated[float, Field(gt=0, le=24 * 30)]
 
 

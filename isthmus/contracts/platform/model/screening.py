@@ -13,10 +13,10 @@ from pydantic import Field, StringConstraints
 from isthmus.contracts.vocabulary import DnsLabel, Part, Quantity
 
 if TYPE_CHECKING:
-    from isthmus.contracts.reference.handling import Redaction
+    from edge.config.classes import Redacted
 
-PROMPTS_LEAVING_SITE: Redaction = "prompts-leaving-site"
-SECRETS_IN_OUTPUTS: Redaction = "secrets-in-outputs"
+PROMPTS_LEAVING_SITE: Redacted = "prompts-leaving-site"
+SECRETS_IN_OUTPUTS: Redacted = "secrets-in-outputs"
 """Of handling's `redacted`: what a detector is for."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from edge.config.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.lookups.aws import cluster_at, network_for
 from isthmus.contracts.platform.lookups.records import Place, has_managed_s3_endpoint, place_of
-from isthmus.contracts.platform.model.records import MAX_UNSEALED_S
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import FieldError
 
@@ -140,7 +140,7 @@ def _check_kept_content(gateway: Gateway, index: int) -> None:
     if audit is None:
         return
     path = ("gateways", index, "audit")
-    max_seconds = MAX_UNSEALED_S.get(gateway.class_)
+    max_seconds = CLASS_DEMANDS[gateway.class_].unsealed_s_max
     if max_seconds is not None and audit.max_unsealed_s is not None and audit.max_unsealed_s > max_seconds:
         message = (
             f"max_unsealed_s is {audit.max_unsealed_s}, but records of class {gateway.class_} may wait at most "

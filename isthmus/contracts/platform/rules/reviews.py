@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from edge.config.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.lookups.records import Place, has_managed_share, place_of
 from isthmus.contracts.platform.model.callers import is_client_name
-from isthmus.contracts.platform.model.reviews import MAX_KEEP_DAYS, SCORED_CLASSES, GatewayReviews
+from isthmus.contracts.platform.model.reviews import SCORED_CLASSES, GatewayReviews
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _check_records_volume(gateway: Gateway, reviews: GatewayReviews, path: tuple
 
 
 def _check_keep_days(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
-    max_days = MAX_KEEP_DAYS.get(gateway.class_)
+    max_days = CLASS_DEMANDS[gateway.class_].held_days_max
     if max_days is not None and reviews.keep_days > max_days:
         message = (
             f"keep_days is {reviews.keep_days}, but class {gateway.class_} allows {max_days} days for held "
