@@ -1,1 +1,1 @@
-"""Measurements, as ratios within one run: `make bench`, or `python -m bench [NAME …]`."""
+"""Benchmarks. Each compares figures of one run: `make bench`, or `python -m bench [NAME …]`."""

@@ -1,4 +1,7 @@
-"""`python -m bench [command_line] [large_plans] [spine] [scale]`: those, or all; exit 1 when one is over its bound."""
+"""Runs benchmarks: `python -m bench [command_line] [large_plans] [spine] [scale]`.
+
+Without names it runs all of them. Exit 1 if one exceeds its bound.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ BENCHMARKS = ("command_line", "large_plans", "spine", "scale")
 
 
 def main(names: list[str]) -> int:
+    if "--help" in names:
+        print(__doc__)
+        return 0
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         print(f"bench: no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Load by vegeta, and what came of it: latencies from the moment at which each request was due."""
+"""Sends load with vegeta and reads its results. A latency counts from the moment when the request was due."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ END = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True)
 class Target:
-    """Whom to ask, and as whom. Several addresses are asked in turn."""
+    """The server that gets the load, and the credentials. Several addresses take requests in turn."""
 
     urls: tuple[str, ...]
     model: str
     headers: dict[str, str] = field(default_factory=dict)
     certificates: Path | None = None
-    """Folder of `app.crt`, `app.key` and `ca.crt`; None: plain HTTP."""
+    """Folder of `app.crt`, `app.key` and `ca.crt`. None means plain HTTP."""
 
     def options(self) -> list[str]:
-        named = [f"-header={name}: {value}" for name, value in self.headers.items()]
+        headers = [f"-header={name}: {value}" for name, value in self.headers.items()]
         if self.certificates is None:
-            return named
-        at = self.certificates
-        return [*named, f"-cert={at / 'app.crt'}", f"-key={at / 'app.key'}", f"-root-certs={at / 'ca.crt'}"]
+            return headers
+        folder = self.certificates
+        return [
+            *headers,
+            f"-cert={folder / 'app.crt'}",
+            f"-key={folder / 'app.key'}",
+            f"-root-certs={folder / 'ca.crt'}",
+        ]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Answers of one attack, all of them good."""
+class AttackResult:
+    """The answers of one attack. All of them are correct."""
 
     milliseconds: list[float]
-    """Of each request, from when it was due to its last byte."""
+    """Time of each request, from when it was due to its last byte."""
     seconds: float
     """From the first request to the last answer."""
 
@@ -49,41 +54,45 @@ class Seen:
 
 
 class Generator:
-    """vegeta, with the body that it sends."""
+    """Runs vegeta with a fixed request body."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self._program, self._folder = program, folder
-        # About 1,000 tokens, as a document that is asked about.
+        # About 1,000 tokens, like a question about a document.
         self._text = (
             "Which of these payments were rent, and which were late? " + "03-03 DE02 1203 1,250.00 " * 160
         )
 
-    def at_rate(self, target: Target, rate: float, seconds: float, *, stream: bool = False) -> Seen:
-        """So many a second, evenly, however slow the answers are: as callers who know nothing of each other."""
+    def run_at_rate(
+        self, target: Target, rate: float, seconds: float, *, stream: bool = False
+    ) -> AttackResult:
+        """Send `rate` requests a second, evenly, even if answers are slow (open loop)."""
         return self._attack(target, stream, rate, ["-max-workers=2000"], seconds)
 
-    def at_once(self, target: Target, clients: int, seconds: float, *, stream: bool = False) -> Seen:
-        """So many clients, each of which asks again when it has its answer: as much as there is to have."""
+    def run_with_clients(
+        self, target: Target, clients: int, seconds: float, *, stream: bool = False
+    ) -> AttackResult:
+        """Run `clients` clients that each send the next request after an answer (closed loop)."""
         return self._attack(target, stream, None, [f"-workers={clients}", f"-max-workers={clients}"], seconds)
 
     def _attack(
         self, target: Target, stream: bool, rate: float | None, options: Sequence[str], seconds: float
-    ) -> Seen:
-        body, targets = self._folder / "body.json", self._folder / "targets.txt"
-        asked = {"model": target.model, "messages": [{"role": "user", "content": self._text}]}
-        body.write_text(json.dumps({**asked, "stream": True} if stream else asked))
-        targets.write_text("".join(f"POST {url}/v1/chat/completions\n" for url in target.urls))
-        results = self._folder / "results.gob"
+    ) -> AttackResult:
+        body_file, targets_file = self._folder / "body.json", self._folder / "targets.txt"
+        body_fields = {"model": target.model, "messages": [{"role": "user", "content": self._text}]}
+        body_file.write_text(json.dumps({**body_fields, "stream": True} if stream else body_fields))
+        targets_file.write_text("".join(f"POST {url}/v1/chat/completions\n" for url in target.urls))
+        results_file = self._folder / "results.gob"
         command = [
             str(self._program),
-            # One processor: what is measured has the other.
+            # One processor. The system under test has the other one.
             "-cpus=1",
             "attack",
             f"-rate={0 if rate is None else f'{round(rate * 60)}/1m'}",
             f"-duration={seconds}s",
-            f"-targets={targets}",
-            f"-body={body}",
-            f"-output={results}",
+            f"-targets={targets_file}",
+            f"-body={body_file}",
+            f"-output={results_file}",
             "-http2=false",
             "-timeout=30s",
             "-header=content-type: application/json",
@@ -91,46 +100,48 @@ class Generator:
             *target.options(),
         ]
         self._run(command)
-        rows = self._folder / "results.csv"
-        self._run([str(self._program), "encode", "-to=csv", f"-output={rows}", str(results)])
-        return read(rows, stream=stream, rate=rate)
+        rows_file = self._folder / "results.csv"
+        self._run([str(self._program), "encode", "-to=csv", f"-output={rows_file}", str(results_file)])
+        return read_results(rows_file, stream=stream, rate=rate)
 
     def _run(self, command: Sequence[str]) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed.of(command, self._folder, done.returncode, done.stdout + done.stderr)
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise Failed.from_command(
+                command, self._folder, process.returncode, process.stdout + process.stderr
+            )
 
 
-def read(rows: Path, *, stream: bool, rate: float | None) -> Seen:
-    """The results of an attack; raises `Failed` where an answer was not 200, whole, or to its `[DONE]`."""
-    sent: list[tuple[int, int, int]] = []
-    for at, code, latency, error, body, number in _rows(rows):
+def read_results(rows_file: Path, *, stream: bool, rate: float | None) -> AttackResult:
+    """The results of an attack. Raises `Failed` for an answer that is not 200 or not complete."""
+    requests: list[tuple[int, int, int]] = []
+    for sent_at, code, latency, error, body, number in _rows(rows_file):
         if code != "200" or not (body.endswith(END) if stream else body.startswith(b"{")):
             raise Failed(f"an answer was {code} {error}: {body[-300:]!r}")
-        sent.append((at, latency, number))
-    if not sent:
+        requests.append((sent_at, latency, number))
+    if not requests:
         raise Failed("no request was sent")
-    began = min(at for at, _, _ in sent)
-    ended = max(at + latency for at, latency, _ in sent)
+    first_sent = min(sent_at for sent_at, _, _ in requests)
+    last_answer = max(sent_at + latency for sent_at, latency, _ in requests)
     if rate is None:
-        late = [latency for _, latency, _ in sent]
+        latencies = [latency for _, latency, _ in requests]
     else:
-        # A generator that was held up has not made the answers quicker: each counts from when it was due.
+        # Latencies count from when a request was due, so that a delayed generator does not improve them.
         step = 1e9 / rate
-        start = min(at - number * step for at, _, number in sent)
-        late = [at + latency - (start + number * step) for at, latency, number in sent]
-    return Seen([each / 1e6 for each in late], (ended - began) / 1e9)
+        start = min(sent_at - number * step for sent_at, _, number in requests)
+        latencies = [sent_at + latency - (start + number * step) for sent_at, latency, number in requests]
+    return AttackResult([nanoseconds / 1e6 for nanoseconds in latencies], (last_answer - first_sent) / 1e9)
 
 
-def _rows(rows: Path) -> Iterator[tuple[int, str, int, str, bytes, int]]:
-    """Time sent (ns), status, latency (ns), error, body, number; vegeta writes no header."""
+def _rows(rows_file: Path) -> Iterator[tuple[int, str, int, str, bytes, int]]:
+    """Rows of vegeta's CSV: time sent (ns), status, latency (ns), error, body, number. It has no header."""
     csv.field_size_limit(64 * 1024 * 1024)
-    with rows.open(newline="") as file:
-        for at, code, latency, _out, _in, error, body, _name, number, *_ in csv.reader(file):
-            yield int(at), code, int(latency), error, base64.b64decode(body), int(number)
+    with rows_file.open(newline="") as file:
+        for sent_at, code, latency, _out, _in, error, body, _name, number, *_ in csv.reader(file):
+            yield int(sent_at), code, int(latency), error, base64.b64decode(body), int(number)
 
 
 def percentiles(milliseconds: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 95th and 99th."""
+    """Median, 95th and 99th percentile."""
     cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
     return cuts[49], cuts[94], cuts[98]

@@ -1,9 +1,9 @@
-"""A bare Pulumi program with the same resources as a stack that is up, made from its state.
+"""Writes a bare Pulumi program with the same resources as a deployed stack, from the stack's state.
 
-The yardstick of `bench.spine`: same types, inputs, dependencies, options, waits and plugins, but no
-contract, catalogue, component or template: what somebody would have who wrote the resources by hand.
-Where an input of a resource holds an output of another (an ARN, a bucket's generated name, a cluster
-address), the program takes that output, so that values still flow through the engine.
+`bench.spine` compares Isthmus with it. The program has the same types, inputs, dependencies, options, waits and
+plugins, but no contract, catalogue, component or template, as if somebody had written the resources by hand. If an
+input contains an output of another resource (an ARN, a generated bucket name, a cluster address), the program uses
+that output, so that values still flow through the engine.
 """
 
 from __future__ import annotations
@@ -14,116 +14,128 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-NAMED = ("bucket", "name")
-"""Outputs that are inputs too, with a generated end."""
-COMMON = {"region", "tagsAll", "ownerId", "state", "status"}
-"""Outputs that many resources share: no sign that a value flows from this one."""
+GENERATED_NAME_KEYS = ("bucket", "name")
+"""Outputs that are also inputs, with a generated suffix."""
+COMMON_KEYS = {"region", "tagsAll", "ownerId", "state", "status"}
+"""Outputs that many resources share. They do not show that a value flows from one resource to another."""
 SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105
-"""By this key Pulumi marks a secret in an exported state."""
+"""The key that marks a secret in an exported state."""
 AUTO_NAME = re.compile(r"[a-z0-9-]+-[0-9a-f]{7}")
 COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack(Reference)?$)")
 
 
 def _outputs(resource: dict[str, Any]) -> dict[str, list[str | int]]:
-    """Value → where it stands in the outputs, of those that only the provider knows; an `id` last."""
-    given = resource.get("inputs", {})
+    """The path of each output that only the provider knows, by its value."""
+    inputs = resource.get("inputs", {})
     outputs = {
         key: value
         for key, value in (resource.get("outputs") or {}).items()
-        if not key.startswith("__") and key not in COMMON and (key in NAMED or value != given.get(key))
+        if not key.startswith("__")
+        and key not in COMMON_KEYS
+        and (key in GENERATED_NAME_KEYS or value != inputs.get(key))
     }
-    found = dict(_texts(outputs, []))
-    return found if resource.get("id") is None else {resource["id"]: ["id"], **found}
+    path_of = dict(_text_paths(outputs, []))
+    return path_of if resource.get("id") is None else {resource["id"]: ["id"], **path_of}
 
 
-def _texts(value: Any, path: list[str | int]) -> Iterator[tuple[str, list[str | int]]]:
+def _text_paths(value: Any, path: list[str | int]) -> Iterator[tuple[str, list[str | int]]]:
     if isinstance(value, str) and len(value) > 5:
         yield value, path
     elif isinstance(value, dict) and SECRET not in value:
         for key, item in value.items():
-            yield from _texts(item, [*path, key])
+            yield from _text_paths(item, [*path, key])
     elif isinstance(value, list):
-        for at, item in enumerate(value):
-            yield from _texts(item, [*path, at])
+        for index, item in enumerate(value):
+            yield from _text_paths(item, [*path, index])
 
 
-def _with_references(value: Any, known: list[tuple[str, str, list[str | int]]]) -> Any:
+def _with_references(value: Any, known_outputs: list[tuple[str, str, list[str | int]]]) -> Any:
     """Replace every occurrence of a known output by a reference `{"ref": [urn, path]}`."""
     if isinstance(value, dict) and SECRET in value:
         return {"secret": json.loads(value["plaintext"])}
     if isinstance(value, dict):
-        return {key: _with_references(item, known) for key, item in value.items()}
+        return {key: _with_references(item, known_outputs) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_references(item, known) for item in value]
+        return [_with_references(item, known_outputs) for item in value]
     if not isinstance(value, str):
         return value
-    for text, urn, output in known:
+    for text, urn, output in known_outputs:
         if text in value:
-            parts = value.split(text)
-            joined: list[Any] = []
-            for index, part in enumerate(parts):
+            pieces = value.split(text)
+            fragments: list[Any] = []
+            for index, piece in enumerate(pieces):
                 if index:
-                    joined.append({"ref": [urn, output]})
-                if part:
-                    joined.append(_with_references(part, known))
-            return joined[0] if len(joined) == 1 else {"concat": joined}
+                    fragments.append({"ref": [urn, output]})
+                if piece:
+                    fragments.append(_with_references(piece, known_outputs))
+            return fragments[0] if len(fragments) == 1 else {"concat": fragments}
     return value
 
 
-def joined(states: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several stacks' states as one stack's: a provider that each of them has is there once, and what another
-    stack's namespace holds waits for it."""
-    first: dict[tuple[str, str], str] = {}
-    same: dict[str, str] = {}
+def join_states(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """The states of several stacks as one state.
+
+    A provider that several stacks have is in it once. An object in a namespace of another stack depends on it.
+    """
+    first_provider: dict[tuple[str, str], str] = {}
+    provider_urns: dict[str, str] = {}
     resources = []
-    for resource in (each for state in states for each in state["deployment"]["resources"]):
+    for resource in (
+        resource_state for state in states for resource_state in state["deployment"]["resources"]
+    ):
         if resource["type"].startswith("pulumi:providers:"):
             key = (resource["type"], resource["urn"].rsplit("::", 1)[1])
-            same[resource["urn"]] = first.setdefault(key, resource["urn"])
-            if same[resource["urn"]] != resource["urn"]:
+            provider_urns[resource["urn"]] = first_provider.setdefault(key, resource["urn"])
+            if provider_urns[resource["urn"]] != resource["urn"]:
                 continue
         urn, _, ident = (resource.get("provider") or "").rpartition("::")
-        resources.append({**resource, **({"provider": f"{same.get(urn, urn)}::{ident}"} if urn else {})})
-    spaces = {
-        each["inputs"]["metadata"]["name"]: each["urn"]
-        for each in resources
-        if each["type"] == "kubernetes:core/v1:Namespace"
+        resources.append(
+            {**resource, **({"provider": f"{provider_urns.get(urn, urn)}::{ident}"} if urn else {})}
+        )
+    namespace_urns = {
+        resource["inputs"]["metadata"]["name"]: resource["urn"]
+        for resource in resources
+        if resource["type"] == "kubernetes:core/v1:Namespace"
     }
-    for each in resources:
-        space = spaces.get(((each.get("inputs") or {}).get("metadata") or {}).get("namespace"))
-        if space is not None:
-            each["dependencies"] = sorted({*(each.get("dependencies") or []), space})
+    for resource in resources:
+        namespace_urn = namespace_urns.get(
+            ((resource.get("inputs") or {}).get("metadata") or {}).get("namespace")
+        )
+        if namespace_urn is not None:
+            resource["dependencies"] = sorted({*(resource.get("dependencies") or []), namespace_urn})
     return {"deployment": {"resources": resources}}
 
 
 def _dependencies(resource: dict[str, Any], by_urn: dict[str, dict[str, Any]]) -> list[str]:
-    """What a resource waits for: what it names, and what the components that it is part of do."""
-    found: list[str] = resource.get("dependencies") or []
-    within = by_urn.get(resource.get("parent", ""))
-    return found if within is None else [*_dependencies(within, by_urn), *found]
+    """The dependencies of a resource: its own, and those of its parent components."""
+    own_dependencies: list[str] = resource.get("dependencies") or []
+    parent = by_urn.get(resource.get("parent", ""))
+    return own_dependencies if parent is None else [*_dependencies(parent, by_urn), *own_dependencies]
 
 
-def _needed(program: list[dict[str, Any]]) -> None:
-    """Leave each resource the dependencies that no other of its dependencies has: nobody writes more by hand, and
-    the engine would look at each."""
-    place = {each["urn"]: number for number, each in enumerate(program)}
-    reached: list[int] = []  # by place, the places that it waits for, as the bits of a number
-    for each in program:
-        behind, kept = 0, []
+def _remove_implied_dependencies(program: list[dict[str, Any]]) -> None:
+    """Remove the dependencies that follow from other dependencies.
+
+    A person would not write them, and the engine would process each of them.
+    """
+    position = {entry["urn"]: number for number, entry in enumerate(program)}
+    reached: list[int] = []  # For each position: the positions that it depends on, as bits of a number.
+    for entry in program:
+        implied, needed = 0, []
         for urn in sorted(
-            {urn for urn in each["depends_on"] if urn in place}, key=place.__getitem__, reverse=True
+            {urn for urn in entry["depends_on"] if urn in position}, key=position.__getitem__, reverse=True
         ):
-            if not behind >> place[urn] & 1:
-                kept.append(urn)
-                behind |= reached[place[urn]] | 1 << place[urn]
-        each["depends_on"] = kept
-        reached.append(behind)
+            if not implied >> position[urn] & 1:
+                needed.append(urn)
+                implied |= reached[position[urn]] | 1 << position[urn]
+        entry["depends_on"] = needed
+        reached.append(implied)
 
 
 def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str, Any]]:
-    """The resources of an exported stack, flat and in an order in which they can be registered.
+    """The resources of an exported stack, as a flat list in an order that the engine can register.
 
-    Its clusters are those of `kubeconfig`: the state names the ones of the stack that it was taken from.
+    The program uses the clusters of `kubeconfig`, because the state has those of the original stack.
     """
     resources = state["deployment"]["resources"]
     by_urn = {resource["urn"]: resource for resource in resources}
@@ -132,27 +144,31 @@ def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str,
         if COMPONENT.match(resource["type"]) or resource.get("external"):
             continue
         inputs = resource.get("inputs", {})
-        depends = resource.get("propertyDependencies") or {}
-        flat: dict[str, Any] = {}
+        input_dependencies = resource.get("propertyDependencies") or {}
+        program_inputs: dict[str, Any] = {}
         for key, value in inputs.items():
-            generated = isinstance(value, str) and AUTO_NAME.fullmatch(value) and not depends.get(key)
+            generated = (
+                isinstance(value, str) and AUTO_NAME.fullmatch(value) and not input_dependencies.get(key)
+            )
             if key.startswith("__") or generated:
-                continue  # the engine's own notes, and names that are generated anew
-            known = [
+                continue  # The engine's own notes, and names that the engine generates again.
+            known_outputs = [
                 (text, urn, output)
-                for urn in sorted(depends.get(key) or ())
+                for urn in sorted(input_dependencies.get(key) or ())
                 if urn in by_urn
                 for text, output in _outputs(by_urn[urn]).items()
             ]
-            flat[key] = _with_references(value, sorted(known, key=lambda item: -len(item[0])))
+            program_inputs[key] = _with_references(
+                value, sorted(known_outputs, key=lambda item: -len(item[0]))
+            )
         if resource["type"] == "pulumi:providers:kubernetes":
-            flat["kubeconfig"] = kubeconfig
+            program_inputs["kubeconfig"] = kubeconfig
         program.append(
             {
                 "urn": resource["urn"],
                 "type": resource["type"],
                 "name": resource["urn"].rsplit("::", 1)[1],
-                "inputs": flat,
+                "inputs": program_inputs,
                 "depends_on": _dependencies(resource, by_urn),
                 "provider": (resource.get("provider") or "").rsplit("::", 1)[0] or None,
                 "timeouts": resource.get("customTimeouts") or {},
@@ -160,7 +176,7 @@ def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str,
                 "protect": bool(resource.get("protect")),
             }
         )
-    _needed(program)
+    _remove_implied_dependencies(program)
     return program
 
 

@@ -1,4 +1,4 @@
-"""How long the command line takes to answer, against an interpreter that only loads what it must."""
+"""Measures how long commands of the command line take, compared with a bare Python interpreter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNS = 7
 
 
 def _sdk_modules() -> str:
-    """The SDK modules that `isthmus render bank-dev` ends up loading, as an import statement."""
+    """The SDK modules that `isthmus render bank-dev` loads, as an import statement."""
     code = (
         "import sys; from isthmus.engine.project.project import find_project;"
         "from isthmus.engine.render.rendering import render;"
@@ -23,8 +23,10 @@ def _sdk_modules() -> str:
         "print(','.join(sorted(m for m in sys.modules if m.startswith(('pulumi_kubernetes.', 'pulumi_aws.'))"
         " and m.count('.') <= 2 and '_' not in m.split('.')[-1][:1])))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return "import pulumi, " + done.stdout.strip().replace(",", ", ")
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return "import pulumi, " + process.stdout.strip().replace(",", ", ")
 
 
 def main() -> bool:
@@ -35,25 +37,49 @@ def main() -> bool:
         return run(command, cwd=ROOT, env=env)
 
     print("command line: isthmus --help, at most 0.3 s in all")
-    mine, other = alternate(
+    isthmus_seconds, baseline_seconds = alternate(
         RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"])
     )
-    fine = verdict(Series("isthmus --help", mine), Series("python alone", other), share=0.0, seconds=0.3)
+    is_within = verdict(
+        Series("isthmus --help", isthmus_seconds),
+        Series("python alone", baseline_seconds),
+        share=0.0,
+        seconds=0.3,
+    )
     print("command line: isthmus size, at most 0.5 s in all")
     size = [*isthmus, "size", "--model", "meta-llama/Llama-3.3-70B-Instruct", "--gpu", "h100-sxm-80gb"]
     size += ["--prompt-tokens", "2400", "--output-tokens", "450", "--rps", "3.9", "--ttft-ms", "2500"]
-    mine, other = alternate(RUNS, lambda: timed(size), lambda: timed([sys.executable, "-c", "pass"]))
-    fine &= verdict(Series("isthmus size", mine), Series("python alone", other), share=0.0, seconds=0.5)
+    isthmus_seconds, baseline_seconds = alternate(
+        RUNS, lambda: timed(size), lambda: timed([sys.executable, "-c", "pass"])
+    )
+    is_within &= verdict(
+        Series("isthmus size", isthmus_seconds),
+        Series("python alone", baseline_seconds),
+        share=0.0,
+        seconds=0.5,
+    )
     print("command line: isthmus plan of the bank, at most 2 s in all")
     plan = [*isthmus, "plan", "stacks/bank-dev.requirements.yaml"]
-    mine, other = alternate(RUNS, lambda: timed(plan), lambda: timed([sys.executable, "-c", "pass"]))
-    fine &= verdict(Series("isthmus plan", mine), Series("python alone", other), share=0.0, seconds=2.0)
+    isthmus_seconds, baseline_seconds = alternate(
+        RUNS, lambda: timed(plan), lambda: timed([sys.executable, "-c", "pass"])
+    )
+    is_within &= verdict(
+        Series("isthmus plan", isthmus_seconds),
+        Series("python alone", baseline_seconds),
+        share=0.0,
+        seconds=2.0,
+    )
     with tempfile.TemporaryDirectory() as directory:
         render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
         imports = [sys.executable, "-c", _sdk_modules()]
         print("command line: isthmus render bank-dev, at most 2 s more than importing its SDK modules")
-        mine, other = alternate(RUNS, lambda: timed(render), lambda: timed(imports))
+        isthmus_seconds, baseline_seconds = alternate(RUNS, lambda: timed(render), lambda: timed(imports))
     return (
-        verdict(Series("isthmus render", mine), Series("imports alone", other), share=0.0, seconds=2.0)
-        and fine
+        verdict(
+            Series("isthmus render", isthmus_seconds),
+            Series("imports alone", baseline_seconds),
+            share=0.0,
+            seconds=2.0,
+        )
+        and is_within
     )

@@ -1,15 +1,14 @@
-"""What the edge adds to a request, beside the model server itself and LiteLLM's proxy, in one run.
+"""Measures what the edge adds to a request, compared with the model server alone and LiteLLM's proxy.
 
-    python -m bench.edge [latency] [throughput] [copies] [memory]      those, or all
+    python -m bench.edge [latency] [throughput] [copies] [memory]      these parts, or all
 
-    latency      added at a rate that all can serve, whole answers and streams: open loop, each request counted
-                 from when it was due
-    throughput   requests a second and a processor second, of clients that always wait for an answer
-    copies       requests a processor second of two copies of the gateway beside one
-    memory       after 50,000 requests against after 5,000
+    latency      added latency of whole answers and streams, at a rate that all systems can serve (open loop)
+    throughput   requests a second, and requests a processor second, of clients that wait for each answer
+    copies       requests a processor second of two copies of the gateway, compared with one
+    memory       memory after 50,000 requests, compared with 5,000
 
-The first run builds the generator (`isthmus sandbox install --tool load-generator`) and makes an environment for
-LiteLLM's proxy (`bench/litellm-proxy.lock`), both in the toolchain's cache. Exit 1 where a bound is not kept.
+The first run builds the load generator (`isthmus sandbox install --tool load-generator`) and an environment for
+LiteLLM's proxy (`bench/litellm-proxy.lock`), both in the toolchain's cache. Exit 1 if a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -22,84 +21,99 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.attack import Generator, Seen, percentiles
-from bench.edge_sides import GENERATOR_CPU, HERE, MEASURED_CPU, RIVAL, Side, Sides, on
+from bench.attack import AttackResult, Generator, percentiles
+from bench.edge_systems import GENERATOR_CPU, HERE, MEASURED_CPU, RIVAL, System, Systems, pinned_to
 from bench.measure import Failed
 from bench.model_server import PACE_S, WORDS
 
 ADDED_MS = 5.0
-"""At most, at the median, on-prem."""
-CEILING = 3.0
-"""So many times more than whatever stands before it the model server and the generator must manage."""
+"""The most milliseconds that the edge may add at the median, on-prem."""
+LEAST_MODEL_SERVER_RATIO = 3.0
+"""The model server and the generator must be this many times faster than the system under test."""
 SHARE = 0.10
-"""By which memory may grow, and two copies may differ from one."""
+"""How much memory may grow, and how much two copies may differ from one."""
 ROUNDS, SECONDS, WARM_S = 3, 8.0, 3.0
 RATE, STREAMS_RATE = 40.0, 10.0
 COPY_RATE = 300.0
-"""A copy: far from what it can, since what is asked is whether a copy costs the others anything. With clients that
-never pause the second copy, the generator and the model server would fight for a processor."""
+"""Requests a second for each copy, far below its limit. Clients that never pause would make the second copy, the
+generator and the model server compete for a processor."""
 CLIENTS = 16
-FEW, MANY = 5_000, 50_000
-AGAINST = 1.1
-"""Times what another checkout (`--against DIR`) adds at the median."""
+FEW_REQUESTS, MANY_REQUESTS = 5_000, 50_000
+LIMIT_AGAINST_OTHER = 1.1
+"""The most that the median may exceed that of another checkout (`--against DIR`), as a factor."""
 PARTS = ("latency", "throughput", "copies", "memory")
 
 
 class Bench:
-    """The generator, the sides, and what was found."""
+    """Runs the parts of the benchmark and records whether all bounds hold."""
 
-    def __init__(self, generator: Generator, sides: Sides, against: Path | None = None) -> None:
-        self.generator, self.sides = generator, sides
-        self.direct = sides.direct()
-        self.gateway = sides.gateway()
-        self.chain = sides.chain()
-        self.bare = sides.chain(records=False)
-        self.rival = sides.rival()
-        self.other = sides.chain(root=against) if against else None
-        self.fine = True
+    def __init__(self, generator: Generator, systems: Systems, other_checkout: Path | None = None) -> None:
+        self.generator, self.systems = generator, systems
+        self.direct = systems.direct()
+        self.gateway = systems.gateway()
+        self.chain = systems.chain()
+        self.bare = systems.chain(records=False)
+        self.litellm = systems.litellm()
+        self.other_checkout = systems.chain(root=other_checkout) if other_checkout else None
+        self.all_hold = True
 
-    def hold(self, holds: bool, claim: str) -> None:
-        self.fine = self.fine and holds
-        print(f"  {'holds' if holds else 'DOES NOT HOLD'}: {claim}", flush=True)
+    def check(self, holds: bool, statement: str) -> None:
+        self.all_hold = self.all_hold and holds
+        print(f"  {'holds' if holds else 'DOES NOT HOLD'}: {statement}", flush=True)
 
     def latency(self) -> None:
         for stream in (False, True):
             rate = STREAMS_RATE if stream else RATE
             kind = f"streams of {WORDS} events, {PACE_S * 1000:g} ms apart" if stream else "whole answers"
             print(f"latency: {kind}, {rate:g} a second, {ROUNDS} rounds of {SECONDS:g} s in turn", flush=True)
-            each = [self.direct, self.gateway, self.chain, self.bare, self.rival]
-            each += [self.other] if self.other else []
-            found: dict[str, list[float]] = {side.name: [] for side in each}
-            for side in each:
-                self.generator.at_rate(side.target, rate, WARM_S, stream=stream)
+            compared = [self.direct, self.gateway, self.chain, self.bare, self.litellm]
+            compared += [self.other_checkout] if self.other_checkout else []
+            milliseconds_of: dict[str, list[float]] = {system.name: [] for system in compared}
+            for system in compared:
+                self.generator.run_at_rate(system.target, rate, WARM_S, stream=stream)
             for _ in range(ROUNDS):
-                for side in each:
-                    seen = self.generator.at_rate(side.target, rate, SECONDS, stream=stream)
-                    found[side.name] += seen.milliseconds
-            base = percentiles(found[self.direct.name])
-            for side in each:
-                at = percentiles(found[side.name])
-                added = [mine - bare for mine, bare in zip(at, base, strict=True)]
+                for system in compared:
+                    result = self.generator.run_at_rate(system.target, rate, SECONDS, stream=stream)
+                    milliseconds_of[system.name] += result.milliseconds
+            direct_latencies = percentiles(milliseconds_of[self.direct.name])
+            for system in compared:
+                latencies = percentiles(milliseconds_of[system.name])
+                added = [total - direct for total, direct in zip(latencies, direct_latencies, strict=True)]
                 print(
-                    f"  {side.name:24} {_three(at)}   added {_three(added)}   {len(found[side.name])} requests"
+                    f"  {system.name:24} {_format_three(latencies)}   added {_format_three(added)}"
+                    f"   {len(milliseconds_of[system.name])} requests"
                 )
-            self._judge(base, percentiles(found[self.chain.name]), percentiles(found[self.rival.name]))
-            if self.other:
+            self._judge(
+                direct_latencies,
+                percentiles(milliseconds_of[self.chain.name]),
+                percentiles(milliseconds_of[self.litellm.name]),
+            )
+            if self.other_checkout:
                 self._judge_other(
-                    base[0], *(percentiles(found[side.name])[0] for side in (self.chain, self.other))
+                    direct_latencies[0],
+                    *(
+                        percentiles(milliseconds_of[system.name])[0]
+                        for system in (self.chain, self.other_checkout)
+                    ),
                 )
 
-    def _judge(self, base: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> None:
-        added = ours[0] - base[0]
-        half = added / (theirs[0] - base[0])
-        self.hold(half <= 0.5, f"added at the median: {half:.2f} of what LiteLLM's proxy adds")
-        self.hold(added <= ADDED_MS, f"at most {ADDED_MS:g} ms added at the median, {added:.1f} are")
-        for name, mine, other in zip(("median", "95th", "99th"), ours, theirs, strict=True):
-            self.hold(mine < other, f"ahead of LiteLLM's proxy at the {name}: {mine:.1f} ms, {other:.1f} ms")
+    def _judge(self, direct: Sequence[float], edge: Sequence[float], litellm: Sequence[float]) -> None:
+        added = edge[0] - direct[0]
+        ratio = added / (litellm[0] - direct[0])
+        self.check(ratio <= 0.5, f"added at the median: {ratio:.2f} of what LiteLLM's proxy adds")
+        self.check(added <= ADDED_MS, f"at most {ADDED_MS:g} ms added at the median, {added:.1f} are")
+        for name, edge_ms, litellm_ms in zip(("median", "95th", "99th"), edge, litellm, strict=True):
+            self.check(
+                edge_ms < litellm_ms,
+                f"ahead of LiteLLM's proxy at the {name}: {edge_ms:.1f} ms, {litellm_ms:.1f} ms",
+            )
 
-    def _judge_other(self, base: float, ours: float, other: float) -> None:
-        times = (ours - base) / (other - base)
-        self.hold(times <= AGAINST, f"added at the median: {times:.2f} times what the other checkout adds")
+    def _judge_other(self, direct: float, edge: float, other_edge: float) -> None:
+        ratio = (edge - direct) / (other_edge - direct)
+        self.check(
+            ratio <= LIMIT_AGAINST_OTHER,
+            f"added at the median: {ratio:.2f} times what the other checkout adds",
+        )
 
     def throughput(self) -> None:
         print(
@@ -107,76 +121,95 @@ class Bench:
             flush=True,
         )
         for stream in (False, True):
-            each = [self.direct, self.sides.direct_tls(), self.gateway, self.chain, self.bare, self.rival]
-            rates: dict[str, list[float]] = {side.name: [] for side in each}
-            by_cpu: dict[str, list[float]] = {side.name: [] for side in each}
+            compared = [
+                self.direct,
+                self.systems.direct_tls(),
+                self.gateway,
+                self.chain,
+                self.bare,
+                self.litellm,
+            ]
+            rates: dict[str, list[float]] = {system.name: [] for system in compared}
+            by_cpu: dict[str, list[float]] = {system.name: [] for system in compared}
             for round_ in range(ROUNDS + 1):
-                for side in each:
+                for system in compared:
                     seconds = SECONDS if round_ else WARM_S
-                    seen, cpu = self._busy(side, seconds, stream=stream)
+                    result, cpu = self._busy(system, seconds, stream=stream)
                     if round_:
-                        rates[side.name].append(seen.per_second)
-                        by_cpu[side.name].append(len(seen.milliseconds) / cpu if cpu else 0.0)
+                        rates[system.name].append(result.per_second)
+                        by_cpu[system.name].append(len(result.milliseconds) / cpu if cpu else 0.0)
             medians = {name: statistics.median(values) for name, values in rates.items()}
             print(f"  {'streams' if stream else 'whole answers'}")
             for name, values in rates.items():
                 cpu = statistics.median(by_cpu[name])
-                told = f", {cpu:6,.0f} a processor second" if cpu else ""
+                per_cpu = f", {cpu:6,.0f} a processor second" if cpu else ""
                 spread = f"({min(values):,.0f} to {max(values):,.0f})"
-                print(f"    {name:30} {medians[name]:7,.0f} a second {spread}{told}")
-            ours, theirs = medians[self.chain.name], medians[self.rival.name]
-            self.hold(ours > theirs, f"ahead of LiteLLM's proxy: {ours / theirs:.1f} times as many a second")
+                print(f"    {name:30} {medians[name]:7,.0f} a second {spread}{per_cpu}")
+            edge, litellm = medians[self.chain.name], medians[self.litellm.name]
+            self.check(
+                edge > litellm, f"ahead of LiteLLM's proxy: {edge / litellm:.1f} times as many a second"
+            )
             if not stream:
-                times = medians[each[1].name] / medians[self.gateway.name]
-                self.hold(
-                    times >= CEILING, f"the model server is not what limits: {times:.1f} times the gateway"
+                ratio = medians[compared[1].name] / medians[self.gateway.name]
+                self.check(
+                    ratio >= LEAST_MODEL_SERVER_RATIO,
+                    f"the model server is not what limits: {ratio:.1f} times the gateway",
                 )
 
-    def _busy(self, side: Side, seconds: float, *, stream: bool = False) -> tuple[Seen, float]:
-        """What clients that always wait got, and the processor seconds of what stands before the model server."""
-        before = side.cpu_s()
-        seen = self.generator.at_once(side.target, CLIENTS, seconds, stream=stream)
-        return seen, side.cpu_s() - before
+    def _busy(self, system: System, seconds: float, *, stream: bool = False) -> tuple[AttackResult, float]:
+        """The results of clients that wait for each answer, and the processor seconds of the system under test."""
+        cpu_before = system.cpu_s()
+        result = self.generator.run_with_clients(system.target, CLIENTS, seconds, stream=stream)
+        return result, system.cpu_s() - cpu_before
 
     def copies(self) -> None:
         rate = f"{COPY_RATE:g} a second each"
         print(f"copies: {rate}, a processor each, {ROUNDS} rounds of {SECONDS:g} s in turn", flush=True)
-        both = [self.gateway, self.sides.gateway([MEASURED_CPU, GENERATOR_CPU])]
-        found: dict[str, list[float]] = {side.name: [] for side in both}
+        compared = [self.gateway, self.systems.gateway([MEASURED_CPU, GENERATOR_CPU])]
+        per_cpu_second: dict[str, list[float]] = {system.name: [] for system in compared}
         for round_ in range(ROUNDS + 1):
-            for side in both:
-                before, seconds = side.cpu_s(), SECONDS if round_ else WARM_S
-                seen = self.generator.at_rate(side.target, COPY_RATE * len(side.processes), seconds)
+            for system in compared:
+                cpu_before, seconds = system.cpu_s(), SECONDS if round_ else WARM_S
+                result = self.generator.run_at_rate(system.target, COPY_RATE * len(system.processes), seconds)
                 if round_:
-                    found[side.name].append(len(seen.milliseconds) / (side.cpu_s() - before))
-        one, two = (statistics.median(found[side.name]) for side in both)
-        for name, values in found.items():
-            told = f"({min(values):,.0f} to {max(values):,.0f})"
-            print(f"  {name:24} {statistics.median(values):6,.0f} requests a processor second {told}")
-        self.hold(abs(two / one - 1) <= SHARE, f"two copies within {SHARE:.0%} of one: {two / one - 1:+.1%}")
+                    per_cpu_second[system.name].append(
+                        len(result.milliseconds) / (system.cpu_s() - cpu_before)
+                    )
+        single, double = (statistics.median(per_cpu_second[system.name]) for system in compared)
+        for name, values in per_cpu_second.items():
+            spread = f"({min(values):,.0f} to {max(values):,.0f})"
+            print(f"  {name:24} {statistics.median(values):6,.0f} requests a processor second {spread}")
+        self.check(
+            abs(double / single - 1) <= SHARE,
+            f"two copies within {SHARE:.0%} of one: {double / single - 1:+.1%}",
+        )
 
     def memory(self) -> None:
-        gateway = self.sides.gateway()
-        start, count, few = gateway.mib(), 0, None
-        while count < MANY:
-            seen, _ = self._busy(gateway, 2.0 if few is None else SECONDS)
-            count += len(seen.milliseconds)
-            if few is None and count >= FEW:
-                few = (count, gateway.mib())
-        assert few is not None
+        gateway = self.systems.gateway()
+        start, count, after_few = gateway.mib(), 0, None
+        while count < MANY_REQUESTS:
+            result, _ = self._busy(gateway, 2.0 if after_few is None else SECONDS)
+            count += len(result.milliseconds)
+            if after_few is None and count >= FEW_REQUESTS:
+                after_few = (count, gateway.mib())
+        assert after_few is not None
         end = gateway.mib()
-        print(f"memory of one gateway: {start:.1f} MiB at its start, {few[1]:.1f} after {few[0]:,} requests, "
-              f"{end:.1f} after {count:,}")  # fmt: skip
-        self.hold(end <= few[1] * (1 + SHARE), f"within {SHARE:.0%}: {end / few[1] - 1:+.1%}")
-        print(f"  gateway and sidecar {self.chain.mib():.0f} MiB, LiteLLM's proxy {self.rival.mib():.0f} MiB")
+        print(
+            f"memory of one gateway: {start:.1f} MiB at its start, {after_few[1]:.1f} after {after_few[0]:,} "
+            f"requests, {end:.1f} after {count:,}"
+        )
+        self.check(end <= after_few[1] * (1 + SHARE), f"within {SHARE:.0%}: {end / after_few[1] - 1:+.1%}")
+        print(
+            f"  gateway and sidecar {self.chain.mib():.0f} MiB, LiteLLM's proxy {self.litellm.mib():.0f} MiB"
+        )
 
 
-def _three(values: Sequence[float]) -> str:
+def _format_three(values: Sequence[float]) -> str:
     return " ".join(f"{value:7.2f}" for value in values) + " ms"
 
 
 def prepare() -> Path:
-    """vegeta, built, and LiteLLM's proxy, installed; raises `EnvironmentFault`."""
+    """Build vegeta, install LiteLLM's proxy, and return the path of vegeta. Raises `EnvironmentFault`."""
     from sandbox import toolchain
     from tests.graders import tools
 
@@ -187,33 +220,36 @@ def prepare() -> Path:
     return program
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     from isthmus.core.errors import IsthmusError
 
-    if words == ["attack"]:
+    if arguments == ["attack"]:
         from bench import edge_attack
 
         return edge_attack.main()
-    against = None
-    if "--against" in words:
-        at = words.index("--against")
-        against, words = Path(words[at + 1]).resolve(), [*words[:at], *words[at + 2 :]]
-    unknown = sorted(set(words) - set(PARTS))
+    other_checkout = None
+    if "--against" in arguments:
+        index = arguments.index("--against")
+        other_checkout, arguments = (
+            Path(arguments[index + 1]).resolve(),
+            [*arguments[:index], *arguments[index + 2 :]],
+        )
+    unknown = sorted(set(arguments) - set(PARTS))
     if unknown or not {GENERATOR_CPU, MEASURED_CPU} <= os.sched_getaffinity(0):
-        what = f"there is no part {', '.join(unknown)}" if unknown else "two processors are needed"
-        print(f"bench.edge: {what}; the parts are {', '.join(PARTS)}", file=sys.stderr)
+        problem = f"there is no part {', '.join(unknown)}" if unknown else "two processors are needed"
+        print(f"bench.edge: {problem}; the parts are {', '.join(PARTS)}", file=sys.stderr)
         return 2 if unknown else 3
     try:
         program = prepare()
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-edge-")))
-            stack.enter_context(on(GENERATOR_CPU))
-            load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+            stack.enter_context(pinned_to(GENERATOR_CPU))
+            load = ", ".join(f"{average:.2f}" for average in os.getloadavg())
             print(f"edge: Python {sys.version.split()[0]}, load averages before the start {load}")
-            bench = Bench(Generator(program, folder), Sides(folder, stack), against)
-            for part in words or PARTS:
+            bench = Bench(Generator(program, folder), Systems(folder, stack), other_checkout)
+            for part in arguments or PARTS:
                 getattr(bench, part)()
-            return 0 if bench.fine else 1
+            return 0 if bench.all_hold else 1
     except (IsthmusError, Failed) as error:
         print(f"bench.edge: {error}", file=sys.stderr)
         return 3

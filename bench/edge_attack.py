@@ -1,7 +1,8 @@
-"""`python -m bench.edge attack`: what clients that attack do to the others' time, as ratios within one run.
+"""`python -m bench.edge attack`: measures how an attacking client slows down the callers of another workload.
 
-One gateway with its detector, audit records on memory, one model server. Callers of one workload ask one after the
-other, first undisturbed, then while another workload's client attacks; that five times in turn.
+The setup is one gateway with its detector, audit records in memory, and one model server. Callers of one workload send
+requests one after the other, first undisturbed, then while a client of another workload attacks. This repeats five
+times. Figures are ratios within one run.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from tests.edge.screening import standing
 from tests.edge.screening.standing import KEYS
 
 ROUNDS, REQUESTS = 5, 120
-MOST = 2.0
-"""Times the undisturbed 99th percentile."""
-SLOW = 500
+LIMIT_RATIO = 2.0
+"""The most that an attack may raise the 99th percentile, as a factor."""
+SLOW_CONNECTIONS = 500
 LONG = "Frau Muster zahlt 4111 1111 1111 1111 an a1-b2-c3. " * 78_000  # 4 MB
 QUADRATIC = ["a1-" * 20_000, "4" * 60_000, "a@" * 30_000, "-----BEGIN " * 5_000, "ghp_" * 15_000]
 ANSWER_S = 30
 LIMIT_S = 10
-"""For the detector: no caller is to be refused because the machine has other work."""
+"""Time limit of the detector. It is high, so that no caller is refused because the machine is busy."""
 Attack = Callable[[threading.Event], None]
 
 
 class Stand:
-    """All that runs; ended with its stack."""
+    """All processes of the benchmark. They end with the exit stack."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self.authority: Authority = standing.authority_of(folder)
@@ -71,28 +72,28 @@ class Stand:
         )
 
     def ask(self, client: httpx.Client, workload: str, text: str) -> int:
-        return self.send(client, workload, encoded(workload, text))
+        return self.send(client, workload, request_body(workload, text))
 
     def send(self, client: httpx.Client, workload: str, body: bytes) -> int:
         headers = {"authorization": f"Bearer {KEYS[workload]}", "content-type": "application/json"}
         return client.post("/v1/chat/completions", content=body, headers=headers).status_code
 
     def milliseconds(self) -> list[float]:
-        """What callers of `guarded`, whose texts are looked through, wait; each must be answered."""
-        took = []
+        """Latencies of callers of `guarded`, whose texts the detector reads. Every request must succeed."""
+        waits = []
         with self.client() as client:
             for _ in range(REQUESTS):
-                began = time.perf_counter()
+                start = time.perf_counter()
                 status = self.ask(client, "guarded", "Guten Tag")
-                took.append((time.perf_counter() - began) * 1000)
+                waits.append((time.perf_counter() - start) * 1000)
                 assert status == 200, f"a caller who does not attack got {status}"
-        return took
+        return waits
 
     def slow_headers(self, over: threading.Event) -> None:
-        """500 connections, each with a header block that does not end."""
+        """Open 500 connections, each with a header block that never ends."""
         context = self.authority.client("app")
         with contextlib.ExitStack() as stack:
-            for _ in range(SLOW):
+            for _ in range(SLOW_CONNECTIONS):
                 if over.is_set():
                     return
                 plain = stack.enter_context(socket.create_connection(("127.0.0.1", self.gateway.port)))
@@ -103,15 +104,16 @@ class Stand:
             over.wait()
 
     def long_prompt(self, over: threading.Event) -> None:
-        """A prompt of 4 MB, again and again, looked through for another workload."""
+        """Send a prompt of 4 MB for another workload again and again. The detector reads it."""
         self._again(over, [LONG])
 
     def quadratic(self, over: threading.Event) -> None:
-        """Texts that take long for their length."""
+        """Send texts that take long to check for their length."""
         self._again(over, QUADRATIC)
 
     def _again(self, over: threading.Event, texts: list[str]) -> None:
-        bodies = [encoded("cloud", text) for text in texts]  # once: the callers run in this process too
+        # Encoded once, because the callers run in this process too.
+        bodies = [request_body("cloud", text) for text in texts]
         with self.client() as client:
             while not over.is_set():
                 for body in bodies:
@@ -124,14 +126,14 @@ class Stand:
     ready = threading.Event()
 
 
-def encoded(workload: str, text: str) -> bytes:
-    """A request's body."""
+def request_body(workload: str, text: str) -> bytes:
+    """The body of a chat request."""
     return json.dumps({"model": workload, "messages": [{"role": "user", "content": text}]}).encode()
 
 
 @contextlib.contextmanager
-def under(stand: Stand, attack: Attack) -> Iterator[None]:
-    """While somebody attacks."""
+def under_attack(stand: Stand, attack: Attack) -> Iterator[None]:
+    """Runs an attack in a thread while the context is open."""
     over = threading.Event()
     stand.ready.clear()
     thread = threading.Thread(target=attack, args=[over])
@@ -145,13 +147,15 @@ def under(stand: Stand, attack: Attack) -> Iterator[None]:
 
 
 def measure() -> dict[str, list[float]]:
-    """Per attack, the ratio of the 99th percentiles of each round."""
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (records on memory, of the benchmark)
+    """For each attack, the ratio of the 99th percentiles in each round."""
+    folder_in_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (records on memory, of the benchmark)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-attack-", dir=memory)))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-attack-", dir=folder_in_memory))
+        )
         stand = Stand(folder, stack)
         attacks: list[tuple[str, Any]] = [
-            (f"{SLOW} connections with slow headers", stand.slow_headers),
+            (f"{SLOW_CONNECTIONS} connections with slow headers", stand.slow_headers),
             ("a prompt of 4 MB", stand.long_prompt),
             ("quadratic texts", stand.quadratic),
         ]
@@ -160,7 +164,7 @@ def measure() -> dict[str, list[float]]:
         for _ in range(ROUNDS):
             for name, attack in attacks:
                 normal = percentiles(stand.milliseconds())[2]
-                with under(stand, attack):
+                with under_attack(stand, attack):
                     attacked = percentiles(stand.milliseconds())[2]
                 ratios[name].append(attacked / normal)
                 print(f"  {name:40} p99 {normal:8.1f} ms, attacked {attacked:8.1f} ms", flush=True)
@@ -171,16 +175,15 @@ def main() -> int:
     print(
         f"attack: {ROUNDS} rounds of {REQUESTS} requests, the 99th percentile under attack by the normal one"
     )
-    fine = True
+    all_hold = True
     for name, ratios in measure().items():
         median = statistics.median(ratios)
-        holds = median <= MOST
-        fine = fine and holds
-        told = " ".join(f"{each:.2f}" for each in sorted(ratios))
-        print(
-            f"  {'holds' if holds else 'DOES NOT HOLD'}: {name}: {median:.2f} times at most {MOST:g} ({told})"
-        )
-    return 0 if fine else 1
+        holds = median <= LIMIT_RATIO
+        all_hold = all_hold and holds
+        verdict = "holds" if holds else "DOES NOT HOLD"
+        ratio_texts = " ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
+        print(f"  {verdict}: {name}: {median:.2f} times, at most {LIMIT_RATIO:g} ({ratio_texts})")
+    return 0 if all_hold else 1
 
 
 if __name__ == "__main__":

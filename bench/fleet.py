@@ -1,7 +1,7 @@
-"""Requirements of a large fleet: many teams, each with a fine-tune of its own, over four pools of one site.
+"""Generates requirements of a large fleet: many teams, each with its own fine-tuned model, on four pools of one site.
 
-Two fine-tunes are two models, so every workload gets an endpoint: what grows is the number of endpoints, not the
-planner's choices among them. `bench.large_plans` measures those.
+Each fine-tune is a model of its own, so every workload gets an endpoint. A larger fleet has more endpoints, but not
+more choices for the planner. `bench.large_plans` measures those.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_RPS = 30.0
 def requirements_data(
     endpoints: int, nodes: int, seed: int = 1, most_rps: float = MOST_RPS
 ) -> dict[str, Any]:
-    """So many workloads, one endpoint each, over so many nodes of eight GPUs in four pools of two failure domains."""
+    """Requirements with one workload for each endpoint. Nodes have eight GPUs; four pools have two failure domains."""
     chance = random.Random(seed)
     return {
         "isthmus": "v1",
@@ -37,7 +37,7 @@ def requirements_data(
                     for gpu, count in zip(GPUS, _shares(nodes), strict=True)
                 ],
                 "cost": {
-                    # Made up: kinds differ in price as they do in speed.
+                    # Invented prices. Faster GPUs cost more.
                     "capex_usd_per_node": dict(zip(GPUS, (320000, 380000, 160000, 110000), strict=True)),
                     "power_kw_per_node": dict(zip(GPUS, (10.2, 10.2, 6.5, 4.0), strict=True)),
                     "usd_per_kwh": 0.12,

@@ -1,4 +1,4 @@
-"""Time commands in turn, and print what a reader needs to judge the figures."""
+"""Measures time and memory of commands that run in turn, and prints the comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Series:
-    """Wall seconds of one command, in the order in which it ran."""
+    """Wall seconds of the runs of one command, in order."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -34,83 +34,85 @@ class Series:
 
 
 class Failed(RuntimeError):
-    """A measured command failed: there is no figure, and the output says why."""
+    """A measured command failed, so there is no figure. The message has the command's output."""
 
     @classmethod
-    def of(cls, command: Sequence[str], cwd: Path, code: int, told: str) -> Failed:
-        tail = "\n".join(told.splitlines()[-40:])
+    def from_command(cls, command: Sequence[str], cwd: Path, code: int, output: str) -> Failed:
+        tail = "\n".join(output.splitlines()[-40:])
         return cls(f"{' '.join(command)} in {cwd} ended with {code}:\n{tail}")
 
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
     """Wall seconds of a command that must succeed."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
-    if done.returncode:
-        raise Failed.of(command, cwd, done.returncode, done.stdout + done.stderr)
+    if process.returncode:
+        raise Failed.from_command(command, cwd, process.returncode, process.stdout + process.stderr)
     return seconds
 
 
 def run_with_memory(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], at_most: float = math.inf
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float = math.inf
 ) -> tuple[float, float]:
-    """As `run`, with the most memory that the command and its children held together, in MiB (looked at ten times
-    a second, pages that they share counted for each). After `at_most` seconds it is ended, and is no failure: the
-    seconds say that it was not done."""
+    """Wall seconds of a command, and the peak memory of the command and its children together, in MiB.
+
+    Memory is read ten times a second. Pages that processes share are counted for each. After `limit_s` seconds the
+    command is ended; that is not a failure, and the returned seconds exceed the limit.
+    """
     import psutil
 
     start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as told:
-        process = subprocess.Popen(command, cwd=cwd, env=dict(env), stdout=told, stderr=subprocess.STDOUT)
-        whole, most = psutil.Process(process.pid), 0
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
+        root_process, most_bytes = psutil.Process(process.pid), 0
         while process.poll() is None:
-            held = 0
+            bytes_now = 0
             with contextlib.suppress(psutil.Error):
-                for one in [whole, *whole.children(recursive=True)]:
+                for running in [root_process, *root_process.children(recursive=True)]:
                     with contextlib.suppress(psutil.Error):
-                        held += one.memory_info().rss
-            most = max(most, held)
-            if time.perf_counter() - start > at_most:
-                _end(whole)
-                return time.perf_counter() - start, most / 2**20
+                        bytes_now += running.memory_info().rss
+            most_bytes = max(most_bytes, bytes_now)
+            if time.perf_counter() - start > limit_s:
+                _end(root_process)
+                return time.perf_counter() - start, most_bytes / 2**20
             time.sleep(0.1)
         seconds = time.perf_counter() - start
         if process.returncode:
-            told.seek(0)
-            raise Failed.of(command, cwd, process.returncode, told.read())
-    return seconds, most / 2**20
+            output.seek(0)
+            raise Failed.from_command(command, cwd, process.returncode, output.read())
+    return seconds, most_bytes / 2**20
 
 
-def _end(whole: psutil.Process) -> None:
+def _end(root_process: psutil.Process) -> None:
     import psutil
 
-    for one in [whole, *whole.children(recursive=True)]:
+    for running in [root_process, *root_process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
-            one.kill()
-    whole.wait()
+            running.kill()
+    root_process.wait()
 
 
 def alternate(
-    runs: int, ours: Callable[[], float], theirs: Callable[[], float]
+    runs: int, first: Callable[[], float], second: Callable[[], float]
 ) -> tuple[list[float], list[float]]:
-    """Both in turn, A B A B …, so that a machine that slows down slows both."""
-    mine: list[float] = []
-    other: list[float] = []
+    """Run both in turn, A B A B …, so that a slow phase of the machine affects both."""
+    first_seconds: list[float] = []
+    second_seconds: list[float] = []
     for _ in range(runs):
-        mine.append(ours())
-        other.append(theirs())
-    return mine, other
+        first_seconds.append(first())
+        second_seconds.append(second())
+    return first_seconds, second_seconds
 
 
-def verdict(ours: Series, theirs: Series, *, share: float, seconds: float) -> bool:
-    """Print both and whether ours stays within `share` or `seconds` more, whichever is larger."""
-    allowed = max(theirs.median * share, seconds)
-    more = ours.median - theirs.median
-    fine = more <= allowed
-    print(f"  {ours}\n  {theirs}")
+def verdict(measured: Series, baseline: Series, *, share: float, seconds: float) -> bool:
+    """Print both, and return whether `measured` takes at most `share` or `seconds` more, whichever is larger."""
+    allowed = max(baseline.median * share, seconds)
+    difference = measured.median - baseline.median
+    is_within = difference <= allowed
+    print(f"  {measured}\n  {baseline}")
     print(
-        f"  ratio {ours.median / theirs.median:.2f}, {more:+.2f} s; at most {allowed:+.2f} s: "
-        f"{'within' if fine else 'OVER'}"
+        f"  ratio {measured.median / baseline.median:.2f}, {difference:+.2f} s; at most {allowed:+.2f} s: "
+        f"{'within' if is_within else 'OVER'}"
     )
-    return fine
+    return is_within

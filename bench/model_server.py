@@ -1,9 +1,9 @@
-"""A model server that costs little: the same answer always, so that what is measured is what stands before it.
+"""A fake model server that always gives the same answer at little cost, to measure the systems before it.
 
     python -m bench.model_server PORT TLS_PORT FOLDER
 
-speaks as much HTTP as a load generator, the edge and LiteLLM use, plain on the one port and with mutual TLS on the
-other (`model.crt`, `model.key`, `ca.crt` of the folder). It counts nothing and keeps nothing.
+It supports the HTTP that a load generator, the edge and LiteLLM use: plain on `PORT`, with mutual TLS on `TLS_PORT`
+(`model.crt`, `model.key`, `ca.crt` of the folder). It keeps no state.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import uvloop
 
-MODEL = "Qwen/Qwen3-32B"  # not a name for which LiteLLM goes to a hub, for a tokenizer to count streams with
+MODEL = "Qwen/Qwen3-32B"  # For this name LiteLLM does not fetch a tokenizer from a hub.
 WORDS, PACE_S = 32, 0.005
-"""Events of a stream, and the time between two."""
+"""Number of events in a stream, and seconds between two events."""
 ANSWER = "The invoice of 3 March over 1,250.00 EUR was paid to the account named in it, for rent. " * 12
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 250, "total_tokens": 1250}
 _COMMON = {"id": "chatcmpl-7f3a", "created": 1764115200, "model": MODEL}
@@ -28,7 +28,7 @@ def _answer(kind: str, body: bytes) -> bytes:
     return f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _whole() -> bytes:
+def _whole_answer() -> bytes:
     choice = {"index": 0, "message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}
     body = {**_COMMON, "object": "chat.completion", "choices": [choice], "usage": USAGE}
     return _answer("application/json", json.dumps(body).encode())
@@ -46,8 +46,8 @@ def _chunk(data: bytes) -> bytes:
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-WHOLE = _whole()
-IDLE = _answer("text/plain", b"vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n")
+WHOLE = _whole_answer()
+IDLE_METRICS = _answer("text/plain", b"vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n")
 EVENTS = [
     _event([{"index": 0, "delta": {"content": " word"}, "finish_reason": None}]) for _ in range(WORDS - 1)
 ]
@@ -56,25 +56,25 @@ END = _event([], USAGE) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 class Model(asyncio.Protocol):
-    """One connection; requests come one after the other."""
+    """One connection. Its requests come one after the other."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport, self.buffer = transport, b""
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, separator, body = self.buffer.partition(b"\r\n\r\n")
+        if not separator:
             return
-        _, named, rest = head.lower().partition(b"content-length:")
-        length = int(rest.partition(b"\r\n")[0]) if named else 0
+        _, has_length, length_text = head.lower().partition(b"content-length:")
+        length = int(length_text.partition(b"\r\n")[0]) if has_length else 0
         if len(body) < length:
             return
         self.buffer = b""
-        asked = json.loads(body) if length else {}
-        if head.startswith(b"GET"):  # health and load, as a gateway or sidecar looks at them
-            self.transport.write(IDLE)
-        elif asked.get("stream"):
+        request = json.loads(body) if length else {}
+        if head.startswith(b"GET"):  # A gateway or sidecar polls health and load.
+            self.transport.write(IDLE_METRICS)
+        elif request.get("stream"):
             self.transport.write(STREAM_HEAD + EVENTS[0])
             asyncio.get_running_loop().call_later(PACE_S, self._next, 1)
         else:

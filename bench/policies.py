@@ -1,10 +1,10 @@
-"""The policy pack at 1,000 resources: without the engine, with it, and Checkov on the same beside it.
+"""Measures the policy pack on 1,000 resources, without and with the engine, and compares it with Checkov.
 
-    python -m bench.policies            without the engine, and Checkov where it is installed
-    python -m bench.policies engine     `pulumi preview` with the pack and without, in turn, in a sandbox of its own
+    python -m bench.policies            without the engine, and Checkov if it is installed
+    python -m bench.policies engine     `pulumi preview` with and without the pack, in turn, in its own sandbox
 
-The fleet (`bench.fleet`) has one class's workloads many times over, on-prem; the bank's resources in AWS are judged
-beside it under names of their own, so that rules over AWS have as much to read.
+The resources are those of a large on-prem fleet (`bench.fleet`) and the bank's AWS resources, so that the rules about
+AWS have something to check.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from typing import Any
 
 from bench.measure import Series, run, verdict
 from bench.scale import STACK, Fleet, endpoints_for
-from bench.spine import ROOT, Side
+from bench.spine import ROOT, SandboxedProgram
 
 RESOURCES, RUNS, PREVIEWS = 1000, 7, 3
 SECONDS, SHARE = 1.5, 0.2
 
 
 def without_engine(directory: Path) -> bool:
-    """Whether the pack judges 1,000 resources within its bound, start-up apart."""
+    """Whether the pack checks 1,000 resources within its bound, without start-up time."""
     from isthmus.engine.project import project
     from policies.evaluation.evaluation import judge
     from policies.evaluation.registry import RULES
 
-    made = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
-    made.render()
-    resources = [*_read(made.project / "out" / "graph.json"), *_bank(directory)]
-    platform = project.find_project(made.project).stack(STACK).platform()
-    custom = sum(1 for each in resources if each.made)
-    print(f"policies: {len(RULES)} rules on {custom} resources, at most {SECONDS} s; start-up apart")
+    fleet = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
+    fleet.render()
+    resources = [*_read_graph(fleet.project / "out" / "graph.json"), *_bank_resources(directory)]
+    platform = project.find_project(fleet.project).stack(STACK).platform()
+    custom_count = sum(1 for resource in resources if resource.made)
+    print(f"policies: {len(RULES)} rules on {custom_count} resources, at most {SECONDS} s; start-up apart")
     seconds: list[float] = []
-    found: list[Any] = []
+    findings: list[Any] = []
     for _ in range(RUNS):
         start = time.perf_counter()
-        found = judge(resources, platform)
+        findings = judge(resources, platform)
         seconds.append(time.perf_counter() - start)
-    importing = run(
+    import_seconds = run(
         [sys.executable, "-c", "import policies.evaluation.evaluation"], cwd=ROOT, env=dict(os.environ)
     )
-    mine = Series("the pack", seconds)
-    fine = mine.median <= SECONDS and custom >= RESOURCES
-    print(f"  {mine}, {len(found)} findings: {'within' if fine else 'OVER'}")
-    print(f"  the first of them: {seconds[0]:.2f} s; Python and the pack's modules: {importing:.2f} s")
-    _checkov(made.project / "out")
-    return fine
+    pack_series = Series("the pack", seconds)
+    is_within = pack_series.median <= SECONDS and custom_count >= RESOURCES
+    print(f"  {pack_series}, {len(findings)} findings: {'within' if is_within else 'OVER'}")
+    print(f"  the first of them: {seconds[0]:.2f} s; Python and the pack's modules: {import_seconds:.2f} s")
+    _checkov(fleet.project / "out")
+    return is_within
 
 
 def _checkov(folder: Path) -> None:
@@ -70,48 +70,55 @@ def _checkov(folder: Path) -> None:
     )
 
 
-def _read(graph: Path) -> Iterator[Any]:
+def _read_graph(graph: Path) -> Iterator[Any]:
     from isthmus.engine.render.recorder import Resource
 
-    for each in json.loads(graph.read_text("utf-8"))["resources"]:
-        needs = each.pop("propertyDependencies")
-        yield Resource(property_dependencies=needs, **each)
+    for entry in json.loads(graph.read_text("utf-8"))["resources"]:
+        dependencies = entry.pop("propertyDependencies")
+        yield Resource(property_dependencies=dependencies, **entry)
 
 
-def _bank(directory: Path) -> Iterator[Any]:
-    """What the bank's stack makes in AWS, under other names than the fleet's."""
+def _bank_resources(directory: Path) -> Iterator[Any]:
+    """The AWS resources of the bank's stack. Their names differ from the fleet's."""
     out = directory / "bank"
     command = [sys.executable, "-m", "isthmus", "render", "bank-dev", "-o", str(out)]
     run(command, cwd=ROOT, env=dict(os.environ))
-    yield from (each for each in _read(out / "graph.json") if each.type.startswith("aws:"))
+    yield from (resource for resource in _read_graph(out / "graph.json") if resource.type.startswith("aws:"))
 
 
 def with_engine(directory: Path) -> bool:
-    """Whether a preview that finds nothing to change, the shortest there is, takes at most a fifth longer with it."""
+    """Whether the pack makes a preview without changes, the shortest kind, at most a fifth longer."""
     from sandbox import api
 
-    made = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
+    fleet = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
     home = directory / "home"
     try:
-        side = Side("preview", home, made.project, STACK, made.requirements)
-        side.init()
-        side.up()
+        program = SandboxedProgram("preview", home, fleet.project, STACK, fleet.requirements)
+        program.init()
+        program.up()
         pack = ["--policy-pack", str(ROOT / "policies")]
-        plain, judged = [], []
+        seconds_without, seconds_with = [], []
         for _ in range(PREVIEWS):
-            plain.append(side.pulumi("preview"))
-            judged.append(side.pulumi("preview", *pack))
+            seconds_without.append(program.pulumi("preview"))
+            seconds_with.append(program.pulumi("preview", *pack))
         print(
-            f"policies: preview of {made.endpoints} endpoints, nothing changed, at most {1 + SHARE:.1f} times as long"
+            f"policies: preview of {fleet.endpoints} endpoints, nothing changed, at most {1 + SHARE:.1f} times as long"
         )
-        return verdict(Series("with the pack", judged), Series("without", plain), share=SHARE, seconds=0.0)
+        return verdict(
+            Series("with the pack", seconds_with),
+            Series("without", seconds_without),
+            share=SHARE,
+            seconds=0.0,
+        )
     finally:
         api.down(home)
 
 
-def main(words: list[str] | None = None) -> bool:
+def main(arguments: list[str] | None = None) -> bool:
     with tempfile.TemporaryDirectory(prefix="isthmus-policies-") as folder:
-        return with_engine(Path(folder)) if (words or [])[:1] == ["engine"] else without_engine(Path(folder))
+        return (
+            with_engine(Path(folder)) if (arguments or [])[:1] == ["engine"] else without_engine(Path(folder))
+        )
 
 
 if __name__ == "__main__":

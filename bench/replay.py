@@ -1,10 +1,10 @@
-"""Plans replayed in the simulator: does the SLO hold at the peak, and with what each workload's `survive` names lost?
+"""Checks in a simulator that plans meet their SLOs at the peak, also after the failure that `survive` names.
 
     python -m bench.replay [COUNT] [SEED]
 
-Random requirements are planned; each endpoint on GPUs is then simulated (`bench.simulate`, which shares no queueing
-code with the planner) at its workloads' peak, intact and after the loss. A plan holds where every workload's goals
-do. The bank's plan is replayed first, and must hold.
+It plans random requirements. Then it simulates each endpoint on GPUs at its workloads' peak, intact and after the
+failure. The simulator (`bench.simulate`) shares no queueing code with the planner. A plan holds if it meets the goals
+of every workload. The bank's plan comes first and must hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.simulate import Seen, Stream, replay
+from bench.simulate import Stream, StreamResult, replay
 from isthmus.contracts.plan.document import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
@@ -31,10 +31,10 @@ CLASSES = ("public", "internal", "confidential", "restricted")
 OFFERS = (planner.BlueprintOffer("regulated-hybrid", CLASSES, 0, None),)
 TODAY = "2026-11-25"
 REQUESTS = 1200
-"""Of the least frequent workload of an endpoint, so that its 95th percentile is worth something."""
+"""Requests of an endpoint's least frequent workload. Fewer would make its 95th percentile meaningless."""
 SHORTEST_S, LONGEST_S = 120.0, 3000.0
-"""The shortest run is many times as long as an answer: a load above what is carried needs time to pile up."""
-WANTED = 0.95
+"""Bounds of a run. The shortest run is many times as long as an answer, so that an overload has time to build up."""
+REQUIRED_SHARE = 0.95
 MODELS = (
     *("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B", "Qwen/Qwen3-32B"),
     *("meta-llama/Llama-3.3-70B-Instruct", "Qwen/Qwen3-30B-A3B", "mistralai/Mistral-Small-24B-Instruct-2501"),
@@ -42,18 +42,18 @@ MODELS = (
 
 
 def read(data: dict[str, Any]) -> Requirements:
-    """Requirements from data, with their digest."""
+    """Requirements from a mapping, with their digest."""
     return requirements_of.parse(yaml_documents.Document(copy.deepcopy(data)))
 
 
-def at_random(chance: random.Random) -> dict[str, Any]:
-    """Requirements of the bank's form: one to four workloads, pools of one to four nodes."""
+def random_requirements(random_source: random.Random) -> dict[str, Any]:
+    """Random requirements based on the bank's, with one to four workloads and pools of two to five nodes."""
     data = copy.deepcopy(yaml_files.load(BANK).data)
     data["budget"] = {"monthly_usd": 1e7}
-    data["objective"] = {"cost_basis": "allocated", "near_tie_pct": chance.choice([0, 5])}
+    data["objective"] = {"cost_basis": "allocated", "near_tie_pct": random_source.choice([0, 5])}
     for pool in data["sites"][0]["pools"]:
-        pool.update(nodes=chance.randint(2, 5), failure_domains=2)
-    data["workloads"] = [_workload(chance, number) for number in range(chance.randint(1, 4))]
+        pool.update(nodes=random_source.randint(2, 5), failure_domains=2)
+    data["workloads"] = [_workload(random_source, number) for number in range(random_source.randint(1, 4))]
     return data
 
 
@@ -87,120 +87,136 @@ def _workload(chance: random.Random, number: int) -> dict[str, Any]:
 
 def plans(count: int, seed: int) -> Iterator[tuple[Requirements, Plan]]:
     """Feasible plans of random requirements."""
-    chance, planned = random.Random(seed), 0
-    while planned < count:
-        requirements = read(at_random(chance))
+    chance, feasible_count = random.Random(seed), 0
+    while feasible_count < count:
+        requirements = read(random_requirements(chance))
         plan = planner.make_plan(requirements, OFFERS, TODAY).plan
         if plan.feasible:
-            planned += 1
+            feasible_count += 1
             yield requirements, plan
 
 
 @dataclass(frozen=True)
-class Met:
-    """What the requests of one workload met, and its goals, milliseconds."""
+class WorkloadResult:
+    """The simulated figures of one workload, and its goals in milliseconds."""
 
-    seen: Seen
+    result: StreamResult
     ttft_ms: float | None
     tpot_ms: float | None
 
     @property
-    def kept(self) -> bool:
-        """Written so that a percentile of nothing (NaN) breaks no goal."""
-        late = self.ttft_ms is not None and self.seen.ttft_p95 > self.ttft_ms
-        slow = self.tpot_ms is not None and self.seen.tpot_p95 > self.tpot_ms
+    def meets_slo(self) -> bool:
+        """Whether the workload meets its goals. A percentile without requests (NaN) misses no goal."""
+        late = self.ttft_ms is not None and self.result.ttft_p95 > self.ttft_ms
+        slow = self.tpot_ms is not None and self.result.tpot_p95 > self.tpot_ms
         return not (late or slow)
 
 
-def broken(requirements: Requirements, plan: Plan, seed: int) -> list[str]:
-    """What does not hold, in words; empty where all does."""
-    found = []
+def find_violations(requirements: Requirements, plan: Plan, seed: int) -> list[str]:
+    """The missed goals of a plan, as sentences. Empty if the plan holds."""
+    violations = []
     for endpoint in plan.endpoints:
-        for when, replicas in _states(endpoint):
+        setup = f"{endpoint.model} {endpoint.precision} on {endpoint.tensor_parallel} x {endpoint.gpu}"
+        for moment, replicas in _states(endpoint):
             if replicas < 1:
-                found.append(f"{endpoint.id}, {when}: nothing is left")
+                violations.append(f"{endpoint.id}, {moment}: nothing is left")
                 continue
-            for met in played(requirements, plan, endpoint, replicas, seed):
-                if not met.kept:
-                    seen = met.seen
-                    what = f"{endpoint.model} {endpoint.precision} on {endpoint.tensor_parallel} x {endpoint.gpu}"
-                    goals = f"TTFT {seen.ttft_p95:.0f} of {met.ttft_ms}, TPOT {seen.tpot_p95:.1f} of {met.tpot_ms}"
-                    found.append(f"{seen.name}, {replicas} x {what}, {when}: {goals}")
-    return found
+            for workload_result in simulate_endpoint(requirements, plan, endpoint, replicas, seed):
+                if not workload_result.meets_slo:
+                    result = workload_result.result
+                    ttft = f"TTFT {result.ttft_p95:.0f} of {workload_result.ttft_ms}"
+                    tpot = f"TPOT {result.tpot_p95:.1f} of {workload_result.tpot_ms}"
+                    violations.append(f"{result.name}, {replicas} x {setup}, {moment}: {ttft}, {tpot}")
+    return violations
 
 
 def _states(endpoint: PlannedEndpoint) -> Iterator[tuple[str, int]]:
-    told, count = endpoint.predicted, endpoint.replicas
-    if count is None or told is None or not told.capacity_rps:
+    prediction, replicas = endpoint.predicted, endpoint.replicas
+    if replicas is None or prediction is None or not prediction.capacity_rps:
         return
-    yield "at the peak", count
-    left = round(count * (told.after_loss_rps or 0) / told.capacity_rps)
-    if left < count:
-        yield "after the loss", left
+    yield "at the peak", replicas
+    replicas_left = round(replicas * (prediction.after_loss_rps or 0) / prediction.capacity_rps)
+    if replicas_left < replicas:
+        yield "after the loss", replicas_left
 
 
-def played(
+def simulate_endpoint(
     requirements: Requirements,
     plan: Plan,
     endpoint: PlannedEndpoint,
     replicas: int,
     seed: int,
     *,
-    times: float = 1.0,
+    multiple: float = 1.0,
     deviations: float = 0.0,
-) -> list[Met]:
-    """An endpoint's workloads at so many `times` their peak, on steps so many standard `deviations` slower.
+) -> list[WorkloadResult]:
+    """Simulate an endpoint at a `multiple` of its workloads' peak, with steps `deviations` standard deviations slower.
 
-    The same seed draws the same requests at every multiple: they only come closer together.
+    The same seed gives the same requests at every multiple, at shorter intervals.
     """
-    served = [each.workload for each in plan.placements if each.endpoint == endpoint.id]
-    wanted = {each.name: demand.of_workload(each) for each in requirements.workloads if each.name in served}
+    workload_names = [
+        placement.workload for placement in plan.placements if placement.endpoint == endpoint.id
+    ]
+    demands = {
+        workload.name: demand.of_workload(workload)
+        for workload in requirements.workloads
+        if workload.name in workload_names
+    }
     streams = [
         Stream(
             name,
-            each.rate * times,
-            each.burst,
-            each.lengths.prompt,
-            each.lengths.prompt_p95,
-            each.lengths.output,
-            each.lengths.output_p95,
-            each.lengths.hit,
+            workload_demand.rate * multiple,
+            workload_demand.burst,
+            workload_demand.lengths.prompt,
+            workload_demand.lengths.prompt_p95,
+            workload_demand.lengths.output,
+            workload_demand.lengths.output_p95,
+            workload_demand.lengths.hit,
         )
-        for name, each in wanted.items()
+        for name, workload_demand in demands.items()
     ]
-    card = gpus.find(endpoint.gpu or "")
-    how = speed.find_speed(
-        models.find_model(endpoint.model), card, endpoint.precision, endpoint.tensor_parallel or 1
+    gpu = gpus.find(endpoint.gpu or "")
+    endpoint_speed = speed.find_speed(
+        models.find_model(endpoint.model), gpu, endpoint.precision, endpoint.tensor_parallel or 1
     )
-    seconds = min(LONGEST_S, max(SHORTEST_S, REQUESTS / min(each.rate for each in streams)))
+    seconds = min(LONGEST_S, max(SHORTEST_S, REQUESTS / min(stream.rate for stream in streams)))
     assert endpoint.predicted is not None
-    seen = replay(
-        how.at(deviations),
+    results = replay(
+        endpoint_speed.at(deviations),
         streams,
         replicas=replicas,
         cache_tokens=endpoint.predicted.kv_cache_tokens or 0,
         max_num_seqs=endpoint.max_num_seqs or 256,
-        batched_tokens=8192 if card.large else 2048,
+        batched_tokens=8192 if gpu.large else 2048,
         seconds=seconds,
         warm_up=seconds / 20,
         seed=seed,
     )
-    return [Met(each, wanted[name].ttft_ms, wanted[name].tpot_ms) for name, each in seen.items()]
+    return [
+        WorkloadResult(result, demands[name].ttft_ms, demands[name].tpot_ms)
+        for name, result in results.items()
+    ]
 
 
-def main(words: list[str]) -> int:
-    count, seed = (int(each) for each in (*words, "200", "1")[:2]) if len(words) != 1 else (int(words[0]), 1)
+def main(arguments: list[str]) -> int:
+    count, seed = (
+        (int(argument) for argument in (*arguments, "200", "1")[:2])
+        if len(arguments) != 1
+        else (int(arguments[0]), 1)
+    )
     bank = read(yaml_files.load(BANK).data)
-    faults = broken(bank, planner.make_plan(bank, OFFERS, TODAY).plan, seed)
-    print(f"the bank: {'holds' if not faults else '; '.join(faults)}", flush=True)
-    held = 0
+    bank_violations = find_violations(bank, planner.make_plan(bank, OFFERS, TODAY).plan, seed)
+    print(f"the bank: {'holds' if not bank_violations else '; '.join(bank_violations)}", flush=True)
+    plans_held = 0
     for number, (requirements, plan) in enumerate(plans(count, seed), 1):
-        wrong = broken(requirements, plan, seed)
-        held += not wrong
-        for each in wrong:
-            print(f"  {number}: {each}", flush=True)
-    print(f"{held} of {count} random plans hold at the peak and after the loss: {held / count:.1%}")
-    return 0 if not faults and held / count >= WANTED else 1
+        violations = find_violations(requirements, plan, seed)
+        plans_held += not violations
+        for violation in violations:
+            print(f"  {number}: {violation}", flush=True)
+    print(
+        f"{plans_held} of {count} random plans hold at the peak and after the loss: {plans_held / count:.1%}"
+    )
+    return 0 if not bank_violations and plans_held / count >= REQUIRED_SHARE else 1
 
 
 if __name__ == "__main__":

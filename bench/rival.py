@@ -1,15 +1,18 @@
-"""Beside `llm-d-planner`: who is dearer for the same SLO, at the same prices, judged by the simulator?
+"""Compares plans of Isthmus with recommendations of `llm-d-planner`: which is cheaper for the same SLO and prices?
 
     python -m bench.rival [URGENCY...]
 
-makes a venv with `llm-d-planner` 0.3.3 in the cache folder (outside of the checkout), once, and asks it
-(`bench/rival_ask.py`) about all that both can express: its models that are in our catalogue, in their precision; its
-four shapes of traffic; the SLO that it states for each use case at an urgency (`high`, `medium` or `low`; `medium`,
-its own choice, where none is said); a few rates. Its cheapest configuration that it says
-meets the SLO stands beside our plan from the same kinds of GPUs at its own prices an hour, with no headroom and nothing
-to survive: neither of which it can be told. Both are then played by `bench.simulate` at the stated rate.
+It installs `llm-d-planner` 0.3.3 once, in a venv in the cache folder outside the checkout. It queries it
+(`bench/rival_query.py`) for every case that both planners can express: models that both catalogues have, in one
+precision; its four traffic shapes; its SLO for each use case at an urgency (`high`, `medium` or `low`; default
+`medium`, as in `llm-d-planner`); a few request rates.
 
-A loss is a case where its recommendation keeps the SLO in the simulator and our plan is dearer, or there is none.
+Its cheapest configuration that meets the SLO, by its own statement, is compared with an Isthmus plan. Both use the same
+kinds of GPUs and its hourly prices. The plan has no headroom and survives no failure, because `llm-d-planner` supports
+neither. `bench.simulate` then runs both at the stated rate.
+
+A loss is a case where its recommendation meets the SLO in the simulator, but the Isthmus plan costs more or does not
+exist.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.replay import TODAY, read
-from bench.simulate import Seen, Stream, replay
+from bench.simulate import Stream, StreamResult, replay
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.options import candidates
@@ -40,17 +43,22 @@ from isthmus.planning.solver import solution
 
 VERSION = "0.3.3"
 GPUS = {"H100": "h100-sxm-80gb", "A100-80": "a100-sxm-80gb"}
-"""The kinds that its benchmarks are of."""
-MARKS = {"-fp8-dynamic": "fp8", "-fp8": "fp8", "-quantized.w8a8": "int8", "-quantized.w4a16": "int4"}
+"""Its names of the GPUs that its benchmarks cover, and Isthmus' ids."""
+PRECISION_SUFFIXES = {
+    "-fp8-dynamic": "fp8",
+    "-fp8": "fp8",
+    "-quantized.w8a8": "int8",
+    "-quantized.w4a16": "int4",
+}
 REQUESTS, SHORTEST_S = 400, 60.0
-LOWERED = 0.95
-"""A step by which the goal for a token is."""
+GOAL_STEP = 0.95
+"""Factor that lowers the goal for the time per token in each step."""
 _P95_OF_NORMAL = 1.645
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question that both can be asked."""
+    """One case that both planners can solve."""
 
     use_case: str
     urgency: str
@@ -73,14 +81,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Setup:
-    """So many replicas of so many GPUs of a kind."""
+    """A number of replicas, and the number and kind of GPUs of each."""
 
     gpu: str
     degree: int
     replicas: int
 
     def usd(self, prices: Mapping[str, float]) -> float:
-        """A month."""
+        """USD a month, from `prices` an hour of a GPU."""
         return self.degree * self.replicas * prices[self.gpu] * HOURS_PER_MONTH
 
     def __str__(self) -> str:
@@ -88,61 +96,61 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Both answers to a case, USD a month, and whether they keep the SLO in the simulator."""
+class Judgement:
+    """Both setups for a case, their USD a month, and whether they meet the SLO in the simulator."""
 
     case: Case
-    theirs: Setup
-    theirs_bare: Setup
-    """Without the fifth that it adds to every rate."""
-    ours: Setup | None
-    usd: float
-    usd_bare: float
-    ours_usd: float
-    kept: bool
-    kept_bare: bool | None
-    """Asked only where ours is dearer than that, as is the next."""
-    sure: bool | None
-    """Theirs, at the slow end of the interval, which is what our plan is made for."""
-    ours_kept: bool
+    rival: Setup
+    exact: Setup
+    """The recommendation without the margin of a fifth that it adds to every rate."""
+    isthmus: Setup | None
+    rival_usd: float
+    exact_usd: float
+    isthmus_usd: float
+    rival_meets_slo: bool
+    exact_meets_slo: bool | None
+    """None if Isthmus is not more expensive. That holds for the next field too."""
+    rival_meets_slo_at_slow_end: bool | None
+    """At the slow end of the interval, for which Isthmus plans."""
+    isthmus_meets_slo: bool
 
     @property
-    def lost(self) -> bool:
-        return self.kept and self.ours_usd > self.usd + 0.01
+    def is_loss(self) -> bool:
+        return self.rival_meets_slo and self.isthmus_usd > self.rival_usd + 0.01
 
     @property
-    def lost_bare(self) -> bool:
-        return bool(self.kept_bare) and self.ours_usd > self.usd_bare + 0.01
+    def is_loss_to_exact(self) -> bool:
+        return bool(self.exact_meets_slo) and self.isthmus_usd > self.exact_usd + 0.01
 
 
-def named(repo: str) -> tuple[str, str] | None:
-    """Our model and precision for its repository; None where our catalogue has none."""
+def catalogue_model_of(repo: str) -> tuple[str, str] | None:
+    """The catalogue's model and precision for a repository, or None if the catalogue does not have it."""
     base, precision = repo.lower(), ""
-    for mark, each in MARKS.items():
+    for mark, quantised_precision in PRECISION_SUFFIXES.items():
         if base.endswith(mark):
-            base, precision = base.removesuffix(mark), each
+            base, precision = base.removesuffix(mark), quantised_precision
             break
-    short = base.rpartition("/")[2]
+    short_name = base.rpartition("/")[2]
     for id in models.ids():
-        if id.lower() == base or (precision and id.lower().rpartition("/")[2] == short):
+        if id.lower() == base or (precision and id.lower().rpartition("/")[2] == short_name):
             model = models.find_model(id)
-            found = precision or ("bf16" if "bf16" in model.precisions else model.precisions[0])
-            return (id, found) if found in model.precisions else None
+            model_precision = precision or ("bf16" if "bf16" in model.precisions else model.precisions[0])
+            return (id, model_precision) if model_precision in model.precisions else None
     return None
 
 
 def cases(rows: Sequence[Mapping[str, Any]]) -> dict[Case, list[tuple[Setup, Setup]]]:
-    """Its configurations by case: as it recommends them, and without its fifth."""
-    found: dict[Case, list[tuple[Setup, Setup]]] = {}
+    """The rival's configurations by case: as recommended, and without its margin of a fifth."""
+    configurations: dict[Case, list[tuple[Setup, Setup]]] = {}
     for row in rows:
-        known = named(row["repo"])
-        if known is None or row["gpu"] not in GPUS:
+        catalogue_model = catalogue_model_of(row["repo"])
+        if catalogue_model is None or row["gpu"] not in GPUS:
             continue
         case = Case(
             row["use_case"],
             row["urgency"],
             row["repo"],
-            *known,
+            *catalogue_model,
             row["rate"],
             row["prompt"],
             round(row["prompt"] + _P95_OF_NORMAL * row["prompt_stdev"]),
@@ -152,14 +160,17 @@ def cases(rows: Sequence[Mapping[str, Any]]) -> dict[Case, list[tuple[Setup, Set
             row["itl_ms"],
             row["e2e_ms"],
         )
-        bare = max(1, math.ceil(row["rate"] / row["rps"] - 1e-9))
-        both = (Setup(GPUS[row["gpu"]], row["degree"], count) for count in (row["replicas"], bare))
-        found.setdefault(case, []).append(tuple(both))  # type: ignore[arg-type]
-    return found
+        replicas_without_margin = max(1, math.ceil(row["rate"] / row["rps"] - 1e-9))
+        setups = (
+            Setup(GPUS[row["gpu"]], row["degree"], count)
+            for count in (row["replicas"], replicas_without_margin)
+        )
+        configurations.setdefault(case, []).append(tuple(setups))  # type: ignore[arg-type]
+    return configurations
 
 
 def requirements(case: Case, prices: Mapping[str, float], tpot_ms: float) -> Requirements:
-    """One on-prem site with plenty of each kind, a GPU of which costs its price an hour."""
+    """Requirements with one on-prem site that has many GPUs of each kind at the given prices an hour."""
     pools = [
         {"gpu": gpu, "nodes": 60, "gpus_per_node": 8, "failure_domains": 1, "interconnect": "nvlink"}
         for gpu in prices
@@ -200,7 +211,7 @@ def requirements(case: Case, prices: Mapping[str, float], tpot_ms: float) -> Req
                     "pools": pools,
                     "cost": {
                         "capex_usd_per_node": {
-                            gpu: usd * HOURS_PER_MONTH * 8 * 12 for gpu, usd in prices.items()
+                            gpu: gpu_usd * HOURS_PER_MONTH * 8 * 12 for gpu, gpu_usd in prices.items()
                         },
                         "life_years": 1,
                         "power_kw_per_node": dict.fromkeys(prices, 0),
@@ -211,27 +222,29 @@ def requirements(case: Case, prices: Mapping[str, float], tpot_ms: float) -> Req
     )
 
 
-def ours(case: Case, prices: Mapping[str, float]) -> Setup | None:
-    """Our plan; None where there is none.
+def plan_setup(case: Case, prices: Mapping[str, float]) -> Setup | None:
+    """The setup that Isthmus plans, or None if there is no plan.
 
-    The planner knows no goal for whole answers. So the goal for a token is lowered until, by our own prediction at the
-    slow end of the interval, a long answer is in time.
+    The planner has no goal for whole answers. So this lowers the goal for the time per token until a long answer is
+    predicted to be in time, at the slow end of the interval.
     """
-    goal = case.tpot_ms
+    tpot_goal_ms = case.tpot_ms
     while True:
-        wanted = requirements(case, prices, goal)
-        solved = solution.solve_and_place(wanted, candidates.find_options(wanted, Rules(TODAY)))
+        case_requirements = requirements(case, prices, tpot_goal_ms)
+        solved = solution.solve_and_place(
+            case_requirements, candidates.find_options(case_requirements, Rules(TODAY))
+        )
         if solved is None:
             return None
         [(column, count)] = solved[0].replicas.items()
         setup = Setup(column.gpu, column.degree, count)
         if in_time(case, setup):
             return setup
-        goal *= LOWERED
+        tpot_goal_ms *= GOAL_STEP
 
 
 def in_time(case: Case, setup: Setup) -> bool:
-    """Whether an answer of the 95th percentile's length is, as predicted at the slow end."""
+    """Whether an answer with the length of the 95th percentile is predicted to be in time, at the slow end."""
     fit = fits.fit_model(case.model, setup.gpu, case.precision, setup.degree, case.longest, ())
     if isinstance(fit, str):
         return False
@@ -243,20 +256,21 @@ def in_time(case: Case, setup: Setup) -> bool:
     return slow is not None and slow.ttft_mean + slow.tpot_mean * case.output_p95 <= case.e2e_ms
 
 
-def kept(case: Case, setup: Setup) -> bool:
-    """Whether it keeps the SLO at the rate; not where our model of memory has it that it does not start."""
-    seen = played(*_question(case), setup, 0.0)
-    return seen is not None and within(case, seen)
+def meets_slo(case: Case, setup: Setup) -> bool:
+    """Whether a setup meets the SLO in the simulator. False if the model does not fit the GPUs."""
+    result = simulate_setup(*_question(case), setup, 0.0)
+    return result is not None and within_slo(case, result)
 
 
-def sure(case: Case, setup: Setup) -> bool:
-    """Whether it keeps the SLO at the slow end of the interval too, as our plans must."""
+def meets_slo_at_slow_end(case: Case, setup: Setup) -> bool:
+    """Whether a setup also meets the SLO at the slow end of the interval, as Isthmus plans must."""
     slow, middle = (
-        played(*_question(case), setup, deviations) for deviations in (speed.EIGHTY_PERCENT_DEVIATIONS, 0.0)
+        simulate_setup(*_question(case), setup, deviations)
+        for deviations in (speed.EIGHTY_PERCENT_DEVIATIONS, 0.0)
     )
-    if slow is None or middle is None or not within(case, slow):
+    if slow is None or middle is None or not within_slo(case, slow):
         return False
-    # What first tokens have besides the steps, as a promise of ours has it.
+    # First tokens take longer than the steps alone. Isthmus adds the same interval in its plans.
     return rounding.first_token_interval(middle, middle, middle)[1] <= case.ttft_ms  # type: ignore[arg-type]
 
 
@@ -266,7 +280,7 @@ def _question(case: Case) -> tuple[str, str, int, float, tuple[float, float, flo
 
 
 @functools.lru_cache(maxsize=4096)
-def played(
+def simulate_setup(
     model: str,
     precision: str,
     longest: int,
@@ -274,8 +288,8 @@ def played(
     lengths: tuple[float, float, float, float],
     setup: Setup,
     deviations: float,
-) -> Seen | None:
-    """What its requests meet; None where it does not start. Use cases of one shape ask the same."""
+) -> StreamResult | None:
+    """The simulated figures, or None if the model does not fit. Cached, because use cases share traffic shapes."""
     fit = fits.fit_model(model, setup.gpu, precision, setup.degree, longest, ())
     if isinstance(fit, str):
         return None
@@ -292,63 +306,81 @@ def played(
     )["case"]
 
 
-def within(case: Case, seen: Seen) -> bool:
-    """All that it states: first token, further tokens, whole answers."""
-    late = seen.ttft_p95 > case.ttft_ms or seen.tpot_p95 > case.tpot_ms or seen.e2e_p95 > case.e2e_ms
-    return not late and not seen.unfinished
+def within_slo(case: Case, result: StreamResult) -> bool:
+    """Whether first tokens, further tokens and whole answers are all in time."""
+    late = result.ttft_p95 > case.ttft_ms or result.tpot_p95 > case.tpot_ms or result.e2e_p95 > case.e2e_ms
+    return not late and not result.unfinished
 
 
-def judge(case: Case, offered: Sequence[tuple[Setup, Setup]], prices: Mapping[str, float]) -> Judged:
-    """Its cheapest beside ours; of two that cost the same the one with more GPUs to a replica, which is quicker."""
-    theirs = min((each for each, _ in offered), key=lambda each: (each.usd(prices), -each.degree))
-    bare = min((each for _, each in offered), key=lambda each: (each.usd(prices), -each.degree))
-    mine = ours(case, prices)
-    usd = mine.usd(prices) if mine else math.inf
-    dearer, dearer_bare = usd > theirs.usd(prices) + 0.01, usd > bare.usd(prices) + 0.01
-    return Judged(
+def judge(
+    case: Case, configurations: Sequence[tuple[Setup, Setup]], prices: Mapping[str, float]
+) -> Judgement:
+    """Compare its cheapest setup with Isthmus' one. At equal cost it is the one with more GPUs per replica."""
+    rival_setup = min(
+        (recommended for recommended, _ in configurations),
+        key=lambda setup: (setup.usd(prices), -setup.degree),
+    )
+    exact_setup = min(
+        (exact for _, exact in configurations), key=lambda setup: (setup.usd(prices), -setup.degree)
+    )
+    isthmus_setup = plan_setup(case, prices)
+    isthmus_usd = isthmus_setup.usd(prices) if isthmus_setup else math.inf
+    dearer, dearer_bare = (
+        isthmus_usd > rival_setup.usd(prices) + 0.01,
+        isthmus_usd > exact_setup.usd(prices) + 0.01,
+    )
+    return Judgement(
         case,
-        theirs,
-        bare,
-        mine,
-        theirs.usd(prices),
-        bare.usd(prices),
-        usd,
-        kept(case, theirs),
-        kept(case, bare) if dearer_bare else None,
-        sure(case, theirs) if dearer else None,
-        mine is not None and kept(case, mine),
+        rival_setup,
+        exact_setup,
+        isthmus_setup,
+        rival_setup.usd(prices),
+        exact_setup.usd(prices),
+        isthmus_usd,
+        meets_slo(case, rival_setup),
+        meets_slo(case, exact_setup) if dearer_bare else None,
+        meets_slo_at_slow_end(case, rival_setup) if dearer else None,
+        isthmus_setup is not None and meets_slo(case, isthmus_setup),
     )
 
 
-def summary(judged: Sequence[Judged]) -> Iterator[str]:
-    """The figures, in sentences."""
+def summary(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """The figures, as sentences."""
 
-    def count(holds: Callable[[Judged], bool | None]) -> int:
-        return sum(bool(holds(each)) for each in judged)
+    def count(condition: Callable[[Judgement], bool | None]) -> int:
+        return sum(bool(condition(judgement)) for judgement in judgements)
 
-    planned, lost = count(lambda each: each.ours is not None), count(lambda each: each.lost)
-    yield f"{len(judged)} cases; its cheapest keeps the SLO in {count(lambda each: each.kept)}"
+    planned, losses = (
+        count(lambda judgement: judgement.isthmus is not None),
+        count(lambda judgement: judgement.is_loss),
+    )
+    yield f"{len(judgements)} cases; its cheapest keeps the SLO in {count(lambda judgement: judgement.rival_meets_slo)}"
     yield (
-        f"ours keeps it in {count(lambda each: each.ours_kept)} of {planned}; "
-        f"in {len(judged) - planned} there is no plan of ours"
+        f"ours keeps it in {count(lambda judgement: judgement.isthmus_meets_slo)} of {planned}; "
+        f"in {len(judgements) - planned} there is no plan of ours"
     )
+    slow_losses = count(lambda judgement: judgement.is_loss and judgement.rival_meets_slo_at_slow_end)
     yield (
-        f"losses: {lost}, of which {count(lambda each: each.lost and each.sure)} keep the SLO at the slow end "
-        f"too; against it without its fifth {count(lambda each: each.lost_bare)}"
+        f"losses: {losses}, of which {slow_losses} keep the SLO at the slow end too; against it without its fifth "
+        f"{count(lambda judgement: judgement.is_loss_to_exact)}"
     )
-    both = [each for each in judged if each.kept and each.ours_kept]
-    if both:
-        ratio = statistics.median(each.ours_usd / each.usd for each in both)
-        whole = sum(each.ours_usd for each in both) / sum(each.usd for each in both)
+    both_keep = [
+        judgement for judgement in judgements if judgement.rival_meets_slo and judgement.isthmus_meets_slo
+    ]
+    if both_keep:
+        ratio = statistics.median(judgement.isthmus_usd / judgement.rival_usd for judgement in both_keep)
+        total_ratio = sum(judgement.isthmus_usd for judgement in both_keep) / sum(
+            judgement.rival_usd for judgement in both_keep
+        )
+        cheaper = sum(judgement.isthmus_usd < judgement.rival_usd - 0.01 for judgement in both_keep)
         yield (
-            f"where both keep it ({len(both)}): ours is cheaper in "
-            f"{sum(each.ours_usd < each.usd - 0.01 for each in both)}, and costs {ratio:.2f} times as much by the "
-            f"median, {whole:.2f} times in all"
+            f"where both keep it ({len(both_keep)}): ours is cheaper in {cheaper}, and costs {ratio:.2f} times as "
+            f"much by the median, {total_ratio:.2f} times in all"
         )
 
 
 def environment() -> Path:
-    """The Python of a venv that has it; made where it is not there."""
+    """The Python of a venv with `llm-d-planner`. Creates the venv if needed."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "isthmus" / f"llm-d-planner-{VERSION}"
     python = folder / "bin" / "python"
@@ -360,35 +392,39 @@ def environment() -> Path:
     return python
 
 
-def asked(urgencies: Sequence[str]) -> list[dict[str, Any]]:
-    """Its prices, then its configurations. In a folder of its own it imports nothing of ours."""
-    script = Path(__file__).with_name("rival_ask.py")
-    done = subprocess.run(
+def query_rival(urgencies: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows that `rival_query.py` prints: prices, then configurations. That process imports nothing of Isthmus."""
+    script = Path(__file__).with_name("rival_query.py")
+    process = subprocess.run(
         [str(environment()), str(script), *urgencies],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
         cwd=script.parent,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
-def main(words: list[str]) -> int:
-    first, *rows = asked(words or ["medium"])
-    prices = {ours: first["prices"][theirs] for theirs, ours in GPUS.items()}
-    judged = []
-    for case, offered in cases(rows).items():
-        each = judge(case, offered, prices)
-        judged.append(each)
-        what = f"{case.repo}, {case.use_case}, {case.urgency}, {case.rate:g}/s: theirs {each.theirs}"
-        if each.lost:
-            slow = "holds" if each.sure else "does not hold"
-            print(f"  loss: {what}, ours {each.ours}; theirs {slow} at the slow end", flush=True)
-        elif not each.kept:
-            print(f"  missed: {what}, ours {each.ours}", flush=True)
-    for line in summary(judged):
+def main(urgencies: list[str]) -> int:
+    price_row, *rows = query_rival(urgencies or ["medium"])
+    prices = {isthmus_gpu: price_row["prices"][rival_gpu] for rival_gpu, isthmus_gpu in GPUS.items()}
+    judgements = []
+    for case, configurations in cases(rows).items():
+        judgement = judge(case, configurations, prices)
+        judgements.append(judgement)
+        description = (
+            f"{case.repo}, {case.use_case}, {case.urgency}, {case.rate:g}/s: theirs {judgement.rival}"
+        )
+        if judgement.is_loss:
+            slow = "holds" if judgement.rival_meets_slo_at_slow_end else "does not hold"
+            print(
+                f"  loss: {description}, ours {judgement.isthmus}; theirs {slow} at the slow end", flush=True
+            )
+        elif not judgement.rival_meets_slo:
+            print(f"  missed: {description}, ours {judgement.isthmus}", flush=True)
+    for line in summary(judgements):
         print(line)
-    return 0 if not any(each.lost for each in judged) else 1
+    return 0 if not any(judgement.is_loss for judgement in judgements) else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What `isthmus sanitise` does in a second of a processor, beside Presidio as it comes, in one run.
+"""Measures the throughput of `isthmus sanitise` for one processor, compared with Presidio with default settings.
 
     python -m bench.sanitise [--documents N] [--write]
 
-Documents are lines of JSON with ten of the labelled sentences each (`bench.redaction.corpus`), a file a language, no
-two alike. Ours reads, cleans, looks again, writes and keeps its manifest; Presidio only looks (`analyze`), in memory,
-at every tenth of them. The first run makes what `bench.redaction` makes. `--write`: into docs/sanitise.md.
+A document is a line of JSON with ten labelled sentences (`bench.redaction.corpus`). There is a file for each language,
+and no two documents are equal. `isthmus sanitise` reads, cleans, checks again, writes, and keeps its manifest. Presidio
+only analyses every tenth document, in memory. The first run prepares the same environments as `bench.redaction`.
+`--write` puts the table into docs/sanitise.md.
 """
 
 from __future__ import annotations
@@ -23,105 +24,119 @@ from typing import Any
 
 from bench.redaction import templates
 from bench.redaction.corpus import SEED, sentences
-from bench.redaction.sides import Side, french, sides
+from bench.redaction.recognizers import Recognizer, french_model, start_recognizers
 from edge.redaction import ModelFile, Rules
 from edge.sanitising import FolderSource, FolderTarget, Options, sanitise
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "sanitise.md"
-OF, ROUNDS, PART = 10, 3, 10
-"""Sentences of a document, rounds, and which part of the documents Presidio sees."""
+SENTENCES_PER_DOCUMENT, ROUNDS, PRESIDIO_PART = 10, 3, 10
+"""Sentences in a document, rounds, and the step between documents that Presidio analyses."""
 
 
 class _Timed:
-    """A watcher that notes when rules are ready and the first file can begin."""
+    """A watcher that records when the rules are ready and the first file begins."""
 
     def began(self, files: int, size: int) -> None:
         self.begin = time.process_time()
 
     def passed(self, characters: int) -> None:
-        """The whole is measured, not its parts."""
+        """Does nothing: only the total time is measured."""
 
     def ended(self, entry: Any, kept: bool, size: int) -> None:
         assert entry.status == "done", entry.reason
 
 
 def documents(count: int) -> dict[str, list[str]]:
-    """By language."""
-    each = count * OF // len(templates.KEPT)
-    made: dict[str, list[str]] = {}
-    for one in sentences(seed=SEED, each=each):
-        made.setdefault(one.language, []).append(one.text)
+    """Documents by language, `count` in total."""
+    per_language = count * SENTENCES_PER_DOCUMENT // len(templates.HELD_OUT)
+    texts_of: dict[str, list[str]] = {}
+    for sentence in sentences(seed=SEED, per_language=per_language):
+        texts_of.setdefault(sentence.language, []).append(sentence.text)
     return {
-        language: [" ".join(texts[at : at + OF]) for at in range(0, len(texts), OF)]
-        for language, texts in made.items()
+        language: [
+            " ".join(texts[start : start + SENTENCES_PER_DOCUMENT])
+            for start in range(0, len(texts), SENTENCES_PER_DOCUMENT)
+        ]
+        for language, texts in texts_of.items()
     }
 
 
-def _lay(folder: Path, texts: dict[str, list[str]]) -> None:
-    for language, every in texts.items():
-        lines = (json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in every)
+def _write_documents(folder: Path, texts: dict[str, list[str]]) -> None:
+    for language, language_texts in texts.items():
+        lines = (json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in language_texts)
         (folder / f"{language}.jsonl").write_text("".join(lines))
 
 
-def _ours(source: Path, rules: Rules) -> Callable[[], float]:
+def _sanitise_run(source: Path, rules: Rules) -> Callable[[], float]:
     def run() -> float:
-        asked = Options("public", names_demanded=False)
+        options = Options("public", names_demanded=False)
         with tempfile.TemporaryDirectory() as folder:
             watch = _Timed()
-            sanitise(FolderSource(source), FolderTarget(Path(folder) / "out"), rules, asked, watch)
+            sanitise(FolderSource(source), FolderTarget(Path(folder) / "out"), rules, options, watch)
             return time.process_time() - watch.begin
 
     return run
 
 
-def _presidio(side: Side, texts: dict[str, list[str]]) -> Callable[[], float]:
+def _presidio_run(presidio: Recognizer, texts: dict[str, list[str]]) -> Callable[[], float]:
     def run() -> float:
         return sum(
             spent / 1000
-            for language, every in texts.items()
-            for _, spent in side.look(every[::PART], language)
+            for language, language_texts in texts.items()
+            for _, spent in presidio.analyze(language_texts[::PRESIDIO_PART], language)
         )
 
     return run
 
 
-def rows(count: int) -> Iterator[str]:
+def table_rows(count: int) -> Iterator[str]:
     """The table, in Markdown."""
     texts = documents(count)
-    with tempfile.TemporaryDirectory() as folder, sides() as found:
+    with tempfile.TemporaryDirectory() as folder, start_recognizers() as recognizers:
         source = Path(folder)
-        _lay(source, texts)
-        size = sum(file.stat().st_size for file in source.iterdir())
-        part = sum(len(text.encode()) for every in texts.values() for text in every[::PART])
-        seen = sum(len(every[::PART]) for every in texts.values())
-        whole = sum(map(len, texts.values()))
-        model = Rules(models=[ModelFile(file=french())])
+        _write_documents(source, texts)
+        total_bytes = sum(file.stat().st_size for file in source.iterdir())
+        presidio_bytes = sum(
+            len(text.encode())
+            for language_texts in texts.values()
+            for text in language_texts[::PRESIDIO_PART]
+        )
+        presidio_documents = sum(len(language_texts[::PRESIDIO_PART]) for language_texts in texts.values())
+        total_documents = sum(map(len, texts.values()))
+        model = Rules(models=[ModelFile(file=french_model())])
         runs: dict[str, tuple[Callable[[], float], int, int]] = {
-            "sanitise, patterns": (_ours(source, Rules()), size, whole),
-            "sanitise, patterns and the French model": (_ours(source, model), size, whole),
-            found[-1].name: (_presidio(found[-1], texts), part, seen),
+            "sanitise, patterns": (_sanitise_run(source, Rules()), total_bytes, total_documents),
+            "sanitise, patterns and the French model": (
+                _sanitise_run(source, model),
+                total_bytes,
+                total_documents,
+            ),
+            recognizers[-1].name: (_presidio_run(recognizers[-1], texts), presidio_bytes, presidio_documents),
         }
-        spent: dict[str, list[float]] = {name: [] for name in runs}
+        seconds_of: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):
             for name, (run, _, _) in runs.items():
-                spent[name].append(run())
-    yield f"{whole} documents, {size / 1e6:.1f} MB; processor time, medians of {ROUNDS} rounds, all sides in turn;"
+                seconds_of[name].append(run())
+    yield (
+        f"{total_documents} documents, {total_bytes / 1e6:.1f} MB; processor time, medians of {ROUNDS} rounds, "
+        "all programs in turn;"
+    )
     yield f"{os.cpu_count()} cores, a load of {os.getloadavg()[1]:.0f}."
     yield ""
     yield "| | MB/s | documents/s |"
     yield "|---|---|---|"
-    for name, (_, held, number) in runs.items():
-        seconds = statistics.median(spent[name])
-        yield f"| {name} | {held / 1e6 / seconds:.3f} | {number / seconds:.0f} |"
+    for name, (_, byte_count, document_count) in runs.items():
+        seconds = statistics.median(seconds_of[name])
+        yield f"| {name} | {byte_count / 1e6 / seconds:.3f} | {document_count / seconds:.0f} |"
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; nothing here can fail."""
+    """Measure and print. There is no bound, so the exit code is always 0."""
     parser = argparse.ArgumentParser(prog="bench.sanitise", description=__doc__)
     parser.add_argument("--documents", type=int, default=1500)
     parser.add_argument("--write", action="store_true", help="into docs/sanitise.md")
     options = parser.parse_args(arguments)
-    text = "\n".join(rows(options.documents))
+    text = "\n".join(table_rows(options.documents))
     print(text)
     if options.write:
         marks = ("<!-- bench.sanitise -->", "<!-- end -->")

@@ -1,7 +1,7 @@
-"""The bank's stack against a bare Pulumi program with the same resources, options, plugins and waits.
+"""Compares the bank's stack with a bare Pulumi program that has the same resources, options, plugins and waits.
 
-Two sandboxes stand side by side, one for each program, since both make objects of the same names.
-What ours does more (contracts, catalogue, template, components) may cost at most 15 % or 1 s.
+Each program has its own sandbox, because both create objects with the same names. The additional work of Isthmus
+(contracts, catalogue, template, components) may cost at most 15 % or 1 s.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PREVIEWS, UPS = 7, 3
 SHARE, SECONDS = 0.15, 1.0
 
 
-class Side:
-    """One program with a sandbox of its own."""
+class SandboxedProgram:
+    """A Pulumi program with its own sandbox."""
 
     def __init__(self, name: str, home: Path, project: Path, stack: str, requirements: Path = BANK) -> None:
         from sandbox import api
@@ -34,8 +34,10 @@ class Side:
         api.up(requirements, home=home)
         self.env = inherited_variables() | api.environment(home)
 
-    def pulumi(self, *words: str) -> float:
-        return run(["pulumi", *words, "-s", self.stack, "--non-interactive"], cwd=self.project, env=self.env)
+    def pulumi(self, *arguments: str) -> float:
+        return run(
+            ["pulumi", *arguments, "-s", self.stack, "--non-interactive"], cwd=self.project, env=self.env
+        )
 
     def init(self) -> None:
         self.pulumi("stack", "select", "--create")
@@ -51,14 +53,14 @@ class Side:
 
     def state(self, stack: str | None = None) -> dict:
         command = ["pulumi", "stack", "export", "--show-secrets", "-s", stack or self.stack]
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=self.project, env=self.env, capture_output=True, text=True, check=True
         )
-        return json.loads(done.stdout)
+        return json.loads(process.stdout)
 
 
 def copy_project(target: Path) -> Path:
-    """The checkout's program without its virtual environment, which stays where it is."""
+    """Copy the checkout's program. Its virtual environment is a symbolic link."""
     names = ("Pulumi.yaml", "images.lock.yaml", "stacks", "blueprints", "components", "isthmus", "policies")
     for name in names:
         source = ROOT / name
@@ -70,10 +72,10 @@ def copy_project(target: Path) -> Path:
     return target
 
 
-def _ups(side: Side) -> Callable[[], float]:
+def _timed_up(program: SandboxedProgram) -> Callable[[], float]:
     def once() -> float:
-        seconds = side.up()
-        side.destroy()
+        seconds = program.up()
+        program.destroy()
         return seconds
 
     return once
@@ -87,23 +89,34 @@ def main() -> bool:
     try:
         project = directory / "ours"
         project.mkdir()
-        ours = Side("isthmus", homes[0], copy_project(project), STACK)
-        ours.init()
-        ours.up()
-        bare = Side("bare program", homes[1], directory / "bare", "bare")
-        program = program_from_state(ours.state(), bare.env["KUBECONFIG"])
+        isthmus = SandboxedProgram("isthmus", homes[0], copy_project(project), STACK)
+        isthmus.init()
+        isthmus.up()
+        bare = SandboxedProgram("bare program", homes[1], directory / "bare", "bare")
+        program = program_from_state(isthmus.state(), bare.env["KUBECONFIG"])
         write_project(directory / "bare", program, ROOT / ".venv")
         bare.init()
         bare.up()
         print(f"spine: {len(program)} resources, a preview of the unchanged stack")
-        mine, other = alternate(PREVIEWS, ours.preview, bare.preview)
-        fine = verdict(Series(ours.name, mine), Series(bare.name, other), share=SHARE, seconds=SECONDS)
-        ours.destroy()
+        isthmus_seconds, bare_seconds = alternate(PREVIEWS, isthmus.preview, bare.preview)
+        is_within = verdict(
+            Series(isthmus.name, isthmus_seconds),
+            Series(bare.name, bare_seconds),
+            share=SHARE,
+            seconds=SECONDS,
+        )
+        isthmus.destroy()
         bare.destroy()
         print("spine: up from nothing")
-        mine, other = alternate(UPS, _ups(ours), _ups(bare))
+        isthmus_seconds, bare_seconds = alternate(UPS, _timed_up(isthmus), _timed_up(bare))
         return (
-            verdict(Series(ours.name, mine), Series(bare.name, other), share=SHARE, seconds=SECONDS) and fine
+            verdict(
+                Series(isthmus.name, isthmus_seconds),
+                Series(bare.name, bare_seconds),
+                share=SHARE,
+                seconds=SECONDS,
+            )
+            and is_within
         )
     finally:
         for home in homes:

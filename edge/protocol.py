@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edge.connections import HEADERS_S, Connection
@@ -32,105 +33,126 @@ def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
     )
 
 
+@dataclass(frozen=True)
+class Clients:
+    """Who may speak to a listener, and whether the process still takes requests."""
+
+    allowed: frozenset[str] | None
+    """DNS names in lower case. None: every client with a valid certificate."""
+    on_refused: Callable[[], None]
+    draining: Callable[[], bool]
+    is_revoked: Callable[[bytes | None], bool]
+    """Whether a certificate (DER) is revoked."""
+
+    def may_speak(self, names: frozenset[str]) -> bool:
+        return self.allowed is None or not names.isdisjoint(self.allowed)
+
+
+class EdgeProtocol(Base):
+    """uvicorn's protocol with a check of the client, and limits on headers and waiting."""
+
+    clients: Clients
+    connection: Connection
+    refused = False
+    client_revoked: Callable[[], bool]
+    in_headers = False
+    header_bytes = partial_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.connection.abort = transport.abort
+        self.connection.reading_paused = lambda: self.flow.read_paused
+        self.connection.wait(HEADERS_S)
+        if self.clients.draining():
+            self.refused = True
+            transport.abort()
+            return
+        tls = transport.get_extra_info("ssl_object")
+        names = names_of(tls.getpeercert()) if tls is not None else frozenset()
+        if not self.clients.may_speak(names):
+            self.refused = True
+            self.clients.on_refused()
+            transport.abort()
+            return
+        # Each request's scope begins as a copy of this.
+        shown = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.client_revoked = lambda: self.clients.is_revoked(shown)
+        self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connection.close()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self.partial_bytes = 0
+            if cycle.more_body:
+                self.connection.receive_body(len(data))
+            else:
+                self.connection.work()
+            return
+        # Between requests: of the next header block, or of a body that nobody reads any more.
+        self.connection.receive_headers()
+        self.partial_bytes += 0 if cycle is not None and cycle.more_body else len(data)
+        if self.partial_bytes > 2 * MAX_HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # and no other was sent behind it
+            self.connection.wait(IDLE_S)
+
+    def pause_writing(self) -> None:
+        self.connection.stall()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.connection.flow()
+        super().resume_writing()
+
+    def on_message_begin(self) -> None:
+        self.header_bytes, self.in_headers = 0, True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.in_headers = False
+        if self.client_revoked():  # since the handshake
+            self.refused = True
+            self.clients.on_refused()
+            self.transport.abort()
+            return
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.header_bytes += len(name) + len(value)
+        if self.header_bytes > MAX_HEADER_BYTES:
+            raise ValueError("headers too large")  # the parser turns it into a 400
+        if not self.in_headers:
+            return  # a trailer, which uvicorn would take for a header: of who asks, among others
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise ValueError("the body is in another coding than chunked, which nobody here decodes")
+        super().on_header(name, value)
+
+
 def protocol_class(
     allowed_clients: list[str] | None,
     on_refused: Callable[[], None],
     draining: Callable[[], bool],
     is_revoked: Callable[[bytes | None], bool] = lambda certificate: False,
 ) -> type[asyncio.Protocol]:
-    """uvicorn's protocol for one listener; with `allowed_clients`, only these DNS names may speak.
+    """uvicorn's protocol for one listener.
 
-    uvicorn does not hand the peer's certificate to the application, so the check stands here, and what it
-    bears goes along as `client_names`. A wildcard in a certificate matches nothing: names are compared as they are.
-    A handshake that is over only when the process drains is given up: uvicorn waits for no such connection, and would
-    leave its request half answered.
+    `allowed_clients` are the DNS names that may speak; None: every client. `on_refused` is called for each refused
+    client, `draining` says whether the process is ending, and `is_revoked` whether a certificate (DER) is revoked.
+
+    uvicorn does not give the peer's certificate to the application, so the protocol checks it, and passes its names on
+    as `client_names`. Names are compared literally: a wildcard in a certificate matches nothing. A handshake that
+    completes while the process drains is aborted, because uvicorn would not wait for its request.
     """
     allowed = None if allowed_clients is None else frozenset(name.lower() for name in allowed_clients)
-
-    class EdgeProtocol(Base):
-        connection: Connection
-        refused = False
-        client_revoked: Callable[[], bool]
-        in_headers = False
-        header_bytes = partial_bytes = 0
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.connection.abort = transport.abort
-            self.connection.reading_paused = lambda: self.flow.read_paused
-            self.connection.wait(HEADERS_S)
-            if draining():
-                self.refused = True
-                transport.abort()
-                return
-            tls = transport.get_extra_info("ssl_object")
-            names = names_of(tls.getpeercert()) if tls is not None else frozenset()
-            if allowed is not None and not names & allowed:
-                self.refused = True
-                on_refused()
-                transport.abort()
-                return
-            # Each request's scope begins as a copy of this.
-            shown = tls.getpeercert(binary_form=True) if tls is not None else None
-            self.client_revoked = lambda: is_revoked(shown)
-            self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.connection.close()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            if self.refused:
-                return
-            super().data_received(data)
-            cycle = self.cycle
-            if cycle is not None and not cycle.response_complete:
-                self.partial_bytes = 0
-                if cycle.more_body:
-                    self.connection.receive_body(len(data))
-                else:
-                    self.connection.work()
-                return
-            # Between requests: of the next header block, or of a body that nobody reads any more.
-            self.connection.receive_headers()
-            self.partial_bytes += 0 if cycle is not None and cycle.more_body else len(data)
-            if self.partial_bytes > 2 * MAX_HEADER_BYTES and not self.transport.is_closing():
-                self.send_400_response("Invalid HTTP request received.")
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self.cycle.response_complete:  # and no other was sent behind it
-                self.connection.wait(IDLE_S)
-
-        def pause_writing(self) -> None:
-            self.connection.stall()
-            super().pause_writing()
-
-        def resume_writing(self) -> None:
-            self.connection.flow()
-            super().resume_writing()
-
-        def on_message_begin(self) -> None:
-            self.header_bytes, self.in_headers = 0, True
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self.in_headers = False
-            if self.client_revoked():  # since the handshake
-                self.refused = True
-                on_refused()
-                self.transport.abort()
-                return
-            super().on_headers_complete()
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self.header_bytes += len(name) + len(value)
-            if self.header_bytes > MAX_HEADER_BYTES:
-                raise ValueError("headers too large")  # the parser turns it into a 400
-            if not self.in_headers:
-                return  # a trailer, which uvicorn would take for a header: of who asks, among others
-            if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
-                raise ValueError("the body is in another coding than chunked, which nobody here decodes")
-            super().on_header(name, value)
-
-    return EdgeProtocol
+    clients = Clients(allowed, on_refused, draining, is_revoked)
+    return type("EdgeProtocol", (EdgeProtocol,), {"clients": clients})

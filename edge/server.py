@@ -101,62 +101,24 @@ async def _serve(config: Served, reloading: Reloading) -> None:
     state = State(Metrics(config.data_class))
     tls = RenewableServerContext(config.listen)
     service = _make_service(config, state)
-    gc.freeze()  # what is loaded stays: a look through it keeps requests waiting for 25 ms and more
-    watches = [tls.watch, *service.watches]
-
-    def count_refused() -> None:
-        state.metrics.refused_client()
-        write_line("client_refused", mode=config.mode, **{"class": config.data_class})
-
-    # The two that know callers and reviewers one by one let in every certificate of their authority.
-    allowed = None if isinstance(config, (GatewayConfig, ReviewsConfig)) else config.allowed_clients
-    journal = Journal(
-        service.app,
-        mode=config.mode,
-        data_class=config.data_class,
-        metrics=state.metrics,
-        paths=service.paths,
-    )
-    drain_s = config.limits.drain_s
-    most = affordable_connections(config.limits.max_connections)
-    main = listener(
-        journal,
-        Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),
-        http=protocol_class(allowed, count_refused, lambda: state.draining, tls.is_revoked),
-        ssl_certfile=str(config.listen.certificate),
-        ssl_context_factory=lambda _config, _default: tls.context,
-        timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),
-    )
+    # Objects that exist now stay: a garbage collection over them would delay requests by 25 ms and more.
+    gc.freeze()
+    main = _main_listener(config, service, state, tls)
     health = health_listener(health_application(service, state))
     main_socket = bind(config.listen.host, config.listen.port, "listen.port")
     health_socket = bind(config.health.host, config.health.port, "health.port")
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    reloading.listen(stop)
-    serving = [
-        asyncio.create_task(main.serve(sockets=[main_socket])),
-        asyncio.create_task(health.serve(sockets=[health_socket])),
-    ]
-    watching = [asyncio.create_task(_watch(config, watches))]
+    stop = _stop_signal(reloading)
+    main_task = asyncio.create_task(main.serve(sockets=[main_socket]))
+    health_task = asyncio.create_task(health.serve(sockets=[health_socket]))
+    watching = [asyncio.create_task(_watch(config, [tls.watch, *service.watches]))]
     watching += [asyncio.create_task(work()) for work in service.background]
     write_line("started", mode=config.mode, port=config.listen.port, **{"class": config.data_class})
     stopping = asyncio.create_task(stop.wait())
-    # Work that fails ends the process in order: what nobody counts any more, nobody is to use.
-    await asyncio.wait({stopping, *serving, *watching}, return_when=asyncio.FIRST_COMPLETED)
-
-    state.draining = True
-    write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
-    last_call = loop.call_later(drain_s, lambda: [deadline.cut() for deadline in list(state.running)])
-    main.should_exit = True
-    ending = asyncio.create_task(_end_when_done(main, state))
-    await serving[0]
-    ending.cancel()
-    last_call.cancel()
+    # If background work fails, the process ends in order: without it, requests would not be counted or recorded.
+    await asyncio.wait({stopping, main_task, health_task, *watching}, return_when=asyncio.FIRST_COMPLETED)
+    await _drain(config, state, main, main_task)
     health.should_exit = True
-    await serving[1]
+    await health_task
     failed = [task for task in watching if task.done()]
     for task in watching:
         task.cancel()
@@ -165,6 +127,56 @@ async def _serve(config: Served, reloading: Reloading) -> None:
     write_line("stopped", mode=config.mode, **{"class": config.data_class})
     for task in failed:
         task.result()
+
+
+def _main_listener(config: Served, service: Service, state: State, tls: RenewableServerContext) -> Listener:
+    """The listener of requests, with TLS. Not started yet."""
+
+    def count_refused() -> None:
+        state.metrics.refused_client()
+        write_line("client_refused", mode=config.mode, **{"class": config.data_class})
+
+    # Gateway and review service identify each caller, so every certificate of their authority may connect.
+    allowed = None if isinstance(config, (GatewayConfig, ReviewsConfig)) else config.allowed_clients
+    journal = Journal(
+        service.app,
+        mode=config.mode,
+        data_class=config.data_class,
+        metrics=state.metrics,
+        paths=service.paths,
+    )
+    most = affordable_connections(config.limits.max_connections)
+    return listener(
+        journal,
+        Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),
+        http=protocol_class(allowed, count_refused, lambda: state.draining, tls.is_revoked),
+        ssl_certfile=str(config.listen.certificate),
+        ssl_context_factory=lambda _config, _default: tls.context,
+        timeout_graceful_shutdown=int(config.limits.drain_s + LAST_WORDS_S + 1),
+    )
+
+
+def _stop_signal(reloading: Reloading) -> asyncio.Event:
+    """An event that SIGTERM, SIGINT and a changed configuration set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    reloading.listen(stop)
+    return stop
+
+
+async def _drain(config: Served, state: State, main: Listener, main_task: asyncio.Task[None]) -> None:
+    """Take no more requests, and wait for the running ones; after `drain_s` seconds they are cut."""
+    state.draining = True
+    write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
+    last_call = asyncio.get_running_loop().call_later(
+        config.limits.drain_s, lambda: [deadline.cut() for deadline in list(state.running)]
+    )
+    main.should_exit = True
+    ending = asyncio.create_task(_end_when_done(main, state))
+    await main_task
+    ending.cancel()
+    last_call.cancel()
 
 
 async def _end_when_done(listener: Listener, state: State) -> None:

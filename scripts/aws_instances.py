@@ -5,7 +5,7 @@ and writes `isthmus/planning/catalogues/data/instances.json`, one row a line:
 
     python scripts/aws_instances.py
 
-Fractions of a GPU are left out. moto's tables hold EC2's types only, no SageMaker types. After an
+Types with a fraction of a GPU are skipped. moto's tables have only EC2 types, no SageMaker types. After an
 update of moto, add the date of its tables to `_TABLES_AS_OF`, and run `git diff` on the file.
 """
 
@@ -50,11 +50,11 @@ def _load(path: Traversable) -> Any:
 
 def _network_gbps(info: dict[str, Any]) -> int:
     """Gbit/s that AWS states: `400` for "4x 100 Gigabit", `20` for "Up to 20 Gigabit"."""
-    stated = info["NetworkPerformance"]
-    found = re.fullmatch(r"(?:Up to )?(?:(\d+)x )?(\d+) Gigabit", stated)
-    if found is None:
-        raise ValueError(f"unknown network performance: {stated!r}")
-    return int(found[1] or 1) * int(found[2])
+    network_performance = info["NetworkPerformance"]
+    match = re.fullmatch(r"(?:Up to )?(?:(\d+)x )?(\d+) Gigabit", network_performance)
+    if match is None:
+        raise ValueError(f"unknown network performance: {network_performance!r}")
+    return int(match[1] or 1) * int(match[2])
 
 
 def _regions(resources: Traversable) -> dict[str, list[str]]:
@@ -63,7 +63,7 @@ def _regions(resources: Traversable) -> dict[str, list[str]]:
     for path in (resources / "instance_type_offerings" / "region").iterdir():
         for offering in _load(path):
             regions.setdefault(offering["InstanceType"], []).append(offering["Location"])
-    return {kind: sorted(found) for kind, found in regions.items()}
+    return {kind: sorted(locations) for kind, locations in regions.items()}
 
 
 def _row(info: dict[str, Any], regions: list[str], evidence: dict[str, str]) -> dict[str, Any] | None:
@@ -72,9 +72,9 @@ def _row(info: dict[str, Any], regions: list[str], evidence: dict[str, str]) -> 
     gpus = sum(gpu["Count"] for gpu in info["GpuInfo"]["Gpus"])
     if gpus == 0 or any(gpu.get("GpuPartitionSize", 1.0) < 1 for gpu in info["GpuInfo"]["Gpus"]):
         return None
-    memory, rest = divmod(info["MemoryInfo"]["SizeInMiB"], 1024)
-    if rest:
-        raise ValueError(f"{kind}: memory is no whole number of GiB")
+    memory, fraction_mib = divmod(info["MemoryInfo"]["SizeInMiB"], 1024)
+    if fraction_mib:
+        raise ValueError(f"{kind}: memory is not a whole number of GiB")
     return {
         "type": kind,
         "gpu": GPU_OF_FAMILY[kind.partition(".")[0]],
@@ -99,13 +99,13 @@ def rows() -> list[dict[str, Any]]:
     resources = files("moto") / "ec2" / "resources"
     regions = _regions(resources)
     types = _load(resources / "instance_types.json.gz")
-    chosen = (types[kind] for kind in sorted(types) if kind.partition(".")[0] in GPU_OF_FAMILY)
-    made = (_row(info, regions.get(info["InstanceType"], []), evidence) for info in chosen)
-    return [row for row in made if row is not None]
+    gpu_types = (types[kind] for kind in sorted(types) if kind.partition(".")[0] in GPU_OF_FAMILY)
+    optional_rows = (_row(info, regions.get(info["InstanceType"], []), evidence) for info in gpu_types)
+    return [row for row in optional_rows if row is not None]
 
 
 def main() -> int:
-    """Write the file and say how many rows it holds."""
+    """Write the file and print the number of rows."""
     table = rows()
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text("[\n" + ",\n".join(json.dumps(row) for row in table) + "\n]\n", encoding="utf-8")

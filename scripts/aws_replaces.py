@@ -1,6 +1,7 @@
-"""Write `isthmus/engine/preview/data/aws_replaces.json` from the table of the sandbox's AWS provider.
+"""Writes `isthmus/engine/preview/data/aws_replaces.json` from the tables of the sandbox's AWS provider.
 
-A comparison of two renderings asks no provider, and wants to know all the same what would be made anew.
+The file says which inputs of an AWS resource replace it. A comparison of two renderings needs that, because it calls no
+provider.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ FILE = Path(__file__).resolve().parents[1] / "isthmus/engine/preview/data/aws_re
 def text() -> str:
     from sandbox.aws.table import TYPES
 
-    known = {
+    inputs_of_type = {
         token: {
             "replaces": sorted(name for name, prop in kind.inputs.items() if prop.replace),
             "updates": sorted(name for name, prop in kind.inputs.items() if not prop.replace),
         }
         for token, kind in sorted(TYPES.items())
     }
-    lines = [f"  {json.dumps(token)}: {json.dumps(said)}" for token, said in known.items()]
+    lines = [f"  {json.dumps(token)}: {json.dumps(inputs)}" for token, inputs in inputs_of_type.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

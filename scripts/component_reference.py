@@ -1,7 +1,7 @@
-"""Writes what follows from the contract and the package of components. `python -m scripts.component_reference` writes
+"""Generates code and docs from the contract and the component package: `python -m scripts.component_reference`.
 
-- the engine settings among the arguments of ModelServer and SageMakerEndpoint, from the marked fields of `Endpoint`;
-- the tables of arguments, fields and outputs in `docs/components*.md`, from the package's schema.
+- The engine settings in the arguments of ModelServer and SageMakerEndpoint, from the marked fields of `Endpoint`.
+- The tables of arguments, fields and outputs in `docs/components*.md`, from the package's schema.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PAGES = (
 
 
 def with_engine_settings(text: str) -> str:
-    """A file of argument types, with its engine settings as the contract has them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    """The text of a file of argument types, with the engine settings of the contract."""
+    before, begin, remainder = text.partition(BEGIN)
+    _, end, after = remainder.partition(END)
     if not begin or not end:
         raise ValueError(f"the file has no block between `{BEGIN.strip()}` and `{END.strip()}`")
     return f"{before}{begin}{_argument_lines()}{end}{after}"
@@ -54,7 +54,7 @@ def _argument_lines() -> str:
 
 
 def _field_docstrings() -> dict[str, str]:
-    """Field of `Endpoint` → its docstring, which Python keeps in the source only."""
+    """The docstring of each field of `Endpoint`. Python keeps these only in the source."""
     tree = ast.parse(Path(platform.__file__).read_text("utf-8"))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Endpoint")
     return {
@@ -69,24 +69,24 @@ def _field_docstrings() -> dict[str, str]:
 
 
 def _type_name(annotation: Any) -> str:
-    """A field's type as an argument has it: without None, and a choice of words as text."""
-    origin, parts = get_origin(annotation), get_args(annotation)
+    """The type of an argument for a field: without None, and `str` for a choice of words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _type_name(parts[0])
+        return _type_name(arguments[0])
     if origin is Literal:
         return "str"
     if origin in (Union, types.UnionType):
-        (part,) = (part for part in parts if part is not type(None))
+        (part,) = (part for part in arguments if part is not type(None))
         return _type_name(part)
     if origin is list:
-        return f"list[{_type_name(parts[0])}]"
+        return f"list[{_type_name(arguments[0])}]"
     if annotation in (str, int, float, bool):
         return annotation.__name__
     raise ValueError(f"an engine setting cannot be a {annotation}")
 
 
 def package_schema() -> dict[str, Any]:
-    """The schema as the host of the components infers it, without an engine."""
+    """The schema that the component host infers, without an engine."""
     from pulumi.provider.experimental.component import ComponentProvider
 
     from components.__main__ import HOSTED
@@ -95,7 +95,7 @@ def package_schema() -> dict[str, Any]:
 
 
 def rows(properties: dict[str, Any], required: list[str], kinds: bool = True) -> list[str]:
-    """The lines of a table: name, kind if wanted, description."""
+    """The lines of a table: name, optionally kind, description."""
     return [
         f"| `{_snake_case(name)}` | "
         + (f"{_kind(definition)}{', required' if name in required else ''} | " if kinds else "")
@@ -124,7 +124,7 @@ def _snake_case(name: str) -> str:
 
 
 def with_tables(page: str, schema: dict[str, Any]) -> str:
-    """A page with the tables of its components and of the types that it describes, as the package has them."""
+    """The text of a page, with new tables of its components and their types."""
     for token, resource in schema["resources"].items():
         arguments = rows(resource["inputProperties"], resource.get("requiredInputs", []))
         outputs = rows(resource["properties"], [], kinds=False)
@@ -152,7 +152,7 @@ def _replaced(text: str, pattern: str, fill: Callable[[re.Match[str]], str]) -> 
 
 
 def _with_rows(text: str, heading: str, lines: list[str]) -> str:
-    """The first table under a heading, with other rows."""
+    """The text with new rows in the first table under a heading."""
     table = "".join(f"{line}\n" for line in lines)
     return re.sub(rf"({heading})(?:\|.*\n)*", lambda match: match[1] + table, text, count=1)
 

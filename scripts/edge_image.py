@@ -2,9 +2,9 @@
 
     python -m scripts.edge_image [TARGET ...] [--base IMAGE@sha256:…] [-o FOLDER]
 
-Without `--base` a root file system is made from Debian's packages (mmdebstrap). That serves to test the images where no
-container registry can be reached; images for production name the digest of a python:3.13-slim image.
-Needs root, buildah and mmdebstrap (Debian packages of these names).
+Without `--base` it builds a root file system from Debian packages (mmdebstrap), to test the images without a container
+registry. Images for production name the digest of a python:3.13-slim image. It needs root, buildah and mmdebstrap
+(Debian packages of these names).
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ LOCKS = {
     "translator": "translator-requirements.lock",
     "detector": "detector-requirements.lock",
 }
-"""Under `edge/`: the Python packages of each target."""
+"""Files under `edge/` with the Python packages of each target."""
 DEBIAN = "bookworm"
 BASE_IMAGE = f"localhost/isthmus-base-{DEBIAN}:1"
 TOOLS = ("buildah", "mmdebstrap")
 
 
 def missing_tools() -> list[str]:
-    """Programs that a build needs and this machine lacks."""
+    """Programs that a build needs and that are missing on this machine."""
     return [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
 def storage() -> Path:
-    """Folder of buildah's images and containers: the user's cache, never the system's own store."""
+    """The folder of buildah's images and containers. It is in the user's cache, not in the system's store."""
     return cache.root() / f"images-{cache.machine()}"
 
 
 def buildah(*arguments: str, quiet: bool = True) -> str:
-    """Run buildah on our storage; its output without the last line break. Raises `EnvironmentFault` where it fails."""
+    """Run buildah with our storage and return its output without the last line break. Raises `EnvironmentFault`."""
     folder = storage()
     folder.mkdir(parents=True, exist_ok=True)
     command = ["buildah", "--root", str(folder / "root"), "--runroot", str(folder / "run"), *arguments]
@@ -60,7 +60,7 @@ def buildah(*arguments: str, quiet: bool = True) -> str:
 
 
 def debian_base() -> str:
-    """Name of an image with Debian's Python, made once. Raises `EnvironmentFault` where a tool is missing."""
+    """The name of an image with Debian's Python. The first call builds it. Raises `EnvironmentFault` without a tool."""
     if missing := missing_tools():
         raise EnvironmentFault(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
@@ -89,7 +89,7 @@ def debian_base() -> str:
 
 
 def build(target: str, base: str) -> str:
-    """Build a target of `edge/Containerfile` on a base image; the name of the image."""
+    """Build a target of `edge/Containerfile` on a base image, and return the name of the new image."""
     image = f"localhost/isthmus-{target}:test"
     mounts = [
         option

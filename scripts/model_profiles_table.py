@@ -1,4 +1,4 @@
-"""The table of model profiles in `docs/components-serving.md`; `python -m scripts.model_profiles_table` writes it."""
+"""Writes the table of model profiles in `docs/components-serving.md`: `python -m scripts.model_profiles_table`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GPUS = (1, 8)
 
 
 def table() -> str:
-    """A row for each family."""
+    """The table, with a row for each model family."""
     header = (
         "| family | tool calls | reasoning | chat template | CPU, GiB with 1 GPU | with 8 GPUs | startup, s |"
     )
@@ -35,11 +35,11 @@ def _row(profile: ModelProfile) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def filled(text: str) -> str:
-    """The document with the table as it is now."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+def fill_document(text: str) -> str:
+    """The text of the document with a new table."""
+    before, _, remainder = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{remainder.partition(END)[2]}"
 
 
 if __name__ == "__main__":
-    DOC.write_text(filled(DOC.read_text("utf-8")), "utf-8")
+    DOC.write_text(fill_document(DOC.read_text("utf-8")), "utf-8")

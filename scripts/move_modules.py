@@ -6,9 +6,9 @@
 It can be run again, for example after a merge of a branch that uses old names. Run `ruff check --fix` and `ruff format`
 afterwards: a rewritten import statement may be split into several.
 
-A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module, where the
-new module's own says little alone (`kubernetes_client` of `kubernetes.client`). Where the name is already used for
-something else in a file, the old one is kept by `as`.
+A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module, if the new
+module's own name is not clear alone (`kubernetes_client` of `kubernetes.client`). If a file already uses that name for
+something else, the import keeps the old name with `as`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def tracked() -> list[str]:
 
 
 def move(moves: dict[str, str]) -> None:
-    """`git mv` each module that is still at its old place."""
+    """Run `git mv` for each module that is still at its old path."""
     for old, new in moves.items():
         if not path_of(old).exists() or path_of(new).exists():
             continue
@@ -84,7 +84,7 @@ class Edit:
 
 
 class Rewriter:
-    """One file's imports."""
+    """Rewrites the imports of one file."""
 
     def __init__(self, text: str, moves: dict[str, str]) -> None:
         self.text, self.moves = text, moves
@@ -129,12 +129,12 @@ class Rewriter:
         return True
 
     def _bind(self, old: str, module: str) -> str:
-        """The name that the file uses for a module from now on."""
+        """The new name of a module in this file."""
         if old in self.renames:
             return self.renames[old]
-        wanted = local_name(module)
-        free = wanted == old or (wanted not in self.other_uses and self._can_be_renamed(old))
-        self.renames[old] = wanted if free else old
+        new_name = local_name(module)
+        free = new_name == old or (new_name not in self.other_uses and self._can_be_renamed(old))
+        self.renames[old] = new_name if free else old
         return self.renames[old]
 
     def rewrite(self) -> str:
@@ -164,9 +164,9 @@ class Rewriter:
         if not moved and module not in self.moves:
             return
         statements = []
-        rest = [alias for alias in node.names if alias not in moved]
-        if rest:
-            statements.append(self._statement(self.moves.get(module, module), rest))
+        unmoved = [alias for alias in node.names if alias not in moved]
+        if unmoved:
+            statements.append(self._statement(self.moves.get(module, module), unmoved))
         for alias in moved:
             new = self.moves[full[alias]]
             package, _, base = new.rpartition(".")

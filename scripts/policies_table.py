@@ -1,5 +1,7 @@
-"""What is made from the rules: the table in `docs/policies.md`, and the list that the pack shows the engine before
-it has loaded them. `python -m scripts.policies_table` writes both."""
+"""Writes the table of rules in `docs/policies.md` and the rules file of the policy pack.
+
+The pack shows the rules file to the engine before it has loaded the rules. Run `python -m scripts.policies_table`.
+"""
 
 from __future__ import annotations
 
@@ -18,55 +20,55 @@ END = "<!-- end of what is made -->"
 
 
 def table() -> str:
-    """A section for each family, a row for each rule: the worst first."""
+    """The table: a section for each family, a row for each rule, the most severe rule first."""
     families: dict[str, list[Rule]] = {}
     for rule in (*RULES, *CHANGES):
         families.setdefault(rule.family, []).append(rule)
     order = ("critical", "high", "medium", "low")
-    parts = [f"{len(RULES) + len(CHANGES)} rules in {len(families)} families."]
+    lines = [f"{len(RULES) + len(CHANGES)} rules in {len(families)} families."]
     for family, rules in families.items():
-        parts.append(
+        lines.append(
             f"\n### {family}\n\n| rule | severity | what must be so | supports | fix |\n|---|---|---|---|---|"
         )
-        for rule in sorted(rules, key=lambda each: (order.index(each.severity), each.id)):
+        for rule in sorted(rules, key=lambda rule: (order.index(rule.severity), rule.id)):
             cells = (f"`{rule.id}`", rule.severity, rule.title, _supports(rule.supports), rule.fix)
-            parts.append(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in cells)} |")
-    return "\n".join(parts)
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
 
 
 def _supports(controls: tuple[Control, ...]) -> str:
-    said: dict[str, list[str]] = {}
-    for each in controls:
-        said.setdefault(f"{each.framework} {each.version}", []).append(each.id)
-    return "; ".join(f"{name}: {', '.join(ids)}" for name, ids in said.items())
+    ids_of: dict[str, list[str]] = {}
+    for control in controls:
+        ids_of.setdefault(f"{control.framework} {control.version}", []).append(control.id)
+    return "; ".join(f"{name}: {', '.join(ids)}" for name, ids in ids_of.items())
 
 
-def filled(text: str) -> str:
-    """The document with the table as it is now."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+def fill_document(text: str) -> str:
+    """The text of the document with a new table."""
+    before, _, remainder = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{remainder.partition(END)[2]}"
 
 
-def listed() -> str:
-    """The rules as JSON, one on each line, in their order, for `policies.plugin.rule_info`."""
+def rules_json() -> str:
+    """The rules as JSON in their order, one on each line, for `policies.plugin.rule_info`."""
     rules = [
         {
-            "id": each.id,
-            "family": each.family,
-            "title": each.title,
-            "severity": each.severity,
-            "stops": each.severity in BLOCKING_SEVERITIES,
-            "fix": each.fix,
-            "supports": [control.model_dump() for control in each.supports],
+            "id": rule.id,
+            "family": rule.family,
+            "title": rule.title,
+            "severity": rule.severity,
+            "stops": rule.severity in BLOCKING_SEVERITIES,
+            "fix": rule.fix,
+            "supports": [control.model_dump() for control in rule.supports],
         }
-        for each in RULES
+        for rule in RULES
     ]
-    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in rules)
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in rules)
     return f"[\n{lines}\n]\n"
 
 
 def main() -> None:
-    for file, text in ((DOC, filled(DOC.read_text("utf-8"))), (RULES_FILE, listed())):
+    for file, text in ((DOC, fill_document(DOC.read_text("utf-8"))), (RULES_FILE, rules_json())):
         draft = file.with_suffix(".part")
         draft.write_text(text, "utf-8")
         draft.replace(file)

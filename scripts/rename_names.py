@@ -140,9 +140,9 @@ class SourceFile:
     def _scope_name(self, scope: Any, node: Any) -> str:
         if isinstance(scope, meta.GlobalScope):
             return "<module>"
-        own = self.parents.get(node)
-        if isinstance(own, cst.FunctionDef):  # a nested function: it is bound by the function around
-            return self.dotted_scope(own)
+        parent = self.parents.get(node)
+        if isinstance(parent, cst.FunctionDef):  # a nested function: it is bound by the function around
+            return self.dotted_scope(parent)
         return self.dotted_scope(node)
 
     def _by_loop(self, scope: Any, binders: list[Any], uses: list[Any]) -> list[list[Any]]:
@@ -195,9 +195,9 @@ class SourceFile:
                     if assignment.scope is not scope or not isinstance(assignment, meta.Assignment):
                         continue
                     for node in [assignment.node, *(access.node for access in assignment.references)]:
-                        named = _name_node(node, name)
-                        if named is not None and self.at(named) in order:
-                            places.add(order[self.at(named)])
+                        name_node = _name_node(node, name)
+                        if name_node is not None and self.at(name_node) in order:
+                            places.add(order[self.at(name_node)])
                 for place in places:
                     groups[place] = frozenset(places)
         return groups
@@ -218,11 +218,11 @@ def _name_node(node: Any, name: str) -> Any:
 # ---- suggestions
 
 
-def singular(word: str) -> str:
+def singular(plural: str) -> str:
     for end, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh")):
-        if word.endswith(end) and len(word) > len(end) + 1:
-            return word[: -len(end)] + replacement
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") else ""
+        if plural.endswith(end) and len(plural) > len(end) + 1:
+            return plural[: -len(end)] + replacement
+    return plural[:-1] if plural.endswith("s") and not plural.endswith("ss") else ""
 
 
 def suggestion(binding: Binding) -> str:
@@ -293,14 +293,14 @@ def read_maps(names: list[str]) -> list[Rename]:
         if names and map_file.name not in names:
             continue
         for line in map_file.read_text().splitlines():
-            words = line.partition("|")[0].split()
-            if not words or words[0].startswith("#") or words[-1] == "?":
+            fields = line.partition("|")[0].split()
+            if not fields or fields[0].startswith("#") or fields[-1] == "?":
                 continue
-            if len(words) != 4:
+            if len(fields) != 4:
                 print(f"{map_file.name}: not four words: {line}")
                 continue
-            old, _, number = words[2].partition("#")
-            renames.append(Rename(ROOT / words[0], words[1], old, int(number or 1), words[3]))
+            old, _, number = fields[2].partition("#")
+            renames.append(Rename(ROOT / fields[0], fields[1], old, int(number or 1), fields[3]))
     return renames
 
 
@@ -314,8 +314,8 @@ def apply(renames: list[Rename]) -> int:
         if not path.exists():
             print(f"{path.relative_to(ROOT)}: no such file")
             continue
-        words = set(re.findall(r"\w+", path.read_text()))
-        file_renames = [rename for rename in file_renames if rename.old in words]
+        words_in_file = set(re.findall(r"\w+", path.read_text()))
+        file_renames = [rename for rename in file_renames if rename.old in words_in_file]
         if not file_renames:
             continue
         file = SourceFile(path).read()
@@ -323,23 +323,25 @@ def apply(renames: list[Rename]) -> int:
         present = [
             (rename, bindings.get((rename.scope, rename.old, rename.number))) for rename in file_renames
         ]
-        todo = [
+        planned = [
             (rename, binding)
             for rename, binding in present
             if binding is not None and rename.new != rename.old
         ]
-        text = checked(file, todo)
+        text = checked(file, planned)
         if text is None:
-            accepted, rejected = split_accepted(file, [], todo)
+            accepted, rejected = split_accepted(file, [], planned)
             for rename, _ in rejected:
                 refused += 1
                 name = f"{rename.old}#{rename.number}"
                 print(f"REFUSED {path.relative_to(ROOT)} {rename.scope} {name} {rename.new}")
-            todo = accepted
-            text = checked(file, todo)
+            planned = accepted
+            text = checked(file, planned)
         if text is not None and text != file.text:
             path.write_text(text)
-        beyond += [(rename, binding) for rename, binding in todo if binding.parameter or binding.module_level]
+        beyond += [
+            (rename, binding) for rename, binding in planned if binding.parameter or binding.module_level
+        ]
     follow(beyond)
     return refused
 
@@ -500,12 +502,12 @@ class Follower(cst.CSTVisitor):
 
 
 def main() -> int:
-    command, *rest = sys.argv[1:] or ["help"]
+    command, *arguments = sys.argv[1:] or ["help"]
     if command == "list":
-        list_fillers(rest)
+        list_fillers(arguments)
         return 0
     if command == "apply":
-        refused = apply(read_maps(rest))
+        refused = apply(read_maps(arguments))
         subprocess.run(["git", "diff", "--shortstat"], cwd=ROOT, check=True)
         return int(bool(refused))
     print(__doc__)

@@ -1,14 +1,14 @@
-"""Make `isthmus/planning/catalogues/data/step_times.jsonl`: times of an engine's steps, from NVIDIA's measured kernels.
+"""Writes `isthmus/planning/catalogues/data/step_times.jsonl`: an engine's step times, from NVIDIA's measured kernels.
 
-Run by hand when models or measurements change, in an environment of its own (it is not among our dependencies:
-700 MB, slow to import):
+Run it by hand when models or measurements change, in a separate environment, because aiconfigurator has 700 MB and is
+slow to import:
 
     python3 -m venv /tmp/aic && /tmp/aic/bin/pip install aiconfigurator==0.12.0 aiconfigurator-core==0.12.0
     PYTHONPATH=. /tmp/aic/bin/python scripts/throughput_grid.py
 
-Each line is one model on one kind of GPU in one precision with one degree of tensor parallelism: microseconds
-of a prefill of so many tokens, and of a decoding step of so many sequences with so long a context. What
-the package refuses, or has no measurements for, is left out and counted on stderr.
+Each line is one model on one kind of GPU, in one precision, with one degree of tensor parallelism. It has microseconds
+of prefills by number of tokens, and of decoding steps by batch and context. Cases that the package refuses or has not
+measured are skipped; stderr has their number.
 """
 
 # pyright: reportMissingImports=false
@@ -27,7 +27,7 @@ from isthmus.planning.catalogues.precision import weight_bytes
 from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT / "isthmus" / "planning" / "data"
+DATA = ROOT / "isthmus" / "planning" / "catalogues" / "data"
 SYSTEMS = {
     "a100-sxm-80gb": ("a100_sxm", ("bf16",)),
     "b200-sxm-180gb": ("b200_sxm", ("bf16", "fp8", "nvfp4", "mxfp4")),
@@ -40,11 +40,11 @@ SYSTEMS = {
 MODES = {"bf16": "bfloat16", "fp8": "fp8", "nvfp4": "nvfp4"}
 DEGREES = (1, 2, 4, 8)
 AS_LLAMA = ("mistral", "mistral3", "ministral3", "granite", "phi3", "qwen2", "cohere", "smollm3", "llama")
-"""Dense models of the same layers as Llama's: their kernels are those of a Llama with their shapes."""
+"""Dense models with the same layers as Llama. Their kernels are those of a Llama of the same shape."""
 
 
 def config_for(model: dict[str, Any], folder: Path) -> str:
-    """A folder with the model's configuration, as the package reads it."""
+    """Write the model's configuration in the package's form, and return the folder."""
     config = dict(model["config"])
     if config.get("model_type") in AS_LLAMA:
         config |= {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
@@ -59,33 +59,33 @@ def config_for(model: dict[str, Any], folder: Path) -> str:
 
 
 def session(path: str, system: str, database: Any, precision: str, degree: int, *, sparse: bool) -> Any:
-    """The package's fast path: everything is looked up once, a point takes a tenth of a millisecond."""
+    """An inference session, the package's fast path: it looks up tables once, then a point takes 0.1 ms."""
     from aiconfigurator.sdk.config_builders import build_model_config
     from aiconfigurator.sdk.inference_session import InferenceSession
     from aiconfigurator.sdk.models import get_model, resolve_context_fmha_by_data, resolve_nvfp4_for_system
     from aiconfigurator_core.sdk.backends.factory import get_backend
 
     mode = MODES.get(precision)
-    # In MXFP4 the experts alone are quantised, which the package knows of gpt-oss by itself.
+    # MXFP4 quantises only the experts. For gpt-oss the package knows that.
     modes = {} if mode is None else {"gemm_quant_mode": mode, "moe_quant_mode": mode if sparse else None}
     if precision == "mxfp4":
         modes = {"moe_quant_mode": "w4a16_mxfp4"}
-    built = build_model_config(degree, 1, 1, degree if sparse else 1, 1, **modes)
-    resolve_context_fmha_by_data(built, path, database, "vllm", is_context_role=True)
-    resolve_nvfp4_for_system(built, system, path, backend_name="vllm")
-    return InferenceSession(get_model(path, built, "vllm"), database, get_backend("vllm"))
+    config = build_model_config(degree, 1, 1, degree if sparse else 1, 1, **modes)
+    resolve_context_fmha_by_data(config, path, database, "vllm", is_context_role=True)
+    resolve_nvfp4_for_system(config, system, path, backend_name="vllm")
+    return InferenceSession(get_model(path, config, "vllm"), database, get_backend("vllm"))
 
 
-def times(made: Any, longest: int) -> tuple[list[int], list[list[int]]]:
+def times(inference: Any, longest: int) -> tuple[list[int], list[list[int]]]:
     """Microseconds of prefills, and of decoding steps by batch and context."""
     from aiconfigurator_core.sdk.config import RuntimeConfig
 
     def step(kind: str, batch: int, tokens: int) -> int:
-        asked = RuntimeConfig(batch_size=batch, isl=tokens, osl=2)
-        return round(1000 * made.run_static_latency_only(asked, kind))
+        config = RuntimeConfig(batch_size=batch, isl=tokens, osl=2)
+        return round(1000 * inference.run_static_latency_only(config, kind))
 
-    prefills = [step("static_ctx", 1, each) for each in PROMPTS if each <= max(longest, PROMPTS[0])]
-    decodes = [[step("static_gen", batch, each) for each in CONTEXTS] for batch in BATCHES]
+    prefills = [step("static_ctx", 1, tokens) for tokens in PROMPTS if tokens <= max(longest, PROMPTS[0])]
+    decodes = [[step("static_gen", batch, context) for context in CONTEXTS] for batch in BATCHES]
     return prefills, decodes
 
 
@@ -101,25 +101,33 @@ def main() -> int:
         for gpu, (system, precisions) in SYSTEMS.items():
             version = perf.get_latest_database_version(system, "vllm")
             database = perf.get_database_view(system, "vllm", version)
-            for at, model in enumerate(models):
-                known = model_config.architecture(model["config"], model["id"])
-                if known.encoder:
+            for index, model in enumerate(models):
+                architecture = model_config.architecture(model["config"], model["id"])
+                if architecture.encoder:
                     continue
-                path = config_for(model, Path(base) / f"{at}")
+                path = config_for(model, Path(base) / f"{index}")
                 for precision in precisions:
-                    if (precision == "mxfp4") != (known.kind == "gpt_oss"):
+                    if (precision == "mxfp4") != (architecture.kind == "gpt_oss"):
                         continue
                     for degree in DEGREES:
-                        room = degree * gpus[gpu]["usable_mib"] * (1 << 20) * 0.95
-                        if known.heads % degree or weight_bytes(known, precision) > room:
+                        bytes_available = degree * gpus[gpu]["usable_mib"] * (1 << 20) * 0.95
+                        if (
+                            architecture.heads % degree
+                            or weight_bytes(architecture, precision) > bytes_available
+                        ):
                             continue
                         try:
-                            made = session(
-                                path, system, database, precision, degree, sparse=known.expert_count > 0
+                            inference = session(
+                                path,
+                                system,
+                                database,
+                                precision,
+                                degree,
+                                sparse=architecture.expert_count > 0,
                             )
-                            prefills, decodes = times(made, known.context)
-                        except Exception as error:  # noqa: BLE001  the package raises what it likes
-                            refused[f"{gpu}: {known.kind} {precision}: {str(error)[:90]}"] += 1
+                            prefills, decodes = times(inference, architecture.context)
+                        except Exception as error:  # noqa: BLE001  the package raises many types
+                            refused[f"{gpu}: {architecture.kind} {precision}: {str(error)[:90]}"] += 1
                             continue
                         row = {"model": model["id"], "gpu": gpu, "precision": precision, "tp": degree}
                         row |= {"vllm": version, "prefill_us": prefills, "decode_us": decodes}
@@ -129,8 +137,8 @@ def main() -> int:
     part = target.with_suffix(".part")
     part.write_text("\n".join(sorted(lines)) + "\n", "utf-8")
     part.replace(target)
-    for why, count in sorted(refused.items()):
-        print(f"left out {count}: {why}", file=sys.stderr)
+    for reason, count in sorted(refused.items()):
+        print(f"left out {count}: {reason}", file=sys.stderr)
     return 0
 
 

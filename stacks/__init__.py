@@ -1,1 +1,1 @@
-"""The program of every stack, and per stack its settings, requirements and plan."""
+"""The Pulumi program of every stack, and the files of each stack: settings, requirements and plan."""

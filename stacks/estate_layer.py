@@ -1,6 +1,6 @@
-"""What a stack builds of its estate, and what the stacks below it give, as the program meets them.
+"""The part of an estate that a stack builds, and the outputs of the stacks below it.
 
-A lower layer that is not up, or stands as another plan says, ends the program before anything is registered.
+If a lower layer is not deployed, or is deployed by another plan, the program stops before it registers a resource.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 Outputs = Mapping[str, Mapping[str, Any]]
-"""By stack: what a stack of an estate says of itself."""
+"""Stack → its outputs."""
 
 
 def estate_place(config: pulumi.Config, stack: str, folder: Path) -> tuple[Member, Estate] | None:
-    """Where the stack stands in its estate; None where it owns all of its platform."""
+    """The stack's place in its estate; None if the stack owns all of its platform."""
     settings = {
         f"isthmus:{name}": value for name in ("layer", "of") if (value := config.get(name)) is not None
     }
     if (serves := config.get_object("serves")) is not None:
         settings["isthmus:serves"] = serves
-    member = estates.member(settings, stack)
+    member = estates.read_member(settings, stack)
     return (member, estates.estates(folder)[member.estate]) if member is not None else None
 
 
 def layer_scope(platform: Platform, member: Member, estate: Estate, outputs: Outputs | None) -> Scope:
-    """What the stack builds, and what it builds on. `given`: outputs of stacks; None: they are asked."""
+    """What the stack builds, and what it builds on.
+
+    `outputs`: outputs of the stacks below; None: read them through the engine.
+    """
     serves = estate.served_by(platform, member)
     layers_below = []
     for lower in estate.below(member):
@@ -63,26 +66,26 @@ def layer_scope(platform: Platform, member: Member, estate: Estate, outputs: Out
 
 
 def check_serving_stacks(platform: Platform, member: Member, estate: Estate) -> None:
-    """Raise, or warn of in a preview, where models stand that this run would cut off, or make a second time.
+    """Raise, or warn in a preview, if this run would cut off deployed models or build them a second time.
 
-    `isthmus up` has asked, and been told whether it may, before this program runs.
+    `isthmus up` makes this check and asks for consent before it runs the program.
     """
     import pulumi
 
     if member.layer == "foundation" or UP_STANDING in os.environ:
         return
-    for serving_member in estate.of("serving"):
+    for serving_member in estate.in_layer("serving"):
         built = [
             Standing.model_validate(endpoint)
             for endpoint in _stack_outputs(serving_member.stack).get(STANDING_OUTPUT) or []
         ]
-        for find_refusal in (estate_migration.twice, estate_migration.refusal):
+        for find_refusal in (estate_migration.double_serving_refusal, estate_migration.outage_refusal):
             if (
                 serving_member != member
                 and member.layer == "serving"
-                and find_refusal is estate_migration.refusal
+                and find_refusal is estate_migration.outage_refusal
             ):
-                continue  # what another serving stack does with its own is its own run's
+                continue  # another serving stack's changes to its own models are checked in its own run
             refusal = find_refusal(built, platform, estate, member, serving_member)
             if refusal is not None and not pulumi.runtime.is_dry_run():
                 raise refusal
@@ -98,15 +101,15 @@ def ask_account(
     *,
     sandbox: bool,
 ) -> None:
-    """Ask the account what concerns this layer, and warn of what it does not tell."""
+    """Check the account for this layer, and log warnings."""
     import pulumi
 
     plan = files.plan
     if member.layer == "foundation":
-        # Its networks alone: models and quotas are the platform's question, and may be beyond its permissions.
+        # Only its networks: the platform layer checks models and quotas, which may need more permissions.
         plan = plan.model_copy(update={"endpoints": [], "placements": []})
     elif member.layer == "serving":
-        # Machines of SageMaker alone: models on Bedrock are the platform's question.
+        # Only SageMaker instances: the platform layer checks models on Bedrock.
         reached = reached.model_copy(
             update={
                 "endpoints": [endpoint for endpoint in reached.endpoints if endpoint.target == "sagemaker"]
@@ -125,7 +128,7 @@ def ask_account(
 def layer_output(
     built: LlmPlatform, platform: Platform, member: Member, everything: list[Any]
 ) -> pulumi.Output[Any]:
-    """What this layer says of itself, once all of it is there: a run that failed says nothing new."""
+    """The output of this layer, which resolves when all its resources exist: a failed run does not change it."""
     import pulumi
 
     output = {
@@ -140,7 +143,7 @@ def layer_output(
 
 
 def register_resource_list() -> list[pulumi.Resource]:
-    """A list that every resource of the running program is added to as it is made."""
+    """A list to which every resource of the running program is added when it is created."""
     import pulumi
 
     resources: list[pulumi.Resource] = []
@@ -149,14 +152,14 @@ def register_resource_list() -> list[pulumi.Resource]:
 
 
 def _referenced_output(stack: str, output: str) -> Any:
-    """An output of another stack of the project; None where there is no such stack."""
+    """An output of another stack of the project; None if the stack does not exist."""
     import pulumi
     from pulumi.runtime.sync_await import _sync_await
 
     name = _full_stack_name(stack)
     try:
         return _sync_await(pulumi.StackReference(name).get_output_details(output)).value
-    except Exception as error:  # noqa: BLE001  the engine raises what its backend said, of any kind
+    except Exception as error:  # noqa: BLE001  the engine raises its backend's error, of any type
         text = " ".join(str(error).split())
         if "unknown stack" in text or "no stack named" in text:
             return None
@@ -166,7 +169,7 @@ def _referenced_output(stack: str, output: str) -> Any:
 
 
 def _stack_outputs(stack: str) -> Mapping[str, Any]:
-    """What another stack of the project says of itself; nothing where there is none."""
+    """The outputs of another stack of the project; empty if it does not exist."""
     from pulumi import runtime
 
     try:

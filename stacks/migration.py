@@ -1,7 +1,7 @@
-"""A plan that moves workloads, as the program meets it: what stands, whether the move may begin, making room.
+"""A plan that moves workloads: the deployed endpoints, whether the move may begin, and the step that makes room.
 
-`isthmus up` tells what stands, and has asked already. Under plain `pulumi up` the stack's own outputs say what the
-last run that ended well has built, so that nothing is begun there either that would wait for ever.
+`isthmus up` passes the deployed endpoints and has made the checks. Under plain `pulumi up`, the stack's outputs state
+what the last successful run built, so that a move that would wait for ever does not begin there either.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def endpoints_going_later(platform: Platform, stack: str) -> tuple[Standing, ...]:
-    """What stands of an earlier plan and goes once this one's endpoints serve.
+    """Endpoints of an earlier plan that are removed once the endpoints of this plan serve.
 
-    Raises, or warns of in a preview, what would wait for ever: `isthmus.contracts.platform.migration.messages.refusal`.
+    Raises, or warns in a preview, if the run would wait for ever:
+    `isthmus.contracts.platform.migration.messages.refusal`.
     """
     import pulumi
 
@@ -45,7 +46,7 @@ def endpoints_going_later(platform: Platform, stack: str) -> tuple[Standing, ...
     if refusal is not None:
         if not pulumi.runtime.is_dry_run():
             raise refusal
-        # A reviewer wants the whole preview; the run itself will refuse.
+        # A reviewer needs the whole preview; the run itself will refuse.
         pulumi.log.warn(f"`pulumi up` will refuse this: {refusal}")
     elif move.going:
         pulumi.log.warn(
@@ -57,7 +58,7 @@ def endpoints_going_later(platform: Platform, stack: str) -> tuple[Standing, ...
 
 
 def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource]) -> None:
-    """Register what must go first as it stands, but with no replica; the engine is told to leave the rest alone."""
+    """Register the endpoints that go first unchanged, but with no replicas. The engine leaves other resources alone."""
     import pulumi
 
     room = json.loads(os.environ[UP_ROOM])
@@ -75,7 +76,7 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
         provider = _cluster(platform, providers, server_data["site"])
         dependencies: list[pulumi.Resource] = []
         if server_data.get("scaler"):
-            # Else KEDA would bring back at once what goes.
+            # Otherwise KEDA would scale it up again at once.
             scaler: dict[str, Any] = server_data["scaler"]
             metadata_of_scaler = scaler["body"]["metadata"]
             metadata = {
@@ -106,7 +107,7 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
 def _cluster(
     platform: Platform, providers: dict[str, pulumi.ProviderResource], name: str
 ) -> pulumi.ProviderResource:
-    """The Kubernetes provider of a site. Raises `InputError` where a cluster in AWS has none before it is made."""
+    """The Kubernetes provider of a site. Raises `InputError` if a cluster in AWS has none before it is created."""
     key = next((provider_key(site) for site in platform.sites if site.name == name), name)
     if key not in providers:
         raise InputError(
@@ -118,7 +119,7 @@ def _cluster(
 
 
 def _previous_outputs(stack: str) -> dict[str, Any]:
-    """What the stack said of itself when a run last ended well; nothing for a new one."""
+    """The stack's outputs of the last successful run; empty for a new stack."""
     import pulumi
     from pulumi import runtime
 

@@ -1,4 +1,4 @@
-"""The SDK's modules, loaded while the providers' plugins start: each takes most of a second."""
+"""Loads the SDK's modules while the providers' plugins start, because each takes most of a second."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MODULES = {
         *("admissionregistration.v1", "apiextensions", "apps.v1", "core.v1", "networking.v1", "policy.v1"),
     ),
 }
-"""What a whole platform needs, by the kind of its sites; a test holds it to what the bank is made of."""
+"""Modules of a whole platform, by the kind of its sites. A test compares them with those of the bank."""
 PACKAGES = {"aws": "pulumi_aws", "on-prem": "pulumi_kubernetes"}
 _SENT_S = 0.02
-"""Time enough for what was registered to be sent to the engine, which starts the plugins."""
+"""Time to send the registered resources to the engine, which then starts the plugins."""
 
 
 def load(platform: Platform) -> None:
-    """Send what was registered so far (the providers), and load meanwhile what the components will ask for."""
+    """Let the engine start the registered providers, and load the modules that the components need meanwhile."""
     from pulumi.runtime.sync_await import _sync_await
 
     _sync_await(asyncio.sleep(_SENT_S))
@@ -33,5 +33,5 @@ def load(platform: Platform) -> None:
     for kind in sorted(kinds):
         for name in MODULES[kind]:
             module = importlib.import_module(f"{PACKAGES[kind]}.{name}")
-            # The SDK gives a lazy module, which loads when it is first looked into.
+            # The SDK's modules are lazy: reading an attribute loads them.
             getattr(module, "__all__", None)

@@ -1,7 +1,7 @@
-"""What a stack's providers would reach, checked before there are any.
+"""Checks the addresses that a stack's providers would use, before the providers exist.
 
-A sandbox stack must not be able to reach a real account or cluster, whatever the shell holds: every
-address is a loopback one, or the program stops.
+A sandbox stack must not reach a real account or cluster, whatever the shell's environment is: every address must be a
+loopback address, or the program stops.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def check(
     kubeconfig: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Raise `EnvironmentFault` where a context is missing, or a sandbox's address is not this machine's."""
+    """Raise `EnvironmentFault` if a kubeconfig context is missing, or an address of a sandbox is not this machine's."""
     contexts = [site.kube_context for site in sites_with_known_api_server(platform)]
     if contexts:
         _check_clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
@@ -39,7 +39,7 @@ def check(
 
 
 def check_link_addresses(platform: Platform) -> None:
-    """No link of a stack in earnest leads to an address that stands in documentation only; `InputError`."""
+    """Raise `InputError` if a link has an address that is reserved for documentation."""
     for link in platform.links:
         if (
             link.mode == "manage"
@@ -55,7 +55,7 @@ def check_link_addresses(platform: Platform) -> None:
 
 
 def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
-    """The path in KUBECONFIG; `EnvironmentFault` where it is not set or names several files."""
+    """The path in KUBECONFIG. Raises `EnvironmentFault` if it is not set or names several files."""
     path = environment.get("KUBECONFIG", "")
     if not path:
         raise EnvironmentFault(
@@ -72,7 +72,7 @@ def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine: 127.0.0.0/8, ::1 or `localhost`, no other name."""
+    """Whether a URL leads to this machine: 127.0.0.0/8, ::1 or `localhost`."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -125,7 +125,7 @@ def _check_aws(environment: Mapping[str, str]) -> None:
         raise EnvironmentFault(
             "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", fix=_FIX
         )
-    # AWS_ENDPOINT_URL_S3 and its like win over AWS_ENDPOINT_URL.
+    # AWS_ENDPOINT_URL_S3 and similar variables override AWS_ENDPOINT_URL.
     for name in sorted(environment):
         if (name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")) and environment[name]:
             url = environment[name]

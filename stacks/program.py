@@ -1,7 +1,7 @@
-"""The program of every stack: read its settings, make one platform, say what there is.
+"""The Pulumi program of every stack: reads the settings, builds the platform and exports the outputs.
 
-Importing this module does nothing. `program()` is what the engine runs by way of `__main__`, and what
-`isthmus render` runs against a recorder.
+Importing this module does nothing. The engine runs `program()` through `__main__`; `isthmus render` runs it with a
+recorder.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
+    from components.base.stack_scope import Scope
     from isthmus.blueprints import StackFiles
     from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.platform import Platform
 
 KUBECONFIG_PLACEHOLDER = "${KUBECONFIG}"
-"""Stands for the kubeconfig where nothing is reached and none is named."""
+"""Kubeconfig path if no cluster is reached and none is set."""
 
 
 LAYER_OUTPUTS: dict[platform_layers.Layer, tuple[str, ...]] = {
@@ -40,31 +41,31 @@ LAYER_OUTPUTS: dict[platform_layers.Layer, tuple[str, ...]] = {
     "platform": ("gateways", "endpoints", "pools", "data_paths", "retained", "people", "break_glass"),
     "serving": ("plan", moves.STANDING_OUTPUT, "retained"),
 }
-"""The outputs of a layer. Only serving bears the plan: a release changes no word of the layers below."""
+"""The outputs of each layer. Only serving exports the plan, so that a release changes no output of the layers below."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A stack's settings, as its config states them."""
+    """The settings of a stack, from its config."""
 
     stack: str
     folder: Path
-    """Where `STACK.requirements.yaml` and `STACK.plan.yaml` stand."""
+    """Folder with `STACK.requirements.yaml` and `STACK.plan.yaml`."""
     overrides: dict[str, Any]
     sandbox: bool = False
-    """Dummy AWS keys; every address must be this machine's."""
+    """Whether to use dummy AWS keys; every address must then be this machine's."""
     kubeconfig: str | None = None
-    """Path of a kubeconfig; None: the variable KUBECONFIG."""
+    """Path of a kubeconfig. None: the variable KUBECONFIG."""
     place: tuple[Member, Estate] | None = None
-    """Where it stands in an estate, whose files it shares; None: it owns all of its platform."""
+    """The stack's place in an estate, whose files it shares. None: the stack owns all of its platform."""
 
 
 def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = None) -> None:
-    """Make the stack's platform, or its layer of one, and export what it is. Run inside a Pulumi stack.
+    """Build the stack's platform, or its layer of one, and export the outputs. Run it inside a Pulumi stack.
 
-    `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
-    before anything is registered where the stack's files or its surroundings are wrong. `given`: the outputs of the
-    stacks below, where there is no engine to ask.
+    `live`: providers make requests, so their targets are checked first. `lower_outputs`: outputs of the stacks below,
+    without an engine that can read them. Raises `IsthmusError` before it registers a resource if files, settings or
+    environment are wrong.
     """
     import pulumi
 
@@ -89,11 +90,11 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
         ):
             pulumi.log.warn(line)
     if step == "room":
-        # Only now: nothing goes down for what the account refuses.
+        # Only now: if the account refuses something, nothing goes down.
         stack_migration.make_room(platform, providers_by_site)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
-    for line in accesses.said:
+    for line in accesses.notes:
         pulumi.log.warn(line)
     if step == "admission":
         LlmPlatform(
@@ -124,7 +125,7 @@ def layer_program(
     live: bool,
     lower_outputs: estate_layer.Outputs | None,
 ) -> None:
-    """As `program`, of a stack that owns one layer of its estate's platform."""
+    """Like `program`, for a stack that owns one layer of its estate's platform."""
     import pulumi
 
     from components import LlmPlatform
@@ -147,20 +148,8 @@ def layer_program(
     if step == "room":
         stack_migration.make_room(platform, providers_by_site)
         return
-    accesses = emergency_access.Accesses()
-    stack_file = emergency_access.file_of(settings.folder, settings.stack)
-    estate_file = emergency_access.file_of(settings.folder, estate.name)
-    if stack_file.is_file():
-        # Who is in a hurry would wait for an access that nobody reads.
-        raise InputError(
-            "an emergency access of one stack of an estate, which nobody reads",
-            where=f"{settings.folder.name}/{stack_file.name}",
-            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
-        )
-    if scope.owns("platform"):
-        # Emergency access is to namespaces, and these are the platform's.
-        accesses = emergency_access.read(settings.folder, estate.name, platform)
-    for line in accesses.said:
+    accesses = _estate_accesses(settings, estate, platform, scope)
+    for line in accesses.notes:
         pulumi.log.warn(line)
     built = LlmPlatform(
         platform.name,
@@ -172,37 +161,63 @@ def layer_program(
     )
     if step == "admission":
         return
-    layer_outputs = {
-        name: value
-        for name, value in outputs(built, platform, files.plan, accesses).items()
-        if name in LAYER_OUTPUTS[member.layer]
-    }
-    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
-        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
-        stands = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
-        layer_outputs[moves.STANDING_OUTPUT] = [
-            endpoint for endpoint in stands if endpoint["id"] in scope.serves
-        ]
-    for name, value in layer_outputs.items():
+    platform_outputs = outputs(built, platform, files.plan, accesses)
+    for name, value in _outputs_of_layer(platform_outputs, platform, member, scope).items():
         pulumi.export(name, value)
     pulumi.export(
         platform_layers.LAYER_OUTPUT, estate_layer.layer_output(built, platform, member, everything)
     )
 
 
+def _estate_accesses(
+    settings: Settings, estate: Estate, platform: Platform, scope: Scope
+) -> emergency_access.Accesses:
+    """The estate's emergency accesses, in the layer that owns the namespaces; none in the other layers.
+
+    Raises `InputError` if an access was written for one stack of the estate: nobody would read it.
+    """
+    stack_file = emergency_access.file_of(settings.folder, settings.stack)
+    estate_file = emergency_access.file_of(settings.folder, estate.name)
+    if stack_file.is_file():
+        raise InputError(
+            "an emergency access of one stack of an estate, which nobody reads",
+            where=f"{settings.folder.name}/{stack_file.name}",
+            fix=f"Write it into {estate_file.name}, signed for {estate.name}",
+        )
+    if scope.owns("platform"):
+        return emergency_access.read(settings.folder, estate.name, platform)
+    return emergency_access.Accesses()
+
+
+def _outputs_of_layer(
+    platform_outputs: dict[str, Any], platform: Platform, member: Member, scope: Scope
+) -> dict[str, Any]:
+    """The outputs that belong to the stack's layer; of the endpoints only those that the stack serves."""
+    layer_outputs = {
+        name: value for name, value in platform_outputs.items() if name in LAYER_OUTPUTS[member.layer]
+    }
+    if scope.serves is not None and moves.STANDING_OUTPUT in layer_outputs:
+        hosted = [endpoint.model_dump(mode="json") for endpoint in moves.hosted_endpoints(platform)]
+        endpoints = [*layer_outputs[moves.STANDING_OUTPUT], *hosted]
+        layer_outputs[moves.STANDING_OUTPUT] = [
+            endpoint for endpoint in endpoints if endpoint["id"] in scope.serves
+        ]
+    return layer_outputs
+
+
 def read(
     settings: Settings, name: str, overrides: dict[str, Any], *, said_in: str = ""
 ) -> tuple[StackFiles, Platform]:
-    """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
+    """The files of a stack or an estate, and their platform. Raises `InputError` for addresses of the documentation."""
     files = blueprints.read(settings.folder, name)
-    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, overrides_file=said_in)
     if not settings.sandbox:
         prerequisites.check_link_addresses(platform)
     return files, platform
 
 
 def read_settings() -> Settings:
-    """The settings of the stack that runs; `InputError` where one is of the wrong kind."""
+    """The settings of the running stack. Raises `InputError` for a setting of the wrong type."""
     import pulumi
     from pulumi import runtime
 
@@ -229,13 +244,13 @@ def read_settings() -> Settings:
 def site_providers(
     platform: Platform, settings: Settings, *, live: bool = False
 ) -> dict[str, pulumi.ProviderResource]:
-    """A provider for each site, by its name, and one for a cluster of an AWS site, by `SITE/kubernetes`.
+    """A provider for each site, by its name, and one for each cluster of an AWS site, by `SITE/kubernetes`.
 
-    Made here and nowhere else, but for a cluster whose address the stack itself will work out (`providers.eks`).
+    All providers are created here, except for a cluster whose address the stack itself creates (`providers.eks`).
     """
 
     def kubeconfig() -> str:
-        # Asked for where there is a cluster only: a stack in AWS alone needs none.
+        # Read only if there is a cluster: a stack in AWS alone needs no kubeconfig.
         return settings.kubeconfig or (prerequisites.kubeconfig_path() if live else KUBECONFIG_PLACEHOLDER)
 
     result: dict[str, pulumi.ProviderResource] = {
@@ -251,7 +266,7 @@ def site_providers(
 def outputs(
     built: LlmPlatform, platform: Platform, plan: Plan, accesses: emergency_access.Accesses
 ) -> dict[str, Any]:
-    """What the stack says of itself, by the outputs' names."""
+    """The outputs of the stack, by name."""
     break_glass = [access.model_dump(mode="json", by_alias=True) for access in accesses.now]
     people = {"people": built.people, "break_glass": break_glass} if platform.people is not None else {}
     return {

@@ -1,4 +1,4 @@
-"""One explicit provider a site. Their inputs are the same wherever and whenever the program runs."""
+"""Creates one explicit provider for each site. Its inputs do not depend on where and when the program runs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def kubernetes(site: Site, kubeconfig: str) -> pulumi.ProviderResource:
-    """The cluster of a site, by its context in the kubeconfig at that path."""
+    """The provider of a site's cluster, by its context in the kubeconfig at that path."""
     return _kubernetes(site, kubeconfig=kubeconfig, context=site.kube_context)
 
 
 def eks(site: Site, cluster: ClusterAccess) -> pulumi.ProviderResource:
-    """The cluster that the stack itself makes at an AWS site: its address is known once it is made.
+    """The provider of a cluster that the stack creates at an AWS site; its address is known after its creation.
 
-    Credentials are no part of it: whoever runs `pulumi` asks EKS for a token (`aws eks get-token`) as who they
-    are, or as the role by which they work in the site's account.
+    It contains no credentials: the caller of `pulumi` gets a token from EKS (`aws eks get-token`) with its own
+    identity, or with the role for the site's account.
     """
     return _kubernetes(site, kubeconfig=kubeconfig(site, cluster))
 
 
 def kubeconfig(site: Site, cluster: ClusterAccess) -> pulumi.Output[str]:
-    """A kubeconfig with one context, as JSON. Nothing in it is secret."""
+    """A kubeconfig with one context, as JSON. It contains no secret."""
     import pulumi
 
     command = [
@@ -66,9 +66,9 @@ def _kubernetes(site: Site, **how: Any) -> pulumi.ProviderResource:
     import pulumi_kubernetes
 
     return pulumi_kubernetes.Provider(
-        # As the AWS provider of the same site: what is made there says by either in what site it stands.
+        # Named like the site's AWS provider, so that a resource of either shows its site.
         site.name,
-        # The site is the cluster: another port, address or way to the same one replaces nothing.
+        # The site identifies the cluster: another port, address or route to it replaces nothing.
         cluster_identifier=site.name,
         enable_server_side_apply=True,
         **how,
@@ -76,11 +76,11 @@ def _kubernetes(site: Site, **how: Any) -> pulumi.ProviderResource:
 
 
 def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderResource:
-    """The account and region of an AWS site.
+    """The provider of an AWS site's account and region.
 
-    A sandbox's provider has dummy keys among its inputs, which the state keeps: no AWS account accepts
-    them, under `pulumi destroy` (which runs no program) neither. The address is not an input but the
-    variable AWS_ENDPOINT_URL, which changes with every `sandbox up` while the inputs must not.
+    A sandbox's provider has dummy keys in its inputs, which the state keeps: no AWS account accepts them, also not
+    under `pulumi destroy`, which does not run the program. The address is the variable AWS_ENDPOINT_URL rather than an
+    input, because it changes with every `sandbox up`, and inputs must not.
     """
     import pulumi_aws
 
@@ -102,8 +102,8 @@ def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderRe
     elif site.account_id:
         arguments["allowed_account_ids"] = [site.account_id]
     if site.assume_role:
-        # Another account than the credentials' own: its role is taken for every call.
-        # The class, not a dict: a dict's names would reach the provider as they are written here.
+        # If the credentials are of another account, the site's role is assumed for every call.
+        # Use the class, not a dict: the provider would get the names of a dict as they are written here.
         role = pulumi_aws.ProviderAssumeRoleArgs(
             role_arn=site.assume_role, session_name="isthmus", external_id=site.external_id
         )

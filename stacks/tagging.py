@@ -1,7 +1,7 @@
-"""Every AWS resource that can bear tags bears two that say whose it is: the stack, and its name in the stack.
+"""Gives every AWS resource that supports tags two tags: the stack, and its name in the stack.
 
-By them a bill is split, and a resource whose creation was cut off is found again (`isthmus.engine`): AWS
-made it, and no state knows its id.
+They split a bill, and find a resource whose creation was interrupted (`isthmus.engine`): AWS created it, but no state
+has its id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STACK_TAG, RESOURCE_TAG = "isthmus-stack", "isthmus-resource"
 
 
 def tag_everything(project: str, stack: str) -> None:
-    """Have every AWS resource of the running program tagged; call before the first is made."""
+    """Tag every AWS resource of the running program. Call it before the first resource is created."""
     import pulumi
 
     def tagged(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:

@@ -26,5 +26,5 @@ def sampled(cases: Iterable[Any], step: int = 2, first: int = 0) -> list[Any]:
 
 def fewer(divisor: int, parent: settings) -> settings:
     """Settings of a property whose every example is expensive: so much less of them, but for the soak."""
-    usual = settings.default.max_examples
+    usual = settings().max_examples
     return settings(parent, max_examples=usual if usual > 100 else max(5, usual // divisor))

@@ -1,12 +1,12 @@
-"""What redaction finds, and the time it adds.
+"""Measures what redaction finds, and the time that it adds.
 
-    python -m bench.redaction quality [--write]      the labelled sentences: recall, precision, what leaks
-    python -m bench.redaction outside [--write]      sentences that nobody here wrote: identifiers found
-    python -m bench.redaction time [--write]         milliseconds by a prompt's length, at the core and at the edge
+    python -m bench.redaction quality [--write]      our labelled sentences: recall, precision, leaks
+    python -m bench.redaction outside [--write]      sentences from outside the project: recall of identifiers
+    python -m bench.redaction time [--write]         milliseconds by prompt length, of the detector and of the edge
 
-The first run fetches the French model by its digest and makes an environment for Presidio. `--write` puts the tables
-into docs/redaction.md. Exit 1 where a number with a check digit is found in fewer than 99 of 100 sentences, or an
-identifier of outside sentences in fewer than 97.
+The first run fetches the French model by its digest and creates an environment for Presidio. `--write` puts the tables
+into docs/redaction.md. Exit 1 if recall of numbers with check digits is below 99 %, or recall of identifiers in outside
+sentences is below 97 %.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "redaction.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and write where that is asked."""
+    """Measure, print, and write the document with `--write`."""
     parser = argparse.ArgumentParser(prog="bench.redaction", description=__doc__)
     parser.add_argument("what", choices=["quality", "outside", "time"])
     parser.add_argument("--write", action="store_true", help="into docs/redaction.md")
     options = parser.parse_args(arguments)
     if options.what == "quality":
-        from bench.redaction.found import tables
+        from bench.redaction.quality_tables import tables
     elif options.what == "outside":
         from bench.redaction.outside import tables
     else:

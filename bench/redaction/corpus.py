@@ -1,4 +1,4 @@
-"""The labelled sentences, a line of JSON each.
+"""Generates the labelled sentences. As a program it prints each as a line of JSON.
 
 python -m bench.redaction.corpus [--seed N] [--each N] [--developed]
 """
@@ -20,40 +20,42 @@ _PLACE = re.compile(r"\{([A-Z_]+[0-9]?)\}")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and the spans of what it holds, in characters."""
+    """A sentence and the spans of its entities, in characters."""
 
     language: str
     text: str
     spans: tuple[tuple[int, int, str], ...]
 
 
-def sentences(kept: bool = True, seed: int = SEED, each: int = EACH) -> Iterator[Sentence]:
-    """`each` of every language, the templates in turn. The same arguments give the same sentences."""
-    lot = values.Lot(seed)
-    lot.kept = kept
-    for language in templates.KEPT:
-        of = templates.of(templates.KEPT if kept else templates.DEVELOPED, language)
-        for number in range(each):
-            yield _filled(of[number % len(of)], language, lot)
+def sentences(held_out: bool = True, seed: int = SEED, per_language: int = EACH) -> Iterator[Sentence]:
+    """`per_language` sentences of each language, from its templates in turn. The same arguments give the same ones."""
+    source = values.ValueSource(seed)
+    source.held_out = held_out
+    for language in templates.HELD_OUT:
+        language_templates = templates.sentences_of(
+            templates.HELD_OUT if held_out else templates.DEVELOPED, language
+        )
+        for number in range(per_language):
+            yield _fill(language_templates[number % len(language_templates)], language, source)
 
 
-def _filled(template: str, language: str, lot: values.Lot) -> Sentence:
-    text, spans, at = "", [], 0
+def _fill(template: str, language: str, source: values.ValueSource) -> Sentence:
+    text, spans, end = "", [], 0
     for place in _PLACE.finditer(template):
         name = place.group(1)
-        text += template[at : place.start()]
+        text += template[end : place.start()]
         if name[0] == "D" and name[1:].isdigit():
-            text += values.drawn(lot, 1, "123456789") + values.drawn(lot, int(name[1:]) - 1)
+            text += values.draw(source, 1, "123456789") + values.draw(source, int(name[1:]) - 1)
         else:
-            value = values.MADE[name](lot, language)
+            value = values.GENERATORS[name](source, language)
             spans.append((len(text), len(text) + len(value), name))
             text += value
-        at = place.end()
-    return Sentence(language, text + template[at:], tuple(spans))
+        end = place.end()
+    return Sentence(language, text + template[end:], tuple(spans))
 
 
 def main(arguments: list[str]) -> int:
-    """Print them."""
+    """Print the sentences."""
     parser = argparse.ArgumentParser(prog="bench.redaction.corpus")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--each", type=int, default=EACH, help="sentences of each language")
@@ -61,9 +63,12 @@ def main(arguments: list[str]) -> int:
         "--developed", action="store_true", help="of the templates that rules are developed on"
     )
     options = parser.parse_args(arguments)
-    for one in sentences(not options.developed, options.seed, options.each):
+    for sentence in sentences(not options.developed, options.seed, options.each):
         print(
-            json.dumps({"language": one.language, "text": one.text, "spans": one.spans}, ensure_ascii=False)
+            json.dumps(
+                {"language": sentence.language, "text": sentence.text, "spans": sentence.spans},
+                ensure_ascii=False,
+            )
         )
     return 0
 

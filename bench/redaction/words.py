@@ -1,10 +1,10 @@
-"""Common given names, family names, towns, streets and made-up firms, by language. Data."""
+"""Common given names, family names, towns, streets and invented companies, by language. This is data."""
 
 from __future__ import annotations
 
 
 def _list(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",")]
+    return [word.strip() for word in text.split(",")]
 
 
 FIRST: dict[str, list[str]] = {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity, Platform, Pool, Site
 from isthmus.contracts.reference import inference_profiles
-from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS
+from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS, Target
 from isthmus.core.errors import InputError
 
 
@@ -113,3 +113,21 @@ def boundary_argument(site: Site) -> dict[str, str]:
 def key_argument(site: Site) -> dict[str, str]:
     """The organisation's key of records at a site, where it has one."""
     return {"kms_key": site.kms_key} if site.kms_key else {}
+
+
+def gateways_of(platform: Platform, identity: Identity) -> list[Gateway]:
+    return [gateway for gateway in platform.gateways if gateway.identity == identity.name]
+
+
+def calls_of(
+    platform: Platform, identity: Identity, target: Target | None = None
+) -> list[tuple[Endpoint, str]]:
+    """Each endpoint (of a target) that the identity calls, and the workload on whose account."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    return [
+        (endpoints[name], workload.name)
+        for gateway in gateways_of(platform, identity)
+        for workload in gateway.workloads
+        for name in workload.reaches
+        if name in identity.endpoints and target in (None, endpoints[name].target)
+    ]

@@ -292,40 +292,11 @@ def _rules(rules: list[Rule], operations: list[str]) -> list[dict[str, Any]]:
 
 def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[str]) -> dict[str, Any]:
     """The policy for one shape of object. Each CEL variable is a list of texts that name violations."""
-    kinds = ["containers", "initContainers"]
-    if spec == "object.spec":
-        kinds.append("ephemeralContainers")
-
-    def over_containers(suffix: str) -> str:
-        return " + ".join(f"variables.spec.?{kind}.orValue([]){suffix}" for kind in kinds)
-
-    aws = over_containers(
-        ".filter(c, c.?env.orValue([]).exists(e, e.name.startsWith('AWS_')))"
-        ".map(c, c.name + ' sets ' + c.env.filter(e, e.name.startsWith('AWS_')).map(e, e.name).join(' '))"
-    )
-    env_from = over_containers(".filter(c, c.?envFrom.orValue([]).size() > 0).map(c, c.name)")
-    foreign = over_containers(
-        ".filter(c, !variables.registries.exists(r, c.?image.orValue('').startsWith(r)))"
-        ".map(c, c.name + ' runs ' + c.?image.orValue('no image'))"
-    )
-    foreign_volumes = (
-        "variables.spec.?volumes.orValue([]).filter(v, has(v.image) &&"
-        " !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)))"
-        ".map(v, v.name + ' mounts ' + v.image.?reference.orValue('no image'))"
-    )
-    tokens = (
-        "variables.spec.?volumes.orValue([]).filter(v, has(v.projected) &&"
-        " v.projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken) &&"
-        " s.serviceAccountToken.?audience.orValue('').contains('amazonaws.com'))).map(v, v.name)"
-    )
-    allowed = ", ".join(registries)
-    refusals = [
-        ("aws", "a restricted namespace has no AWS credentials, and these variables carry or find them"),
-        ("envFrom", "a restricted namespace allows no envFrom, which can bring AWS credentials in unseen"),
-        ("tokens", "a restricted namespace mounts no service-account token for AWS"),
-        ("foreign", f"a restricted namespace runs images of {allowed} only"),
-        ("foreignVolumes", f"a restricted namespace mounts images of {allowed} only"),
-    ]
+    variables = {
+        "spec": spec,
+        "registries": json.dumps(sorted(registries)),
+        **_violations(holds_debug_containers=spec == "object.spec"),
+    }
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -338,15 +309,7 @@ def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[s
             if condition != "true"
             else {}
         ),
-        "variables": [
-            {"name": "spec", "expression": spec},
-            {"name": "registries", "expression": json.dumps(sorted(registries))},
-            {"name": "aws", "expression": aws},
-            {"name": "envFrom", "expression": env_from},
-            {"name": "tokens", "expression": tokens},
-            {"name": "foreign", "expression": foreign},
-            {"name": "foreignVolumes", "expression": foreign_volumes},
-        ],
+        "variables": [{"name": name, "expression": expression} for name, expression in variables.items()],
         "validations": [
             {
                 "expression": f"variables.{variable}.size() == 0",
@@ -354,8 +317,53 @@ def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[s
                 "messageExpression": f"{json.dumps(message + ': ')} + variables.{variable}.join(', ')",
                 "reason": "Forbidden",
             }
-            for variable, message in refusals
+            for variable, message in _refusals(registries).items()
         ],
+    }
+
+
+def _violations(*, holds_debug_containers: bool) -> dict[str, str]:
+    """By variable: the CEL list of a pod's violations, of which each has a message in `_refusals`.
+
+    `holds_debug_containers`: whether the API lets this shape of object have ephemeral containers.
+    """
+    kinds = ["containers", "initContainers", *(["ephemeralContainers"] if holds_debug_containers else [])]
+
+    def over_containers(suffix: str) -> str:
+        return " + ".join(f"variables.spec.?{kind}.orValue([]){suffix}" for kind in kinds)
+
+    return {
+        "aws": over_containers(
+            ".filter(c, c.?env.orValue([]).exists(e, e.name.startsWith('AWS_')))"
+            ".map(c, c.name + ' sets ' + c.env.filter(e, e.name.startsWith('AWS_')).map(e, e.name).join(' '))"
+        ),
+        "envFrom": over_containers(".filter(c, c.?envFrom.orValue([]).size() > 0).map(c, c.name)"),
+        "tokens": (
+            "variables.spec.?volumes.orValue([]).filter(v, has(v.projected) &&"
+            " v.projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken) &&"
+            " s.serviceAccountToken.?audience.orValue('').contains('amazonaws.com'))).map(v, v.name)"
+        ),
+        "foreign": over_containers(
+            ".filter(c, !variables.registries.exists(r, c.?image.orValue('').startsWith(r)))"
+            ".map(c, c.name + ' runs ' + c.?image.orValue('no image'))"
+        ),
+        "foreignVolumes": (
+            "variables.spec.?volumes.orValue([]).filter(v, has(v.image) &&"
+            " !variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)))"
+            ".map(v, v.name + ' mounts ' + v.image.?reference.orValue('no image'))"
+        ),
+    }
+
+
+def _refusals(registries: list[str]) -> dict[str, str]:
+    """By variable of `_violations`: why the API server refuses the pod."""
+    allowed = ", ".join(registries)
+    return {
+        "aws": "a restricted namespace has no AWS credentials, and these variables carry or find them",
+        "envFrom": "a restricted namespace allows no envFrom, which can bring AWS credentials in unseen",
+        "tokens": "a restricted namespace mounts no service-account token for AWS",
+        "foreign": f"a restricted namespace runs images of {allowed} only",
+        "foreignVolumes": f"a restricted namespace mounts images of {allowed} only",
     }
 
 

@@ -1,4 +1,8 @@
-"""The component InferenceGateway: the only endpoint that applications of a class can reach at a site."""
+"""The component InferenceGateway: the only endpoint that applications of a class can reach at a site.
+
+Network policies of its pods: `…-network` (`edge_workload`), `…-to-SERVER` for each model server (here), default deny
+and DNS of the namespace (`cluster.class_namespace`), and the resolver's (`name_resolver`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -394,7 +398,7 @@ def _edge_pods(
             metrics_ingress(args["monitoring_namespace"]),
             *parts.detector.ingress,
         ],
-        egress=_egress(args, names),
+        egress=_egress_besides_servers(args, names),
         dependencies=dependencies,
         mounts=parts.mounts(),
         volumes=parts.volumes(args["callers_secret"]),
@@ -422,8 +426,8 @@ def _check_destinations(args: InferenceGatewayArgs, service: str) -> None:
             check_within(destination["cidr"], args.get("site_cidrs", []), where)
 
 
-def _egress(args: InferenceGatewayArgs, names: WorkloadNames) -> list[dict[str, Any]]:
-    """Of the gateway's network policy, without its model servers."""
+def _egress_besides_servers(args: InferenceGatewayArgs, names: WorkloadNames) -> list[dict[str, Any]]:
+    """Egress rules of the gateway's own policy. Its model servers have a policy each."""
     site_cidrs = args.get("site_cidrs", [])
     return [
         *database_egress(args.get("database"), names.sensitivity, site_cidrs, names.service),

@@ -145,25 +145,6 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
 
     A model's owner changes how many there are, what they ask for, and the engine's arguments in `OWNER_FLAGS`.
     """
-
-    def equal(left: str, right: str, field: str) -> str:
-        return (
-            f"({left}.?{field}.hasValue() == {right}.?{field}.hasValue() &&"
-            f" (!{left}.?{field}.hasValue() || {left}.{field} == {right}.{field}))"
-        )
-
-    frozen = " && ".join(equal("variables.now", "variables.was", field) for field in FROZEN_POD_FIELDS)
-    container_fields = " && ".join(equal("c", "o", field) for field in FROZEN_CONTAINER_FIELDS)
-    owner_flags = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
-    other_arguments = "{0}.?args.orValue([]).filter(a, !" + owner_flags + ".exists(t, a.startsWith(t)))"
-    arguments = f"{other_arguments.format('c')} == {other_arguments.format('o')}"
-    equal_arguments = equal("c", "o", "args")
-    containers_unchanged = (
-        "variables.now.containers.size() == variables.was.containers.size() && variables.now.containers.all(c,"
-        " variables.was.containers.exists(o, o.name == c.name && "
-        f"{container_fields} && (c.name == 'vllm' ? {arguments} : {equal_arguments})))"
-    )
-    labels_unchanged = equal("object.spec.template.metadata", "oldObject.spec.template.metadata", "labels")
     message = (
         "a model's owner changes replicas, resources and these arguments of the engine, and nothing else: "
     )
@@ -193,12 +174,40 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
         ],
         "validations": [
             {
-                "expression": f"{frozen} && {labels_unchanged} && {containers_unchanged}",
+                "expression": _only_tuned(),
                 "message": message + " ".join(OWNER_FLAGS),
                 "reason": "Forbidden",
             }
         ],
     }
+
+
+def _only_tuned() -> str:
+    """CEL: an update leaves all fields as they were but the replicas, resources and arguments that an owner tunes."""
+    frozen = " && ".join(_equal("variables.now", "variables.was", field) for field in FROZEN_POD_FIELDS)
+    labels = _equal("object.spec.template.metadata", "oldObject.spec.template.metadata", "labels")
+    container_fields = " && ".join(_equal("c", "o", field) for field in FROZEN_CONTAINER_FIELDS)
+    containers = (
+        "variables.now.containers.size() == variables.was.containers.size() && variables.now.containers.all(c,"
+        " variables.was.containers.exists(o, o.name == c.name && "
+        f"{container_fields} && (c.name == 'vllm' ? {_equal_other_arguments()} : {_equal('c', 'o', 'args')})))"
+    )
+    return f"{frozen} && {labels} && {containers}"
+
+
+def _equal_other_arguments() -> str:
+    """CEL: containers `c` and `o` have the same arguments but for `OWNER_FLAGS`."""
+    owner_flags = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
+    others = "{0}.?args.orValue([]).filter(a, !" + owner_flags + ".exists(t, a.startsWith(t)))"
+    return f"{others.format('c')} == {others.format('o')}"
+
+
+def _equal(left: str, right: str, field: str) -> str:
+    """CEL: two objects have the same value of an optional field, or both have none."""
+    return (
+        f"({left}.?{field}.hasValue() == {right}.?{field}.hasValue() &&"
+        f" (!{left}.?{field}.hasValue() || {left}.{field} == {right}.{field}))"
+    )
 
 
 def _groups(members: list[RoleMembers], role: str, sensitivity: str | None) -> list[str]:

@@ -169,58 +169,7 @@ def timer_spec(until: str, image: str, labels: dict[str, str]) -> dict[str, Any]
 
 
 def binding_policy() -> dict[str, Any]:
-    """Who may be bound to the role of an emergency: one person, agreed to by another, for hours, by a timer.
-
-    CEL knows no present time, but the API server sets an object's `creationTimestamp` before it is validated: a
-    binding is held to the hours from then on. It can be made, and taken away, and never changed.
-    """
-
-    def note(key: str) -> str:
-        return f"variables.notes[?'{_NOTES}{key}'].orValue('')"
-
-    is_update_or_noted = f"request.operation == 'UPDATE' || ({note('requester')} != '' && "
-    rules = [
-        (
-            "object.kind == 'RoleBinding'",
-            f"nobody is bound to {ROLE} in the whole cluster: name one class's namespace",
-        ),
-        (
-            f"{note('requester')} != '' && {note('approver')} != '' && {note('requester')} != {note('approver')}",
-            "an emergency access needs two people: who asks and, another one, who agrees",
-        ),
-        (f"{note('reason')}.size() >= 10", "an emergency access needs its reason"),
-        (
-            (
-                "object.?subjects.orValue([]).size() == 1 && object.subjects.all(s, s.kind == 'User' &&"
-                f" s.name == {note('requester')})"
-            ),
-            "an emergency access is one person's: who asked for it",
-        ),
-        (
-            (
-                "object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job' && o.name =="
-                " object.metadata.name)"
-            ),
-            "an emergency access belongs to a timer that ends it",
-        ),
-        (
-            (
-                f"{is_update_or_noted}timestamp({note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
-                f" timestamp({note('until')}) - timestamp(object.metadata.creationTimestamp) <="
-                f" duration('{MAX_HOURS}h'))"
-            ),
-            f"an emergency access that has ended, or lasts more than {MAX_HOURS} hours",
-        ),
-        (
-            (
-                "request.operation != 'UPDATE' || (object.subjects == oldObject.subjects &&"
-                f" {note('until')} == oldObject.metadata.?annotations[?'{_NOTES}until'].orValue('') &&"
-                f" {note('requester')} == oldObject.metadata.?annotations[?'{_NOTES}requester'].orValue('') &&"
-                f" {note('approver')} == oldObject.metadata.?annotations[?'{_NOTES}approver'].orValue(''))"
-            ),
-            "an emergency access is not changed: end it and ask anew",
-        ),
-    ]
+    """Who may be bound to the role of an emergency: one person, agreed to by another, for hours, by a timer."""
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -240,6 +189,62 @@ def binding_policy() -> dict[str, Any]:
         "variables": [{"name": "notes", "expression": "object.metadata.?annotations.orValue({})"}],
         "validations": [
             {"expression": expression, "message": message, "reason": "Forbidden"}
-            for expression, message in rules
+            for expression, message in _binding_rules()
         ],
     }
+
+
+def _binding_rules() -> list[tuple[str, str]]:
+    """CEL that a binding must fulfil, and the message where it does not.
+
+    CEL knows no present time, but the API server sets an object's `creationTimestamp` before it is validated: a
+    binding is held to the hours from then on. It can be made, and taken away, and never changed.
+    """
+    is_update_or_noted = f"request.operation == 'UPDATE' || ({_note('requester')} != '' && "
+    return [
+        (
+            "object.kind == 'RoleBinding'",
+            f"nobody is bound to {ROLE} in the whole cluster: name one class's namespace",
+        ),
+        (
+            f"{_note('requester')} != '' && {_note('approver')} != '' && {_note('requester')} != {_note('approver')}",
+            "an emergency access needs two people: who asks and, another one, who agrees",
+        ),
+        (f"{_note('reason')}.size() >= 10", "an emergency access needs its reason"),
+        (
+            (
+                "object.?subjects.orValue([]).size() == 1 && object.subjects.all(s, s.kind == 'User' &&"
+                f" s.name == {_note('requester')})"
+            ),
+            "an emergency access is one person's: who asked for it",
+        ),
+        (
+            (
+                "object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job' && o.name =="
+                " object.metadata.name)"
+            ),
+            "an emergency access belongs to a timer that ends it",
+        ),
+        (
+            (
+                f"{is_update_or_noted}timestamp({_note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
+                f" timestamp({_note('until')}) - timestamp(object.metadata.creationTimestamp) <="
+                f" duration('{MAX_HOURS}h'))"
+            ),
+            f"an emergency access that has ended, or lasts more than {MAX_HOURS} hours",
+        ),
+        (
+            (
+                "request.operation != 'UPDATE' || (object.subjects == oldObject.subjects &&"
+                f" {_note('until')} == oldObject.metadata.?annotations[?'{_NOTES}until'].orValue('') &&"
+                f" {_note('requester')} == oldObject.metadata.?annotations[?'{_NOTES}requester'].orValue('') &&"
+                f" {_note('approver')} == oldObject.metadata.?annotations[?'{_NOTES}approver'].orValue(''))"
+            ),
+            "an emergency access is not changed: end it and ask anew",
+        ),
+    ]
+
+
+def _note(key: str) -> str:
+    """CEL of an annotation of the binding."""
+    return f"variables.notes[?'{_NOTES}{key}'].orValue('')"

@@ -49,55 +49,17 @@ class GpuPool(pulumi.ComponentResource):
         kueue = _check_mode(args.get("kueue", "existing"), "kueue", pool)
         for index, sensitivity in enumerate(args.get("classes", [])):
             check_sensitivity(sensitivity, f"{pool}.classes[{index}]")
-        capacity = args["nodes"] * args["gpus_per_node"] - args.get("reserved_gpus", 0)
-        if capacity < 1:
-            raise InputError(
-                f"pool '{pool}' has no GPU left for its queue: {args['nodes']} × {args['gpus_per_node']} GPUs"
-                f" minus {args.get('reserved_gpus', 0)} reserved",
-                where=pool,
-                fix="Lower reserved_gpus",
-            )
+        capacity = _count_unreserved_gpus(args)
         cut_gpus = _count_cut_gpus(args, capacity, gpu_operator)
         whole_gpus = capacity - cut_gpus - _count_shared_gpus(args, capacity - cut_gpus, gpu_operator)
         if "topology" in args:
             _check_topology(args["topology"], kueue, pool)
-        uses_claims = (
-            check_choice(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation") == "dra"
-        )
-        if uses_claims and (args.get("mig") or args.get("time_slicing")):
-            raise InputError(
-                f"allocation dra claims whole GPUs, but pool '{pool}' has MIG slices or time-sliced GPUs",
-                where=f"{pool}.allocation",
-                fix="Set allocation to device-plugin, or remove mig and time_slicing",
-            )
-        if "sharing" in args and kueue == "off":
-            raise InputError(
-                f"without Kueue nothing enforces the shares of pool '{pool}'",
-                where=f"{pool}.sharing",
-                fix="Set `kueue: existing`, or remove `sharing`",
-            )
-        dependencies: list[pulumi.Resource] = []
-        child = pulumi.ResourceOptions(parent=self)
-        if gpu_operator == "existing":
-            operator = read_existing(
-                f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
-            )
-            dependencies.append(operator)
-        if "driver" in args and gpu_operator == "off":
-            raise InputError(
-                f"pool '{pool}' has a driver, but no GPU Operator would install it",
-                where=f"{pool}.driver",
-                fix="Set gpu_operator to `existing` or `manage`, or remove the driver",
-            )
-        if not args.get("marked", False):
-            dependencies += self._mark(
-                name, args, pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
-            )
-        if "driver" in args:
-            # After the label by which the driver chooses its machines.
-            driver_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
-            dependencies.append(nvidia_driver(name, pool, args["driver"], driver_opts))
+        uses_claims = _check_allocation(args)
+        _check_sharing(args, kueue)
+        _check_driver(args, gpu_operator)
+        dependencies = self._prepare_machines(name, args, gpu_operator)
         if uses_claims:
+            child = pulumi.ResourceOptions(parent=self)
             dependencies.append(device_class(name, pool, args["product"], child))
         queues = Queues(name, args, capacity, whole_gpus, self, dependencies)
         if kueue == "existing":
@@ -114,6 +76,24 @@ class GpuPool(pulumi.ComponentResource):
         self.register_outputs(
             {"pool": self.pool, "queue": self.queue, "capacity": self.capacity, "verify": self.verify}
         )
+
+    def _prepare_machines(self, name: str, args: GpuPoolArgs, gpu_operator: str) -> list[pulumi.Resource]:
+        """Mark the machines and install their driver. Returns what pods of the pool depend on."""
+        dependencies: list[pulumi.Resource] = []
+        if gpu_operator == "existing":
+            child = pulumi.ResourceOptions(parent=self)
+            operator = read_existing(
+                f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
+            )
+            dependencies.append(operator)
+        if not args.get("marked", False):
+            mark_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
+            dependencies += self._mark(name, args, mark_opts)
+        if "driver" in args:
+            # After the label by which the driver chooses its machines.
+            driver_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
+            dependencies.append(nvidia_driver(name, args["name"], args["driver"], driver_opts))
+        return dependencies
 
     def waited_for(self, sensitivity: str, names: Collection[str]) -> list[pulumi.Resource]:
         """The resources that a class's pods depend on: the queues and priorities `names`, which come after all else
@@ -191,6 +171,20 @@ def _match_feature(args: GpuPoolArgs) -> dict[str, Any]:
     }
 
 
+def _count_unreserved_gpus(args: GpuPoolArgs) -> int:
+    """The number of GPUs that the queue gives out. Raises `InputError` where all are reserved."""
+    pool, reserved = args["name"], args.get("reserved_gpus", 0)
+    capacity = args["nodes"] * args["gpus_per_node"] - reserved
+    if capacity < 1:
+        raise InputError(
+            f"pool '{pool}' has no GPU left for its queue: {args['nodes']} × {args['gpus_per_node']} GPUs"
+            f" minus {reserved} reserved",
+            where=pool,
+            fix="Lower reserved_gpus",
+        )
+    return capacity
+
+
 def _count_cut_gpus(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
     """The number of GPUs with MIG slices. Raises `InputError` for unlisted machines or too many GPUs."""
     cuts, pool = args.get("mig", []), args["name"]
@@ -263,6 +257,42 @@ def _check_topology(topology: PoolTopology, kueue: str, pool: str) -> None:
     for key in ("required", "preferred"):
         if key in topology:
             check_choice(str(topology.get(key)), tuple(levels), f"{where}.{key}")
+
+
+def _check_allocation(args: GpuPoolArgs) -> bool:
+    """Whether pods claim GPUs by DRA. Raises `InputError` where they claim whole GPUs of which the pool has parts."""
+    pool = args["name"]
+    allocation = check_choice(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation")
+    uses_claims = allocation == "dra"
+    if uses_claims and (args.get("mig") or args.get("time_slicing")):
+        raise InputError(
+            f"allocation dra claims whole GPUs, but pool '{pool}' has MIG slices or time-sliced GPUs",
+            where=f"{pool}.allocation",
+            fix="Set allocation to device-plugin, or remove mig and time_slicing",
+        )
+    return uses_claims
+
+
+def _check_sharing(args: GpuPoolArgs, kueue: str) -> None:
+    """Raises `InputError` for shares of a pool without queues."""
+    pool = args["name"]
+    if "sharing" in args and kueue == "off":
+        raise InputError(
+            f"without Kueue nothing enforces the shares of pool '{pool}'",
+            where=f"{pool}.sharing",
+            fix="Set `kueue: existing`, or remove `sharing`",
+        )
+
+
+def _check_driver(args: GpuPoolArgs, gpu_operator: str) -> None:
+    """Raises `InputError` for a driver that nothing installs."""
+    pool = args["name"]
+    if "driver" in args and gpu_operator == "off":
+        raise InputError(
+            f"pool '{pool}' has a driver, but no GPU Operator would install it",
+            where=f"{pool}.driver",
+            fix="Set gpu_operator to `existing` or `manage`, or remove the driver",
+        )
 
 
 def _check_mode(value: str, key: str, pool: str) -> str:

@@ -20,7 +20,7 @@ from components.serving.devices import device_claims, device_resources
 from components.serving.node_selection import node_selector
 from components.serving.placement import ZONE, group_placement, placement, probes_within
 from components.serving.replica_groups import PORT_RANGE, Member, worker_probe
-from components.serving.vllm_arguments import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
+from components.serving.vllm_arguments import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, vllm_serve_arguments
 from components.serving.weights import compile_cache
 from components.serving.weights.verification import cache_claim, key_volume, verification, weights_mount
 from isthmus.contracts.reference.model_profiles import SHARED_MEMORY_GIB, sidecar_millicores
@@ -135,7 +135,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "name": "vllm",
         "image": args["vllm_image"],
         "command": ["vllm", "serve"],
-        "args": arguments(args, args["id"]) + (member.arguments() if member is not None else []),
+        "args": vllm_serve_arguments(args, args["id"]) + (member.arguments() if member is not None else []),
         "env": [{"name": key, "value": value} for key, value in fixed.items()]
         + (member.environment() if member is not None else []),
         "volumeMounts": [

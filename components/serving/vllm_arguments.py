@@ -28,7 +28,7 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 
 
-def arguments(settings: ModelServerArgs, where: str) -> list[str]:
+def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
     """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
     check_version(settings.get("engine_version", VERSION), where)
     weights = settings["weights"]

@@ -14,11 +14,11 @@ import pulumi
 from components.aws.account.mapping import budgets_args
 from components.aws.bedrock import mapping as bedrock_mapping
 from components.aws.eks.mapping import ClusterAccess
-from components.aws.identity import mapping as arguments
+from components.aws.identity import mapping as identity_mapping
 from components.aws.link import mapping as link_mapping
 from components.aws.network import endpoint_grants
 from components.aws.network import mapping as network_mapping
-from components.aws.sagemaker import mapping as on_sagemaker
+from components.aws.sagemaker import mapping as sagemaker_mapping
 from components.base import platform_lookups
 from components.base.stack_scope import WHOLE_PLATFORM, Scope
 from components.gateway.fargate.mapping import task_identity_args
@@ -26,7 +26,7 @@ from components.gateway.translator.mapping import CloudSide
 from components.sites.fargate_gateways import FargateGateways
 from components.sites.record_sealing import SealingSite
 from isthmus.contracts.platform.lookups.aws import cluster_at
-from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Link
+from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Link, Network
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 At = Callable[..., pulumi.ResourceOptions]
 """Options of a component at a site, by the site's name and what it waits for."""
+Components = Mapping[str, tuple[Any, Any]]
+"""By identity: the component of its role, and its access to Bedrock, None where it calls nothing there."""
 
 
 class AwsSite:
@@ -85,7 +87,7 @@ class AwsSite:
             self.anchors |= self._scope.anchors
         if self._scope.owns("platform"):
             self._control_plane()
-            self._callers()
+            self._build_identities()
         elif self._scope.owns("serving"):
             self._host()
 
@@ -95,9 +97,9 @@ class AwsSite:
 
         platform, site = self._platform, self._site
         for network in self._of_site("networks"):
-            from components.aws.network.network import Network
+            from components.aws.network import network as network_component
 
-            private = Network(
+            private = network_component.Network(
                 f"{self._name}-{network.name}-network",
                 network_mapping.network_args(platform, network),
                 self._at(site.name),
@@ -107,7 +109,7 @@ class AwsSite:
         for trust in self._of_site("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
-                arguments.trust_args(platform, trust),
+                identity_mapping.trust_args(platform, trust),
                 self._at(site.name),
             )
         self._link()
@@ -132,18 +134,18 @@ class AwsSite:
         access = self._scope.clusters.get(self._site.name)
         return ClusterAccess(**access.model_dump()) if access is not None else None
 
-    def _callers(self) -> None:
+    def _build_identities(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""
-        platform, site, anchors = self._platform, self._site, self.anchors
+        platform, site = self._platform, self._site
         identities = [identity for identity in platform.identities if identity.site == site.name]
         components = {
-            identity.name: self._identity(identity, anchors.get(identity.trust or ""))
+            identity.name: self._identity(identity, self.anchors.get(identity.trust or ""))
             for identity in identities
         }
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
         self.sealing.identify(self.cluster, self._account)
-        urls = self._endpoints(identities, components, anchors, fargate)
+        urls = self._build_private_endpoints(identities, components, fargate)
         early_resources = self.sealing.build(self.cluster, cluster_at(platform, site.name))
         self.records += self.sealing.retained
         if self.cluster is not None:
@@ -151,16 +153,14 @@ class AwsSite:
             self.cluster.raise_machines([*private, *early_resources])
         self._host()
         for identity in identities:
-            self.cloud_sides[identity.name] = self._cloud_side(
-                identity, components[identity.name], anchors, urls
-            )
+            self.cloud_sides[identity.name] = self._cloud_side(identity, components[identity.name], urls)
         self.gateways += fargate.build(
             self.cloud_sides,
-            {name: workload.role_arn for name, (workload, _) in components.items()},
+            {name: role_component.role_arn for name, (role_component, _) in components.items()},
             urls,
             self.sealing.sealed_records,
         )
-        self._budgets({name: workload.role_name for name, (workload, _) in components.items()})
+        self._budgets({name: role_component.role_name for name, (role_component, _) in components.items()})
 
     def _of_site(self, section: str) -> list[Any]:
         return [item for item in getattr(self._platform, section) if item.site == self._site.name]
@@ -179,12 +179,12 @@ class AwsSite:
         network = self._network_of(identity.class_)
         vpc = self.networks[network.name].vpc_id if network is not None else None
         name, endpoint_arns = f"{self._name}-{identity.name}-identity", self._hosted_endpoint_arns(identity)
-        workload: Any
+        role_component: Any
         if identity.assumed_by == "ecs-tasks":
             from components.aws.identity.task_identity import TaskIdentity
 
             task_args = task_identity_args(self._platform, identity, vpc, self._account(), endpoint_arns)
-            workload = TaskIdentity(name, task_args, options)
+            role_component = TaskIdentity(name, task_args, options)
         else:
             from components.aws.identity.workload_identity import WorkloadIdentity
 
@@ -192,27 +192,31 @@ class AwsSite:
             proof: dict[str, Any] = {"trust_anchor": anchor.arn} if anchor is not None else {}
             if identity.assumed_by == "eks-pod-identity" and self.cluster is not None:
                 proof = {"pod": self.cluster.pods(identity, account)}
-            args = arguments.identity_args(self._platform, identity, proof, vpc, account, endpoint_arns)
-            workload = WorkloadIdentity(name, args, options)
+            args = identity_mapping.identity_args(
+                self._platform, identity, proof, vpc, account, endpoint_arns
+            )
+            role_component = WorkloadIdentity(name, args, options)
         if endpoint_arns:
             from components.aws.sagemaker.access import SageMakerAccess
 
             SageMakerAccess(
                 f"{self._name}-{identity.name}-hosted",
-                on_sagemaker.access_args(self._platform, identity, workload.role_name, endpoint_arns, vpc),
+                sagemaker_mapping.access_args(
+                    self._platform, identity, role_component.role_name, endpoint_arns, vpc
+                ),
                 self._at(self._site.name),
             )
-        if not arguments.calls_of(self._platform, identity, "bedrock"):
-            return workload, None
+        if not platform_lookups.calls_of(self._platform, identity, "bedrock"):
+            return role_component, None
         from components.aws.bedrock.access import BedrockAccess
 
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
-            bedrock_mapping.bedrock_args(self._platform, identity, workload.role_name, vpc),
+            bedrock_mapping.bedrock_args(self._platform, identity, role_component.role_name, vpc),
             self._at(self._site.name),
         )
         self.retained.append(access.retained)
-        return workload, access
+        return role_component, access
 
     def _account(self) -> pulumi.Input[str]:
         """The site's account: as stated, else the one that its provider works in."""
@@ -225,17 +229,17 @@ class AwsSite:
 
     def _hosted_endpoint_arns(self, identity: Identity) -> list[Any]:
         """ARNs of the endpoints on SageMaker that an identity calls."""
-        return on_sagemaker.called_arns(self._name, self._platform, identity, self._account())
+        return sagemaker_mapping.called_arns(self._name, self._platform, identity, self._account())
 
     def _host(self) -> None:
         """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
         from components.aws.sagemaker.endpoint import SageMakerEndpoint, hosted_names
 
-        for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
+        for endpoint in sagemaker_mapping.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
             names_given = self._scope.hosted.get(endpoint.id)
             if self._scope.owns("platform") and not self._scope.owns("serving"):
-                names = hosted_names(on_sagemaker.logical(self._name, endpoint))
+                names = hosted_names(sagemaker_mapping.logical(self._name, endpoint))
                 built = self.networks[network.name]
                 self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
                 self._hosted[endpoint.id] = names["endpoint"]
@@ -243,8 +247,8 @@ class AwsSite:
                 continue
             private = [self._private[network.name]] if network.name in self._private else []
             hosted_endpoint = SageMakerEndpoint(
-                on_sagemaker.logical(self._name, endpoint),
-                on_sagemaker.endpoint_args(
+                sagemaker_mapping.logical(self._name, endpoint),
+                sagemaker_mapping.endpoint_args(
                     self._platform, endpoint, names_given or self.networks[network.name], names_given
                 ),
                 self._at(self._site.name, private),
@@ -252,12 +256,8 @@ class AwsSite:
             self._hosted[endpoint.id] = hosted_endpoint.endpoint_name
             self.records.append(hosted_endpoint.retained)
 
-    def _endpoints(
-        self,
-        identities: list[Identity],
-        components: dict[str, tuple[Any, Any]],
-        anchors: dict[str, Any],
-        fargate: FargateGateways,
+    def _build_private_endpoints(
+        self, identities: list[Identity], components: Components, fargate: FargateGateways
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
         from components.aws.network.private_endpoints import PrivateEndpoints
@@ -267,61 +267,28 @@ class AwsSite:
             if network.mode == "off":
                 continue
             carried = [identity for identity in identities if identity.class_ in network.classes]
-            callers = [
-                endpoint_grants.Caller(
-                    components[identity.name][0].role_arn,
-                    arguments.subject(identity) if identity.assumed_by == "roles-anywhere" else None,
-                    components[identity.name][1].model_arns
-                    if components[identity.name][1] is not None
-                    else None,
-                )
-                for identity in carried
-            ]
-            anchor_arns = [
-                anchors[name].arn
-                for name in sorted({identity.trust for identity in carried if identity.trust})
-            ]
-            machines: list[Any] = []
-            if self.cluster is not None and self.cluster.network == network.name:
-                machines = self.cluster.grants(self._account())
-            if not machines and (not callers or not network.services):
+            machines = self._machine_grants(network)
+            if not machines and (not carried or not network.services):
                 continue
             built = self.networks[network.name]
-            source_cidrs = {
-                cidr
-                for link in self._links()
-                if self._network_of(link.classes[0]) is network
-                for cidr in link_mapping.sources(self._platform, link)
-            }
-            callers_of = [
-                (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
-                for identity in carried
-            ]
-            hosted_grants = on_sagemaker.grants(
-                self._name, self._platform, network, self._account(), callers_of
-            )
-            extra_grants = [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
             endpoint_args: Any = {
                 "name": network.name,
                 "region": platform_lookups.region_at(self._platform, network.site),
                 "vpc_id": built.vpc_id,
                 "subnet_ids": built.subnets,
                 "route_table_ids": built.route_tables,
-                "sources": sorted(source_cidrs),
+                "sources": self._link_sources(network),
                 **fargate.inside(network),
                 # Machines stand in the network itself; whoever crosses a link comes from a named site.
                 **({"vpc_cidr": network.cidr} if (machines or network.deployers) and network.cidr else {}),
-                **(
-                    {
-                        "deployers": list(network.deployers),
-                        "deployment_services": [
-                            service for service in network.services if service in CONTROL_SERVICES
-                        ],
-                    }
-                    if network.deployers
-                    else {}
+                **_deployer_args(network),
+                "grants": endpoint_grants.grants(
+                    network,
+                    _callers(carried, components),
+                    self._anchor_arns(carried),
+                    self._other_grants(network, carried, components, fargate),
+                    machines,
                 ),
-                "grants": endpoint_grants.grants(network, callers, anchor_arns, extra_grants, machines),
                 "private_dns": network.private_dns,
                 "tags": platform_lookups.tags(self._platform),
             }
@@ -332,10 +299,47 @@ class AwsSite:
             )
         return urls
 
-    def _cloud_side(
-        self, identity: Identity, components: tuple[Any, Any], anchors: dict[str, Any], urls: dict[str, Any]
-    ) -> CloudSide:
-        workload, access = components
+    def _machine_grants(self, network: Network) -> list[Any]:
+        """What machines of the site's cluster call through the network's endpoints."""
+        if self.cluster is None or self.cluster.network != network.name:
+            return []
+        return self.cluster.grants(self._account())
+
+    def _link_sources(self, network: Network) -> list[str]:
+        """CIDRs of on-prem sites that reach the network by a link."""
+        return sorted(
+            {
+                cidr
+                for link in self._links()
+                if self._network_of(link.classes[0]) is network
+                for cidr in link_mapping.sources(self._platform, link)
+            }
+        )
+
+    def _anchor_arns(self, identities: list[Identity]) -> list[Any]:
+        """ARNs of the trust anchors of identities."""
+        names = sorted({identity.trust for identity in identities if identity.trust})
+        return [self.anchors[name].arn for name in names]
+
+    def _other_grants(
+        self,
+        network: Network,
+        identities: list[Identity],
+        components: Components,
+        fargate: FargateGateways,
+    ) -> list[Any]:
+        """What callers of SageMaker, tasks on Fargate and their sealers call through the network's endpoints."""
+        callers_of = [
+            (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
+            for identity in identities
+        ]
+        hosted_grants = sagemaker_mapping.grants(
+            self._name, self._platform, network, self._account(), callers_of
+        )
+        return [*hosted_grants, *fargate.grants(network), *self.sealing.grants(network)]
+
+    def _cloud_side(self, identity: Identity, components: tuple[Any, Any], urls: dict[str, Any]) -> CloudSide:
+        role_component, access = components
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
         services = network.services if network is not None and private is not None else []
@@ -344,9 +348,9 @@ class AwsSite:
             None,
         )
         return CloudSide(
-            trust_anchor=anchors[identity.trust].arn if identity.trust else None,
-            profile=workload.profile_arn if identity.trust else None,
-            role=workload.role_arn,
+            trust_anchor=self.anchors[identity.trust].arn if identity.trust else None,
+            profile=role_component.profile_arn if identity.trust else None,
+            role=role_component.role_arn,
             model_ids=access.model_ids if access is not None else None,
             guardrail={"id": access.guardrail_id, "version": access.guardrail_version}
             if access is not None and guardrail is not None and guardrail.mode != "off"
@@ -403,3 +407,22 @@ class AwsSite:
 
             budgets = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
             self.retained.append(budgets.retained)
+
+
+def _callers(identities: list[Identity], components: Components) -> list[endpoint_grants.Caller]:
+    """The identities as callers of private endpoints."""
+    callers = []
+    for identity in identities:
+        role_component, access = components[identity.name]
+        subject = identity_mapping.subject(identity) if identity.assumed_by == "roles-anywhere" else None
+        models = access.model_arns if access is not None else None
+        callers.append(endpoint_grants.Caller(role_component.role_arn, subject, models))
+    return callers
+
+
+def _deployer_args(network: Network) -> dict[str, Any]:
+    """Arguments of private endpoints for roles that run `isthmus up` inside the network."""
+    if not network.deployers:
+        return {}
+    services = [service for service in network.services if service in CONTROL_SERVICES]
+    return {"deployers": list(network.deployers), "deployment_services": services}

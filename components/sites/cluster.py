@@ -20,7 +20,7 @@ from components.pools.mapping import (
     queue_of,
 )
 from components.serving.mapping import door_args, model_args
-from components.sites.gateways import GatewaySite, create_gateways
+from components.sites.gateways import GatewayCluster, create_gateways
 from components.sites.namespaces import admission_args, namespace_args
 from components.sites.people import make_cluster
 from isthmus.contracts.platform.lookups.serving import claim_of
@@ -104,9 +104,9 @@ class ClusterSite:
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
-            queued = self._create_pool(pool, operator_resources) if scope.owns("platform") else None
+            gpu_pool = self._create_pool(pool, operator_resources) if scope.owns("platform") else None
             for endpoint in endpoints_on_pool(platform, pool):
-                self._serve(endpoint, claims, pool, queued)
+                self._serve(endpoint, claims, pool, gpu_pool)
         for endpoint in cpu_endpoints(platform, site):
             self._serve(endpoint, claims)
 
@@ -114,7 +114,7 @@ class ClusterSite:
         self, cloud_sides: Mapping[str, CloudSide], sealing: Mapping[str, Sealed]
     ) -> list[dict[str, Any]]:
         """Create the site's gateways. Returns class, site, address and service of each."""
-        site = GatewaySite(
+        cluster = GatewayCluster(
             self._name,
             self._platform,
             self._site,
@@ -123,7 +123,7 @@ class ClusterSite:
             self._namespaces,
             self._servers,
         )
-        return create_gateways(site, cloud_sides, sealing, digests=self._scope.owns("serving"))
+        return create_gateways(cluster, cloud_sides, sealing, digests=self._scope.owns("serving"))
 
     def _options(self, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(
@@ -145,16 +145,16 @@ class ClusterSite:
         return created
 
     def _serve(
-        self, endpoint: Endpoint, claims: Claims, pool: Pool | None = None, queued: GpuPool | None = None
+        self, endpoint: Endpoint, claims: Claims, pool: Pool | None = None, gpu_pool: GpuPool | None = None
     ) -> None:
-        """Create an endpoint's model server, or its door where another stack runs it."""
+        """Create an endpoint's model server; its Service and network policy alone where another stack runs it."""
         from components.serving.model_server import ModelServer
 
         # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
         dependencies = [self._namespaces[endpoint.class_]] if self._namespaces else list(self._guard)
-        if pool is not None and queued is not None:
+        if pool is not None and gpu_pool is not None:
             names = queue_of(self._platform, pool, endpoint).values()
-            dependencies += queued.waited_for(endpoint.class_, names)
+            dependencies += gpu_pool.waited_for(endpoint.class_, names)
         if self._scope.runs(endpoint):
             claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
             self._servers[endpoint.id] = ModelServer(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GatewaySite:
+class GatewayCluster:
     """The cluster in which a site's gateways are created, as far as it stands already."""
 
     name: str
@@ -37,7 +37,7 @@ class GatewaySite:
 
 
 def create_gateways(
-    cluster: GatewaySite,
+    cluster: GatewayCluster,
     cloud_sides: Mapping[str, CloudSide],
     sealing: Mapping[str, Sealed],
     *,
@@ -56,7 +56,7 @@ def create_gateways(
 
 
 def _create_gateway(
-    cluster: GatewaySite,
+    cluster: GatewayCluster,
     gateway: Gateway,
     cloud_sides: Mapping[str, CloudSide],
     sealed_records: Sealed | None,

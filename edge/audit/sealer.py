@@ -52,34 +52,42 @@ class _WriterState:
         return {**fields, "content": self.content, **({"note": self.note} if self.note else {})}
 
 
+@dataclass(frozen=True)
+class SealerSettings:
+    """What a sealer seals, and how long the store retains it."""
+
+    records: Path
+    """Folder of the writers' files."""
+    seals: Path
+    """Folder where the gateways read the last seal."""
+    data_class: str
+    site: str
+    every_s: int
+    """Seconds between two seals while there are records."""
+    idle_s: int
+    """Seconds after which an empty seal is written."""
+    keep_days: int
+    """Days for which the store keeps a seal."""
+    content_days: int
+    """Days for which the store keeps encrypted content."""
+
+
 class Sealer:
     """The sealer of one class at one site. The store's write-once names prevent two of them at a time."""
 
     def __init__(
-        self,
-        store: Store,
-        signer: Signer,
-        *,
-        records: Path,
-        seals: Path,
-        data_class: str,
-        site: str,
-        every_s: int,
-        idle_s: int,
-        keep_days: int,
-        content_days: int,
-        clock: Callable[[], str] = now,
+        self, store: Store, signer: Signer, settings: SealerSettings, clock: Callable[[], str] = now
     ) -> None:
         self._store, self._signer, self._clock = store, signer, clock
-        self._records, self._seals = records, seals
+        self._records, self._seals = settings.records, settings.seals
         self._fixed: dict[str, Any] = {
-            "class": data_class,
-            "site": site,
-            "every_s": every_s,
-            "idle_s": idle_s,
-            "content_days": content_days,
+            "class": settings.data_class,
+            "site": settings.site,
+            "every_s": settings.every_s,
+            "idle_s": settings.idle_s,
+            "content_days": settings.content_days,
         }
-        self._keep_days, self._content_days = keep_days, content_days
+        self._keep_days, self._content_days = settings.keep_days, settings.content_days
         self._number, self._prev = 0, ""
         self._known: dict[str, _WriterState] = {}
         self._stillborn: set[str] = set()

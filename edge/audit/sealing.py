@@ -13,7 +13,7 @@ from starlette.responses import Response
 from edge.audit import seal_format
 from edge.audit.folders import require_writable
 from edge.audit.seal_format import Seal, Signer
-from edge.audit.sealer import MOST_BYTES, Sealer
+from edge.audit.sealer import MOST_BYTES, Sealer, SealerSettings
 from edge.audit.stores import S3Store, StoreFault
 from edge.config import ConfigError, SealerConfig
 from edge.journal import quiet_libraries, write_line
@@ -41,14 +41,16 @@ class Sealing:
         self._sealer = Sealer(
             store,
             _signer(config),
-            records=config.records,
-            seals=config.seals,
-            data_class=config.data_class,
-            site=config.site,
-            every_s=config.every_s,
-            idle_s=config.idle_s,
-            keep_days=config.store.retention_days,
-            content_days=config.store.content_days,
+            SealerSettings(
+                records=config.records,
+                seals=config.seals,
+                data_class=config.data_class,
+                site=config.site,
+                every_s=config.every_s,
+                idle_s=config.idle_s,
+                keep_days=config.store.retention_days,
+                content_days=config.store.content_days,
+            ),
         )
         self._store = store
         self._restored, self._fault = False, "not started yet"

@@ -86,7 +86,7 @@ def verify(
         if not _NAME.fullmatch(name):
             proof.findings.append(f"{name}: nothing that the sealer writes has this name")
     for seal in _read_seals(store, keys, proof, [n for n in names if n.startswith(f"{seal_format.FOLDER}/")]):
-        _verify_seal(seal, proof, progress, on_record)
+        _SealCheck(seal, proof, progress, on_record).run()
         _verify_contents(seal, store, proof, progress, now)
         if anchor is not None and seal.number == anchor[0] and seal.hash != anchor[1]:
             proof.findings.append(f"seal {seal.number} is not the one that was there before")
@@ -132,25 +132,44 @@ def _format_range(first: int, last: int) -> str:
     return f"seal {first} is" if first == last else f"seals {first} to {last} are"
 
 
-def _verify_seal(
-    seal: Seal,
-    proof: Proof,
-    progress: _Progress,
-    on_record: Callable[[dict[str, Any], Seal | None], None] | None,
-) -> None:
-    """Continue the chains with the records of one seal."""
-    seal_name = seal_format.name(seal.number)
-    if proof.last is not None:
-        _check_interval(proof.last, seal, proof)
-    is_first = proof.last is None
-    lines = iter(seal.payload.split(b"\n")[:-1])
-    intents, outcomes = {}, []
-    for writer, entry in sorted(seal.writers.items()):
+@dataclass
+class _SealCheck:
+    """Continues the chains of the writers with the records of one seal."""
+
+    seal: Seal
+    proof: Proof
+    progress: _Progress
+    on_record: Callable[[dict[str, Any], Seal | None], None] | None
+    intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self) -> None:
+        last = self.proof.last
+        if last is not None:
+            _check_interval(last, self.seal, self.proof)
+        lines = iter(self.seal.payload.split(b"\n")[:-1])
+        for writer, entry in sorted(self.seal.writers.items()):
+            if writer in self.progress.ended:
+                self._add_finding(f"writer {writer} had ended, and is there again")
+            chain = self._follow_chain(writer, entry["new"], lines)
+            self._end_chain(writer, entry, chain)
+            self._check_state(writer, entry)
+        if next(lines, None) is not None:
+            self._add_finding("it holds more records than it names")
+        if last is not None:
+            self._check_missing_writers(last)
+        _pair_intents(self.intents, self.outcomes, self.seal, self.proof, self.progress)
+        self.proof.seals, self.proof.last = self.proof.seals + 1, self.seal
+
+    def _add_finding(self, text: str) -> None:
+        self.proof.findings.append(f"{seal_format.name(self.seal.number)}: {text}")
+
+    def _follow_chain(self, writer: str, count: int, lines: Iterator[bytes]) -> Chain | None:
+        """Read the next `count` records of a writer. Returns its chain after them; None if they break it."""
         # A chain that began before the first verified seal is continued from its first record there.
-        chain = None if is_first and seal.number > 1 else progress.chains.get(writer) or Chain(writer)
-        if writer in progress.ended:
-            proof.findings.append(f"{seal_name}: writer {writer} had ended, and is there again")
-        for _ in range(entry["new"]):
+        began_before = self.proof.last is None and self.seal.number > 1
+        chain = None if began_before else self.progress.chains.get(writer) or Chain(writer)
+        for _ in range(count):
             line = next(lines, b"")
             try:
                 if chain is None:
@@ -158,48 +177,48 @@ def _verify_seal(
                     chain = Chain(writer, record["seq"] - 1, record["prev"])
                 record = chain.follow(line)
             except (Broken, KeyError, TypeError) as error:
-                proof.findings.append(
-                    f"{seal_name}: writer {writer} after record {chain.seq if chain else '?'}: {error}"
-                )
-                chain = None
-                break
-            proof.records += 1
-            if (shape_error := find_shape_error(record)) is not None:
-                proof.findings.append(
-                    f"{seal_name}: record {record['seq']} of {writer} is no gateway's: {shape_error}"
-                )
-                continue
-            if record["kind"] == "intent":
-                intents.setdefault(record["id"], record)
-            elif record["kind"] == "outcome":
-                outcomes.append(record)
-            if on_record is not None:
-                on_record(record, seal)
+                self._add_finding(f"writer {writer} after record {chain.seq if chain else '?'}: {error}")
+                return None
+            self._take(writer, record)
+        return chain
+
+    def _take(self, writer: str, record: dict[str, Any]) -> None:
+        """Count a record, and remember intents and outcomes."""
+        self.proof.records += 1
+        if (shape_error := find_shape_error(record)) is not None:
+            self._add_finding(f"record {record['seq']} of {writer} is no gateway's: {shape_error}")
+            return
+        if record["kind"] == "intent":
+            self.intents.setdefault(record["id"], record)
+        elif record["kind"] == "outcome":
+            self.outcomes.append(record)
+        if self.on_record is not None:
+            self.on_record(record, self.seal)
+
+    def _end_chain(self, writer: str, entry: dict[str, Any], chain: Chain | None) -> None:
+        """The chain must end as the seal states. The next seal continues from the seal's statement."""
         if chain is None or (chain.seq, chain.head) != (entry["seq"], entry["head"]):
             if chain is not None:
-                proof.findings.append(
-                    f"{seal_name}: writer {writer} ends at record {chain.seq}, and was sealed at {entry['seq']}"
+                self._add_finding(
+                    f"writer {writer} ends at record {chain.seq}, and was sealed at {entry['seq']}"
                 )
             chain = Chain(writer, entry["seq"], entry["head"])
-        progress.chains[writer], progress.states[writer] = chain, entry["state"]
-        proof.writers[writer] = entry
-        state_before = proof.last.writers.get(writer, {}).get("state") if proof.last else None
-        if (
-            entry["state"] in ("lost", "broken") and state_before != entry["state"]
-        ):  # once, and not with each seal after
-            proof.findings.append(
-                f"{seal_name}: writer {writer} is {entry['state']}: {entry.get('note', '')}"
-            )
-    if next(lines, None) is not None:
-        proof.findings.append(f"{seal_name}: it holds more records than it names")
-    if proof.last is not None:
-        for writer in sorted(set(proof.last.writers) - set(seal.writers)):
-            if progress.states[writer] not in ENDED:
-                proof.findings.append(f"{seal_name}: writer {writer} is missing, and it had not ended")
-            progress.ended.add(writer)
-            progress.chains.pop(writer, None)
-    _pair_intents(intents, outcomes, seal, proof, progress)
-    proof.seals, proof.last = proof.seals + 1, seal
+        self.progress.chains[writer], self.progress.states[writer] = chain, entry["state"]
+        self.proof.writers[writer] = entry
+
+    def _check_state(self, writer: str, entry: dict[str, Any]) -> None:
+        """Report a lost or broken writer once, not with each later seal."""
+        last = self.proof.last
+        state_before = last.writers.get(writer, {}).get("state") if last else None
+        if entry["state"] in ("lost", "broken") and state_before != entry["state"]:
+            self._add_finding(f"writer {writer} is {entry['state']}: {entry.get('note', '')}")
+
+    def _check_missing_writers(self, last: Seal) -> None:
+        for writer in sorted(set(last.writers) - set(self.seal.writers)):
+            if self.progress.states[writer] not in ENDED:
+                self._add_finding(f"writer {writer} is missing, and it had not ended")
+            self.progress.ended.add(writer)
+            self.progress.chains.pop(writer, None)
 
 
 def _pair_intents(

@@ -1,4 +1,4 @@
-"""Answers that are held until people have looked at them.
+"""Holds answers until people have reviewed them.
 
 A gateway asks `trigger` whether an answer may leave. If it may not, the gateway stores it encrypted (`held_store`) and
 returns it when enough people have approved it (`votes`). People decide in another process, `mode: reviews`

@@ -1,4 +1,4 @@
-"""An answer with a person's words in place of the model's, and marked as such."""
+"""Replaces the model's texts in an answer by a reviewer's, and marks the answer as corrected."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from edge.openai_api import Refusal, bad_request, dump
 
 
 def texts_of(answer: bytes) -> list[Any]:
-    """What each choice says: text, or null where it only calls tools."""
+    """The text of each choice; None for a choice that only calls tools."""
     return [_text_of_choice(choice) for choice in json.loads(answer)["choices"]]
 
 
 def apply_correction(answer: bytes, texts: object) -> bytes:
-    """The answer with these texts, one for each choice. What belonged to the model's own words goes: log-probabilities,
-    calls of tools, refusals. Raises Refusal 400."""
+    """Return the answer with these texts, one for each choice. Raises Refusal 400.
+
+    Parts that belong to the model's own text are removed: log-probabilities, tool calls, refusals.
+    """
     document = json.loads(answer)
     choices = document["choices"]
     if (

@@ -1,4 +1,4 @@
-"""An act upon a held answer as the audit's chain bears it: who, when, why, and the digest of the ciphertext."""
+"""The audit record of an act on a held answer: who, when, why, and the digest of the ciphertext."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from edge.audit.records import digest
 def fields(
     held_id: str, act: str, *, actor: dict[str, str], state: str, version: int, reason: str, line: bytes
 ) -> dict[str, Any]:
-    """Of a record of kind `review`, beside class, site and gateway. `reason` is a code, never a person's prose."""
+    """The fields of a record of kind `review`, except class, site and gateway.
+
+    `reason` is a code, never free text of a person. `line` is the encrypted answer that was decided on.
+    """
     return {
         "id": held_id,
         "act": act,

@@ -7,6 +7,7 @@ and commit leaves a record of an act that did not happen, and the next act has t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,6 +80,24 @@ REFUSALS = {
 }
 
 
+@dataclass(frozen=True)
+class _Act:
+    """An act on a held answer, as the database and the audit record get it."""
+
+    name: str
+    version: int
+    """Version of the answer that the reviewer read."""
+    line: bytes
+    """The encrypted answer that is decided on."""
+    reason: str = ""
+    note: bytes | None = None
+    """Encrypted note of the reviewer."""
+    correction: bytes | None = None
+    """Encrypted corrected answer."""
+    vote: bytes | None = None
+    """Seal of an approval, so that nobody can add one in the database."""
+
+
 class ReviewDesk:
     """The acts on held answers of one class at one site. Raises ConfigError."""
 
@@ -114,7 +133,7 @@ class ReviewDesk:
         row = await self._row(person, held_id)
         line, name = _candidate(row)
         exchange = await self._open(line, name)
-        outcome = await self._act(person, row, "claim", "", line, version=row["version"])
+        outcome = await self._act(person, row, _Act("claim", row["version"], line))
         return {
             **outcome,
             "why": row["why"],
@@ -130,7 +149,7 @@ class ReviewDesk:
     async def release(self, person: Person, held_id: str, version: int) -> dict[str, Any]:
         """Release a claimed answer. Raises Refusal."""
         row = await self._row(person, held_id)
-        return await self._act(person, row, "release", "", _candidate(row)[0], version=version)
+        return await self._act(person, row, _Act("release", version, _candidate(row)[0]))
 
     async def decide(
         self,
@@ -157,9 +176,7 @@ class ReviewDesk:
             edition = row["edition"] + (act == "correct")
             vote = self._envelopes.votes.seal(held_id, edition, person.name, line)
         sealed = await self._beside(line, note_name(held_id, version + 1), note.encode()) if note else None
-        return await self._act(
-            person, row, act, reason, line, version=version, note=sealed, correction=correction, vote=vote
-        )
+        return await self._act(person, row, _Act(act, version, line, reason, sealed, correction, vote))
 
     async def overdue(self) -> int:
         """Escalate or expire overdue answers with a record each. Returns their number. Raises Refusal, DatabaseDown."""
@@ -210,36 +227,25 @@ class ReviewDesk:
         """Names under which the person could have sent the request."""
         return [person.name, person.identity, self._auditor.hmacs.subject(fold(person.name))]
 
-    async def _act(
-        self,
-        person: Person,
-        row: Any,
-        act: str,
-        reason: str,
-        line: bytes,
-        *,
-        version: int,
-        note: bytes | None = None,
-        correction: bytes | None = None,
-        vote: bytes | None = None,
-    ) -> dict[str, Any]:
+    async def _act(self, person: Person, row: Any, act: _Act) -> dict[str, Any]:
+        """Do the act, with its audit record in the same transaction. Raises Refusal."""
         actor = {"workload": row["workload"], "reviewer": person.name, "identity": person.identity}
 
         async def act_and_record(connection: Any) -> Any:
             outcome = await connection.fetchrow(
                 _ACT,
-                *(row["id"], act, person.name, self._names(person), person.senior, version),
-                *(reason, note, correction, vote, self._config.claim_s),
+                *(row["id"], act.name, person.name, self._names(person), person.senior, act.version),
+                *(act.reason, act.note, act.correction, act.vote, self._config.claim_s),
             )
             if outcome["outcome"] == "done":
                 record = decision_records.fields(
                     row["id"],
-                    act,
+                    act.name,
                     actor=actor,
                     state=outcome["state"],
                     version=outcome["version"],
-                    reason=reason,
-                    line=line,
+                    reason=act.reason,
+                    line=act.line,
                 )
                 await self._auditor.review(record)
             return outcome

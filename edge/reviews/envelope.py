@@ -1,6 +1,6 @@
-"""What of a held answer lies in the database: lines of `edge.audit.content`, under the content keys of its subject.
+"""The encrypted parts of a held answer in the database, under the content keys of its subject.
 
-A line is bound to what it is: the answer itself, a correction, a note. So no line can stand in another's place.
+Each line is bound to its role: the answer, a correction or a note. So no line can take another's place.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from edge.reviews.votes import Votes
 
 
 class Erased(Exception):
-    """Its key was destroyed: nobody can read it any more."""
+    """The key of the answer was destroyed, so nobody can read it."""
 
 
 def subject_of(hmacs: Hmacs, request: dict[str, Any], held_id: str) -> str:
-    """Whose keys encrypt it: the user whom the request names, else the request itself."""
+    """The subject whose keys encrypt the answer: the `user` of the request, otherwise the request itself."""
     user = request.get("user")
     return hmacs.subject(user) if isinstance(user, str) else f"r-{held_id}"
 
 
 class Envelopes:
-    """Makes and opens the lines. Reads and writes key files, so it is called in a thread. Raises ConfigError."""
+    """Encrypts and decrypts the lines. It reads and writes key files, so call it in a thread. Raises ConfigError."""
 
     def __init__(self, settings: HeldKeys, key: str) -> None:
         try:
@@ -40,19 +40,22 @@ class Envelopes:
         self.folder = settings.keys
 
     def first(self, held_id: str, subject: str, days: int, request: dict[str, Any], answer: bytes) -> bytes:
-        """The line of a held answer. Raises OSError, or ValueError of the keys."""
+        """Encrypt a held answer. `days`: lifetime of the key. Raises OSError, or ValueError for invalid keys."""
         day = datetime.now(UTC).date().isoformat()
         return encrypt(self._keys, key_name(subject, days), day, held_id, request, answer, cut=False)
 
     def beside(self, line: bytes, name: str, text: bytes) -> bytes:
-        """Another line under the same key. Raises Erased, OSError, ValueError."""
+        """Encrypt another line under the key of `line`. Raises Erased, OSError, ValueError."""
         envelope = parse(line)
         if self._keys.find(envelope["key"], envelope["day"]) is None:
             raise Erased
         return encrypt(self._keys, envelope["key"], envelope["day"], name, {}, text, cut=False)
 
     def open(self, line: bytes, name: str) -> dict[str, Any]:
-        """`asked` and `answer` of the line of that name. Raises Erased, OSError; ValueError on what was altered."""
+        """Decrypt the line with this name.
+
+        Returns `asked` and `answer`. Raises Erased, OSError; ValueError if it was altered.
+        """
         try:
             if parse(line)["id"] != name:
                 raise ValueError("it is another answer's")
@@ -63,7 +66,7 @@ class Envelopes:
             TypeError,
             Broken,
             zlib.error,
-        ) as error:  # whatever was put in its place
+        ) as error:  # whatever replaced it
             raise ValueError(f"it was altered: {type(error).__name__}") from None
         if exchange is None:
             raise Erased
@@ -71,10 +74,10 @@ class Envelopes:
 
 
 def correction_name(held_id: str) -> str:
-    """By which a correction's line is bound to its place. Which of several is meant, the votes say."""
+    """The name to which a correction is bound. If there are several, the votes tell which one is approved."""
     return f"{held_id}.correction"
 
 
 def note_name(held_id: str, version: int) -> str:
-    """By which the note on an act is."""
+    """The name to which the note of an act is bound."""
     return f"{held_id}.note.{version}"

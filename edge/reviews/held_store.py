@@ -1,4 +1,4 @@
-"""A gateway's side: answers put away, and given out once they are approved. Its database user can do no more."""
+"""The gateway's access to held answers: stores them, and reads approved ones. Its database user can do nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHERE (h.id, h.class, h.site, h.workload) = ($1, $2, $3, $4) AND h.delete_at > c
 
 @dataclass(frozen=True)
 class NewHeldAnswer:
-    """What is put away beside the answer itself."""
+    """The fields that are stored with a held answer."""
 
     id: str
     workload: str
@@ -42,23 +42,23 @@ class NewHeldAnswer:
     task: str
     subject: str
     callers: list[str]
-    """Who speaks for the workload: none of them decides."""
+    """Identities of the workload's callers. None of them may decide."""
     why: list[str]
     score: float | None
 
 
 @dataclass(frozen=True)
 class HeldAnswer:
-    """A held answer as its application may know it."""
+    """A held answer, as its application may see it."""
 
     id: str
     state: str
     version: int
     edition: int
     line: bytes
-    """What was approved, or is to be: the correction where there is one."""
+    """The encrypted answer to decide on: the correction if there is one."""
     name: str
-    """By which the line is bound to its place."""
+    """The name to which the line is bound."""
     reason: str | None
     note: bytes | None
     times: dict[str, str]
@@ -69,13 +69,13 @@ class HeldAnswer:
         return self.name != self.id
 
     def approved(self, votes: Votes, data_class: DataClass) -> bool:
-        """Whether as many people as the class asks for have approved these very bytes. The state alone is no proof."""
+        """Whether enough people have approved exactly these bytes. The state in the database alone is not trusted."""
         good = votes.good(self.id, self.edition, self.line, self.votes)
         return self.state == "approved" and len(good) >= APPROVERS[data_class]
 
 
 class HeldAnswerStore:
-    """Of one gateway."""
+    """The held answers of one gateway."""
 
     def __init__(self, database: Database, settings: Reviews, data_class: DataClass, site: str) -> None:
         self._database, self._settings = database, settings
@@ -83,7 +83,7 @@ class HeldAnswerStore:
         self._site = site
 
     async def put(self, new_answer: NewHeldAnswer, line: bytes) -> datetime:
-        """Put away, whole; until when it is to be decided. Raises DatabaseDown: then it may be there all the same."""
+        """Store an answer. Returns its deadline. Raises DatabaseDown; then the answer may be stored nevertheless."""
         settings, collect = self._settings, COLLECT_S[self._class]
         rows = await self._database.fetch(
             _PUT,
@@ -108,7 +108,7 @@ class HeldAnswerStore:
         return rows[0]["decide_by"]
 
     async def get(self, held_id: str, workload: str) -> HeldAnswer | None:
-        """The caller's own workload's, or None; raises DatabaseDown."""
+        """Return a held answer of the workload; None if it has none with this id. Raises DatabaseDown."""
         rows = await self._database.fetch(_GET, held_id, self._class, self._site, workload)
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""How held answers and people are named: an answer's id, and the one form in which a person's names are compared."""
+"""The ids of held answers, and the normal form in which names of people are compared."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 import unicodedata
 
 ID = re.compile(r"[0-9a-f]{32}")
-"""Of a held answer: its request's."""
+"""The id of a held answer, which is the id of its request."""
 _UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-"""Letters by their category, and nobody sees them."""
+"""Characters of category letter that are invisible."""
 
 
 def fold(name: str) -> str:
-    """The name without what people do not see or do not tell apart: case, accents, width, spaces, invisible signs.
+    """Return a name without differences that people do not see: case, accents, width, spaces, invisible characters.
 
-    Names that fold alike count as one person, who then does not decide upon answers to their own requests. Folding
-    too much makes another person decide; folding too little would let people approve their own.
+    Names with the same result count as one person, who may not decide on answers to their own requests. Folding too
+    much makes another person decide; folding too little would let people approve their own.
     """
     letters = unicodedata.normalize("NFKD", name).casefold()
     return "".join(

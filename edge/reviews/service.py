@@ -1,6 +1,6 @@
-"""`mode: reviews`: the API by which people decide. It listens apart from the gateways: a reviewer is no application.
+"""`mode: reviews`: the API for reviewers. It has a listener of its own, because a reviewer is not an application.
 
-This process has no way to a model, and no application has a way to it. Its database user may decide, a gateway's not.
+This process has no route to a model, and applications have no route to it. Only its database user may decide.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from edge.service import Service, State, application, metrics_response
 PATH = "/v1/reviews"
 DECISIONS = ("approve", "correct", "reject", "escalate")
 TICK_S = 1.0
-"""How late at most it is noticed that a time is over. Nothing is decided in between."""
+"""Seconds between two searches for overdue answers. Nothing is decided automatically in between."""
 _FIELDS = frozenset(["version", "sha256", "reason", "note"])
 _REASON_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _MOST_NOTE = 4000
 
 
 class ReviewsService:
-    """Of one class at one site. Raises ConfigError."""
+    """The review service of one class at one site. Raises ConfigError."""
 
     def __init__(self, config: ReviewsConfig, state: State) -> None:
         self._config, self._state = config, state
@@ -46,7 +46,7 @@ class ReviewsService:
         self._reviewers = Reviewers(config, self._database)
 
     def service(self) -> Service:
-        """The process as it runs."""
+        """Return the application, its background tasks and its metrics."""
         item_path = f"{PATH}/{{id}}"
         routes = [
             Route(PATH, self._of(PATH, self.waiting), methods=["GET"]),
@@ -68,7 +68,7 @@ class ReviewsService:
         )
 
     async def waiting(self, request: Request, person: Person) -> Any:
-        """A page of what waits, the oldest first; `next` is where the following one begins."""
+        """Return a page of waiting answers, the oldest first. `next` is the start of the following page."""
         parameters = request.query_params
         if unknown := sorted(parameters.keys() - {"state", "after", "limit"}):
             raise bad_request("unknown_parameter", f"The parameter {unknown[0][:80]!r} is not accepted.")
@@ -83,20 +83,20 @@ class ReviewsService:
         return {"object": "list", "data": rows, "next": last}
 
     async def one(self, request: Request, person: Person) -> Any:
-        """Where an answer stands, decided ones too, and who did what."""
+        """Return the state of an answer, decided ones included, and the acts on it."""
         return await self._desk.one(person, request.path_params["id"])
 
     async def claim(self, request: Request, person: Person) -> Any:
-        """What was asked and answered, and for a while nobody else's to decide."""
+        """Claim an answer: returns request and answer, and reserves the decision for a while."""
         return await self._desk.claim(person, request.path_params["id"])
 
     async def release(self, request: Request, person: Person) -> Any:
-        """Given back."""
+        """Release a claimed answer."""
         body = await self._said(request, frozenset(["version"]))
         return await self._desk.release(person, request.path_params["id"], body["version"])
 
     async def decide(self, request: Request, person: Person) -> Any:
-        """Approve, correct, reject or escalate what was claimed and read."""
+        """Approve, correct, reject or escalate a claimed answer."""
         act = request.scope["path"].rpartition("/")[2]
         body = await self._said(request, _FIELDS | ({"texts"} if act == "correct" else set()))
         note, reason = body.get("note") or "", body.get("reason", "good" if act == "approve" else None)
@@ -129,7 +129,7 @@ class ReviewsService:
         return body
 
     def _of(self, path: str, work: Any) -> Any:
-        """An endpoint: who asks, in what time, and the answer as JSON."""
+        """Return an endpoint that identifies the reviewer, applies the time limit, and answers with JSON."""
 
         async def answer(request: Request) -> Response:
             exchange = request.state.exchange
@@ -147,7 +147,7 @@ class ReviewsService:
         return answer
 
     async def _ticking(self) -> None:
-        """Move on what nobody decided in time, and delete what its retention is over for; for ever."""
+        """Escalate or expire overdue answers, and delete answers after their retention, in an endless loop."""
         while True:
             try:
                 while (moved := await self._desk.overdue()) == MAX_LISTED:
@@ -163,7 +163,7 @@ class ReviewsService:
             await asyncio.sleep(TICK_S)
 
     async def _expiring(self) -> None:
-        """Destroy the keys whose days are over, every hour and for ever."""
+        """Destroy expired keys every hour, in an endless loop."""
         while True:
             try:
                 write_line("audit_expired", keys=await self._desk.expire())

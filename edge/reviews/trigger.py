@@ -1,4 +1,4 @@
-"""Whether a person must look at an answer before it leaves. No I/O: what it is told decides, and nothing else."""
+"""Decides whether a person must review an answer before it leaves. No I/O: the result depends only on the arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.config.review import LOW_CONFIDENCE, SAMPLE_RATE, Impact, ReviewRule
 
 
 class Score(Protocol):
-    """How sure a calibrated model is of its answer (`edge.confidence`)."""
+    """The score of a calibrated model for its answer (`edge.confidence`)."""
 
     @property
     def value(self) -> float:
@@ -23,23 +23,23 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class Demand:
-    """What is demanded of one workload's answers."""
+    """When answers of a workload must be reviewed."""
 
     impact: Impact
     low_confidence: bool
-    """Whether a low score, or none, is a reason."""
+    """Whether a low or missing score is a reason."""
     below: float | None
-    """What is low. None: every score is."""
+    """Scores below this one are low. None: every score is low."""
     sample_rate: float
 
     @property
     def any(self) -> bool:
-        """Whether some answer of the workload may be held, before anything is known of it."""
+        """Whether an answer of the workload may be held at all."""
         return self.impact == "high" or self.low_confidence or self.sample_rate > 0
 
 
 def demand_of(data_class: DataClass, impact: Impact, rule: ReviewRule | None) -> Demand:
-    """The class's column `human review`, and what the workload adds. It takes nothing away."""
+    """Combine the class's demand (column `human review`) with the workload's. A workload can only add to it."""
     rule = rule or ReviewRule()
     return Demand(
         impact,
@@ -50,15 +50,15 @@ def demand_of(data_class: DataClass, impact: Impact, rule: ReviewRule | None) ->
 
 
 def find_hold_reasons(demand: Demand, score: Score | None, guards: Sequence[str], drawn: float) -> list[str]:
-    """Why the answer is held; empty: it may leave.
+    """Return the reasons to hold an answer; empty if it may leave.
 
-    `guards` are the names of those whose verdict demands a person. `drawn` is `draw` of the request.
+    `guards` are the names of guards whose verdict demands a review. `drawn` is `draw` of the request.
     """
     hold_reasons = ["impact"] if demand.impact == "high" else []
     if demand.low_confidence:
         if score is None:
             hold_reasons.append("no-score")
-        # Written so that what is no number counts as low.
+        # `not >=`, so that NaN counts as low.
         elif demand.below is None or not score.value >= demand.below:
             hold_reasons.append("low-score")
     hold_reasons += [f"guard:{name}" for name in guards]
@@ -68,9 +68,10 @@ def find_hold_reasons(demand: Demand, score: Score | None, guards: Sequence[str]
 
 
 def draw(site_key: bytes, request_id: str) -> float:
-    """A number from 0 up to 1 for a request: nobody without the key can tell it, and who has it can show that it was.
+    """Return a pseudo-random number from 0 up to 1 for a request, to sample answers for review.
 
-    The id is the gateway's own; no word of the caller's enters.
+    Only someone with the site's key can compute it, and can later prove it. The id is the gateway's own, so that a
+    caller cannot influence the number.
     """
     digest = hmac.digest(site_key, f"isthmus review sample 1\n{request_id}".encode(), hashlib.sha256)
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53

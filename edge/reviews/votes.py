@@ -1,7 +1,7 @@
-"""An approval, sealed under a key that the database never sees.
+"""Approvals, sealed under a key that the database does not have.
 
-Whoever writes in the database could call an answer approved. A gateway gives nothing out on that word: it counts the
-votes of different people that bear this seal, each for the very ciphertext that it is about to open.
+Someone with write access to the database could mark an answer as approved. So a gateway does not trust the state: it
+counts the votes of different people with a valid seal for exactly the ciphertext that it opens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edge.audit.records import canonical, digest
 
 
 class Vote(NamedTuple):
-    """As the database holds it."""
+    """A vote in the database."""
 
     edition: int
     by: str
@@ -23,18 +23,21 @@ class Vote(NamedTuple):
 
 
 class Votes:
-    """Under the key that wraps the content keys, so that who can open an answer can check who approved it."""
+    """Seals and verifies votes.
+
+    The key derives from the wrapping key, so every process that can open an answer can verify.
+    """
 
     def __init__(self, wrapping_key: bytes) -> None:
         self._key = hmac.digest(wrapping_key, b"isthmus review vote 1", hashlib.sha256)
 
     def seal(self, held_id: str, edition: int, by: str, line: bytes) -> bytes:
-        """One person's approval of one ciphertext."""
+        """Seal a person's approval of a ciphertext."""
         vote = canonical({"held": held_id, "edition": edition, "by": by, "sha256": digest(line)})
         return hmac.digest(self._key, vote, hashlib.sha256)
 
     def good(self, held_id: str, edition: int, line: bytes, votes: Iterable[Vote]) -> set[str]:
-        """Who has approved this ciphertext in this edition."""
+        """Return the people who have approved this ciphertext in this edition."""
         return {
             vote.by
             for vote in votes

@@ -1,7 +1,7 @@
-"""Sanitising: files in, the same files without what the rules of redaction find, and a manifest of all of it.
+"""Redacts files of a data pipeline with the rules of the edge, and writes a manifest of all files.
 
-The way in for a data pipeline: documents for retrieval or fine-tuning are looked through by the rules that the edge
-goes by. It knows of no command line; Parquet and S3 are imported when they are met.
+It is for documents of retrieval or fine-tuning. It does not depend on the command line. Parquet and S3 are imported
+when they are needed.
 """
 
 from edge.sanitising.document import Cleaner, Document

@@ -1,6 +1,7 @@
-"""A prefix of a bucket, as a source and as a target. A store has no appending and no renaming, and needs neither:
+"""A prefix of a bucket as source and as target.
 
-an object is there whole or not at all, and the manifest's lines are objects of their own until the run ends.
+S3 can neither append nor rename, and neither is needed: an object is written as a whole, and each manifest line is an
+object of its own until the run ends.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from edge.sanitising.locations import (
 
 
 class Bucket:
-    """What source and target have in common."""
+    """Operations that source and target share."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._s3, self._bucket = client, bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
 
     def listed(self, below: str = "") -> Iterator[tuple[str, int]]:
-        """Names and sizes."""
+        """Return the names and sizes of the objects below the prefix."""
         with self._told(below):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + below
@@ -58,7 +59,7 @@ class Bucket:
 
     @property
     def where(self) -> str:
-        """As people write it."""
+        """Return `s3://bucket/prefix`."""
         return f"s3://{self._bucket}/{self._prefix}"
 
     @contextlib.contextmanager
@@ -76,7 +77,7 @@ class Bucket:
 
 
 class BucketSource(Bucket):
-    """All objects below a prefix, or the one that bears its name."""
+    """All objects below a prefix, or the object with this name."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         super().__init__(client, bucket, prefix)
@@ -89,7 +90,7 @@ class BucketSource(Bucket):
             if not name_and_size[0].endswith("/")
         ]
         if not found and "/" in f"/{self._whole}" and self._whole:
-            # Not a prefix but an object: its folder is the prefix then.
+            # If it names an object instead of a prefix, the object's folder is the prefix.
             folder, _, name = self._whole.rpartition("/")
             self._prefix = folder + "/" if folder else ""
             found = [
@@ -105,7 +106,7 @@ class BucketSource(Bucket):
 
 
 class BucketTarget(Bucket):
-    """A prefix of our own. Two runs at once are not kept apart here."""
+    """A prefix that only this target uses. It does not detect two runs at the same time."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         super().__init__(client, bucket, prefix)
@@ -149,11 +150,11 @@ class BucketTarget(Bucket):
         self.put(SUMMARY, summary)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
 class _Object:
-    """Gathered here; what is not kept was never sent."""
+    """An object whose bytes are collected in memory. It is sent only by `keep`."""
 
     def __init__(self, target: BucketTarget, name: str) -> None:
         self._target, self._name, self._data = target, name, io.BytesIO()

@@ -1,4 +1,7 @@
-"""CSV: a document a row, its first line names the columns. A row in which nothing is found stays byte for byte."""
+"""CSV files: each row is a document, the first line has the names of the columns.
+
+Rows without findings keep their bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _FIX_ROW = "Mend the row, or leave the file out"
 
 
 class CsvForm:
-    """Separated by whichever of `,` `;` tab and `|` the first line has most of; quoted by `"`."""
+    """A CSV file. The separator is the one of `,` `;` tab and `
+
+    ` that is most frequent in the first line; quotes are `"`.
+    """
 
     untouched: tuple[str, ...] = ()
 
@@ -27,7 +33,7 @@ class CsvForm:
         self._delimiter = ","
 
     def documents(self) -> Iterator[Document]:
-        """What is to be cleaned, in order; raises Refused."""
+        """Yield the documents to redact, in order. Raises Refused."""
         csv.field_size_limit(_LARGEST)
         text = decoded(self._data)
         self._delimiter = _delimiter(text)
@@ -63,7 +69,7 @@ class CsvForm:
         return Document(tuple((header[at], row[at]) for at in filled))
 
     def back(self, texts: Sequence[str]) -> bytes:
-        """What is written for the next document, given its texts clean."""
+        """Return the output for the next document, given its redacted texts."""
         raw, row, filled = self._pending.popleft()
         cleaned_row = [*row]
         for at, text in zip(filled, texts, strict=True):
@@ -80,12 +86,12 @@ class CsvForm:
         return out.getvalue()
 
     def end(self) -> bytes:
-        """What is written last."""
+        """Return the end of the output."""
         return b""
 
 
 def _lines_noted(text: str, noted: list[str]) -> Iterator[str]:
-    """The lines, each noted when the reader takes it."""
+    """Yield the lines, and record each line when the CSV reader takes it."""
     for line in io.StringIO(text, newline=""):
         noted.append(line)
         yield line

@@ -1,7 +1,8 @@
-"""One document cleaned: its texts with placeholders, and what was found.
+"""Redacts one document: replaces findings in its texts by placeholders, and counts them.
 
-A document is what somebody reads as one: a text, a line of JSON lines, a row. The same value has the same placeholder
-throughout it, and numbering begins anew in the next one: no two documents can be joined by a placeholder.
+A document is what a person reads as one unit: a text, a line of a JSON lines file, a row. A value has the same
+placeholder throughout a document. Numbering starts again in each document, so that placeholders cannot link two
+documents.
 """
 
 from __future__ import annotations
@@ -17,45 +18,47 @@ from edge.redaction import Detector, Finding, Placeholders, Rules
 from edge.redaction.rules import NAMES, only_guarded
 
 SURE = 0.85
-"""The score from which a field's name, or a file's, is taken for what names somebody: they are not redacted."""
+"""Score from which a finding in the name of a field or file is refused, because names are not redacted."""
 _SHORT, _REMEMBERED = 120, 50_000
-"""Texts of so many characters come again and again in tables; so many are remembered."""
+"""Short texts often repeat in tables, so results for texts of at most `_SHORT` characters are cached, `_REMEMBERED` of
+them.
+"""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _JOINTS = re.compile(r"[\s_.:/-]+")
 
 
 Detected = tuple[tuple[Finding, ...], frozenset[str]]
-"""What was found in a text, and languages without a model."""
+"""Findings of a text, and its languages without a model."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What is looked at together."""
+    """The texts that are redacted together."""
 
     texts: tuple[tuple[str, str], ...] = ()
-    """The name of the field that each is of, and the text."""
+    """Name of the field and text."""
     names: tuple[str, ...] = ()
-    """Of fields, and of the file: they stay as they are, and may hold nothing that is found."""
+    """Names of fields and of the file. They are not changed, so they must not contain findings."""
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The same texts, clean."""
+    """The redacted document."""
 
     texts: tuple[str, ...]
     found: Counter[str] = field(default_factory=Counter)
     patterns_only: frozenset[str] = frozenset()
-    """Languages in which no model looked for names; `any` where the rules ask for none."""
+    """Languages without a model for names; `any` if the rules do not look for names."""
     telling: tuple[int, str] | None = None
-    """Which of `names` holds something, and what."""
+    """Index in `names` of a name with a finding, and the entity."""
 
 
 class Cleaner:
-    """Rules made ready for documents. Raises NoModel."""
+    """Redacts documents with prepared rules. Raises NoModel."""
 
     def __init__(self, rules: Rules, languages: Sequence[str] = ()) -> None:
         self._detector, self._languages = Detector(rules), tuple(languages)
-        # A model takes placeholders, and words around them, for names: it sees a text once, as it came.
+        # A model takes placeholders and their context for names, so it sees each text once, before redaction.
         self._patterns = Detector(rules.model_copy(update={"models": []}))
         self.version = self._detector.version
         entities = {
@@ -67,7 +70,10 @@ class Cleaner:
         self._remembered = lru_cache(_REMEMBERED)(self._look)
 
     def clean(self, document: Document) -> Cleaned:
-        """Redact until no pattern finds anything any more: a placeholder can let stand alone what did not before."""
+        """Redact a document.
+
+        Patterns are applied until they find nothing more, because a placeholder can expose new matches.
+        """
         placeholders = Placeholders(text for _, text in document.texts)
         counts: Counter[str] = Counter()
         uncovered: set[str] = set()
@@ -95,7 +101,7 @@ class Cleaner:
         return detection.findings, uncovered
 
     def _outside(self, text: str, findings: Sequence[Finding]) -> Iterator[Finding]:
-        """What of the findings is no placeholder of ours."""
+        """Yield the parts of the findings outside placeholders."""
         placeholder_spans = [match.span() for match in self._placeholder.finditer(text)] if findings else []
         ends = [end for _, end in placeholder_spans]
         for finding in findings:
@@ -120,6 +126,6 @@ class Cleaner:
 
 
 def label_of_field(name: str) -> str:
-    """A field's name as words that stand before its text: `dateOfBirth` says what `date of birth:` does."""
+    """Return a field's name as words, to put before its text: `dateOfBirth` gives the context `date of birth:`."""
     label = _JOINTS.sub(" ", _CAMEL.sub(" ", name)).strip()
     return f"{label}: " if label else ""

@@ -1,4 +1,4 @@
-"""Which kind of file a name says it is, and what reads it."""
+"""Kinds of files by their names, and the form that reads each kind."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ KINDS = {
 
 
 class Form(Protocol):
-    """A file taken apart into documents and put together again; each document goes back in its turn."""
+    """A file that is split into documents and written again from them, in the same order."""
 
     untouched: tuple[str, ...]
-    """Columns that nobody looks at."""
+    """Columns that are not searched."""
 
     def documents(self) -> Iterator[Document]:
-        """What is to be cleaned, in order; raises Refused."""
+        """Yield the documents to redact, in order. Raises Refused."""
         ...
 
     def back(self, texts: Sequence[str]) -> bytes:
-        """What is written for the next document, given its texts clean."""
+        """Return the output for the next document, given its redacted texts."""
         ...
 
     def end(self) -> bytes:
-        """What is written last."""
+        """Return the end of the output."""
         ...
 
 
 def kind_of(name: str) -> str:
-    """Raises Refused for one that nobody here reads."""
+    """Return the kind of a file by its name. Raises Refused for an unsupported kind."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in KINDS:
         raise Refused(
@@ -56,7 +56,7 @@ def kind_of(name: str) -> str:
 
 
 def open_form(kind: str, data: bytes, fields: frozenset[str], most_bytes: int) -> Form:
-    """The reader of a kind; raises ModuleNotFoundError where pyarrow is missing."""
+    """Return the form for a kind. Raises ModuleNotFoundError if pyarrow is missing."""
     if kind == "parquet":
         from edge.sanitising.parquet_files import ParquetForm
 

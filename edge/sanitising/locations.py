@@ -1,7 +1,7 @@
-"""Where files come from and go to: a file, a folder, or a prefix of a bucket (`buckets.py`).
+"""Sources and targets of files: a file, a folder, or a prefix of a bucket (`buckets.py`).
 
-A file is in the target whole, under its name, or not at all. The manifest grows by a line a file, which is on the disk
-before the next file is begun.
+A file is in the target as a whole under its name, or not at all. The manifest gets a line for each file, which is on
+the disk before the next file begins.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Protocol
 
 MANIFEST, SUMMARY, WORK = "manifest.jsonl", "summary.json", ".sanitise"
-"""Names in a target: the last is a folder of what is not whole yet."""
+"""Reserved names in a target. WORK is a folder of unfinished files."""
 
 
 class BadPlace(Exception):
-    """A source or a target that cannot be one; one sentence, and what to do."""
+    """A source or target that cannot be used: the reason, and the fix."""
 
     def __init__(self, problem: str, where: str, fix: str = "") -> None:
         super().__init__(problem)
@@ -29,7 +29,7 @@ class BadPlace(Exception):
 
 
 class PlaceFault(Exception):
-    """The store cannot be asked, or does not do what it must."""
+    """The store cannot be reached, or does not behave as required."""
 
 
 @dataclass(frozen=True)
@@ -37,74 +37,74 @@ class Item:
     """A file of a source."""
 
     name: str
-    """Its path within the source, with `/`."""
+    """Path within the source, with `/`."""
     size: int
     unreadable: str = ""
-    """Why it cannot be one: a link, a pipe."""
+    """Why it cannot be read, e.g. it is a link or a pipe."""
 
 
 class Source(Protocol):
-    """What files are read from."""
+    """A place to read files from."""
 
     def items(self) -> list[Item]:
-        """All of them, in the order of their names. Raises BadPlace."""
+        """Return all files, sorted by name. Raises BadPlace."""
         ...
 
     def read(self, name: str) -> bytes:
-        """One, whole. Raises OSError or PlaceFault."""
+        """Return the content of a file. Raises OSError or PlaceFault."""
         ...
 
 
 class Output(Protocol):
-    """A file on its way into a target."""
+    """A file that is being written into a target."""
 
     def write(self, data: bytes) -> None:
-        """The next bytes."""
+        """Append bytes."""
         ...
 
     def keep(self) -> None:
-        """Give it its name, once it is on the disk."""
+        """Give the file its name, after its content is on the disk."""
         ...
 
     def drop(self) -> None:
-        """Leave nothing of it."""
+        """Delete what was written."""
         ...
 
 
 class Target(Protocol):
-    """What files are written to."""
+    """A place to write files to."""
 
     def begin(self) -> list[bytes]:
-        """The manifest's lines as earlier runs left them. Raises BadPlace where the place is another's."""
+        """Return the manifest's lines of earlier runs. Raises BadPlace if the place contains other files."""
         ...
 
     def output(self, name: str) -> Output:
-        """A file to be written."""
+        """Return a new file to write."""
         ...
 
     def sha256(self, name: str) -> str | None:
-        """Of what lies under the name; None: nothing does."""
+        """Return the SHA-256 of the file with this name; None if it does not exist."""
         ...
 
     def remove(self, name: str) -> None:
-        """Take a file away, where it is there."""
+        """Delete a file if it exists."""
         ...
 
     def note(self, line: bytes) -> None:
-        """Add a line to the manifest for good."""
+        """Append a line to the manifest durably."""
         ...
 
     def end(self, manifest: bytes, summary: bytes) -> None:
-        """The manifest in order, and the summary."""
+        """Write the sorted manifest and the summary."""
         ...
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release locks and files."""
         ...
 
 
 class FolderSource:
-    """A folder with all that is below it, or one file."""
+    """A folder with everything below it, or one file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -135,7 +135,7 @@ class FolderSource:
 
 
 class FolderTarget:
-    """A folder of our own: empty at first, or one that an earlier run began."""
+    """A folder that only this target uses: empty at first, or begun by an earlier run."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._manifest = root, root / MANIFEST
@@ -158,7 +158,7 @@ class FolderTarget:
             raise BadPlace("another run is writing here", str(self._root), "Wait for its end") from None
         manifest = self._manifest.read_bytes()
         if end_of_lines := manifest.rfind(b"\n") + 1:
-            self._stream.truncate(end_of_lines)  # of a run that was cut off while it wrote a line
+            self._stream.truncate(end_of_lines)  # of a run that was interrupted while it wrote a line
         else:
             self._stream.truncate(0)
         shutil.rmtree(self._root / WORK, ignore_errors=True)
@@ -202,7 +202,7 @@ class FolderTarget:
 
 
 class _Part:
-    """A file under a name that nobody reads, until it is whole."""
+    """A file under a temporary name until it is complete."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._root, self._path = root, root / name
@@ -227,7 +227,7 @@ class _Part:
 
 
 def require_apart(source: Path, target: Path) -> None:
-    """Raise BadPlace where one of the two lies within the other."""
+    """Raise BadPlace if one of the two contains the other."""
     source_path, target_path = source.resolve(), target.resolve()
     if (
         source_path == target_path
@@ -240,24 +240,24 @@ def require_apart(source: Path, target: Path) -> None:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a target has the name for itself."""
+    """Whether a name is reserved for the target itself."""
     return name.split("/")[0] in (MANIFEST, SUMMARY, WORK)
 
 
 def leads_outside(name: str) -> bool:
-    """Whether the name could lead out of a folder."""
+    """Whether a name could lead out of a folder."""
     return any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name
 
 
 def _write_all(stream: io.FileIO, data: bytes) -> None:
-    """A raw file may take less than it is given, as on a disk that fills up."""
+    """Write all bytes. A raw file may take fewer bytes than it is given, e.g. on a disk that fills up."""
     remaining = memoryview(data)
     while remaining:
         remaining = remaining[stream.write(remaining) :]
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the folder's names on the disk."""
+    """Make the names in a folder durable (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -266,5 +266,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def join_lines(data: Iterable[bytes]) -> bytes:
-    """Lines as a file."""
+    """Join lines to the content of a file."""
     return b"".join(line + b"\n" for line in data)

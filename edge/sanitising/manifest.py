@@ -1,5 +1,7 @@
-"""The manifest: for every file what went in, what came out, what was found. No time, no path of a machine: the same
-input under the same rules gives the same bytes."""
+"""The manifest: the input, the output and the findings of each file.
+
+It contains no times and no paths of the machine: the same input under the same rules gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from edge.sanitising.locations import MANIFEST, BadPlace
 
 @dataclass
 class Entry:
-    """One file's line."""
+    """The manifest line of a file."""
 
     path: str
     kind: str = ""
     status: str = "refused"
-    """`done`, or `refused`: then `reason`."""
+    """`done`, or `refused` with a `reason`."""
     reason: str = ""
     sha256_in: str = ""
     sha256_out: str = ""
@@ -29,28 +31,28 @@ class Entry:
     bytes_out: int = 0
     documents: int = 0
     findings: dict[str, int] = field(default_factory=dict)
-    """By entity."""
+    """Number of findings by entity."""
     patterns_only: list[str] = field(default_factory=list)
-    """Languages in it whose names no model looked for."""
+    """Languages of the file in which no model looked for names."""
     allowed_because: str = ""
-    """By whose reason such a file was let through."""
+    """The reason that the user gave to accept such a file."""
     untouched: list[str] = field(default_factory=list)
-    """Columns of Parquet that nobody looked at."""
+    """Columns of Parquet that were not searched."""
     data_class: str = ""
     rules: str = ""
     settings: str = ""
-    """Of all else that decides: a file that was done under others is done again."""
+    """Digest of all other settings. A file that was processed with other settings is processed again."""
 
     @property
     def line(self) -> bytes:
-        """As it stands in the manifest."""
+        """The entry as a line of the manifest."""
         fields = asdict(self)
         fields["class"] = fields.pop("data_class")
         return json.dumps(dict(sorted(fields.items())), ensure_ascii=False).encode() + b"\n"
 
 
 def parse_entries(lines: Iterable[bytes], where: str) -> dict[str, Entry]:
-    """The last entry of each path; raises BadPlace where it is no manifest of ours."""
+    """Return the last entry of each path. Raises BadPlace if the file is not a manifest."""
     entry_by_path = {}
     for number, line in enumerate(lines, 1):
         try:
@@ -66,7 +68,7 @@ def parse_entries(lines: Iterable[bytes], where: str) -> dict[str, Entry]:
 
 
 def build_summary(entries: Iterable[Entry], manifest: bytes, complete: bool) -> dict[str, Any]:
-    """All of them together."""
+    """Return the summary of all entries."""
     all_entries = list(entries)
     done = [entry for entry in all_entries if entry.status == "done"]
     findings: Counter[str] = Counter()
@@ -91,7 +93,7 @@ def build_summary(entries: Iterable[Entry], manifest: bytes, complete: bool) -> 
 
 
 def settings_digest(**settings: Any) -> str:
-    """Names all that decides beside the rules: what was asked for, and this code."""
+    """Return a digest of the settings and of the code of this package."""
     checksum = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         checksum.update(file.read_bytes())

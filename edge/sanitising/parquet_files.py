@@ -1,7 +1,8 @@
-"""Parquet: a document a row, row groups kept as they are. Needs pyarrow, which is imported when a file is met.
+"""Parquet files: each row is a document; row groups are kept. Needs pyarrow, which is imported with the first file.
 
-Columns of text are looked at, nested ones too. Numbers, dates and truth values pass untouched unless they are named:
-then they are written as text, since no number can say that it was taken out. Bytes could be anything and must be named.
+Columns of text are searched, also nested ones. Numbers, dates and booleans are not changed unless the user names their
+column; then they are written as text, because a number cannot hold a placeholder. Columns of bytes must be named, since
+they can contain anything.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 _CODECS = ("SNAPPY", "GZIP", "ZSTD", "BROTLI", "LZ4")
 _FIX_FILE = "Write it anew, or leave it out"
 ValuePath = tuple[Any, ...]
-"""Into a nested value: keys of structures, indices of lists."""
+"""Path into a nested value: keys of structures and indices of lists."""
 
 
 @dataclass
 class _Group:
-    """A row group on its way."""
+    """A row group that is being processed."""
 
     table: Any
     values: dict[str, list[Any]]
-    """Of the columns that are looked at."""
+    """The values of the searched columns."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class _Row:
 
 
 class ParquetForm:
-    """One file; `named` are columns beside those of text."""
+    """A Parquet file. `named`: columns to search in addition to text columns."""
 
     def __init__(self, data: bytes, named: frozenset[str], most_bytes: int) -> None:
         self._data, self._named, self._most = data, named, most_bytes
@@ -50,7 +51,7 @@ class ParquetForm:
         self.untouched: tuple[str, ...] = ()
 
     def documents(self) -> Iterator[Document]:
-        """What is to be cleaned, in order; raises Refused."""
+        """Yield the documents to redact, in order. Raises Refused."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -59,7 +60,7 @@ class ParquetForm:
         self._check(columns)
         text_columns = [column for column in columns if holds_text(column.type) or column.name in self._named]
         self.untouched = tuple(column.name for column in columns if column not in text_columns)
-        # Neither the file's own notes nor the columns': nobody looks through them.
+        # The metadata of the file and its columns are dropped, because they are not searched.
         self._schema = pa.schema(
             [pa.field(column.name, self._type(column), column.nullable) for column in columns]
         )
@@ -118,7 +119,7 @@ class ParquetForm:
                 )
 
     def _type(self, column: Any) -> Any:
-        """What a column is written as."""
+        """The Arrow type with which a column is written."""
         import pyarrow as pa
 
         return pa.string() if column.name in self._named and not holds_text(column.type) else column.type
@@ -136,7 +137,7 @@ class ParquetForm:
         return Document(tuple(texts))
 
     def back(self, texts: Sequence[str]) -> bytes:
-        """What is written for the next document, given its texts clean."""
+        """Return the output for the next document, given its redacted texts."""
         row = self._pending.popleft()
         if row is None:
             return b""
@@ -160,7 +161,7 @@ class ParquetForm:
         return self._drained()
 
     def end(self) -> bytes:
-        """What is written last."""
+        """Return the end of the output."""
         self._writer.close()
         return self._drained()
 
@@ -171,7 +172,7 @@ class ParquetForm:
 
 
 def holds_text(type_: Any) -> bool:
-    """Whether a value of the Arrow type is text, or has text within."""
+    """Whether a value of the Arrow type is text or contains text."""
     import pyarrow.types as t
 
     if t.is_dictionary(type_):
@@ -181,7 +182,7 @@ def holds_text(type_: Any) -> bool:
 
 
 def holds_bytes(type_: Any) -> bool:
-    """Whether a value of the Arrow type is bytes, or has bytes within."""
+    """Whether a value of the Arrow type is bytes or contains bytes."""
     import pyarrow.types as t
 
     if t.is_dictionary(type_):
@@ -204,7 +205,7 @@ def _as_text(value: Any, column: str) -> Any:
 
 
 def _texts(value: Any, field: str, path: ValuePath = ()) -> Iterator[tuple[ValuePath, str, str]]:
-    """Each text in a value: the way to it, its field's name, itself."""
+    """Yield each text in a value: its path, the name of its field, and the text."""
     if isinstance(value, str):
         if any(map(str.isalnum, value)):
             yield path, field, value
@@ -217,7 +218,7 @@ def _texts(value: Any, field: str, path: ValuePath = ()) -> Iterator[tuple[Value
 
 
 def _replace_text(value: Any, path: ValuePath, text: str) -> Any:
-    """The value with a text in its place; tuples are a map's entries."""
+    """Return the value with one text replaced. The entries of a map are tuples."""
     if not path:
         return text
     if isinstance(value, tuple):

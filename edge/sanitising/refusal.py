@@ -1,10 +1,10 @@
-"""Why a file is not taken: what, where in it, what to do. Never a word of what it holds."""
+"""Why a file is refused: the reason, the position and the fix. It never contains content of the file."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """One file's; it is not in the target then."""
+    """A file is refused, so the target does not have it."""
 
     def __init__(self, problem: str, *, line: int | None = None, fix: str = "") -> None:
         super().__init__(problem)

@@ -1,7 +1,7 @@
-"""A run: every file of a source read, cleaned and written, one after another as the target sees it.
+"""A run: reads every file of a source, redacts it and writes it, in the order of the names.
 
-Reading goes ahead of writing by a few batches, so that processes have work across files; what is written, and the
-order of it, is the same however many there are.
+Reading is some batches ahead of writing, so that several processes work on several files. The output and its order do
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from edge.sanitising.workers import InProcess, Processes, Result
 
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 64, 32 * 1024
 _LITTLE = 512 * 1024
-"""Bytes that one process is done with before others have started."""
+"""Bytes that one process redacts faster than further processes start."""
 
 
 class Broken(Exception):
-    """A process of ours ended."""
+    """A redaction process ended unexpectedly."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides, beside the rules."""
+    """Settings of a run, in addition to the rules."""
 
     data_class: str
     names_demanded: bool
-    """Whether the class's handling has names taken out, so that patterns alone are not enough."""
+    """Whether the class requires that names are redacted, so that patterns alone are not enough."""
     languages: tuple[str, ...] = ()
     fields: frozenset[str] = frozenset()
     allowed_because: str = ""
-    """Why text goes through whose language no model knows."""
+    """Reason to accept texts in a language without a model for names."""
     keep_going: bool = False
     prune: bool = False
     most_bytes: int = 256 << 20
@@ -49,7 +49,7 @@ class Options:
 
     @property
     def digest(self) -> str:
-        """Of what changes a file."""
+        """Digest of the settings that change the output."""
         return settings_digest(
             data_class=self.data_class,
             names_demanded=self.names_demanded,
@@ -61,25 +61,25 @@ class Options:
 
 @dataclass
 class Outcome:
-    """How it went."""
+    """The result of a run."""
 
     summary: dict[str, Any]
     refused: list[Entry]
     kept: int = 0
-    """Files that an earlier run had done already."""
+    """Number of files that an earlier run had processed."""
     pruned: list[str] = field(default_factory=list)
 
 
 @dataclass
 class _File:
-    """One on its way."""
+    """A file that is being processed."""
 
     item: Item
     entry: Entry
     form: Form | None = None
     kept: bool = False
     fault: Refused | None = None
-    """Found while it was read; told in its turn."""
+    """A refusal while the file was read. It is reported when the file's turn comes."""
     output: Output | None = None
     made: Any = field(default_factory=hashlib.sha256)
     found: Counter[str] = field(default_factory=Counter)
@@ -88,23 +88,26 @@ class _File:
 
 
 class Watcher(Protocol):
-    """Who is told how far it is."""
+    """Receives the progress of a run."""
 
     def began(self, files: int, size: int) -> None:
-        """There are so many files, of so many bytes."""
+        """The run begins with this number of files and bytes."""
         ...
 
     def passed(self, characters: int) -> None:
-        """So many of the file whose turn it is are clean."""
+        """This number of bytes of the current file is redacted."""
         ...
 
     def ended(self, entry: Entry, kept: bool, size: int) -> None:
-        """A file had its turn; `kept`: an earlier run had done it."""
+        """A file is finished. `kept`: an earlier run had processed it."""
         ...
 
 
 def sanitise(source: Source, target: Target, rules: Rules, options: Options, watch: Watcher) -> Outcome:
-    """Do it. Raises BadPlace, PlaceFault, NoModel, Broken, OSError; what was done until then stays done."""
+    """Redact all files of the source into the target.
+
+    Files that are finished stay finished after an error. Raises BadPlace, PlaceFault, NoModel, Broken and OSError.
+    """
     cleaner = Cleaner(rules, options.languages)
     items = source.items()
     if not items:
@@ -123,7 +126,7 @@ def sanitise(source: Source, target: Target, rules: Rules, options: Options, wat
             raise Broken from None
         finally:
             team.close()
-        # A run that stopped keeps its manifest as it grew: files after it are as they were.
+        # After a run that stopped, the manifest keeps the entries of later files from earlier runs.
         entries = [entry_by_path[name] for name in sorted(entry_by_path)]
         manifest = join_lines(entry.line.rstrip(b"\n") for entry in entries)
         summary = build_summary(entries, manifest, complete)
@@ -156,7 +159,7 @@ def _json(summary: dict[str, Any]) -> bytes:
 
 
 class _Run:
-    """Belongs to one call of `sanitise`."""
+    """The state of one call of `sanitise`."""
 
     def __init__(
         self,
@@ -174,7 +177,7 @@ class _Run:
         self.kept = 0
 
     def run(self, items: list[Item]) -> bool:
-        """Whether every file had its turn."""
+        """Process the files. Returns whether every file was processed."""
         ahead: deque[tuple[_File, Result | None]] = deque()
         for file, batch in self._read(items):
             ahead.append((file, self._team.begin(batch) if batch else None))
@@ -187,7 +190,7 @@ class _Run:
         return True
 
     def _read(self, items: list[Item]) -> Iterator[tuple[_File, list[Document] | None]]:
-        """Batches of documents, file by file; None ends a file."""
+        """Yield batches of documents, file by file. None marks the end of a file."""
         for item in items:
             file = _File(item, Entry(item.name, data_class=self._asked.data_class, rules=self._version))
             file.entry.settings = self._settings
@@ -232,7 +235,7 @@ class _Run:
             yield batch
 
     def _done_before(self, entry: Entry) -> bool:
-        """Whether an earlier run did the same with the same, and what it wrote is still there."""
+        """Whether an earlier run processed the same file with the same settings, and its output still exists."""
         before = self._known.get(entry.path)
         return (
             before is not None
@@ -243,7 +246,7 @@ class _Run:
         )
 
     def _take(self, file: _File, result: Result | None) -> bool:
-        """The next batch of a file, or its end; whether to go on."""
+        """Write the next batch of a file, or end the file. Returns whether to continue."""
         try:
             if result is not None:
                 if not file.entry.reason:

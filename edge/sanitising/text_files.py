@@ -1,7 +1,7 @@
-"""Files of text: what they are read and written as. Text and Markdown, JSON, JSON lines.
+"""Text files: plain text and Markdown, JSON, JSON lines.
 
-JSON is rewritten in place: only the strings and numbers that change do, and all else stays byte for byte, its spaces,
-its keys' order and those that stand twice.
+JSON is rewritten in place: only strings and numbers with findings change. All other bytes stay, including spaces, the
+order of keys and duplicate keys.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ _ENCRYPTED = (
 _BOM = "\ufeff"
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|[{}\[\]:,]')
 _LONG, _CODE, _LONGEST = 6, 3, 30
-"""Digits of a number that is looked at: anywhere, as the value of a field, and beyond which it counts nothing."""
+"""Numbers are searched from `_LONG` digits on, direct values of fields from `_CODE` digits on, up to `_LONGEST` digits.
+"""
 
 
 def decoded(data: bytes) -> str:
-    """The text; raises Refused with the line."""
+    """Decode the text. Raises Refused with the line."""
     if data.startswith(_ENCRYPTED):
         raise Refused("it is encrypted", fix="Decrypt it first")
     try:
@@ -45,7 +46,7 @@ def decoded(data: bytes) -> str:
 
 
 class TextForm:
-    """A text, one document."""
+    """A text, which is one document."""
 
     untouched: tuple[str, ...] = ()
 
@@ -53,15 +54,15 @@ class TextForm:
         self._data = data
 
     def documents(self) -> Iterator[Document]:
-        """What is to be cleaned, in order; raises Refused."""
+        """Yield the documents to redact, in order. Raises Refused."""
         yield Document((("", decoded(self._data)),))
 
     def back(self, texts: Sequence[str]) -> bytes:
-        """What is written for the next document, given its texts clean."""
+        """Return the output for the next document, given its redacted texts."""
         return texts[0].encode()
 
     def end(self) -> bytes:
-        """What is written last."""
+        """Return the end of the output."""
         return b""
 
 
@@ -74,7 +75,7 @@ class _Spot:
 
 
 class JsonForm:
-    """A JSON file, one document; with `lines`, a document a line."""
+    """A JSON file, which is one document. With `lines`, each line is a document."""
 
     untouched: tuple[str, ...] = ()
 
@@ -85,7 +86,7 @@ class JsonForm:
 
     def documents(self) -> Iterator[Document]:
         text = decoded(self._data)
-        # At line feeds alone: others of Unicode's line ends may stand within a string.
+        # Split at line feeds only: other Unicode line ends may be inside a string.
         texts = [f"{line}\n" for line in text.split("\n")] if self._lines else [text]
         if self._lines:
             texts[-1] = texts[-1][:-1]
@@ -124,7 +125,7 @@ class JsonForm:
 
 
 def _check(text: str, line: int | None) -> None:
-    """Raise Refused where it is no JSON, with its line; never what stands there."""
+    """Raise Refused with the line if the text is not JSON. The message never quotes the text."""
 
     def no_number(name: str) -> None:
         raise ValueError(f"{name} is no number of JSON")
@@ -146,11 +147,11 @@ _FIX_LINE = "Mend the line, or leave the file out"
 
 
 def _spots(text: str) -> tuple[list[_Spot], list[str]]:
-    """The values of valid JSON that are looked at, and the names of its fields, in order."""
+    """Return the values of valid JSON that are searched, and the names of its fields, in order."""
     spots: list[_Spot] = []
     names: list[str] = []
     fields, objects = [""], [False]
-    """Of each level: the field that a value is of, and whether it is an object."""
+    """For each level: the field of the current value, and whether it is an object."""
     naming = False
     for token in _TOKEN.finditer(text):
         token_text = token.group()
@@ -179,12 +180,12 @@ def _spots(text: str) -> tuple[list[_Spot], list[str]]:
 
 
 def _number(token: str, *, direct: bool) -> str | None:
-    """The digits of a whole number that could be somebody's; None of others."""
+    """Return the digits of a whole number that could identify a person; None for other numbers."""
     number = token.lstrip("-")
     if not number.isdigit():
         try:
             exact = Decimal(number)
-        except InvalidOperation:  # an exponent beyond all measure
+        except InvalidOperation:  # an exponent that Decimal cannot represent
             return None
         if exact.adjusted() > _LONGEST or exact != exact.to_integral_value():
             return None

@@ -1,4 +1,4 @@
-"""Who cleans: processes, each with the rules made ready, or this one alone."""
+"""Workers that redact batches: several processes, or this process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Result(Protocol):
-    """What a batch will be."""
+    """The future result of a batch."""
 
     def result(self) -> list[Cleaned]:
-        """Wait for it; raises BrokenProcessPool."""
+        """Wait for the result. Raises BrokenProcessPool."""
         ...
 
 
 class InProcess:
-    """In this process, when it is asked for: for little work, and for tests."""
+    """Redacts batches in this process, when they are submitted: for small inputs and tests."""
 
     width = 1
 
@@ -33,21 +33,21 @@ class InProcess:
         self._cleaner = cleaner
 
     def begin(self, batch: list[Document]) -> Result:
-        """Take on a batch."""
+        """Redact a batch."""
         future: Future[list[Cleaned]] = Future()
         future.set_result([self._cleaner.clean(document) for document in batch])
         return future
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
 class Processes:
-    """Several. They end with this one, however it ends."""
+    """Redacts batches in several processes. They end with this process, however it ends."""
 
     def __init__(self, rules: Rules, languages: Sequence[str], count: int) -> None:
         self.width = count
-        # Spawned, not forked: what this process has loaded and holds open is none of theirs.
+        # Spawned rather than forked, so that they do not inherit memory and open files of this process.
         self._pool = ProcessPoolExecutor(
             count,
             multiprocessing.get_context("spawn"),
@@ -56,21 +56,21 @@ class Processes:
         )
 
     def begin(self, batch: list[Document]) -> Result:
-        """Take on a batch; it is cleaned in its turn."""
+        """Submit a batch."""
         return self._pool.submit(_clean, batch)
 
     def close(self) -> None:
-        """End them; what was not begun is left."""
+        """End the processes. Batches that have not begun are dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 _cleaner: Cleaner | None = None
-"""In a process of ours."""
+"""The cleaner of a worker process."""
 
 
 def _begin(rules: dict[str, Any], languages: list[str]) -> None:
     global _cleaner
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells all; the first one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal signals all processes; the parent decides
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:

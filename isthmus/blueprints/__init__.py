@@ -1,8 +1,8 @@
-"""The catalogue: find blueprints, render one over requirements and a plan, validate what comes out.
+"""Finds blueprints, renders one with requirements and a plan, and validates the platform.
 
-blueprints()                          every blueprint, by name
-show(name)                            one blueprint: its header and its README
-render(name, requirements, plan)      the platform as a mapping, overrides not yet laid over it
+blueprints()                           every blueprint, by name
+show(name)                             one blueprint: its header and its README
+render(name, requirements, plan)       the platform as a mapping, before overrides
 platform(stacks_dir, stack, overrides) the validated platform of a stack
 """
 

@@ -1,4 +1,4 @@
-"""From a stack's files to its validated platform: requirements and plan, blueprint, overrides, checks."""
+"""Builds the validated platform of a stack from its requirements, plan, blueprint and overrides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.blueprints import (
     rendering,
     retention,
 )
-from isthmus.blueprints import catalogue as shelf
+from isthmus.blueprints import catalogue as blueprint_catalogue
 from isthmus.core import file_cache
 from isthmus.core.errors import InputError, Where
 from isthmus.core.validation_errors import did_you_mean
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 OVERRIDES = "isthmus:overrides"
-_PARTS = {
+_NAME_KEYS = {
     "sites": "name",
     "clusters": "name",
     "pools": "name",
@@ -43,12 +43,12 @@ _PARTS = {
     "trails": "name",
     "budgets": "name",
 }
-"""The platform's lists of parts, and the key by which overrides address each."""
+"""The platform's lists, and the key that names an element of each in overrides."""
 
 
 @dataclass(frozen=True)
 class StackFiles:
-    """A stack's two files, read and found to agree."""
+    """The requirements and the plan of a stack. The plan matches the requirements."""
 
     stack: str
     folder: Path
@@ -57,10 +57,10 @@ class StackFiles:
 
 
 def read(folder: Path, stack: str) -> StackFiles:
-    """Read `STACK.requirements.yaml` and `STACK.plan.yaml` of a folder and hold the plan to the requirements.
+    """Read `STACK.requirements.yaml` and `STACK.plan.yaml` of a folder, and check the plan against the requirements.
 
-    Raises `InputError` for what is not understood or made from other requirements, `Refused` for a
-    plan that breaks handling, residency or what a site allows.
+    Raises `InputError` for an invalid file or a plan of other requirements, and `Refused` for a plan that breaks
+    handling, residency or what a site allows.
     """
     from isthmus.contracts.plan import document as plans
     from isthmus.contracts.plan import rules as plan_rules
@@ -68,12 +68,12 @@ def read(folder: Path, stack: str) -> StackFiles:
 
     files = folder / f"{stack}.requirements.yaml", folder / f"{stack}.plan.yaml"
 
-    def made() -> StackFiles:
+    def read_files() -> StackFiles:
         requirements, plan = wanted.load(files[0]), plans.load(files[1])
         plan_rules.check(plan, requirements)
         return StackFiles(stack, folder, requirements, plan)
 
-    return file_cache.once("files", (stack, folder, file_cache.stamp(files)), made)
+    return file_cache.once("files", (stack, folder, file_cache.stamp(files)), read_files)
 
 
 def assemble(
@@ -83,86 +83,90 @@ def assemble(
     *,
     sandbox: bool = False,
     lock: Path | None = None,
-    said_in: str = "",
+    overrides_file: str = "",
 ) -> Platform:
-    """Render the plan's blueprint, lay the overrides over it and validate what comes out.
+    """Render the plan's blueprint, apply the overrides and validate the platform.
 
-    `lock`: of the images; default: in the folder above the stacks'. In a `sandbox` none of it need be resolved.
-    `said_in`: the name of the file with the overrides; default: the stack's configuration.
-    Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and
-    `Refused` where an override breaks a boundary.
+    `lock`: the image lock; default: the one in the parent of the stacks folder. A `sandbox` accepts unresolved images.
+    `overrides_file`: the name of the file with the overrides; default: the stack's configuration file.
+    Raises `InputError` for an unknown blueprint, an invalid override, or missing overrides (one error lists them all).
+    Raises `Refused` for an override that breaks a boundary.
     """
     lock_file = lock or files.folder.parent / image_digests.FILE
-    scored = calibrations.named(overrides, files.folder)
-    made_of = file_cache.stamp([*shelf.places(catalogue), files.folder, lock_file, *scored])
+    calibration_files = calibrations.calibration_files(overrides, files.folder)
+    stamp = file_cache.stamp(
+        [*blueprint_catalogue.source_folders(catalogue), files.folder, lock_file, *calibration_files]
+    )
     return file_cache.once(
         "platform",
         # The caller may change its own mapping later.
-        (files, copy.deepcopy(overrides), catalogue, sandbox, lock_file, said_in, made_of),
-        lambda: _assembled(
-            files, overrides, catalogue, sandbox=sandbox, lock_file=lock_file, said_in=said_in
+        (files, copy.deepcopy(overrides), catalogue, sandbox, lock_file, overrides_file, stamp),
+        lambda: _assemble(
+            files, overrides, catalogue, sandbox=sandbox, lock_file=lock_file, overrides_file=overrides_file
         ),
     )
 
 
-def _assembled(
+def _assemble(
     files: StackFiles,
     overrides: dict[str, Any],
     catalogue: Path | None,
     *,
     sandbox: bool,
     lock_file: Path,
-    said_in: str,
+    overrides_file: str,
 ) -> Platform:
-    from isthmus.contracts.platform import overrides as laying
+    from isthmus.contracts.platform import overrides as merging
 
-    file = f"{files.folder.name}/{said_in or f'Pulumi.{files.stack}.yaml'}"
-    laying.check(overrides, OVERRIDES, file)
+    file = f"{files.folder.name}/{overrides_file or f'Pulumi.{files.stack}.yaml'}"
+    merging.check(overrides, OVERRIDES, file)
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
-    _names(rendered, overrides, file)
-    merged = laying.merge(rendered, overrides)
+    _check_part_names(rendered, overrides, file)
+    merged = merging.merge(rendered, overrides)
     merged = image_digests.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = operator_charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = retention.fill(merged, sandbox=sandbox)
     merged = calibrations.fill(merged, files.folder, file)
-    merged = _reached(merged) if sandbox else merged
+    merged = _with_kube_contexts(merged) if sandbox else merged
     missing_values.require(merged, str(Where(file, None, OVERRIDES)))
-    platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
+    platform = merging.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     override_limits.check(platform, files.requirements, file)
     if not sandbox:
         retention.check(platform, file)
     return platform
 
 
-def _reached(merged: dict[str, Any]) -> dict[str, Any]:
-    """In the sandbox a cluster stands for each AWS site's own, by a context of the site's name: EKS runs nowhere."""
-    there = {each.get("site") for each in merged.get("clusters") or [] if isinstance(each, dict)}
+def _with_kube_contexts(merged: dict[str, Any]) -> dict[str, Any]:
+    """Give each AWS site with a cluster a kube context. The sandbox runs no EKS; it has one cluster for each site."""
+    cluster_sites = {
+        cluster.get("site") for cluster in merged.get("clusters") or [] if isinstance(cluster, dict)
+    }
     return {
         **merged,
         "sites": [
             {**site, "kube_context": site.get("kube_context") or site["name"]}
-            if isinstance(site, dict) and site.get("name") in there
+            if isinstance(site, dict) and site.get("name") in cluster_sites
             else site
             for site in merged.get("sites", [])
         ],
     }
 
 
-def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> None:
-    """An override that names no part of the platform and is no whole part itself was meant for another."""
-    for key, own in _PARTS.items():
-        known = [part[own] for part in rendered.get(key, [])]
+def _check_part_names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> None:
+    """Raise `InputError` for an override that changes a part that the platform does not have."""
+    for key, name_key in _NAME_KEYS.items():
+        known_names = [part[name_key] for part in rendered.get(key, [])]
         for part in overrides.get(key) or []:
-            name = part.get(own)
-            # A whole part says where it stands; what does not was meant for one that there is.
-            whole = {"sites": "kind", "links": "from"}.get(key, "site")
-            if name in known or whole in part:
+            name = part.get(name_key)
+            # An override with this key adds a part. Without it, it changes an existing part, so the name is wrong.
+            required_key = {"sites": "kind", "links": "from"}.get(key, "site")
+            if name in known_names or required_key in part:
                 continue
-            hint = did_you_mean(name, known)
+            hint = did_you_mean(name, known_names)
             raise InputError(
                 f"the platform has no `{name}` among its {key}",
                 where=Where(file, None, f"{OVERRIDES}.{key}[{name}]"),
-                fix=f"{hint} It has: {', '.join(known) or 'none'}".strip(),
+                fix=f"{hint} It has: {', '.join(known_names) or 'none'}".strip(),
             )
 
 
@@ -173,7 +177,7 @@ def platform(
     *,
     sandbox: bool = False,
     lock: Path | None = None,
-    said_in: str = "",
+    overrides_file: str = "",
 ) -> Platform:
-    """The validated platform of a stack, or of an estate by its name: `read` and `assemble` in one."""
-    return assemble(read(folder, stack), overrides, sandbox=sandbox, lock=lock, said_in=said_in)
+    """The validated platform of a stack or an estate: `read`, then `assemble`."""
+    return assemble(read(folder, stack), overrides, sandbox=sandbox, lock=lock, overrides_file=overrides_file)

@@ -1,5 +1,7 @@
-"""The files of `isthmus calibrate` that a stack's overrides name: read from beside its others, and held to what they
-say of themselves."""
+"""Reads the calibration files that a stack's overrides name, and checks that they fit their workloads.
+
+`isthmus calibrate` writes these files.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,22 @@ from typing import Any
 from isthmus.core.errors import InputError, Where
 
 
-def fill(merged: dict[str, Any], folder: Path, said_in: str) -> dict[str, Any]:
-    """A merged platform with the text of each calibration in it. Raises `InputError` for a file that is not there, that
-    is no calibration, or one of another domain than its workload's."""
-    if not any(each.get("calibrations") for _, each in _workloads(merged)):
+def fill(merged: dict[str, Any], folder: Path, overrides_file: str) -> dict[str, Any]:
+    """The merged platform with the text of each calibration.
+
+    Raises `InputError` for a missing file, a file that is not a calibration, and one of another domain than the
+    workload's.
+    """
+    if not any(workload.get("calibrations") for _, workload in _workloads(merged)):
         return merged
     gateways = [
-        {**gateway, "workloads": [_filled(gateway, each, folder, said_in) for each in gateway["workloads"]]}
+        {
+            **gateway,
+            "workloads": [
+                _with_calibrations(gateway, workload, folder, overrides_file)
+                for workload in gateway["workloads"]
+            ],
+        }
         if isinstance(gateway, dict) and isinstance(gateway.get("workloads"), list)
         else gateway
         for gateway in merged["gateways"]
@@ -25,13 +36,17 @@ def fill(merged: dict[str, Any], folder: Path, said_in: str) -> dict[str, Any]:
     return {**merged, "gateways": gateways}
 
 
-def named(overrides: dict[str, Any], folder: Path) -> list[Path]:
-    """The files, whether they are there or not."""
-    files = [one.get("file") for _, each in _workloads(overrides) for one in _dicts(each.get("calibrations"))]
+def calibration_files(overrides: dict[str, Any], folder: Path) -> list[Path]:
+    """Paths of the calibration files that overrides name. The files may be missing."""
+    files = [
+        calibration.get("file")
+        for _, workload in _workloads(overrides)
+        for calibration in _mappings(workload.get("calibrations"))
+    ]
     return [folder / file for file in files if isinstance(file, str)]
 
 
-def _filled(gateway: dict[str, Any], workload: Any, folder: Path, said_in: str) -> Any:
+def _with_calibrations(gateway: dict[str, Any], workload: Any, folder: Path, overrides_file: str) -> Any:
     if not isinstance(workload, dict) or not isinstance(workload.get("calibrations"), list):
         return workload
     review = workload.get("review")
@@ -41,47 +56,57 @@ def _filled(gateway: dict[str, Any], workload: Any, folder: Path, said_in: str) 
         **workload,
         "calibrations": [
             {
-                **each,
-                "text": _read(
-                    folder / each["file"], domain, Where(said_in, None, f"{path}[{each.get('name')}]")
+                **calibration,
+                "text": _read_calibration(
+                    folder / calibration["file"],
+                    domain,
+                    Where(overrides_file, None, f"{path}[{calibration.get('name')}]"),
                 ),
             }
-            # What is no part at all is left for validation to name.
-            if isinstance(each, dict) and isinstance(each.get("file"), str)
-            else each
-            for each in workload["calibrations"]
+            # Validation reports elements of the wrong type.
+            if isinstance(calibration, dict) and isinstance(calibration.get("file"), str)
+            else calibration
+            for calibration in workload["calibrations"]
         ],
     }
 
 
-def _read(file: Path, domain: Any, where: Where) -> str:
-    text, said = "", None
+def _read_calibration(file: Path, domain: Any, where: Where) -> str:
+    text, calibration = "", None
     try:
         text = file.read_bytes().decode("utf-8")
-        said = json.loads(text)
+        calibration = json.loads(text)
     except OSError as error:
-        fix = "Write it there with `isthmus calibrate ANSWERS -o FILE`"
+        fix = "Write the file with `isthmus calibrate ANSWERS -o FILE`"
         raise InputError(f"{file} cannot be read: {error.strerror}", where=where, fix=fix) from None
     except ValueError:
-        pass  # told below
-    if not isinstance(said, dict) or said.get("isthmus_calibration") != 1:
-        raise InputError(f"{file} is no file of `isthmus calibrate`", where=where, fix="Name one that is")
-    if said.get("domain") != domain:
-        what = f"{file} was calibrated in domain {said.get('domain')}, and the workload's is {domain}"
-        fix = "Name one of its own domain: of another the gateway would take no score"
-        raise InputError(what, where=where, fix=fix)
-    if said.get("model_digest") is None:
-        what = f"{file} names no weights, so no gateway would use it"
+        pass  # The next check reports it.
+    if not isinstance(calibration, dict) or calibration.get("isthmus_calibration") != 1:
         raise InputError(
-            what, where=where, fix="Judge answers with `model_digest` in each line, and calibrate anew"
+            f"{file} is not a calibration file",
+            where=where,
+            fix="Set `file` to a file that `isthmus calibrate` wrote",
+        )
+    if calibration.get("domain") != domain:
+        problem = (
+            f"{file} was calibrated in domain {calibration.get('domain')}, but the workload's is {domain}"
+        )
+        fix = "Set `file` to a calibration of the workload's domain. The gateway uses no other"
+        raise InputError(problem, where=where, fix=fix)
+    if calibration.get("model_digest") is None:
+        problem = f"{file} has no `model_digest`, so no gateway would use it"
+        raise InputError(
+            problem,
+            where=where,
+            fix="Add `model_digest` to each line of the judged answers, and run `isthmus calibrate` again",
         )
     return text
 
 
 def _workloads(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    for gateway in _dicts(tree.get("gateways")):
-        yield from ((gateway, each) for each in _dicts(gateway.get("workloads")))
+    for gateway in _mappings(tree.get("gateways")):
+        yield from ((gateway, workload) for workload in _mappings(gateway.get("workloads")))
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Blueprints as folders: a header that states what each is for, a template, and a README."""
+"""Finds blueprints and reads them. A blueprint is a folder with a header, a template and a README."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from isthmus.core.errors import InputError
 FOLDER = Path(__file__).resolve().parents[2] / "blueprints"
 """The catalogue of this checkout."""
 TEMPLATE = "blueprint.yaml.j2"
-OWN = "ISTHMUS_BLUEPRINTS"
-"""The environment variable that names folders with blueprints of the organisation's own."""
+VARIABLE = "ISTHMUS_BLUEPRINTS"
+"""The environment variable that lists the organisation's own folders of blueprints."""
 PARTS = "parts"
-"""The folder beside the blueprints whose templates they include: a fix is made once."""
+"""The folder with templates that several blueprints include."""
 _FENCE = "---\n"
 
 
 class Scale(Part):
-    """The range of size that the topology was made for, in GPUs on-prem; no most: no bound is known."""
+    """The range of sizes that the topology fits, in on-prem GPUs. Without `gpus_to`, no upper bound is known."""
 
     gpus_from: int = Field(ge=0)
     gpus_to: int | None = Field(default=None, ge=0)
@@ -31,33 +31,33 @@ class Scale(Part):
 
 
 class Header(Part):
-    """What stands above a template, between two lines `---`."""
+    """The header of a template: the YAML between two lines `---`."""
 
     name: str
     summary: str
     topology: Literal["one-site", "aws", "hybrid", "on-prem"]
     classes: list[Sensitivity] = Field(min_length=1)
-    """The classes of data it is made for; a plan with another one is refused."""
+    """The classes of data that the blueprint is made for. A plan with another class is refused."""
     builds: list[Buildable] = Field(min_length=1)
-    """Targets that it renders, and whether it cuts GPUs (`mig`) or lays replicas over several nodes
-    (`several-nodes`); a plan with anything else is refused."""
+    """Targets that it renders, and whether it supports MIG slices (`mig`), replicas on several nodes
+    (`several-nodes`) and overflow (`overflow`). A plan that needs anything else is refused."""
     scale: Scale
     availability: str
-    """What it survives, in words."""
+    """The failures that it survives, as text."""
     cost_to_leave: list[str] = Field(min_length=1)
-    """What it takes to move away, part by part."""
+    """The effort to move away, for each part."""
     requires: list[str] = Field(min_length=1)
-    """What the organisation has before it starts."""
+    """What the organisation must have before it starts."""
 
     @field_validator("builds")
     @classmethod
     def _holds_together(cls, builds: list[Buildable]) -> list[Buildable]:
         if len(set(builds)) < len(builds):
-            raise ValueError("one is listed twice")
+            raise ValueError("it lists a value twice")
         if not set(builds) & set(TARGETS):
-            raise ValueError(f"it names no target: at least one of {', '.join(TARGETS)}")
+            raise ValueError(f"it names no target; add at least one of {', '.join(TARGETS)}")
         if {"mig", "several-nodes"} & set(builds) and not set(builds) & set(VLLM_TARGETS):
-            raise ValueError(f"GPUs of ours serve on {' or '.join(VLLM_TARGETS)} only, and neither is listed")
+            raise ValueError(f"`mig` and `several-nodes` need {' or '.join(VLLM_TARGETS)}; add one of them")
         return builds
 
 
@@ -79,75 +79,88 @@ class Blueprint:
 
     @property
     def readme(self) -> str:
-        """The README for an architect (Markdown); `InputError` where there is none."""
+        """The README for an architect, as Markdown. Raises `InputError` if it is missing."""
         path = self.folder / "README.md"
         try:
             return path.read_text("utf-8")
         except OSError:
             raise InputError(
-                f"blueprint `{self.name}` has no README", where=str(path), fix="Write what it is for"
+                f"blueprint `{self.name}` has no README",
+                where=str(path),
+                fix="Write a README.md that says what the blueprint is for",
             ) from None
 
 
 def folders() -> list[Path]:
-    """The catalogue's folder, and those of the organisation's own (`ISTHMUS_BLUEPRINTS`, as PATH is written).
+    """The folder of this checkout's blueprints, and the folders in `ISTHMUS_BLUEPRINTS` (written like PATH).
 
-    Raises `InputError` for one that is none, and where two folders have a blueprint of one name.
+    Raises `InputError` for a path that is not a folder, and for a blueprint name that two folders have.
     """
-    found, whose = [FOLDER], dict[str, Path]()
-    for text in filter(None, os.environ.get(OWN, "").split(os.pathsep)):
+    catalogue_folders, owners = [FOLDER], dict[str, Path]()
+    for text in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         path = Path(text).expanduser().resolve()
         if not path.is_dir():
-            raise InputError(f"`{text}` is no folder", where=OWN, fix="Correct it, or take it out")
-        found += [path] if path not in found else []
-    for folder in found:
+            raise InputError(
+                f"`{text}` is not a folder", where=VARIABLE, fix="Correct the path, or remove it"
+            )
+        catalogue_folders += [path] if path not in catalogue_folders else []
+    for folder in catalogue_folders:
         for path in folder.glob(f"*/{TEMPLATE}"):
-            other = whose.setdefault(path.parent.name, folder)
-            if other != folder:
+            owner = owners.setdefault(path.parent.name, folder)
+            if owner != folder:
                 raise InputError(
-                    f"blueprint `{path.parent.name}` stands in {other} and in {folder}",
-                    where=OWN,
-                    fix="Give yours a name of its own: a plan names its blueprint, and must mean one",
+                    f"two blueprints are named `{path.parent.name}`: one in {owner}, one in {folder}",
+                    where=VARIABLE,
+                    fix="Rename your blueprint. A plan refers to a blueprint by its name",
                 )
-    return found
+    return catalogue_folders
 
 
 def blueprints(folder: Path | None = None) -> list[Blueprint]:
-    """Every blueprint of a folder, else of all; by name. A header that does not validate is an `InputError`."""
-    paths = [path for each in _searched(folder) for path in each.glob(f"*/{TEMPLATE}")]
-    return [_read(path.parent) for path in sorted(paths, key=lambda path: path.parent.name)]
+    """Every blueprint of a folder (default: of all folders), sorted by name. Raises `InputError` for a bad header."""
+    paths = [path for searched in _searched_folders(folder) for path in searched.glob(f"*/{TEMPLATE}")]
+    return [_read_blueprint(path.parent) for path in sorted(paths, key=lambda path: path.parent.name)]
 
 
 def show(name: str, folder: Path | None = None) -> Blueprint:
-    """The blueprint of that name; `InputError` with the nearest name where there is none."""
-    known = {
-        path.parent.name: path.parent for each in _searched(folder) for path in each.glob(f"*/{TEMPLATE}")
+    """The blueprint with this name. Raises `InputError` with the nearest name if there is none."""
+    folder_of = {
+        path.parent.name: path.parent
+        for searched in _searched_folders(folder)
+        for path in searched.glob(f"*/{TEMPLATE}")
     }
-    if name in known:
-        return _read(known[name])
+    if name in folder_of:
+        return _read_blueprint(folder_of[name])
     from isthmus.core.validation_errors import did_you_mean
 
-    names = sorted(known)
-    told = f"The catalogue has: {', '.join(names)}" if names else f"The catalogue at {folder} is empty"
-    own = (
-        "" if folder or os.environ.get(OWN) else f". Blueprints of your own stand in folders that {OWN} names"
+    names = sorted(folder_of)
+    available = f"The catalogue has: {', '.join(names)}" if names else f"The catalogue at {folder} is empty"
+    hint = (
+        ""
+        if folder or os.environ.get(VARIABLE)
+        else f". Set {VARIABLE} to the folders of your own blueprints"
     )
     raise InputError(
-        f"there is no blueprint `{name}`", fix=f"{did_you_mean(name, names)} {told}{own}".strip()
+        f"there is no blueprint `{name}`", fix=f"{did_you_mean(name, names)} {available}{hint}".strip()
     )
 
 
-def places(folder: Path | None = None) -> list[Path]:
-    """The folders with files of which blueprints are made: their own, and those of the parts that they share."""
-    found = [each for top in _searched(folder) for each in sorted(top.iterdir()) if each.is_dir()]
-    return [*found, FOLDER / PARTS]
+def source_folders(folder: Path | None = None) -> list[Path]:
+    """The folders whose files make up the blueprints: each blueprint's folder, and the shared parts."""
+    subfolders = [
+        subfolder
+        for searched in _searched_folders(folder)
+        for subfolder in sorted(searched.iterdir())
+        if subfolder.is_dir()
+    ]
+    return [*subfolders, FOLDER / PARTS]
 
 
-def _searched(folder: Path | None) -> list[Path]:
+def _searched_folders(folder: Path | None) -> list[Path]:
     return [folder] if folder is not None else folders()
 
 
-def _read(folder: Path) -> Blueprint:
+def _read_blueprint(folder: Path) -> Blueprint:
     from isthmus.core import yaml_files
 
     path = folder / TEMPLATE
@@ -157,14 +170,14 @@ def _read(folder: Path) -> Blueprint:
         raise InputError(
             "the blueprint has no header",
             where=str(path),
-            fix="Begin the file with a line `---`, the header's YAML, and a line `---`",
+            fix="Begin the file with a line `---`, the YAML of the header, and a line `---`",
         )
-    # A blank line in place of the fence keeps the numbers of the lines right in errors.
+    # A blank line replaces the fence, so that errors have the right line numbers.
     header = yaml_files.parse(Header, yaml_files.loads(f"\n{head}\n", str(path)))
     if header.name != folder.name:
         raise InputError(
-            f"the header names `{header.name}`, the folder `{folder.name}`",
+            f"the header has the name `{header.name}`, but the folder is `{folder.name}`",
             where=str(path),
-            fix="Give both the same name",
+            fix=f"Set `name` to {folder.name}, or rename the folder",
         )
     return Blueprint(folder.name, folder, header, body, head.count("\n") + 4)

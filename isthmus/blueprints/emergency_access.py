@@ -1,4 +1,4 @@
-"""The record of emergency accesses of a stack: read, held to the people that it names, and what is in force."""
+"""Reads a stack's record of emergency accesses, checks the signatures and finds the accesses in force."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Accesses:
-    """What a record grants at one moment."""
+    """The emergency accesses of a stack at one moment."""
 
     now: list[Access] = field(default_factory=list)
-    """In force."""
-    said: list[str] = field(default_factory=list)
-    """A sentence for each that ended or has not begun."""
+    """Accesses in force."""
+    notes: list[str] = field(default_factory=list)
+    """One sentence for each access that ended or has not begun."""
 
 
 def file_of(folder: Path, stack: str) -> Path:
@@ -36,7 +36,7 @@ def file_of(folder: Path, stack: str) -> Path:
 
 
 def load(folder: Path, stack: str) -> Records:
-    """The record; empty where there is none."""
+    """The record of a stack. It is empty if the file is missing."""
     from isthmus.core import yaml_files
 
     file = file_of(folder, stack)
@@ -44,80 +44,82 @@ def load(folder: Path, stack: str) -> Records:
 
 
 def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | None = None) -> Accesses:
-    """What is in force at `now`.
+    """The accesses in force at `now`, and notes about the others.
 
-    Raises `Refused` for an access that is in force or will be and that two known people did not sign, lasts longer
-    than the platform lets it, or is to what is not there. One that ended grants nothing, and is kept unread.
+    Raises `Refused` for an access, in force or in the future, that two keyholders did not sign, that lasts too long,
+    or that opens a namespace that does not exist. An access that ended grants nothing and is not checked.
     """
     moment = now or datetime.datetime.now(datetime.UTC)
-    held = platform.people.break_glass if platform.people else None
-    found = Accesses()
+    settings = platform.people.break_glass if platform.people else None
+    accesses = Accesses()
     for record in load(folder, stack).accesses:
         where = Where(f"{folder.name}/{file_of(folder, stack).name}", None, f"accesses[{record.id}]")
         if record.until <= moment:
-            found.said.append(
-                f"emergency access {record.id} of {record.requester} ended at {record.until:%Y-%m-%d %H:%M %Z}: it"
-                " grants nothing, and what it granted is taken down"
+            accesses.notes.append(
+                f"emergency access {record.id} of {record.requester} ended at {record.until:%Y-%m-%d %H:%M %Z}."
+                " Its permissions are removed"
             )
             continue
-        if held is None:
+        if settings is None:
             raise Refused(
-                "an emergency access, and the platform has no break-glass",
+                "the platform does not allow emergency access",
                 where=where,
-                fix="Name `people.break_glass.keyholders` in `isthmus:overrides`, or take the record out",
+                fix="Add `people.break_glass.keyholders` to `isthmus:overrides`, or remove the record",
             )
-        access = _checked(record, stack, platform, held, where)
+        access = _checked_access(record, stack, platform, settings, where)
         if record.since > moment:
-            found.said.append(f"emergency access {record.id} begins at {record.since:%Y-%m-%d %H:%M %Z}")
+            accesses.notes.append(f"emergency access {record.id} begins at {record.since:%Y-%m-%d %H:%M %Z}")
         else:
-            found.now.append(access)
-    return found
+            accesses.now.append(access)
+    return accesses
 
 
-def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, where: Where) -> Access:
+def _checked_access(
+    record: Record, stack: str, platform: Platform, settings: BreakGlass, where: Where
+) -> Access:
     from isthmus.core import ssh_signatures
 
-    people = {each.name: each for each in held.keyholders}
-    for who in (record.requester, record.approver):
-        if who not in people:
-            fix = f"Keyholders are: {', '.join(sorted(people))}"
-            raise Refused(f"`{who}` is no keyholder", where=where, fix=fix)
+    keyholders = {keyholder.name: keyholder for keyholder in settings.keyholders}
+    for name in (record.requester, record.approver):
+        if name not in keyholders:
+            fix = f"Choose a keyholder: {', '.join(sorted(keyholders))}"
+            raise Refused(f"`{name}` is not a keyholder", where=where, fix=fix)
         try:
-            signature = record.signatures.get(who, "")
-            ssh_signatures.verify(signature, record.text(stack), SIGNATURE_NAMESPACE, people[who].key)
-        except InputError as wrong:
+            signature = record.signatures.get(name, "")
+            ssh_signatures.verify(signature, record.text(stack), SIGNATURE_NAMESPACE, keyholders[name].key)
+        except InputError as error:
             raise Refused(
-                f"`{who}` has not signed this: {wrong.what}",
+                f"`{name}` has not signed this access: {error.what}",
                 where=where,
                 fix=(
-                    f"`isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {SIGNATURE_NAMESPACE} -f "
-                    f"KEY`; what it prints goes under `signatures.{who}`"
+                    f"Run `isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {SIGNATURE_NAMESPACE} -f "
+                    f"KEY`, and put its output under `signatures.{name}`"
                 ),
             ) from None
-    if record.until - record.since > datetime.timedelta(hours=held.max_hours):
+    if record.until - record.since > datetime.timedelta(hours=settings.max_hours):
         raise Refused(
-            f"the access lasts {record.until - record.since}, but may last at most {held.max_hours} h",
+            f"the access lasts {record.until - record.since}, but may last at most {settings.max_hours} h",
             where=where,
             fix=(
-                f"Set `until` to {held.max_hours} h after `since` or earlier. Both keyholders must sign the changed "
-                f"record again: `isthmus break-glass {stack} {record.id}` prints the text to sign"
+                f"Set `until` to {settings.max_hours} h after `since` or earlier. Both keyholders must sign the "
+                f"changed record again: `isthmus break-glass {stack} {record.id}` prints the text to sign"
             ),
         )
-    there = {(each.site, each.class_) for each in (*platform.gateways, *platform.endpoints)}
-    clusters = {each.name for each in kubernetes_sites(platform)}
-    if record.site not in clusters or (record.site, record.class_) not in there:
+    served = {(component.site, component.class_) for component in (*platform.gateways, *platform.endpoints)}
+    clusters = {site.name for site in kubernetes_sites(platform)}
+    if record.site not in clusters or (record.site, record.class_) not in served:
         raise Refused(
-            f"there is no class {record.class_} in a cluster of site {record.site}",
+            f"no cluster of site {record.site} has a namespace of class {record.class_}",
             where=where,
-            fix="Break-glass opens one class's namespace in one cluster",
+            fix="Set `site` and `class` to a namespace of the platform. An access opens one namespace in one cluster",
         )
     return Access.model_validate(
         {
             "id": record.id,
             "site": record.site,
             "class": record.class_,
-            "requester": people[record.requester].user,
-            "approver": people[record.approver].user,
+            "requester": keyholders[record.requester].user,
+            "approver": keyholders[record.approver].user,
             "reason": record.reason,
             "until": record.until.astimezone(datetime.UTC),
         }

@@ -1,7 +1,7 @@
-"""Plans that move workloads, in an estate: who would be cut off, and who would stand twice.
+"""Checks plans that move workloads between the stacks of an estate, for outages and for models built twice.
 
-One stack builds the new model beside the old one and then rolls the gateway. In layers the gateway is the platform's,
-which is built first: so an old model goes before the new one comes, and only where that was accepted.
+A single stack builds the new model beside the old one and then updates the gateway. In an estate the platform stack
+owns the gateway and is built first. So the old model is removed before the new one exists, which needs consent.
 """
 
 from __future__ import annotations
@@ -18,42 +18,48 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 
-def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -> tuple[Standing, ...]:
-    """What stands in a serving stack that it will not have any more. `mine`: the endpoints that it serves now."""
-    pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    return tuple(each for each in stands if each.replicas and (each.id not in mine or is_moved(each, pools)))
+def removed_endpoints(
+    running: Iterable[Standing], platform: Platform, served_ids: frozenset[str]
+) -> tuple[Standing, ...]:
+    """The running endpoints of a serving stack that the plan removes. `served_ids`: the endpoints that it keeps."""
+    pool_of = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
+    return tuple(
+        endpoint
+        for endpoint in running
+        if endpoint.replicas and (endpoint.id not in served_ids or is_moved(endpoint, pool_of))
+    )
 
 
-def refusal(
-    stands: Sequence[Standing], platform: Platform, estate: Estate, asked: Member, holder: Member
+def outage_refusal(
+    running: Sequence[Standing], platform: Platform, estate: Estate, member: Member, holder: Member
 ) -> Refused | None:
-    """Why a run of `asked` may not begin without consent while `stands` is what stands in `holder`."""
-    going = gone(stands, platform, estate.served_by(platform, holder))
-    if not going or asked.layer not in ("platform", "serving"):
+    """Why a run of `member` needs consent: it would cut off endpoints that are `running` in `holder`."""
+    removed = removed_endpoints(running, platform, estate.served_by(platform, holder))
+    if not removed or member.layer not in ("platform", "serving"):
         return None
-    what = f"the plan takes {listed_ids(going)} from {holder.stack}, and in layers the old goes before the new comes"
+    problem = f"the plan removes {listed_ids(removed)} from {holder.stack} before the replacement exists"
     return Refused(
-        f"{what}: {outage_text(Move(going, going), platform)}",
-        where=f"stack {asked.stack}",
+        f"{problem}: {outage_text(Move(removed, removed), platform)}",
+        where=f"stack {member.stack}",
         fix=(
-            f"Nothing was changed. Run `isthmus up {estate.name} {FLAG}` to accept that, or build the platform as one"
-            " stack, which has both side by side"
+            f"Run `isthmus up {estate.name} {FLAG}` to accept the outage, or build the platform as one stack, which"
+            " runs both side by side. Nothing was changed"
         ),
     )
 
 
-def twice(
-    stands: Sequence[Standing], platform: Platform, estate: Estate, asked: Member, holder: Member
+def double_serving_refusal(
+    running: Sequence[Standing], platform: Platform, estate: Estate, member: Member, holder: Member
 ) -> Refused | None:
-    """Why a serving stack may not make what stands in another: both would own the same objects."""
-    if asked == holder or asked.layer != "serving":
+    """Why serving stack `member` may not build endpoints that `holder` still runs: both would own the same objects."""
+    if member == holder or member.layer != "serving":
         return None
-    mine = estate.served_by(platform, asked)
-    found = [each.id for each in stands if each.id in mine]
-    if not found:
+    served_ids = estate.served_by(platform, member)
+    duplicate_ids = [endpoint.id for endpoint in running if endpoint.id in served_ids]
+    if not duplicate_ids:
         return None
     return Refused(
-        f"{', '.join(found)} stands in {holder.stack}, and {asked.stack} would make it a second time",
-        where=f"stack {asked.stack}",
-        fix=f"Nothing was changed. Run `isthmus up {holder.stack} {FLAG}` first, which takes it down",
+        f"{', '.join(duplicate_ids)} runs in {holder.stack}, and {member.stack} would create it a second time",
+        where=f"stack {member.stack}",
+        fix=f"Run `isthmus up {holder.stack} {FLAG}` first, which removes it there. Nothing was changed",
     )

@@ -1,7 +1,8 @@
-"""Estates: stacks that build one platform together, a layer each, as their configuration files say.
+"""Reads estates. An estate is a set of stacks that build one platform together, one layer each.
 
-`isthmus:of` names the estate, whose files (`ESTATE.requirements.yaml`, `ESTATE.plan.yaml`, `ESTATE.overrides.yaml`)
-its stacks share; `isthmus:layer` says what a stack builds of it, `isthmus:serves` which models.
+The configuration of a stack has three settings. `isthmus:of` names the estate: its stacks share
+`ESTATE.requirements.yaml`, `ESTATE.plan.yaml` and `ESTATE.overrides.yaml`. `isthmus:layer` is the layer that the stack
+builds. `isthmus:serves` lists the models that a serving stack runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 SETTINGS = ("layer", "of", "serves")
 OVERRIDES = ".overrides.yaml"
-_ALL: tuple[Layer, ...] = ("all", *LAYERS)
+_LAYER_SETTINGS: tuple[Layer, ...] = ("all", *LAYERS)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Member:
     estate: str
     layer: Layer
     serves: tuple[str, ...] | None = None
-    """Classes and endpoints' ids; None: every model."""
+    """Classes and endpoint ids. None means every model."""
 
     @property
     def file(self) -> str:
@@ -48,167 +49,188 @@ class Estate:
     members: tuple[Member, ...]
 
     def member(self, stack: str) -> Member:
-        return next(each for each in self.members if each.stack == stack)
+        return next(member for member in self.members if member.stack == stack)
 
-    def of(self, layer: Layer) -> list[Member]:
-        return [each for each in self.members if each.layer == layer]
+    def in_layer(self, layer: Layer) -> list[Member]:
+        return [member for member in self.members if member.layer == layer]
 
     def below(self, member: Member) -> list[Member]:
-        """The stacks from which it takes something."""
-        return [each for layer in LAYERS_BELOW[member.layer] for each in self.of(layer)]
+        """The stacks that `member` depends on."""
+        return [lower for layer in LAYERS_BELOW[member.layer] for lower in self.in_layer(layer)]
 
     def above(self, member: Member) -> list[Member]:
-        """The stacks that take something from it."""
-        return [each for each in self.members if member in self.below(each)]
+        """The stacks that depend on `member`."""
+        return [upper for upper in self.members if member in self.below(upper)]
 
     def served_by(self, platform: Platform, member: Member) -> frozenset[str]:
-        """Ids of the endpoints whose models a stack runs. Every one has exactly one stack, or `InputError`."""
-        runs = [each for each in platform.endpoints if each.target in HOSTED_TARGETS]
-        owners: dict[str, list[Member]] = {each.id: [] for each in runs}
-        for one in self.of("serving"):
-            known = [each.id for each in platform.endpoints]
-            for word in one.serves or ():
-                if word not in (*SENSITIVITIES, *owners):
-                    _no_such(word, one, known, list(owners))
-            for each in runs:
-                if one.serves is None or each.class_ in one.serves or each.id in one.serves:
-                    owners[each.id].append(one)
-        for id_, found in owners.items():
-            if len(found) != 1:
-                stacks = " and ".join(each.stack for each in found) or "no stack"
+        """Ids of the endpoints that `member` serves.
+
+        Raises `InputError` unless exactly one stack serves each endpoint.
+        """
+        hosted = [endpoint for endpoint in platform.endpoints if endpoint.target in HOSTED_TARGETS]
+        owners: dict[str, list[Member]] = {endpoint.id: [] for endpoint in hosted}
+        for serving in self.in_layer("serving"):
+            known_ids = [endpoint.id for endpoint in platform.endpoints]
+            for name in serving.serves or ():
+                if name not in (*SENSITIVITIES, *owners):
+                    _raise_unknown_name(name, serving, known_ids, list(owners))
+            for endpoint in hosted:
+                if (
+                    serving.serves is None
+                    or endpoint.class_ in serving.serves
+                    or endpoint.id in serving.serves
+                ):
+                    owners[endpoint.id].append(serving)
+        for id_, servers in owners.items():
+            if len(servers) != 1:
+                stacks = " and ".join(server.stack for server in servers) or "no stack"
                 raise InputError(
                     f"endpoint {id_} is served by {stacks} of estate {self.name}",
-                    where=f"{(found or self.of('serving') or self.members)[0].file} (isthmus:serves)",
-                    fix="Let exactly one serving stack name it, or its class",
+                    where=f"{(servers or self.in_layer('serving') or self.members)[0].file} (isthmus:serves)",
+                    fix="List the endpoint or its class in exactly one serving stack",
                 )
-        self._claims(platform, owners)
-        return frozenset(id_ for id_, found in owners.items() if found == [member])
+        self._check_claims(platform, owners)
+        return frozenset(id_ for id_, servers in owners.items() if servers == [member])
 
-    def _claims(self, platform: Platform, owners: dict[str, list[Member]]) -> None:
-        """A claim on weights is made by one stack: two that read it would each delete what the other needs."""
+    def _check_claims(self, platform: Platform, owners: dict[str, list[Member]]) -> None:
+        """One stack owns each volume claim of weights. A second owner would delete what the first one needs."""
         from isthmus.contracts.platform.lookups.serving import claim_of
 
         readers: dict[tuple[str, str, str], Member] = {}
-        for each in platform.endpoints:
-            claim = claim_of(each)
-            if each.id not in owners or claim is None or not (each.weights and each.weights.volume):
+        for endpoint in platform.endpoints:
+            claim = claim_of(endpoint)
+            if (
+                endpoint.id not in owners
+                or claim is None
+                or not (endpoint.weights and endpoint.weights.volume)
+            ):
                 continue
-            (owner,) = owners[each.id]
-            first = readers.setdefault((each.site, each.class_, claim), owner)
-            if first != owner:
+            (owner,) = owners[endpoint.id]
+            first_owner = readers.setdefault((endpoint.site, endpoint.class_, claim), owner)
+            if first_owner != owner:
                 raise InputError(
-                    f"{first.stack} and {owner.stack} both claim {claim} of class {each.class_} at {each.site}",
+                    f"{first_owner.stack} and {owner.stack} both claim {claim} of class {endpoint.class_}"
+                    f" at {endpoint.site}",
                     where=f"{owner.file} (isthmus:serves)",
-                    fix="Let one stack serve every endpoint of a class that reads the same claim",
+                    fix="Let one stack serve all endpoints of the class that read this claim",
                 )
 
 
-def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> Member | None:
-    """What a stack's configuration says of layers; None: it owns all. `config` has whole keys."""
+def read_member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> Member | None:
+    """The member that a stack's configuration describes, or None for a stack that owns its whole platform.
+
+    Keys of `config` include the project's name (`isthmus:layer`).
+    """
     where = f"stacks/Pulumi.{stack}.yaml"
-    layer, of, serves = (config.get(f"{project}:{each}") for each in SETTINGS)
-    if layer is not None and layer not in _ALL:
+    layer, estate, serves = (config.get(f"{project}:{setting}") for setting in SETTINGS)
+    if layer is not None and layer not in _LAYER_SETTINGS:
         raise InputError(
             f"there is no layer `{layer}`",
             where=f"{where} ({project}:layer)",
-            fix=f"{did_you_mean(layer, _ALL)} The layers are: {', '.join(_ALL)}".lstrip(),
+            fix=f"{did_you_mean(layer, _LAYER_SETTINGS)} The layers are: {', '.join(_LAYER_SETTINGS)}".lstrip(),
         )
     if layer in (None, "all"):
-        for name, value in (("of", of), ("serves", serves)):
+        for name, value in (("of", estate), ("serves", serves)):
             if value is not None:
                 raise InputError(
-                    f"`{project}:{name}` is said of a stack that owns all of its platform",
+                    f"`{project}:{name}` is set on a stack that owns its whole platform",
                     where=f"{where} ({project}:{name})",
-                    fix=f"Say which `{project}:layer` it is, or take this out",
+                    fix=f"Set `{project}:layer`, or remove `{project}:{name}`",
                 )
         return None
-    if not isinstance(of, str) or not of:
+    if not isinstance(estate, str) or not estate:
         raise InputError(
-            f"layer `{layer}` of no estate",
+            f"a stack of layer `{layer}` needs the name of its estate",
             where=f"{where} ({project}:of)",
-            fix=f"Name the estate whose files the layers share, e.g. `{project}:of: bank`",
+            fix=f"Set `{project}:of` to the estate whose files the layers share, e.g. `{project}:of: bank`",
         )
     if f"{project}:overrides" in config:
         raise InputError(
-            "the layers of an estate share their overrides, and this one has its own",
+            "the layers of an estate share their overrides, but this stack has its own",
             where=f"{where} ({project}:overrides)",
-            fix=f"Move them to stacks/{of}{OVERRIDES}",
+            fix=f"Move them to stacks/{estate}{OVERRIDES}",
         )
     if serves is not None and layer != "serving":
         raise InputError(
-            f"layer `{layer}` serves no model", where=f"{where} ({project}:serves)", fix="Take this out"
+            f"layer `{layer}` serves no model",
+            where=f"{where} ({project}:serves)",
+            fix=f"Remove `{project}:serves`",
         )
     if serves is not None and (
-        not isinstance(serves, list) or not serves or not all(isinstance(each, str) for each in serves)
+        not isinstance(serves, list) or not serves or not all(isinstance(name, str) for name in serves)
     ):
         raise InputError(
-            "not a list of classes and endpoints' ids",
+            "not a list of classes and endpoint ids",
             where=f"{where} ({project}:serves)",
-            fix="Write e.g. `[restricted, internal-qwen3-8b]`, or take it out where one stack serves all",
+            fix="Write e.g. `[restricted, internal-qwen3-8b]`, or remove the setting if one stack serves all models",
         )
-    return Member(stack, of, cast("Layer", layer), None if serves is None else tuple(serves))
+    return Member(stack, estate, cast("Layer", layer), None if serves is None else tuple(serves))
 
 
 def estates(folder: Path, project: str = "isthmus") -> dict[str, Estate]:
-    """Every estate of a folder of stacks, by name. `InputError` for one that is not whole."""
+    """Every estate of a folder of stacks, by name. Raises `InputError` for an incomplete estate."""
     files = sorted(folder.glob("Pulumi.*.yaml"))
-    # Each stack of an estate asks for it, and it stands in the files of all of them.
-    return file_cache.once("estates", (project, file_cache.stamp(files)), lambda: _read(files, project))
+    # Each stack of an estate calls this, and it reads the files of all stacks, so the result is cached.
+    return file_cache.once(
+        "estates", (project, file_cache.stamp(files)), lambda: _read_estates(files, project)
+    )
 
 
-def _read(files: Sequence[Path], project: str) -> dict[str, Estate]:
+def _read_estates(files: Sequence[Path], project: str) -> dict[str, Estate]:
     from isthmus.core import yaml_files
 
-    found: dict[str, list[Member]] = {}
+    members_of: dict[str, list[Member]] = {}
     stacks = {file.name[len("Pulumi.") : -len(".yaml")]: file for file in files}
     for stack, file in sorted(stacks.items()):
-        said = yaml_files.load(file).data.get("config") or {}
-        if not isinstance(said, dict):
+        config = yaml_files.load(file).data.get("config") or {}
+        if not isinstance(config, dict):
             continue
-        whole = {key if ":" in key else f"{project}:{key}": value for key, value in said.items()}
-        if (one := member(whole, stack, project)) is not None:
-            found.setdefault(one.estate, []).append(one)
-    return {name: _whole(name, members, stacks) for name, members in found.items()}
+        full_config = {key if ":" in key else f"{project}:{key}": value for key, value in config.items()}
+        if (member := read_member(full_config, stack, project)) is not None:
+            members_of.setdefault(member.estate, []).append(member)
+    return {name: _complete_estate(name, members, stacks) for name, members in members_of.items()}
 
 
 def overrides(folder: Path, estate: str) -> dict[str, Any]:
-    """What `ESTATE.overrides.yaml` says; nothing where there is no such file."""
+    """The overrides in `ESTATE.overrides.yaml`, or an empty mapping if the file is missing."""
     from isthmus.core import yaml_files
 
     file = folder / f"{estate}{OVERRIDES}"
     return yaml_files.load(file).data if file.is_file() else {}
 
 
-def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Estate:
+def _complete_estate(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Estate:
     if name in stacks:
         raise InputError(
-            f"`{name}` is a stack and an estate, which would both build the same platform",
+            f"`{name}` is a stack and an estate, so both would build the same platform",
             where=f"{members[0].file} (isthmus:of)",
-            fix="Give the estate's files another name, or take the stack's configuration away",
+            fix="Rename the estate's files, or delete the stack's configuration file",
         )
-    estate = Estate(name, tuple(sorted(members, key=lambda each: (LAYERS.index(each.layer), each.stack))))
+    estate = Estate(
+        name, tuple(sorted(members, key=lambda member: (LAYERS.index(member.layer), member.stack)))
+    )
     for layer in LAYERS:
-        count = len(estate.of(layer))
-        # Where all is called on Bedrock there is nothing to serve; a model without a stack is told of by `served_by`.
+        count = len(estate.in_layer(layer))
+        # A platform that uses only Bedrock has no serving stack. `served_by` reports models without a stack.
         if layer != "serving" and count != 1:
-            names = ", ".join(each.stack for each in estate.of(layer)) or "none"
+            names = ", ".join(member.stack for member in estate.in_layer(layer)) or "none"
             raise InputError(
                 f"estate {name} has {count} stacks of layer {layer}: {names}",
                 where=estate.members[0].file,
-                fix="An estate has one foundation, one platform and, for models that it runs itself, serving stacks",
+                fix="Give the estate one foundation stack, one platform stack and, if it runs models, serving stacks",
             )
     return estate
 
 
-def _no_such(word: str, one: Member, known: list[str], owned: list[str]) -> None:
-    hint = did_you_mean(word, [*SENSITIVITIES, *owned])
-    what = (
-        f"the model of {word} runs nowhere of ours: it is called on Bedrock"
-        if word in known
-        else f"there is no class and no endpoint `{word}`"
+def _raise_unknown_name(name: str, serving: Member, known_ids: list[str], hosted_ids: list[str]) -> None:
+    hint = did_you_mean(name, [*SENSITIVITIES, *hosted_ids])
+    problem = (
+        f"{name} is on Bedrock, so no stack serves it"
+        if name in known_ids
+        else f"no class or endpoint is named `{name}`"
     )
     raise InputError(
-        what,
-        where=f"{one.file} (isthmus:serves)",
-        fix=f"{hint} There are: {', '.join(owned) or 'none'}".lstrip(),
+        problem,
+        where=f"{serving.file} (isthmus:serves)",
+        fix=f"{hint} Endpoints that stacks serve: {', '.join(hosted_ids) or 'none'}".lstrip(),
     )

@@ -1,6 +1,7 @@
-"""What the overrides give no digest for comes from the project's lock, rewritten to the organisation's registry.
+"""Finds the images that a platform needs and fills in their references from the image lock.
 
-Precedence is one sentence: a reference that the overrides give is used as it stands; every other is the lock's.
+A reference in the overrides is used unchanged. Every other reference comes from the lock, with the organisation's
+registry in place of the public one.
 """
 
 from __future__ import annotations
@@ -13,32 +14,36 @@ from isthmus.contracts.images_lock import FILE, IMAGES, Image
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 from isthmus.core.errors import InputError
 
-__all__ = ["FILE", "fill", "needed"]
+__all__ = ["FILE", "fill", "needed_images"]
 
 
-def needed(platform: dict[str, Any]) -> list[Image]:
-    """The images that a merged platform runs; vLLM's too where it does not say what it serves."""
-    parts = platform.get("identities"), platform.get("endpoints"), platform.get("gateways")
-    identities, endpoints, gateways = ([one for one in part or () if isinstance(one, dict)] for part in parts)
-    by_certificate = [one for one in identities if one.get("assumed_by") in (None, "roles-anywhere")]
-    served = [one for one in endpoints if one.get("target") in (None, *VLLM_TARGETS)]
-    runs = {
-        # It fetches weights and seals records, too.
+def needed_images(platform: dict[str, Any]) -> list[Image]:
+    """The images that a merged platform runs. A platform without endpoints needs the vLLM image too."""
+    sections = platform.get("identities"), platform.get("endpoints"), platform.get("gateways")
+    identities, endpoints, gateways = (
+        [element for element in section or () if isinstance(element, dict)] for section in sections
+    )
+    by_certificate = [
+        identity for identity in identities if identity.get("assumed_by") in (None, "roles-anywhere")
+    ]
+    served = [endpoint for endpoint in endpoints if endpoint.get("target") in (None, *VLLM_TARGETS)]
+    is_needed = {
+        # The translator image also fetches weights and seals records.
         "translator": bool(identities)
-        or any(_uri(one).startswith("s3://") for one in served)
-        or any(one.get("audit") for one in gateways),
-        "detector": any(one.get("screening") is not None for one in gateways),
+        or any(_weights_uri(endpoint).startswith("s3://") for endpoint in served)
+        or any(gateway.get("audit") for gateway in gateways),
+        "detector": any(gateway.get("screening") is not None for gateway in gateways),
         "credential_helper": bool(by_certificate),
-        "resolver": _resolves(platform),
-        "vllm": bool([one for one in served if one.get("engine") != "cpu"] or not endpoints),
-        "vllm_cpu": any(one.get("engine") == "cpu" for one in served),
+        "resolver": _needs_resolver(platform),
+        "vllm": bool([endpoint for endpoint in served if endpoint.get("engine") != "cpu"] or not endpoints),
+        "vllm_cpu": any(endpoint.get("engine") == "cpu" for endpoint in served),
     }
-    return [name for name in IMAGES if runs.get(name, True)]
+    return [name for name in IMAGES if is_needed.get(name, True)]
 
 
-def _resolves(platform: dict[str, Any]) -> bool:
-    """Whether a gateway in a cluster asks a resolver of its class (`Site.cluster_dns`)."""
-    sites = {each.get("name"): each for each in platform.get("sites") or () if isinstance(each, dict)}
+def _needs_resolver(platform: dict[str, Any]) -> bool:
+    """Whether a gateway in a cluster uses the DNS resolver of its class (`Site.cluster_dns`)."""
+    sites = {site.get("name"): site for site in platform.get("sites") or () if isinstance(site, dict)}
     for gateway in platform.get("gateways") or ():
         if not isinstance(gateway, dict) or gateway.get("class") == "restricted":
             continue
@@ -49,33 +54,35 @@ def _resolves(platform: dict[str, Any]) -> bool:
     return False
 
 
-def _uri(endpoint: dict[str, Any]) -> str:
+def _weights_uri(endpoint: dict[str, Any]) -> str:
     weights = endpoint.get("weights")
     return str(weights.get("uri", "")) if isinstance(weights, dict) else ""
 
 
 def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:
-    """A merged platform with its images named; unchanged where no `images.registry` is given.
+    """The merged platform with the references of its images. Without `images.registry` it is unchanged.
 
-    Raises `InputError` that names every image without a digest. A `sandbox` runs no image, so there one that is
-    not resolved gets the digest of its name.
+    Raises `InputError` that lists every image without a digest. A `sandbox` runs no image, so an unresolved image
+    gets the digest of its name.
     """
     images = platform.get("images")
     if not isinstance(images, dict) or not isinstance(images.get("registry"), str):
         return platform
     registry = images["registry"]
-    wanted: list[Image] = [name for name in needed(platform) if not images.get(name)]
+    missing: list[Image] = [name for name in needed_images(platform) if not images.get(name)]
     filled = {"registries": [f"{registry.rstrip('/')}/"], **images}
-    if wanted:
-        read = images_lock.load(lock)
-        if unknown := [name for name in wanted if name not in read.images]:
+    if missing:
+        locked = images_lock.load(lock)
+        if unknown := [name for name in missing if name not in locked.images]:
             raise InputError(
-                f"there is no image {', '.join(unknown)}", where=str(lock), fix="Name it with its reference"
+                f"the lock has no image {', '.join(unknown)}",
+                where=str(lock),
+                fix="Add the image and its reference",
             )
-        open_: list[Image] = [name for name in wanted if read.images[name].digest is None]
-        if open_ and not sandbox:
+        unresolved: list[Image] = [name for name in missing if locked.images[name].digest is None]
+        if unresolved and not sandbox:
             raise images_lock.unresolved_error(
-                {name: read.images[name].reference for name in open_}, lock, stack
+                {name: locked.images[name].reference for name in unresolved}, lock, stack
             )
-        filled |= {name: read.target(name, registry) for name in wanted}
+        filled |= {name: locked.target(name, registry) for name in missing}
     return {**platform, "images": filled}

@@ -1,4 +1,4 @@
-"""The chart of an operator that the platform manages: given, or the lock's from the organisation's registry."""
+"""Fills in the Helm chart of the GPU Operator, from the overrides or the image lock."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ GPU_OPERATOR = "gpu-operator"
 
 
 def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:
-    """A merged platform with the GPU Operator's chart named, where it is managed; else unchanged.
+    """The merged platform with the GPU Operator's chart, if the platform manages the operator; else unchanged.
 
-    `folder`: the stacks' own, from which the path of a packed chart is read. Raises for a chart without a digest (in a
-    `sandbox` it may), and for a file that is not the one pinned.
+    `folder`: the stacks folder; the path of a packed chart is relative to it. Raises `InputError` for a chart without
+    a digest (a `sandbox` allows it), and for a packed chart with another digest.
     """
     operators = platform.get("operators")
     if not isinstance(operators, dict) or operators.get("gpu_operator") != "manage":
@@ -28,7 +28,7 @@ def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sand
     chart, digest = release.get("chart"), release.get("digest")
     if isinstance(chart, str):
         if not digest and not sandbox:
-            fix = "Name it: of the manifest in the registry, or of the file"
+            fix = "Set it to the digest of the chart's manifest in the registry, or of the packed file"
             raise InputError(f"the chart {chart} has no digest", where=f"{where}.digest", fix=fix)
         if not chart.startswith("oci://"):
             images_lock.check_packed(folder / chart, digest, f"{where}.chart")
@@ -36,22 +36,26 @@ def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sand
     registry = (platform.get("images") or {}).get("registry")
     if not isinstance(registry, str):
         raise InputError(
-            "the GPU Operator is managed, and its chart comes from nowhere",
+            "the platform manages the GPU Operator, but has no chart for it",
             where=f"{where}.chart",
-            fix=f"Name `images.registry`, where the chart of {FILE} is mirrored, or a chart here",
+            fix=f"Set `images.registry` to the mirror of the chart in {FILE}, or set a chart here",
         )
-    read = images_lock.load(lock)
-    locked = read.charts.get(GPU_OPERATOR)
+    lock_contents = images_lock.load(lock)
+    locked = lock_contents.charts.get(GPU_OPERATOR)
     if locked is None:
-        raise InputError(f"there is no chart {GPU_OPERATOR}", where=str(lock), fix="Lock it, or name a chart")
+        raise InputError(
+            f"the lock has no chart {GPU_OPERATOR}",
+            where=str(lock),
+            fix=f"Add the chart to the lock, or set `{where}.chart`",
+        )
     if locked.digest is None and not sandbox:
         raise images_lock.unresolved_error(
             {GPU_OPERATOR: f"{locked.repository} {locked.version}"}, lock, stack
         )
     mirrored = locked.in_mirror(GPU_OPERATOR, registry)
-    found = {
+    release_in_mirror = {
         "chart": f"oci://{mirrored.registry}/{mirrored.name}",
         "version": locked.version,
         **({"digest": locked.digest} if locked.digest else {}),
     }
-    return {**platform, "operators": {**operators, "gpu_operator_release": {**found, **release}}}
+    return {**platform, "operators": {**operators, "gpu_operator_release": {**release_in_mirror, **release}}}

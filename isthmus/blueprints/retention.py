@@ -1,4 +1,4 @@
-"""Whether a stack's records and models outlive it: the default, and what cannot be thrown away."""
+"""Sets the default `lifecycle` of a stack, and refuses disposable stacks whose records are locked."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ if TYPE_CHECKING:
 
 
 def fill(merged: dict[str, Any], *, sandbox: bool) -> dict[str, Any]:
-    """What is of the sandbox goes with its stack; of everything else what is precious stays."""
+    """The merged platform with a lifecycle: a sandbox stack is disposable by default, a real stack durable."""
     return {"lifecycle": "disposable" if sandbox else "durable", **merged}
 
 
 def check(platform: Platform, file: str) -> None:
-    """Raise `Refused` where a real stack says `disposable` and seals records that nobody may lose.
+    """Raise `Refused` for a real stack that is `disposable` and manages an audit store or a trail.
 
-    A destroy would end half-way: S3 lets nobody delete a record that is locked in COMPLIANCE mode, nor the
-    bucket that holds one, and the key that opens it would be gone by then. A trail is sealed under our key in
-    an existing bucket, too.
+    A destroy would stop half-way. S3 does not delete a record that is locked in COMPLIANCE mode, nor its bucket, and
+    by then the key that decrypts the record would be gone. A trail in an existing bucket uses that key too.
     """
     sealed = [f"the audit store {store.name}" for store in platform.audit if store.mode == "manage"]
     sealed += [f"the trail of {trail.site}" for trail in platform.trails if trail.mode == "manage"]
     if platform.lifecycle == "disposable" and sealed:
         raise Refused(
-            f"a disposable stack would take {', '.join(sealed)} with it, whose records are locked until their time"
-            " is over",
+            f"a disposable stack would delete {', '.join(sealed)}, but the records are locked until their retention"
+            " ends",
             where=Where(file, None, "isthmus:overrides.lifecycle"),
-            fix="Name a store and a trail that the organisation keeps (`mode: existing`), or leave the stack durable",
+            fix="Use an existing audit store and trail (`mode: existing`), or set `lifecycle` to durable",
         )

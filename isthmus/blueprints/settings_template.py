@@ -1,4 +1,4 @@
-"""The first settings of a stack: what its overrides must hold, as a file that a person completes."""
+"""Writes the first settings file of a stack, with a placeholder for each value that a person must give."""
 
 from __future__ import annotations
 
@@ -11,74 +11,74 @@ from isthmus.core.errors import InputError
 _STEP = re.compile(r"(?P<key>\w+)(\[(?P<part>[^\]]+)\])?(\.|$)")
 
 Answer = Callable[[str, Any], Any]
-"""The value for an override, by its path and the example of it."""
+"""Gives the value of an override, from its path and an example."""
 
 
-def overrides(wanted: list[tuple[str, str]], answer: Answer | None = None) -> dict[str, Any]:
-    """The tree of overrides with every path in it, as `isthmus:overrides` has it.
+def overrides_tree(missing: list[tuple[str, str]], answer: Answer | None = None) -> dict[str, Any]:
+    """The tree of overrides with every missing path, in the form of `isthmus:overrides`.
 
-    `wanted`: paths such as `endpoints[ID].weights.uri`, each with an example as YAML (`catalogue.missing`).
-    Its value is what `answer` says, or the example.
+    `missing`: paths such as `endpoints[ID].weights.uri`, each with an example as YAML
+    (`missing_values.list_missing_values`). `answer` gives each value; default: the example.
     """
     from isthmus.core import yaml_files
 
     tree: dict[str, Any] = {}
-    for path, example in wanted:
+    for path, example in missing:
         value = yaml_files.loads(f"value: {example}").data["value"]
-        _lay(tree, path, answer(path, value) if answer is not None else value)
+        _set_value(tree, path, answer(path, value) if answer is not None else value)
     return tree
 
 
-def _lay(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Put a value at a path; an item of a list goes by its `id`, where it is an endpoint, or its `name`."""
+def _set_value(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Set the value at a path. An endpoint is found by its `id`, any other element of a list by its `name`."""
     steps = list(_STEP.finditer(path))
     if "".join(step.group() for step in steps) != path:
-        raise InputError("this is no path of an override", where=path)
-    here = tree
+        raise InputError("this is not a valid path of an override", where=path)
+    node = tree
     for step in steps[:-1]:
-        here = _below(here, step)
+        node = _child(node, step)
     last = steps[-1]
     if last["part"] is None:
-        here[last["key"]] = value
+        node[last["key"]] = value
     else:
-        _below(here, last).update(value)
+        _child(node, last).update(value)
 
 
-def _below(here: dict[str, Any], step: re.Match[str]) -> dict[str, Any]:
+def _child(node: dict[str, Any], step: re.Match[str]) -> dict[str, Any]:
     key, part = step["key"], step["part"]
     if part is None:
-        return here.setdefault(key, {})
-    own = "id" if key == "endpoints" else "name"
-    items = here.setdefault(key, [])
-    for item in items:
-        if item[own] == part:
-            return item
-    items.append({own: part})
-    return items[-1]
+        return node.setdefault(key, {})
+    name_key = "id" if key == "endpoints" else "name"
+    children = node.setdefault(key, [])
+    for child in children:
+        if child[name_key] == part:
+            return child
+    children.append({name_key: part})
+    return children[-1]
 
 
 _HEAD = """The settings of stack {stack}, begun by `isthmus init`. docs/stacks.md explains each."""
 _OPEN = """
-What follows only you know. Give each its value in place of the example, and take the `# ` at the head of the
-lines away; what is left out, `isthmus render {stack}` names.
+Only you know the values that follow. Replace each example with your value, and remove the `# ` at the start of the
+lines. `isthmus render {stack}` lists the values that are still missing.
 """
 _CLOSED = """
 Every value below is a SANDBOX VALUE: no such image, weights or authority exist."""
 
 
-def text(stack: str, tree: dict[str, Any], *, sandbox: bool) -> str:
-    """`Pulumi.STACK.yaml`: for the sandbox with the tree in force, else with it as lines to complete."""
+def settings_text(stack: str, tree: dict[str, Any], *, sandbox: bool) -> str:
+    """The text of `Pulumi.STACK.yaml`. The overrides are active for the sandbox, else commented out as examples."""
     from isthmus.core import yaml_files
 
-    # No provider may configure itself from the surroundings: what has no explicit one fails.
+    # No provider may take its configuration from the environment. A resource without an explicit provider fails.
     config: dict[str, Any] = {"pulumi:disable-default-providers": ["*"]}
     head = _HEAD.format(stack=stack)
     if sandbox:
         config |= {"isthmus:sandbox": "true", **({"isthmus:overrides": tree} if tree else {})}
         return yaml_files.dumps({"config": config}, head + _CLOSED)
-    made = yaml_files.dumps({"config": config}, head)
+    document = yaml_files.dumps({"config": config}, head)
     if not tree:
-        return made
-    open_ = yaml_files.dumps({"isthmus:overrides": tree})
+        return document
+    example_text = yaml_files.dumps({"isthmus:overrides": tree})
     notes = "".join(f"  # {line}".rstrip() + "\n" for line in _OPEN.format(stack=stack).strip().splitlines())
-    return made + notes + "".join(f"  # {line}\n" for line in open_.splitlines())
+    return document + notes + "".join(f"  # {line}\n" for line in example_text.splitlines())

@@ -1,4 +1,4 @@
-"""What a blueprint's template may ask for beyond plain Jinja2. Pure functions of requirements and plan."""
+"""Functions and filters for blueprint templates. They are pure functions of requirements and plan."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Require
 from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError, InputError, Refused
 
-# Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
+# Characters that a double-quoted YAML string must escape, or that some readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 def quoted(value: Any) -> str:
-    """A value as JSON, which is YAML too: whatever the text holds, it stays one value."""
+    """A value as JSON, which is valid YAML. No text can break out of the value."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def given(value: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The named keys of a mapping that have a value, in the order asked for."""
+def keys_with_values(value: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The mapping with only the keys in `keys` that have a value, in that order."""
     return {key: value[key] for key in keys if value[key] is not None}
 
 
@@ -42,78 +42,81 @@ def product(gpu: str) -> str:
 
 
 def destination_regions(endpoint: dict[str, Any], site: dict[str, Any]) -> list[str]:
-    """Every AWS region in which an endpoint's requests may be processed."""
+    """Every AWS region that may process an endpoint's requests."""
     region = endpoint["region"] or site["region"]
     return list(inference_profiles.destinations(endpoint["inference_profile"], region))
 
 
 def most_survived(workloads: Iterable[dict[str, Any]]) -> str:
-    """The largest part whose loss any of the workloads wants to outlive."""
-    return max((each["survive"] for each in workloads), key=SURVIVES.index, default="none")
+    """The largest failure that any of the workloads must survive."""
+    return max((workload["survive"] for workload in workloads), key=SURVIVES.index, default="none")
 
 
 def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> list[dict[str, Any]]:
-    """`pools[].mig` of a pool: the GPUs that the plan's endpoints on slices need cut, by class and profile.
+    """`pools[].mig` of a pool: the number of GPUs to slice for the plan's endpoints, by class and MIG profile.
 
-    Raises `InputError` for an unknown profile, or slices that do not fill the GPUs of what must be outlived.
+    Raises `InputError` for an unknown profile, and for slices that do not fill the GPUs of an endpoint that must
+    survive a failure.
     """
     pool = next(
         pool
-        for one in requirements.sites
-        if isinstance(one, OnPremSite) and one.name == site
-        for pool in one.pools
+        for on_prem_site in requirements.sites
+        if isinstance(on_prem_site, OnPremSite) and on_prem_site.name == site
+        for pool in on_prem_site.pools
         if pool.gpu == gpu
     )
-    found: dict[tuple[str, str], int] = {}
+    gpus_of: dict[tuple[str, str], int] = {}
     try:
         for cut in capacity_rules.cut_gpus(plan, requirements, site, pool):
             key = (cut.class_, cut.profile)
-            found[key] = found.get(key, 0) + cut.gpus
+            gpus_of[key] = gpus_of.get(key, 0) + cut.gpus
     except FieldError as error:
         raise InputError(error.what, where=f"{site}, {gpu}", fix=error.fix) from None
     return [
         {"class": class_, "profile": profile, "gpus": gpus}
-        for (class_, profile), gpus in sorted(found.items())
+        for (class_, profile), gpus in sorted(gpus_of.items())
     ]
 
 
 MachinesAt = Callable[[str], Sequence[aws_machines.Machines]]
-"""The pools of an AWS site, as the plan counted them (`plan_machines.machines`)."""
+"""Gives the pools of an AWS site, with the plan's numbers of machines (`aws_machines.aws_machines`)."""
 
 
 def node_groups(site: str, *, machines: MachinesAt, requirements: Requirements) -> list[dict[str, Any]]:
-    """The pools of an AWS site's cluster as the platform has them; zones are the first ones of the region."""
+    """The pools of an AWS site's cluster, in the platform's form. Zones are the first ones of the region."""
     region = next(
-        each.region for each in requirements.sites if isinstance(each, AwsSite) and each.name == site
+        aws_site.region
+        for aws_site in requirements.sites
+        if isinstance(aws_site, AwsSite) and aws_site.name == site
     )
     return [
         {
             **{
-                "name": each.name,
+                "name": pool.name,
                 "site": site,
-                "gpu": each.instance.gpu,
-                "product": product(each.instance.gpu),
+                "gpu": pool.instance.gpu,
+                "product": product(pool.instance.gpu),
             },
-            **{"nodes": each.nodes, "gpus_per_node": each.instance.gpus, "failure_domains": each.domains},
+            **{"nodes": pool.nodes, "gpus_per_node": pool.instance.gpus, "failure_domains": pool.domains},
             "node_group": {
-                "instance_type": each.instance_type,
-                "purchase": each.purchase,
-                "zones": [f"{region}{letter}" for letter in "ab"[: each.domains]],
+                "instance_type": pool.instance_type,
+                "purchase": pool.purchase,
+                "zones": [f"{region}{letter}" for letter in "ab"[: pool.domains]],
             },
         }
-        for each in machines(site)
+        for pool in machines(site)
     ]
 
 
 def on_machines(endpoint: dict[str, Any], *, machines: MachinesAt) -> dict[str, Any]:
-    """Where an endpoint on EKS stands, and its part of a machine: `pool`, `cpu`, `memory`."""
-    mine = next(each for each in machines(endpoint["site"]) if endpoint["id"] in each.endpoints)
-    cpu, memory = aws_machines.replica_share(mine.instance, endpoint["tensor_parallel"] or 1)
-    return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
+    """The pool of an endpoint on EKS, and the share of a machine for one replica: `pool`, `cpu`, `memory`."""
+    own_pool = next(pool for pool in machines(endpoint["site"]) if endpoint["id"] in pool.endpoints)
+    cpu, memory = aws_machines.replica_share(own_pool.instance, endpoint["tensor_parallel"] or 1)
+    return {"pool": own_pool.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
 
 
 def on_node(endpoint: dict[str, Any], *, requirements: Requirements) -> dict[str, str]:
-    """`cpu` and `memory` of an endpoint on-prem, where its nodes give less than its model's profile asks for."""
+    """`cpu` and `memory` of an on-prem endpoint, if its nodes have less than the profile of its model requests."""
     site = requirements.site(endpoint["site"])
     pools = site.pools if isinstance(site, OnPremSite) else []
     pool = next((pool for pool in pools if pool.gpu == endpoint["gpu"]), None)
@@ -125,7 +128,9 @@ def on_node(endpoint: dict[str, Any], *, requirements: Requirements) -> dict[str
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:
     """Each class once, from least to most sensitive."""
-    return sorted(set(classes), key=lambda each: [*SENSITIVITIES].index(handling.handling_of(each).class_))
+    return sorted(
+        set(classes), key=lambda class_: [*SENSITIVITIES].index(handling.handling_of(class_).class_)
+    )
 
 
 _SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "PASSWORD", "PIN", "CREDIT_DEBIT_CARD_CVV")
@@ -134,10 +139,10 @@ _PERSONAL = ("ADDRESS", "EMAIL", "NAME", "PHONE")
 
 
 def guarded(class_: str) -> list[dict[str, str]]:
-    """What a guardrail of the class does about personal data and secrets, by what its handling redacts.
+    """The actions of a class's guardrail on personal data and secrets, by the redactions of the class's handling.
 
-    Names are Bedrock's (`GuardrailPiiEntityType` of its API). Secrets are blocked wherever they appear;
-    where prompts that leave the site are redacted, persons are made unrecognisable and account numbers blocked.
+    Names are those of Bedrock's API (`GuardrailPiiEntityType`). Secrets are blocked wherever they appear. If prompts
+    that leave the site are redacted, personal data is anonymised and account numbers are blocked.
     """
     redacted = handling.handling_of(class_).redacted
     blocked = _SECRETS if "secrets-in-outputs" in redacted or "leaving-class" in redacted else ()
@@ -150,22 +155,24 @@ def guarded(class_: str) -> list[dict[str, str]]:
 
 
 def redacted(class_: str, requirements: Requirements) -> list[handling.Redaction]:
-    """What the organisation's handling has redacted of a class."""
+    """The redactions of a class in the organisation's handling."""
     return handling.stricter_only(requirements.handling)[handling.handling_of(class_).class_].redacted
 
 
 def redacted_besides(class_: str, requirements: Requirements) -> list[handling.Redaction]:
-    """Of these, what stands beside the class's own."""
+    """The redactions that the organisation adds to the default ones of the class."""
     return [
-        each for each in redacted(class_, requirements) if each not in handling.handling_of(class_).redacted
+        redaction
+        for redaction in redacted(class_, requirements)
+        if redaction not in handling.handling_of(class_).redacted
     ]
 
 
 def days(months: int) -> int:
-    """The most days that so many calendar months can have: a record is never erased a day early."""
+    """The largest number of days that `months` calendar months can have, so that no record is erased early."""
     if not months:
         return 0
-    # Eight years hold every position of a leap year.
+    # Eight years include every position of a leap year.
     starts = [(year, month) for year in range(2024, 2032) for month in range(1, 13)]
     return max((_first(year, month + months) - _first(year, month)).days for year, month in starts)
 
@@ -175,65 +182,67 @@ def _first(year: int, month: int) -> datetime.date:
 
 
 def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
-    """How long a store must keep the records of these classes: the longest of their minima, in days.
+    """How long a store must keep the records of these classes, in days: the longest of their minima.
 
-    Raises `Refused` where a regime of one wants records erased before another's may be.
+    Raises `Refused` if one regime requires erasure earlier than another allows it.
     """
     table = handling.stricter_only(requirements.handling)
-    held = set(classes)
+    sensitivities = set(classes)
     rules = [
-        (each.name, handling.overlay(each.sensitivity, each.regimes, table[each.sensitivity]))
-        for each in requirements.workloads
-        if each.sensitivity in held
+        (workload.name, handling.overlay(workload.sensitivity, workload.regimes, table[workload.sensitivity]))
+        for workload in requirements.workloads
+        if workload.sensitivity in sensitivities
     ]
     least, longest = max(((rule.records_months_min, name) for name, rule in rules), default=(1, ""))
     for name, rule in rules:
         most = rule.records_months_max
         if most is not None and most < least:
             raise Refused(
-                f"one audit store would hold the records of `{longest}`, kept at least {least} months, and "
-                f"of `{name}`, erased after {most}",
-                fix="Serve the two from different sites, so that each has a store of its own",
+                f"one audit store would hold the records of `{longest}`, which must be kept for {least} months, and "
+                f"of `{name}`, which must be erased after {most}",
+                fix="Serve the two workloads from different sites, so that each has its own store",
             )
     return max(1, days(least))
 
 
 def links_in_use(requirements: dict[str, Any], plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """The platform's links: those of the requirements over which a class's work goes to AWS.
+    """The links of the requirements that the plan uses, in the platform's form.
 
-    A class crosses where its gateway stands at the on-prem end and an endpoint of it in AWS at the other.
+    A class uses a link if it has a gateway at the on-prem end and an endpoint at the AWS end.
     """
     sites = {site["name"]: site for site in requirements["sites"]}
-    made: list[dict[str, Any]] = []
+    used_links: list[dict[str, Any]] = []
     for link in requirements["links"]:
         ends = sorted((link["from"], link["to"]), key=lambda name: sites[name]["kind"], reverse=True)
-        here, there = (sites[name] for name in ends)
-        stand = {gateway["class"] for gateway in plan["gateways"] if gateway["site"] == here["name"]}
-        served = {
+        site, aws_site = (sites[name] for name in ends)
+        gateway_classes = {
+            gateway["class"] for gateway in plan["gateways"] if gateway["site"] == site["name"]
+        }
+        endpoint_classes = {
             endpoint["class"]
             for endpoint in plan["endpoints"]
-            if endpoint["site"] == there["name"] and endpoint["target"] in CALLED_TARGETS
+            if endpoint["site"] == aws_site["name"] and endpoint["target"] in CALLED_TARGETS
         }
-        if not stand & served:
+        if not gateway_classes & endpoint_classes:
             continue
-        gateway = there["existing"]["transit_gateway"]
-        made.append(
+        gateway = aws_site["existing"]["transit_gateway"]
+        used_links.append(
             {
-                "name": f"{here['name']}-{there['name']}",
-                "from": here["name"],
-                "to": there["name"],
+                "name": f"{site['name']}-{aws_site['name']}",
+                "from": site["name"],
+                "to": aws_site["name"],
                 "kind": link["kind"],
                 "mode": "manage",
-                "classes": by_sensitivity(stand & served),
-                "peer_ip": here["network"]["vpn_peer_ip"] if link["kind"] == "vpn" else None,
-                "site_asn": here["network"]["bgp_asn"],
+                "classes": by_sensitivity(gateway_classes & endpoint_classes),
+                "peer_ip": site["network"]["vpn_peer_ip"] if link["kind"] == "vpn" else None,
+                "site_asn": site["network"]["bgp_asn"],
                 "transit_gateway": gateway,
-                "direct_connect_gateway": there["existing"]["direct_connect_gateway"],
+                "direct_connect_gateway": aws_site["existing"]["direct_connect_gateway"],
             }
         )
-    return made
+    return used_links
 
 
-def fail(what: str, fix: str = "") -> NoReturn:
-    """Refuse from within a template: the blueprint does not cover what is asked for."""
-    raise InputError(what, fix=fix)
+def fail(problem: str, fix: str = "") -> NoReturn:
+    """Raise `InputError` from a template, for requirements that the blueprint does not cover."""
+    raise InputError(problem, fix=fix)

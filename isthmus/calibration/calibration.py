@@ -1,13 +1,14 @@
-"""From judged answers to a calibration and what it is worth."""
+"""Fits a calibration to judged answers, and measures how reliable it is."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from edge.confidence.calibration import Calibration, Error, Threshold
+from edge.confidence.calibration import Calibration, Curve, Error, Threshold
 from isthmus import __version__
 from isthmus.calibration import beta, quality
 from isthmus.calibration.judged_answers import Answer, Judged
@@ -18,11 +19,35 @@ LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1500, 10
 MOST_CALIBRATION_ERROR = 0.05
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """The curve, and the two halves of the answers: it was fitted to one, and is tested on the other."""
+
+    judged: Judged
+    curve: Curve
+    fitted: list[Answer]
+    aside: list[Answer]
+
+
 def calibrate(
     judged: Judged, where: str, max_error: float | None, as_of: date
 ) -> tuple[Calibration, Reliability]:
-    """The curve of one half, and what was found of it on the other. Raises InputError, and Refused where the
-    measure tells nothing. Whether rate and error are kept is for `refusal` to say."""
+    """Fit a curve to half of the judged answers, and measure on the other half how reliable it is.
+
+    `where` is the file of the answers, for messages. `max_error` is the largest accepted share of wrong answers (0 to
+    1); None: no threshold is chosen. `as_of` is the date of the calibration.
+
+    Returns the calibration for the gateway, and its reliability for the report. Whether the calibration may be used is
+    decided by `refusal`. Raises `InputError` if the answers are too few, and `Refused` if the measure cannot tell right
+    answers from wrong ones.
+    """
+    _check_count(judged, where)
+    fit = _fit_curve(judged, where)
+    reliability = _measure_reliability(fit, max_error, as_of)
+    return _calibration(fit, reliability, as_of), reliability
+
+
+def _check_count(judged: Judged, where: str) -> None:
     judgements = sum(len(answer.rights) for answer in judged.answers)
     if len(judged.answers) < LEAST_ANSWERS or judgements < LEAST_JUDGEMENTS:
         raise InputError(
@@ -31,6 +56,9 @@ def calibrate(
             where=where,
             fix="Judge more answers, drawn as they come",
         )
+
+
+def _fit_curve(judged: Judged, where: str) -> _Fit:
     fitted, aside = _split_answers(judged)
     for half, name in ((fitted, "to fit the curve"), (aside, "kept aside to try it on")):
         _check_both_labels(half, name, where)
@@ -44,14 +72,19 @@ def calibrate(
             where=where,
             fix="Let humans review this model's answers in this domain, or calibrate another model",
         )
+    return _Fit(judged, curve, fitted, aside)
+
+
+def _measure_reliability(fit: _Fit, max_error: float | None, as_of: date) -> Reliability:
+    """Compare the scores of the answers that were set aside with their judgements."""
+    judged, curve, aside = fit.judged, fit.curve, fit.aside
     scored = quality.Scored(
         aside, [[curve.score(measure) for measure in answer.measures] for answer in aside]
     )
     raw = quality.Scored(aside, [_raw_probabilities(answer) for answer in aside])
-    candidates = quality.threshold_candidates(curve, fitted, aside)
-    threshold_candidate = None if max_error is None else quality.choose_threshold(candidates, max_error)
+    candidates = quality.threshold_candidates(curve, fit.fitted, aside)
     low, high = scored.interval(int(judged.sha256[:8], 16))
-    reliability = Reliability(
+    return Reliability(
         model=judged.of.model,
         model_digest=judged.of.model_digest,
         domain=judged.of.domain,
@@ -64,39 +97,47 @@ def calibrate(
         bins=scored.bins(),
         candidates=candidates,
         max_error=max_error,
-        chosen=threshold_candidate,
+        chosen=None if max_error is None else quality.choose_threshold(candidates, max_error),
         confidence=quality.CONFIDENCE,
         as_of=as_of.isoformat(),
         answers_sha256=judged.sha256,
     )
-    threshold = None
-    if threshold_candidate is not None and max_error is not None:
-        threshold = Threshold(
-            below=threshold_candidate.below,
-            max_error=max_error,
-            confidence=quality.CONFIDENCE,
-            error_at_most=round(threshold_candidate.error_at_most, 6),
-            accepted=threshold_candidate.accepted,
-            wrong=threshold_candidate.wrong,
-        )
+
+
+def _calibration(fit: _Fit, reliability: Reliability, as_of: date) -> Calibration:
+    """The file that the gateway reads."""
+    of = fit.judged.of
     error, low, high = (round(value, 6) for value in reliability.error)
-    calibration = Calibration(
+    return Calibration(
         isthmus_calibration=1,
         version=__version__,
         as_of=as_of,
-        model=judged.of.model,
-        model_digest=judged.of.model_digest,
-        domain=judged.of.domain,
-        kind=judged.of.kind,
-        measure=judged.of.measure,
-        answers_sha256=judged.sha256,
-        answers=len(judged.answers),
-        kept_aside=len(aside),
-        curve=curve,
+        model=of.model,
+        model_digest=of.model_digest,
+        domain=of.domain,
+        kind=of.kind,
+        measure=of.measure,
+        answers_sha256=fit.judged.sha256,
+        answers=len(fit.judged.answers),
+        kept_aside=len(fit.aside),
+        curve=fit.curve,
         expected_calibration_error=Error(value=error, low=low, high=high),
-        threshold=threshold,
+        threshold=_threshold(reliability),
     )
-    return calibration, reliability
+
+
+def _threshold(reliability: Reliability) -> Threshold | None:
+    chosen = reliability.chosen
+    if chosen is None or reliability.max_error is None:
+        return None
+    return Threshold(
+        below=chosen.below,
+        max_error=reliability.max_error,
+        confidence=quality.CONFIDENCE,
+        error_at_most=round(chosen.error_at_most, 6),
+        accepted=chosen.accepted,
+        wrong=chosen.wrong,
+    )
 
 
 def refusal(reliability: Reliability, where: str) -> Refused | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,25 +12,20 @@ import typer
 
 from isthmus.cli.audit_content_commands import content, erase, expire, hold, release
 from isthmus.cli.audit_options import (
-    AsOf,
-    Ca,
-    Credentials,
-    Endpoint,
     PublicKeys,
-    Region,
-    Since,
-    StoreAccess,
-    Volume,
+    Verification,
     existing_folder,
     open_store,
     parse_as_of,
     parse_time,
     store_errors,
 )
+from isthmus.cli.option_classes import takes
 from isthmus.cli.options import ProjectDir
 
 if TYPE_CHECKING:
     from edge.audit.verify import Proof
+    from isthmus.reports.audit.report import AuditReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,12 +48,12 @@ class Machine(StrEnum):
     json = "json"
 
 
-@app.command()
-def verify(
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
     store: Annotated[
         str, typer.Argument(metavar="STORE", help="A folder, or s3://bucket/prefix.", show_default=False)
-    ],
-    public_key: PublicKeys,
+    ]
+    public_key: PublicKeys
     anchor: Annotated[
         str | None,
         typer.Option(
@@ -65,16 +61,14 @@ def verify(
             help="A seal that an earlier `audit verify` printed; it must still exist.",
             show_default=False,
         ),
-    ] = None,
-    volume: Volume = None,
-    since: Since = 1,
-    as_of: AsOf = None,
-    endpoint: Endpoint = None,
-    region: Region = "us-east-1",
-    credentials: Credentials = None,
-    ca: Ca = None,
-    format: Annotated[Machine, typer.Option(help="How to write it.")] = Machine.text,
-) -> None:
+    ] = None
+    verification: Verification
+    format: Annotated[Machine, typer.Option(help="How to write it.")] = Machine.text
+
+
+@app.command()
+@takes(VerifyOptions)
+def verify(options: VerifyOptions) -> None:
     """Verify that no record before the last seal was changed, dropped, reordered or inserted, and no writer is missing.
 
     Reads the store alone. Lists intents without an outcome, and records that are not sealed yet. The exit code is 1 if
@@ -83,23 +77,21 @@ def verify(
     from isthmus.cli import console
     from isthmus.core.errors import Refused
 
-    proof = _proof(
-        store, public_key, volume, since, as_of, (endpoint, region, credentials, ca), anchor=_anchor(anchor)
-    )
-    if format is Machine.json:
+    proof = _proof(options.store, options.public_key, options.verification, anchor=_anchor(options.anchor))
+    if options.format is Machine.json:
         console.print_json(_as_json(proof))
     else:
         print(_as_text(proof), end="")
     if not proof.proven:
         raise Refused(
             f"the record is not proven: {len(proof.findings)} findings contradict it",
-            where=store,
+            where=options.store,
             fix="Look up each finding in docs/audit.md",
         )
 
 
-@app.command()
-def report(
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
     stores: Annotated[
         list[str],
         typer.Argument(
@@ -107,21 +99,21 @@ def report(
             help="Folders, or s3://bucket/prefix: one a class and site.",
             show_default=False,
         ),
-    ],
-    public_key: PublicKeys,
+    ]
+    public_key: PublicKeys
     begin: Annotated[
         str, typer.Option("--from", metavar="TIME", help="From this day or time on, UTC.", show_default=False)
-    ],
+    ]
     end: Annotated[
         str, typer.Option("--to", metavar="TIME", help="Before this day or time, UTC.", show_default=False)
-    ],
+    ]
     stack: Annotated[
         str | None,
         typer.Option(
             help="A stack, whose recorded exceptions count; default: none is known.", show_default=False
         ),
-    ] = None,
-    project: ProjectDir = None,
+    ] = None
+    project: ProjectDir = None
     flow_log: Annotated[
         list[Path] | None,
         typer.Option(
@@ -129,7 +121,7 @@ def report(
             help="VPC flow logs as text, or Hubble's JSON lines; `.gz` too.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     inside: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +129,7 @@ def report(
             help="With flow logs: addresses of the organisation's own sites.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     address: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,92 +137,107 @@ def report(
             help="With flow logs: addresses of a class's gateways and pods.",
             show_default=False,
         ),
-    ] = None,
-    volume: Volume = None,
-    since: Since = 1,
-    as_of: AsOf = None,
-    endpoint: Endpoint = None,
-    region: Region = "us-east-1",
-    credentials: Credentials = None,
-    ca: Ca = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.text,
-) -> None:
+    ] = None
+    verification: Verification
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.text
+
+
+@app.command()
+@takes(ReportOptions)
+def report(options: ReportOptions) -> None:
     """Report by class, gateway and place where requests went, and what the record cannot show.
 
     Verifies every store first. The exit code is 1 if data went to a place that its class forbids, if an answer left
     without approval, or if records were changed.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.core.errors import InputError, Refused
-    from isthmus.reports.audit import flow_logs
+    from isthmus.core.errors import Refused
     from isthmus.reports.audit import report as audit_report
 
-    audit = audit_report.AuditReport(parse_time(begin, "--from"), parse_time(end, "--to"))
-    if audit.begin >= audit.end:
-        raise InputError("--to is not after --from", where="--to", fix="Give a later time than --from")
-    if stack is not None:
-        from isthmus.engine.project import project as projects
-
-        audit.exceptions = projects.find_project(project).stack(stack).platform().exceptions
-    for store in stores:
-        access = (endpoint, region, credentials, ca)
+    audit = _empty_report(options)
+    for store in options.stores:
         proof = _proof(
-            store, public_key, volume, since, as_of, access, on_record=lambda record, _: audit.add(record)
+            store,
+            options.public_key,
+            options.verification,
+            on_record=lambda record, _: audit.add(record),
         )
         audit.contradictions += [f"{store}: {finding}" for finding in proof.findings]
         audit.gaps += _gaps(store, proof, audit)
-    if flow_log:
-        if not inside:
-            raise InputError(
-                "--flow-log needs the addresses of the own sites",
-                where="--inside",
-                fix="Give the sites' CIDRs",
-            )
-        inside_networks = flow_logs.parse_networks(inside, "--inside")
-        class_networks = _addresses(address or [])
-        for file in flow_log:
-            audit.add_flows(flow_logs.read_flows(file, class_networks), inside_networks)
-    if format is Format.json:
+    if options.flow_log:
+        _add_flow_logs(audit, options.flow_log, options)
+    if options.format is Format.json:
         console.print_json(audit.as_json())
     else:
-        print(
-            (audit_report.as_markdown if format is Format.markdown else audit_report.as_text)(audit), end=""
-        )
+        write = audit_report.as_markdown if options.format is Format.markdown else audit_report.as_text
+        print(write(audit), end="")
     if not audit.clean:
         raise Refused("the report lists violations or changed records", fix="See the report above")
 
 
+def _empty_report(options: ReportOptions) -> AuditReport:
+    """A report of the period without records yet, with the exceptions of the stack. Raises `InputError`."""
+    from isthmus.core.errors import InputError
+    from isthmus.reports.audit.report import AuditReport
+
+    audit = AuditReport(parse_time(options.begin, "--from"), parse_time(options.end, "--to"))
+    if audit.begin >= audit.end:
+        raise InputError("--to is not after --from", where="--to", fix="Give a later time than --from")
+    if options.stack is not None:
+        from isthmus.engine.project import project as projects
+
+        audit.exceptions = projects.find_project(options.project).stack(options.stack).platform().exceptions
+    return audit
+
+
+def _add_flow_logs(audit: AuditReport, files: list[Path], options: ReportOptions) -> None:
+    """Add the connections of the files to the report. Raises `InputError`."""
+    from isthmus.core.errors import InputError
+    from isthmus.reports.audit import flow_logs
+
+    if not options.inside:
+        raise InputError(
+            "--flow-log needs the addresses of the own sites",
+            where="--inside",
+            fix="Give the sites' CIDRs",
+        )
+    inside_networks = flow_logs.parse_networks(options.inside, "--inside")
+    class_networks = _addresses(options.address or [])
+    for file in files:
+        audit.add_flows(flow_logs.read_flows(file, class_networks), inside_networks)
+
+
 def _proof(
     store: str,
-    public_key: list[Path],
-    volume: Path | None,
-    since: int,
-    as_of: str | None,
-    access: StoreAccess,
+    public_keys: list[Path],
+    verification: Verification,
     **more: Any,
 ) -> Proof:
+    """Verify a store. `more`: further arguments of `edge.audit.verify.verify`. Raises `InputError` and
+    `EnvironmentFault`."""
     from edge.audit import seal_format
     from edge.audit import verify as verifying
     from isthmus.core.errors import InputError
 
     keys: dict[str, Any] = {}
-    for file in public_key:
+    for file in public_keys:
         try:
             keys |= seal_format.read_pem(file)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"it is not a sealer's public key: {error}", where=str(file), fix="Give its PEM file"
             ) from None
+    volume = verification.volume
     if volume is not None:
         for part in ("records", "seals"):
             existing_folder(volume / part)
-    opened = open_store(store, access)
+    opened = open_store(store, verification.access)
     with store_errors():
         return verifying.verify(
             opened,
             keys,
-            now=parse_as_of(as_of),
-            since=since,
+            now=parse_as_of(verification.as_of),
+            since=verification.since,
             records=volume / "records" if volume else None,
             seals=volume / "seals" if volume else None,
             **more,
@@ -309,7 +316,7 @@ def _as_text(proof: Proof) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _gaps(store: str, proof: Proof, audit: Any) -> list[str]:
+def _gaps(store: str, proof: Proof, audit: AuditReport) -> list[str]:
     """Periods and requests of the report that a store cannot show."""
     gaps = []
     for begin, end in proof.gaps:

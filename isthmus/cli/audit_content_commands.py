@@ -13,6 +13,7 @@ from isthmus.cli.audit_options import (
     Credentials,
     Endpoint,
     Region,
+    StoreAccess,
     existing_folder,
     open_store,
     parse_as_of,
@@ -70,7 +71,7 @@ def content(
     from isthmus.cli import console
     from isthmus.core.errors import InputError, Refused
 
-    opened = open_store(store, (endpoint, region, credentials, ca))
+    opened = open_store(store, StoreAccess(endpoint=endpoint, region=region, credentials=credentials, ca=ca))
     try:
         opener = Keys(keys, read_key(wrapping_key))
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,8 +52,26 @@ AsOf = Annotated[
 Since = Annotated[
     int, typer.Option(metavar="SEAL", help="Start at this seal; its signature stands for everything before.")
 ]
-StoreAccess = tuple[str | None, str, Path | None, Path | None]
-"""Endpoint, region, credentials and CA of a store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAccess:
+    """How to reach a store in S3."""
+
+    endpoint: Endpoint = None
+    region: Region = "us-east-1"
+    credentials: Credentials = None
+    ca: Ca = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Options of a verification of one store."""
+
+    volume: Volume = None
+    since: Since = 1
+    as_of: AsOf = None
+    access: StoreAccess = field(default_factory=StoreAccess)
 
 
 def open_store(name: str, access: StoreAccess) -> Any:
@@ -67,15 +86,14 @@ def open_store(name: str, access: StoreAccess) -> Any:
 
 def s3_client(access: StoreAccess, why: str) -> Any:
     """An S3 client, with credentials from the file or from the environment."""
-    endpoint, region, credentials, ca = access
-    if credentials is not None:
+    if access.credentials is not None:
         from edge.fetch import client
 
-        return client(endpoint, region, credentials, ca)
+        return client(access.endpoint, access.region, access.credentials, access.ca)
     from isthmus.core.aws_session import session
 
-    verified = str(ca) if ca else None
-    return session(region, why=why).client("s3", endpoint_url=endpoint, verify=verified)
+    verified = str(access.ca) if access.ca else None
+    return session(access.region, why=why).client("s3", endpoint_url=access.endpoint, verify=verified)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from isthmus.contracts.reports.calibration import Reliability
+    from isthmus.core.errors import Refused
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -60,27 +61,15 @@ def calibrate(
     from isthmus.calibration import calibration, judged_answers
     from isthmus.cli import console
     from isthmus.core import yaml_files
-    from isthmus.core.errors import InputError
     from isthmus.planning.catalogues import price_age
-    from isthmus.reports import calibration_page
 
-    if max_error is not None and not 0 < max_error < 1:
-        raise InputError(
-            f"{max_error:g} is not a share between 0 and 1",
-            where="--max-error",
-            fix="Set it to more than 0 and less than 1, e.g. 0.05",
-        )
+    _check_max_error(max_error)
     day = price_age.parse_day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
     calibrated, reliability = calibration.calibrate(
         judged_answers.read_answers(answers), str(answers), max_error, day
     )
     refusal = calibration.refusal(reliability, str(answers))
-    if format is Format.json:
-        console.print_json(_data(reliability, usable=refusal is None))
-    elif format is Format.html:
-        print(calibration_page.page(reliability, str(refusal) if refusal else None), end="")
-    else:
-        print("\n".join(_lines(reliability)))
+    _show(reliability, refusal, format)
     if refusal is not None:
         raise refusal
     if output is not None:
@@ -89,6 +78,30 @@ def calibrate(
     if calibrated.model_digest is None or calibrated.measure == judged_answers.GIVEN:
         missing = "the weights' digest" if calibrated.model_digest is None else "the measure of its scores"
         console.err().print(f"warning: no gateway will use it, because it lacks {missing}", markup=False)
+
+
+def _check_max_error(max_error: float | None) -> None:
+    from isthmus.core.errors import InputError
+
+    if max_error is not None and not 0 < max_error < 1:
+        raise InputError(
+            f"{max_error:g} is not a share between 0 and 1",
+            where="--max-error",
+            fix="Set it to more than 0 and less than 1, e.g. 0.05",
+        )
+
+
+def _show(reliability: Reliability, refusal: Refused | None, format: Format) -> None:
+    """Print the reliability to stdout. `refusal`: why the calibration must not be used."""
+    from isthmus.cli import console
+    from isthmus.reports import calibration_page
+
+    if format is Format.json:
+        console.print_json(_data(reliability, usable=refusal is None))
+    elif format is Format.html:
+        print(calibration_page.page(reliability, str(refusal) if refusal else None), end="")
+    else:
+        print("\n".join(_lines(reliability)))
 
 
 def _data(reliability: Reliability, *, usable: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from isthmus.cli.options import ProjectDir, StackName
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
     from isthmus.engine.images.lock_update import Outcome
+    from isthmus.engine.project.project import AsSandboxStack
     from isthmus.reports.images.inventory import Inventory, InventoryItem
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -56,13 +57,9 @@ def images(
     --resolve fills it. Exit code 1: a tag has moved and --update is not given. 2: a digest is missing (a sandbox
     accepts that). 3: a registry does not answer.
     """  # fmt: skip
-    from isthmus.cli import console
     from isthmus.contracts import images_lock
     from isthmus.core.errors import InputError
     from isthmus.engine.project import project as projects
-    from isthmus.engine.render import rendering
-    from isthmus.reports.images import inventory as images_inventory
-    from isthmus.reports.images import mirror_lists
 
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
@@ -72,22 +69,35 @@ def images(
     sandboxed = projects.AsSandboxStack(first_stack.project, first_stack.name)
     file = first_stack.project.images_lock
     lock = images_lock.load(file)
-    with rendering.without_garbage_collection():
-        image_settings = sandboxed.platform().images
-        # The images of an estate are those of all its stacks.
-        rendered_stacks = (
-            rendering.render_estate(sandboxed).values()
-            if len(selected) > 1
-            else [rendering.render(sandboxed)]
-        )
-    inventory = images_inventory.list_images(
-        [resource for rendered in rendered_stacks for resource in rendered.resources], lock, image_settings
-    )
+    inventory = _list_images(sandboxed, lock, whole_estate=len(selected) > 1)
     if resolve:
         lock = _resolve_lock(lock, inventory, file, registry, update=update)
-        inventory = inventory.with_digests(lock, image_settings)
+        inventory = inventory.with_digests(lock, sandboxed.platform().images)
     if inventory.unresolved and not first_stack.sandbox:
         raise images_lock.unresolved_error(inventory.unresolved, file, stack)
+    _show(inventory, lock, stack, format)
+
+
+def _list_images(stack: AsSandboxStack, lock: ImagesLock, *, whole_estate: bool) -> Inventory:
+    """Render the stack, or all stacks of its estate, and list the images and charts of the resources."""
+    from isthmus.engine.render import rendering
+    from isthmus.reports.images import inventory as images_inventory
+
+    with rendering.without_garbage_collection():
+        settings = stack.platform().images
+        rendered_stacks = (
+            rendering.render_estate(stack).values() if whole_estate else [rendering.render(stack)]
+        )
+    return images_inventory.list_images(
+        [resource for rendered in rendered_stacks for resource in rendered.resources], lock, settings
+    )
+
+
+def _show(inventory: Inventory, lock: ImagesLock, stack: str, format: Format) -> None:
+    """Print the list to stdout."""
+    from isthmus.cli import console
+    from isthmus.reports.images import mirror_lists
+
     if format is Format.json:
         console.print_json(mirror_lists.as_data(inventory))
     elif format is Format.text:

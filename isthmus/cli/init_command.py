@@ -59,38 +59,40 @@ def init(
         raise typer.Exit(1)
     plan_rules.check(planned.plan, parsed)
     platform = blueprints.render(planned.plan.blueprint, parsed, planned.plan)
-    missing = missing_values.wanted(platform)
+    missing = missing_values.list_missing_values(platform)
     tree = _settings_tree(platform, missing, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
         f"{stack}.plan.yaml": plan_command.plan_text(planned.plan),
-        f"Pulumi.{stack}.yaml": settings_template.text(stack, tree, sandbox=sandbox),
+        f"Pulumi.{stack}.yaml": settings_template.settings_text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
         yaml_files.write_text(target_project.stacks_dir / name, content)
     err = console.err()
     err.print(f"written to {target_project.stacks_dir}: {', '.join(files)}", markup=False)
     file = target_project.stacks_dir / f"{stack}.requirements.yaml"
+    err.print(f"next: {_next_step(stack, file, len(missing), sandbox=sandbox)}", markup=False)
+
+
+def _next_step(stack: str, requirements: Path, missing_values: int, *, sandbox: bool) -> str:
+    """What to do with the new files."""
     if sandbox:
-        shown_path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-        err.print(f"next: isthmus sandbox up {shown_path}, then isthmus up {stack}", markup=False)
-    elif missing:
-        err.print(
-            f"next: complete the {len(missing)} values in Pulumi.{stack}.yaml, then isthmus render {stack}",
-            markup=False,
-        )
-    else:
-        err.print(f"next: isthmus render {stack}", markup=False)
+        here = Path.cwd()
+        shown_path = requirements.relative_to(here) if requirements.is_relative_to(here) else requirements
+        return f"isthmus sandbox up {shown_path}, then isthmus up {stack}"
+    if missing_values:
+        return f"complete the {missing_values} values in Pulumi.{stack}.yaml, then isthmus render {stack}"
+    return f"isthmus render {stack}"
 
 
 def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool) -> dict[str, Any]:
     from isthmus.blueprints import settings_template
 
     if not sandbox:
-        return settings_template.overrides(missing)
+        return settings_template.overrides_tree(missing)
     from sandbox import sample_settings
 
-    return settings_template.overrides(
+    return settings_template.overrides_tree(
         [*missing, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
 

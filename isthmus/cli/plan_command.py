@@ -202,24 +202,39 @@ def show_text(planned: PlanningResult) -> None:
 
 def _plan_lines(planned: PlanningResult) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
-    from isthmus.reports import plan_page
-
     plan = planned.plan
     if not plan.feasible:
-        lines = ["infeasible: these requirements contradict each other"]
-        lines += [f"  - {conflict}" for conflict in plan.conflicts]
-        lines += [
-            "",
-            "ways out (each was solved again):"
-            if plan.ways_out
-            else "no single change makes a plan possible; see the reasons for each workload",
-        ]
-        lines += [
-            f"  - {way_out.what}: {way_out.monthly_cost_usd:,.0f} USD a month" for way_out in plan.ways_out
-        ]
-        for name, why in planned.rejected.items():
-            lines += ["", f"{name}: options that were ruled out"] + [f"  - {reason}" for reason in why]
-        return lines
+        return _infeasible_lines(planned)
+    return [
+        *_placement_lines(plan),
+        *_cost_lines(plan),
+        *_stress_lines(plan),
+        *_alternative_lines(plan),
+        "",
+        *planned.notes,
+        *(f"warning: {warning}" for warning in plan.warnings),
+    ]
+
+
+def _infeasible_lines(planned: PlanningResult) -> list[str]:
+    plan = planned.plan
+    lines = ["infeasible: these requirements contradict each other"]
+    lines += [f"  - {conflict}" for conflict in plan.conflicts]
+    lines += [
+        "",
+        "ways out (each was solved again):"
+        if plan.ways_out
+        else "no single change makes a plan possible; see the reasons for each workload",
+    ]
+    lines += [f"  - {way_out.what}: {way_out.monthly_cost_usd:,.0f} USD a month" for way_out in plan.ways_out]
+    for name, why in planned.rejected.items():
+        lines += ["", f"{name}: options that were ruled out"] + [f"  - {reason}" for reason in why]
+    return lines
+
+
+def _placement_lines(plan: Plan) -> list[str]:
+    from isthmus.reports import plan_page
+
     lines = [
         f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.hardware_in_use(plan)} in use",
         "",
@@ -235,26 +250,43 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
             f"{endpoint.site}{part}"
         )
         lines.append(f"  {placement.why}")
-    lines += ["", "cost a month:"]
+    return lines
+
+
+def _cost_lines(plan: Plan) -> list[str]:
+    lines = ["", "cost a month:"]
     for item in plan.cost_items or []:
         amount = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
         lines.append(
             f"  {amount}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
         )
     lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  total; amounts in brackets are not counted")
-    if plan.stress is not None and plan.stress.breaks_first is not None:
-        result = "passes" if plan.stress.holds else "fails"
-        bottleneck = f"{plan.stress.breaks_first}, at {plan.stress.breaks_at:g} times the peak"
+    return lines
+
+
+def _stress_lines(plan: Plan) -> list[str]:
+    from isthmus.reports import plan_page
+
+    lines: list[str] = []
+    stress = plan.stress
+    if stress is not None and stress.breaks_first is not None:
+        result = "passes" if stress.holds else "fails"
+        bottleneck = f"{stress.breaks_first}, at {stress.breaks_at:g} times the peak"
         lines += [
             "",
-            f"stress test at {plan.stress.factor:g} times the peak: {result}; first bottleneck: {bottleneck}",
+            f"stress test at {stress.factor:g} times the peak: {result}; first bottleneck: {bottleneck}",
         ]
-        lines += [f"  - {need}" for need in plan.stress.needs]
-    if plan.stress is not None and plan.stress.outgrown_first is not None:
-        months = plan_page.counts(plan.stress.outgrown_in_months or 0, "month")
+        lines += [f"  - {need}" for need in stress.needs]
+    if stress is not None and stress.outgrown_first is not None:
+        months = plan_page.counts(stress.outgrown_in_months or 0, "month")
         lines.append(
-            f"at the stated growth {plan.stress.outgrown_first} is the first to be too small, in {months}"
+            f"at the stated growth {stress.outgrown_first} is the first to be too small, in {months}"
         )
+    return lines
+
+
+def _alternative_lines(plan: Plan) -> list[str]:
+    lines: list[str] = []
     for alternative in plan.alternatives or []:
         cost = (
             ""
@@ -265,5 +297,4 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
             "",
             f"blueprint {alternative.blueprint} was not chosen: {cost}{'; '.join(alternative.rejected_because)}",
         ]
-    lines += ["", *planned.notes, *(f"warning: {warning}" for warning in plan.warnings)]
     return lines

@@ -204,4 +204,4 @@ def _raise_outcome(results: Sequence[Previewed], met_thresholds: Sequence[str]) 
                 errors[0].message, where=f"stack {result.preview.stack}", fix="Run the same command again"
             )
     if met_thresholds:
-        raise Refused(f"the preview meets a limit: {'; '.join(met_thresholds)}", where="--fail-on")
+        raise Refused(f"the preview meets a threshold: {'; '.join(met_thresholds)}", where="--fail-on")

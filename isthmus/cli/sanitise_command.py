@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.audit_options import Ca, Credentials, Endpoint, Region
+from isthmus.cli.audit_options import StoreAccess
+from isthmus.cli.option_classes import takes
 
 if TYPE_CHECKING:
     from edge.redaction import Rules
+    from edge.sanitising import Options as RunSettings
     from edge.sanitising import Outcome, Source, Target
-    from isthmus.cli.audit_options import StoreAccess as Store
 
 _MAX_PROCESSES = 8
 """Largest default number of processes; each loads the models into memory."""
@@ -38,27 +40,27 @@ class DataClass(StrEnum):
     restricted = "restricted"
 
 
-@app.command()
-def sanitise(
+@dataclass(frozen=True, kw_only=True)
+class SanitiseOptions:
     source: Annotated[
         str,
         typer.Argument(metavar="SOURCE", help="A file, a folder, or s3://bucket/prefix.", show_default=False),
-    ],
+    ]
     target: Annotated[
         str,
         typer.Option(
             "-o", "--output", metavar="TARGET", help="A folder, or s3://bucket/prefix.", show_default=False
         ),
-    ],
+    ]
     rules: Annotated[
         Path,
         typer.Option(
             metavar="FILE", help="The rules, or a detector's configuration with them.", show_default=False
         ),
-    ],
-    data_class: Annotated[
-        DataClass, typer.Option("--class", help="Class of the data in the files.")
-    ] = DataClass.restricted,
+    ]
+    data_class: Annotated[DataClass, typer.Option("--class", help="Class of the data in the files.")] = (
+        DataClass.restricted
+    )
     languages: Annotated[
         str,
         typer.Option(
@@ -66,7 +68,7 @@ def sanitise(
             help="Languages of the texts, the likeliest first. Default: those of the rules.",
             show_default=False,
         ),
-    ] = "",
+    ] = ""
     fields: Annotated[
         str,
         typer.Option(
@@ -74,7 +76,7 @@ def sanitise(
             help="Parquet columns to look at besides text columns; they are written as text.",
             show_default=False,
         ),
-    ] = "",
+    ] = ""
     allow_patterns_only: Annotated[
         str,
         typer.Option(
@@ -82,69 +84,80 @@ def sanitise(
             help="Accept texts in languages without a model for names; the reason goes into the manifest.",
             show_default=False,
         ),
-    ] = "",
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Continue after a refused file.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete target files whose source is gone.")] = False,
+    ] = ""
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Continue after a refused file.")] = False
+    prune: Annotated[bool, typer.Option("--prune", help="Delete target files whose source is gone.")] = False
     most: Annotated[
         int, typer.Option("--max-mib", min=1, help="Largest file; a file is read into memory.")
-    ] = 256,
+    ] = 256
     processes: Annotated[
         int, typer.Option(min=0, max=256, help="Number of processes. 0: one for each processor, up to 8.")
-    ] = 0,
-    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
-    endpoint: Endpoint = None,
-    region: Region = "us-east-1",
-    credentials: Credentials = None,
-    ca: Ca = None,
-) -> None:
+    ] = 0
+    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text
+    access: StoreAccess
+
+
+@app.command()
+@takes(SanitiseOptions)
+def sanitise(options: SanitiseOptions) -> None:
     """Write the files of SOURCE to TARGET with placeholders for what the rules find, and a manifest of all files.
 
     A refused file is not written, and the exit code is then 1. After an interruption the same command continues;
     unchanged files under unchanged rules are not processed again.
     """
-    import os
-
     from isthmus.cli import console
     from isthmus.cli.file_progress import FileProgress
-    from isthmus.contracts.reference import handling
-    from isthmus.core.errors import Refused
 
     with _command_errors():
-        from edge.sanitising import Options
         from edge.sanitising import sanitise as run
 
-        redaction_points = {"prompts-leaving-site", "leaving-class"} & {
-            *handling.handling_of(data_class.value).redacted
-        }
-        request = Options(
-            data_class=data_class.value,
-            names_demanded=bool(redaction_points),
-            languages=tuple(_split_list(languages)),
-            fields=frozenset(_split_list(fields)),
-            allowed_because=" ".join(allow_patterns_only.split()),
-            keep_going=keep_going,
-            prune=prune,
-            most_bytes=most << 20,
-            processes=processes or min(_MAX_PROCESSES, os.cpu_count() or 1),
-        )
-        parsed_rules = _rules(rules)
-        places = _open_places(source, target, (endpoint, region, credentials, ca))
+        settings = _run_settings(options)
+        rules = _rules(options.rules)
+        places = _open_places(options.source, options.target, options.access)
         with FileProgress() as progress:
-            outcome = run(*places, parsed_rules, request, progress)
-    if format is Format.json:
+            outcome = run(*places, rules, settings, progress)
+    if options.format is Format.json:
         console.print_json(outcome.summary)
     else:
-        for line in _lines(outcome, target):
+        for line in _lines(outcome, options.target):
             console.out().print(line, markup=False, soft_wrap=True)
     if outcome.refused:
-        raise Refused(
-            outcome.refused[0].reason.rstrip(".")
-            if len(outcome.refused) == 1
-            else f"{len(outcome.refused)} files are refused; they are listed above and in the manifest",
-            fix=""
-            if outcome.summary["complete"]
-            else "Later files were not processed; give --keep-going to process them",
-        )
+        raise _refusal(outcome)
+
+
+def _run_settings(options: SanitiseOptions) -> RunSettings:
+    """The settings of the run: of the command line, and whether the class demands that names are redacted."""
+    import os
+
+    from edge.sanitising import Options as RunSettings
+    from isthmus.contracts.reference import handling
+
+    redacted = handling.handling_of(options.data_class.value).redacted
+    return RunSettings(
+        data_class=options.data_class.value,
+        names_demanded=not {"prompts-leaving-site", "leaving-class"}.isdisjoint(redacted),
+        languages=tuple(_split_list(options.languages)),
+        fields=frozenset(_split_list(options.fields)),
+        allowed_because=" ".join(options.allow_patterns_only.split()),
+        keep_going=options.keep_going,
+        prune=options.prune,
+        most_bytes=options.most << 20,
+        processes=options.processes or min(_MAX_PROCESSES, os.cpu_count() or 1),
+    )
+
+
+def _refusal(outcome: Outcome) -> Exception:
+    """The `Refused` of a run with refused files."""
+    from isthmus.core.errors import Refused
+
+    return Refused(
+        outcome.refused[0].reason.rstrip(".")
+        if len(outcome.refused) == 1
+        else f"{len(outcome.refused)} files are refused; they are listed above and in the manifest",
+        fix=""
+        if outcome.summary["complete"]
+        else "Later files were not processed; give --keep-going to process them",
+    )
 
 
 def _split_list(text: str) -> list[str]:
@@ -176,14 +189,14 @@ def _rules(file: Path) -> Rules:
     return rules.model_copy(update={"models": models})
 
 
-def _open_places(source: str, target: str, store: Store) -> tuple[Source, Target]:
+def _open_places(source: str, target: str, access: StoreAccess) -> tuple[Source, Target]:
     from edge.sanitising import FolderSource, FolderTarget
     from edge.sanitising.buckets import BucketSource, BucketTarget
     from edge.sanitising.locations import require_apart
     from isthmus.cli.audit_options import s3_client
 
     source_is_bucket, target_is_bucket = (name.startswith("s3://") for name in (source, target))
-    client = s3_client(store, "for the files") if source_is_bucket or target_is_bucket else None
+    client = s3_client(access, "for the files") if source_is_bucket or target_is_bucket else None
     if source_is_bucket and target_is_bucket and _overlap(source, target):
         from edge.sanitising import BadPlace
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.cli.answering import MadeIds, NotMade
 from isthmus.cli.options import ProjectDir, StackNames
 from isthmus.cli.several import Parallel
+
+if TYPE_CHECKING:
+    from isthmus.engine.project.project import Stack
+    from isthmus.engine.run.up_and_destroy import Built
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -54,14 +58,12 @@ def up(
     In an estate, a layer is built after the layers below it. If a stack fails, stacks that need it are not started and
     the others continue; the exit code is that of the first failure.
     """
-    from isthmus.cli import console, several
+    from isthmus.cli import several
     from isthmus.cli.answering import parse_answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
-    from isthmus.engine.project import prerequisites
     from isthmus.engine.project import project as projects
     from isthmus.engine.run import approval, up_and_destroy
-    from isthmus.reports.stack import summary as stack_summary
 
     parsed_answers = parse_answers(made, not_made)
     root = projects.find_project(project)
@@ -95,19 +97,27 @@ def up(
             in_place=replace_in_place,
             approval=parsed_approval,
         )
+    _show(single_stack, built)
+
+
+def _show(stack: Stack, built: Built) -> None:
+    """Print what was built, what was replaced and the next steps to stdout."""
+    from isthmus.cli import console
+    from isthmus.engine.automation.events import resource_label
+    from isthmus.engine.project import prerequisites
+    from isthmus.reports.stack import summary as stack_summary
+
     out = console.out()
-    out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
+    out.print(f"\nThe platform {built.platform.name} is up ({stack.name}).\n", style="bold", markup=False)
     for part in stack_summary.build_summary(built.platform, built.outputs):
         out.print(part)
     out.print()
     for urn, properties in sorted(built.replacements.items()):
-        from isthmus.engine.automation.events import resource_label
-
         out.print(
             f"Replaced: {resource_label(urn)}, because of {', '.join(properties) or 'its provider'}",
             markup=False,
         )
     out.print(f"Resources: {stack_summary.counts_line(built.counts, built.seconds)}", markup=False)
     out.print("\nNext", style="bold")
-    for step in stack_summary.next_steps(stack, in_sandbox=prerequisites.is_sandbox(single_stack)):
+    for step in stack_summary.next_steps(stack.name, in_sandbox=prerequisites.is_sandbox(stack)):
         out.print(f"  {step}", markup=False)

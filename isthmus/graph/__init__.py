@@ -1,4 +1,4 @@
-"""What a stack's resource graph says: who reaches whom, by what right, and where a network leads.
+"""What a stack's resource graph shows: data paths, IAM permissions, workloads and network reachability.
 
-Read off the rendered resources alone, whoever wrote them; the policies and the reports look at a stack through it.
+It reads only the rendered resources, whoever wrote them. Policies and reports use it.
 """

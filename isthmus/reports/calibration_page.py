@@ -1,7 +1,7 @@
-"""The page of a calibration: its reliability curve as a picture, and the tables that it is drawn from. One HTML file.
+"""The page of a calibration: one HTML file with its reliability curve and the tables of the curve.
 
-It stands alone: no script, no font and no picture from elsewhere, and a policy in its head that forbids them. Names in
-it are untrusted text, which Jinja2 escapes. The same figures give the same bytes.
+The page loads nothing: it has no script, font or picture from elsewhere, and its Content-Security-Policy forbids them.
+Names are untrusted text, which Jinja2 escapes. The same figures give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LEFT, _TOP, _SIDE = 44, 12, 484
 
 
 def calibration_sentences(reliability: Reliability) -> list[str]:
-    """What was found, in words: the same on the page and on a terminal."""
+    """Return the results as sentences, for the page and the terminal."""
     error, low, high = reliability.error
     error_text = f"Expected calibration error {error:.3f} ({low:.3f} to {high:.3f}, 95 %)"
-    sentences = [f"{error_text}; of the raw measure, taken for a probability, {reliability.raw_error:.3f}."]
+    sentences = [f"{error_text}; of the raw measure, used as a probability, {reliability.raw_error:.3f}."]
     if reliability.max_error is None:
-        sentences.append("No threshold was asked for (--max-error).")
+        sentences.append("No threshold was requested (--max-error).")
     elif reliability.chosen is None:
         sentences.append(
             f"No threshold keeps wrong answers under {reliability.max_error:.2%} with {reliability.confidence:.0%} "
@@ -45,7 +45,7 @@ def calibration_sentences(reliability: Reliability) -> list[str]:
 
 
 def page(reliability: Reliability, refusal: str | None = None) -> str:
-    """The page, as HTML; `refusal` says why the calibration must not be used."""
+    """Return the HTML page. `refusal`: why the calibration must not be used."""
     all_sentences = [*calibration_sentences(reliability), *([refusal] if refusal else [])]
     refused_lines = [len(all_sentences) - 1] if refusal else []
     html = _template().render(

@@ -1,4 +1,4 @@
-"""Evidence for an auditor, as text, Markdown and a table for a spreadsheet: from the contract and nothing else."""
+"""Evidence for an auditor as text, Markdown and a table for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from isthmus.contracts.reports.findings import Control
 from isthmus.reports.format.escaping import code, visible
 from isthmus.reports.format.escaping import row as table_row
 
-SUPPORTS = "Each check supports what is named beside it, and meets none of it by itself."
+SUPPORTS = "A check supports the controls that are listed with it. It does not meet a control by itself."
 COLUMNS = (
     *("control", "supports", "check", "severity", "resource", "type", "urn", "result", "found"),
     *("owner", "reason", "until", "as_of", "commit", "looked_at", "digest"),
 )
 NOT_CHECKED = "not checked here"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""With which a cell begins that a spreadsheet would work out."""
+"""A spreadsheet evaluates a cell that begins with one of these."""
 
 
 def text(evidence: Evidence) -> str:
-    """For a terminal: what does not hold first; of what holds, the control and how many resources it was asked of."""
+    """Return text for a terminal: failed checks first. A check that holds is one line with its number of resources."""
     lines = [_summary_line(evidence), _counts_line(evidence.rows), SUPPORTS, ""]
     for result in RESULTS:
         for check, rows in _rows_by_check([row for row in evidence.rows if row.result == result]):
@@ -38,7 +38,7 @@ def text(evidence: Evidence) -> str:
 
 
 def markdown(evidence: Evidence) -> str:
-    """A table for each control, what was found under it."""
+    """Return Markdown with a table for each control."""
     lines = [
         f"# Evidence: {code(evidence.stack)}",
         "",
@@ -77,7 +77,7 @@ def markdown(evidence: Evidence) -> str:
 
 
 def table(evidence: Evidence) -> str:
-    """Comma-separated, a line for each control and resource; no cell is a formula."""
+    """Return comma-separated values, a line for each control and resource. No cell is a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -120,10 +120,10 @@ def _controls_by_framework(controls: Iterable[Control]) -> list[str]:
 
 
 def _summary_line(evidence: Evidence) -> str:
-    subject = "what its program asks for" if evidence.of == "rendering" else "what its state says that stands"
-    commit = f", files of commit {evidence.commit}" if evidence.commit else ", files of no commit"
+    source = "its program" if evidence.of == "rendering" else "its state"
+    commit = f", files of commit {evidence.commit}" if evidence.commit else ", files without a commit"
     return (
-        f"{evidence.stack}, {evidence.as_of.isoformat()}: {subject}, {evidence.resources} resources"
+        f"{evidence.stack}, {evidence.as_of.isoformat()}: {evidence.resources} resources of {source}"
         f" ({evidence.digest}){commit}."
     )
 
@@ -132,7 +132,7 @@ def _counts_line(rows: Sequence[Row]) -> str:
     by_result = Counter(row.result for row in rows)
     controls = len({row.check for row in rows})
     results = [f"{by_result[result]} {result}" for result in RESULTS if by_result[result]]
-    return f"{controls} controls, {len(rows)} answers: {', '.join(results) or 'none'}."
+    return f"{controls} controls, {len(rows)} results: {', '.join(results) or 'none'}."
 
 
 def _rows_by_check(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -151,17 +151,17 @@ def _resource_count(rows: Sequence[Row]) -> str:
     return (
         f" [{with_resource} resources]"
         if with_resource > 1
-        else _resource_suffix(rows[0]) or " [the stack as a whole]"
+        else _resource_suffix(rows[0]) or " [the whole stack]"
     )
 
 
 def _stack_name(row: Row) -> str:
-    return "" if row.result in ("not applicable", "switched off") else "the stack as a whole"
+    return "" if row.result in ("not applicable", "switched off") else "the whole stack"
 
 
 def _statements(row: Row) -> list[str]:
     until = f" until {row.until.isoformat()}" if row.until else ""
-    owner = [f"{row.owner} answers for it{until}: {row.reason}"] if row.owner else []
+    owner = [f"{row.owner} is responsible{until}: {row.reason}"] if row.owner else []
     return [*row.said, *owner]
 
 

@@ -1,9 +1,9 @@
 """The page of a plan: one HTML file that an architect brings to a meeting with security and finance.
 
-It stands alone: no script, no font and no picture from elsewhere, and a policy in its head that forbids
-them. What requirements and plan say is untrusted text: Jinja2 escapes it, and characters that no XML may
-hold, or that turn the direction of what follows, are replaced. The same input gives the same bytes.
-`plan_page.html.j2` is the page; what it prints is worked out here.
+The page loads nothing: it has no script, font or picture from elsewhere, and its Content-Security-Policy forbids them.
+Texts of requirements and plan are untrusted: Jinja2 escapes them, and characters that XML forbids or that change the
+direction of text are replaced. The same input gives the same bytes. The template is `plan_page.html.j2`; this module
+computes its content.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LINKS = {"vpn": "VPN", "direct-connect": "Direct Connect"}
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
 )
-"""What XML 1.0 does not allow, and the controls by which a text could show other words than it holds."""
+"""Characters that XML 1.0 forbids, and controls that could make a text look like another one."""
 
 
 def page(
@@ -51,7 +51,10 @@ def page(
     age: str = "",
     rejected: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The page, as HTML. `explained`: sentences under the decision; `rejected`: by workload what was ruled out."""
+    """Return the HTML page.
+
+    `explained`: sentences below the decision. `rejected`: options that were ruled out, by workload.
+    """
     rows, loose = figures_by_evidence(plan, requirements)
     text = _template().render(
         plan=plan,
@@ -98,7 +101,7 @@ def counts(number_of: int, singular: str) -> str:
 
 
 def describe_location(endpoint: PlannedEndpoint | None) -> str:
-    """Site, service and region of an endpoint."""
+    """Return site, service and region of an endpoint."""
     if endpoint is None:
         return "unknown"
     region = f", {endpoint.region}" if endpoint.region else ""
@@ -106,9 +109,9 @@ def describe_location(endpoint: PlannedEndpoint | None) -> str:
 
 
 def describe_size(endpoint: PlannedEndpoint | None) -> str:
-    """Replicas × GPUs, and what those are."""
+    """Return replicas × GPUs of an endpoint: `2 × 4 h100-sxm-80gb`; `none` for a service without own GPUs."""
     if endpoint is None or not endpoint.gpus:
-        return "none of ours"
+        return "none"
     gpus_per_replica = (endpoint.tensor_parallel or 1) * (endpoint.nodes_per_replica or 1)
     slices = f" MIG {endpoint.mig_profile} of" if endpoint.mig_profile else ""
     spread = f" over {endpoint.nodes_per_replica} nodes" if (endpoint.nodes_per_replica or 1) > 1 else ""
@@ -118,7 +121,7 @@ def describe_size(endpoint: PlannedEndpoint | None) -> str:
 
 
 def decision_sentence(plan: Plan, requirements: Requirements) -> str:
-    """Whether it can be built, for how much, on what and where, in one sentence."""
+    """Return in one sentence whether the plan can be built, its cost, its hardware and its sites."""
     if not plan.feasible:
         cheapest = min((option.monthly_cost_usd for option in plan.ways_out), default=None)
         way_out = (
@@ -127,10 +130,10 @@ def decision_sentence(plan: Plan, requirements: Requirements) -> str:
             else f"the cheapest way out costs {usd(cheapest)} a month"
         )
         demands = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
-        verb = "cannot be met" if len(plan.conflicts) == 1 else "cannot hold together"
+        verb = "cannot be met" if len(plan.conflicts) == 1 else "contradict each other"
         return f"Not feasible with the blueprint {plan.blueprint}: {demands} {verb}, and {way_out}."
     cost = plan.monthly_cost_usd
-    money = "at a cost that is not known" if cost is None else f"{usd(cost)} a month"
+    money = "at an unknown cost" if cost is None else f"{usd(cost)} a month"
     onprem_ids = {endpoint.id for endpoint in plan.endpoints if endpoint.target in ON_PREM_TARGETS}
     primary = [
         placement.endpoint in onprem_ids for placement in plan.placements if placement.role == "primary"
@@ -151,7 +154,7 @@ def hardware_in_use(plan: Plan) -> str:
 
 
 def ordered_placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:
-    """Placements and their endpoints, the most sensitive first, a workload's primary before its overflow."""
+    """Return placements with endpoints: the most sensitive first, the primary of a workload before its overflow."""
     rows = sorted(
         plan.placements,
         key=lambda placement: (
@@ -164,12 +167,12 @@ def ordered_placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | No
 
 
 def region(requirements: Requirements, endpoint: PlannedEndpoint) -> str:
-    """The AWS region of an endpoint, its site's where it names none; empty on-prem."""
+    """Return the AWS region of an endpoint, otherwise that of its site; empty on-prem."""
     return endpoint.region or str(getattr(requirements.site(endpoint.site), "region", ""))
 
 
 def serving_regions(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list[str]:
-    """Where a Bedrock endpoint may serve a request, each region with its country; empty for any other."""
+    """Return the regions, with countries, that may serve a request of a Bedrock endpoint; empty for other targets."""
     from isthmus.contracts.reference import inference_profiles, jurisdictions
     from isthmus.core.errors import IsthmusError
 
@@ -193,12 +196,15 @@ def serving_regions(requirements: Requirements, endpoint: PlannedEndpoint | None
 
 
 def is_counted(item: CostItem) -> bool:
-    """Whether a row adds to the total: idle hardware is shown, and paid for elsewhere or not at all."""
+    """Whether a row counts in the total. Idle hardware is shown, but paid elsewhere or not at all."""
     return bool(item.counted) and not item.what.lower().startswith("idle")
 
 
 def cost_rows(plan: Plan) -> tuple[list[tuple[CostItem, bool]], float] | None:
-    """The cost by part, in the plan's order, each with whether it counts; and their total. None: no parts."""
+    """Return the cost items in the plan's order, each with whether it counts, and their total.
+
+    None: the plan has none.
+    """
     if not plan.cost_items:
         return None
     rows = [(item, is_counted(item)) for item in plan.cost_items]
@@ -207,13 +213,13 @@ def cost_rows(plan: Plan) -> tuple[list[tuple[CostItem, bool]], float] | None:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What an endpoint is predicted to do, and what is asked of it."""
+    """The predictions for an endpoint, and the goals of its workloads."""
 
     endpoint: PlannedEndpoint
     predicted: Predicted | None
     workloads: list[Workload]
     survive: str
-    """The largest loss that one of its workloads must survive."""
+    """The largest failure that one of its workloads must survive."""
 
     @classmethod
     def of(cls, plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> Outlook:
@@ -225,7 +231,7 @@ class Outlook:
         return cls(endpoint, endpoint.predicted, served, survive)
 
     def goals(self, key: str) -> list[tuple[float, str]]:
-        """Each workload's goal of that name, with the workload where there are several."""
+        """Return the goals with this name, with the workload if there are several."""
         goals = [(getattr(workload.slo, key), workload.name) for workload in self.workloads]
         several = len(self.workloads) > 1
         return [(value, name if several else "") for value, name in goals if value is not None]
@@ -234,7 +240,7 @@ class Outlook:
 def figures_by_evidence(
     plan: Plan, requirements: Requirements
 ) -> tuple[dict[tuple[str, str, str], list[str]], list[str]]:
-    """Figures by what they rest on (kind, source, date), in the plan's order; and those that name no source."""
+    """Return figures by their evidence (kind, source, date), in the plan's order, and figures without a source."""
     from isthmus.contracts.reference import inference_profiles
 
     figures: dict[tuple[str, str, str], list[str]] = {}
@@ -263,7 +269,7 @@ def figures_by_evidence(
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle with its lines of text, as the template draws it."""
+    """A rectangle with lines of text."""
 
     x: int
     y: int
@@ -275,14 +281,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """Workloads, endpoints in their sites, and regions that may serve, each a column; and what joins them."""
+    """A diagram with columns of workloads, endpoints by site, and regions that may serve, joined by lines."""
 
     workloads: dict[str, Box]
     sites: list[Box]
     endpoints: dict[str, Box]
     regions: dict[tuple[str, ...], Box]
     lines: list[tuple[str, str, Box, Box, str]]
-    """Kind (primary, overflow, route), class, from, to, and the share where it is not all."""
+    """Kind (primary, overflow, route), class, start, end, and the share of requests if it is below 100 %."""
 
     @property
     def height(self) -> int:
@@ -291,7 +297,7 @@ class Picture:
 
 
 def picture(plan: Plan, requirements: Requirements) -> Picture | None:
-    """Where each workload runs and where its data may go; None where nothing is placed."""
+    """Draw where each workload runs and where its data may go; None if nothing is placed."""
     rows = [placement for placement, endpoint in ordered_placements(plan) if endpoint is not None]
     if not rows:
         return None
@@ -321,7 +327,7 @@ def picture(plan: Plan, requirements: Requirements) -> Picture | None:
             _add_box(drawn.regions, regions, 740, middle, ["may be served in", *pairs])
     homes = {
         placement.workload: placement for placement in reversed(rows)
-    }  # a workload's primary comes last, and stays
+    }  # the primary of a workload comes last here, and replaces its overflow
     for name, home in sorted(homes.items(), key=lambda pair: ends[pair[1].endpoint].y):
         lines = [name, home.sensitivity, *_workload_lines(requirements, name)]
         _add_box(drawn.workloads, name, 2, ends[home.endpoint].y + 35, lines, home.sensitivity)
@@ -338,7 +344,7 @@ def picture(plan: Plan, requirements: Requirements) -> Picture | None:
 def _add_box(
     column: dict[Any, Box], key: Any, x: int, middle: int, lines: list[str], class_: str = ""
 ) -> None:
-    """A box as near to the height it wishes for as the one above lets it."""
+    """Place a box as near to its wished height as the box above allows."""
     free = max((box.y + box.height + 14 for box in column.values()), default=2)
     height = 16 + 18 * len(lines)
     width = 260 if class_ else 320
@@ -346,7 +352,7 @@ def _add_box(
 
 
 def _site_lines(plan: Plan, requirements: Requirements, name: str) -> list[str]:
-    """A site in words: where it lies, the pools in use, its gateways, its links."""
+    """Return the lines of a site: its place, its used pools, its gateways and its links."""
     site = requirements.site(name)
     if site is None:
         return [name]
@@ -374,7 +380,7 @@ def _site_lines(plan: Plan, requirements: Requirements, name: str) -> list[str]:
 
 
 def _cut_gpu_count(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
-    """GPUs of a pool that are cut; none where a plan's slices are not the GPU's, which its checks refuse."""
+    """Return the GPUs of a pool that are cut into slices; 0 if the slices do not fit, which other checks refuse."""
     try:
         return sum(group.gpus for group in cut_gpus(plan, requirements, site, pool))
     except FieldError:
@@ -382,7 +388,7 @@ def _cut_gpu_count(plan: Plan, requirements: Requirements, site: str, pool: Pool
 
 
 def _workload_lines(requirements: Requirements, name: str) -> list[str]:
-    """A workload's peak, and where its data may be."""
+    """Return the peak of a workload, and where its data may be."""
     workload = requirements.workload(name)
     if workload is None:
         return []
@@ -391,7 +397,7 @@ def _workload_lines(requirements: Requirements, name: str) -> list[str]:
 
 
 def cut(text: str, room: int) -> str:
-    """As much of a text as fits, by a generous guess of what its letters take at 14 pixels."""
+    """Cut a text to the width, with a generous estimate of the width of letters at 14 pixels."""
     left = room / 7.4
     for index, letter in enumerate(text):
         left -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1

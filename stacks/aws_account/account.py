@@ -1,8 +1,8 @@
-"""What only the AWS account knows, asked before anything is made in it.
+"""Checks facts that only the AWS account knows, before anything is created in it.
 
-Contracts are checked without a cloud; here the account is read, through the site's own provider, so that plain
-`pulumi up` and a preview ask the same. Each fault is one paragraph. Nothing here is changed or made.
-Whether it may call a model is asked by `stacks.aws_account.model_access`.
+Contracts are checked without a cloud. Here the account is read through the site's provider, so that plain `pulumi up`
+and a preview make the same checks. Nothing is changed. `stacks.aws_account.model_access` checks whether the account may
+call a model.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def check(
     *,
     sandbox: bool = False,
 ) -> list[str]:
-    """Raise for the first thing that the account lacks; return what is to be known besides, a line each.
+    """Check the account of each AWS site. Returns warnings, a line each.
 
-    `InputError` for names that the account has not, `Refused` for what it must not be or has too little
-    of, `EnvironmentFault` where it does not answer.
+    Raises `InputError` for names that do not exist in the account, `Refused` for a setting that is not allowed or a
+    quota that is too small, and `EnvironmentFault` if the account does not answer.
     """
     today = today or datetime.datetime.now(datetime.UTC).date()
     warnings = aws_account_rules.expiring_authorities(platform, today)
@@ -55,7 +55,7 @@ def check(
                 warnings += models.may_call(endpoint)
         check_instance_types(account, plan)
         if not sandbox:
-            # The sandbox's AWS does not look at the principals of a key policy.
+            # The simulated AWS of the sandbox does not check the principals of a key policy.
             warnings += service_roles.check_service_roles(site, platform)
         warnings += instance_quotas.check_instance_quotas(account, platform)
         warnings += check_bedrock_quotas(account, plan, requirements)
@@ -63,7 +63,7 @@ def check(
 
 
 def check_network(account: Asked, network: Network) -> None:
-    """The zones of a network to be made exist; one that exists is private, and its addresses are as stated."""
+    """The zones of a new network exist; an existing network is private and has the stated addresses."""
     from pulumi_aws import get_availability_zones
 
     where = f"networks[{network.name}]"
@@ -131,7 +131,7 @@ def _check_existing_network(account: Asked, network: Network, where: str) -> Non
 
 
 def _private_subnets_fix(account: Asked, network: Network) -> str:
-    """What to do about subnets that will not do: those of the VPC that would, none of whose routes leads out."""
+    """The fix for unsuitable subnets: it lists the subnets of the VPC without a route to the internet."""
     from pulumi_aws import ec2
 
     of_vpc = [ec2.GetSubnetsFilterArgs(name="vpc-id", values=[network.vpc or ""])]
@@ -145,12 +145,15 @@ def _private_subnets_fix(account: Asked, network: Network) -> str:
 
 
 def _internet_gateway_of(account: Asked, subnet: str, network: Network) -> str | None:
-    """The internet gateway that a subnet's routes lead to, if one does; without a table of its own, the VPC's main."""
+    """The internet gateway of a subnet's route table, if it has one.
+
+    A subnet without its own table uses the VPC's main table.
+    """
     from pulumi_aws import ec2
 
     try:
         table = ec2.get_route_table(subnet_id=subnet, opts=account.options)
-    except Exception:  # noqa: BLE001  the provider's words for "none" are its own; the main table then holds
+    except Exception:  # noqa: BLE001  the provider has its own error for "none"; the main table applies then
         main = [
             ec2.GetRouteTableFilterArgs(name="vpc-id", values=[network.vpc or ""]),
             ec2.GetRouteTableFilterArgs(name="association.main", values=["true"]),
@@ -166,7 +169,7 @@ def _internet_gateway_of(account: Asked, subnet: str, network: Network) -> str |
 
 
 def check_model(account: Asked, endpoint: Endpoint) -> None:
-    """The region has the plan's model; its profile leads where the platform says, and nowhere else."""
+    """The region offers the plan's model, and its inference profile leads only to the regions of the platform."""
     from pulumi_aws import bedrock, bedrockfoundation
 
     where = f"endpoints[{endpoint.id}]"
@@ -200,7 +203,7 @@ def check_model(account: Asked, endpoint: Endpoint) -> None:
 
 
 def check_instance_types(account: Asked, plan: Plan) -> None:
-    """The region offers every instance type that the plan takes there."""
+    """The region offers every instance type that the plan uses there."""
     types = sorted(
         {
             endpoint.instance_type.removeprefix("ml.")
@@ -230,7 +233,7 @@ def check_instance_types(account: Asked, plan: Plan) -> None:
 
 
 def check_bedrock_quotas(account: Asked, plan: Plan, requirements: Requirements) -> list[str]:
-    """The account's quotas carry the plan's peak; a line for each that AWS does not tell."""
+    """The quotas of the account allow the plan's peak. Returns a line for each quota that AWS does not report."""
     unknown: list[str] = []
     for need in bedrock_quotas.quota_needs(plan, requirements):
         if need.site != account.site.name or need.kind != "tokens":
@@ -252,13 +255,13 @@ def check_bedrock_quotas(account: Asked, plan: Plan, requirements: Requirements)
 
 
 def _ask(account: Asked, message: str, question: Any, where: str = "") -> Any:
-    """The answer; an error that says what was asked of which account, in AWS's own words."""
+    """The provider's answer. Raises an error that names the question, the account and AWS's message."""
     try:
         return question()
-    except Exception as error:  # noqa: BLE001  the engine raises what the provider said, of any kind
+    except Exception as error:  # noqa: BLE001  the engine raises the provider's error, of any type
         place = where or f"sites[{account.site.name}]"
         text = " ".join(str(error).split())
-        # The engine wraps what the provider said in words of its own.
+        # The engine adds its own text to the provider's error.
         text = text.rpartition("error: ")[2] or text
         missing = any(
             phrase in text

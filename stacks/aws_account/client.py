@@ -1,4 +1,4 @@
-"""Asks an AWS account through the stack's provider."""
+"""Queries an AWS account through the stack's provider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """A site, and how its account is asked."""
+    """A site, and the options for queries of its account."""
 
     site: Site
     provider: pulumi.ProviderResource
@@ -26,12 +26,12 @@ class Asked:
 
 
 def quota(account: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
-    """A quota by its name; None where AWS knows none of that name."""
+    """The value of a quota by its name; None if AWS has no quota of that name."""
     from pulumi_aws import servicequotas
 
     try:
         return servicequotas.get_service_quota(
             service_code=service, quota_name=name, region=region, opts=account.options
         ).value
-    except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
+    except Exception:  # noqa: BLE001  the provider raises errors of any type; the caller reports an unknown quota
         return None

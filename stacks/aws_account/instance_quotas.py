@@ -1,4 +1,4 @@
-"""Whether an account may run the instances of its SageMaker endpoints, as far as AWS tells (Service Quotas)."""
+"""Checks whether the quotas of an account allow the instances of its SageMaker endpoints (Service Quotas)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def quota_name(instance_type: str) -> str:
-    """AWS's own name of the quota."""
+    """AWS's name of the quota for an instance type."""
     return f"{instance_type} for endpoint usage"
 
 
 def check_instance_quotas(account_asked: Asked, platform: Platform) -> list[str]:
-    """Refuse what the quotas do not carry while each endpoint is rolled; a line for each that AWS does not tell.
+    """Refuse instances beyond the quotas during a rollout. Returns a line for each quota that AWS does not report.
 
-    Endpoints are rolled one beside the other by `up`, so all count twice: what serves, and what is to take over.
+    `up` starts the new instances of an endpoint beside the old ones, so every instance counts twice.
     """
     from stacks.aws_account import client
 

@@ -1,9 +1,9 @@
-"""Whether an account may call a model on Bedrock, which no function of pulumi-aws tells: so AWS's own SDK asks.
+"""Checks whether an account may call a model on Bedrock. pulumi-aws has no function for this, so it uses AWS's SDK.
 
-A third party's model can be called once the account has agreed to its terms. The first call agrees by itself
-where the caller may subscribe in AWS Marketplace, and is refused after some minutes where he may not: a
-translator's role may not, so the agreement must be there before (Bedrock user guide, "Request access to models",
-read 2026-11-25; an account of late 2026 says AVAILABLE for Amazon's own models too).
+A third party's model can be called once the account has agreed to its terms. The first call agrees automatically if the
+caller may subscribe in AWS Marketplace; otherwise AWS refuses it after some minutes. The role of a translator may not
+subscribe, so the agreement must exist before (Bedrock user guide, "Request access to models", read 2026-11-25). New
+accounts report AVAILABLE for Amazon's own models too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GUIDE = "docs/stacks.md, `Access to models`"
 
 @dataclass
 class Account:
-    """The account of one site, as its provider would ask it. Nothing is asked before the first model."""
+    """The account of one site, queried with the provider's credentials. It makes no request before the first model."""
 
     site: Site
     sandbox: bool
@@ -31,9 +31,10 @@ class Account:
     _asked: set[tuple[str, str]] = field(default_factory=set)
 
     def may_call(self, endpoint: Endpoint) -> list[str]:
-        """Raise `Refused` where the endpoint's model may not be called; return what is to be known besides.
+        """Check whether the endpoint's model may be called. Returns warnings.
 
-        `EnvironmentFault` where AWS does not tell. A model of several endpoints in a region is asked for once.
+        Raises `Refused` if the model may not be called, and `EnvironmentFault` if AWS does not answer. A model of
+        several endpoints in a region is checked once.
         """
         region = endpoint.region or self.site.region or ""
         if (region, endpoint.model) in self._asked:
@@ -52,7 +53,7 @@ class Account:
             return bedrock.get_foundation_model_availability(modelId=model)
         except IsthmusError:
             raise
-        except Exception as error:  # noqa: BLE001  botocore's errors have no base of their own
+        except Exception as error:  # noqa: BLE001  botocore's errors have no common base class
             text = " ".join(str(error).split())
             raise EnvironmentFault(
                 f"the account of {self.site.name} does not tell whether it may call {model}: {text}",
@@ -63,7 +64,7 @@ class Account:
 
 
 def account_session(site: Site, *, sandbox: bool, why: str) -> Any:
-    """With the credentials of `stacks.providers.aws`: change the two together."""
+    """A session with the credentials of `stacks.providers.aws`. Change both together."""
     role = {"roleArn": site.assume_role, "sessionName": "isthmus", "externalId": site.external_id}
     return aws_session.session(
         site.region or "",
@@ -77,7 +78,7 @@ def account_session(site: Site, *, sandbox: bool, why: str) -> Any:
 def _check_availability(
     availability: dict[str, Any], endpoint: Endpoint, account: str, where: str
 ) -> list[str]:
-    """Refuse what the answer rules out. `told`: botocore's `GetFoundationModelAvailability`."""
+    """Raise for an answer that rules the model out. `told`: botocore's `GetFoundationModelAvailability`."""
     model, agreement = endpoint.model, availability["agreementAvailability"]
     if agreement["status"] == "PENDING":
         raise Refused(
@@ -92,7 +93,7 @@ def _check_availability(
             where=where,
             fix=f"Have who may subscribe in AWS Marketplace agree to them once ({_GUIDE})",
         )
-    # A profile leads to other regions; that it is there has been asked, and where it leads.
+    # A profile leads to other regions; another check covers its existence and its regions.
     is_available_here = endpoint.inference_profile or availability["regionAvailability"] == "AVAILABLE"
     if availability["entitlementAvailability"] != "AVAILABLE" or not is_available_here:
         kind = "entitlementAvailability" if is_available_here else "regionAvailability"
@@ -102,7 +103,7 @@ def _check_availability(
             fix="Have AWS or the organisation's owner grant it, or choose another model or region",
         )
     if availability["authorizationStatus"] != "AUTHORIZED":
-        # AWS does not say whose authorization it is; a deployer need not be allowed to call models.
+        # AWS does not say whose authorization this is, and a deployer need not be allowed to call models.
         warning = (
             f"AWS says {availability['authorizationStatus']} of {model} in the account of {account}, asked by who "
             "deploys"

@@ -1,8 +1,8 @@
-"""Asks whether the service-linked role exists that the key policy of an EKS cluster names.
+"""Checks whether the service-linked role exists that the key policy of an EKS cluster names.
 
-KMS refuses a key policy that names a principal that does not exist (`MalformedPolicyDocumentException`). AWS makes the
-role AWSServiceRoleForAutoScaling with the first Auto Scaling group of an account, and the key comes before that group.
-The stack does not make the role: an account has one of it for all stacks, and to create it a second time fails
+KMS refuses a key policy that names a missing principal (`MalformedPolicyDocumentException`). AWS creates the role
+AWSServiceRoleForAutoScaling with the first Auto Scaling group of an account, but the key is created before that group.
+The stack does not create the role: an account has one for all stacks, and creating it a second time fails
 ("Service-linked roles for Amazon EC2 Auto Scaling", EC2 Auto Scaling user guide).
 """
 
@@ -22,10 +22,10 @@ CREATE_COMMAND = "aws iam create-service-linked-role --aws-service-name autoscal
 
 
 def check_service_roles(site: Site, platform: Platform) -> list[str]:
-    """Raise `EnvironmentFault` where the account of an AWS site lacks a role that its cluster's key will name.
+    """Raise `EnvironmentFault` if the account of an AWS site lacks a role that its cluster's key will name.
 
-    Returns a line where the account does not let the deployer look (`iam:GetRole`). Asks nothing where no cluster is
-    made, or its key is given: the role is AWS's own matter then.
+    Returns a warning if the deployer may not read roles (`iam:GetRole`). Makes no request if no cluster is created or
+    its key already exists.
     """
     clusters = [
         cluster for cluster in platform.clusters if cluster.site == site.name and cluster.mode == "manage"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.attack import END, percentiles, read
+from bench.attack import END, percentiles, read_results
 from bench.measure import Failed
 
 MS = 1_000_000
@@ -25,35 +25,35 @@ def rows(folder: Path, *sent: tuple[float, float], code: int = 200, body: bytes 
     return file
 
 
-def test_a_request_counts_from_when_it_was_due_not_from_when_it_was_sent(tmp_path: Path):
+def test_latency_counts_from_when_a_request_was_due(tmp_path: Path):
     # Ten a second: the third was due at 200 ms, and the generator was held up until 350.
-    seen = read(rows(tmp_path, (1000, 5), (1100, 5), (1350, 5)), stream=False, rate=10)
-    assert seen.milliseconds == pytest.approx([5, 5, 155])
+    result = read_results(rows(tmp_path, (1000, 5), (1100, 5), (1350, 5)), stream=False, rate=10)
+    assert result.milliseconds == pytest.approx([5, 5, 155])
 
 
-def test_clients_that_wait_count_from_when_they_ask(tmp_path: Path):
-    seen = read(rows(tmp_path, (0, 100), (150, 50)), stream=False, rate=None)
-    assert seen.milliseconds == pytest.approx([100, 50])
-    assert seen.per_second == pytest.approx(10)
+def test_latency_of_waiting_clients_counts_from_when_they_send(tmp_path: Path):
+    result = read_results(rows(tmp_path, (0, 100), (150, 50)), stream=False, rate=None)
+    assert result.milliseconds == pytest.approx([100, 50])
+    assert result.per_second == pytest.approx(10)
 
 
 @pytest.mark.parametrize(
     ("code", "body", "stream"),
     [(503, WHOLE, False), (0, b"", False), (200, STREAM.removesuffix(END), True), (200, b"", False)],
 )
-def test_an_answer_that_is_not_whole_is_no_figure(tmp_path: Path, code: int, body: bytes, stream: bool):
+def test_an_incomplete_answer_fails_the_measurement(tmp_path: Path, code: int, body: bytes, stream: bool):
     with pytest.raises(Failed):
-        read(rows(tmp_path, (0, 1), code=code, body=body), stream=stream, rate=None)
+        read_results(rows(tmp_path, (0, 1), code=code, body=body), stream=stream, rate=None)
 
 
-def test_no_request_at_all_is_no_figure(tmp_path: Path):
+def test_an_attack_without_requests_fails_the_measurement(tmp_path: Path):
     with pytest.raises(Failed):
-        read(rows(tmp_path), stream=False, rate=None)
+        read_results(rows(tmp_path), stream=False, rate=None)
 
 
-def test_a_stream_to_its_end_is_one(tmp_path: Path):
-    assert read(rows(tmp_path, (0, 1), body=STREAM), stream=True, rate=None).milliseconds == [1]
+def test_a_complete_stream_counts_as_an_answer(tmp_path: Path):
+    assert read_results(rows(tmp_path, (0, 1), body=STREAM), stream=True, rate=None).milliseconds == [1]
 
 
 def test_percentiles_are_those_of_the_values():
-    assert percentiles([float(each) for each in range(101)]) == (50, 95, 99)
+    assert percentiles([float(value) for value in range(101)]) == (50, 95, 99)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench import breaking, replay
-from bench.breaking import Compared
+from bench.breaking import Comparison
 from isthmus.core import yaml_files
 from isthmus.planning import planner
 from isthmus.planning.sizing import demand, speed
@@ -20,30 +20,30 @@ CLASSES = ("internal", "confidential")
 
 @pytest.mark.parametrize("guess", [0.01, 1, 3.1, 50])
 @pytest.mark.parametrize("at", [0.5, 1, 3, 11])
-def test_the_breaking_multiple_is_found_from_any_guess(at: float, guess: float) -> None:
-    assert breaking.breaking(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
+def test_the_breaking_multiple_does_not_depend_on_the_start(at: float, guess: float) -> None:
+    assert breaking.breaking_multiple(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
 
 
 def test_what_never_breaks_and_what_never_holds_end_the_search() -> None:
-    assert breaking.breaking(lambda times: True, 1) == breaking.MOST
-    assert breaking.breaking(lambda times: False, 1) == breaking.LEAST
+    assert breaking.breaking_multiple(lambda times: True, 1) == breaking.MOST
+    assert breaking.breaking_multiple(lambda times: False, 1) == breaking.LEAST
 
 
-def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides() -> None:
+def test_a_plan_is_right_if_it_names_the_first_and_near_if_noise_decides() -> None:
     for at, right, near in (
         ({"a": 1.5, "b": 2.0}, True, True),
         ({"a": 1.55, "b": 1.5}, False, True),
         ({"a": 3.0, "b": 1.5}, False, False),
     ):
-        found = Compared("a", at, promised=True, held=True)
-        assert (found.right, found.near) == (right, near)
-    wrong = Compared("a", {"a": 3.0, "b": 1.5}, promised=True, held=False)
-    alone = Compared("a", {}, promised=False, held=False)
-    assert not breaking.reached([wrong, alone, alone, alone])
-    told = breaking.summary([wrong, alone, alone, alone])
-    assert told[0].startswith("3 of 4 plans")
-    assert "of those with two or more 0 of 1 do" in told[1]
-    assert told[2:] == [
+        comparison = Comparison("a", at, predicted_to_hold=True, holds=True)
+        assert (comparison.is_right, comparison.is_near_tie) == (right, near)
+    wrong = Comparison("a", {"a": 3.0, "b": 1.5}, predicted_to_hold=True, holds=False)
+    alone = Comparison("a", {}, predicted_to_hold=False, holds=False)
+    assert not breaking.enough_are_right([wrong, alone, alone, alone])
+    lines = breaking.summary([wrong, alone, alone, alone])
+    assert lines[0].startswith("3 of 4 plans")
+    assert "of those with two or more 0 of 1 do" in lines[1]
+    assert lines[2:] == [
         "0 of 1 that are said to hold at the stress factor do",
         "3 of 3 that are said not to hold at it do not",
     ]
@@ -53,7 +53,7 @@ def two(peaks: tuple[float, float], classes: tuple[str, str]) -> replay.Requirem
     """Short answers and long prompts, of one model."""
     data = copy.deepcopy(yaml_files.load(replay.BANK).data)
     data["objective"] = {"cost_basis": "allocated", "near_tie_pct": 0}
-    data["sites"][0]["pools"] = [each for each in data["sites"][0]["pools"] if "h100" in each["gpu"]]
+    data["sites"][0]["pools"] = [pool for pool in data["sites"][0]["pools"] if "h100" in pool["gpu"]]
     data["workloads"] = [
         _workload("short", classes[0], peaks[0], (700, 1600), (22, 34), 40),
         _workload("long", classes[1], peaks[1], (2000, 5400), (124, 200), 60),
@@ -89,32 +89,33 @@ def test_a_shared_endpoint_is_large_enough_for_its_mixture_and_breaks_where_that
     """By the sum of the loads one replica of one GPU would do, which breaks below its peak."""
     requirements = two((2, 2), ("internal", "internal"))
     plan = planner.make_plan(requirements, replay.OFFERS, replay.TODAY).plan
-    [endpoint] = [each for each in plan.endpoints if each.replicas]
+    [endpoint] = [endpoint for endpoint in plan.endpoints if endpoint.replicas]
     assert plan.stress is not None
 
-    def kept(times: float) -> bool:
-        met = replay.played(
+    def meets_slo(times: float) -> bool:
+        results = replay.simulate_endpoint(
             requirements,
             plan,
             endpoint,
             endpoint.replicas or 0,
             1,
-            times=times,
+            multiple=times,
             deviations=speed.EIGHTY_PERCENT_DEVIATIONS,
         )
-        return all(each.kept for each in met)
+        return all(result.meets_slo for result in results)
 
-    seen, told = breaking.breaking(kept, 1), plan.stress.breaks_at
-    assert told is not None
-    assert abs(math.log(told / seen)) < 0.25
-    assert min(told, seen) >= 1.3
+    simulated, predicted = breaking.breaking_multiple(meets_slo, 1), plan.stress.breaks_at
+    assert predicted is not None
+    assert abs(math.log(predicted / simulated)) < 0.25
+    assert min(predicted, simulated) >= 1.3
     fit = fits.fit_model("Qwen/Qwen3-14B", "h100-sxm-80gb", "bf16", endpoint.tensor_parallel or 1, 16384, ())
     assert isinstance(fit, fits.Fit)
     loads = [
-        each.rate / fits.goodput(fit, each, each.ttft_ms, each.tpot_ms)
-        for each in map(demand.of_workload, requirements.workloads)
+        workload_demand.rate
+        / fits.goodput(fit, workload_demand, workload_demand.ttft_ms, workload_demand.tpot_ms)
+        for workload_demand in map(demand.of_workload, requirements.workloads)
     ]
-    assert (endpoint.replicas or 0) / sum(loads) > 1.25 * seen
+    assert (endpoint.replicas or 0) / sum(loads) > 1.25 * simulated
 
 
 @pytest.mark.parametrize("peaks", [(30, 1), (1, 8)])
@@ -122,13 +123,13 @@ def test_the_endpoint_with_the_least_to_spare_is_what_breaks_first(peaks: tuple[
     requirements = two(peaks, CLASSES)
     plan = planner.make_plan(requirements, replay.OFFERS, replay.TODAY).plan
     assert plan.stress is not None
-    found = breaking.compare(requirements, plan, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
-    assert found is not None
-    assert list(found.at) == [plan.stress.breaks_first]
-    assert found.right
-    [other] = {each.id for each in plan.endpoints} - {plan.stress.breaks_first}
-    wrong = plan.model_copy(update={"stress": plan.stress.model_copy(update={"breaks_first": other})})
+    comparison = breaking.compare(requirements, plan, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
+    assert comparison is not None
+    assert list(comparison.multiples) == [plan.stress.breaks_first]
+    assert comparison.is_right
+    [other_id] = {endpoint.id for endpoint in plan.endpoints} - {plan.stress.breaks_first}
+    wrong = plan.model_copy(update={"stress": plan.stress.model_copy(update={"breaks_first": other_id})})
     blamed = breaking.compare(requirements, wrong, 1, speed.EIGHTY_PERCENT_DEVIATIONS)
     assert blamed is not None
-    assert not blamed.right
-    assert blamed.first == plan.stress.breaks_first
+    assert not blamed.is_right
+    assert blamed.breaks_first == plan.stress.breaks_first

@@ -51,7 +51,7 @@ def run(path: Path) -> subprocess.CompletedProcess[str]:
         ("echo 'NVIDIA GeForce RTX 3060, 12288'", "the catalogue of GPUs has no `NVIDIA GeForce RTX 3060`"),
     ],
 )
-def test_without_a_gpu_to_compare_with_it_says_why_and_succeeds(
+def test_without_a_known_gpu_it_prints_the_reason_and_succeeds(
     tmp_path: Path, script: str | None, says: str
 ) -> None:
     if script is not None:
@@ -67,14 +67,14 @@ def test_make_gpu_runs_it() -> None:
     assert "-m bench.gpu\n" in rules
 
 
-def test_cards_are_read_as_the_driver_names_them() -> None:
-    found = gpu.cards_of("NVIDIA H100 80GB HBM3, 81559\nNVIDIA L40S, 46068\n\n")
-    assert [(card.id, card.memory_mib) for card in found] == [("h100-sxm-80gb", 81559), ("l40s-48gb", 46068)]
+def test_gpus_are_parsed_from_the_drivers_output() -> None:
+    cards = gpu.parse_cards("NVIDIA H100 80GB HBM3, 81559\nNVIDIA L40S, 46068\n\n")
+    assert [(card.id, card.memory_mib) for card in cards] == [("h100-sxm-80gb", 81559), ("l40s-48gb", 46068)]
 
 
 def test_figures_are_read_from_vllms_log() -> None:
-    assert gpu.logged(LOG) == (1.12, 633104.0)
-    assert gpu.logged("Model loading took 1.12 GiB memory") is None
+    assert gpu.read_log_figures(LOG) == (1.12, 633104.0)
+    assert gpu.read_log_figures("Model loading took 1.12 GiB memory") is None
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_vllm_gets_the_arguments_of_a_model_server_and_dummy_weights(model: str,
     assert command[:3] == ["/env/bin/vllm", "serve", str(tmp_path)]
     for flag in ("--load-format=dummy", "--port=8123", "--enable-auto-tool-choice", "--max-model-len=4096"):
         assert flag in command
-    assert len([each for each in command if each.startswith("--port")]) == 1
-    flags = [each.partition("=")[0] for each in command if each.startswith("--")]
+    assert len([argument for argument in command if argument.startswith("--port")]) == 1
+    flags = [argument.partition("=")[0] for argument in command if argument.startswith("--")]
     assert [flag for flag in flags if not vllm_flags.is_known(flag)] == []
 
 
@@ -111,23 +111,23 @@ def test_a_model_is_written_without_the_hub(model: str, tmp_path: Path) -> None:
     vocabulary = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
     assert config["torch_dtype"] == "bfloat16"
     assert sorted(vocabulary.values()) == list(range(config["vocab_size"])), "each token has a text"
-    assert set(gpu.MARKS) <= set(vocabulary), "parsers look these up when vLLM starts"
+    assert set(gpu.PARSER_TOKENS) <= set(vocabulary), "parsers look these up when vLLM starts"
 
 
 def test_every_model_fits_a_large_card_and_the_large_ones_no_small_card() -> None:
     for model in gpu.MODELS:
-        told = gpu.predicted(model, "h100-sxm-80gb")
-        assert all(value > 0 for value in told.rows().values()), model
+        figures = gpu.predict_figures(model, "h100-sxm-80gb")
+        assert all(value > 0 for value in figures.rows().values()), model
     with pytest.raises(InputError, match="does not fit"):
-        gpu.predicted("meta-llama/Llama-3.1-70B-Instruct", "a30-24gb")
+        gpu.predict_figures("meta-llama/Llama-3.1-70B-Instruct", "a30-24gb")
 
 
-def test_throughput_counts_answers_of_the_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
+def test_throughput_counts_only_answers_within_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[dict[str, Any]] = []
 
     class Engine(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            requests.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             body = json.dumps({"usage": {"completion_tokens": 10}}).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
@@ -143,13 +143,13 @@ def test_throughput_counts_answers_of_the_window_only(monkeypatch: pytest.Monkey
         threading.Thread(target=server.serve_forever, daemon=True).start()
         rate = gpu.throughput(server.server_port, "m", 1000)
         server.shutdown()
-    assert 0 < rate < 10 * len(asked) / 2.0, "what came while it warmed up does not count"
-    assert len(asked[0]["prompt"]) == gpu.PROMPT
-    assert asked[0]["prompt"] != asked[1]["prompt"], "else its prefix would be cached"
-    assert asked[0]["ignore_eos"] is True
+    assert 0 < rate < 10 * len(requests) / 2.0, "what came while it warmed up does not count"
+    assert len(requests[0]["prompt"]) == gpu.PROMPT
+    assert requests[0]["prompt"] != requests[1]["prompt"], "else its prefix would be cached"
+    assert requests[0]["ignore_eos"] is True
 
 
-def test_an_engine_that_ends_at_its_start_is_an_environment_fault_with_its_log(tmp_path: Path) -> None:
+def test_an_engine_that_ends_at_start_is_an_environment_fault_with_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('no CUDA device'); sys.exit(4)"]
     with (
         pytest.raises(EnvironmentFault, match=r"ended with 4(.|\n)*no CUDA device"),
@@ -163,13 +163,13 @@ def test_a_large_deviation_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ratio: float, code: int
 ) -> None:
     def measure(python: Path, model: str, folder: Path) -> gpu.Figures:
-        told = gpu.predicted(model, "h100-sxm-80gb")
-        return gpu.Figures(told.weights_gib, told.kv_cache_tokens, ratio * told.tokens_per_s)
+        figures = gpu.predict_figures(model, "h100-sxm-80gb")
+        return gpu.Figures(figures.weights_gib, figures.kv_cache_tokens, ratio * figures.tokens_per_s)
 
-    monkeypatch.setattr(gpu, "find_cards", lambda: (gpu.cards_of("NVIDIA H100 80GB HBM3, 81559"), ""))
+    monkeypatch.setattr(gpu, "find_cards", lambda: (gpu.parse_cards("NVIDIA H100 80GB HBM3, 81559"), ""))
     monkeypatch.setattr(gpu, "install", lambda: Path("python"))
     monkeypatch.setattr(gpu, "measure", measure)
     assert gpu.main() == code
-    said = capsys.readouterr().out
-    assert f"= {ratio:.2f}" in said
-    assert ("OUT of 0.6 to 1.67" in said) == bool(code)
+    output = capsys.readouterr().out
+    assert f"= {ratio:.2f}" in output
+    assert ("OUT of 0.6 to 1.67" in output) == bool(code)

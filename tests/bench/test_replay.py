@@ -20,19 +20,24 @@ def bank() -> tuple[replay.Requirements, replay.Plan]:
 def test_the_bank_s_plan_holds_at_the_peak_and_after_the_loss(
     bank: tuple[replay.Requirements, replay.Plan],
 ) -> None:
-    assert replay.broken(*bank, seed=1) == []
+    assert replay.find_violations(*bank, seed=1) == []
 
 
-def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, replay.Plan]) -> None:
+def test_a_plan_with_too_few_replicas_violates_its_slo(bank: tuple[replay.Requirements, replay.Plan]) -> None:
     requirements, plan = bank
     endpoints = [
-        each.model_copy(update={"replicas": 1}) if each.replicas else each for each in plan.endpoints
+        endpoint.model_copy(update={"replicas": 1}) if endpoint.replicas else endpoint
+        for endpoint in plan.endpoints
     ]
-    found = replay.broken(requirements, plan.model_copy(update={"endpoints": endpoints}), seed=1)
-    assert any("transaction-narratives" in each and "at the peak" in each for each in found)
+    violations = replay.find_violations(
+        requirements, plan.model_copy(update={"endpoints": endpoints}), seed=1
+    )
+    assert any(
+        "transaction-narratives" in violation and "at the peak" in violation for violation in violations
+    )
 
 
-def test_random_requirements_are_requirements() -> None:
+def test_random_requirements_are_valid() -> None:
     chance = random.Random(5)
     for _ in range(20):
-        assert replay.read(replay.at_random(chance)).digest
+        assert replay.read(replay.random_requirements(chance)).digest

@@ -40,7 +40,7 @@ def test_the_banks_stack_is_a_platform():
     assert {pool.product for pool in built.pools} == {"NVIDIA-H100-80GB-HBM3", "NVIDIA-L40S"}
 
 
-def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_path: Path):
+def test_a_handwritten_plan_is_built_with_four_gpus_for_each_replica_on_both_pools(tmp_path: Path):
     write(tmp_path, requirements_data(), by_hand.plan_data())
     built = assembled(by_hand.overrides(), tmp_path)
     shapes = {
@@ -51,7 +51,7 @@ def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_
     assert shapes["confidential-llama-8b"] == ("fra1-l40s-48gb", 1, 6, "node")
 
 
-def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: Path):
+def test_a_plan_from_other_requirements_is_refused_with_a_fix(tmp_path: Path):
     data = requirements_data()
     data["budget"] = {"monthly_usd": 1}
     write(tmp_path, data, plan_data(), sealed=False)
@@ -71,7 +71,7 @@ def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand
         platform(tmp_path)
 
 
-def test_every_missing_override_is_named_at_once_with_an_example():
+def test_one_error_lists_every_missing_override_with_an_example():
     with pytest.raises(InputError) as caught:
         assembled({})
     text = str(caught.value)
@@ -97,7 +97,7 @@ def test_every_missing_override_is_named_at_once_with_an_example():
     assert caught.value.exit_code == 2
 
 
-def test_machines_whose_gpus_are_cut_must_be_named():
+def test_machines_with_mig_slices_must_be_named():
     pool = {"name": "h100", "mig": [{"class": "internal", "profile": "3g.40gb", "gpus": 1}]}
     with pytest.raises(InputError, match=r"`pools\[h100\]\.node_names`, e\.g\. `\[gpu-node-1"):
         missing_values.require({"pools": [pool]}, "overrides")
@@ -106,7 +106,7 @@ def test_machines_whose_gpus_are_cut_must_be_named():
     assert "node_names" not in str(caught.value)
 
 
-def test_secrets_with_certificates_make_an_issuer_needless():
+def test_certificate_secrets_replace_an_issuer():
     overrides_given = overrides()
     del overrides_given["issuer"]
     overrides_given["gateways"] += [{"name": "public-fra1"}] if len(overrides_given["gateways"]) < 4 else []
@@ -130,9 +130,9 @@ def test_an_override_of_an_unknown_part_is_refused():
         platform(endpoints=[{"id": misspelt, "replicas": 2}])
 
 
-def test_an_override_cannot_hand_a_workload_to_another_classs_gateway():
+def test_an_override_cannot_move_a_workload_to_a_gateway_of_another_class():
     stolen = {"name": "transaction-narratives", "endpoint": INTERNAL}
-    with pytest.raises(Refused, match="transaction-narratives is restricted, and this gateway internal"):
+    with pytest.raises(Refused, match="transaction-narratives is restricted, but this gateway is internal"):
         platform(gateways=[{"name": "internal-fra1", "workloads": [stolen]}])
 
 
@@ -142,7 +142,7 @@ def test_an_override_cannot_loosen_a_residency():
         platform(gateways=[{"name": "confidential-fra1", "workloads": [loose]}])
 
 
-def test_an_override_cannot_lower_the_impact_that_review_hangs_on():
+def test_an_override_cannot_lower_the_impact_that_requires_review():
     with pytest.raises(Refused, match="the impact is low here and material"):
         platform(
             gateways=[
@@ -156,7 +156,7 @@ def test_an_override_cannot_move_a_site_to_another_jurisdiction():
         platform(sites=[{"name": "fra1", "jurisdiction": "fr"}])
 
 
-def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: Path):
+def test_an_override_cannot_shorten_the_organisations_retention(tmp_path: Path):
     data = requirements_data()
     data["handling"] = {"restricted": {"records_months_min": 60}, "public": {"records_months_min": 24}}
     write(tmp_path, data, plan_data())
@@ -191,7 +191,7 @@ def test_additional_redactions_of_the_organisation_are_applied(tmp_path: Path):
         platform(tmp_path, gateways=[{**public, "redacted": []}])
 
 
-def test_a_workload_that_an_override_drops_is_missed():
+def test_an_override_that_drops_a_workload_is_refused():
     with pytest.raises(InputError, match="no gateway serves workload `transaction-narratives`"):
         platform(gateways=[{"name": "restricted-fra1", "workloads": []}])
 

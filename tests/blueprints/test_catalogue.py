@@ -29,7 +29,7 @@ def shelf(folder: Path, text: str, name: str = "tiny") -> Path:
     return folder
 
 
-def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
+def test_every_blueprint_header_has_its_purpose_and_the_cost_to_leave():
     catalogue = blueprints.blueprints()
     assert [blueprint.name for blueprint in catalogue] == [
         "burst-hybrid",
@@ -94,13 +94,13 @@ def test_a_blueprint_without_a_header_is_refused(tmp_path: Path):
         blueprints.show("tiny", tmp_path)
 
 
-def test_a_header_and_its_folder_bear_one_name(tmp_path: Path):
+def test_a_header_must_have_the_name_of_its_folder(tmp_path: Path):
     shelf(tmp_path, HEADER, "other")
-    with pytest.raises(InputError, match="names `tiny`, the folder `other`"):
+    with pytest.raises(InputError, match="has the name `tiny`, but the folder is `other`"):
         blueprints.show("other", tmp_path)
 
 
-def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
+def test_another_folder_adds_the_organisations_own_blueprints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shelf(tmp_path, HEADER + "isthmus: v1\n")
@@ -113,13 +113,13 @@ def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
         blueprints.show("tini")
 
 
-def test_a_blueprint_of_one_s_own_takes_no_name_of_the_catalogue(
+def test_an_own_blueprint_may_not_use_a_name_of_the_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shelf(tmp_path, HEADER.replace("name: tiny", "name: pilot"), "pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
-    with pytest.raises(InputError, match="blueprint `pilot` stands in"):
+    with pytest.raises(InputError, match="two blueprints are named `pilot`"):
         blueprints.show("pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path / "gone"))
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         blueprints.blueprints()

@@ -29,14 +29,17 @@ def old(**more: object) -> Standing:
 def test_a_running_endpoint_as_planned_blocks_nothing():
     for stack in (BELOW, ONE, OTHER):
         for holder in (ONE, OTHER):
-            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, stack, holder) is None
-            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, stack, holder) is None
+            assert estate_migration.outage_refusal(stands(holder), PLATFORM, ESTATE, stack, holder) is None
+            assert (
+                estate_migration.double_serving_refusal(stands(holder), PLATFORM, ESTATE, stack, holder)
+                is None
+            )
 
 
 def test_a_leaving_model_is_reported_with_its_workloads():
     for stack in (BELOW, ONE):
-        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, stack, ONE)
-        assert "the plan takes restricted-old from one" in str(refused)
+        refused = estate_migration.outage_refusal([old()], PLATFORM, ESTATE, stack, ONE)
+        assert "the plan removes restricted-old from one" in str(refused)
         assert "transaction-narratives would get no answers" in str(refused)
         assert "isthmus up bank --replace-in-place" in str(refused)
 
@@ -44,21 +47,21 @@ def test_a_leaving_model_is_reported_with_its_workloads():
 def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
     (stand,) = stands(ONE)
     moved = stand.model_copy(update={"pool": "elsewhere"})
-    assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
+    assert estate_migration.removed_endpoints([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
 
 
 def test_an_endpoint_without_replicas_blocks_nothing():
-    assert estate_migration.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
+    assert estate_migration.outage_refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
 
 
 def test_the_foundation_interrupts_no_endpoint():
-    assert estate_migration.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
+    assert estate_migration.outage_refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
 
 
 def test_a_moved_model_belongs_to_the_first_stack_until_it_is_released():
     handed = stands(ONE)
-    refused = estate_migration.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
-    assert f"{handed[0].id} stands in other, and one would make it a second time" in str(refused)
+    refused = estate_migration.double_serving_refusal(handed, PLATFORM, ESTATE, ONE, OTHER)
+    assert f"{handed[0].id} runs in other, and one would create it a second time" in str(refused)
     assert "isthmus up other --replace-in-place" in str(refused)
-    assert estate_migration.refusal(handed, PLATFORM, ESTATE, OTHER, OTHER) is not None
-    assert estate_migration.twice(handed, PLATFORM, ESTATE, BELOW, OTHER) is None
+    assert estate_migration.outage_refusal(handed, PLATFORM, ESTATE, OTHER, OTHER) is not None
+    assert estate_migration.double_serving_refusal(handed, PLATFORM, ESTATE, BELOW, OTHER) is None

@@ -19,7 +19,7 @@ FOUNDATION, BELOW = Member("f", "bank", "foundation"), Member("p", "bank", "plat
 
 
 def member(**settings: Any) -> Member | None:
-    return estates.member({f"isthmus:{key}": value for key, value in settings.items()}, "x")
+    return estates.read_member({f"isthmus:{key}": value for key, value in settings.items()}, "x")
 
 
 def estate(*serves: list[str] | None) -> Estate:
@@ -58,10 +58,10 @@ def test_a_layer_names_its_estate_and_serving_its_models():
     ("settings", "wrong"),
     [
         ({"layer": "platfrom", "of": "bank"}, r"no layer `platfrom`.*Did you mean `platform`"),
-        ({"layer": "platform"}, "layer `platform` of no estate"),
-        ({"layer": "platform", "of": ["bank"]}, "layer `platform` of no estate"),
-        ({"of": "bank"}, r"`isthmus:of` is said of a stack that owns all"),
-        ({"serves": ["internal"]}, r"`isthmus:serves` is said of a stack that owns all"),
+        ({"layer": "platform"}, "layer `platform` needs the name of its estate"),
+        ({"layer": "platform", "of": ["bank"]}, "layer `platform` needs the name of its estate"),
+        ({"of": "bank"}, r"`isthmus:of` is set on a stack that owns its whole platform"),
+        ({"serves": ["internal"]}, r"`isthmus:serves` is set on a stack that owns its whole platform"),
         ({"layer": "platform", "of": "bank", "serves": ["internal"]}, "layer `platform` serves no model"),
         ({"layer": "serving", "of": "bank", "serves": "internal"}, "not a list of classes"),
         ({"layer": "serving", "of": "bank", "serves": []}, "not a list of classes"),
@@ -73,23 +73,23 @@ def test_a_wrong_setting_is_named_with_what_to_do(settings: dict[str, Any], wron
         member(**settings)
 
 
-def test_every_model_on_our_gpus_has_its_stack_and_those_on_bedrock_need_none():
+def test_exactly_one_stack_serves_each_model_on_gpus_and_none_serves_bedrock_models():
     platform = parse(platform_data())
     bank_estate = estate(["restricted"], ["confidential"])
-    assert [bank_estate.served_by(platform, stack) for stack in bank_estate.of("serving")] == [
+    assert [bank_estate.served_by(platform, stack) for stack in bank_estate.in_layer("serving")] == [
         {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "restricted"},
         {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "confidential"},
     ]
     assert bank_estate.served_by(platform, BELOW) == frozenset()
     alone = estate(None)
-    assert len(alone.served_by(platform, alone.of("serving")[0])) == 2
+    assert len(alone.served_by(platform, alone.in_layer("serving")[0])) == 2
 
 
 def test_a_model_is_named_by_its_endpoint_as_well():
     platform = parse(platform_data())
     ids = [endpoint.id for endpoint in platform.endpoints if endpoint.pool]
     bank_estate = estate([ids[0]], [ids[1]])
-    assert bank_estate.served_by(platform, bank_estate.of("serving")[1]) == {ids[1]}
+    assert bank_estate.served_by(platform, bank_estate.in_layer("serving")[1]) == {ids[1]}
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,16 @@ def test_a_model_is_named_by_its_endpoint_as_well():
         ([["restricted"]], "confidential-llama-8b is served by no stack"),
         ([["restricted", "confidential"], ["confidential-llama-8b"]], "is served by s0 and s1"),
         ([None, ["restricted"]], "is served by s0 and s1"),
-        ([["restrcted", "confidential"]], r"no class and no endpoint `restrcted`.*Did you mean `restricted`"),
-        ([None, ["internal-haiku"]], "runs nowhere of ours: it is called on Bedrock"),
+        (
+            [["restrcted", "confidential"]],
+            r"no class or endpoint is named `restrcted`.*Did you mean `restricted`",
+        ),
+        ([None, ["internal-haiku"]], "internal-haiku is on Bedrock, so no stack serves it"),
     ],
 )
-def test_a_hole_an_overlap_and_a_wrong_name_are_refused(serves: list[list[str] | None], wrong: str):
+def test_unserved_models_models_served_twice_and_wrong_names_are_refused(
+    serves: list[list[str] | None], wrong: str
+):
     with pytest.raises(InputError, match=wrong):
         estate(*serves).served_by(parse(platform_data()), BELOW)
 
@@ -112,7 +117,7 @@ def test_one_claim_on_weights_has_one_stack():
     with pytest.raises(InputError, match=r"s0 and s1 both claim shared of class confidential at fra1"):
         bank_estate.served_by(shared(), BELOW)
     class_estate = estate(["restricted"], ["confidential"])
-    assert len(class_estate.served_by(shared(), class_estate.of("serving")[1])) == 2
+    assert len(class_estate.served_by(shared(), class_estate.in_layer("serving")[1])) == 2
 
 
 def test_a_bedrock_only_platform_has_no_models_to_serve():
@@ -135,7 +140,7 @@ def files(folder: Path, **stacks: dict[str, Any]) -> Path:
 F, P, S = ({"layer": layer, "of": "bank"} for layer in ("foundation", "platform", "serving"))
 
 
-def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
+def test_an_estate_lists_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
     files(tmp_path, a=S, b=P, c=F, alone={}, d={**S, "serves": ["public"]})
     (estate_found,) = estates.estates(tmp_path).values()
     assert [stack.stack for stack in estate_found.members] == ["c", "b", "a", "d"]
@@ -155,6 +160,6 @@ def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
         ({"a": F, "b": P, "c": S, "bank": {}}, "`bank` is a stack and an estate"),
     ],
 )
-def test_an_estate_that_is_not_whole_is_refused(tmp_path: Path, stacks: dict[str, Any], wrong: str):
+def test_an_incomplete_estate_is_refused(tmp_path: Path, stacks: dict[str, Any], wrong: str):
     with pytest.raises(InputError, match=wrong):
         estates.estates(files(tmp_path, **stacks))

@@ -99,7 +99,7 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     }, "of what nobody asks to see, none; their records lie on the share that is made"
     (cluster,) = platform["clusters"]
     assert "system_nodes" not in cluster, "they are sized from what the platform runs there"
-    missing = dict(missing_values.wanted(platform))
+    missing = dict(missing_values.list_missing_values(platform))
     gateway = "gateways[confidential-frankfurt]"
     assert {path for path in missing if path.startswith("gateways")} == {
         *(f"{gateway}.database.{key}" for key in ("host", "address")),
@@ -111,7 +111,7 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     ]
     del held_gateway["reviews"]
     path = f"{gateway}.workloads[claim-summaries].reviewed_by"
-    assert dict(missing_values.wanted(platform))[path] == "claims-desk", (
+    assert dict(missing_values.list_missing_values(platform))[path] == "claims-desk", (
         "taken out, somebody else must see to it"
     )
 
@@ -120,7 +120,9 @@ def test_conflicting_review_settings_are_refused_before_a_database_is_required()
     platform = blueprints.render("cloud-private", *planned("examples/cloud-private"))
     (gateway,) = [gateway for gateway in platform["gateways"] if gateway["name"] == "confidential-frankfurt"]
     gateway["workloads"][0]["reviewed_by"] = "claims-desk"
-    assert not [path for path, _ in missing_values.wanted(platform) if path.startswith("gateways")]
+    assert not [
+        path for path, _ in missing_values.list_missing_values(platform) if path.startswith("gateways")
+    ]
 
 
 def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
@@ -146,7 +148,7 @@ def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
 
 
 def test_a_blueprint_renders_only_its_own_parts():
-    with pytest.raises(Refused, match="lets nothing overflow, and workload `policy-assistant` does"):
+    with pytest.raises(Refused, match="does not build `overflow`, but workload `policy-assistant` needs it"):
         blueprints.render("regulated-hybrid", *planned("examples/bank-overflow"))
     with pytest.raises(Refused, match="does not build `bedrock`"):
         blueprints.render("sovereign", *planned("stacks/bank-dev"))

@@ -40,13 +40,13 @@ def test_every_image_of_the_lock_is_taken_from_the_organisations_registry(resolv
     )
 
 
-def test_a_reference_in_the_overrides_goes_before_the_lock(resolved: Path):
+def test_a_reference_in_the_overrides_has_precedence_over_the_lock(resolved: Path):
     images_found = images({"registry": "registry.bank.example", "vllm": OWN}, resolved)
     assert images_found.vllm == OWN
     assert images_found.edge == f"registry.bank.example/isthmus/edge@{DIGEST}"
 
 
-def test_overrides_that_give_all_by_digest_need_no_lock_as_before(tmp_path: Path):
+def test_overrides_that_pin_every_image_need_no_lock(tmp_path: Path):
     images_given = {
         **{name: f"registry.bank.example/{name}@{DIGEST}" for name in images_lock.IMAGES},
         "registries": ["registry.bank.example/"],
@@ -54,7 +54,7 @@ def test_overrides_that_give_all_by_digest_need_no_lock_as_before(tmp_path: Path
     assert images(images_given, tmp_path / "none.yaml").model_dump(exclude_defaults=True) == images_given
 
 
-def test_outside_the_sandbox_each_image_without_a_digest_is_named_with_what_mends_it():
+def test_outside_the_sandbox_each_image_without_a_digest_is_named_with_a_fix():
     with pytest.raises(InputError) as caught:
         images({"registry": "registry.bank.example", "vllm": OWN})
     message = str(caught.value)
@@ -79,7 +79,7 @@ def test_a_platform_without_an_aws_identity_needs_no_translator(tmp_path: Path):
     assert set(filled) == {"registry", "registries", "edge", "vllm"}
 
 
-def test_admission_does_not_let_in_what_lies_outside_the_named_registries(resolved: Path):
+def test_admission_refuses_images_outside_the_named_registries(resolved: Path):
     images_given = {"registry": "registry.bank.example", "registries": ["registry.bank.example/llm/"]}
     with pytest.raises(Refused, match="is not from an allowed registry"):
         images(images_given, resolved)
@@ -95,13 +95,13 @@ def test_a_missing_lock_is_named(tmp_path: Path):
     [({"engine": "cpu"}, "vllm_cpu"), ({"weights": {"uri": "s3://models/llama"}}, "translator")],
 )
 def test_only_images_of_endpoints_are_needed(endpoint: dict[str, Any], name: str) -> None:
-    assert name in image_digests.needed({"endpoints": [endpoint]})
-    assert name not in image_digests.needed(
+    assert name in image_digests.needed_images({"endpoints": [endpoint]})
+    assert name not in image_digests.needed_images(
         {"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]}
     )
 
 
-def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_run(tmp_path: Path) -> None:
+def test_the_lock_needs_an_image_for_cpus_only_if_an_endpoint_runs_on_them(tmp_path: Path) -> None:
     lock = images_lock.load(bank.LOCK)
     images = {key: value for key, value in lock.images.items() if key != "vllm_cpu"}
     file = tmp_path / images_lock.FILE
@@ -109,5 +109,5 @@ def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_r
     fields: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
     assert "vllm_cpu" not in image_digests.fill(fields, file, "dev", sandbox=True)["images"]
     fields["endpoints"] = [{"engine": "cpu"}]
-    with pytest.raises(InputError, match="there is no image vllm_cpu"):
+    with pytest.raises(InputError, match="the lock has no image vllm_cpu"):
         image_digests.fill(fields, file, "dev", sandbox=True)

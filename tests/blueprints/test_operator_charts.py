@@ -81,12 +81,12 @@ def test_a_chart_without_a_digest_is_for_a_sandbox_only(resolved: Path):
         release(resolved, release_given)
 
 
-def test_a_chart_from_nowhere_is_an_error(resolved: Path):
-    with pytest.raises(InputError, match="its chart comes from nowhere"):
+def test_a_managed_operator_without_a_chart_is_an_error(resolved: Path):
+    with pytest.raises(InputError, match="but has no chart for it"):
         release(resolved, registry=None)
 
 
-def test_a_packed_chart_beside_the_stack_is_the_one_pinned(resolved: Path, tmp_path: Path):
+def test_a_packed_chart_must_have_the_pinned_digest(resolved: Path, tmp_path: Path):
     stacks = tmp_path / "stacks"
     shutil.copytree(bank.STACKS, stacks)
     release_given = {"chart": "gpu-operator.tgz", "digest": f"sha256:{hashlib.sha256(b'chart').hexdigest()}"}

@@ -51,7 +51,7 @@ def test_an_error_in_a_part_names_the_part_and_its_line(tmp_path: Path):
     assert str(error.value.where) == f"{tmp_path / 'parts' / 'own.yaml.j2'}:2"
 
 
-def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
+def test_a_blueprint_in_another_folder_may_include_the_shared_parts(tmp_path: Path):
     folder = shelf(tmp_path, HEADER + '{% include "head.yaml.j2" %}\n')
     requirements, plan = requirements_and_plan()
     public = plan.model_copy(
@@ -63,8 +63,8 @@ def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
 def test_the_same_input_renders_to_the_same_bytes():
     blueprint = blueprints.show(NAME)
     first, second = (
-        rendering.text(blueprint, *requirements_and_plan()),
-        rendering.text(blueprint, *requirements_and_plan()),
+        rendering.render_text(blueprint, *requirements_and_plan()),
+        rendering.render_text(blueprint, *requirements_and_plan()),
     )
     assert first == second
 
@@ -156,7 +156,7 @@ def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_images_model(tmp_path: Path):
+def test_patterns_screen_answers_and_the_images_model_screens_english_that_leaves_the_site(tmp_path: Path):
     assert _screened(blueprints.render(NAME, *requirements_and_plan())) == {
         "public": {},
         "internal": {"models": [ENGLISH_MODEL]},
@@ -184,7 +184,7 @@ def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_i
     assert _screened(blueprints.render(NAME, requirements, home))["internal"] == {}, "nothing leaves"
 
 
-def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
+def test_a_pool_lists_the_gpus_to_slice_for_its_endpoints():
     requirements, plan = requirements_and_plan()
     on_slices = {"mig_profile": "3g.40gb", "tensor_parallel": 1, "replicas": 4, "gpus": 4}
     sliced = plan.endpoints[0].model_copy(
@@ -203,7 +203,7 @@ def test_no_blueprint_asks_for_a_monitor_that_a_member_account_may_not_make():
     assert blueprints.render(NAME, *requirements_and_plan())["anomalies"] == {"mode": "off"}
 
 
-def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
+def test_a_translator_may_reach_the_vpc_and_nothing_else():
     rendered = blueprints.render(NAME, *requirements_and_plan())
     destinations = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}
     assert destinations["internal"] == [{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}]
@@ -261,7 +261,7 @@ def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
     assert [gateway["name"] for gateway in rendered["gateways"]][1] == "confidential-ber1"
 
 
-def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_path: Path):
+def test_a_translator_at_a_site_without_a_vpc_cidr_is_refused(tmp_path: Path):
     data = requirements_data()
     del data["sites"][1]["vpc_cidr"]
     write(tmp_path, data, plan_data())
@@ -270,11 +270,11 @@ def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_pat
 
 
 @pytest.mark.parametrize(("months", "days"), [(0, 0), (6, 184), (12, 366), (60, 1827), (72, 2192)])
-def test_months_are_counted_at_their_longest(months: int, days: int):
+def test_a_number_of_months_becomes_the_largest_number_of_days(months: int, days: int):
     assert template_filters.days(months) == days
 
 
-def test_an_endpoints_task_is_that_of_the_workloads_it_serves():
+def test_an_endpoint_has_the_task_of_the_workloads_that_it_serves():
     requirements, plan = requirements_and_plan()
     endpoint = next(endpoint for endpoint in plan.endpoints if endpoint.target == "onprem-vllm")
     served = [placement.workload for placement in plan.placements if placement.endpoint == endpoint.id]

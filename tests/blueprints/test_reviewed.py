@@ -36,7 +36,7 @@ def workload(**fields: Any) -> dict[str, Any]:
     return override_of("confidential-fra1", workloads=[{"name": KYC, **fields}])
 
 
-def test_impact_and_review_are_the_requirements_and_where_they_ask_answers_are_held() -> None:
+def test_impact_and_review_come_from_the_requirements_and_cause_answers_to_be_held() -> None:
     gateways = {gateway.name: gateway for gateway in platform().gateways}
     expected = {workload["name"]: workload for workload in requirements_data()["workloads"]}
     for gateway in gateways.values():
@@ -61,7 +61,7 @@ def test_impact_and_review_are_the_requirements_and_where_they_ask_answers_are_h
         ({"domain": "nobody"}, "domain: nobody"),
     ],
 )
-def test_an_override_cannot_say_what_is_reviewed(review: dict[str, Any], message: str) -> None:
+def test_an_override_cannot_change_review_settings(review: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match=f"the review is .*{message}.* in the requirements"):
         platform(**workload(review=review))
 
@@ -117,7 +117,7 @@ def calibrated(folder: Path, **more: Any) -> dict[str, Any]:
     return merge(overrides(), workload(calibrations=[stated_calibration]))
 
 
-def test_a_calibration_is_read_from_beside_the_stacks_files_to_the_byte(tmp_path: Path) -> None:
+def test_a_calibration_file_is_read_unchanged_from_the_stacks_folder(tmp_path: Path) -> None:
     overrides_given = calibrated(tmp_path, note="für die Bank")
     before = copy.deepcopy(overrides_given)
     gateway = next(
@@ -131,7 +131,7 @@ def test_a_calibration_is_read_from_beside_the_stacks_files_to_the_byte(tmp_path
     assert overrides_given == before, "the overrides stay the caller's"
 
 
-def test_a_calibration_that_changed_since_it_was_stated_is_refused(tmp_path: Path) -> None:
+def test_a_calibration_that_changed_after_it_was_pinned_is_refused(tmp_path: Path) -> None:
     overrides_given = calibrated(tmp_path)
     assembled(overrides_given, tmp_path)
     file = tmp_path / "calibrations" / "llama.json"
@@ -147,8 +147,8 @@ def test_a_calibration_that_changed_since_it_was_stated_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"domain": "payments"}, "was calibrated in domain payments, and the workload's is onboarding"),
-        ({"isthmus_calibration": 2}, "is no file of `isthmus calibrate`"),
+        ({"domain": "payments"}, "was calibrated in domain payments, but the workload's is onboarding"),
+        ({"isthmus_calibration": 2}, "is not a calibration file"),
         ({"model_digest": None}, "names no weights"),
     ],
 )

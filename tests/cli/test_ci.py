@@ -161,7 +161,7 @@ def test_every_report_refuses_it_and_ends_with_1(
     names = (STACK, "old")
     code, out, err = ran(lowered, *names, "--base", "HEAD", "--format", format, capsys=capsys)
     assert code == 1, err
-    assert "of severity critical, 1 refused data paths" in err
+    assert "of severity critical, 1 refused data path" in err
     assert "change/sensitivity-lowered" in out
     if format == "markdown":
         assert out.startswith("**⛔ REFUSED**")

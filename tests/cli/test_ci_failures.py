@@ -121,7 +121,7 @@ def test_failing_settings_and_program_are_both_reported_with_exit_code_2(tmp_pat
     [
         ((STACK, "--base", "nobody"), "commit `nobody` was not found", 2),
         (("bank-dve", "--base", "HEAD"), "Did you mean `bank-dev`?", 2),
-        ((STACK, "--base", "HEAD", "--fail-on", "lots"), "`lots` is nothing to fail on", 2),
+        ((STACK, "--base", "HEAD", "--fail-on", "lots"), "`lots` is not a threshold", 2),
         ((STACK, "--base", "HEAD", "-o", "/nowhere/at/all.md"), "the folder does not exist", 3),
         ((STACK,), "--base", 2),
     ],

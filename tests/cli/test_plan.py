@@ -131,7 +131,7 @@ def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
     assert ran.out.startswith("<!doctype html>") or ran.out.startswith("<!DOCTYPE html>")
     assert "transaction-narratives" in ran.out
     assert "src=" not in ran.out
-    assert "What was ruled out, and why" in ran.out
+    assert "Options that were ruled out, and why" in ran.out
 
 
 @pytest.mark.parametrize(

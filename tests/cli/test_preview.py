@@ -220,6 +220,6 @@ def test_a_plan_that_its_class_forbids_is_refused_with_the_way_drawn(call: Call,
     restricted_in_the_cloud(project)
     code, out, _ = call("--format", "markdown")
     assert code == 1
-    assert out.startswith("**⛔ REFUSED** `bank-dev`: what would change in `bank-dev` could not be found out")
+    assert out.startswith("**⛔ REFUSED** `bank-dev`: the changes of `bank-dev` could not be determined")
     assert "- added, **refused** (restricted): workload `transaction-narratives` →" in out
     assert str(project) not in out, "where the checkout lies is this machine's"

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from components.serving.arguments import ModelServerArgs
-from components.serving.vllm_arguments import LORA_RANKS, arguments
+from components.serving.vllm_arguments import LORA_RANKS, vllm_serve_arguments
 from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.platforms import DIGEST
@@ -14,7 +14,7 @@ from tests.components.platforms import DIGEST
 def server_args(**more: Any) -> list[str]:
     weights = {"uri": "pvc://claim/llama/v1", "digest": DIGEST, **more.pop("weights", {})}
     args = {"id": "llama", "model": "meta-llama/Llama", "weights": weights, **more}
-    return arguments(cast(ModelServerArgs, args), "endpoints.llama")
+    return vllm_serve_arguments(cast(ModelServerArgs, args), "endpoints.llama")
 
 
 EVERYTHING: dict[str, Any] = {

@@ -139,7 +139,7 @@ def test_a_sidecar_has_a_core_at_256_streams_and_less_below(streams: int | None,
 
 
 def test_the_page_on_serving_shows_the_profiles_as_they_are() -> None:
-    from scripts.model_profiles_table import DOC, filled
+    from scripts.model_profiles_table import DOC, fill_document
 
     text = DOC.read_text("utf-8")
-    assert text == filled(text), "write it with `python -m scripts.model_profiles_table`"
+    assert text == fill_document(text), "write it with `python -m scripts.model_profiles_table`"

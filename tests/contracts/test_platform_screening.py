@@ -137,8 +137,8 @@ def test_patterns_need_one_screening_process_and_models_two() -> None:
 
 
 def test_an_empty_screening_also_needs_an_image() -> None:
-    assert "detector" in image_digests.needed({"gateways": [{"screening": {}}]})
-    assert "detector" not in image_digests.needed({"gateways": [{"class": "restricted"}]})
+    assert "detector" in image_digests.needed_images({"gateways": [{"screening": {}}]})
+    assert "detector" not in image_digests.needed_images({"gateways": [{"class": "restricted"}]})
 
 
 def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
@@ -229,13 +229,13 @@ def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
 def test_a_missing_model_is_requested_with_a_trusted_example() -> None:
     data = platform_data()
     internal(data).pop("screening")
-    missing = dict(missing_values.wanted(data))
+    missing = dict(missing_values.list_missing_values(data))
     example = missing["gateways[internal-fra1].screening.models"]
     (wheel,) = [name for name in TRUSTED if name in example]
     assert TRUSTED[wheel].sha256 in example
     public = {**internal(data), "class": "public", "name": "public-fra1"}
     for gateway, expected in ((public, 0), ({**public, "redacted": ["prompts-leaving-site"]}, 1)):
-        found_values = missing_values.wanted({**data, "gateways": [gateway]})
+        found_values = missing_values.list_missing_values({**data, "gateways": [gateway]})
         assert len([path for path, _ in found_values if path.endswith("screening.models")]) == expected
 
 

@@ -37,10 +37,10 @@ class Kept:
         """`python -m edge.keys`, which must go well; what it printed."""
         file = self.folder / "admin.yaml"
         YAML().dump(self.postgres.administrator(self.database), file)
-        out, told = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(told):
+        out, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(errors):
             code = keys.main(["--database", str(file), *arguments])
-        assert code == 0, told.getvalue()
+        assert code == 0, errors.getvalue()
         return out.getvalue().strip()
 
     def issue(self, workload: str, data_class: str = "restricted", *more: str) -> str:
@@ -61,18 +61,18 @@ class Kept:
 
 
 @contextmanager
-def kept(folder: Path, postgres: Postgres, name: str, authority: Authority) -> Iterator[Kept]:
+def start_database(folder: Path, postgres: Postgres, name: str, authority: Authority) -> Iterator[Kept]:
     """The tables made, and a user for gateways."""
     postgres.ask(f"CREATE DATABASE {name}")
     postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
-    made = Kept(
+    database = Kept(
         folder, postgres, name, authority, Door(postgres, *authority.issue("db", "db.isthmus-restricted.svc"))
     )
     try:
-        made.keys("migrate", "--gateway-user", f"{name}_gateway")
-        yield made
+        database.keys("migrate", "--gateway-user", f"{name}_gateway")
+        yield database
     finally:
-        made.door.close()
+        database.door.close()
 
 
 @dataclass
@@ -139,8 +139,8 @@ def counted(
         authority.issue("gateway", GATEWAY_NAME)
         authority.issue("app", "app.payments.svc")
         authority.issue("claims", "claims.payments.svc")
-        base = ending.enter_context(kept(folder, postgres, name, authority))
-        made = Counted(**vars(base), models=models)
+        base = ending.enter_context(start_database(folder, postgres, name, authority))
+        counted_site = Counted(**vars(base), models=models)
         for number, model in enumerate(models):
             ending.callback(model.server_close)
             ending.callback(model.shutdown)
@@ -151,10 +151,10 @@ def counted(
                 "client_ca": str(authority.path),
             }
             config = {"mode": "sidecar", "class": data_class, "listen": listen, "upstream": model.url}
-            made.sidecars.append(
+            counted_site.sidecars.append(
                 Edge(folder / f"sidecar-{number}", {**config, "allowed_clients": [GATEWAY_NAME]})
             )
-            ending.callback(made.sidecars[-1].stop)
-        ending.callback(lambda: [gateway.stop() for gateway in made.gateways])
-        ending.callback(lambda: [client.close() for client in made.clients.values()])
-        yield made
+            ending.callback(counted_site.sidecars[-1].stop)
+        ending.callback(lambda: [gateway.stop() for gateway in counted_site.gateways])
+        ending.callback(lambda: [client.close() for client in counted_site.clients.values()])
+        yield counted_site

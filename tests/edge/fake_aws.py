@@ -32,8 +32,8 @@ class Handler(BaseHTTPRequestHandler):
         """The request's body."""
         return json.loads(self.rfile.read(int(self.headers["content-length"])))
 
-    def answer(self, status: int, told: dict[str, Any]) -> None:
-        body = json.dumps(told).encode()
+    def answer(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

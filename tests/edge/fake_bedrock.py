@@ -86,7 +86,7 @@ class _Handler(Handler):
 
     def _stream(self, behaviour: str) -> None:
         events: list[tuple[str, dict[str, Any]]] = [("messageStart", {"role": "assistant"})]
-        events += [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": word}}) for word in WORDS]
+        events += [("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}}) for text in WORDS]
         events += [
             ("contentBlockStop", {"contentBlockIndex": 0}),
             ("messageStop", {"stopReason": "end_turn"}),
@@ -95,7 +95,7 @@ class _Handler(Handler):
         output: Any = _SHAPES.operation_model("ConverseStream").output_shape
         members = output.members["stream"].members
         self.server.wrong += [c for name, value in events if (c := conforms(value, members[name]))]
-        frames = [frame("event", *each) for each in (events if behaviour == "ok" else events[:3])]
+        frames = [frame("event", *event) for event in (events if behaviour == "ok" else events[:3])]
         if behaviour == "exception":
             message = {"message": "arn:aws:bedrock:eu-central-1:123456789012:x is throttled"}
             frames.append(frame("exception", "throttlingException", message))

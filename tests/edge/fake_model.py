@@ -104,16 +104,16 @@ class FakeModel(Fake):
         """The fixed answer of a path beside chat."""
         return None
 
-    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+    def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """The answer to a request of a path beside chat."""
         return self.answers(path)
 
-    def prepare(self, asked: dict[str, Any]) -> None:
+    def prepare(self, request: dict[str, Any]) -> None:
         """Choose the answer to a request of chat or completions, where that is not the test's."""
 
-    def calls_tool(self, asked: dict[str, Any]) -> bool:
+    def calls_tool(self, request: dict[str, Any]) -> bool:
         """Whether it calls a tool in place of saying something."""
-        return "tools" in asked
+        return "tools" in request
 
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
@@ -145,11 +145,11 @@ class _Handler(socketserver.BaseRequestHandler):
                 self._answer(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
             else:
                 self.server.received.append(raw)
-                asked = json.loads(body)
+                request = json.loads(body)
                 self._chats = path.endswith("/chat/completions")
-                if (other := self.server.answer_to(path, asked)) is not None:
-                    self._answer(200, json.dumps(other).encode(), "application/json")
-                elif not self._complete(asked):
+                if (prepared := self.server.answer_to(path, request)) is not None:
+                    self._answer(200, json.dumps(prepared).encode(), "application/json")
+                elif not self._complete(request):
                     return
 
     def _read(self) -> bytes:
@@ -169,9 +169,9 @@ class _Handler(socketserver.BaseRequestHandler):
             body += self.request.recv(65536)
         return head + b"\r\n\r\n" + body
 
-    def _complete(self, asked: dict[str, Any]) -> bool:
+    def _complete(self, request: dict[str, Any]) -> bool:
         """Answer; whether the connection goes on."""
-        self.server.prepare(asked)
+        self.server.prepare(request)
         behaviour = self.server.behaviour.replace("full", "status-503")
         if behaviour.startswith("status-"):
             message = f"{MODEL} says no: 10.1.2.3"
@@ -190,74 +190,74 @@ class _Handler(socketserver.BaseRequestHandler):
             self._wait_for_the_end()
             return False
         usage = self.server.usage
-        if not asked.get("stream"):
+        if not request.get("stream"):
             answer = {
                 "id": "chatcmpl-1",
                 "object": "chat.completion" if self._chats else "text_completion",
                 "created": 1,
-                "model": asked["model"],
-                "choices": [self._choice(asked)],
+                "model": request["model"],
+                "choices": [self._choice(request)],
                 "usage": _counted(usage),
                 **_OF_ANSWER,
                 **self.server.changes,
             }
             self._answer(200, json.dumps(answer, ensure_ascii=False).encode(), "application/json")
             return True
-        return self._stream(asked, usage, behaviour)
+        return self._stream(request, usage, behaviour)
 
-    def _choice(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _choice(self, request: dict[str, Any]) -> dict[str, Any]:
         """Text, or the call of a tool where there are any."""
         if not self._chats:
-            told = {"index": 0, "text": "".join(self.server.words), "finish_reason": "stop"}
-            return {**told, **_OF_CHOICE, **_OF_COMPLETION}
+            choice = {"index": 0, "text": "".join(self.server.words), "finish_reason": "stop"}
+            return {**choice, **_OF_CHOICE, **_OF_COMPLETION}
         message = {"role": "assistant", "content": "".join(self.server.words), **_OF_MESSAGE}
         reason = "stop"
-        if self.server.calls_tool(asked):
+        if self.server.calls_tool(request):
             message |= {"content": None, "tool_calls": [self.server.call()]}
             reason = "tool_calls"
-        told = {"index": 0, "message": message, "finish_reason": reason, **_OF_CHOICE}
-        return told | self._logprobs(asked, range(len(self.server.words)))
+        choice = {"index": 0, "message": message, "finish_reason": reason, **_OF_CHOICE}
+        return choice | self._logprobs(request, range(len(self.server.words)))
 
-    def _logprobs(self, asked: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
+    def _logprobs(self, request: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
         """Of words by their numbers, as vLLM tells them."""
-        if not asked.get("logprobs") or self.server.logprobs is None:
+        if not request.get("logprobs") or self.server.logprobs is None:
             return {}
-        words, logprobs = self.server.words, self.server.logprobs
-        told = [
-            {"token": words[each], "logprob": logprobs[each], "bytes": list(words[each].encode())}
-            for each in numbers
+        texts, logprobs = self.server.words, self.server.logprobs
+        content = [
+            {"token": texts[index], "logprob": logprobs[index], "bytes": list(texts[index].encode())}
+            for index in numbers
         ]
-        return {"logprobs": {"content": told}}
+        return {"logprobs": {"content": content}}
 
-    def _piece(self, word: str, last: str | None) -> dict[str, Any]:
-        own = {"logprobs": None, "finish_reason": last, "token_ids": None}
-        own |= {} if last is None else {"stop_reason": None}
+    def _piece(self, text: str, last: str | None) -> dict[str, Any]:
+        extra = {"logprobs": None, "finish_reason": last, "token_ids": None}
+        extra |= {} if last is None else {"stop_reason": None}
         if not self._chats:
-            return {"index": 0, "text": word, **own}
-        return {"index": 0, "delta": {"content": word}, **own}
+            return {"index": 0, "text": text, **extra}
+        return {"index": 0, "delta": {"content": text}, **extra}
 
-    def _stream(self, asked: dict[str, Any], usage: Any, behaviour: str) -> bool:
+    def _stream(self, request: dict[str, Any], usage: Any, behaviour: str) -> bool:
         self.request.sendall(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
         )
         if self._chats:
             begins = {"index": 0, "delta": {"role": "assistant", "content": ""}}
-            self._event(asked, [{**begins, "logprobs": None, "finish_reason": None}])
-        for index, part in enumerate(self._tool_deltas() if self.server.calls_tool(asked) else ()):
+            self._event(request, [{**begins, "logprobs": None, "finish_reason": None}])
+        for index, part in enumerate(self._tool_deltas() if self.server.calls_tool(request) else ()):
             last = "tool_calls" if index == 2 else None
-            told = {"index": 0, "delta": {"tool_calls": [part]}, "logprobs": None, "finish_reason": last}
-            self._event(asked, [told])
-        for number, word in enumerate(() if self.server.calls_tool(asked) else self.server.words):
+            choice = {"index": 0, "delta": {"tool_calls": [part]}, "logprobs": None, "finish_reason": last}
+            self._event(request, [choice])
+        for number, token in enumerate(() if self.server.calls_tool(request) else self.server.words):
             if behaviour in ("cut", "no-done", "error-event") and number == 3:
                 break
             if behaviour == "slow" and number:
                 time.sleep(0.4)
             last = "stop" if number == len(self.server.words) - 1 else None
             running = {"prompt_tokens": 7, "completion_tokens": number + 1}
-            continuous = asked.get("stream_options", {}).get("continuous_usage_stats")
-            choices = [self._piece(word, last) | self._logprobs(asked, [number])]
-            self._event(asked, choices, running if continuous else None)
+            continuous = request.get("stream_options", {}).get("continuous_usage_stats")
+            choices = [self._piece(token, last) | self._logprobs(request, [number])]
+            self._event(request, choices, running if continuous else None)
             self.server.words_sent.set()
         if behaviour == "cut":
             return False
@@ -266,15 +266,15 @@ class _Handler(socketserver.BaseRequestHandler):
             try:
                 while True:
                     time.sleep(0.05)
-                    self._event(asked, [{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+                    self._event(request, [{"index": 0, "delta": {"content": text}, "finish_reason": None}])
             except OSError:
                 self.server.cancelled.set()
                 return False
         if behaviour == "error-event":
             self._chunk(b'data: {"error": {"message": "engine dead at 10.1.2.3"}}\n\ndata: [DONE]\n\n')
         elif behaviour != "no-done":
-            if asked.get("stream_options", {}).get("include_usage"):
-                self._event(asked, [], usage)
+            if request.get("stream_options", {}).get("include_usage"):
+                self._event(request, [], usage)
             self._chunk(b"data: [DONE]\n\n")
         if behaviour == "linger":
             self._wait_for_the_end()
@@ -285,16 +285,16 @@ class _Handler(socketserver.BaseRequestHandler):
     def _tool_deltas(self) -> list[dict[str, Any]]:
         """A call as it comes in pieces: its name, and then its arguments."""
         call, arguments = self.server.call(), self.server.arguments
-        named = {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
-        parts = (arguments[:9], arguments[9:])
-        return [named, *({"index": 0, "function": {"arguments": part}} for part in parts)]
+        opening = {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
+        pieces = (arguments[:9], arguments[9:])
+        return [opening, *({"index": 0, "function": {"arguments": part}} for part in pieces)]
 
-    def _event(self, asked: dict[str, Any], choices: list[Any], usage: Any = None) -> None:
+    def _event(self, request: dict[str, Any], choices: list[Any], usage: Any = None) -> None:
         chunk: dict[str, Any] = {
             "id": "chatcmpl-1",
             "object": "chat.completion.chunk" if self._chats else "text_completion",
             "created": 1,
-            "model": asked["model"],
+            "model": request["model"],
             "choices": choices,
             **({} if usage is None else {"usage": _counted(usage)}),
             **self.server.changes,

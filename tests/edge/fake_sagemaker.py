@@ -48,13 +48,13 @@ class _Handler(Handler):
 
     def _stream(self, behaviour: str) -> None:
         common = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": SERVED}
-        parts: list[dict[str, Any]] = [
-            {**common, "choices": [{"index": 0, "delta": {"role": "assistant", "content": word}}]}
-            for word in WORDS
+        chunks: list[dict[str, Any]] = [
+            {**common, "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]}
+            for text in WORDS
         ]
-        parts.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        parts.append({**common, "choices": [], "usage": USAGE})
-        events = [f"data: {json.dumps(part)}\n\n" for part in parts] + ["data: [DONE]\n\n"]
+        chunks.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        chunks.append({**common, "choices": [], "usage": USAGE})
+        events = [f"data: {json.dumps(part)}\n\n" for part in chunks] + ["data: [DONE]\n\n"]
         frames = [
             raw_frame("event", "PayloadPart", event.encode(), "application/octet-stream")
             for event in (events if behaviour == "ok" else events[:2])
@@ -62,10 +62,10 @@ class _Handler(Handler):
         self.stream(frames, cut=behaviour == "cut")
 
     def _fail(self, status: int) -> None:
-        words = (
+        message = (
             "Received client error (400) from primary. See arn:aws:logs:eu-central-1:123456789012:log-group"
         )
-        told: dict[str, Any] = {"Message": words}
+        body: dict[str, Any] = {"Message": message}
         if status == 424:
-            told |= {"OriginalStatusCode": 400, "OriginalMessage": "max_tokens is too large"}
-        self.answer(status, told)
+            body |= {"OriginalStatusCode": 400, "OriginalMessage": "max_tokens is too large"}
+        self.answer(status, body)

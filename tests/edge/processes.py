@@ -94,8 +94,8 @@ class Edge:
     def wait_until_well(self, seconds: float = 30) -> None:
         """Until the health listener says 200."""
         end = time.monotonic() + seconds
-        while (said := self.health()).status_code != 200:
-            assert time.monotonic() < end, f"{said.status_code} {said.text}: {self.output()}"
+        while (health := self.health()).status_code != 200:
+            assert time.monotonic() < end, f"{health.status_code} {health.text}: {self.output()}"
             time.sleep(0.1)
 
     def health(self, path: str = "/health") -> httpx.Response:

@@ -61,9 +61,11 @@ class Load:
 
     def wait_for(self, count: int, seconds: float = 60) -> None:
         """Until so many more answers are there."""
-        wanted, end = len(self.answers) + count, time.monotonic() + seconds
-        while len(self.answers) < wanted:
-            assert time.monotonic() < end, f"{len(self.answers)} of {wanted} answers after {seconds} s"
+        expected_count, end = len(self.answers) + count, time.monotonic() + seconds
+        while len(self.answers) < expected_count:
+            assert time.monotonic() < end, (
+                f"{len(self.answers)} of {expected_count} answers after {seconds} s"
+            )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -106,7 +108,9 @@ class Load:
 def hold_to_account(load: Load, copies: list[Edge]) -> None:
     """Every answer that was whole has one line that says what the client saw; no line is there twice."""
     lines = [line for copy in copies for line in copy.lines("request")]
-    twice = [each for each, count in Counter(line["request_id"] for line in lines).items() if count > 1]
+    twice = [
+        request_id for request_id, count in Counter(line["request_id"] for line in lines).items() if count > 1
+    ]
     assert not twice
     by_id = {line["request_id"]: line for line in lines}
     for answer in load.answers:
@@ -117,5 +121,5 @@ def hold_to_account(load: Load, copies: list[Edge]) -> None:
             assert line is None or line["code"] != "ok"
             continue
         assert line is not None, f"no line for an answer that was had: {answer}"
-        seen = (answer.status, answer.code, len(answer.body))
-        assert (line["status"], line["code"], line["bytes_out"]) == seen
+        outcome = (answer.status, answer.code, len(answer.body))
+        assert (line["status"], line["code"], line["bytes_out"]) == outcome

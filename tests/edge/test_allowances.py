@@ -34,7 +34,7 @@ TAKEN = 12
 
 @pytest.fixture(scope="module")
 def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
-    with counted(tmp_path_factory.mktemp("limits"), postgres, "limits", [FakeModel(), FakeModel()]) as made:
+    with counted(tmp_path_factory.mktemp("limits"), postgres, "limits", [FakeModel(), FakeModel()]) as site:
         by_token: dict[str, Any] = {"usd_per_million_tokens": {"prompt": 1000, "completion": 10_000}}
         by_gpu: dict[str, Any] = {"gpus": 4, "usd_per_gpu_hour": 3600}
         config: dict[str, Any] = {
@@ -53,24 +53,24 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 *({"name": name, "allowance": limit} for name, (limit, _, _) in BURSTS.items()),
             ],
             "routes": [
-                {**made.place(), "workload": "narratives"},
-                {**made.place(), "workload": "scoring"},
-                {**made.place(), "workload": "slow"},
-                {**made.place(), "workload": "left"},
-                *({**made.place(**by_token), "workload": name} for name in DEAR),
-                {**made.place(1, **by_gpu), "workload": "free", "name": "big"},
-                {**made.place(**by_token), "workload": "aborting"},
-                {**made.place(**by_token, target="onprem-vllm"), "workload": "strange"},
-                {**made.place(), "workload": "abroad"},
-                {**made.place(), "workload": "leaving"},
-                *({**made.place(**by_token), "workload": name} for name in BURSTS),
+                {**site.place(), "workload": "narratives"},
+                {**site.place(), "workload": "scoring"},
+                {**site.place(), "workload": "slow"},
+                {**site.place(), "workload": "left"},
+                *({**site.place(**by_token), "workload": name} for name in DEAR),
+                {**site.place(1, **by_gpu), "workload": "free", "name": "big"},
+                {**site.place(**by_token), "workload": "aborting"},
+                {**site.place(**by_token, target="onprem-vllm"), "workload": "strange"},
+                {**site.place(), "workload": "abroad"},
+                {**site.place(), "workload": "leaving"},
+                *({**site.place(**by_token), "workload": name} for name in BURSTS),
             ],
         }
         for _ in range(2):
-            made.start(**config)
-        for each in (*made.sidecars, *made.gateways):
-            each.wait_until_up()
-        yield made
+            site.start(**config)
+        for edge in (*site.sidecars, *site.gateways):
+            edge.wait_until_up()
+        yield site
 
 
 @pytest.fixture
@@ -120,12 +120,12 @@ def ask_at_once(
         limits = httpx.Limits(max_connections=count)
         clients = [
             httpx.AsyncClient(
-                base_url=each.url, verify=context, trust_env=False, timeout=timeout, limits=limits
+                base_url=gateway.url, verify=context, trust_env=False, timeout=timeout, limits=limits
             )
-            for each in site.gateways[:2]
+            for gateway in site.gateways[:2]
         ]
 
-        async def one(number: int) -> str:
+        async def ask_once(number: int) -> str:
             await start.wait()
             try:
                 answer = await clients[number % 2].post(
@@ -135,7 +135,7 @@ def ask_at_once(
                 return "left"
             return "200" if answer.status_code == 200 else code_of(answer)
 
-        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        tasks = [asyncio.create_task(ask_once(number)) for number in range(count)]
         start.set()
         try:
             return await asyncio.gather(*tasks)
@@ -174,9 +174,9 @@ def test_tokens_are_reserved_before_and_counted_after(site: Counted):
     at_a_minutes_beginning(site)
     key = site.issue("slow")
     answers = [site.chat(key, "slow", number % 2, max_tokens=30) for number in range(40)]
-    taken = sum(answer.status_code == 200 for answer in answers)
+    admitted = sum(answer.status_code == 200 for answer in answers)
     # Each reserves the whole of its max_tokens, and gives back what it did not take.
-    assert 400 - 2 * 60 <= taken * TAKEN <= 400
+    assert 400 - 2 * 60 <= admitted * TAKEN <= 400
     too_long = site.chat(key, "slow", max_tokens=1000)
     assert (too_long.status_code, code_of(too_long)) == (400, "request_over_limit")
     assert "max_tokens" in too_long.json()["error"]["message"]
@@ -287,9 +287,9 @@ def test_an_event_of_a_stream_counts_as_the_tokens_of_its_text(site: Counted):
 
 
 def test_a_model_server_tells_its_counts_with_every_event_and_the_caller_does_not_see_them(site: Counted):
-    seen = site.chat(site.issue("strange"), "strange", stream=True)
+    answer = site.chat(site.issue("strange"), "strange", stream=True)
     assert site.models[0].last_body()["stream_options"]["continuous_usage_stats"] is True
-    assert '"usage"' not in seen.text
+    assert '"usage"' not in answer.text
 
 
 STRANGE = [
@@ -304,8 +304,8 @@ STRANGE = [
 
 
 def test_a_strange_usage_is_not_believed_and_stops_no_account(site: Counted):
-    key, other = site.issue("strange"), site.issue("free")
-    before, others = accounted(site, "strange", requests=0), accounted(site, "free", requests=0)
+    key, other_key = site.issue("strange"), site.issue("free")
+    before, other_counts = accounted(site, "strange", requests=0), accounted(site, "free", requests=0)
     for usage in STRANGE:
         for stream in (False, True):
             site.models[0].reset()
@@ -316,11 +316,11 @@ def test_a_strange_usage_is_not_believed_and_stops_no_account(site: Counted):
             assert line["usd"] >= 0
             for name in ("prompt_tokens", "completion_tokens"):
                 assert line[name] is None or 0 <= line[name] <= 10_000_000
-    assert site.chat(other, "big").status_code == 200
+    assert site.chat(other_key, "big").status_code == 200
     row = accounted(site, "strange", requests=before["requests"] + 2 * len(STRANGE))
     assert row["usd"] > 0
     assert 0 < row["completion"] < 10**6
-    accounted(site, "free", requests=others["requests"] + 1)
+    accounted(site, "free", requests=other_counts["requests"] + 1)
     assert site.gateways[0].metric("isthmus_tokens_total", workload="strange") < 10**6
 
 
@@ -329,12 +329,12 @@ def test_requests_in_parallel_do_not_pass_a_budget_because_they_state_no_maximum
     site.models[0].reset()
     # The model writes as much as it is let: what the gateway states is what it reserved.
     assert site.chat(key, "abroad").status_code == 200
-    stated = site.models[0].last_body()["max_tokens"]
-    site.models[0].usage = {"prompt_tokens": 7, "completion_tokens": stated}
+    max_tokens = site.models[0].last_body()["max_tokens"]
+    site.models[0].usage = {"prompt_tokens": 7, "completion_tokens": max_tokens}
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: site.chat(key, "abroad"), range(64)))
     served = [answer.status_code for answer in answers].count(200)
-    assert served * (stated + 7) <= 100_000, "the month's tokens are passed"
+    assert served * (max_tokens + 7) <= 100_000, "the month's tokens are passed"
     assert {answer.status_code for answer in answers} == {200, 402}
 
 

@@ -104,9 +104,9 @@ def test_a_number_that_json_does_not_know_does_not_pass(number: float):
     token = {"token": "x", "logprob": number, "bytes": [120]}
     choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [token]}}
     assert CHAT_ANSWER.validate_python({"choices": [choice]})["choices"][0]["logprobs"] is None
-    for adapter, other in (
+    for adapter, alternative in (
         (EMBEDDING_ANSWER, {"data": [{"embedding": [number]}]}),
         (RERANK_ANSWER, {"results": [{"index": 0, "relevance_score": number}]}),
     ):
         with pytest.raises(ValidationError):
-            adapter.validate_python(other)
+            adapter.validate_python(alternative)

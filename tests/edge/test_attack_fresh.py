@@ -12,7 +12,7 @@ from tests.edge.conftest import Site, code_of
 def test_an_answer_that_utf8_cannot_encode_is_an_error_of_the_model_server(
     chain: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer_to(path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def answer_to(path: str, request: dict[str, Any]) -> dict[str, Any]:
         message = {"role": "assistant", "content": "half a pair: \ud800"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "choices": [choice]}

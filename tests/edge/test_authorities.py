@@ -71,10 +71,10 @@ def copy_secret(authority: Authority, name: str, secret: Path) -> None:
         (secret / f"{target}.next").rename(secret / target)
 
 
-def settle(edge: Edge, seen: int) -> int:
+def settle(edge: Edge, seen_count: int) -> int:
     """Wait until the process has taken up what changed since it had said so `seen` times; returns the new count."""
     deadline = time.monotonic() + 30
-    while (count := renewals(edge)) <= seen:
+    while (count := renewals(edge)) <= seen_count:
         assert time.monotonic() < deadline, "the change was not taken up"
         time.sleep(0.1)
     # A listener and each way upstream say so one after the other, and a Secret's files change one by one.

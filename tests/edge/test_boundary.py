@@ -74,11 +74,11 @@ def test_nothing_but_one_bearer_key_is_an_identity(chain: Site, headers: list[tu
     "header", ["x-isthmus-workload", "x-isthmus-class", "x-forwarded-user", "openai-project"]
 )
 def test_a_header_does_not_make_a_key_anothers(chain: Site, header: str):
-    own = {**bearer(KEYS["claims"]), header: WORKLOAD}
-    refused = chain.client.post(CHAT, json=chat(model=WORKLOAD), headers=own)
+    headers = {**bearer(KEYS["claims"]), header: WORKLOAD}
+    refused = chain.client.post(CHAT, json=chat(model=WORKLOAD), headers=headers)
     assert (refused.status_code, code_of(refused)) == (404, "model_not_found")
     assert chain.model.received == []
-    assert chain.client.post(CHAT, json=chat(model="claims"), headers=own).status_code == 200
+    assert chain.client.post(CHAT, json=chat(model="claims"), headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("field", asking.DATA_MOVING_FIELDS)
@@ -134,23 +134,23 @@ def test_a_conversation_comes_back_as_it_was_received(chain: Site):
     messages += [message, {"role": "user", "content": "b"}, {**message, **of_other_servers}]
     answer = chain.ask(messages=[*messages, {"role": "user", "content": "c"}])
     assert answer.status_code == 200, answer.text
-    said = {"role": "assistant", "content": message["content"]}
+    assistant = {"role": "assistant", "content": message["content"]}
     assert chain.model.last_body()["messages"] == [
         {"role": "user", "content": "a"},
-        said,
+        assistant,
         {"role": "user", "content": "b"},
-        said,
+        assistant,
         {"role": "user", "content": "c"},
     ]
 
 
 def test_a_caller_sees_its_own_model_and_no_other(chain: Site):
     models = chain.client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).json()["data"]
-    own = chain.client.get(f"/v1/models/{WORKLOAD}", headers=bearer(KEYS[WORKLOAD]))
-    assert (own.status_code, own.json()) == (200, models[0])
+    own_answer = chain.client.get(f"/v1/models/{WORKLOAD}", headers=bearer(KEYS[WORKLOAD]))
+    assert (own_answer.status_code, own_answer.json()) == (200, models[0])
     for name in ("claims", MODEL, "%00", "..%2f..%2fmetrics"):
-        other = chain.client.get(f"/v1/models/{name}", headers=bearer(KEYS[WORKLOAD]))
-        assert (other.status_code, code_of(other)) == (404, "model_not_found"), name
+        other_answer = chain.client.get(f"/v1/models/{name}", headers=bearer(KEYS[WORKLOAD]))
+        assert (other_answer.status_code, code_of(other_answer)) == (404, "model_not_found"), name
     assert chain.client.get(f"/v1/models/{WORKLOAD}").status_code == 401
 
 
@@ -385,8 +385,8 @@ def test_a_broken_callers_file_lets_nobody_in_and_a_mended_one_does(chain: Site,
 def test_a_key_taken_away_is_refused_at_once(chain: Site):
     good = chain.callers.read_text()
     try:
-        kept = [line for line in good.splitlines() if WORKLOAD not in line]
-        chain.callers.write_text("\n".join(kept) + "\n")
+        other_lines = [line for line in good.splitlines() if WORKLOAD not in line]
+        chain.callers.write_text("\n".join(other_lines) + "\n")
         assert chain.ask().status_code == 401
         assert chain.ask(key=KEYS["claims"], model="claims").status_code == 200
     finally:

@@ -27,20 +27,20 @@ WORKLOADS = [
 
 @pytest.fixture(scope="module")
 def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
-    with counted(tmp_path_factory.mktemp("callers"), postgres, "callers", [FakeModel()]) as made:
-        made.start(
+    with counted(tmp_path_factory.mktemp("callers"), postgres, "callers", [FakeModel()]) as site:
+        site.start(
             teams=[{"name": "payments"}, {"name": "insurance"}],
             workloads=WORKLOADS,
             routes=[
-                {**made.place(), "workload": "narratives", "name": "fast", "cache_salt": "team/payments"},
-                {**made.place(model="llama-70b"), "workload": "narratives", "name": "thorough"},
-                {**made.place(), "workload": "scoring", "cache_salt": "team/payments"},
-                {**made.place(), "workload": "claims", "cache_salt": "team/insurance"},
+                {**site.place(), "workload": "narratives", "name": "fast", "cache_salt": "team/payments"},
+                {**site.place(model="llama-70b"), "workload": "narratives", "name": "thorough"},
+                {**site.place(), "workload": "scoring", "cache_salt": "team/payments"},
+                {**site.place(), "workload": "claims", "cache_salt": "team/insurance"},
             ],
         )
-        for each in (*made.sidecars, *made.gateways):
-            each.wait_until_up()
-        yield made
+        for edge in (*site.sidecars, *site.gateways):
+            edge.wait_until_up()
+        yield site
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_without_the_database_nobody_is_let_in_and_with_it_again_everybody_is(si
 def test_no_key_and_no_password_is_in_the_log_or_the_database(site: Counted):
     key = site.issue("narratives")
     site.chat(key, "fast")
-    held = str([dict(row) for row in site.ask_database("SELECT * FROM isthmus.keys")])
+    stored = str([dict(row) for row in site.ask_database("SELECT * FROM isthmus.keys")])
     for secret in (key, "gateway-s3cret", "IBAN"):
         assert secret not in site.gateways[0].output()
-        assert secret not in held
+        assert secret not in stored

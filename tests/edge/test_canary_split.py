@@ -11,5 +11,5 @@ from edge.canary_split import Split
 def test_the_share_is_exact_over_any_thousand(percent: float) -> None:
     split = Split(percent)
     for _ in range(3):
-        taken = sum(split.next() for _ in range(1000))
-        assert abs(taken - percent * 10) < 1
+        canary_count = sum(split.next() for _ in range(1000))
+        assert abs(canary_count - percent * 10) < 1

@@ -14,7 +14,7 @@ from edge.tasks import check_completion
 MESSAGE = {"role": "user", "content": "Hallo"}
 
 
-def parts(count: int) -> dict[str, Any]:
+def content_parts(count: int) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "text", "text": "a"}] * count}
 
 
@@ -26,8 +26,8 @@ def tools(count: int) -> list[dict[str, Any]]:
     "fields",
     [
         {"messages": [MESSAGE] * (MOST_MESSAGES + 1)},
-        {"messages": [parts(MOST_PARTS + 1)]},
-        {"messages": [parts(MOST_PARTS // 2), parts(MOST_PARTS // 2 + 1)]},
+        {"messages": [content_parts(MOST_PARTS + 1)]},
+        {"messages": [content_parts(MOST_PARTS // 2), content_parts(MOST_PARTS // 2 + 1)]},
         {"messages": [MESSAGE], "tools": tools(MOST_TOOLS + 1)},
     ],
     ids=["messages", "parts of one", "parts of all", "tools"],
@@ -39,7 +39,10 @@ def test_a_request_of_very_many_pieces_is_refused(fields: dict[str, Any]) -> Non
 
 
 def test_as_many_as_may_be_are_taken() -> None:
-    request = {"messages": [MESSAGE] * (MOST_MESSAGES - 1) + [parts(MOST_PARTS)], "tools": tools(MOST_TOOLS)}
+    request = {
+        "messages": [MESSAGE] * (MOST_MESSAGES - 1) + [content_parts(MOST_PARTS)],
+        "tools": tools(MOST_TOOLS),
+    }
     assert len(check_chat({"model": "m", **request})["messages"]) == MOST_MESSAGES
 
 

@@ -27,9 +27,9 @@ def gateway(**changes: Any) -> dict[str, Any]:
 
 def sidecar(**changes: Any) -> dict[str, Any]:
     config = gateway()
-    kept = {key: config[key] for key in ("class", "listen", "health", "limits")}
+    common = {key: config[key] for key in ("class", "listen", "health", "limits")}
     return {
-        **kept,
+        **common,
         "mode": "sidecar",
         "allowed_clients": ["g.svc"],
         "upstream": "http://127.0.0.1:8000",
@@ -77,14 +77,14 @@ def place(**changes: Any) -> dict[str, Any]:
 
 
 def database(**changes: Any) -> dict[str, Any]:
-    given = {
+    settings = {
         "host": "db.svc",
         "user": "gateway",
         "password": "/none/password",
         "ca": "/none/ca.crt",
         **changes,
     }
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def counted(**changes: Any) -> dict[str, Any]:

@@ -60,10 +60,10 @@ def is_served(chain: Site, edge: Edge) -> bool:
         return client.post(edge.url + CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])).status_code == 200
 
 
-def seconds_until_closed(connection: socket.socket, drip: bytes = b"", every: float = 0.5) -> float:
+def seconds_until_closed(connection: socket.socket, drip: bytes = b"", interval: float = 0.5) -> float:
     """How long the server bears a client that sends so little now and then."""
     began = time.monotonic()
-    connection.settimeout(every)
+    connection.settimeout(interval)
     while time.monotonic() - began < 60:
         try:
             if drip:
@@ -180,8 +180,8 @@ def test_one_client_cannot_take_all_connections(chain: Site, start: Start):
             with contextlib.suppress(OSError):
                 stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
         lines = Path(f"/proc/{edge.process.pid}/net/tcp").read_text().splitlines()
-        own = f"0100007F:{edge.port:04X}"
-        established = [line for line in lines if line.split()[1] == own and line.split()[3] == "01"]
+        local_address = f"0100007F:{edge.port:04X}"
+        established = [line for line in lines if line.split()[1] == local_address and line.split()[3] == "01"]
         assert len(established) <= 20
         assert is_served(chain, edge)
 
@@ -209,10 +209,10 @@ def test_trailers_are_no_headers(chain: Site):
     ]
     for key, status in ((None, b"401"), (KEYS[WORKLOAD], b"200")):
         chain.model.reset()
-        told = [*lines, *([f"authorization: Bearer {key}"] if key else [])]
+        trailer_lines = [*lines, *([f"authorization: Bearer {key}"] if key else [])]
         with ExitStack() as stack:
             connection = open_connection(chain.gateway, chain.authority.client("app"), stack)
-            connection.sendall("\r\n".join(told).encode() + b"\r\n\r\n")
+            connection.sendall("\r\n".join(trailer_lines).encode() + b"\r\n\r\n")
             connection.sendall(b"%x\r\n" % len(body) + body + b"\r\n0\r\n" + trailers.encode() + b"\r\n")
             answer = b""
             with contextlib.suppress(OSError):
@@ -294,9 +294,11 @@ def test_a_body_in_another_coding_than_chunked_is_refused_and_the_connection_clo
 
 
 def test_a_chunked_body_is_served_however_the_word_is_written(chain: Site):
-    for word in ("chunked", "Chunked"):
+    for encoding in ("chunked", "Chunked"):
         chain.model.reset()
         headers = {"authorization": f"Bearer {KEYS[WORKLOAD]}", "content-type": "application/json"}
         body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
-        answer = chain.client.post(CHAT, content=iter([body]), headers={**headers, "transfer-encoding": word})
+        answer = chain.client.post(
+            CHAT, content=iter([body]), headers={**headers, "transfer-encoding": encoding}
+        )
         assert answer.status_code == 200, answer.text

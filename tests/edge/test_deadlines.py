@@ -105,7 +105,7 @@ def test_a_client_that_leaves_at_its_deadline_ends_the_request_once(inside: bool
         client, running = Client(), set[Deadline]()
         deadline = Deadline(60, running)
 
-        def both() -> None:
+        def run_both() -> None:
             client.gone.set()
             deadline.cut()
 
@@ -113,7 +113,7 @@ def test_a_client_that_leaves_at_its_deadline_ends_the_request_once(inside: bool
             async with while_connected(client.receive):
                 await (deadline.wait(asyncio.sleep(5)) if inside else asyncio.sleep(5))
 
-        asyncio.get_running_loop().call_later(0.02, both)
+        asyncio.get_running_loop().call_later(0.02, run_both)
         with pytest.raises((ClientLeft, TimeoutError)):
             await (request() if inside else deadline.wait(request()))
         task = asyncio.current_task()

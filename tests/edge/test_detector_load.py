@@ -94,10 +94,10 @@ def test_a_workload_with_slow_texts_does_not_take_the_workers_of_others(detector
     with ThreadPoolExecutor(10) as pool:
         requests = [pool.submit(seconds, slow, "many") for _ in range(30)]
         wait_until(lambda: running(detector) >= 1)
-        others = statistics.median(seconds("Hallo", "other") for _ in range(9))
+        other_median = statistics.median(seconds("Hallo", "other") for _ in range(9))
         for request in requests:
             request.result()
-    assert others < alone / 4
+    assert other_median < alone / 4
 
 
 def test_the_time_limit_is_of_the_whole_request_not_of_each_text(detector: Edge):
@@ -122,10 +122,10 @@ def test_workloads_take_turns_for_what_is_long(detector: Edge):
     with ThreadPoolExecutor(12) as pool:
         first = [pool.submit(look, detector, text, workload="many", limit_s=60, wait_s=90) for _ in range(10)]
         wait_until(lambda: running(detector) >= 1)
-        other = pool.submit(look, detector, text, workload="one", limit_s=60, wait_s=90)
-        assert other.result().status_code == 200
-        done = sum(each.done() for each in first)
-        assert {each.result().status_code for each in first} == {200}
+        other_task = pool.submit(look, detector, text, workload="one", limit_s=60, wait_s=90)
+        assert other_task.result().status_code == 200
+        done = sum(task.done() for task in first)
+        assert {task.result().status_code for task in first} == {200}
     assert done < 8
 
 
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_request_is_refused(detector
     parent = psutil.Process(detector.process.pid)
 
     def workers() -> list[psutil.Process]:
-        return [each for each in parent.children(recursive=True) if each.ppid() != parent.pid]
+        return [process for process in parent.children(recursive=True) if process.ppid() != parent.pid]
 
     before = workers()
     assert len(before) == 4, "two for short requests, two for long ones"

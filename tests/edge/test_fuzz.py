@@ -124,8 +124,10 @@ def exchange(edge: Edge, context: ssl.SSLContext, sent: list[bytes]) -> bytes:
 )
 def test_no_bytes_make_the_gateway_fail_or_lose_a_line(chain: Site, requests: list[bytes], size: int):
     raw = b"".join(requests)
-    parts = [raw[at : at + max(size, len(raw) // 20)] for at in range(0, len(raw), max(size, len(raw) // 20))]
-    answer = exchange(chain.gateway, chain.authority.client("app"), parts)
+    pieces = [
+        raw[at : at + max(size, len(raw) // 20)] for at in range(0, len(raw), max(size, len(raw) // 20))
+    ]
+    answer = exchange(chain.gateway, chain.authority.client("app"), pieces)
     statuses = [line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     assert b"500" not in statuses, raw
     for line in answer.split(b"\r\n"):

@@ -87,15 +87,15 @@ def test_the_shares_add_up_to_the_time_in_which_anything_ran(steps: list[tuple[i
     sharing = Sharing(clock)
     entered: dict[int, float] = {}
     shares, busy = [0.0], 0.0
-    for passed, who in [*steps, *((1, each) for each in range(5))]:
+    for passed, request in [*steps, *((1, request_number) for request_number in range(5))]:
         busy += passed if entered else 0
         clock.now += passed
-        if who in entered:
-            shares.append(sharing.leave(entered.pop(who)))
+        if request in entered:
+            shares.append(sharing.leave(entered.pop(request)))
         else:
-            entered[who] = sharing.enter()
-    for who in list(entered):
-        shares.append(sharing.leave(entered.pop(who)))
+            entered[request] = sharing.enter()
+    for request in list(entered):
+        shares.append(sharing.leave(entered.pop(request)))
     assert sum(shares) == pytest.approx(busy)
     assert min(shares) >= 0
 

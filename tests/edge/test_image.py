@@ -31,9 +31,9 @@ def locked(file: str) -> dict[str, str]:
 @pytest.mark.parametrize("file", LOCKS)
 def test_a_lock_holds_its_extras_and_every_line_is_hashed(file: str):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    asked = {normal(re.split(r"[\[<>=~!; ]", line)[0]) for name in LOCKS[file] for line in extras[name]}
+    required = {normal(re.split(r"[\[<>=~!; ]", line)[0]) for name in LOCKS[file] for line in extras[name]}
     packages = locked(file)
-    assert asked <= set(packages)
+    assert required <= set(packages)
     assert (ROOT / "edge" / file).read_text().count("--hash=sha256:") >= len(packages)
 
 
@@ -45,9 +45,9 @@ def test_the_gateways_image_holds_neither_litellm_nor_aws_nor_pulumi():
 
 def test_the_locks_agree_with_the_houses_own():
     house = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    known = {normal(name): version for name, version in house.items()}
+    versions = {normal(name): version for name, version in house.items()}
     for file in LOCKS:
-        differing = {n: v for n, v in locked(file).items() if v != known.get(n, v)}
+        differing = {n: v for n, v in locked(file).items() if v != versions.get(n, v)}
         assert differing == {}
 
 
@@ -87,8 +87,8 @@ def test_each_mode_imports_nothing_beyond_their_lock(imports: str, lock: str):
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    distributions, ours = (json.loads(line) for line in ended.stdout.splitlines())
+    distributions, modules = (json.loads(line) for line in ended.stdout.splitlines())
     # httpx, anyio and OpenTelemetry do without these; the others are a development venv's hooks.
     optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
     assert {normal(name) for name in distributions} - optional <= set(locked(lock))
-    assert ours == []
+    assert modules == []

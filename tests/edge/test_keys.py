@@ -43,8 +43,8 @@ class Desk:
 
     def gateway(self, **changes: Any) -> Database:
         (self.folder / "gateway-password").write_text(GATEWAY_PASSWORD)
-        own = {"user": "gateway", "password": self.folder / "gateway-password"}
-        return Database(DatabaseConfig(**{**self.postgres.administrator(NAME), **own, **changes}))
+        login = {"user": "gateway", "password": self.folder / "gateway-password"}
+        return Database(DatabaseConfig(**{**self.postgres.administrator(NAME), **login, **changes}))
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def issued(desk: Desk, capsys: pytest.CaptureFixture[str], *arguments: str) -> s
     return capsys.readouterr().out.strip()
 
 
-def found(desk: Desk, *wanted: str, **changes: Any) -> list[Any]:
+def find_keys(desk: Desk, *keys_to_find: str, **changes: Any) -> list[Any]:
     """Each key, as a gateway's user finds it."""
 
     async def ask() -> list[Any]:
         database = desk.gateway(**changes)
         try:
             store = PostgresKeys(database)
-            return [await store.find(key) for key in wanted]
+            return [await store.find(key) for key in keys_to_find]
         finally:
             await database.close()
 
@@ -87,10 +87,14 @@ def test_a_key_is_printed_once_and_its_digest_alone_is_kept(desk: Desk, capsys: 
     (row,) = desk.postgres.ask("SELECT * FROM isthmus.keys", NAME)
     assert row["digest"] == digest_of(key)
     assert key not in str(dict(row))
-    (known,) = found(desk, key)
-    assert (known.id, known.workload, known.data_class) == (id_of(digest_of(key)), "claims", "restricted")
-    assert not known.revoked
-    assert known.left_s is None
+    (found_key,) = find_keys(desk, key)
+    assert (found_key.id, found_key.workload, found_key.data_class) == (
+        id_of(digest_of(key)),
+        "claims",
+        "restricted",
+    )
+    assert not found_key.revoked
+    assert found_key.left_s is None
     assert len({issued(desk, capsys) for _ in range(3)} | {key}) == 4
 
 
@@ -99,11 +103,14 @@ def test_of_a_rotation_both_keys_are_good_until_the_old_one_ends(
 ):
     old = issued(desk, capsys)
     new = issued(desk, capsys, "rotate", *WORKLOAD, "--overlap-h", "2")
-    first, second = found(desk, old, new)
+    first, second = find_keys(desk, old, new)
     assert 7190 < first.left_s <= 7200
     assert second.left_s is None
-    assert found(desk, issued(desk, capsys, "rotate", *WORKLOAD, "--overlap-h", "0"), new, old)[1].left_s <= 0
-    assert found(desk, old)[0].left_s <= 0, "a rotation must not make an older key live longer"
+    assert (
+        find_keys(desk, issued(desk, capsys, "rotate", *WORKLOAD, "--overlap-h", "0"), new, old)[1].left_s
+        <= 0
+    )
+    assert find_keys(desk, old)[0].left_s <= 0, "a rotation must not make an older key live longer"
 
 
 def test_a_revoked_key_is_known_as_one_and_an_unknown_id_is_exit_1(
@@ -112,20 +119,20 @@ def test_a_revoked_key_is_known_as_one_and_an_unknown_id_is_exit_1(
     key = issued(desk, capsys)
     assert desk.run("revoke", id_of(digest_of(key))) == 0
     assert "within 5 s" in capsys.readouterr().err
-    assert found(desk, key)[0].revoked
+    assert find_keys(desk, key)[0].revoked
     assert desk.run("revoke", "0" * 12) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_list_tells_states_and_no_digest(desk: Desk, capsys: pytest.CaptureFixture[str]):
-    kept, gone = issued(desk, capsys), issued(desk, capsys, "issue", *WORKLOAD, "--days", "30")
+    valid_key, gone = issued(desk, capsys), issued(desk, capsys, "issue", *WORKLOAD, "--days", "30")
     desk.run("revoke", id_of(digest_of(gone)))
     capsys.readouterr()
     assert desk.run("list") == 0
     text = capsys.readouterr().out
     states = {line["id"]: line["state"] for line in map(json.loads, text.splitlines())}
-    assert states == {id_of(digest_of(kept)): "valid", id_of(digest_of(gone)): "revoked"}
-    assert digest_of(kept).hex() not in text
+    assert states == {id_of(digest_of(valid_key)): "valid", id_of(digest_of(gone)): "revoked"}
+    assert digest_of(valid_key).hex() not in text
 
 
 def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: pytest.CaptureFixture[str]):
@@ -133,15 +140,15 @@ def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: 
     assert "nothing to do" in capsys.readouterr().err
     desk.postgres.ask("CREATE DATABASE twice")
 
-    async def both() -> list[list[int]]:
+    async def migrate_both() -> list[list[int]]:
         databases = [Database(DatabaseConfig(**desk.postgres.administrator("twice"))) for _ in range(2)]
         try:
-            return await asyncio.gather(*(keys.migrate(each) for each in databases))
+            return await asyncio.gather(*(keys.migrate(database) for database in databases))
         finally:
-            for each in databases:
-                await each.close()
+            for database in databases:
+                await database.close()
 
-    assert sorted(asyncio.run(both())) == [[], [1, 2, 3, 4]]
+    assert sorted(asyncio.run(migrate_both())) == [[], [1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -173,10 +180,10 @@ def test_a_database_that_is_away_or_refuses_is_exit_3_and_no_secret_is_told(
     for changes in ({"port": 1}, {"password": str(desk.folder / "wrong")}, {"name": "elsewhere"}):
         file = desk.file("away", **changes)
         assert keys.main(["--database", str(file), "list"]) == 3
-        told = capsys.readouterr().err
-        assert told.startswith(f"edge.keys: {file}: ")
-        assert told.count("\n") == 1
-        assert ADMIN_PASSWORD not in told
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"edge.keys: {file}: ")
+        assert errors.count("\n") == 1
+        assert ADMIN_PASSWORD not in errors
     desk.postgres.ask("CREATE DATABASE empty")
     assert keys.main(["--database", str(desk.file("empty", name="empty")), "list"]) == 3
     assert "run `python -m edge.keys migrate`" in capsys.readouterr().err
@@ -195,33 +202,33 @@ def test_a_wrong_file_is_exit_2_and_names_the_key(
     desk: Desk, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], says: str
 ):
     assert keys.main(["--database", str(desk.file("wrong", **changes)), "list"]) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert told.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert says in errors
+    assert errors.count("\n") == 1
 
 
 def test_only_a_database_of_the_named_authority_and_name_is_spoken_to(
     desk: Desk, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     key = issued(desk, capsys)
-    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "other-ca")
+    authority, other_authority = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "other-ca")
     door = Door(desk.postgres, *authority.issue("db", "db.svc"))
     try:
         right = {"host": "127.0.0.1", "port": door.port, "ca": authority.path}
-        assert found(desk, key, **right)[0].workload == "claims"
-        for wrong in ({"ca": other.path}, {"host": "localhost"}):
+        assert find_keys(desk, key, **right)[0].workload == "claims"
+        for wrong in ({"ca": other_authority.path}, {"host": "localhost"}):
             with pytest.raises(CallersUnreadable):
-                found(desk, key, **{**right, **wrong})
+                find_keys(desk, key, **{**right, **wrong})
         door.shut()
         with pytest.raises(CallersUnreadable):
-            found(desk, key, **right)
+            find_keys(desk, key, **right)
     finally:
         door.close()
 
 
 def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Desk):
     async def use() -> list[str]:
-        database, seen = desk.gateway(), []
+        database, outcomes = desk.gateway(), []
         try:
             await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(6)))
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway'"
@@ -229,10 +236,10 @@ def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Des
             for _ in range(10):
                 try:
                     await database.fetch("SELECT 1")
-                    seen.append("ok")
+                    outcomes.append("ok")
                 except DatabaseDown:
-                    seen.append("down")
-            return seen
+                    outcomes.append("down")
+            return outcomes
         finally:
             await database.close()
 
@@ -251,7 +258,7 @@ def test_who_waits_behind_a_database_that_does_not_answer_is_told_soon(
             began = time.monotonic()
             slow = [database.fetch("SELECT pg_sleep(5)") for _ in range(40)]
             answers = await asyncio.gather(*slow, return_exceptions=True)
-            assert {type(each) for each in answers} == {DatabaseDown}
+            assert {type(answer) for answer in answers} == {DatabaseDown}
             return time.monotonic() - began
         finally:
             await database.close()
@@ -265,11 +272,15 @@ def test_the_commands_of_the_docs_do_what_they_are_shown_for(desk: Desk, capsys:
     assert len(shown) == 5
     key = "0" * 12
     for line in shown:
-        words = line.replace("[", "").replace("]", "").replace(" W", " claims").replace(" C", " restricted")
-        given = (
-            words.replace("FILE", str(desk.file("admin"))).replace("KEY-ID", key).replace("days N", "days 9")
+        arguments = (
+            line.replace("[", "").replace("]", "").replace(" W", " claims").replace(" C", " restricted")
         )
-        assert keys.main(given.split()[3:]) == 0, line
+        values = (
+            arguments.replace("FILE", str(desk.file("admin")))
+            .replace("KEY-ID", key)
+            .replace("days N", "days 9")
+        )
+        assert keys.main(values.split()[3:]) == 0, line
         printed = capsys.readouterr().out.strip()
         key = id_of(digest_of(printed)) if printed.startswith("isk_") else key
 
@@ -292,9 +303,9 @@ def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for
 
     async def use() -> list[int]:
         database = Counting(DatabaseConfig(**desk.postgres.administrator(NAME)))
-        store, seen = PostgresKeys(database), []
+        store, results = PostgresKeys(database), []
         try:
-            for wait, wanted in (
+            for wait, expected in (
                 (0, key),
                 (4.9, key),
                 (0.2, key),
@@ -303,29 +314,29 @@ def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for
                 (0.2, unknown),
             ):
                 now[0] += wait
-                await store.find(wanted)
-                seen.append(database.asked)
-            assert [await store.find(each) for each in ("", "isk_short", key + "x", "isk_" + "é" * 43)] == [
-                None
-            ] * 4
-            seen.append(database.asked)
+                await store.find(expected)
+                results.append(database.asked)
+            assert [
+                await store.find(key_text) for key_text in ("", "isk_short", key + "x", "isk_" + "é" * 43)
+            ] == [None] * 4
+            results.append(database.asked)
             now[0] += 10
             assert (
                 len(
                     {
-                        found.id
-                        for found in await asyncio.gather(*(store.find(key) for _ in range(50)))
-                        if found
+                        record.id
+                        for record in await asyncio.gather(*(store.find(key) for _ in range(50)))
+                        if record
                     }
                 )
                 == 1
             )
-            seen.append(database.asked)
+            results.append(database.asked)
             monkeypatch.setattr(lookups, "MAX_CACHED", 3)
             for number in range(10):
                 await store.find(f"{keys.PREFIX}{number:043d}")
             assert len(store._kept) == 3
-            return seen
+            return results
         finally:
             await database.close()
 

@@ -56,10 +56,10 @@ def with_copies(config: DatabaseConfig, work: Callable[..., Awaitable[Any]], cou
     async def run() -> Any:
         clock, databases = Clock(), [Counting(config) for _ in range(count)]
         try:
-            return await work(clock, databases, [Ledger(each, clock) for each in databases])
+            return await work(clock, databases, [Ledger(database, clock) for database in databases])
         finally:
-            for each in databases:
-                await each.close()
+            for database in databases:
+                await database.close()
 
     return asyncio.run(run())
 
@@ -86,10 +86,10 @@ def test_copies_together_take_all_that_there_is_and_no_more(tables: DatabaseConf
     limit = Limit(f"a/b/team/all-{most}", "requests/minute", "month", most)
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
-        async def one(ledger: Ledger) -> int:
+        async def take_all(ledger: Ledger) -> int:
             return sum([await takes(ledger, limit) for _ in range(most)])
 
-        admitted = sum(await asyncio.gather(*(one(ledger) for ledger in ledgers)))
+        admitted = sum(await asyncio.gather(*(take_all(ledger) for ledger in ledgers)))
         assert await used(databases[0], limit) == most
         return admitted
 
@@ -108,11 +108,11 @@ def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables:
         admitted = 1
         while await takes(ledgers[1], limit):
             admitted += 1
-        return admitted, sum(each.asked for each in databases)
+        return admitted, sum(database.asked for database in databases)
 
-    admitted, asked = with_copies(tables, work, 2)
+    admitted, statements = with_copies(tables, work, 2)
     assert most - most // LEASES_PER_LIMIT["minute"] <= admitted <= most
-    assert asked < admitted / 5, "nearly every request asked the database"
+    assert statements < admitted / 5, "nearly every request asked the database"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_beyond_a_limit_is_what_running_requests_took_above_their_reservation_an
             except Exhausted:
                 continue
         assert len(running) == most // reserved, "as many run at once as have room"
-        for ledger, taken in running:
-            ledger.settle(taken, {"tokens/minute": came_to})
+        for ledger, reservation in running:
+            ledger.settle(reservation, {"tokens/minute": came_to})
         for ledger in ledgers:
             await ledger.flush()
         clock.now += DRY_S + 1
@@ -189,8 +189,8 @@ def test_what_a_request_did_not_take_is_there_for_the_next_and_is_told_in_the_en
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
         (ledger,) = ledgers
         for _ in range(13):  # the last needs room for 500 beside the 480 before it
-            taken = await ledger.take({limit: 500})
-            ledger.settle(taken, {"tokens/month": 40})
+            reservation = await ledger.take({limit: 500})
+            ledger.settle(reservation, {"tokens/month": 40})
         await ledger.flush(last=True)
         return await used(databases[0], limit)
 
@@ -209,11 +209,11 @@ def test_of_several_limits_all_are_taken_or_none(tables: DatabaseConfig):
             with pytest.raises(Exhausted) as caught:
                 await ledger.take({wide: 1, narrow: 2})
             assert caught.value.limit == narrow
-        asked = databases[0].asked
+        statements = databases[0].asked
         for _ in range(100):
             with pytest.raises(Exhausted):
                 await ledger.take({wide: 1, narrow: 2})
-        assert databases[0].asked == asked, "a flood of refused requests must not reach the database"
+        assert databases[0].asked == statements, "a flood of refused requests must not reach the database"
         await ledger.flush(last=True)
         assert await used(databases[0], wide) == 5
 
@@ -225,7 +225,7 @@ def test_a_new_period_begins_at_nothing_and_old_debts_do_not_reach_it(tables: Da
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
         (ledger,), (database,) = ledgers, databases
-        taken = await ledger.take({limit: 10})
+        reservation = await ledger.take({limit: 10})
         assert not await takes(ledger, limit)
         # The month turns: the row is of the one before, and the copy's lease is over.
         await database.fetch(
@@ -235,7 +235,8 @@ def test_a_new_period_begins_at_nothing_and_old_debts_do_not_reach_it(tables: Da
         assert await takes(ledger, limit)
         before = await used(database, limit)
         ledger.settle(
-            [type(taken[0])(limit, 10, taken[0].since.replace(year=2001))], {"requests/minute": 5000}
+            [type(reservation[0])(limit, 10, reservation[0].since.replace(year=2001))],
+            {"requests/minute": 5000},
         )
         await ledger.flush()
         after = await used(database, limit)
@@ -252,8 +253,8 @@ def test_without_the_database_nothing_is_leased_and_a_debt_is_kept_until_it_is_t
         with pytest.raises(DatabaseDown):
             await Ledger(Database(away), clock).take({limit: 1})
         (ledger,) = ledgers
-        taken = await ledger.take({limit: 100})
-        ledger.settle(taken, {"tokens/minute": 700})
+        reservation = await ledger.take({limit: 100})
+        ledger.settle(reservation, {"tokens/minute": 700})
         good, ledger._database = ledger._database, Database(away)
         with pytest.raises(DatabaseDown):
             await ledger.flush()

@@ -128,14 +128,14 @@ def test_the_gateways_own_client_certificate_is_renewed_too(chain: Site, own_gat
             time.sleep(0.2)
 
 
-def start_stream(edge: Edge, authority: Authority, seen: list[str]) -> threading.Thread:
+def start_stream(edge: Edge, authority: Authority, events: list[str]) -> threading.Thread:
     def read() -> None:
         headers = bearer(KEYS[WORKLOAD])
         with (
             httpx.Client(verify=authority.client("app"), trust_env=False, timeout=20) as client,
             client.stream("POST", edge.url + CHAT, json=chat(stream=True), headers=headers) as response,
         ):
-            seen.extend(line for line in response.iter_lines() if line.startswith("data: "))
+            events.extend(line for line in response.iter_lines() if line.startswith("data: "))
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -157,16 +157,16 @@ def refuses(edge: Edge, authority: Authority, seconds: float = 5) -> bool:
 def test_sigterm_lets_a_running_stream_finish_and_takes_no_new_request(chain: Site, own_gateway):
     edge, authority = own_gateway()
     chain.model.reset("slow")
-    seen: list[str] = []
-    reading = start_stream(edge, authority, seen)
+    events: list[str] = []
+    reading = start_stream(edge, authority, events)
     assert chain.model.words_sent.wait(5)
     edge.process.terminate()
     edge.wait_for_line("draining")
     assert edge.health().status_code == 503
     assert refuses(edge, authority), "a gateway that drains still took requests after 5 s"
     reading.join(15)
-    assert seen[-1] == "data: [DONE]"
-    assert len(seen) >= len(WORDS)
+    assert events[-1] == "data: [DONE]"
+    assert len(events) >= len(WORDS)
     assert edge.process.wait(10) == 0
 
 
@@ -183,13 +183,13 @@ def test_a_client_that_keeps_its_connection_does_not_keep_the_process(chain: Sit
 def test_a_stream_beyond_the_time_for_draining_ends_in_an_error_that_is_seen(chain: Site, own_gateway):
     edge, authority = own_gateway(drain_timeout_s=0.5)
     chain.model.reset("endless")
-    seen: list[str] = []
-    reading = start_stream(edge, authority, seen)
+    events: list[str] = []
+    reading = start_stream(edge, authority, events)
     assert chain.model.words_sent.wait(5)
     edge.process.terminate()
     assert edge.process.wait(10) == 0
     reading.join(5)
-    assert json.loads(seen[-1].removeprefix("data: "))["error"]["code"] == "shutting_down"
+    assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "shutting_down"
     assert chain.model.cancelled.wait(5)
 
 
@@ -222,9 +222,9 @@ def test_a_request_leaves_one_line_and_is_counted(chain: Site):
         "bytes_out": len(response.content),
     }
     assert {key: line[key] for key in expected} == expected
-    who = {"class": "restricted", "workload": "claims", "model": "claims"}
-    assert chain.gateway.metric("isthmus_requests_total", **who, status="200") >= 1
-    assert chain.gateway.metric("isthmus_tokens_total", **who, kind="completion") >= 5
+    labels = {"class": "restricted", "workload": "claims", "model": "claims"}
+    assert chain.gateway.metric("isthmus_requests_total", **labels, status="200") >= 1
+    assert chain.gateway.metric("isthmus_tokens_total", **labels, kind="completion") >= 5
     assert chain.gateway.health().text == "ok\n"
     assert chain.gateway.health("/v1/models").status_code == 404
 

@@ -66,8 +66,8 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {**site.place(), "workload": "spent"},
             ],
         )
-        for each in (*site.sidecars, *site.gateways):
-            each.wait_until_up()
+        for edge in (*site.sidecars, *site.gateways):
+            edge.wait_until_up()
         with client_of(site, site.issue("narratives"), "claims") as client:
             yield Bank(site, client)
 
@@ -123,9 +123,9 @@ def test_it_calls_tools(bank: Bank):
 
 def test_it_calls_tools_in_a_stream(bank: Bank):
     stream = bank.client.chat.completions.create(model="fast", messages=MESSAGES, tools=TOOLS, stream=True)
-    parts: list[Any] = [part for chunk in stream for part in chunk.choices[0].delta.tool_calls or []]
-    assert parts[0].function.name == "rate"
-    assert "".join(part.function.arguments for part in parts) == TOOL_CALL["function"]["arguments"]
+    tool_calls: list[Any] = [part for chunk in stream for part in chunk.choices[0].delta.tool_calls or []]
+    assert tool_calls[0].function.name == "rate"
+    assert "".join(part.function.arguments for part in tool_calls) == TOOL_CALL["function"]["arguments"]
 
 
 # openai's own models: a message that was parsed is not of the class that it says.
@@ -218,8 +218,8 @@ def test_its_exceptions_are_the_ones_that_it_has_for_these_errors(bank: Bank):
             list(many)
         assert caught.value.status_code == 402
         assert caught.value.code == "budget_exhausted"
-        asked = [line for line in bank.site.gateways[0].lines("request") if line["status"] == 402]
-        assert len(asked) == 1, "the client tried again, and a budget does not come back by that"
+        requests = [line for line in bank.site.gateways[0].lines("request") if line["status"] == 402]
+        assert len(requests) == 1, "the client tried again, and a budget does not come back by that"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ NO_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-ca
 
 
 @pytest.mark.parametrize(
-    ("message", "param", "code", "told"),
+    ("message", "param", "code", "message_told"),
     [
         (TOO_LONG, "input_tokens", "context_length_exceeded", "8192 tokens"),
         ("The request is longer than the model's context.", None, "context_length_exceeded", "longer than"),
@@ -29,10 +29,10 @@ NO_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-ca
         ("DE89 3704 0044 0532 0130 00 at 10.1.2.3", "ghp_secret", "rejected_by_model", "does not accept"),
     ],
 )
-def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, code: str, told: str):
+def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, code: str, message_told: str):
     refusal = translate_rejection(json.dumps({"error": {"message": message, "param": param}}).encode())
     assert (refusal.status, refusal.code) == (400, code)
-    assert told in refusal.message
+    assert message_told in refusal.message
     for upstream in ("3704", "10.1.2.3", "ghp_", "8093", "alternate"):
         assert upstream not in refusal.message
 

@@ -62,7 +62,9 @@ def test_a_gateway_replaced_under_load_finishes_what_it_began_and_accounts_for_a
     assert {answer.code for answer in load.answers} == {"ok"}
     served = {edge: {line["request_id"] for line in edge.lines("request")} for edge in (old, new)}
     late = [
-        each for each in load.answers if each.stream and each.request_id in served[old] and each.at > ended
+        answer
+        for answer in load.answers
+        if answer.stream and answer.request_id in served[old] and answer.at > ended
     ]
     assert late, "no stream was running when the old copy was told to end"
     # A connection that idles is closed under a request on its way at most once: then its client is at the new copy.

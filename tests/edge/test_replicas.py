@@ -63,7 +63,9 @@ class Service:
                 threading.Thread(target=self._forward, args=(accepted, replica), daemon=True).start()
 
     def _forward(self, accepted: socket.socket, replica: int | str) -> None:
-        alive = next(each for each in (replica, *self.replicas, *self.fallback) if isinstance(each, int))
+        alive = next(
+            candidate for candidate in (replica, *self.replicas, *self.fallback) if isinstance(candidate, int)
+        )
         came = 0
         with socket.create_connection(("127.0.0.1", alive)) as behind, contextlib.suppress(OSError), accepted:
             while True:

@@ -37,10 +37,14 @@ class Own:
 
 
 @pytest.fixture
-def own(chain: Site, tmp_path: Path) -> Iterator[Own]:
+def stack(chain: Site, tmp_path: Path) -> Iterator[Own]:
     authority = Authority(tmp_path / "listener")
-    for name, known in (("gateway", GATEWAY_NAME), ("app", "app.payments.svc"), ("other", "b.payments.svc")):
-        authority.issue(name, known)
+    for name, server_name in (
+        ("gateway", GATEWAY_NAME),
+        ("app", "app.payments.svc"),
+        ("other", "b.payments.svc"),
+    ):
+        authority.issue(name, server_name)
     config = gateway_config(chain.folder, chain.sidecar.port)
     files = (("certificate", "gateway.crt"), ("key", "gateway.key"), ("client_ca", "ca.crt"))
     config["listen"].update({key: str(authority.folder / name) for key, name in files})
@@ -54,100 +58,100 @@ def own(chain: Site, tmp_path: Path) -> Iterator[Own]:
     edge.stop()
 
 
-def stream_until_its_end(own: Own, seen: list[str]) -> threading.Thread:
+def stream_until_its_end(stack: Own, events: list[str]) -> threading.Thread:
     """Reads a stream in a thread of its own."""
 
     def read() -> None:
         with (
-            own.client() as client,
+            stack.client() as client,
             client.stream("POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])) as answer,
         ):
-            seen.extend(line for line in answer.iter_lines() if line)
+            events.extend(line for line in answer.iter_lines() if line)
 
     thread = threading.Thread(target=read)
     thread.start()
     return thread
 
 
-def test_a_stream_ends_when_its_key_is_taken_back(chain: Site, own: Own):
+def test_a_stream_ends_when_its_key_is_taken_back(chain: Site, stack: Own):
     chain.model.reset("endless")
-    seen: list[str] = []
-    reading = stream_until_its_end(own, seen)
+    events: list[str] = []
+    reading = stream_until_its_end(stack, events)
     assert chain.model.words_sent.wait(10)
-    (own.folder / "callers.yaml").write_text(callers_text({"claims": KEYS["claims"]}))
+    (stack.folder / "callers.yaml").write_text(callers_text({"claims": KEYS["claims"]}))
     began = time.monotonic()
     reading.join(30)
     assert not reading.is_alive()
     assert time.monotonic() - began < 15
-    assert json.loads(seen[-1].removeprefix("data: "))["error"]["code"] == "invalid_api_key"
+    assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "invalid_api_key"
     assert chain.model.cancelled.wait(5)
-    assert own.edge.wait_for_line("request", stream=True)["code"] == "invalid_api_key"
+    assert stack.edge.wait_for_line("request", stream=True)["code"] == "invalid_api_key"
 
 
-def test_a_revoked_certificate_is_refused_on_new_connections_and_on_those_that_are_open(own: Own):
-    with own.client() as client, own.client("other") as other:
-        for each in (client, other):
-            assert each.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
-        own.authority.revoke("app")
-        own.edge.wait_for_line("certificate", result="renewed")
+def test_a_revoked_certificate_is_refused_on_new_connections_and_on_those_that_are_open(stack: Own):
+    with stack.client() as client, stack.client("other") as other_client:
+        for connected in (client, other_client):
+            assert connected.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
+        stack.authority.revoke("app")
+        stack.edge.wait_for_line("certificate", result="renewed")
         with pytest.raises(httpx.TransportError):
             client.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
-        assert other.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
-    with own.client() as again, pytest.raises(httpx.TransportError):
+        assert other_client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
+    with stack.client() as again, pytest.raises(httpx.TransportError):
         again.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def test_a_revocation_list_that_cannot_be_read_keeps_the_one_that_works(own: Own):
-    own.authority.revoke("app")
-    own.edge.wait_for_line("certificate", result="renewed")
-    (own.authority.folder / "ca.crl").write_text("half a l")
+def test_a_revocation_list_that_cannot_be_read_keeps_the_one_that_works(stack: Own):
+    stack.authority.revoke("app")
+    stack.edge.wait_for_line("certificate", result="renewed")
+    (stack.authority.folder / "ca.crl").write_text("half a l")
     end = time.monotonic() + 20
-    while not any("listen.crl" in line["result"] for line in own.edge.lines("certificate")):
+    while not any("listen.crl" in line["result"] for line in stack.edge.lines("certificate")):
         assert time.monotonic() < end
         time.sleep(0.1)
-    with own.client() as client, pytest.raises(httpx.TransportError):
+    with stack.client() as client, pytest.raises(httpx.TransportError):
         client.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def test_a_revocation_list_that_is_too_old_lets_nobody_in(own: Own):
-    own.authority.revoke(days=-1)
-    own.edge.wait_for_line("certificate", result="renewed")
-    with own.client() as client, pytest.raises(httpx.TransportError):
+def test_a_revocation_list_that_is_too_old_lets_nobody_in(stack: Own):
+    stack.authority.revoke(days=-1)
+    stack.edge.wait_for_line("certificate", result="renewed")
+    with stack.client() as client, pytest.raises(httpx.TransportError):
         client.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def rewrite(own: Own, **changes: Any) -> None:
-    path = own.folder / "own" / "config.yaml"
+def rewrite(stack: Own, **changes: Any) -> None:
+    path = stack.folder / "own" / "config.yaml"
     config = YAML(typ="safe").load(path.read_text())
     with path.open("w") as stream:
         YAML().dump({**config, **changes}, stream)
 
 
-def test_a_hang_up_with_a_file_that_is_wrong_changes_nothing(own: Own):
-    rewrite(own, colour="red")
-    own.edge.process.send_signal(signal.SIGHUP)
-    assert "colour" in own.edge.wait_for_line("configuration")["result"]
-    with own.client() as client:
+def test_a_hang_up_with_a_file_that_is_wrong_changes_nothing(stack: Own):
+    rewrite(stack, colour="red")
+    stack.edge.process.send_signal(signal.SIGHUP)
+    assert "colour" in stack.edge.wait_for_line("configuration")["result"]
+    with stack.client() as client:
         assert client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
 
 
-def test_a_hang_up_lets_streams_end_and_begins_anew_with_the_new_file(chain: Site, own: Own):
+def test_a_hang_up_lets_streams_end_and_begins_anew_with_the_new_file(chain: Site, stack: Own):
     chain.model.reset("slow")
-    seen: list[str] = []
-    reading = stream_until_its_end(own, seen)
+    events: list[str] = []
+    reading = stream_until_its_end(stack, events)
     assert chain.model.words_sent.wait(10)
-    rewrite(own, limits={"max_body_bytes": 1024, "request_timeout_s": 60, "drain_timeout_s": 5})
-    pid = own.edge.process.pid
-    own.edge.process.send_signal(signal.SIGHUP)
+    rewrite(stack, limits={"max_body_bytes": 1024, "request_timeout_s": 60, "drain_timeout_s": 5})
+    pid = stack.edge.process.pid
+    stack.edge.process.send_signal(signal.SIGHUP)
     reading.join(20)
-    assert seen[-1] == "data: [DONE]", "the stream was cut"
+    assert events[-1] == "data: [DONE]", "the stream was cut"
     end = time.monotonic() + 60
-    while len(own.edge.lines("started")) < 2:
-        assert own.edge.process.poll() is None
+    while len(stack.edge.lines("started")) < 2:
+        assert stack.edge.process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.1)
-    own.edge.wait_until_up()
-    assert own.edge.process.pid == pid
-    with own.client() as client:
+    stack.edge.wait_until_up()
+    assert stack.edge.process.pid == pid
+    with stack.client() as client:
         body = chat(messages=[{"role": "user", "content": "x" * 2000}])
         assert client.post(CHAT, json=body, headers=bearer(KEYS[WORKLOAD])).status_code == 413

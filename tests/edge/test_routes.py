@@ -102,20 +102,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     )
     client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
     try:
-        for each in (*sidecars, gateway):
-            each.wait_until_up()
+        for edge in (*sidecars, gateway):
+            edge.wait_until_up()
         yield Ways(first, second, gateway, client)
     finally:
         client.close()
-        for each in (gateway, *sidecars):
-            each.stop()
+        for edge in (gateway, *sidecars):
+            edge.stop()
         for model in (first, second):
             model.shutdown()
             model.server_close()
 
 
 @pytest.fixture
-def ways(running: Ways) -> Ways:
+def stage(running: Ways) -> Ways:
     running.clear()
     return running
 
@@ -124,34 +124,34 @@ def models_of(server: FakeModel) -> set[str]:
     return {json.loads(raw.split(b"\r\n\r\n", 1)[1])["model"] for raw in server.received}
 
 
-def test_the_canary_gets_one_request_of_a_hundred_and_no_other(ways: Ways) -> None:
+def test_the_canary_gets_one_request_of_a_hundred_and_no_other(stage: Ways) -> None:
     total = 2000
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: ways.ask(CHAT, max_tokens=1), range(total)))
+        answers = list(pool.map(lambda _: stage.ask(CHAT, max_tokens=1), range(total)))
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["model"] for answer in answers} == {CHAT}, "callers do not learn which one answered"
-    assert (len(ways.first.received), len(ways.second.received)) == (1980, 20)
-    assert (models_of(ways.first), models_of(ways.second)) == ({"llama-v1"}, {"llama-v2"})
-    who = {"class": "restricted", "workload": CHAT}
-    assert ways.gateway.metric("isthmus_requests_total", **who, variant="", status="200") == 1980
-    assert ways.gateway.metric("isthmus_requests_total", **who, variant="canary", status="200") == 20
-    assert ways.gateway.metric("isthmus_request_duration_seconds_count", **who, variant="canary") == 20
+    assert (len(stage.first.received), len(stage.second.received)) == (1980, 20)
+    assert (models_of(stage.first), models_of(stage.second)) == ({"llama-v1"}, {"llama-v2"})
+    labels = {"class": "restricted", "workload": CHAT}
+    assert stage.gateway.metric("isthmus_requests_total", **labels, variant="", status="200") == 1980
+    assert stage.gateway.metric("isthmus_requests_total", **labels, variant="canary", status="200") == 20
+    assert stage.gateway.metric("isthmus_request_duration_seconds_count", **labels, variant="canary") == 20
 
 
-def test_a_canary_that_fails_is_seen_and_takes_its_share_only(ways: Ways) -> None:
-    ways.second.reset("status-500")
-    answers = [ways.ask(CHAT, max_tokens=1).status_code for _ in range(200)]
+def test_a_canary_that_fails_is_seen_and_takes_its_share_only(stage: Ways) -> None:
+    stage.second.reset("status-500")
+    answers = [stage.ask(CHAT, max_tokens=1).status_code for _ in range(200)]
     assert (answers.count(200), answers.count(502)) == (198, 2)
-    line = ways.gateway.wait_for_line("request", variant="canary", status=502)
+    line = stage.gateway.wait_for_line("request", variant="canary", status=502)
     assert line["workload"] == CHAT
 
 
-def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(ways: Ways) -> None:
-    assert ways.ask(CHAT, stream=True).status_code == 200
-    assert ways.first.last_body()["cache_salt"] == "payments"
-    refused = ways.ask(CHAT, cache_salt="theirs")
+def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(stage: Ways) -> None:
+    assert stage.ask(CHAT, stream=True).status_code == 200
+    assert stage.first.last_body()["cache_salt"] == "payments"
+    refused = stage.ask(CHAT, cache_salt="theirs")
     assert (refused.status_code, code_of(refused)) == (400, "unknown_field")
-    assert len(ways.first.received) == 1, "and it does not get that far"
+    assert len(stage.first.received) == 1, "and it does not get that far"
 
 
 VLLM_FIELDS: dict[str, Any] = {
@@ -165,19 +165,19 @@ VLLM_FIELDS: dict[str, Any] = {
 }
 
 
-def test_vllms_own_fields_go_to_vllm_and_nowhere_else(ways: Ways) -> None:
+def test_vllms_own_fields_go_to_vllm_and_nowhere_else(stage: Ways) -> None:
     for _ in range(6):
-        assert ways.ask(CHAT, model="sampling", **VLLM_FIELDS).status_code == 200
-    assert (len(ways.first.received), len(ways.second.received)) == (6, 0), (
+        assert stage.ask(CHAT, model="sampling", **VLLM_FIELDS).status_code == 200
+    assert (len(stage.first.received), len(stage.second.received)) == (6, 0), (
         "the second is not known to be vLLM"
     )
-    assert {name: ways.first.last_body()[name] for name in VLLM_FIELDS} == VLLM_FIELDS
-    ways.clear()
+    assert {name: stage.first.last_body()[name] for name in VLLM_FIELDS} == VLLM_FIELDS
+    stage.clear()
     for name, value in VLLM_FIELDS.items():
-        refused = ways.ask(CHAT, **{name: value})
+        refused = stage.ask(CHAT, **{name: value})
         assert (refused.status_code, code_of(refused)) == (400, "unsupported_parameter"), name
         assert repr(name) in refused.json()["error"]["message"]
-    assert ways.first.received == []
+    assert stage.first.received == []
 
 
 @pytest.mark.parametrize(
@@ -195,30 +195,30 @@ def test_vllms_own_fields_go_to_vllm_and_nowhere_else(ways: Ways) -> None:
         {"vllm_xargs": {}},
     ],
 )
-def test_of_vllms_fields_only_those_of_sampling_pass(ways: Ways, fields: dict[str, Any]) -> None:
-    assert ways.ask(CHAT, model="sampling", **fields).status_code == 400
-    assert ways.first.received == []
+def test_of_vllms_fields_only_those_of_sampling_pass(stage: Ways, fields: dict[str, Any]) -> None:
+    assert stage.ask(CHAT, model="sampling", **fields).status_code == 400
+    assert stage.first.received == []
 
 
-def test_embeddings_pass_by_their_list(ways: Ways) -> None:
-    answer = ways.ask(EMBED, "/v1/embeddings", input=["one", "two"], encoding_format="float")
+def test_embeddings_pass_by_their_list(stage: Ways) -> None:
+    answer = stage.ask(EMBED, "/v1/embeddings", input=["one", "two"], encoding_format="float")
     assert answer.status_code == 200, answer.text
-    given = answer.json()
-    assert given.pop("id") == f"embd-{answer.headers['x-request-id']}"
-    assert given == {k: v for k, v in VECTORS.items() if k not in ("id", "created", "secret")} | {
+    body = answer.json()
+    assert body.pop("id") == f"embd-{answer.headers['x-request-id']}"
+    assert body == {k: v for k, v in VECTORS.items() if k not in ("id", "created", "secret")} | {
         "model": EMBED
     }
-    assert ways.first.last_body() == {"model": "bge", "input": ["one", "two"], "encoding_format": "float"}
-    line = ways.gateway.wait_for_line("request", path="/v1/embeddings", status=200)
+    assert stage.first.last_body() == {"model": "bge", "input": ["one", "two"], "encoding_format": "float"}
+    line = stage.gateway.wait_for_line("request", path="/v1/embeddings", status=200)
     assert line["prompt_tokens"] == 3
 
 
-def test_reranking_passes_by_its_list(ways: Ways) -> None:
-    answer = ways.ask(RERANK, "/v1/rerank", query="which", documents=["a", "b"], top_n=1)
-    given = answer.json()
-    assert given.pop("id") == f"rerank-{answer.headers['x-request-id']}"
-    assert given == {k: v for k, v in ORDER.items() if k != "id"} | {"model": RERANK}
-    assert ways.first.last_body() == {
+def test_reranking_passes_by_its_list(stage: Ways) -> None:
+    answer = stage.ask(RERANK, "/v1/rerank", query="which", documents=["a", "b"], top_n=1)
+    body = answer.json()
+    assert body.pop("id") == f"rerank-{answer.headers['x-request-id']}"
+    assert body == {k: v for k, v in ORDER.items() if k != "id"} | {"model": RERANK}
+    assert stage.first.last_body() == {
         "model": "ranker",
         "query": "which",
         "documents": ["a", "b"],
@@ -246,19 +246,19 @@ def test_reranking_passes_by_its_list(ways: Ways) -> None:
     ],
 )
 def test_what_a_task_does_not_take_never_reaches_a_model(
-    ways: Ways, workload: str, path: str, fields: dict[str, Any], status: int, code: str
+    stage: Ways, workload: str, path: str, fields: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = ways.ask(workload, path, **fields)
+    answer = stage.ask(workload, path, **fields)
     assert (answer.status_code, code_of(answer)) == (status, code)
-    assert not ways.first.received
+    assert not stage.first.received
 
 
 def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp_path: Path) -> None:
-    seen: list[dict[str, str]] = []
+    requests: list[dict[str, str]] = []
 
     class Router(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            seen.append({key.lower(): value for key, value in self.headers.items()})
+            requests.append({key.lower(): value for key, value in self.headers.items()})
             self.rfile.read(int(self.headers["content-length"]))
             body = json.dumps(ORDER).encode()
             self.send_response(200)
@@ -270,8 +270,12 @@ def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp
             """Quiet."""
 
     authority = Authority(tmp_path)
-    for name, known in (("gateway", "g.isthmus-restricted.svc"), ("router", PRIMARY), ("app", "app.x.svc")):
-        authority.issue(name, known)
+    for name, server_name in (
+        ("gateway", "g.isthmus-restricted.svc"),
+        ("router", PRIMARY),
+        ("app", "app.x.svc"),
+    ):
+        authority.issue(name, server_name)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Router)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
     context.verify_mode = ssl.CERT_REQUIRED
@@ -310,6 +314,6 @@ def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp
         gateway.stop()
         server.shutdown()
         server.server_close()
-    (headers,) = seen
+    (headers,) = requests
     assert headers["x-isthmus-workload"] == RERANK
     assert {"x-other", "authorization"} & set(headers) == set()

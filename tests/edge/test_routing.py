@@ -52,35 +52,35 @@ class Site:
             model.reset(behaviour)
             model.metrics = f'vllm:num_requests_waiting{{engine="0"}} {count}.0\n'
         self.bedrock.reset()
-        well = [float(each in ("ok", "full", "status-500", "stall")) for each in behaviours]
-        wanted = {
+        well = [float(behaviour in ("ok", "full", "status-500", "stall")) for behaviour in behaviours]
+        expected = {
             "good": well,
             "waiting": [count if good else 0 for count, good in zip(waiting, well, strict=True)],
             "running": [0, 0],
         }
         end = time.monotonic() + 20
-        while (seen := {what: self.seen(what) for what in wanted}) != wanted:
-            assert time.monotonic() < end, seen
+        while (states := {metric: self.seen(metric) for metric in expected}) != expected:
+            assert time.monotonic() < end, states
             time.sleep(0.05)
 
-    def seen(self, what: str) -> list[float]:
-        return [self.gateway.metric(f"isthmus_endpoint_{what}", endpoint=name) for name in self.names[:2]]
+    def seen(self, metric: str) -> list[float]:
+        return [self.gateway.metric(f"isthmus_endpoint_{metric}", endpoint=name) for name in self.names[:2]]
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("routing")
     authority = Authority(folder)
-    for name, known in (("gateway", GATEWAY), ("translator", TRANSLATOR), ("app", "app.intranet.svc")):
-        authority.issue(name, known)
+    for name, server_name in (("gateway", GATEWAY), ("translator", TRANSLATOR), ("app", "app.intranet.svc")):
+        authority.issue(name, server_name)
     bedrock, models = FakeBedrock(), [FakeModel(), FakeModel()]
     translator = start(folder / "translator", authority, bedrock.url, ENVIRONMENT)
     sidecars = [_sidecar(folder, authority, name, model) for name, model in zip(MODELS, models, strict=True)]
     gateway = Edge(folder / "edge", _config(folder, authority, sidecars, translator))
     client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
     try:
-        for each in (gateway, *sidecars):
-            each.wait_until_up()
+        for edge in (gateway, *sidecars):
+            edge.wait_until_up()
         translator.wait_until_up(180)
         names = [
             f"{name}:{edge.port}"
@@ -89,8 +89,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(models, bedrock, gateway, client, names)
     finally:
         client.close()
-        for each in (gateway, *sidecars, translator):
-            each.stop()
+        for edge in (gateway, *sidecars, translator):
+            edge.stop()
         for fake in (bedrock, *models):
             fake.shutdown()
             fake.server_close()
@@ -183,8 +183,8 @@ def test_one_that_takes_nothing_is_passed_over_and_its_requests_are_answered_onc
     unsent = site.gateway.metric("isthmus_unsent_total", endpoint=site.names[0])
     site.behave("full", "ok")
     assert {site.ask().status_code for _ in range(20)} == {200}
-    refused, answered, _ = site.counts()
-    assert answered == 20
+    refused, served, _ = site.counts()
+    assert served == 20
     assert 1 <= refused <= 10, "it was asked again and again"
     assert site.gateway.metric("isthmus_unsent_total", endpoint=site.names[0]) - unsent == refused
     line = site.gateway.wait_for_line("request", workload=KEPT, attempts=2)
@@ -199,9 +199,9 @@ def test_one_that_cannot_be_connected_to_costs_no_request(site: Site):
 def test_a_request_of_which_something_may_have_come_is_never_sent_again(site: Site):
     site.behave("status-500", "ok")
     answers = [site.ask().status_code for _ in range(20)]
-    failed, answered, _ = site.counts()
-    assert (answers.count(502), answers.count(200)) == (failed, answered)
-    assert failed + answered == 20
+    failed, served, _ = site.counts()
+    assert (answers.count(502), answers.count(200)) == (failed, served)
+    assert failed + served == 20
     site.behave("stall", "stall")
     with pytest.raises(httpx.TimeoutException):
         site.client.post(
@@ -217,8 +217,8 @@ def test_only_what_may_leaves_when_nobody_here_can_take_it(site: Site):
     site.behave("status-503", "status-503")
     assert site.ask(BURST).status_code == 200
     assert site.counts()[2] == 1
-    asked = site.bedrock.requests[-1][2]
-    assert "cache_salt" not in str(asked)
+    bedrock_request = site.bedrock.requests[-1][2]
+    assert "cache_salt" not in str(bedrock_request)
     refused = site.ask(KEPT)
     assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
     assert site.counts()[2] == 1, "a workload without an overflow went to AWS"

@@ -29,8 +29,8 @@ class Collector(ThreadingHTTPServer):
         requests = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
         return [
             span
-            for each in requests
-            for kind in each.resource_spans
+            for request in requests
+            for kind in request.resource_spans
             for scope in kind.scope_spans
             for span in scope.spans
         ]
@@ -58,7 +58,10 @@ def collector() -> Iterator[Collector]:
 
 
 def attributes(span: Any) -> dict[str, Any]:
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
+    return {
+        attribute.key: getattr(attribute.value, attribute.value.WhichOneof("value"))
+        for attribute in span.attributes
+    }
 
 
 def test_each_request_leaves_a_span_below_its_callers_and_no_content(
@@ -81,15 +84,15 @@ def test_each_request_leaves_a_span_below_its_callers_and_no_content(
             assert client.post(path, json=chat(), headers=bearer(KEYS[WORKLOAD])).status_code == 502
     finally:
         assert edge.stop() == 0, "what was not sent yet is sent at the end"
-    whole, stream, failed = collector.spans()
-    for span in (whole, stream):
+    answer_span, stream, failed = collector.spans()
+    for span in (answer_span, stream):
         assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT.split("-")[2])
-    assert f"traceparent: 00-{TRACE}-{whole.span_id.hex()}-01".encode() in sent, (
+    assert f"traceparent: 00-{TRACE}-{answer_span.span_id.hex()}-01".encode() in sent, (
         "the model's parent is our span"
     )
-    told = attributes(whole)
-    assert (told["isthmus.workload"], told["http.response.status_code"]) == (WORKLOAD, 200)
-    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (7, 5)
+    values = attributes(answer_span)
+    assert (values["isthmus.workload"], values["http.response.status_code"]) == (WORKLOAD, 200)
+    assert (values["gen_ai.usage.input_tokens"], values["gen_ai.usage.output_tokens"]) == (7, 5)
     assert attributes(failed)["isthmus.code"] == "bad_gateway"
     assert failed.trace_id.hex() != TRACE
     for body in collector.bodies:

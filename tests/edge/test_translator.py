@@ -62,7 +62,7 @@ def start(
     endpoint: str,
     environment: dict[str, str],
     outbound: dict[str, Any] | None = None,
-    held: str = "internal",
+    data_class: str = "internal",
 ) -> Edge:
     model = {
         "name": NAME,
@@ -72,7 +72,7 @@ def start(
     }
     config = {
         "mode": "translator",
-        "class": held,
+        "class": data_class,
         "listen": {
             "certificate": str(authority.folder / "translator.crt"),
             "key": str(authority.folder / "translator.key"),
@@ -128,8 +128,8 @@ def test_a_chat_becomes_a_converse_call_at_the_files_endpoint_only(stage: Stage)
     assert answer["choices"][0]["message"]["content"] == "".join(WORDS)
     assert (answer["model"], answer["usage"]["total_tokens"]) == (NAME, 14)
     assert PROFILE not in response.text
-    (path, headers, body), *others = stage.bedrock.requests
-    assert others == []
+    (path, headers, body), *other_requests = stage.bedrock.requests
+    assert other_requests == []
     assert path == f"/model/{PROFILE.replace(':', '%3A')}/converse"
     assert body["inferenceConfig"] == {"maxTokens": 50, "temperature": 0, "stopSequences": ["END"]}
     signature = {key.lower(): value for key, value in headers.items()}
@@ -169,10 +169,10 @@ def _texts(message: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_workloads_own_profile_is_called_with_the_guardrail_on_every_user_text(stage: Stage, stream: bool):
     first = [{"role": "user", "content": "My card is 4111 1111 1111 1111"}]
-    said = [{"role": "assistant", "content": "Noted."}]
+    messages = [{"role": "assistant", "content": "Noted."}]
     last = [{"role": "user", "content": [{"type": "text", "text": "Repeat it."}]}]
     system = [{"role": "system", "content": "Be brief."}]
-    response = stage.ask(model=GUARDED, stream=stream, messages=[*system, *first, *said, *last])
+    response = stage.ask(model=GUARDED, stream=stream, messages=[*system, *first, *messages, *last])
     assert response.status_code == 200, response.text
     ((path, _, body),) = stage.bedrock.requests
     assert path.split("/")[2] == ACCOUNTED.replace(":", "%3A").replace("/", "%2F")
@@ -209,7 +209,7 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(stage: Stage, behavi
 
 
 @pytest.mark.parametrize(
-    ("status", "seen", "code"),
+    ("status", "shown_status", "code"),
     [
         (400, 400, "rejected_by_model"),
         (403, 502, "aws_refused"),
@@ -221,11 +221,11 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(stage: Stage, behavi
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_bedrocks_failure_is_told_without_account_or_profile(
-    stage: Stage, status: int, seen: int, code: str, stream: bool
+    stage: Stage, status: int, shown_status: int, code: str, stream: bool
 ):
     stage.bedrock.reset(f"status-{status}")
     response = stage.ask(stream=stream)
-    assert (response.status_code, code_of(response)) == (seen, code)
+    assert (response.status_code, code_of(response)) == (shown_status, code)
     assert "123456789012" not in response.text
     assert PROFILE not in response.text
     assert len(stage.bedrock.requests) == 1, "a failed request was sent again"

@@ -107,7 +107,7 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(shared: Any):
 
 
 @pytest.mark.parametrize(
-    ("status", "seen", "code"),
+    ("status", "shown_status", "code"),
     [
         (400, 400, "rejected_by_model"),
         (403, 502, "aws_refused"),
@@ -119,12 +119,12 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(shared: Any):
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_sagemakers_failure_is_told_without_account_or_log(
-    shared: Any, status: int, seen: int, code: str, stream: bool
+    shared: Any, status: int, shown_status: int, code: str, stream: bool
 ):
     sagemaker, _, client = shared
     sagemaker.reset(f"status-{status}")
     response = ask(client, stream=stream)
-    assert (response.status_code, code_of(response)) == (seen, code)
+    assert (response.status_code, code_of(response)) == (shown_status, code)
     assert "123456789012" not in response.text
     assert ENDPOINT not in response.text
     assert "Bedrock" not in response.text
@@ -132,14 +132,14 @@ def test_sagemakers_failure_is_told_without_account_or_log(
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         ({"endpoint": "a/b"}, "endpoint"),
         ({"provider": "vertex"}, "bedrock"),
         ({"inference_profile": "eu.amazon.nova-lite-v1:0"}, "inference_profile"),
     ],
 )
-def test_a_model_that_is_none_of_sagemaker_is_refused_by_its_key(fault: dict[str, str], words: str):
+def test_a_model_that_is_none_of_sagemaker_is_refused_by_its_key(fault: dict[str, str], message: str):
     from edge.config import ConfigError, check
 
     document = {
@@ -149,7 +149,7 @@ def test_a_model_that_is_none_of_sagemaker_is_refused_by_its_key(fault: dict[str
         "models": [MODEL],
     }
     assert isinstance(check(document, Path("f")), TranslatorConfig)
-    with pytest.raises(ConfigError, match=words) as told:
+    with pytest.raises(ConfigError, match=message) as raised:
         check({**document, "models": [{**MODEL, **fault}]}, Path("f"))
-    assert "models.0." in str(told.value)
-    assert "models.0.sagemaker" not in str(told.value), "the provider is no key of the file"
+    assert "models.0." in str(raised.value)
+    assert "models.0.sagemaker" not in str(raised.value), "the provider is no key of the file"

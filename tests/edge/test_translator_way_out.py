@@ -48,17 +48,17 @@ class Proxy:
         while b"\r\n\r\n" not in head and (piece := client.recv(4096)):
             head += piece
         self.asked.append(head.split(b"\r\n")[0].decode())
-        there = socket.create_connection(("127.0.0.1", self.port))
+        upstream = socket.create_connection(("127.0.0.1", self.port))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        for one, other in ((client, there), (there, client)):
-            threading.Thread(target=_pump, args=[one, other], daemon=True).start()
+        for source, target in ((client, upstream), (upstream, client)):
+            threading.Thread(target=_pump, args=[source, target], daemon=True).start()
 
 
-def _pump(one: socket.socket, other: socket.socket) -> None:
+def _pump(source: socket.socket, target: socket.socket) -> None:
     try:
-        while piece := one.recv(65536):
-            other.sendall(piece)
-        other.shutdown(socket.SHUT_WR)
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
     except OSError:
         pass
 
@@ -99,11 +99,11 @@ def test_requests_go_through_the_proxy_of_the_file_to_whom_its_authorities_vouch
     assert len(bedrock.requests) == 1
 
 
-def config(tmp_path: Path, outbound: dict[str, Any], held: str = "internal") -> Path:
+def config(tmp_path: Path, outbound: dict[str, Any], data_class: str = "internal") -> Path:
     model = {"name": NAME, "region": "eu-central-1", "inference_profile": PROFILE}
     listen = {"host": "127.0.0.1", "port": 1, "certificate": "a", "key": "b", "client_ca": "c"}
     data = {
-        **{"mode": "translator", "class": held, "listen": listen, "allowed_clients": [GATEWAY]},
+        **{"mode": "translator", "class": data_class, "listen": listen, "allowed_clients": [GATEWAY]},
         **{"health": {"host": "127.0.0.1", "port": 2}, "models": [model], "outbound": outbound},
     }
     from ruamel.yaml import YAML

@@ -47,10 +47,10 @@ class Server:
             self.connections.append([])
             self._serve(connection, self.connections[-1])
 
-    def _serve(self, connection: socket.socket, seen: list[bytes]) -> None:
+    def _serve(self, connection: socket.socket, requests: list[bytes]) -> None:
         with connection, contextlib.suppress(OSError):  # whoever asked may have given up
             while data := connection.recv(65536):
-                seen.append(data)
+                requests.append(data)
                 reply = next(self._replies)
                 if reply is None:  # gone, with the request in hand
                     return
@@ -76,16 +76,16 @@ def ask(
 
     async def run() -> list[httpx.Response]:
         limits = Limits(connect_timeout_s=1, request_timeout_s=1)
-        client, found = Client(limits, verify), []
+        client, answers = Client(limits, verify), []
         try:
             for url in urls:
                 answer = await client.send("POST", url, body=b"{}", headers=headers or {})
                 await answer.aread()
                 await answer.aclose()
-                found.append(answer)
+                answers.append(answer)
         finally:
             await client.aclose()
-        return found
+        return answers
 
     return asyncio.run(run())
 
@@ -107,7 +107,7 @@ def test_only_what_the_edge_says_goes_up():
     assert (line, body) == (b"POST /v1 HTTP/1.1", b"{}")
     names = [field.partition(b":")[0].lower() for field in fields]
     assert sorted(names) == sorted(set(names)), "a header is there twice"
-    known = {
+    allowed = {
         b"host",
         b"content-type",
         b"content-length",
@@ -116,7 +116,7 @@ def test_only_what_the_edge_says_goes_up():
         b"accept-encoding",
         b"connection",
     }
-    assert set(names) <= known
+    assert set(names) <= allowed
 
 
 def test_a_redirect_is_not_followed():
@@ -163,10 +163,10 @@ def test_connections_that_are_reset_while_they_are_made_close_no_other_file():
         for _ in range(300):
             with contextlib.suppress(httpx.HTTPError):
                 await client.send("POST", f"https://127.0.0.1:{port}/", body=b"{}", headers={}, fresh=True)
-            others = os.pipe()
+            other_pipe = os.pipe()
             gc.collect()
             await asyncio.sleep(0)
-            for file in others:
+            for file in other_pipe:
                 try:
                     os.close(file)
                 except OSError:

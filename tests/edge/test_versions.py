@@ -24,11 +24,11 @@ def release(store: Store, model: Path, text: str) -> str:
     return store.digest
 
 
-def there(store: Store) -> set[str]:
+def stored_digests(store: Store) -> set[str]:
     return {path.name for path in store.volume.iterdir()}
 
 
-def whole(store: Store, digest: str) -> bool:
+def is_complete(store: Store, digest: str) -> bool:
     folder = store.volume / digest.removeprefix("sha256:")
     return run("verify", "--digest", digest, str(folder)).returncode == 0
 
@@ -45,7 +45,7 @@ def test_the_version_that_served_last_stays_beside_the_new_one_and_older_ones_go
     assert store.fetch(keep="2").returncode == 0
     second = release(store, model, "second")
     assert store.fetch(keep="2").returncode == 0
-    assert there(store) == {name(first), name(second)}
+    assert stored_digests(store) == {name(first), name(second)}
     # Back to the first: it serves last now, whenever it was fetched.
     release(store, model, '{"architectures": ["LlamaForCausalLM"]}')
     assert store.digest == first
@@ -53,10 +53,10 @@ def test_the_version_that_served_last_stays_beside_the_new_one_and_older_ones_go
     third = release(store, model, "third")
     done = store.fetch(keep="2")
     assert done.returncode == 0, done.stderr
-    assert there(store) == {name(first), name(third)}, "pods may still read the first"
+    assert stored_digests(store) == {name(first), name(third)}, "pods may still read the first"
     assert f"deleted {second}" in done.stdout
-    assert whole(store, first)
-    assert whole(store, third)
+    assert is_complete(store, first)
+    assert is_complete(store, third)
 
 
 @pytest.mark.service
@@ -68,7 +68,9 @@ def test_a_fetch_that_fails_or_is_killed_loses_nothing_that_serves(store: Store,
     release(store, model, "three")
     store.s3.put_object(Bucket="models", Key="llama/v1/config.json", Body=b"{}")
     assert store.fetch(keep="2").returncode == 1
-    assert all(whole(store, digest) for digest in served), "the new one is not whole, so none is too many"
+    assert all(is_complete(store, digest) for digest in served), (
+        "the new one is not whole, so none is too many"
+    )
     part = store.volume / f".part-{name(store.digest)}"
     assert part.is_dir()
     release(store, model, "four")
@@ -76,11 +78,11 @@ def test_a_fetch_that_fails_or_is_killed_loses_nothing_that_serves(store: Store,
         while process.poll() is None and not (store.volume / f".part-{name(store.digest)}").is_dir():
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    assert whole(store, served[1])
-    assert whole(store, served[0]) or whole(store, store.digest)
+    assert is_complete(store, served[1])
+    assert is_complete(store, served[0]) or is_complete(store, store.digest)
     assert not part.exists(), "a part that will never be whole takes no room"
     assert store.fetch(keep="2").returncode == 0
-    assert there(store) == {name(served[1]), name(store.digest)}
+    assert stored_digests(store) == {name(served[1]), name(store.digest)}
 
 
 @pytest.mark.service
@@ -91,17 +93,19 @@ def test_what_was_about_to_be_deleted_is_deleted_by_the_next_run(store: Store) -
     strange = store.volume / "lost+found"
     strange.mkdir()
     assert store.fetch(keep="2").returncode == 0
-    assert there(store) == {store.fetched.name, "lost+found"}, "what is no version of ours is left alone"
+    assert stored_digests(store) == {store.fetched.name, "lost+found"}, (
+        "what is no version of ours is left alone"
+    )
 
 
 @pytest.mark.service
 def test_without_keep_nothing_is_deleted(store: Store, model: Path) -> None:
-    kept = [store.digest]
+    digests = [store.digest]
     assert store.fetch().returncode == 0
     for text in ("two", "three"):
-        kept.append(release(store, model, text))
+        digests.append(release(store, model, text))
         assert store.fetch().returncode == 0
-    assert there(store) == {name(digest) for digest in kept}
+    assert stored_digests(store) == {name(digest) for digest in digests}
 
 
 def test_to_keep_none_but_the_present_is_refused(tmp_path: Path) -> None:
@@ -124,8 +128,8 @@ def test_what_stays_ends_at_once_when_it_is_told_to() -> None:
 def test_a_pod_on_a_new_machine_waits_until_the_weights_are_there(model: Path, tmp_path: Path) -> None:
     digest = signed(model)
     late = tmp_path / "late"
-    asked = [sys.executable, "-m", "edge.weights", "verify", "--digest", digest, "--wait=30", str(late)]
-    with subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "edge.weights", "verify", "--digest", digest, "--wait=30", str(late)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert "not on this machine yet, waiting up to 30 s" in process.stdout.readline()
         model.rename(late)

@@ -110,8 +110,8 @@ def sign(model: Path, private: Path, *, text: bool) -> None:
     done = subprocess.run(
         ["openssl", "dgst", "-sha256", "-sign", str(private), str(file)], check=True, capture_output=True
     )
-    made = base64.encodebytes(done.stdout) if text else done.stdout
-    (model / "SHA256SUMS.sig").write_bytes(made)
+    signature = base64.encodebytes(done.stdout) if text else done.stdout
+    (model / "SHA256SUMS.sig").write_bytes(signature)
 
 
 @pytest.mark.parametrize("text", [True, False])
@@ -126,16 +126,16 @@ def test_a_signature_of_the_keys_owner_passes(model: Path, tmp_path: Path, text:
 def test_anothers_signature_none_and_one_of_other_weights_are_refused(model: Path, tmp_path: Path) -> None:
     private, public = keys(tmp_path)
     digest = signed(model)
-    asked = ("verify", "--digest", digest, "--public-key", str(public), str(model))
-    assert "SHA256SUMS.sig cannot be read" in run(*asked).stderr
+    arguments = ("verify", "--digest", digest, "--public-key", str(public), str(model))
+    assert "SHA256SUMS.sig cannot be read" in run(*arguments).stderr
     (tmp_path / "other").mkdir()
     sign(model, keys(tmp_path / "other")[0], text=True)
-    done = run(*asked)
+    done = run(*arguments)
     assert (done.returncode, "no signature" in done.stderr) == (1, True), done.stderr
     sign(model, private, text=True)
     (model / "config.json").write_text("{}")
-    other = signed(model)
-    assert run("verify", "--digest", other, "--public-key", str(public), str(model)).returncode == 1
+    other_digest = signed(model)
+    assert run("verify", "--digest", other_digest, "--public-key", str(public), str(model)).returncode == 1
 
 
 def test_a_key_that_is_none_is_the_surroundings_fault_and_lets_nothing_pass(

@@ -68,11 +68,11 @@ class Store:
 
     def fetching(self, **more: str) -> subprocess.Popen[bytes]:
         """The same, as it runs."""
-        asked = [sys.executable, "-m", "edge.fetch", *self._flags(**more)]
-        return subprocess.Popen(asked, cwd=ROOT, env={**os.environ, **STRANGE})
+        command = [sys.executable, "-m", "edge.fetch", *self._flags(**more)]
+        return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **STRANGE})
 
     def _flags(self, **more: str) -> list[str]:
-        given = {
+        flags = {
             "endpoint": self.url,
             "region": "us-east-1",
             "bucket": "models",
@@ -81,7 +81,7 @@ class Store:
             "credentials": str(self.credentials),
             **more,
         }
-        return [*(part for key, value in given.items() for part in (f"--{key}", value)), str(self.volume)]
+        return [*(part for key, value in flags.items() for part in (f"--{key}", value)), str(self.volume)]
 
     @property
     def fetched(self) -> Path:

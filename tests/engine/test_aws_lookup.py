@@ -14,9 +14,9 @@ from isthmus.engine.project.aws_account import Aws, Denied
 from isthmus.engine.recovery.aws.lookup import (
     RESOURCE_TAG,
     STACK_TAG,
+    ByTags,
     by_name,
     by_parent,
-    by_tags,
     tags_as_mapping,
     undecidable,
 )
@@ -77,7 +77,7 @@ BY_NAME = by_name(
     item_path="Thing",
     tags=("list_tags", {"Arn": "{item[Arn]}"}, "Tags"),
 )
-BY_TAGS = by_tags("some", "list_things", "Things", "{item[Id]}", created="Created", gone="State=='going'")
+BY_TAGS = ByTags("some", "list_things", "Things", "{item[Id]}", created="Created", gone="State=='going'")
 THING = {"Thing": {"Arn": "arn:thing"}}
 
 
@@ -138,7 +138,7 @@ class TestByTags:
         assert BY_TAGS(account, creation(since=NOON.isoformat())) == Made("t-1")
 
     def test_tags_that_we_may_not_read_leave_it_open_unless_one_is_found(self):
-        look_up = by_tags(
+        look_up = ByTags(
             "some", "list_things", "Things", "{item[Id]}", tags=("list_tags", {"Id": "{item[Id]}"}, "Tags")
         )
         denied = refused("AccessDeniedException")

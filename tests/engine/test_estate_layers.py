@@ -63,7 +63,7 @@ def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Proje
 def test_a_gateway_leaves_a_running_model_only_with_consent(project: Project, states: Any):
     states[INVESTIGATIONS] = holding("restricted-old")
     for stack in (PLATFORM, INVESTIGATIONS):
-        with pytest.raises(Refused, match=f"takes restricted-old from {INVESTIGATIONS}"):
+        with pytest.raises(Refused, match=f"removes restricted-old from {INVESTIGATIONS}"):
             before_up(project, stack)
         before_up(project, stack, in_place=True)
     for stack in (FOUNDATION, ONBOARDING):
@@ -83,19 +83,19 @@ def test_a_model_on_sagemaker_is_not_taken_down_without_consent_either(project: 
     states[ONBOARDING] = hosting("confidential-hosted")
     for stack in (PLATFORM, ONBOARDING):
         with pytest.raises(
-            Refused, match=r"takes confidential-hosted .* kyc-extraction would get no answers"
+            Refused, match=r"removes confidential-hosted .* kyc-extraction would get no answers"
         ):
             before_up(project, stack)
         before_up(project, stack, in_place=True)
     states[ONBOARDING] = hosting("restricted-qwen3-32b")
-    with pytest.raises(Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+    with pytest.raises(Refused, match=f"runs in {ONBOARDING}, and {INVESTIGATIONS} would create it"):
         before_up(project, INVESTIGATIONS, in_place=True)
 
 
 def test_no_consent_makes_a_model_twice(project: Project, states: Any):
     states[ONBOARDING] = holding("restricted-qwen3-32b")
     for in_place in (False, True):
-        with pytest.raises(Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+        with pytest.raises(Refused, match=f"runs in {ONBOARDING}, and {INVESTIGATIONS} would create it"):
             before_up(project, INVESTIGATIONS, in_place=in_place)
 
 

@@ -305,7 +305,7 @@ def sealed_store() -> Iterator[tuple[Path, Path]]:
     )
 
     from edge.audit.seal_format import Signer
-    from edge.audit.sealer import Sealer
+    from edge.audit.sealer import Sealer, SealerSettings
     from edge.audit.stores import FolderStore
 
     key = Ed25519PrivateKey.from_private_bytes(SECRET)
@@ -322,14 +322,16 @@ def sealed_store() -> Iterator[tuple[Path, Path]]:
         sealer = Sealer(
             FolderStore(folder / "store"),
             signer,
-            records=folder / "records",
-            seals=folder / "seals",
-            data_class="restricted",
-            site="fra1",
-            every_s=10,
-            idle_s=3600,
-            keep_days=1,
-            content_days=1,
+            SealerSettings(
+                records=folder / "records",
+                seals=folder / "seals",
+                data_class="restricted",
+                site="fra1",
+                every_s=10,
+                idle_s=3600,
+                keep_days=1,
+                content_days=1,
+            ),
             clock=lambda: TIME,
         )
         sealer.restore()

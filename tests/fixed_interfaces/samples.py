@@ -16,6 +16,7 @@ from unittest import mock
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from isthmus.core import yaml_files
 from tests.fixed_interfaces import internals, sources
 from tests.fixed_interfaces.checkouts import AS_OF
 from tests.fixed_interfaces.shapes import compact, keys_of, keys_of_schema, without_prose
@@ -337,12 +338,33 @@ def rendered_descriptions(folder: Path) -> Table:
     }
 
 
+def rendered_plans(folder: Path) -> Table:
+    """Each number, name and date of the plans that the stacks were rendered from; sentences are left out."""
+    table: Table = {}
+    for stack in _stacks(folder):
+        plan = yaml_files.load(folder / ".project" / "stacks" / f"{stack.name}.plan.yaml").data
+        table |= {f"{stack.name} {path}": value for path, value in _leaves(plan, "")}
+    return table
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _leaves(child, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _leaves(child, f"{path}.{index}")
+    elif not (isinstance(value, str) and " " in value):
+        yield path, str(value)
+
+
 RENDERED: dict[str, Callable[[Path], Table]] = {
     "rendered_files": rendered_files,
     "rendered_resources": rendered_resources,
     "rendered_commands": rendered_commands,
     "rendered_config_maps": rendered_config_maps,
     "rendered_descriptions": rendered_descriptions,
+    "rendered_plans": rendered_plans,
 }
 
 

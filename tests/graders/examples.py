@@ -96,7 +96,7 @@ def write(target: Path) -> None:
     root = target / ".project"
     lay(root, bank=True)
     for name in examples():
-        _stack(name, root)
+        init_example(name, root)
     with rendering.without_garbage_collection():
         for name in names():
             render_example(name, root, target / name)
@@ -123,7 +123,7 @@ def render_example(name: str, root: Path, folder: Path) -> Rendering:
     return Rendering(name, folder)
 
 
-def _stack(name: str, root: Path) -> None:
+def init_example(name: str, root: Path) -> None:
     """An example's three files, as `isthmus init` leaves them; what only an organisation knows is made up by it."""
     requirements = ROOT / "examples" / f"{name}.requirements.yaml"
     arguments = [

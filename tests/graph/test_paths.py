@@ -24,9 +24,9 @@ from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.state import from_state
 from tests.blueprints import bank
 from tests.blueprints.bank import serving
+from tests.broken_graphs.changes import Change, workload
+from tests.broken_graphs.changes import replace_text as edit
 from tests.graph.clouds import deployed
-from tests.policies.mutating import Change, workload
-from tests.policies.mutating import replace_text as edit
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
 TODAY = "2026-11-26"

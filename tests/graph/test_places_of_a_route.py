@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.broken_graphs.changes import replace_text
 from tests.graph.test_paths import CONFIG, changed, worse
-from tests.policies.mutating import replace_text
 
 FIRST = "- workload: transaction-narratives\n"
 BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model: x}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import BOXES, CLASS, CONFIGS, CONFIGURED, PODS, POLICY, WORKLOADS
-from tests.mutation.shapes import Context, Family, beside
+from tests.broken_graphs.parts import BOXES, CLASS, CONFIGS, CONFIGURED, PODS, POLICY, WORKLOADS
+from tests.broken_graphs.resources import beside
+from tests.mutation.shapes import Context, Family
 
 data_path, encryption, identity, audit = map(Family, ("data-path", "encryption", "identity", "audit"))
 workload, cost, reliability, release = map(Family, ("workload", "cost", "reliability", "release"))

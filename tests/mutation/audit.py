@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import TASKS
-from tests.mutation.shapes import Context, Family, copied
+from tests.broken_graphs.parts import TASKS
+from tests.broken_graphs.resources import copied
+from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("audit")
 TRAIL = "aws:cloudtrail/trail:Trail"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.shapes import Context, Family, beside, metadata
+from tests.broken_graphs.resources import beside
+from tests.mutation.shapes import Context, Family, metadata
 
 FAMILY = Family("cost")
 BUDGET, ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"

@@ -6,8 +6,9 @@ import copy
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import CLASS, CONFIGS, CONFIGURED, PODS, WORKLOADS
-from tests.mutation.shapes import Context, Family, beside, class_of, copied, metadata
+from tests.broken_graphs.parts import CLASS, CONFIGS, CONFIGURED, PODS, WORKLOADS
+from tests.broken_graphs.resources import beside, copied
+from tests.mutation.shapes import Context, Family, class_of, metadata
 
 FAMILY = Family("data-path")
 CLASSES = ("public", "internal", "confidential", "restricted")

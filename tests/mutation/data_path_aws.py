@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
+from tests.broken_graphs.parts import CONFIGS, CONFIGURED, POLICY
+from tests.broken_graphs.resources import beside, copied
 from tests.mutation.data_path import CLOSED, spaces
-from tests.mutation.parts import CONFIGS, CONFIGURED, POLICY
-from tests.mutation.shapes import Context, Family, beside, copied
+from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("data-path")
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"

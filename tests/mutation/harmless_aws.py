@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import POLICY, TASKS, TRUST
-from tests.mutation.shapes import HARMLESS, Context, Family, beside, copied
+from tests.broken_graphs.parts import POLICY, TASKS, TRUST
+from tests.broken_graphs.resources import beside, copied
+from tests.mutation.shapes import HARMLESS, Context, Family
 
 FAMILY = Family(HARMLESS)
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

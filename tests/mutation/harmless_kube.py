@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import BOXES, CONFIGS, PODS, WORKLOADS
-from tests.mutation.shapes import HARMLESS, Context, Family, beside, metadata
+from tests.broken_graphs.parts import BOXES, CONFIGS, PODS, WORKLOADS
+from tests.broken_graphs.resources import beside
+from tests.mutation.shapes import HARMLESS, Context, Family, metadata
 
 FAMILY = Family(HARMLESS)
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import BOXES, CONFIGS, CONFIGURED, POLICY, TRUST, WORKLOADS
-from tests.mutation.shapes import Context, Family, beside, copied
+from tests.broken_graphs.parts import BOXES, CONFIGS, CONFIGURED, POLICY, TRUST, WORKLOADS
+from tests.broken_graphs.resources import beside, copied
+from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("identity")
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
+from tests.broken_graphs.parts import WORKLOADS
 from tests.graders import checkov, manifests, terraform
-from tests.mutation.parts import WORKLOADS
 from tests.mutation.shapes import metadata
 from tests.mutation.stacks import Faulted
 

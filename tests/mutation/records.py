@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import CONFIGS, CONFIGURED, PODS, WORKLOADS
-from tests.mutation.shapes import Context, Family, beside
+from tests.broken_graphs.parts import CONFIGS, CONFIGURED, PODS, WORKLOADS
+from tests.broken_graphs.resources import beside
+from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("audit")
 ROLE = "isthmus.dev/role"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.mutation.parts import POLICY, TASKS
+from tests.broken_graphs.parts import POLICY, TASKS
 from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("audit")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import BOXES, CONFIGS, CONFIGURED, PODS
-from tests.mutation.shapes import Context, Family, copied
+from tests.broken_graphs.parts import BOXES, CONFIGS, CONFIGURED, PODS
+from tests.broken_graphs.resources import copied
+from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("release")
 SERVED = (":Deployment", ":LeaderWorkerSet")

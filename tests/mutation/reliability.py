@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation.parts import BOXES, PODS
+from tests.broken_graphs.parts import BOXES, PODS
 from tests.mutation.shapes import Context, Family
 
 FAMILY = Family("reliability")

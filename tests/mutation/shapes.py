@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from isthmus.engine.render.recorder import Resource
-from tests.mutation import parts
-from tests.mutation.parts import At, Lens
-
-Resources = Sequence[Resource]
+from tests.broken_graphs import parts
+from tests.broken_graphs.parts import At, Lens
+from tests.broken_graphs.resources import Resources, by_urn, resources_of_kinds, tied, without
 
 
 class Site(NamedTuple):
@@ -120,7 +119,7 @@ class Family:
         """The function changes a part of one resource in place; `also`: other families whose policies may find it."""
 
         def sites(resources: Resources) -> Iterator[Site]:
-            for resource in of(resources, kinds):
+            for resource in resources_of_kinds(resources, kinds):
                 for at in lens.find(resource.inputs):
                     part = lens.open(resource.inputs, at)
                     if where is None or where(part, Context(resource, resources, random.Random(0))):
@@ -201,7 +200,7 @@ class Family:
         """Resources of these types, each as a whole."""
 
         def sites(resources: Resources) -> Iterator[Site]:
-            for resource in of(resources, kinds):
+            for resource in resources_of_kinds(resources, kinds):
                 if where is None or where(resource.inputs, Context(resource, resources, random.Random(0))):
                     yield Site(resource.urn)
 
@@ -216,87 +215,3 @@ class Family:
 
 
 HARMLESS = "harmless"
-
-
-def of(resources: Resources, kinds: tuple[str, ...]) -> Iterator[Resource]:
-    """Made resources whose type ends in one of `kinds`, by URN."""
-    candidates = (resource for resource in resources if resource.made and resource.type.endswith(kinds))
-    return iter(sorted(candidates, key=lambda resource: resource.urn))
-
-
-def by_urn(resources: Resources, urn: str) -> Resource:
-    return next(resource for resource in resources if resource.urn == urn)
-
-
-def without(resources: Resources, gone: set[str]) -> list[Resource]:
-    """The resources but these, which nothing depends on any more."""
-    remaining = []
-    for resource in resources:
-        if resource.urn in gone:
-            continue
-        if gone & {
-            *resource.dependencies,
-            *(urn for urns in resource.property_dependencies.values() for urn in urns),
-        }:
-            needs = {
-                key: left
-                for key, urns in resource.property_dependencies.items()
-                if (left := [urn for urn in urns if urn not in gone])
-            }
-            left = [urn for urn in resource.dependencies if urn not in gone]
-            resource = replace(resource, dependencies=left, property_dependencies=needs)
-        remaining.append(resource)
-    return remaining
-
-
-def tied(resource: Resource, resources: Resources) -> Resource:
-    """The resource, depending also on what its inputs refer to, as the engine would have it."""
-    names = {key: parts.references(value) for key, value in resource.inputs.items()}
-    wanted_names = set().union(*names.values()) if names else set()
-    urns = {
-        resource.name: resource.urn
-        for resource in resources
-        if resource.made and resource.name in wanted_names
-    }
-    needs = {key: set(urns_needed) for key, urns_needed in resource.property_dependencies.items()}
-    for key, property_names in names.items():
-        found_urns = {urns[name] for name in property_names if name in urns} - {resource.urn}
-        if found_urns:
-            needs.setdefault(key, set()).update(found_urns)
-    all_dependencies = {
-        *resource.dependencies,
-        *(urn for urns_needed in needs.values() for urn in urns_needed),
-    }
-    return replace(
-        resource,
-        dependencies=sorted(all_dependencies),
-        property_dependencies={key: sorted(needs[key]) for key in sorted(needs)},
-    )
-
-
-def beside(near: Resource, kind: str, name: str, inputs: dict[str, Any]) -> Resource:
-    """A resource as somebody's own few lines in the program would add it, by the provider that makes `near`."""
-    stack, project = near.urn.removeprefix("urn:pulumi:").split("::")[:2]
-    if kind.startswith("kubernetes:"):
-        version, api_kind = kind.split(":")[1:]
-        inputs = {"apiVersion": version.removeprefix("core/"), "kind": api_kind, **inputs}
-    elif "tags" in inputs:
-        annotations = {"isthmus-stack": f"{project}/{stack}", "isthmus-resource": name}
-        inputs = {**inputs, "tags": {**inputs["tags"], **annotations}}
-    return replace(
-        near,
-        urn=f"urn:pulumi:{stack}::{project}::{kind}::{name}",
-        type=kind,
-        name=name,
-        parent=None,
-        inputs=inputs,
-        dependencies=[],
-        property_dependencies={},
-        options={},
-    )
-
-
-def copied(near: Resource, name: str, inputs: dict[str, Any]) -> Resource:
-    """Another resource of the same type, under another name."""
-    fields = {key: value for key, value in inputs.items() if key not in ("apiVersion", "kind")}
-    return beside(near, near.type, name, fields)

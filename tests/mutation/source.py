@@ -28,17 +28,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+RENDERINGS = "tests/fixed_interfaces/test_renderings.py"
 TESTS = {
-    "isthmus/contracts": ("tests/contracts", "tests/core", "tests/policies", "tests/components"),
+    "isthmus/contracts": ("tests/contracts", "tests/core", "tests/policies", "tests/components", RENDERINGS),
     "isthmus/core": ("tests/core", "tests/contracts"),
-    "isthmus/graph": ("tests/graph", "tests/policies"),
-    "isthmus/planning": ("tests/planning", "tests/contracts", "tests/blueprints"),
+    "isthmus/graph": ("tests/graph", "tests/policies", "tests/reports"),
+    "isthmus/planning": ("tests/planning", "tests/contracts", "tests/blueprints", RENDERINGS),
     "isthmus/calibration": ("tests/calibration",),
-    "isthmus/blueprints": ("tests/blueprints", "tests/core"),
-    "isthmus/reports": ("tests/reports",),
-    "components": ("tests/components", "tests/stacks"),
-    "policies": ("tests/policies",),
-    "stacks": ("tests/stacks",),
+    "isthmus/blueprints": ("tests/blueprints", "tests/core", RENDERINGS),
+    "isthmus/reports": ("tests/reports", RENDERINGS),
+    "components": ("tests/components", "tests/stacks", RENDERINGS),
+    "policies": ("tests/policies", "tests/mutation"),
+    "stacks": ("tests/stacks", RENDERINGS),
 }
 """Folder of the product → folders of tests that mirror it or use it most. The first kills most mutants."""
 FAST = "not sandbox and not service and not soak"

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 from isthmus.core import yaml_files
+from tests.broken_graphs.parts import BOXES, CONFIGS, references
+from tests.broken_graphs.resources import without
 from tests.mutation import outside, registry, stacks, table
 from tests.mutation.__main__ import BEGIN, DOC
 from tests.mutation.matrix import Matrix
-from tests.mutation.parts import BOXES, CONFIGS, references
 from tests.mutation.registry import ASIDE, FAULTS, HARMLESS
-from tests.mutation.shapes import Operator, without
+from tests.mutation.shapes import Operator
 from tests.mutation.stacks import Faulted, Stack
 
 EVERY = [*FAULTS, *HARMLESS]

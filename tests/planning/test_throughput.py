@@ -18,7 +18,7 @@ from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
 from isthmus.planning.sizing.roofline import Roofline
 from isthmus.planning.sizing.speed import EIGHTY_PERCENT_DEVIATIONS
 from isthmus.planning.sizing.step_time import StepTimes
-from scripts.fit_throughput import fit_calibration, off
+from scripts.fit_throughput import fit_calibration, log_ratio
 from tests.planning.runs import Run, aside, everything, kept_runs, most, usable
 
 Key = tuple[str, str, str]
@@ -51,7 +51,7 @@ def by_half() -> dict[Key, Calibration]:
 def held_out() -> tuple[tuple[Run, float], ...]:
     """Every run kept aside, and the logarithm of predicted by measured."""
     return tuple(
-        (run, off(run, Calibrated(measured(run), by_half()[name])))
+        (run, log_ratio(run, Calibrated(measured(run), by_half()[name])))
         for name, runs in inside().items()
         for run in aside(runs)
     )
@@ -99,7 +99,7 @@ def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
     for name in sorted({part(run) for run in runs}):
         calibration = fit_calibration([run for run in runs if part(run) != name][::6], roof)
         runs_left_out += [
-            (run, off(run, Calibrated(roof(run), calibration))) for run in runs if part(run) == name
+            (run, log_ratio(run, Calibrated(roof(run), calibration))) for run in runs if part(run) == name
         ]
     return runs_left_out
 

@@ -34,8 +34,8 @@ MODELS = allow(CALLS, "arn:aws:bedrock:eu-central-1:1:application-inference-prof
 TASKS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}
 
 
-def trusted(who: str, **more: Any) -> dict[str, Any]:
-    principal = {"AWS": f"arn:aws:iam::{who}:root"}
+def trusted(caller: str, **more: Any) -> dict[str, Any]:
+    principal = {"AWS": f"arn:aws:iam::{caller}:root"}
     return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.policies.cases import Case, changed
+from tests.broken_graphs.inputs import changed
+from tests.policies.cases import Case
 from tests.policies.making import resource_of
 
 DIGEST = "sha256:" + "a" * 64

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.policies.cases import Case, changed
+from tests.broken_graphs.inputs import changed
+from tests.policies.cases import Case
 from tests.policies.cases_aws import (
     ALLOWS,
     BALANCER,

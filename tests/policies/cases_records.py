@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import AuditStore, Gateway, Site
-from tests.policies.cases import Case, changed
+from tests.broken_graphs.inputs import changed
+from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, deployment
 from tests.policies.making import platform_with, resource_of
 

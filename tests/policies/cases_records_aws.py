@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from tests.policies.cases import Case, changed
+from tests.broken_graphs.inputs import changed
+from tests.policies.cases import Case
 from tests.policies.making import resource_of
 
 BUCKET = resource_of("aws:s3/bucket:Bucket", "store", {"objectLockEnabled": True})

@@ -8,7 +8,8 @@ from typing import Any
 from isthmus.contracts.platform.model.callers import GatewayDatabase
 from isthmus.contracts.platform.model.platform import Gateway, Monitoring
 from isthmus.contracts.platform.model.reviews import GatewayReviews
-from tests.policies.cases import Case, changed
+from tests.broken_graphs.inputs import changed
+from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, POD, deployment
 from tests.policies.cases_records import config, of_rights
 from tests.policies.cases_serving import ZONE, spread

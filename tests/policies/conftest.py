@@ -15,8 +15,8 @@ from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from tests.blueprints.bank import platform as bank
 from tests.blueprints.bank import rendered as bank_rendered
-from tests.policies import mutating
-from tests.policies.mutating import Change
+from tests.broken_graphs import resources as broken_resources
+from tests.broken_graphs.changes import Change
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def platform() -> Platform:
 def altered(rendered: rendering.Rendered) -> Callable[[str, str, Change], Graph]:
     """Returns the graph with changed inputs of the resources of a type whose name has an ending."""
 
-    return functools.partial(mutating.altered, rendered.resources)
+    return functools.partial(broken_resources.altered, rendered.resources)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from tests.blueprints.bank import serving
+from tests.broken_graphs.changes import replace_text
 from tests.policies import holding
 from tests.policies.apart import apart
-from tests.policies.mutating import replace_text
 
 Change = Callable[[dict[str, Any]], Any]
 

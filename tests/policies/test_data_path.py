@@ -14,9 +14,10 @@ from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.tags import TYPES_WITHOUT_TAGS, bears_tags
 from policies.evaluation.evaluation import judge
 from policies.rules.rule import Subject
+from tests.broken_graphs.changes import replace_text
+from tests.broken_graphs.resources import altered
 from tests.policies import holding
 from tests.policies.making import resource_of
-from tests.policies.mutating import altered, replace_text
 
 CONFIG = "kubernetes:core/v1:ConfigMap"
 HOST = "bedrock-runtime.eu-central-1.amazonaws.com"

@@ -11,11 +11,13 @@ from scripts import policies_table
 
 def test_the_table_is_the_rules():
     text = policies_table.DOC.read_text("utf-8")
-    assert policies_table.filled(text) == text, "run `python -m scripts.policies_table`"
+    assert policies_table.fill_document(text) == text, "run `python -m scripts.policies_table`"
 
 
 def test_the_list_that_the_engine_is_shown_is_the_rules():
-    assert policies_table.listed() == RULES_FILE.read_text("utf-8"), "run `python -m scripts.policies_table`"
+    assert policies_table.rules_json() == RULES_FILE.read_text("utf-8"), (
+        "run `python -m scripts.policies_table`"
+    )
 
 
 def test_the_settings_that_it_shows_can_be_read():

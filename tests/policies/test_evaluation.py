@@ -102,10 +102,10 @@ def test_a_stacks_settings_come_on_top_of_the_organisations():
     organisation = parse(
         yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS
     )
-    own = Settings.model_validate(
+    stack_settings = Settings.model_validate(
         {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
     )
-    combined = merge(organisation, own)
+    combined = merge(organisation, stack_settings)
     assert (combined.figures.log_days_min, combined.figures.replicas_min, len(combined.off)) == (365, 1, 1)
 
 
@@ -120,7 +120,7 @@ def test_every_rule_says_what_a_reader_needs():
 
 def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is():
     unknown = resource_of("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
-    said = list(
+    output = list(
         lines(
             [
                 line
@@ -129,9 +129,9 @@ def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is()
             ]
         )
     )
-    assert said[0] == f"     high  {ROTATE}: key-0 does not rotate"
-    assert said[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
-    assert any(line.startswith("undecided") for line in said)
-    assert "silenced by ana@bank until 2026-11-26" in "".join(said)
-    assert said[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
+    assert output[0] == f"     high  {ROTATE}: key-0 does not rotate"
+    assert output[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
+    assert any(line.startswith("undecided") for line in output)
+    assert "silenced by ana@bank until 2026-11-26" in "".join(output)
+    assert output[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
     assert list(lines([])) == []

@@ -17,9 +17,10 @@ from isthmus.reports.stack import network_diagram
 from policies.data_path import redaction as redaction_rules
 from policies.rules.rule import Subject
 from tests.blueprints.bank import ROOT, STACK
+from tests.broken_graphs import resources as broken_resources
+from tests.broken_graphs.changes import Change, document, finds
 from tests.components.fargate import cloud
-from tests.policies import holding, mutating
-from tests.policies.mutating import Change, document, finds
+from tests.policies import holding
 
 EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
 
@@ -50,7 +51,7 @@ def rendered() -> rendering.Rendered:
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
-    return mutating.altered(rendered().resources, kind, name, how)
+    return broken_resources.altered(rendered().resources, kind, name, how)
 
 
 def box(**changes: Any) -> Change:

@@ -14,8 +14,8 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.iam import permissions
 from isthmus.graph.resources.resources import Graph
+from tests.broken_graphs.changes import KINDS, finds, plus, template, workload
 from tests.policies import holding
-from tests.policies.mutating import KINDS, finds, plus, template, workload
 
 CALLS = {
     "DeleteBucketEncryption": "PutEncryptionConfiguration",
@@ -66,7 +66,7 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
 
 
 @pytest.mark.parametrize(
-    ("parts", "says"),
+    ("changes", "says"),
     [
         (
             {"permissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"},
@@ -77,8 +77,8 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
         ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
     ],
 )
-def test_a_role_by_its_own_inputs(altered: Any, parts: dict[str, Any], says: str):
-    graph = altered("iam/role:Role", ROLE, lambda inputs: inputs.update(parts))
+def test_a_role_by_its_own_inputs(altered: Any, changes: dict[str, Any], says: str):
+    graph = altered("iam/role:Role", ROLE, lambda inputs: inputs.update(changes))
     finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
@@ -125,7 +125,7 @@ def test_a_resources_own_policy_that_gives_it_away(
 
 
 @pytest.mark.parametrize(
-    ("parts", "says"),
+    ("changes", "says"),
     [
         ({"isMultiRegionTrail": False}, "one region"),
         ({"isMultiRegionTrail": None}, "one region"),
@@ -142,8 +142,8 @@ def test_a_resources_own_policy_that_gives_it_away(
         ({"advancedEventSelectors": [], "eventSelectors": [{"readWriteType": "ReadOnly"}]}, "change"),
     ],
 )
-def test_a_trail_that_sees_less(altered: Any, parts: dict[str, Any], says: str):
-    graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(parts))
+def test_a_trail_that_sees_less(altered: Any, changes: dict[str, Any], says: str):
+    graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(changes))
     finds(holding.nobody_switches_the_trail_off(graph), says)
 
 

@@ -13,8 +13,8 @@ from isthmus.engine.render import rendering
 from isthmus.graph.network import reachability
 from isthmus.graph.resources.resources import Graph
 from tests.blueprints.bank import serving
+from tests.broken_graphs.changes import KINDS, Change, document, finds, plus, template, workload
 from tests.policies import holding
-from tests.policies.mutating import KINDS, Change, document, finds, plus, template, workload
 
 NAMED = "kubernetes.io/metadata.name"
 

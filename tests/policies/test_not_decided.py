@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.engine.render.recorder import Resource
+from tests.broken_graphs.inputs import changed
 from tests.policies import cases_accounts, cases_capacity
-from tests.policies.cases import changed
 from tests.policies.cases_accounts import borne
 from tests.policies.cases_aws import policy
 from tests.policies.cases_capacity import QUOTA, group

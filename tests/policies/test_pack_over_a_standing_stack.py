@@ -13,8 +13,9 @@ from isthmus.engine.render.recorder import Resource
 from policies.plugin.resources import PLATFORM
 from policies.plugin.server import Pack
 from tests.blueprints import bank
+from tests.broken_graphs.changes import replace_text
+from tests.broken_graphs.resources import altered
 from tests.graph.clouds import deployed
-from tests.policies.mutating import altered, replace_text
 
 FOLDER = Path(__file__).resolve().parents[2] / "policies"
 

@@ -14,9 +14,9 @@ from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state
 from policies.evaluation.evaluation import judge
 from tests import private
+from tests.broken_graphs import resources as broken_resources
+from tests.broken_graphs.changes import Change
 from tests.graph.clouds import deployed
-from tests.policies import mutating
-from tests.policies.mutating import Change
 from tests.policies.test_sealers_in_aws import egress, recorded
 
 MINE = ("audit/", "data-path/", "identity/", "reliability/", "network/")
@@ -160,10 +160,10 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_each_of_these_is_found(what: str) -> None:
-    kind, name, change, rule, says = BROKEN[what]
-    graph = mutating.altered(rendered().resources, kind, name, change)
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_of_these_is_found(case: str) -> None:
+    kind, name, change, rule, says = BROKEN[case]
+    graph = broken_resources.altered(rendered().resources, kind, name, change)
     left = [resource for resource in rendered().resources if not resource.made]
     findings = findings_of([*left, *graph.resources])
     assert [
@@ -198,7 +198,7 @@ def test_a_gateway_tells_the_collector_that_is_stated_and_no_other() -> None:
 
 
 def test_those_who_decide_have_no_way_to_the_collector() -> None:
-    graph = mutating.altered(
+    graph = broken_resources.altered(
         rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", egress("10.80.4.9/32")
     )
     left = [resource for resource in rendered().resources if not resource.made]

@@ -13,7 +13,8 @@ from policies.evaluation.evaluation import judge
 from policies.evaluation.registry import RULES
 from policies.evaluation.scope import _APPLICABLE, applicable_resources
 from policies.rules.rule import Rule, Subject
-from tests.policies.cases import GONE, Case, changed
+from tests.broken_graphs.inputs import GONE, changed
+from tests.policies.cases import Case
 from tests.policies.making import resource_of
 from tests.policies.test_rules import CASES
 

@@ -7,6 +7,7 @@ import pytest
 from isthmus.contracts.policy_settings import Figures, Settings
 from policies.evaluation.evaluation import judge
 from policies.evaluation.registry import RULES
+from tests.broken_graphs.inputs import GONE, changed, renamed
 from tests.policies import (
     cases_accounts,
     cases_aws,
@@ -23,7 +24,7 @@ from tests.policies import (
     cases_serving,
     cases_stated,
 )
-from tests.policies.cases import GONE, Case, changed, renamed
+from tests.policies.cases import Case
 from tests.policies.cases_cluster import FIRST, GW
 from tests.policies.making import findings_of
 

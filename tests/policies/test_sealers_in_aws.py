@@ -15,9 +15,9 @@ from isthmus.graph.resources import state as graph_state
 from policies.evaluation.evaluation import judge
 from tests import private
 from tests.blueprints.bank import ROOT, STACK
+from tests.broken_graphs import resources as broken_resources
+from tests.broken_graphs.changes import Change, document, replace_text
 from tests.graph.clouds import deployed
-from tests.policies import mutating
-from tests.policies.mutating import Change, document, replace_text
 
 OTHER = {"ArnEquals": {"aws:PrincipalArn": ["${insurer-frankfurt-eks-node-role.arn}"]}}
 MINE = (
@@ -150,10 +150,10 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_each_of_these_is_found(what: str) -> None:
-    kind, name, change, says = BROKEN[what]
-    graph = mutating.altered(rendered().resources, kind, name, change)
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_of_these_is_found(case: str) -> None:
+    kind, name, change, says = BROKEN[case]
+    graph = broken_resources.altered(rendered().resources, kind, name, change)
     left = [resource for resource in rendered().resources if not resource.made]
     findings = findings_of([*left, *graph.resources])
     assert [message for _, verdict, message in findings if says in message and verdict == "violated"], (
@@ -165,7 +165,7 @@ def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
     def hidden(inputs: dict[str, Any]) -> None:
         inputs["data"] = "${insurer-frankfurt-bucket.unknown}"
 
-    graph = mutating.altered(rendered().resources, ":ConfigMap", f"{SEALER}-config", hidden)
+    graph = broken_resources.altered(rendered().resources, ":ConfigMap", f"{SEALER}-config", hidden)
     left = [resource for resource in rendered().resources if not resource.made]
     findings = findings_of([*left, *graph.resources])
     assert ("audit/sealed-at-home", "undecided") in {(policy, verdict) for policy, verdict, _ in findings}

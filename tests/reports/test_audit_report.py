@@ -123,7 +123,7 @@ def test_altered_records_prove_nothing_and_are_reported():
     audit.contradictions.append("s3://x: seals/000000000002.seal: its signature does not match")
     assert not audit.clean
     assert "No gateway" not in as_text(audit)
-    assert "they show nothing" in as_text(audit)
+    assert "this report proves nothing" in as_text(audit)
 
 
 def test_all_formats_agree_and_escape_outside_text():
@@ -131,8 +131,8 @@ def test_all_formats_agree_and_escape_outside_text():
     audit.add(outcome("restricted", "onprem-vllm", gateway="gw|`<b>\u202e"))
     audit.gaps.append("request r9 has no outcome")
     markdown, text = as_markdown(audit), as_text(audit)
-    assert "No gateway routed a class where it may not go." in markdown
-    assert "No gateway routed a class where it may not go." in text
+    assert "No gateway sent data to a place that its class forbids." in markdown
+    assert "No gateway sent data to a place that its class forbids." in text
     for form in (markdown, text):
         assert "request r9 has no outcome" in form
         assert "\u202e" not in form

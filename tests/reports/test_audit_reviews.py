@@ -70,9 +70,9 @@ def test_an_answer_released_with_too_few_approvals_is_reported(
         audit.add(record)
     assert not audit.clean
     (sentence,) = audit.unapproved
-    assert "of 2 approvals of it are on record" in sentence
+    assert "of 2 approvals are on record" in sentence
     for form in (as_markdown(audit), as_text(audit)):
-        assert "too few people had approved" in form
+        assert "released with too few approvals" in form
         assert "No gateway routed" not in form
 
 

@@ -63,21 +63,21 @@ def test_every_format_shows_what_who_when_and_why():
             "2026-11-26T15:00:00Z",
             "spec.replicas",
             "miner",
-            "not ours",
+            "foreign",
             "403",
             "ScaledObject",
         ):
             assert expected in text
     results = json.loads(drift_sarif.log([drift_report], {STACK: "stacks/x.yaml"}))["runs"][0]["results"]
     assert [result["ruleId"] for result in results] == ["drift/changed", "drift/foreign"], (
-        "what was asked for is none"
+        "expected changes are not results"
     )
     assert "kubectl-edit" in results[0]["message"]["text"]
 
 
 def test_expected_drift_is_listed_last():
     text = drift_text.text([drift(drifted("gone"), EXPECTED)])
-    assert text.index("gone Deployment server") < text.index("What the platform asked for")
+    assert text.index("gone Deployment server") < text.index("Changes expected by the platform")
 
 
 def test_several_stacks_have_one_table_and_the_worst_word():
@@ -108,17 +108,21 @@ def test_no_value_is_read_as_markup_and_none_speaks_to_a_terminal():
 WORDS = [
     (drift(), [], ""),
     (drift(EXPECTED), ["drift", "high"], ""),
-    (drift(drifted()), ["drift"], "1 not as they were left"),
+    (drift(drifted()), ["drift"], "1 drifted resource"),
     (drift(drifted()), ["critical"], ""),
-    (drift(drifted()), ["medium"], "1 drifts of severity medium or above"),
-    (drift(drifted("gone")), ["gone"], "1 gone"),
+    (drift(drifted()), ["medium"], "1 drifted resource of severity medium or above"),
+    (drift(drifted("gone")), ["gone"], "1 gone resource"),
     (drift(drifted("gone")), ["foreign"], ""),
-    (drift(drifted("foreign")), ["foreign"], "1 not ours"),
-    (drift(data_paths=OPENED), ["critical"], "1 refused data paths"),
-    (drift(data_paths=OPENED), ["drift"], "1 refused data paths"),
-    (drift(policy=[FINDING]), ["high"], "1 of severity high or above"),
-    (drift(data_paths=DataPaths(before=[], after=[path("undecided")])), ["undecided"], "1 cannot be decided"),
-    (drift(data_paths=DataPaths()), ["undecided"], "was not found out"),
+    (drift(drifted("foreign")), ["foreign"], "1 foreign resource"),
+    (drift(data_paths=OPENED), ["critical"], "1 refused data path"),
+    (drift(data_paths=OPENED), ["drift"], "1 refused data path"),
+    (drift(policy=[FINDING]), ["high"], "1 finding of severity high or above"),
+    (
+        drift(data_paths=DataPaths(before=[], after=[path("undecided")])),
+        ["undecided"],
+        "1 undecided finding or data path",
+    ),
+    (drift(data_paths=DataPaths()), ["undecided"], "could not be determined"),
 ]
 
 

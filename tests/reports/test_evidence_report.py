@@ -50,13 +50,11 @@ WHOLE = evidence(
 
 def test_the_text_lists_failed_controls_first():
     lines = evidence_report.text(WHOLE).splitlines()
-    assert (
-        lines[0] == "dev, 2026-11-26: what its program asks for, 3 resources (sha256:d), files of commit abc."
-    )
-    assert lines[1] == "2 controls, 5 answers: 1 fails, 1 silenced, 2 holds, 1 not applicable."
+    assert lines[0] == "dev, 2026-11-26: 3 resources of its program (sha256:d), files of commit abc."
+    assert lines[1] == "2 controls, 5 results: 1 fails, 1 silenced, 2 holds, 1 not applicable."
     text = "\n".join(lines)
     assert text.index("fails  enc") < text.index("silenced  enc") < text.index("holds  enc")
-    assert "ana answers for it until 2027-01-31: moves" in text
+    assert "ana is responsible until 2027-01-31: moves" in text
     assert "holds  encryption/keys-rotate: Keys rotate [2 resources]" in text
     assert "supports NIST SP 800-53 Rev. 5: SC-12, AC-6" in text
     assert "not checked  A person looks" in text
@@ -94,4 +92,4 @@ def test_markdown_has_a_table_for_each_control():
     markdown = evidence_report.markdown(WHOLE)
     assert markdown.count("\n## ") == 3
     assert "| `bad` |  | **fails** | `bad does not rotate` |" in markdown
-    assert "the stack as a whole" not in markdown
+    assert "the whole stack" not in markdown

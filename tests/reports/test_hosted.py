@@ -22,10 +22,11 @@ from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
 from isthmus.reports.images import inventory as images_inventory
 from isthmus.reports.stack import summary as stack_summary
+from tests.broken_graphs import resources as broken_resources
+from tests.broken_graphs.changes import Change
 from tests.hosted import HOSTED, OVERRIDES, ROOT
 from tests.laying import lay
-from tests.policies import holding, mutating
-from tests.policies.mutating import Change
+from tests.policies import holding
 
 
 @functools.cache
@@ -46,7 +47,7 @@ def hosted_stack() -> tuple[list[Resource], Platform]:
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
-    return mutating.altered(hosted_stack()[0], kind, name, how)
+    return broken_resources.altered(hosted_stack()[0], kind, name, how)
 
 
 def test_nothing_breaks_the_boundaries() -> None:

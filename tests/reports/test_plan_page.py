@@ -148,7 +148,7 @@ def test_boxes_of_a_column_do_not_overlap_and_lie_within_the_picture():
 SAID = {
     "placements": [
         *("meta-llama/Llama-3.3-70B-Instruct fp8", "2 × 4 h100-sxm-80gb", "overflow, 10 %"),
-        *("1 × 1 l40s-48gb (g6e.2xlarge on-demand)", "none of ours", "Beyond the six L40S."),
+        *("1 × 1 l40s-48gb (g6e.2xlarge on-demand)", "none", "Beyond the six L40S."),
     ],
     "predictions": [
         *("1,230 ms", "80 % of cases: 980 to 1,610 ms", "goal: 2,500 ms", "32.4 ms", "goal: 60 ms"),
@@ -156,14 +156,14 @@ SAID = {
         *("0.78 × the peak of 20: not enough", "✓ kept", "? unverified", "not predicted", "the provider's"),
     ],
     "cost": [
-        *("idle H100 not counted in the total", "In all, of what is counted USD 26,007", "155,520"),
+        *("idle H100 not counted in the total", "Total of the counted items USD 26,007", "155,520"),
         *("USD 0.000078", "USD 12.13", "USD 1,184", "list price, 2026-11-01", "allocated"),
     ],
     "stress": [
-        "✗ Does not hold at 1.5 × the peak. First to break is confidential-llama-8b , at 1.34 × the peak.",
+        "✗ Fails at 1.5 × the peak. The first bottleneck is confidential-llama-8b , at 1.34 × the peak.",
         "two more replicas of confidential-llama-8b: 2 l40s-48gb at fra1",
     ],
-    "alternatives": ["all-on-prem USD 61,234 costs more", "all-cloud no cost known restricted work stays"],
+    "alternatives": ["all-on-prem USD 61,234 costs more", "all-cloud cost unknown restricted work stays"],
     "warnings": [by_hand.WARNING],
     "evidence": [
         "cost of Nova Lite, prompt tokens; cost of EKS, g6e.2xlarge",
@@ -191,37 +191,37 @@ def test_goals_of_two_workloads_on_one_endpoint_are_listed_separately():
 def test_rows_marked_as_not_counted_are_not_added():
     data = full()
     data["cost_items"][5]["counted"] = False
-    assert "In all, of what is counted USD 14,007" in section(page_of(data), "cost")
+    assert "Total of the counted items USD 14,007" in section(page_of(data), "cost")
 
 
 def test_a_total_that_differs_from_the_plan_is_reported():
     text = section(page_of(full() | {"monthly_cost_usd": 30000.0}), "cost")
-    assert "The plan says USD 30,000 a month, and its parts come to USD 26,007." in text
-    assert "its parts come to" not in section(page_of(full()), "cost")
+    assert "The plan states USD 30,000 a month, but its items add up to USD 26,007." in text
+    assert "add up to" not in section(page_of(full()), "cost")
 
 
 def test_a_plan_that_holds_under_stress_says_so():
     grows = {"outgrown_first": "restricted-x", "outgrown_in_months": 7}
     text = section(page_of(full() | {"stress": {"factor": 1.25, "holds": True, **grows}}), "stress")
-    assert "✓ Holds at 1.25 × the peak. Nothing breaks" in text
-    assert "By the growth that is stated restricted-x is too small first, in 7 months." in text
+    assert "✓ Passes at 1.25 × the peak. No bottleneck is known" in text
+    assert "At the stated growth, restricted-x is the first to be too small, in 7 months." in text
 
 
 def test_the_foot_names_version_digest_and_prices():
     text = text_of(page_of(full()))
     assert f"Isthmus 0.1.0. Requirements bank, SHA-256 {bank()[0].digest}" in text
     assert "Prices as of 2026-11-01" in text
-    assert "shown here are others" in text_of(page_of(full() | {"requirements_sha256": "0" * 64}))
+    assert "shown here have another digest" in text_of(page_of(full() | {"requirements_sha256": "0" * 64}))
 
 
 def test_a_plan_written_by_hand_says_what_it_does_not_know():
     html = page_of(hand_written())
-    assert "at a cost that is not known" in text_of(html)
+    assert "at an unknown cost" in text_of(html)
     assert section(html, "predictions").endswith("no goal is known to be kept.")
-    assert "The monthly cost is not known, and it is not broken down by part." in section(html, "cost")
+    assert "The monthly cost is unknown, and it is not broken down by part." in section(html, "cost")
     assert "Not predicted" in section(html, "stress")
-    assert "No alternative was weighed." in section(html, "alternatives")
-    assert "The plan names no date of prices" in text_of(html)
+    assert "No alternatives were compared." in section(html, "alternatives")
+    assert "The plan states no date of its prices" in text_of(html)
 
 
 @pytest.mark.parametrize("data", [full(), infeasible(), hand_written(), hand_written() | {"placements": []}])
@@ -238,7 +238,9 @@ def test_a_plan_without_placements_says_so():
 def test_an_infeasible_plan_shows_conflicts_and_ways_out_with_prices():
     html = page_of(infeasible(), age="The prices are 24 days old.")
     assert sections(html) == "conflicts alternatives warnings evidence"
-    assert "Not feasible with the blueprint regulated-hybrid: 2 demands cannot hold together" in text_of(html)
+    assert "Not feasible with the blueprint regulated-hybrid: 2 demands contradict each other" in text_of(
+        html
+    )
     text = section(html, "conflicts")
     assert "add one node of h100-sxm-80gb at fra1 USD 48,210" in text
     assert "The prices are 24 days old." in text

@@ -52,12 +52,12 @@ def test_the_most_dangerous_change_is_listed_first() -> None:
     places = [
         text.index(phrase)
         for phrase in (
-            "Refused The preview is whole",
+            "Refused The preview is complete",
             "sensitivity: workload kyc-review",
             "audit-archive",
             "May not leave the site frankfurt".lower()[4:],
             "Restricted stays on prem",
-            "Cost a month",
+            "Monthly cost",
             "GPUs in use",
             "All changes",
         )
@@ -109,7 +109,7 @@ def test_a_verdict_calls_a_preview_what_it_is(preview_shown: Preview, kind: str)
     assert verdict(preview_shown).kind == kind
     html = preview_page.page([preview_shown])
     assert f'<div class="verdict {kind}">' in html
-    assert ("nothing would change" in html) is (kind == "unchanged")
+    assert ("Nothing changes." in html) is (kind == "unchanged")
 
 
 def test_a_page_without_stacks_does_not_pass() -> None:
@@ -118,9 +118,9 @@ def test_a_page_without_stacks_does_not_pass() -> None:
 
 def test_unknown_parts_of_a_failed_preview_are_not_reported_as_empty() -> None:
     text = text_of(with_(status="failed", changes=[], policy=[], data_paths={}))
-    assert text.count("that the preview came to") == 2
-    assert "No finding in what the preview came to" in text
-    assert "none is known to be allowed" in text
+    assert text.count("None in the part that was previewed") == 2
+    assert "No findings in the part that was previewed" in text
+    assert "no path is known to be allowed" in text
 
 
 def test_a_secret_is_never_written_even_where_it_was_not_masked() -> None:
@@ -147,9 +147,9 @@ def test_every_change_of_a_data_path_has_its_own_label() -> None:
         bare = previews.bare(data_paths={"before": before, "after": after})
         return [(rule.mark, rule.words) for rule in compare_paths(bare.data_paths)]
 
-    assert kinds_and_labels([allowed], [allowed]) == [("same", "as before")]
+    assert kinds_and_labels([allowed], [allowed]) == [("same", "unchanged")]
     assert kinds_and_labels([], [allowed]) == [("added", "new, allowed")]
-    assert kinds_and_labels([allowed, onprem], [allowed]) == [("removed", "gone"), ("same", "as before")]
+    assert kinds_and_labels([allowed, onprem], [allowed]) == [("removed", "removed"), ("same", "unchanged")]
     assert kinds_and_labels([allowed], [refused]) == [("refused", "refused, was allowed")]
     assert kinds_and_labels([], [refused]) == [("refused", "new, refused")]
     assert kinds_and_labels([refused], [allowed]) == [("allowed", "was refused, now allowed")]
@@ -199,13 +199,13 @@ def test_a_picture_of_too_many_paths_draws_what_hurts_and_says_how_many_it_leave
     assert drawn is not None
     assert len(drawn.nodes) <= 70
     assert "model-250" in {node.key[1] for node in drawn.nodes}
-    assert f"{drawn.left_out} further data paths are not shown here" in text_of(bare)
+    assert f"{drawn.left_out} more data paths not shown" in text_of(bare)
 
 
 def test_a_page_is_bounded_and_the_worst_changes_keep_their_properties() -> None:
     html = preview_page.page([previews.huge(9_000, properties=8, long=500)])
     assert len(html) < preview_page.LARGEST
-    assert re.search(r"[\d,]+ further changes are not shown here", html)
+    assert re.search(r"[\d,]+ more changes not shown", html)
     matches = re.findall(r'<details class="change"[^>]*data-find="(\w+) ', html)
     short = re.findall(r'<div class="brief"[^>]*data-find="(\w+) ', html)
     assert set(matches) == {"delete"}

@@ -127,7 +127,7 @@ def test_several_stacks_are_one_comment_with_a_row_each():
     quiet = scenario("unchanged").model_copy(update={"stack": "quiet"})
     lost = scenario("failed").model_copy(update={"stack": "lost"})
     text = preview_markdown.comment([scenario("replaced-key"), quiet, lost])
-    assert text.startswith("**⛔ FAILED** `bank-dev`, `quiet`, `lost`: what would change in `lost`")
+    assert text.startswith("**⛔ FAILED** `bank-dev`, `quiet`, `lost`: the changes of `lost`")
     assert "| `quiet` | ✅ UNCHANGED |" in text
     assert "| `lost` | ⛔ FAILED |" in text
     assert "| `bank-dev` | replace | `Key` `bank-frankfurt-key` | `multiRegion` | **yes** |" in text

@@ -77,7 +77,7 @@ def test_a_threshold_is_met_or_is_not(threshold: str, shown: Preview, expected: 
 
 def test_an_unknown_value_never_meets_a_threshold():
     assert (
-        "not known"
+        "unknown"
         in preview_thresholds.reasons_to_fail(
             [preview(cost=costs(100, None))], preview_thresholds.parse(["cost>50%"])
         )[0]

@@ -26,7 +26,7 @@ def summary(outputs: dict, platform: Platform) -> str:
 
 def test_every_endpoint_is_there_with_model_and_gpus():
     text = summary({}, by_hand())
-    for expected in ("restricted-llama-70b", "8 (2 replicas of 4)", "6 (6 replicas of 1)", "none of ours"):
+    for expected in ("restricted-llama-70b", "8 (2 replicas of 4)", "6 (6 replicas of 1)", "  none"):
         assert expected in text
     text = summary({}, bank.platform())
     for endpoint in bank.requirements_and_plan()[1].endpoints:

@@ -236,7 +236,7 @@ def test_a_plan_that_moves_a_model_is_refused_with_its_price_before_any_stack_is
     file.write_text(kept_as)
     change_overrides(estate.project, lambda data: data["endpoints"][0].update(id=MODEL))
     assert done.returncode == 1, done.stderr
-    assert f"the plan takes {MODEL} from {INVESTIGATIONS}" in done.stderr
+    assert f"the plan removes {MODEL} from {INVESTIGATIONS}" in done.stderr
     assert "transaction-narratives would get no answers" in done.stderr
     assert "begins" not in done.stderr
 

@@ -113,7 +113,7 @@ def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_w
     old = model.model_copy(update={"id": "restricted-old"}).model_dump(mode="json")
     beside[INVESTIGATIONS] = {"standing": [old]}
     for stack in (PLATFORM, INVESTIGATIONS):
-        with pytest.raises(Refused, match=f"takes restricted-old from {INVESTIGATIONS}"):
+        with pytest.raises(Refused, match=f"removes restricted-old from {INVESTIGATIONS}"):
             begin(project, stack, monkeypatch, dry=False)
         (warned,) = begin(project, stack, monkeypatch, dry=True)
         assert warned.startswith("`pulumi up` will refuse this: ")
@@ -134,7 +134,7 @@ def test_a_stack_creates_nothing_that_runs_in_another(
         ]
     }
     with pytest.raises(
-        Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it a second time"
+        Refused, match=f"runs in {ONBOARDING}, and {INVESTIGATIONS} would create it a second time"
     ):
         begin(project, INVESTIGATIONS, monkeypatch, dry=False)
 

@@ -79,7 +79,7 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         # Nodes there reach Amazon ECR only.
         isthmus_overrides["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
     for image, path in (("detector", "isthmus/detector"), ("resolver", "coredns/coredns")):
-        if image in image_digests.needed(laying.merge(rendered, isthmus_overrides)):
+        if image in image_digests.needed_images(laying.merge(rendered, isthmus_overrides)):
             # Its lock is of then, and knows none.
             registry = (
                 isthmus_overrides["images"].get("registry") or isthmus_overrides["images"]["registries"][0]
@@ -87,10 +87,12 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
             isthmus_overrides["images"].setdefault(image, f"{registry.rstrip('/')}/{path}@{DIGEST}")
     left = [
         missing
-        for missing in missing_values.wanted(laying.merge(rendered, isthmus_overrides))
+        for missing in missing_values.list_missing_values(laying.merge(rendered, isthmus_overrides))
         if missing[0].startswith("gateways[")
     ]
-    data["config"]["isthmus:overrides"] = laying.merge(isthmus_overrides, settings_template.overrides(left))
+    data["config"]["isthmus:overrides"] = laying.merge(
+        isthmus_overrides, settings_template.overrides_tree(left)
+    )
     yaml_files.dump(data, "", settings)
 
 

@@ -1,11 +1,13 @@
 """Denies model calls when a budget is used up: AWS Budgets attaches a policy."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 from components.aws.common.names import aws_name
 from components.aws.common.role_policy import role_policy
+from components.aws.common.topic import Topic
 from components.aws.identity.boundary import boundary_arn
 
 CALLS = [
@@ -32,93 +34,130 @@ USED_UP = 100
 """Percent of actual spend at which it happens."""
 
 
-def create_denial(
-    name: str,
-    budget: Any,
-    roles: list[pulumi.Input[str]],
-    *,
-    account: pulumi.Input[str],
-    partition: pulumi.Input[str],
-    boundary: pulumi.Input[str] | None,
-    topic: pulumi.Output[str],
-    emails: list[str],
-    tags: dict[str, str],
-    parent: pulumi.Resource,
-    hosted: bool = False,
-) -> None:
-    """The denying policy, attached to nothing yet, the role by which it will be attached, and the action.
+@dataclass(frozen=True)
+class Alerts:
+    """Who is told of a budget."""
 
-    A policy for each budget: one that is lifted leaves another's denial in place. `hosted`: calls of endpoints
-    on SageMaker are denied too.
-    """
-    from pulumi_aws.budgets import BudgetAction
-    from pulumi_aws.iam import Policy, Role
+    topic: Topic
+    emails: list[str]
 
-    child = pulumi.ResourceOptions(parent=parent)
-    policy = Policy(
-        f"{name}-deny",
-        description=f"Budget {name} is used up: no call of a model",
-        policy=pulumi.Output.json_dumps(deny_policy(hosted)),
-        tags=tags,
-        opts=child,
-    )
-    arns = [pulumi.Output.format("arn:{}:iam::{}:role/{}", partition, account, role) for role in roles]
-    attach_statement = {
-        "Sid": "AttachTheDenial",
-        "Effect": "Allow",
-        "Action": ATTACH,
-        "Resource": arns,
-        "Condition": {"ArnEquals": {"iam:PolicyARN": policy.arn}},
-    }
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "BudgetsOfThisAccount",
-                "Effect": "Allow",
-                "Principal": {"Service": "budgets.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": account},
-                    "ArnLike": {
-                        "aws:SourceArn": pulumi.Output.format(
-                            "arn:{}:budgets::{}:budget/{}*", partition, account, budget.name
-                        )
+
+@dataclass(frozen=True)
+class BudgetDenial:
+    """The denial of one budget. A policy for each budget: one that is lifted leaves another's denial in place."""
+
+    name: str
+    """Of the budget among the resources."""
+    budget: Any
+    account: pulumi.Input[str]
+    partition: pulumi.Input[str]
+    alerts: Alerts
+    tags: dict[str, str]
+    parent: pulumi.Resource
+
+    @property
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self.parent)
+
+    def create(
+        self, roles: list[pulumi.Input[str]], boundary: pulumi.Input[str] | None, *, hosted: bool = False
+    ) -> None:
+        """Create the denying policy, attached to nothing yet, the role that attaches it, and the action.
+
+        `roles`: names of the roles that are denied; `boundary`: ARN of the attaching role's; `hosted`: deny calls of
+        endpoints on SageMaker too.
+        """
+        policy = self._create_policy(hosted)
+        role, role_policy_resource = self._create_role(policy, roles, boundary)
+        self._create_action(policy, roles, role, role_policy_resource)
+
+    def _create_policy(self, hosted: bool) -> Any:
+        from pulumi_aws.iam import Policy
+
+        return Policy(
+            f"{self.name}-deny",
+            description=f"Budget {self.name} is used up: no call of a model",
+            policy=pulumi.Output.json_dumps(deny_policy(hosted)),
+            tags=self.tags,
+            opts=self._child,
+        )
+
+    def _create_role(
+        self, policy: Any, roles: list[pulumi.Input[str]], boundary: pulumi.Input[str] | None
+    ) -> tuple[Any, pulumi.Resource]:
+        """The role by which AWS Budgets attaches the denial to `roles` and to no other, and the role's policy."""
+        from pulumi_aws.iam import Role
+
+        name = f"{self.name}-role"
+        arns = [
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", self.partition, self.account, role)
+            for role in roles
+        ]
+        attach_statement = {
+            "Sid": "AttachTheDenial",
+            "Effect": "Allow",
+            "Action": ATTACH,
+            "Resource": arns,
+            "Condition": {"ArnEquals": {"iam:PolicyARN": policy.arn}},
+        }
+        role = Role(
+            name,
+            name=aws_name(name, 64),
+            description=f"AWS Budgets denies calls of models when {self.name} is used up",
+            assume_role_policy=pulumi.Output.json_dumps(self._trust()),
+            permissions_boundary=boundary_arn(
+                self.name, boundary, [attach_statement], self._child, tags=self.tags, role_policies=arns
+            ),
+            tags=self.tags,
+            opts=self._child,
+        )
+        return role, role_policy(f"{name}-policy", role, [attach_statement], self._child)
+
+    def _trust(self) -> dict[str, Any]:
+        """AWS Budgets for this budget, and for no other account's."""
+        source = pulumi.Output.format(
+            "arn:{}:budgets::{}:budget/{}*", self.partition, self.account, self.budget.name
+        )
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "BudgetsOfThisAccount",
+                    "Effect": "Allow",
+                    "Principal": {"Service": "budgets.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                    "Condition": {
+                        "StringEquals": {"aws:SourceAccount": self.account},
+                        "ArnLike": {"aws:SourceArn": source},
                     },
-                },
-            }
-        ],
-    }
-    role = Role(
-        f"{name}-role",
-        name=aws_name(f"{name}-role", 64),
-        description=f"AWS Budgets denies calls of models when {name} is used up",
-        assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(
-            name, boundary, [attach_statement], child, tags=tags, role_policies=arns
-        ),
-        tags=tags,
-        opts=child,
-    )
-    action_policy = role_policy(f"{name}-role-policy", role, [attach_statement], child)
-    BudgetAction(
-        f"{name}-action",
-        account_id=account,
-        budget_name=budget.name,
-        action_type="APPLY_IAM_POLICY",
-        approval_model="AUTOMATIC",
-        notification_type="ACTUAL",
-        action_threshold={"action_threshold_type": "PERCENTAGE", "action_threshold_value": USED_UP},
-        definition={"iam_action_definition": {"policy_arn": policy.arn, "roles": list(roles)}},
-        execution_role_arn=role.arn,
-        subscribers=[
-            *({"address": address, "subscription_type": "EMAIL"} for address in emails),
-            {"address": topic, "subscription_type": "SNS"},
-        ],
-        tags=tags,
-        # Its role must be able to act when AWS looks at it.
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[action_policy]),
-    )
+                }
+            ],
+        }
+
+    def _create_action(
+        self, policy: Any, roles: list[pulumi.Input[str]], role: Any, role_policy_resource: pulumi.Resource
+    ) -> None:
+        """Attach the policy to the roles when the budget is used up, and tell whoever gets its alerts."""
+        from pulumi_aws.budgets import BudgetAction
+
+        BudgetAction(
+            f"{self.name}-action",
+            account_id=self.account,
+            budget_name=self.budget.name,
+            action_type="APPLY_IAM_POLICY",
+            approval_model="AUTOMATIC",
+            notification_type="ACTUAL",
+            action_threshold={"action_threshold_type": "PERCENTAGE", "action_threshold_value": USED_UP},
+            definition={"iam_action_definition": {"policy_arn": policy.arn, "roles": list(roles)}},
+            execution_role_arn=role.arn,
+            subscribers=[
+                *({"address": address, "subscription_type": "EMAIL"} for address in self.alerts.emails),
+                {"address": self.alerts.topic.arn, "subscription_type": "SNS"},
+            ],
+            tags=self.tags,
+            # Its role must be able to act when AWS looks at it.
+            opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[role_policy_resource]),
+        )
 
 
 def deny_policy(hosted: bool = False) -> dict[str, Any]:

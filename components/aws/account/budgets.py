@@ -5,9 +5,9 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.account.budget_action import create_denial
+from components.aws.account.budget_action import Alerts, BudgetDenial
 from components.aws.common.names import aws_name
-from components.aws.common.topic import Publisher, Topic, check_emails, sealed_topic
+from components.aws.common.topic import Publisher, check_emails, sealed_topic
 from components.base.argument_checks import MODES, check_choice
 from isthmus.contracts.platform.model.aws.account import TAG_KEYS
 from isthmus.core.errors import InputError
@@ -119,10 +119,11 @@ class Budgets(pulumi.ComponentResource):
         )
         if activate:
             self._activate(name, args)
-        for budget in args["budgets"]:
-            self._budget(name, budget, args, account, partition, topic, emails)
+        alerts = Alerts(topic, emails)
+        for settings in args["budgets"]:
+            self._budget(name, settings, args, account, partition, alerts)
         if args.get("anomaly_usd") is not None:
-            _anomalies(name, args, topic, emails, pulumi.ResourceOptions(parent=self))
+            _anomalies(name, args, alerts, pulumi.ResourceOptions(parent=self))
         self.topic_arn = topic.arn
 
     def _activate(self, name: str, args: BudgetsArgs) -> None:
@@ -148,16 +149,16 @@ class Budgets(pulumi.ComponentResource):
         args: BudgetsArgs,
         account: pulumi.Input[str],
         partition: pulumi.Output[str],
-        topic: Topic,
-        emails: list[str],
+        alerts: Alerts,
     ) -> None:
+        """Create a budget, its alerts and its denial."""
         from pulumi_aws.budgets import Budget
 
         key, tags = TAG_KEYS[settings["scope"]], dict(args.get("tags", {}))
         if settings["scope"] != "platform":
             tags[key] = settings["of"]
         budget_name = f"{name}-{settings['name']}"
-        actual = [_notification("ACTUAL", share, topic, emails) for share in sorted(settings["alert_pct"])]
+        actual = [_notification("ACTUAL", share, alerts) for share in sorted(settings["alert_pct"])]
         budget = Budget(
             budget_name,
             name=aws_name(budget_name, BUDGET_NAME),
@@ -167,36 +168,27 @@ class Budgets(pulumi.ComponentResource):
             limit_unit="USD",
             time_unit="MONTHLY",
             cost_filters=[{"name": "TagKeyValue", "values": [f"user:{key}${settings['of']}"]}],
-            notifications=[*actual, _notification("FORECASTED", 100, topic, emails)],
+            notifications=[*actual, _notification("FORECASTED", 100, alerts)],
             tags=tags,
             # AWS Budgets tries the topic when it is told of it.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[topic.ready]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[alerts.topic.ready]),
         )
         if settings["action"] == "deny":
-            create_denial(
-                budget_name,
-                budget,
-                _roles(settings),
-                account=account,
-                partition=partition,
-                boundary=args.get("permissions_boundary"),
-                topic=topic.arn,
-                emails=emails,
-                tags=tags,
-                parent=self,
-                hosted=settings.get("hosted", False),
+            denial = BudgetDenial(budget_name, budget, account, partition, alerts, tags, self)
+            denial.create(
+                _roles(settings), args.get("permissions_boundary"), hosted=settings.get("hosted", False)
             )
 
 
-def _notification(kind: str, share: int, topic: Topic, emails: list[str]) -> Any:
+def _notification(kind: str, share: int, alerts: Alerts) -> Any:
     """By e-mail directly, which needs no confirmation of a subscription, and to the topic."""
     return {
         "comparison_operator": "GREATER_THAN",
         "notification_type": kind,
         "threshold": share,
         "threshold_type": "PERCENTAGE",
-        "subscriber_email_addresses": emails,
-        "subscriber_sns_topic_arns": [topic.arn],
+        "subscriber_email_addresses": alerts.emails,
+        "subscriber_sns_topic_arns": [alerts.topic.arn],
     }
 
 
@@ -216,9 +208,7 @@ def _publishers(account: pulumi.Input[str], partition: pulumi.Output[str]) -> li
     ]
 
 
-def _anomalies(
-    name: str, args: BudgetsArgs, topic: Topic, emails: list[str], child: pulumi.ResourceOptions
-) -> None:
+def _anomalies(name: str, args: BudgetsArgs, alerts: Alerts, child: pulumi.ResourceOptions) -> None:
     """A monitor of what bears the platform's tag, or the account's own. An account has one monitor of all services at
     most, often made by AWS already, so none is made. At once to the topic, daily by e-mail: AWS pairs them so."""
     from pulumi_aws.costexplorer import AnomalyMonitor, AnomalySubscription
@@ -235,8 +225,8 @@ def _anomalies(
             opts=child,
         ).arn
     subscriptions: dict[str, tuple[str, list[Any]]] = {
-        "at-once": ("IMMEDIATE", [{"type": "SNS", "address": topic.arn}]),
-        "daily": ("DAILY", [{"type": "EMAIL", "address": address} for address in emails]),
+        "at-once": ("IMMEDIATE", [{"type": "SNS", "address": alerts.topic.arn}]),
+        "daily": ("DAILY", [{"type": "EMAIL", "address": address} for address in alerts.emails]),
     }
     for suffix, (frequency, subscribers) in subscriptions.items():
         AnomalySubscription(
@@ -253,7 +243,7 @@ def _anomalies(
                 }
             },
             tags=args.get("tags", {}),
-            opts=pulumi.ResourceOptions(parent=child.parent, depends_on=[topic.ready]),
+            opts=pulumi.ResourceOptions(parent=child.parent, depends_on=[alerts.topic.ready]),
         )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.aws.account.budgets import BudgetsArgs
-from components.aws.identity.mapping import calls_of
-from components.base.platform_lookups import boundary_argument, tags
+from components.base.platform_lookups import boundary_argument, calls_of, tags
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 

@@ -2,21 +2,23 @@
 
 import json
 import re
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.bedrock.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
-from components.aws.common.names import aws_name
-from components.aws.identity.bedrock_policy import (
+from components.aws.bedrock.call_policy import (
     INLINE_CHARACTERS,
     BedrockModel,
+    RequiredGuardrail,
+    RequiredNetwork,
     bedrock_arn,
     call_policy,
     foundation_arn,
     model_key,
     source_arn,
 )
+from components.aws.bedrock.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
+from components.aws.common.names import aws_name
 from components.aws.identity.boundary import compact_policy
 from components.base.argument_checks import check_choice, check_sensitivity, may_use_aws
 from isthmus.contracts.reference import guardrail_tiers
@@ -89,7 +91,6 @@ class BedrockAccess(pulumi.ComponentResource):
     ) -> None:
         super().__init__("isthmus:index:BedrockAccess", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
-        from pulumi_aws.iam import RolePolicy
 
         where = f"identities.{args['name']}"
         sensitivity = check_sensitivity(args["sensitivity"], where)
@@ -105,39 +106,37 @@ class BedrockAccess(pulumi.ComponentResource):
         model_ids = {
             model_key(model): bought.get(model["id"]) or self._profile(model) for model in args["models"]
         }
-        guardrail_ids = (guardrail_in_use.arn, guardrail_in_use.identifiers()) if guardrail_in_use else None
-        vpc = args.get("source_vpc")
-        key = args.get("guardrail", {}).get("kms_key")
-        condition = check_choice(
-            args.get("network_condition", "own-region"), CONDITIONS, f"{where}.network_condition"
-        )
         policy = call_policy(
             args["models"],
             model_ids,
             set(bought),
-            guardrail_ids,
-            vpc,
             self._account,
-            key,
-            guardrail_in_use.profiles if guardrail_in_use else (),
-            _guardrail_regions(args),
-            condition,
+            _required_guardrail(args, guardrail_in_use),
+            _required_network(args, where),
         )
+        self._attach(policy, args["role"], f"{where} (policy)")
+        self.model_ids = pulumi.Output.all(**model_ids)
+        self._set_outputs(policy, guardrail_in_use)
+
+    def _attach(self, policy: dict[str, Any], role: pulumi.Input[str], where: str) -> None:
+        """Write the policy into the role."""
+        from pulumi_aws.iam import RolePolicy
+
         RolePolicy(
-            f"{name}-policy",
+            f"{self._name}-policy",
             # The role is not ours alone: another region's access may write its policy there too.
-            name=aws_name(f"{name}-policy", 128),
-            role=args["role"],
+            name=aws_name(f"{self._name}-policy", 128),
+            role=role,
             policy=pulumi.Output.json_dumps(policy).apply(
-                lambda text: compact_policy(text, f"{where} (policy)", INLINE_CHARACTERS)
+                lambda text: compact_policy(text, where, INLINE_CHARACTERS)
             ),
             opts=self._child,
         )
-        self.guardrail_id = guardrail_in_use.arn if guardrail_in_use else pulumi.Output.from_input("")
-        self.guardrail_version = (
-            guardrail_in_use.version if guardrail_in_use else pulumi.Output.from_input("")
-        )
-        self.model_ids = pulumi.Output.all(**model_ids)
+
+    def _set_outputs(self, policy: dict[str, Any], guardrail_in_use: GuardrailInUse | None) -> None:
+        no_guardrail = pulumi.Output.from_input("")
+        self.guardrail_id = guardrail_in_use.arn if guardrail_in_use else no_guardrail
+        self.guardrail_version = guardrail_in_use.version if guardrail_in_use else no_guardrail
         invocable_arns = [
             arn
             for statement in policy["Statement"]
@@ -270,6 +269,30 @@ def _check(args: BedrockAccessArgs, where: str) -> None:
     _check_length(args, bought, where)
 
 
+def _required_guardrail(
+    args: BedrockAccessArgs, guardrail_in_use: GuardrailInUse | None
+) -> RequiredGuardrail | None:
+    """The guardrail as the policy requires it; None where none is in use."""
+    if guardrail_in_use is None:
+        return None
+    return RequiredGuardrail(
+        guardrail_in_use.arn,
+        guardrail_in_use.identifiers(),
+        args.get("guardrail", {}).get("kms_key"),
+        guardrail_in_use.profiles,
+        _guardrail_regions(args),
+    )
+
+
+def _required_network(args: BedrockAccessArgs, where: str) -> RequiredNetwork | None:
+    """The VPC that the policy requires; None where calls may come from anywhere."""
+    condition = check_choice(
+        args.get("network_condition", "own-region"), CONDITIONS, f"{where}.network_condition"
+    )
+    vpc = args.get("source_vpc")
+    return RequiredNetwork(vpc, condition) if vpc is not None else None
+
+
 def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
     """Where a guardrail made here looks at content; none in the Classic tier, which stays in its region."""
     settings = args.get("guardrail")
@@ -285,30 +308,28 @@ def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None
         model_key(model): bedrock_arn(model["region"], account, f"application-inference-profile/{index:012}")
         for index, model in enumerate(args["models"])
     }
-    settings, guardrail_ids = args.get("guardrail"), None
-    if settings is not None and settings["mode"] != "off":
-        arn = bedrock_arn(args["models"][0]["region"], account, f"guardrail/{0:012}")
-        versions = ("1", *settings.get("earlier_versions", []))
-        guardrail_ids = (arn, [f"{arn}:{version}" for version in versions])
-    vpc = None if args.get("source_vpc") is None else f"vpc-{0:017}"
-    profiles: list[str] = []
-    for region in _guardrail_regions(args):
-        profile = guardrail_tiers.guardrail_profile(region)[0]
-        profiles.append(str(bedrock_arn(region, account, f"guardrail-profile/{profile}")))
-    condition = args.get("network_condition", "own-region")
-    policy = call_policy(
-        args["models"],
-        model_ids,
-        bought,
-        guardrail_ids,
-        vpc,
-        account,
-        None,
-        profiles,
-        _guardrail_regions(args),
-        condition,
-    )
+    network = None
+    if args.get("source_vpc") is not None:
+        network = RequiredNetwork(f"vpc-{0:017}", args.get("network_condition", "own-region"))
+    guardrail = _longest_guardrail(args, account)
+    policy = call_policy(args["models"], model_ids, bought, account, guardrail, network)
     compact_policy(json.dumps(policy), f"{where} (policy)", INLINE_CHARACTERS)
+
+
+def _longest_guardrail(args: BedrockAccessArgs, account: str) -> RequiredGuardrail | None:
+    """The guardrail with ARNs of the length that AWS gives; None where it is off."""
+    settings = args.get("guardrail")
+    if settings is None or settings["mode"] == "off":
+        return None
+    arn = bedrock_arn(args["models"][0]["region"], account, f"guardrail/{0:012}")
+    versions = ("1", *settings.get("earlier_versions", []))
+    regions = _guardrail_regions(args)
+    profiles = [
+        bedrock_arn(region, account, f"guardrail-profile/{guardrail_tiers.guardrail_profile(region)[0]}")
+        for region in regions
+    ]
+    identifiers = [f"{arn}:{version}" for version in versions]
+    return RequiredGuardrail(arn, identifiers, profiles=profiles, regions=regions)
 
 
 def _check_model(model: BedrockModel, where: str) -> None:

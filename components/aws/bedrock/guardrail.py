@@ -128,90 +128,122 @@ def guardrail_arguments(settings: GuardrailSettings, where: str) -> dict[str, An
     return arguments
 
 
+ArnIn = Callable[[str, str], pulumi.Input[str]]
+"""From a region, and kind and id (`guardrail/ID`), to the ARN."""
+
+
 def guardrail(
     name: str,
-    guardrail_settings: GuardrailSettings,
+    settings: GuardrailSettings,
     where: str,
     region: str,
-    arn_in: Callable[[str, str], pulumi.Input[str]],
+    arn_in: ArnIn,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> GuardrailInUse | None:
-    """The guardrail of one class in one region, made or named; None where it is off.
-
-    `arn_in`: from a region, and kind and id (`guardrail/ID`), to the ARN. Children: `NAME-guardrail`, `NAME-version`.
-    The version's description holds a digest of the settings, so that a change of them makes a new version; the
-    old one stays, since pods that roll still name it, and goes with the guardrail. In the Classic tier content
-    is looked at in the region itself, in the Standard tier in any region of the region's guardrail profile.
-    """
-    mode = check_choice(guardrail_settings["mode"], MODES, f"{where}.mode")
+    """The guardrail of one class in one region, made or named; None where it is off."""
+    mode = check_choice(settings["mode"], MODES, f"{where}.mode")
     earlier = tuple(
         _check_version(version, f"{where}.earlier_versions")
-        for version in guardrail_settings.get("earlier_versions", [])
+        for version in settings.get("earlier_versions", [])
     )
     if mode == "off":
         return None
     if mode == "existing":
-        id, version = guardrail_settings.get("guardrail_id", ""), guardrail_settings.get("version", "")
-        if not id:
-            raise InputError(
-                "mode is existing, but guardrail_id is missing",
-                where=where,
-                fix="Set guardrail_id to the guardrail's id or ARN",
-            )
-        version = _check_version(version, f"{where}.version")
-        match = re.fullmatch(GUARDRAIL_PATTERN, id)
-        if match is None:
-            raise InputError(
-                f"'{id}' is not a guardrail's id or ARN",
-                where=f"{where}.guardrail_id",
-                fix="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
-            )
-        if arn_region := match["region"]:
-            if arn_region != region:
-                raise InputError(
-                    f"the guardrail {id} is not in region {region}",
-                    where=f"{where}.guardrail_id",
-                    fix="Use a guardrail of the region in which the models are called",
-                )
-            arn = pulumi.Output.from_input(id)
-        else:
-            arn = pulumi.Output.from_input(arn_in(region, f"guardrail/{id}"))
-        return GuardrailInUse(arn, pulumi.Output.from_input(version), earlier)
+        existing_version = _existing_version(settings, where)
+        existing_arn = _existing_arn(settings, where, region, arn_in)
+        return GuardrailInUse(
+            pulumi.Output.from_input(existing_arn), pulumi.Output.from_input(existing_version), earlier
+        )
+    arguments = guardrail_arguments(settings, where)
+    profile_arns = _profile_arns(settings, region, arn_in)
+    arn, version = _create(name, settings, arguments, region, profile_arns, tags, opts)
+    return GuardrailInUse(arn, version, earlier, tuple(profile_arns[1:]))
+
+
+def _existing_version(settings: GuardrailSettings, where: str) -> str:
+    if not settings.get("guardrail_id"):
+        raise InputError(
+            "mode is existing, but guardrail_id is missing",
+            where=where,
+            fix="Set guardrail_id to the guardrail's id or ARN",
+        )
+    return _check_version(settings.get("version", ""), f"{where}.version")
+
+
+def _existing_arn(settings: GuardrailSettings, where: str, region: str, arn_in: ArnIn) -> pulumi.Input[str]:
+    """ARN of the organisation's guardrail, which must be in this region."""
+    guardrail_id = settings.get("guardrail_id", "")
+    match = re.fullmatch(GUARDRAIL_PATTERN, guardrail_id)
+    if match is None:
+        raise InputError(
+            f"'{guardrail_id}' is not a guardrail's id or ARN",
+            where=f"{where}.guardrail_id",
+            fix="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
+        )
+    if not match["region"]:
+        return arn_in(region, f"guardrail/{guardrail_id}")
+    if match["region"] != region:
+        raise InputError(
+            f"the guardrail {guardrail_id} is not in region {region}",
+            where=f"{where}.guardrail_id",
+            fix="Use a guardrail of the region in which the models are called",
+        )
+    return guardrail_id
+
+
+def _profile_arns(settings: GuardrailSettings, region: str, arn_in: ArnIn) -> list[pulumi.Input[str]]:
+    """ARNs of the guardrail profile in the region and in each that it may route to; none in the Classic tier.
+
+    In the Classic tier content is looked at in the region itself, in the Standard tier in any region of the profile.
+    """
+    if settings.get("tier") != "standard":
+        return []
+    profile, regions = guardrail_tiers.guardrail_profile(region)
+    return [arn_in(profile_region, f"guardrail-profile/{profile}") for profile_region in (region, *regions)]
+
+
+def _create(
+    name: str,
+    settings: GuardrailSettings,
+    arguments: dict[str, Any],
+    region: str,
+    profile_arns: list[pulumi.Input[str]],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Create `NAME-guardrail` and `NAME-version`. Returns ARN and version.
+
+    The version's description holds a digest of the settings, so that a change of them makes a new version; the
+    old one stays, since pods that roll still name it, and goes with the guardrail.
+    """
     from pulumi_aws import bedrock
 
-    settings = guardrail_arguments(guardrail_settings, where)
     cross_region: dict[str, Any] = {}
-    profiles: tuple[pulumi.Input[str], ...] = ()
-    if guardrail_settings.get("tier") == "standard":
-        profile, regions = guardrail_tiers.guardrail_profile(region)
-        profile_arns = [
-            arn_in(profile_region, f"guardrail-profile/{profile}") for profile_region in (region, *regions)
-        ]
+    if profile_arns:
         # By its ARN: given the id, AWS answers with the ARN, and every run would see a change.
         cross_region = {"cross_region_config": {"guardrail_profile_identifier": profile_arns[0]}}
-        profiles = tuple(profile_arns[1:])
     guardrail_resource = bedrock.Guardrail(
         f"{name}-guardrail",
         name=aws_name(f"{name}-guardrail", 50),
         description=f"Prompts and answers of {tags.get('isthmus.dev/class', 'one')} work",
         region=region,
-        kms_key_arn=guardrail_settings.get("kms_key"),
+        kms_key_arn=settings.get("kms_key"),
         tags=tags,
         opts=opts,
-        **settings,
+        **arguments,
         **cross_region,
     )
     version = bedrock.GuardrailVersion(
         f"{name}-version",
         guardrail_arn=guardrail_resource.guardrail_arn,
-        description=f"Settings {digest(settings)}",
+        description=f"Settings {digest(arguments)}",
         region=region,
         # Made before the old one would go; AWS keeps 20 (quotas of Bedrock, 2026-11).
         skip_destroy=True,
         opts=opts,
     )
-    return GuardrailInUse(guardrail_resource.guardrail_arn, version.version, earlier, profiles)
+    return guardrail_resource.guardrail_arn, version.version
 
 
 def digest(settings: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.log_group import sealed_log_group
+from components.aws.common.log_group import LogGroupOptions, create_log_group
 from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
@@ -66,16 +66,13 @@ class InvocationLogging(pulumi.ComponentResource):
         region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        group = sealed_log_group(
+        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        group = create_log_group(
             name,
             f"/isthmus/bedrock/{name}/calls-",
-            region=region,
-            account=account,
-            days=args["retention_days"],
-            where=f"invocation_logging.{args['name']}.retention_days",
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
-            kms_key=args.get("kms_key"),
+            args["retention_days"],
+            f"invocation_logging.{args['name']}.retention_days",
+            LogGroupOptions(region, account, tags, retained_opts, args.get("kms_key")),
         )
         writes = [
             {

@@ -6,9 +6,9 @@ from typing import Any
 
 from components.aws.bedrock.access import BedrockAccessArgs, BedrockModel
 from components.aws.bedrock.invocation_logging import InvocationLoggingArgs
-from components.aws.identity.mapping import calls_of
 from components.base.platform_lookups import (
     boundary_argument,
+    calls_of,
     exception_arguments,
     key_argument,
     region_at,

@@ -1,5 +1,6 @@
 """Creates a log group with its own key and a retention of at least the requested days."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pulumi
@@ -16,8 +17,22 @@ RETENTIONS = (
 NEVER_EXPIRES = 0
 
 
+@dataclass(frozen=True)
+class LogGroupOptions:
+    """What the log groups of one component have in common."""
+
+    region: str
+    account: pulumi.Input[str]
+    tags: dict[str, str]
+    opts: pulumi.ResourceOptions
+    """With `retain_on_delete`, group and key stay when the stack is destroyed: without the key nobody could read the
+    records."""
+    kms_key: pulumi.Input[str] | None = None
+    """ARN of the organisation's key, whose policy must admit CloudWatch Logs. None: the group gets a key of its own."""
+
+
 class SealedLogGroup(NamedTuple):
-    """What `sealed_log_group` made: outputs of the group's name and ARN, of its key's ARN, and of all that it made."""
+    """Outputs of a log group: its name and ARN, the ARN of its key, and the ARNs of all resources made for it."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
@@ -42,31 +57,40 @@ def sealed_log_group(
     where: str,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
-    kms_key: pulumi.Input[str] | None = None,
 ) -> SealedLogGroup:
-    """A log group whose name starts with `prefix`, and its KMS key, which serves groups of that name only.
+    """A log group with a key of its own, as `create_log_group` makes it."""
+    return create_log_group(name, prefix, days, where, LogGroupOptions(region, account, tags, opts))
 
-    `kms_key`: the organisation's own in place of it; that it admits CloudWatch Logs is the organisation's to see to.
-    Children: `NAME-log-key`, `NAME-logs`. With `retain_on_delete` in `opts` both stay: without the key the
-    records could not be read. The name's end is made up, so that one left behind is in nobody's way.
+
+def create_log_group(
+    name: str, prefix: str, days: int, where: str, options: LogGroupOptions
+) -> SealedLogGroup:
+    """Create a log group whose name starts with `prefix`, and its KMS key, which serves groups of that name only.
+
+    `days`: the least retention; `where`: its setting, for messages. Children: `NAME-log-key`, `NAME-logs`. AWS makes
+    up the end of the group's name, so that a retained group does not block a new one.
     """
     from pulumi_aws.cloudwatch import LogGroup
 
-    arn = pulumi.Output.from_input(kms_key) if kms_key is not None else None
-    if arn is None:
-        arn = rotated_key(
-            f"{name}-log-key", f"Log records of {name}", key_policy(region, account, prefix), tags, opts
-        ).arn
+    key_arn = _log_key(name, prefix, options)
     group = LogGroup(
         f"{name}-logs",
         name_prefix=prefix,
         retention_in_days=retention_period(days, where),
-        kms_key_id=arn,
-        tags=tags,
-        opts=opts,
+        kms_key_id=key_arn,
+        tags=options.tags,
+        opts=options.opts,
     )
-    arns = [group.arn] if kms_key is not None else [group.arn, arn]
-    return SealedLogGroup(group.name, group.arn, arn, arns)
+    arns = [group.arn] if options.kms_key is not None else [group.arn, key_arn]
+    return SealedLogGroup(group.name, group.arn, key_arn, arns)
+
+
+def _log_key(name: str, prefix: str, options: LogGroupOptions) -> pulumi.Output[str]:
+    """ARN of the organisation's key, or of a new one."""
+    if options.kms_key is not None:
+        return pulumi.Output.from_input(options.kms_key)
+    policy = key_policy(options.region, options.account, prefix)
+    return rotated_key(f"{name}-log-key", f"Log records of {name}", policy, options.tags, options.opts).arn
 
 
 def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Creates a security group for one port and one direction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pulumi
@@ -8,6 +9,17 @@ import pulumi
 from components.aws.common.ip_addresses import cidr_label
 
 Direction = Literal["ingress", "egress"]
+
+
+@dataclass(frozen=True)
+class AllowedTraffic:
+    """The connections that a security group allows: one direction, one port, named peers."""
+
+    direction: Direction
+    port: int
+    peers: Sequence[str]
+    """CIDRs of the other ends."""
+    protocols: Sequence[str] = ("tcp",)
 
 
 def peer_rule(
@@ -41,17 +53,14 @@ def peer_rule(
 
 def one_way_group(
     name: str,
-    direction: Direction,
+    allowed: AllowedTraffic,
     *,
     description: str,
     vpc_id: pulumi.Input[str],
-    protocols: Sequence[str],
-    port: int,
-    peers: Sequence[str],
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """Id of a group that lets `peers` (CIDRs) in, or out to, on one port; a rule for each, described and tagged.
+    """Id of a group that allows this traffic only, with a rule for each peer and protocol, described and tagged.
 
     The provider takes away the rule by which AWS lets a new group out to everywhere. A rule that someone
     adds by hand is no part of the stack: AWS Config or an audit finds it, `pulumi refresh` does not.
@@ -61,14 +70,14 @@ def one_way_group(
     group = ec2.SecurityGroup(
         f"{name}-group", description=description, vpc_id=vpc_id, tags={**tags, "Name": name}, opts=opts
     )
-    for peer in peers:
-        for protocol in protocols:
+    for peer in allowed.peers:
+        for protocol in allowed.protocols:
             peer_rule(
                 f"{name}-{protocol}-{cidr_label(peer)}",
-                direction,
+                allowed.direction,
                 group.id,
                 description,
-                port,
+                allowed.port,
                 protocol=protocol,
                 tags=tags,
                 opts=opts,

@@ -103,75 +103,20 @@ class EksCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EksCluster", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
-        from pulumi_aws.eks import Cluster
 
-        where = f"clusters.{args['name']}"
-        if not args["admins"]:
-            raise InputError(
-                "the cluster has no administrators",
-                where=f"{where}.admins",
-                fix="Add a role to admins: the creator of a cluster does not become its administrator",
-            )
-        retention_period(args["log_retention_days"], f"{where}.log_retention_days")
-        api_networks = [str(network) for network in ipv4_networks(args.get("access", []), f"{where}.access")]
-        child = pulumi.ResourceOptions(parent=self)
-        tags = {**args.get("tags", {}), "isthmus.dev/cluster": args["name"]}
-        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        cluster_name, logs = self._logs(name, args, account, tags)
-        self.kms_key = self._key(name, args, account, tags)
-        role = eks_roles.create_bounded_role(
-            name,
-            f"Control plane of {name}",
-            eks_roles.cluster_trust(args["region"], account),
-            eks_roles.cluster_statements(args["region"], account),
-            args.get("permissions_boundary"),
-            tags,
-            child,
-        )
-        remote_networks: Any = {}
-        if "hybrid_nodes" in args:
-            pods = list(args["hybrid_nodes"].get("pod_networks", []))
-            remote_networks["remote_network_config"] = {
-                "remote_node_networks": {"cidrs": list(args["hybrid_nodes"]["node_networks"])},
-                **({"remote_pod_networks": {"cidrs": pods}} if pods else {}),
-            }
-        vpc_config: Any = {
-            "subnet_ids": args["subnet_ids"],
-            "endpoint_private_access": True,
-            "endpoint_public_access": False,
-        }
-        encryption: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
-        # Whoever makes a cluster would stay its administrator, out of every review's sight.
-        access_config: Any = {
-            "authentication_mode": "API",
-            "bootstrap_cluster_creator_admin_permissions": False,
-        }
-        network_config: Any = {
-            "service_ipv4_cidr": args.get("service_cidr", "172.20.0.0/16"),
-            "ip_family": "ipv4",
-        }
-        cluster = Cluster(
-            f"{name}-cluster",
-            name=cluster_name,
-            version=args["version"],
-            role_arn=role,
-            vpc_config=vpc_config,
-            access_config=access_config,
-            # Its own would come without network policy, and stay when ours goes.
-            bootstrap_self_managed_addons=False,
-            enabled_cluster_log_types=list(LOGS),
-            encryption_config=encryption,
-            kubernetes_network_config=network_config,
-            tags=tags,
-            # Without the group EKS makes one itself, unsealed and kept for ever.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
-            **remote_networks,
-        )
+        api_networks = _check(args)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = {**args.get("tags", {}), "isthmus.dev/cluster": args["name"]}
+        self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        cluster_name, logs = self._create_logs()
+        self.kms_key = self._key()
+        cluster = self._create_cluster(cluster_name, logs, self._create_control_plane_role())
         self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
-        self._let_in(name, cluster, api_networks, tags)
-        association_ids = self._admit(name, args, cluster, tags)
-        self._roles(name, args, cluster, account, tags)
-        self._addons(name, args, cluster, tags)
+        self._let_in(cluster, api_networks)
+        association_ids = self._admit(cluster)
+        self._create_roles(cluster)
+        self._create_addons(cluster)
         # The endpoint is known only after its administrators are admitted.
         self.endpoint = pulumi.Output.all(cluster.endpoint, *association_ids).apply(
             lambda values: str(values[0])
@@ -190,9 +135,7 @@ class EksCluster(pulumi.ComponentResource):
             }
         )
 
-    def _logs(
-        self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]
-    ) -> tuple[pulumi.Output[str], pulumi.Resource]:
+    def _create_logs(self) -> tuple[pulumi.Output[str], pulumi.Resource]:
         """The cluster's name, and the group that EKS will write its logs to, by that name.
 
         A group that an earlier cluster left behind has its name for ever, so each life has another: digits of
@@ -200,120 +143,188 @@ class EksCluster(pulumi.ComponentResource):
         """
         from pulumi_aws.cloudwatch import LogGroup
 
+        args = self._args
         retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        base_name = aws_name(name, 80)
+        base_name = aws_name(self._name, 80)
         sealed = rotated_key(
-            f"{name}-log-key",
-            f"Control plane's logs of {name}",
-            key_policy(args["region"], account, f"/aws/eks/{base_name}"),
-            tags,
+            f"{self._name}-log-key",
+            f"Control plane's logs of {self._name}",
+            key_policy(args["region"], self._account, f"/aws/eks/{base_name}"),
+            self._tags,
             retained_opts,
         )
         cluster_name = pulumi.Output.concat(base_name, "-", sealed.key_id.apply(_first_digits))
         group = LogGroup(
-            f"{name}-logs",
+            f"{self._name}-logs",
             name=pulumi.Output.concat("/aws/eks/", cluster_name, "/cluster"),
             retention_in_days=retention_period(args["log_retention_days"], f"clusters.{args['name']}"),
             kms_key_id=sealed.arn,
-            tags=tags,
+            tags=self._tags,
             opts=retained_opts,
         )
         self.retained = pulumi.Output.all(group.arn, sealed.arn)
         return cluster_name, group
 
-    def _key(self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]) -> pulumi.Output[str]:
-        if "kms_key" in args:
-            return pulumi.Output.from_input(args["kms_key"])
+    def _key(self) -> pulumi.Output[str]:
+        """ARN of the given key of Secrets and volumes, or of a new one."""
+        if "kms_key" in self._args:
+            return pulumi.Output.from_input(self._args["kms_key"])
         return rotated_key(
-            f"{name}-key",
-            f"Secrets and volumes of {name}",
-            eks_roles.sealing_policy(args["region"], account),
-            tags,
-            pulumi.ResourceOptions(parent=self),
+            f"{self._name}-key",
+            f"Secrets and volumes of {self._name}",
+            eks_roles.sealing_policy(self._args["region"], self._account),
+            self._tags,
+            self._child,
         ).arn
 
-    def _let_in(self, name: str, cluster: Any, networks: list[str], tags: dict[str, str]) -> None:
+    def _create_control_plane_role(self) -> pulumi.Output[str]:
+        region = self._args["region"]
+        return eks_roles.create_bounded_role(
+            self._name,
+            f"Control plane of {self._name}",
+            eks_roles.cluster_trust(region, self._account),
+            eks_roles.cluster_statements(region, self._account),
+            self._args.get("permissions_boundary"),
+            self._tags,
+            self._child,
+        )
+
+    def _create_cluster(
+        self, cluster_name: pulumi.Output[str], logs: pulumi.Resource, role: pulumi.Output[str]
+    ) -> Any:
+        """Create the control plane, which answers inside its network only."""
+        from pulumi_aws.eks import Cluster
+
+        args = self._args
+        vpc_config: Any = {
+            "subnet_ids": args["subnet_ids"],
+            "endpoint_private_access": True,
+            "endpoint_public_access": False,
+        }
+        encryption: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
+        # Whoever makes a cluster would stay its administrator, out of every review's sight.
+        access_config: Any = {
+            "authentication_mode": "API",
+            "bootstrap_cluster_creator_admin_permissions": False,
+        }
+        network_config: Any = {
+            "service_ipv4_cidr": args.get("service_cidr", "172.20.0.0/16"),
+            "ip_family": "ipv4",
+        }
+        return Cluster(
+            f"{self._name}-cluster",
+            name=cluster_name,
+            version=args["version"],
+            role_arn=role,
+            vpc_config=vpc_config,
+            access_config=access_config,
+            # Its own would come without network policy, and stay when ours goes.
+            bootstrap_self_managed_addons=False,
+            enabled_cluster_log_types=list(LOGS),
+            encryption_config=encryption,
+            kubernetes_network_config=network_config,
+            tags=self._tags,
+            # Without the group EKS makes one itself, unsealed and kept for ever.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            **self._remote_networks(),
+        )
+
+    def _remote_networks(self) -> dict[str, Any]:
+        """Arguments of the cluster for the machines of a site that join it."""
+        if "hybrid_nodes" not in self._args:
+            return {}
+        hybrid_nodes = self._args["hybrid_nodes"]
+        pods = list(hybrid_nodes.get("pod_networks", []))
+        return {
+            "remote_network_config": {
+                "remote_node_networks": {"cidrs": list(hybrid_nodes["node_networks"])},
+                **({"remote_pod_networks": {"cidrs": pods}} if pods else {}),
+            }
+        }
+
+    def _let_in(self, cluster: Any, networks: list[str]) -> None:
         """Let networks reach the API server, by rules of the security group that EKS created."""
         from pulumi_aws.vpc import SecurityGroupIngressRule
 
         for peer in networks:
             SecurityGroupIngressRule(
-                f"{name}-api-{cidr_label(peer)}",
+                f"{self._name}-api-{cidr_label(peer)}",
                 security_group_id=cluster.vpc_config.apply(_security_group),
-                description=f"API server of {name}",
+                description=f"API server of {self._name}",
                 ip_protocol="tcp",
                 from_port=443,
                 to_port=443,
                 cidr_ipv4=peer,
-                tags=tags,
-                opts=pulumi.ResourceOptions(parent=self),
+                tags=self._tags,
+                opts=self._child,
             )
 
-    def _admit(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> list[Any]:
+    def _admit(self, cluster: Any) -> list[Any]:
+        """Admit administrators and the machines of a site. Returns the ids of the administrators' associations."""
+        from pulumi_aws.eks import AccessEntry
+
+        associations = [self._admit_administrator(cluster, admin) for admin in self._args["admins"]]
+        if "hybrid_nodes" in self._args:
+            AccessEntry(
+                f"{self._name}-hybrid-nodes",
+                cluster_name=cluster.name,
+                principal_arn=self._args["hybrid_nodes"]["role"],
+                type="HYBRID_LINUX",
+                tags=self._tags,
+                opts=self._child,
+            )
+        return [association.id for association in associations]
+
+    def _admit_administrator(self, cluster: Any, admin: EksAdmin) -> Any:
         from pulumi_aws.eks import AccessEntry, AccessPolicyAssociation
 
         scope: Any = {"type": "cluster"}
-        ids: list[Any] = []
-        for admin in args["admins"]:
-            entry = AccessEntry(
-                f"{name}-admin-{admin['name']}",
-                cluster_name=cluster.name,
-                principal_arn=admin["principal"],
-                type="STANDARD",
-                tags=tags,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            association = AccessPolicyAssociation(
-                f"{name}-admin-{admin['name']}-policy",
-                cluster_name=cluster.name,
-                principal_arn=admin["principal"],
-                policy_arn=f"arn:{partition(args['region'])}:eks::aws:{ADMINISTERS}",
-                access_scope=scope,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
-            )
-            ids.append(association.id)
-        if "hybrid_nodes" in args:
-            AccessEntry(
-                f"{name}-hybrid-nodes",
-                cluster_name=cluster.name,
-                principal_arn=args["hybrid_nodes"]["role"],
-                type="HYBRID_LINUX",
-                tags=tags,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        return ids
+        entry = AccessEntry(
+            f"{self._name}-admin-{admin['name']}",
+            cluster_name=cluster.name,
+            principal_arn=admin["principal"],
+            type="STANDARD",
+            tags=self._tags,
+            opts=self._child,
+        )
+        return AccessPolicyAssociation(
+            f"{self._name}-admin-{admin['name']}-policy",
+            cluster_name=cluster.name,
+            principal_arn=admin["principal"],
+            policy_arn=f"arn:{partition(self._args['region'])}:eks::aws:{ADMINISTERS}",
+            access_scope=scope,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
+        )
 
-    def _roles(
-        self, name: str, args: EksClusterArgs, cluster: Any, account: Any, tags: dict[str, str]
-    ) -> None:
+    def _create_roles(self, cluster: Any) -> None:
         """Of the machines, which EKS lets in by itself, and of the plugin that gives pods addresses."""
+        args, account = self._args, self._account
         region, boundary = args["region"], args.get("permissions_boundary")
-        child = pulumi.ResourceOptions(parent=self)
         images = [
             *eks_roles.addon_repositories(region, args.get("addon_account", "602401143452")),
             *args.get("repositories", []),
         ]
         self.node_role = eks_roles.create_bounded_role(
-            f"{name}-node",
-            f"Machines of {name}",
+            f"{self._name}-node",
+            f"Machines of {self._name}",
             eks_roles.service_trust("ec2.amazonaws.com"),
             eks_roles.node_statements(cluster.arn, images),
             boundary,
-            tags,
-            child,
+            self._tags,
+            self._child,
             boundary_only=[mount_statement(region, account)] if args.get("mounts_shares", False) else [],
         )
         self.cni_role = eks_roles.create_bounded_role(
-            f"{name}-cni",
-            f"Network plugin of {name}",
+            f"{self._name}-cni",
+            f"Network plugin of {self._name}",
             eks_roles.cni_trust(cluster.name, cluster.arn, account),
             eks_roles.cni_statements(region, account),
             boundary,
-            tags,
-            child,
+            self._tags,
+            self._child,
         )
 
-    def _addons(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> None:
+    def _create_addons(self, cluster: Any) -> None:
         for addon_name in EARLY_ADDONS:
             settings: dict[str, Any] = {}
             if addon_name == "vpc-cni":
@@ -323,14 +334,27 @@ class EksCluster(pulumi.ComponentResource):
                     {"role_arn": self.cni_role, "service_account": eks_roles.CNI_ACCOUNT}
                 ]
             create_addon(
-                f"{name}-{addon_name}",
+                f"{self._name}-{addon_name}",
                 addon_name,
                 cluster.name,
-                args.get("addons", {}),
-                tags,
+                self._args.get("addons", {}),
+                self._tags,
                 self,
                 **settings,
             )
+
+
+def _check(args: EksClusterArgs) -> list[str]:
+    """The networks that reach the API server. Raises `InputError` for a cluster without administrators."""
+    where = f"clusters.{args['name']}"
+    if not args["admins"]:
+        raise InputError(
+            "the cluster has no administrators",
+            where=f"{where}.admins",
+            fix="Add a role to admins: the creator of a cluster does not become its administrator",
+        )
+    retention_period(args["log_retention_days"], f"{where}.log_retention_days")
+    return [str(network) for network in ipv4_networks(args.get("access", []), f"{where}.access")]
 
 
 def create_addon(

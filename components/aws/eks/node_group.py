@@ -74,49 +74,56 @@ class EksNodeGroup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EksNodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EksNodeGroup", name, dict(args), opts)
-        from pulumi_aws.eks import NodeGroup
-
         where = f"pools.{args['name']}"
         purchase = check_choice(args.get("purchase", "on-demand"), PURCHASES, f"{where}.purchase")
         _check(args, purchase, where)
         tags = {**args.get("tags", {}), "isthmus.dev/pool": args["name"]}
         template = self._template(name, args, purchase, tags)
-        gpu_settings: Any = {}
-        if args.get("gpu", False):
-            taint = {"key": GPU_TAINT["key"], "value": GPU_TAINT["value"], "effect": "NO_SCHEDULE"}
-            gpu_settings = {"labels": {POOL_LABEL: args["name"]}, "taints": [taint]}
-        groups: list[NodeGroup] = []
-        for zone, subnet in args["subnets"].items():
-            desired = args["nodes"][zone]
-            min_nodes = args.get("min_nodes", {}).get(zone, desired)
-            max_nodes = args.get("max_nodes", {}).get(zone, desired)
-            is_scaled = min_nodes != max_nodes
-            size: Any = {"min_size": min_nodes, "desired_size": desired, "max_size": max_nodes}
-            one_at_a_time: Any = {"max_unavailable": 1}
-            version: Any = {"id": template.id, "version": template.latest_version.apply(str)}
-            groups.append(
-                NodeGroup(
-                    logical_name(f"{name}-{zone}", MAX_NAME),
-                    cluster_name=args["cluster"],
-                    node_role_arn=args["node_role"],
-                    subnet_ids=[subnet],
-                    ami_type=args.get("ami_type", SYSTEM_AMI),
-                    capacity_type=_CAPACITY.get(purchase, "ON_DEMAND"),
-                    launch_template=version,
-                    scaling_config=size,
-                    update_config=one_at_a_time,
-                    release_version=args.get("release_version"),
-                    tags=tags,
-                    opts=pulumi.ResourceOptions(
-                        parent=self,
-                        # What an autoscaler has decided is not taken back at every `up`.
-                        ignore_changes=["scalingConfig.desiredSize"] if is_scaled else [],
-                        # A machine with eight GPUs takes its time, and drains before it goes.
-                        custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
-                    ),
-                    **gpu_settings,
-                )
-            )
+        groups = [self._create_group(name, args, zone, purchase, template, tags) for zone in args["subnets"]]
+        self._create_addons(name, args, groups, tags)
+        self.group_names = pulumi.Output.all(*[group.node_group_name for group in groups])
+        self.launch_template = template.id
+        self.register_outputs({"group_names": self.group_names, "launch_template": self.launch_template})
+
+    def _create_group(
+        self, name: str, args: EksNodeGroupArgs, zone: str, purchase: str, template: Any, tags: dict[str, str]
+    ) -> Any:
+        """Create the node group of one zone."""
+        from pulumi_aws.eks import NodeGroup
+
+        desired = args["nodes"][zone]
+        min_nodes = args.get("min_nodes", {}).get(zone, desired)
+        max_nodes = args.get("max_nodes", {}).get(zone, desired)
+        is_scaled = min_nodes != max_nodes
+        size: Any = {"min_size": min_nodes, "desired_size": desired, "max_size": max_nodes}
+        one_at_a_time: Any = {"max_unavailable": 1}
+        version: Any = {"id": template.id, "version": template.latest_version.apply(str)}
+        return NodeGroup(
+            logical_name(f"{name}-{zone}", MAX_NAME),
+            cluster_name=args["cluster"],
+            node_role_arn=args["node_role"],
+            subnet_ids=[args["subnets"][zone]],
+            ami_type=args.get("ami_type", SYSTEM_AMI),
+            capacity_type=_CAPACITY.get(purchase, "ON_DEMAND"),
+            launch_template=version,
+            scaling_config=size,
+            update_config=one_at_a_time,
+            release_version=args.get("release_version"),
+            tags=tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # What an autoscaler has decided is not taken back at every `up`.
+                ignore_changes=["scalingConfig.desiredSize"] if is_scaled else [],
+                # A machine with eight GPUs takes its time, and drains before it goes.
+                custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
+            ),
+            **_gpu_settings(args),
+        )
+
+    def _create_addons(
+        self, name: str, args: EksNodeGroupArgs, groups: list[Any], tags: dict[str, str]
+    ) -> None:
+        """Install addons once the machines are there."""
         for addon_name, version in args.get("addons", {}).items():
             role = args.get("addon_roles", {}).get(addon_name)
             settings: dict[str, Any] = {}
@@ -134,9 +141,6 @@ class EksNodeGroup(pulumi.ComponentResource):
                 list(groups),
                 **settings,
             )
-        self.group_names = pulumi.Output.all(*[group.node_group_name for group in groups])
-        self.launch_template = template.id
-        self.register_outputs({"group_names": self.group_names, "launch_template": self.launch_template})
 
     def _template(self, name: str, args: EksNodeGroupArgs, purchase: str, tags: dict[str, str]) -> Any:
         from pulumi_aws.ec2 import LaunchTemplate
@@ -179,6 +183,14 @@ class EksNodeGroup(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
             **launch_options,
         )
+
+
+def _gpu_settings(args: EksNodeGroupArgs) -> dict[str, Any]:
+    """Label and taint of machines with GPUs."""
+    if not args.get("gpu", False):
+        return {}
+    taint = {"key": GPU_TAINT["key"], "value": GPU_TAINT["value"], "effect": "NO_SCHEDULE"}
+    return {"labels": {POOL_LABEL: args["name"]}, "taints": [taint]}
 
 
 def _check(args: EksNodeGroupArgs, purchase: str, where: str) -> None:

@@ -122,7 +122,7 @@ def _iam_denials(roles: list[Any]) -> list[dict[str, Any]]:
 
 
 def _record_patterns(audit_buckets: Sequence[str]) -> list[str]:
-    """Patterns of the buckets, and of what is in them, on which calls of `RECORDS` are denied."""
+    """Patterns of the buckets, and of what is in them, on which `DELETE_RECORD_ACTIONS` are denied."""
     return [pattern for bucket in audit_buckets for pattern in (bucket, f"{bucket}/*")] or ["*"]
 
 

@@ -12,6 +12,7 @@ from components.aws.identity.trust_anchor import TrustAnchorArgs
 from components.aws.identity.workload_identity import WorkloadIdentityArgs
 from components.base.platform_lookups import (
     boundary_argument,
+    calls_of,
     exception_arguments,
     region_at,
     region_of,
@@ -21,10 +22,9 @@ from components.base.platform_lookups import (
 )
 from components.cluster.objects import class_namespace, dns_name
 from isthmus.contracts.platform.model.aws.account import Trust
-from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity, Platform
+from isthmus.contracts.platform.model.platform import Identity, Platform
 from isthmus.contracts.platform.rules.aws.account import tier_of
 from isthmus.contracts.reference import guardrail_tiers
-from isthmus.contracts.vocabulary import Target
 
 
 def trust_args(platform: Platform, trust: Trust) -> TrustAnchorArgs:
@@ -33,24 +33,6 @@ def trust_args(platform: Platform, trust: Trust) -> TrustAnchorArgs:
     )
     arguments: dict[str, Any] = {**fields, "region": region_at(platform, trust.site), "tags": tags(platform)}
     return arguments  # type: ignore[return-value]
-
-
-def gateways_of(platform: Platform, identity: Identity) -> list[Gateway]:
-    return [gateway for gateway in platform.gateways if gateway.identity == identity.name]
-
-
-def calls_of(
-    platform: Platform, identity: Identity, target: Target | None = None
-) -> list[tuple[Endpoint, str]]:
-    """Each endpoint (of a target) that the identity calls, and the workload on whose account."""
-    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
-    return [
-        (endpoints[name], workload.name)
-        for gateway in gateways_of(platform, identity)
-        for workload in gateway.workloads
-        for name in workload.reaches
-        if name in identity.endpoints and target in (None, endpoints[name].target)
-    ]
 
 
 def identity_args(

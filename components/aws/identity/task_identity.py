@@ -4,8 +4,8 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.identity.boundary import boundary_policy
-from components.aws.identity.task_role import task_role
+from components.aws.identity.boundary import boundary_arn, boundary_policy
+from components.aws.identity.task_role import create_task_role, task_trust
 from components.aws.identity.workload_identity import session_statements
 from components.base.argument_checks import check_sensitivity, may_use_aws
 from isthmus.core.errors import Refused
@@ -77,22 +77,25 @@ class TaskIdentity(pulumi.ComponentResource):
             args.get("routed_regions", []),
         )
         boundary_policy(statements)  # refused before anything is made, even where the boundary is given
-        role, boundary = task_role(
+        tags = {
+            **args.get("tags", {}),
+            "isthmus.dev/class": sensitivity,
+            "isthmus.dev/identity": args["name"],
+        }
+        child = pulumi.ResourceOptions(parent=self)
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        self.boundary_arn = boundary_arn(
             name,
-            description=f"{args['name']}, by tasks of ECS",
-            region=args["region"],
-            account=get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id,
-            statements=statements,
-            permissions_boundary=args.get("permissions_boundary"),
+            args.get("permissions_boundary"),
+            statements,
+            child,
+            tags=tags,
             bedrock_regions=args.get("bedrock_regions", []),
-            tags={
-                **args.get("tags", {}),
-                "isthmus.dev/class": sensitivity,
-                "isthmus.dev/identity": args["name"],
-            },
-            opts=pulumi.ResourceOptions(parent=self),
         )
-        self.role_arn, self.role_name, self.boundary_arn = role.arn, role.name, boundary
+        description = f"{args['name']}, by tasks of ECS"
+        trust = task_trust(args["region"], account)
+        role = create_task_role(name, description, trust, self.boundary_arn, tags, child)
+        self.role_arn, self.role_name = role.arn, role.name
         self.register_outputs(
             {"role_arn": self.role_arn, "role_name": self.role_name, "boundary_arn": self.boundary_arn}
         )

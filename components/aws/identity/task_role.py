@@ -41,23 +41,31 @@ def task_role(
     account: pulumi.Input[str],
     statements: Sequence[dict[str, Any]],
     permissions_boundary: pulumi.Input[str] | None,
-    bedrock_regions: Sequence[str] = (),
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> tuple[Any, pulumi.Output[str]]:
     """The role `NAME-role`, without a policy yet, and the ARN of its boundary: `statements`, or the given policy."""
+    boundary = boundary_arn(name, permissions_boundary, statements, opts, tags=tags)
+    return create_task_role(name, description, task_trust(region, account), boundary, tags, opts), boundary
+
+
+def create_task_role(
+    name: str,
+    description: str,
+    trust: dict[str, Any],
+    boundary: pulumi.Input[str],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Any:
+    """Create the role `NAME-role`, without a policy yet. `trust`: of `task_trust`; `boundary`: ARN of its boundary."""
     from pulumi_aws.iam import Role
 
-    boundary = boundary_arn(
-        name, permissions_boundary, statements, opts, tags=tags, bedrock_regions=list(bedrock_regions)
-    )
-    role = Role(
+    return Role(
         f"{name}-role",
         name=aws_name(f"{name}-role", 64),
         description=description,
-        assume_role_policy=pulumi.Output.json_dumps(task_trust(region, account)),
+        assume_role_policy=pulumi.Output.json_dumps(trust),
         permissions_boundary=boundary,
         tags=tags,
         opts=opts,
     )
-    return role, boundary

@@ -6,8 +6,8 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.common.actions import open_guardrail
 from components.aws.common.names import aws_name
-from components.aws.identity.bedrock_policy import open_guardrail
 from components.aws.identity.boundary import boundary_arn, boundary_policy, compact_policy
 from components.aws.identity.pod_identity import PodIdentity, create_association, pod_trust
 from components.base.argument_checks import check_sensitivity, may_use_aws
@@ -83,13 +83,8 @@ class WorkloadIdentity(pulumi.ComponentResource):
         self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:WorkloadIdentity", name, dict(args), opts)
-        from pulumi_aws.iam import Role
-
         where = f"identities.{args['name']}"
-        sensitivity = check_sensitivity(args["sensitivity"], where)
-        for target, action in _TARGETS:
-            if any(action_name.startswith(action) for action_name in args["actions"]):
-                may_use_aws(sensitivity, where, args.get("exception", ""), target)
+        sensitivity = _check_class(args, where)
         _check(args, where)
         statements = session_statements(
             args["actions"],
@@ -100,7 +95,6 @@ class WorkloadIdentity(pulumi.ComponentResource):
             args.get("routed_regions", []),
         )
         boundary_policy(statements)  # refused before anything is made, even where the boundary is given
-        child = pulumi.ResourceOptions(parent=self)
         tags = {
             **args.get("tags", {}),
             "isthmus.dev/class": sensitivity,
@@ -110,32 +104,18 @@ class WorkloadIdentity(pulumi.ComponentResource):
             name,
             args.get("permissions_boundary"),
             statements,
-            child,
+            pulumi.ResourceOptions(parent=self),
             tags=tags,
             bedrock_regions=args.get("bedrock_regions", []),
         )
+        role = self._create_role(name, args, tags)
+        self.role_name, self.role_arn = role.name, role.arn
+        self.profile_arn = pulumi.Output.from_input("")
         pod = args.get("pod")
-        trust = pod_trust(pod, _account(self)) if pod else trust_policy(args["trust_anchor"], args["subject"])  # type: ignore[typeddict-item]
-        role = Role(
-            f"{name}-role",
-            name=aws_name(f"{name}-role", 64),
-            description=f"{args['subject']}, by {'pod identity' if pod else 'certificate'}",
-            assume_role_policy=pulumi.Output.json_dumps(trust),
-            # AWS knows no shorter one than an hour; the profile's is what a session gets.
-            max_session_duration=max(3600, args["session_seconds"]),
-            permissions_boundary=self.boundary_arn,
-            tags=tags,
-            opts=child,
-        )
-        profile = pulumi.Output.from_input("")
         if pod:
-            association = create_association(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
-            # Known once the pods bear it: a translator that comes before would have no identity.
-            self.role_arn = pulumi.Output.all(role.arn, association).apply(lambda values: str(values[0]))
+            self.role_arn = self._associate(name, pod, role, tags)
         else:
-            profile = self._profile(name, args, role, statements, tags)
-            self.role_arn = role.arn
-        self.role_name, self.profile_arn = role.name, profile
+            self.profile_arn = self._profile(name, args, role, statements, tags)
         self.register_outputs(
             {
                 "role_arn": self.role_arn,
@@ -144,6 +124,30 @@ class WorkloadIdentity(pulumi.ComponentResource):
                 "boundary_arn": self.boundary_arn,
             }
         )
+
+    def _create_role(self, name: str, args: WorkloadIdentityArgs, tags: dict[str, str]) -> Any:
+        """Create the role, which the pods or the bearer of the certificate may assume."""
+        from pulumi_aws.iam import Role
+
+        pod = args.get("pod")
+        trust = pod_trust(pod, _account(self)) if pod else trust_policy(args["trust_anchor"], args["subject"])  # type: ignore[typeddict-item]
+        return Role(
+            f"{name}-role",
+            name=aws_name(f"{name}-role", 64),
+            description=f"{args['subject']}, by {'pod identity' if pod else 'certificate'}",
+            assume_role_policy=pulumi.Output.json_dumps(trust),
+            # AWS knows no shorter one than an hour; the profile's is what a session gets.
+            max_session_duration=max(3600, args["session_seconds"]),
+            permissions_boundary=self.boundary_arn,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _associate(self, name: str, pod: PodIdentity, role: Any, tags: dict[str, str]) -> pulumi.Output[str]:
+        """Give the pods the role. Returns its ARN, known once they bear it: a translator before would have no
+        identity."""
+        association = create_association(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
+        return pulumi.Output.all(role.arn, association).apply(lambda values: str(values[0]))
 
     def _profile(
         self,
@@ -220,7 +224,7 @@ def session_statements(
     """What sessions may do at most: in the boundary and in the session policy alike.
 
     `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings; `routed`: what Bedrock asks
-    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock_policy.call_policy`).
+    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock.call_policy`).
     """
     statement: dict[str, Any] = {
         "Sid": "AtMost",
@@ -243,6 +247,15 @@ def session_statements(
         )
     # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
     return [*statements, *([open_guardrail(key)] if key is not None else [])]
+
+
+def _check_class(args: WorkloadIdentityArgs, where: str) -> str:
+    """The class, which must be allowed on each service of AWS that the identity calls."""
+    sensitivity = check_sensitivity(args["sensitivity"], where)
+    for target, prefix in _TARGETS:
+        if any(action.startswith(prefix) for action in args["actions"]):
+            may_use_aws(sensitivity, where, args.get("exception", ""), target)
+    return sensitivity
 
 
 def _check(args: WorkloadIdentityArgs, where: str) -> None:

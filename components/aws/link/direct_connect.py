@@ -6,13 +6,30 @@ protects: every path of this platform has it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
+from components.aws.link.options import LinkOptions
+
 LAST_PRIVATE_ASN, FIRST_PRIVATE_ASN = 65534, 64512
 LARGEST_PLAIN_ASN = 2147483646
 """Above it a virtual interface takes the number in another argument (pulumi-aws 7.51.1)."""
+
+
+@dataclass(frozen=True)
+class DirectConnect:
+    """The Direct Connect gateway of a link, and the transit interface on the ordered connection."""
+
+    existing: pulumi.Input[str] | None
+    """Id of a gateway that exists; None: one is created."""
+    asn: int
+    """BGP number of the gateway that is created."""
+    connection: str | None
+    """The ordered connection; None: the existing gateway has its interface already."""
+    vlan: int
+    site_asn: int
 
 
 def next_asn(amazon_asn: int, site_asn: int) -> int:
@@ -28,57 +45,66 @@ def next_asn(amazon_asn: int, site_asn: int) -> int:
 
 
 def create(
-    name: str,
-    *,
-    parent: pulumi.Resource,
+    link: LinkOptions,
     transit_gateway: pulumi.Input[str],
-    existing: pulumi.Input[str] | None,
-    asn: int,
-    connection: str | None,
-    vlan: int,
-    site_asn: int,
+    direct_connect: DirectConnect,
     prefixes: Sequence[str],
-    tags: dict[str, str],
 ) -> pulumi.Output[str]:
     """Id of the transit gateway's attachment to the Direct Connect gateway.
 
-    The site hears of `prefixes` and nothing else. Without a `connection` the existing gateway has its
-    interface already.
+    The site hears of `prefixes` and nothing else.
     """
-    from pulumi_aws import directconnect
+    from pulumi_aws.directconnect import GatewayAssociation
 
-    child = pulumi.ResourceOptions(parent=parent)
-    gateway: pulumi.Input[str]
-    if existing is not None:
-        gateway = existing
-    else:
-        gateway = directconnect.Gateway(
-            f"{name}-dx-gateway", name=name, amazon_side_asn=str(asn), tags=tags, opts=child
-        ).id
-    interfaces: list[pulumi.Resource] = []
-    if connection:
-        asn_argument: dict[str, Any] = (
-            {"bgp_asn": site_asn} if site_asn <= LARGEST_PLAIN_ASN else {"bgp_asn_long": str(site_asn)}
-        )
-        interfaces.append(
-            directconnect.TransitVirtualInterface(
-                f"{name}-dx-interface",
-                name=name,
-                connection_id=connection,
-                dx_gateway_id=gateway,
-                vlan=vlan,
-                address_family="ipv4",
-                tags=tags,
-                # AWS makes the key of the BGP session; it comes back as an output, so it is a secret.
-                opts=pulumi.ResourceOptions(parent=parent, additional_secret_outputs=["bgpAuthKey"]),
-                **asn_argument,
-            )
-        )
-    association = directconnect.GatewayAssociation(
-        f"{name}-dx-association",
+    gateway = _gateway(link, direct_connect)
+    interfaces = _create_interfaces(link, direct_connect, gateway)
+    association = GatewayAssociation(
+        f"{link.name}-dx-association",
         dx_gateway_id=gateway,
         associated_gateway_id=transit_gateway,
         allowed_prefixes=list(prefixes),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=interfaces),
+        opts=pulumi.ResourceOptions(parent=link.parent, depends_on=interfaces),
     )
     return association.transit_gateway_attachment_id
+
+
+def _gateway(link: LinkOptions, direct_connect: DirectConnect) -> pulumi.Input[str]:
+    """Id of the Direct Connect gateway: the one that exists, or a new one."""
+    if direct_connect.existing is not None:
+        return direct_connect.existing
+    from pulumi_aws.directconnect import Gateway
+
+    return Gateway(
+        f"{link.name}-dx-gateway",
+        name=link.name,
+        amazon_side_asn=str(direct_connect.asn),
+        tags=link.tags,
+        opts=link.child,
+    ).id
+
+
+def _create_interfaces(
+    link: LinkOptions, direct_connect: DirectConnect, gateway: pulumi.Input[str]
+) -> list[pulumi.Resource]:
+    """The transit interface on the connection; none without a connection."""
+    if not direct_connect.connection:
+        return []
+    from pulumi_aws.directconnect import TransitVirtualInterface
+
+    site_asn = direct_connect.site_asn
+    asn_argument: dict[str, Any] = (
+        {"bgp_asn": site_asn} if site_asn <= LARGEST_PLAIN_ASN else {"bgp_asn_long": str(site_asn)}
+    )
+    interface = TransitVirtualInterface(
+        f"{link.name}-dx-interface",
+        name=link.name,
+        connection_id=direct_connect.connection,
+        dx_gateway_id=gateway,
+        vlan=direct_connect.vlan,
+        address_family="ipv4",
+        tags=link.tags,
+        # AWS makes the key of the BGP session; it comes back as an output, so it is a secret.
+        opts=pulumi.ResourceOptions(parent=link.parent, additional_secret_outputs=["bgpAuthKey"]),
+        **asn_argument,
+    )
+    return [interface]

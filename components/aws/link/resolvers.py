@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import pulumi
 
-from components.aws.common.security_group import one_way_group
+from components.aws.common.security_group import AllowedTraffic, one_way_group
+from components.aws.link.options import LinkOptions
 
 DNS_PORT = 53
 ZONES = 2
@@ -13,63 +14,62 @@ ZONES = 2
 
 
 def create(
-    name: str,
+    link: LinkOptions,
     *,
-    parent: pulumi.Resource,
     vpc_id: pulumi.Input[str],
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
     site_dns: Sequence[str],
     zones: Sequence[str],
-    tags: dict[str, str],
 ) -> pulumi.Output[list[str]]:
     """The inbound endpoint's addresses; it answers the site's DNS servers and nobody else.
 
     With `zones` there is an outbound endpoint too, which can reach those servers and nothing else, and a
     rule for each zone.
     """
-    from pulumi_aws import route53
 
-    child = pulumi.ResourceOptions(parent=parent)
-    addresses: Any = pulumi.Output.from_input(subnet_ids).apply(
-        lambda ids: [{"subnet_id": subnet} for subnet in ids[:ZONES]]
-    )
-    common: dict[str, Any] = {
-        "ip_addresses": addresses,
-        "protocols": ["Do53"],
-        "resolver_endpoint_type": "IPV4",
-        "opts": child,
-    }
-    servers = [f"{address}/32" for address in site_dns]
-    inbound = route53.ResolverEndpoint(
-        f"{name}-inbound",
-        name=f"{name}-inbound",
-        direction="INBOUND",
-        security_group_ids=[_group(name, "inbound", vpc_id, servers, child, tags)],
-        tags=tags,
-        **common,
-    )
+    def create_endpoint(direction: Literal["inbound", "outbound"]) -> Any:
+        group = _group(link, direction, vpc_id, site_dns)
+        return _create_endpoint(link, direction, subnet_ids, group)
+
+    inbound = create_endpoint("inbound")
     if zones:
-        outbound = route53.ResolverEndpoint(
-            f"{name}-outbound",
-            name=f"{name}-outbound",
-            direction="OUTBOUND",
-            security_group_ids=[_group(name, "outbound", vpc_id, servers, child, tags)],
-            tags=tags,
-            **common,
-        )
+        outbound = create_endpoint("outbound")
         for zone in dict.fromkeys(zone.lower().rstrip(".") for zone in zones):
-            _create_forward_rule(name, zone, outbound.id, vpc_id, site_dns, child, tags)
+            _create_forward_rule(link, zone, outbound.id, vpc_id, site_dns)
     return inbound.ip_addresses.apply(lambda entries: [_address(entry) for entry in entries])
 
 
+def _create_endpoint(
+    link: LinkOptions,
+    direction: Literal["inbound", "outbound"],
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
+    group: pulumi.Output[str],
+) -> Any:
+    """A resolver endpoint for one direction, with an address in each of the first zones."""
+    from pulumi_aws import route53
+
+    addresses: Any = pulumi.Output.from_input(subnet_ids).apply(
+        lambda ids: [{"subnet_id": subnet} for subnet in ids[:ZONES]]
+    )
+    return route53.ResolverEndpoint(
+        f"{link.name}-{direction}",
+        name=f"{link.name}-{direction}",
+        direction=direction.upper(),
+        ip_addresses=addresses,
+        protocols=["Do53"],
+        resolver_endpoint_type="IPV4",
+        security_group_ids=[group],
+        tags=link.tags,
+        opts=link.child,
+    )
+
+
 def _create_forward_rule(
-    name: str,
+    link: LinkOptions,
     zone: str,
     endpoint: pulumi.Output[str],
     vpc_id: pulumi.Input[str],
     site_dns: Sequence[str],
-    child: pulumi.ResourceOptions,
-    tags: dict[str, str],
 ) -> None:
     """Ask the site's servers for a zone, from the VPC."""
     from pulumi_aws import route53
@@ -77,43 +77,41 @@ def _create_forward_rule(
     # Dots and hyphens stay apart: a.b.example and a-b.example are two zones.
     label = zone.replace("-", "--").replace(".", "-")
     rule = route53.ResolverRule(
-        f"{name}-{label}",
-        name=f"{name}-{label}"[:64],
+        f"{link.name}-{label}",
+        name=f"{link.name}-{label}"[:64],
         domain_name=zone,
         rule_type="FORWARD",
         resolver_endpoint_id=endpoint,
         target_ips=[{"ip": server, "port": DNS_PORT, "protocol": "Do53"} for server in site_dns],
-        tags=tags,
-        opts=child,
+        tags=link.tags,
+        opts=link.child,
     )
     route53.ResolverRuleAssociation(
-        f"{name}-{label}",
-        name=f"{name}-{label}"[:64],
+        f"{link.name}-{label}",
+        name=f"{link.name}-{label}"[:64],
         resolver_rule_id=rule.id,
         vpc_id=vpc_id,
-        opts=child,
+        opts=link.child,
     )
 
 
 def _group(
-    name: str,
+    link: LinkOptions,
     direction: Literal["inbound", "outbound"],
     vpc_id: pulumi.Input[str],
-    servers: list[str],
-    child: pulumi.ResourceOptions,
-    tags: dict[str, str],
+    site_dns: Sequence[str],
 ) -> pulumi.Output[str]:
     """A security group for one direction: DNS with the site's servers, and nothing the other way."""
+    servers = [f"{address}/32" for address in site_dns]
     return one_way_group(
-        f"{name}-{direction}",
-        "ingress" if direction == "inbound" else "egress",
+        f"{link.name}-{direction}",
+        AllowedTraffic(
+            "ingress" if direction == "inbound" else "egress", DNS_PORT, servers, protocols=("tcp", "udp")
+        ),
         description=f"DNS {'from' if direction == 'inbound' else 'to'} the servers of the site",
         vpc_id=vpc_id,
-        protocols=["tcp", "udp"],
-        port=DNS_PORT,
-        peers=servers,
-        tags=tags,
-        opts=child,
+        tags=link.tags,
+        opts=link.child,
     )
 
 

@@ -7,6 +7,7 @@ import pulumi
 
 from components.aws.link import direct_connect, resolvers, transit_gateway, vpn
 from components.aws.link.arguments import LOG_DAYS, check_link, check_resolvers, route_tables
+from components.aws.link.options import LinkOptions, VpcEnd
 from components.base.argument_checks import MODES, check_choice
 
 KINDS = ("vpn", "direct-connect")
@@ -91,24 +92,20 @@ class SiteLink(pulumi.ComponentResource):
         if makes_resolvers:
             check_resolvers(args, where)
 
-        gateway: Any = args.get("transit_gateway", "") if mode == "existing" else ""
         self.vpn_connection_id = pulumi.Output.from_input("")
         self.preshared_key_arn = pulumi.Output.from_input("")
         self.inbound_resolver_ips = pulumi.Output.from_input([])
-        tags = dict(args.get("tags", {}))
-        if len(args["classes"]) == 1:
-            tags["isthmus.dev/class"] = args["classes"][0]
+        link = LinkOptions(name, self, _tags(args))
+        gateway: Any = args.get("transit_gateway", "") if mode == "existing" else ""
         if mode == "manage":
-            gateway = self._link(name, args, tags, where)
+            gateway = self._connect(link, args, where)
         if makes_resolvers:
             self.inbound_resolver_ips = resolvers.create(
-                name,
-                parent=self,
+                link,
                 vpc_id=args["vpc_id"],
                 subnet_ids=args["subnet_ids"],
                 site_dns=args["site_dns"],
                 zones=args["zones"],
-                tags=tags,
             )
         self.transit_gateway_id = pulumi.Output.from_input(gateway)
         self.register_outputs(
@@ -120,50 +117,55 @@ class SiteLink(pulumi.ComponentResource):
             }
         )
 
-    def _link(self, name: str, args: SiteLinkArgs, tags: dict[str, str], where: str) -> pulumi.Input[str]:
-        gateway = transit_gateway.gateway(
-            name, parent=self, existing=args.get("transit_gateway"), asn=args["amazon_asn"], tags=tags
-        )
+    def _connect(self, link: LinkOptions, args: SiteLinkArgs, where: str) -> pulumi.Input[str]:
+        """Connect site and VPC, and route between them. Returns the id of the transit gateway."""
+        existing = args.get("transit_gateway")
+        gateway = transit_gateway.gateway(link, existing, args["amazon_asn"])
         if args["kind"] == "vpn":
-            connection = vpn.create(
-                name,
-                parent=self,
-                region=args["region"],
-                gateway=gateway,
-                peer_ip=args.get("peer_ip", ""),
-                site_asn=args.get("site_asn", 0),
-                log_days=args.get("log_days", LOG_DAYS),
-                where=where,
-                tags=tags,
-            )
-            self.vpn_connection_id = connection.connection_id
-            self.preshared_key_arn = connection.preshared_key_arn
-            site_attachment = connection.attachment_id
+            site_attachment = self._connect_vpn(link, gateway, args, where)
         else:
             site_attachment = direct_connect.create(
-                name,
-                parent=self,
-                transit_gateway=gateway,
-                existing=args.get("direct_connect_gateway"),
-                asn=args.get("direct_connect_asn")
-                or direct_connect.next_asn(args["amazon_asn"], args.get("site_asn", 0)),
-                connection=args.get("connection"),
-                vlan=args.get("vlan", 0),
-                site_asn=args.get("site_asn", 0),
-                prefixes=[args["vpc_cidr"]],
-                tags=tags,
+                link, gateway, _direct_connect(args), prefixes=[args["vpc_cidr"]]
             )
         transit_gateway.routes(
-            name,
-            parent=self,
-            gateway=gateway,
-            existing=args.get("transit_gateway") is not None,
+            link,
+            gateway,
+            is_existing=existing is not None,
             site_attachment=site_attachment,
-            vpc_id=args["vpc_id"],
-            vpc_cidr=args["vpc_cidr"],
-            subnet_ids=args["subnet_ids"],
-            vpc_route_tables=route_tables(args, where),
+            vpc=VpcEnd(args["vpc_id"], args["vpc_cidr"], args["subnet_ids"], route_tables(args, where)),
             sources=args["sources"],
-            tags=tags,
         )
         return gateway
+
+    def _connect_vpn(
+        self, link: LinkOptions, gateway: pulumi.Input[str], args: SiteLinkArgs, where: str
+    ) -> pulumi.Output[str]:
+        """Id of the transit gateway's attachment to the VPN."""
+        connection = vpn.create(
+            link,
+            gateway,
+            vpn.SiteEnd(args.get("peer_ip", ""), args.get("site_asn", 0)),
+            vpn.TunnelLog(args["region"], args.get("log_days", LOG_DAYS), f"{where}.log_days"),
+        )
+        self.vpn_connection_id = connection.connection_id
+        self.preshared_key_arn = connection.preshared_key_arn
+        return connection.attachment_id
+
+
+def _tags(args: SiteLinkArgs) -> dict[str, str]:
+    """The given tags, and the class where the link carries one only."""
+    tags = dict(args.get("tags", {}))
+    if len(args["classes"]) == 1:
+        tags["isthmus.dev/class"] = args["classes"][0]
+    return tags
+
+
+def _direct_connect(args: SiteLinkArgs) -> direct_connect.DirectConnect:
+    site_asn = args.get("site_asn", 0)
+    return direct_connect.DirectConnect(
+        existing=args.get("direct_connect_gateway"),
+        asn=args.get("direct_connect_asn") or direct_connect.next_asn(args["amazon_asn"], site_asn),
+        connection=args.get("connection"),
+        vlan=args.get("vlan", 0),
+        site_asn=site_asn,
+    )

@@ -6,24 +6,18 @@ from typing import Any
 import pulumi
 
 from components.aws.common.ip_addresses import PRIVATE, cidr_label
+from components.aws.link.options import LinkOptions, VpcEnd
 
 
-def gateway(
-    name: str,
-    *,
-    parent: pulumi.Resource,
-    existing: pulumi.Input[str] | None,
-    asn: int,
-    tags: dict[str, str],
-) -> pulumi.Input[str]:
+def gateway(link: LinkOptions, existing: pulumi.Input[str] | None, asn: int) -> pulumi.Input[str]:
     """Id of the transit gateway: the one that exists, or a new one on which nothing is connected by default."""
     if existing is not None:
         return existing
     from pulumi_aws.ec2transitgateway import TransitGateway
 
     return TransitGateway(
-        f"{name}-gateway",
-        description=f"Private link {name}",
+        f"{link.name}-gateway",
+        description=f"Private link {link.name}",
         amazon_side_asn=asn,
         # Whatever is attached reaches nothing until a table says so, and nothing attaches itself.
         default_route_table_association="disable",
@@ -32,100 +26,141 @@ def gateway(
         dns_support="enable",
         # Both tunnels of a VPN carry traffic.
         vpn_ecmp_support="enable",
-        tags={**tags, "Name": name},
-        opts=pulumi.ResourceOptions(parent=parent),
+        tags={**link.tags, "Name": link.name},
+        opts=link.child,
     ).id
 
 
 def routes(
-    name: str,
-    *,
-    parent: pulumi.Resource,
+    link: LinkOptions,
     gateway: pulumi.Input[str],
-    existing: bool,
+    *,
+    is_existing: bool,
     site_attachment: pulumi.Input[str],
-    vpc_id: pulumi.Input[str],
-    vpc_cidr: str,
-    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
-    vpc_route_tables: Sequence[pulumi.Input[str]],
+    vpc: VpcEnd,
     sources: Sequence[str],
-    tags: dict[str, str],
 ) -> None:
     """Attach the VPC, and give each end a table of its own, with static routes only.
 
-    A packet from the site is looked up in the table of the site's attachment, which knows the VPC's
-    network; one from the VPC in the other, which knows the sources. What the site announces by BGP
-    propagates into neither, so no announcement widens what the VPC reaches.
+    `is_existing`: whether the gateway was there before. A packet from the site is looked up in the table of the site's
+    attachment, which knows the VPC's network; one from the VPC in the other, which knows the sources. What the site
+    announces by BGP propagates into neither, so no announcement widens what the VPC reaches.
     """
-    from pulumi_aws import ec2
-    from pulumi_aws import ec2transitgateway as tgw
+    vpc_attachment = _attach_vpc(link, gateway, vpc)
+    # A gateway that exists may have put the site's attachment into its default table already.
+    site_table = _create_table(link, gateway, "site", site_attachment, replaces_association=is_existing)
+    vpc_table = _create_table(link, gateway, "vpc", vpc_attachment.id)
+    _route_to_vpc(link, site_table, vpc, vpc_attachment)
+    _route_to_sources(link, vpc_table, site_attachment, sources)
+    _drop_other_private_ranges(link, vpc_table, sources)
+    _route_from_subnets(link, gateway, vpc, vpc_attachment, sources)
 
-    child = pulumi.ResourceOptions(parent=parent)
-    attachment = tgw.VpcAttachment(
-        f"{name}-vpc",
+
+def _attach_vpc(link: LinkOptions, gateway: pulumi.Input[str], vpc: VpcEnd) -> Any:
+    from pulumi_aws.ec2transitgateway import VpcAttachment
+
+    return VpcAttachment(
+        f"{link.name}-vpc",
         transit_gateway_id=gateway,
-        vpc_id=vpc_id,
-        subnet_ids=subnet_ids,
+        vpc_id=vpc.id,
+        subnet_ids=vpc.subnet_ids,
         dns_support="enable",
         # A gateway that exists may connect what is attached to everything else on it.
         transit_gateway_default_route_table_association=False,
         transit_gateway_default_route_table_propagation=False,
-        tags={**tags, "Name": f"{name}-vpc"},
-        opts=child,
+        tags={**link.tags, "Name": f"{link.name}-vpc"},
+        opts=link.child,
     )
-    ends: dict[str, pulumi.Input[str]] = {"site": site_attachment, "vpc": attachment.id}
-    tables: dict[str, tgw.RouteTable] = {}
-    for end, attached in ends.items():
-        tables[end] = tgw.RouteTable(
-            f"{name}-{end}-table",
-            transit_gateway_id=gateway,
-            tags={**tags, "Name": f"{name}-from-{end}"},
-            opts=child,
-        )
-        # A gateway that exists may have put the site's attachment into its default table already.
-        association_options: dict[str, Any] = (
-            {"replace_existing_association": True} if existing and end == "site" else {}
-        )
-        tgw.RouteTableAssociation(
-            f"{name}-{end}-table",
-            transit_gateway_route_table_id=tables[end].id,
-            transit_gateway_attachment_id=attached,
-            **association_options,
-            opts=child,
-        )
-    tgw.Route(
-        f"{name}-to-vpc",
-        transit_gateway_route_table_id=tables["site"].id,
-        destination_cidr_block=vpc_cidr,
-        transit_gateway_attachment_id=attachment.id,
-        opts=child,
+
+
+def _create_table(
+    link: LinkOptions,
+    gateway: pulumi.Input[str],
+    end: str,
+    attachment: pulumi.Input[str],
+    *,
+    replaces_association: bool = False,
+) -> Any:
+    """The table in which packets from one end (`site` or `vpc`) are looked up."""
+    from pulumi_aws.ec2transitgateway import RouteTable, RouteTableAssociation
+
+    table = RouteTable(
+        f"{link.name}-{end}-table",
+        transit_gateway_id=gateway,
+        tags={**link.tags, "Name": f"{link.name}-from-{end}"},
+        opts=link.child,
     )
+    association_options: dict[str, Any] = (
+        {"replace_existing_association": True} if replaces_association else {}
+    )
+    RouteTableAssociation(
+        f"{link.name}-{end}-table",
+        transit_gateway_route_table_id=table.id,
+        transit_gateway_attachment_id=attachment,
+        **association_options,
+        opts=link.child,
+    )
+    return table
+
+
+def _route_to_vpc(link: LinkOptions, site_table: Any, vpc: VpcEnd, vpc_attachment: Any) -> None:
+    from pulumi_aws.ec2transitgateway import Route
+
+    Route(
+        f"{link.name}-to-vpc",
+        transit_gateway_route_table_id=site_table.id,
+        destination_cidr_block=vpc.cidr,
+        transit_gateway_attachment_id=vpc_attachment.id,
+        opts=link.child,
+    )
+
+
+def _route_to_sources(
+    link: LinkOptions, vpc_table: Any, site_attachment: pulumi.Input[str], sources: Sequence[str]
+) -> None:
+    from pulumi_aws.ec2transitgateway import Route
+
     for source in sources:
-        tgw.Route(
-            f"{name}-to-{cidr_label(source)}",
-            transit_gateway_route_table_id=tables["vpc"].id,
+        Route(
+            f"{link.name}-to-{cidr_label(source)}",
+            transit_gateway_route_table_id=vpc_table.id,
             destination_cidr_block=source,
             transit_gateway_attachment_id=site_attachment,
-            opts=child,
+            opts=link.child,
         )
-    # The rest of the site: a wide route that someone adds to this table later opens nothing. Not in the
-    # site's table, whose routes the gateway announces to the site.
+
+
+def _drop_other_private_ranges(link: LinkOptions, vpc_table: Any, sources: Sequence[str]) -> None:
+    """The rest of the site: a wide route that someone adds to this table later opens nothing.
+
+    Not in the site's table, whose routes the gateway announces to the site.
+    """
+    from pulumi_aws.ec2transitgateway import Route
+
     for private_range in PRIVATE:
         if private_range not in sources:
-            tgw.Route(
-                f"{name}-drop-{cidr_label(private_range)}",
-                transit_gateway_route_table_id=tables["vpc"].id,
+            Route(
+                f"{link.name}-drop-{cidr_label(private_range)}",
+                transit_gateway_route_table_id=vpc_table.id,
                 destination_cidr_block=private_range,
                 blackhole=True,
-                opts=child,
+                opts=link.child,
             )
-    for index, table in enumerate(vpc_route_tables):
+
+
+def _route_from_subnets(
+    link: LinkOptions, gateway: pulumi.Input[str], vpc: VpcEnd, vpc_attachment: Any, sources: Sequence[str]
+) -> None:
+    """In each route table of the VPC, a route to each source."""
+    from pulumi_aws import ec2
+
+    for index, table in enumerate(vpc.route_tables):
         for source in sources:
             ec2.Route(
-                f"{name}-{index}-{cidr_label(source)}",
+                f"{link.name}-{index}-{cidr_label(source)}",
                 route_table_id=table,
                 destination_cidr_block=source,
                 transit_gateway_id=gateway,
                 # AWS refuses a route to a gateway to which the VPC is not attached.
-                opts=pulumi.ResourceOptions(parent=parent, depends_on=[attachment]),
+                opts=pulumi.ResourceOptions(parent=link.parent, depends_on=[vpc_attachment]),
             )

@@ -1,10 +1,12 @@
 """Creates a site-to-site VPN: two tunnels with strong ciphers, whose keys AWS generates and keeps."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pulumi
 
-from components.aws.common.log_group import sealed_log_group
+from components.aws.common.log_group import LogGroupOptions, SealedLogGroup, create_log_group
+from components.aws.link.options import LinkOptions
 
 TUNNELS = (1, 2)
 LARGEST_PLAIN_ASN = 2147483647
@@ -29,6 +31,26 @@ KEYS = ["tunnel1PresharedKey", "tunnel2PresharedKey", "customerGatewayConfigurat
 ever, the state has them encrypted."""
 
 
+@dataclass(frozen=True)
+class SiteEnd:
+    """The VPN device of the site."""
+
+    peer_ip: str
+    """Its public address."""
+    asn: int
+    """Its BGP number."""
+
+
+@dataclass(frozen=True)
+class TunnelLog:
+    """Where and how long the tunnels' log is kept."""
+
+    region: str
+    days: int
+    where: str
+    """The setting of `days`, for messages."""
+
+
 class Vpn(NamedTuple):
     """What was made: outputs of ids and the ARN of the keys' secret."""
 
@@ -37,64 +59,66 @@ class Vpn(NamedTuple):
     preshared_key_arn: pulumi.Output[str]
 
 
-def create(
-    name: str,
-    *,
-    parent: pulumi.Resource,
-    region: str,
-    gateway: pulumi.Input[str],
-    peer_ip: str,
-    site_asn: int,
-    log_days: int,
-    where: str,
-    tags: dict[str, str],
-) -> Vpn:
+def create(link: LinkOptions, gateway: pulumi.Input[str], site: SiteEnd, tunnel_log: TunnelLog) -> Vpn:
     """The site's end, the connection with its two tunnels, and the log that both write to."""
-    from pulumi_aws import ec2, get_caller_identity_output
+    from pulumi_aws import ec2
 
-    child = pulumi.ResourceOptions(parent=parent)
-    asn_argument = {"bgp_asn" if site_asn <= LARGEST_PLAIN_ASN else "bgp_asn_extended": str(site_asn)}
-    peer = ec2.CustomerGateway(
-        f"{name}-peer",
-        type="ipsec.1",
-        ip_address=peer_ip,
-        tags={**tags, "Name": name},
-        opts=child,
-        **asn_argument,
-    )
-    account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=parent)).account_id
-    log = sealed_log_group(
-        f"{name}-tunnel",
-        f"/isthmus/link/{name}/tunnel-",
-        region=region,
-        account=account,
-        days=log_days,
-        where=f"{where}.log_days",
-        tags=tags,
-        opts=child,
-    )
-    options = {
-        "cloudwatch_log_options": {
-            "log_enabled": True,
-            "log_group_arn": log.arn,
-            "log_output_format": "json",
-        }
-    }
-    tunnels: dict[str, Any] = {
-        f"tunnel{tunnel}_{key}": value
-        for tunnel in TUNNELS
-        for key, value in {**STRONG, "log_options": options}.items()
-    }
+    peer = _create_customer_gateway(link, site)
+    log = _create_log(link, tunnel_log)
     connection = ec2.VpnConnection(
-        f"{name}-vpn",
+        f"{link.name}-vpn",
         type="ipsec.1",
         customer_gateway_id=peer.id,
         transit_gateway_id=gateway,
         # BGP, so that a tunnel that dies loses its routes.
         static_routes_only=False,
         preshared_key_storage="SecretsManager",
-        tags={**tags, "Name": name},
-        opts=pulumi.ResourceOptions(parent=parent, additional_secret_outputs=KEYS),
-        **tunnels,
+        tags={**link.tags, "Name": link.name},
+        opts=pulumi.ResourceOptions(parent=link.parent, additional_secret_outputs=KEYS),
+        **_tunnel_arguments(log),
     )
     return Vpn(connection.id, connection.transit_gateway_attachment_id, connection.preshared_key_arn)
+
+
+def _create_customer_gateway(link: LinkOptions, site: SiteEnd) -> Any:
+    """The site's end, as AWS calls it."""
+    from pulumi_aws import ec2
+
+    asn_argument = {"bgp_asn" if site.asn <= LARGEST_PLAIN_ASN else "bgp_asn_extended": str(site.asn)}
+    return ec2.CustomerGateway(
+        f"{link.name}-peer",
+        type="ipsec.1",
+        ip_address=site.peer_ip,
+        tags={**link.tags, "Name": link.name},
+        opts=link.child,
+        **asn_argument,
+    )
+
+
+def _create_log(link: LinkOptions, tunnel_log: TunnelLog) -> SealedLogGroup:
+    from pulumi_aws import get_caller_identity_output
+
+    account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=link.parent)).account_id
+    return create_log_group(
+        f"{link.name}-tunnel",
+        f"/isthmus/link/{link.name}/tunnel-",
+        tunnel_log.days,
+        tunnel_log.where,
+        LogGroupOptions(tunnel_log.region, account, link.tags, link.child),
+    )
+
+
+def _tunnel_arguments(log: SealedLogGroup) -> dict[str, Any]:
+    """Arguments of the connection for both tunnels: what they may agree on, and their log."""
+    log_options = {
+        "cloudwatch_log_options": {
+            "log_enabled": True,
+            "log_group_arn": log.arn,
+            "log_output_format": "json",
+        }
+    }
+    return {
+        f"tunnel{tunnel}_{key}": value
+        for tunnel in TUNNELS
+        for key, value in {**STRONG, "log_options": log_options}.items()
+    }

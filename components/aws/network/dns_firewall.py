@@ -7,10 +7,12 @@ outbound DNS traffic", read 2026-11).
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
-from components.aws.common.log_group import sealed_log_group
+from components.aws.common.log_group import LogGroupOptions, create_log_group
 from components.aws.common.names import aws_name
 from isthmus.contracts.platform.model.aws.account import DNS_PATTERN
 from isthmus.core.errors import InputError
@@ -20,6 +22,26 @@ ANY_NAME = "*."
 ASSOCIATION_PRIORITY = 101
 """The first that AWS takes. An organisation's own rule groups by AWS Firewall Manager come before and after."""
 _PATTERN = re.compile(DNS_PATTERN)
+
+
+@dataclass(frozen=True)
+class DnsRule:
+    """One rule of the firewall: what it answers to queries for these names."""
+
+    label: str
+    domains: list[str]
+    settings: dict[str, Any]
+    """Arguments of the rule: action, priority and what they need."""
+
+
+@dataclass(frozen=True)
+class FirewallOptions:
+    """What the resources of one firewall have in common."""
+
+    name: str
+    vpc: pulumi.Input[str]
+    tags: dict[str, str]
+    child: pulumi.ResourceOptions
 
 
 def check_names(names: Sequence[str], where: str) -> list[str]:
@@ -41,39 +63,25 @@ def create(
     *,
     vpc: pulumi.Input[str],
     names: Sequence[str],
-    region: str,
-    account: pulumi.Input[str],
     log_days: int,
-    kms_key: pulumi.Input[str] | None,
-    tags: dict[str, str],
-    parent: pulumi.Resource,
+    log_options: LogGroupOptions,
     where: str,
+    parent: pulumi.Resource,
 ) -> list[pulumi.Output[str]]:
-    """The firewall and the log of a VPC. Given back: ARNs of what stays when the stack is destroyed.
+    """Create the firewall and the query log of a VPC. Returns the ARNs of what stays when the stack is destroyed.
 
-    `names`: as `check_names` gives them. `where`: of the network among the settings, for messages.
+    `names`: as `check_names` returns them. `log_options`: of the log; its tags are the firewall's too. `where`: the
+    network among the settings, for messages.
     """
-    child = pulumi.ResourceOptions(parent=parent)
-    _firewall(name, vpc, names, tags, child)
-    return _query_log(name, vpc, region, account, log_days, kms_key, tags, child, where)
+    options = FirewallOptions(name, vpc, log_options.tags, pulumi.ResourceOptions(parent=parent))
+    _create_firewall(options, _rules(names))
+    return _create_query_log(options, log_days, f"{where}.query_log_days", log_options)
 
 
-def _firewall(
-    name: str,
-    vpc: pulumi.Input[str],
-    names: Sequence[str],
-    tags: dict[str, str],
-    child: pulumi.ResourceOptions,
-) -> None:
-    from pulumi_aws import route53
-
-    group = route53.ResolverFirewallRuleGroup(
-        f"{name}-dns", name=aws_name(f"{name}-dns", 64), tags=tags, opts=child
-    )
-    rules: list[pulumi.Resource] = []
-    # The order is the priorities': the block answers whatever the list before it does not hold.
-    for label, domains, settings in (
-        (
+def _rules(names: Sequence[str]) -> list[DnsRule]:
+    """Allow the names and block all others. The rules apply in the order of their priorities."""
+    return [
+        DnsRule(
             "needed",
             [f"{domain}." for domain in sorted(names)],
             {
@@ -84,83 +92,80 @@ def _firewall(
                 "firewall_domain_redirection_action": "TRUST_REDIRECTION_DOMAIN",
             },
         ),
-        (
+        DnsRule(
             "others",
             [ANY_NAME],
             # "It does not exist" lets a resolver with a search list go on to the next name.
             {"action": "BLOCK", "priority": 200, "block_response": "NXDOMAIN"},
         ),
-    ):
-        domain_list = route53.ResolverFirewallDomainList(
-            f"{name}-dns-{label}",
-            name=aws_name(f"{name}-dns-{label}", 64),
-            domains=domains,
-            tags=tags,
-            opts=child,
-        )
-        rules.append(
-            route53.ResolverFirewallRule(
-                f"{name}-dns-{label}",
-                name=aws_name(f"{name}-dns-{label}", 64),
-                firewall_rule_group_id=group.id,
-                firewall_domain_list_id=domain_list.id,
-                opts=child,
-                **settings,
-            )
-        )
+    ]
+
+
+def _create_firewall(options: FirewallOptions, rules: list[DnsRule]) -> None:
+    """Create the rule group, and apply it to the VPC once all of its rules are there."""
+    from pulumi_aws import route53
+
+    name = options.name
+    group = route53.ResolverFirewallRuleGroup(
+        f"{name}-dns", name=aws_name(f"{name}-dns", 64), tags=options.tags, opts=options.child
+    )
+    dependencies = [_create_rule(options, group.id, rule) for rule in rules]
     # Without an answer from the firewall there is none from the resolver.
     firewall_config = route53.ResolverFirewallConfig(
-        f"{name}-dns", resource_id=vpc, firewall_fail_open="DISABLED", opts=child
+        f"{name}-dns", resource_id=options.vpc, firewall_fail_open="DISABLED", opts=options.child
     )
     route53.ResolverFirewallRuleGroupAssociation(
         f"{name}-dns",
         name=aws_name(f"{name}-dns", 64),
         firewall_rule_group_id=group.id,
-        vpc_id=vpc,
+        vpc_id=options.vpc,
         priority=ASSOCIATION_PRIORITY,
         # Protected, it could not be taken away with the stack either. Who may change it, IAM says.
         mutation_protection="DISABLED",
-        tags=tags,
+        tags=options.tags,
         opts=pulumi.ResourceOptions.merge(
-            child, pulumi.ResourceOptions(depends_on=[*rules, firewall_config])
+            options.child, pulumi.ResourceOptions(depends_on=[*dependencies, firewall_config])
         ),
     )
 
 
-def _query_log(
-    name: str,
-    vpc: pulumi.Input[str],
-    region: str,
-    account: pulumi.Input[str],
-    days: int,
-    kms_key: pulumi.Input[str] | None,
-    tags: dict[str, str],
-    child: pulumi.ResourceOptions,
-    where: str,
-) -> list[pulumi.Output[str]]:
+def _create_rule(options: FirewallOptions, group: pulumi.Output[str], rule: DnsRule) -> pulumi.Resource:
+    """Create a rule in the group, and the list of its names."""
     from pulumi_aws import route53
 
-    log = sealed_log_group(
-        f"{name}-queries",
-        # Below this prefix one statement of the account's log policy serves all groups; others have one each, and
-        # that policy is short (CloudWatch Logs user guide, "Enable logging from AWS services").
-        f"/aws/vendedlogs/isthmus/{name}/queries-",
-        region=region,
-        account=account,
-        days=days,
-        where=f"{where}.query_log_days",
-        tags=tags,
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(retain_on_delete=True)),
-        kms_key=kms_key,
+    name = f"{options.name}-dns-{rule.label}"
+    domain_list = route53.ResolverFirewallDomainList(
+        name, name=aws_name(name, 64), domains=rule.domains, tags=options.tags, opts=options.child
     )
+    return route53.ResolverFirewallRule(
+        name,
+        name=aws_name(name, 64),
+        firewall_rule_group_id=group,
+        firewall_domain_list_id=domain_list.id,
+        opts=options.child,
+        **rule.settings,
+    )
+
+
+def _create_query_log(
+    options: FirewallOptions, days: int, where: str, log_options: LogGroupOptions
+) -> list[pulumi.Output[str]]:
+    """Log the VPC's DNS queries. Returns the ARNs of the log group and of a key made for it."""
+    from pulumi_aws import route53
+
+    name = f"{options.name}-queries"
+    # Below this prefix one statement of the account's log policy serves all groups; others have one each, and
+    # that policy is short (CloudWatch Logs user guide, "Enable logging from AWS services").
+    prefix = f"/aws/vendedlogs/isthmus/{options.name}/queries-"
+    log = create_log_group(name, prefix, days, where, log_options)
     config = route53.ResolverQueryLogConfig(
-        f"{name}-queries",
-        name=aws_name(f"{name}-queries", 64),
+        name,
+        name=aws_name(name, 64),
         destination_arn=log.arn,
-        tags=tags,
-        opts=child,
+        tags=options.tags,
+        opts=options.child,
     )
     route53.ResolverQueryLogConfigAssociation(
-        f"{name}-queries", resolver_query_log_config_id=config.id, resource_id=vpc, opts=child
+        name, resolver_query_log_config_id=config.id, resource_id=options.vpc, opts=options.child
     )
     return log.made

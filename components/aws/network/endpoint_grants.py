@@ -36,55 +36,58 @@ def grants(
     """
     if not callers:
         return list(machines)
-    endpoint_grants: list[EndpointGrant] = [
-        grant for grant in machines if grant["service"] not in network.services
+    others = [*extra, *machines]
+    unnamed = [grant for grant in machines if grant["service"] not in network.services]
+    return [
+        *unnamed,
+        *(
+            grant
+            for service in network.services
+            for grant in _service_grants(network, service, callers, anchors, others)
+        ),
     ]
-    extra = [*extra, *machines]
+
+
+def _service_grants(
+    network: Network,
+    service: str,
+    callers: list[Caller],
+    anchors: list[Any],
+    others: Sequence[EndpointGrant],
+) -> list[EndpointGrant]:
+    """Who may call what through the endpoint of one service. Raises `InputError` for one that nothing calls."""
+    other_grants = [grant for grant in others if grant["service"] == service]
     subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
-    for service in network.services:
-        if service == "bedrock-runtime":
-            actions = [*INVOKE, "bedrock:ApplyGuardrail"]
-            for caller in [
-                caller_with_models for caller_with_models in callers if caller_with_models.models is not None
-            ]:
-                endpoint_grants.append(
-                    {
-                        "service": service,
-                        "principals": [caller.role],
-                        "actions": actions,
-                        "resources": caller.models,
-                    }
-                )
-        elif service == "sts":
-            endpoint_grants.append(
-                {
-                    "service": service,
-                    "principals": [caller.role for caller in callers],
-                    "actions": ["sts:GetCallerIdentity"],
-                    "resources": ["*"],
-                }
-            )
-            endpoint_grants += [grant for grant in extra if grant["service"] == service]
-        elif extra and (service == "s3" or any(grant["service"] == service for grant in extra)):
-            # S3's, for layers of images, comes with Amazon ECR's.
-            endpoint_grants += [grant for grant in extra if grant["service"] == service]
-        elif service == "rolesanywhere" and subjects:
-            # Asked before there is a role: the certificate's name stands for it.
-            endpoint_grants.append(
-                {
-                    "service": service,
-                    "principals": subjects,
-                    "actions": ["rolesanywhere:CreateSession"],
-                    "resources": anchors,
-                }
-            )
-        elif network.deployers and service in CONTROL_SERVICES:
-            continue  # called by who runs `isthmus up`, which every such endpoint admits
-        else:
-            raise InputError(
-                f"network '{network.name}' has a private endpoint of {service}, but nothing calls it",
-                where=f"networks.{network.name}.services",
-                fix=f"Remove {service}: callers need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
-                " the network, add its role to `deployers`; for other callers use PrivateEndpoints",
-            )
-    return endpoint_grants
+    if service == "bedrock-runtime":
+        return _bedrock_grants(callers)
+    if service == "sts":
+        roles = [caller.role for caller in callers]
+        return [_grant(service, roles, ["sts:GetCallerIdentity"], ["*"]), *other_grants]
+    if other_grants or (others and service == "s3"):
+        # S3's, for layers of images, comes with Amazon ECR's.
+        return other_grants
+    if service == "rolesanywhere" and subjects:
+        # Asked before there is a role: the certificate's name stands for it.
+        return [_grant(service, subjects, ["rolesanywhere:CreateSession"], anchors)]
+    if network.deployers and service in CONTROL_SERVICES:
+        return []  # called by who runs `isthmus up`, which every such endpoint admits
+    raise InputError(
+        f"network '{network.name}' has a private endpoint of {service}, but nothing calls it",
+        where=f"networks.{network.name}.services",
+        fix=f"Remove {service}: callers need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
+        " the network, add its role to `deployers`; for other callers use PrivateEndpoints",
+    )
+
+
+def _bedrock_grants(callers: list[Caller]) -> list[EndpointGrant]:
+    """Each role calls its own models, with a guardrail or without."""
+    actions = [*INVOKE, "bedrock:ApplyGuardrail"]
+    return [
+        _grant("bedrock-runtime", [caller.role], actions, caller.models)
+        for caller in callers
+        if caller.models is not None
+    ]
+
+
+def _grant(service: str, principals: list[Any], actions: list[str], resources: Any) -> EndpointGrant:
+    return {"service": service, "principals": principals, "actions": actions, "resources": resources}

@@ -7,7 +7,12 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.ip_addresses import ipv4_network
-from components.aws.common.log_group import SealedLogGroup, retention_period, sealed_log_group
+from components.aws.common.log_group import (
+    LogGroupOptions,
+    SealedLogGroup,
+    create_log_group,
+    retention_period,
+)
 from components.aws.common.names import aws_name, domain, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
@@ -82,45 +87,37 @@ class Network(pulumi.ComponentResource):
         super().__init__("isthmus:index:Network", name, dict(args), opts)
         where = f"networks.{args['name']}"
         mode = check_choice(args["mode"], MODES, f"{where}.mode")
+        names = _resolved_names(args, mode, where)
         # In Python their number is known before they are made: who adds a route to each table can count them.
-        subnets: list[Any] = []
-        route_tables: list[Any] = []
+        self.subnets: list[Any] = []
+        self.route_tables: list[Any] = []
         vpc: pulumi.Input[str] = ""
         self._log_arns: list[pulumi.Output[str]] = []
-        dns = check_choice(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
-        names = []
-        if mode != "off" and dns == "manage":
-            dns_names = args.get("dns_names")
-            names = dns_firewall.check_names(
-                regional_names(args["region"]) if dns_names is None else dns_names, f"{where}.dns_names"
-            )
         if mode == "existing":
             _check_existing(args, where)
             vpc = args.get("vpc", "")
-            subnets, route_tables = list(args.get("subnets", [])), list(args.get("route_tables", []))
+            self.subnets, self.route_tables = (
+                list(args.get("subnets", [])),
+                list(args.get("route_tables", [])),
+            )
         elif mode == "manage":
             retention_period(args["flow_log_days"], f"{where}.flow_log_days")
             plan = subnet_plan(args.get("cidr", ""), args.get("zones", []), args["region"], where)
-            vpc, subnets, route_tables = self._make(name, args, plan)
+            vpc = self._create_network(name, args, plan)
         if names:
             self._log_arns += dns_firewall.create(
                 name,
                 vpc=vpc,
                 names=names,
-                region=args["region"],
-                account=self._account(),
                 log_days=args.get("query_log_days", args["flow_log_days"]),
-                kms_key=args.get("kms_key"),
-                tags=args.get("tags", {}),
-                parent=self,
+                log_options=self._log_options(args),
                 where=where,
+                parent=self,
             )
         self.retained = pulumi.Output.all(*self._log_arns)
-        self.subnets = subnets
-        self.route_tables = route_tables
         self.vpc_id = pulumi.Output.from_input(vpc)
-        self.subnet_ids = pulumi.Output.from_input(subnets)
-        self.route_table_ids = pulumi.Output.from_input(route_tables)
+        self.subnet_ids = pulumi.Output.from_input(self.subnets)
+        self.route_table_ids = pulumi.Output.from_input(self.route_tables)
         self.cidr = pulumi.Output.from_input("" if mode == "off" else args.get("cidr", ""))
         self.register_outputs(
             {
@@ -132,13 +129,32 @@ class Network(pulumi.ComponentResource):
             }
         )
 
-    def _make(
-        self, name: str, args: NetworkArgs, plan: dict[str, str]
-    ) -> tuple[pulumi.Output[str], list[Any], list[Any]]:
+    def _create_network(self, name: str, args: NetworkArgs, plan: dict[str, str]) -> pulumi.Output[str]:
+        """Create the VPC, its subnets by `subnet_plan`, their route table and the flow logs. Returns the VPC's id."""
         from pulumi_aws import ec2
 
-        tags = args.get("tags", {})
-        child = pulumi.ResourceOptions(parent=self)
+        tags, child = args.get("tags", {}), pulumi.ResourceOptions(parent=self)
+        vpc = self._create_vpc(name, args)
+        # One table for all: transit gateway and gateway endpoints are the same in every zone, and one table
+        # is one place to review, where no zone can come to differ. A table a zone is for NAT gateways.
+        table = ec2.RouteTable(
+            f"{name}-routes", vpc_id=vpc, tags={**tags, "Name": f"{name}-private"}, opts=child
+        )
+        self.route_tables = [table.id]
+        self.subnets = [
+            self._create_subnet(f"{name}-{zone}", zone, cidr, vpc, table.id, tags)
+            for zone, cidr in plan.items()
+        ]
+        if args.get("internet", False):
+            self._route_to_internet(name, vpc, table.id, tags)
+        self._create_flow_logs(name, args, vpc)
+        return vpc
+
+    def _create_vpc(self, name: str, args: NetworkArgs) -> pulumi.Output[str]:
+        """Create the VPC, and empty its default security group. Returns its id."""
+        from pulumi_aws import ec2
+
+        tags, child = args.get("tags", {}), pulumi.ResourceOptions(parent=self)
         vpc = ec2.Vpc(
             f"{name}-vpc",
             cidr_block=args.get("cidr"),
@@ -152,70 +168,61 @@ class Network(pulumi.ComponentResource):
         ec2.DefaultSecurityGroup(
             f"{name}-default-group", vpc_id=vpc.id, ingress=[], egress=[], tags=tags, opts=child
         )
-        # One table for all: transit gateway and gateway endpoints are the same in every zone, and one table
-        # is one place to review, where no zone can come to differ. A table a zone is for NAT gateways.
-        table = ec2.RouteTable(
-            f"{name}-routes", vpc_id=vpc.id, tags={**tags, "Name": f"{name}-private"}, opts=child
-        )
-        subnets: list[Any] = []
-        for zone, cidr in plan.items():
-            subnet = ec2.Subnet(
-                f"{name}-{zone}",
-                vpc_id=vpc.id,
-                availability_zone=zone,
-                cidr_block=cidr,
-                map_public_ip_on_launch=False,
-                tags={**tags, "Name": f"{name}-{zone}"},
-                opts=child,
-            )
-            ec2.RouteTableAssociation(
-                f"{name}-{zone}-routes", subnet_id=subnet.id, route_table_id=table.id, opts=child
-            )
-            subnets.append(subnet.id)
-        if args.get("internet", False):
-            gateway = ec2.InternetGateway(f"{name}-internet", vpc_id=vpc.id, tags=tags, opts=child)
-            ec2.Route(
-                f"{name}-internet-route",
-                route_table_id=table.id,
-                destination_cidr_block="0.0.0.0/0",
-                gateway_id=gateway.id,
-                opts=child,
-            )
-        self._flow_logs(name, args, vpc.id)
-        return vpc.id, subnets, [table.id]
+        return vpc.id
 
-    def _flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
+    def _create_subnet(
+        self,
+        name: str,
+        zone: str,
+        cidr: str,
+        vpc: pulumi.Output[str],
+        table: pulumi.Output[str],
+        tags: dict[str, str],
+    ) -> pulumi.Output[str]:
+        """Create the private subnet of a zone. Returns its id."""
         from pulumi_aws import ec2
-        from pulumi_aws.iam import Role
 
-        region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
-        account = self._account()
-        group = sealed_log_group(
-            f"{name}-flow",
-            f"/isthmus/network/{name}/flow-",
-            region=region,
-            account=account,
-            days=args["flow_log_days"],
-            where=f"networks.{args['name']}.flow_log_days",
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
-            kms_key=args.get("kms_key"),
-        )
-        writes = _writes(region, account, group)
-        role = Role(
-            f"{name}-flow-role",
-            # A made-up name could be longer than the 64 characters that IAM takes.
-            name=aws_name(f"{name}-flow", 64),
-            description=f"Writes the flow logs of {name}",
-            assume_role_policy=pulumi.Output.json_dumps(_trust(region, account)),
-            permissions_boundary=boundary_arn(
-                f"{name}-flow", args.get("permissions_boundary"), writes, child, tags=tags
-            ),
-            tags=tags,
+        subnet = ec2.Subnet(
+            name,
+            vpc_id=vpc,
+            availability_zone=zone,
+            cidr_block=cidr,
+            map_public_ip_on_launch=False,
+            tags={**tags, "Name": name},
             opts=child,
         )
-        policy = role_policy(f"{name}-flow-policy", role, writes, child)
+        ec2.RouteTableAssociation(f"{name}-routes", subnet_id=subnet.id, route_table_id=table, opts=child)
+        return subnet.id
+
+    def _route_to_internet(
+        self, name: str, vpc: pulumi.Output[str], table: pulumi.Output[str], tags: dict[str, str]
+    ) -> None:
+        from pulumi_aws import ec2
+
+        child = pulumi.ResourceOptions(parent=self)
+        gateway = ec2.InternetGateway(f"{name}-internet", vpc_id=vpc, tags=tags, opts=child)
+        ec2.Route(
+            f"{name}-internet-route",
+            route_table_id=table,
+            destination_cidr_block="0.0.0.0/0",
+            gateway_id=gateway.id,
+            opts=child,
+        )
+
+    def _create_flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
+        """Log all traffic of the VPC, once the role that writes the log may."""
+        from pulumi_aws import ec2
+
+        tags, log_options = args.get("tags", {}), self._log_options(args)
+        group = create_log_group(
+            f"{name}-flow",
+            f"/isthmus/network/{name}/flow-",
+            args["flow_log_days"],
+            f"networks.{args['name']}.flow_log_days",
+            log_options,
+        )
+        role, policy = self._create_flow_role(name, args, group, log_options.account)
         ec2.FlowLog(
             f"{name}-flow",
             vpc_id=vpc,
@@ -231,10 +238,49 @@ class Network(pulumi.ComponentResource):
         )
         self._log_arns += group.made
 
-    def _account(self) -> pulumi.Output[str]:
+    def _create_flow_role(
+        self, name: str, args: NetworkArgs, group: SealedLogGroup, account: pulumi.Input[str]
+    ) -> tuple[Any, pulumi.Resource]:
+        """The role that writes the flow logs, and its policy."""
+        from pulumi_aws.iam import Role
+
+        region, tags = args["region"], args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        writes = _writes(region, account, group)
+        role = Role(
+            f"{name}-flow-role",
+            # A made-up name could be longer than the 64 characters that IAM takes.
+            name=aws_name(f"{name}-flow", 64),
+            description=f"Writes the flow logs of {name}",
+            assume_role_policy=pulumi.Output.json_dumps(_trust(region, account)),
+            permissions_boundary=boundary_arn(
+                f"{name}-flow", args.get("permissions_boundary"), writes, child, tags=tags
+            ),
+            tags=tags,
+            opts=child,
+        )
+        return role, role_policy(f"{name}-flow-policy", role, writes, child)
+
+    def _log_options(self, args: NetworkArgs) -> LogGroupOptions:
+        """Options of the logs of flows and DNS queries, which stay when the stack is destroyed."""
         from pulumi_aws import get_caller_identity_output
 
-        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        return LogGroupOptions(
+            args["region"], account, args.get("tags", {}), retained_opts, args.get("kms_key")
+        )
+
+
+def _resolved_names(args: NetworkArgs, mode: str, where: str) -> list[str]:
+    """The names that the DNS firewall lets the VPC resolve; none where no firewall is created."""
+    dns_mode = check_choice(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
+    if mode == "off" or dns_mode != "manage":
+        return []
+    names = args.get("dns_names")
+    return dns_firewall.check_names(
+        regional_names(args["region"]) if names is None else names, f"{where}.dns_names"
+    )
 
 
 def regional_names(region: str) -> list[str]:

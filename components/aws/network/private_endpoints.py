@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.ip_addresses import ipv4_networks
-from components.aws.common.security_group import one_way_group
+from components.aws.common.security_group import AllowedTraffic, one_way_group
 from components.aws.network.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES
 from isthmus.core.errors import EnvironmentFault, InputError
@@ -62,88 +62,61 @@ class PrivateEndpoints(pulumi.ComponentResource):
         self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:PrivateEndpoints", name, dict(args), opts)
-        from pulumi_aws import ec2
-
         where = f"networks.{args['name']}"
-        if not args["grants"]:
-            raise InputError(
-                "grants is empty, so no private endpoint is needed",
-                where=f"{where}.grants",
-                fix="Add a grant, or remove PrivateEndpoints",
-            )
-        grants_by_service: dict[str, list[EndpointGrant]] = {}
-        for index, grant in enumerate(args["grants"]):
-            check_grant(grant, f"{where}.grants.{index}")
-            grants_by_service.setdefault(grant["service"], []).append(grant)
-        deployers = args.get("deployers", [])
-        for index, service in enumerate(args.get("deployment_services", []) if deployers else []):
-            if service not in CONTROL_SERVICES:
-                raise InputError(
-                    f"'{service}' is not a service that deployments call",
-                    where=f"{where}.deployment_services.{index}",
-                    fix=f"Use one of: {', '.join(CONTROL_SERVICES)}",
-                )
-            grants_by_service.setdefault(service, [])
-        pulls = any(service in grants_by_service for service in ECR)
-        if pulls:
-            # An image's layers come from S3: without it a pull ends half-way.
-            grants_by_service.setdefault("s3", [])
-        tables: Any = args["route_table_ids"]
-        if "s3" in grants_by_service and isinstance(tables, list) and not tables:
-            raise InputError(
-                "the S3 endpoint needs route tables, but none is listed",
-                where=f"{where}.route_tables",
-                fix="List those of the private subnets (rtb-…)",
-            )
-        vpc_networks = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
-        sources = [str(net) for net in ipv4_networks([*vpc_networks, *args["sources"]], f"{where}.sources")]
-        if not sources:
-            raise InputError(
-                "no network may reach the private endpoints",
-                where=f"{where}.sources",
-                fix="Add the networks of the callers",
-            )
-
-        tags = args.get("tags", {})
-        child = pulumi.ResourceOptions(parent=self)
-        group = one_way_group(
+        grants_by_service = _grants_by_service(args, where)
+        _check_route_tables(args, grants_by_service, where)
+        sources = _sources(args, where)
+        self.group_id = one_way_group(
             name,
             # An endpoint answers; it opens no connection of its own.
-            "ingress",
+            AllowedTraffic("ingress", 443, sources),
             description="HTTPS to private endpoints from named networks",
             vpc_id=args["vpc_id"],
-            protocols=["tcp"],
-            port=443,
-            peers=sources,
-            tags=tags,
-            opts=child,
+            tags=args.get("tags", {}),
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        common: dict[str, Any] = {"vpc_id": args["vpc_id"], "opts": child}
-        endpoints: dict[str, ec2.VpcEndpoint] = {}
-        for service in sorted(grants_by_service):
-            kind: dict[str, Any] = {
-                "vpc_endpoint_type": "Interface",
-                "subnet_ids": args["subnet_ids"],
-                "security_group_ids": [group],
-                # The service's public name leads here too: no caller in the VPC can go past it.
-                "private_dns_enabled": args.get("private_dns", True),
-            }
-            if service == "s3":
-                kind = {"vpc_endpoint_type": "Gateway", "route_table_ids": tables}
-            endpoints[service] = ec2.VpcEndpoint(
-                f"{name}-{service.replace('.', '-')}",
-                service_name=f"com.amazonaws.{args['region']}.{service}",
-                policy=endpoint_policy(
-                    service,
-                    grants_by_service[service],
-                    args["region"],
-                    layers=pulls and service == "s3",
-                    deployers=deployers,
-                ),
-                tags={**tags, "Name": f"{name}-{service}"},
-                **kind,
-                **common,
-            )
+        endpoints = {
+            service: self._create_endpoint(name, args, service, grants_by_service)
+            for service in sorted(grants_by_service)
+        }
+        self._set_outputs(endpoints)
+
+    def _create_endpoint(
+        self,
+        name: str,
+        args: PrivateEndpointsArgs,
+        service: str,
+        grants_by_service: Mapping[str, list[EndpointGrant]],
+    ) -> Any:
+        """Create the endpoint of a service: a gateway for S3, an interface for any other."""
+        from pulumi_aws import ec2
+
+        kind: dict[str, Any] = {
+            "vpc_endpoint_type": "Interface",
+            "subnet_ids": args["subnet_ids"],
+            "security_group_ids": [self.group_id],
+            # The service's public name leads here too: no caller in the VPC can go past it.
+            "private_dns_enabled": args.get("private_dns", True),
+        }
+        if service == "s3":
+            kind = {"vpc_endpoint_type": "Gateway", "route_table_ids": args["route_table_ids"]}
+        return ec2.VpcEndpoint(
+            f"{name}-{service.replace('.', '-')}",
+            service_name=f"com.amazonaws.{args['region']}.{service}",
+            policy=endpoint_policy(
+                service,
+                grants_by_service[service],
+                args["region"],
+                layers=service == "s3" and _pulls_images(grants_by_service),
+                deployers=args.get("deployers", []),
+            ),
+            tags={**args.get("tags", {}), "Name": f"{name}-{service}"},
+            vpc_id=args["vpc_id"],
+            opts=pulumi.ResourceOptions(parent=self),
+            **kind,
+        )
+
+    def _set_outputs(self, endpoints: Mapping[str, Any]) -> None:
         ids: dict[str, Any] = {service: endpoint.id for service, endpoint in endpoints.items()}
         urls: dict[str, Any] = {
             service: endpoint.dns_entries.apply(lambda entries, service=service: _url(entries, service))
@@ -153,7 +126,6 @@ class PrivateEndpoints(pulumi.ComponentResource):
         self.ids = pulumi.Output.from_input(ids)
         self.urls = pulumi.Output.from_input(urls)
         self._interfaces = list(urls)
-        self.group_id = group
         s3 = endpoints.get("s3")
         self.s3_prefix_list = s3.prefix_list_id if s3 is not None else pulumi.Output.from_input("")
         self.register_outputs(
@@ -177,6 +149,63 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 fix=f"Add it to the network's services. Existing endpoints: {', '.join(self._interfaces) or 'none'}",
             )
         return self.urls.apply(lambda urls: urls[service])
+
+
+def _grants_by_service(args: PrivateEndpointsArgs, where: str) -> dict[str, list[EndpointGrant]]:
+    """The checked grants of each service that gets an endpoint; no grants where deployers or image pulls need it."""
+    if not args["grants"]:
+        raise InputError(
+            "grants is empty, so no private endpoint is needed",
+            where=f"{where}.grants",
+            fix="Add a grant, or remove PrivateEndpoints",
+        )
+    grants_by_service: dict[str, list[EndpointGrant]] = {}
+    for index, grant in enumerate(args["grants"]):
+        check_grant(grant, f"{where}.grants.{index}")
+        grants_by_service.setdefault(grant["service"], []).append(grant)
+    deployment_services = args.get("deployment_services", []) if args.get("deployers") else []
+    for index, service in enumerate(deployment_services):
+        if service not in CONTROL_SERVICES:
+            raise InputError(
+                f"'{service}' is not a service that deployments call",
+                where=f"{where}.deployment_services.{index}",
+                fix=f"Use one of: {', '.join(CONTROL_SERVICES)}",
+            )
+        grants_by_service.setdefault(service, [])
+    if _pulls_images(grants_by_service):
+        # An image's layers come from S3: without it a pull ends half-way.
+        grants_by_service.setdefault("s3", [])
+    return grants_by_service
+
+
+def _pulls_images(grants_by_service: Mapping[str, list[EndpointGrant]]) -> bool:
+    return any(service in grants_by_service for service in ECR)
+
+
+def _check_route_tables(
+    args: PrivateEndpointsArgs, grants_by_service: Mapping[str, list[EndpointGrant]], where: str
+) -> None:
+    """S3's gateway endpoint works by routes, so it needs route tables."""
+    tables: Any = args["route_table_ids"]
+    if "s3" in grants_by_service and isinstance(tables, list) and not tables:
+        raise InputError(
+            "the S3 endpoint needs route tables, but none is listed",
+            where=f"{where}.route_tables",
+            fix="List those of the private subnets (rtb-…)",
+        )
+
+
+def _sources(args: PrivateEndpointsArgs, where: str) -> list[str]:
+    """The networks that may reach the endpoints."""
+    vpc_networks = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
+    sources = [str(net) for net in ipv4_networks([*vpc_networks, *args["sources"]], f"{where}.sources")]
+    if not sources:
+        raise InputError(
+            "no network may reach the private endpoints",
+            where=f"{where}.sources",
+            fix="Add the networks of the callers",
+        )
+    return sources
 
 
 def _url(entries: Sequence[Any] | None, service: str) -> str:

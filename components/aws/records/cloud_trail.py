@@ -5,11 +5,11 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.common.log_group import sealed_log_group
+from components.aws.common.log_group import LogGroupOptions, create_log_group
 from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
-from components.aws.records.store import CLOUDTRAIL, Delivery, Store
+from components.aws.records.store import CLOUDTRAIL, AuditOptions, Delivery, Store
 from isthmus.core.errors import InputError, Refused
 
 PREFIX = "cloudtrail"
@@ -112,30 +112,23 @@ def make_trail(
     trail: TrailSettings,
     store: Store,
     delivery_names: Delivery,
-    *,
-    region: str,
-    account: pulumi.Input[str],
+    options: AuditOptions,
     where: str,
-    tags: dict[str, str],
-    parent: pulumi.Resource,
-    kms_key: pulumi.Input[str] | None = None,
 ) -> Trail:
     """The trail `trail_name(name)`, its log group and the role by which it writes there."""
     from pulumi_aws import cloudtrail
 
-    child = pulumi.ResourceOptions(parent=parent)
-    logs = sealed_log_group(
+    logs = create_log_group(
         name,
         f"/isthmus/{name}-",
-        region=region,
-        account=account,
-        days=trail["retention_days"],
-        where=f"{where}.trail.retention_days",
-        tags=tags,
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
-        kms_key=kms_key,
+        trail["retention_days"],
+        f"{where}.trail.retention_days",
+        LogGroupOptions(
+            options.region, options.account, options.tags, options.retained_opts(), options.kms_key
+        ),
     )
-    role, policy = _role(name, trail, delivery_names, logs.arn, region, tags, child)
+    writes = _stream_writes(delivery_names, logs.arn, options.region)
+    role, policy = _create_role(name, trail, delivery_names, writes, options)
     trail_resource = cloudtrail.Trail(
         name,
         name=trail_name(name),
@@ -150,9 +143,9 @@ def make_trail(
         cloud_watch_logs_group_arn=pulumi.Output.concat(logs.arn, ":*"),
         cloud_watch_logs_role_arn=role.arn,
         advanced_event_selectors=event_selectors(store.bucket_arn, delivery_names.prefix),
-        tags=tags,
+        tags=options.tags,
         # CloudTrail tries bucket, key and role when it is made, and refuses where one does not let it.
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*store.ready, policy]),
+        opts=pulumi.ResourceOptions(parent=options.parent, depends_on=[*store.ready, policy]),
     )
     return Trail(trail_resource.arn, logs.name, logs.made)
 
@@ -201,56 +194,57 @@ def _data(name: str, kind: str, selectors: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _role(
+def _create_role(
     name: str,
     trail: TrailSettings,
     delivery_names: Delivery,
-    group: pulumi.Output[str],
-    region: str,
-    tags: dict[str, str],
-    child: pulumi.ResourceOptions,
+    writes: dict[str, Any],
+    options: AuditOptions,
 ) -> tuple[Any, Any]:
-    """The role by which CloudTrail, for this trail only, writes to the log group's streams of its own."""
+    """The role that CloudTrail assumes for this trail only, and its policy, which allows `writes`."""
     from pulumi_aws.iam import Role
 
-    writes = {
-        "Sid": "WriteItsStreams",
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        # The stream's name is CloudTrail's: the account's id, `_CloudTrail_` and the region; of an organisation's
-        # trail its id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document
-        # for CloudTrail to use CloudWatch Logs for monitoring").
-        "Resource": [
-            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, delivery_names.folders[0], region),
-            *(
-                pulumi.Output.format("{}:log-stream:{}_*", group, folder)
-                for folder in delivery_names.folders[1:]
-            ),
+    child = pulumi.ResourceOptions(parent=options.parent)
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "ThisTrail",
+                "Effect": "Allow",
+                "Principal": CLOUDTRAIL,
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceArn": delivery_names.trail}},
+            }
         ],
     }
     role = Role(
         f"{name}-role",
         name=aws_name(f"{name}-role", 64),
         description=f"CloudTrail writes to the log group of {name}",
-        assume_role_policy=pulumi.Output.json_dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Sid": "ThisTrail",
-                        "Effect": "Allow",
-                        "Principal": CLOUDTRAIL,
-                        "Action": "sts:AssumeRole",
-                        "Condition": {"StringEquals": {"aws:SourceArn": delivery_names.trail}},
-                    }
-                ],
-            }
-        ),
+        assume_role_policy=pulumi.Output.json_dumps(trust),
         permissions_boundary=boundary_arn(
-            name, trail.get("permissions_boundary"), [writes], child, tags=tags
+            name, trail.get("permissions_boundary"), [writes], child, tags=options.tags
         ),
-        tags=tags,
+        tags=options.tags,
         opts=child,
     )
-    policy = role_policy(f"{name}-role-policy", role, [writes], child)
-    return role, policy
+    return role, role_policy(f"{name}-role-policy", role, [writes], child)
+
+
+def _stream_writes(delivery_names: Delivery, group: pulumi.Output[str], region: str) -> dict[str, Any]:
+    """The statement by which CloudTrail writes to its own streams of the log group.
+
+    The stream's name is CloudTrail's: the account's id, `_CloudTrail_` and the region; of an organisation's trail its
+    id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document for CloudTrail to use
+    CloudWatch Logs for monitoring").
+    """
+    account, *organizations = delivery_names.folders
+    return {
+        "Sid": "WriteItsStreams",
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [
+            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, account, region),
+            *(pulumi.Output.format("{}:log-stream:{}_*", group, id_) for id_ in organizations),
+        ],
+    }

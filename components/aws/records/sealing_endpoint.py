@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.ip_addresses import ipv4_networks
-from components.aws.common.security_group import one_way_group
+from components.aws.common.security_group import AllowedTraffic, one_way_group
 from components.aws.network.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
 from isthmus.core.errors import InputError
 
@@ -59,14 +59,12 @@ class SealingEndpoint(pulumi.ComponentResource):
             )
         tags = args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
+        sources = [str(network) for network in ipv4_networks(args["sources"], f"{name}.sources")]
         group = one_way_group(
             name,
-            "ingress",
+            AllowedTraffic("ingress", 443, sources),
             description="HTTPS to the S3 endpoint of the sealers",
             vpc_id=args["vpc_id"],
-            protocols=["tcp"],
-            port=443,
-            peers=[str(network) for network in ipv4_networks(args["sources"], f"{name}.sources")],
             tags=tags,
             opts=child,
         )

@@ -12,7 +12,7 @@ import pulumi
 from components.aws.common.efs_mount import MOUNT, ROOT, WRITE
 from components.aws.common.keys import STORE_UNDER, account_root, administration_statement, rotated_key
 from components.aws.common.names import partition
-from components.aws.common.security_group import one_way_group
+from components.aws.common.security_group import AllowedTraffic, one_way_group
 from components.base.argument_checks import check_sensitivity
 from isthmus.core.errors import InputError
 
@@ -70,61 +70,26 @@ class RecordsShare(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RecordsShareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:RecordsShare", name, dict(args), opts)
-        from pulumi_aws import efs
-
         sensitivity = _check(args, name)
         child = pulumi.ResourceOptions(parent=self)
-        retained_opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
-        key, key_arns = self._key(name, args, tags, retained_opts)
-        files = efs.FileSystem(
-            f"{name}-files",
-            encrypted=True,
-            kms_key_id=key,
-            performance_mode="generalPurpose",
-            throughput_mode="elastic",
-            tags={**tags, "Name": name},
-            opts=retained_opts,
-        )
+        key, key_arns = self._key(name, args, tags)
+        files = self._create_file_system(name, key, tags)
         access_points = {point: self._point(name, point, files.id, tags, child) for point in POINTS}
-        policy = efs.FileSystemPolicy(
-            f"{name}-policy",
-            file_system_id=files.id,
-            policy=pulumi.Output.json_dumps(
-                share_policy(
-                    files.arn,
-                    {point: access_point.arn for point, access_point in access_points.items()},
-                    args["principals"],
-                )
-            ),
-            opts=retained_opts,
-        )
-        self.group_id = one_way_group(
-            name,
-            "ingress",
-            description="NFS to the share of records",
-            vpc_id=args["vpc_id"],
-            protocols=["tcp"],
-            port=NFS,
-            peers=args.get("sources", []),
-            tags=tags,
-            opts=child,
-        )
-        self.targets = [
-            efs.MountTarget(
-                f"{name}-address-{index}",
-                file_system_id=files.id,
-                subnet_id=subnet,
-                security_groups=[self.group_id],
-                # Nobody mounts it before its policy says who may.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-            )
-            for index, subnet in enumerate(args["subnet_ids"])
-        ]
-        """In Python: its addresses, which whoever mounts it waits for."""
         self.points = {point: access_point.id for point, access_point in access_points.items()}
         """In Python, by access point: its id."""
         self.point_arns = {point: access_point.arn for point, access_point in access_points.items()}
+        policy = self._create_policy(name, files, args["principals"])
+        self.group_id = one_way_group(
+            name,
+            AllowedTraffic("ingress", NFS, args.get("sources", [])),
+            description="NFS to the share of records",
+            vpc_id=args["vpc_id"],
+            tags=tags,
+            opts=child,
+        )
+        self.targets = self._create_mount_targets(name, args["subnet_ids"], files, policy)
+        """In Python: its addresses, which whoever mounts it waits for."""
         self.file_system_id, self.file_system_arn = files.id, files.arn
         self.access_points = pulumi.Output.all(**self.points)
         self.retained = pulumi.Output.all(files.arn, *key_arns)
@@ -138,19 +103,62 @@ class RecordsShare(pulumi.ComponentResource):
             }
         )
 
-    def _key(
-        self, name: str, args: RecordsShareArgs, tags: dict[str, str], opts: pulumi.ResourceOptions
-    ) -> tuple[Any, list[Any]]:
+    @property
+    def _retained_opts(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+
+    def _key(self, name: str, args: RecordsShareArgs, tags: dict[str, str]) -> tuple[Any, list[Any]]:
         """ARN of the key, and of the one that was made."""
         if "kms_key" in args:
             return args["kms_key"], []
         from pulumi_aws import get_caller_identity_output
 
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        key = rotated_key(
-            f"{name}-key", f"Share of records {name}", key_policy(args["region"], account), tags, opts
-        )
+        policy = key_policy(args["region"], account)
+        key = rotated_key(f"{name}-key", f"Share of records {name}", policy, tags, self._retained_opts)
         return key.arn, [key.arn]
+
+    def _create_file_system(self, name: str, key: Any, tags: dict[str, str]) -> Any:
+        from pulumi_aws.efs import FileSystem
+
+        return FileSystem(
+            f"{name}-files",
+            encrypted=True,
+            kms_key_id=key,
+            performance_mode="generalPurpose",
+            throughput_mode="elastic",
+            tags={**tags, "Name": name},
+            opts=self._retained_opts,
+        )
+
+    def _create_policy(
+        self, name: str, files: Any, principals: Mapping[str, Sequence[Any]]
+    ) -> pulumi.Resource:
+        from pulumi_aws.efs import FileSystemPolicy
+
+        return FileSystemPolicy(
+            f"{name}-policy",
+            file_system_id=files.id,
+            policy=pulumi.Output.json_dumps(share_policy(files.arn, self.point_arns, principals)),
+            opts=self._retained_opts,
+        )
+
+    def _create_mount_targets(
+        self, name: str, subnets: Sequence[Any], files: Any, policy: pulumi.Resource
+    ) -> list[Any]:
+        """An address in each subnet. Nobody mounts the share before its policy says who may."""
+        from pulumi_aws.efs import MountTarget
+
+        return [
+            MountTarget(
+                f"{name}-address-{index}",
+                file_system_id=files.id,
+                subnet_id=subnet,
+                security_groups=[self.group_id],
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            )
+            for index, subnet in enumerate(subnets)
+        ]
 
     @staticmethod
     def _point(name: str, point: str, files: Any, tags: dict[str, str], opts: pulumi.ResourceOptions) -> Any:

@@ -30,6 +30,26 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class AuditOptions:
+    """What the resources of one site's audit records have in common."""
+
+    site: str
+    """Name of the site whose records they are."""
+    region: str
+    account: pulumi.Input[str]
+    tags: dict[str, str]
+    parent: pulumi.Resource
+    kms_key: pulumi.Input[str] | None = None
+    """ARN of the organisation's key; None: keys are made."""
+
+    def retained_opts(self, *dependencies: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Options of a resource that stays when the stack is destroyed."""
+        return pulumi.ResourceOptions(
+            parent=self.parent, retain_on_delete=True, depends_on=list(dependencies) or None
+        )
+
+
+@dataclass(frozen=True)
 class Store:
     """Where records are sealed."""
 
@@ -45,15 +65,10 @@ class Store:
 
 def make_store(
     name: str,
+    options: AuditOptions,
     *,
-    site: str,
-    region: str,
-    account: pulumi.Input[str],
     retention_days: int,
     delivery: Delivery | None,
-    tags: dict[str, str],
-    parent: pulumi.Resource,
-    kms_key: pulumi.Input[str] | None = None,
     sealers: Sequence[pulumi.Input[str]] = (),
     delete_after_retention: bool = True,
 ) -> Store:
@@ -64,52 +79,64 @@ def make_store(
     """
     from pulumi_aws import s3
 
-    retained_opts = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
-    key = None
-    if kms_key is None:
-        key = make_key(
-            *(name, site, region, account, delivery, tags, parent),
-            sealers=sealers,
-        )
-    key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
-    bucket = s3.Bucket(
+    key = make_key(name, options, delivery, sealers=sealers) if options.kms_key is None else None
+    key_arn: Any = pulumi.Output.from_input(options.kms_key) if key is None else key.arn
+    bucket = _create_bucket(name, options)
+    locked = _lock(name, options, bucket, retention_days, delete_after_retention)
+    encryption, public_access_block, ownership = secure_bucket(
+        name, bucket.id, key_arn, options.retained_opts()
+    )
+    policy = s3.BucketPolicy(
+        f"{name}-policy",
+        bucket=bucket.id,
+        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery, sealers)),
+        opts=options.retained_opts(public_access_block),
+    )
+    ready = [policy, locked, encryption, ownership]
+    if key is None:
+        return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
+    return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
+
+
+def _create_bucket(name: str, options: AuditOptions) -> Any:
+    from pulumi_aws import s3
+
+    return s3.Bucket(
         logical_name(f"{name}-bucket", BUCKET_NAME),
         object_lock_enabled=True,
         force_destroy=False,
-        tags=tags,
-        opts=retained_opts,
+        tags=options.tags,
+        opts=options.retained_opts(),
     )
+
+
+def _lock(
+    name: str, options: AuditOptions, bucket: Any, retention_days: int, delete_after_retention: bool
+) -> pulumi.Resource:
+    """Lock each version of an object for `retention_days`; returns the lock. S3's deletion begins after it."""
+    from pulumi_aws import s3
+
     versioning = s3.BucketVersioning(
         f"{name}-versioning",
         bucket=bucket.id,
         versioning_configuration={"status": "Enabled"},
-        opts=retained_opts,
+        opts=options.retained_opts(),
     )
     locked = s3.BucketObjectLockConfiguration(
         f"{name}-lock",
         bucket=bucket.id,
         # COMPLIANCE: not even the account's root can shorten it.
         rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning]),
+        opts=options.retained_opts(versioning),
     )
     s3.BucketLifecycleConfiguration(
         f"{name}-expiry",
         bucket=bucket.id,
         rules=expiry(retention_days, delete_after_retention),
         # The rules of a bucket without versions delete at once; the lock comes first.
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning, locked]),
+        opts=options.retained_opts(versioning, locked),
     )
-    encryption, public_access_block, ownership = secure_bucket(name, bucket.id, key_arn, retained_opts)
-    policy = s3.BucketPolicy(
-        f"{name}-policy",
-        bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery, sealers)),
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[public_access_block]),
-    )
-    ready = [policy, locked, encryption, ownership]
-    if key is None:
-        return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
-    return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
+    return locked
 
 
 def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
@@ -149,22 +176,18 @@ def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
 
 def make_key(
     name: str,
-    site: str,
-    region: str,
-    account: pulumi.Input[str],
+    options: AuditOptions,
     delivery: Delivery | None,
-    tags: dict[str, str],
-    parent: pulumi.Resource,
     *,
     sealers: Sequence[pulumi.Input[str]] = (),
 ) -> Any:
     """The key under which records are sealed. Losing it would lose the records, so it stays."""
     return rotated_key(
         f"{name}-key",
-        f"Audit records of {site}",
-        key_policy(region, account, delivery, sealers),
-        tags,
-        pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+        f"Audit records of {options.site}",
+        key_policy(options.region, options.account, delivery, sealers),
+        options.tags,
+        options.retained_opts(),
     )
 
 
@@ -239,15 +262,24 @@ def bucket_policy(
     key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions before 2025).
     """
     objects = pulumi.Output.concat(bucket, "/*")
-    names_encryption: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
-    if delivery:
-        names_encryption["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
+    statements = [
+        tls_only_statement(bucket),
+        *_change_denials(objects, sealers),
+        *_encryption_denials(objects, key, delivery),
+        *(_trail_writes(bucket, delivery) if delivery else []),
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _change_denials(
+    objects: pulumi.Output[str], sealers: Sequence[pulumi.Input[str]]
+) -> list[dict[str, Any]]:
+    """Only sealers put records, and nobody deletes one."""
     # A service of AWS has no ARN of a principal: denied by the lack of one, the trail could not deliver.
     non_sealers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
     if sealers:
         non_sealers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
-    statements: list[dict[str, Any]] = [
-        tls_only_statement(bucket),
+    return [
         {
             "Sid": "SealersAlonePut",
             "Effect": "Deny",
@@ -263,41 +295,35 @@ def bucket_policy(
             "Action": ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"],
             "Resource": [objects],
         },
-        {
-            "Sid": "NoOtherEncryption",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:PutObject",
-            "Resource": [objects],
-            "Condition": {
-                **names_encryption,
-                "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
-            },
-        },
-        {
-            "Sid": "NoOtherKey",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:PutObject",
-            "Resource": [objects],
-            "Condition": {
-                **names_encryption,
-                "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key},
-            },
-        },
-        {
-            "Sid": "NoKeyOfTheCallers",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:PutObject",
-            "Resource": [objects],
-            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
-        },
     ]
-    return {
-        "Version": "2012-10-17",
-        "Statement": statements + (_trail_writes(bucket, delivery) if delivery else []),
+
+
+def _encryption_denials(
+    objects: pulumi.Output[str], key: pulumi.Output[str], delivery: Delivery | None
+) -> list[dict[str, Any]]:
+    """No object under another encryption, another key or a key of the caller's."""
+    names_encryption: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
+    if delivery:
+        names_encryption["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
+    encryption_is_other = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    key_is_other = {"StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key}}
+    key_is_of_caller = {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}}
+    conditions: dict[str, dict[str, Any]] = {
+        "NoOtherEncryption": {**names_encryption, **encryption_is_other},
+        "NoOtherKey": {**names_encryption, **key_is_other},
+        "NoKeyOfTheCallers": key_is_of_caller,
     }
+    return [
+        {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": condition,
+        }
+        for sid, condition in conditions.items()
+    ]
 
 
 def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ import pulumi
 
 from components.aws.common.names import partition
 from components.aws.common.topic import check_emails
-from components.aws.records.cloud_trail import TrailSettings, check_trail, delivery, make_trail
-from components.aws.records.store import Delivery, Store, make_key, make_store
+from components.aws.records.cloud_trail import Trail, TrailSettings, check_trail, delivery, make_trail
+from components.aws.records.store import AuditOptions, Delivery, Store, make_key, make_store
 from components.aws.records.trail_alarms import Watched, make_alarms
 from components.base.argument_checks import MODES, check_choice
 from isthmus.core.errors import InputError
@@ -100,82 +100,71 @@ class AuditTrail(pulumi.ComponentResource):
         )
 
     def _make(self, name: str, args: AuditTrailArgs, trail: TrailSettings | None, where: str) -> None:
+        """Create the store, and the trail that delivers to it."""
         from pulumi_aws import get_caller_identity_output
 
-        region = args.get("region", "")
-        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
-        trail_delivery = (
-            delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
+        options = AuditOptions(
+            site=args["site"],
+            region=args.get("region", ""),
+            account=get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id,
+            tags={**args.get("tags", {}), "isthmus.dev/audit": args["name"]},
+            parent=self,
+            kms_key=args.get("kms_key"),
         )
-        store = self._store(name, args, region, account, trail_delivery, tags)
+        trail_delivery = (
+            delivery(f"{name}-trail", trail["organization"], options.region, options.account, self)
+            if trail
+            else None
+        )
+        store = self._store(name, args, trail_delivery, options)
         self.bucket = store.bucket
         self.records = {"bucket": store.bucket_arn, "key": store.key_arn}
         retained = list(store.retained)
         if trail and trail_delivery:
-            trail_records = make_trail(
-                f"{name}-trail",
-                trail,
-                store,
-                trail_delivery,
-                region=region,
-                account=account,
-                where=where,
-                tags=tags,
-                parent=self,
-                kms_key=args.get("kms_key"),
-            )
-            topic = make_alarms(
-                f"{name}-alarms",
-                Watched(trail_records.arn, store.bucket, store.key_arn, trail_records.log_group),
-                sorted(set(trail["notify"])),
-                region=region,
-                account=account,
-                tags=tags,
-                parent=self,
-            )
+            trail_records = make_trail(f"{name}-trail", trail, store, trail_delivery, options, where)
             retained += trail_records.retained
             self.records["log_group"] = trail_records.retained[0]
-            self.trail_arn, self.log_group, self.alarm_topic = (
-                trail_records.arn,
-                trail_records.log_group,
-                topic.arn,
-            )
+            self.trail_arn, self.log_group = trail_records.arn, trail_records.log_group
+            self.alarm_topic = self._guard(name, trail, store, trail_records, options)
         self.retained = pulumi.Output.all(*retained)
 
+    def _guard(
+        self, name: str, trail: TrailSettings, store: Store, records: Trail, options: AuditOptions
+    ) -> pulumi.Output[str]:
+        """Create the alarms of the trail. Returns the ARN of their topic."""
+        return make_alarms(
+            f"{name}-alarms",
+            Watched(records.arn, store.bucket, store.key_arn, records.log_group),
+            sorted(set(trail["notify"])),
+            region=options.region,
+            account=options.account,
+            tags=options.tags,
+            parent=self,
+        ).arn
+
     def _store(
-        self,
-        name: str,
-        args: AuditTrailArgs,
-        region: str,
-        account: pulumi.Output[str],
-        trail_delivery: Delivery | None,
-        tags: dict[str, str],
+        self, name: str, args: AuditTrailArgs, trail_delivery: Delivery | None, options: AuditOptions
     ) -> Store:
         """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        aws_partition = partition(options.region)
         sealer_arns = [
-            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, role_name)
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", aws_partition, options.account, role_name)
             for role_name in args.get("sealers", [])
         ]
         if args["mode"] == "manage":
             return make_store(
                 name,
-                site=args["site"],
-                region=region,
-                account=account,
+                options,
                 retention_days=args["retention_days"],
                 delete_after_retention=args.get("delete_after_retention", True),
                 delivery=trail_delivery,
-                tags=tags,
-                parent=self,
-                kms_key=args.get("kms_key"),
                 sealers=sealer_arns,
             )
         bucket = args.get("bucket", "")
-        arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
+        arn = pulumi.Output.from_input(f"arn:{aws_partition}:s3:::{bucket}")
         if kms_key := args.get("kms_key"):
             return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(kms_key), [], [])
-        key = make_key(name, args["site"], region, account, trail_delivery, tags, self)
+        key = make_key(name, options, trail_delivery)
         return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
 
 

@@ -8,7 +8,7 @@ from components.aws.common.names import aws_name, logical_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.sagemaker.arguments import HostedNames, S3Weights, SageMakerEndpointArgs
 from components.aws.sagemaker.container import container, environment, model
-from components.aws.sagemaker.role import execution_role, role_name, statements
+from components.aws.sagemaker.role import ModelFiles, execution_role, role_name, statements
 from components.aws.sagemaker.rollout import SHADOW, VARIANT, alarms, deployment, scale
 from components.aws.sagemaker.storage import bucket_name, capture_bucket, container_log, sealing_key
 from components.base.argument_checks import MODES, check_choice, check_sensitivity, may_use_aws
@@ -60,7 +60,6 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     ) -> None:
         super().__init__("isthmus:index:SageMakerEndpoint", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
-        from pulumi_aws.sagemaker import Endpoint
 
         where = f"endpoints.{args['id']}"
         sensitivity = check_sensitivity(args["sensitivity"], where)
@@ -77,46 +76,20 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         self._names = args.get("names") or hosted_names(name)
         self._endpoint = self._names["endpoint"]
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        capture = args.get("capture")
-        self._key = sealing_key(
-            name,
-            self._endpoint,
-            args.get("key", {"mode": "manage"}),
-            region=args["region"],
-            account=self._account,
-            is_retained=capture is not None and "bucket" not in capture,
-            tags=self._tags,
-            parent=self,
-        )
         self._retained: list[pulumi.Output[str]] = []
         self._ready: list[pulumi.Resource] = []
+        self._key = self._sealing_key()
         captured = self._captured()
-        group = self._group()
-        role = self._role(captured, group)
-        log = container_log(
-            name, self._endpoint, self._key, args.get("log_days", 365), where, self._tags, self._child
+        self._group_id = self._group()
+        self.role_arn = self._role(captured).arn
+        log_days = args.get("log_days", 365)
+        self._ready.append(
+            container_log(name, self._endpoint, self._key, log_days, where, self._tags, self._child)
         )
-        model_opts = pulumi.ResourceOptions(parent=self, depends_on=[*self._ready, log])
-
-        def create_model(suffix: str, box: dict[str, Any]) -> Any:
-            logical = logical_name(f"{name}-{suffix}", MAX_NAME)
-            placement = {"role": role.arn, "group": group, "subnets": args["subnet_ids"]}
-            return model(logical, box, **placement, tags=self._tags, opts=model_opts)
-
-        served_model = create_model("model", container(args["image"], args["weights"], variables))
-        config = self._configuration(served_model, self._shadow(create_model), captured, model_opts)
-        rollback_alarms = alarms(name, self._endpoint, args.get("rollback", {}), self._tags, self._child)
-        endpoint = Endpoint(
-            f"{name}-endpoint",
-            name=self._endpoint,
-            endpoint_config_name=config.name,
-            deployment_config=deployment(args.get("rollout", {}), rollback_alarms, self._start_s),  # type: ignore[arg-type]
-            tags=self._tags,
-            opts=self._child,
-        )
-        if (scaling := args.get("autoscaling")) is not None:
-            scale(name, endpoint.name, scaling, self._tags, self)
-        self.endpoint_name, self.endpoint_arn, self.role_arn = endpoint.name, endpoint.arn, role.arn
+        served_model = self._model("model", container(args["image"], args["weights"], variables))
+        config = self._configuration(served_model, self._shadow(), captured)
+        endpoint = self._create_endpoint(config)
+        self.endpoint_name, self.endpoint_arn = endpoint.name, endpoint.arn
         self.configuration = pulumi.Output.all(endpoint.endpoint_config_name, config.name).apply(
             lambda names: _check_moved(names[0], names[1], where)
         )
@@ -134,6 +107,20 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     @property
     def _start_s(self) -> int:
         return max(60, self._args.get("load_timeout_s", 1800))
+
+    def _sealing_key(self) -> pulumi.Output[str] | None:
+        """ARN of the key of what the endpoint stores; None: it has none."""
+        capture = self._args.get("capture")
+        return sealing_key(
+            self._name,
+            self._endpoint,
+            self._args.get("key", {"mode": "manage"}),
+            region=self._args["region"],
+            account=self._account,
+            is_retained=capture is not None and "bucket" not in capture,
+            tags=self._tags,
+            parent=self,
+        )
 
     def _captured(self) -> tuple[pulumi.Output[str], pulumi.Output[str]] | None:
         """Name and ARN of the bucket for prompts and answers, where some are kept."""
@@ -180,21 +167,25 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         self._ready.append(rule)
         return group.id
 
-    def _role(self, captured: Any, group: pulumi.Output[str]) -> Any:
+    def _role(self, captured: Any) -> Any:
+        """The role by which SageMaker fetches weights and images, and writes the log and what is captured."""
         args, shadow = self._args, self._args.get("shadow")
         keys = [self._key] if captured is not None and self._key is not None else []
         if "weights_key" in args:
             keys.append(pulumi.Output.from_input(args["weights_key"]))
-        role_statements = statements(
-            self._endpoint,
+        files = ModelFiles(
             uris=[args["weights"]["uri"], *([shadow["uri"]] if shadow else [])],
             images=sorted({args["image"], *([shadow["image"]] if shadow and "image" in shadow else [])}),
-            region=args["region"],
-            account=self._account,
             captured=captured[1] if captured is not None else None,
             keys=keys,
+        )
+        role_statements = statements(
+            self._endpoint,
+            files,
+            region=args["region"],
+            account=self._account,
             subnets=args["subnet_ids"],
-            group=group,
+            group=self._group_id,
         )
         role = execution_role(
             self._name,
@@ -209,7 +200,23 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         self._ready.append(policy)
         return role
 
-    def _shadow(self, create_model: Any) -> dict[str, Any] | None:
+    def _model(self, suffix: str, box: dict[str, Any]) -> Any:
+        """A model in the VPC, once all that it fetches and writes is there."""
+        return model(
+            logical_name(f"{self._name}-{suffix}", MAX_NAME),
+            box,
+            role=self.role_arn,
+            group=self._group_id,
+            subnets=self._args["subnet_ids"],
+            tags=self._tags,
+            opts=self._model_opts,
+        )
+
+    @property
+    def _model_opts(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=list(self._ready))
+
+    def _shadow(self) -> dict[str, Any] | None:
         """The variant of the other model, which gets a copy of some calls."""
         args, shadow = self._args, self._args.get("shadow")
         if shadow is None:
@@ -218,7 +225,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         variables = environment(args, args["model"], weights, f"{self._where}.shadow")
         box = container(shadow.get("image") or args["image"], weights, variables)
         kind = shadow.get("instance_type") or args["instance_type"]
-        variant = self._variant(SHADOW, create_model("shadow", box), kind, shadow.get("instances", 1))
+        variant = self._variant(SHADOW, self._model("shadow", box), kind, shadow.get("instances", 1))
         # Weights are parts of the served variant's, which is 1.
         return {**variant, "initial_variant_weight": shadow["sampling_pct"] / 100}
 
@@ -239,9 +246,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             variant_fields["volume_size_in_gb"] = args["volume_gib"]
         return variant_fields
 
-    def _configuration(
-        self, served_model: Any, shadow: dict[str, Any] | None, captured: Any, opts: Any
-    ) -> Any:
+    def _configuration(self, served_model: Any, shadow: dict[str, Any] | None, captured: Any) -> Any:
         from pulumi_aws.sagemaker import EndpointConfiguration
 
         args, capture = self._args, self._args.get("capture")
@@ -266,9 +271,27 @@ class SageMakerEndpoint(pulumi.ComponentResource):
                 self._variant(VARIANT, served_model, args["instance_type"], args["replicas"])  # type: ignore[list-item]
             ],
             tags=self._tags,
-            opts=opts,
+            opts=self._model_opts,
             **settings,
         )
+
+    def _create_endpoint(self, config: Any) -> Any:
+        """Create the endpoint that callers name, its alarms and its scaling."""
+        from pulumi_aws.sagemaker import Endpoint
+
+        name, args = self._name, self._args
+        rollback_alarms = alarms(name, self._endpoint, args.get("rollback", {}), self._tags, self._child)
+        endpoint = Endpoint(
+            f"{name}-endpoint",
+            name=self._endpoint,
+            endpoint_config_name=config.name,
+            deployment_config=deployment(args.get("rollout", {}), rollback_alarms, self._start_s),  # type: ignore[arg-type]
+            tags=self._tags,
+            opts=self._child,
+        )
+        if (scaling := args.get("autoscaling")) is not None:
+            scale(name, endpoint.name, scaling, self._tags, self)
+        return endpoint
 
 
 def _check_moved(serving: str, expected: str, where: str) -> str:

@@ -9,14 +9,13 @@ import pulumi
 
 from components.aws.common.actions import CALLS
 from components.aws.common.names import partition
-from components.aws.identity.mapping import calls_of
 from components.aws.network.private_endpoints import EndpointGrant
 from components.aws.sagemaker.access import SageMakerAccessArgs
 from components.aws.sagemaker.arguments import SageMakerEndpointArgs
 from components.aws.sagemaker.endpoint import endpoint_arn, endpoint_name
 from components.aws.sagemaker.role import read_arns, role_arn
 from components.aws.sagemaker.storage import bucket_name
-from components.base.platform_lookups import boundary_argument, region_at, site_of, tags
+from components.base.platform_lookups import boundary_argument, calls_of, region_at, site_of, tags
 from isthmus.contracts.platform.layers import HostedGiven
 from isthmus.contracts.platform.lookups.aws import network_for
 from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS

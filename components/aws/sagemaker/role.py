@@ -1,6 +1,7 @@
 """The execution role of a SageMaker endpoint: what SageMaker may fetch and write for it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -53,43 +54,61 @@ def read_arns(uris: Sequence[str], region: str) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """What SageMaker fetches and writes for an endpoint."""
+
+    uris: Sequence[str]
+    """Folders in S3 of the weights."""
+    images: Sequence[str]
+    """Container images in Amazon ECR."""
+    captured: pulumi.Input[str] | None
+    """ARN of the bucket for prompts and answers; None: none are kept."""
+    keys: Sequence[pulumi.Input[str]]
+    """ARNs of the keys of what it reads and writes."""
+
+
 def statements(
     endpoint: str,
+    files: ModelFiles,
     *,
-    uris: Sequence[str],
-    images: Sequence[str],
     region: str,
     account: pulumi.Input[str],
-    captured: pulumi.Input[str] | None,
-    keys: Sequence[pulumi.Input[str]],
     subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
     group: pulumi.Input[str],
 ) -> list[dict[str, Any]]:
-    """What the role may do. `captured`: ARN of the bucket for prompts and answers; `keys`: of what it reads and writes.
+    """What the role may do. `subnets` and `group`: ids of those that the model stands in.
 
     Every resource is named but for calls that know none, and network interfaces, which AWS makes up.
     """
-    aws_partition = partition(region)
-    ec2 = pulumi.Output.format("arn:{}:ec2:{}:{}:", aws_partition, region, account)
-    interface_arns = pulumi.Output.all(base=ec2, subnets=subnets, group=group).apply(
-        lambda values: [
-            values["base"] + "network-interface/*",
-            *(f"{values['base']}subnet/{subnet}" for subnet in values["subnets"]),
-            f"{values['base']}security-group/{values['group']}",
-        ]
-    )
-    buckets = [arn for arn in read_arns(uris, region) if not arn.endswith("*")]
-    prefixes = sorted({f"{bucket_of(uri)[1]}*" for uri in uris})
-    stream = pulumi.Output.format(
-        "arn:{}:logs:{}:{}:log-group:{}", aws_partition, region, account, log_group(endpoint)
-    )
-    allowed = [
-        _allow(
-            "ReadWeights", ["s3:GetObject"], [arn for arn in read_arns(uris, region) if arn.endswith("*")]
-        ),
+    return [
+        *_fetch_statements(endpoint, files, region),
+        *_log_statements(endpoint, region, account),
+        *_network_statements(region, account, subnets, group),
+        *_capture_statements(endpoint, files),
+    ]
+
+
+def _fetch_statements(endpoint: str, files: ModelFiles, region: str) -> list[dict[str, Any]]:
+    """Weights and images."""
+    arns = read_arns(files.uris, region)
+    objects = [arn for arn in arns if arn.endswith("*")]
+    buckets = [arn for arn in arns if not arn.endswith("*")]
+    prefixes = sorted({f"{bucket_of(uri)[1]}*" for uri in files.uris})
+    return [
+        _allow("ReadWeights", ["s3:GetObject"], objects),
         _allow("ListWeights", ["s3:ListBucket"], buckets, {"StringLike": {"s3:prefix": prefixes}}),
-        _allow("PullImage", PULL, [repository_arn(image, endpoint) for image in images]),
+        _allow("PullImage", PULL, [repository_arn(image, endpoint) for image in files.images]),
         _allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
+    ]
+
+
+def _log_statements(endpoint: str, region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """The containers' log and metrics."""
+    stream = pulumi.Output.format(
+        "arn:{}:logs:{}:{}:log-group:{}", partition(region), region, account, log_group(endpoint)
+    )
+    return [
         _allow(
             "WriteLog",
             ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -102,16 +121,39 @@ def statements(
             ["*"],
             {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
         ),
+    ]
+
+
+def _network_statements(
+    region: str,
+    account: pulumi.Input[str],
+    subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
+    group: pulumi.Input[str],
+) -> list[dict[str, Any]]:
+    """Network interfaces in the subnets and the security group."""
+    ec2 = pulumi.Output.format("arn:{}:ec2:{}:{}:", partition(region), region, account)
+    interface_arns = pulumi.Output.all(base=ec2, subnets=subnets, group=group).apply(
+        lambda values: [
+            values["base"] + "network-interface/*",
+            *(f"{values['base']}subnet/{subnet}" for subnet in values["subnets"]),
+            f"{values['base']}security-group/{values['group']}",
+        ]
+    )
+    return [
         _allow("JoinTheNetwork", ATTACH, interface_arns),
         _allow("LeaveTheNetwork", DETACH, [pulumi.Output.concat(ec2, "network-interface/*")]),
         _allow("LookAtTheNetwork", LOOK, ["*"]),
     ]
-    if captured is not None:
-        allowed.append(
-            _allow("Capture", ["s3:PutObject"], [pulumi.Output.concat(captured, f"/{endpoint}/*")])
-        )
-    if keys:
-        allowed.append(_allow("OpenAndSeal", ["kms:Decrypt", "kms:GenerateDataKey"], list(keys)))
+
+
+def _capture_statements(endpoint: str, files: ModelFiles) -> list[dict[str, Any]]:
+    """Captured prompts and answers, and the keys of what is read and written."""
+    allowed: list[dict[str, Any]] = []
+    if files.captured is not None:
+        objects = [pulumi.Output.concat(files.captured, f"/{endpoint}/*")]
+        allowed.append(_allow("Capture", ["s3:PutObject"], objects))
+    if files.keys:
+        allowed.append(_allow("OpenAndSeal", ["kms:Decrypt", "kms:GenerateDataKey"], list(files.keys)))
     return allowed
 
 

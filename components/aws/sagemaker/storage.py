@@ -11,6 +11,8 @@ from components.aws.common.private_bucket import BUCKET_NAME, secure_bucket, tls
 from components.aws.sagemaker.arguments import SealingKeySettings
 from components.aws.sagemaker.role import log_group
 
+_KEY_USERS = ("s3", "sagemaker")
+
 
 def sealing_key(
     name: str,
@@ -28,6 +30,19 @@ def sealing_key(
         arn = settings.get("arn") if settings["mode"] == "existing" else None
         return pulumi.Output.from_input(arn) if arn else None
     policy = key_policy(region, account, log_group(endpoint))
+    policy["Statement"] += _storage_statements(region, account)
+    key = rotated_key(
+        f"{name}-key",
+        f"Log and captured content of {name}",
+        policy,
+        tags,
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=is_retained),
+    )
+    return key.arn
+
+
+def _storage_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """Statements of the key's policy: who in the account uses S3 or SageMaker may use the key through them."""
     via_services = {
         "kms:CallerAccount": account,
         "kms:ViaService": [f"{service}.{region}.amazonaws.com" for service in _KEY_USERS],
@@ -37,7 +52,7 @@ def sealing_key(
         "Principal": account_root(partition(region), account),
         "Resource": "*",
     }
-    policy["Statement"] += [
+    return [
         {
             "Sid": "SealAndReadThroughS3AndSageMaker",
             **statement,
@@ -55,17 +70,6 @@ def sealing_key(
             },
         },
     ]
-    key = rotated_key(
-        f"{name}-key",
-        f"Log and captured content of {name}",
-        policy,
-        tags,
-        pulumi.ResourceOptions(parent=parent, retain_on_delete=is_retained),
-    )
-    return key.arn
-
-
-_KEY_USERS = ("s3", "sagemaker")
 
 
 def container_log(

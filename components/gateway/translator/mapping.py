@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.aws.identity.mapping import calls_of
-from components.base.platform_lookups import model_name, region_at, region_of
+from components.base.platform_lookups import calls_of, model_name, region_at, region_of
 from components.gateway.translator.translator import CloudModel, TranslatorSettings
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity, Platform
 
 
 @dataclass(frozen=True)
 class CloudSide:
-    """What a translator on-prem is told of its AWS side."""
+    """What a translator is told of its AWS side."""
 
     trust_anchor: Any
     profile: Any

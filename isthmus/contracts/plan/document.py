@@ -157,7 +157,7 @@ class Plan(FilePart):
     version: str
     """The version of Isthmus that made the plan."""
     requirements_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    """`yamlfile.digest` of the requirements that it was made from."""
+    """SHA-256 of the requirements that it was made from (`yaml_files.digest`)."""
     blueprint: DnsLabel
     feasible: bool
     endpoints: list[PlannedEndpoint]

@@ -1,6 +1,6 @@
 """Handling of data classes: the default table, what regimes add, and stricter tables of an organisation.
 
-The default table is from DESIGN. An organisation may only make it stricter; regimes add minima and maxima. `None` as
+An organisation may only make it stricter; regimes add minima and maxima. `None` as
 a maximum means no limit.
 """
 

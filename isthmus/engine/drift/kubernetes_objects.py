@@ -250,39 +250,9 @@ class Cluster:
         metadata = partial["metadata"]
         namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
         fields = managed_fields.parse_fields(metadata.get("managedFields"))
-        full_object: dict[str, Any] | None = {}
-        if kind.kind not in _CONTENT_HIDDEN:
-            try:
-                full_object = self.live.one(kind, namespace, name)
-            except ApiRefusal as refused:
-                where = self._where(namespace)
-                live_objects.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
-        content = (
-            without_server_fields(full_object)
-            if full_object
-            else {"apiVersion": kind.api_version, "kind": kind.kind, **without_server_fields(partial)}
-        )
+        content = self._content(kind, partial, live_objects)
         if kind.kind in _CONTENT_HIDDEN:
-            keys = [
-                name
-                for section in ("data", "stringData", "binaryData")
-                for name in _owned_keys(fields, section)
-            ]
-            content["data"] = dict.fromkeys(sorted(keys), MASK)
-            properties = [
-                PropertyChange(path=f"data[{json.dumps(key)}]", new=MASK, secret=True)
-                for key in content["data"]
-            ]
-        else:
-            shown_parts = [
-                (key, self.masker.field(key, content[key]))
-                for key in sorted(_SHOWN_SECTIONS)
-                if key in content
-            ]
-            properties = [
-                PropertyChange(path=key, new=value, secret=MASK in json.dumps(value, default=str))
-                for key, value in shown_parts
-            ]
+            content["data"] = dict.fromkeys(sorted(_owned_data_keys(fields)), MASK)
         namespace_resource = namespaces[namespace]
         urn = f"{namespace_resource.urn.rsplit('::', 2)[0]}::{kind.type}::{namespace}/{name}"
         live_objects.foreign.append(
@@ -298,7 +268,7 @@ class Cluster:
             name=self.masker.text(name),
             properties=[
                 property.model_copy(update={"path": self.masker.text(property.path)})
-                for property in properties
+                for property in self._shown_properties(kind, content)
             ],
             severity=drift_severity.severity_of("foreign", kind.type),
             stateful=is_stateful(kind.type),
@@ -307,6 +277,36 @@ class Cluster:
             since=max([str(metadata.get("creationTimestamp") or ""), *fields.since.values()]),
             why="it is in a namespace of this stack, but is in no state",
         )
+
+    def _content(self, kind: Kind, partial: dict[str, Any], live_objects: LiveObjects) -> dict[str, Any]:
+        """The object without the server's fields; only its metadata if it is secret or cannot be read."""
+        metadata = partial["metadata"]
+        namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
+        full_object: dict[str, Any] | None = {}
+        if kind.kind not in _CONTENT_HIDDEN:
+            try:
+                full_object = self.live.one(kind, namespace, name)
+            except ApiRefusal as refused:
+                where = self._where(namespace)
+                live_objects.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
+        if full_object:
+            return without_server_fields(full_object)
+        return {"apiVersion": kind.api_version, "kind": kind.kind, **without_server_fields(partial)}
+
+    def _shown_properties(self, kind: Kind, content: Mapping[str, Any]) -> list[PropertyChange]:
+        """The object's sections with secrets masked; of a secret object the keys of its data."""
+        if kind.kind in _CONTENT_HIDDEN:
+            return [
+                PropertyChange(path=f"data[{json.dumps(key)}]", new=MASK, secret=True)
+                for key in content["data"]
+            ]
+        sections = [
+            (key, self.masker.field(key, content[key])) for key in sorted(_SHOWN_SECTIONS) if key in content
+        ]
+        return [
+            PropertyChange(path=key, new=value, secret=MASK in json.dumps(value, default=str))
+            for key, value in sections
+        ]
 
 
 _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
@@ -334,6 +334,11 @@ def without_server_fields(live: Mapping[str, Any]) -> dict[str, Any]:
 def _owned_keys(fields: managed_fields.Fields, section_name: str) -> dict[str, managed_fields.Owned]:
     section = fields.tree.name(section_name)
     return {step.text: owned for step, owned in section.below.items() if step.sort == "f"} if section else {}
+
+
+def _owned_data_keys(fields: managed_fields.Fields) -> list[str]:
+    """Keys of the data of a Secret or ConfigMap, by its managed fields: its data is never read."""
+    return [name for section in ("data", "stringData", "binaryData") for name in _owned_keys(fields, section)]
 
 
 def _keys_of_secret(

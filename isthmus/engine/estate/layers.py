@@ -29,17 +29,19 @@ def before_up(
     states_by_stack = {} if states is None else states
     if stack.member is None or stack.estate is None or stack.layer == "foundation":
         return
-    for holder in stack.estate.of("serving"):
+    for holder in stack.estate.in_layer("serving"):
         if holder.stack not in states_by_stack:
             states_by_stack[holder.stack] = read_state(stack, holder.stack)
         endpoints = [
             *estate_migration.gpu_endpoints(states_by_stack[holder.stack]),
             *estate_migration.sagemaker_endpoints(states_by_stack[holder.stack]),
         ]
-        refused = layered_moves.twice(endpoints, platform, stack.estate, stack.member, holder)
+        refused = layered_moves.double_serving_refusal(
+            endpoints, platform, stack.estate, stack.member, holder
+        )
         acts_on_holder = stack.layer == "platform" or holder == stack.member
         if refused is None and acts_on_holder and not in_place:
-            refused = layered_moves.refusal(endpoints, platform, stack.estate, stack.member, holder)
+            refused = layered_moves.outage_refusal(endpoints, platform, stack.estate, stack.member, holder)
         if refused is not None:
             raise refused
 
@@ -52,7 +54,9 @@ def plan_move(endpoints: Sequence[Standing], platform: Platform, stack: Stack) -
     planned = moves.plan_move(endpoints, platform)
     if stack.member is None or stack.estate is None:
         return planned
-    removed = layered_moves.gone(endpoints, platform, stack.estate.served_by(platform, stack.member))
+    removed = layered_moves.removed_endpoints(
+        endpoints, platform, stack.estate.served_by(platform, stack.member)
+    )
     return replace(planned, going=removed, first=removed)
 
 

@@ -157,7 +157,7 @@ class Stack:
     @cached_property
     def member(self) -> Member | None:
         """Its part of an estate; None if the stack builds a whole platform."""
-        return estates.member(self.config, self.name, self.project.name)
+        return estates.read_member(self.config, self.name, self.project.name)
 
     @cached_property
     def estate(self) -> Estate | None:
@@ -232,7 +232,7 @@ class Stack:
             estates.overrides(folder, name),
             sandbox=self.sandbox,
             lock=lock,
-            said_in=f"{name}{estates.OVERRIDES}",
+            overrides_file=f"{name}{estates.OVERRIDES}",
         )
         # Checked for every layer: a model that no stack serves is an error of the whole estate.
         self.estate.served_by(platform, self.member)

@@ -26,6 +26,7 @@ from isthmus.engine.run import preflight, retained_resources
 from isthmus.engine.state.locks import exclusive_stack_run
 
 if TYPE_CHECKING:
+    from isthmus.contracts.platform.migration.capacity import Move, Standing
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.render.rendering import Rendered
@@ -102,25 +103,9 @@ def up(
         move = estate_layers.plan_move(endpoints, platform, stack)
         estate_migration.check_allowed(move, platform, stack.name, in_place=in_place, say=say)
         retained_resources.release_dropped(engine, exported, lambda: _program_urns(stack, rendered), say)
-        runs: list[Run | None] = []
+        update = _Update(stack, platform, engine, reached, say, watcher)
         with _settle_on_failure(stack, engine), watchdog.watch_clusters(reached, say):
-            with estate_migration.shared_with_program(endpoints):
-                first, proofs = _build_admission(stack, engine, platform, reached, state, say, watcher)
-            runs.append(first)
-            if move.first:
-                # After every check that may refuse: from here on the moved workloads get no answers.
-                state = engine.state()
-                runs.append(estate_migration.make_room(engine, state, move, watcher))
-                state = engine.state()
-                endpoints = estate_migration.confirm_in_clusters(
-                    estate_migration.gpu_endpoints(state), reached
-                )
-            with estate_migration.shared_with_program(endpoints):
-                runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
-            if move.beside:
-                say("old endpoints are removed; the quotas are set to the plan's own values")
-                with estate_migration.shared_with_program([]):
-                    runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
+            runs, proofs = update.run(state, endpoints, move)
         if stack.layer in ("all", "platform"):
             # Again: a patch of an earlier version owned the taints, and removed them when it was deleted.
             kubernetes_nodes.set_taints(platform, reached, say)
@@ -131,6 +116,94 @@ def up(
     return _built(platform, outputs, runs, proofs, time.monotonic() - started)
 
 
+@dataclass
+class _Update:
+    """The runs of the engine that update a stack, in the order that keeps guarded resources guarded."""
+
+    stack: Stack
+    platform: Platform
+    engine: Engine
+    reached: dict[str, Cluster]
+    """Site → its cluster."""
+    say: Say
+    watcher: Watcher | None
+
+    def run(
+        self, state: dict[str, Any], endpoints: list[Standing], move: Move
+    ) -> tuple[list[Run | None], list[admission_proof.Proven]]:
+        """Build admission, remove old endpoints if the GPUs have no room beside them, then build everything.
+
+        `state` is the state before, `endpoints` are its endpoints on GPUs. Returns the runs in their order, and the
+        proofs that the clusters refuse what they must.
+        """
+        with estate_migration.shared_with_program(endpoints):
+            first, proofs = self.build_admission(state)
+        runs = [first]
+        if move.first:
+            # After every check that may refuse: from here on the moved workloads get no answers.
+            state = self.engine.state()
+            runs.append(estate_migration.make_room(self.engine, state, move, self.watcher))
+            state = self.engine.state()
+            endpoints = estate_migration.confirm_in_clusters(
+                estate_migration.gpu_endpoints(state), self.reached
+            )
+        with estate_migration.shared_with_program(endpoints):
+            runs.append(self.build_all(state))
+        if move.beside:
+            self.say("old endpoints are removed; the quotas are set to the plan's own values")
+            with estate_migration.shared_with_program([]):
+                runs.append(self.build_all(state))
+        return runs, proofs
+
+    def build_all(self, state: dict[str, Any]) -> Run:
+        return self.engine.up(self.watcher, expected=_custom_resource_count(state))
+
+    def build_admission(self, state: dict[str, Any]) -> tuple[Run | None, list[admission_proof.Proven]]:
+        """Build the admission policies of each cluster with a restricted class first, and prove that they refuse.
+
+        In this step (`UP_STEP`) the program has only the policies and their namespaces; everything else in the state
+        stays. The engine's `--target` does not work here: outputs of untargeted new resources are None rather than
+        unknown, and code that reads them fails.
+        """
+        sites = {
+            server.site
+            for server in [*self.platform.endpoints, *self.platform.gateways]
+            if server.class_ == "restricted"
+        }
+        guarded = {site: self.reached[site] for site in sorted(sites) if site in self.reached}
+        if not guarded:
+            return None, []
+        registry = sorted(self.platform.images.registries)[0]
+        namespace = "isthmus-restricted"
+        first_run = None
+        unguarded = next(
+            (
+                site
+                for site, cluster in guarded.items()
+                if not admission_proof.is_enforced(cluster, namespace, registry)
+            ),
+            None,
+        )
+        if unguarded is not None and self.stack.layer == "serving":
+            raise EnvironmentFault(
+                f"the cluster does not refuse foreign images in {namespace}; the platform layer must set this up",
+                where=f"site {unguarded}",
+                fix="Run `isthmus up` for the estate's platform layer first",
+            )
+        if unguarded is not None:
+            self.say("building the admission policies first, before the resources that they guard")
+            os.environ[UP_STEP] = "admission"
+            try:
+                first_run = self.engine.up(self.watcher, exclude=_urns_outside_first_step(state) or None)
+            finally:
+                del os.environ[UP_STEP]
+        proofs = []
+        for site, cluster in guarded.items():
+            proofs.append(admission_proof.prove(cluster, namespace, registry))
+            self.say(f"site {site}: the cluster refuses AWS credentials and foreign images in {namespace}")
+        return first_run, proofs
+
+
 def _check_inputs(stack: Stack, platform: Platform, say: Say, *, checked: bool) -> Rendered | None:
     """Check the stack's files, unless the caller has, and report emergency accesses. Returns the rendering, if made."""
     rendered = None
@@ -138,7 +211,7 @@ def _check_inputs(stack: Stack, platform: Platform, say: Say, *, checked: bool) 
         rendered = preflight.check_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
     if stack.layer in ("all", "platform"):
-        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
+        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).notes:
             say(line)
     return rendered
 
@@ -239,58 +312,6 @@ def _settle_on_failure(stack: Stack, engine: Engine) -> Iterator[None]:
         with contextlib.suppress(IsthmusError):
             recovery.settle(stack, engine, lambda _: None)
         raise
-
-
-def _build_admission(
-    stack: Stack,
-    engine: Engine,
-    platform: Platform,
-    reached: dict[str, Cluster],
-    state: dict[str, Any],
-    say: Say,
-    watcher: Watcher | None,
-) -> tuple[Run | None, list[admission_proof.Proven]]:
-    """Build the admission policies of each cluster with a restricted class first, and prove that they refuse.
-
-    In this step (`UP_STEP`) the program has only the policies and their namespaces; everything else in the state stays.
-    The engine's `--target` does not work here: outputs of untargeted new resources are None rather than unknown, and
-    code that reads them fails.
-    """
-    sites = {
-        server.site for server in [*platform.endpoints, *platform.gateways] if server.class_ == "restricted"
-    }
-    guarded = {site: reached[site] for site in sorted(sites) if site in reached}
-    if not guarded:
-        return None, []
-    registry = sorted(platform.images.registries)[0]
-    namespace = "isthmus-restricted"
-    first_run = None
-    unguarded = next(
-        (
-            site
-            for site, cluster in guarded.items()
-            if not admission_proof.is_enforced(cluster, namespace, registry)
-        ),
-        None,
-    )
-    if unguarded is not None and stack.layer == "serving":
-        raise EnvironmentFault(
-            f"the cluster does not refuse foreign images in {namespace}; the platform layer must set this up",
-            where=f"site {unguarded}",
-            fix="Run `isthmus up` for the estate's platform layer first",
-        )
-    if unguarded is not None:
-        say("building the admission policies first, before the resources that they guard")
-        os.environ[UP_STEP] = "admission"
-        try:
-            first_run = engine.up(watcher, exclude=_urns_outside_first_step(state) or None)
-        finally:
-            del os.environ[UP_STEP]
-    proofs = []
-    for site, cluster in guarded.items():
-        proofs.append(admission_proof.prove(cluster, namespace, registry))
-        say(f"site {site}: the cluster refuses AWS credentials and foreign images in {namespace}")
-    return first_run, proofs
 
 
 def _urns_outside_first_step(state: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
-"""A changed platform by the word of the commit before it: whose data is how sensitive, and where it must stay.
+"""Judges a changed platform by the declarations of the base commit: sensitivities, residencies and exceptions.
 
-What a change says of its own workloads is judged beside what was said before it, so that it cannot lower a class,
-widen a residency or grant itself an exception, and use it at once.
+A change is judged by the declarations before and after it. So it cannot lower a class, widen a residency or grant
+itself an exception and use it in the same change.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
 
 @dataclass(frozen=True)
 class Word:
-    """What to judge a change by."""
+    """The declarations by which a change is judged."""
 
     platform: Platform
-    """The changed one, with the residencies and exceptions of the one before."""
+    """The changed platform, with the residencies and exceptions of the base."""
     held: Mapping[str, Sensitivity]
-    """Workloads that were of a stricter class than the one that now serves them."""
+    """Workloads whose class in the base was stricter than the class that serves them now."""
 
 
 def with_declared_before(before: Platform, after: Platform) -> Word:
-    """By what was said before; where sites lie and what runs there is the changed platform's to say.
+    """The declarations of the base, applied to the changed platform. Sites and what runs there come from the change.
 
-    A workload that was not there before is judged by what the change says of it.
+    A workload that is not in the base is judged by its declaration in the change.
     """
     declared: dict[str, tuple[Sensitivity, list[str]]] = {
         workload.name: (gateway.class_, workload.residency)
@@ -43,7 +43,7 @@ def with_declared_before(before: Platform, after: Platform) -> Word:
                 stricter_classes[workload.name] = class_
             workloads.append(workload.model_copy(update={"residency": residency}))
         gateways.append(gate.model_copy(update={"workloads": workloads}))
-    # No validator sees the mixture: it is nobody's platform.
+    # The mixture is not validated, because it is no platform that anyone builds.
     return Word(
         after.model_copy(update={"gateways": gateways, "exceptions": before.exceptions}), stricter_classes
     )

@@ -1,8 +1,7 @@
-"""Ways out that a class has beside its gateway: by its network policies and groups, an AWS identity, a host that its
-pods are told.
+"""Exits of a class beside its gateway: by network policy or security group, by AWS identity, or by a configured host.
 
-Over-stated on purpose, as `isthmus.graph.network.reachability` is: what a policy lets out is a way, whether anything
-takes it or not.
+The result is an upper bound, like that of `isthmus.graph.network.reachability`: an allowed destination is an exit,
+whether anything uses it or not.
 """
 
 from __future__ import annotations
@@ -40,39 +39,39 @@ CLOUD_DOMAINS = (
     "openai.com",
     "anthropic.com",
 )
-"""Names under which clouds serve models: those that the edge refuses in a restricted gateway's file, too."""
+"""Domains under which clouds serve models. The edge also refuses them in the configuration of a restricted gateway."""
 _AWS_DOMAINS = CLOUD_DOMAINS[:3]
-"""In what the names of AWS's services end, by partition."""
+"""Domains of AWS services, by partition."""
 _HOST = re.compile(
     rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(domain) for domain in CLOUD_DOMAINS)})(?![\w-]|\.\w)",
     re.IGNORECASE,
 )
 _PROXIES = "gateway.networking.k8s.io/gateway-name"
 _RESOLVER = "resolver"
-"""Role of a class's own resolver, which alone of its pods asks the cluster's DNS where the site filters names."""
+"""Role of a class's own resolver. Where the site filters names, only this pod queries the cluster's DNS."""
 
 
 Origin = Literal["network", "identity", "host"]
 IDENTITY_ROLES = ("translator", "sealer")
-"""Who may have an AWS identity, by what it is told: a translator calls models, a sealer puts seals."""
+"""Roles that may have an AWS identity: a translator calls models, a sealer writes seals."""
 DATABASE_ROLES = ("gateway", "reviews")
-"""Who asks a class's database: its gateway, and those who decide upon its held answers."""
+"""Roles that use a class's database: its gateway, and the service that decides held answers."""
 
 
 @dataclass(frozen=True)
 class Outward:
-    """One way out, from whom on."""
+    """An exit, with the hops to it."""
 
     origin: Origin
     start: Hop
     hops: tuple[Hop, ...]
     verdict: Verdict
     resource: Resource | None = None
-    """What a finding is about: the namespace, or who has the identity or is told the host."""
+    """The resource of a finding: the namespace, or the pods with the identity or the host."""
 
 
 class Outside:
-    """Finds the ways out of the classes of one graph."""
+    """Finds the exits of the classes of one graph."""
 
     def __init__(self, graph: Graph, places: Places, servers: Servers, judge: Judge) -> None:
         self._graph, self._places, self._servers, self._judge = graph, places, servers, judge
@@ -80,12 +79,12 @@ class Outside:
         self._policed = {name_and_namespace(policy)[1] for policy in self._network.unread}
 
     def spaces(self, class_: Sensitivity) -> list[str]:
-        """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
+        """Namespaces of a class: by their label or name, or because they contain pods of the class."""
         labelled = {name for name, of in self._servers.spaces.items() if of == class_}
         return sorted({*self._network.spaces(class_), *labelled})
 
     def of(self, class_: Sensitivity) -> Iterator[Outward]:
-        """All of a class's."""
+        """All exits of a class."""
         for namespace in self.spaces(class_):
             yield from self._by_network(class_, namespace)
             yield from self._by_account(class_, namespace)
@@ -142,7 +141,7 @@ class Outside:
     def _by_selector(
         self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any], namespace: str
     ) -> Iterator[Outward]:
-        """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
+        """Pods outside the graph that a policy allows as destinations. It is unknown what they reach."""
         selectors = self._network.beyond(peer, pods.namespace)
         if (
             not selectors
@@ -155,10 +154,10 @@ class Outside:
         yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(namespace))
 
     def _resolves(self, class_: str, pods: Pods, to: str, port: str = "") -> bool:
-        """Whether pods ask one of the resolvers that the platform states for their site's cluster, as they may.
+        """Whether the destination is a resolver of the pods' cluster that the pods may use.
 
-        Where the site filters names, only the class's own resolver and the proxies of a router do. `to`: an address
-        range with its `port`, or the selectors of pods. Restricted pods never do.
+        Where the site filters names, only the class's own resolver and the proxies of a router use it. Restricted pods
+        never do. `to`: an address range with its `port`, or the selectors of pods.
         """
         if class_ == "restricted":
             return False
@@ -182,8 +181,7 @@ class Outside:
         return False
 
     def _named(self, class_: str, namespace: str) -> set[str]:
-        """What lies around a router: its proxies, made for a Gateway that is made here, and by the platform's word
-        its control plane and the pickers that it asks."""
+        """The parts of a router: proxies of a Gateway in the graph, its control plane and its endpoint pickers."""
         platform = self._judge.platform
         routers = list(self._graph.of("gateway.networking.k8s.io/v1:Gateway"))
         names = {
@@ -201,8 +199,7 @@ class Outside:
         return names
 
     def _explained(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
-        """Whether a way of a translator's or a sealer's is the one to private endpoints of ours, or to what hands out
-        its identity."""
+        """Whether an exit of a translator or sealer leads to the stack's private endpoints or its identity source."""
         for server in self._servers.all:
             mine = (server.name, server.namespace, server.class_) == (pods.name, pods.namespace, class_)
             if not mine or server.role not in IDENTITY_ROLES or class_ == "restricted":
@@ -216,8 +213,10 @@ class Outside:
         return False
 
     def _asks_what_is_stated(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
-        """Whether a way leads to the database or the collector that the platform states for the class's gateway, in a
-        network in AWS that carries the class, and is theirs who ask it: of traces the gateway alone."""
+        """Whether an exit leads to the database or trace collector that the platform states for the class's gateway.
+
+        Its network in AWS must carry the class, and the pods must be users of it: only the gateway sends traces.
+        """
         if pods.role not in DATABASE_ROLES or not is_within(cidr, self._carrying(class_)):
             return False
         platform, addresses = self._judge.platform, set[tuple[str, str]]()
@@ -229,7 +228,7 @@ class Outside:
         return (cidr, port) in addresses
 
     def _carrying(self, class_: str) -> list[str]:
-        """Networks in AWS that may carry a class: the platform's, else those in which private endpoints stand."""
+        """Networks in AWS that may carry a class: those of the platform, otherwise those with private endpoints."""
         if self._judge.platform is not None:
             networks = self._judge.platform.networks
             return [
@@ -245,7 +244,7 @@ class Outside:
         return [str(vpc.inputs.get("cidrBlock")) for vpc in vpcs]
 
     def _address(self, class_: Sensitivity, cidr: str, port: str, name: str) -> Verdict:
-        """Whether a class may reach addresses by its pods' or tasks' own network."""
+        """Whether a class may reach addresses from the network of its pods or tasks."""
         if class_ == "public":
             return ALLOWED
         reach = f"{name} reaches {cidr} port {port}"
@@ -265,7 +264,7 @@ class Outside:
         return refused(f"{reach}, outside {where}")
 
     def _clouds(self) -> list[str]:
-        """Addresses in AWS: the sites' there, the networks', and those of every VPC that is made."""
+        """Address ranges in AWS: of the sites, of the networks, and of every VPC in the graph."""
         vpc_blocks = [vpc.inputs.get("cidrBlock") for vpc in self._graph.of("aws:ec2/vpc:Vpc")]
         networks = self._judge.platform.networks if self._judge.platform else []
         return [
@@ -275,7 +274,7 @@ class Outside:
         ]
 
     def _by_account(self, class_: Sensitivity, namespace: str) -> Iterator[Outward]:
-        """Service accounts of a namespace that become a role in AWS, whether pods bear them yet or not."""
+        """Service accounts of a namespace that have an AWS role, whether pods use them yet or not."""
         for association in self._graph.of(ASSOCIATION, "kubernetes:core/v1:ServiceAccount"):
             if association.type == ASSOCIATION:
                 account, account_namespace = (
@@ -304,30 +303,30 @@ class Outside:
         )
 
     def _by_identity(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
-        """Whoever has an AWS identity and no configuration that says what it calls."""
+        """Pods with an AWS identity and no configuration that states what they call."""
         role = self.role_of(server)
         if server.role == "translator" and server.unread:
-            return  # its ways are found by what its configuration is made of
+            return  # its exits follow from the parts of its configuration
         modes = {str(config.get("mode")) for config in server.configs}
         if "translator" in modes:
             return
         if class_ != "restricted" and not server.unread and role:
             if modes == {"sealer"}:
-                return  # what its role may is `isthmus.graph.workloads.sealers`' to judge
+                return  # `isthmus.graph.workloads.sealers` judges its role
             if modes == {"gateway"} and not server.namespace and mounts_only(self._graph, role):
-                return  # its tasks mount their share of records by it
+                return  # its tasks use the role to mount their share of records
         if role:
             verdict = _identity_verdict(class_, self._judge, f"{server.name} has an AWS identity")
             yield Outward("identity", self._as_server(server), (self.who(role),), verdict, server.resource)
 
     def role_of(self, server: Server) -> str:
-        """The AWS role that pods or tasks have; empty where they have none."""
+        """The AWS role of pods or tasks; empty if they have none."""
         if not server.namespace:
             return str(server.resource.inputs.get("taskRoleArn") or "")
         return identity(self._graph, server.namespace, server.template)
 
     def who(self, role: str) -> Hop:
-        """A role as a step: by the identity's name where it bears one."""
+        """A role as a hop, with the name of the identity if it has one."""
         roles = self._graph.referred(role, ":Role")
         if not roles:
             return Hop(kind="identity", name=role)
@@ -337,7 +336,7 @@ class Outside:
         )
 
     def _by_host(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
-        """Names of a cloud's that pods are told, other than what their configuration and credential helper call."""
+        """Cloud hosts that pods are configured with, except those of their edge configuration and credential helper."""
         known_urls = {
             str(model.get("endpoint_url") or "") for config in server.configs for model in _models(config)
         }
@@ -359,14 +358,17 @@ class Outside:
                 yield Outward("host", self._as_server(server), (hop,), verdict, server.resource)
 
     def _called_beside(self, resolver: Server) -> set[str]:
-        """Hosts that the other pods of a resolver's namespace call, each judged there: it may answer for these."""
+        """Hosts that the other pods of a resolver's namespace call, and the resolver may resolve.
+
+        Each is judged where it is called.
+        """
         hosts: set[str] = set()
         for server in self._servers.all:
             if server.namespace != resolver.namespace or server is resolver:
                 continue
             hosts |= set(self._hosts(server))
             for model in (model for config in server.configs for model in _models(config)):
-                # Without an endpoint's URL, the SDK calls the service's own name.
+                # Without the URL of an endpoint, the SDK calls the public name of the service.
                 service = RUNTIME_HOSTS["sagemaker" if model.get("provider") == "sagemaker" else "bedrock"]
                 hosts |= {f"{service}.{model.get('region')}.{domain}" for domain in _AWS_DOMAINS}
             helper = (
@@ -379,7 +381,7 @@ class Outside:
         return hosts
 
     def _host(self, class_: Sensitivity, host: str) -> Verdict | None:
-        """What a host is to a class; None for the private endpoint of sessions, which takes no prompts."""
+        """The exit to a host; None for the private endpoint of the sessions, which receives no prompts."""
         url = f"https://{host}"
         if class_ != "restricted" and endpoint_of_url(self._graph, url, "rolesanywhere"):
             return None
@@ -412,7 +414,7 @@ class Outside:
             yield from _HOST.findall(json.dumps(config_map.inputs.get("data") or {}))
 
     def _by_group(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
-        """Addresses to which the security groups of a service on Fargate open its tasks."""
+        """Addresses that the security groups of a service on Fargate allow its tasks to reach."""
         for service in self._graph.of(SERVICE):
             if server.resource not in self._graph.referred(service.inputs.get("taskDefinition")):
                 continue

@@ -1,4 +1,4 @@
-"""Where a model that a translator calls is served: the service, its private endpoint, and every region it may reach."""
+"""Where a model that a translator calls is served: service, private endpoint, and every region that may serve it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isthmus.graph.resources.resources import Graph, Resource
 
 Service = Literal["bedrock", "sagemaker"]
 RUNTIME_HOSTS = {"bedrock": "bedrock-runtime", "sagemaker": "runtime.sagemaker"}
-"""The names of the services' runtimes in private endpoints' names."""
+"""Names of the services' runtimes in the names of private endpoints."""
 _ARN = re.compile(r"arn:aws[\w-]*:bedrock:([a-z0-9-]*):[^:]*:([a-z-]+)/(.+)")
 _REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:vpce\.)?amazonaws\.")
 INFERENCE_PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
@@ -24,24 +24,24 @@ PROVISIONED_THROUGHPUT = "aws:bedrock/provisionedModelThroughput:ProvisionedMode
 
 @dataclass(frozen=True)
 class Served:
-    """One model, as a translator's configuration calls it."""
+    """A model, as a translator's configuration calls it."""
 
     name: str
     service: Service
     endpoint: Resource | None
-    """Ours, by which it is called."""
+    """The private endpoint in the graph by which it is called."""
     url: str
-    """By which it is called where that is no endpoint of ours; empty: the public name."""
+    """Host name of an external endpoint. Empty: the public name."""
     regions: tuple[str, ...]
-    """Every region that may serve a call, sorted; empty where that is not known."""
+    """Every region that may serve a call, sorted; empty if that is unknown."""
     anywhere: str = ""
-    """Says why the regions are not bounded."""
+    """Why the regions are not limited."""
     unknown: str = ""
-    """Says why they are not known."""
+    """Why the regions are unknown."""
 
 
 def called_model(graph: Graph, model: dict[str, Any]) -> Served:
-    """What an entry of a translator's `models` calls."""
+    """The model that an entry of a translator's `models` calls."""
     service: Service = "sagemaker" if model.get("provider") == "sagemaker" else "bedrock"
     url = str(model.get("endpoint_url") or "")
     endpoint = endpoint_of_url(graph, url, RUNTIME_HOSTS[service])
@@ -60,7 +60,9 @@ def called_model(graph: Graph, model: dict[str, Any]) -> Served:
                 unknown = error.what
     region_in_url = _REGION.search(url)
     if region_in_url is not None:
-        regions.add(region_in_url[1])  # whoever answers there, whatever region the call names
+        regions.add(
+            region_in_url[1]
+        )  # the owner of the host decides who answers, whatever region the call names
     name = str(model.get("name") or model.get("endpoint") or "a model without a name")
     if model.get("provider") not in (None, "bedrock", "sagemaker"):
         unknown = f"the provider {model['provider']} is not known here"
@@ -68,13 +70,13 @@ def called_model(graph: Graph, model: dict[str, Any]) -> Served:
 
 
 def is_public_host(url: str) -> bool:
-    """Whether an address is a public name of AWS's, or none: a private endpoint's names say `vpce`."""
+    """Whether a host is a public AWS name or empty. The names of private endpoints contain `vpce`."""
     host = (urlsplit(url).hostname or "") if url else ""
     return not host or not host.removesuffix(".").endswith((".vpce.amazonaws.com", ".vpce.amazonaws.com.cn"))
 
 
 def _called_ids(graph: Graph, model: dict[str, Any]) -> list[str]:
-    """What a call to Bedrock names: the profile as it is spoken to, and what stands behind the id that is called."""
+    """The ids that a call to Bedrock names: the profile, and the id in the call."""
     ids = [str(model["inference_profile"])] if model.get("inference_profile") else []
     model_id = model.get("model_id")
     if model_id:
@@ -88,7 +90,7 @@ def _called_ids(graph: Graph, model: dict[str, Any]) -> list[str]:
 
 
 def _regions_of(model_id: str, region: str) -> tuple[str, ...]:
-    """The regions that may serve a call by an ARN, a profile or a model's id. Raises where they are not known."""
+    """The regions that may serve a call by ARN, profile or model id. Raises if they are unknown."""
     if undecided(model_id) or (model_id.count("${") and not _ARN.fullmatch(model_id)):
         raise InputError(f"what `{model_id}` calls is not known")
     match = _ARN.fullmatch(model_id)
@@ -109,7 +111,7 @@ def _regions_of(model_id: str, region: str) -> tuple[str, ...]:
 
 
 def _is_profile(model_id: str) -> bool:
-    """Whether an id is a profile's, which names where it routes before the provider: `eu.amazon.…`."""
+    """Whether an id is that of an inference profile, with its geography before the provider: `eu.amazon.…`."""
     first, _, remainder = model_id.partition(".")
     geographies = {row.profile.partition(".")[0] for row in inference_profiles.rows()} | {"global"}
     providers = {row.profile.split(".")[1] for row in inference_profiles.rows()}
@@ -117,7 +119,7 @@ def _is_profile(model_id: str) -> bool:
 
 
 def _sagemaker_regions(graph: Graph, model: dict[str, Any], region: str) -> tuple[set[str], str]:
-    """SageMaker serves in the region of the call alone; an endpoint that the stack does not make is not known."""
+    """SageMaker serves a call only in its region. An endpoint outside the stack is unknown."""
     name = str(model.get("endpoint") or "")
     for endpoint in graph.of("aws:sagemaker/endpoint:Endpoint"):
         if name and name in (str(endpoint.inputs.get("name")), f"${{{endpoint.name}.name}}"):

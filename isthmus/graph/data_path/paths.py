@@ -1,7 +1,7 @@
-"""The data paths of a stack: every way that a class's data can take, from its workloads to where it is processed.
+"""The data paths of a stack: every route that data of a class can take, from its workloads to where it is processed.
 
-Found on the resources alone, whoever wrote them, and judged by handling and residency. What the graph cannot show is
-undecided, never allowed (docs/data-paths.md says what is not seen).
+They are found on the resources alone, whoever wrote them, and judged by handling and residency. A path that the graph
+cannot show is undecided, never allowed. docs/data-paths.md lists what is not seen.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ def data_paths(
     today: str | None = None,
     stricter_classes: Mapping[str, Sensitivity] | None = None,
 ) -> list[DataPath]:
-    """Every way of every class, sorted by id; the same graph gives the same paths, in whatever order it stands.
+    """Return every path of every class, sorted by id. The order of the graph does not matter.
 
-    `platform` says where sites are, what residencies bind and which workloads there are; without it what depends on
-    them is undecided for every class above public. `today` (ISO date) is the day on which exceptions must hold. `held`:
-    workloads that are judged by a stricter class than the one they are served in.
+    `platform` states sites, residencies and workloads; without it, paths that depend on them are undecided for every
+    class above public. `today` (ISO date) is the day on which exceptions must be valid. `held`: workloads that are
+    judged by a stricter class than the one that serves them.
     """
     return Finder(graph, platform, today, stricter_classes).paths()
 
 
 @dataclass(frozen=True)
 class Found:
-    """A path, and by what it was found."""
+    """A path, with the resource that causes it."""
 
     origin: Literal["gateway", "network", "identity", "host"]
     path: DataPath
     why: tuple[str, ...]
     resource: Resource | None = None
-    """What a finding is about."""
+    """The resource of a finding about the path."""
 
 
 class Finder:
-    """One graph's paths."""
+    """Finds the paths of one graph."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Finder:
         self._outside = Outside(graph, self._places, self._servers, self._judge)
 
     def paths(self) -> list[DataPath]:
-        """Each once, sorted by id; found twice, as the worse of the two."""
+        """The paths, sorted by id. A path that was found twice has the worse verdict."""
         paths: dict[str, DataPath] = {}
         for found in self.found():
             before = paths.get(found.path.id)
@@ -83,7 +83,7 @@ class Finder:
         return self._outside.spaces(class_)
 
     def found(self) -> Iterator[Found]:
-        """All, class by class, with what they were found by."""
+        """All paths with their resources, class by class."""
         for class_ in SENSITIVITIES:
             routed: set[tuple[str, str]] = set()
             servers = self._servers.of(class_)
@@ -137,7 +137,7 @@ class Finder:
         target: dict[str, Any],
         routed: set[tuple[str, str]],
     ) -> Ways:
-        """From a gateway on, by one route: to model servers, a translator's models, a router's backends."""
+        """Continue from a gateway along a route: to model servers, a translator's models or a router's backends."""
         url, model = str(target.get("url") or ""), str(target.get("model") or "")
         host, port = _address(url)
         service = _SERVICE.fullmatch(host)
@@ -175,7 +175,7 @@ class Finder:
         model: str,
         routed: set[tuple[str, str]],
     ) -> Ways:
-        """The ways on from whoever answers under a name."""
+        """Continue from the server that answers under a host name."""
         if not servers:
             why = (
                 f"nobody is known to answer as {name}" if servers is None else f"no pods stand behind {name}"
@@ -197,7 +197,7 @@ class Finder:
     def _served_here(
         self, class_: Sensitivity, server: Server, workload: str
     ) -> tuple[tuple[Hop, ...], Verdict]:
-        """A model server of ours, and where it stands."""
+        """A path that ends at a model server in the graph."""
         is_model_server = server.role in ("model", "sidecar")
         name = server.labels.get("isthmus.dev/endpoint") or server.name
         verdict = self._judge.server(class_, server.where, workload).and_(
@@ -225,7 +225,7 @@ class Finder:
         model: str | None,
         routed: set[tuple[str, str]],
     ) -> Ways:
-        """A translator's calls by one name; with None those that no route asks for, which it makes all the same."""
+        """The calls of a translator under a route's name. None: the models in its configuration that no route uses."""
         role = self._outside.role_of(translator)
         identity_hops = (self._outside.who(role),) if role else ()
         verdicts = [
@@ -258,7 +258,7 @@ class Finder:
             yield identity_hops, self._judge.unsure(class_, why)
 
     def _called(self, class_: Sensitivity, model: Served, workload: str) -> tuple[tuple[Hop, ...], Verdict]:
-        """A model of AWS's: the network by which it is called, and the regions that may serve it."""
+        """A path to a model of AWS, with the network of the call and the regions that may serve it."""
         verdict = self._judge.model(class_, model, workload)
         hops: list[Hop] = []
         if model.endpoint is not None:
@@ -274,7 +274,7 @@ class Finder:
         return tuple(hops), verdict
 
     def _open(self, endpoint: Resource) -> Iterator[Verdict]:
-        """Ways to the internet of the network in which a private endpoint stands."""
+        """Paths to the internet from the network of a private endpoint."""
         vpcs = self._graph.referred(endpoint.inputs.get("vpcId"), ":Vpc")
         for gateway in self._graph.of("aws:ec2/internetGateway:InternetGateway"):
             if any(vpc in self._graph.referred(gateway.inputs.get("vpcId"), ":Vpc") for vpc in vpcs):
@@ -285,7 +285,7 @@ class Finder:
     def _by_dependencies(
         self, class_: Sensitivity, translator: Server, identity_hops: tuple[Hop, ...]
     ) -> Ways:
-        """What a configuration that is not known yet is made of: shown, and decided only for public work."""
+        """Paths over the parts of a configuration that is still unknown. They are decided only for public work."""
         for why in translator.unread:
             profiles = self._graph.referred(_config_sources(translator), INFERENCE_PROFILE)
             for profile in profiles:
@@ -301,7 +301,7 @@ class Finder:
                 yield identity_hops, self._judge.unsure(class_, why)
 
     def _let_in(self, class_: Sensitivity, server: Server) -> Iterator[Verdict]:
-        """Callers whose certificates a server in a cluster takes that are none of its class's."""
+        """Clients of other classes whose certificates a server in a cluster accepts."""
         for config in server.configs if server.namespace else ():
             for client in config.get("allowed_clients") or []:
                 match = _SERVICE.fullmatch(str(client))
@@ -314,7 +314,7 @@ class Finder:
                     yield refused(why) if client_class else self._judge.unsure(class_, why)
 
     def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
-        """A gateway's route to a name or an address that is no Service of the cluster."""
+        """A gateway's route to a host or address outside the cluster."""
         hop = Hop(kind="network", name=host)
         if any(host == domain or host.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
             if class_ == "restricted":
@@ -333,7 +333,7 @@ class Finder:
 
 
 def _by_proxy(class_: Sensitivity, translator: Server) -> Iterator[Verdict]:
-    """Proxies by which a translator calls: for public work alone."""
+    """Proxies through which a translator calls. Only public work may use them."""
     for config in translator.configs:
         outbound = config.get("outbound")
         proxy = outbound.get("proxy") if isinstance(outbound, dict) else None
@@ -342,7 +342,7 @@ def _by_proxy(class_: Sensitivity, translator: Server) -> Iterator[Verdict]:
 
 
 def _handed_on(server: Server) -> Iterator[Verdict]:
-    """Where a model server's sidecar hands requests on to, if that is not its own pod."""
+    """The address to which a model server's sidecar forwards requests, if it is not in its own pod."""
     for config in server.configs:
         upstream = str(config.get("upstream") or "")
         if config.get("mode") == "sidecar" and _address(upstream)[0] not in _LOOPBACK:
@@ -350,7 +350,7 @@ def _handed_on(server: Server) -> Iterator[Verdict]:
 
 
 def _config_sources(server: Server) -> list[Any]:
-    """What a server's configuration is made of, by the resources that carry it."""
+    """The resources of a server's configuration, by the resources that contain it."""
     return [
         *(config_map.inputs.get("data") for config_map in server.maps),
         server.resource.inputs.get("containerDefinitions"),
@@ -358,7 +358,7 @@ def _config_sources(server: Server) -> list[Any]:
 
 
 def _address(url: str) -> tuple[str, str]:
-    """Host and port of an address, whose parts may be names that only a cloud knows."""
+    """Host and port of an address. Both may be placeholders for values that only the cloud knows."""
     remainder = url.partition("://")[2] or url
     authority = remainder.partition("/")[0]
     host, _, port = authority.rpartition(":") if re.search(r":\d+$", authority) else (authority, "", "")
@@ -392,7 +392,7 @@ def _path(class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Ve
 
 
 def _worse_path(first: DataPath, second: DataPath) -> DataPath:
-    """Two findings of one path: the worse of them, both reasons where they are of a kind."""
+    """Merge two results for one path: the worse verdict, with both reasons if the verdicts are equal."""
     verdicts = [Verdict(path.verdict, tuple(filter(None, path.why.split("; ")))) for path in (first, second)]
     verdict = verdicts[0].and_(verdicts[1])
     return first.model_copy(update={"verdict": verdict.word, "why": "; ".join(sorted(set(verdict.why)))})

@@ -1,7 +1,7 @@
-"""Whether a class's data may take a way: its handling, its workloads' residency, and what is known of the place.
+"""Whether data of a class may take a path, by its handling and the residency of its workloads.
 
-What is refused is refused whatever else is unknown; what cannot be known is undecided for every class above public,
-whose handling bounds it in nothing but its residency.
+A refused path stays refused, whatever else is unknown. An unknown place makes a path undecided for every class above
+public; public data is limited only by residency.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WORDS: tuple[Word, ...] = ("allowed", "undecided", "refused")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one way, and why where it is not allowed."""
+    """The verdict on one path, with the reasons if it is not allowed."""
 
     word: Word = "allowed"
     why: tuple[str, ...] = ()
 
     def and_(self, *further: Verdict) -> Verdict:
-        """The worst of several, with the reasons of the worst kind."""
+        """Merge with other verdicts: the worst one, with the reasons of that kind."""
         verdicts = (self, *further)
         worst = max(verdicts, key=lambda verdict: WORDS.index(verdict.word)).word
         reasons = (why for verdict in verdicts if verdict.word == worst for why in verdict.why)
@@ -49,9 +49,9 @@ def undecided(why: str) -> Verdict:
 
 
 class Judge:
-    """What a platform, and a day, let the classes do; without a platform the handling alone.
+    """What a platform allows its classes on a day. Without a platform, only the handling decides.
 
-    `held`: workloads that are judged by a stricter class than the one they are served in
+    `held`: workloads that are judged by a stricter class than the one that serves them
     (`isthmus.graph.data_path.declared_policy`).
     """
 
@@ -70,22 +70,22 @@ class Judge:
             )
 
     def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
-        """The class by which a workload's own ways are judged: never a looser one than it is served in."""
+        """The class by which a workload's own paths are judged: never less strict than the class that serves it."""
         before = self._held.get(workload, class_)
         return before if SENSITIVITIES.index(before) > SENSITIVITIES.index(class_) else class_
 
     def unsure(self, class_: Sensitivity, why: str) -> Verdict:
-        """What cannot be known: nothing that public work must be kept from."""
+        """The verdict on something unknown: undecided, but allowed for public data."""
         return ALLOWED if class_ == "public" else undecided(why)
 
     def known(self, class_: Sensitivity, workload: str) -> Verdict:
-        """Whether a workload that a configuration serves is one of the platform's."""
+        """Whether a workload in a configuration is one of the platform's."""
         if self.platform is None or not workload or workload in self._workloads.get(class_, {}):
             return ALLOWED
         return self.unsure(class_, f"the platform names no {class_} workload {workload}")
 
     def target(self, class_: Sensitivity, target: Target, workload: str) -> Verdict:
-        """Whether the class may run on a target, by an exception where its handling asks for one."""
+        """Whether the class may run on a target. If its handling requires one, an exception must allow it."""
         exceptions = self.platform.exceptions if self.platform else []
         workloads = [workload] if workload else sorted(self._workloads.get(class_, {}))
         strict = self.held(class_, workload)
@@ -95,7 +95,7 @@ class Judge:
         return refused(why) if why else ALLOWED
 
     def server(self, class_: Sensitivity, where: Place, workload: str) -> Verdict:
-        """Whether a model server of ours may stand there."""
+        """Whether a model server may be at this place."""
         if where.kind:
             target: Target = "onprem-vllm" if where.kind == "on-prem" else "eks-vllm"
             places = {where.jurisdiction: where.name} if where.jurisdiction else {}
@@ -105,7 +105,7 @@ class Judge:
         return undecided(f"nothing says where the cluster {where.name or 'of its pods'} stands")
 
     def model(self, class_: Sensitivity, model: Served, workload: str) -> Verdict:
-        """Whether a class may call a model of AWS's by this way, wherever it may be served."""
+        """Whether a class may call a model of AWS on this path, in every region that may serve it."""
         verdict = self.target(class_, model.service, workload)
         strict = self.held(class_, workload)
         if model.anywhere:
@@ -126,11 +126,11 @@ class Judge:
         return verdict.and_(self._regions(class_, model.regions, workload))
 
     def region(self, class_: Sensitivity, region: str, workload: str = "") -> Verdict:
-        """Whether the data may be in a region of AWS's."""
+        """Whether the data may be in an AWS region."""
         return self._regions(class_, [region], workload)
 
     def residency(self, class_: Sensitivity, workload: str, places: dict[str, str]) -> Verdict:
-        """Whether jurisdictions, each with the name of what lies in it, meet every residency that binds."""
+        """Whether the jurisdictions, each with the name of its place, meet every residency that applies."""
         verdict = ALLOWED
         for name_of_workload, residency in self._residencies(class_, workload):
             for code, name in sorted(places.items()):
@@ -158,7 +158,7 @@ class Judge:
         return self.residency(class_, workload, places)
 
     def _residencies(self, class_: Sensitivity, workload: str) -> list[tuple[str, list[str]]]:
-        """Whose residency binds, where it asks for anything: the workload's, or each of the class's."""
+        """The residencies that apply: of the workload, or of every workload of the class."""
         workloads = self._workloads.get(class_, {})
         selected = [workloads[workload]] if workload in workloads else list(workloads.values())
         return [
@@ -169,7 +169,7 @@ class Judge:
 
 
 def _public_call_verdict(model: Served) -> Verdict:
-    """A call that goes by no endpoint of ours."""
+    """The verdict on a call that uses no private endpoint of the stack."""
     if is_public_host(model.url):
         return refused(f"{model.name} is called at {model.url or 'the public name'}, by way of the internet")
     return undecided(f"{model.name} is called at {model.url}, which is no endpoint that is made here")

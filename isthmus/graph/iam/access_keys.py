@@ -1,4 +1,4 @@
-"""Whether a key of AWS's is made, or stands where pods could read it."""
+"""Whether the stack creates an AWS access key, or has one where pods could read it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(
 
 
 def no_access_key(graph: Graph) -> list[Fault]:
-    """No AWS key is made, and none stands in a pod or in what pods read."""
+    """Find access keys that the stack creates, or that are in a pod or in what pods read."""
     access_keys = graph.of("aws:iam/accessKey:AccessKey")
     broken = [Fault(f"{key.name} is an access key", key) for key in access_keys]
     for resource in graph.resources:
@@ -39,7 +39,7 @@ def no_access_key(graph: Graph) -> list[Fault]:
 
 
 def _has_key(text: str) -> bool:
-    # Words first: a pattern looks at each place of a text, and there are megabytes.
+    # Search for words first: the pattern tests every position of a text, and texts have megabytes.
     return ("AKIA" in text or "ASIA" in text) and _KEY.search(text) is not None
 
 
@@ -72,7 +72,7 @@ def _data_keys(resource: Resource) -> list[str]:
 
 
 def _decoded_values(resource: Resource) -> Iterator[str]:
-    """A Secret's data as pods read it."""
+    """The data of a Secret, decoded as pods read it."""
     data = resource.inputs.get("data")
     if resource.type.endswith(":Secret") and isinstance(data, dict):
         for value in data.values():

@@ -1,4 +1,4 @@
-"""Whether the trail stands, and nobody of the rendering's could take it, its records or its keys away."""
+"""Whether the audit trail exists, and no role or policy can stop it or delete it, its records or its keys."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from isthmus.graph.resources.resources import (
 )
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
-"""The account itself: within it, roles' own policies and boundaries decide."""
+"""The account itself. Within it, the policies and boundaries of the roles decide."""
 _SERVICE_LINKED_ROLE = re.compile(
     r"arn:aws[\w-]*:iam::[^:]+:role/aws-service-role/[a-z0-9.-]+\.amazonaws\.com/\w+"
 )
-"""A role that a service of AWS alone can bear."""
+"""A service-linked role, which only an AWS service can assume."""
 _USERS = ("aws:iam/user:User", "aws:iam/group:Group")
 _TYPES_WITH_POLICIES = (
     "aws:s3/bucketPolicy:BucketPolicy",
@@ -35,11 +35,11 @@ _TYPES_WITH_POLICIES = (
     "aws:sns/topicPolicy:TopicPolicy",
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
 )
-"""What bears the policy of a bucket, key, topic or log group."""
+"""Types with the resource policy of a bucket, key, topic or log group."""
 
 
 def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
-    """No role of ours may stop, blind or erase the trail, and each is bounded, whatever is added to it later."""
+    """Find roles that may stop, restrict or delete the trail, and roles without a boundary against it."""
     broken: list[Fault] = []
     for role in roles(graph):
         reasons = [f"may {action}" for action in TRAIL_THREATS if role.may(action)]
@@ -73,7 +73,7 @@ def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
 
 
 def the_trail_stands(graph: Graph, platform: Platform) -> list[Fault]:
-    """As many trails are made as the platform says."""
+    """Find trails of the platform that are missing in the rendering."""
     expected = [trail.name for trail in platform.trails if trail.mode == "manage"]
     made = list(graph.of("aws:cloudtrail/trail:Trail"))
     if len(made) < len(expected):
@@ -95,10 +95,10 @@ def _trail_faults(trail: Resource) -> Iterator[str]:
 
 
 def _sees_management(inputs: dict[str, Any]) -> bool:
-    """Whether every management event is recorded; a trail without selectors records them."""
+    """Whether the trail records every management event. A trail without selectors does."""
     advanced, basic = inputs.get("advancedEventSelectors"), inputs.get("eventSelectors")
     if advanced:
-        # One field alone: further ones would narrow it.
+        # Exactly one field: further fields would narrow the selection.
         return any(
             [(field.get("field"), field.get("equals")) for field in selector.get("fieldSelectors") or []]
             == [("eventCategory", ["Management"])]
@@ -113,7 +113,7 @@ def _sees_management(inputs: dict[str, Any]) -> bool:
 
 
 def _gives_away(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
-    """What a resource's own policy lets others do, beside and above the boundaries of roles."""
+    """What a resource policy allows to others, in addition to the boundaries of roles."""
     if statement.get("Effect") != "Allow":
         return
     actions = as_list(statement.get("Action"))
@@ -133,7 +133,7 @@ def _gives_away(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
 
 
 def _for_a_service(statement: dict[str, Any]) -> bool:
-    """A service of AWS, for its own resources alone: EC2 Auto Scaling, that attaches encrypted volumes."""
+    """Whether a statement is only for an AWS service's own resources: EC2 Auto Scaling attaches encrypted volumes."""
     condition = statement.get("Condition") or {}
     is_service_grant = (condition.get("Bool") or {}).get("kms:GrantIsForAWSResource") == "true"
     return (
@@ -144,7 +144,7 @@ def _for_a_service(statement: dict[str, Any]) -> bool:
 
 
 def _principals(statement: dict[str, Any]) -> list[str]:
-    """Principals of a statement that are no services of AWS."""
+    """Principals of a statement that are not AWS services."""
     principal = statement.get("Principal")
     if not isinstance(principal, dict):
         return as_list(principal)

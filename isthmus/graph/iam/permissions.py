@@ -1,6 +1,6 @@
-"""What the AWS roles of a rendering may do, from their policies and boundaries alone.
+"""What the AWS roles of a rendering may do, by their policies and boundaries.
 
-Over-stated on purpose: conditions of what is allowed are taken to hold, denials with a condition not to.
+The result is an upper bound: conditions of an `Allow` are assumed to hold, a `Deny` with a condition is ignored.
 """
 
 from __future__ import annotations
@@ -54,34 +54,36 @@ TRAIL_THREATS = (
     "account:CloseAccount",
     "account:DisableRegion",
 )
-"""By each of these the trail, its records or its alarms could be taken away, or someone become who may: what the
-components' boundary denies, and what else their alarms watch or a role could rise by (a test holds it to both)."""
+"""Actions that could stop or delete the trail, its records or alarms, or give a role these rights.
+
+The boundary of the components denies them, or their alarms report them; a test checks that both lists agree.
+"""
 _POLICY_OF_AN_ACCOUNT = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
-"""A policy of an account; those of AWS's own bound nobody."""
+"""A policy of an account. AWS's own policies do not restrict a role."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """A role of the rendering, with the documents that say what it may do."""
+    """A role of the rendering with its policy documents."""
 
     resource: Resource
     policies: list[dict[str, Any]]
     """Statements of its own and attached policies."""
     boundary: list[dict[str, Any]] | None
-    """Statements of its boundary; None: it has none, or one that the rendering does not hold."""
+    """Statements of its boundary. None: it has no boundary, or one that is not in the rendering."""
     given: str | None
-    """ARN of a boundary of the organisation's, whose words are not known here."""
+    """ARN of a boundary of the organisation, whose content is unknown here."""
     unknown: list[str] = field(default_factory=list)
-    """ARNs of policies attached to it whose words the rendering does not hold."""
+    """ARNs of attached policies that are not in the rendering."""
     hidden: list[str] = field(default_factory=list)
-    """Policies of its own, and its boundary, whose words are not known before they are made, by name."""
+    """Names of its policies or its boundary whose content is unknown before they are created."""
 
     @property
     def name(self) -> str:
         return self.resource.name
 
     def may(self, action: str) -> bool:
-        """Whether an action could be allowed on anything at all."""
+        """Whether the role could be allowed to do an action on any resource."""
         if not _has_statement(self.policies, "Allow", action) or _has_statement(
             self.policies, "Deny", action, bare=True
         ):
@@ -94,7 +96,7 @@ class Role:
 
 
 def roles(graph: Graph) -> list[Role]:
-    """Every role that the rendering makes, by name."""
+    """Every role of the rendering, by name."""
     result = []
     for role in sorted(graph.of("aws:iam/role:Role"), key=lambda resource: resource.name):
         documents = [
@@ -143,7 +145,7 @@ def _unread_policies(graph: Graph, role: Resource) -> list[str]:
 
 
 def _attached(graph: Graph, role: Resource) -> list[Any]:
-    """ARNs of every managed policy that the role has, in whichever of the ways it is attached."""
+    """ARNs of the managed policies of a role, attached in any way."""
     arns = list(role.inputs.get("managedPolicyArns") or [])
     for attachment in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
         if _is_role(graph, attachment.inputs.get("role"), role):
@@ -155,7 +157,7 @@ def _attached(graph: Graph, role: Resource) -> list[Any]:
 
 
 def attachments_to_unknown_roles(graph: Graph) -> list[Resource]:
-    """Policies put on a role that the rendering does not make: what it may do with them is not known."""
+    """Policies attached to roles outside the rendering: it is unknown what these roles may do with them."""
     roles = list(graph.of("aws:iam/role:Role"))
     attachments = []
     for attachment in graph.of(
@@ -170,17 +172,17 @@ def attachments_to_unknown_roles(graph: Graph) -> list[Resource]:
 
 
 def _is_role(graph: Graph, value: Any, role: Resource) -> bool:
-    """Whether a value means the role, by reference or by its own name."""
+    """Whether a value refers to the role, by reference or by its name."""
     return role in graph.referred(value, ":Role") or _names_role(value, role)
 
 
 def _names_role(value: Any, role: Resource) -> bool:
-    """Whether a role's policy names the role by its own name rather than by a reference."""
+    """Whether a policy names its role by its name instead of a reference."""
     return isinstance(value, str) and value in (role.inputs.get("name"), f"${{{role.name}.name}}")
 
 
 def _has_statement(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bool = False) -> bool:
-    """Whether a statement of that effect covers the action; `bare`: on everything, without a condition."""
+    """Whether a statement with this effect covers the action. `bare`: on all resources and without a condition."""
     for statement in documents:
         if statement.get("Effect") != effect or (bare and statement.get("Condition")):
             continue
@@ -195,7 +197,7 @@ def _has_statement(documents: list[dict[str, Any]], effect: str, action: str, *,
 
 
 def covers(pattern: str, action: str) -> bool:
-    """Whether a policy's action or resource, with its wildcards, is or holds this one."""
+    """Whether a policy's action or resource, with its wildcards, covers this one."""
     return fnmatch.fnmatchcase(action.lower(), pattern.lower())
 
 
@@ -207,7 +209,7 @@ def _allowed(role: Role) -> list[dict[str, Any]]:
 
 
 def mounts_only(graph: Graph, role: str) -> bool:
-    """Whether a role that is made here may mount shares and nothing else."""
+    """Whether a role of the rendering may only mount file shares."""
     urns = {resource.urn for resource in graph.referred(role, ":Role")}
     matching = [entry for entry in roles(graph) if entry.resource.urn in urns]
     return bool(matching) and all(

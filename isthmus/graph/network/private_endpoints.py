@@ -1,4 +1,4 @@
-"""Whom the private endpoints of a rendering let in, from their policies and security groups alone."""
+"""Which callers the private endpoints of a rendering allow, by their policies and security groups."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from isthmus.graph.resources.resources import (
 )
 
 CALLER_KEYS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
-"""Condition keys that say who calls: role, or certificate."""
+"""Condition keys that identify the caller: role or certificate."""
 NAMING_OPERATORS = ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "StringEqualsIgnoreCase")
-"""Operators that hold only for who is named; with `IfExists` or `ForAllValues` they hold for nobody's call too."""
+"""Operators that hold only for a named caller.
+
+With `IfExists` or `ForAllValues` they also hold for a call without the key.
+"""
 _LAYERS = re.compile(r"arn:aws[\w-]*:s3:::prod-[a-z0-9-]+-starport-layer-bucket/\*")
-"""Amazon ECR's own bucket of image layers, read by links that it signs itself."""
+"""Amazon ECR's own bucket of image layers. Clients read it through links that ECR signs."""
 _URL = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
 
 
 def endpoint_of_url(graph: Graph, url: Any, service: str) -> Resource | None:
-    """The private endpoint of ours that a URL leads to, if it is one of that service."""
+    """The private endpoint in the graph to which a URL leads, if the endpoint is of that service; otherwise None."""
     match = _URL.match(str(url or ""))
     if match is None or match[2] != service:
         return None
@@ -43,10 +46,10 @@ def endpoint_of_url(graph: Graph, url: Any, service: str) -> Resource | None:
 def overly_open_endpoints(
     graph: Graph, networks: list[str], *, networks_are_known: bool = True, deployers: Collection[str] = ()
 ) -> list[Fault]:
-    """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`.
+    """Find endpoints whose policy allows any caller or action, or whose security group is open beyond `networks`.
 
-    `deployers`: roles that the platform states make infrastructure, for which a service of that kind may be open.
-    Not `stated`: nobody says which networks are the organisation's, so private addresses are undecided.
+    `deployers`: roles that create infrastructure, for which an endpoint of such a service may be open. `stated`:
+    whether the platform states the organisation's networks; without them private addresses are undecided.
     """
     broken: list[Fault] = []
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
@@ -83,8 +86,10 @@ def overly_open_endpoints(
 
 
 def _for_deployers(endpoint: Resource, statement: dict[str, Any], deployers: Collection[str]) -> bool:
-    """Whether a statement lets in stated deployers and nobody else, to a service by which infrastructure is made; to S3
-    in their own account only."""
+    """Whether a statement allows only stated deployers, and only a service that creates infrastructure.
+
+    S3 is allowed only in their own account.
+    """
     service = str(endpoint.inputs.get("serviceName") or "").partition("com.amazonaws.")[2].partition(".")[2]
     principals = _condition_values(statement, "aws:PrincipalArn")
     if service not in CONTROL_SERVICES or not principals or not set(principals) <= set(deployers):
@@ -97,7 +102,7 @@ def _where_text(is_known: bool) -> str:
 
 
 def callers(statement: dict[str, Any]) -> list[str]:
-    """Whom an endpoint's statement lets in, by role or certificate; `anybody` where it names nobody."""
+    """The callers that a statement allows: role ARNs or certificate names; `anybody` if it names none."""
     if statement.get("Effect") != "Allow":
         return []
     principal = statement.get("Principal")
@@ -112,7 +117,7 @@ def callers(statement: dict[str, Any]) -> list[str]:
 def allows_by_name(
     graph: Graph, endpoint: Resource, key: str, caller: str, action: str, resource: str | None
 ) -> bool:
-    """Whether the endpoint's policy lets `who` do `action` to `what`, all three by name, and does not deny it."""
+    """Whether the endpoint's policy allows `who` to do `action` on `what`, all three by name, and does not deny it."""
     if not caller or not resource:
         return False
     statements_ = [statement for document in policies(graph, endpoint) for statement in document]
@@ -130,12 +135,12 @@ def allows_by_name(
 
 
 def policies(graph: Graph, endpoint: Resource) -> Iterator[list[dict[str, Any]]]:
-    """Statements of each policy that an endpoint is given, its own and one put on it."""
+    """Statements of each policy of an endpoint: the one in its inputs, and policy resources that refer to it."""
     yield from map(statements, _documents(graph, endpoint))
 
 
 def has_unread_policy(graph: Graph, endpoint: Resource) -> bool:
-    """Whether a policy that an endpoint is given cannot be read."""
+    """Whether a policy of the endpoint cannot be read."""
     return any(map(is_unread, _documents(graph, endpoint)))
 
 
@@ -147,7 +152,7 @@ def _documents(graph: Graph, endpoint: Resource) -> Iterator[Any]:
 
 
 def _condition_values(statement: dict[str, Any], key: str) -> list[str]:
-    """Who a statement's conditions say the caller must be."""
+    """The callers that a statement's conditions require."""
     return [
         value
         for operator, test in (statement.get("Condition") or {}).items()
@@ -175,7 +180,7 @@ def _wide_statement_faults(statement: dict[str, Any]) -> Iterator[str]:
 
 
 def _denies(statement: dict[str, Any], key: str, caller: str, action: str, resource: str) -> bool:
-    """Whether a denial stands above this call; conditions on anything but the caller are taken not to hold."""
+    """Whether a statement denies this call. Conditions on anything but the caller are assumed not to hold."""
     if not _matches(statement, "Action", action) or not _matches(statement, "Resource", resource):
         return False
     for operator, test in (statement.get("Condition") or {}).items():
@@ -195,7 +200,7 @@ def _matches(statement: dict[str, Any], part: str, value: str) -> bool:
 
 
 def ingress_rules(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
-    """Every rule by which a security group lets addresses in, and the addresses."""
+    """Every rule that lets addresses into a security group, with the address ranges."""
     for rule in graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
         if group in graph.referred(rule.inputs.get("securityGroupId")):
             for key in ("cidrIpv4", "cidrIpv6", "prefixListId"):

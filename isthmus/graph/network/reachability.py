@@ -1,7 +1,7 @@
-"""What the pods of a namespace can reach by network, from the rendered network policies alone.
+"""What the pods of a namespace can reach by network, from the rendered network policies.
 
-Over-stated on purpose: what a policy lets out is followed into every pod that it matches, whatever that pod
-lets in. So what is not reached here is not reached.
+The result is an upper bound: an egress rule is followed into every pod that it matches, whatever that pod's ingress
+rules allow. So a destination that is not in the result cannot be reached.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONTROLLER_LABELS = (
     "job-name",
     "pod-template-",
 )
-"""Labels that controllers add to the pods that they make."""
+"""Prefixes of labels that controllers add to the pods that they create."""
 _ANY_DESTINATION: list[tuple[dict[str, Any], str]] = [
     ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
     ({"ipBlock": {"cidr": ANYWHERE_6}}, "any"),
@@ -37,13 +37,13 @@ _ANY_DESTINATION: list[tuple[dict[str, Any], str]] = [
 
 @dataclass(frozen=True)
 class Pods:
-    """The pods of one workload, whatever its kind."""
+    """The pods of one workload of any kind."""
 
     name: str
     namespace: str
     labels: tuple[tuple[str, str], ...]
     host: bool = False
-    """On the node's own network, where no policy holds them."""
+    """Whether the pods are on the node's network, to which network policies do not apply."""
 
     @property
     def role(self) -> str:
@@ -56,13 +56,13 @@ class Pods:
 
 @dataclass
 class Reached:
-    """Where packets can end."""
+    """The destinations that packets can reach."""
 
     pods: set[Pods] = field(default_factory=set)
     blocks: set[tuple[str, str]] = field(default_factory=set)
-    """Address range and port (`any` where none is named)."""
+    """Address range and port (`any` if the rule names none)."""
     elsewhere: set[str] = field(default_factory=set)
-    """Pods outside the graph, by the selectors that match them: what they reach is not known here."""
+    """Selectors that match pods outside the graph. It is unknown what those pods reach."""
 
 
 class Network:
@@ -86,12 +86,12 @@ class Network:
             and policy.type.endswith(("NetworkPolicy", "NetworkPolicyPatch"))
             and policy.type != POLICY
         ]
-        """Policies of a network plugin's own, or patches: what they let through is not known here."""
+        """Policies of a network plugin, or patches. It is unknown what they allow."""
         self._policies = list(graph.of(POLICY))
         self._namespaces = namespaces(graph)
 
     def spaces(self, class_: str) -> list[str]:
-        """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
+        """Namespaces of a class: by their label or name, or because they contain pods of the class."""
         pod_namespaces = {pods.namespace for pods in self.pods} | {
             str(policy.inputs["metadata"].get("namespace") or "default") for policy in self._policies
         }
@@ -100,10 +100,10 @@ class Network:
         return sorted(names | {pods.namespace for pods in self.pods if pods.class_ == class_})
 
     def reached(self, namespace: str) -> Reached:
-        """All that the pods of a namespace reach, over whatever pods lie between."""
+        """Everything that the pods of a namespace reach, also through other pods."""
         result = Reached()
         queue = [pods for pods in self.pods if pods.namespace == namespace]
-        # Also a pod that is put there by hand, with labels of its own choice.
+        # A pod that somebody creates by hand can have any labels.
         queue.append(Pods("any other pod", namespace, ()))
         queue += self._selected(namespace)
         while queue:
@@ -122,7 +122,7 @@ class Network:
         return result
 
     def _selected(self, namespace: str) -> list[Pods]:
-        """Pods that policies let out and that the graph does not hold: a controller makes them, or somebody will."""
+        """Pods outside the graph that network policies select: a controller creates them, or somebody may."""
         pods_selected = []
         for policy in self._policies:
             name, policy_namespace = name_and_namespace(policy)
@@ -139,7 +139,7 @@ class Network:
         return pods_selected
 
     def beyond(self, peer: Mapping[str, Any], namespace: str) -> str:
-        """The selectors of a peer that matches pods outside the graph, too; empty where it cannot."""
+        """Selectors of a peer that also match pods outside the graph; empty if it matches none."""
         is_in_graph = self.matched(peer, namespace) and self._pinned(peer)
         return "" if is_in_graph else _selector_text(peer)
 
@@ -155,7 +155,7 @@ class Network:
         ]
         if not specs:
             return _ANY_DESTINATION
-        # What selects by a label that a controller adds may select these pods: its ways count, its bounds do not.
+        # A selector of a label that a controller adds may match these pods: its rules count, its restrictions do not.
         specs += [
             policy.inputs["spec"]
             for policy in self._policies
@@ -174,7 +174,10 @@ class Network:
         return destinations
 
     def _pinned(self, peer: Mapping[str, Any]) -> bool:
-        """Whether a peer's namespaces are named, and all of the graph; others may bear any label."""
+        """Whether the peer names its namespaces and all of them are in the graph.
+
+        Other namespaces may have any labels.
+        """
         namespace_selector = peer.get("namespaceSelector")
         if namespace_selector is None:
             return True
@@ -206,7 +209,7 @@ class Network:
 
 
 def namespaces(graph: Graph) -> dict[str, dict[str, Any]]:
-    """The graph's namespaces with their labels, that of their own name among them."""
+    """The graph's namespaces with their labels, including Kubernetes's label with the name."""
     return {
         namespace.inputs["metadata"]["name"]: {
             **(namespace.inputs["metadata"].get("labels") or {}),
@@ -219,12 +222,12 @@ def namespaces(graph: Graph) -> dict[str, dict[str, Any]]:
 def select_namespaces(
     namespaces_by_name: Mapping[str, Mapping[str, str]], selector: Mapping[str, Any]
 ) -> list[str]:
-    """Those of the known namespaces that a selector of namespaces matches."""
+    """The known namespaces that a namespace selector matches."""
     return [name for name, labels in namespaces_by_name.items() if _matches(selector, labels)]
 
 
 def is_within(block: str, networks: list[str]) -> bool:
-    """Whether an address range lies in one of the networks; what is no range lies in none."""
+    """Whether an address range is inside one of the networks. False for text that is not a range."""
     inner = _network(block)
     outer = [_network(network) for network in networks]
     if isinstance(inner, ipaddress.IPv4Network):
@@ -239,14 +242,14 @@ def is_within(block: str, networks: list[str]) -> bool:
 
 
 def overlaps(block: str, networks: list[str]) -> bool:
-    """Whether an address range shares an address with one of the networks; what is no range could."""
+    """Whether an address range overlaps one of the networks. True for text that is not a range, because it could."""
     inner = _network(block)
     outer = [_network(network) for network in networks]
     return any(inner is None or network is None or inner.overlaps(network) for network in outer)
 
 
 def is_public(block: str) -> bool:
-    """Whether an address range holds addresses of the internet."""
+    """Whether an address range contains public addresses."""
     network = _network(block)
     return network is not None and not network.is_private and not network.is_link_local
 
@@ -259,7 +262,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 def _bounds_egress(spec: Mapping[str, Any]) -> bool:
-    """Whether a policy is one of egress; without `policyTypes`, Kubernetes takes it as one where it has rules."""
+    """Whether a policy restricts egress. Without `policyTypes`, Kubernetes takes a policy with egress rules as one."""
     types = spec.get("policyTypes")
     return "Egress" in types if types else bool(spec.get("egress"))
 
@@ -295,7 +298,7 @@ def _labels_matched_by(selector: Mapping[str, Any]) -> tuple[tuple[str, str], ..
 
 
 def without_controllers(selector: Mapping[str, Any]) -> dict[str, Any]:
-    """A selector less what asks for labels that controllers give their pods, which no template shows."""
+    """A selector without requirements on labels that controllers add, because templates do not have them."""
     return {
         "matchLabels": {
             key: value

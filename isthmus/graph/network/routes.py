@@ -1,4 +1,4 @@
-"""Where the networks of a rendering lead, from its routes and gateways alone."""
+"""Destinations of the routes and gateways of a rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ DESTINATION_KEYS = (
     "ipv6CidrBlock",
     "prefixListId",
 )
-"""What says where a route leads: its own resource, a route table's inline routes, a transit gateway's."""
+"""Keys with the destination of a route: route resources, inline routes of a route table, routes of a transit gateway.
+"""
 LEAVING_TYPES = {
     "aws:ec2/natGateway:NatGateway": "leads from a network to the internet",
     "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway": "leads from a network to the internet",
@@ -27,11 +28,11 @@ LEAVING_TYPES = {
     "aws:ec2transitgateway/peeringAttachment:PeeringAttachment": "joins a network to another",
     "aws:ec2transitgateway/peeringAttachmentAccepter:PeeringAttachmentAccepter": "joins a network to another",
 }
-"""Ways out that no platform of ours has, whatever route leads to them."""
+"""Exits that a platform never has, whatever route leads to them."""
 
 
 def networks(graph: Graph, platform: Platform | None) -> list[str]:
-    """The address ranges of the sites and of the networks that the graph makes."""
+    """Address ranges of the sites and of the networks in the graph."""
     blocks = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
     blocks += [network.cidr for network in platform.networks if network.cidr] if platform else []
     return blocks + [
@@ -46,7 +47,7 @@ def leaving_gateways(graph: Graph) -> list[Fault]:
 
 
 def routes_beyond(graph: Graph, platform: Platform | None) -> Iterator[tuple[Resource, dict[str, Any], str]]:
-    """Routes whose destination lies in no known network: the resource, the route as stated, the destination."""
+    """Routes to a destination outside the known networks, as (resource, route, destination)."""
     known_networks = networks(graph, platform)
     for resource, route in _routes(graph):
         for key in DESTINATION_KEYS:

@@ -1,4 +1,4 @@
-"""Whether models on SageMaker are shut in, found in the rendered graph alone; and by which ARN one is called."""
+"""Whether models on SageMaker are isolated, from the rendered graph; and the ARN by which an endpoint is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASS = "isthmus.dev/class"
 
 
 def models_are_isolated(graph: Graph) -> list[Fault]:
-    """Each model isolated, in a VPC, behind groups that let nobody in and out to S3 alone, and by its digest."""
+    """Find models that are not isolated in a VPC, reach more than S3, can be reached, or have no image digest."""
     broken: list[Fault] = []
     for model in graph.of("aws:sagemaker/model:Model"):
         inputs = model.inputs
@@ -43,7 +43,7 @@ def models_are_isolated(graph: Graph) -> list[Fault]:
 
 
 def _egress_rules(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
-    """Rules that lead elsewhere than to a service's own addresses."""
+    """Egress rules to anything but a service's own addresses."""
     for rule in graph.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
         if group in graph.referred(rule.inputs.get("securityGroupId")):
             for key in ("cidrIpv4", "cidrIpv6", "referencedSecurityGroupId"):
@@ -54,7 +54,7 @@ def _egress_rules(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
 
 
 def _capture_faults(graph: Graph) -> list[Fault]:
-    """Prompts and answers are captured of a class that may keep some in a cloud, and under a key."""
+    """Findings about captured prompts and answers: the class must allow to keep them, and they must be encrypted."""
     broken: list[Fault] = []
     for config in graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration"):
         capture = config.inputs.get("dataCaptureConfig") or {}
@@ -70,7 +70,7 @@ def _capture_faults(graph: Graph) -> list[Fault]:
 
 
 def endpoint_arn(graph: Graph, endpoint: Resource, model: dict[str, Any]) -> str | None:
-    """By which ARN the policy of a private endpoint names the model that a translator calls; None: it does not."""
+    """The ARN by which a private endpoint's policy names the model that a translator calls; None if it does not."""
     region, name = re.escape(str(model.get("region"))), re.escape(str(model.get("endpoint")))
     pattern = re.compile(rf"arn:aws[\w-]*:sagemaker:{region}:[^:*?]+:endpoint/{name}")
     resources = (

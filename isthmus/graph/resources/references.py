@@ -1,8 +1,8 @@
-"""References that a value does not show: what is not known before a change, linked by what the engine says it needs.
+"""Makes references visible in values that are unknown before a change: they name what they depend on.
 
-Under the engine a value made of another resource's id is unknown as a whole; the registration still says which
-resources the property is made of. So each is named in the value's place, over-stated: a text of three parts refers
-to all three wherever it is unknown.
+Under the engine, a value that is built from another resource's id is unknown as a whole, but the registration states
+which resources the property depends on. Each of them is named in place of the value. This is an upper bound: a text of
+three parts refers to all three.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.resources.state import Stated
 
 UNKNOWN_PROPERTY = "unknown"
-"""Of the names put in: `${NAME.unknown}`."""
+"""Property in the names that are inserted: `${NAME.unknown}`."""
 
 
 def with_references(resource: Any) -> Any:
-    """The resource itself, or a copy whose unknown values name what their properties are made of."""
+    """The resource, or a copy in which unknown values name the resources that their properties depend on."""
     dependencies: dict[str, list[str]] = getattr(resource, "property_dependencies", None) or {}
     changed = {
         key: _with_names(resource.inputs[key], "".join(_name(urn) for urn in urns))
@@ -35,7 +35,7 @@ def with_references(resource: Any) -> Any:
 
 
 def undecided(value: Any) -> bool:
-    """Whether a text is unknown as a whole: only what it is made of is known."""
+    """Whether a text is unknown as a whole, so that only its dependencies are known."""
     return isinstance(value, str) and (UNKNOWN in value or f".{UNKNOWN_PROPERTY}}}" in value)
 
 

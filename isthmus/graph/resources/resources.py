@@ -1,4 +1,4 @@
-"""A stack's resources, as policies and reports look at them: by type, by name, and by what a value refers to."""
+"""A stack's resources for policies and reports: by type, by name, and by the references in their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
 
 
 class Resource(Protocol):
-    """What a report needs of a resource (`isthmus.engine.render.recorder.Resource` has it)."""
+    """The fields of a resource that reports need. `isthmus.engine.render.recorder.Resource` has them."""
 
     @property
     def urn(self) -> str: ...
@@ -31,11 +31,11 @@ class Resource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """What breaks something that must hold: a sentence without its full stop, and the resource that it is about."""
+    """A broken rule: a sentence without its full stop, and the resource that it is about."""
 
     text: str
     resource: Resource | None = None
-    """None: the stack as a whole, or what it does not make."""
+    """None: the whole stack, or something that the stack does not create."""
     verdict: Verdict = "violated"
 
     def __str__(self) -> str:
@@ -46,9 +46,10 @@ class Fault:
 
 
 class Graph:
-    """The resources of one rendering, or of all layers of one; values that only a cloud knows are `${NAME.property}`.
+    """The resources of one rendering, or of all layers of an estate.
 
-    What is unknown as a whole (`${unknown}`, under the engine) refers to what its property depends on.
+    Values that only a cloud knows are `${NAME.property}`. A value that is unknown as a whole (`${unknown}`, under the
+    engine) refers to everything that its property depends on.
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
@@ -64,14 +65,14 @@ class Graph:
     def of(self, *kinds: str) -> Iterator[Resource]:
         """Resources whose type ends in one of `kinds`, e.g. `:Role` or `aws:iam/role:Role`."""
         matching = self._by_kinds.get(kinds)
-        if matching is None:  # reports ask for the same few kinds for every pod and policy
+        if matching is None:  # cached, because reports ask for the same few kinds for every pod and policy
             matching = self._by_kinds[kinds] = [
                 resource for resource in self.resources if resource.type.endswith(kinds)
             ]
         return iter(matching)
 
     def pods(self) -> list[tuple[Resource, Mapping[str, Any]]]:
-        """Every template of a pod, by the object of Kubernetes that has it; many ask, and looking is long."""
+        """Every pod template, by the Kubernetes object that contains it. Cached, because many callers need it."""
         if self._pods is None:
             objects = (resource for resource in self.resources if resource.type.startswith("kubernetes:"))
             self._pods = [
@@ -80,7 +81,7 @@ class Graph:
         return self._pods
 
     def referred(self, value: Any, kind: str = "") -> list[Resource]:
-        """The resources that a value (text, list, map) refers to, of a type that ends in `kind`."""
+        """The resources to which a value (text, list or map) refers, and whose type ends in `kind`."""
         text = value if isinstance(value, str) else json.dumps(value)
         names = dict.fromkeys(_REFERENCE.findall(text))
         return [
@@ -92,10 +93,10 @@ class Graph:
 
 
 def join_layers(*layers: Iterable[Resource]) -> Graph:
-    """One graph of all the layers of an estate: what one layer makes and another refers to is found again.
+    """Join the graphs of all layers of an estate, so that references between layers are found.
 
-    In the same order whichever layer comes first. States of several stacks are put into words together, by one
-    call of `isthmus.graph.resources.state.from_state`, since each names what the others gave it by its id alone.
+    The result does not depend on the order of the layers. Convert states of several stacks by one call of
+    `isthmus.graph.resources.state.from_state`, because they refer to each other by id only.
     """
     return Graph(
         sorted(
@@ -106,19 +107,19 @@ def join_layers(*layers: Iterable[Resource]) -> Graph:
 
 
 def statements(document: Any) -> list[dict[str, Any]]:
-    """The statements of a policy document (JSON text or a map); none where it cannot be read (`unread` says so)."""
+    """The statements of a policy document (JSON text or a map); empty if it cannot be read (see `is_unread`)."""
     parsed = _parsed(document) or {}
     entries = parsed.get("Statement", [])
     return entries if isinstance(entries, list) else [entries]
 
 
 def is_unread(document: Any) -> bool:
-    """Whether there is a policy document whose words are not known: unknown before the change, or no document."""
+    """Whether a policy document exists whose content is unknown before the change, or is not a policy document."""
     return bool(document) and _parsed(document) is None
 
 
 def unread_fault(resource: Resource, document: str = "policy") -> Fault:
-    """What is said of a document that cannot be read: neither that it holds nor that it breaks."""
+    """The finding about a document that cannot be read, so that it is undecided."""
     return Fault(f"the {document} of {resource.name} is not known before it is made", resource, "undecided")
 
 
@@ -132,13 +133,13 @@ def _parsed(document: Any) -> Mapping[str, Any] | None:
 
 
 def as_list(value: Any) -> list[str]:
-    """AWS writes one as itself and many as a list."""
+    """The value as a list. AWS writes a list with one member as the member."""
     return [] if value is None else [value] if isinstance(value, str) else [str(entry) for entry in value]
 
 
 def templates(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every pod that a resource describes, at whatever depth its kind keeps the template: `metadata` and `spec`."""
-    # What holds nothing is not looked into: most of what a resource says are words and numbers.
+    """Every pod template of a resource (`metadata` and `spec`), at any depth."""
+    # Text and numbers, most of a resource, contain no template.
     if isinstance(value, dict):
         spec = value.get("spec")
         if isinstance(spec, dict) and isinstance(spec.get("containers"), list):
@@ -153,7 +154,7 @@ def templates(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def name_and_namespace(resource: Resource) -> tuple[str, str]:
-    """Name and namespace of a resource of Kubernetes."""
+    """Name and namespace of a Kubernetes resource."""
     meta = resource.inputs.get("metadata") or {}
     return str(meta.get("name") or resource.name), str(meta.get("namespace") or "default")
 

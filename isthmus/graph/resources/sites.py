@@ -1,4 +1,4 @@
-"""Where the parts of a stack stand: a site by its provider's name, in a jurisdiction as the platform says."""
+"""The site and the jurisdiction of the parts of a stack: by the name of their provider and by the platform."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.graph.resources.resources import Graph, Resource, name_and_namespac
 
 Kind = Literal["on-prem", "aws", ""]
 _CLUSTER = "/kubernetes"
-"""Ends the name of a provider of a cluster at an AWS site, beside that of the site itself."""
+"""Suffix of the name of the provider for a cluster at an AWS site."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Place:
 
     name: str = ""
     kind: Kind = ""
-    """Empty: nothing says where its machines stand."""
+    """Empty: it is unknown where its machines are."""
     jurisdiction: str = ""
 
 
 class Places:
-    """The places of a graph. Without a platform a cluster's provider has a name, and nobody knows where it is."""
+    """The sites of a graph. Without a platform, a cluster's provider has a name, but its place is unknown."""
 
     def __init__(self, graph: Graph, platform: Platform | None) -> None:
         self._sites: dict[str, Site] = {site.name: site for site in platform.sites} if platform else {}
@@ -33,10 +33,10 @@ class Places:
             self._spaces.setdefault(name_and_namespace(namespace)[0], []).append(provider_of(namespace))
 
     def of(self, resource: Resource) -> Place:
-        """Of a resource in AWS, or of an object of a cluster."""
+        """The site of an AWS resource or of a cluster's object."""
         name = provider_of(resource)
         if resource.type.startswith("kubernetes:"):
-            # Where the namespace is, is its cluster: a pod cannot be beside it.
+            # A pod is in the cluster of its namespace.
             clusters = self._spaces.get(name_and_namespace(resource)[1], [])
             name = name if name in clusters or not clusters else clusters[0]
             return self.site(name)
@@ -44,21 +44,21 @@ class Places:
         return site if site.kind else Place(name or str(resource.inputs.get("region") or ""), "aws")
 
     def site(self, name: str) -> Place:
-        """A site by its name, or its provider's."""
+        """The site with this name, or whose provider has it."""
         site = self._sites.get(name.removesuffix(_CLUSTER))
         if site is None:
             return Place(name)
         return Place(site.name, site.kind, site.jurisdiction)
 
     def ranges(self, kind: Kind) -> list[str]:
-        """Addresses of the sites of a kind."""
+        """Address ranges of the sites of a kind."""
         return [cidr for site in self._sites.values() if site.kind == kind for cidr in site.cidrs]
 
     def holding(self, within: Any, block: str) -> str:
-        """The site whose addresses hold a range, by `within`; empty where none does."""
+        """The site whose addresses contain a range; empty if there is none."""
         return next((site.name for site in self._sites.values() if within(block, site.cidrs)), "")
 
 
 def provider_of(resource: Resource) -> str:
-    """The name of the provider by which a resource is made; empty where it is not said."""
+    """Name of the provider of a resource; empty if it is not stated."""
     return str(getattr(resource, "provider", None) or "").rsplit("::", 1)[-1]

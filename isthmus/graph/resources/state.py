@@ -1,7 +1,7 @@
-"""A stack's resources as its state has them, in the same words as a rendering: what stands, to hold beside what will.
+"""Reads a stack's resources from its state, in the same form as a rendering, so that both can be compared.
 
-A state holds the values that AWS gave (`vpce-0abc…`), a rendering names them (`${bank-endpoints-sts.id}`). Here each
-value that only AWS can give is put back to that name, so that the same stack says the same, before and after.
+A state has the values that AWS generated (`vpce-0abc…`); a rendering names them (`${bank-endpoints-sts.id}`). Values of
+AWS are replaced by these names, so that the same stack gives the same resources.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AWS_VALUE = re.compile(
     r"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|[\w.-]+\.amazonaws\.com"
 )
-"""What AWS alone makes up: ARNs, ids with a prefix, UUIDs, names of balancers."""
+"""Values that AWS generates: ARNs, ids with a prefix, UUIDs, names of load balancers."""
 _TOKEN = re.compile(r"[\w./:@+=*$-]{8,}")
 
 
@@ -39,7 +39,7 @@ _T = TypeVar("_T", bound=_Shown)
 
 @dataclass(frozen=True)
 class Stated:
-    """One resource, as `isthmus.engine.render.recorder.Resource` has it."""
+    """A resource of the state, with the fields of `isthmus.engine.render.recorder.Resource`."""
 
     urn: str
     type: str
@@ -51,33 +51,33 @@ class Stated:
     dependencies: list[str] = field(default_factory=list)
     property_dependencies: dict[str, list[str]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    """`read` with its id for what others own, and what else the state says of how it is kept."""
+    """Options in the state; `read` with the id for resources that others own."""
     id: str = ""
-    """As its provider knows it; empty where it is none's."""
+    """The id that the provider uses; empty for resources without a provider."""
 
     @property
     def made(self) -> bool:
-        """Whether the stack makes it: no component, no provider, not only read."""
+        """Whether the stack creates the resource: it is not a component, a provider or only read."""
         return self.custom and not self.type.startswith("pulumi:") and "read" not in self.options
 
 
 def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
-    """What a `pulumi stack export` (or a checkpoint) says that the program asked for, sorted by URN.
+    """Read a `pulumi stack export` (or a checkpoint): the resources that the program requested, sorted by URN.
 
-    Several are the stacks of one estate, which refer to each other's resources. Secrets are masked, provider
-    defaults left out, and values that AWS gave named as a rendering names them. What waits to be deleted is left
-    out. Raises `InputError` for what is no state.
+    Several states are those of the stacks of one estate, which refer to each other's resources. Secrets are masked,
+    provider defaults are removed, and values of AWS are named as in a rendering. Resources that are pending deletion
+    are left out. Raises `InputError` if a file is not a state.
     """
     return with_names((resource, outputs) for resource, outputs in _read(exports))
 
 
 def from_state_with_ids(*exports: Mapping[str, Any]) -> list[Stated]:
-    """The same with the values that AWS gave as they are, to hold beside what stands."""
+    """Like `from_state`, but with the values of AWS, to compare with live resources."""
     return sorted((resource for resource, _ in _read(exports)), key=lambda resource: resource.urn)
 
 
 def _read(exports: Iterable[Mapping[str, Any]]) -> list[tuple[Stated, Mapping[str, Any]]]:
-    """Each resource, and its outputs."""
+    """Each resource with its outputs."""
     entries = [entry for export in exports for entry in _resources(export) if not entry.get("delete")]
     return [
         (
@@ -88,7 +88,7 @@ def _read(exports: Iterable[Mapping[str, Any]]) -> list[tuple[Stated, Mapping[st
                 inputs=plain(entry.get("inputs") or {}),
                 custom=bool(entry.get("custom")),
                 parent=_parent(entry),
-                # What refers to a provider says `URN::ID`.
+                # A reference to a provider is `URN::ID`.
                 provider=str(entry["provider"]).rsplit("::", 1)[0] if entry.get("provider") else None,
                 dependencies=sorted(entry.get("dependencies") or []),
                 property_dependencies={
@@ -106,18 +106,19 @@ def _read(exports: Iterable[Mapping[str, Any]]) -> list[tuple[Stated, Mapping[st
 
 
 def with_names(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
-    """Resources whose inputs hold values that others' outputs gave, these put back to names; sorted by URN.
+    """Replace values of other resources' outputs by their names; sorted by URN.
 
-    Each with its outputs: of a state, or as the engine shows a stack that stands to a policy pack, which tells no
-    ids; most stand in the resource's ARN.
+    Each resource comes with its outputs: from a state, or from the engine's policy interface. The latter gives no ids,
+    but most ids are in the ARN.
     """
     pairs = list(resources)
     names_by_value: dict[str, str] = {}
     for resource, outputs in pairs:
         if resource.type.startswith("aws:"):
             for value, text in _values_from_aws(resource, outputs).items():
-                names_by_value.setdefault(value, text)  # the first made it; who came later only bears it, too
-    if not names_by_value:  # nothing stands yet, or nothing of AWS's: every word is looked up otherwise
+                # the first resource with the value created it; later ones only use it
+                names_by_value.setdefault(value, text)
+    if not names_by_value:  # nothing is deployed, or nothing of AWS, so no lookup is needed
         return sorted((resource for resource, _ in pairs), key=lambda resource: resource.urn)
     renamed = (
         dataclasses.replace(resource, inputs=_with_names_put_back(resource.inputs, names_by_value))  # type: ignore[type-var]
@@ -127,7 +128,7 @@ def with_names(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
 
 
 def plain(value: Any) -> Any:
-    """A state's value as plain data: secrets masked where they stand, defaults of the provider's left out."""
+    """A value of the state as plain data: secrets masked, provider defaults removed."""
     if isinstance(value, Mapping):
         mark = value.get(SIGNATURE)
         if mark == SECRET or (mark == OUTPUT and value.get("secret")):
@@ -176,12 +177,12 @@ def _options(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values_from_aws(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
-    """Values that AWS gave a resource, each with the name that stands for it in a rendering."""
+    """Values that AWS generated for a resource, with the names that a rendering uses for them."""
     resource_id = getattr(resource, "id", "") or _id(outputs)
     input_values = {value for value in resource.inputs.values() if isinstance(value, str)}
-    # The engine's own names end in seven digits.
+    # Names that the engine generates end in seven digits.
     generated_name = re.compile(rf"{re.escape(resource.name)}-[0-9a-f]{{7}}")
-    # An ARN that is the id, too, is called the ARN; and an id is called the id wherever else it stands.
+    # If the id is the ARN, it is named `arn`. Any other occurrence of an id is named `id`.
     arns = sorted(output for output in outputs if output == "arn" or output.endswith("Arn"))
     names: dict[str, str] = {}
     for prop in (*arns, "id", *sorted(outputs)):
@@ -200,13 +201,13 @@ def _values_from_aws(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str
 
 
 def _id(outputs: Mapping[str, Any]) -> str:
-    """A resource's id as its ARN ends in it; empty where it has none that does."""
+    """The id of a resource, from the end of its ARN; empty if the ARN does not end in one."""
     last = re.split(r"[/:]", str(outputs.get("arn") or ""))[-1]
     return last if re.fullmatch(r"[a-z]+-[0-9a-f]{8,}", last) else ""
 
 
 def _name(resource: Any, prop: str) -> str:
-    """As `isthmus.engine.render.recorder.placeholder` has it."""
+    """The placeholder that `isthmus.engine.render.recorder.placeholder` uses."""
     text = f"${{{resource.name}.{prop}}}"
     if prop == "arn" or prop.endswith("Arn"):
         return f"arn:aws:{resource.type.split(':')[1].split('/')[0]}:::{text}"
@@ -224,7 +225,7 @@ def _with_names_put_back(value: Any, names_by_value: Mapping[str, str]) -> Any:
 
 
 def _named_word(token: str, names_by_value: Mapping[str, str]) -> str:
-    """A word, or its parts between `/`, `:` and `.`, the longest first, by the names that stand for them."""
+    """Replace a word, or its parts between `/`, `:` and `.`, longest first, by their names."""
     scheme, mark, path = token.rpartition("://")
     text = path if mark else token
     cut = len(text)

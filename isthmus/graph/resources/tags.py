@@ -1,4 +1,4 @@
-"""Whether everything in AWS says whose it is."""
+"""Whether every AWS resource has the tags of its stack."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ TYPES_WITHOUT_TAGS = frozenset(
         "aws:sns/topicSubscription:TopicSubscription",
     )
 )
-"""Types without tags that our stacks are made of: asking pulumi-aws takes a second, for it must be loaded first."""
+"""Types without tags that stacks use. Listed here, because loading pulumi-aws to ask takes a second."""
 
 
 def everything_is_tagged(graph: Graph) -> list[Fault]:
-    """Every AWS resource whose type bears tags says whose it is: the stack, and its name in the stack."""
+    """Find AWS resources without the two tags (stack, and name in the stack), although their type supports tags."""
     broken: list[Fault] = []
     for resource in graph.resources:
         tags = resource.inputs.get("tags") or {}
@@ -56,7 +56,7 @@ def everything_is_tagged(graph: Graph) -> list[Fault]:
 
 @functools.cache
 def bears_tags(token: str) -> bool:
-    """Whether the type takes tags, as pulumi-aws declares it."""
+    """Whether a type supports tags, by pulumi-aws."""
     import importlib
     import inspect
 

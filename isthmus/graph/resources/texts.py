@@ -1,7 +1,7 @@
-"""Configurations that stand as YAML in a resource: read fast and once, for many rules ask for the same few.
+"""Reads YAML configurations in resources fast and only once, because many rules need the same ones.
 
-libyaml, which Pulumi brings, reads them a hundred times faster than what reads the files that people write; those
-want lines for their errors, these do not. It takes YAML 1.1: `off` is false. Nothing that is judged hangs on it.
+libyaml, which Pulumi includes, is a hundred times faster than the parser for users' files, which records lines for
+messages. It reads YAML 1.1, where `off` is false; no check depends on the difference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from isthmus.core.errors import InputError
 
 @functools.lru_cache(maxsize=1024)
 def load_config(text: str, name: str = "") -> dict[str, Any]:
-    """The mapping that a text is, shared: to be read, not changed. Raises `InputError` where it is none."""
+    """The mapping in a text. It is shared, so do not change it. Raises `InputError` if the text is not a mapping."""
     import yaml
 
     try:

@@ -1,4 +1,4 @@
-"""Whether translators call AWS at private endpoints of ours that let them in by name, and nobody else."""
+"""Whether translators call AWS at private endpoints of the stack whose policies name them, and no other caller may."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SUBJECT = "rolesanywhere:x509Subject/CN"
 
 
 def called_through_our_endpoints(graph: Graph, platform: Platform | None) -> list[Fault]:
-    """Each translator in a cluster calls Bedrock, SageMaker and Roles Anywhere at endpoints whose policies name it."""
+    """Find translators in a cluster that call AWS at an endpoint that does not name them."""
     broken: list[Fault] = []
     sealer_urns = {sealer.resource.urn for sealer in sealers(graph)}
     for translator in translators(graph):
         if translator.resource is not None and translator.resource.urn in sealer_urns:
-            continue  # what it may and where it goes is `isthmus.graph.workloads.sealers`'
+            continue  # `isthmus.graph.workloads.sealers` judges its permissions and destinations
         if translator.class_ == "public" and not _public_work_has_network(platform):
-            continue  # by the contract, public work alone may go by AWS's public names
+            continue  # by the contract, only public work may use AWS's public names
         resource = translator.resource
         if not translator.role:
             broken.append(Fault(f"{translator.name} has no AWS identity in its pods", resource))
@@ -40,13 +40,13 @@ def called_through_our_endpoints(graph: Graph, platform: Platform | None) -> lis
 
 
 def _public_work_has_network(platform: Platform | None) -> bool:
-    """Whether public work has a network of its own; without a platform nobody says that it must."""
+    """Whether public work has its own network. Without a platform, nothing requires one."""
     networks = platform.networks if platform else []
     return any(network.cidr and network.mode != "off" and "public" in network.classes for network in networks)
 
 
 def _calls(graph: Graph, translator: Translator) -> Iterator[tuple[str, Verdict]]:
-    """Which calls of a translator no endpoint lets in by name. Raises where its configuration cannot be read."""
+    """Calls of a translator that no endpoint allows by name. Raises if its configuration cannot be read."""
     models = translator.models(graph)
     if not models:
         yield f"{translator.name} has no configuration that names its models", "violated"

@@ -1,7 +1,7 @@
-"""Gateways on Fargate in a rendered graph: what their tasks may do, and who reaches them or is reached.
+"""Gateways on Fargate in a rendered graph: the permissions of their tasks, their callers and their destinations.
 
-Each sentence that comes back breaks what must hold: tasks as bare as pods are, an identity for the translator alone,
-its calls at endpoints of ours, and security groups that open to named networks, to each other and to those endpoints.
+Each function returns faults. Tasks must be as restricted as pods; only the translator has an identity; its calls go to
+private endpoints of the stack; and security groups open only to named networks, to each other and to those endpoints.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Task:
-    """A task definition as the graph has it."""
+    """A task definition in the graph."""
 
     resource: Resource
     boxes: list[dict[str, Any]]
@@ -47,7 +47,7 @@ class Task:
         return str((self.resource.inputs.get("tags") or {}).get("isthmus.dev/class", ""))
 
     def configs(self) -> Iterator[dict[str, Any]]:
-        """The edge's configurations among its containers' variables."""
+        """The configurations of the edge in the variables of its containers."""
         for box in self.boxes:
             for variable in box.get("environment") or []:
                 if variable["name"] == "EDGE_CONFIG":
@@ -65,7 +65,7 @@ def tasks(graph: Graph) -> list[Task]:
 
 
 def containers(definition: Resource) -> list[dict[str, Any]] | None:
-    """A task definition's containers; None where they are not known before it is made."""
+    """The containers of a task definition; None if they are unknown before it is created."""
     try:
         return json.loads(definition.inputs.get("containerDefinitions") or "[]")
     except ValueError:
@@ -81,7 +81,7 @@ def _unread_tasks(graph: Graph) -> list[Fault]:
 
 
 def bare_tasks(graph: Graph) -> list[Fault]:
-    """Tasks that have what no pod of ours would: a root that can be written, capabilities, an image that can change."""
+    """Find tasks that are less restricted than pods: a writable root, capabilities, or an image without a digest."""
     faults = [
         Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _container_faults(task)
     ]
@@ -89,9 +89,9 @@ def bare_tasks(graph: Graph) -> list[Fault]:
 
 
 def identity_faults(graph: Graph) -> list[Fault]:
-    """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in.
+    """Find tasks with an identity that serve callers, and translators without one or whose calls no endpoint allows.
 
-    A gateway's mounts its share of records, and may nothing else; `isthmus.graph.workloads.sealers` judges a sealer's.
+    The identity of a gateway may only mount its share of records. `isthmus.graph.workloads.sealers` judges a sealer's.
     """
     from isthmus.graph.iam.permissions import mounts_only
 
@@ -104,9 +104,9 @@ def identity_faults(graph: Graph) -> list[Fault]:
 
 
 def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> list[Fault]:
-    """What of a stack's services and load balancers is open where it must not be.
+    """Find services and load balancers that are open to other networks than they may be.
 
-    Without a platform nobody says which networks and accounts may call: those that are let in are undecided.
+    Without a platform, the networks and accounts of callers are unknown, so allowed ones are undecided.
     """
     broken: list[Fault] = []
     for service in graph.of(SERVICE):
@@ -143,7 +143,7 @@ def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> l
 
 
 def _container_faults(task: Task) -> Iterator[str]:
-    """What a container has that no pod of ours would."""
+    """Settings of a container that a pod would not have."""
     for box in task.boxes:
         name = box.get("name")
         if not box.get("readonlyRootFilesystem"):
@@ -161,8 +161,10 @@ def _container_faults(task: Task) -> Iterator[str]:
 
 
 def _identity(graph: Graph, task: Task, *, mounts: bool) -> Iterator[str]:
-    """Only a translator has a role to call by, and what it calls is let in by an endpoint of ours. `mounts`: the task's
-    role may mount shares and nothing else."""
+    """Only a translator has a role to call models, and an endpoint of the stack allows its calls.
+
+    `mounts`: whether the role of the task may only mount shares.
+    """
     configs = list(task.configs())
     if not configs:
         yield f"{task.name} has no configuration that says what it is"
@@ -202,7 +204,7 @@ def security_group_rules(graph: Graph, direction: str, groups: list[Resource]) -
 def _ingress_faults(
     graph: Graph, resource: Resource, groups: list[Resource], clients: list[str]
 ) -> Iterator[str]:
-    """Peers that are no security group of ours and none of the named networks."""
+    """Ingress rules from other peers than the stack's security groups and the named networks."""
     for rule in security_group_rules(graph, "Ingress", groups):
         cidr = rule.inputs.get("cidrIpv4")
         is_client = cidr is not None and is_within(str(cidr), clients)
@@ -213,7 +215,7 @@ def _ingress_faults(
 
 
 def _egress_faults(graph: Graph, resource: Resource, groups: list[Resource]) -> Iterator[str]:
-    """Ways out but to security groups of ours and, by its endpoint of ours, to S3."""
+    """Egress rules to other destinations than the stack's security groups and, through its endpoint, S3."""
     for rule in security_group_rules(graph, "Egress", groups):
         to_s3 = graph.referred(rule.inputs.get("prefixListId"), ":VpcEndpoint")
         groups_reached = graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup")

@@ -1,4 +1,4 @@
-"""Which networks lie beside the internet, and whether public work alone comes into them."""
+"""Which networks have an internet gateway, and whether only public work can enter them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from isthmus.graph.workloads.translators import translators
 
 
 def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform | None) -> list[Fault]:
-    """An internet gateway only where the platform says so, and only public work comes into its network.
+    """Find internet gateways that the platform does not declare, and other work than public work beside one.
 
-    Without a platform nobody says which addresses are the organisation's: a route to others is undecided, unless it
-    leads anywhere.
+    Without a platform, the organisation's addresses are unknown: a route to other addresses is undecided, unless it
+    leads to the whole internet.
     """
     broken: list[Fault] = []
     public_vpcs: dict[str, list[Resource]] = {}
@@ -51,7 +51,7 @@ def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform | N
 
 
 def _not_public_alone(graph: Graph, platform: Platform | None, vpc: Resource) -> list[str]:
-    """Why a VPC may not lie beside the internet: who but public work is let in, or could be."""
+    """Why a VPC must not have an internet gateway: other work than public work enters, or could enter, it."""
     cidr = str(vpc.inputs.get("cidrBlock"))
     networks = platform.networks if platform else []
     declared = [

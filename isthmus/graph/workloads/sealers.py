@@ -1,7 +1,7 @@
-"""Sealers with an AWS identity in a rendered graph: whose they are, what their role may, and who else may what it may.
+"""Sealers with an AWS identity in a rendered graph: their permissions, and other roles with the same permissions.
 
-Each sentence that comes back breaks what must hold: a role of the sealer's own that puts below its prefix of the store
-and deletes nothing, at an endpoint of ours that lets it in by name; and nobody else who puts or deletes.
+Each function returns faults. A sealer has its own role, which only writes below its prefix of the store and deletes
+nothing, at a private endpoint that names it. No other role writes or deletes there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from isthmus.graph.workloads.fargate_tasks import DEFINITION, containers, tasks
 from isthmus.graph.workloads.translators import identity
 
 REMOVE_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
-"""By these a seal could go before its time, or be hidden."""
+"""Actions that could delete a seal before its retention ends, or hide it."""
 _ALLOWED_ACTIONS = frozenset((*SEAL_PUT, *SEAL_READ, *SEAL_LIST, *SEAL_LOCK, *SEAL_USE_KEY, *MOUNT))
 _ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 _CONFIG = "kubernetes:core/v1:ConfigMap"
@@ -30,23 +30,23 @@ _CONFIG = "kubernetes:core/v1:ConfigMap"
 
 @dataclass(frozen=True)
 class Sealer:
-    """A workload or a task that seals."""
+    """A workload or task that seals."""
 
     name: str
     site: str
     resource: Resource
     role: str
-    """Its AWS role; empty where it has none."""
+    """Its AWS role; empty if it has none."""
     store: Mapping[str, Any]
-    """As its configuration names it."""
+    """The store in its configuration."""
     hosts: tuple[str, ...] = ()
-    """Addresses at which its pod knows the store; none on Fargate."""
+    """Host addresses of the store in its pod; empty on Fargate."""
     words: Mapping[str, Any] = field(default_factory=dict)
     """Its configuration."""
 
 
 def edge_configs(graph: Graph, namespace: str, template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The edge's configurations that pods of a template are given. Raises `IsthmusError` where one cannot be read."""
+    """The edge's configurations in the pods of a template. Raises `IsthmusError` if one cannot be read."""
     volumes = (template.get("spec") or {}).get("volumes") or []
     names = {str(volume["configMap"].get("name")) for volume in volumes if volume.get("configMap")}
     referred_maps = graph.referred([name for name in names if undecided(name)], ":ConfigMap")
@@ -64,7 +64,7 @@ def edge_configs(graph: Graph, namespace: str, template: Mapping[str, Any]) -> l
 
 
 def sealers(graph: Graph) -> list[Sealer]:
-    """Every one whose configuration can be read."""
+    """Every sealer whose configuration can be read."""
     return [entry for entry in _sealers_and_unread(graph) if isinstance(entry, Sealer)]
 
 
@@ -103,14 +103,13 @@ def _sealers_and_unread(graph: Graph) -> Iterator[Sealer | Resource]:
 
 
 def seal_alone(graph: Graph, platform: Platform | None) -> list[Fault]:
-    """What is wrong with the identities of sealers in AWS, and who else may put into a write-once store or delete
-    there."""
+    """Find faults in the AWS identities of sealers, and other roles that may write to a write-once store."""
     roles_by_urn = {role_entry.resource.urn: role_entry for role_entry in roles(graph)}
     sealer_role_urns: set[str] = set()
     broken: list[Fault] = []
     for sealer in sealers(graph):
         if sealer.store.get("credentials"):
-            continue  # an S3-compatible store's own, on-prem
+            continue  # an S3-compatible store on-prem has its own identities
         if not sealer.role:
             why = f"{sealer.name} has no AWS identity, and its store names no credentials"
             broken.append(Fault(why, sealer.resource))
@@ -140,7 +139,10 @@ def seal_alone(graph: Graph, platform: Platform | None) -> list[Fault]:
 
 
 def _roles_of_unread(graph: Graph) -> Iterator[str]:
-    """Roles of pods and tasks of which it is not known yet whether they seal: that is said of them elsewhere."""
+    """Roles of pods and tasks whose configuration is unknown, so that they may be sealers.
+
+    Other rules report these pods.
+    """
     hidden = {resource.urn for resource in unread_pods(graph)}
     for pod, template in graph.pods():
         if pod.urn in hidden:
@@ -151,7 +153,7 @@ def _roles_of_unread(graph: Graph) -> Iterator[str]:
 
 
 def _bearers(graph: Graph, role: str) -> Iterator[str]:
-    """Pods and tasks that have a role."""
+    """Pods and tasks with a role."""
     for pod, template in graph.pods():
         if identity(graph, name_and_namespace(pod)[1], template) == role:
             yield name_and_namespace(pod)[0]
@@ -159,7 +161,7 @@ def _bearers(graph: Graph, role: str) -> Iterator[str]:
 
 
 def _excess_permissions(sealer: Sealer, role: Role) -> Iterator[Fault]:
-    """What a sealer's role may beyond putting below its prefix."""
+    """Permissions of a sealer's role in addition to writing below its prefix."""
     resource_of_role = role.resource
     for name in role.hidden:
         yield Fault(
@@ -187,7 +189,7 @@ def _excess_permissions(sealer: Sealer, role: Role) -> Iterator[Fault]:
 
 
 def _reach_faults(graph: Graph, platform: Platform | None, sealer: Sealer, role: Role) -> Iterator[Fault]:
-    """Whether the addresses at which a sealer's pod knows the store are an endpoint of ours that lets it in."""
+    """Find addresses of the store in a sealer's pod that are not a private endpoint that allows the sealer."""
     objects = [
         resource
         for statement in _allowed(role)
@@ -205,7 +207,7 @@ def _reach_faults(graph: Graph, platform: Platform | None, sealer: Sealer, role:
             store.address for store in (platform.audit if platform else []) if store.site == sealer.site
         }
         if set(sealer.hosts) <= addresses:
-            return  # the organisation's own endpoint, by the platform's word
+            return  # the platform declares it as the organisation's own endpoint
         open_to = [
             endpoint_
             for endpoint_ in graph.of(_ENDPOINT)
@@ -228,12 +230,12 @@ def _reach_faults(graph: Graph, platform: Platform | None, sealer: Sealer, role:
 
 
 def fixed_addresses(endpoint: Resource) -> list[str]:
-    """The addresses that an endpoint is given beforehand."""
+    """The addresses that an endpoint is given before it is created."""
     return [str(subnet.get("ipv4")) for subnet in endpoint.inputs.get("subnetConfigurations") or []]
 
 
 def _foreign_seal_faults(graph: Graph, role: Role) -> Iterator[Fault]:
-    """What a role that is no sealer's is given to do to what is sealed, whether its boundary stops it or not."""
+    """Permissions of other roles on sealed objects, whether a boundary restricts them or not."""
     for action in ("s3:PutObject", *REMOVE_ACTIONS):
         for statement in _allowed(role):
             actions = as_list(statement.get("Action"))
@@ -249,7 +251,7 @@ def _foreign_seal_faults(graph: Graph, role: Role) -> Iterator[Fault]:
 
 
 def _stores(graph: Graph, resource: str) -> list[str]:
-    """Write-once buckets that a policy's resource reaches."""
+    """Write-once buckets that the resource of a policy covers."""
     locked = [bucket for bucket in graph.of("aws:s3/bucket:Bucket") if bucket.inputs.get("objectLockEnabled")]
     referred_buckets = graph.referred(resource, ":Bucket")
     is_wildcard = resource == "*" or resource.startswith(("arn:aws:s3:::*", "arn:*"))

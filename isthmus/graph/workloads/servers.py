@@ -1,6 +1,6 @@
-"""What serves in a stack, in a cluster or on Fargate: gateways, translators, model servers, and who is beside them.
+"""The servers of a stack, in a cluster or on Fargate: gateways, translators, model servers and their sidecars.
 
-Known by what they are told in the edge's configuration, and by their labels; of which class, by their namespace.
+The edge's configuration and the labels show what a server is; its namespace shows its class.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMESPACE_PREFIX = "isthmus-"
 
 @dataclass(frozen=True, eq=False)
 class Server:
-    """Pods of one workload, or the tasks of one definition."""
+    """The pods of one workload, or the tasks of one definition."""
 
     resource: Resource
     name: str
@@ -36,30 +36,30 @@ class Server:
     """Empty on Fargate."""
     where: Place
     class_: str
-    """As its namespace says, which its pods cannot choose; empty where nothing says it."""
+    """The class of its namespace, which its pods cannot choose; empty if it is unknown."""
     labels: Mapping[str, str] = field(default_factory=dict)
     template: Mapping[str, Any] = field(default_factory=dict)
     configs: tuple[dict[str, Any], ...] = ()
-    """The edge's configurations that it is given."""
+    """The edge's configurations that it gets."""
     unread: tuple[str, ...] = ()
-    """Configurations whose words are not known, each said in a few."""
+    """Descriptions of its configurations whose content is unknown."""
     maps: tuple[Resource, ...] = ()
-    """ConfigMaps that its pods are given."""
+    """ConfigMaps that its pods get."""
 
     @property
     def role(self) -> str:
-        """`gateway`, `translator`, `sidecar` by what it is told, else what it is labelled as."""
+        """`gateway`, `translator` or `sidecar` by its configuration, otherwise by its labels."""
         return next((str(config.get("mode")) for config in self.configs), self.labels.get(ROLE, ""))
 
     @property
     def told(self) -> list[str]:
-        """Other classes than its own that its configuration says it is of."""
+        """Classes in its configuration that differ from its own."""
         class_names = {str(config.get("class")) for config in self.configs if config.get("class")}
         return sorted(class_names - {self.class_})
 
 
 class Servers:
-    """All of a graph's, and how they are found by the names under which they are called."""
+    """All servers of a graph, and the host names by which other servers call them."""
 
     def __init__(self, graph: Graph, places: Places) -> None:
         self._graph, self._places = graph, places
@@ -75,8 +75,7 @@ class Servers:
         return [server for server in self.all if server.class_ == class_]
 
     def called(self, name: str, namespace: str, caller: Server) -> list[Server] | None:
-        """The pods behind a Service as another server reaches it; None where there is no such Service, or none that
-        says which pods are behind it."""
+        """The pods behind a Service as another server reaches it; None if it does not exist or has no selector."""
         servers: list[Server] = []
         services = [
             service_
@@ -91,7 +90,7 @@ class Servers:
         return servers if services else None
 
     def elsewhere(self, name: str, namespace: str, caller: Server) -> str:
-        """The host that a Service stands for outside the cluster; empty where it stands for none."""
+        """The host outside the cluster for which a Service stands; empty if it has none."""
         for service in self._near("kubernetes:core/v1:Service", caller):
             external_name = (service.inputs.get("spec") or {}).get("externalName")
             if name_and_namespace(service) == (name, namespace) and external_name:
@@ -99,7 +98,7 @@ class Servers:
         return ""
 
     def selected(self, labels: Mapping[str, str], namespace: str, caller: Server) -> list[Server]:
-        """Pods of a namespace of the same cluster that bear all of these labels."""
+        """Pods of a namespace in the same cluster with all of these labels."""
         return [
             server
             for server in self.all
@@ -113,7 +112,7 @@ class Servers:
         ]
 
     def routed(self, namespace: str, workload: str, caller: Server) -> list[tuple[str, list[Server] | None]]:
-        """Whom a Gateway API router in a namespace sends a workload's requests to, by name; [] where there is none."""
+        """Backends to which a Gateway API router in a namespace sends a workload's requests, by name; empty if none."""
         backends_found: list[tuple[str, list[Server] | None]] = []
         for route in self._near("gateway.networking.k8s.io/v1:HTTPRoute", caller):
             if name_and_namespace(route)[1] != namespace:
@@ -136,7 +135,7 @@ class Servers:
         return backends_found
 
     def behind(self, balancer: Resource, port: str) -> list[Server]:
-        """The tasks to which a load balancer forwards what comes in at a port."""
+        """Tasks to which a load balancer forwards the traffic of a port."""
         groups: set[str] = set()
         for listener in self._graph.of("aws:lb/listener:Listener"):
             is_of_balancer = balancer in self._graph.referred(listener.inputs.get("loadBalancerArn"))
@@ -188,7 +187,7 @@ class Servers:
     def _given(
         self, resource: Resource, template: Mapping[str, Any], namespace: str
     ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
-        """ConfigMaps that pods are given, and what is said of those that are not known."""
+        """ConfigMaps of pods, and descriptions of those that are unknown."""
         config_maps: list[Resource] = []
         unresolved: list[str] = []
         for name in mounted_config_maps(template):
@@ -222,8 +221,7 @@ class Servers:
 
 
 def namespace_classes(graph: Graph) -> dict[str, str]:
-    """Namespaces of the graph by name, and their class: the stricter of their label's and of that whose name ours
-    have; empty where neither says one."""
+    """Namespace → class: the stricter of its label and its name (`isthmus-CLASS`); empty if neither states one."""
     class_by_namespace: dict[str, str] = {}
     for resource in graph.resources:
         if not resource.type.startswith("kubernetes:"):
@@ -238,7 +236,7 @@ def namespace_classes(graph: Graph) -> dict[str, str]:
 
 
 def mislabelled(namespace: Resource) -> str:
-    """How a namespace of ours contradicts its own name; empty where it does not."""
+    """How the label of a namespace contradicts its name; empty if it does not."""
     name = name_and_namespace(namespace)[0]
     label = (namespace.inputs["metadata"].get("labels") or {}).get(CLASS)
     if not _class_in_name(name) or label == _class_in_name(name):
@@ -247,7 +245,7 @@ def mislabelled(namespace: Resource) -> str:
 
 
 def known_class(label: Any) -> str:
-    """A class as a label or a file says it; a word that is none is held to the strictest one's."""
+    """The class with this name. An unknown name counts as the strictest class."""
     if not label:
         return ""
     return label if label in SENSITIVITIES else SENSITIVITIES[-1]
@@ -258,7 +256,7 @@ def _stricter(first: str, second: str) -> str:
 
 
 def mounted_config_maps(template: Mapping[str, Any]) -> list[str]:
-    """ConfigMaps that a pod is given, as files or as variables."""
+    """ConfigMaps that a pod gets as files or variables."""
     spec = template.get("spec") or {}
     names: list[Any] = []
     for volume in spec.get("volumes") or []:
@@ -274,7 +272,7 @@ def mounted_config_maps(template: Mapping[str, Any]) -> list[str]:
 
 
 def _read_config_maps(maps: Iterable[Resource]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
-    """The edge's configurations in ConfigMaps, and what is said of those whose words are not known."""
+    """The edge's configurations in ConfigMaps, and descriptions of those whose content is unknown."""
     configs: list[dict[str, Any]] = []
     unread: list[str] = []
     for config_map in maps:
@@ -302,7 +300,7 @@ def _read_config(text: str, name: str, configs: list[dict[str, Any]], unread: li
 
 
 def _matches(rule: Mapping[str, Any], workload: str) -> bool:
-    """Whether a route's rule could take a workload's requests: it names it in a header, or no workload at all."""
+    """Whether a route's rule may match requests of a workload: it names the workload in a header, or no workload."""
     for match in rule.get("matches") or [{}]:
         workloads = [
             str(header.get("value"))

@@ -1,4 +1,4 @@
-"""Pods that call AWS, known by the credential helper in them; what they are told to call, and as whom."""
+"""Pods that call AWS: recognised by their credential helper, with the models that they call and their identity."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from isthmus.graph.resources.texts import load_config
 CREDENTIAL_HELPER = "aws_signing_helper"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 ROLE_ARN = "eks.amazonaws.com/role-arn"
-"""Annotation of a service account by which EKS gives its pods a role (IAM roles for service accounts)."""
+"""Annotation of a service account with the AWS role of its pods (IAM roles for service accounts)."""
 
 
 @dataclass(frozen=True)
 class Translator:
-    """A workload whose pods have an AWS identity, or should by their role."""
+    """A workload whose pods have an AWS identity, or whose label says that they should."""
 
     name: str
     namespace: str
     class_: str
     template: Mapping[str, Any]
     placed: str = ""
-    """The role that its pods bear by their service account in an EKS cluster."""
+    """The role that its pods get through their service account in an EKS cluster."""
     resource: Resource | None = None
 
     @property
     def options(self) -> dict[str, str]:
-        """What its credential helper is told."""
+        """Options of its credential helper."""
         for box in pod_containers(self.template):
             arguments = _command_line(box)
             if _is_credential_helper(box):
@@ -45,7 +45,7 @@ class Translator:
 
     @property
     def subject(self) -> str:
-        """Its certificate's common name."""
+        """Common name of its certificate."""
         return f"{self.name}.{self.namespace}.svc"
 
     @property
@@ -57,9 +57,9 @@ class Translator:
         return self.options.get("--trust-anchor-arn", "")
 
     def models(self, graph: Graph) -> list[dict[str, Any]]:
-        """The models in the configuration that the pods mount; none where there is no such configuration.
+        """The models in the configuration that its pods mount; empty without one.
 
-        Raises `InputError` where its words are not known before it is made.
+        Raises `InputError` if the configuration is unknown before it is created.
         """
         volumes = self.template["spec"].get("volumes") or []
         names = {volume["configMap"].get("name") for volume in volumes if volume.get("configMap")}
@@ -74,8 +74,7 @@ class Translator:
 
 
 def translators(graph: Graph) -> Iterator[Translator]:
-    """Every workload with the credential helper in its pods, a role by their service account, or the label of a
-    translator."""
+    """Every workload with the credential helper, a role through its service account, or a translator's label."""
     for pod, template in graph.pods():
         labels = (template.get("metadata") or {}).get("labels") or {}
         name, namespace = name_and_namespace(pod)
@@ -87,8 +86,7 @@ def translators(graph: Graph) -> Iterator[Translator]:
 
 
 def role_of_service_account(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
-    """What pods of a template become by their service account: by EKS pod identity, or by the account's annotation;
-    empty where neither gives them a role."""
+    """The role of pods through their service account (EKS pod identity or annotation); empty if they have none."""
     account = (template.get("spec") or {}).get("serviceAccountName") or "default"
     for association in graph.of(ASSOCIATION):
         if (association.inputs.get("namespace"), association.inputs.get("serviceAccount")) == (
@@ -104,7 +102,7 @@ def role_of_service_account(graph: Graph, namespace: str, template: Mapping[str,
 
 
 def identity(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
-    """The AWS role that pods of a template have, in whichever way; empty where they have none."""
+    """The AWS role of the pods of a template, assigned in any way; empty if they have none."""
     placed = role_of_service_account(graph, namespace, template)
     if placed:
         return placed
@@ -120,7 +118,7 @@ def identity(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
 
 
 def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:
-    """The namespace's class, which its pods cannot choose; the pods' own where the namespace has none."""
+    """The class of the namespace, which its pods cannot choose; if it has none, the class of the pods."""
     for resource in graph.of("kubernetes:core/v1:Namespace"):
         meta = resource.inputs["metadata"]
         if meta.get("name") == namespace and CLASS in (meta.get("labels") or {}):

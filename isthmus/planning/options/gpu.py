@@ -7,6 +7,7 @@ Several nodes form a pipeline and are tried only if one node is too small.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import jurisdictions
@@ -99,12 +100,13 @@ def _try_pool(case: Case, site: OnPremSite, pool: Pool) -> None:
     if not has_started and "several-nodes" in case.rules.builds:
         for nodes in _stage_counts(case, pool):
             degree = _tensor_parallel_sizes(case.base, pool.gpus_per_node)[-1]
-            if _try_column(case, _column(case, site.name, pool.gpu, degree, nodes=nodes), pool=pool):
+            if _try_column(case, replace(_column(case, site.name, pool.gpu, degree), nodes=nodes), pool=pool):
                 break
     if pool.mig == "allowed" and "mig" in case.rules.builds:
         for profile in gpus.find(pool.gpu).slices:
             if profile.instances > 1 and profile.usable_mib is not None:
-                _try_column(case, _column(case, site.name, pool.gpu, 1, mig=profile.profile), pool=pool)
+                column = replace(_column(case, site.name, pool.gpu, 1), mig=profile.profile)
+                _try_column(case, column, pool=pool)
 
 
 def _stage_counts(case: Case, pool: Pool) -> Iterator[int]:
@@ -154,11 +156,8 @@ def _try_aws(case: Case, target: Target) -> None:
         for instance, rate in priced_instances:
             # SageMaker runs one replica on an instance, so unused GPUs of it are paid too.
             for degree in _tensor_parallel_sizes(case.base, instance.gpus):
-                column = _column(
-                    case,
-                    site.name,
-                    instance.gpu,
-                    degree,
+                column = replace(
+                    _column(case, site.name, instance.gpu, degree),
                     target=target,
                     instance=instance.type if price_list == "ec2" else f"ml.{instance.type}",
                     purchase=rate.purchase,
@@ -186,33 +185,10 @@ def _cheapest_instances(
 # -- a column
 
 
-def _column(
-    case: Case,
-    site: str,
-    gpu: str,
-    degree: int,
-    *,
-    target: Target = "onprem-vllm",
-    mig: str | None = None,
-    nodes: int = 1,
-    instance: str | None = None,
-    purchase: str | None = None,
-) -> Column:
+def _column(case: Case, site: str, gpu: str, degree: int) -> Column:
+    """A column of the case at a site, on whole GPUs of one node on-prem."""
     workload = case.workload
-    return Column(
-        workload.sensitivity,
-        site,
-        gpu,
-        case.id,
-        case.precision,
-        degree,
-        workload.survive,
-        target,
-        mig,
-        nodes,
-        instance,
-        purchase,
-    )
+    return Column(workload.sensitivity, site, gpu, case.id, case.precision, degree, workload.survive)
 
 
 def describe_hardware(column: Column) -> str:

@@ -47,9 +47,7 @@ def describe_differences(before: Plan, after: Plan) -> list[str]:
     sentences += [f"{name} is removed" for name in removed]
     new_cost, old_cost = after.monthly_cost_usd, before.monthly_cost_usd
     if new_cost is not None and old_cost is not None and new_cost != old_cost:
-        sentences.append(
-            f"the plan costs {new_cost:,.2f} USD a month, {new_cost - old_cost:+,.2f} compared with the existing plan"
-        )
+        sentences.append(f"the plan costs {new_cost:,.2f} USD a month ({new_cost - old_cost:+,.2f})")
     return sentences
 
 

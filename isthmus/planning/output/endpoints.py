@@ -94,14 +94,6 @@ def _gpu_endpoint(
     fit, count = options.fit(column), solution.replicas[column]
     units = shared_load.shared_replicas(requirements, options, sharers)
     survive = _strictest_survive(requirements, names)
-    adapters = {
-        adapter.name: adapter
-        for name in names
-        if (workload := requirements.workload(name))
-        for candidate in workload.model.candidates
-        if candidate.id == column.model
-        for adapter in candidate.adapters
-    }
     lengths, rate = _mixed_lengths(shared_load.sharer_demands(requirements, sharers))
     max_running = max_running_requests(fit, lengths)
     site = requirements.site(column.site)
@@ -129,10 +121,7 @@ def _gpu_endpoint(
             "max_model_len": fit.max_model_len,
             "max_num_seqs": max(1, min(MAX_NUM_SEQS, math.ceil(max_running * 1.1))),
             "gpu_memory_utilization": UTILIZATION,
-            "adapters": [
-                PlannedAdapter(name=adapter.name, rank=adapter.rank, size_mib=adapter.size_mib)
-                for _, adapter in sorted(adapters.items())
-            ],
+            "adapters": _planned_adapters(requirements, names, column.model),
             "engine_version": ENGINE,
             "predicted": _predict(
                 fit,
@@ -148,6 +137,22 @@ def _gpu_endpoint(
         }
     )
     return SizedEndpoint(endpoint, names, [], column, units)
+
+
+def _planned_adapters(requirements: Requirements, names: Sequence[str], model: str) -> list[PlannedAdapter]:
+    """Return the adapters of the model that the named workloads use, by name."""
+    adapters = {
+        adapter.name: adapter
+        for name in names
+        if (workload := requirements.workload(name))
+        for candidate in workload.model.candidates
+        if candidate.id == model
+        for adapter in candidate.adapters
+    }
+    return [
+        PlannedAdapter(name=adapter.name, rank=adapter.rank, size_mib=adapter.size_mib)
+        for _, adapter in sorted(adapters.items())
+    ]
 
 
 def _strictest_survive(requirements: Requirements, names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from isthmus.core.errors import InputError
@@ -29,25 +30,8 @@ def build_question(
 
     Raises `InputError` for impossible or contradicting numbers.
     """
-    if precision is not None and precision not in BYTES:
-        from isthmus.core.validation_errors import did_you_mean
-
-        raise InputError(
-            f"`{precision}` is not a known precision",
-            where="--precision",
-            fix=f"{did_you_mean(precision, BYTES)} Choose one of: {', '.join(BYTES)}".strip(),
-        )
-    _positive("--rps", other_fields["rate"])
-    _positive("--concurrency", other_fields["callers"], minimum=1)
-    _positive("--ttft-ms", other_fields["ttft_ms"])
-    _positive("--tpot-ms", other_fields["tpot_ms"])
-    _between("--prefix-hit", hit, 0, 1, includes_high=False)
-    _between("--gpu-memory-utilization", other_fields["utilization"], 0.1, 1)
-    _between("--arrival-cv", other_fields["burst"], 0, 10)
-    if other_fields["rate"] is not None and other_fields["callers"] is not None:
-        raise InputError(
-            "--rps and --concurrency both set the load", where="--concurrency", fix="Remove one of the two"
-        )
+    _check_precision(precision)
+    _check_numbers(hit, other_fields)
     for name, mean, p95 in (("--prompt-p95", prompt, prompt_p95), ("--output-p95", output, output_p95)):
         if p95 is not None and p95 < mean:
             raise InputError(
@@ -55,18 +39,7 @@ def build_question(
                 where=name,
                 fix=f"Set it to {mean} or more, or lower the mean",
             )
-    if model.task in ("embedding", "rerank") and output > 1:
-        raise InputError(
-            f"{model.id} is a model for {model.task}, so it generates no tokens",
-            where="--output-tokens",
-            fix="Set it to 0",
-        )
-    if model.task in ("chat",) and output == 0:
-        raise InputError(
-            f"{model.id} is a chat model, so the answer needs at least 1 token",
-            where="--output-tokens",
-            fix="Set it to the mean tokens of an answer",
-        )
+    _check_output(model, output)
     lengths = Lengths(
         prompt,
         output if model.task in ("chat", "guard") else 0,
@@ -82,6 +55,48 @@ def build_question(
             fix=f"Set it to {prompt + output} or more",
         )
     return Question(model, gpu, precision or default_precision(model, gpu), lengths, **other_fields)
+
+
+def _check_precision(precision: str | None) -> None:
+    if precision is not None and precision not in BYTES:
+        from isthmus.core.validation_errors import did_you_mean
+
+        raise InputError(
+            f"`{precision}` is not a known precision",
+            where="--precision",
+            fix=f"{did_you_mean(precision, BYTES)} Choose one of: {', '.join(BYTES)}".strip(),
+        )
+
+
+def _check_numbers(hit: float, other_fields: Mapping[str, Any]) -> None:
+    """Rates, goals and shares are in their range, and only one option sets the load."""
+    _positive("--rps", other_fields["rate"])
+    _positive("--concurrency", other_fields["callers"], minimum=1)
+    _positive("--ttft-ms", other_fields["ttft_ms"])
+    _positive("--tpot-ms", other_fields["tpot_ms"])
+    _between("--prefix-hit", hit, 0, 1, includes_high=False)
+    _between("--gpu-memory-utilization", other_fields["utilization"], 0.1, 1)
+    _between("--arrival-cv", other_fields["burst"], 0, 10)
+    if other_fields["rate"] is not None and other_fields["callers"] is not None:
+        raise InputError(
+            "--rps and --concurrency both set the load", where="--concurrency", fix="Remove one of the two"
+        )
+
+
+def _check_output(model: Model, output: int) -> None:
+    """The model can generate `output` tokens an answer."""
+    if model.task in ("embedding", "rerank") and output > 1:
+        raise InputError(
+            f"{model.id} is a model for {model.task}, so it generates no tokens",
+            where="--output-tokens",
+            fix="Set it to 0",
+        )
+    if model.task in ("chat",) and output == 0:
+        raise InputError(
+            f"{model.id} is a chat model, so the answer needs at least 1 token",
+            where="--output-tokens",
+            fix="Set it to the mean tokens of an answer",
+        )
 
 
 def _positive(name: str, value: float | None, minimum: float = 0.0) -> None:

@@ -1,7 +1,7 @@
-"""Egress as networks saw it: VPC flow logs (version 2 and later, as text) and Cilium's Hubble (JSON lines).
+"""Reads egress from flow logs: VPC flow logs (version 2 and later, as text) and Cilium's Hubble (JSON lines).
 
-Whose a flow is comes from the namespace (`isthmus-CLASS`) or, where there is none, from the address that the reader is
-told belongs to a class. Only what was let through counts; what was refused is told as a number.
+The class of a flow is that of the source's namespace (`isthmus-CLASS`). Without a namespace, the source address
+decides, by the networks of each class that the caller gives.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _VERSION_2_FIELDS = [
     "action",
     "log-status",
 ]
-"""The fields of version 2, which a file without a header line has."""
+"""Fields of version 2, for a file without a header line."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """One flow away from a class's gateway or pods."""
+    """A flow that starts at a gateway or pod of a class."""
 
     class_: str
     source: str
@@ -54,14 +54,14 @@ class Flow:
 
 @dataclass(frozen=True)
 class Missing:
-    """What a log says that it does not hold."""
+    """A gap that the log itself reports."""
 
     file: str
     what: str
 
 
 def parse_networks(texts: Sequence[str], where: str) -> list[Net]:
-    """Networks by their CIDRs; raises InputError."""
+    """Parse CIDRs. `where`: the option, for messages. Raises `InputError`."""
     try:
         return [ipaddress.ip_network(text) for text in texts]
     except ValueError as error:
@@ -69,7 +69,7 @@ def parse_networks(texts: Sequence[str], where: str) -> list[Net]:
 
 
 def is_inside(address: str, nets: Sequence[Net]) -> bool:
-    """Whether an address lies in one of the networks; what is no address does not."""
+    """Whether an address is in one of the networks. False for text that is not an address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -78,7 +78,10 @@ def is_inside(address: str, nets: Sequence[Net]) -> bool:
 
 
 def read_flows(file: Path, class_networks: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Missing]:
-    """The flows of a file, `.gz` too; `whose` are each class's addresses. Raises InputError with file and line."""
+    """Yield the flows of a file (`.gz` is decompressed), and the gaps that it reports.
+
+    `class_networks`: the networks of each class. Raises `InputError` with file and line.
+    """
     opened = gzip.open if file.suffix == ".gz" else open
     fields: list[str] | None = None
     try:
@@ -97,7 +100,7 @@ def read_flows(file: Path, class_networks: Mapping[str, Sequence[Net]]) -> Itera
                         flow = _vpc_flow(text.split(), fields or _VERSION_2_FIELDS, class_networks, file)
                 except (ValueError, KeyError, TypeError, AttributeError):
                     raise InputError(
-                        "this line is neither a VPC flow log record nor one of Hubble",
+                        "this line is neither a record of a VPC flow log nor of Hubble",
                         where=f"{file}:{number}",
                         fix="Give VPC flow logs as text, or what `hubble observe -o jsonpb` writes",
                     ) from None
@@ -143,7 +146,7 @@ def _hubble_flow(
         return Missing(str(file), f"{count} events were lost on {record.get('node_name', '?')}")
     flow = record.get("flow", record)
     if "verdict" not in flow:
-        return None  # a node's status, an agent's event
+        return None  # the status of a node, or an event of an agent
     if flow.get("is_reply") or flow.get("traffic_direction") == "INGRESS" or "IP" not in flow:
         return None
     namespace = flow.get("source", {}).get("namespace", "")
@@ -163,7 +166,7 @@ def _hubble_flow(
         f"{namespace}/{pod}" if pod else source,
         destination,
         int(protocol.get("destination_port", 0)) if isinstance(protocol, dict) else 0,
-        # Whatever it was that let it pass: FORWARDED, REDIRECTED, TRACED, TRANSLATED, AUDIT.
+        # Other verdicts mean that the flow passed: FORWARDED, REDIRECTED, TRACED, TRANSLATED, AUDIT.
         flow["verdict"] not in ("DROPPED", "ERROR"),
         0,
         datetime.fromisoformat(flow["time"][:19] + "+00:00"),

@@ -1,6 +1,6 @@
-"""What the records of a time show: who asked what where, that no class ran where it may not, and what cannot be shown.
+"""The audit report: requests by class, gateway and target, violations of the boundaries, and gaps in the record.
 
-Takes records and flows as they were read; knows of chains and stores nothing.
+It takes records and flows that are already read and verified; chains and stores are in `edge.audit`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from isthmus.reports.audit.reviews import Reviews
 from isthmus.reports.format.escaping import code, row, visible
 
 NOWHERE = "nowhere"
-"""Of a request that was refused before it was forwarded."""
+"""Target of a request that was refused before it was forwarded."""
 
 
 @dataclass
@@ -33,43 +33,43 @@ class Count:
 
 @dataclass
 class AuditReport:
-    """Of records between two times."""
+    """The report on the records between two times."""
 
     begin: datetime
     end: datetime
     exceptions: Sequence[Exception_] = ()
     handling: Mapping[str, Handling] = field(default_factory=dict)
-    """The organisation's own, by class; the default's where it is absent."""
+    """The organisation's handling by class. A class without an entry has the default handling."""
     counts: dict[tuple[str, str, str, str], Count] = field(default_factory=dict)
     """By class, site, gateway and target."""
     violations: list[str] = field(default_factory=list)
-    """Where a class ran, or may have run, where it may not."""
+    """Requests and connections to a place that their class forbids, or may forbid."""
     contradictions: list[str] = field(default_factory=list)
-    """What a store's proof found: records that were changed, or are missing."""
+    """Findings of the verification of a store: records that were changed or are missing."""
     gaps: list[str] = field(default_factory=list)
-    """What cannot be shown."""
+    """Periods and requests that the record does not cover."""
     egress: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
-    """By class, destination and port: flows let through, flows refused, bytes."""
+    """By class, destination and port: allowed flows, refused flows, bytes."""
 
     reviews: Reviews = field(default_factory=Reviews)
-    """What became of the answers that people were to see."""
+    """Held answers and their decisions."""
 
     @property
     def unapproved(self) -> list[str]:
-        """Held answers that were given out, and too few had approved."""
+        """Held answers that were released with too few approvals."""
         return self.reviews.unapproved(self.handling)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there are no violations, no changed records and no unapproved answers."""
         return not self.violations and not self.contradictions and not self.unapproved
 
     def covers(self, time: str) -> bool:
-        """Whether a record's time lies in the report's."""
+        """Whether a time (ISO 8601) is in the report's period."""
         return self.begin <= datetime.fromisoformat(time) < self.end
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """One record, sealed or not."""
+        """Add a record, sealed or not."""
         if record["kind"] == "intent" and self.covers(record["time"]):
             self._judge(record)
         elif record["kind"] == "outcome" and self.covers(record["time"]):
@@ -86,8 +86,8 @@ class AuditReport:
         target = destination.get("target")
         if target not in TARGETS or sensitivity not in SENSITIVITIES:
             self.violations.append(
-                f"{request}, class {sensitivity}, went to {destination.get('server')}: the record does not say on what "
-                "that runs, so it cannot be shown that it was allowed"
+                f"{request}, class {sensitivity}, went to {destination.get('server')}: the record does not name a "
+                "known target, so nothing proves that this was allowed"
             )
             return
         day, workload = record["time"][:10], str(record["who"].get("workload"))
@@ -109,7 +109,7 @@ class AuditReport:
         count.usd += record["usd"] or 0.0
 
     def add_flows(self, flows: Iterable[Flow | Missing], inside_networks: Sequence[Net]) -> None:
-        """What the network saw. A class that may use no cloud reaches addresses of `at_home` only."""
+        """Add flows of the network. A class that may not use AWS may reach only addresses of `inside_networks`."""
         for flow in flows:
             if isinstance(flow, Missing):
                 self.gaps.append(f"{flow.file}: {flow.what}")
@@ -127,12 +127,12 @@ class AuditReport:
                 and counters[0] == 1
             ):
                 self.violations.append(
-                    f"the network let {flow.source}, class {flow.class_}, through to {flow.destination} port "
-                    f"{flow.port} at {flow.time:%Y-%m-%d %H:%M:%S}, which is none of the addresses given as inside"
+                    f"the network allowed {flow.source}, class {flow.class_}, to reach {flow.destination} port "
+                    f"{flow.port} at {flow.time:%Y-%m-%d %H:%M:%S}, which is outside the networks of --inside"
                 )
 
     def as_json(self) -> dict[str, Any]:
-        """Keys are a contract."""
+        """Return the report as JSON data. Its keys are a contract."""
         return {
             "from": self.begin.isoformat(),
             "to": self.end.isoformat(),
@@ -176,16 +176,16 @@ def _by_class(keyed_count: tuple[tuple[str, str, str, str], Count]) -> tuple[int
 
 
 def as_markdown(report: AuditReport) -> str:
-    """For a ticket or an auditor's folder."""
+    """Return the report as Markdown."""
     data = report.as_json()
     lines = [f"# Audit, {data['from']} to {data['to']}", "", *_verdict(report, code), ""]
     lines += ["## Requests", "", *_table(data["requests"], code), ""]
     if data["reviews"]:
         lines += ["## Held answers", "", *_table(data["reviews"], code), ""]
     if data["egress"]:
-        lines += ["## Egress, as the network saw it", "", *_table(data["egress"], code), ""]
+        lines += ["## Egress in the flow logs", "", *_table(data["egress"], code), ""]
     lines += [
-        "## What cannot be shown",
+        "## What the record cannot show",
         "",
         *([f"- {code(gap, 400)}" for gap in report.gaps] or ["Nothing."]),
     ]
@@ -193,31 +193,31 @@ def as_markdown(report: AuditReport) -> str:
 
 
 def as_text(report: AuditReport) -> str:
-    """For a terminal."""
+    """Return the report as text for a terminal."""
     data = report.as_json()
     lines = [f"Audit, {data['from']} to {data['to']}", "", *_verdict(report, visible), ""]
     tables = (
         ("Requests", "requests"),
         ("Held answers", "reviews"),
-        ("Egress, as the network saw it", "egress"),
+        ("Egress in the flow logs", "egress"),
     )
     for name, rows in ((name, data[key]) for name, key in tables):
         if rows:
             lines += [name, *_columns(rows), ""]
-    lines += ["What cannot be shown", *([f"  {visible(gap)}" for gap in report.gaps] or ["  nothing"])]
+    lines += ["What the record cannot show", *([f"  {visible(gap)}" for gap in report.gaps] or ["  nothing"])]
     return "\n".join(lines) + "\n"
 
 
 def _verdict(report: AuditReport, escape: Any) -> list[str]:
-    lines = ["No gateway routed a class where it may not go."] if report.clean else []
+    lines = ["No gateway sent data to a place that its class forbids."] if report.clean else []
     if report.violations:
-        lines += [f"{len(report.violations)} times a class went where it may not, or may have:"]
+        lines += [f"Data went, or may have gone, where its class forbids it ({len(report.violations)}):"]
         lines += [f"- {escape(finding)}" for finding in report.violations]
     if unapproved := report.unapproved:
-        lines += [f"{len(unapproved)} times an answer was given out that too few people had approved:"]
+        lines += [f"Held answers were released with too few approvals ({len(unapproved)}):"]
         lines += [f"- {escape(finding)}" for finding in unapproved]
     if report.contradictions:
-        lines += ["The records are not what was written, so they show nothing:"]
+        lines += ["Records were changed or are missing, so this report proves nothing:"]
         lines += [f"- {escape(finding)}" for finding in report.contradictions]
     return lines
 

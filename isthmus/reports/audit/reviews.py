@@ -1,4 +1,4 @@
-"""Held answers as records tell of them: what became of them, and that none was given out that too few had approved."""
+"""Held answers in the audit records: their decisions, and whether each released answer had enough approvals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDS = ("approved", "rejected", "expired")
 
 @dataclass
 class Reviews:
-    """Of records in whatever order they come: writers are not told apart by time."""
+    """Collects the records of reviews, in any order: records of different writers are not sorted by time."""
 
     _held: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _ended: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Reviews:
     _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, Any], *, counted: bool) -> None:
-        """One record, of the report's time or not: what was given out may have been approved before."""
+        """Add a record. `counted`: its time is in the report's period. Approvals before the period count too."""
         where = (str(record["class"]), str(record["site"]))
         if record["kind"] == "outcome":
             if counted and (record.get("held") or {}).get("kept") is True:
@@ -36,7 +36,7 @@ class Reviews:
             self._ended.setdefault((*where, record["state"]), set()).add(held_id)
 
     def unapproved(self, handling: Mapping[str, Handling]) -> list[str]:
-        """What was given out without as many people's approval on record as its class asks for."""
+        """Return a line for each answer that was released with fewer approvals than its class requires."""
         unapproved = []
         for (class_, _, held_id, sha256), given_out in sorted(self._given.items()):
             class_handling = handling.get(class_) or HANDLING.get(class_)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -48,13 +48,13 @@ class Reviews:
             people = len(self._approved.get((held_id, sha256), ()))
             if people < needed:
                 unapproved.append(
-                    f"held answer {held_id}, class {class_}, was given out at {given_out}: {people} of {needed} "
-                    "approvals of it are on record"
+                    f"held answer {held_id}, class {class_}, was released at {given_out}: {people} of {needed} "
+                    "approvals are on record"
                 )
         return unapproved
 
     def rows(self) -> list[dict[str, Any]]:
-        """By class and site: how many were held, ended how, and were given out."""
+        """Return by class and site how many answers were held, decided and released."""
         places = {*self._held, *(key[:2] for key in self._ended), *(key[:2] for key in self._given)}
         return [
             {

@@ -31,7 +31,7 @@ def comment(drifts: Sequence[Drift], full_report: str = "", limit: int = LIMIT) 
         policy_section(previews),
         _drifts_section(drifts),
     ]
-    return fit_comment(head, sections, _blocks(drifts), full_report, limit, "that are not as they were left")
+    return fit_comment(head, sections, _blocks(drifts), full_report, limit, "that have drifted")
 
 
 def needs_rest(drifts: Sequence[Drift]) -> bool:
@@ -48,10 +48,10 @@ def _verdict(drifts: Sequence[Drift]) -> str:
     names = ", ".join(code(drift.stack) for drift in drifts)
     sentences = [words.counts(drifts)]
     if any(drift.status == "partial" for drift in drifts):
-        sentences.insert(0, "not all of it could be looked at or decided")
+        sentences.insert(0, "some of it could not be checked or decided")
     failed = ", ".join(code(drift.stack) for drift in drifts if drift.status == "failed")
     if failed:
-        sentences.insert(0, f"what changed in {failed} could not be found out")
+        sentences.insert(0, f"the drift of {failed} could not be determined")
     if any(drift.policy for drift in drifts):
         sentences.append(preview_wording.findings_line([words.as_preview(drift) for drift in drifts]))
     line = f"**{_SIGNS[words.worst(drifts)]}** {names}: {' · '.join(sentences)}"
@@ -70,7 +70,7 @@ def _unseen_section(drifts: Sequence[Drift]) -> Section:
         for drift in drifts
         for unseen in drift.unseen
     ]
-    return table("Not looked at: there may be drift in it", 10, ["what", "where", "why"], rows)
+    return table("Not checked, so drift is possible", 10, ["what", "where", "why"], rows)
 
 
 def _drifts_section(drifts: Sequence[Drift]) -> Section:
@@ -96,7 +96,7 @@ def _drifts_section(drifts: Sequence[Drift]) -> Section:
             ]
             rows.append([code(drift.stack), *cells] if len(drifts) > 1 else cells)
     columns = ["", "what", "resource", "where", "by", "since", "why"]
-    return table("What is not as it was left", 30, ["stack", *columns] if len(drifts) > 1 else columns, rows)
+    return table("Drifted resources", 30, ["stack", *columns] if len(drifts) > 1 else columns, rows)
 
 
 def _blocks(drifts: Sequence[Drift]) -> Iterator[Block]:

@@ -13,20 +13,20 @@ from isthmus.reports.preview import wording as preview_wording
 
 _RULES: dict[What, tuple[str, str]] = {
     "gone": (
-        "What the stack made is there",
-        "Run `isthmus up`, which makes it anew; find out who took it away",
+        "Every resource of the stack exists",
+        "Run `isthmus up` to create it again, and find out who deleted it",
     ),
     "changed": (
-        "What the stack set stands as it set it",
-        "Run `isthmus up`, or write the change into the stack",
+        "Every property that the stack sets has its value",
+        "Run `isthmus up` to restore the value, or add the change to the stack",
     ),
     "added": (
-        "Nobody sets on the stack's resources what it did not say",
-        "Take it away: `isthmus up` leaves alone what it does not set",
+        "The stack's resources have only properties that the stack sets",
+        "Remove the property by hand: `isthmus up` does not change properties that the stack does not set",
     ),
     "foreign": (
-        "In the stack's namespaces, networks and under its tags there is nothing of others",
-        "Take it away, or build it by the stack",
+        "The stack's namespaces, networks and tags contain no foreign resources",
+        "Delete the resource, or add it to the stack",
     ),
 }
 
@@ -48,7 +48,7 @@ def _rule(kind: What) -> dict[str, Any]:
         "id": f"drift/{kind}",
         "name": f"Drift{kind.capitalize()}",
         "shortDescription": {"text": title},
-        "fullDescription": {"text": f"{title}: the state says one thing, and the world another"},
+        "fullDescription": {"text": f"{title}. The state and the live resources differ."},
         "help": {"text": fix},
         "defaultConfiguration": {"level": "warning"},
         "properties": {"tags": ["drift"]},
@@ -86,7 +86,7 @@ def _result(stack: str, drifted: Drifted, file: str) -> dict[str, Any]:
 
 def _notes(drifts: Sequence[Drift]) -> list[str]:
     return [
-        f"{drift.stack}: not looked at: {unseen.what} ({unseen.where}): {unseen.why}"
+        f"{drift.stack}: not checked: {unseen.what} ({unseen.where}): {unseen.why}"
         for drift in drifts
         for unseen in drift.unseen
     ]

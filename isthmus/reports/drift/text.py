@@ -47,9 +47,9 @@ def _verdict_lines(drift: Drift) -> Iterator[RenderableType]:
     verdict = words.verdict(drift)
     yield shared.line(f"{drift.stack}: {verdict}", _STYLES[verdict])
     if drift.status == "failed":
-        yield shared.line("  what changed could not be found out", _STYLES["FAILED"])
+        yield shared.line("  the drift could not be determined", _STYLES["FAILED"])
     if drift.status == "partial":
-        yield shared.line("  not all of it could be looked at or decided", _STYLES["PARTIAL"])
+        yield shared.line("  some of it could not be checked or decided", _STYLES["PARTIAL"])
     counts = [words.counts([drift])]
     if drift.policy:
         counts.append(preview_wording.findings_line([words.as_preview(drift)]))
@@ -61,7 +61,7 @@ def _verdict_lines(drift: Drift) -> Iterator[RenderableType]:
 
 def _unseen_lines(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
     if any(drift.unseen for drift in drifts):
-        yield shared.title("Not looked at: there may be drift in it")
+        yield shared.title("Not checked, so drift is possible")
     for drift in drifts:
         for unseen in drift.unseen:
             yield shared.line(f"  {unseen.what} ({unseen.where}): {unseen.why}", "yellow")
@@ -70,8 +70,11 @@ def _unseen_lines(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
 def _drift_lines(drift: Drift, *, several: bool) -> Iterator[RenderableType]:
     owner = f" of {drift.stack}" if several else ""
     for title, listed in (
-        (f"What is not as it was left{owner}", drift.unasked),
-        (f"What the platform asked for{owner}", [drifted for drifted in drift.drifts if drifted.expected]),
+        (f"Drifted resources{owner}", drift.unasked),
+        (
+            f"Changes expected by the platform{owner}",
+            [drifted for drifted in drift.drifts if drifted.expected],
+        ),
     ):
         if listed:
             yield shared.title(title)

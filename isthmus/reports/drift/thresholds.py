@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from isthmus.contracts.reports.drift import Drift
 from isthmus.reports.drift import wording as words
 from isthmus.reports.preview import thresholds as preview_thresholds
+from isthmus.reports.preview.wording import counted
 
 WORDS = ("drift", "critical", "high", "medium", "gone", "foreign", "undecided")
 DEFAULT = ("drift", "undecided")
@@ -30,12 +31,16 @@ def _reason_to_fail(drifts: Sequence[Drift], word: str) -> str:
     unexpected = [drifted for drift in drifts for drifted in drift.unasked]
     if word in ("gone", "foreign"):
         number = sum(drifted.what == word for drifted in unexpected)
-        return f"{number} {words.LABELS[word]}" if number else ""
+        return counted(number, f"{words.LABELS[word]} resource") if number else ""
     if word == "drift":
-        clauses = [f"{len(unexpected)} not as they were left"] if unexpected else []
+        clauses = [counted(len(unexpected), "drifted resource")] if unexpected else []
         return ", ".join([*clauses, *filter(None, [preview_thresholds.describe_grave(previews, "low")])])
     number = sum(drifted.severity in preview_thresholds.severities_from(word) for drifted in unexpected)
     clauses = (
-        [f"{number} drifts of severity {word}{' or above' if word != 'critical' else ''}"] if number else []
+        [
+            f"{counted(number, 'drifted resource')} of severity {word}{' or above' if word != 'critical' else ''}"
+        ]
+        if number
+        else []
     )
     return ", ".join([*clauses, *filter(None, [preview_thresholds.describe_grave(previews, word)])])

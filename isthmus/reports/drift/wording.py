@@ -16,7 +16,7 @@ LABELS = {
     "gone": "gone",
     "changed": "changed",
     "added": "added to",
-    "foreign": "not ours",
+    "foreign": "foreign",
 }
 
 
@@ -56,13 +56,13 @@ def counts(drifts: Sequence[Drift]) -> str:
             clauses.append(f"{number:,} {LABELS[kind]}")
     expected = sum(drift.expected for drift in drifts)
     if expected:
-        clauses.append(f"{expected:,} asked for by the platform")
+        clauses.append(f"{expected:,} expected by the platform")
     if any(drift.status == "failed" for drift in drifts):
-        clauses.append("the rest not known" if clauses else "drift not known")
+        clauses.append("the rest unknown" if clauses else "drift unknown")
     if any(drift.unseen for drift in drifts):
-        clauses.append(f"{sum(len(drift.unseen) for drift in drifts):,} not looked at")
+        clauses.append(f"{sum(len(drift.unseen) for drift in drifts):,} not checked")
     resource_count = sum(drift.resources for drift in drifts)
-    return ", ".join(clauses or [f"{resource_count:,} resources stand as they were left"])
+    return ", ".join(clauses or [f"{resource_count:,} resources without drift"])
 
 
 def as_preview(drift: Drift) -> Preview:

@@ -1,4 +1,4 @@
-"""Every image and chart that a rendered stack needs, read off its pods and objects: what must be mirrored."""
+"""Lists every image and chart that a rendered stack needs, from its pods and objects, to mirror them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class InventoryItem:
     """An image or a chart."""
 
     name: str
-    """Its name in the lock; `weights`, or `other`, for an image that is in the overrides alone."""
+    """Name in the lock; `weights` or `other` for an image that only the overrides name."""
     upstream: str | None
-    """Where it comes from, by tag or version; None where only the organisation knows."""
+    """Where it comes from, with tag or version; None if only the organisation knows."""
     digest: str | None
-    """None where it is not resolved."""
+    """None if it is not resolved."""
     target: str
-    """The reference that pods have, or the chart in the organisation's registry; empty where none is named."""
+    """The reference in pods, or the chart in the organisation's registry; empty if no registry is set."""
     used_by: tuple[str, ...]
-    """Pods as NAMESPACE/WORKLOAD, tasks as fargate/TASK; for a chart, what of the stack needs it."""
+    """Pods as NAMESPACE/WORKLOAD, tasks as fargate/TASK; for a chart, the parts of the stack that need it."""
     locked: bool
-    """Whether its digest is the lock's to say."""
+    """Whether the lock determines its digest."""
     purpose: str = ""
 
     @property
     def source(self) -> str:
-        """The image to fetch: by digest where there is one."""
+        """The image to fetch: by digest if it is known."""
         if self.upstream is None:
             return self.target
         return (
@@ -45,13 +45,13 @@ class InventoryItem:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a stack needs, sorted by name and target."""
+    """The images and charts of a stack, sorted by name and target."""
 
     images: list[InventoryItem]
     charts: list[InventoryItem]
 
     def with_digests(self, lock: ImagesLock, images_setting: Images) -> Inventory:
-        """The same after the lock has been resolved."""
+        """Return the inventory with the digests of a resolved lock."""
         images = [
             replace(
                 image, digest=lock.images[image.name].digest, target=_target(lock, image.name, images_setting)
@@ -66,7 +66,7 @@ class Inventory:
 
     @property
     def unresolved(self) -> dict[str, str]:
-        """What has no digest, and where it comes from."""
+        """Return the names without a digest, and where they come from."""
         return {
             artifact.name: str(artifact.upstream)
             for artifact in (*self.images, *self.charts)
@@ -95,7 +95,7 @@ def list_images(resources: Iterable[Resource], lock: ImagesLock, images_setting:
         name, namespace = name_and_namespace(resource)
         group = resource.type.split(":")[1].rpartition("/")[0]
         if group == "helm.sh":
-            # Named by the chart that it installs, whatever the chart provides.
+            # The chart's name, not that of the objects that it installs.
             chart = str(resource.inputs.get("chart", "")).partition("@")[0].rpartition("/")[2]
             release = f"{resource.inputs.get('namespace')}/{resource.inputs.get('name')}"
             needs.setdefault(chart, set()).add(f"the release {release}")
@@ -110,7 +110,7 @@ def list_images(resources: Iterable[Resource], lock: ImagesLock, images_setting:
         _image_item(reference, users[reference], lock, images_setting, mounted=reference in mounted)
         for reference in users
     ]
-    # From Amazon ECR, which no registry of the organisation's replaces: it is where it is.
+    # An image in Amazon ECR stays there; the organisation's registry does not replace it.
     images += [
         InventoryItem(
             "sagemaker",
@@ -134,7 +134,7 @@ def _container_images(template: Mapping[str, Any]) -> list[str]:
 
 
 def _image_volumes(template: Mapping[str, Any]) -> list[str]:
-    """Volumes that are images (weights): a node pulls them as it does the containers'."""
+    """Yield volumes that are images (weights): nodes pull them like container images."""
     volumes = template["spec"].get("volumes") or []
     references = [(volume.get("image") or {}).get("reference") for volume in volumes]
     return [str(reference) for reference in references if reference]
@@ -170,7 +170,7 @@ def _image_item(
             image.purpose,
         )
     digest = reference.partition("@")[2]
-    # Given by the organisation: it is where it is. Only the same digest says that it is the lock's.
+    # The organisation set this reference, so it stays. It is the lock's image only if the digest is equal.
     upstream = image.reference if digest == image.digest else None
     return InventoryItem(name, upstream, digest, reference, used, False, image.purpose)
 

@@ -1,4 +1,4 @@
-"""The inventory as the files of those who carry images over an air gap: Hauler's and Zarf's."""
+"""Writes the inventory as files for tools that carry images over an air gap: Hauler and Zarf."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from isthmus.reports.images.inventory import Inventory
 
 HAULER = "content.hauler.cattle.io/v1"
 ZARF = "zarf.dev/v1alpha1"
-"""What released versions read; `v1beta1` is being made (its schema is published, its features are not done)."""
+"""The version that released Zarf reads. `v1beta1` has a schema, but is not finished."""
 
 
 def hauler_manifest(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
-    """For `hauler store sync -f FILE`: a document of images and one of charts."""
+    """Return the file for `hauler store sync -f FILE`: a document of images and one of charts."""
     images = {"images": [{"name": source} for source in _sources(inventory)]}
     charts = {
         "charts": [
@@ -31,7 +31,10 @@ def hauler_manifest(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
 
 
 def zarf_package(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
-    """`zarf.yaml`, for `zarf package create`. The charts are a component of their own, which a deploy may leave out."""
+    """Return `zarf.yaml` for `zarf package create`.
+
+    The charts are a component of their own, so that a deployment can omit it.
+    """
     components: list[dict[str, Any]] = [
         {
             "name": "images",
@@ -72,7 +75,7 @@ def _sources(inventory: Inventory) -> list[str]:
 
 
 def as_data(inventory: Inventory) -> dict[str, Any]:
-    """For `--format json`."""
+    """Return the data for `--format json`."""
     return {
         part: [
             {

@@ -25,9 +25,9 @@ WORDS: dict[str, str] = {
     "undecided": "undecided",
     "allowed": "was refused, now allowed",
     "added": "new",
-    "removed": "gone",
+    "removed": "removed",
     "changed": "changed",
-    "same": "as before",
+    "same": "unchanged",
 }
 
 
@@ -47,7 +47,7 @@ def compare_paths(paths: DataPaths) -> list[ComparedPath]:
     compared = [_compare(path, before.get(key), paths.before is not None) for key, path in after.items()]
     if paths.after is not None:
         compared += [
-            ComparedPath(path, "removed", "gone") for key, path in before.items() if key not in after
+            ComparedPath(path, "removed", "removed") for key, path in before.items() if key not in after
         ]
     return sorted(compared, key=_order)
 
@@ -66,7 +66,7 @@ def _compare(path: DataPath, previous: DataPath | None, compared: bool) -> Compa
     return (
         ComparedPath(path, "added", "new, allowed")
         if is_new
-        else ComparedPath(path, "same", "as before" if previous else "allowed")
+        else ComparedPath(path, "same", "unchanged" if previous else "allowed")
     )
 
 

@@ -42,7 +42,7 @@ def fit_comment(
     limit: int,
     description: str,
 ) -> str:
-    """A comment of at most `limit` characters. `which`: what is so of the resources that there is no room for."""
+    """Return a comment of at most `limit` characters. `description`: what the left-out resources have in common."""
     texts = [head]
     left = limit - len(head) - _ROOM
     where = f"the rest is in {code(full_report)}" if full_report else "the rest is left out"
@@ -88,9 +88,9 @@ def _verdict(previews: Sequence[Preview]) -> str:
     failed = [preview for preview in previews if preview.status == "failed"]
     if failed:
         failed_stacks = ", ".join(code(preview.stack) for preview in failed)
-        clauses.insert(0, f"what would change in {failed_stacks} could not be found out")
+        clauses.insert(0, f"the changes of {failed_stacks} could not be determined")
     if any(preview.status == "partial" for preview in previews):
-        clauses.insert(0, "not all of it could be found out or decided")
+        clauses.insert(0, "some of it could not be determined or decided")
     line = f"**{_SIGNS[worst]}** {names}: {' · '.join(clause for clause in clauses if clause)}"
     if len(previews) == 1:
         return line

@@ -12,9 +12,9 @@ from isthmus.reports.format.escaping import code, cut, fence, html_code, shown, 
 from isthmus.reports.preview import wording as words
 
 _PROPERTIES = 40
-"""Of one resource; the JSON has all."""
+"""Maximum properties of a resource. The JSON lists all."""
 _LINES = 40
-"""Of a text that changes in some of its lines."""
+"""Maximum lines of the difference of a text."""
 _LONGEST = 300
 
 
@@ -52,7 +52,7 @@ def blocks(previews: Sequence[Preview]) -> Iterator[Block]:
         stack = f"{html_code(preview.stack)} " if several else ""
         notable = [change for change in preview.changes if not is_noise_only(change)]
         for name, changes in _changes_by_component(notable):
-            component = html_code(name) if name else "resources that stand alone"
+            component = html_code(name) if name else "resources without a component"
             yield Block(
                 f"{stack}{component}: {_operation_counts(changes)}",
                 [_resource_text(change) for change in changes],
@@ -88,7 +88,7 @@ def _operation_counts(changes: Sequence[Change]) -> str:
 
 def _resource_text(change: Change) -> str:
     because = words.replacement_reasons(change)
-    connective = "because of" if change.replaces_because else "if the provider must, because of"
+    connective = "because of" if change.replaces_because else "if the provider requires it, because of"
     why = f", {connective} {code(because, 300)}" if because else ""
     holds = (
         ", **holds state**"
@@ -102,7 +102,7 @@ def _resource_text(change: Change) -> str:
     lines = [line for property_change in notable[:_PROPERTIES] for line in difference_lines(property_change)]
     if len(notable) > _PROPERTIES:
         lines.append(
-            f"  and {len(notable) - _PROPERTIES:,} more properties: isthmus preview --format json has all"
+            f"  and {len(notable) - _PROPERTIES:,} more properties: see isthmus preview --format json"
         )
     texts = [head]
     if lines:

@@ -98,10 +98,10 @@ def paths_section(previews: Sequence[Preview]) -> Section:
     rows = []
     for changed_path in words.changed_paths(previews):
         verdict_before = changed_path.before.verdict if changed_path.before else "none"
-        verdict_after = changed_path.after.verdict if changed_path.after else "gone"
+        verdict_after = changed_path.after.verdict if changed_path.after else "none"
         state = (
             verdict_after
-            if changed_path.what in ("added", "stands")
+            if changed_path.what in ("added", "existing")
             else f"{verdict_before} → {verdict_after}"
         )
         marked_state = (
@@ -117,7 +117,7 @@ def paths_section(previews: Sequence[Preview]) -> Section:
     unknown = [
         preview for preview in previews if preview.data_paths.after is None and preview.status != "failed"
     ]
-    rows += [f"- {code(preview.stack)}: where its data may go was not found out" for preview in unknown]
+    rows += [f"- {code(preview.stack)}: its data paths could not be determined" for preview in unknown]
     return Section("Data paths that change", 12, rows)
 
 
@@ -136,7 +136,7 @@ def policy_section(previews: Sequence[Preview]) -> Section:
 
 def _finding_cells(finding: Finding) -> list[str]:
     loud = f"**{finding.severity}**" if finding.severity in ("critical", "high") else finding.severity
-    level = f"{loud}, cannot be decided" if finding.verdict == "undecided" else loud
+    level = f"{loud}, undecided" if finding.verdict == "undecided" else loud
     if finding.silenced is not None:
         silenced = finding.silenced
         level = f"silenced until {silenced.until} by {code(silenced.owner)}: {code(silenced.reason)}"
@@ -200,7 +200,7 @@ def _figure_sections(previews: Sequence[Preview]) -> list[Section]:
 
 
 def _usd(value: float | None) -> str:
-    return "not known" if value is None else f"{value:,.2f}"
+    return "unknown" if value is None else f"{value:,.2f}"
 
 
 def _capacities(previews: Sequence[Preview]) -> list[Capacities]:
@@ -216,7 +216,7 @@ def _pool_rows(capacities: Capacities) -> list[list[str]]:
         if before_pool == after_pool and after_pool is not None and not after_pool.used:
             continue
         gpu_counts = [
-            _number(pool.gpus) if pool is not None else "none" if is_known else "not known"
+            _number(pool.gpus) if pool is not None else "none" if is_known else "unknown"
             for pool, is_known in (
                 (before_pool, capacities.before is not None),
                 (after_pool, capacities.after is not None),
@@ -232,10 +232,10 @@ _NONE = PoolCapacity(site="none", pool="none", gpus=0)
 
 
 def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:g}"
+    return "unknown" if value is None else f"{value:g}"
 
 
 def _used(pool: PoolCapacity | None, known_pools: list[PoolCapacity] | None) -> str:
     if known_pools is None:
-        return "not known"
+        return "unknown"
     return f"{pool.used:g}" if pool is not None else "0"

@@ -28,8 +28,11 @@ def log(
     more: Sequence[tuple[dict[str, Any], dict[str, Any]]] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """The log, JSON. `files`: the source file of each stack, from the repository's root; `more`: rules, each with a
-    result; `notes`: what was not looked at."""
+    """Return the log as JSON.
+
+    `files`: the source file of each stack, relative to the repository's root. `more`: further pairs of a rule and its
+    result. `notes`: messages about what was not checked.
+    """
     results = [result for _, result in more]
     rules = {rule["id"]: rule for rule, _ in more}
     for finding in words.unique_findings(previews):
@@ -88,17 +91,17 @@ def _paths_rule() -> dict[str, Any]:
         "id": _PATHS,
         "name": "WhereDataMayGo",
         "shortDescription": {"text": "Data goes only where its class may go"},
-        "fullDescription": {
-            "text": "A path that is refused, or cannot be decided, is none that data may take"
+        "fullDescription": {"text": "A path that is refused or undecided must not carry data"},
+        "help": {
+            "text": "Place the workload where its class may run, or revert the change that opened the path"
         },
-        "help": {"text": "Place the workload where its class may run, or take back what opened the path"},
         "defaultConfiguration": {"level": "error"},
         "properties": {"security-severity": SCORES["critical"], "tags": ["security"]},
     }
 
 
 def _result(finding: Finding, file: str) -> dict[str, Any]:
-    undecided = "Cannot be decided: " if finding.verdict == "undecided" else ""
+    undecided = "Undecided: " if finding.verdict == "undecided" else ""
     result = {
         "ruleId": finding.policy,
         "level": LEVELS[finding.severity],
@@ -121,11 +124,11 @@ def _result(finding: Finding, file: str) -> dict[str, Any]:
 
 def _path_result(stack: str, path: DataPath, file: str) -> dict[str, Any]:
     route = " -> ".join(f"{hop.kind} {visible(hop.name)}" for hop in path.hops)
-    state = "is refused" if path.verdict == "refused" else "cannot be decided"
+    state = "is refused" if path.verdict == "refused" else "is undecided"
     return {
         "ruleId": _PATHS,
         "level": "error",
-        "message": {"text": f"The way of {path.class_} data {state}: {route}. {visible(path.why)}".strip()},
+        "message": {"text": f"The path of {path.class_} data {state}: {route}. {visible(path.why)}".strip()},
         "locations": [location(file, path.workload or path.id, "")],
         "partialFingerprints": {"isthmus/v1": fingerprint(_PATHS, stack, path.id, path.verdict)},
         "properties": {"stack": stack, "severity": "critical", "verdict": path.verdict},

@@ -85,9 +85,9 @@ def _verdict_lines(preview: Preview) -> Iterator[RenderableType]:
     ]
     yield line(f"{preview.stack}: {verdict}", _STYLES[verdict])
     if preview.status == "failed":
-        yield line("  what would change could not be found out", _STYLES["FAILED"])
+        yield line("  the changes could not be determined", _STYLES["FAILED"])
     if preview.status == "partial":
-        yield line("  not all of it could be found out or decided", _STYLES["PARTIAL"])
+        yield line("  some of it could not be determined or decided", _STYLES["PARTIAL"])
     yield line("  " + ", ".join(clause for clause in clauses if clause))
     for diagnostic in preview.diagnostics:
         yield line(
@@ -135,7 +135,7 @@ def paths_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         yield title("Data paths that change")
     for changed_path in moved:
         verdict_before = changed_path.before.verdict if changed_path.before else "none"
-        verdict_after = changed_path.after.verdict if changed_path.after else "gone"
+        verdict_after = changed_path.after.verdict if changed_path.after else "none"
         state = f"{verdict_before} -> {verdict_after}" if verdict_before != verdict_after else verdict_after
         route = " -> ".join(
             f"{hop.kind} {hop.name}" + (f" at {hop.where}" if hop.where else "")
@@ -148,7 +148,7 @@ def paths_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
             "red" if loud else "",
         )
     for stack in unknown:
-        yield line(f"  {stack}: where its data may go was not found out", "yellow")
+        yield line(f"  {stack}: its data paths could not be determined", "yellow")
 
 
 def findings_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
@@ -157,7 +157,7 @@ def findings_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     if unique:
         yield title("Policy findings")
     for finding in unique:
-        state = "" if finding.verdict == "violated" else ", cannot be decided"
+        state = "" if finding.verdict == "violated" else ", undecided"
         if finding.silenced is not None:
             state += f", silenced by {finding.silenced.owner} until {finding.silenced.until}"
         style = "red" if finding.severity in ("critical", "high") and finding.silenced is None else ""
@@ -186,15 +186,15 @@ def _cost_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         pools_before = {(pool.site, pool.pool): pool for pool in capacity.before or []}
         for pool in capacity.after or []:
             old = pools_before.get((pool.site, pool.pool))
-            before = "not known" if capacity.before is None else f"{old.used:g}" if old else "0"
-            gpu_count = "not known" if pool.gpus is None else f"{pool.gpus}"
+            before = "unknown" if capacity.before is None else f"{old.used:g}" if old else "0"
+            gpu_count = "unknown" if pool.gpus is None else f"{pool.gpus}"
             yield line(
                 f"  {pool.pool}: {before} -> {pool.used:g} of {gpu_count} GPUs used, {pool.reserved} reserved"
             )
 
 
 def _usd(value: float | None) -> str:
-    return "not known" if value is None else f"{value:,.2f}"
+    return "unknown" if value is None else f"{value:,.2f}"
 
 
 def _changes_lines(preview: Preview, *, several: bool) -> Iterator[RenderableType]:

@@ -11,6 +11,7 @@ from isthmus.contracts.reports.preview import Preview
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean
 from isthmus.reports.preview import wording as words
+from isthmus.reports.preview.wording import counted
 
 WORDS = ("critical", "high", "medium", "replace", "delete-stateful", "undecided")
 DEFAULT = ("critical", "high", "undecided")
@@ -43,9 +44,9 @@ def check_word(word: str, allowed_words: Sequence[str], description: str) -> str
     """Return a word of `--fail-on`. Raises `InputError` that lists the allowed words."""
     if word not in allowed_words:
         raise InputError(
-            f"`{word}` is nothing to fail on",
+            f"`{word}` is not a threshold",
             where="--fail-on",
-            fix=f"{did_you_mean(word, allowed_words)} There are: {description}".strip(),
+            fix=f"{did_you_mean(word, allowed_words)} Choose from: {description}".strip(),
         )
     return word
 
@@ -76,8 +77,9 @@ def describe_undecided(previews: Sequence[Preview]) -> str:
     ]
     number = len(findings) + len(_path_ids(previews, "undecided"))
     unknown = [preview.stack for preview in previews if preview.data_paths.after is None]
-    unread = f"where the data of {', '.join(unknown)} may go was not found out" if unknown else ""
-    return f"{number} cannot be decided" if number else unread
+    unread = f"the data paths of {', '.join(unknown)} could not be determined" if unknown else ""
+    undecided = counted(number, "undecided finding or data path", "undecided findings and data paths")
+    return undecided if number else unread
 
 
 def severities_from(severity: str) -> tuple[Severity, ...]:
@@ -95,11 +97,13 @@ def describe_grave(previews: Sequence[Preview], severity: str) -> str:
     ]
     refused = len(_path_ids(previews, "refused"))
     clauses = (
-        [f"{len(findings)} of severity {severity}{' or above' if len(levels) > 1 else ''}"]
+        [
+            f"{counted(len(findings), 'finding')} of severity {severity}{' or above' if len(levels) > 1 else ''}"
+        ]
         if findings
         else []
     )
-    return ", ".join([*clauses, f"{refused} refused data paths"] if refused else clauses)
+    return ", ".join([*clauses, counted(refused, "refused data path")] if refused else clauses)
 
 
 def _path_ids(previews: Sequence[Preview], verdict: str) -> set[str]:
@@ -112,21 +116,21 @@ def _describe_changes(previews: Sequence[Preview], word: str) -> str:
     changes = [change for preview in previews for change in preview.changes]
     if word == "replace":
         number = sum(change.op == "replace" or bool(change.may_replace) for change in changes)
-        return f"{number} replaced, or it may be" if number else ""
+        return f"{counted(number, 'resource')} replaced or possibly replaced" if number else ""
     number = sum(
         change.stateful and (change.op in ("delete", "replace") or bool(change.may_replace))
         for change in changes
     )
-    return f"{number} with state deleted or replaced, or it may be" if number else ""
+    return f"{counted(number, 'resource')} with state deleted or (possibly) replaced" if number else ""
 
 
 def _describe_cost(previews: Sequence[Preview], percent: float) -> str:
     """Return a clause if the sum over all stacks rises by more than `percent`, or is unknown."""
     deltas = [words.cost_delta(costs) for _, costs in words.costs_of(previews)]
     if any(delta.usd is None for delta in deltas):
-        return "how much more it costs is not known"
+        return "the cost change is unknown"
     before = sum(delta.before or 0 for delta in deltas)
     total = words.Delta(before, before + sum(delta.usd or 0 for delta in deltas))
     if total.percent is None:
-        return "it costs something, and cost nothing before"
-    return f"it costs {total.percent:.1f} % more" if total.percent > percent else ""
+        return "the cost rises from zero"
+    return f"the cost rises by {total.percent:.1f} %" if total.percent > percent else ""

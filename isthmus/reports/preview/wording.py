@@ -15,6 +15,11 @@ Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
 VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED")
 
 
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Return `1 finding` or `1,200 findings`. `plural`: if it is not the singular with an `s`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 def verdict(preview: Preview) -> Verdict:
     """Return the verdict. REFUSED: a data path is refused, or a critical finding is not silenced."""
     if refused_paths(preview) or any(
@@ -52,7 +57,7 @@ def changes_line(previews: Sequence[Preview]) -> str:
         holds = f" ({states:,} {'holds' if states == 1 else 'hold'} state)" if states else ""
         clauses.append(f"{total[op]:,} to {op}{holds}")
     if any(preview.status == "failed" for preview in previews):
-        clauses.append("the rest not known" if clauses else "changes not known")
+        clauses.append("the rest unknown" if clauses else "changes unknown")
     return ", ".join(clauses) or "no resources"
 
 
@@ -75,7 +80,7 @@ def findings_line(previews: Sequence[Preview]) -> str:
         else "no findings"
     ]
     if not all_findings and all(preview.status == "failed" for preview in previews):
-        return "findings not known"
+        return "findings unknown"
     clauses += [f"{len(undecided)} undecided"] if undecided else []
     return ", ".join([*clauses, f"{silenced} silenced"] if silenced else clauses)
 
@@ -164,11 +169,11 @@ def cost_line(previews: Sequence[Preview]) -> str:
     """`USD 28,521 a month, +999 (+3.6 %)`, or that the cost is unknown."""
     deltas = [cost_delta(costs) for _, costs in costs_of(previews)]
     if not deltas or any(delta.after is None for delta in deltas):
-        return "cost not known"
+        return "cost unknown"
     after = sum(delta.after or 0 for delta in deltas)
     text = f"USD {after:,.0f} a month"
     if any(delta.before is None for delta in deltas):
-        return f"{text} (before: not known)"
+        return f"{text} (before: unknown)"
     total = Delta(sum(delta.before or 0 for delta in deltas), after)
     return f"{text}, {cost_change(total)}"
 
@@ -176,9 +181,9 @@ def cost_line(previews: Sequence[Preview]) -> str:
 def cost_change(difference: Delta) -> str:
     """`+999 (+3.6 %)`, or `unchanged`."""
     if difference.usd is None:
-        return "not known"
+        return "unknown"
     if difference.usd == 0:
-        return "as before"
+        return "unchanged"
     percent = f" ({difference.percent:+.1f} %)" if difference.percent is not None else ""
     return (
         f"{difference.usd:+,.0f}{percent}" if abs(difference.usd) >= 1 else f"{difference.usd:+,.2f}{percent}"
@@ -189,7 +194,7 @@ def commit_line(previews: Sequence[Preview], format_id: Callable[[str], str] = s
     """`commit 2804418` or `commit 2804418 against 49ed4f9`; empty outside a repository."""
     for preview in previews:
         if preview.commit:
-            dirty = " with changes that are not committed" if preview.commit.endswith("-dirty") else ""
+            dirty = " with uncommitted changes" if preview.commit.endswith("-dirty") else ""
             against = f" against {format_id(preview.base[:12])}" if preview.base else ""
             return f"commit {format_id(preview.commit.removesuffix('-dirty')[:12])}{dirty}{against}"
     return ""
@@ -212,14 +217,14 @@ def replacement_reasons(change: Change) -> str:
 class ChangedPath:
     """A data path that changes, or that is not allowed."""
 
-    what: Literal["added", "removed", "changed", "stands"]
+    what: Literal["added", "removed", "changed", "existing"]
     before: DataPath | None
     after: DataPath | None
 
     @property
     def path(self) -> DataPath:
         path = self.after or self.before
-        assert path is not None, "one of the two is there"
+        assert path is not None, "a changed path has a before or an after"
         return path
 
 
@@ -240,7 +245,7 @@ def changed_paths(previews: Sequence[Preview]) -> list[ChangedPath]:
             elif old is not None and old.verdict != path.verdict:
                 changed.setdefault((path.id, "after"), ChangedPath("changed", old, path))
             elif old is not None and is_not_allowed:
-                changed.setdefault((path.id, "after"), ChangedPath("stands", old, path))
+                changed.setdefault((path.id, "after"), ChangedPath("existing", old, path))
         if paths.after is not None:
             ids_after = {path.id for path in paths.after}
             for path in paths.before or []:
@@ -277,4 +282,4 @@ def state_loss(change: Change) -> str:
     """Return whether state is lost with the resource, in words."""
     if not change.stateful:
         return "no"
-    return "yes; the old one stays" if change.retained else "yes"
+    return "yes; the old resource is retained" if change.retained else "yes"

@@ -1,4 +1,4 @@
-"""Gateways on Fargate in the picture of a network: load balancers, services, and what their security groups join."""
+"""Draws gateways on Fargate into the network diagram: load balancers, services and the flows between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 
 
 class Drawing(Protocol):
-    """What is needed of `pictures.Drawing`."""
+    """The methods of `network_diagram.Drawing` that this module uses."""
 
     def node(self, key: str, *labels: str, indent: int = 2) -> str: ...
     def edge(self, start: str, end: str, label: str = "", line: str = "-->") -> None: ...
@@ -24,7 +24,7 @@ def _security_groups(graph: Graph, resource: Resource) -> list[Resource]:
 
 
 def _inside(graph: Graph, vpc: Resource, kind: str) -> list[Resource]:
-    """By their security groups: neither says its VPC itself."""
+    """Return the resources of a VPC. Their inputs do not name it, so their security groups decide."""
     inside = (
         resource
         for resource in graph.of(kind)
@@ -36,7 +36,7 @@ def _inside(graph: Graph, vpc: Resource, kind: str) -> list[Resource]:
 
 
 def draw_nodes(graph: Graph, drawing: Drawing, vpc: Resource) -> None:
-    """The load balancers and services of a VPC."""
+    """Draw the load balancers and services of a VPC."""
     for balancer in _inside(graph, vpc, BALANCER):
         kind = "internal load balancer" if balancer.inputs.get("internal") else "public load balancer"
         drawing.node(balancer.name, kind, balancer.name, indent=4)
@@ -49,7 +49,7 @@ def draw_nodes(graph: Graph, drawing: Drawing, vpc: Resource) -> None:
 
 
 def draw_edges(graph: Graph, drawing: Drawing, vpc: Resource) -> None:
-    """What their rules let in from addresses, and out to each other and to the private endpoints."""
+    """Draw the flows that the rules allow: from addresses, to each other, and to the private endpoints."""
     resources = [*_inside(graph, vpc, BALANCER), *_inside(graph, vpc, SERVICE)]
     reached = [*resources, *_inside(graph, vpc, ENDPOINT)]
     for resource in resources:

@@ -1,6 +1,6 @@
-"""Pictures of a stack, drawn from its rendered graph: the network, and the identities. As Mermaid text.
+"""Draws diagrams of a stack as Mermaid text: its network and its identities.
 
-Nothing stands in a picture that is not a resource of the graph, and the same graph gives the same text.
+They show only resources of the rendered graph. The same graph gives the same text.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from isthmus.reports.stack import fargate_diagram
 
 
 class Drawing:
-    """Lines of a Mermaid flow chart; each node once."""
+    """The lines of a Mermaid flow chart. A node is drawn once."""
 
     def __init__(self) -> None:
         self.lines = ["flowchart LR"]
         self._known: set[str] = set()
 
     def node(self, key: str, *labels: str, indent: int = 2) -> str:
-        """A node by a key of one's own; its id."""
+        """Draw a node if it is new, and return its id. `key` identifies the node."""
         ident = re.sub(r"\W+", "_", key)
         if ident not in self._known:
             self._known.add(ident)
@@ -49,7 +49,7 @@ class Drawing:
 
 
 def draw_network(graph: Graph, platform: Platform) -> str:
-    """Pods and what their policies let them reach, the link, the networks in AWS and the private endpoints."""
+    """Draw pods with the destinations that their policies allow, the link, the VPCs and the private endpoints."""
     drawing, pods = Drawing(), Network(graph)
     for site in kubernetes_sites(platform):
         drawing.begin(f"site {site.name}", f"{site.name} · {', '.join(site.cidrs)}")
@@ -77,7 +77,7 @@ def draw_network(graph: Graph, platform: Platform) -> str:
 
 
 def _draw_links(graph: Graph, drawing: Drawing) -> dict[str, list[str]]:
-    """Transit gateways, what joins them, and what they join; by a VPC's network, ids of its on-prem ends."""
+    """Draw the transit gateways with their links. Returns the ids of the on-prem ends by the CIDR of the VPC."""
     ends: dict[str, list[str]] = {}
     for gateway in graph.of("aws:ec2transitgateway/transitGateway:TransitGateway"):
         middle = drawing.node(gateway.name, "transit gateway", f"ASN {gateway.inputs.get('amazonSideAsn')}")
@@ -91,7 +91,7 @@ def _draw_links(graph: Graph, drawing: Drawing) -> dict[str, list[str]]:
 
 
 def _draw_link_ends(graph: Graph, drawing: Drawing, gateway: Resource, middle: str) -> list[str]:
-    """A transit gateway's VPNs and Direct Connect gateways."""
+    """Draw the VPNs and Direct Connect gateways of a transit gateway. Returns the ids of their on-prem ends."""
     ends: list[str] = []
     for vpn in graph.of("aws:ec2/vpnConnection:VpnConnection"):
         if gateway in graph.referred(vpn.inputs.get("transitGatewayId")):
@@ -108,9 +108,9 @@ def _draw_link_ends(graph: Graph, drawing: Drawing, gateway: Resource, middle: s
 
 
 def _draw_gateway_rules(graph: Graph, drawing: Drawing, gateway: Resource, vpc: Resource) -> None:
-    """What the rules of a VPC's security groups let in from a gateway's site, and out to it.
+    """Draw the flows between a transit gateway and a VPC that the VPC's security groups allow.
 
-    A rule counts where a route to the gateway covers addresses of it.
+    A rule is drawn if a route to the gateway covers its addresses.
     """
     tables = {table.name for table in _inside(graph, vpc, "aws:ec2/routeTable:RouteTable")}
     behind = [
@@ -132,7 +132,7 @@ def _draw_gateway_rules(graph: Graph, drawing: Drawing, gateway: Resource, vpc: 
 
 
 def _allowed_ports(graph: Graph, resource: Resource, direction: str) -> list[tuple[str, str]]:
-    """Addresses and ports that the rules of a resource's security groups let pass one way."""
+    """Return the CIDRs and ports that the security groups of a resource allow in a direction."""
     groups = graph.referred(resource.inputs.get("securityGroupIds"), ":SecurityGroup")
     allowed: set[tuple[str, str]] = set()
     for rule in graph.of(f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule"):
@@ -145,7 +145,7 @@ def _allowed_ports(graph: Graph, resource: Resource, direction: str) -> list[tup
 
 
 def _resolvers(graph: Graph, vpc: Resource) -> list[Resource]:
-    """The resolver endpoints in a VPC: they say it by their security groups."""
+    """Return the resolver endpoints of a VPC. Their inputs do not name it, so their security groups decide."""
     return [
         resolver
         for resolver in graph.of("aws:route53/resolverEndpoint:ResolverEndpoint")
@@ -157,7 +157,7 @@ def _resolvers(graph: Graph, vpc: Resource) -> list[Resource]:
 
 
 def _draw_pod_egress(drawing: Drawing, network: Network, pods: Pods, link_ends: dict[str, list[str]]) -> None:
-    """A pod's ways out: to other pods, and to addresses, those of a VPC by the ends of its links."""
+    """Draw the destinations of a pod: other pods, addresses, and VPCs through the ends of their links."""
     for peer, port in network.ways_out(pods):
         if "ipBlock" in peer:
             cidr = peer["ipBlock"]["cidr"]
@@ -170,7 +170,7 @@ def _draw_pod_egress(drawing: Drawing, network: Network, pods: Pods, link_ends: 
 
 
 def draw_identities(graph: Graph) -> str:
-    """Who becomes which AWS role by what proof, what bounds it, and what it may do to what."""
+    """Draw the AWS roles: who may assume them and how, their boundaries, and their permissions."""
     drawing = Drawing()
     for role in roles(graph):
         middle = drawing.node(role.name, "role", role.name)
@@ -199,7 +199,7 @@ def draw_identities(graph: Graph) -> str:
 
 
 def _services_allowed(boundary: list[dict[str, Any]]) -> str:
-    """The services of which a boundary allows anything."""
+    """Return the services with at least one action that the boundary allows."""
     allowed = {
         action.split(":")[0]
         for statement in boundary
@@ -210,15 +210,15 @@ def _services_allowed(boundary: list[dict[str, Any]]) -> str:
 
 
 def _trusted_principals(graph: Graph, statement: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """Who may take a role: a certificate's name under an anchor, or a service of AWS."""
+    """Return who may assume a role: a certificate under a trust anchor, pods, or an AWS service."""
     condition = statement.get("Condition") or {}
     names = [
         value for test in condition.values() for value in as_list(test.get("aws:PrincipalTag/x509Subject/CN"))
     ]
     if names:
         anchors = graph.referred(condition, "aws:rolesanywhere/trustAnchor:TrustAnchor")
-        vouched = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
-        return [(name, ("certificate", name, vouched)) for name in names]
+        anchor = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
+        return [(name, ("certificate", name, anchor)) for name in names]
     services = as_list((statement.get("Principal") or {}).get("Service"))
     equal = condition.get("StringEquals") or {}
     account = equal.get("aws:RequestTag/kubernetes-service-account")
@@ -236,7 +236,7 @@ def _draw_permissions(graph: Graph, drawing: Drawing, role: str, statement: dict
     condition = statement.get("Condition") or {}
     profiles = [profile.name for profile in graph.referred(condition, ":InferenceProfile")]
     if profiles:
-        return  # the models behind a profile are reached through it alone, and the profile is drawn
+        return  # the profile is drawn; its models are reachable only through it
     targets = graph.referred(json.dumps(statement.get("Resource"))) or []
     for target in targets:
         kind = target.type.rsplit(":", 1)[-1]

@@ -1,4 +1,4 @@
-"""What stands after `up`, in words for someone who has never seen it."""
+"""The summary that `isthmus up` prints: gateways, endpoints, GPUs, audit stores, data paths and next steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def counts_line(counts: Mapping[str, int], seconds: float) -> str:
 
 
 def describe_place(endpoint: Endpoint) -> str:
-    """Where an endpoint runs, in a few words."""
+    """Return where an endpoint runs: `fra1: on-prem, vLLM, pool fra1-h100`."""
     if endpoint.target == "bedrock":
         return f"{endpoint.site}: Amazon Bedrock, {endpoint.region or 'its region'}"
     if endpoint.target == "sagemaker":
@@ -38,14 +38,14 @@ def describe_place(endpoint: Endpoint) -> str:
 
 
 def describe_size(endpoint: Endpoint) -> str:
-    """How much hardware an endpoint takes."""
+    """Return the GPUs or instances of an endpoint: `4 (2 replicas of 2)`."""
     if endpoint.sagemaker is not None:
         kind, scaling = endpoint.sagemaker.instance_type, endpoint.sagemaker.autoscaling
         if scaling is None:
             return f"{endpoint.replicas} × {kind}"
         return f"{scaling.min_instances} to {scaling.max_instances} × {kind}"
     if not endpoint.gpus:
-        return "none of ours"
+        return "none"
     unit = "replica" if endpoint.replicas == 1 else "replicas"
     if endpoint.mig_profile:
         return f"{endpoint.gpus} of {endpoint.mig_profile}"
@@ -57,7 +57,7 @@ def describe_size(endpoint: Endpoint) -> str:
 
 
 def pool_usage(platform: Platform) -> list[tuple[str, str, int, int]]:
-    """Per pool: name, GPU, GPUs requested, GPUs that it has."""
+    """Return for each pool its name, GPU, number of requested GPUs and number of GPUs."""
     from isthmus.contracts.platform.lookups import mig as platform_mig
 
     rows = []
@@ -71,7 +71,7 @@ def pool_usage(platform: Platform) -> list[tuple[str, str, int, int]]:
 
 
 def build_summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableType]:
-    """Tables and lines: gateways, endpoints, GPUs, audit stores, where data may go."""
+    """Return the tables and lines to print. `outputs`: the outputs of the stack."""
     from rich.text import Text
 
     renderables: list[RenderableType] = []
@@ -80,7 +80,7 @@ def build_summary(platform: Platform, outputs: Mapping[str, Any]) -> list[Render
         for gateway in _maps(outputs, "gateways")
     }
 
-    gates = _table("Gateways: the only door for each class of data", "class", "site", "address", "serves")
+    gates = _table("Gateways: the only entry for each class of data", "class", "site", "address", "serves")
     for gate in platform.gateways:
         gates.add_row(
             gate.class_,
@@ -90,21 +90,23 @@ def build_summary(platform: Platform, outputs: Mapping[str, Any]) -> list[Render
         )
     renderables.append(gates)
 
-    served = _table("Endpoints: the models behind them", "endpoint", "class", "model", "where", "GPUs")
+    served = _table(
+        "Endpoints: the models behind the gateways", "endpoint", "class", "model", "where", "GPUs"
+    )
     for endpoint in platform.endpoints:
         served.add_row(
             endpoint.id, endpoint.class_, endpoint.model, describe_place(endpoint), describe_size(endpoint)
         )
     renderables.append(served)
 
-    used = _table("GPUs", "pool", "GPU", "requested", "there")
+    used = _table("GPUs", "pool", "GPU", "requested", "available")
     for name, gpu, requested, available in pool_usage(platform):
         used.add_row(name, gpu, str(requested), str(available))
     if platform.pools:
-        used.add_row("in all", "", *(str(sum(row[i] for row in pool_usage(platform))) for i in (2, 3)))  # type: ignore[misc]
+        used.add_row("total", "", *(str(sum(row[i] for row in pool_usage(platform))) for i in (2, 3)))  # type: ignore[misc]
         renderables.append(used)
 
-    stores = _table("Audit: where records are sealed, write-once", "store", "site", "bucket", "kept")
+    stores = _table("Audit stores: sealed records, write-once", "store", "site", "bucket", "retention")
     buckets = {store.get("name"): store.get("bucket") for store in _maps(outputs, "audit")}
     for store in platform.audit:
         stores.add_row(
@@ -123,17 +125,17 @@ def build_summary(platform: Platform, outputs: Mapping[str, Any]) -> list[Render
 
 
 def next_steps(stack: str, *, in_sandbox: bool) -> list[str]:
-    """What a newcomer can do now."""
+    """Return the commands that a user can run next."""
     plan = f"isthmus plan stacks/{stack}.requirements.yaml -o stacks/{stack}.plan.yaml"
     steps = [f"See every resource as a file: isthmus render {stack} -o out/{stack}"]
     if in_sandbox:
         steps += [
-            'Look around with kubectl or pulumi: eval "$(isthmus sandbox env)"',
-            f"Change what is wanted, plan anew ({plan}) and run the same command again: only that changes",
-            f"Take it down: isthmus destroy {stack}; end the sandbox: isthmus sandbox down",
+            'Use kubectl and pulumi: eval "$(isthmus sandbox env)"',
+            f"Change the requirements, plan again ({plan}) and run the same command again: only changes are applied",
+            f"Destroy the stack: isthmus destroy {stack}; stop the sandbox: isthmus sandbox down",
         ]
     else:
-        steps += [f"Take it down: isthmus destroy {stack}"]
+        steps += [f"Destroy the stack: isthmus destroy {stack}"]
     return steps
 
 
@@ -143,7 +145,7 @@ def _table(title: str, *columns: str) -> Any:
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        # Names are for copying, so they stay whole; sentences may wrap.
+        # Names are not wrapped, so that they can be copied.
         table.add_column(column, overflow="fold", no_wrap=index < 2 and len(columns) > 3)
     return table
 

@@ -224,25 +224,53 @@ def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None
     return find_id
 
 
+_CHANGEABLE = (
+    "ipProtocol",
+    "fromPort",
+    "toPort",
+    "cidrIpv4",
+    "cidrIpv6",
+    "prefixListId",
+    "referencedSecurityGroupId",
+    "description",
+)
+"""Properties of a rule that change in place. A change of another property replaces the rule."""
+
+_READ_RULE = Call(
+    "describe_security_group_rules",
+    {"SecurityGroupRuleIds": ["$securityGroupRuleId"]},
+    pick="SecurityGroupRules[0]",
+    result={
+        "securityGroupId": "GroupId",
+        "ipProtocol": "IpProtocol",
+        "fromPort": _PORTS.format("FromPort"),
+        "toPort": _PORTS.format("ToPort"),
+        "cidrIpv4": "CidrIpv4",
+        "cidrIpv6": "CidrIpv6",
+        "prefixListId": "PrefixListId",
+        "referencedSecurityGroupId": "ReferencedGroupInfo.GroupId",
+        "description": "Description",
+        "tagsAll": "Tags",
+    },
+    absent=("InvalidSecurityGroupRuleId.NotFound",),
+)
+
+_MODIFY_RULE = Call(
+    "modify_security_group_rules",
+    {"GroupId": "$securityGroupId", "SecurityGroupRules": _modified},
+)
+
+
 def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
+    """The type of the rules of one direction."""
     lower = direction.lower()
-    changing = (
-        "ipProtocol",
-        "fromPort",
-        "toPort",
-        "cidrIpv4",
-        "cidrIpv6",
-        "prefixListId",
-        "referencedSecurityGroupId",
-        "description",
-    )
     return Type(
         f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule",
         service="ec2",
         id="{securityGroupRuleId}",
         inputs={
             "securityGroupId": Prop(required=True, replace=True),
-            **{name: Prop() for name in changing},
+            **{name: Prop() for name in _CHANGEABLE},
             "ipProtocol": Prop(required=True),
             "fromPort": Prop("number"),
             "toPort": Prop("number"),
@@ -260,35 +288,8 @@ def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
             result={"securityGroupRuleId": "SecurityGroupRules[0].SecurityGroupRuleId"},
         ),
         find_only=_same_rule(egress=direction == "Egress"),
-        reads=(
-            Call(
-                "describe_security_group_rules",
-                {"SecurityGroupRuleIds": ["$securityGroupRuleId"]},
-                pick="SecurityGroupRules[0]",
-                result={
-                    "securityGroupId": "GroupId",
-                    "ipProtocol": "IpProtocol",
-                    "fromPort": _PORTS.format("FromPort"),
-                    "toPort": _PORTS.format("ToPort"),
-                    "cidrIpv4": "CidrIpv4",
-                    "cidrIpv6": "CidrIpv6",
-                    "prefixListId": "PrefixListId",
-                    "referencedSecurityGroupId": "ReferencedGroupInfo.GroupId",
-                    "description": "Description",
-                    "tagsAll": "Tags",
-                },
-                absent=("InvalidSecurityGroupRuleId.NotFound",),
-            ),
-        ),
-        facets=(
-            Facet(
-                changing,
-                put=Call(
-                    "modify_security_group_rules",
-                    {"GroupId": "$securityGroupId", "SecurityGroupRules": _modified},
-                ),
-            ),
-        ),
+        reads=(_READ_RULE,),
+        facets=(Facet(_CHANGEABLE, put=_MODIFY_RULE),),
         tagging=TAGGING,
         delete=Call(
             f"revoke_security_group_{lower}",

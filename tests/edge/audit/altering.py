@@ -21,8 +21,8 @@ def _seals(store: Path) -> list[Path]:
 
 def _with_records(store: Path, rng: random.Random, least: int = 2) -> tuple[Path, bytes, list[bytes]]:
     """A seal with so many records: its file, head line and lines."""
-    found = [path for path in _seals(store) if path.read_bytes().count(b"\n") > least]
-    path = rng.choice(found)
+    files = [path for path in _seals(store) if path.read_bytes().count(b"\n") > least]
+    path = rng.choice(files)
     head, *lines = path.read_bytes().splitlines()
     return path, head, lines
 
@@ -77,11 +77,11 @@ def truncate(store: Path, rng: random.Random) -> str:
 
 
 def swap(store: Path, rng: random.Random) -> str:
-    one, two = rng.sample(_seals(store), 2)
-    held = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(held)
-    return f"{one.name} and {two.name}"
+    first_file, two = rng.sample(_seals(store), 2)
+    first_bytes = first_file.read_bytes()
+    first_file.write_bytes(two.read_bytes())
+    two.write_bytes(first_bytes)
+    return f"{first_file.name} and {two.name}"
 
 
 def remove_a_seal(store: Path, rng: random.Random) -> str:
@@ -127,11 +127,11 @@ def remove_a_writer(store: Path, rng: random.Random) -> str:
     writer = rng.choice(sorted({writer for body in bodies for writer in body["writers"]}))
     for path, body in zip(_seals(store), bodies, strict=True):
         head, *lines = path.read_bytes().splitlines()
-        kept = [line for line in lines if parse(line)["writer"] != writer]
+        other_lines = [line for line in lines if parse(line)["writer"] != writer]
         body["writers"].pop(writer, None)
-        payload = b"".join(line + b"\n" for line in kept)
-        body["payload"] = {"sha256": digest(payload), "bytes": len(payload), "lines": len(kept)}
-        _put(path, canonical({"body": body, "signature": parse(head)["signature"]}), kept)
+        payload = b"".join(line + b"\n" for line in other_lines)
+        body["payload"] = {"sha256": digest(payload), "bytes": len(payload), "lines": len(other_lines)}
+        _put(path, canonical({"body": body, "signature": parse(head)["signature"]}), other_lines)
     return writer
 
 
@@ -152,8 +152,8 @@ def lay_a_file(store: Path, rng: random.Random) -> str:
 
 
 EVERY: dict[str, Alter] = {
-    made.__name__: made
-    for made in (
+    function.__name__: function
+    for function in (
         flip,
         drop,
         reorder,

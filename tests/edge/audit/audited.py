@@ -83,11 +83,13 @@ class Audited:
         return self.client.post(CHAT, json=chat(**fields), headers=bearer(key))
 
     def records(self) -> list[dict[str, Any]]:
-        found = []
+        records = []
         for folder in sorted(self.seen_at.iterdir(), key=lambda path: path.stat().st_mtime):
             for _, path in record_files(folder):
-                found += [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
-        return found
+                records += [
+                    json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")
+                ]
+        return records
 
     def of(self, name: str) -> list[dict[str, Any]]:
         return [record for record in self.records() if record.get("id") == name]
@@ -107,6 +109,6 @@ class Audited:
 
     def wait_until(self, healthy: str = "ok") -> None:
         end = time.monotonic() + 10
-        while (said := self.gateway.health().text) != f"{healthy}\n":
-            assert time.monotonic() < end, said
+        while (state := self.gateway.health().text) != f"{healthy}\n":
+            assert time.monotonic() < end, state
             time.sleep(0.05)

@@ -23,8 +23,10 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         folder = tmp_path_factory.mktemp("audited")
         place = Place.at(folder)
         config = gateway_config(site.folder, site.sidecar.port)
-        for each in config["routes"]:
-            each.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6)
+        for route in config["routes"]:
+            route.update(
+                target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6
+            )
         down = config["routes"][2]
         down["also"] = [{**down, "server_name": "other.svc", "target": "eks-vllm"}]
         for key in ("workload", "also"):
@@ -40,7 +42,7 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         return started[-1]
 
     yield begin
-    for each in started:
-        each.client.close()
-        each.gateway.process.kill()
-        each.gateway.process.wait(10)
+    for audited_gateway in started:
+        audited_gateway.client.close()
+        audited_gateway.gateway.process.kill()
+        audited_gateway.gateway.process.wait(10)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.audit.chain_files import Writer, new_name, now
 from edge.audit.seal_format import Signer
-from edge.audit.sealer import Sealer
+from edge.audit.sealer import Sealer, SealerSettings
 from edge.audit.stores import FolderStore, Store
 from edge.audit.verify import Proof, verify
 
@@ -43,7 +43,7 @@ def intent(name: str, **more: Any) -> dict[str, Any]:
 
 
 def outcome(name: str, **more: Any) -> dict[str, Any]:
-    said = {
+    fields = {
         "attempts": 1,
         "ran": intent(name)["to"],
         "status": 200,
@@ -53,12 +53,12 @@ def outcome(name: str, **more: Any) -> dict[str, Any]:
         "usd": None,
         "verdicts": [],
     }
-    return {**common(name), **said, "tokens": {"prompt": 7, "completion": 5}, "content": None, **more}
+    return {**common(name), **fields, "tokens": {"prompt": 7, "completion": 5}, "content": None, **more}
 
 
 def common(name: str) -> dict[str, Any]:
-    who = {"workload": "claims", "team": "", "identity": "k1"}
-    return {"id": name, "who": who, "model": "claims", "path": "/v1/chat/completions", **OPENING}
+    caller = {"workload": "claims", "team": "", "identity": "k1"}
+    return {"id": name, "who": caller, "model": "claims", "path": "/v1/chat/completions", **OPENING}
 
 
 @dataclass
@@ -88,13 +88,12 @@ class Place:
     def store(self) -> FolderStore:
         return FolderStore(self.root / "store")
 
-    def writer(self, who: str = "gw-0", rotate_bytes: int = 1 << 26) -> Writer:
-        return Writer(self.records, new_name(who), OPENING, rotate_bytes)
+    def writer(self, name: str = "gw-0", rotate_bytes: int = 1 << 26) -> Writer:
+        return Writer(self.records, new_name(name), OPENING, rotate_bytes)
 
     def sealer(self, store: Store | None = None, records: Path | None = None, **more: Any) -> Sealer:
-        sealer = Sealer(
-            store or self.store,
-            Signer(self.private),
+        clock = more.pop("clock", now)
+        settings = SealerSettings(
             **{
                 "records": records or self.records,
                 "seals": self.seals,
@@ -107,6 +106,7 @@ class Place:
                 **more,
             },
         )
+        sealer = Sealer(store or self.store, Signer(self.private), settings, clock)
         sealer.restore()
         return sealer
 

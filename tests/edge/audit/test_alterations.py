@@ -39,20 +39,26 @@ class Crashed:
 
 def crash(root: Path, total: int) -> Crashed:
     place = Place.at(root)
-    each = total // WRITERS
+    requests_per_writer = total // WRITERS
     sealer = place.sealer()
-    told = [root / f"durable-{number}" for number in range(WRITERS)]
+    durable_files = [root / f"durable-{number}" for number in range(WRITERS)]
     writers: dict[int, subprocess.Popen[bytes]] = {}
     for number in range(WRITERS):
         # Each would go on to many times as many: it is killed in the middle of a write, or between two.
-        asked = ["-m", "tests.edge.audit.writing", str(place.records), f"gw-{number}", str(each * 20)]
-        with told[number].open("wb") as out:
-            writers[number] = subprocess.Popen([sys.executable, *asked], cwd=ROOT, stdout=out)
+        command = [
+            "-m",
+            "tests.edge.audit.writing",
+            str(place.records),
+            f"gw-{number}",
+            str(requests_per_writer * 20),
+        ]
+        with durable_files[number].open("wb") as out:
+            writers[number] = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=out)
     living, sealed = set(writers), 0.0
     try:
         while living:
             for number in sorted(living):
-                if durable(told[number]) >= each:
+                if durable(durable_files[number]) >= requests_per_writer:
                     writers[number].send_signal(signal.SIGKILL)
                     assert writers[number].wait(10) == -signal.SIGKILL, "it was in the middle"
                     living.remove(number)
@@ -68,12 +74,12 @@ def crash(root: Path, total: int) -> Crashed:
         pass
     proof = place.verify()
     assert proof.last is not None
-    return Crashed(place, sum(map(durable, told)), proof, (proof.last.number, proof.last.hash))
+    return Crashed(place, sum(map(durable, durable_files)), proof, (proof.last.number, proof.last.hash))
 
 
-def durable(told: Path) -> int:
+def durable(durable_file: Path) -> int:
     """Records that a writer has said are safe: by its last whole line."""
-    lines = told.read_text().split("\n")[:-1]
+    lines = durable_file.read_text().split("\n")[:-1]
     return int(lines[-1]) if lines else 0
 
 
@@ -89,11 +95,11 @@ def all_found(crashed: Crashed, scratch: Path, seeds: range) -> None:
         name, rng = names[seed % len(names)], random.Random(seed)
         store = scratch / str(seed)
         shutil.copytree(place.root / "store", store)
-        what = EVERY[name](store, rng)
+        alteration = EVERY[name](store, rng)
         # Only what was cut off at its end needs to be known from before.
         anchor = crashed.anchor if name == "roll_back" else None
-        found = place.verify(type(place.store)(store), anchor=anchor).findings
-        assert found, f"{name} ({what}), seed {seed}, was not found"
+        findings = place.verify(type(place.store)(store), anchor=anchor).findings
+        assert findings, f"{name} ({alteration}), seed {seed}, was not found"
         shutil.rmtree(store)
 
 
@@ -101,11 +107,11 @@ def no_false_alarm(crashed: Crashed) -> None:
     proof = crashed.proof
     assert proof.findings == []
     assert proof.records >= crashed.durable
-    assert sorted(said["state"] for said in proof.writers.values()) == ["crashed"] * WRITERS
+    assert sorted(writer["state"] for writer in proof.writers.values()) == ["crashed"] * WRITERS
     # Of requests that were under way at the kill, at most the ones of one commit each.
     assert len(proof.unfinished) <= WRITERS * 50
-    for name, known in proof.unfinished.items():
-        assert name.startswith(known["writer"][:4])
+    for name, unfinished in proof.unfinished.items():
+        assert name.startswith(unfinished["writer"][:4])
 
 
 def test_what_a_kill_leaves_is_no_false_alarm_and_nothing_durable_is_lost(crashed: Crashed):
@@ -127,8 +133,8 @@ def test_a_rolled_back_store_is_seen_from_the_volume_without_an_anchor(crashed: 
     EVERY["roll_back"](tmp_path / "copy", random.Random(1))
     store = type(crashed.place.store)(tmp_path / "copy")
     assert crashed.place.verify(store).findings == []
-    found = crashed.place.verify(store, seals=crashed.place.seals).findings
-    assert any(finding.startswith("the gateways have seen seal") for finding in found)
+    findings = crashed.place.verify(store, seals=crashed.place.seals).findings
+    assert any(finding.startswith("the gateways have seen seal") for finding in findings)
 
 
 def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_path: Path):

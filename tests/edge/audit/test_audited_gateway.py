@@ -75,8 +75,8 @@ def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(
     assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
     assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
     written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
-    for said in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
-        assert said.encode() not in written
+    for text in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
+        assert text.encode() not in written
 
 
 def identity() -> str:
@@ -150,8 +150,8 @@ def test_requests_without_a_key_take_a_bounded_part_of_the_disk(start: Callable[
     audited = start()
     audited.seal_newcomer()
     before = len(audited.records())
-    asked = 150
-    for _ in range(asked):
+    request_count = 150
+    for _ in range(request_count):
         assert audited.ask(None).status_code == 401
     assert audited.ask().status_code == 200
     assert len(audited.records()) - before <= ANONYMOUS + 2, "each request of nobody is durable"
@@ -160,7 +160,7 @@ def test_requests_without_a_key_take_a_bounded_part_of_the_disk(start: Callable[
     proof = audited.place.verify(records=audited.seen_at)
     assert proof.proven, proof.findings
     counted = [record for record in audited.records() if record["kind"] == "refused"]
-    assert sum(record["codes"]["invalid_api_key"] for record in counted) == asked - ANONYMOUS
+    assert sum(record["codes"]["invalid_api_key"] for record in counted) == request_count - ANONYMOUS
     assert not any("IBAN" in json.dumps(record) for record in counted)
 
 
@@ -169,7 +169,7 @@ def test_every_place_that_is_tried_has_an_intent_before_it(gateway: Audited):
     assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
     *intents, outcome = gateway.of(refused.headers["x-request-id"])
     intents.sort(key=lambda intent: intent["attempt"])
-    first, second, again = ((each["attempt"], each["to"]["target"]) for each in intents)
+    first, second, again = ((intent["attempt"], intent["to"]["target"]) for intent in intents)
     assert {first[1], second[1]} == {"eks-vllm", "onprem-vllm"}
     assert (first[0], second[0], again) == (1, 2, (3, first[1]))
     assert (outcome["status"], outcome["attempts"], outcome["ran"]) == (503, 3, intents[2]["to"])
@@ -201,7 +201,7 @@ def test_a_killed_gateway_leaves_the_request_that_was_under_way_unfinished(
     proof = audited.place.verify(records=audited.place.records, seals=audited.place.seals)
     assert proof.findings == []
     assert list(proof.unfinished) == [under_way]
-    assert [said["state"] for said in proof.writers.values()] == ["crashed"]
+    assert [writer["state"] for writer in proof.writers.values()] == ["crashed"]
 
 
 def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_does(
@@ -264,15 +264,15 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
     audited.seal()
     proof = audited.place.verify(records=audited.seen_at)
     assert proof.findings == []
-    assert sorted(said["state"] for said in proof.writers.values()) == ["crashed", "open"]
+    assert sorted(writer["state"] for writer in proof.writers.values()) == ["crashed", "open"]
     assert list(proof.unfinished) == [answer.headers["x-request-id"]]
 
 
 def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):
     async def many(context: ssl.SSLContext) -> None:
         async with httpx.AsyncClient(base_url=gateway.gateway.url, verify=context, trust_env=False) as client:
-            asked = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]
-            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+            answers = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]
+            assert {answer.status_code for answer in await asyncio.gather(*answers)} == {200}
 
     def count(name: str) -> int:
         text = gateway.gateway.health("/metrics").text

@@ -106,10 +106,10 @@ def test_what_a_link_leads_to_is_never_read(place: Place, tmp_path: Path, name: 
     (tmp_path / "secret").write_text("the sealer's key\n")
     (writer.folder / name).unlink(missing_ok=True)
     (writer.folder / name).symlink_to(tmp_path / "secret")
-    other = place.writer("gw-1")
+    other_writer = place.writer("gw-1")
     place.sealer().seal()
-    states = {name: said["state"] for name, said in place.verify().writers.items()}
-    assert states == {writer.folder.name: "broken", other.folder.name: "open"}
+    states = {name: writer["state"] for name, writer in place.verify().writers.items()}
+    assert states == {writer.folder.name: "broken", other_writer.folder.name: "open"}
     assert b"sealer's key" not in place.store.get("seals/000000000001.seal")  # type: ignore[operator]
 
 
@@ -128,7 +128,7 @@ def test_a_pipe_in_the_place_of_a_file_stops_nobody_for_ever(place: Place):
     writer = place.writer()
     os.mkfifo(writer.folder / "content-000001.jsonl")
     place.sealer().seal()
-    assert [said["state"] for said in place.verify().writers.values()] == ["broken"]
+    assert [writer["state"] for writer in place.verify().writers.values()] == ["broken"]
 
 
 def test_a_linked_folder_is_no_writer(place: Place, tmp_path: Path):
@@ -154,21 +154,25 @@ def watched(place: Place) -> SealWatch:
 
 
 def test_what_is_sealed_and_older_is_cleared_and_nothing_else(place: Place):
-    ended, own, other = place.writer("gw-0"), place.writer("gw-1", rotate_bytes=900), place.writer("gw-2")
+    ended, current, second = (
+        place.writer("gw-0"),
+        place.writer("gw-1", rotate_bytes=900),
+        place.writer("gw-2"),
+    )
     exchange(ended, "a")
     close(ended)
     for number in range(4):
-        exchange(own, str(number))
+        exchange(current, str(number))
     sealer = place.sealer()
     sealer.seal()
-    exchange(own, "late")
-    unsealed = [path.name for first, path in record_files(own.folder) if first > 8]
-    assert delete_sealed_files(place.records, own.folder.name, watched(place), keep_s=3600) == []
-    gone = delete_sealed_files(place.records, own.folder.name, watched(place), keep_s=-1)
+    exchange(current, "late")
+    unsealed = [path.name for first, path in record_files(current.folder) if first > 8]
+    assert delete_sealed_files(place.records, current.folder.name, watched(place), keep_s=3600) == []
+    gone = delete_sealed_files(place.records, current.folder.name, watched(place), keep_s=-1)
     assert ended.folder.name in gone
-    assert other.folder.is_dir()
-    assert set(unsealed) <= {path.name for _, path in record_files(own.folder)}
-    assert record_files(own.folder)[0][0] > 0
+    assert second.folder.is_dir()
+    assert set(unsealed) <= {path.name for _, path in record_files(current.folder)}
+    assert record_files(current.folder)[0][0] > 0
     sealer.seal()
     assert place.sealer().seal() is None
     assert place.verify(records=place.records).findings == []

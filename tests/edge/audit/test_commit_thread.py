@@ -24,11 +24,11 @@ def ends(commit: Callable[[], None]) -> tuple[Exception | None, str]:
     """What the loop is told of a commit, and in which thread."""
 
     async def run() -> tuple[Exception | None, str]:
-        told: asyncio.Future[tuple[Exception | None, str]] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[tuple[Exception | None, str]] = asyncio.get_running_loop().create_future()
         committer = Committer()
-        committer.commit(commit, lambda error: told.set_result((error, threading.current_thread().name)))
+        committer.commit(commit, lambda error: outcome.set_result((error, threading.current_thread().name)))
         try:
-            return await asyncio.wait_for(told, 10)
+            return await asyncio.wait_for(outcome, 10)
         finally:
             await committer.close()
 
@@ -53,23 +53,23 @@ def test_whatever_keeps_it_from_being_done_is_told(error: Exception):
 
 def test_the_loop_runs_on_while_the_disk_takes_its_time():
     async def run() -> list[str]:
-        seen: list[str] = []
+        events: list[str] = []
         disk, durable = threading.Event(), asyncio.Event()
         committer = Committer()
 
-        def told(error: Exception | None) -> None:
-            seen.append("durable")
+        def note_error(error: Exception | None) -> None:
+            events.append("durable")
             durable.set()
 
-        committer.commit(until(disk), told)
+        committer.commit(until(disk), note_error)
         assert committer.busy
         await asyncio.sleep(0.05)
-        seen.append("the loop runs")
+        events.append("the loop runs")
         disk.set()
         await asyncio.wait_for(durable.wait(), 10)
         assert not committer.busy
         await committer.close()
-        return seen
+        return events
 
     assert asyncio.run(run()) == ["the loop runs", "durable"]
 

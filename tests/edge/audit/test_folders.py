@@ -32,9 +32,9 @@ def look(folder: Path, user: int, groups: list[int] | None = None) -> str:
     answer: Any = context.Queue()
     child = context.Process(target=_look, args=(folder, user, groups or [user], answer))
     child.start()
-    said = answer.get(timeout=20)
+    message = answer.get(timeout=20)
     child.join(20)
-    return said
+    return message
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def test_each_writes_its_own_folder_and_not_the_other_s(share: Path) -> None:
 
 def test_a_folder_that_kubelet_made_is_told_with_its_owner_and_the_command(share: Path) -> None:
     os.chown(share / "records", 0, 0)
-    said = look(share / "records", GATEWAY)
-    assert said.startswith(
+    message = look(share / "records", GATEWAY)
+    assert message.startswith(
         f"audit.records: user 2000 (groups 0, 2000) may not write the folder {share}/records"
     )
-    assert "belongs to user 0 and group 0 with mode 755" in said
-    assert "run `chown 2000 records`" in said
+    assert "belongs to user 0 and group 0 with mode 755" in message
+    assert "run `chown 2000 records`" in message
 
 
 def test_a_group_of_the_share_lets_its_own_pod_write_and_no_other(share: Path) -> None:

@@ -171,18 +171,18 @@ def test_no_field_of_a_model_server_writes_a_line(
     assert outcome["code"] in ("ok", "bad_gateway", "stream_failed")
 
 
-@pytest.mark.parametrize("words", [[FORGED, EVENTS, " end"], list(EVENTS)], ids=["at once", "by the letter"])
+@pytest.mark.parametrize("tokens", [[FORGED, EVENTS, " end"], list(EVENTS)], ids=["at once", "by the letter"])
 def test_the_words_of_a_model_write_no_line_and_no_event_of_a_stream(
-    gateway: Audited, chain: Site, words: list[str]
+    gateway: Audited, chain: Site, tokens: list[str]
 ):
     lines = count_lines(gateway)
-    chain.model.words = words
+    chain.model.words = tokens
     answer = gateway.ask(stream=True)
-    *events, last, rest = answer.text.split("\n\n")
-    assert (last, rest) == ("data: [DONE]", "")
-    said = [json.loads(event.removeprefix("data: ")) for event in events]
-    assert all(set(event) == {"id", "object", "created", "model", "choices"} for event in said)
-    assert "".join(event["choices"][0]["delta"].get("content", "") for event in said) == "".join(words)
+    *events, last, remainder = answer.text.split("\n\n")
+    assert (last, remainder) == ("data: [DONE]", "")
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events]
+    assert all(set(event) == {"id", "object", "created", "model", "choices"} for event in chunks)
+    assert "".join(event["choices"][0]["delta"].get("content", "") for event in chunks) == "".join(tokens)
     the_journal_and_the_record_hold_one_request_more(gateway, answer, lines)
 
 

@@ -24,28 +24,28 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     audited.seal_newcomer()
     name = audited.ask(user="erika").headers["x-request-id"]
     nameless = audited.ask(stream=True).headers["x-request-id"]
-    other = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))
+    other_answer = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))
     audited.seal()
     proof = audited.place.verify(records=audited.place.records)
     assert (proof.findings, proof.contents) == ([], 2)
 
-    kept = {json.loads(line)["id"]: line for line in content_lines(audited.place.root / "store")}
-    assert set(kept) == {name, nameless}
-    assert audited.of(other.headers["x-request-id"])[1]["content"] is None
-    assert SECRET.encode() not in b"".join(kept.values())
+    line_of = {json.loads(line)["id"]: line for line in content_lines(audited.place.root / "store")}
+    assert set(line_of) == {name, nameless}
+    assert audited.of(other_answer.headers["x-request-id"])[1]["content"] is None
+    assert SECRET.encode() not in b"".join(line_of.values())
     keys = Keys(keys_folder, bytes.fromhex(WRAPPING_KEY))
-    said = decrypt(keys, kept[name])
-    assert said is not None
-    assert said["asked"]["messages"] == chat()["messages"]
-    assert "".join(WORDS) in json.loads(said["answer"])["choices"][0]["message"]["content"]
-    streamed = decrypt(keys, kept[nameless])
+    decrypted = decrypt(keys, line_of[name])
+    assert decrypted is not None
+    assert decrypted["asked"]["messages"] == chat()["messages"]
+    assert "".join(WORDS) in json.loads(decrypted["answer"])["choices"][0]["message"]["content"]
+    streamed = decrypt(keys, line_of[nameless])
     assert streamed is not None
     assert streamed["answer"].count(b"data: ") == 1 + len(WORDS), "the role comes first, then the words"
 
     audited.gateway.wait_for_line("audit_expired", keys=0)
     assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1
-    assert decrypt(keys, kept[name]) is None
-    assert decrypt(keys, kept[nameless]) is not None
+    assert decrypt(keys, line_of[name]) is None
+    assert decrypt(keys, line_of[nameless]) is not None
     assert audited.place.verify(records=audited.place.records).findings == []
 
 

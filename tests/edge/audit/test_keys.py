@@ -17,13 +17,13 @@ DAY = "2026-11-26"
 WRAP = b"w" * 32
 
 
-def kept(keys: Keys, subject: str = ERIKA, day: str = DAY, days: int = 30) -> bytes:
+def written_line(keys: Keys, subject: str = ERIKA, day: str = DAY, days: int = 30) -> bytes:
     return encrypt(keys, key_name(subject, days), day, "r1", {"user": "erika"}, b"\xff answer", False)
 
 
 def test_content_opens_with_its_key_and_with_no_other(tmp_path: Path):
     keys = Keys(tmp_path, WRAP)
-    line = kept(keys)
+    line = written_line(keys)
     assert decrypt(keys, line) == {"asked": {"user": "erika"}, "answer": b"\xff answer", "cut": False}
     with pytest.raises(ValueError, match="altered"):
         decrypt(keys, line.replace(b'"id":"r1"', b'"id":"r2"'))
@@ -32,11 +32,11 @@ def test_content_opens_with_its_key_and_with_no_other(tmp_path: Path):
 
 
 def test_one_subject_and_day_has_one_key_whoever_makes_it(tmp_path: Path):
-    one, two = Keys(tmp_path, WRAP), Keys(tmp_path, WRAP)
+    first, two = Keys(tmp_path, WRAP), Keys(tmp_path, WRAP)
     name = key_name(ERIKA, 30)
-    assert one.of(name, DAY) == two.of(name, DAY) == one.of(name, DAY)
-    assert one.of(name, "2026-11-27") != one.of(name, DAY)
-    assert one.of(key_name(OTHER, 30), DAY) != one.of(name, DAY)
+    assert first.of(name, DAY) == two.of(name, DAY) == first.of(name, DAY)
+    assert first.of(name, "2026-11-27") != first.of(name, DAY)
+    assert first.of(key_name(OTHER, 30), DAY) != first.of(name, DAY)
     assert sorted(path.name for path in (tmp_path / DAY).iterdir()) == [
         f"{ERIKA}.30d.key",
         f"{OTHER}.30d.key",
@@ -56,26 +56,26 @@ def test_a_key_lies_wrapped_and_for_its_owner_alone(tmp_path: Path):
 
 def test_erasing_destroys_every_key_of_the_subject_and_of_no_other(tmp_path: Path):
     keys = Keys(tmp_path, WRAP)
-    lines = [kept(keys), kept(keys, day="2026-11-25"), kept(keys, days=90)]
-    other = kept(keys, OTHER)
+    lines = [written_line(keys), written_line(keys, day="2026-11-25"), written_line(keys, days=90)]
+    other_line = written_line(keys, OTHER)
     assert erase(tmp_path, ERIKA) == 3
     assert [decrypt(keys, line) for line in lines] == [None] * 3
-    assert decrypt(keys, other) is not None
+    assert decrypt(keys, other_line) is not None
     assert erase(tmp_path, ERIKA) == 0
 
 
-@pytest.mark.parametrize("held", [ERIKA, "all"])
-def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Path, held: str):
+@pytest.mark.parametrize("on_hold", [ERIKA, "all"])
+def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Path, on_hold: str):
     keys = Keys(tmp_path, WRAP)
-    line = kept(keys)
+    line = written_line(keys)
     late = datetime.date(2027, 12, 1)
-    hold(tmp_path, held, "legal", "case 7")
+    hold(tmp_path, on_hold, "legal", "case 7")
     with pytest.raises(LegalHold, match=r"a legal hold of legal since .*: case 7"):
         erase(tmp_path, ERIKA)
     assert expire(tmp_path, late) == 0
     assert decrypt(keys, line) is not None
-    assert release(tmp_path, held) is True
-    assert release(tmp_path, held) is False
+    assert release(tmp_path, on_hold) is True
+    assert release(tmp_path, on_hold) is False
     assert expire(tmp_path, late) == 1
     assert decrypt(keys, line) is None
 
@@ -83,7 +83,7 @@ def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Pa
 @pytest.mark.parametrize("text", ["{torn", "{}"])
 def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
     keys = Keys(tmp_path, WRAP)
-    line = kept(keys)
+    line = written_line(keys)
     hold(tmp_path, OTHER, "legal", "case 7")
     (tmp_path / "holds" / f"{OTHER}.json").write_text(text)
     assert expire(tmp_path, datetime.date(2030, 1, 1)) == 0
@@ -94,7 +94,7 @@ def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
 
 def test_keys_expire_after_their_own_days_and_not_before(tmp_path: Path):
     keys = Keys(tmp_path, WRAP)
-    short, long = kept(keys, days=30), kept(keys, days=90)
+    short, long = written_line(keys, days=30), written_line(keys, days=90)
     assert expire(tmp_path, datetime.date(2026, 12, 26)) == 0
     assert expire(tmp_path, datetime.date(2026, 12, 27)) == 1
     assert (decrypt(keys, short), decrypt(keys, long) is None) == (None, False)
@@ -104,7 +104,7 @@ def test_keys_expire_after_their_own_days_and_not_before(tmp_path: Path):
 
 def test_a_key_is_overwritten_before_it_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     keys = Keys(tmp_path, WRAP)
-    kept(keys)
+    written_line(keys)
     path = tmp_path / DAY / f"{ERIKA}.30d.key"
     before, last = path.read_bytes(), []
     unlink = Path.unlink
@@ -131,9 +131,9 @@ def test_names_that_lead_out_of_the_folder_are_none(tmp_path: Path):
 
 
 def test_the_same_prompt_has_the_same_hmac_whoever_asks_and_however_it_is_delivered():
-    one, two = Hmacs(b"a" * 32), Hmacs(b"b" * 32)
-    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-    assert one.prompt(asked) == one.prompt({**asked, "user": "erika", "stream": True})
-    assert one.prompt(asked) != one.prompt({**asked, "temperature": 1})
-    assert one.prompt(asked) != two.prompt(asked)
-    assert one.subject("erika") != one.subject("Erika")
+    first, two = Hmacs(b"a" * 32), Hmacs(b"b" * 32)
+    request = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    assert first.prompt(request) == first.prompt({**request, "user": "erika", "stream": True})
+    assert first.prompt(request) != first.prompt({**request, "temperature": 1})
+    assert first.prompt(request) != two.prompt(request)
+    assert first.subject("erika") != first.subject("Erika")

@@ -49,7 +49,7 @@ def signed_anew(place: Place, number: int, change: Change, as_number: int | None
 
 
 def writer_of(body: dict[str, Any], state: str) -> str:
-    return next(name for name, said in body["writers"].items() if said["state"] == state)
+    return next(name for name, writer in body["writers"].items() if writer["state"] == state)
 
 
 def leave_out_a_writer(body: dict[str, Any], lines: list[bytes]) -> None:
@@ -100,8 +100,8 @@ def test_a_seal_that_does_not_fit_is_found_though_its_signature_is_good(
     place: Place, change: Change, says: str
 ):
     assert place.verify().findings == []
-    found = signed_anew(place, 2, change)
-    assert any(says in finding for finding in found), found
+    findings = signed_anew(place, 2, change)
+    assert any(says in finding for finding in findings), findings
 
 
 def test_a_writer_that_had_ended_comes_back_in_no_later_seal(place: Place):
@@ -111,31 +111,31 @@ def test_a_writer_that_had_ended_comes_back_in_no_later_seal(place: Place):
         def change(body: dict[str, Any], lines: list[bytes]) -> None:
             body.update(seal=number, prev=sealed(place, number - 1).hash)
             lines.clear()
-            for said in body["writers"].values():
-                said["new"] = 0
+            for writer in body["writers"].values():
+                writer["new"] = 0
             if not with_it:
                 del body["writers"][ended]
 
         return change
 
     assert signed_anew(place, 2, third(False, 3), as_number=3) == []
-    found = signed_anew(place, 2, third(True, 4), as_number=4)
-    assert f"seals/000000000004.seal: writer {ended} had ended, and is there again" in found
+    findings = signed_anew(place, 2, third(True, 4), as_number=4)
+    assert f"seals/000000000004.seal: writer {ended} had ended, and is there again" in findings
 
 
 def test_a_seal_of_a_second_sealer_with_the_same_key_does_not_fit(tmp_path: Path):
     """Two stores of one volume, sealed apart: a seal of one does not stand in the other, though its records follow."""
     place = Place.at(tmp_path)
-    other = type(place.store)(tmp_path / "other")
+    second_store = type(place.store)(tmp_path / "other")
     writer = place.writer()
-    for store, time in ((place.store, "2026-11-26T10:00:00Z"), (other, "2026-11-26T10:00:01Z")):
+    for store, time in ((place.store, "2026-11-26T10:00:00Z"), (second_store, "2026-11-26T10:00:01Z")):
         seals = tmp_path / f"seals-{time[-2]}"
         seals.mkdir()
         sealer = place.sealer(store, clock=lambda time=time: time, seals=seals)
         sealer.seal()
     exchange(writer, "a")
     sealer.seal()
-    data = other.get(seal_format.name(2))
+    data = second_store.get(seal_format.name(2))
     assert data is not None
     place.store.put(seal_format.name(2), data, 1)
     assert "seals/000000000002.seal: it names another seal before it" in place.verify().findings

@@ -51,34 +51,34 @@ class World:
         self.living.append(self.place.writer(f"gw-{len(self.living)}", rotate_bytes=1500))
         self.written += 1
 
-    def ask(self, which: int) -> None:
+    def ask(self, index: int) -> None:
         if self.living:
-            exchange(self.living[which % len(self.living)], self.name())
+            exchange(self.living[index % len(self.living)], self.name())
             self.written += 2
 
-    def hang(self, which: int) -> None:
+    def hang(self, index: int) -> None:
         if self.living:
             name = self.name()
-            write(self.living[which % len(self.living)], ("intent", intent(name)))
+            write(self.living[index % len(self.living)], ("intent", intent(name)))
             self.under_way.add(name)
             self.written += 1
 
-    def crash(self, which: int) -> None:
+    def crash(self, index: int) -> None:
         if self.living:
-            writer = self.living.pop(which % len(self.living))
+            writer = self.living.pop(index % len(self.living))
             with record_files(writer.folder)[-1][1].open("ab") as stream:
-                stream.write(b'{"kind":"inte'[: which % 14])
+                stream.write(b'{"kind":"inte'[: index % 14])
             writer.give_up()
 
-    def end(self, which: int) -> None:
+    def end(self, index: int) -> None:
         if self.living:
-            close(self.living.pop(which % len(self.living)))
+            close(self.living.pop(index % len(self.living)))
             self.written += 1
 
-    def seal(self, which: int) -> None:
-        self.store.fail = ["", "", "", "before", "after"][which % 5]
+    def seal(self, index: int) -> None:
+        self.store.fail = ["", "", "", "before", "after"][index % 5]
         try:
-            self.sealer.seal(allow_empty=which % 2 == 0)
+            self.sealer.seal(allow_empty=index % 2 == 0)
         except StoreFault:
             self.store.fail = ""
             self.sealer.restore()
@@ -87,11 +87,11 @@ class World:
     def restart(self) -> None:
         self.sealer = self.place.sealer(self.store)
 
-    def clear(self, which: int) -> None:
+    def clear(self, index: int) -> None:
         watch = SealWatch(self.place.seals, Signer(self.place.private).public)
         watch.look()
-        own = self.living[which % len(self.living)].folder.name if self.living else ""
-        delete_sealed_files(self.place.records, own, watch, keep_s=-1)
+        current_name = self.living[index % len(self.living)].folder.name if self.living else ""
+        delete_sealed_files(self.place.records, current_name, watch, keep_s=-1)
 
 
 STEPS = st.tuples(
@@ -109,9 +109,9 @@ def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: 
         place = Place.at(root)
         store = FailingStore(root / "store")
         world = World(place, store, place.sealer(store))
-        for step, which in [("begin", 0), *steps]:
+        for step, index in [("begin", 0), *steps]:
             act = getattr(world, step)
-            act() if step in ("begin", "restart") else act(which)
+            act() if step in ("begin", "restart") else act(index)
         world.restart()
         world.sealer.seal(allow_empty=True)
         proof = place.verify(store, records=place.records, seals=place.seals)

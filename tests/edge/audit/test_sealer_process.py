@@ -175,5 +175,5 @@ def test_a_new_signing_key_goes_on_where_the_earlier_one_is_named(place: Place, 
     sealer.wait_for_line("sealed", seal=2, records=2)
     sealer.stop()
     assert any("no seal of a key" in finding for finding in place.verify(bucket.store).findings)
-    both = public_keys([place.public, fresh.public])
-    assert verify(bucket.store, both, now=datetime.now(UTC)).findings == []
+    both_keys = public_keys([place.public, fresh.public])
+    assert verify(bucket.store, both_keys, now=datetime.now(UTC)).findings == []

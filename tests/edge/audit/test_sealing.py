@@ -32,7 +32,7 @@ def test_what_was_sealed_is_proven_and_an_orderly_end_leaves_nothing_open(place:
     proof = place.verify(records=place.records, seals=place.seals)
     assert (proof.findings, proof.unfinished, proof.tail) == ([], {}, {})
     assert (proof.seals, proof.records) == (2, 6)
-    assert [said["state"] for said in proof.writers.values()] == ["closed"]
+    assert [writer["state"] for writer in proof.writers.values()] == ["closed"]
 
 
 def test_a_crash_leaves_an_unfinished_intent_and_half_a_line_and_no_false_alarm(place: Place):
@@ -47,7 +47,7 @@ def test_a_crash_leaves_an_unfinished_intent_and_half_a_line_and_no_false_alarm(
     proof = place.verify(records=place.records, seals=place.seals)
     assert proof.findings == []
     assert list(proof.unfinished) == ["b"]
-    assert [(said["state"], said["note"]) for said in proof.writers.values()] == [
+    assert [(writer["state"], writer["note"]) for writer in proof.writers.values()] == [
         ("crashed", "13 bytes of a record that was not finished")
     ]
 
@@ -67,18 +67,18 @@ def test_the_unsealed_tail_is_counted_and_its_outcomes_finish_intents(place: Pla
 
 def test_a_writer_whose_files_went_away_is_found(place: Place):
     writer, sealer = place.writer(), place.sealer()
-    other = place.writer("gw-1")
+    other_writer = place.writer("gw-1")
     sealer.seal()
     exchange(writer, "a")
     shutil.rmtree(writer.folder)
-    exchange(other, "b")
+    exchange(other_writer, "b")
     sealer.seal()
-    found = place.verify().findings
-    assert found == [
+    findings = place.verify().findings
+    assert findings == [
         f"seals/000000000002.seal: writer {writer.folder.name} is lost: its files are gone, and it had not ended"
     ]
     sealer.seal(allow_empty=True)
-    assert place.verify().findings == found
+    assert place.verify().findings == findings
 
 
 def test_a_writer_that_ended_may_be_cleared_away(place: Place):
@@ -133,11 +133,11 @@ def test_a_process_that_died_before_its_first_record_is_no_newcomer_and_no_write
     writer.give_up()
     assert sealer.seal() is None
     assert not sealer.newcomers()
-    other = place.writer("gw-1")
+    other_writer = place.writer("gw-1")
     assert sealer.newcomers()
     sealer.seal()
     assert not sealer.newcomers()
-    assert list(place.verify(records=place.records).writers) == [other.folder.name]
+    assert list(place.verify(records=place.records).writers) == [other_writer.folder.name]
 
 
 def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
@@ -152,7 +152,7 @@ def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
     proof = place.verify(records=place.records)
     assert proof.findings == []
     assert proof.unfinished == {}
-    assert [said["state"] for said in proof.writers.values()] == ["crashed"]
+    assert [writer["state"] for writer in proof.writers.values()] == ["crashed"]
 
 
 def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(place: Place):
@@ -169,9 +169,9 @@ def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(pla
 
 def test_two_sealers_make_no_fork(place: Place):
     writer = place.writer()
-    one, two = place.sealer(), place.sealer()
+    first_sealer, two = place.sealer(), place.sealer()
     exchange(writer, "a")
-    one.seal()
+    first_sealer.seal()
     exchange(writer, "b")
     with pytest.raises(StoreFault):
         two.seal()
@@ -301,8 +301,8 @@ def with_content(place: Place) -> Path:
 
 def test_content_that_was_altered_or_gone_before_its_time_is_found(place: Place):
     path = with_content(place)
-    held = path.read_bytes()
-    path.write_bytes(held.replace(b'"data":"x"', b'"data":"y"'))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"data":"x"', b'"data":"y"'))
     assert ["it is not what was sealed" in finding for finding in place.verify().findings] == [True, False]
     path.unlink()
     assert [finding.rpartition(": ")[2] for finding in place.verify().findings] == [

@@ -19,11 +19,11 @@ PAUSE_S = 0.01
 """After each commit, so that whoever kills it comes in the middle."""
 
 
-def main(records: Path, who: str, count: int) -> None:
-    writer = Writer(records, new_name(who), {**OPENING, "gateway": who}, 4 * 1024 * 1024)
+def main(records: Path, name: str, count: int) -> None:
+    writer = Writer(records, new_name(name), {**OPENING, "gateway": name}, 4 * 1024 * 1024)
     durable = 1
     while durable < count:
-        names = [f"{who}-{durable + offset:08d}" for offset in range(AT_ONCE)]
+        names = [f"{name}-{durable + offset:08d}" for offset in range(AT_ONCE)]
         for kind, make in (("intent", intent), ("outcome", outcome)):
             writer.commit([writer.chain.write(kind, now(), make(name)) for name in names])
             durable += AT_ONCE

@@ -33,22 +33,22 @@ RATE = "0.97 in Bern"
 class Helpful(FakeModel):
     """A model server that answers each request as a model would: JSON where it is asked for, a tool once a question."""
 
-    def prepare(self, asked: dict[str, Any]) -> None:
-        wanted = asked.get("response_format", {}).get("type", "text")
-        self.words = [ARGUMENTS] if wanted != "text" else WORDS
-        choice = asked.get("tool_choice")
-        named = choice if isinstance(choice, dict) else next(iter(asked.get("tools", ())), None)
-        self.function = named["function"]["name"] if named else ""
+    def prepare(self, request: dict[str, Any]) -> None:
+        response_format = request.get("response_format", {}).get("type", "text")
+        self.words = [ARGUMENTS] if response_format != "text" else WORDS
+        choice = request.get("tool_choice")
+        tool = choice if isinstance(choice, dict) else next(iter(request.get("tools", ())), None)
+        self.function = tool["function"]["name"] if tool else ""
 
-    def calls_tool(self, asked: dict[str, Any]) -> bool:
-        return "tools" in asked and asked["messages"][-1]["role"] != "tool"
+    def calls_tool(self, request: dict[str, Any]) -> bool:
+        return "tools" in request and request["messages"][-1]["role"] != "tool"
 
-    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+    def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
         if path != "/v1/embeddings":
             return None
-        texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+        texts = [request["input"]] if isinstance(request["input"], str) else request["input"]
         packed = base64.b64encode(struct.pack("<2f", *VECTOR)).decode()
-        vector = packed if asked.get("encoding_format") == "base64" else VECTOR
+        vector = packed if request.get("encoding_format") == "base64" else VECTOR
         data = [{"index": at, "object": "embedding", "embedding": vector} for at, _ in enumerate(texts)]
         return {
             "id": "embd-1",
@@ -73,8 +73,8 @@ def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {**site.place(model="bge"), "workload": "app", "name": "vectors", "task": "embedding"},
             ],
         )
-        for each in (*site.sidecars, *site.gateways):
-            each.wait_until_up()
+        for edge in (*site.sidecars, *site.gateways):
+            edge.wait_until_up()
         yield site
 
 
@@ -100,10 +100,10 @@ def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
 
 
 def python_of(name: str) -> str:
-    found = install.python(name)
-    if found is None:
+    python = install.python(name)
+    if python is None:
         pytest.fail(f"{name} is not installed: make graders")
-    return str(found)
+    return str(python)
 
 
 def run_node(gateway: Counted, program: str, folder: Path) -> dict[str, Any]:

@@ -47,40 +47,40 @@ def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
     return path
 
 
-def chosen(kinds: Sequence[Kind] = ("text", "fields")) -> CalibrationChoice:
+def calibration_choice(kinds: Sequence[Kind] = ("text", "fields")) -> CalibrationChoice:
     """As a gateway finds them for one place."""
-    made: dict[Kind, tuple[Calibration, str]] = {
+    calibration_of: dict[Kind, tuple[Calibration, str]] = {
         kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds
     }
-    return CalibrationChoice(made)
+    return CalibrationChoice(calibration_of)
 
 
 def listening(*, structured: bool = False, keeps: bool = False, **more: Any) -> AnswerScorer:
-    return AnswerScorer(chosen(**more), structured=structured, keeps_logprobs=keeps)
+    return AnswerScorer(calibration_choice(**more), structured=structured, keeps_logprobs=keeps)
 
 
-def told(words: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:
+def logprobs_of(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:
     """`logprobs` of a choice."""
     return {
         "content": [
-            {"token": word, "logprob": logprob, "bytes": list(word.encode())}
-            for word, logprob in zip(words, logprobs, strict=True)
+            {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+            for text, logprob in zip(texts, logprobs, strict=True)
         ]
     }
 
 
-def tokens(words: Sequence[str], logprobs: Sequence[float]) -> Tokens:
-    made = Tokens()
-    made.take(told(words, logprobs))
-    return made
+def tokens(texts: Sequence[str], logprobs: Sequence[float]) -> Tokens:
+    collected = Tokens()
+    collected.take(logprobs_of(texts, logprobs))
+    return collected
 
 
-def choice(words: Sequence[str], logprobs: Sequence[float], **more: Any) -> dict[str, Any]:
-    message = {"role": "assistant", "content": "".join(words)}
+def choice(texts: Sequence[str], logprobs: Sequence[float], **more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(texts)}
     return {
         "index": 0,
         "message": message,
-        "logprobs": told(words, logprobs),
+        "logprobs": logprobs_of(texts, logprobs),
         "finish_reason": "stop",
         **more,
     }

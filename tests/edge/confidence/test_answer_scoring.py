@@ -9,7 +9,7 @@ import pytest
 
 from edge.confidence.answer_scoring import AfterTheEnd
 from edge.confidence.calibration import Curve
-from tests.edge.confidence.making import HALF, choice, listening, told
+from tests.edge.confidence.making import HALF, choice, listening, logprobs_of
 
 JSON = ['{"iban": "', "CH1", '", "age": ', "42", "}"]
 SURE = [-9.0, HALF, -9.0, -0.1, -9.0]
@@ -35,13 +35,13 @@ def test_a_text_has_one_score_and_fields_have_one_each_and_the_lowest_counts():
 def test_a_stream_bears_the_score_of_the_whole_in_the_chunk_that_ends_it():
     heard = listening(structured=True)
     sent = []
-    for number, word in enumerate(JSON):
+    for number, text in enumerate(JSON):
         last = "stop" if number == len(JSON) - 1 else None
-        sent.append(chunk({"content": word}, last, logprobs=told([word], [SURE[number]])))
+        sent.append(chunk({"content": text}, last, logprobs=logprobs_of([text], [SURE[number]])))
         assert heard.outcome["score"] is None, "half an answer has no score"
         heard.chunk(sent[-1])
     assert sent[-1]["choices"][0]["confidence"] == {"score": 0.5, "fields": {"/iban": 0.5, "/age": 0.9048}}
-    assert not any("confidence" in each["choices"][0] for each in sent[:-1])
+    assert not any("confidence" in chunk["choices"][0] for chunk in sent[:-1])
     assert "logprobs" not in json.dumps(sent)
     assert heard.outcome["score"] == 0.5
 
@@ -51,7 +51,7 @@ def test_a_streamed_call_of_tools_is_scored_by_its_arguments():
     pieces = ['{"city": "', "Bern", '"}']
     for piece, logprob in zip(pieces, [-9, HALF, -9], strict=True):
         call = {"index": 0, "function": {"arguments": piece}}
-        heard.chunk(chunk({"tool_calls": [call]}, logprobs=told([piece], [logprob])))
+        heard.chunk(chunk({"tool_calls": [call]}, logprobs=logprobs_of([piece], [logprob])))
     last = chunk({}, "tool_calls")
     heard.chunk(last)
     assert last["choices"][0]["confidence"] == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
@@ -61,7 +61,7 @@ def test_of_several_choices_the_lowest_goes_on_record_and_none_where_one_has_non
     heard = listening()
     answer = {"choices": [choice(["a"], [-0.1]), choice(["b"], [HALF], index=1)]}
     heard.whole(answer)
-    assert [each["confidence"]["score"] for each in answer["choices"]] == [0.9048, 0.5]
+    assert [choice["confidence"]["score"] for choice in answer["choices"]] == [0.9048, 0.5]
     assert heard.outcome["score"] == 0.5
     heard = listening()
     answer["choices"].append({"index": 2, "message": {"content": "c"}, "finish_reason": "stop"})
@@ -71,17 +71,17 @@ def test_of_several_choices_the_lowest_goes_on_record_and_none_where_one_has_non
 
 def test_a_choice_that_never_ended_has_no_score_on_record():
     heard = listening()
-    heard.chunk(chunk({"content": "a"}, "stop", logprobs=told(["a"], [-0.1])))
+    heard.chunk(chunk({"content": "a"}, "stop", logprobs=logprobs_of(["a"], [-0.1])))
     assert heard.outcome["score"] == 0.9048
-    heard.chunk(chunk({"content": "b"}, index=1, logprobs=told(["b"], [-0.1])))
+    heard.chunk(chunk({"content": "b"}, index=1, logprobs=logprobs_of(["b"], [-0.1])))
     assert heard.outcome == {"score": None, "why": "cut"}
 
 
 def test_a_choice_that_goes_on_after_its_score_is_no_answer():
     heard = listening()
-    heard.chunk(chunk({"content": "a"}, "stop", logprobs=told(["a"], [-0.1])))
+    heard.chunk(chunk({"content": "a"}, "stop", logprobs=logprobs_of(["a"], [-0.1])))
     with pytest.raises(AfterTheEnd):
-        heard.chunk(chunk({"content": "b"}, logprobs=told(["b"], [-9])))
+        heard.chunk(chunk({"content": "b"}, logprobs=logprobs_of(["b"], [-9])))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_choice_that_goes_on_after_its_score_is_no_answer():
     ],
 )
 def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], more: dict[str, Any], why: str):
-    heard, given = listening(**more), dict(answer)
-    heard.whole({"choices": [given]})
-    assert given["confidence"] == {"score": None}
-    assert "logprobs" not in given
+    heard, unscored = listening(**more), dict(answer)
+    heard.whole({"choices": [unscored]})
+    assert unscored["confidence"] == {"score": None}
+    assert "logprobs" not in unscored
     assert heard.outcome == {"score": None, "why": why}
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], mo
 )
 def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
     heard = listening()
-    heard.chunk(chunk(delta, logprobs=told(["a"], [-1])))
+    heard.chunk(chunk(delta, logprobs=logprobs_of(["a"], [-1])))
     last = chunk({}, "stop")
     heard.chunk(last)
     assert last["choices"][0]["confidence"] == {"score": None}
@@ -125,10 +125,10 @@ def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none
 ):
     monkeypatch.setattr("edge.confidence.answer_scoring.MAX_TEXT", 3)
     heard = listening()
-    first = chunk({"content": "ab"}, logprobs=told(["ab"], [-0.1]), confidence={"score": 1})
+    first = chunk({"content": "ab"}, logprobs=logprobs_of(["ab"], [-0.1]), confidence={"score": 1})
     heard.chunk(first)
     assert "confidence" not in first["choices"][0]
-    last = chunk({"content": "cd"}, "stop", logprobs=told(["cd"], [-0.1]))
+    last = chunk({"content": "cd"}, "stop", logprobs=logprobs_of(["cd"], [-0.1]))
     heard.chunk(last)
     assert last["choices"][0]["confidence"] == {"score": None}
 
@@ -137,7 +137,7 @@ def test_a_caller_who_asked_for_log_probabilities_has_them():
     heard = listening(keeps=True)
     answer = {"choices": [choice(["a"], [-1])]}
     heard.whole(answer)
-    assert answer["choices"][0]["logprobs"] == told(["a"], [-1])
+    assert answer["choices"][0]["logprobs"] == logprobs_of(["a"], [-1])
 
 
 def test_no_score_rises_above_what_was_judged():

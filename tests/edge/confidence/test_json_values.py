@@ -14,30 +14,32 @@ from edge.confidence.json_values import NotJson, leaf_spans
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
-VALUES = st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(st.text(), each), max_leaves=12)
+VALUES = st.recursive(
+    SCALARS, lambda children: st.lists(children) | st.dictionaries(st.text(), children), max_leaves=12
+)
 
 
 def flat(value: Any, pointer: str = "") -> dict[str, Any]:
     """What the leaves of a value are, found another way."""
     if isinstance(value, dict) and value:
-        named = {key.replace("~", "~0").replace("/", "~1"): each for key, each in value.items()}
+        named_values = {key.replace("~", "~0").replace("/", "~1"): nested for key, nested in value.items()}
     elif isinstance(value, list) and value:
-        named = {str(number): each for number, each in enumerate(value)}
+        named_values = {str(number): nested for number, nested in enumerate(value)}
     else:
         return {pointer: value}
-    found: dict[str, Any] = {}
-    for name, each in named.items():
-        found |= flat(each, f"{pointer}/{name}")
-    return found
+    leaves: dict[str, Any] = {}
+    for name, nested in named_values.items():
+        leaves |= flat(nested, f"{pointer}/{name}")
+    return leaves
 
 
 @given(VALUES, st.sampled_from([None, 2]), st.booleans())
 def test_each_value_stands_where_its_span_says(value: Any, indent: int | None, ascii: bool):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii)
-    found = leaf_spans(text)
+    spans = leaf_spans(text)
     expected = flat(value)
-    assert set(found) == set(expected)
-    for pointer, (start, end) in found.items():
+    assert set(spans) == set(expected)
+    for pointer, (start, end) in spans.items():
         part = text[start:end]
         if isinstance(expected[pointer], str) and expected[pointer]:
             assert text[start - 1] == text[end] == '"', "the quotes are no part of the value"

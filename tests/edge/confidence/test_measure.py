@@ -9,19 +9,19 @@ import pytest
 
 from edge.confidence.measure import ChoiceContent, Unmeasured, measure_answer
 from edge.confidence.tokens import NoTokens, Tokens
-from tests.edge.confidence.making import HALF, tokens, told
+from tests.edge.confidence.making import HALF, logprobs_of, tokens
 
 
-def of(words: list[str], logprobs: list[float], structured: bool = True, **more: Any) -> dict[str, float]:
-    answer = {"text": "".join(words), "finish": "stop", **more}
-    return measure_answer(ChoiceContent(**answer), tokens(words, logprobs), structured=structured)
+def of(texts: list[str], logprobs: list[float], structured: bool = True, **more: Any) -> dict[str, float]:
+    answer = {"text": "".join(texts), "finish": "stop", **more}
+    return measure_answer(ChoiceContent(**answer), tokens(texts, logprobs), structured=structured)
 
 
 def test_a_field_counts_by_its_own_tokens_and_structure_by_none():
-    words = ['{"', "city", '":', ' "', "Be", "rn", '", "', "age", '": ', "42", "}"]
+    texts = ['{"', "city", '":', ' "', "Be", "rn", '", "', "age", '": ', "42", "}"]
     logprobs = [-9.0, -9, -9, -9, HALF, HALF, -9, -9, -9, -0.25, -9]
-    found = of(words, logprobs)
-    assert found == {"/city": pytest.approx(2 * HALF), "/age": -0.25}
+    measures = of(texts, logprobs)
+    assert measures == {"/city": pytest.approx(2 * HALF), "/age": -0.25}
 
 
 def test_a_token_that_holds_a_value_and_structure_counts_to_the_value():
@@ -29,9 +29,9 @@ def test_a_token_that_holds_a_value_and_structure_counts_to_the_value():
 
 
 def test_one_doubtful_digit_among_sure_ones_makes_a_field_doubtful():
-    digits = [str(each) for each in range(10)]
-    found = of(['"', *digits, '"'], [0.0, *[0.0] * 9, HALF, 0.0])
-    assert math.exp(found[""]) == pytest.approx(0.5)
+    digits = [str(digit) for digit in range(10)]
+    measures = of(['"', *digits, '"'], [0.0, *[0.0] * 9, HALF, 0.0])
+    assert math.exp(measures[""]) == pytest.approx(0.5)
 
 
 def test_what_is_empty_counts_by_its_two_signs():
@@ -45,8 +45,8 @@ def test_a_long_text_is_not_worse_than_a_short_one_of_the_same_words():
 
 def test_characters_that_are_split_between_tokens_are_found_by_their_bytes():
     first, second = "ü".encode()[:1], "ü".encode()[1:]
-    made = Tokens()
-    made.take(
+    collected = Tokens()
+    collected.take(
         {
             "content": [
                 {"token": '{"stadt": "Z', "logprob": -9, "bytes": list(b'{"stadt": "Z')},
@@ -57,11 +57,11 @@ def test_characters_that_are_split_between_tokens_are_found_by_their_bytes():
         }
     )
     answer = ChoiceContent('{"stadt": "Zürich", "ok": true}', finish="stop")
-    assert measure_answer(answer, made, structured=True) == {"/stadt": -16, "/ok": -4}
+    assert measure_answer(answer, collected, structured=True) == {"/stadt": -16, "/ok": -4}
 
 
 def test_arguments_of_tools_are_found_behind_what_was_thought_before():
-    words = [
+    texts = [
         "I rate ",
         '{"city": "Bern"}',
         "\n<tool>",
@@ -75,7 +75,7 @@ def test_arguments_of_tools_are_found_behind_what_was_thought_before():
     ]
     logprobs = [-9, -9, -9, -9, -1.0, -9, -9, -9, -2.0, -9]
     answer = ChoiceContent("", ['{"city": "Bern"}', '{"city": "Chur"}'], "tool_calls")
-    assert measure_answer(answer, tokens(words, logprobs), structured=False) == {
+    assert measure_answer(answer, tokens(texts, logprobs), structured=False) == {
         "/tool_calls/0/city": -1,
         "/tool_calls/1/city": -2,
     }
@@ -106,7 +106,7 @@ def test_a_log_probability_that_is_none_is_refused(logprob: Any):
 
 
 @pytest.mark.parametrize(
-    "value", [None, {}, {"content": None}, [], {"content": [None]}, told([], []) | {"content": [{}]}]
+    "value", [None, {}, {"content": None}, [], {"content": [None]}, logprobs_of([], []) | {"content": [{}]}]
 )
 def test_what_is_no_list_of_tokens_is_refused(value: Any):
     with pytest.raises(NoTokens):

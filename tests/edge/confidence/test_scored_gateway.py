@@ -31,18 +31,18 @@ FORMAT: dict[str, Any] = {"response_format": {"type": "json_object"}}
 def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
     """A gateway whose first workload wants scores; `claims` wants them of other weights."""
     config = gateway_config(site.folder, site.sidecar.port)
-    for each in config["routes"]:
-        each.update(model_digest=DIGEST)
+    for route in config["routes"]:
+        route.update(model_digest=DIGEST)
     config["routes"][0]["completions"] = True
     config["routes"][1]["model_digest"] = "sha256:" + "2" * 64
     files = [str(written(folder, kind, MODEL, kind)) for kind in ("text", "fields")]
-    stated = {"domain": "payments", "calibrations": files, **confidence}
+    settings = {"domain": "payments", "calibrations": files, **confidence}
     config["workloads"] = [
         {
-            "name": each["workload"],
-            **({"confidence": stated} if each["workload"] in (WORKLOAD, "claims") else {}),
+            "name": route["workload"],
+            **({"confidence": settings} if route["workload"] in (WORKLOAD, "claims") else {}),
         }
-        for each in config["routes"]
+        for route in config["routes"]
     ]
     return config
 
@@ -94,11 +94,11 @@ def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
 
 
 def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain: Site):
-    words = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
-    chain.model.words, chain.model.logprobs = words, [-9, -9, HALF, -9, -9]
+    texts = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
+    chain.model.words, chain.model.logprobs = texts, [-9, -9, HALF, -9, -9]
     tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
-    told = confidence(scored.ask(tools=tools))
-    assert told == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
+    scores = confidence(scored.ask(tools=tools))
+    assert scores == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
 def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
@@ -107,7 +107,7 @@ def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, ch
     *before, last = events(answer)
     assert last["choices"][0]["confidence"] == {"score": 0.5}
     assert last["choices"][0]["finish_reason"] == "stop"
-    assert not any("confidence" in each["choices"][0] for each in before)
+    assert not any("confidence" in chunk["choices"][0] for chunk in before)
     assert "logprob" not in answer.text
     line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["score"] == 0.5
@@ -186,10 +186,10 @@ def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it
     with client:
         messages: list[Any] = chat()["messages"]
         answer = client.chat.completions.create(model=WORKLOAD, messages=messages, logprobs=True)
-        told = answer.choices[0]
-        assert told.logprobs is not None
-        assert [each.logprob for each in told.logprobs.content or []] == SURE
-        assert (told.model_extra or {})["confidence"] == {"score": 0.5}
+        scored_choice = answer.choices[0]
+        assert scored_choice.logprobs is not None
+        assert [token.logprob for token in scored_choice.logprobs.content or []] == SURE
+        assert (scored_choice.model_extra or {})["confidence"] == {"score": 0.5}
         *_, last = client.chat.completions.create(model=WORKLOAD, messages=messages, stream=True)
         assert (last.choices[0].model_extra or {})["confidence"]["score"] == 0.5
 
@@ -212,8 +212,8 @@ def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
     ],
 )
 def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, more: dict[str, Any], capsys):
-    other = {"model": MODEL, **more}
-    file = written(tmp_path, "other", other.pop("model"), **other)
+    other_model = {"model": MODEL, **more}
+    file = written(tmp_path, "other", other_model.pop("model"), **other_model)
     config = configured(site, tmp_path, calibrations=[str(file)])
     Scorers(_checked(config))
     assert f'"workload": "{WORKLOAD}"' in capsys.readouterr().out
@@ -231,7 +231,7 @@ def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "it cannot be read"),
         ("{", "it is no calibration"),
@@ -241,13 +241,13 @@ def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path
     ],
 )
 def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
-    site: Site, tmp_path: Path, content: str | None, said: str
+    site: Site, tmp_path: Path, content: str | None, message: str
 ):
     file = tmp_path / "c.json"
     if content is not None:
         file.write_text(content)
-    files = [str(written(tmp_path, each, MODEL)) for each in "ab"] if content == "twice" else [str(file)]
-    with pytest.raises(ConfigError, match=said) as error:
+    files = [str(written(tmp_path, name, MODEL)) for name in "ab"] if content == "twice" else [str(file)]
+    with pytest.raises(ConfigError, match=message) as error:
         Scorers(_checked(configured(site, tmp_path, calibrations=files)))
     assert WORKLOAD in str(error.value)
 
@@ -255,11 +255,11 @@ def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
 def test_a_file_of_another_digest_ends_the_start(site: Site, tmp_path: Path):
     file = written(tmp_path, "a", MODEL)
     digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-    stated: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}
-    Scorers(_checked(configured(site, tmp_path, **stated)))
+    settings: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}
+    Scorers(_checked(configured(site, tmp_path, **settings)))
     file.write_text(file.read_text().replace('"as_of"', ' "as_of"'))
     with pytest.raises(ConfigError, match="its digest is sha256:"):
-        Scorers(_checked(configured(site, tmp_path, **stated)))
+        Scorers(_checked(configured(site, tmp_path, **settings)))
 
 
 def _checked(config: dict[str, Any]) -> Any:

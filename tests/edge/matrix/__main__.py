@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.edge.matrix import judging, table
 from tests.edge.matrix.judging import Cell
-from tests.edge.matrix.lanes import CLASSES, Standing, standing
+from tests.edge.matrix.lanes import CLASSES, Standing, start_setup
 from tests.edge.matrix.ways import WAYS
 from tests.edge.postgres import Postgres
 
@@ -26,10 +26,10 @@ def run(everything: Standing) -> list[Cell]:
         everything.seal()
         cells += [
             judging.tried(
-                way, lane, everything, f"prompt-{lane.data_class}-{number:02}-DE02120300000000202051"
+                case, lane, everything, f"prompt-{lane.data_class}-{number:02}-DE02120300000000202051"
             )
-            for number, way in enumerate(WAYS)
-            if judging.applies(way, lane)
+            for number, case in enumerate(WAYS)
+            if judging.applies(case, lane)
         ]
     return cells
 
@@ -52,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=CLASSES,
         help="this one only; may be given again",
     )
-    asked = parser.parse_args(arguments)
-    classes = [each for each in CLASSES if each in (asked.classes or CLASSES)]
+    options = parser.parse_args(arguments)
+    classes = [class_ for class_ in CLASSES if class_ in (options.classes or CLASSES)]
     with (
         _postgres() as postgres,
         tempfile.TemporaryDirectory(prefix="isthmus-matrix-") as folder,
-        standing(Path(folder), classes, postgres, translators=True) as everything,
+        start_setup(Path(folder), classes, postgres, translators=True) as everything,
     ):
         cells = run(everything)
     print(table.text(cells, classes))

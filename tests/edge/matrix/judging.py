@@ -52,34 +52,34 @@ class Cell:
     @property
     def says(self) -> str:
         """Different answers, each once, and how many requests they are."""
-        every = ", ".join(dict.fromkeys(answer.says for answer in self.answers)) or "nothing was asked"
-        return every + (f" × {len(self.answers)}" if len(self.answers) > 1 else "")
+        all_results = ", ".join(dict.fromkeys(answer.says for answer in self.answers)) or "nothing was asked"
+        return all_results + (f" × {len(self.answers)}" if len(self.answers) > 1 else "")
 
 
-def applies(way: Way, lane: Lane) -> bool:
+def applies(case: Way, lane: Lane) -> bool:
     """Whether there is anything to ask: ways of the cloud are for classes that have one, or can have none."""
-    if way.on_disk and not lane.own_disk:
+    if case.on_disk and not lane.own_disk:
         return False
-    return not way.beyond or lane.translated or lane.data_class in way.but
+    return not case.beyond or lane.translated or lane.data_class in case.but
 
 
-def tried(way: Way, lane: Lane, standing: Standing, marker: str) -> Cell:
+def tried(case: Way, lane: Lane, setup: Standing, marker: str) -> Cell:
     """The way tried with this marker, and judged. The places are emptied first."""
-    if way.counted:
+    if case.counted:
         assert lane.counted is not None
         lane = lane.counted
-    if way.screened:
+    if case.screened:
         assert lane.screened is not None
         lane = lane.screened
-    standing.clear()
+    setup.clear()
     lane.model.behaviour = "ok"
-    answers = tuple(way.tries(lane, standing, marker))
-    wrong = tuple(_wrong(way, lane, standing, answers, marker))
-    return Cell(way, lane.data_class, answers, wrong, len(standing.cloud.requests))
+    answers = tuple(case.tries(lane, setup, marker))
+    wrong = tuple(_wrong(case, lane, setup, answers, marker))
+    return Cell(case, lane.data_class, answers, wrong, len(setup.cloud.requests))
 
 
-def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], marker: str) -> Iterator[str]:
-    right, reaches = way.expected(lane.data_class)
+def _wrong(case: Way, lane: Lane, setup: Standing, answers: Sequence[Answer], marker: str) -> Iterator[str]:
+    right, reaches = case.expected(lane.data_class)
     if not answers:
         yield "nothing was asked"
     for answer in answers:
@@ -87,11 +87,11 @@ def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], 
             yield f"the answer is {answer.says}, not {right}"
         if answer.request_id is not None and not answer.says.endswith(" ok"):
             yield from _unhelpful(answer, lane, marker)
-    yield from _astray(reaches, lane, standing, marker)
+    yield from _astray(reaches, lane, setup, marker)
     # A request is sent once. One that the cloud refuses with 503 is offered again (`limits.attempts`).
     most = sum(ATTEMPTS if answer.says.startswith("503 ") else 1 for answer in answers)
-    if reaches == CLOUD and not len(answers) <= len(standing.cloud.requests) <= most:
-        yield f"{len(answers)} requests were sent to the cloud {len(standing.cloud.requests)} times"
+    if reaches == CLOUD and not len(answers) <= len(setup.cloud.requests) <= most:
+        yield f"{len(answers)} requests were sent to the cloud {len(setup.cloud.requests)} times"
     yield from _unrecorded(lane, answers, marker)
     yield from _unchained(lane, answers, marker)
 
@@ -108,16 +108,16 @@ def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
         yield f"the message {message!r} tells of what is behind the gateway, or of the prompt"
 
 
-def _astray(reaches: str, lane: Lane, standing: Standing, marker: str) -> Iterator[str]:
-    own = f"{lane.data_class}'s model"
-    meant = {NOBODY: set(), OWN: {own}, CLOUD: {CLOUD}, REDACTED: set()}[reaches]
-    sent = standing.places()
-    there = {place for place, text in sent.items() if marker in text}
-    if there != meant:
-        yield f"the prompt is at {sorted(there) or NOBODY}, not at {sorted(meant) or NOBODY}"
-    if reaches == REDACTED and not sent[own]:
-        yield f"{own} was sent nothing"
-    for place in {CLOUD, own} - meant - ({own} if reaches == REDACTED else set()):
+def _astray(reaches: str, lane: Lane, setup: Standing, marker: str) -> Iterator[str]:
+    own_place = f"{lane.data_class}'s model"
+    meant = {NOBODY: set(), OWN: {own_place}, CLOUD: {CLOUD}, REDACTED: set()}[reaches]
+    sent = setup.places()
+    reached = {place for place, text in sent.items() if marker in text}
+    if reached != meant:
+        yield f"the prompt is at {sorted(reached) or NOBODY}, not at {sorted(meant) or NOBODY}"
+    if reaches == REDACTED and not sent[own_place]:
+        yield f"{own_place} was sent nothing"
+    for place in {CLOUD, own_place} - meant - ({own_place} if reaches == REDACTED else set()):
         if sent[place]:
             yield f"{place} was sent something"
 
@@ -152,13 +152,13 @@ def _unchained(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[s
     outcomes: dict[str, list[str]] = {}
     for record in lane.audited.records():
         if record["kind"] == "outcome":
-            said = f"{record['class']}, {record['status']} {record['code']}"
-            outcomes.setdefault(record["id"], []).append(said)
+            expected = f"{record['class']}, {record['status']} {record['code']}"
+            outcomes.setdefault(record["id"], []).append(expected)
         if marker in str(record):
             yield "a prompt is in the audit record"
     for answer in answers:
         if answer.request_id is None or answer.code in UNCHAINED:
             continue
         right = [f"{lane.data_class}, {answer.status} {answer.code}"]
-        if (found := outcomes.get(answer.request_id, [])) != right:
-            yield f"the audit record says {found}, not {right}"
+        if (records := outcomes.get(answer.request_id, [])) != right:
+            yield f"the audit record says {records}, not {right}"

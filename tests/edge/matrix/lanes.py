@@ -1,9 +1,9 @@
-"""Gateways of several classes beside each other, each before its own model; behind some a translator, and one cloud.
+"""Starts gateways of several classes, each with its own model. Some have a translator, which calls a fake cloud.
 
-A class has two: callers of one are in a file, those of the other in a PostgreSQL that all classes share.
+Each class has two gateways. The callers of one are in a file, those of the other in one PostgreSQL for all classes.
 
-All certificates are of one authority, so that nothing but the edge's own rules keeps the classes apart here: no network
-is in the way (`tests/fences` looks at that one).
+All certificates come from one authority and there is no network policy, so that only the edge's own rules separate the
+classes. `tests/fences` tests the network policies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, see
 from tests.edge.audit.harness import Place
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
-from tests.edge.counted import Kept, kept
+from tests.edge.counted import Kept, start_database
 from tests.edge.fake_bedrock import FakeBedrock
 from tests.edge.fake_model import MODEL, Answering
 from tests.edge.matrix.screening import rules, screening
@@ -51,7 +51,7 @@ AWS_IDENTITY = {"AWS_ACCESS_KEY_ID": "AKIDDUMMY", "AWS_SECRET_ACCESS_KEY": "dumm
 
 @dataclass
 class Lane:
-    """One class: its gateway, its model, and its application's client."""
+    """One class: its gateway, its model, and the client of its application."""
 
     data_class: str
     folder: Path
@@ -98,8 +98,8 @@ class Lane:
     def without(self, workload: str) -> Iterator[None]:
         """One workload's key revoked meanwhile."""
         good = self.callers.read_text()
-        rest = {name: key for name, key in keys(self.data_class).items() if name != workload}
-        self.callers.write_text(callers_text(rest))
+        other_keys = {name: key for name, key in keys(self.data_class).items() if name != workload}
+        self.callers.write_text(callers_text(other_keys))
         try:
             yield
         finally:
@@ -119,7 +119,7 @@ class Lane:
 
     @contextlib.contextmanager
     def unsealed(self) -> Iterator[None]:
-        """Its sealer down meanwhile, and a writer that no seal knows."""
+        """The lane without its sealer, with a writer that is in no seal."""
         with self.full_disk():
             pass
         self.audited.wait_until("audit unregistered")
@@ -130,7 +130,7 @@ class Lane:
 
     @contextlib.contextmanager
     def behaving(self, behaviour: str) -> Iterator[None]:
-        """Its model misbehaving meanwhile."""
+        """The lane with a misbehaving model."""
         self.model.reset(behaviour)
         try:
             yield
@@ -140,7 +140,7 @@ class Lane:
 
 @dataclass
 class Standing:
-    """The lanes, and the cloud that all translators lead to."""
+    """All lanes, and the fake cloud that all translators call."""
 
     authority: Authority
     lanes: dict[str, Lane]
@@ -149,7 +149,7 @@ class Standing:
 
     @contextlib.contextmanager
     def without_database(self) -> Iterator[None]:
-        """PostgreSQL stopped meanwhile, and afterwards heard again by every gateway."""
+        """Stop PostgreSQL while the context is open. Afterwards every gateway reaches it again."""
         with self.database.postgres.down():
             yield
         for lane in self.lanes.values():
@@ -157,7 +157,7 @@ class Standing:
             lane.counted.gateway.wait_until_well()
 
     def seal(self) -> None:
-        """Every record so far: the next ones may wait for their seal anew."""
+        """Seal every record so far."""
         for lane in self.lanes.values():
             assert lane.counted is not None
             lane.audited.seal()
@@ -166,9 +166,11 @@ class Standing:
             lane.screened.audited.seal()
 
     def places(self) -> dict[str, str]:
-        """All that each place has been sent since `clear`, by the place's name."""
-        found = {_own(name): b"\n".join(lane.model.received).decode() for name, lane in self.lanes.items()}
-        return {**found, "the cloud": "\n".join(map(repr, self.cloud.requests))}
+        """Everything that each place has received since `clear`, by the place's name."""
+        received = {
+            _model_of(name): b"\n".join(lane.model.received).decode() for name, lane in self.lanes.items()
+        }
+        return {**received, "the cloud": "\n".join(map(repr, self.cloud.requests))}
 
     def clear(self) -> None:
         for lane in self.lanes.values():
@@ -176,18 +178,18 @@ class Standing:
         self.cloud.reset()
 
 
-def _own(data_class: str) -> str:
+def _model_of(data_class: str) -> str:
     return f"{data_class}'s model"
 
 
 def keys(data_class: str) -> dict[str, str]:
-    """By workload. As random as keys must be, and the same in each run."""
+    """A key for each workload. They look random and are the same in each run."""
     names = [f"{data_class}-{kind}" for kind in KINDS]
     return {name: hashlib.sha256(f"matrix {name}".encode()).hexdigest() for name in names}
 
 
 @contextlib.contextmanager
-def standing(
+def start_setup(
     folder: Path, classes: Sequence[str], postgres: Postgres, *, translators: bool
 ) -> Iterator[Standing]:
     """All of it running. Without translators no class has a workload in the cloud: LiteLLM takes its time."""
@@ -195,7 +197,7 @@ def standing(
     authority.issue("app", "app.payments.svc")
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(_serving(FakeBedrock()))
-        database = stack.enter_context(kept(folder, postgres, "matrix", authority))
+        database = stack.enter_context(start_database(folder, postgres, "matrix", authority))
         detector = stack.enter_context(_serving(FakeDetector(Detector(rules(folder)))))
         waiting: list[Edge] = []
 
@@ -224,7 +226,7 @@ def standing(
             _callers(folder, data_class).write_text(callers_text(keys(data_class)))
             config = _gateway(folder, data_class, sidecar, translator)
             place, counting_place = (
-                Place.at(folder / f"{data_class}-{which}") for which in ("audit", "counted")
+                Place.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
             )
             # A public gateway's records may wait for their seal; here they may not, so that its row shows something.
             config["audit"] = settings(place.root, place, max_unsealed_s=180)
@@ -324,7 +326,7 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
         url = edge.url if edge else f"https://127.0.0.1:{free_port()}"
         return {"url": url, "server_name": _name(data_class, kind), "model": model}
 
-    ways: dict[str, dict[str, Any]] = {
+    targets: dict[str, dict[str, Any]] = {
         "chat": place(sidecar, "sidecar", MODEL),
         "embed": {**place(sidecar, "sidecar", "bge"), "task": "embedding"},
         "down": place(None, "sidecar", MODEL),
@@ -334,13 +336,13 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
         },
     }
     beside: dict[str, Any] = place(None, "sidecar", MODEL)
-    ways["overflow"] = beside
+    targets["overflow"] = beside
     if translator is not None:
-        ways["cloud"] = place(translator, "translator", "haiku")
-        beside["overflow"] = ways["cloud"]
+        targets["cloud"] = place(translator, "translator", "haiku")
+        beside["overflow"] = targets["cloud"]
     config = gateway_config(folder, sidecar.port, f"{data_class}-gateway")
     config |= {"class": data_class, "callers": str(_callers(folder, data_class))}
-    config["routes"] = [{"workload": f"{data_class}-{kind}", **way} for kind, way in ways.items()]
+    config["routes"] = [{"workload": f"{data_class}-{kind}", **target} for kind, target in targets.items()]
     if data_class == "public":
         del config["listen"]["client_ca"]  # TLS is what its class asks for
     return config

@@ -18,57 +18,57 @@ TURN_S = 5.0
 """A limit is used up and tried within one minute of the database's clock, which is this machine's."""
 
 
-def down(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def down(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     """A good key, one of another class, and one that nobody issued; whole and as a stream."""
-    other = next(each for each in CLASSES if each != lane.data_class)
-    shown = [lane.issue("free"), lane.issue("free", other), "isk_" + "A" * 43]
-    with _without_database(standing):
+    other_class = next(class_ for class_ in CLASSES if class_ != lane.data_class)
+    shown = [lane.issue("free"), lane.issue("free", other_class), "isk_" + "A" * 43]
+    with _without_database(setup):
         for stream in (False, True):
             yield from (ask(lane, chat(lane, marker, "free", stream=stream), key=key) for key in shown)
 
 
-def down_after_use(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    yield from _forgotten(lane, standing, marker, lane.issue("free"), _without_database(standing))
+def down_after_use(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    yield from _forgotten(lane, setup, marker, lane.issue("free"), _without_database(setup))
 
 
-def other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    for each in CLASSES:
-        if each != lane.data_class:
-            yield ask(lane, chat(lane, marker, "free"), key=lane.issue("free", each))
+def other_class(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    for class_ in CLASSES:
+        if class_ != lane.data_class:
+            yield ask(lane, chat(lane, marker, "free"), key=lane.issue("free", class_))
 
 
-def revoked(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def revoked(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     key = lane.issue("free")
-    with _revoked(standing, key):
+    with _revoked(setup, key):
         yield ask(lane, chat(lane, marker, "free"), key=key)
 
 
-def revoked_after_use(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def revoked_after_use(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     key = lane.issue("free")
-    yield from _forgotten(lane, standing, marker, key, _revoked(standing, key))
+    yield from _forgotten(lane, setup, marker, key, _revoked(setup, key))
 
 
-def rate(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def rate(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     if (left := 60 - time.time() % 60) < TURN_S:
         time.sleep(left)
-    yield from _used_up(lane, standing, marker, "rate")
+    yield from _used_up(lane, setup, marker, "rate")
 
 
-def budget(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    yield from _used_up(lane, standing, marker, "budget")
+def budget(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    yield from _used_up(lane, setup, marker, "budget")
 
 
-def too_much(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def too_much(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker, "rate", max_tokens=100_000), key=lane.issue("rate"))
 
 
-def _used_up(lane: Lane, standing: Standing, marker: str, kind: str) -> Iterator[Answer]:
+def _used_up(lane: Lane, setup: Standing, marker: str, kind: str) -> Iterator[Answer]:
     """One request is let through; then none of this key's, and none of another of the same workload."""
     keys = [lane.issue(kind) for _ in range(2)]
     before = ask(lane, chat(lane, "before", kind, max_tokens=5), key=keys[0])
     if before.says != "200 ok":
         yield Answer(f"{before.says} with room left")
-    standing.clear()
+    setup.clear()
     for key in keys:
         for stream in (False, True):
             yield ask(lane, chat(lane, marker, kind, max_tokens=5, stream=stream), key=key)
@@ -76,7 +76,7 @@ def _used_up(lane: Lane, standing: Standing, marker: str, kind: str) -> Iterator
 
 def _forgotten(
     lane: Lane,
-    standing: Standing,
+    setup: Standing,
     marker: str,
     key: str,
     happening: contextlib.AbstractContextManager[None],
@@ -92,29 +92,29 @@ def _forgotten(
     with happening:
         while let_in("meanwhile") and time.monotonic() - learnt < CACHE_S + LATE_S:
             time.sleep(0.1)
-        standing.clear()
+        setup.clear()
         yield ask(lane, chat(lane, marker, "free"), key=key)
 
 
 @contextlib.contextmanager
-def _without_database(standing: Standing) -> Iterator[None]:
+def _without_database(setup: Standing) -> Iterator[None]:
     """Stopped meanwhile, and afterwards used again by every gateway: a request that meets a connection to the old
     server is refused, and a health probe may have had another connection."""
-    with standing.without_database():
+    with setup.without_database():
         yield
-    for lane in (each.counted for each in standing.lanes.values()):
+    for lane in (lane.counted for lane in setup.lanes.values()):
         assert lane is not None
         key, until = lane.issue("free"), time.monotonic() + AGAIN_S
         before = len(lane.model.received)
-        while (said := ask(lane, chat(lane, "again", "free"), key=key).says) != "200 ok":
+        while (result := ask(lane, chat(lane, "again", "free"), key=key).says) != "200 ok":
             assert time.monotonic() < until, (
-                f"{lane.data_class}: {said}, {AGAIN_S} s after its database is back"
+                f"{lane.data_class}: {result}, {AGAIN_S} s after its database is back"
             )
             time.sleep(0.1)
         del lane.model.received[before:]  # ours; what came before is the row's
 
 
 @contextlib.contextmanager
-def _revoked(standing: Standing, key: str) -> Iterator[None]:
-    standing.database.keys("revoke", id_of(digest_of(key)))
+def _revoked(setup: Standing, key: str) -> Iterator[None]:
+    setup.database.keys("revoke", id_of(digest_of(key)))
     yield

@@ -14,8 +14,10 @@ def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
     """All rows and a summary; a cell that is not as it must be is in bold."""
     by_place = {(cell.way.name, cell.data_class): cell for cell in cells}
     lines = [_line(["what goes wrong", *classes]), _line(["---"] * (len(classes) + 1))]
-    for way in WAYS:
-        lines.append(_line([way.name, *(_said(by_place.get((way.name, one))) for one in classes)]))
+    for case in WAYS:
+        lines.append(
+            _line([case.name, *(_cell_text(by_place.get((case.name, data_class))) for data_class in classes)])
+        )
     return "\n".join([*lines, "", *summary(cells, classes)])
 
 
@@ -24,22 +26,22 @@ def summary(cells: Sequence[Cell], classes: Sequence[str]) -> list[str]:
     lines = []
     for data_class in classes:
         mine = [cell for cell in cells if cell.data_class == data_class]
-        asked, sent = sum(len(cell.answers) for cell in mine), sum(cell.in_cloud for cell in mine)
-        lines.append(f"{data_class}: {asked} tries; requests at a cloud backend: {sent}")
+        request_count, sent = sum(len(cell.answers) for cell in mine), sum(cell.in_cloud for cell in mine)
+        lines.append(f"{data_class}: {request_count} tries; requests at a cloud backend: {sent}")
     wrong = sum(bool(cell.wrong) for cell in cells)
     lines.append(f"{len(cells)} cells, {wrong} not as they must be")
     return lines
 
 
 def faults(cells: Sequence[Cell]) -> list[str]:
-    return [f"{cell.data_class}, {cell.way.name}: {one}" for cell in cells for one in cell.wrong]
+    return [f"{cell.data_class}, {cell.way.name}: {fault}" for cell in cells for fault in cell.wrong]
 
 
-def _said(cell: Cell | None) -> str:
+def _cell_text(cell: Cell | None) -> str:
     if cell is None:
         return NONE
     return f"**{cell.says}**" if cell.wrong else cell.says
 
 
-def _line(parts: Sequence[str]) -> str:
-    return f"| {' | '.join(parts)} |"
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

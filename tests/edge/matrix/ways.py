@@ -1,4 +1,4 @@
-"""The ways to go wrong, each with the answer that is right."""
+"""The cases of the matrix: what can go wrong with a request, and the correct answer to each."""
 
 from __future__ import annotations
 
@@ -22,77 +22,77 @@ Tries = Callable[[Lane, Standing, str], Iterable[Answer]]
 
 @dataclass(frozen=True)
 class Way:
-    """One row."""
+    """One row of the matrix."""
 
     name: str
     tries: Tries
-    """Every request that shows it: of a lane, with a marker as the prompt."""
+    """Sends the requests of the case through a lane, with a marker as the prompt."""
     right: str
-    """What each answer must say."""
+    """The expected result of each answer."""
     reaches: str = NOBODY
-    """Where the marker must have come; anywhere else it must not."""
+    """The only place that the marker may reach."""
     but: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Classes of which another answer is right, and reaches another."""
+    """Classes with another expected result and another place."""
     on_disk: bool = False
-    """Only where the audit record has a disk of its own, to be filled."""
+    """The case needs an audit record on its own disk, which it fills."""
     beyond: bool = False
-    """Only for classes with a translator, and what is said of those that cannot have one."""
+    """The case needs a class with a translator, or tests the refusal of one."""
     counted: bool = False
-    """At the gateway with PostgreSQL."""
+    """The case runs at the gateway with PostgreSQL."""
     screened: bool = False
-    """At the gateway with a detector and guards."""
+    """The case runs at the gateway with a detector and guards."""
     slow: bool = False
-    """Waits for what the gateway may know for a while: in `make soak` only."""
+    """The case waits until the gateway's cache expires. It runs only in `make soak`."""
 
     def expected(self, data_class: str) -> tuple[str, str]:
         return self.but.get(data_class, (self.right, self.reaches))
 
 
-def _key(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _key(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker))
 
 
-def _no_key(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _no_key(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for key in (None, "unknown", lane.key().upper()):
         yield ask(lane, chat(lane, marker), key=key)
 
 
-def _other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _other_class(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for data_class in CLASSES:
         if data_class != lane.data_class:
             yield from (ask(lane, chat(lane, marker), key=key) for key in keys(data_class).values())
 
 
-def _revoked(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _revoked(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     with lane.without(lane.workload()):
         yield ask(lane, chat(lane, marker))
 
 
-def _full_disk(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _full_disk(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     with lane.full_disk():
         for _ in range(3):
             yield ask(lane, chat(lane, marker))
     lane.audited.seal_newcomer()
 
 
-def _unsealed(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _unsealed(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     with lane.unsealed():
         for _ in range(3):
             yield ask(lane, chat(lane, marker))
 
 
-def _no_certificate(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _no_certificate(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker), client=lane.keyless)
 
 
-def _models(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    others = [f"{each}-{kind}" for each in CLASSES for kind in KINDS if each != lane.data_class]
-    for model in (*asking.OTHER_MODELS, *others, lane.workload("cloud"), lane.workload("embed")):
+def _models(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    other_models = [f"{class_}-{kind}" for class_ in CLASSES for kind in KINDS if class_ != lane.data_class]
+    for model in (*asking.OTHER_MODELS, *other_models, lane.workload("cloud"), lane.workload("embed")):
         yield ask(lane, {**chat(lane, marker), "model": model})
 
 
 def _fields(names: Iterable[str]) -> Tries:
-    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
         for name in names:
             for value in ("cloud", [{"model": "internal-cloud"}]):
                 yield ask(lane, {**chat(lane, marker), name: value})
@@ -100,12 +100,12 @@ def _fields(names: Iterable[str]) -> Tries:
     return tries
 
 
-def _headers(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _headers(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker), headers=asking.CLOUD_HEADERS)
 
 
 def _at(kind: str, times: int = 1) -> Tries:
-    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
         for stream in (False, True):
             yield from (ask(lane, chat(lane, marker, kind, stream=stream), kind=kind) for _ in range(times))
 
@@ -113,7 +113,7 @@ def _at(kind: str, times: int = 1) -> Tries:
 
 
 def _behaving(*behaviours: str, **fields: Any) -> Tries:
-    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
         for behaviour in behaviours:
             with lane.behaving(behaviour):
                 yield ask(lane, chat(lane, marker, **fields))
@@ -121,49 +121,49 @@ def _behaving(*behaviours: str, **fields: Any) -> Tries:
     return tries
 
 
-def _oversized(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _oversized(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker * (100_000 // len(marker))))
 
 
-def _malformed(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _malformed(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for body in (*asking.NOT_JSON, f'{{"model": "{marker}'.encode()):
         yield ask(lane, body)
 
 
-def _leading_out(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _leading_out(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for url in ("https://evil.example/x.png", "http://169.254.169.254/"):
         image = {"type": "image_url", "image_url": {"url": url}}
         content = [{"type": "text", "text": marker}, image]
         yield ask(lane, chat(lane, marker, messages=[{"role": "user", "content": content}]))
 
 
-def _foreign_tools(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _foreign_tools(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for tool in ({"type": "web_search"}, {"type": "mcp", "server_url": "https://evil.example"}):
         yield ask(lane, chat(lane, marker, tools=[tool]))
 
 
 def _fields_sent(**fields: Any) -> Tries:
-    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
         yield ask(lane, chat(lane, marker, **fields))
 
     return tries
 
 
-def _embeddings(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _embeddings(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, {"model": lane.workload("embed"), "input": marker}, kind="embed", path=EMBEDDINGS_PATH)
 
 
-def _wrong_task(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _wrong_task(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     yield ask(lane, {"model": lane.workload(), "input": marker}, path=EMBEDDINGS_PATH)
     yield ask(lane, chat(lane, marker, "embed"), kind="embed")
 
 
-def _other_paths(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _other_paths(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     for path in ("/v1/responses", "/v1/load_lora_adapter", "/v1/chat/completions/", "/openai/v1/files", "/"):
         yield ask(lane, chat(lane, marker), path=path)
 
 
-def _cloud(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _cloud(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     """Where the class has no way there, a file that gives it one: the gateway does not start with it."""
     if lane.translated:
         yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
@@ -172,7 +172,7 @@ def _cloud(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
     yield _started(lane, {"url": f"https://{host}", "server_name": host}, "must stay on the site")
 
 
-def _overflow_in_file(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+def _overflow_in_file(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
     place = {"url": "https://127.0.0.1:8444", "server_name": "translator.svc", "model": "haiku"}
     yield _started(lane, {"overflow": place}, "must have no overflow")
 
@@ -186,20 +186,20 @@ def _started(lane: Lane, changes: dict[str, Any], refused: str) -> Answer:
     try:
         gateway.wait_until_up()
     except AssertionError:
-        said, right = gateway.output(), gateway.process.poll() == 2 and refused in gateway.output()
-        return Answer("does not start" if right else f"wrong end: {said}", said)
+        output, right = gateway.output(), gateway.process.poll() == 2 and refused in gateway.output()
+        return Answer("does not start" if right else f"wrong end: {output}", output)
     finally:
         gateway.stop()
     return Answer("starts")
 
 
 def _cloud_down(kind: str) -> Tries:
-    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-        standing.cloud.reset("status-503")
+    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+        setup.cloud.reset("status-503")
         try:
             yield ask(lane, chat(lane, marker, kind), kind=kind)
         finally:
-            standing.cloud.behaviour = "ok"
+            setup.cloud.behaviour = "ok"
 
     return tries
 

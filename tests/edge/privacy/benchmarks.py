@@ -19,9 +19,9 @@ HERE = Path(__file__).parent
 def environment() -> Path:
     """The Python that has the benchmarks, made on the first run."""
     tools.install("privacy", HERE)
-    made = tools.python("privacy", HERE)
-    assert made is not None
-    return made
+    python = tools.python("privacy", HERE)
+    assert python is not None
+    return python
 
 
 def run(folder: Path, *arguments: str, limit_s: int = 500) -> subprocess.CompletedProcess[str]:

@@ -80,7 +80,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def standing(folder: Path) -> Iterator[Standing]:
+def start_gateway(folder: Path) -> Iterator[Standing]:
     """Everything but the capture, which the benchmark starts itself."""
     authority = Authority(folder)
     authority.issue("gateway", GATEWAY)

@@ -18,7 +18,7 @@ from edge.redaction import Detector, Rules, StreamBuffer, hide
 from tests.edge.fake_model import FakeModel
 from tests.edge.privacy import benchmarks
 from tests.edge.privacy.standing import KEY as KEY_OF
-from tests.edge.privacy.standing import WORKLOAD, standing
+from tests.edge.privacy.standing import WORKLOAD, start_gateway
 from tests.edge.redaction.test_identifiers import PUBLISHED, WITHOUT_CHECK
 from tests.edge.redaction.test_secrets import KEY, TOKENS
 from tests.edge.screening.standing import text_of
@@ -58,13 +58,15 @@ class Redactor:
         return hide(text, self._detector.detect(text, entities=self._entities).findings)
 
     def stream(self, chunks: Iterable[str]) -> Iterator[str]:
-        held = StreamBuffer(self._detector.reach(self._entities))
+        buffer = StreamBuffer(self._detector.reach(self._entities))
         for chunk in chunks:
-            held.add(chunk)
-            if held.ready():
-                seen = self._detector.detect(held.window, entities=self._entities)
-                yield held.release(seen.findings, undecided=seen.undecided)
-        yield held.release(self._detector.detect(held.window, entities=self._entities).findings, last=True)
+            buffer.add(chunk)
+            if buffer.ready():
+                detection = self._detector.detect(buffer.window, entities=self._entities)
+                yield buffer.release(detection.findings, undecided=detection.undecided)
+        yield buffer.release(
+            self._detector.detect(buffer.window, entities=self._entities).findings, last=True
+        )
 
 
 def test_every_value_gives_the_same_at_every_single_cut(package: Any):
@@ -83,13 +85,13 @@ def test_a_short_text_gives_the_same_at_every_split_into_up_to_five_parts(packag
 
 def test_the_running_gateway_gives_the_same_at_every_cut_of_a_models_stream(package: Any, tmp_path: Path):
     with (
-        standing(tmp_path) as stands,
+        start_gateway(tmp_path) as stands,
         httpx.Client(base_url=stands.url, trust_env=False, timeout=60) as client,
     ):
         model = FakeModel(("127.0.0.1", stands.capture_port))
 
-        def ask(words: Iterable[str], stream: bool) -> str:
-            model.words = list(words)
+        def ask(chunks: Iterable[str], stream: bool) -> str:
+            model.words = list(chunks)
             body = {"model": WORKLOAD, "messages": [{"role": "user", "content": "Hello"}], "stream": stream}
             answer = client.post(
                 "/chat/completions", json=body, headers={"authorization": f"Bearer {KEY_OF}"}
@@ -102,7 +104,7 @@ def test_the_running_gateway_gives_the_same_at_every_cut_of_a_models_stream(pack
                 expected = ask([text], False)
                 assert text.split()[1] not in expected
                 tried = package.assert_chunk_invariant(
-                    lambda chunks: [ask(chunks, True)], lambda _, whole=expected: whole, text
+                    lambda chunks: [ask(chunks, True)], lambda _, expected_text=expected: expected_text, text
                 )
                 assert tried == len(text)
         finally:

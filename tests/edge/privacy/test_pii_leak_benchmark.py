@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.edge.privacy import benchmarks
-from tests.edge.privacy.standing import WORKLOAD, Standing, standing
+from tests.edge.privacy.standing import WORKLOAD, Standing, start_gateway
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 LIMIT_S = 1500
@@ -20,8 +20,8 @@ SIX = {"AWS_ACCESS_KEY_ID", "CREDIT_CARD", "EMAIL", "GITHUB_TOKEN", "SLACK_TOKEN
 
 @pytest.fixture(scope="module")
 def stands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with standing(tmp_path_factory.mktemp("privacy")) as made:
-        yield made
+    with start_gateway(tmp_path_factory.mktemp("privacy")) as running:
+        yield running
 
 
 def target(stands: Standing) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_value_that_a_model_says_does_not_come_out_however_its_stream_is_split
 
 def _not_measured(report: dict[str, Any]) -> set[str]:
     cases = report["checks"]["fragmentation_safety"]["coalescing_per_case"]
-    return {each["case"]["request_site"] for each in cases if each["stream_failure"]}
+    return {case["case"]["request_site"] for case in cases if case["stream_failure"]}
 
 
 def test_without_a_gateway_the_benchmark_finds_every_leak(tmp_path: Path):

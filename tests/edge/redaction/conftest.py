@@ -17,6 +17,8 @@ def patterns() -> Detector:
 
 
 @pytest.fixture(scope="session")
-def seen(patterns: Detector) -> Seen:
-    """What is found of a text: entity and words."""
-    return lambda text: [(one.entity, text[one.start : one.end]) for one in patterns.detect(text).findings]
+def find(patterns: Detector) -> Seen:
+    """Finds the entities of a text, with the matched words."""
+    return lambda text: [
+        (finding.entity, text[finding.start : finding.end]) for finding in patterns.detect(text).findings
+    ]

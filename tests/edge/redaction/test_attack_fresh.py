@@ -63,10 +63,10 @@ def test_character_references_of_html_are_decoded(detector: Detector, text: str,
 def test_a_stream_that_is_cut_anywhere_hides_them_too(detector: Detector, text: str) -> None:
     entities = frozenset(["IBAN_CODE"])
     for cut in range(1, len(text)):
-        held = StreamBuffer(detector.reach(entities))
-        told = ""
+        buffer = StreamBuffer(detector.reach(entities))
+        released = ""
         for piece, last in ((text[:cut], False), (text[cut:], True)):
-            held.add(piece)
-            detection = detector.detect(held.window, ["de"], entities=entities)
-            told += held.release(detection.findings, last=last, undecided=detection.undecided)
-        assert told == "An <IBAN_CODE> gut"
+            buffer.add(piece)
+            detection = detector.detect(buffer.window, ["de"], entities=entities)
+            released += buffer.release(detection.findings, last=last, undecided=detection.undecided)
+        assert released == "An <IBAN_CODE> gut"

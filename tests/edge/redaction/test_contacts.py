@@ -17,13 +17,13 @@ MAILS = [
 
 @pytest.mark.parametrize("mail", MAILS)
 @pytest.mark.parametrize("sentence", ["Write to {}, please.", "Kontakt: {}\nDanke"])
-def test_a_mail_address_that_is_spelt_out_is_found(seen: Seen, mail: str, sentence: str):
-    assert seen(sentence.format(mail)) == [("EMAIL_ADDRESS", mail)]
+def test_a_mail_address_that_is_spelt_out_is_found(find: Seen, mail: str, sentence: str):
+    assert find(sentence.format(mail)) == [("EMAIL_ADDRESS", mail)]
 
 
 @pytest.mark.parametrize("label", ["E-mail: {}", "Send an email to {} today", "My email address is {}."])
-def test_a_word_before_it_says_that_at_is_part_of_a_mail_address(seen: Seen, label: str):
-    assert seen(label.format("ann at example.com")) == [("EMAIL_ADDRESS", "ann at example.com")]
+def test_a_word_before_it_says_that_at_is_part_of_a_mail_address(find: Seen, label: str):
+    assert find(label.format("ann at example.com")) == [("EMAIL_ADDRESS", "ann at example.com")]
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_a_stream_that_is_cut_anywhere_hides_a_spelt_out_address(patterns: Detec
         "Speaker @ example.com", "live @ example.com", "an email to us at example.com",
     ],
 )  # fmt: skip
-def test_at_in_prose_is_no_mail_address(seen: Seen, text: str):
-    assert seen(text) == []
+def test_at_in_prose_is_no_mail_address(find: Seen, text: str):
+    assert find(text) == []

@@ -10,29 +10,29 @@ from edge.redaction import Detector
 
 
 def test_a_seed_gives_the_same_sentences_and_another_seed_others():
-    first, again, other = (list(sentences(seed=seed, each=3)) for seed in (1, 1, 2))
-    assert first == again != other
-    assert all(one.text[start:end] for one in first for start, end, _ in one.spans)
+    first, again, other_seed = (list(sentences(seed=seed, per_language=3)) for seed in (1, 1, 2))
+    assert first == again != other_seed
+    assert all(sentence.text[start:end] for sentence in first for start, end, _ in sentence.spans)
 
 
 def test_there_are_fifteen_hundred_and_no_template_is_of_both_kinds():
     assert sum(1 for _ in sentences()) >= 1_500
-    for language, kept in templates.KEPT.items():
-        developed = templates.of(templates.DEVELOPED, language)
-        assert not {*kept.strip().splitlines()} & {*developed}
+    for language, held_out in templates.HELD_OUT.items():
+        developed = templates.sentences_of(templates.DEVELOPED, language)
+        assert not {*held_out.strip().splitlines()} & {*developed}
 
 
 def test_of_kept_sentences_every_number_with_a_check_digit_is_found(patterns: Detector):
-    corpus = list(sentences(seed=7, each=60))
+    corpus = list(sentences(seed=7, per_language=60))
     quality = measure(corpus, _by(patterns), WITH_CHECKSUM)
-    assert sum(quality.there[entity] for entity in WITH_CHECKSUM) > 100
-    assert [each for each in quality.missed if each[0] in WITH_CHECKSUM] == []
+    assert sum(quality.labels[entity] for entity in WITH_CHECKSUM) > 100
+    assert [missed for missed in quality.missed if missed[0] in WITH_CHECKSUM] == []
 
 
 def test_half_an_iban_hidden_is_a_leak():
-    one = Sentence("en", "to DE89370400440532013000", ((3, 25, "IBAN_CODE"),))
-    assert measure([one], lambda *_: [(3, 14, "IBAN_CODE")]).found["IBAN_CODE"] == 0
-    assert measure([one], lambda *_: [(3, 25, "OTHER")]).found["IBAN_CODE"] == 1
+    sentence = Sentence("en", "to DE89370400440532013000", ((3, 25, "IBAN_CODE"),))
+    assert measure([sentence], lambda *_: [(3, 14, "IBAN_CODE")]).hidden["IBAN_CODE"] == 0
+    assert measure([sentence], lambda *_: [(3, 25, "OTHER")]).hidden["IBAN_CODE"] == 1
 
 
 def test_the_interval_is_wilsons():

@@ -43,40 +43,41 @@ WITHOUT_CHECK = [
 
 @pytest.mark.parametrize(("entity", "number"), PUBLISHED + WITHOUT_CHECK)
 @pytest.mark.parametrize("sentence", ["It is {}, he said.", "({})", "{}", "Nr.{}\nx", "a=\u00a0{};b"])
-def test_a_number_is_found_wherever_it_stands(seen: Seen, entity: str, number: str, sentence: str):
-    assert any(name == entity and number in words for name, words in seen(sentence.format(number)))
+def test_a_number_is_found_wherever_it_stands(find: Seen, entity: str, number: str, sentence: str):
+    assert any(name == entity and number in value for name, value in find(sentence.format(number)))
 
 
 @pytest.mark.parametrize(("entity", "number"), PUBLISHED)
-def test_a_wrong_digit_makes_it_another_thing(seen: Seen, entity: str, number: str):
-    at = max(place for place, each in enumerate(number) if each.isdigit())
+def test_a_wrong_digit_makes_it_another_thing(find: Seen, entity: str, number: str):
+    at = max(place for place, character in enumerate(number) if character.isdigit())
     changed = [number[:at] + digit + number[at + 1 :] for digit in "0123456789" if digit != number[at]]
-    found = sum(
-        any(name == entity and words == each for name, words in seen(f"It is {each}.")) for each in changed
+    hits = sum(
+        any(name == entity and value == candidate for name, value in find(f"It is {candidate}."))
+        for candidate in changed
     )
-    assert found <= 1, "its check digits are not asked"
+    assert hits <= 1, "its check digits are not asked"
 
 
 @pytest.mark.parametrize(("_", "number"), PUBLISHED[:12])
-def test_spaces_of_every_kind_and_what_nobody_sees_hide_nothing(seen: Seen, _: str, number: str):
+def test_spaces_of_every_kind_and_what_nobody_sees_hide_nothing(find: Seen, _: str, number: str):
     plain = "".join(filter(str.isalnum, number))
     for between in ("\u202f", "\u2009", "\u200b", "\u00ad"):
         spaced = number.replace(" ", between) if " " in number else number[:3] + "\u200b" + number[3:]
-        found = "".join(words for _, words in seen(f"Nummer {spaced}, bitte"))
-        assert plain in "".join(filter(str.isalnum, found))
+        hidden = "".join(value for _, value in find(f"Nummer {spaced}, bitte"))
+        assert plain in "".join(filter(str.isalnum, hidden))
 
 
-def test_full_width_digits_are_digits(seen: Seen):
-    wide = "".join(chr(ord(each) + 0xFEE0) for each in "4111111111111111")
-    assert seen(f"card {wide}.") == [("CREDIT_CARD", wide)]
+def test_full_width_digits_are_digits(find: Seen):
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in "4111111111111111")
+    assert find(f"card {wide}.") == [("CREDIT_CARD", wide)]
 
 
-def test_a_number_within_a_longer_one_is_none(seen: Seen):
-    assert not [each for each in seen("Auftrag X9434765919000000000001Y") if each[0] != "SECRET"]
+def test_a_number_within_a_longer_one_is_none(find: Seen):
+    assert not [finding for finding in find("Auftrag X9434765919000000000001Y") if finding[0] != "SECRET"]
 
 
-def test_numbers_that_follow_each_other_are_two(seen: Seen):
-    assert [entity for entity, _ in seen("GB82 WEST 1234 5698 7654 32 4111 1111 1111 1111")] == [
+def test_numbers_that_follow_each_other_are_two(find: Seen):
+    assert [entity for entity, _ in find("GB82 WEST 1234 5698 7654 32 4111 1111 1111 1111")] == [
         "IBAN_CODE",
         "CREDIT_CARD",
     ]
@@ -84,17 +85,17 @@ def test_numbers_that_follow_each_other_are_two(seen: Seen):
 
 def test_jurisdictions_that_are_not_asked_for_are_not_looked_for():
     swiss = Detector(Rules(jurisdictions=["ch"]))
-    found = [
-        each.entity
-        for each in swiss.detect("756.9217.0769.85, 86 095 742 719, DE89370400440532013000").findings
+    entities = [
+        finding.entity
+        for finding in swiss.detect("756.9217.0769.85, 86 095 742 719, DE89370400440532013000").findings
     ]
-    assert "DE_TAX_ID" not in found
-    assert {"CH_AHV", "IBAN_CODE"} <= {*found}
+    assert "DE_TAX_ID" not in entities
+    assert {"CH_AHV", "IBAN_CODE"} <= {*entities}
 
 
-def test_ordinary_numbers_are_left_alone(seen: Seen):
+def test_ordinary_numbers_are_left_alone(find: Seen):
     text = "Am 12.03.2024 wurden 1.250,00 EUR in Raum 4711 gezahlt; Version 2.14.3, Seite 118, Auftrag 200417, 98 %."
-    assert seen(text) == []
+    assert find(text) == []
 
 
 def test_an_amount_of_digits_takes_bounded_time(patterns: Detector):
@@ -128,18 +129,18 @@ GROUPINGS = [
 
 
 @pytest.mark.parametrize("gap", GROUPINGS)
-def test_a_card_is_found_in_any_grouping(seen: Seen, gap: str):
+def test_a_card_is_found_in_any_grouping(find: Seen, gap: str):
     card = gap.join(CARD[at : at + 4] for at in range(0, 16, 4))
-    assert seen(f"Pay with **{card}** today") == [("CREDIT_CARD", card)]
+    assert find(f"Pay with **{card}** today") == [("CREDIT_CARD", card)]
     american = gap.join(("3782", "822463", "10005"))
-    assert seen(f"Pay with {american} today") == [("CREDIT_CARD", american)]
+    assert find(f"Pay with {american} today") == [("CREDIT_CARD", american)]
 
 
 @pytest.mark.parametrize("gap", [*GROUPINGS, "-", " "])
-def test_an_iban_is_found_whole_in_any_grouping(seen: Seen, gap: str):
+def test_an_iban_is_found_whole_in_any_grouping(find: Seen, gap: str):
     for iban in ("DE89370400440532013000", "GB82WEST12345698765432"):
         grouped = gap.join(iban[at : at + 4] for at in range(0, len(iban), 4))
-        assert seen(f"An {grouped}, bitte") == [("IBAN_CODE", grouped)]
+        assert find(f"An {grouped}, bitte") == [("IBAN_CODE", grouped)]
 
 
 @pytest.mark.parametrize(
@@ -154,12 +155,12 @@ def test_an_iban_is_found_whole_in_any_grouping(seen: Seen, gap: str):
         "587428561654",
     ],
 )
-def test_cards_of_jcb_with_15_digits_and_of_maestro_are_found(seen: Seen, card: str):
-    assert seen(f"What is the limit of {card}?") == [("CREDIT_CARD", card)]
+def test_cards_of_jcb_with_15_digits_and_of_maestro_are_found(find: Seen, card: str):
+    assert find(f"What is the limit of {card}?") == [("CREDIT_CARD", card)]
 
 
-def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(seen: Seen):
-    assert seen("my credit card number is 4111 1111 1111 1112.") == [("CREDIT_CARD", "4111 1111 1111 1112")]
+def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(find: Seen):
+    assert find("my credit card number is 4111 1111 1111 1112.") == [("CREDIT_CARD", "4111 1111 1111 1112")]
 
 
 @pytest.mark.parametrize(
@@ -171,15 +172,15 @@ def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(seen: Seen):
         "2019/2020/2021/2022 and 5-6-7-8-9-10-11-12",
     ],
 )
-def test_columns_versions_and_amounts_are_no_cards(seen: Seen, text: str):
-    assert [each for each in seen(text) if each[0] == "CREDIT_CARD"] == []
+def test_columns_versions_and_amounts_are_no_cards(find: Seen, text: str):
+    assert [finding for finding in find(text) if finding[0] == "CREDIT_CARD"] == []
 
 
 @pytest.mark.parametrize("number", ["900-12-3456", "987654321", "000-12-3456", "666 12 3456", "123.45.6789"])
-def test_a_social_security_number_counts_where_a_word_calls_it_one(seen: Seen, number: str):
-    for words in ("my SSN is {}", "Social Security number: {}", "SSN {} and", "ssn={}"):
-        assert ("US_SSN", number) in seen(words.format(number))
-    unsaid = [name for name, _ in seen(f"the part {number} is out of stock") if name == "US_SSN"]
+def test_a_social_security_number_counts_where_a_word_calls_it_one(find: Seen, number: str):
+    for sentence in ("my SSN is {}", "Social Security number: {}", "SSN {} and", "ssn={}"):
+        assert ("US_SSN", number) in find(sentence.format(number))
+    unsaid = [name for name, _ in find(f"the part {number} is out of stock") if name == "US_SSN"]
     assert unsaid == (["US_SSN"] if number.count("-") == 2 else []), (
         "three, two and four digits with dashes are one"
     )
@@ -194,8 +195,8 @@ PHONES = """
 
 
 @pytest.mark.parametrize("number", re.split(r"[;\n] *", PHONES.strip()))
-def test_a_telephone_number_is_found_whole_as_each_country_writes_it(seen: Seen, number: str):
-    assert any(number in words for _, words in seen(f"It is {number}, he said."))
+def test_a_telephone_number_is_found_whole_as_each_country_writes_it(find: Seen, number: str):
+    assert any(number in value for _, value in find(f"It is {number}, he said."))
 
 
 @pytest.mark.parametrize(
@@ -208,8 +209,8 @@ def test_a_telephone_number_is_found_whole_as_each_country_writes_it(seen: Seen,
         "my mobile: 699 956 915",
     ],
 )
-def test_a_local_number_is_found_by_the_words_beside_it(seen: Seen, text: str):
-    assert [name for name, _ in seen(text)] == ["PHONE_NUMBER"]
+def test_a_local_number_is_found_by_the_words_beside_it(find: Seen, text: str):
+    assert [name for name, _ in find(text)] == ["PHONE_NUMBER"]
 
 
 @pytest.mark.parametrize(
@@ -225,20 +226,20 @@ def test_a_local_number_is_found_by_the_words_beside_it(seen: Seen, text: str):
         "Contact: <PERSON_1>, invoice number: 20231145",
     ],
 )
-def test_invoices_and_orders_are_no_telephone_numbers(seen: Seen, text: str):
-    assert seen(text) == []
+def test_invoices_and_orders_are_no_telephone_numbers(find: Seen, text: str):
+    assert find(text) == []
 
 
 def test_words_of_an_organisations_own_are_whole_words_too():
-    def found(context: str, text: str) -> int:
+    def count_findings(context: str, text: str) -> int:
         rules = {"patterns": [{"entity": "CASE_NUMBER", "pattern": "[0-9]{6}", "context": [context]}]}
         return len(
             Detector(Rules.model_validate(rules)).detect(text, entities=frozenset(["CASE_NUMBER"])).findings
         )
 
-    assert found("case", "The case 123456") == 1
-    assert found("case", "The staircase 123456") == 0
-    assert found("case", "The cases 123456") == 0
-    assert found("case*", "The cases 123456") == 1
-    assert found("*akte", "Kundenakte 123456") == 1
-    assert found("case number", "Case  number: 123456") == 1
+    assert count_findings("case", "The case 123456") == 1
+    assert count_findings("case", "The staircase 123456") == 0
+    assert count_findings("case", "The cases 123456") == 0
+    assert count_findings("case*", "The cases 123456") == 1
+    assert count_findings("*akte", "Kundenakte 123456") == 1
+    assert count_findings("case number", "Case  number: 123456") == 1

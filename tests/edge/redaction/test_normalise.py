@@ -36,22 +36,22 @@ DIGITS = {
 
 
 @pytest.mark.parametrize("script", DIGITS)
-def test_a_card_in_digits_of_any_script_is_found(seen: Seen, script: str):
+def test_a_card_in_digits_of_any_script_is_found(find: Seen, script: str):
     card = CARD.translate(str.maketrans("0123456789", DIGITS[script]))
-    assert seen(f"my card {card}, thanks") == [("CREDIT_CARD", card)]
+    assert find(f"my card {card}, thanks") == [("CREDIT_CARD", card)]
 
 
 @pytest.mark.parametrize("character", FORMAT_CHARACTERS)
 @pytest.mark.parametrize(
     ("entity", "value"), [("CREDIT_CARD", CARD), ("IBAN_CODE", IBAN), ("EMAIL_ADDRESS", MAIL)]
 )
-def test_a_character_that_nobody_sees_hides_nothing(seen: Seen, entity: str, value: str, character: str):
+def test_a_character_that_nobody_sees_hides_nothing(find: Seen, entity: str, value: str, character: str):
     for spread in (value[:6] + character + value[6:], character.join(value)):
-        assert seen(f"it is {spread}.") == [(entity, spread)], ascii(spread)
+        assert find(f"it is {spread}.") == [(entity, spread)], ascii(spread)
 
 
-def test_a_footnote_behind_a_number_is_no_digit_of_it(seen: Seen):
-    assert seen(f"card {CARD}¹ and").pop()[0] == "CREDIT_CARD"
+def test_a_footnote_behind_a_number_is_no_digit_of_it(find: Seen):
+    assert find(f"card {CARD}¹ and").pop()[0] == "CREDIT_CARD"
 
 
 @pytest.mark.parametrize(
@@ -64,20 +64,20 @@ def test_a_footnote_behind_a_number_is_no_digit_of_it(seen: Seen):
         ("IBAN_CODE", "%44%45%38%39%33%37%30%34%30%30%34%34%30%35%33%32%30%31%33%30%30%30"),
     ],
 )
-def test_a_percent_encoded_value_is_found(seen: Seen, entity: str, value: str):
-    assert seen(f"GET /users?id={value}&x=1") == [(entity, value)]
+def test_a_percent_encoded_value_is_found(find: Seen, entity: str, value: str):
+    assert find(f"GET /users?id={value}&x=1") == [(entity, value)]
 
 
-@pytest.mark.parametrize("space", ["%20", "+"])
-def test_a_percent_encoded_private_key_is_hidden_from_its_first_line_to_its_last(seen: Seen, space: str):
+@pytest.mark.parametrize("separator", ["%20", "+"])
+def test_a_percent_encoded_private_key_is_hidden_from_its_first_line_to_its_last(find: Seen, separator: str):
     key = "-----BEGIN RSA PRIVATE KEY-----%0AMIIEow%0AIBAAKC%2B%3D%0A-----END RSA PRIVATE KEY-----".replace(
-        " ", space
+        " ", separator
     )
-    assert seen(f"key={key}&next=1") == [("SECRET", key)]
+    assert find(f"key={key}&next=1") == [("SECRET", key)]
 
 
-def test_a_share_that_is_no_encoding_stays(seen: Seen):
-    assert seen("It fell by 20%, then 40%, and 100%25 of %zz stayed at 5%.") == []
+def test_a_share_that_is_no_encoding_stays(find: Seen):
+    assert find("It fell by 20%, then 40%, and 100%25 of %zz stayed at 5%.") == []
 
 
 def test_what_a_form_holds_leads_to_its_own_characters_in_the_original():
@@ -142,7 +142,7 @@ def test_a_value_between_others_text_is_hidden_and_nothing_but_findings_changes(
     spread = character.join(value)
     before, after = f"{left} so: ", f" . {right}"
     findings = _detector().detect(before + spread + after).findings
-    covered = {at for one in findings for at in range(one.start, one.end)}
+    covered = {at for finding in findings for at in range(finding.start, finding.end)}
     missing = [
         at
         for at in range(len(before), len(before + spread))
@@ -190,12 +190,12 @@ def test_characters_that_nobody_sees_do_not_push_a_number_out_of_a_stream():
 
 def _streamed(pieces: list[str]) -> str:
     detector = _detector()
-    held, out = StreamBuffer(detector.reach()), ""
+    buffer, out = StreamBuffer(detector.reach()), ""
     for piece in pieces:
-        held.add(piece)
-        seen = detector.detect(held.window)
-        out += held.release(seen.findings, undecided=seen.undecided)
-    return out + held.release(detector.detect(held.window).findings, last=True)
+        buffer.add(piece)
+        detection = detector.detect(buffer.window)
+        out += buffer.release(detection.findings, undecided=detection.undecided)
+    return out + buffer.release(detector.detect(buffer.window).findings, last=True)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +244,10 @@ def _steps(text: str) -> int:
     return steps
 
 
-_made: list[Detector] = []
+_detectors: list[Detector] = []
 
 
 def _detector() -> Detector:
-    if not _made:
-        _made.append(Detector(Rules()))
-    return _made[0]
+    if not _detectors:
+        _detectors.append(Detector(Rules()))
+    return _detectors[0]

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.service
 def test_of_each_kind_of_identifier_97_in_100_are_hidden_whole_and_few_findings_are_wrong():
     corpus = outside.sentences(seed=7, count=780)
     measured = outside.quality(corpus)
-    shares = {entity: measured.found[entity] / there for entity, there in measured.there.items()}
-    assert min(measured.there.values()) > 90
+    shares = {entity: measured.hidden[entity] / total for entity, total in measured.labels.items()}
+    assert min(measured.labels.values()) > 90
     assert {entity: share for entity, share in shares.items() if share < 0.97} == {}
-    wrong = [each for each in measured.false if each[0] in shares]
-    assert len(wrong) < 0.02 * sum(measured.there.values()), wrong
+    wrong = [false_alarm for false_alarm in measured.false_alarms if false_alarm[0] in shares]
+    assert len(wrong) < 0.02 * sum(measured.labels.values()), wrong

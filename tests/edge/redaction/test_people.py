@@ -8,7 +8,7 @@ from tests.edge.redaction.conftest import Seen
 
 
 @pytest.mark.parametrize(
-    ("text", "entity", "words"),
+    ("text", "entity", "value"),
     [
         ("Sehr geehrte Frau Dr. von der Heide,", "PERSON", "Heide"),
         ("Bonjour M. Jean-Pierre N'Diaye, merci", "PERSON", "Jean-Pierre N'Diaye"),
@@ -23,9 +23,9 @@ from tests.edge.redaction.conftest import Seen
         ("born on March 3rd, 1980", "DATE_OF_BIRTH", "March 3rd, 1980"),
     ],
 )
-def test_it_is_found(seen: Seen, text: str, entity: str, words: str):
-    assert any(name == entity and words in found for name, found in seen(text)), seen(text)
+def test_it_is_found(find: Seen, text: str, entity: str, value: str):
+    assert any(name == entity and value in hidden for name, hidden in find(text)), find(text)
 
 
-def test_a_date_is_nobodys_birthday_by_itself(seen: Seen):
-    assert seen("Die Sitzung ist am 12.03.2024.") == []
+def test_a_date_is_nobodys_birthday_by_itself(find: Seen):
+    assert find("Die Sitzung ist am 12.03.2024.") == []

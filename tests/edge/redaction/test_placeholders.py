@@ -10,8 +10,8 @@ TEXT = "Pay DE89 3704 0044 0532 0130 00 and 4111111111111111; again DE8937040044
 
 
 def test_the_same_value_has_the_same_placeholder_however_it_is_spaced(patterns: Detector):
-    made = Placeholders([TEXT]).redact(TEXT, patterns.detect(TEXT).findings)
-    assert made == "Pay <IBAN_CODE_1> and <CREDIT_CARD_1>; again <IBAN_CODE_1>."
+    redacted = Placeholders([TEXT]).redact(TEXT, patterns.detect(TEXT).findings)
+    assert redacted == "Pay <IBAN_CODE_1> and <CREDIT_CARD_1>; again <IBAN_CODE_1>."
 
 
 def test_an_answer_gets_the_values_back(patterns: Detector):
@@ -26,33 +26,33 @@ def test_an_answer_gets_the_values_back(patterns: Detector):
 def test_a_text_that_holds_placeholders_of_its_own_is_not_confused(patterns: Detector):
     text = "Say <IBAN_CODE_1> for DE89370400440532013000"
     placeholders = Placeholders([text])
-    made = placeholders.redact(text, patterns.detect(text).findings)
-    assert made == "Say <IBAN_CODE_1> for <IBAN_CODE_2>"
-    assert placeholders.restore(made) == text
+    redacted = placeholders.redact(text, patterns.detect(text).findings)
+    assert redacted == "Say <IBAN_CODE_1> for <IBAN_CODE_2>"
+    assert placeholders.restore(redacted) == text
 
 
 def test_a_text_that_holds_the_largest_number_gets_its_values_back(patterns: Detector):
     text = "Say <IBAN_CODE_999999>, <IBAN_CODE_9999999> or <IBAN_CODE_99999999> for DE89370400440532013000"
     placeholders = Placeholders([text])
-    made = placeholders.redact(text, patterns.detect(text).findings)
-    assert made.count("<IBAN_CODE_") == 4
-    assert placeholders.restore(made) == text
+    redacted = placeholders.redact(text, patterns.detect(text).findings)
+    assert redacted.count("<IBAN_CODE_") == 4
+    assert placeholders.restore(redacted) == text
 
 
 def test_no_number_is_given_that_stands_in_the_text_already():
     text = "".join(f"<PERSON_{number}>" for number in range(1, 40, 2))
     placeholders = Placeholders([text])
-    made = [placeholders.of("PERSON", f"name {number}") for number in range(30)]
-    assert len({*made}) == 30
-    assert not [each for each in made if each in text]
+    placeholders_given = [placeholders.of("PERSON", f"name {number}") for number in range(30)]
+    assert len({*placeholders_given}) == 30
+    assert not [placeholder for placeholder in placeholders_given if placeholder in text]
 
 
 def test_every_placeholder_of_a_request_with_very_many_values_is_put_back():
     placeholders = Placeholders()
     placeholders._counts["PERSON"] = 999_999  # as after a million values
-    made = placeholders.of("PERSON", "Ann")
-    assert made == "<PERSON_1000000>"
-    assert placeholders.restore(f"Dear {made}") == "Dear Ann"
+    placeholder = placeholders.of("PERSON", "Ann")
+    assert placeholder == "<PERSON_1000000>"
+    assert placeholders.restore(f"Dear {placeholder}") == "Dear Ann"
 
 
 def test_within_json_values_are_written_as_json_writes_them():

@@ -40,8 +40,8 @@ def test_an_own_pattern_takes_linear_time_whatever_it_is():
 def test_an_own_pattern_wants_its_words_near():
     rules = {"patterns": [{"entity": "CASE_NUMBER", "pattern": "[0-9]{6}", "context": ["Aktenzeichen"]}]}
     detector = Detector(Rules.model_validate(rules))
-    found = detector.detect("Aktenzeichen 123456. " + "x" * 80 + " 654321").findings
-    assert [(one.entity, one.rule) for one in found] == [("CASE_NUMBER", "own-1")]
+    findings = detector.detect("Aktenzeichen 123456. " + "x" * 80 + " 654321").findings
+    assert [(finding.entity, finding.rule) for finding in findings] == [("CASE_NUMBER", "own-1")]
 
 
 def test_the_version_names_the_rules():
@@ -52,8 +52,8 @@ def test_the_version_names_the_rules():
 
 def test_secrets_are_looked_for_whatever_else_is():
     detector = Detector(Rules(entities=["IBAN_CODE"]))
-    found = detector.detect("password: hunter2! and 4111111111111111").findings
-    assert [one.entity for one in found] == ["SECRET"]
+    findings = detector.detect("password: hunter2! and 4111111111111111").findings
+    assert [finding.entity for finding in findings] == ["SECRET"]
 
 
 def test_a_language_without_a_model_is_told():
@@ -95,8 +95,8 @@ def own_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
     ruler.add_patterns(names)  # type: ignore[attr-defined]
     (folder / "own").mkdir()
     nlp.to_disk(folder / "own" / "own-1.0.0")
-    made = Path(shutil.make_archive(str(folder / "own"), "zip", folder, "own"))
-    return ModelFile(file=made, sha256=hashlib.sha256(made.read_bytes()).hexdigest(), language="de")
+    archive = Path(shutil.make_archive(str(folder / "own"), "zip", folder, "own"))
+    return ModelFile(file=archive, sha256=hashlib.sha256(archive.read_bytes()).hexdigest(), language="de")
 
 
 def test_a_model_finds_names_in_its_language_and_says_nothing_of_others(own_model: ModelFile):
@@ -104,7 +104,7 @@ def test_a_model_finds_names_in_its_language_and_says_nothing_of_others(own_mode
     text = "Gestern war Käthe Groß bei der Nordbank in der Stadt.\n"
     text += "Yesterday somebody called the head office about the invoice.\n"
     detection = detector.detect(text)
-    assert [(one.entity, text[one.start : one.end]) for one in detection.findings] == [
+    assert [(finding.entity, text[finding.start : finding.end]) for finding in detection.findings] == [
         ("PERSON", "Käthe Groß"),
         ("ORGANIZATION", "Nordbank"),
     ]
@@ -121,15 +121,16 @@ def test_one_altered_byte_of_a_model_is_found(own_model: ModelFile, tmp_path: Pa
 
 
 def test_what_stands_before_a_text_is_read_with_it_and_nothing_is_found_in_it(patterns: Detector):
-    code, other = "cvv: ", "ann@example.com: "
+    code, label = "cvv: ", "ann@example.com: "
     assert patterns.detect("123").findings == ()
-    assert [(one.start, one.end, one.entity) for one in patterns.detect("123", before=code).findings] == [
-        (0, 3, "CARD_CODE")
-    ]
-    assert patterns.detect("nothing", before=other).findings == ()
+    assert [
+        (finding.start, finding.end, finding.entity)
+        for finding in patterns.detect("123", before=code).findings
+    ] == [(0, 3, "CARD_CODE")]
+    assert patterns.detect("nothing", before=label).findings == ()
 
 
 def test_where_a_finding_is_said_of_a_long_text_in_any_script(patterns: Detector):
     text = "Grüße, 東京 und ñandú. Mail an ann@example.com bitte.\n" * 400
-    places = [text[one.start : one.end] for one in patterns.detect(text).findings]
+    places = [text[finding.start : finding.end] for finding in patterns.detect(text).findings]
     assert places == ["ann@example.com"] * 400

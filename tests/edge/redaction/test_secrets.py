@@ -27,8 +27,8 @@ TOKENS = [
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_token_is_known_by_its_format(seen: Seen, token: str):
-    assert seen(f'set it to "{token}", then go on') == [("SECRET", token)]
+def test_a_token_is_known_by_its_format(find: Seen, token: str):
+    assert find(f'set it to "{token}", then go on') == [("SECRET", token)]
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_a_token_is_known_by_its_format(seen: Seen, token: str):
         ("Authorization: Bearer abcDEF123456abcDEF123456", "abcDEF123456abcDEF123456"),
     ],
 )
-def test_a_secret_is_known_by_what_is_said_of_it(seen: Seen, text: str, secret: str):
-    assert ("SECRET", secret) in seen(text)
+def test_a_secret_is_known_by_what_is_said_of_it(find: Seen, text: str, secret: str):
+    assert ("SECRET", secret) in find(text)
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,20 @@ def test_a_secret_is_known_by_what_is_said_of_it(seen: Seen, text: str, secret: 
         "the token bearer said hello to all",
     ],
 )
-def test_talk_about_passwords_is_no_secret(seen: Seen, text: str):
-    assert seen(text) == []
+def test_talk_about_passwords_is_no_secret(find: Seen, text: str):
+    assert find(text) == []
 
 
-def test_a_private_key_is_hidden_from_its_first_line_to_its_last(seen: Seen):
-    assert seen(f"a\n{KEY}\nb") == [("SECRET", KEY)]
+def test_a_private_key_is_hidden_from_its_first_line_to_its_last(find: Seen):
+    assert find(f"a\n{KEY}\nb") == [("SECRET", KEY)]
 
 
-def test_a_private_key_that_was_cut_is_hidden_to_the_end(seen: Seen):
-    assert seen("a\n" + KEY[:50]) == [("SECRET", KEY[:50])]
+def test_a_private_key_that_was_cut_is_hidden_to_the_end(find: Seen):
+    assert find("a\n" + KEY[:50]) == [("SECRET", KEY[:50])]
 
 
-def test_a_cards_code_is_hidden(seen: Seen):
-    assert ("CARD_CODE", "123") in seen("CVV: 123")
+def test_a_cards_code_is_hidden(find: Seen):
+    assert ("CARD_CODE", "123") in find("CVV: 123")
 
 
 BEHIND_LETTERS = [
@@ -83,16 +83,16 @@ BEHIND_LETTERS = [
 ]
 
 
-@pytest.mark.parametrize(("word", "token"), BEHIND_LETTERS)
-def test_a_token_that_is_glued_to_a_word_before_it_is_found(seen: Seen, word: str, token: str):
-    assert seen(f"Set {word.format(token)}, then go on") == [("SECRET", token)]
+@pytest.mark.parametrize(("prefix", "token"), BEHIND_LETTERS)
+def test_a_token_that_is_glued_to_a_word_before_it_is_found(find: Seen, prefix: str, token: str):
+    assert find(f"Set {prefix.format(token)}, then go on") == [("SECRET", token)]
 
 
-@pytest.mark.parametrize(("word", "token"), BEHIND_LETTERS)
-def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, word: str, token: str):
+@pytest.mark.parametrize(("prefix", "token"), BEHIND_LETTERS)
+def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, prefix: str, token: str):
     from tests.edge.redaction.test_streaming import assert_hidden_at_every_cut
 
-    assert_hidden_at_every_cut(patterns, word.format(token))
+    assert_hidden_at_every_cut(patterns, prefix.format(token))
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, w
         "Task-2024-Q3-Budget-V2-Final-Draft-For-The-Board",
     ],
 )
-def test_words_that_end_as_a_format_begins_are_no_token(seen: Seen, text: str):
-    assert seen(text) == []
+def test_words_that_end_as_a_format_begins_are_no_token(find: Seen, text: str):
+    assert find(text) == []

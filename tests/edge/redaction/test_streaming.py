@@ -19,24 +19,24 @@ SECRETS = frozenset(["SECRET"])
 
 def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | None) -> list[str]:
     """What goes out for each piece, and at the end."""
-    held = StreamBuffer(detector.reach(entities))
+    buffer = StreamBuffer(detector.reach(entities))
     out = []
     for piece in pieces:
-        held.add(piece)
-        seen = detector.detect(held.window, entities=entities)
-        out.append(held.release(seen.findings, undecided=seen.undecided))
-    out.append(held.release(detector.detect(held.window, entities=entities).findings, last=True))
+        buffer.add(piece)
+        detection = detector.detect(buffer.window, entities=entities)
+        out.append(buffer.release(detection.findings, undecided=detection.undecided))
+    out.append(buffer.release(detector.detect(buffer.window, entities=entities).findings, last=True))
     return out
 
 
-def whole(detector: Detector, text: str, entities: frozenset[str] | None) -> str:
+def redact_whole(detector: Detector, text: str, entities: frozenset[str] | None) -> str:
     return hide(text, detector.detect(text, entities=entities).findings)
 
 
 def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
     """The text is redacted, and a stream of it gives the same wherever it is cut, and character by character."""
     spoken = f"As I said: {text} and that was all, for now. "
-    expected = whole(detector, spoken, None)
+    expected = redact_whole(detector, spoken, None)
     assert expected != spoken
     for at in range(len(spoken)):
         assert "".join(streamed(detector, [spoken[:at], spoken[at:]], None)) == expected, f"cut at {at}"
@@ -45,11 +45,11 @@ def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("entity", "value"),
-    sampled([*PUBLISHED, *WITHOUT_CHECK, *(("SECRET", each) for each in (*TOKENS, KEY))]),
+    sampled([*PUBLISHED, *WITHOUT_CHECK, *(("SECRET", secret) for secret in (*TOKENS, KEY))]),
 )
 def test_an_entity_cut_at_every_position_never_leaks(patterns: Detector, entity: str, value: str):
     text = f"As I said, it is {value} and that was all of it, for the time being. "
-    expected = whole(patterns, text, None)
+    expected = redact_whole(patterns, text, None)
     assert f"<{entity}>" in expected
     for at in range(len(text)):
         out = "".join(streamed(patterns, [text[:at], text[at:]], None))
@@ -59,7 +59,7 @@ def test_an_entity_cut_at_every_position_never_leaks(patterns: Detector, entity:
 @pytest.mark.parametrize("value", [*TOKENS, KEY, "password: hunter2!", "le mot de passe est Xk9#mm2p"])
 def test_secrets_that_come_a_character_at_a_time_never_leak(patterns: Detector, value: str):
     text = f"Well, {value} it is.\nBye"
-    assert "".join(streamed(patterns, list(text), SECRETS)) == whole(patterns, text, SECRETS)
+    assert "".join(streamed(patterns, list(text), SECRETS)) == redact_whole(patterns, text, SECRETS)
 
 
 def test_prose_goes_out_word_by_word_where_only_secrets_are_looked_for(patterns: Detector):
@@ -70,11 +70,11 @@ def test_prose_goes_out_word_by_word_where_only_secrets_are_looked_for(patterns:
 def test_names_of_a_model_are_held_by_the_line():
     from edge.redaction.streaming import Reach
 
-    held = StreamBuffer(Reach(widest=50, lines=True))
-    held.add("Claire Dubois est partie hier soir pour ")
-    assert held.release([]) == ""
-    held.add("toujours vraiment.\nEnsuite")
-    assert held.release([]) == "Claire Dubois est partie hier soir pour toujours vraiment.\n"
+    buffer = StreamBuffer(Reach(widest=50, lines=True))
+    buffer.add("Claire Dubois est partie hier soir pour ")
+    assert buffer.release([]) == ""
+    buffer.add("toujours vraiment.\nEnsuite")
+    assert buffer.release([]) == "Claire Dubois est partie hier soir pour toujours vraiment.\n"
 
 
 def own_patterns(pattern: str = r"Project [A-Z][a-z]{2,10}") -> Detector:
@@ -95,9 +95,9 @@ def test_patterns_of_the_organisations_own_hold_nothing_back_that_cannot_become_
 
 
 def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
-    held = StreamBuffer(own_patterns().reach(frozenset(["PROJECT"])))
-    held.add("Short answer. ")
-    assert held.release([]) == ""
+    buffer = StreamBuffer(own_patterns().reach(frozenset(["PROJECT"])))
+    buffer.add("Short answer. ")
+    assert buffer.release([]) == ""
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
 def test_an_own_pattern_cut_at_every_position_never_leaks(pattern: str):
     detector, sought = own_patterns(pattern), frozenset(["PROJECT"])
     text = "The Project Bluebird, AZ 1234/56 of northern Wales Coast Path; abcabzacbcz! end"
-    expected = whole(detector, text, sought)
+    expected = redact_whole(detector, text, sought)
     assert "<PROJECT>" in expected
     for at in range(len(text)):
         assert "".join(streamed(detector, [text[:at], text[at:]], sought)) == expected
@@ -120,19 +120,19 @@ def test_an_own_pattern_cut_at_every_position_never_leaks(pattern: str):
 
 
 def test_patterns_of_the_organisations_own_are_hidden_wherever_a_text_is_cut():
-    own = own_patterns()
+    detector = own_patterns()
     text = "We started Project Bluebird yesterday. " * 3
     for at in range(len(text)):
-        out = "".join(streamed(own, [text[:at], text[at:]], None))
+        out = "".join(streamed(detector, [text[:at], text[at:]], None))
         assert "Blue" not in out
-        assert out == whole(own, text, None)
+        assert out == redact_whole(detector, text, None)
 
 
 def test_a_private_key_without_an_end_is_held_up_to_a_bound():
-    held = StreamBuffer(Detector(Rules()).reach(SECRETS))
-    held.add("-----BEGIN PRIVATE KEY-----\n")
+    buffer = StreamBuffer(Detector(Rules()).reach(SECRETS))
+    buffer.add("-----BEGIN PRIVATE KEY-----\n")
     with pytest.raises(TooLong):
-        held.add("M" * MAX_HELD)
+        buffer.add("M" * MAX_HELD)
 
 
 WORDS = [
@@ -169,18 +169,18 @@ def test_pieces_of_any_size_give_what_the_whole_gives(seed: int, entities: froze
         at += size
     out = "".join(streamed(detector, pieces, entities))
     for value in values:
-        if value in text and value not in whole(detector, text, entities):
+        if value in text and value not in redact_whole(detector, text, entities):
             assert value not in out
             assert value[: len(value) * 2 // 3] not in out, "most of it went out"
 
 
-_made: list[Detector] = []
+_detectors: list[Detector] = []
 
 
 def _shared() -> Detector:
-    if not _made:
-        _made.append(Detector(Rules()))
-    return _made[0]
+    if not _detectors:
+        _detectors.append(Detector(Rules()))
+    return _detectors[0]
 
 
 def test_a_placeholder_cut_at_every_position_comes_whole():

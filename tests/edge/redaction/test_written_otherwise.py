@@ -60,24 +60,24 @@ LOOK_ALIKE = ["DE89 37O4 OO44 O532 O13O OO", "DE89 3704 0044 0532 0l30 00", "DE8
 
 
 @pytest.mark.parametrize(("entity", "sentence", "value"), GLUED)
-def test_a_value_that_is_glued_to_a_word_is_found(seen: Seen, entity: str, sentence: str, value: str):
-    assert (entity, value) in seen(f"Bitte {sentence.format(value)}")
+def test_a_value_that_is_glued_to_a_word_is_found(find: Seen, entity: str, sentence: str, value: str):
+    assert (entity, value) in find(f"Bitte {sentence.format(value)}")
 
 
 @pytest.mark.parametrize(("entity", "value"), SPLIT + PARTED)
 @pytest.mark.parametrize("sentence", ["It is {}, he said.", "id={}", '["{}"]', "<td>{}</td>"])
-def test_a_value_in_pieces_is_found_whole(seen: Seen, entity: str, value: str, sentence: str):
-    assert seen(sentence.format(value)) == [(entity, value)]
+def test_a_value_in_pieces_is_found_whole(find: Seen, entity: str, value: str, sentence: str):
+    assert find(sentence.format(value)) == [(entity, value)]
 
 
-def test_a_card_in_a_list_of_json_numbers_is_found(seen: Seen):
-    assert seen('{"pan": [4111,1111,1111,1111]}') == [("CREDIT_CARD", "4111,1111,1111,1111")]
-    assert seen('{"pan": [4111, 1111, 1111, 1111]}') == [("CREDIT_CARD", "4111, 1111, 1111, 1111")]
+def test_a_card_in_a_list_of_json_numbers_is_found(find: Seen):
+    assert find('{"pan": [4111,1111,1111,1111]}') == [("CREDIT_CARD", "4111,1111,1111,1111")]
+    assert find('{"pan": [4111, 1111, 1111, 1111]}') == [("CREDIT_CARD", "4111, 1111, 1111, 1111")]
 
 
 @pytest.mark.parametrize("iban", LOOK_ALIKE)
-def test_letters_that_look_like_digits_are_read_as_digits_of_an_iban(seen: Seen, iban: str):
-    assert seen(f"An {iban}, bitte") == [("IBAN_CODE", iban)]
+def test_letters_that_look_like_digits_are_read_as_digits_of_an_iban(find: Seen, iban: str):
+    assert find(f"An {iban}, bitte") == [("IBAN_CODE", iban)]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_letters_that_look_like_digits_are_read_as_digits_of_an_iban(seen: Seen,
         r"1<br>2<br>3 and \n4 \t5", "C++11, C++14; 4711+12", "a,b;c 12,50; 13,75; 14,00",
     ],
 )  # fmt: skip
-def test_what_only_looks_like_them_stays(seen: Seen, text: str):
-    assert seen(text) == []
+def test_what_only_looks_like_them_stays(find: Seen, text: str):
+    assert find(text) == []
 
 
 @pytest.mark.parametrize(

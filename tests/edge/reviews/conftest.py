@@ -13,8 +13,8 @@ from tests.edge.reviews.reviewed import Reviewed, reviewed
 @pytest.fixture(scope="session")
 def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewed]:
     desk = {"reviewers": [{"name": "erika@bank", "client": "erika.people.bank"}]}
-    with reviewed(tmp_path_factory.mktemp("reviewed"), postgres, "reviewed", desk=desk) as made:
-        yield made
+    with reviewed(tmp_path_factory.mktemp("reviewed"), postgres, "reviewed", desk=desk) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

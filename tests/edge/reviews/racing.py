@@ -22,9 +22,9 @@ UPDATE isthmus.held SET decide_by = clock_timestamp() WHERE state IN ('held', 'e
 AT_ONCE = 8
 
 
-def kind(held: str) -> str:
+def kind(answer_id: str) -> str:
     """What becomes of an answer: of twenty one is rejected, one corrected, one escalated first, one left to time."""
-    return {0: "reject", 1: "correct", 2: "escalate", 3: "left"}.get(int(held, 16) % 20, "approve")
+    return {0: "reject", 1: "correct", 2: "escalate", 3: "left"}.get(int(answer_id, 16) % 20, "approve")
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Race:
         try:
             headers = {"authorization": f"Bearer {key}"}
             async with session.request(method, edge.url + path, json=body, headers=headers) as answer:
-                said = await answer.json()
-                return answer.status, said, answer.headers.get("x-isthmus-review", "")
+                content = await answer.json()
+                return answer.status, content, answer.headers.get("x-isthmus-review", "")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             await asyncio.sleep(0.05)
             return 0, None, ""
@@ -77,17 +77,17 @@ class Race:
         try:
             asking = [self._ask(count) for _ in range(AT_ONCE)]
             deciding = [self._decide(person) for person in self.people]
-            others = [
-                asyncio.create_task(each) for each in (*deciding, self._kill(count, kills), self._collect())
+            background = [
+                asyncio.create_task(task) for task in (*deciding, self._kill(count, kills), self._collect())
             ]
             await asyncio.gather(*asking)
             while await self._waits():
-                for each in others:
-                    if each.done():
-                        each.result()
+                for task in background:
+                    if task.done():
+                        task.result()
                 await asyncio.sleep(0.2)
             self.over = True
-            await asyncio.gather(*others)
+            await asyncio.gather(*background)
         finally:
             for session in self.clients.values():
                 await session.close()
@@ -98,12 +98,12 @@ class Race:
             body: dict[str, Any] = {"model": "credit", "messages": [{"role": "user", "content": SECRET}]}
             if number % 2:
                 body["user"] = f"user-{number % 97}"
-            status, said, _ = await self.call(
+            status, content, _ = await self.call(
                 self.site.gateway, self.site.key(), "POST", "/v1/chat/completions", body
             )
             self.seen[f"ask {status}"] += 1
             if status == 202:
-                self.told.append(said["id"])
+                self.told.append(content["id"])
 
     async def _decide(self, person: Person) -> None:
         """Through all that waits, again and again: the oldest first, as the others do."""
@@ -121,48 +121,50 @@ class Race:
                 path = f"/v1/reviews?limit=100&after={after.replace('+', '%2B')}" if after else ""
             await asyncio.sleep(0.02)
 
-    async def _one(self, person: Person, held: str, state: str) -> None:
+    async def _one(self, person: Person, answer_id: str, state: str) -> None:
         desk = self._desk(person)
-        status, claimed, _ = await self.call(desk, person.key, "POST", f"/v1/reviews/{held}/claim")
+        status, claimed, _ = await self.call(desk, person.key, "POST", f"/v1/reviews/{answer_id}/claim")
         if status != 200:
             self.seen[f"claim {status}"] += 1
             return
-        act = kind(held)
+        act = kind(answer_id)
         if (act == "escalate" and state != "held") or (act == "correct" and "corrected" in claimed["answer"]):
             act = "approve"
         body = {"version": claimed["version"], "sha256": claimed["sha256"]}
         body |= {"texts": ["corrected"]} if act == "correct" else {}
         body |= {"reason": f"for-{act}"}
         # Twice at once, as who clicks twice: one of them at most may count.
-        both = await asyncio.gather(
-            *(self.call(desk, person.key, "POST", f"/v1/reviews/{held}/{act}", body) for _ in range(2))
+        results = await asyncio.gather(
+            *(self.call(desk, person.key, "POST", f"/v1/reviews/{answer_id}/{act}", body) for _ in range(2))
         )
-        done = [each for each in both if each[0] == 200]
+        done = [result for result in results if result[0] == 200]
         assert len(done) <= 1, "one act counted twice"
-        self.seen.update(f"{act} {each[0]}" for each in both)
+        self.seen.update(f"{act} {result[0]}" for result in results)
         self.decided += len(done)
 
     async def _collect(self) -> None:
         """Applications that come for answers, most of them too early."""
         while not self.over:
-            for held in random.sample(self.told, min(20, len(self.told))):
-                await self.look(held)
+            for answer_id in random.sample(self.told, min(20, len(self.told))):
+                await self.look(answer_id)
             await asyncio.sleep(0.1)
 
-    async def look_at_last(self, held: str) -> None:
+    async def look_at_last(self, answer_id: str) -> None:
         """As long as the gateway, started anew a moment ago, is not there or not sealed yet, it is asked again."""
         end = time.monotonic() + 30
-        while await self.look(held) in (0, 503) and time.monotonic() < end:
+        while await self.look(answer_id) in (0, 503) and time.monotonic() < end:
             await asyncio.sleep(0.1)
 
-    async def look(self, held: str) -> int:
+    async def look(self, answer_id: str) -> int:
         """One application comes for one answer; the status."""
-        status, said, mark = await self.call(self.site.gateway, self.site.key(), "GET", f"/v1/reviews/{held}")
+        status, body, mark = await self.call(
+            self.site.gateway, self.site.key(), "GET", f"/v1/reviews/{answer_id}"
+        )
         self.seen[f"look {status}"] += 1
         if status == 200 and mark:
-            self.given[held] = mark
-        elif status and SECRET in str(said):
-            self.too_soon.append(held)
+            self.given[answer_id] = mark
+        elif status and SECRET in str(body):
+            self.too_soon.append(answer_id)
         return status
 
     async def _kill(self, count: int, kills: int) -> None:
@@ -207,19 +209,19 @@ def raced(site: Reviewed, count: int, kills: int) -> tuple[Race, float]:
     site.key()
     race, began = Race(site, people), time.monotonic()
 
-    async def whole() -> None:
+    async def run_race() -> None:
         await race.run(count, kills)
         race.clients.clear()
         try:
-            for part in _parts(race.told):
-                await asyncio.gather(*(race.look_at_last(held) for held in part))
+            for part in _chunks(race.told):
+                await asyncio.gather(*(race.look_at_last(answer_id) for answer_id in part))
         finally:
             for session in race.clients.values():
                 await session.close()
 
-    asyncio.run(whole())
+    asyncio.run(run_race())
     return race, time.monotonic() - began
 
 
-def _parts(told: list[str]) -> list[list[str]]:
-    return [told[at : at + 50] for at in range(0, len(told), 50)]
+def _chunks(ids: list[str]) -> list[list[str]]:
+    return [ids[at : at + 50] for at in range(0, len(ids), 50)]

@@ -72,9 +72,9 @@ class Reviewed:
 
     def end(self) -> None:
         """At once: an orderly end waits three seconds for each, and has tests of its own."""
-        for each in (*self.desks, *self.made.gateways, *self.made.sidecars):
-            each.process.kill()
-            each.process.wait(10)
+        for edge in (*self.desks, *self.made.gateways, *self.made.sidecars):
+            edge.process.kill()
+            edge.process.wait(10)
 
     def key(self, workload: str = "credit") -> str:
         """A caller's."""
@@ -89,10 +89,10 @@ class Reviewed:
     def command(self, *arguments: str, code: int = 0) -> str:
         file = self.folder / "admin.yaml"
         YAML().dump(self.made.postgres.administrator(self.made.database), file)
-        out, told = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(told):
+        out, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(errors):
             ended = reviewers.main(["--database", str(file), *arguments])
-        assert ended == code, told.getvalue()
+        assert ended == code, errors.getvalue()
         return out.getvalue().strip()
 
     def client(self, edge: Edge, certificate: str = "app") -> httpx.Client:
@@ -118,9 +118,9 @@ class Reviewed:
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
 
-    def look(self, held: str, workload: str = "credit") -> httpx.Response:
+    def look(self, answer_id: str, workload: str = "credit") -> httpx.Response:
         headers = {"authorization": f"Bearer {self.key(workload)}"}
-        return self.client(self.gateway).get(f"/v1/reviews/{held}", headers=headers)
+        return self.client(self.gateway).get(f"/v1/reviews/{answer_id}", headers=headers)
 
     def at_desk(
         self, key: str | None, method: str, path: str, certificate: str = "app", **more: Any
@@ -130,20 +130,20 @@ class Reviewed:
             method, f"/v1/reviews{path}", headers=headers, **more
         )
 
-    def claim(self, key: str | None, held: str, certificate: str = "app") -> dict[str, Any]:
-        said = self.at_desk(key, "POST", f"/{held}/claim", certificate)
-        assert said.status_code == 200, said.text
-        return said.json()
+    def claim(self, key: str | None, answer_id: str, certificate: str = "app") -> dict[str, Any]:
+        claim = self.at_desk(key, "POST", f"/{answer_id}/claim", certificate)
+        assert claim.status_code == 200, claim.text
+        return claim.json()
 
     def act(
-        self, key: str | None, held: str, act: str, claimed: dict[str, Any] | None = None, **more: Any
+        self, key: str | None, answer_id: str, act: str, claimed: dict[str, Any] | None = None, **more: Any
     ) -> httpx.Response:
         """Claim where that was not done, and act."""
-        claimed = claimed or self.claim(key, held)
+        claimed = claimed or self.claim(key, answer_id)
         body = {"version": claimed["version"], "sha256": claimed["sha256"], **more}
         if act != "approve":
             body.setdefault("reason", "wrong-amount")
-        return self.at_desk(key, "POST", f"/{held}/{act}", json=body)
+        return self.at_desk(key, "POST", f"/{answer_id}/{act}", json=body)
 
     def sql(self, statement: str) -> list[Any]:
         return self.made.ask_database(statement)
@@ -153,8 +153,8 @@ class Reviewed:
         password = self.folder / f"{user}-password"
         password.write_text(f"{user}-s3cret")
         plain = self.made.postgres.administrator(self.made.database)
-        own = {"user": f"{self.made.database}_{user}", "password": password}
-        return Database(DatabaseConfig(**{**plain, **own}))
+        login = {"user": f"{self.made.database}_{user}", "password": password}
+        return Database(DatabaseConfig(**{**plain, **login}))
 
     def as_user(self, user: str, statement: str, *values: Any) -> list[Any]:
         async def once() -> list[Any]:
@@ -166,13 +166,15 @@ class Reviewed:
 
         return asyncio.run(once())
 
-    def records(self, kind: str, held: str | None = None) -> list[dict[str, Any]]:
-        found = []
+    def records(self, kind: str, answer_id: str | None = None) -> list[dict[str, Any]]:
+        records = []
         for folder in sorted(self.place.records.iterdir()):
             for _, path in record_files(folder):
                 lines = [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
-                found += [line for line in lines if line["kind"] == kind and held in (None, line["id"])]
-        return sorted(found, key=lambda record: record["time"])
+                records += [
+                    line for line in lines if line["kind"] == kind and answer_id in (None, line["id"])
+                ]
+        return sorted(records, key=lambda record: record["time"])
 
 
 @contextmanager
@@ -192,28 +194,31 @@ def reviewed(
     Without the `door` PostgreSQL is asked as it is, on the loopback: the door is a thread of this process.
     """
     with ExitStack() as ending:
-        made = ending.enter_context(counted(folder, postgres, name, [FakeModel()], data_class))
+        counted_site = ending.enter_context(counted(folder, postgres, name, [FakeModel()], data_class))
         postgres.ask(f"CREATE ROLE {name}_reviews LOGIN PASSWORD 'reviews-s3cret'")
-        made.keys("migrate", "--gateway-user", f"{name}_gateway", "--reviews-user", f"{name}_reviews")
-        made.authority.issue("desk", "reviews.isthmus-restricted.svc")
-        made.authority.issue("erika", "erika.people.bank")
+        counted_site.keys("migrate", "--gateway-user", f"{name}_gateway", "--reviews-user", f"{name}_reviews")
+        counted_site.authority.issue("desk", "reviews.isthmus-restricted.svc")
+        counted_site.authority.issue("erika", "erika.people.bank")
         place = Place.at(folder / "audit")
         (folder / "wrapping.key").write_text(WRAPPING_KEY)
         (folder / "keys").mkdir()
         (folder / "reviews-password").write_text("reviews-s3cret")
-        held = {"keys": str(folder / "keys"), "wrapping_key": str(folder / "wrapping.key")}
-        known = workloads or WORKLOADS
-        access = made.access()
+        holding = {"keys": str(folder / "keys"), "wrapping_key": str(folder / "wrapping.key")}
+        known_workloads = workloads or WORKLOADS
+        access = counted_site.access()
         if not door:
             access = {**access, "port": postgres.port}
             del access["ca"]
         gateway_config = {
             "class": data_class,
             "database": access,
-            "workloads": known,
-            "routes": [{**made.place(model_digest=DIGEST), "workload": each["name"]} for each in known],
+            "workloads": known_workloads,
+            "routes": [
+                {**counted_site.place(model_digest=DIGEST), "workload": workload["name"]}
+                for workload in known_workloads
+            ],
             "audit": settings(folder, place),
-            "reviews": {**held, "keep_days": 7, **reviews},
+            "reviews": {**holding, "keep_days": 7, **reviews},
             **(gateway or {}),
         }
         desk_config: dict[str, Any] = {
@@ -223,7 +228,7 @@ def reviewed(
             "listen": {
                 "certificate": str(folder / "desk.crt"),
                 "key": str(folder / "desk.key"),
-                "client_ca": str(made.authority.path),
+                "client_ca": str(counted_site.authority.path),
             },
             "database": {
                 **access,
@@ -231,18 +236,18 @@ def reviewed(
                 "password": str(folder / "reviews-password"),
             },
             "audit": settings(folder, place, name="desk-0"),
-            "held": held,
+            "held": holding,
             **(desk or {}),
         }
-        all_of_it = Reviewed(made, place, folder, desk_config, gateway_config)
+        all_of_it = Reviewed(counted_site, place, folder, desk_config, gateway_config)
         ending.callback(lambda: [client.close() for client in all_of_it.clients.values()])
         ending.callback(all_of_it.end)
         if data_class == "restricted":
             ending.enter_context(sealing(place))
         all_of_it.start_gateway()
         all_of_it.start_desk()
-        for each in (*made.sidecars, all_of_it.gateway, all_of_it.desk):
-            each.wait_until_up()
+        for edge in (*counted_site.sidecars, all_of_it.gateway, all_of_it.desk):
+            edge.wait_until_up()
         all_of_it.gateway.wait_until_well()
         all_of_it.desk.wait_until_well()
         yield all_of_it

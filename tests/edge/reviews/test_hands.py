@@ -31,35 +31,37 @@ UPDATE isthmus.held SET state = 'approved', content = (
 """
 
 
-def overdue(site: Reviewed, held: str) -> None:
-    site.sql(LATE.format(held=held))
+def overdue(site: Reviewed, answer_id: str) -> None:
+    site.sql(LATE.format(held=answer_id))
 
 
-def until(site: Reviewed, held: str, status: str) -> httpx.Response:
+def until(site: Reviewed, answer_id: str, status: str) -> httpx.Response:
     end = time.monotonic() + 10
-    while (found := site.look(held)).json().get("status") != status:
-        assert time.monotonic() < end, found.text
+    while (answer := site.look(answer_id)).json().get("status") != status:
+        assert time.monotonic() < end, answer.text
         time.sleep(0.05)
-    return found
+    return answer
 
 
 def test_a_deadline_passed_escalates_and_a_second_one_expires_and_neither_approves(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold()
-    site.act(people["anna"], held, "approve")
-    claimed = site.claim(people["bert"], held)
-    overdue(site, held)
-    late = site.act(people["bert"], held, "approve", claimed)
+    answer_id = site.hold()
+    site.act(people["anna"], answer_id, "approve")
+    claimed = site.claim(people["bert"], answer_id)
+    overdue(site, answer_id)
+    late = site.act(people["bert"], answer_id, "approve", claimed)
     assert code_of(late) in ("overdue", "changed", "not_senior")
-    assert until(site, held, "escalated").status_code == 202
-    overdue(site, held)
-    gone = until(site, held, "expired")
+    assert until(site, answer_id, "escalated").status_code == 202
+    overdue(site, answer_id)
+    gone = until(site, answer_id, "expired")
     assert (gone.status_code, gone.json()["reason"]) == (200, "deadline")
     assert SAID not in gone.text
-    assert code_of(site.at_desk(people["senior"], "POST", f"/{held}/claim")) == "already_decided"
-    by_time = [each for each in site.records("review", held) if each["who"]["identity"] == "deadline"]
-    assert [(each["act"], each["state"]) for each in by_time] == [
+    assert code_of(site.at_desk(people["senior"], "POST", f"/{answer_id}/claim")) == "already_decided"
+    by_time = [
+        record for record in site.records("review", answer_id) if record["who"]["identity"] == "deadline"
+    ]
+    assert [(record["act"], record["state"]) for record in by_time] == [
         ("escalate", "escalated"),
         ("expire", "expired"),
     ]
@@ -73,47 +75,47 @@ def test_a_deadline_passed_escalates_and_a_second_one_expires_and_neither_approv
 def test_who_writes_in_the_database_still_gets_nothing_given_out(
     site: Reviewed, people: dict[str, str], forgery: list[str]
 ):
-    held = site.hold()
-    site.act(people["anna"], held, "approve")
+    answer_id = site.hold()
+    site.act(people["anna"], answer_id, "approve")
     for statement in forgery:
-        site.sql(statement.format(held=held))
-    refused = site.look(held)
+        site.sql(statement.format(held=answer_id))
+    refused = site.look(answer_id)
     assert (refused.status_code, code_of(refused)) == (503, "review_unproven")
-    assert site.gateway.lines("review_unproven")[-1]["id"] == held
-    assert [each for each in site.records("review", held) if each["act"] == "give"] == []
+    assert site.gateway.lines("review_unproven")[-1]["id"] == answer_id
+    assert [record for record in site.records("review", answer_id) if record["act"] == "give"] == []
 
 
 def test_who_erases_a_subject_erases_its_held_answers(site: Reviewed, people: dict[str, str]):
-    held = site.hold(user="erased@example.org")
-    site.act(people["anna"], held, "approve")
-    claimed = site.claim(people["bert"], held)
+    answer_id = site.hold(user="erased@example.org")
+    site.act(people["anna"], answer_id, "approve")
+    claimed = site.claim(people["bert"], answer_id)
     subject = Hmacs(bytes.fromhex(SITE_KEY)).subject("erased@example.org")
     record(site.place.root, "erase", {"subject": subject, "by": "privacy"})
     assert erase(site.folder / "keys", subject) == 1
-    refused = site.at_desk(people["bert"], "POST", f"/{held}/claim")
+    refused = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (410, "review_erased")
-    site.act(people["bert"], held, "approve", claimed)
-    gone = site.look(held)
+    site.act(people["bert"], answer_id, "approve", claimed)
+    gone = site.look(answer_id)
     assert (gone.status_code, code_of(gone)) == (410, "review_erased")
 
 
 def test_without_the_database_nothing_leaves_and_nothing_is_decided(site: Reviewed, people: dict[str, str]):
-    held = site.hold()
-    claimed = site.claim(people["anna"], held)
+    answer_id = site.hold()
+    claimed = site.claim(people["anna"], answer_id)
     before = site.sql("SELECT count(*) AS n FROM isthmus.held")[0]["n"]
     site.made.door.shut()
     try:
         refused = site.ask()
         assert refused.status_code == 503
         assert SAID not in refused.text
-        assert site.look(held).status_code == 503
-        assert site.act(people["anna"], held, "approve", claimed).status_code == 503
+        assert site.look(answer_id).status_code == 503
+        assert site.act(people["anna"], answer_id, "approve", claimed).status_code == 503
     finally:
         site.made.door.open()
     assert site.sql("SELECT count(*) AS n FROM isthmus.held")[0]["n"] == before
     site.desk.wait_until_well()
     site.gateway.wait_until_well()
-    assert site.act(people["anna"], held, "approve", claimed).status_code == 200
+    assert site.act(people["anna"], answer_id, "approve", claimed).status_code == 200
 
 
 def test_a_database_that_goes_while_the_model_thinks_means_503_and_a_record_that_it_was_to_be_held(

@@ -24,116 +24,127 @@ def test_an_answer_is_held_until_two_people_have_approved_it_and_then_is_as_the_
     site: Reviewed, people: dict[str, str]
 ):
     answer = site.ask()
-    held = answer.json()["id"]
+    answer_id = answer.json()["id"]
     assert (answer.status_code, answer.json()["status"]) == (202, "held")
-    assert held == answer.headers["x-request-id"]
-    assert answer.headers["location"] == f"/v1/reviews/{held}"
+    assert answer_id == answer.headers["x-request-id"]
+    assert answer.headers["location"] == f"/v1/reviews/{answer_id}"
     assert SAID not in answer.text
-    assert site.act(people["anna"], held, "approve").json()["status"] == "held"
-    waiting = site.look(held)
+    assert site.act(people["anna"], answer_id, "approve").json()["status"] == "held"
+    waiting = site.look(answer_id)
     assert (waiting.status_code, waiting.json()["status"]) == (202, "held")
-    assert site.act(people["bert"], held, "approve", reason="checked").json()["status"] == "approved"
-    given = site.look(held)
-    assert (given.status_code, given.headers["x-isthmus-review"]) == (200, "approved")
-    assert given.json()["choices"][0]["message"]["content"].startswith(SAID)
-    assert given.json()["model"] == "credit"
-    assert given.content == site.look(held).content, "who did not hear it may come again"
+    assert site.act(people["bert"], answer_id, "approve", reason="checked").json()["status"] == "approved"
+    released = site.look(answer_id)
+    assert (released.status_code, released.headers["x-isthmus-review"]) == (200, "approved")
+    assert released.json()["choices"][0]["message"]["content"].startswith(SAID)
+    assert released.json()["model"] == "credit"
+    assert released.content == site.look(answer_id).content, "who did not hear it may come again"
 
 
 def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed, people: dict[str, str]):
-    held = site.hold(user="max@example.org")
-    claimed = site.claim(people["anna"], held)
+    answer_id = site.hold(user="max@example.org")
+    claimed = site.claim(people["anna"], answer_id)
     note = "The amount on page 2 is in Franken."
-    site.act(people["anna"], held, "approve", claimed, note=note)
-    site.act(people["bert"], held, "approve", reason="checked")
-    site.look(held)
-    (outcome,) = site.records("outcome", held)
+    site.act(people["anna"], answer_id, "approve", claimed, note=note)
+    site.act(people["bert"], answer_id, "approve", reason="checked")
+    site.look(answer_id)
+    (outcome,) = site.records("outcome", answer_id)
     assert (outcome["status"], outcome["ended_well"]) == (202, True)
     assert outcome["held"] == {"why": ["impact", "no-score"], "sha256": claimed["sha256"], "kept": True}
-    records = site.records("review", held)
-    said = [(each["act"], each["who"].get("reviewer"), each["reason"], each["state"]) for each in records]
-    assert said == [
+    records = site.records("review", answer_id)
+    acts = [
+        (record["act"], record["who"].get("reviewer"), record["reason"], record["state"])
+        for record in records
+    ]
+    assert acts == [
         ("claim", "anna@bank", "", "held"),
         ("approve", "anna@bank", "good", "held"),
         ("claim", "bert@bank", "", "held"),
         ("approve", "bert@bank", "checked", "approved"),
         ("give", None, "approved", "approved"),
     ]
-    assert [each["version"] for each in records] == [1, 2, 3, 4, 4]
-    assert {each["sha256"] for each in records} == {claimed["sha256"]}
-    assert all(each["who"]["identity"].startswith("key:") for each in records)
-    times = [each["time"] for each in records]
+    assert [record["version"] for record in records] == [1, 2, 3, 4, 4]
+    assert {record["sha256"] for record in records} == {claimed["sha256"]}
+    assert all(record["who"]["identity"].startswith("key:") for record in records)
+    times = [record["time"] for record in records]
     assert times == sorted(times)
     written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
     rows = str([dict(row) for statement in ROWS for row in site.sql(statement)]).encode()
-    for word in (SECRET, SAID, "Muster", "max@example", "Franken"):
-        assert word.encode() not in written
-        assert word.encode() not in rows, "the database saw plaintext"
+    for text in (SECRET, SAID, "Muster", "max@example", "Franken"):
+        assert text.encode() not in written
+        assert text.encode() not in rows, "the database saw plaintext"
     logs = (site.gateway.output() + site.desk.output()).encode()
-    assert not any(word.encode() in logs for word in (SECRET, SAID, "Franken", *people.values()))
+    assert not any(text.encode() in logs for text in (SECRET, SAID, "Franken", *people.values()))
     proof = site.place.verify(records=site.place.records)
     assert proof.findings == [], "a chain with such records is as good as before"
 
 
 def test_one_person_approves_once_however_many_keys_that_person_has(site: Reviewed, people: dict[str, str]):
-    held, second_key = site.hold(), site.reviewer("anna@bank", "--senior")
-    site.act(people["anna"], held, "approve")
-    again = site.act(second_key, held, "approve")
+    answer_id, second_key = site.hold(), site.reviewer("anna@bank", "--senior")
+    site.act(people["anna"], answer_id, "approve")
+    again = site.act(second_key, answer_id, "approve")
     assert (again.status_code, code_of(again)) == (409, "already_approved")
-    assert site.look(held).status_code == 202
+    assert site.look(answer_id).status_code == 202
 
 
 def test_a_correction_is_marked_and_wants_a_second_person_for_the_new_words(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold()
-    site.act(people["anna"], held, "approve")
-    fixed = site.act(people["bert"], held, "correct", texts=["Paid to Beispiel AG"], note="wrong payee")
+    answer_id = site.hold()
+    site.act(people["anna"], answer_id, "approve")
+    fixed = site.act(people["bert"], answer_id, "correct", texts=["Paid to Beispiel AG"], note="wrong payee")
     assert fixed.json()["status"] == "held", "the words that anna approved are gone"
-    claimed = site.claim(people["anna"], held)
+    claimed = site.claim(people["anna"], answer_id)
     assert claimed["texts"] == ["Paid to Beispiel AG"]
     assert claimed["approved_by"] == ["bert@bank"]
     assert claimed["asked"]["messages"][0]["content"] == SECRET
     assert claimed["notes"] == [{"by": "bert@bank", "act": "correct", "note": "wrong payee"}]
-    assert site.act(people["anna"], held, "approve", claimed).json()["status"] == "approved"
-    given = site.look(held)
-    assert given.headers["x-isthmus-review"] == "corrected"
-    assert given.json()["review"] == {"status": "corrected"}
-    assert given.json()["choices"][0]["message"]["content"] == "Paid to Beispiel AG"
+    assert site.act(people["anna"], answer_id, "approve", claimed).json()["status"] == "approved"
+    released = site.look(answer_id)
+    assert released.headers["x-isthmus-review"] == "corrected"
+    assert released.json()["review"] == {"status": "corrected"}
+    assert released.json()["choices"][0]["message"]["content"] == "Paid to Beispiel AG"
 
 
 def test_a_rejected_answer_is_told_with_its_reason_and_never_given(site: Reviewed, people: dict[str, str]):
-    held = site.hold()
-    site.act(people["anna"], held, "approve")
-    site.act(people["bert"], held, "reject", reason="wrong-amount", note="Ask again with the invoice.")
-    told = site.look(held)
-    assert told.status_code == 200
-    assert told.json()["status"] == "rejected"
-    assert (told.json()["reason"], told.json()["note"]) == ("wrong-amount", "Ask again with the invoice.")
-    assert SAID not in told.text
-    late = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    answer_id = site.hold()
+    site.act(people["anna"], answer_id, "approve")
+    site.act(people["bert"], answer_id, "reject", reason="wrong-amount", note="Ask again with the invoice.")
+    rejected = site.look(answer_id)
+    assert rejected.status_code == 200
+    assert rejected.json()["status"] == "rejected"
+    assert (rejected.json()["reason"], rejected.json()["note"]) == (
+        "wrong-amount",
+        "Ask again with the invoice.",
+    )
+    assert SAID not in rejected.text
+    late = site.at_desk(people["anna"], "POST", f"/{answer_id}/claim")
     assert (late.status_code, code_of(late)) == (409, "already_decided")
 
 
 def test_what_is_escalated_seniors_decide_and_votes_begin_anew(site: Reviewed, people: dict[str, str]):
-    held, other = site.hold(), site.reviewer("other@bank", "--senior")
-    site.act(people["anna"], held, "approve")
-    assert site.act(people["bert"], held, "escalate", reason="unsure").json()["status"] == "escalated"
-    assert site.look(held).json()["status"] == "escalated"
-    refused = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    answer_id, other_senior = site.hold(), site.reviewer("other@bank", "--senior")
+    site.act(people["anna"], answer_id, "approve")
+    assert site.act(people["bert"], answer_id, "escalate", reason="unsure").json()["status"] == "escalated"
+    assert site.look(answer_id).json()["status"] == "escalated"
+    refused = site.at_desk(people["anna"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (403, "not_senior")
-    assert site.act(people["senior"], held, "approve").json()["status"] == "escalated"
-    assert site.act(other, held, "approve").json()["status"] == "approved"
-    assert site.look(held).status_code == 200
+    assert site.act(people["senior"], answer_id, "approve").json()["status"] == "escalated"
+    assert site.act(other_senior, answer_id, "approve").json()["status"] == "approved"
+    assert site.look(answer_id).status_code == 200
 
 
 def test_only_the_workload_that_asked_sees_its_held_answer(site: Reviewed):
-    held = site.hold()
-    for found in (site.look(held, "claims"), site.look("0" * 32), site.look("x"), site.look(held.upper())):
-        assert (found.status_code, code_of(found)) == (404, "review_not_found")
-    keyless = site.client(site.gateway).get(f"/v1/reviews/{held}")
+    answer_id = site.hold()
+    for answer in (
+        site.look(answer_id, "claims"),
+        site.look("0" * 32),
+        site.look("x"),
+        site.look(answer_id.upper()),
+    ):
+        assert (answer.status_code, code_of(answer)) == (404, "review_not_found")
+    keyless = site.client(site.gateway).get(f"/v1/reviews/{answer_id}")
     assert keyless.status_code == 401
-    assert site.client(site.gateway).post(f"/v1/reviews/{held}/approve").status_code == 404
+    assert site.client(site.gateway).post(f"/v1/reviews/{answer_id}/approve").status_code == 404
 
 
 @pytest.mark.parametrize("workload", ["claims", "bound"])
@@ -149,22 +160,26 @@ def test_another_workload_has_no_way_to_a_held_answer(site: Reviewed, people: di
     }
     headers = {**claims_to_be, "authorization": f"Bearer {site.key(workload)}"}
     client = site.client(site.gateway, "claims")
-    for held in (waiting, approved):
+    for answer_id in (waiting, approved):
         paths = (
-            *(f"/v1/reviews/{held}", f"/v1/reviews/{held}?workload=credit", f"/v1/reviews/{held.upper()}"),
             *(
-                f"/v1/reviews/{held}%00",
-                f"/v1/reviews/{held}/",
-                f"/v1/reviews/x%2f..%2f{held}",
+                f"/v1/reviews/{answer_id}",
+                f"/v1/reviews/{answer_id}?workload=credit",
+                f"/v1/reviews/{answer_id.upper()}",
+            ),
+            *(
+                f"/v1/reviews/{answer_id}%00",
+                f"/v1/reviews/{answer_id}/",
+                f"/v1/reviews/x%2f..%2f{answer_id}",
                 "/v1/reviews/",
             ),
             *(
-                f"/v1/reviews/{held}/claim",
-                f"/v1/reviews/{held}/approve",
-                f"/v1/models/{held}",
+                f"/v1/reviews/{answer_id}/claim",
+                f"/v1/reviews/{answer_id}/approve",
+                f"/v1/models/{answer_id}",
                 "/v1/reviews",
             ),
-            f"/v1/models/..%2freviews%2f{held}",
+            f"/v1/models/..%2freviews%2f{answer_id}",
         )
         for path in paths:
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
@@ -172,41 +187,41 @@ def test_another_workload_has_no_way_to_a_held_answer(site: Reviewed, people: di
                 assert answer.status_code in (404, 405), (method, path)
                 assert SAID not in answer.text
     assert site.records("review", waiting) == [], "nobody has done anything with it"
-    assert [each["act"] for each in site.records("review", approved)].count("give") == 1
+    assert [record["act"] for record in site.records("review", approved)].count("give") == 1
     assert site.look(waiting).json()["status"] == "held"
 
 
 def test_a_caller_does_not_choose_the_id_of_an_answer_and_takes_no_others_place(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold()
+    answer_id = site.hold()
     body = {"model": "claims", "messages": [{"role": "user", "content": SECRET}]}
     for name in ("x-request-id", "x-correlation-id", "idempotency-key", "x-isthmus-review"):
-        headers = {"authorization": f"Bearer {site.key('claims')}", name: held}
+        headers = {"authorization": f"Bearer {site.key('claims')}", name: answer_id}
         answer = site.client(site.gateway).post("/v1/chat/completions", json=body, headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (202, "held")
-        assert held not in (answer.json()["id"], answer.headers["x-request-id"])
+        assert answer_id not in (answer.json()["id"], answer.headers["x-request-id"])
         site.act(people["anna"], answer.json()["id"], "reject")
-    (row,) = site.sql(f"SELECT workload, state FROM isthmus.held WHERE id = '{held}'")  # noqa: S608
+    (row,) = site.sql(f"SELECT workload, state FROM isthmus.held WHERE id = '{answer_id}'")  # noqa: S608
     assert (row["workload"], row["state"]) == ("credit", "held")
 
 
 def test_an_approval_of_one_answer_is_none_of_another(site: Reviewed, people: dict[str, str]):
-    one, other = site.hold(), site.hold()
-    of_one, of_other = (site.claim(people["anna"], held) for held in (one, other))
+    first, second = site.hold(), site.hold()
+    of_one, of_other = (site.claim(people["anna"], answer_id) for answer_id in (first, second))
     assert of_one["version"] == of_other["version"]
     assert of_one["sha256"] != of_other["sha256"], "the same words, and yet not the same answer"
     for claimed in (of_one, {**of_other, "sha256": of_one["sha256"]}, {**of_other, "sha256": ""}):
-        refused = site.act(people["anna"], other, "approve", claimed)
+        refused = site.act(people["anna"], second, "approve", claimed)
         assert code_of(refused) in ("changed", "invalid_sha256"), refused.text
-    assert site.act(people["anna"], one, "approve", of_one).status_code == 200
-    stale = site.act(people["anna"], one, "approve", of_one)
+    assert site.act(people["anna"], first, "approve", of_one).status_code == 200
+    stale = site.act(people["anna"], first, "approve", of_one)
     assert (stale.status_code, code_of(stale)) in (
         (409, "not_claimed"),
         (409, "changed"),
         (409, "already_approved"),
     )
-    (row,) = site.sql(f"SELECT count(*)::int AS votes FROM isthmus.review_votes WHERE id = '{other}'")  # noqa: S608
+    (row,) = site.sql(f"SELECT count(*)::int AS votes FROM isthmus.review_votes WHERE id = '{second}'")  # noqa: S608
     assert row["votes"] == 0
 
 
@@ -219,20 +234,20 @@ def test_of_acts_that_one_person_sends_at_once_with_two_keys_one_counts(
 ):
     keys = [people["anna"], site.reviewer("anna@bank", "--senior")]
     for _ in range(3):
-        held = site.hold()
-        claimed = site.claim(people["anna"], held)
+        answer_id = site.hold()
+        claimed = site.claim(people["anna"], answer_id)
         with ThreadPoolExecutor(len(acts)) as pool:
             sent = [
-                pool.submit(site.act, keys[number % 2], held, act, claimed, **BESIDE.get(act, {}))
+                pool.submit(site.act, keys[number % 2], answer_id, act, claimed, **BESIDE.get(act, {}))
                 for number, act in enumerate(acts)
             ]
-        answers = [each.result() for each in sent]
+        answers = [task.result() for task in sent]
         assert [answer.status_code for answer in answers].count(200) == 1
         assert {answer.status_code for answer in answers} == {200, 409}
-        (row,) = site.sql(f"SELECT state, version FROM isthmus.held WHERE id = '{held}'")  # noqa: S608
+        (row,) = site.sql(f"SELECT state, version FROM isthmus.held WHERE id = '{answer_id}'")  # noqa: S608
         assert row["version"] == claimed["version"] + 1
         assert row["state"] in ("held", "rejected"), "one person approves nothing alone"
-        assert SAID not in site.look(held).text
+        assert SAID not in site.look(answer_id).text
 
 
 FORGED = (
@@ -243,26 +258,28 @@ FORGED = (
 def test_what_people_write_makes_no_line_of_its_own_in_records_and_logs(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold(user=FORGED)
-    claimed = site.claim(people["anna"], held)
+    answer_id = site.hold(user=FORGED)
+    claimed = site.claim(people["anna"], answer_id)
     for field in ("reason", "sha256"):
-        refused = site.act(people["anna"], held, "approve", {**claimed, field: FORGED}, **{field: FORGED})
+        refused = site.act(
+            people["anna"], answer_id, "approve", {**claimed, field: FORGED}, **{field: FORGED}
+        )
         assert refused.status_code in (400, 409)
-    assert site.act(people["anna"], held, "approve", claimed, note=FORGED).status_code == 200
-    fixed = site.act(people["bert"], held, "correct", texts=[FORGED], note=FORGED)
+    assert site.act(people["anna"], answer_id, "approve", claimed, note=FORGED).status_code == 200
+    fixed = site.act(people["bert"], answer_id, "correct", texts=[FORGED], note=FORGED)
     assert fixed.status_code == 200
     assert site.at_desk(people["anna"], "GET", "/" + quote(FORGED)).status_code == 404
     assert site.at_desk(FORGED.encode().hex(), "GET", "").status_code == 401
-    assert site.act(people["anna"], held, "approve").json()["status"] == "approved"
-    assert site.look(held).json()["choices"][0]["message"]["content"] == FORGED
-    acts = [each["act"] for each in site.records("review", held)]
+    assert site.act(people["anna"], answer_id, "approve").json()["status"] == "approved"
+    assert site.look(answer_id).json()["choices"][0]["message"]["content"] == FORGED
+    acts = [record["act"] for record in site.records("review", answer_id)]
     assert acts == ["claim", "approve", "claim", "correct", "claim", "approve", "give"]
     assert site.records("review", "no-such-id") == []
     written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
-    said = site.gateway.output() + site.desk.output()
+    output = site.gateway.output() + site.desk.output()
     assert b"no-such-id" not in written
-    assert "no-such-id" not in said
-    assert all(isinstance(json.loads(line), dict) for line in said.splitlines())
+    assert "no-such-id" not in output
+    assert all(isinstance(json.loads(line), dict) for line in output.splitlines())
     assert site.place.verify(records=site.place.records).findings == []
 
 
@@ -276,26 +293,28 @@ def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):
 def test_a_callers_key_is_no_reviewers_and_a_reviewers_no_callers(site: Reviewed, people: dict[str, str]):
     for key in (site.key(), "isr_" + "x" * 43, "certificate", None):
         assert site.at_desk(key, "GET", "").status_code == 401
-    asked = site.client(site.gateway).get("/v1/models", headers={"authorization": f"Bearer {people['anna']}"})
-    assert asked.status_code == 401
+    answer = site.client(site.gateway).get(
+        "/v1/models", headers={"authorization": f"Bearer {people['anna']}"}
+    )
+    assert answer.status_code == 401
 
 
 def test_who_asked_and_whose_certificate_speaks_for_the_workload_decide_nothing(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold(user=" Anna@Bank")
-    refused = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    answer_id = site.hold(user=" Anna@Bank")
+    refused = site.at_desk(people["anna"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (403, "own_request")
-    assert held not in [
-        each["id"] for each in site.at_desk(people["anna"], "GET", "?limit=200").json()["data"]
+    assert answer_id not in [
+        entry["id"] for entry in site.at_desk(people["anna"], "GET", "?limit=200").json()["data"]
     ]
-    assert site.claim(people["bert"], held)["id"] == held
+    assert site.claim(people["bert"], answer_id)["id"] == answer_id
     (row,) = site.sql("SELECT not_by FROM isthmus.held ORDER BY held_at DESC LIMIT 1")
     site.sql(
         "UPDATE isthmus.held SET not_by = not_by || '{certificate:erika.people.bank}' WHERE state = 'held'"
     )
     try:
-        refused = site.at_desk(None, "POST", f"/{held}/claim", "erika")
+        refused = site.at_desk(None, "POST", f"/{answer_id}/claim", "erika")
         assert (refused.status_code, code_of(refused)) == (403, "own_request")
     finally:
         site.sql("UPDATE isthmus.held SET not_by = array_remove(not_by, 'certificate:erika.people.bank')")
@@ -312,28 +331,28 @@ def test_the_clients_of_a_workload_are_kept_from_deciding_on_it(site: Reviewed):
 
 
 def test_a_certificate_names_a_reviewer_where_the_file_says_so(site: Reviewed, people: dict[str, str]):
-    held = site.hold()
-    claimed = site.claim(None, held, "erika")
+    answer_id = site.hold()
+    claimed = site.claim(None, answer_id, "erika")
     body = {"version": claimed["version"], "sha256": claimed["sha256"]}
-    assert site.at_desk(None, "POST", f"/{held}/approve", "erika", json=body).status_code == 200
+    assert site.at_desk(None, "POST", f"/{answer_id}/approve", "erika", json=body).status_code == 200
     assert site.at_desk(None, "GET", "", "app").status_code == 401
-    (approval,) = [each for each in site.records("review", held) if each["act"] == "approve"]
+    (approval,) = [record for record in site.records("review", answer_id) if record["act"] == "approve"]
     assert approval["who"]["identity"] == "certificate:erika.people.bank"
 
 
 def test_a_reviewer_sees_only_the_workloads_of_the_key_and_a_revoked_one_nothing(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold()
+    answer_id = site.hold()
     assert site.at_desk(people["narrow"], "GET", "").json()["data"] == []
-    hidden = site.at_desk(people["narrow"], "POST", f"/{held}/claim")
+    hidden = site.at_desk(people["narrow"], "POST", f"/{answer_id}/claim")
     assert (hidden.status_code, code_of(hidden)) == (404, "review_not_found")
     gone = site.reviewer("gone@bank")
-    assert site.at_desk(gone, "GET", f"/{held}").json()["state"] == "held"
+    assert site.at_desk(gone, "GET", f"/{answer_id}").json()["state"] == "held"
     site.command("revoke", "gone@bank")
-    assert code_of(site.at_desk(gone, "GET", f"/{held}")) == "revoked_api_key"
-    other = site.reviewer("else@bank", data_class="internal")
-    assert code_of(site.at_desk(other, "GET", "")) == "wrong_class"
+    assert code_of(site.at_desk(gone, "GET", f"/{answer_id}")) == "revoked_api_key"
+    other_reviewer = site.reviewer("else@bank", data_class="internal")
+    assert code_of(site.at_desk(other_reviewer, "GET", "")) == "wrong_class"
 
 
 @pytest.mark.parametrize(
@@ -358,41 +377,41 @@ def test_a_user_is_named_by_a_text(site: Reviewed):
 
 
 def test_an_id_that_none_can_have_is_not_found(site: Reviewed, people: dict[str, str]):
-    for held in ("%00", "x", "0" * 31, "\u0663" * 32):
-        for method, path in (("GET", f"/{held}"), ("POST", f"/{held}/claim")):
+    for answer_id in ("%00", "x", "0" * 31, "\u0663" * 32):
+        for method, path in (("GET", f"/{answer_id}"), ("POST", f"/{answer_id}/claim")):
             refused = site.at_desk(people["anna"], method, path)
-            assert (refused.status_code, code_of(refused)) == (404, "review_not_found"), held
-        assert site.look(held).status_code == 404
+            assert (refused.status_code, code_of(refused)) == (404, "review_not_found"), answer_id
+        assert site.look(answer_id).status_code == 404
 
 
 def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
     key = site.reviewer("lister@bank", "--workload", "claims")
-    made = [site.hold("claims") for _ in range(5)]
-    seen, after = [], ""
+    ids = [site.hold("claims") for _ in range(5)]
+    listed_ids, after = [], ""
     for _ in range(4):
         page = site.at_desk(key, "GET", f"?limit=2{after}").json()
-        seen += [each["id"] for each in page["data"]]
+        listed_ids += [entry["id"] for entry in page["data"]]
         if page["next"] is None:
             break
         after = "&after=" + page["next"].replace("+", "%2B")
-    assert seen == made
+    assert listed_ids == ids
     first = site.at_desk(key, "GET", "?limit=1").json()["data"][0]
     assert (first["why"], first["domain"], first["approvers"]) == (["no-score"], "payments", 2)
     assert SECRET not in json.dumps(first)
-    naive, held = "2026-11-01T00:00:00", "0" * 32
+    naive, unknown_id = "2026-11-01T00:00:00", "0" * 32
     for query in (
         *("?limit=0", "?limit=x", "?limit=\u00b2", "?limit=\u0663", "?limit=%00"),
         *("?state=approved", "?order=asc", "?after=x"),
-        *(f"?after={naive}~{held}", f"?after={naive}%2B00:00~x%00", f"?after={naive}%2B00:00"),
+        *(f"?after={naive}~{unknown_id}", f"?after={naive}%2B00:00~x%00", f"?after={naive}%2B00:00"),
     ):
         assert site.at_desk(key, "GET", query).status_code == 400
 
 
 def test_an_act_names_the_version_and_the_bytes_that_were_read(site: Reviewed, people: dict[str, str]):
-    held = site.hold()
-    claimed = site.claim(people["anna"], held)
-    taken = site.at_desk(people["bert"], "POST", f"/{held}/claim")
-    assert (taken.status_code, code_of(taken)) == (409, "claimed")
+    answer_id = site.hold()
+    claimed = site.claim(people["anna"], answer_id)
+    second_claim = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
+    assert (second_claim.status_code, code_of(second_claim)) == (409, "claimed")
     for wrong, code in (
         ({"version": claimed["version"] - 1}, "changed"),
         ({"sha256": "0" * 64}, "changed"),
@@ -402,14 +421,16 @@ def test_an_act_names_the_version_and_the_bytes_that_were_read(site: Reviewed, p
         ({"note": 3}, "invalid_note"),
         ({"texts": ["x"]}, "unknown_field"),
     ):
-        said = {"version": claimed["version"], "sha256": claimed["sha256"], **wrong}
-        refused = site.at_desk(people["anna"], "POST", f"/{held}/approve", json=said)
+        versioned = {"version": claimed["version"], "sha256": claimed["sha256"], **wrong}
+        refused = site.at_desk(people["anna"], "POST", f"/{answer_id}/approve", json=versioned)
         assert code_of(refused) == code, refused.text
-    released = site.at_desk(people["anna"], "POST", f"/{held}/release", json={"version": claimed["version"]})
+    released = site.at_desk(
+        people["anna"], "POST", f"/{answer_id}/release", json={"version": claimed["version"]}
+    )
     assert released.status_code == 200
-    late = site.act(people["anna"], held, "approve", {**claimed, "version": claimed["version"] + 1})
+    late = site.act(people["anna"], answer_id, "approve", {**claimed, "version": claimed["version"] + 1})
     assert (late.status_code, code_of(late)) == (409, "not_claimed")
-    assert site.claim(people["bert"], held)["version"] == claimed["version"] + 2
+    assert site.claim(people["bert"], answer_id)["version"] == claimed["version"] + 2
 
 
 def test_reviewers_keys_are_printed_once_and_listed_without_their_digests(
@@ -419,7 +440,7 @@ def test_reviewers_keys_are_printed_once_and_listed_without_their_digests(
         "listed@bank", "--workload", "credit", "--workload", "claims", "--senior", "--days", "3"
     )
     listed = [json.loads(line) for line in site.command("list").splitlines()]
-    (mine,) = [each for each in listed if each["reviewer"] == "listed@bank"]
+    (mine,) = [entry for entry in listed if entry["reviewer"] == "listed@bank"]
     assert (mine["workloads"], mine["senior"], mine["state"]) == (["credit", "claims"], True, "valid")
     assert key not in json.dumps(listed)
     site.command("revoke", mine["id"])

@@ -46,14 +46,14 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
     assert len(set(race.told)) == len(race.told) >= count
     assert set(race.told) <= set(rows), "an answer was lost"
     assert race.too_soon == []
-    for held, row in rows.items():
-        assert row["state"] == FINAL[kind(held)], held
-    assert set(race.given) == {held for held in race.told if rows[held]["state"] == "approved"}
-    corrected = {held for held, mark in race.given.items() if mark == "corrected"}
-    assert corrected == {held for held in race.given if kind(held) == "correct"}
+    for answer_id, row in rows.items():
+        assert row["state"] == FINAL[kind(answer_id)], answer_id
+    assert set(race.given) == {answer_id for answer_id in race.told if rows[answer_id]["state"] == "approved"}
+    corrected = {answer_id for answer_id, mark in race.given.items() if mark == "corrected"}
+    assert corrected == {answer_id for answer_id in race.given if kind(answer_id) == "correct"}
 
     by = Counter(vote["id"] for vote in votes)
-    assert all(by[held] == 2 for held in race.given), (
+    assert all(by[answer_id] == 2 for answer_id in race.given), (
         "given out with fewer than two approvers, or approved twice"
     )
     ends: Counter[str] = Counter()
@@ -61,9 +61,9 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
         ends[act["id"]] += act["version"] == rows[act["id"]]["version"]
     assert set(ends.values()) == {1}, "decided twice"
     the_record_says_it_all(rows, acts, records)
-    for held in race.told:
-        assert outcomes[held]["held"]["kept"] is True
-        assert outcomes[held]["status"] == 202
+    for answer_id in race.told:
+        assert outcomes[answer_id]["held"]["kept"] is True
+        assert outcomes[answer_id]["status"] == 202
     site.place.sealer().seal()
     report = AuditReport(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
     proof = site.place.verify(records=site.place.records, on_record=lambda record, _: report.add(record))
@@ -76,17 +76,17 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
 
 def the_record_says_it_all(rows: dict[str, Any], acts: list[Any], records: list[dict[str, Any]]) -> None:
     """Of each act there is a record: who, when, why. What is on record and did not come to be, a crash explains."""
-    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    act_of: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
         if record["act"] != "give":
-            who = record["who"]["reviewer"]
-            known[record["id"], record["version"], record["act"], who] = record
+            reviewer = record["who"]["reviewer"]
+            act_of[record["id"], record["version"], record["act"], reviewer] = record
     for act in acts:
-        record = known.pop((act["id"], act["version"], act["act"], act["by"]), None)
+        record = act_of.pop((act["id"], act["version"], act["act"], act["by"]), None)
         assert record is not None, f"no record of {dict(act)}"
         assert record["time"]
         assert record["reason"] == act["reason"]
-    print(f"{len(records)} records of acts, {len(known)} of acts that did not come to be")
+    print(f"{len(records)} records of acts, {len(act_of)} of acts that did not come to be")
     approved = {
         (record["id"], record["sha256"]): record["time"]
         for record in records

@@ -21,8 +21,8 @@ WORKLOAD = "transaction-narratives"
 def documented() -> tuple[dict[str, Any], dict[str, Any]]:
     """The gateway's part and the other file, as docs/reviews.md shows them."""
     blocks = [YAML(typ="safe").load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)]
-    (first,) = (each for each in blocks if "reviews" in each and "workloads" in each)
-    (second,) = (each for each in blocks if each.get("mode") == "reviews")
+    (first,) = (block for block in blocks if "reviews" in block and "workloads" in block)
+    (second,) = (block for block in blocks if block.get("mode") == "reviews")
     return first, second
 
 
@@ -32,12 +32,12 @@ def gateway(
     """A gateway that holds answers, its `reviews` changed."""
     part = documented()[0]
     config = counted()
-    one = {**part["workloads"][0], **(workload or {})}
-    config["workloads"] = [{key: value for key, value in one.items() if value is not None}]
+    workload_config = {**part["workloads"][0], **(workload or {})}
+    config["workloads"] = [{key: value for key, value in workload_config.items() if value is not None}]
     config["routes"] = [{**config["routes"][0], "workload": WORKLOAD}]
     config.pop("teams", None)
-    kept = audit() if class_ == "restricted" else {k: v for k, v in audit().items() if k != "content"}
-    return {**config, "class": class_, "audit": kept, "reviews": {**part["reviews"], **changes}}
+    audit_config = audit() if class_ == "restricted" else {k: v for k, v in audit().items() if k != "content"}
+    return {**config, "class": class_, "audit": audit_config, "reviews": {**part["reviews"], **changes}}
 
 
 def test_the_documentations_files_are_accepted():
@@ -45,9 +45,9 @@ def test_the_documentations_files_are_accepted():
     assert isinstance(read, GatewayConfig)
     assert read.reviews is not None
     assert read.workloads[0].impact == "high"
-    other = check(documented()[1], FILE)
-    assert isinstance(other, ReviewsConfig)
-    assert other.claim_s == 900
+    reviews_config = check(documented()[1], FILE)
+    assert isinstance(reviews_config, ReviewsConfig)
+    assert reviews_config.claim_s == 900
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_every_command_of_the_documentation_is_taken():
     shown = re.findall(r"^    python -m edge\.(keys|reviewers) (.*)$", TEXT, re.M)
     assert len(shown) == 4
     for program, line in shown:
-        words = re.sub(r"[\[\]]|\.\.\.", " ", line).replace(" N", " 3").split()
+        arguments = re.sub(r"[\[\]]|\.\.\.", " ", line).replace(" N", " 3").split()
         parser = {"keys": keys, "reviewers": reviewers}[program]._parser()
-        assert callable(parser.parse_args(words).command)
+        assert callable(parser.parse_args(arguments).command)
 
 
 def test_every_refusal_of_the_desk_is_documented():

@@ -58,43 +58,43 @@ class Account:
     claimed: str = ""
     overdue: bool = False
 
-    def act(self, act: str, who: str, version: int) -> str:
+    def act(self, act: str, person: str, version: int) -> str:
         """The outcome, and the account brought up to date."""
-        refused = self._refused(act, who, version)
+        refused = self._refused(act, person, version)
         if refused:
             return refused
         self.version += 1
-        self.claimed = who if act == "claim" else ""
+        self.claimed = person if act == "claim" else ""
         if act in ("correct", "escalate"):
             self.edition, self.voted = self.edition + 1, set()
         if act in ("approve", "correct"):
-            self.voted.add(who)
+            self.voted.add(person)
         if len(self.voted) == 2:
             self.state = "approved"
         elif act in ("reject", "escalate"):
             self.state = {"reject": "rejected", "escalate": "escalated"}[act]
         return "done"
 
-    def _refused(self, act: str, who: str, version: int) -> str:
+    def _refused(self, act: str, person: str, version: int) -> str:
         if self.state in FINAL:
             return "decided"
         if self.overdue:
             return "overdue"
-        if who == "dave":
+        if person == "dave":
             return "own"
-        if self.state == "escalated" and not PEOPLE[who]:
+        if self.state == "escalated" and not PEOPLE[person]:
             return "not_senior"
-        if self.claimed not in ("", who):
+        if self.claimed not in ("", person):
             return "claimed"
         if version != self.version:
             return "changed"
         if act == "claim":
             return ""
-        if self.claimed != who:
+        if self.claimed != person:
             return "unclaimed"
         if act == "escalate" and self.state == "escalated":
             return "escalated"
-        return "already" if act == "approve" and who in self.voted else ""
+        return "already" if act == "approve" and person in self.voted else ""
 
     def time_passes(self) -> None:
         """What is overdue moves on."""
@@ -137,15 +137,15 @@ class States(RuleBasedStateMachine):
 
     @rule(
         act=st.sampled_from(ACTS),
-        who=st.sampled_from(sorted(PEOPLE)),
+        person=st.sampled_from(sorted(PEOPLE)),
         behind=st.sampled_from([0, 0, 0, 1, -1]),
     )
-    def somebody_acts(self, act: str, who: str, behind: int) -> None:
+    def somebody_acts(self, act: str, person: str, behind: int) -> None:
         version = self.account.version - behind
-        expected = self.account.act(act, who, version)
+        expected = self.account.act(act, person, version)
         (row,) = self.ask(
             "SELECT * FROM isthmus.review_act($1, $2, $3, '{}', $4, $5, 'r', NULL, $6, 'v', 60)",
-            *(self.id, act, who, PEOPLE[who], version, b"c" if act == "correct" else None),
+            *(self.id, act, person, PEOPLE[person], version, b"c" if act == "correct" else None),
         )
         assert row["outcome"] == expected
         assert (row["state"], row["version"], row["edition"]) == (
@@ -154,10 +154,10 @@ class States(RuleBasedStateMachine):
             self.account.edition,
         )
 
-    @rule(act=st.sampled_from(ACTS), who=st.sampled_from(["anna", "bert", "cara"]))
-    def somebody_claims_and_acts(self, act: str, who: str) -> None:
-        self.somebody_acts("claim", who, 0)
-        self.somebody_acts(act, who, 0)
+    @rule(act=st.sampled_from(ACTS), person=st.sampled_from(["anna", "bert", "cara"]))
+    def somebody_claims_and_acts(self, act: str, person: str) -> None:
+        self.somebody_acts("claim", person, 0)
+        self.somebody_acts(act, person, 0)
 
     @rule()
     def a_claim_lapses(self) -> None:
@@ -213,20 +213,20 @@ def test_whatever_people_and_time_do_the_database_follows_the_rules(tables: Post
 def as_role(tables: Postgres, folder: Path, role: str, *statements: str) -> list[str]:
     """What PostgreSQL says to each statement of a role's: `ok`, or the error's name."""
     (folder / role).write_text(role)
-    own = {"user": f"{NAME}_{role}", "password": folder / role}
+    login = {"user": f"{NAME}_{role}", "password": folder / role}
 
     async def ask() -> list[str]:
-        database, said = Database(DatabaseConfig(**{**tables.administrator(NAME), **own})), []
+        database, results = Database(DatabaseConfig(**{**tables.administrator(NAME), **login})), []
         try:
             for statement in statements:
                 try:
                     await database.fetch(statement)
-                    said.append("ok")
+                    results.append("ok")
                 except DatabaseDown as error:
-                    said.append(str(error))
+                    results.append(str(error))
         finally:
             await database.close()
-        return said
+        return results
 
     return asyncio.run(ask())
 
@@ -243,7 +243,7 @@ ACT = "SELECT isthmus.review_act('{id}', '{act}', 'x', '{{}}', true, {version}, 
 
 
 def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp_path: Path):
-    said = as_role(
+    results = as_role(
         tables,
         tmp_path,
         "gateway",
@@ -258,11 +258,11 @@ def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp
         "SELECT isthmus.review_sweep('restricted', 's', '{}', 1)",
         "SELECT * FROM isthmus.reviewer_keys",
     )
-    assert said == ["ok", "ok", *["InsufficientPrivilegeError"] * 8]
+    assert results == ["ok", "ok", *["InsufficientPrivilegeError"] * 8]
 
 
 def test_the_reviews_own_user_decides_by_the_functions_alone(tables: Postgres, tmp_path: Path):
-    said = as_role(
+    results = as_role(
         tables,
         tmp_path,
         "reviews",
@@ -275,7 +275,7 @@ def test_the_reviews_own_user_decides_by_the_functions_alone(tables: Postgres, t
         "INSERT INTO isthmus.reviewer_keys (digest, reviewer, class) VALUES (sha256('x'), 'x', 'restricted')",
         "SELECT * FROM isthmus.keys",
     )
-    assert said == ["ok", "ok", *["InsufficientPrivilegeError"] * 6]
+    assert results == ["ok", "ok", *["InsufficientPrivilegeError"] * 6]
 
 
 def test_what_is_put_has_the_classs_times_and_nothing_of_it_outlives_them(tables: Postgres):

@@ -79,22 +79,24 @@ def test_a_workload_of_which_nothing_may_be_held_never_has_an_answer_held(
     data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, drawn: float
 ):
     demand = demand_of(data_class, impact, rule)
-    found = find_hold_reasons(demand, None if score is None else Score(score), [], drawn)
-    assert demand.any or not found, "a stream would have been let through that should be held"
-    assert find_hold_reasons(demand, None, [], drawn) or not found, "a missing score is never better than one"
+    reasons = find_hold_reasons(demand, None if score is None else Score(score), [], drawn)
+    assert demand.any or not reasons, "a stream would have been let through that should be held"
+    assert find_hold_reasons(demand, None, [], drawn) or not reasons, (
+        "a missing score is never better than one"
+    )
     bare = find_hold_reasons(demand_of(data_class, impact, None), Score(1.0), [], drawn)
-    assert {"impact", "sampled"} & set(bare) <= set(found), "a workload's rule takes nothing away"
+    assert {"impact", "sampled"} & set(bare) <= set(reasons), "a workload's rule takes nothing away"
 
 
 def test_the_draw_is_even_and_follows_from_the_key_alone():
     key, ids = b"k" * 32, [f"{number:032x}" for number in range(20_000)]
-    drawn = [draw(key, each) for each in ids]
-    assert drawn == [draw(key, each) for each in ids]
-    assert all(0 <= each < 1 for each in drawn)
-    assert sum(each < 0.01 for each in drawn) / len(drawn) == pytest.approx(0.01, abs=0.003)
-    other = [draw(b"l" * 32, each) for each in ids]
-    both = sum(a < 0.1 and b < 0.1 for a, b in zip(drawn, other, strict=True))
-    assert both / len(ids) == pytest.approx(0.01, abs=0.003), "two keys must draw differently"
+    drawn = [draw(key, answer_id) for answer_id in ids]
+    assert drawn == [draw(key, answer_id) for answer_id in ids]
+    assert all(0 <= share < 1 for share in drawn)
+    assert sum(share < 0.01 for share in drawn) / len(drawn) == pytest.approx(0.01, abs=0.003)
+    other_shares = [draw(b"l" * 32, answer_id) for answer_id in ids]
+    both_low = sum(a < 0.1 and b < 0.1 for a, b in zip(drawn, other_shares, strict=True))
+    assert both_low / len(ids) == pytest.approx(0.01, abs=0.003), "two keys must draw differently"
 
 
 def test_of_internal_answers_one_in_a_hundred_is_drawn_whatever_the_workload_says():

@@ -54,25 +54,27 @@ def envelopes(folder: Path) -> Envelopes:
 
 
 def test_a_line_opens_in_its_own_place_only_and_never_after_its_key_was_destroyed(tmp_path: Path):
-    made = envelopes(tmp_path)
+    sealed = envelopes(tmp_path)
     subject = "u-" + "1" * 32
-    line = made.first(HELD, subject, 30, {"user": "erika"}, b"said")
+    line = sealed.first(HELD, subject, 30, {"user": "erika"}, b"said")
     assert b"erika" not in line
     assert b"said" not in line
-    assert made.open(line, HELD) == {"asked": {"user": "erika"}, "answer": b"said", "cut": False}
-    other = made.beside(line, correction_name(HELD), b"better")
-    assert made.open(other, correction_name(HELD))["answer"] == b"better"
-    altered = json.dumps({**json.loads(other), "id": HELD}, sort_keys=True, separators=(",", ":")).encode()
-    for wrong in (other, altered, b"", b"[]", b"\xff", b'{"id":"%s"}' % HELD.encode()):
+    assert sealed.open(line, HELD) == {"asked": {"user": "erika"}, "answer": b"said", "cut": False}
+    correction = sealed.beside(line, correction_name(HELD), b"better")
+    assert sealed.open(correction, correction_name(HELD))["answer"] == b"better"
+    altered = json.dumps(
+        {**json.loads(correction), "id": HELD}, sort_keys=True, separators=(",", ":")
+    ).encode()
+    for wrong in (correction, altered, b"", b"[]", b"\xff", b'{"id":"%s"}' % HELD.encode()):
         with pytest.raises(ValueError, match="altered"):
-            made.open(wrong, HELD)
+            sealed.open(wrong, HELD)
     keys = Keys(tmp_path / "keys", bytes.fromhex("ab" * 32))
     assert decrypt(keys, line) is not None, "it is a line as the audit's content is"
     assert erase(tmp_path / "keys", subject) == 1
     for opened in (
-        lambda: made.open(line, HELD),
-        lambda: made.open(other, correction_name(HELD)),
-        lambda: made.beside(line, correction_name(HELD), b"again"),
+        lambda: sealed.open(line, HELD),
+        lambda: sealed.open(correction, correction_name(HELD)),
+        lambda: sealed.beside(line, correction_name(HELD), b"again"),
     ):
         with pytest.raises(Erased):
             opened()
@@ -89,8 +91,8 @@ def answer(**choice: Any) -> bytes:
 
 
 def test_a_correction_takes_the_place_of_words_and_of_all_that_belonged_to_them():
-    said = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-    chat = answer(message=said, logprobs={"content": []}, finish_reason="tool_calls")
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    chat = answer(message=message, logprobs={"content": []}, finish_reason="tool_calls")
     assert texts_of(chat) == [None]
     assert json.loads(apply_correction(chat, ["No."])) == {
         "id": "c",

@@ -47,10 +47,10 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
 
-    def run(self, into: str = "out", **asked: Any) -> Outcome:
+    def run(self, into: str = "out", **options: Any) -> Outcome:
         self.quiet = Quiet()
         source, target = FolderSource(self.root / "in"), FolderTarget(self.root / into)
-        return sanitise(source, target, self.rules, replace(self.asked, **asked), self.quiet)
+        return sanitise(source, target, self.rules, replace(self.asked, **options), self.quiet)
 
     def made(self, name: str, into: str = "out") -> bytes | None:
         path = self.root / into / name
@@ -64,7 +64,7 @@ class Place:
 
     def entries(self) -> dict[str, Any]:
         lines = (self.root / "out" / "manifest.jsonl").read_text().splitlines()
-        return {each["path"]: each for each in map(json.loads, lines)}
+        return {entry["path"]: entry for entry in map(json.loads, lines)}
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def cleaner() -> Cleaner:
 def cleaned(cleaner: Cleaner, name: str, data: bytes, fields: frozenset[str] = frozenset()) -> bytes:
     """A file's bytes, clean; raises Refused."""
     form = open_form(kind_of(name), data, fields, 1 << 20)
-    made = []
+    outputs = []
     for document in form.documents():
         clean = cleaner.clean(document)
         if clean.telling:
             raise Refused("a field's name tells")
-        made.append(form.back(clean.texts))
-    return b"".join([*made, form.end()])
+        outputs.append(form.back(clean.texts))
+    return b"".join([*outputs, form.end()])

@@ -19,18 +19,18 @@ from tests.s3_service import client, s3_service
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     with s3_service() as url:
-        made = client(url)
-        made.create_bucket(Bucket="data")
+        s3_client = client(url)
+        s3_client.create_bucket(Bucket="data")
         texts = (("a.txt", f"to {MAIL}"), ("b/c.csv", f"m\n{MAIL}\n"), ("b/", ""), ("../up.txt", "x"))
         for name, text in texts:
-            made.put_object(Bucket="data", Key=f"raw/{name}", Body=text.encode())
-        made.put_object(Bucket="data", Key="rawer/a.txt", Body=b"of another prefix")
-        yield made
+            s3_client.put_object(Bucket="data", Key=f"raw/{name}", Body=text.encode())
+        s3_client.put_object(Bucket="data", Key="rawer/a.txt", Body=b"of another prefix")
+        yield s3_client
 
 
 def objects(s3: Any, prefix: str) -> dict[str, bytes]:
-    found = s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
-    read = {each["Key"]: s3.get_object(Bucket="data", Key=each["Key"])["Body"].read() for each in found}
+    contents = s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
+    read = {entry["Key"]: s3.get_object(Bucket="data", Key=entry["Key"])["Body"].read() for entry in contents}
     return {name.removeprefix(prefix): data for name, data in read.items()}
 
 
@@ -38,16 +38,16 @@ def test_a_prefix_becomes_another_and_a_key_that_leads_out_is_refused(s3: Any):
     outcome = sanitise(
         BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "clean/"), Rules(), PUBLIC, Quiet()
     )
-    made = objects(s3, "clean/")
-    assert set(made) == {"a.txt", "b/c.csv", "manifest.jsonl", "summary.json"}
-    assert made["b/c.csv"] == b"m\n<EMAIL_ADDRESS_1>\n"
-    assert [each.path for each in outcome.refused] == ["../up.txt"]
-    assert len(made["manifest.jsonl"].splitlines()) == 3
-    assert json.loads(made["summary.json"])["done"] == 2
+    cleaned_objects = objects(s3, "clean/")
+    assert set(cleaned_objects) == {"a.txt", "b/c.csv", "manifest.jsonl", "summary.json"}
+    assert cleaned_objects["b/c.csv"] == b"m\n<EMAIL_ADDRESS_1>\n"
+    assert [refusal.path for refusal in outcome.refused] == ["../up.txt"]
+    assert len(cleaned_objects["manifest.jsonl"].splitlines()) == 3
+    assert json.loads(cleaned_objects["summary.json"])["done"] == 2
 
 
 def test_one_object_is_a_source_too_and_nothing_is_none(s3: Any):
-    assert [each.name for each in BucketSource(s3, "data", "raw/b/c.csv").items()] == ["c.csv"]
+    assert [file.name for file in BucketSource(s3, "data", "raw/b/c.csv").items()] == ["c.csv"]
     with pytest.raises(BadPlace, match="nothing"):
         BucketSource(s3, "data", "ra").items()
     with pytest.raises(PlaceFault, match="NoSuchBucket"):
@@ -68,8 +68,8 @@ class Failing(BucketTarget):
 
 
 def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_objects(s3: Any):
-    source, whole = BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "whole")
-    sanitise(source, whole, Rules(), PUBLIC, Quiet())
+    source, target = BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "whole")
+    sanitise(source, target, Rules(), PUBLIC, Quiet())
     with pytest.raises(CutOff):
         sanitise(source, Failing(s3, "data", "cut"), Rules(), PUBLIC, Quiet())
     assert "summary.json" not in objects(s3, "cut/")

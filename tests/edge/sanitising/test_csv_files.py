@@ -16,26 +16,26 @@ from tests.edge.sanitising.test_text_files import TEXTS
 
 def test_only_rows_in_which_something_is_found_are_written_anew(cleaner: Cleaner):
     text = f'\ufeffid;card;note\r\n1;{CARD};"a; b"\r\n\r\n"2";;"plain"\r\n3;;"{MAIL}; ""x""\r\ny"'
-    made = cleaned(cleaner, "a.csv", text.encode()).decode()
-    assert made == (
+    output = cleaned(cleaner, "a.csv", text.encode()).decode()
+    assert output == (
         '\ufeffid;card;note\r\n1;<CREDIT_CARD_1>;"a; b"\r\n\r\n"2";;"plain"\r\n3;;"<EMAIL_ADDRESS_1>; ""x""\r\ny"'
     )
 
 
 def test_a_row_of_quoted_cells_stays_one(cleaner: Cleaner):
-    made = cleaned(cleaner, "a.csv", f'"a","b"\n"1","{MAIL}"\n'.encode())
-    assert made == b'"a","b"\n"1","<EMAIL_ADDRESS_1>"\n'
+    output = cleaned(cleaner, "a.csv", f'"a","b"\n"1","{MAIL}"\n'.encode())
+    assert output == b'"a","b"\n"1","<EMAIL_ADDRESS_1>"\n'
 
 
 def test_the_columns_name_says_what_a_cell_is(cleaner: Cleaner):
-    made = cleaned(cleaner, "a.tsv", b"cvv\tpassword\n123\thunter2!!\n456\thunter3!!\n")
-    assert made == b"cvv\tpassword\n<CARD_CODE_1>\t<SECRET_1>\n<CARD_CODE_1>\t<SECRET_1>\n", (
+    output = cleaned(cleaner, "a.tsv", b"cvv\tpassword\n123\thunter2!!\n456\thunter3!!\n")
+    assert output == b"cvv\tpassword\n<CARD_CODE_1>\t<SECRET_1>\n<CARD_CODE_1>\t<SECRET_1>\n", (
         "a row is a document"
     )
 
 
 @pytest.mark.parametrize(
-    ("data", "what", "line"),
+    ("data", "message", "line"),
     [
         (b"a,b\n1,2\n1,2,3\n", "3 cells, the first 2", 3),
         (b'a,b\n"1\n2",3\n"open,2\n', "no CSV", 4),
@@ -44,9 +44,9 @@ def test_the_columns_name_says_what_a_cell_is(cleaner: Cleaner):
     ],
 )
 def test_what_is_no_table_is_refused_with_its_line(
-    cleaner: Cleaner, data: bytes, what: str, line: int | None
+    cleaner: Cleaner, data: bytes, message: str, line: int | None
 ):
-    with pytest.raises(Refused, match=what) as refused:
+    with pytest.raises(Refused, match=message) as refused:
         cleaned(cleaner, "a.csv", data)
     assert refused.value.line == line
 
@@ -62,7 +62,7 @@ def test_whatever_cells_hold_rows_and_columns_stay_and_a_second_look_finds_nothi
 ):
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, quoting=quoting).writerows([["a", "b"], *rows])  # type: ignore[arg-type]
-    made = cleaned(cleaner, "a.csv", out.getvalue().encode())
-    back = list(csv.reader(io.StringIO(made.decode(), newline=""), delimiter=delimiter, strict=True))
+    output = cleaned(cleaner, "a.csv", out.getvalue().encode())
+    back = list(csv.reader(io.StringIO(output.decode(), newline=""), delimiter=delimiter, strict=True))
     assert [len(row) for row in back] == [2] * (len(rows) + 1)
-    assert cleaned(cleaner, "a.csv", made) == made
+    assert cleaned(cleaner, "a.csv", output) == output

@@ -8,22 +8,22 @@ from edge.sanitising.document import label_of_field
 from tests.edge.sanitising.conftest import CARD, MAIL
 
 
-def own(**patterns: str) -> Cleaner:
-    given = [{"entity": name, "pattern": pattern} for name, pattern in patterns.items()]
-    return Cleaner(Rules.model_validate({"patterns": given}))
+def cleaner_with(**patterns: str) -> Cleaner:
+    patterns_config = [{"entity": name, "pattern": pattern} for name, pattern in patterns.items()]
+    return Cleaner(Rules.model_validate({"patterns": patterns_config}))
 
 
-def text(cleaner: Cleaner, said: str) -> str:
-    return cleaner.clean(Document((("", said),))).texts[0]
+def text(cleaner: Cleaner, content: str) -> str:
+    return cleaner.clean(Document((("", content),))).texts[0]
 
 
 def test_what_is_found_only_beside_a_placeholder_goes_too():
-    cleaner = own(ONE="A[0-9]{3}", TWO=">[a-z]{3}")
+    cleaner = cleaner_with(ONE="A[0-9]{3}", TWO=">[a-z]{3}")
     assert text(cleaner, "A123abc") == "<ONE_1><TWO_1>"
 
 
 def test_of_a_finding_around_placeholders_only_what_is_none_goes():
-    cleaner = own(OWN="BEGIN[^.]{1,60}END")
+    cleaner = cleaner_with(OWN="BEGIN[^.]{1,60}END")
     assert (
         text(cleaner, "x BEGIN <PERSON_1> y <PERSON_2> END.")
         == "x <OWN_1><PERSON_1><OWN_2><PERSON_2><OWN_3>."

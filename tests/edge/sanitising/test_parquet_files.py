@@ -52,21 +52,21 @@ def read(data: bytes) -> pa.Table:
 def test_texts_are_cleaned_however_deep_and_all_else_is_as_it_was(cleaner: Cleaner):
     rows = [row(1, f"to {MAIL}"), row(2, None), row(3, "plain")]
     data = written(rows, row_group_size=2, compression="zstd")
-    made = cleaned(cleaner, "a.parquet", data)
+    output = cleaned(cleaner, "a.parquet", data)
     clean = "to <EMAIL_ADDRESS_1>"
-    table = read(made)
+    table = read(output)
     assert table.schema.equals(SCHEMA, check_metadata=False)
     assert table.column("text").to_pylist() == [clean, None, "plain"]
     assert table.column("turns").to_pylist()[0] == [{"role": "user", "content": clean}]
     assert table.column("tags").to_pylist()[0] == [("k", clean)]
     for name in ("id", "kind", "at", "vector"):
         assert table.column(name).to_pylist() == read(data).column(name).to_pylist()
-    file = pq.ParquetFile(io.BytesIO(made))
+    file = pq.ParquetFile(io.BytesIO(output))
     assert [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)] == [2, 1]
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
-    assert MAIL.encode() not in made, "it would stand in the file's notes, or its columns' statistics"
-    assert cleaned(cleaner, "a.parquet", data) == made
-    assert read(cleaned(cleaner, "a.parquet", made)).equals(table)
+    assert MAIL.encode() not in output, "it would stand in the file's notes, or its columns' statistics"
+    assert cleaned(cleaner, "a.parquet", data) == output
+    assert read(cleaned(cleaner, "a.parquet", output)).equals(table)
 
 
 def test_a_table_without_rows_stays_one(cleaner: Cleaner):
@@ -80,14 +80,14 @@ def test_a_column_of_numbers_is_looked_at_when_it_is_named_and_is_text_then(clea
         {"card": None, "share": 0.5, "raw": b"x"},
     ]
     data = written(rows, schema)
-    made = read(cleaned(cleaner, "a.parquet", data, frozenset(["card", "raw"])))
-    assert made.column("card").to_pylist() == ["<CREDIT_CARD_1>", None]
-    assert made.column("raw").to_pylist() == ["<IBAN_CODE_1>", "x"]
-    assert made.column("share").to_pylist() == [float(CARD), 0.5]
+    output = read(cleaned(cleaner, "a.parquet", data, frozenset(["card", "raw"])))
+    assert output.column("card").to_pylist() == ["<CREDIT_CARD_1>", None]
+    assert output.column("raw").to_pylist() == ["<IBAN_CODE_1>", "x"]
+    assert output.column("share").to_pylist() == [float(CARD), 0.5]
 
 
 @pytest.mark.parametrize(
-    ("schema", "rows", "fields", "what"),
+    ("schema", "rows", "fields", "message"),
     [
         (pa.schema([("raw", pa.binary())]), [{"raw": b"x"}], "", "raw holds bytes"),
         (pa.schema([("raw", pa.binary())]), [{"raw": b"\xff"}], "raw", "not UTF-8"),
@@ -96,14 +96,14 @@ def test_a_column_of_numbers_is_looked_at_when_it_is_named_and_is_text_then(clea
     ],
 )
 def test_what_could_hold_anything_is_refused(
-    cleaner: Cleaner, schema: Any, rows: Any, fields: str, what: str
+    cleaner: Cleaner, schema: Any, rows: Any, fields: str, message: str
 ):
-    with pytest.raises(Refused, match=what):
+    with pytest.raises(Refused, match=message):
         cleaned(cleaner, "a.parquet", written(rows, schema), frozenset(filter(None, [fields])))
 
 
 @pytest.mark.parametrize(
-    ("data", "what"),
+    ("data", "message"),
     [
         (b"PARE" + b"\0" * 40, "encrypted"),
         (b"hello", "no Parquet"),
@@ -112,6 +112,6 @@ def test_what_could_hold_anything_is_refused(
         (written([row(at, str(at) * 9_000) for at in range(40)]), "unpacks to"),
     ],
 )
-def test_what_cannot_be_read_is_refused(cleaner: Cleaner, data: bytes, what: str):
-    with pytest.raises(Refused, match=what):
+def test_what_cannot_be_read_is_refused(cleaner: Cleaner, data: bytes, message: str):
+    with pytest.raises(Refused, match=message):
         cleaned(cleaner, "a.parquet", data)

@@ -74,11 +74,11 @@ def test_a_refused_file_is_not_in_the_target_and_the_others_are(place: Place):
     outcome = place.run()
     assert outcome.summary["complete"]
     assert place.made("b/c.jsonl") is None, "what was there came of another content"
-    lines, word = (each.reason for each in outcome.refused)
+    lines, word_reason = (refusal.reason for refusal in outcome.refused)
     assert lines == (
         "b/c.jsonl:2: it is no JSON: Expecting value, column 7. Mend the line, or leave the file out."
     )
-    assert word.startswith("x.docx: no reader is here for .docx. Make it one of .txt, ")
+    assert word_reason.startswith("x.docx: no reader is here for .docx. Make it one of .txt, ")
     assert place.made("b/d.csv") is not None
     place.lay("b/c.jsonl", '{"a": 1}\n')
     assert place.run().summary["refused"] == 1, "a refused file is tried again"
@@ -150,7 +150,7 @@ def test_what_is_no_plain_file_or_too_large_or_has_our_names_is_refused(place: P
     place.lay("real/a.txt", "words")
     (place.root / "in/link.txt").symlink_to("/etc/hostname")
     (place.root / "in/folder").symlink_to(place.root / "in/real")
-    reasons = {each.path: each.reason for each in place.run(most_bytes=1024).refused}
+    reasons = {refusal.path: refusal.reason for refusal in place.run(most_bytes=1024).refused}
     assert set(reasons) == {"big.txt", "manifest.jsonl", "link.txt", "folder"}
     assert "--max-mib" in reasons["big.txt"]
     assert "link" in reasons["link.txt"]
@@ -189,7 +189,7 @@ def test_two_runs_do_not_write_into_one_target(place: Place):
 
 def test_one_file_is_a_source_too_and_nothing_is_none(place: Place, tmp_path: Path):
     fill(place)
-    assert [each.name for each in FolderSource(tmp_path / "in/b/d.csv").items()] == ["d.csv"]
+    assert [file.name for file in FolderSource(tmp_path / "in/b/d.csv").items()] == ["d.csv"]
     with pytest.raises(BadPlace, match="no such file"):
         FolderSource(tmp_path / "nowhere").items()
 
@@ -197,26 +197,26 @@ def test_one_file_is_a_source_too_and_nothing_is_none(place: Place, tmp_path: Pa
 def test_a_line_that_was_cut_off_is_taken_back_and_its_file_done_again(place: Place):
     fill(place)
     place.run()
-    whole = place.all()
+    all_files = place.all()
     manifest = place.root / "out/manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-40])
     (place.root / "out/.sanitise").mkdir()
     (place.root / "out/.sanitise/part").write_bytes(b"half")
     assert place.run().kept == 2
-    assert place.all() == whole
+    assert place.all() == all_files
 
 
 def test_until_a_file_is_whole_nothing_has_its_name(place: Place, monkeypatch: pytest.MonkeyPatch):
     place.lay("long.jsonl", '{"a": "words"}\n' * 300)
-    seen: list[list[str]] = []
+    listings: list[list[str]] = []
 
     def look(quiet: Quiet, characters: int) -> None:
-        seen.append(sorted(place.all()))
-        if len(seen) == 3:
+        listings.append(sorted(place.all()))
+        if len(listings) == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Quiet, "passed", look)
     with pytest.raises(KeyboardInterrupt):
         place.run()
-    assert seen == [[".sanitise/part", "manifest.jsonl"]] * 3
+    assert listings == [[".sanitise/part", "manifest.jsonl"]] * 3
     assert sorted(place.all()) == ["manifest.jsonl"], "of what was begun nothing is left"

@@ -15,13 +15,13 @@ from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, cleaned
 
 def test_one_value_has_one_placeholder_throughout_a_document(cleaner: Cleaner):
     text = f"{IBAN} of {MAIL}\r\n\nAgain DE89 3704 0044 0532 0130 00.\n"
-    made = cleaned(cleaner, "a.md", text.encode()).decode()
-    assert made == "<IBAN_CODE_1> of <EMAIL_ADDRESS_1>\r\n\nAgain <IBAN_CODE_1>.\n"
+    output = cleaned(cleaner, "a.md", text.encode()).decode()
+    assert output == "<IBAN_CODE_1> of <EMAIL_ADDRESS_1>\r\n\nAgain <IBAN_CODE_1>.\n"
 
 
 def test_no_placeholder_of_a_document_is_used_for_another_value(cleaner: Cleaner):
-    made = cleaned(cleaner, "a.txt", f"<PERSON_4>, <EMAIL_ADDRESS_1> and {MAIL}".encode())
-    assert made == b"<PERSON_4>, <EMAIL_ADDRESS_1> and <EMAIL_ADDRESS_2>"
+    output = cleaned(cleaner, "a.txt", f"<PERSON_4>, <EMAIL_ADDRESS_1> and {MAIL}".encode())
+    assert output == b"<PERSON_4>, <EMAIL_ADDRESS_1> and <EMAIL_ADDRESS_2>"
 
 
 def test_what_only_looks_like_a_placeholder_hides_nothing(cleaner: Cleaner):
@@ -32,12 +32,12 @@ def test_what_only_looks_like_a_placeholder_hides_nothing(cleaner: Cleaner):
 def test_json_keeps_every_byte_but_those_of_what_is_found(cleaner: Cleaner):
     head = '\ufeff{ "n": [1.50, 2e3, null, true], "n": "x", "é": "\\u00e9 '
     text = f'{head}{MAIL}",\t"iban" : "{IBAN}"}}\n'
-    made = cleaned(cleaner, "a.json", text.encode()).decode()
-    assert made == text.replace(IBAN, "<IBAN_CODE_1>").replace(MAIL, "<EMAIL_ADDRESS_1>")
+    output = cleaned(cleaner, "a.json", text.encode()).decode()
+    assert output == text.replace(IBAN, "<IBAN_CODE_1>").replace(MAIL, "<EMAIL_ADDRESS_1>")
 
 
 @pytest.mark.parametrize(
-    ("number", "found"),
+    ("number", "expected"),
     [
         (CARD, True),
         (CARD + ".0", True),
@@ -48,20 +48,20 @@ def test_json_keeps_every_byte_but_those_of_what_is_found(cleaner: Cleaner):
         ("12.5", False),
     ],
 )
-def test_a_number_that_names_somebody_becomes_a_text(cleaner: Cleaner, number: str, found: bool):
-    made = cleaned(cleaner, "a.json", f'{{"card": [{number}]}}'.encode()).decode()
-    assert made == ('{"card": ["<CREDIT_CARD_1>"]}' if found else f'{{"card": [{number}]}}')
+def test_a_number_that_names_somebody_becomes_a_text(cleaner: Cleaner, number: str, expected: bool):
+    output = cleaned(cleaner, "a.json", f'{{"card": [{number}]}}'.encode()).decode()
+    assert output == ('{"card": ["<CREDIT_CARD_1>"]}' if expected else f'{{"card": [{number}]}}')
 
 
 def test_the_name_of_a_field_says_what_its_value_is(cleaner: Cleaner):
-    said = {
+    fields = {
         "cvv": 123,
         "clientSecret": "hunter2-blue",
         "date_of_birth": "12.03.1979",
         "accountHolder": "Ann Blue",
     }
-    made = json.loads(cleaned(cleaner, "a.json", json.dumps(said).encode()))
-    assert made == {
+    output = json.loads(cleaned(cleaner, "a.json", json.dumps(fields).encode()))
+    assert output == {
         "cvv": "<CARD_CODE_1>",
         "clientSecret": "<SECRET_1>",
         "date_of_birth": "<DATE_OF_BIRTH_1>",
@@ -71,12 +71,12 @@ def test_the_name_of_a_field_says_what_its_value_is(cleaner: Cleaner):
 
 def test_json_lines_are_documents_of_their_own_and_empty_ones_stay(cleaner: Cleaner):
     text = f'{{"a": "{MAIL}"}}\r\n\n{{"a": "\u2028x bob@example.com"}}'
-    made = cleaned(cleaner, "a.jsonl", text.encode()).decode()
-    assert made == '{"a": "<EMAIL_ADDRESS_1>"}\r\n\n{"a": "\u2028x <EMAIL_ADDRESS_1>"}'
+    output = cleaned(cleaner, "a.jsonl", text.encode()).decode()
+    assert output == '{"a": "<EMAIL_ADDRESS_1>"}\r\n\n{"a": "\u2028x <EMAIL_ADDRESS_1>"}'
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "what", "line"),
+    ("name", "data", "message", "line"),
     [
         ("a.txt", b"fine\n\xff\xfe\n", "not UTF-8", 2),
         ("a.txt", b"fine\nfine\n\0", "NUL", 3),
@@ -94,9 +94,9 @@ def test_json_lines_are_documents_of_their_own_and_empty_ones_stay(cleaner: Clea
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(
-    cleaner: Cleaner, name: str, data: bytes, what: str, line: int | None
+    cleaner: Cleaner, name: str, data: bytes, message: str, line: int | None
 ):
-    with pytest.raises(Refused, match=what) as refused:
+    with pytest.raises(Refused, match=message) as refused:
         cleaned(cleaner, name, data)
     assert refused.value.line == line
 
@@ -115,9 +115,9 @@ VALUES = st.recursive(
 def shape(value: Any) -> Any:
     """Keys, lengths and kinds; of a text or a number only that it is one of the two."""
     if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
+        return {key: shape(nested) for key, nested in value.items()}
     if isinstance(value, list):
-        return [shape(each) for each in value]
+        return [shape(nested) for nested in value]
     return "value" if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
@@ -126,13 +126,13 @@ def shape(value: Any) -> Any:
 def test_whatever_json_holds_its_structure_stays_and_a_second_look_finds_nothing(
     cleaner: Cleaner, value: Any, plain: bool
 ):
-    made = cleaned(cleaner, "a.json", json.dumps(value, ensure_ascii=plain).encode())
-    assert shape(json.loads(made)) == shape(value)
-    assert cleaned(cleaner, "a.json", made) == made
+    output = cleaned(cleaner, "a.json", json.dumps(value, ensure_ascii=plain).encode())
+    assert shape(json.loads(output)) == shape(value)
+    assert cleaned(cleaner, "a.json", output) == output
 
 
 @given(TEXTS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_text_holds_a_second_look_finds_nothing(cleaner: Cleaner, text: str):
-    made = cleaned(cleaner, "a.txt", text.encode())
-    assert cleaned(cleaner, "a.txt", made) == made
+    output = cleaned(cleaner, "a.txt", text.encode())
+    assert cleaned(cleaner, "a.txt", output) == output

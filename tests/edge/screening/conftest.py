@@ -32,13 +32,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screened]:
     )
     client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
     try:
-        for each in (*sidecars.values(), gateway, detector):
-            each.wait_until_up()
+        for edge in (*sidecars.values(), gateway, detector):
+            edge.wait_until_up()
         yield Screened(gateway, detector, models["own"], models["cloud"], models["judge"], client)
     finally:
         client.close()
-        for each in (gateway, detector, *sidecars.values()):
-            each.stop()
+        for edge in (gateway, detector, *sidecars.values()):
+            edge.stop()
         for model in models.values():
             model.shutdown()
             model.server_close()

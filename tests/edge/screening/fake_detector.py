@@ -16,22 +16,24 @@ from tests.edge.fake import Fake
 Said = dict[str, Any]
 
 
-def _findings(said: Said, findings: list[Any]) -> Said:
-    return {**said, "results": [{**each, "findings": findings} for each in said["results"]]}
+def _findings(response: Said, findings: list[Any]) -> Said:
+    return {**response, "results": [{**result, "findings": findings} for result in response["results"]]}
 
 
 NONSENSE: dict[str, Callable[[Said], Any]] = {
-    "no object": lambda said: [],
-    "another request's": lambda said: {**said, "sha256": "0" * 64},
-    "nothing found": lambda said: _findings(said, []),
-    "beyond the text": lambda said: _findings(said, [[0, 10**6, "SECRET", 1, "x"]]),
-    "backwards": lambda said: _findings(said, [[9, 3, "SECRET", 1, "x"]]),
-    "over each other": lambda said: _findings(said, [[0, 20, "SECRET", 1, "x"], [5, 36, "SECRET", 1, "x"]]),
-    "words for numbers": lambda said: _findings(said, [["0", "36", "SECRET", 1, "x"]]),
-    "too few": lambda said: {**said, "results": said["results"][1:]},
-    "no version": lambda said: {**said, "version": None},
-    "no reach": lambda said: {**said, "reach": {}},
-    "a reach below nothing": lambda said: {**said, "reach": {**said["reach"], "widest": -1}},
+    "no object": lambda response: [],
+    "another request's": lambda response: {**response, "sha256": "0" * 64},
+    "nothing found": lambda response: _findings(response, []),
+    "beyond the text": lambda response: _findings(response, [[0, 10**6, "SECRET", 1, "x"]]),
+    "backwards": lambda response: _findings(response, [[9, 3, "SECRET", 1, "x"]]),
+    "over each other": lambda response: _findings(
+        response, [[0, 20, "SECRET", 1, "x"], [5, 36, "SECRET", 1, "x"]]
+    ),
+    "words for numbers": lambda response: _findings(response, [["0", "36", "SECRET", 1, "x"]]),
+    "too few": lambda response: {**response, "results": response["results"][1:]},
+    "no version": lambda response: {**response, "version": None},
+    "no reach": lambda response: {**response, "reach": {}},
+    "a reach below nothing": lambda response: {**response, "reach": {**response["reach"], "widest": -1}},
 }
 
 

@@ -100,19 +100,23 @@ def german_model(folder: Path) -> dict[str, str]:
     nlp.add_pipe("entity_ruler").add_patterns(names)  # type: ignore[attr-defined]
     (folder / "own").mkdir(parents=True)
     nlp.to_disk(folder / "own" / "own-1.0.0")
-    made = Path(shutil.make_archive(str(folder / "own"), "zip", folder, "own"))
-    return {"file": str(made), "sha256": hashlib.sha256(made.read_bytes()).hexdigest(), "language": "de"}
+    archive = Path(shutil.make_archive(str(folder / "own"), "zip", folder, "own"))
+    return {
+        "file": str(archive),
+        "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+        "language": "de",
+    }
 
 
 class Ranking(FakeModel):
     """A model server that ranks too, and repeats the documents as vLLM does."""
 
-    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+    def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
         if path != "/v1/rerank":
             return None
         results = [
             {"index": index, "document": {"text": text}, "relevance_score": 0.5}
-            for index, text in enumerate(asked["documents"])
+            for index, text in enumerate(request["documents"])
         ]
         return {"id": "rerank-1", "model": MODEL, "results": results, "usage": {"total_tokens": 9}}
 
@@ -133,7 +137,7 @@ def sidecar_config(folder: Path, model: FakeModel) -> dict[str, Any]:
 
 def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """Workloads whose model is of the site, beyond it, or both; one with guards, one whose answers a model judges."""
-    own = {
+    own_route = {
         "url": f"https://127.0.0.1:{ports['own']}",
         "server_name": MODELS,
         "model": MODEL,
@@ -155,12 +159,12 @@ def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dic
         "upstream_tls": _tls(folder, "gateway", ca="ca"),
         "limits": {"connect_timeout_s": 2, "request_timeout_s": 10},
         "routes": [
-            {"workload": "own", **own},
+            {"workload": "own", **own_route},
             {"workload": "cloud", **cloud},
-            {"workload": "both", **own, "overflow": {k: v for k, v in cloud.items() if k != "site"}},
-            {"workload": "guarded", **own, "site": "fra1", "completions": True},
+            {"workload": "both", **own_route, "overflow": {k: v for k, v in cloud.items() if k != "site"}},
+            {"workload": "guarded", **own_route, "site": "fra1", "completions": True},
             {"workload": "ranked", **cloud, "task": "rerank"},
-            {"workload": "judged", **own},
+            {"workload": "judged", **own_route},
         ],
         "screening": {
             "detector": detector,

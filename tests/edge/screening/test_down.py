@@ -45,16 +45,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faked]:
     gateway = Edge(folder / "gateway", config)
     client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
     try:
-        for each in (sidecar, gateway):
-            each.wait_until_up()
+        for edge in (sidecar, gateway):
+            edge.wait_until_up()
         yield Faked(detector, model, gateway, client)
     finally:
         client.close()
-        for each in (gateway, sidecar):
-            each.stop()
-        for each in (model, detector):
-            each.shutdown()
-            each.server_close()
+        for edge in (gateway, sidecar):
+            edge.stop()
+        for server in (model, detector):
+            server.shutdown()
+            server.server_close()
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_a_detector_that_fails_within_a_stream_ends_it_and_what_is_held_stays(fa
     body = {"model": "own", "messages": [{"role": "user", "content": "Hallo"}], "stream": True}
     key = {"authorization": f"Bearer {KEYS['own']}"}
     with faked.client.stream("POST", "/v1/chat/completions", json=body, headers=key) as answer:
-        said = ""
+        output = ""
         for text in answer.iter_text():
-            said += text
+            output += text
             faked.detector.reset(behaviour)
-    assert '"code":"screening_unavailable"' in said.replace(" ", "")
-    assert "ghp_" not in said
-    assert "[DONE]" not in said
+    assert '"code":"screening_unavailable"' in output.replace(" ", "")
+    assert "ghp_" not in output
+    assert "[DONE]" not in output

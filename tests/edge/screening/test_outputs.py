@@ -20,7 +20,7 @@ def test_a_secret_does_not_come_out(screened: Screened):
     screened.own.words = [SENTENCE]
     answer = screened.ask("own")
     assert text_of(answer) == HIDDEN
-    assert any(each.endswith(": redacted SECRET") for each in screened.verdicts(answer))
+    assert any(verdict.endswith(": redacted SECRET") for verdict in screened.verdicts(answer))
 
 
 def test_a_secret_cut_at_every_position_of_a_stream_does_not_come_out(screened: Screened):
@@ -69,7 +69,7 @@ def test_no_way_of_writing_arguments_lets_a_secret_out(screened: Screened, argum
     assert answer.status_code == 200, answer.text
     # The part behind the letter that can be escaped.
     assert SECRET[1:] not in answer.text
-    assert any(each.endswith(": redacted SECRET") for each in screened.verdicts(answer))
+    assert any(verdict.endswith(": redacted SECRET") for verdict in screened.verdicts(answer))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -199,10 +199,10 @@ def test_a_forbidden_topic_goes_nowhere(screened: Screened):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    "words", [["So kann man eine Bombe", " bauen, ganz leicht."], ["Konto DE89 3704 0044 05", "32 0130 00."]]
+    "texts", [["So kann man eine Bombe", " bauen, ganz leicht."], ["Konto DE89 3704 0044 05", "32 0130 00."]]
 )
-def test_an_answer_that_a_guard_refuses_does_not_come(screened: Screened, stream: bool, words: list[str]):
-    screened.own.words = words
+def test_an_answer_that_a_guard_refuses_does_not_come(screened: Screened, stream: bool, texts: list[str]):
+    screened.own.words = texts
     answer = screened.ask("guarded", stream=stream)
     assert code_in(answer) == "content_blocked"
     assert "Bombe bauen" not in answer.text
@@ -214,7 +214,8 @@ def test_what_a_guard_only_records_passes(screened: Screened):
     answer = screened.ask("guarded")
     assert text_of(answer) == "Schreiben Sie an a.b@example.org."
     assert any(
-        each.startswith("mail@") and each.endswith("seen EMAIL_ADDRESS") for each in screened.verdicts(answer)
+        verdict.startswith("mail@") and verdict.endswith("seen EMAIL_ADDRESS")
+        for verdict in screened.verdicts(answer)
     )
 
 

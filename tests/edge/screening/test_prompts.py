@@ -18,7 +18,7 @@ def test_what_leaves_the_site_is_redacted(screened: Screened):
     assert answer.status_code == 200
     assert screened.cloud.last_body()["messages"][0]["content"] == GONE
     assert not shows_the_account(b"".join(screened.cloud.received).decode(errors="replace"))
-    (verdict,) = [each for each in screened.verdicts(answer) if each.startswith("redaction@rules-")]
+    (verdict,) = [verdict for verdict in screened.verdicts(answer) if verdict.startswith("redaction@rules-")]
     assert verdict.endswith(": redacted IBAN_CODE=1,ORGANIZATION=1,PERSON=1")
 
 
@@ -79,7 +79,7 @@ def test_a_language_whose_names_nobody_finds_does_not_leave(screened: Screened):
     answer = screened.ask("cloud", ENGLISH)
     assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
     assert screened.cloud.received == []
-    assert any(each.endswith(": patterns only en") for each in screened.verdicts(answer))
+    assert any(verdict.endswith(": patterns only en") for verdict in screened.verdicts(answer))
 
 
 def test_it_goes_to_the_sites_own_model_where_there_is_one(screened: Screened):
@@ -206,8 +206,8 @@ def test_a_number_of_sampling_carries_no_identifier_out(screened: Screened):
 def test_an_answer_in_json_gets_its_values_back_as_json(screened: Screened, stream: bool):
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"
     screened.cloud.words = ['{"key": "<SEC', 'RET_1>", "to": "<PERSON_1>"}']
-    wanted = {"type": "json_object"}
-    answer = screened.ask("cloud", f"An Käthe Groß: {key}", response_format=wanted, stream=stream)
+    response_format = {"type": "json_object"}
+    answer = screened.ask("cloud", f"An Käthe Groß: {key}", response_format=response_format, stream=stream)
     assert json.loads(text_of(answer)) == {"key": key, "to": "Käthe Groß"}
 
 
@@ -221,14 +221,14 @@ def test_ranked_documents_are_the_callers_own(screened: Screened):
     answer = screened.post("ranked", "/v1/rerank", query="Wer?", documents=documents)
     assert answer.status_code == 200, answer.text
     assert screened.cloud.last_body()["documents"] == ["Konto <IBAN_CODE_1>", "Schreib <PERSON_1>."]
-    assert [each["document"]["text"] for each in answer.json()["results"]] == documents
+    assert [result["document"]["text"] for result in answer.json()["results"]] == documents
 
 
 def test_nothing_that_was_found_is_in_the_log(screened: Screened):
     screened.ask("cloud", TEXT)
-    said = screened.gateway.output() + screened.detector.output()
-    assert "Groß" not in said
-    assert not shows_the_account(said)
+    output = screened.gateway.output() + screened.detector.output()
+    assert "Groß" not in output
+    assert not shows_the_account(output)
 
 
 def _arguments(answer: Any, name: str = "rate") -> dict[str, str]:

@@ -133,7 +133,10 @@ WELL_FORMED = st.fixed_dictionaries(
 def leaked(received: bytes) -> bool:
     """Whether a request that left shows the account number or the card, in whatever digits and however it is spaced."""
     text = "".join(character for character in received.decode(errors="replace") if character.isalnum())
-    digits = "".join(str(int(each)) if each.isdigit() and each.isdecimal() else each for each in text)
+    digits = "".join(
+        str(int(character)) if character.isdigit() and character.isdecimal() else character
+        for character in text
+    )
     return shows_the_account(digits) or CARD in digits
 
 

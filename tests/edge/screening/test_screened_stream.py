@@ -34,7 +34,7 @@ def through(
 ) -> list[Any]:
     async def run() -> list[Any]:
         pieces = ScreenedStream(Stub(), DETECTOR.reach(SOUGHT) if looks else None, placeholders)  # type: ignore[arg-type]
-        out = [each for chunk in chunks for each in await pieces.add(chunk)]
+        out = [screened for chunk in chunks for screened in await pieces.add(chunk)]
         return out + await pieces.end()
 
     return asyncio.run(run())
@@ -56,11 +56,11 @@ def test_choices_are_held_apart():
         chunk(delta(0, content=f"{SECRET[half:]} c", finish="stop")),
         chunk(delta(1, content=f"{SECRET[half:]} d", finish="stop")),
     ]
-    said = {0: "", 1: ""}
-    for each in through(chunks):
-        for choice in each["choices"]:
-            said[choice["index"]] += choice["delta"].get("content", "")
-    assert said == {0: "a <SECRET> c", 1: "b <SECRET> d"}
+    text_of = {0: "", 1: ""}
+    for screened in through(chunks):
+        for choice in screened["choices"]:
+            text_of[choice["index"]] += choice["delta"].get("content", "")
+    assert text_of == {0: "a <SECRET> c", 1: "b <SECRET> d"}
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,15 @@ def test_what_is_not_known_does_not_go_on_and_what_is_known_is_looked_through(fi
 
 
 def test_a_completions_words_are_in_the_choice_itself():
-    first, rest = SECRET[:9], SECRET[9:]
-    chunks = [
-        chunk({"index": 0, "text": text, "finish_reason": None}) for text in ("so ", first, rest, " it")
-    ]
+    first, end = SECRET[:9], SECRET[9:]
+    chunks = [chunk({"index": 0, "text": text, "finish_reason": None}) for text in ("so ", first, end, " it")]
     out = through([*chunks, chunk({"index": 0, "text": "", "finish_reason": "stop"})])
-    assert "".join(choice["text"] for each in out for choice in each["choices"]) == "so <SECRET> it"
+    assert "".join(choice["text"] for chunk in out for choice in chunk["choices"]) == "so <SECRET> it"
 
 
 def test_what_is_held_comes_though_the_model_never_says_that_it_is_done():
     out = through([chunk(delta(content="all of it"))])
-    assert "".join(choice["delta"]["content"] for each in out for choice in each["choices"]) == "all of it"
+    assert "".join(choice["delta"]["content"] for chunk in out for choice in chunk["choices"]) == "all of it"
 
 
 def test_calls_of_several_tools_come_whole_each():
@@ -112,10 +110,12 @@ def test_calls_of_several_tools_come_whole_each():
         chunk(delta(finish="tool_calls")),
     ]
     written: dict[int, str] = {}
-    for each in through(chunks):
-        for choice in each["choices"]:
-            for one in choice["delta"].get("tool_calls", ()):
-                written[one["index"]] = written.get(one["index"], "") + one["function"].get("arguments", "")
+    for screened in through(chunks):
+        for choice in screened["choices"]:
+            for tool_call in choice["delta"].get("tool_calls", ()):
+                written[tool_call["index"]] = written.get(tool_call["index"], "") + tool_call["function"].get(
+                    "arguments", ""
+                )
     assert {index: json.loads(text) for index, text in written.items()} == {0: {"k": "<SECRET>"}, 1: {"n": 1}}
 
 
@@ -131,8 +131,8 @@ def test_without_anything_looked_for_all_passes_as_it_is():
     assert through([odd], looks=False) == [odd]
 
 
-def words(chunks: list[Any]) -> str:
-    choices = [choice for each in chunks for choice in each["choices"]]
+def contents(chunks: list[Any]) -> str:
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
     return "".join(
         (choice.get("delta") or choice).get(name, "") for choice in choices for name in ("content", "text")
     )
@@ -148,9 +148,9 @@ def test_what_comes_behind_a_finish_reason_does_not_go_on(cut: int):
         chunk(delta(content="c", finish="stop")),
     ]
     out = through(chunks)
-    assert words(out) in (f"a {SECRET[:cut]}", "a <SECRET>")
+    assert contents(out) in (f"a {SECRET[:cut]}", "a <SECRET>")
     assert SECRET not in json.dumps(out)
-    finishes = [choice["finish_reason"] for each in out for choice in each["choices"]]
+    finishes = [choice["finish_reason"] for chunk in out for choice in chunk["choices"]]
     assert finishes == ["stop"]
 
 
@@ -164,8 +164,8 @@ def test_a_choice_that_is_done_ends_no_other_one_and_no_count():
     ]
     for looks in (True, False):
         out = through(chunks, looks=looks)
-        assert words(out) == "ac e"
-        assert [each["usage"] for each in out if "usage" in each] == [usage, usage]
+        assert contents(out) == "ac e"
+        assert [chunk["usage"] for chunk in out if "usage" in chunk] == [usage, usage]
 
 
 def test_a_call_that_comes_behind_a_finish_reason_does_not_go_on():

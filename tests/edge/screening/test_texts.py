@@ -94,8 +94,8 @@ def test_names_and_ids_are_screened():
     message = {"role": "assistant", "name": "erika", "tool_calls": [{**call("{}"), "id": "call-7"}]}
     tool_message = {"role": "tool", "tool_call_id": "call-8", "content": "x"}
     choice = {"type": "function", "function": {"name": "chosen"}}
-    found = texts_of(messages=[message, tool_message], tools=[tool()], tool_choice=choice, user="anna")
-    assert {"erika", "call-7", "call-8", "pay", "rate", "chosen", "anna"} <= {*found}
+    texts = texts_of(messages=[message, tool_message], tools=[tool()], tool_choice=choice, user="anna")
+    assert {"erika", "call-7", "call-8", "pay", "rate", "chosen", "anna"} <= {*texts}
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ SAMPLING = (
 )
 def test_a_number_of_sampling_leaves_with_four_decimals(field: str, number: float, leaves: float):
     """It is rounded, not refused, and never to a 0 that was none: some bounds exclude it."""
-    made = replace_request({"model": "m", field: number}, ["m"])[field]
-    assert (made, type(made)) == (leaves, type(leaves))
+    replaced = replace_request({"model": "m", field: number}, ["m"])[field]
+    assert (replaced, type(replaced)) == (leaves, type(leaves))
     assert texts_of(**{field: number}) == []
 
 
@@ -190,10 +190,10 @@ def test_no_field_of_a_request_with_decimals_leaves_with_more_than_those():
     ],
 )
 def test_no_way_of_writing_arguments_hides_a_text(arguments: str):
-    made = hidden(arguments)
-    assert SECRET not in made
-    assert ESCAPED not in made
-    assert "<SECRET>" in made
+    replaced = hidden(arguments)
+    assert SECRET not in replaced
+    assert ESCAPED not in replaced
+    assert "<SECRET>" in replaced
 
 
 @pytest.mark.parametrize(
@@ -222,10 +222,10 @@ def test_what_was_taken_out_is_put_back_in_its_place():
     }
     texts = [text for text, _ in request_texts(request)]
     assert replace_request(request, texts) == request
-    made = replace_request(request, [f"<{text}>" for text in texts])
-    assert made["messages"][0]["content"] == [{"type": "text", "text": "<a>"}]
-    assert made["tools"][0]["function"]["parameters"]["required"] == ["<b>"]
-    assert made["tools"][0]["function"]["parameters"]["properties"] == {"<b>": {"default": "<1234567>"}}
+    replaced = replace_request(request, [f"<{text}>" for text in texts])
+    assert replaced["messages"][0]["content"] == [{"type": "text", "text": "<a>"}]
+    assert replaced["tools"][0]["function"]["parameters"]["required"] == ["<b>"]
+    assert replaced["tools"][0]["function"]["parameters"]["properties"] == {"<b>": {"default": "<1234567>"}}
 
 
 def test_an_answers_texts_are_its_words_its_calls_and_their_names():

@@ -6,7 +6,7 @@ validated, whether a blueprint, a plan or an override wrote the value. Boundary 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.packing import pack
@@ -37,7 +37,7 @@ from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
 
 
 def check(platform: Platform) -> None:
@@ -135,81 +135,102 @@ def model_servers_are_complete(platform: Platform) -> None:
     """Model servers have an image, weights and a pool that fits; enough replicas to survive what they must."""
     pools = {pool.name: pool for pool in platform.pools}
     for index, endpoint in enumerate(platform.endpoints):
-        path = ("endpoints", index)
         if endpoint.target not in VLLM_TARGETS:
             continue
-        if platform.images.vllm is None:
-            raise FieldError(
-                f"`images` has no vllm, which endpoint {endpoint.id} needs",
-                *("images", "vllm"),
-                fix=(
-                    "Set `images.registry` to the registry with the images of images.lock.yaml, or set this "
-                    "image by digest"
-                ),
-            )
-        if endpoint.weights is None:
-            raise FieldError(
-                f"endpoint {endpoint.id} has no weights",
-                *(*path, "weights"),
-                fix="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
-            )
+        _check_image_and_weights(platform, endpoint, index)
         if endpoint.engine == "cpu":
             continue
-        if endpoint.pool is None:
-            raise FieldError(
-                f"endpoint {endpoint.id} has no pool",
-                *path,
-                "pool",
-                fix=f"Set `pool` to one of: {', '.join(pools) or 'none exist'}",
-            )
-        check_name(endpoint.pool, pools, "pool", *path, "pool")
-        pool = pools[endpoint.pool]
-        if pool.site != endpoint.site:
-            message = (
-                f"endpoint {endpoint.id} is at {endpoint.site}, but its pool {pool.name} is at {pool.site}"
-            )
-            raise FieldError(message, *path, "pool", fix=f"Use a pool at {endpoint.site}")
-        if endpoint.tensor_parallel > pool.gpus_per_node:
-            raise FieldError(
-                f"tensor_parallel is {endpoint.tensor_parallel}, but a node of {pool.name} has "
-                f"{pool.gpus_per_node} GPUs",
-                *(*path, "tensor_parallel"),
-                fix=f"Set tensor_parallel to {pool.gpus_per_node} or less",
-            )
-        nodes = endpoint.nodes_per_replica
-        if nodes > pool.nodes:
-            message = f"nodes_per_replica is {nodes}, but pool {pool.name} has {pool.nodes} nodes"
-            fix = f"Set nodes_per_replica to {pool.nodes} or less"
-            raise FieldError(message, *path, "nodes_per_replica", fix=fix)
-        if endpoint.survive == "node" and 2 * nodes > pool.nodes:
-            message = f"two replicas of {endpoint.id} on different nodes need {2 * nodes} nodes, but pool {pool.name}"
-            raise FieldError(
-                f"{message} has {pool.nodes}",
-                *path,
-                "nodes_per_replica",
-                fix="Lower nodes_per_replica, or set `survive: replica`",
-            )
-        within = pool.nodes // pool.failure_domains
-        if endpoint.survive == "domain" and nodes > within:
-            message = (
-                f"nodes_per_replica is {nodes}, but a failure domain of pool {pool.name} has {within} nodes"
-            )
-            fix = f"Set nodes_per_replica to {max(1, within)} or less"
-            raise FieldError(message, *path, "nodes_per_replica", fix=fix)
-        if endpoint.survive != "none" and endpoint.replicas < 2:
-            message = (
-                f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}, but has one replica"
-            )
-            raise FieldError(message, *path, "replicas", fix="Set replicas to 2 or more")
-        if endpoint.survive == "domain" and pool.failure_domains < 2:
-            message = f"endpoint {endpoint.id} must survive the loss of a domain, but pool {pool.name} has one domain"
-            fix = "Set `survive` to replica or node, or use a pool with more failure domains"
-            raise FieldError(message, *path, "survive", fix=fix)
+        pool = _pool_of(endpoint, index, pools)
+        _check_replica_fits(endpoint, index, pool)
+        _check_survival(endpoint, index, pool)
         if endpoint.surge and pool.reserved_gpus < endpoint.tensor_parallel * endpoint.nodes_per_replica:
-            message = f"surge needs reserved GPUs for one replica, but pool {pool.name} reserves {pool.reserved_gpus}"
             raise FieldError(
-                message, *path, "surge", fix="Set `surge: false`, or raise reserved_gpus of the pool"
+                f"surge needs reserved GPUs for one replica, but pool {pool.name} reserves {pool.reserved_gpus}",
+                *("endpoints", index, "surge"),
+                fix="Set `surge: false`, or raise reserved_gpus of the pool",
             )
+
+
+def _check_image_and_weights(platform: Platform, endpoint: Endpoint, index: int) -> None:
+    if platform.images.vllm is None:
+        raise FieldError(
+            f"`images` has no vllm, which endpoint {endpoint.id} needs",
+            *("images", "vllm"),
+            fix=(
+                "Set `images.registry` to the registry with the images of images.lock.yaml, or set this "
+                "image by digest"
+            ),
+        )
+    if endpoint.weights is None:
+        raise FieldError(
+            f"endpoint {endpoint.id} has no weights",
+            *("endpoints", index, "weights"),
+            fix="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
+        )
+
+
+def _pool_of(endpoint: Endpoint, index: int, pools: Mapping[str, Pool]) -> Pool:
+    """The endpoint's pool, which exists and is at the endpoint's site. Raises `FieldError`."""
+    path = ("endpoints", index, "pool")
+    if endpoint.pool is None:
+        raise FieldError(
+            f"endpoint {endpoint.id} has no pool",
+            *path,
+            fix=f"Set `pool` to one of: {', '.join(pools) or 'none exist'}",
+        )
+    check_name(endpoint.pool, pools, "pool", *path)
+    pool = pools[endpoint.pool]
+    if pool.site != endpoint.site:
+        message = f"endpoint {endpoint.id} is at {endpoint.site}, but its pool {pool.name} is at {pool.site}"
+        raise FieldError(message, *path, fix=f"Use a pool at {endpoint.site}")
+    return pool
+
+
+def _check_replica_fits(endpoint: Endpoint, index: int, pool: Pool) -> None:
+    """The pool has nodes that are large enough, and enough of them, for one replica."""
+    path = ("endpoints", index)
+    if endpoint.tensor_parallel > pool.gpus_per_node:
+        raise FieldError(
+            f"tensor_parallel is {endpoint.tensor_parallel}, but a node of {pool.name} has "
+            f"{pool.gpus_per_node} GPUs",
+            *(*path, "tensor_parallel"),
+            fix=f"Set tensor_parallel to {pool.gpus_per_node} or less",
+        )
+    nodes = endpoint.nodes_per_replica
+    if nodes > pool.nodes:
+        message = f"nodes_per_replica is {nodes}, but pool {pool.name} has {pool.nodes} nodes"
+        fix = f"Set nodes_per_replica to {pool.nodes} or less"
+        raise FieldError(message, *path, "nodes_per_replica", fix=fix)
+
+
+def _check_survival(endpoint: Endpoint, index: int, pool: Pool) -> None:
+    """The pool has room for a second replica on other nodes or in another domain, and the endpoint has one."""
+    path = ("endpoints", index)
+    nodes = endpoint.nodes_per_replica
+    if endpoint.survive == "node" and 2 * nodes > pool.nodes:
+        message = (
+            f"two replicas of {endpoint.id} on different nodes need {2 * nodes} nodes, but pool {pool.name}"
+        )
+        raise FieldError(
+            f"{message} has {pool.nodes}",
+            *path,
+            "nodes_per_replica",
+            fix="Lower nodes_per_replica, or set `survive: replica`",
+        )
+    within = pool.nodes // pool.failure_domains
+    if endpoint.survive == "domain" and nodes > within:
+        message = f"nodes_per_replica is {nodes}, but a failure domain of pool {pool.name} has {within} nodes"
+        fix = f"Set nodes_per_replica to {max(1, within)} or less"
+        raise FieldError(message, *path, "nodes_per_replica", fix=fix)
+    if endpoint.survive != "none" and endpoint.replicas < 2:
+        message = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}, but has one replica"
+        raise FieldError(message, *path, "replicas", fix="Set replicas to 2 or more")
+    if endpoint.survive == "domain" and pool.failure_domains < 2:
+        message = (
+            f"endpoint {endpoint.id} must survive the loss of a domain, but pool {pool.name} has one domain"
+        )
+        fix = "Set `survive` to replica or node, or use a pool with more failure domains"
+        raise FieldError(message, *path, "survive", fix=fix)
 
 
 def volumes_have_one_claim(platform: Platform) -> None:

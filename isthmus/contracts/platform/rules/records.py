@@ -13,6 +13,7 @@ from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform
+    from isthmus.contracts.platform.model.records import GatewayAudit
 
 
 def check_gateway_audit(platform: Platform) -> None:
@@ -50,8 +51,23 @@ _REQUIRED_KEYS: dict[Place, str] = {
 
 def _check_volumes_and_secrets(platform: Platform, gateway: Gateway, index: int) -> None:
     """Volumes and secrets must be of the kind that the gateway's host supports."""
-    audit, place = gateway.audit, place_of(platform, gateway)
-    assert audit is not None
+    assert gateway.audit is not None
+    place = place_of(platform, gateway)
+    _check_volumes(gateway, gateway.audit, place, index)
+    _check_secrets(gateway, gateway.audit, place, index)
+    if place == "fargate" and gateway.audit.content is not None:
+        message = f"gateway {gateway.name} runs on Fargate, which does not support `audit.content`"
+        raise FieldError(
+            message,
+            *("gateways", index, "audit", "content"),
+            fix="Remove `content` (docs/components-fargate.md)",
+        )
+    if place == "eks":
+        _check_existing_cluster(platform, gateway, gateway.audit, index)
+
+
+def _check_volumes(gateway: Gateway, audit: GatewayAudit, place: Place, index: int) -> None:
+    """On-prem both volumes are set, on Fargate neither, elsewhere both or neither."""
     path = ("gateways", index, "audit")
     for key in ("volume", "sealer_volume"):
         if place == "on-prem" and getattr(audit, key) is None:
@@ -71,6 +87,11 @@ def _check_volumes_and_secrets(platform: Platform, gateway: Gateway, index: int)
         raise FieldError(
             message, *path, missing, fix="Set both, or remove both to let Isthmus make the share"
         )
+
+
+def _check_secrets(gateway: Gateway, audit: GatewayAudit, place: Place, index: int) -> None:
+    """Secrets are ARNs on Fargate and names elsewhere; the gateway does not get the sealer's signing key."""
+    path = ("gateways", index, "audit")
     for key in ("secret", "sealer_secret"):
         if str(getattr(audit, key)).startswith("arn:") != (place == "fargate"):
             message = f"gateway {gateway.name} runs on {gateway.runs_on}, but its {key} is "
@@ -89,26 +110,29 @@ def _check_volumes_and_secrets(platform: Platform, gateway: Gateway, index: int)
         raise FieldError(
             message, *path, "sealer_secret", fix="Set `sealer_secret` to another secret", refused=True
         )
-    if place == "fargate" and audit.content is not None:
-        message = f"gateway {gateway.name} runs on Fargate, which does not support `audit.content`"
-        raise FieldError(message, *path, "content", fix="Remove `content` (docs/components-fargate.md)")
-    cluster = cluster_at(platform, gateway.site) if place == "eks" else None
-    if cluster is not None and cluster.mode == "existing":
-        if audit.volume is None:
-            message = f"gateway {gateway.name} runs in an existing cluster, where Isthmus does not make its file share"
-            raise FieldError(message, *path, "volume", fix="Set volume and sealer_volume (docs/audit.md)")
-        if cluster.eks_name is None:
-            message = (
-                f"cluster {cluster.name} has no eks_name, which the sealer of gateway {gateway.name} needs"
-            )
-            number = platform.clusters.index(cluster)
-            raise FieldError(
-                message,
-                "clusters",
-                number,
-                "eks_name",
-                fix=f"Set `eks_name` of cluster {cluster.name} to its name in EKS",
-            )
+
+
+def _check_existing_cluster(platform: Platform, gateway: Gateway, audit: GatewayAudit, index: int) -> None:
+    """An existing EKS cluster has a file share and a name, because Isthmus makes neither."""
+    cluster = cluster_at(platform, gateway.site)
+    if cluster is None or cluster.mode != "existing":
+        return
+    if audit.volume is None:
+        message = (
+            f"gateway {gateway.name} runs in an existing cluster, where Isthmus does not make its file share"
+        )
+        raise FieldError(
+            message,
+            *("gateways", index, "audit", "volume"),
+            fix="Set volume and sealer_volume (docs/audit.md)",
+        )
+    if cluster.eks_name is None:
+        message = f"cluster {cluster.name} has no eks_name, which the sealer of gateway {gateway.name} needs"
+        raise FieldError(
+            message,
+            *("clusters", platform.clusters.index(cluster), "eks_name"),
+            fix=f"Set `eks_name` of cluster {cluster.name} to its name in EKS",
+        )
 
 
 def _check_kept_content(gateway: Gateway, index: int) -> None:

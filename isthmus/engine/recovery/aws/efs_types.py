@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from isthmus.engine.recovery.aws.lookup import Lookup, by_parent, by_tags
+from isthmus.engine.recovery.aws.lookup import ByTags, Lookup, by_parent
 from isthmus.engine.recovery.aws.settings_types import setting
 
 EFS: dict[str, Lookup] = {
-    "aws:efs/fileSystem:FileSystem": by_tags(
+    "aws:efs/fileSystem:FileSystem": ByTags(
         "efs",
         "describe_file_systems",
         "FileSystems",
@@ -14,7 +14,7 @@ EFS: dict[str, Lookup] = {
         created="CreationTime",
         gone="LifeCycleState=='deleted' || LifeCycleState=='deleting'",
     ),
-    "aws:efs/accessPoint:AccessPoint": by_tags(
+    "aws:efs/accessPoint:AccessPoint": ByTags(
         "efs",
         "describe_access_points",
         "AccessPoints",

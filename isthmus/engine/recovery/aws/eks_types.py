@@ -6,7 +6,7 @@ Operations and members are botocore's. Ids are those of pulumi-aws 7, or of the 
 from __future__ import annotations
 
 from isthmus.engine.project.aws_account import Aws
-from isthmus.engine.recovery.aws.lookup import Lookup, by_name, by_tags, setting
+from isthmus.engine.recovery.aws.lookup import ByTags, Lookup, by_name, setting
 from isthmus.engine.recovery.aws.settings_types import in_sandbox
 from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
@@ -15,7 +15,7 @@ _CLUSTER_PARAMS = {"clusterName": "{clusterName}"}
 
 def _pod_identity(aws: Aws, creation: Creation) -> Verdict:
     """The id in pulumi-aws is the association's id; in the sandbox's provider, the cluster's name precedes it."""
-    find = by_tags(
+    find = ByTags(
         "eks",
         "list_pod_identity_associations",
         "associations",
@@ -27,7 +27,7 @@ def _pod_identity(aws: Aws, creation: Creation) -> Verdict:
 
 
 EKS: dict[str, Lookup] = {
-    "aws:ec2/launchTemplate:LaunchTemplate": by_tags(
+    "aws:ec2/launchTemplate:LaunchTemplate": ByTags(
         "ec2",
         "describe_launch_templates",
         "LaunchTemplates",

@@ -6,10 +6,10 @@ from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery.aws.lookup import (
     RESOURCE_TAG,
     STACK_TAG,
+    ByTags,
     Lookup,
     by_name,
     by_parent,
-    by_tags,
     tags_as_mapping,
 )
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
@@ -85,7 +85,7 @@ FARGATE: dict[str, Lookup] = {
         item_path="clusters[?status!='INACTIVE'] | [0]",
         tags="tags",
     ),
-    "aws:ecs/taskDefinition:TaskDefinition": by_tags(
+    "aws:ecs/taskDefinition:TaskDefinition": ByTags(
         "ecs",
         "list_task_definitions",
         "taskDefinitionArns",
@@ -113,7 +113,7 @@ FARGATE: dict[str, Lookup] = {
     ),
     "aws:route53/zone:Zone": _zone,
     "aws:route53/record:Record": _record,
-    "aws:ec2/vpcEndpointService:VpcEndpointService": by_tags(
+    "aws:ec2/vpcEndpointService:VpcEndpointService": ByTags(
         "ec2",
         "describe_vpc_endpoint_service_configurations",
         "ServiceConfigurations",

@@ -1,6 +1,6 @@
 """Methods to look up an AWS resource after an interrupted creation.
 
-`by_name`: its name is among the inputs. `by_tags`: AWS generates its id, and it has Isthmus's two tags. `by_parent`: it
+`by_name`: its name is among the inputs. `ByTags`: AWS generates its id, and it has Isthmus's two tags. `by_parent`: it
 has no tags and belongs to a parent. `repeatable` and `setting`: creating it again creates no duplicate. `types` assigns
 a method to each type.
 """
@@ -8,6 +8,7 @@ a method to each type.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ RESOURCE_TAG = "isthmus-resource"
 SKEW = timedelta(seconds=60)
 """Largest assumed difference between AWS's clock and the local one."""
 Lookup = Callable[[Aws, Creation], Verdict]
+FurtherCall = tuple[str, Mapping[str, Any], str]
+"""A further call of the service: operation, parameters as templates, and the JMESPath of its result."""
 
 
 def search_json(expression: str, answer: Any) -> Any:
@@ -38,14 +41,14 @@ def by_name(
     *,
     name: str = "name",
     item_path: str = "@",
-    tags: str | tuple[str, Mapping[str, Any], str] | None = None,
+    tags: str | FurtherCall | None = None,
     prefixed: Lookup | None = None,
 ) -> Lookup:
     """A lookup by the name in the inputs.
 
     `params`, `id` and `item_path` are templates over the inputs, `{account}`, `{region}` and `{partition}`. `item_path`
     is the JMESPath of the resource in the answer; `id` may use it as `{item[Arn]}`. `tags` is a JMESPath in the item,
-    or a further call (operation, params as templates, JMESPath). A generated name belongs to this stack; otherwise the
+    or a further call. A generated name belongs to this stack; otherwise the
     tags decide. `prefixed` is the lookup for inputs with only a `namePrefix`.
     """
 
@@ -86,64 +89,83 @@ def by_name(
     return find
 
 
-def by_tags(
-    service: str,
-    call: str,
-    items: str,
-    id: str,
-    *,
-    tags: str | tuple[str, Mapping[str, Any], str] = "Tags",
-    params: Mapping[str, Any] | None = None,
-    created: str | None = None,
-    gone: str | None = None,
-    filtered: bool = False,
-    more: tuple[str, Mapping[str, Any], str] | None = None,
-) -> Lookup:
-    """A lookup by tags, among all items that the service lists.
+@dataclass(frozen=True, eq=False)
+class ByTags:
+    """A lookup by tags, among all items that the service lists."""
 
-    `items`, `created` and `gone` are JMESPath; a true `gone` means that the item is being deleted. `id` is a template
-    over the inputs and the item, such as `{item[Arn]}`. `more` is a further call for each item (operation, params,
-    JMESPath), whose result is merged into the item. `filtered`: the service filters by tag, like EC2.
-    """
+    service: str
+    call: str
+    items: str
+    """JMESPath of the list in the answer."""
+    id: str
+    """Template over the inputs and the item, such as `{item[Arn]}`."""
+    _: KW_ONLY
+    tags: str | FurtherCall = "Tags"
+    """JMESPath in the item, or a further call."""
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Parameters of the call, as templates over the inputs."""
+    created: str | None = None
+    """JMESPath of the time of creation. Items that are older than the interrupted creation are not of this run."""
+    gone: str | None = None
+    """JMESPath. True: the item is being deleted."""
+    filtered: bool = False
+    """Whether the service filters by tag, like EC2."""
+    more: FurtherCall | None = None
+    """Further call for each item with the right tags. Its result is merged into the item."""
 
-    def find(aws: Aws, creation: Creation) -> Verdict:
-        base = _scope(aws, creation)
-        call_params = _fill_params(params or {}, base)
-        if filtered:
-            call_params["Filters"] = [{"Name": f"tag:{RESOURCE_TAG}", "Values": [creation.name]}]
-        ids, unreadable = [], 0
-        for item in search_json(items, aws.ask(service, call, **call_params)) or []:
-            item = item if isinstance(item, dict) else {"_": item}
-            scope = base.of(item)
-            raw_tags = search_json(tags, item) if isinstance(tags, str) else None
-            if not isinstance(tags, str):
-                try:
-                    raw_tags = search_json(tags[2], aws.ask(service, tags[0], **_fill_params(tags[1], scope)))
-                except Denied:
-                    unreadable += 1
-                    continue
-            if not _has_own_tags(tags_as_mapping(raw_tags), aws, creation):
+    def __call__(self, aws: Aws, creation: Creation) -> Verdict:
+        """Look the creation up. Raises `Denied` if the service may not be queried."""
+        inputs = _scope(aws, creation)
+        call_params = self._call_params(inputs, creation)
+        ids: list[str] = []
+        unreadable = 0
+        for member in search_json(self.items, aws.ask(self.service, self.call, **call_params)) or []:
+            item = member if isinstance(member, dict) else {"_": member}
+            try:
+                tags = self._tags_of(item, aws, inputs)
+            except Denied:
+                unreadable += 1
                 continue
-            if more:
-                item = {
-                    **item,
-                    **(search_json(more[2], aws.ask(service, more[0], **_fill_params(more[1], scope))) or {}),
-                }
-            resource_id = _fill(id, base.of(item))
-            if (gone and search_json(gone, item)) or (creation.type, resource_id) in aws.known:
+            if not _has_own_tags(tags, aws, creation):
                 continue
-            if created and _older(search_json(created, item), creation.since):
-                continue
-            ids.append(resource_id)
+            item = self._completed(item, aws, inputs)
+            resource_id = _fill(self.id, inputs.of(item))
+            if (creation.type, resource_id) not in aws.known and self._may_be(item, creation):
+                ids.append(resource_id)
+        line = aws.line(self.service, self.call, **call_params)
         if unreadable and not ids:
             return Unknown(
                 f"{creation.type} `{creation.name}`: no readable item has Isthmus's tags, and the tags of"
                 f" {unreadable} items may not be read",
-                aws.line(service, call, **call_params),
+                line,
             )
-        return _single(ids, creation, aws.line(service, call, **call_params))
+        return _single(ids, creation, line)
 
-    return find
+    def _call_params(self, inputs: _Scope, creation: Creation) -> dict[str, Any]:
+        call_params = _fill_params(self.params, inputs)
+        if self.filtered:
+            call_params["Filters"] = [{"Name": f"tag:{RESOURCE_TAG}", "Values": [creation.name]}]
+        return call_params
+
+    def _tags_of(self, item: dict[str, Any], aws: Aws, inputs: _Scope) -> dict[str, str]:
+        if isinstance(self.tags, str):
+            return tags_as_mapping(search_json(self.tags, item))
+        return tags_as_mapping(self._ask_further(self.tags, item, aws, inputs))
+
+    def _completed(self, item: dict[str, Any], aws: Aws, inputs: _Scope) -> dict[str, Any]:
+        if self.more is None:
+            return item
+        return {**item, **(self._ask_further(self.more, item, aws, inputs) or {})}
+
+    def _ask_further(self, further: FurtherCall, item: dict[str, Any], aws: Aws, inputs: _Scope) -> Any:
+        operation, params, path = further
+        return search_json(path, aws.ask(self.service, operation, **_fill_params(params, inputs.of(item))))
+
+    def _may_be(self, item: dict[str, Any], creation: Creation) -> bool:
+        """Whether the item still exists, and is not older than the interrupted creation."""
+        if self.gone and search_json(self.gone, item):
+            return False
+        return not (self.created and _older(search_json(self.created, item), creation.since))
 
 
 def by_parent(

@@ -10,7 +10,7 @@ from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery.aws import eks_types
 from isthmus.engine.recovery.aws.efs_types import EFS
 from isthmus.engine.recovery.aws.fargate_types import FARGATE
-from isthmus.engine.recovery.aws.lookup import Lookup, by_name, by_parent, by_tags, repeatable, undecidable
+from isthmus.engine.recovery.aws.lookup import ByTags, Lookup, by_name, by_parent, repeatable, undecidable
 from isthmus.engine.recovery.aws.settings_types import SETTINGS, in_sandbox
 from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
@@ -21,7 +21,7 @@ def look_up(aws: Aws, creation: Creation) -> Verdict:
 
 
 def _ec2(call: str, items: str, id: str, *, gone: str | None = None, created: str | None = None) -> Lookup:
-    return by_tags("ec2", call, items, f"{{item[{id}]}}", gone=gone, created=created, filtered=True)
+    return ByTags("ec2", call, items, f"{{item[{id}]}}", gone=gone, created=created, filtered=True)
 
 
 def _association(aws: Aws, creation: Creation) -> Verdict:
@@ -52,7 +52,7 @@ def _dx_association(aws: Aws, creation: Creation) -> Verdict:
 
 def _budget_action(aws: Aws, creation: Creation) -> Verdict:
     """A budget action. Its id in pulumi-aws joins account, action and budget."""
-    find = by_tags(
+    find = ByTags(
         "budgets",
         "describe_budget_actions_for_budget",
         "Actions",
@@ -99,7 +99,7 @@ LOOKUPS: dict[str, Lookup] = {
         tags=("list_policy_tags", {"PolicyArn": "{item[Arn]}"}, "Tags"),
     ),
     # Keys and secrets
-    "aws:kms/key:Key": by_tags(
+    "aws:kms/key:Key": ByTags(
         "kms",
         "list_keys",
         "Keys",
@@ -118,7 +118,7 @@ LOOKUPS: dict[str, Lookup] = {
         item_path="Aliases[?AliasName=='{name}' && TargetKeyId && ends_with('/{targetKeyId}',"
         " join('', ['/', TargetKeyId]))] | [0]",
     ),
-    "aws:secretsmanager/secret:Secret": by_tags(
+    "aws:secretsmanager/secret:Secret": ByTags(
         "secretsmanager",
         "list_secrets",
         "SecretList",
@@ -147,7 +147,7 @@ LOOKUPS: dict[str, Lookup] = {
         "{name}",
         item_path="logGroups[?logGroupName=='{name}'] | [0]",
         tags=("list_tags_log_group", {"logGroupName": "{name}"}, "tags"),
-        prefixed=by_tags(
+        prefixed=ByTags(
             "logs",
             "describe_log_groups",
             "logGroups",
@@ -189,14 +189,14 @@ LOOKUPS: dict[str, Lookup] = {
     "aws:costexplorer/costAllocationTag:CostAllocationTag": repeatable(
         "activating an active tag has no effect"
     ),
-    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": by_tags(
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": ByTags(
         "ce",
         "get_anomaly_monitors",
         "AnomalyMonitors",
         "{item[MonitorArn]}",
         tags=("list_tags_for_resource", {"ResourceArn": "{item[MonitorArn]}"}, "ResourceTags"),
     ),
-    "aws:costexplorer/anomalySubscription:AnomalySubscription": by_tags(
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": ByTags(
         "ce",
         "get_anomaly_subscriptions",
         "AnomalySubscriptions",
@@ -220,7 +220,7 @@ LOOKUPS: dict[str, Lookup] = {
     "aws:ec2/vpnConnection:VpnConnection": _ec2(
         "describe_vpn_connections", "VpnConnections", "VpnConnectionId", gone=_DELETED
     ),
-    "aws:ec2/flowLog:FlowLog": by_tags(
+    "aws:ec2/flowLog:FlowLog": ByTags(
         "ec2",
         "describe_flow_logs",
         "FlowLogs",
@@ -292,7 +292,7 @@ LOOKUPS: dict[str, Lookup] = {
         "{transitGatewayRouteTableId}_{destinationCidrBlock}",
     ),
     # Resolvers
-    "aws:route53/resolverEndpoint:ResolverEndpoint": by_tags(
+    "aws:route53/resolverEndpoint:ResolverEndpoint": ByTags(
         "route53resolver",
         "list_resolver_endpoints",
         "ResolverEndpoints",
@@ -301,7 +301,7 @@ LOOKUPS: dict[str, Lookup] = {
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverRule:ResolverRule": by_tags(
+    "aws:route53/resolverRule:ResolverRule": ByTags(
         "route53resolver",
         "list_resolver_rules",
         "ResolverRules[?OwnerId!='Route 53 Resolver']",
@@ -317,7 +317,7 @@ LOOKUPS: dict[str, Lookup] = {
         "ResolverRuleAssociations[?ResolverRuleId=='{resolverRuleId}' && Status!='DELETING']",
         "{item[Id]}",
     ),
-    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": by_tags(
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": ByTags(
         "route53resolver",
         "list_firewall_domain_lists",
         # Lists that AWS manages have an owner and no tags.
@@ -325,7 +325,7 @@ LOOKUPS: dict[str, Lookup] = {
         "{item[Id]}",
         tags=_RESOLVER_TAGS,
     ),
-    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": by_tags(
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": ByTags(
         "route53resolver",
         "list_firewall_rule_groups",
         "FirewallRuleGroups[?ShareStatus!='SHARED_WITH_ME']",
@@ -339,7 +339,7 @@ LOOKUPS: dict[str, Lookup] = {
         "FirewallRules[?FirewallDomainListId=='{firewallDomainListId}']",
         "{firewallRuleGroupId}:{firewallDomainListId}",
     ),
-    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": by_tags(
+    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": ByTags(
         "route53resolver",
         "list_firewall_rule_group_associations",
         "FirewallRuleGroupAssociations",
@@ -349,7 +349,7 @@ LOOKUPS: dict[str, Lookup] = {
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": by_tags(
+    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": ByTags(
         "route53resolver",
         "list_resolver_query_log_configs",
         "ResolverQueryLogConfigs",
@@ -367,7 +367,7 @@ LOOKUPS: dict[str, Lookup] = {
         "{item[Id]}",
     ),
     # Direct Connect
-    "aws:directconnect/gateway:Gateway": by_tags(
+    "aws:directconnect/gateway:Gateway": ByTags(
         "directconnect",
         "describe_direct_connect_gateways",
         "directConnectGateways",
@@ -375,7 +375,7 @@ LOOKUPS: dict[str, Lookup] = {
         tags=("describe_tags", {"resourceArns": [_DX_GATEWAY]}, "resourceTags[0].tags"),
         gone="directConnectGatewayState=='deleted' || directConnectGatewayState=='deleting'",
     ),
-    "aws:directconnect/transitVirtualInterface:TransitVirtualInterface": by_tags(
+    "aws:directconnect/transitVirtualInterface:TransitVirtualInterface": ByTags(
         "directconnect",
         "describe_virtual_interfaces",
         "virtualInterfaces",
@@ -386,7 +386,7 @@ LOOKUPS: dict[str, Lookup] = {
     ),
     "aws:directconnect/gatewayAssociation:GatewayAssociation": _dx_association,
     # Bedrock
-    "aws:bedrock/guardrail:Guardrail": by_tags(
+    "aws:bedrock/guardrail:Guardrail": ByTags(
         "bedrock",
         "list_guardrails",
         "guardrails",
@@ -403,7 +403,7 @@ LOOKUPS: dict[str, Lookup] = {
         "{guardrailArn},{item[version]}",
         created="createdAt",
     ),
-    "aws:bedrock/inferenceProfile:InferenceProfile": by_tags(
+    "aws:bedrock/inferenceProfile:InferenceProfile": ByTags(
         "bedrock",
         "list_inference_profiles",
         "inferenceProfileSummaries",
@@ -412,7 +412,7 @@ LOOKUPS: dict[str, Lookup] = {
         tags=("list_tags_for_resource", {"resourceARN": "{item[inferenceProfileArn]}"}, "tags"),
         created="createdAt",
     ),
-    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": by_tags(
+    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": ByTags(
         "bedrock",
         "list_provisioned_model_throughputs",
         "provisionedModelSummaries",
@@ -427,7 +427,7 @@ LOOKUPS: dict[str, Lookup] = {
     ),
     "aws:sagemaker/endpoint:Endpoint": _sagemaker("describe_endpoint", "EndpointName", "EndpointArn"),
     # Roles Anywhere
-    "aws:rolesanywhere/trustAnchor:TrustAnchor": by_tags(
+    "aws:rolesanywhere/trustAnchor:TrustAnchor": ByTags(
         "rolesanywhere",
         "list_trust_anchors",
         "trustAnchors",
@@ -435,7 +435,7 @@ LOOKUPS: dict[str, Lookup] = {
         tags=("list_tags_for_resource", {"resourceArn": "{item[trustAnchorArn]}"}, "tags"),
         created="createdAt",
     ),
-    "aws:rolesanywhere/profile:Profile": by_tags(
+    "aws:rolesanywhere/profile:Profile": ByTags(
         "rolesanywhere",
         "list_profiles",
         "profiles",

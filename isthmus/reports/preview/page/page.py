@@ -1,9 +1,9 @@
-"""The page of a preview: one HTML file in which a reviewer sees within two minutes what a change would do.
+"""The page of a preview: one HTML file that shows a reviewer within two minutes what a change would do.
 
-It stands alone: nothing is loaded, and a policy in its head allows the page's own script and style, by their
-hashes, and nothing else. No value of a resource gets into either. What it shows, in the order of what can hurt, is
-worked out here; `preview_page.html.j2` is the page, `preview_page.css` and `preview_page.js` stand beside it. The
-same previews give the same bytes.
+The page loads nothing. Its Content-Security-Policy allows only its own script and style, by their hashes, and no value
+of a resource gets into them. This module computes the content, the most dangerous changes first. The template is
+`preview_page.html.j2`, with `preview_page.css` and `preview_page.js` in the same folder. The same previews give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 LARGEST = 6_000_000
-"""Characters of what grows with a preview, shared by its stacks: what is beyond is said, and stands in the JSON."""
+"""Maximum characters of all lists, shared by the stacks. The page says where entries are left out."""
 _SHARES = {
     "changes": 0.5,
     "brief": 0.15,
@@ -44,20 +44,20 @@ _SHARES = {
 
 @dataclass(frozen=True)
 class Stack:
-    """A preview, ready to be shown."""
+    """The content of a stack's section."""
 
     id: str
     preview: Preview
     verdict: Verdict
     hurts: list[Change]
-    """Destroys and replacements."""
+    """Deletions and replacements."""
     paths: list[ComparedPath]
     findings: list[Finding]
     silenced: list[Finding]
     groups: list[Group]
     room: dict[str, int]
     most: int
-    """Boxes that the picture may have."""
+    """Maximum number of boxes in the diagram."""
 
     @classmethod
     def of(cls, number_of: int, preview: Preview, share: int) -> Stack:
@@ -90,14 +90,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class Fitted:
-    """As many rendered items as there is room for, and how many there is none for."""
+    """The rendered entries that fit, and the number of entries that do not."""
 
     items: list[str]
     left: int
 
 
 def page(previews: Sequence[Preview]) -> str:
-    """The page, as HTML, of one stack's preview or of several in the given order."""
+    """Return the HTML page of the previews, in the given order."""
     share = LARGEST // max(len(previews), 1)
     style, script = _beside("preview_page.css"), _beside("preview_page.js")
     return (
@@ -114,10 +114,10 @@ def page(previews: Sequence[Preview]) -> str:
 
 
 def fit(render: Callable[..., str], items: Sequence[Any], room: int, *more: Any) -> Fitted:
-    """Render item after item until there is no room for one; the first is always shown."""
+    """Render the items until `room` (in characters) is used up. The first item is always shown."""
     shown: list[str] = []
     for at, item in enumerate(items):
-        # With the first of an id, the item's number.
+        # Items with an id also get their number.
         text = render(item, *more, at) if more else render(item)
         room -= len(text)
         if room < 0 and shown:
@@ -129,7 +129,10 @@ def fit(render: Callable[..., str], items: Sequence[Any], room: int, *more: Any)
 def fit_groups(
     stack: Stack, render_full: Callable[..., str], render_brief: Callable[..., str]
 ) -> list[tuple[Group, Fitted]]:
-    """The changes of each component: the worst ones whole while there is room, then a line each, then a number."""
+    """Return the rendered changes of each component.
+
+    The most dangerous changes are shown in full while there is room, then one line for each, then only their number.
+    """
     ranked = sorted(
         (OPS.index(change.op), at, index)
         for at, group in enumerate(stack.groups)
@@ -167,8 +170,8 @@ def _hash(text: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """What Jinja2 does to each value before it escapes it."""
-    # What a macro made is markup already, of texts that went this way.
+    """Jinja2 calls this for each value before it escapes the value."""
+    # The result of a macro is markup; its texts have passed through here already.
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 

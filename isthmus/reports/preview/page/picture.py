@@ -1,8 +1,8 @@
-"""The picture of a platform in a preview: classes, gateways, ways out, endpoints and regions, by where they are.
+"""The diagram on a preview's page: classes, gateways, exits, endpoints and regions, grouped by place.
 
-Drawn from the data paths and the capacity of a preview and from nothing else. Columns are the steps of a path, bands
-are sites and regions; a line is drawn once for each mark that its paths have, each on a track of its own, so that
-what is refused is not hidden under what is allowed.
+It shows the data paths and the GPU capacity of the preview. Columns are the steps of a path; bands are sites and
+regions. An edge is drawn once for each mark of its paths, beside each other, so that an allowed path never hides a
+refused one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRACK: dict[Mark, int] = {"same": 0, "added": 4, "removed": -4, "allowed": 8, "
 
 @dataclass
 class Band:
-    """A site or a region, and what there is."""
+    """A site or a region, with its GPU pools."""
 
     name: str
     lines: list[str]
@@ -41,7 +41,7 @@ class Edge:
     d: str
     title: str
     badge: tuple[float, float] | None
-    """Where its sign stands; none on a line that others share."""
+    """Position of the sign. None: the edge is unchanged, or unchanged paths share it."""
 
 
 @dataclass
@@ -52,9 +52,9 @@ class Picture:
     titles: list[tuple[float, str]] = field(default_factory=list)
     height: float = 0
     inset: float = 14
-    """Where the words of a band begin."""
+    """Left edge of the texts of a band, in pixels."""
     left_out: int = 0
-    """Paths that are not drawn, all of them as before or least of what can hurt."""
+    """Number of paths that are not drawn: the least dangerous ones."""
 
     @property
     def words(self) -> dict[str, str]:
@@ -62,12 +62,12 @@ class Picture:
 
     @property
     def marks(self) -> list[str]:
-        """Those that are used, for the key."""
+        """The marks in the diagram, for its key."""
         used = {edge.mark for edge in self.edges} | {node.mark for node in self.nodes}
         return [mark for mark in (*MARKS, "changed") if mark in used]
 
     def places(self) -> list[tuple[Band, list[Node]]]:
-        """Each place with what stands there, for the same in words."""
+        """Return each place with its boxes, for the description in words."""
         return [(band, [node for node in self.nodes if node.key[2] == band.name]) for band in self.bands]
 
 
@@ -79,7 +79,11 @@ def picture(
     compared: bool = True,
     most: int = 70,
 ) -> Picture | None:
-    """None where there is no path. `changed`: changes by component; `most`: boxes at most."""
+    """Return the diagram; None if there are no paths.
+
+    `changed`: number of changes by component. `compared`: whether the state before is known. `most`: maximum number of
+    boxes.
+    """
     drawn: dict[Key, Node] = {}
     chains: list[Chain] = []
     left_out = 0
@@ -126,7 +130,10 @@ def _stack(
     columns: dict[str, int],
     capacity: Capacities,
 ) -> dict[tuple[Key, Key, int], float]:
-    """Put boxes into bands from top to bottom; the heights at which lines pass columns between theirs."""
+    """Place the boxes into bands from top to bottom.
+
+    Returns the heights (in pixels) at which an edge passes the columns between its ends.
+    """
     places = _places(nodes, columns, capacity)
     stacks: dict[tuple[str, int], list[Node | tuple[Key, Key, int]]] = defaultdict(list)
     by_key = {node.key: node for node in nodes}
@@ -165,13 +172,13 @@ def _stack(
 
 
 def _places(nodes: list[Node], columns: dict[str, int], capacity: Capacities) -> list[str]:
-    """Sites with GPUs of their own first, then by the step at which a path comes there."""
+    """Return the places: sites with GPU pools first, then by the first step of a path there."""
     onprem_sites = dict.fromkeys(pool.site for pool in [*(capacity.after or []), *(capacity.before or [])])
     first: dict[str, int] = {}
     for node in nodes:
         if node.key[0] != "class":
             first[node.key[2]] = min(columns[node.key[0]], first.get(node.key[2], 99))
-    # Sites in which no path has a step are drawn as long as they do not fill the picture.
+    # Sites without a path are drawn too, but not so many that they fill the diagram.
     onprem_sites = [name for index, name in enumerate(onprem_sites) if index < 24 or name in first]
     return [
         *onprem_sites,
@@ -180,7 +187,7 @@ def _places(nodes: list[Node], columns: dict[str, int], capacity: Capacities) ->
 
 
 def _pools(site: str, capacity: Capacities) -> list[str]:
-    """The GPUs of a site, and what they were."""
+    """Return a line for each GPU pool of a site, with the figures before if they differ."""
     before = {pool.pool: pool for pool in capacity.before or [] if pool.site == site}
     lines = []
     for pool in capacity.after or []:
@@ -191,7 +198,9 @@ def _pools(site: str, capacity: Capacities) -> list[str]:
                 f"{pool.pool}: {_figures(pool)}" + ("" if same else f" (before: {_figures(before_pool)})")
             )
     if capacity.after is not None:
-        lines += [f"{name}: gone (before: {_figures(before_pool)})" for name, before_pool in before.items()]
+        lines += [
+            f"{name}: removed (before: {_figures(before_pool)})" for name, before_pool in before.items()
+        ]
     return [short(line, 150) for line in lines][:12]
 
 
@@ -204,7 +213,7 @@ def _figures(pool: PoolCapacity | None) -> str:
 
 
 def _classes(drawing: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
-    """Classes beside what they lead to, none over another."""
+    """Place the classes beside the boxes that they lead to, without overlap."""
     by_key = {node.key: node for node in nodes}
     free = float(_TOP)
     wished = []
@@ -227,7 +236,7 @@ def _edges(
     width: float,
     gap: float,
 ) -> None:
-    """Lines, the calm ones below, each mark on its own track."""
+    """Draw the edges, each mark on its own track. Less dangerous ones are drawn first, below the others."""
     marks: defaultdict[tuple[Key, Key], set[Mark]] = defaultdict(set)
     last: set[tuple[Key, Key, Mark]] = set()
     for chain in chains:
@@ -250,7 +259,7 @@ def _edges(
             if index % 2:
                 path += f"L{x2:.0f} {y2:.0f}"
             else:
-                # A step back, or within a column, swings out.
+                # An edge that leads back, or stays in a column, is bent outwards.
                 bend = (x2 - x1) / 2 if x2 > x1 else 60
                 path += f"C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
         (x1, y1), (x2, y2) = points[-2:]

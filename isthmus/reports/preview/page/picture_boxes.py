@@ -1,4 +1,4 @@
-"""The boxes of a preview's picture: which a path has, and what each says."""
+"""The boxes of the diagram on a preview's page: the boxes of a data path, and their texts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Chain:
-    """A path and its steps."""
+    """A data path with its edges."""
 
     way: ComparedPath
     edges: list[tuple[Key, Key]]
@@ -53,23 +53,23 @@ class Chain:
 
     @cached_property
     def last(self) -> set[Key]:
-        """Where it ends."""
+        """Keys at which the path ends."""
         return self.keys - {start for start, _ in self.edges}
 
 
 def edges_of(path: ComparedPath) -> list[tuple[Key, Key]]:
-    """The steps of a path: each hop follows on the one before."""
+    """Return the edges of a path, from the class over its hops."""
     edges: list[tuple[Key, Key]] = []
     current: Key = ("class", path.path.class_, "")
     for hop in path.path.hops:
-        # A site after what stands in it says nothing new.
+        # A site directly after a hop in this site adds nothing.
         if hop.kind == "workload" or (hop.kind == "site" and hop.name == current[2]):
             continue
         served = hop.kind in ("region", "site")
         key = (
             "region" if served else hop.kind,
             hop.name,
-            hop.where or (_REGIONS if served else "place not said"),
+            hop.where or (_REGIONS if served else "place unknown"),
         )
         if key != current:
             edges.append((current, key))
@@ -78,7 +78,11 @@ def edges_of(path: ComparedPath) -> list[tuple[Key, Key]]:
 
 
 def fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, int], compared: bool) -> None:
-    """What a box says, and its mark."""
+    """Set the texts and the mark of a box.
+
+    `width`: of the box, in pixels. `changed`: number of changes by component. `compared`: whether the state before is
+    known; without it no box is marked as new.
+    """
     mine = [chain.way for chain in chains if node.key in chain.keys]
     step, name, place = node.key
     node.class_ = max((path.path.class_ for path in mine), key=SENSITIVITIES.index)
@@ -133,7 +137,7 @@ def fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, i
 
 
 def _change_count(name: str, changed: dict[str, int]) -> int:
-    """Changes of the component of this name, which may stand behind the platform's and the site's."""
+    """Number of changes of the component with this name. Prefixes for platform and site are ignored."""
     return sum(
         number_of
         for component, number_of in changed.items()
@@ -142,7 +146,7 @@ def _change_count(name: str, changed: dict[str, int]) -> int:
 
 
 def _refused_classes(chains: Sequence[Chain], node: Node) -> list[str]:
-    """Of which classes a path that ends here is not allowed."""
+    """Classes with a path that ends at this box and is not allowed."""
     classes = {
         chain.way.path.class_ for chain in chains if node.key in chain.last and chain.way.mark == node.mark
     }
@@ -155,7 +159,7 @@ def short(text: str, letters: int) -> str:
 
 
 def _folded(name: str, letters: int, most: int) -> list[str]:
-    """A name on at most so many lines, broken after a hyphen, dot, slash or colon where there is one."""
+    """Break a name into at most `most` lines of `letters` characters, if possible after a hyphen, dot or slash."""
     lines: list[str] = []
     name = visible(name)
     while name and len(lines) < most:

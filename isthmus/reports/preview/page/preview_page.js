@@ -1,4 +1,4 @@
-// Search, and links into what is folded. No value of a resource is in this file; texts go in as text.
+// Search, and links that open folded parts. This file has no value of a resource; texts are inserted as text.
 (() => {
   "use strict";
   const MOST = 50;
@@ -8,7 +8,7 @@
   const told = document.getElementById("search-told");
   let items;
 
-  // Made at the first search: opening the page stays quick.
+  // Built at the first search, so that the page opens quickly.
   const all = () =>
     (items ??= [...document.querySelectorAll("[data-find]")].map((element) => ({
       element,
@@ -16,8 +16,8 @@
     })));
 
   function show(element) {
-    for (let each = element; each; each = each.parentElement) {
-      if (each.tagName === "DETAILS") each.open = true;
+    for (let ancestor = element; ancestor; ancestor = ancestor.parentElement) {
+      if (ancestor.tagName === "DETAILS") ancestor.open = true;
     }
     const target = element.querySelector(":scope > summary") ?? element;
     if (target === element) element.tabIndex = -1;
@@ -40,7 +40,7 @@
     found.replaceChildren(...hits.slice(0, MOST).map(({ element }) => result(element)));
     found.hidden = !hits.length;
     if (!words.length) told.textContent = "";
-    else if (!hits.length) told.textContent = `Nothing of ${all().length} matches. What stays the same is not in a preview.`;
+    else if (!hits.length) told.textContent = `None of ${all().length} entries matches. A preview does not list unchanged resources.`;
     else told.textContent = `${hits.length} of ${all().length} match${hits.length > MOST ? `; the first ${MOST} are listed` : ""}.`;
   }
 
@@ -77,7 +77,7 @@
     button.hidden = false;
     button.addEventListener("click", () => {
       const open = button.dataset.open === "yes";
-      for (const each of button.closest("section").querySelectorAll("details")) each.open = open;
+      for (const details of button.closest("section").querySelectorAll("details")) details.open = open;
     });
   }
   // The picture does not fit a phone: there the same in words is open.

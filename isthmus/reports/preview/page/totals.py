@@ -1,4 +1,4 @@
-"""What is added up on a preview's page: changes by component, cost and GPUs before and after."""
+"""Sums on the page of a preview: changes by component, cost and GPUs before and after."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Group:
 
 
 def groups(preview: Preview) -> list[Group]:
-    """By component, the one with the worst change first, what only follows from something else last."""
+    """Return the changes by component: the most dangerous first, components with only noise last."""
     by_component: dict[str, list[Change]] = {}
     for change in preview.changes:
         if change.op != "same":
@@ -76,7 +76,7 @@ class CostRow:
     before: float | None
     after: float | None
     item: CostItem
-    """Where the figure is from: the one after, else the one before."""
+    """Source of the figure: the item after the change, otherwise the one before."""
 
     @property
     def delta(self) -> float:
@@ -84,7 +84,7 @@ class CostRow:
 
 
 def cost_rows(costs: Costs) -> list[CostRow]:
-    """Cost drivers of before and after, what differs most first."""
+    """Return the cost items before and after, the largest difference first."""
     before, after = _items(costs.before), _items(costs.after)
     rows = []
     for item_name in {**after, **before}:
@@ -103,7 +103,7 @@ def cost_rows(costs: Costs) -> list[CostRow]:
 
 
 def _items(cost: Cost | None) -> dict[str, CostItem]:
-    """By what they are of; of a name that comes twice the sums."""
+    """Return the items by name. Items with the same name are added up."""
     by_name: dict[str, CostItem] = {}
     for item in cost.items if cost else []:
         previous = by_name.get(item.what)
@@ -121,7 +121,7 @@ class CapacityRow:
 
     @property
     def over(self) -> bool:
-        """More is used or reserved than there is."""
+        """Whether more GPUs are used or reserved than the pool has."""
         pool = self.after
         return pool is not None and pool.gpus is not None and max(pool.used, pool.reserved) > pool.gpus
 
@@ -134,25 +134,25 @@ def capacity_rows(capacities: Capacities) -> list[CapacityRow]:
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure at the top, and the section that it is of."""
+    """A figure at the top of the page, with a link to its section."""
 
     section: str
     figure: str
     words: str
     state: str
-    """`bad`, `open`, `calm`: told by its words too."""
+    """CSS class: `bad`, `open` or `calm`. The words say the same, for readers who do not see colours."""
 
 
 def tiles(preview: Preview) -> list[Tile]:
-    """What a reviewer wants to know first, each a link to its section."""
+    """Return the tiles at the top of the page."""
     hurts = dangerous_changes(preview)
     lost = sum(change.stateful for change in hurts)
     changed_paths = [path for path in compare_paths(preview.data_paths) if path.mark != "same"]
     refused, undecided = (
         sum(path.mark == mark for path in changed_paths) for mark in ("refused", "undecided")
     )
-    counted = unsilenced_findings(preview.policy)
-    severe = sum(finding.severity in ("critical", "high") for finding in counted)
+    findings = unsilenced_findings(preview.policy)
+    severe = sum(finding.severity in ("critical", "high") for finding in findings)
     loose = sum(rule.loosens for rule in preview.rules)
     paths_known = preview.data_paths.after is not None
     return [
@@ -165,22 +165,22 @@ def tiles(preview: Preview) -> list[Tile]:
         Tile(
             "hurts",
             str(len(hurts)),
-            f"destroyed or replaced, {lost} with state",
+            f"deleted or replaced, {lost} with state",
             "bad" if lost else "open" if hurts else "calm",
         ),
         Tile(
             "paths",
             str(len(changed_paths)) if paths_known else "?",
-            f"data paths to look at, {refused} refused, {undecided} undecided"
+            f"data paths to review, {refused} refused, {undecided} undecided"
             if paths_known
-            else "data paths not known",
+            else "data paths unknown",
             "bad" if refused else "open" if undecided or not paths_known else "calm",
         ),
         Tile(
             "findings",
-            str(len(counted)),
+            str(len(findings)),
             f"findings, {severe} critical or high",
-            "bad" if severe else "open" if counted else "calm",
+            "bad" if severe else "open" if findings else "calm",
         ),
         Tile("cost", *_cost(preview.cost), "calm"),
         Tile(
@@ -195,18 +195,18 @@ def _cost(costs: Costs) -> tuple[str, str]:
     before = costs.before.monthly_usd if costs.before else None
     after = costs.after.monthly_usd if costs.after else None
     if before is not None and after is not None:
-        return money(after - before) if after != before else "±0", f"a month, {usd(after)} then"
-    return ("?", "cost not known") if after is None else (usd(after), "a month; before is not known")
+        return money(after - before) if after != before else "±0", f"a month, {usd(after)} after the change"
+    return ("?", "cost unknown") if after is None else (usd(after), "a month; cost before unknown")
 
 
 def _gpus(capacities: Capacities) -> tuple[str, str]:
     if capacities.after is None:
-        return "?", "GPU capacity not known"
+        return "?", "GPU capacity unknown"
     counts = [pool.gpus for pool in capacities.after if pool.gpus is not None]
     total = f"{sum(counts):,}" if len(counts) == len(capacities.after) else "an unknown number of"
     used = sum(pool.used for pool in capacities.after)
     if capacities.before is None:
-        return number(used), f"of {total} GPUs used; before is not known"
+        return number(used), f"of {total} GPUs used; use before unknown"
     delta = used - sum(pool.used for pool in capacities.before)
     sign = "±0" if delta == 0 else f"{'+' if delta > 0 else '−'}{number(abs(delta))}"
-    return sign, f"GPUs used, {number(used)} of {total} then"
+    return sign, f"GPUs used, {number(used)} of {total} after the change"

@@ -1,7 +1,7 @@
-"""What a preview's values look like on a page: nothing invisible, nothing endless, nothing secret.
+"""Formats property values for the page of a preview: invisible characters are shown, long values cut, secrets hidden.
 
-A value comes from a resource, so it is untrusted text. Jinja2 escapes it; here what a reader could not see, or
-would see in another order than it stands, is spelt out, and what is long is cut and says so.
+Values come from resources, so they are untrusted text. Jinja2 escapes them. This module spells out characters that a
+reader could not see or that change the direction of text.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _INVISIBLE = re.compile(
     "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\ufffe\uffff\U000e0000-\U000e0fff]"
 )
-"""Controls, format characters (among them those that turn the direction of what follows), fillers, selectors of a
-variant, lone surrogates, and what no document may hold. Tab and newline stay."""
+"""Control and format characters (also those that change the direction of text), fillers, variation selectors, lone
+surrogates and noncharacters. Tab and newline are kept."""
 
 
 def _spelt(match: re.Match[str]) -> str:
@@ -32,17 +32,17 @@ def _spelt(match: re.Match[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with every invisible character spelt out: `\\u202e`."""
+    """Return the text with each invisible character as its number: `\\u202e`."""
     return _INVISIBLE.sub(_spelt, text)
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """At most so many characters, and how many there were."""
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters in all)"
+    """Return at most `longest` characters, and the length of the text if it was cut."""
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters in total)"
 
 
 def worded(value: Any) -> str:
-    """A value on one line, as JSON, so that `"2"` is not `2`; a text of several lines as it is."""
+    """Return a value as JSON on one line, so that `"2"` differs from `2`; a text of several lines unchanged."""
     if isinstance(value, str) and "\n" in value:
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
@@ -50,14 +50,14 @@ def worded(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a difference: `-`, `+`, a blank, or `@` where something is left out."""
+    """One line of a difference. `sign`: `-`, `+`, a blank, or `@` for lines that are left out."""
 
     sign: str
     text: str
 
 
 def lines(change: PropertyChange) -> list[Line]:
-    """What was and what will be; of a secret only that it changes. At most `MOST_LINES` and one that says so."""
+    """Return the old and the new value as lines, at most `MOST_LINES` and a note. A secret's value is not shown."""
     if change.secret:
         return [Line("@", "A secret: its value is not shown.")]
     old, new = _spread(change.old, change.new), _spread(change.new, change.old)
@@ -65,7 +65,7 @@ def lines(change: PropertyChange) -> list[Line]:
         return [
             Line(sign, cut(text)) for sign, texts in (("-", old), ("+", new)) for text in texts or ["not set"]
         ]
-    # Long lists are not compared: it would take long, and nobody reads them here.
+    # Comparing long lists would take too long.
     if max(len(old), len(new)) > 600:
         differences = [*(f"-{line}" for line in old), *(f"+{line}" for line in new)]
     else:
@@ -80,7 +80,7 @@ def lines(change: PropertyChange) -> list[Line]:
 
 
 def _spread(value: Any, compared_with: Any) -> list[str]:
-    """A value in lines: one, if it and what it is compared with are short."""
+    """Return a value as lines: one line if both values are short."""
     if value is None:
         return []
     if isinstance(value, str):

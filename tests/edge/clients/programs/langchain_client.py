@@ -33,10 +33,10 @@ messages += [
 ]
 steps["tools"] = [messages[-1].content, bound.invoke(messages).content]
 steps["stream"] = "".join(str(piece.content) for piece in chat.stream("hello"))
-whole = None
+full_message = None
 for piece in bound.stream("what is the rate?"):
-    whole = piece if whole is None else whole + piece
-steps["streamed_tools"] = [call["args"] for call in whole.tool_calls]
+    full_message = piece if full_message is None else full_message + piece
+steps["streamed_tools"] = [call["args"] for call in full_message.tool_calls]
 for method in ("json_schema", "function_calling"):
     steps[method] = chat.with_structured_output(Place, method=method).invoke("where?").city
 # Without the check it sends texts; with it token ids, for which it fetches a tokenizer.

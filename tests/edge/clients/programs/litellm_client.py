@@ -14,8 +14,8 @@ RATE = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
     },
 }
-own = {"api_base": os.environ["BASE_URL"], "api_key": os.environ["KEY"], "max_retries": 0}
-chat = {"model": "openai/fast", **own}
+connection = {"api_base": os.environ["BASE_URL"], "api_key": os.environ["KEY"], "max_retries": 0}
+chat = {"model": "openai/fast", **connection}
 messages = [{"role": "user", "content": "what is the rate?"}]
 steps = {"chat": litellm.completion(messages=messages, **chat).choices[0].message.content}
 steps["stream"] = "".join(
@@ -36,6 +36,6 @@ rebuilt = litellm.stream_chunk_builder(pieces, messages=messages[:1]).choices[0]
 steps["streamed_tools"] = [json.loads(call.function.arguments) for call in rebuilt.tool_calls]
 messages[1] = rebuilt
 steps["again"] = litellm.completion(messages=messages, **chat).choices[0].message.content
-vectors = litellm.embedding(model="openai/vectors", input=["one", "two"], **own)
+vectors = litellm.embedding(model="openai/vectors", input=["one", "two"], **connection)
 steps["embeddings"] = [vector["embedding"] for vector in vectors.data]
 print(json.dumps(steps))

@@ -16,7 +16,7 @@ from isthmus.core.uniqueness import unique
 if TYPE_CHECKING:
     import datetime
 
-    from isthmus.contracts.platform.model.aws.account import Guardrail
+    from isthmus.contracts.platform.model.aws.account import Guardrail, Trust
     from isthmus.contracts.platform.model.platform import Identity, Platform, Workload
 
 _TAG_PATTERN = re.compile(r"[\w .:/=+@-]+")
@@ -138,7 +138,9 @@ def permissions_boundaries_are_in_the_account(platform: Platform) -> None:
 def identities_have_a_trust(platform: Platform) -> None:
     """Identities by certificate have a trust with a private authority, a certificate, and the images they need."""
     by_certificate = [
-        pair for pair in enumerate(platform.identities) if pair[1].assumed_by == "roles-anywhere"
+        (index, identity)
+        for index, identity in enumerate(platform.identities)
+        if identity.assumed_by == "roles-anywhere"
     ]
     for index, identity in by_certificate:
         if identity.trust is None:
@@ -148,51 +150,64 @@ def identities_have_a_trust(platform: Platform) -> None:
                 fix="Set `trust` to one of `trust`; access keys are not supported",
                 refused=True,
             )
-    trusts = {entry.name: (index, entry) for index, entry in enumerate(platform.trust)}
     for index, trust in enumerate(platform.trust):
-        path = ("trust", index)
-        if trust.mode == "existing" and trust.trust_anchor is None:
-            raise FieldError(
-                f"the existing trust {trust.name} has no trust_anchor",
-                *(*path, "trust_anchor"),
-                fix="Set trust_anchor to its ARN",
-            )
-        if trust.mode == "manage" and (trust.ca_certificates is None) == (trust.acm_pca is None):
-            raise FieldError(
-                f"trust {trust.name} has {'neither' if trust.acm_pca is None else 'both'} of ca_certificates "
-                "and acm_pca, "
-                "but needs exactly one",
-                *(*path, "ca_certificates"),
-                fix="Set ca_certificates to the PEM of the authority that signs the translators' certificates, or set"
-                " acm_pca to the ARN of an ACM private authority",
-            )
-        if trust.mode == "manage" and trust.ca_certificates is not None:
-            from isthmus.contracts.reference import certificate_authorities
-
-            try:
-                certificate_authorities.check_ca(trust.ca_certificates, "")
-            except IsthmusError as error:
-                no = error.exit_code == 1
-                raise FieldError(error.what, *(*path, "ca_certificates"), fix=error.fix, refused=no) from None
+        _check_authority(trust, index)
+    trusts = {trust.name: trust for trust in platform.trust}
     for index, identity in by_certificate:
-        _, trust = trusts[identity.trust or ""]
-        path = ("identities", index)
-        if trust.mode == "off":
+        _check_certificate(identity, index, trusts[identity.trust or ""])
+    _check_translator_images(platform, [identity for _, identity in by_certificate])
+
+
+def _check_authority(trust: Trust, index: int) -> None:
+    """An existing trust names its anchor; a managed one has exactly one valid authority."""
+    path = ("trust", index)
+    if trust.mode == "existing" and trust.trust_anchor is None:
+        raise FieldError(
+            f"the existing trust {trust.name} has no trust_anchor",
+            *(*path, "trust_anchor"),
+            fix="Set trust_anchor to its ARN",
+        )
+    if trust.mode == "manage" and (trust.ca_certificates is None) == (trust.acm_pca is None):
+        raise FieldError(
+            f"trust {trust.name} has {'neither' if trust.acm_pca is None else 'both'} of ca_certificates "
+            "and acm_pca, "
+            "but needs exactly one",
+            *(*path, "ca_certificates"),
+            fix="Set ca_certificates to the PEM of the authority that signs the translators' certificates, or set"
+            " acm_pca to the ARN of an ACM private authority",
+        )
+    if trust.mode == "manage" and trust.ca_certificates is not None:
+        from isthmus.contracts.reference import certificate_authorities
+
+        try:
+            certificate_authorities.check_ca(trust.ca_certificates, "")
+        except IsthmusError as error:
             raise FieldError(
-                f"trust {trust.name} of identity {identity.name} is off",
-                *(*path, "trust"),
-                fix="Set its `mode` to manage or existing",
-                refused=True,
-            )
-        if trust.issuer is None and identity.certificate_secret is None:
-            raise FieldError(
-                f"identity {identity.name} has neither an issuer nor a certificate_secret",
-                *(*path, "certificate_secret"),
-                fix=f"Set `issuer` of trust {trust.name}, or set certificate_secret here",
-            )
-    images = {"translator": platform.identities}
-    images["credential_helper"] = [identity for _, identity in by_certificate]
-    for name, users in images.items():
+                error.what, *(*path, "ca_certificates"), fix=error.fix, refused=error.exit_code == 1
+            ) from None
+
+
+def _check_certificate(identity: Identity, index: int, trust: Trust) -> None:
+    """The trust is on, and a certificate is issued for the identity or given."""
+    path = ("identities", index)
+    if trust.mode == "off":
+        raise FieldError(
+            f"trust {trust.name} of identity {identity.name} is off",
+            *(*path, "trust"),
+            fix="Set its `mode` to manage or existing",
+            refused=True,
+        )
+    if trust.issuer is None and identity.certificate_secret is None:
+        raise FieldError(
+            f"identity {identity.name} has neither an issuer nor a certificate_secret",
+            *(*path, "certificate_secret"),
+            fix=f"Set `issuer` of trust {trust.name}, or set certificate_secret here",
+        )
+
+
+def _check_translator_images(platform: Platform, by_certificate: list[Identity]) -> None:
+    users_by_image = {"translator": platform.identities, "credential_helper": by_certificate}
+    for name, users in users_by_image.items():
         if users and getattr(platform.images, name) is None:
             raise FieldError(
                 f"`images` has no {name}, which translators with an AWS identity need",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.lookups.aws import cluster_at, has_cluster, network_for
-from isthmus.contracts.platform.model.aws.fargate import SERVICES, SIZES
+from isthmus.contracts.platform.model.aws.fargate import SERVICES, SIZES, Fargate
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core import ip_addresses
@@ -101,68 +101,80 @@ def fargate_gateways_are_complete(platform: Platform) -> None:
     for index, gateway in enumerate(platform.gateways):
         if gateway.runs_on != "fargate":
             continue
-        path = ("gateways", index)
         settings = gateway.fargate
         if settings is None:
             message = f"gateway {gateway.name} runs on Fargate, but has no `fargate` settings"
             raise FieldError(
-                message, *path, "fargate", fix="Add `fargate: {clients: […], translator_secret: …}`"
-            )
-        for key in ("callers_secret", "certificate_secret"):
-            if not str(getattr(gateway, key)).startswith("arn:"):
-                message = (
-                    f"gateway {gateway.name} runs on Fargate, but its {key} is not a secret of AWS Secrets "
-                    "Manager"
-                )
-                raise FieldError(
-                    message,
-                    *path,
-                    key,
-                    fix="Set it to an ARN: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
-                )
-        for key in ("proxy", "ca_bundle", "destinations"):
-            if getattr(gateway, key):
-                message = f"gateway {gateway.name} runs on Fargate, which does not support `{key}`"
-                raise FieldError(message, *path, key, fix=f"Remove `{key}`")
-        if not _HOST.fullmatch(gateway.host) or len(gateway.host) > 253 or gateway.host.endswith(".svc"):
-            message = f"`{gateway.host}` is not a full DNS name in a private zone"
-            raise FieldError(
-                message, *path, "host", fix="Write it in full, like internal-gateway.llm.bank.example"
-            )
-        if settings.memory not in SIZES[settings.cpu]:
-            minimum, maximum = SIZES[settings.cpu][0], SIZES[settings.cpu][-1]
-            message = (
-                f"memory is {settings.memory} MiB, which AWS does not offer with {settings.cpu} CPU units"
-            )
-            raise FieldError(
                 message,
-                *path,
-                "fargate",
-                "memory",
-                fix=f"Set memory from {minimum} to {maximum}, in steps of 1024",
+                *("gateways", index, "fargate"),
+                fix="Add `fargate: {clients: […], translator_secret: …}`",
             )
-        for number, text in enumerate(settings.clients):
-            client = ip_addresses.site_network(text, *path, "fargate", "clients", number)
-            if client.prefixlen < 8:
-                message = f"`{text}` is too wide for a network of applications"
-                raise FieldError(
-                    message,
-                    *path,
-                    "fargate",
-                    "clients",
-                    number,
-                    fix="List the networks one by one, like 10.60.0.0/16",
-                    refused=True,
-                )
+        _check_gateway_keys(gateway, index)
+        _check_memory(settings, index)
+        _check_clients(settings, index)
         _check_models(platform, gateway, index)
         _check_network(platform, gateway, index)
         _check_images(platform, gateway)
-        minimum = handling.handling_of(gateway.class_).records_months_min * 365 // 12
-        if settings.log_days < minimum:
-            message = f"{settings.log_days} days, and class {gateway.class_} keeps records {minimum} days"
+        _check_log_days(gateway, settings, index)
+
+
+def _check_gateway_keys(gateway: Gateway, index: int) -> None:
+    """Secrets are in Secrets Manager, no key is set that Fargate does not support, and the host is a full DNS name."""
+    path = ("gateways", index)
+    for key in ("callers_secret", "certificate_secret"):
+        if not str(getattr(gateway, key)).startswith("arn:"):
+            message = f"gateway {gateway.name} runs on Fargate, but its {key} is not a secret of AWS Secrets Manager"
             raise FieldError(
-                message, *path, "fargate", "log_days", fix=f"Set log_days to {minimum} or more", refused=True
+                message,
+                *path,
+                key,
+                fix="Set it to an ARN: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME",
             )
+    for key in ("proxy", "ca_bundle", "destinations"):
+        if getattr(gateway, key):
+            message = f"gateway {gateway.name} runs on Fargate, which does not support `{key}`"
+            raise FieldError(message, *path, key, fix=f"Remove `{key}`")
+    if not _HOST.fullmatch(gateway.host) or len(gateway.host) > 253 or gateway.host.endswith(".svc"):
+        message = f"`{gateway.host}` is not a full DNS name in a private zone"
+        raise FieldError(
+            message, *path, "host", fix="Write it in full, like internal-gateway.llm.bank.example"
+        )
+
+
+def _check_memory(settings: Fargate, index: int) -> None:
+    if settings.memory not in SIZES[settings.cpu]:
+        minimum, maximum = SIZES[settings.cpu][0], SIZES[settings.cpu][-1]
+        message = f"memory is {settings.memory} MiB, which AWS does not offer with {settings.cpu} CPU units"
+        raise FieldError(
+            message,
+            *("gateways", index, "fargate", "memory"),
+            fix=f"Set memory from {minimum} to {maximum}, in steps of 1024",
+        )
+
+
+def _check_clients(settings: Fargate, index: int) -> None:
+    """Networks of applications are private and not wider than /8."""
+    for number, text in enumerate(settings.clients):
+        path = ("gateways", index, "fargate", "clients", number)
+        client = ip_addresses.site_network(text, *path)
+        if client.prefixlen < 8:
+            raise FieldError(
+                f"`{text}` is too wide for a network of applications",
+                *path,
+                fix="List the networks one by one, like 10.60.0.0/16",
+                refused=True,
+            )
+
+
+def _check_log_days(gateway: Gateway, settings: Fargate, index: int) -> None:
+    minimum = handling.handling_of(gateway.class_).records_months_min * 365 // 12
+    if settings.log_days < minimum:
+        raise FieldError(
+            f"{settings.log_days} days, and class {gateway.class_} keeps records {minimum} days",
+            *("gateways", index, "fargate", "log_days"),
+            fix=f"Set log_days to {minimum} or more",
+            refused=True,
+        )
 
 
 def _check_models(platform: Platform, gateway: Gateway, index: int) -> None:

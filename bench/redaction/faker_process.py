@@ -1,8 +1,8 @@
-"""Sentences that nobody here wrote: templates of presidio-evaluator, values of Faker. Runs where Faker is.
+"""Prints sentences from templates of presidio-evaluator with values of Faker. It runs in Faker's environment.
 
-    python outside_side.py TEMPLATES SEED COUNT
+    python faker_process.py TEMPLATES SEED COUNT
 
-A line of JSON each: text, and spans of the identifiers that are measured.
+Each line is JSON: the text, and the spans of the measured identifiers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCALES = (
     *("es_ES", "pt_PT", "nl_NL", "pl_PL", "sv_SE"),
 )
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
-_OTHERS = {
+_FAKER_METHODS = {
     "person": "name",
     "organization": "company",
     "nationality": "country",
@@ -41,41 +41,41 @@ _OTHERS = {
 
 
 def main(templates: str, seed: int, count: int) -> None:
-    """Print `count` sentences: entities and locales in turn, a template drawn for each."""
+    """Print `count` sentences. Entities and locales take turns; the template is random."""
     from faker import Faker  # type: ignore[import-not-found]
 
     read = Path(templates).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in read.splitlines()]
-    # Templates write a line break as two characters.
+    # In the template file a line break is a backslash and an n.
     lines = [line.replace("\\n", "\n") for line in lines]
     by_entity = {
         entity: [line for line in lines if any(MEASURED.get(name) == entity for name in _PLACE.findall(line))]
         for entity in dict.fromkeys(MEASURED.values())
     }
-    lot = random.Random(seed)
+    chance = random.Random(seed)
     fakers = {locale: Faker(locale) for locale in LOCALES}
     Faker.seed(seed)
     for number in range(count):
         locale = LOCALES[number % len(LOCALES)]
-        template = lot.choice(by_entity[list(by_entity)[number % len(by_entity)]])
-        text, spans, at = "", [], 0
+        template = chance.choice(by_entity[list(by_entity)[number % len(by_entity)]])
+        text, spans, end = "", [], 0
         for place in _PLACE.finditer(template):
             name = place.group(1)
-            value = _value(fakers, locale, name, lot)
-            text += template[at : place.start()]
+            value = _value(fakers, locale, name, chance)
+            text += template[end : place.start()]
             if name in MEASURED:
                 spans.append([len(text), len(text) + len(value), MEASURED[name]])
             text += value
-            at = place.end()
-        print(json.dumps({"text": text + template[at:], "spans": spans}))
+            end = place.end()
+        print(json.dumps({"text": text + template[end:], "spans": spans}))
 
 
-def _value(fakers: dict[str, object], locale: str, name: str, lot: random.Random) -> str:
-    fake = fakers["en_US" if name == "ssn" else locale]
+def _value(fakers: dict[str, object], locale: str, name: str, chance: random.Random) -> str:
+    faker = fakers["en_US" if name == "ssn" else locale]
     if name == "ip_address":
-        return str(getattr(fake, "ipv6" if lot.random() < 0.3 else "ipv4")())
-    wanted = {"credit_card": "credit_card_number"}.get(name, _OTHERS.get(name, name))
-    provider = getattr(fake, wanted, None) or getattr(fakers["en_US"], wanted, None)
+        return str(getattr(faker, "ipv6" if chance.random() < 0.3 else "ipv4")())
+    method = {"credit_card": "credit_card_number"}.get(name, _FAKER_METHODS.get(name, name))
+    provider = getattr(faker, method, None) or getattr(fakers["en_US"], method, None)
     return str(provider()) if provider else name
 
 

@@ -1,15 +1,11 @@
-"""Functions that break a rendered graph, and an assertion about the findings."""
+"""Changes of a resource's inputs, the inputs of one resource more, and an assertion about the findings."""
 
 from __future__ import annotations
 
-import copy
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources.resources import Graph
+from tests.broken_graphs.parts import POLICY, Lens
 
 Change = Callable[[dict[str, Any]], Any]
 KINDS = [
@@ -25,28 +21,24 @@ def finds(broken: list[str], says: str) -> None:
     assert any(says in message for message in broken), broken
 
 
-def altered(resources: Iterable[Resource], kind: str, name: str, how: Change) -> Graph:
-    """A graph with changed inputs of the resources of a type whose name has an ending. Fails if there is none."""
-    resources_changed, count = [], 0
-    for resource in resources:
-        if resource.type.endswith(kind) and resource.name.endswith(name) and resource.made:
-            inputs = copy.deepcopy(resource.inputs)
-            how(inputs)
-            resource, count = replace(resource, inputs=inputs), count + 1
-        resources_changed.append(resource)
-    assert count, f"no {kind} {name}"
-    return Graph(resources_changed)
+def through(lens: Lens, how: Callable[[Any], object]) -> Change:
+    """Changes each part of a resource's inputs that a lens finds. Fails if it finds none."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        places = list(lens.find(inputs))
+        assert places, inputs
+        for place in places:
+            part = lens.open(inputs, place)
+            how(part)
+            lens.close(inputs, place, part)
+
+    return change
 
 
 def document(how: Callable[[list[dict[str, Any]]], object]) -> Change:
     """Changes the statements of a resource's policy."""
 
-    def change(inputs: dict[str, Any]) -> None:
-        statements = json.loads(inputs["policy"])
-        how(statements["Statement"])
-        inputs["policy"] = json.dumps(statements)
-
-    return change
+    return through(POLICY, how)
 
 
 def replace_text(old: str, new: str) -> Change:

@@ -1,6 +1,6 @@
-"""What `bench.edge` measures: the model server itself, our gateway before it, LiteLLM's proxy before it.
+"""Starts the systems that `bench.edge` compares: the model server alone, the edge before it, and LiteLLM's proxy.
 
-What is measured has one processor, the generator and the model server have the other.
+The system under test has one processor. The load generator and the model server share the other one.
 """
 
 from __future__ import annotations
@@ -37,29 +37,33 @@ _MASTER_KEY = "sk-of-the-benchmark"
 
 
 @dataclass
-class Side:
-    """One way to the model server."""
+class System:
+    """One compared system: a way to the model server."""
 
     name: str
     target: Target
     processes: list[psutil.Process] = field(default_factory=list)
-    """What stands before the model server."""
+    """The processes between the client and the model server."""
 
-    def all(self) -> list[psutil.Process]:
-        return [each for one in self.processes for each in [one, *one.children(recursive=True)]]
+    def all_processes(self) -> list[psutil.Process]:
+        return [
+            descendant
+            for process in self.processes
+            for descendant in [process, *process.children(recursive=True)]
+        ]
 
     def cpu_s(self) -> float:
-        """Processor seconds so far, user's and system's."""
-        return sum(each.cpu_times().user + each.cpu_times().system for each in self.all())
+        """Processor seconds so far, user and system time."""
+        return sum(process.cpu_times().user + process.cpu_times().system for process in self.all_processes())
 
     def mib(self) -> float:
-        """Resident; pages that processes share are counted for each."""
-        return sum(each.memory_info().rss for each in self.all()) / 2**20
+        """Resident memory. Pages that processes share are counted for each process."""
+        return sum(process.memory_info().rss for process in self.all_processes()) / 2**20
 
 
 @contextlib.contextmanager
-def on(cpu: int) -> Iterator[None]:
-    """What is started within runs on this processor."""
+def pinned_to(cpu: int) -> Iterator[None]:
+    """Processes that start inside this context run on this processor."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:
@@ -68,8 +72,8 @@ def on(cpu: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class Sides:
-    """All of them, up; ended with the stack of contexts that they were started in."""
+class Systems:
+    """Starts the systems. They end with the exit stack."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder, self._stack = folder, stack
@@ -81,30 +85,30 @@ class Sides:
         (folder / "callers.yaml").write_text(callers_text())
         self._model_port, self._model_tls_port = free_port(), free_port()
         ports = [str(self._model_port), str(self._model_tls_port)]
-        with on(GENERATOR_CPU):
+        with pinned_to(GENERATOR_CPU):
             model = self._start([sys.executable, "-m", "bench.model_server", *ports, str(folder)], "model")
-        _wait(f"http://127.0.0.1:{self._model_port}/health", model)
+        _wait_until_healthy(f"http://127.0.0.1:{self._model_port}/health", model)
 
-    def direct(self) -> Side:
-        return Side("the model server", Target((f"http://127.0.0.1:{self._model_port}",), MODEL))
+    def direct(self) -> System:
+        return System("the model server", Target((f"http://127.0.0.1:{self._model_port}",), MODEL))
 
-    def direct_tls(self) -> Side:
+    def direct_tls(self) -> System:
         url = f"https://127.0.0.1:{self._model_tls_port}"
-        return Side("the model server, mutual TLS", Target((url,), MODEL, certificates=self._folder))
+        return System("the model server, mutual TLS", Target((url,), MODEL, certificates=self._folder))
 
-    def gateway(self, cpus: Sequence[int] = (MEASURED_CPU,)) -> Side:
-        """Straight to a model server that speaks mutual TLS itself; a copy on each of these processors."""
+    def gateway(self, cpus: Sequence[int] = (MEASURED_CPU,)) -> System:
+        """A gateway before a model server with mutual TLS, without a sidecar. One copy for each processor."""
         edges = [self._edge(f"gateway-{free_port()}", self._model_tls_port, cpu) for cpu in cpus]
         name = "gateway" if len(cpus) == 1 else f"{len(cpus)} copies of the gateway"
-        return Side(name, self._as_application(edges), [psutil.Process(each.process.pid) for each in edges])
+        return System(name, self._as_application(edges), [psutil.Process(edge.process.pid) for edge in edges])
 
-    def chain(self, *, records: bool = True, root: Path = ROOT) -> Side:
-        """Gateway and sidecar, as they stand on-prem; the model server is plain, on the sidecar's loopback.
+    def chain(self, *, records: bool = True, root: Path = ROOT) -> System:
+        """Gateway and sidecar as on-prem. The sidecar calls the model server over plain HTTP on loopback.
 
-        Without records it is no gateway that may serve, but shows what they cost.
+        A real gateway always keeps records. `records=False` shows what they cost.
         """
-        what = "gateway and sidecar" if records else "the same, no audit"
-        what = what if root == ROOT else f"the same of {root.name}"
+        name = "gateway and sidecar" if records else "the same, no audit"
+        name = name if root == ROOT else f"the same of {root.name}"
         config = {
             "mode": "sidecar",
             "class": "restricted",
@@ -112,16 +116,16 @@ class Sides:
             "allowed_clients": [GATEWAY_NAME],
             "upstream": f"http://127.0.0.1:{self._model_port}",
         }
-        with on(MEASURED_CPU):
+        with pinned_to(MEASURED_CPU):
             sidecar = Edge(self._folder / f"sidecar-{free_port()}", config, code=root)
         self._stack.callback(sidecar.stop)
         sidecar.wait_until_up()
         gateway = self._edge(f"gateway-{free_port()}", sidecar.port, records=records, root=root)
         pids = (gateway.process.pid, sidecar.process.pid)
-        return Side(what, self._as_application([gateway]), [psutil.Process(pid) for pid in pids])
+        return System(name, self._as_application([gateway]), [psutil.Process(pid) for pid in pids])
 
-    def rival(self) -> Side:
-        """LiteLLM's proxy as it comes: a key, a model, no database; plain HTTP on both sides."""
+    def litellm(self) -> System:
+        """LiteLLM's proxy with default settings: a key, a model, no database, plain HTTP on both sides."""
         python = tools.python(RIVAL, HERE)
         assert python is not None
         config = self._folder / "litellm.yaml"
@@ -138,35 +142,35 @@ class Sides:
         port = free_port()
         command = [str(python), "-c", "import litellm; litellm.run_server()"]
         command += ["--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
-        with on(MEASURED_CPU):
+        with pinned_to(MEASURED_CPU):
             process = self._start(command, RIVAL)
         url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/health/liveliness", process)
-        return Side("LiteLLM's proxy", Target((url,), WORKLOAD, bearer(_MASTER_KEY)), [process])
+        _wait_until_healthy(f"{url}/health/liveliness", process)
+        return System("LiteLLM's proxy", Target((url,), WORKLOAD, bearer(_MASTER_KEY)), [process])
 
     def _edge(
         self, name: str, model_port: int, cpu: int = MEASURED_CPU, *, records: bool = True, root: Path = ROOT
     ) -> Edge:
         config = gateway_config(self._folder, model_port)
-        del config["limits"]  # those that it has when the file says nothing
+        del config["limits"]  # The benchmark measures the default limits.
         if records:
             config["audit"] = self._audit(name)
-        with on(cpu):
+        with pinned_to(cpu):
             edge = Edge(self._folder / name, config, code=root)
         self._stack.callback(edge.stop)
-        _wait(edge.health_url + "/health", psutil.Process(edge.process.pid))
+        _wait_until_healthy(edge.health_url + "/health", psutil.Process(edge.process.pid))
         return edge
 
     def _audit(self, name: str) -> dict[str, str]:
-        """A chain of records on this disk, and its sealer, in a thread of ours."""
+        """Settings for a chain of records on this disk. A thread runs its sealer."""
         place = Place.at(self._folder / f"audit-{name}")
         (place.root / "site.key").write_text("ab" * 32)
         (place.root / "seal.pem").write_bytes(place.public)
-        over = threading.Event()
-        sealing = threading.Thread(target=_seal, args=(place.sealer(), over))
+        stop = threading.Event()
+        sealing = threading.Thread(target=_seal_until, args=(place.sealer(), stop))
         sealing.start()
         self._stack.callback(sealing.join)
-        self._stack.callback(over.set)
+        self._stack.callback(stop.set)
         return {
             "records": str(place.records),
             "seals": str(place.seals),
@@ -177,10 +181,10 @@ class Sides:
         }
 
     def _listen(self, name: str) -> dict[str, str]:
-        at = self._folder
+        folder = self._folder
         return {
-            "certificate": str(at / f"{name}.crt"),
-            "key": str(at / f"{name}.key"),
+            "certificate": str(folder / f"{name}.crt"),
+            "key": str(folder / f"{name}.key"),
             "client_ca": str(self._authority.path),
         }
 
@@ -189,7 +193,7 @@ class Sides:
         return Target(urls, WORKLOAD, bearer(KEYS[WORKLOAD]), self._folder)
 
     def _start(self, command: list[str], name: str) -> psutil.Process:
-        """With no more of our environment than a program needs, and no network to look things up in."""
+        """Start a process with a minimal environment, in which LiteLLM does not fetch its price list."""
         clean = {
             name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")
         }
@@ -201,20 +205,20 @@ class Sides:
         cwd = ROOT if name == "model" else self._folder
         with (self._folder / f"{name}.log").open("w") as output:
             process = psutil.Popen(command, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT)
-        self._stack.callback(_end, process)
+        self._stack.callback(_end_process, process)
         return process
 
 
-def _seal(sealer: Sealer, over: threading.Event) -> None:
-    """A new chain at once, so that its gateway may serve; what is written every ten seconds."""
+def _seal_until(sealer: Sealer, stop: threading.Event) -> None:
+    """Seal new chains at once, so that their gateway may serve, and all records every ten seconds."""
     last = 0.0
-    while not over.wait(0.25):
+    while not stop.wait(0.25):
         if sealer.newcomers() or time.monotonic() - last >= SEALED_S:
             sealer.seal()
             last = time.monotonic()
 
 
-def _wait(url: str, process: psutil.Process, seconds: float = 120) -> None:
+def _wait_until_healthy(url: str, process: psutil.Process, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(httpx.HTTPError):
@@ -226,14 +230,14 @@ def _wait(url: str, process: psutil.Process, seconds: float = 120) -> None:
     raise Failed(f"nothing answers at {url}")
 
 
-def _end(process: psutil.Process) -> None:
-    """The process and what it started, by their ids."""
-    each: list[psutil.Process] = []
+def _end_process(process: psutil.Process) -> None:
+    """End the process and its children, by their ids."""
+    processes: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        each = [*process.children(recursive=True), process]
-    for one in each:
+        processes = [*process.children(recursive=True), process]
+    for running in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.terminate()
-    _, left = psutil.wait_procs(each, timeout=10)
-    for one in left:
-        one.kill()
+            running.terminate()
+    _, survivors = psutil.wait_procs(processes, timeout=10)
+    for survivor in survivors:
+        survivor.kill()

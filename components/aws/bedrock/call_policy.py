@@ -1,14 +1,18 @@
-"""Builds the policy of a role that calls models on Amazon Bedrock."""
+"""Builds the policy of a role that calls models on Amazon Bedrock.
+
+The class of the data is not in the policy: the platform decided by it which models a role may call, and `may_use_aws`
+has checked that.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.common.actions import INVOKE, open_guardrail
 from components.aws.common.names import partition
 
-ACTIONS = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
-"""Leave to invoke; Converse and ConverseStream are allowed and denied by the same two."""
 INLINE_CHARACTERS = 10_240
 """All inline policies of a role together (IAM's quotas, not adjustable, 2026-11)."""
 
@@ -30,40 +34,86 @@ class BedrockModel(TypedDict):
     """Every region that the profile may route to; with a profile at least one."""
 
 
+@dataclass(frozen=True)
+class RequiredGuardrail:
+    """The guardrail that every call must name."""
+
+    arn: Any
+    identifiers: list[Any]
+    """Values of `bedrock:GuardrailIdentifier` that a call may have."""
+    key: pulumi.Input[str] | None = None
+    """ARN of the key that seals its settings; None: AWS's own."""
+    profiles: Sequence[pulumi.Input[str]] = ()
+    """ARNs of its profile in each region (user guide, "Permissions for using cross-Region inference with
+    Guardrails")."""
+    regions: Sequence[str] = ()
+    """Regions to which its profile may route content."""
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        return {"bedrock:GuardrailIdentifier": self.identifiers}
+
+
+@dataclass(frozen=True)
+class RequiredNetwork:
+    """The VPC whose endpoints calls must come through.
+
+    Where Bedrock routes a call on, it asks IAM again in the destination, whose region is then `aws:RequestedRegion`
+    (AWS samples, service-control-policy-examples #26, tried on an organisation, 2026-04). Whether that request still
+    says `aws:SourceVpc` AWS does not document. With `own-region` it need not: a call enters by an application profile
+    in the own region, from the VPC, and goes elsewhere through that profile only.
+    """
+
+    vpc: pulumi.Input[str]
+    condition: str = "own-region"
+    """`own-region`: calls name the VPC where they are made; `every-region`: where Bedrock routes them too."""
+
+
 def call_policy(
     models: list[BedrockModel],
     model_ids: Mapping[str, Any],
     bought: set[str],
-    guardrail_ids: tuple[Any, list[Any]] | None,
-    vpc: pulumi.Input[str] | None,
     account: pulumi.Input[str],
-    key: pulumi.Input[str] | None = None,
-    profiles: Sequence[pulumi.Input[str]] = (),
-    guardrail_regions: Sequence[str] = (),
-    network_condition: str = "own-region",
+    guardrail: RequiredGuardrail | None,
+    network: RequiredNetwork | None,
 ) -> dict[str, Any]:
     """The role's policy: what is called, what may be reached through it only, and two denials above both.
+
+    `model_ids`: ARN that is called, by `model_key`; `bought`: ids of endpoints with throughput bought ahead.
+    """
+    condition = guardrail.condition if guardrail else {}
+    called_arns = list({id(arn): arn for arn in model_ids.values()}.values())
+    statements = [
+        _allow("Call", INVOKE, called_arns, condition),
+        *_routed_statements(
+            [model for model in models if model["id"] not in bought], model_ids, account, condition
+        ),
+    ]
+    denied_actions = list(INVOKE)
+    if guardrail:
+        statements += _guardrail_statements(guardrail)
+        denied_actions.append("bedrock:ApplyGuardrail")
+    if network:
+        guardrail_regions = guardrail.regions if guardrail else ()
+        statements += _network_denials(network, denied_actions, models, guardrail_regions, account)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _routed_statements(
+    models: list[BedrockModel],
+    model_ids: Mapping[str, Any],
+    account: pulumi.Input[str],
+    condition: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """Each route's models and system profile, which may be reached through application profiles only.
 
     A call by an application profile is asked of the profile, of the system's profile that it copies and of
     the model in each region that this may route to; `bedrock:InferenceProfileArn` is then the application
     profile (Bedrock user guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through
-    tagged application inference profiles", AWS re:Post; read 2026-11). `guardrail_ids`: the guardrail's ARN, and
-    the values of `bedrock:GuardrailIdentifier` that a call may have; `key`: what seals its settings; `profiles`: of the
-    guardrail's profile in each region (user guide, "Permissions for using cross-Region inference with Guardrails").
-
-    `network_condition`: where Bedrock routes a call on, it asks IAM again in the destination, whose region is then
-    `aws:RequestedRegion` (AWS samples, service-control-policy-examples #26, tried on an organisation, 2026-04). Whether
-    that request still says `aws:SourceVpc` AWS does not document. With `own-region` it need not: a call enters by an
-    application profile in the own region, from the VPC, and goes elsewhere through that profile only.
+    tagged application inference profiles", AWS re:Post; read 2026-11).
     """
-    identifiers = guardrail_ids[1] if guardrail_ids else []
-    condition: dict[str, Any] = {"bedrock:GuardrailIdentifier": identifiers} if identifiers else {}
-    called_arns = list({id(arn): arn for arn in model_ids.values()}.values())
-    statements = [_allow("Call", ACTIONS, called_arns, condition)]
     routes: dict[tuple[str, ...], tuple[list[Any], list[Any]]] = {}
     for model in models:
-        if model["id"] in bought:
-            continue
         profile = model.get("inference_profile")
         regions = model.get("destination_regions") or [model["region"]]
         route = (model["model"], model["region"], profile or "", *regions)
@@ -71,32 +121,40 @@ def call_policy(
         if profile:
             underlying.append(source_arn(model, account))
         routes.setdefault(route, (underlying, []))[1].append(model_ids[model_key(model)])
-    for index, (underlying, callers) in enumerate(routes.values()):
-        profile_condition = {"bedrock:InferenceProfileArn": callers}
-        statements.append(
-            _allow(f"OnlyThrough{index}", ACTIONS, underlying, {**profile_condition, **condition})
+    return [
+        _allow(
+            f"OnlyThrough{index}", INVOKE, underlying, {"bedrock:InferenceProfileArn": callers, **condition}
         )
-    denied_actions = list(ACTIONS)
-    if guardrail_ids:
-        statements.append(
-            _allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guardrail_ids[0], *profiles], {})
-        )
-        statements.append(
-            _deny("NoCallPastTheGuardrail", ACTIONS, {"bedrock:GuardrailIdentifier": identifiers})
-        )
-        denied_actions.append("bedrock:ApplyGuardrail")
-        if key is not None:
-            statements.append(open_guardrail(key))
-    if vpc is not None:
-        other_regions = routed_regions(models, guardrail_regions)
-        if network_condition == "every-region" or not other_regions:
-            statements.append(_deny("NoCallFromElsewhere", denied_actions, {"aws:SourceVpc": vpc}))
-        else:
-            condition_values = {"aws:SourceVpc": vpc, "aws:RequestedRegion": other_regions}
-            statements.append(_deny("NoCallFromElsewhere", denied_actions, condition_values))
-            called_arns = sorted({model["region"] for model in models})
-            statements.append(_deny_without_profile(called_arns, other_regions, account))
-    return {"Version": "2012-10-17", "Statement": statements}
+        for index, (underlying, callers) in enumerate(routes.values())
+    ]
+
+
+def _guardrail_statements(guardrail: RequiredGuardrail) -> list[dict[str, Any]]:
+    """The guardrail may be applied, and no call may be made without it."""
+    return [
+        _allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guardrail.arn, *guardrail.profiles], {}),
+        _deny("NoCallPastTheGuardrail", INVOKE, guardrail.condition),
+        *([open_guardrail(guardrail.key)] if guardrail.key is not None else []),
+    ]
+
+
+def _network_denials(
+    network: RequiredNetwork,
+    actions: list[str],
+    models: Sequence[BedrockModel],
+    guardrail_regions: Sequence[str],
+    account: pulumi.Input[str],
+) -> list[dict[str, Any]]:
+    """No call from elsewhere than the VPC."""
+    other_regions = routed_regions(models, guardrail_regions)
+    if network.condition == "every-region" or not other_regions:
+        return [_deny("NoCallFromElsewhere", actions, {"aws:SourceVpc": network.vpc})]
+    required = {"aws:SourceVpc": network.vpc, "aws:RequestedRegion": other_regions}
+    own_regions = sorted({model["region"] for model in models})
+    return [
+        _deny("NoCallFromElsewhere", actions, required),
+        _deny_without_profile(own_regions, other_regions, account),
+    ]
 
 
 def routed_regions(models: Sequence[BedrockModel], guardrail_regions: Sequence[str] = ()) -> list[str]:
@@ -114,18 +172,13 @@ def _deny_without_profile(
     return {
         "Sid": "NoCallPastTheProfile",
         "Effect": "Deny",
-        "Action": ACTIONS,
+        "Action": INVOKE,
         "Resource": "*",
         "Condition": {
             "StringEquals": {"aws:RequestedRegion": other_regions},
             "ArnNotLike": {"bedrock:InferenceProfileArn": profiles},
         },
     }
-
-
-def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:
-    """Leave to use a guardrail under a key (user guide, "customer managed key for your guardrail", 2026-11)."""
-    return _allow("OpenGuardrail", ["kms:Decrypt"], [key], {})
 
 
 def _allow(sid: str, actions: list[str], resources: list[Any], condition: dict[str, Any]) -> dict[str, Any]:
