@@ -36,8 +36,7 @@ def nothing_to_change(bank: Bank) -> None:
 
 
 def same_evidence(bank: Bank) -> None:
-    """What stands gives the same evidence as what was asked for."""
-    # But where one of the two does not know what decides.
+    """What is deployed gives the same evidence as what was rendered, where both know what decides."""
     rendered, deployed = (_evidence(bank, of) for of in ("rendering", "state"))
     differ = {
         key: (result, rendered.get(key))
