@@ -8,18 +8,19 @@ from isthmus.graph.iam.permissions import covers
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.documents import actions, conditions, containers, statements
 from policies.inputs.links import referenced_resources
+from policies.inputs.selectors import readable_tasks, resources_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
-ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 _FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
 _TOPIC = "aws:sns/topic:Topic"
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 
 
-def is_custom_metric(alarm: Resource) -> bool:
+def _is_custom_metric(alarm: Resource) -> bool:
     """Whether an alarm watches (or may watch) a custom metric. AWS writes the metrics of its own namespaces."""
     namespace, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
     return (
@@ -37,11 +38,11 @@ def _check_alarms_fed(subject: Subject) -> Iterator[Violation]:
         for metric_filter in graph.of(_FILTER)
     }
     writable_namespaces = set(_metric_namespaces_of_roles(graph))
-    for alarm in graph.of(ALARM):
+    for alarm in graph.of(_ALARM):
         namespace, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
         if is_unknown(namespace) or is_unknown(name):
             yield Violation(f"the metric that {alarm.name} watches is not known yet", alarm, "undecided")
-        elif is_custom_metric(alarm):
+        elif _is_custom_metric(alarm):
             if (str(namespace), str(name)) in filtered_metrics or {str(namespace), "*"} & writable_namespaces:
                 continue
             yield Violation(f"{alarm.name} watches metric {name} in {namespace}, which nobody writes", alarm)
@@ -61,10 +62,10 @@ def _metric_namespaces_of_roles(graph: Graph) -> Iterator[str]:
                     yield from map(str, value if isinstance(value, list) else [value])
 
 
-def alarm_topics(graph: Graph) -> dict[str, Resource]:
+def _alarm_topics(graph: Graph) -> dict[str, Resource]:
     """Topics that alarms and event rules publish to, by URN."""
     topics: dict[str, Resource] = {}
-    for alarm in graph.of(ALARM):
+    for alarm in graph.of(_ALARM):
         topics |= {topic.urn: topic for topic in referenced_resources(graph, alarm, "alarmActions", ":Topic")}
     for target in graph.of("aws:cloudwatch/eventTarget:EventTarget"):
         topics |= {topic.urn: topic for topic in referenced_resources(graph, target, "arn", ":Topic")}
@@ -79,7 +80,7 @@ def _check_topics_subscribed(subject: Subject) -> Iterator[Violation]:
         for topic in referenced_resources(graph, subscription, "topic", ":Topic"):
             subscribers.setdefault(topic.urn, set()).add(str(subscription.inputs.get("endpoint")))
     contacts = set(subject.platform.contacts.security) if subject.platform else set()
-    for urn, topic in sorted(alarm_topics(graph).items()):
+    for urn, topic in sorted(_alarm_topics(graph).items()):
         if not subscribers.get(urn):
             yield Violation(f"alarm topic {topic.name} has no subscribers", topic)
         elif missing := sorted(contacts - subscribers[urn]):
@@ -87,6 +88,10 @@ def _check_topics_subscribed(subject: Subject) -> Iterator[Violation]:
                 f"{', '.join(missing)} (security contact of the platform) is not subscribed to {topic.name}",
                 topic,
             )
+
+
+def _topics_of_alarms(subject: Subject) -> Applicable:
+    return _alarm_topics(subject.graph).values()
 
 
 def _check_tasks_logged(subject: Subject) -> Iterator[Violation]:
@@ -110,7 +115,8 @@ RULES = (
         "An alarm on a metric that nobody writes never fires, and looks healthy",
         "Add a LogMetricFilter that writes the metric, with the same namespace and name",
         _check_alarms_fed,
-        (ALARM,),
+        (_ALARM,),
+        applies_to=resources_where(_is_custom_metric, _ALARM),
     ),
     Rule(
         "audit/alarms-read",
@@ -121,6 +127,7 @@ RULES = (
         "Add a TopicSubscription for each security contact of the platform",
         _check_topics_subscribed,
         (_TOPIC, _SUBSCRIPTION),
+        applies_to=_topics_of_alarms,
     ),
     Rule(
         "audit/tasks-logged",
@@ -131,5 +138,6 @@ RULES = (
         "Set logConfiguration with awslogs and a log group",
         _check_tasks_logged,
         (_TASK,),
+        applies_to=readable_tasks,
     ),
 )

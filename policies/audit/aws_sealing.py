@@ -33,7 +33,7 @@ def _check_sealers_alone(subject: Subject) -> Iterator[Violation]:
     return violations_from_faults(seal_alone(subject.graph, subject.platform))
 
 
-def sealing_scope(subject: Subject) -> list[Any]:
+def _sealing_scope(subject: Subject) -> list[Any]:
     """The stack as a whole, if one of its sealers seals into AWS or it creates a write-once bucket."""
     stores = any(
         bucket.inputs.get("objectLockEnabled") for bucket in subject.graph.of("aws:s3/bucket:Bucket")
@@ -42,7 +42,7 @@ def sealing_scope(subject: Subject) -> list[Any]:
     return [None] if stores or seals_into_aws else []
 
 
-def record_shares(subject: Subject) -> list[tuple[Resource, list[Resource]]]:
+def _record_shares(subject: Subject) -> list[tuple[Resource, list[Resource]]]:
     """File systems with a folder for records or seals, and the access points of these folders."""
     by_urn: dict[str, tuple[Resource, list[Resource]]] = {}
     for point in subject.graph.of(ACCESS_POINT):
@@ -52,14 +52,14 @@ def record_shares(subject: Subject) -> list[tuple[Resource, list[Resource]]]:
     return list(by_urn.values())
 
 
-def share_scope(subject: Subject) -> Iterator[Resource]:
+def _share_scope(subject: Subject) -> Iterator[Resource]:
     """The shares, and the tasks that mount a share."""
-    yield from (files for files, _ in record_shares(subject))
+    yield from (files for files, _ in _record_shares(subject))
     yield from (task for task in subject.graph.of(TASK) if _efs_volumes(task))
 
 
 def _check_shares(subject: Subject) -> Iterator[Violation]:
-    for files, points in record_shares(subject):
+    for files, points in _record_shares(subject):
         for point in points:
             user = at(point.inputs, "posixUser.uid")
             if is_unknown(user):
@@ -273,6 +273,7 @@ RULES = (
         "Another writer could seal false records, and whoever can delete seals could hide true ones",
         "Give the sealer its own RecordsIdentity, and remove the audit bucket from the policies of every other role",
         _check_sealers_alone,
+        applies_to=_sealing_scope,
     ),
     Rule(
         "audit/share-apart",
@@ -283,5 +284,6 @@ RULES = (
         "Make the share with RecordsShare: an access point for each folder and user, and a policy that names them",
         _check_shares,
         (FILE_SYSTEM, TASK),
+        applies_to=_share_scope,
     ),
 )

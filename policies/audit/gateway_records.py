@@ -16,6 +16,7 @@ from isthmus.graph.workloads import sealers as sealing
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.isolation import IN_NAMESPACE, RBAC, intruders, is_single_allowed_address, pods_with_role
 from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -42,7 +43,7 @@ def edge_configurations(subject: Subject, mode: str) -> Iterator[tuple[Resource,
             yield resource, config
 
 
-def recording_gateways(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+def _recording_gateways(subject: Subject) -> Iterator[tuple[Resource, Any]]:
     """Configurations of gateways and review services that must keep records.
 
     With a platform, those whose gateway has `audit` there. Without one, all.
@@ -59,7 +60,7 @@ def recording_gateways(subject: Subject) -> Iterator[tuple[Resource, Any]]:
 
 
 def _check_gateways_record(subject: Subject) -> Iterator[Violation]:
-    for resource, config in recording_gateways(subject):
+    for resource, config in _recording_gateways(subject):
         for key in ("records", "seals", "seal_key", "site_key"):
             value = at(config, f"audit.{key}")
             if is_unknown(value):
@@ -229,7 +230,7 @@ def _check_sealer_egress(subject: Subject, namespace: str, store: AuditStore | N
                     )
 
 
-def sealer_apart_scope(subject: Subject) -> Iterator[Resource]:
+def _sealer_apart_scope(subject: Subject) -> Iterator[Resource]:
     """Resources that can break the sealer's isolation: pods beside it or with its folders, and RBAC roles."""
     namespaces = {pod.namespace for pod in sealer_pods(subject)}
     configs = [
@@ -250,7 +251,7 @@ def sealer_apart_scope(subject: Subject) -> Iterator[Resource]:
     yield from subject.graph.of(_CLUSTER_ROLE) if namespaces else ()
 
 
-def sealed_at_home_scope(subject: Subject) -> Iterator[Resource]:
+def _sealed_at_home_scope(subject: Subject) -> Iterator[Resource]:
     """Configurations of sealers, and network policies of their namespaces."""
     sealer_configs = [resource for resource, _ in edge_configurations(subject, "sealer")]
     namespaces = {name_and_namespace(resource)[1] for resource in sealer_configs if resource.type == _CONFIG}
@@ -269,6 +270,7 @@ RULES = (
         "Give the gateway an audit volume, its Secret and a sealer",
         _check_gateways_record,
         (_CONFIG, TASK),
+        applies_to=first_of_rows(_recording_gateways),
     ),
     Rule(
         "audit/sealer-apart",
@@ -279,6 +281,7 @@ RULES = (
         "Run the sealer alone in its namespace without RBAC roles, and make each folder writable only for its writer",
         _check_sealers_apart,
         (*POD_KINDS, *IN_NAMESPACE, _CLUSTER_ROLE),
+        applies_to=_sealer_apart_scope,
     ),
     Rule(
         "audit/sealed-at-home",
@@ -289,5 +292,6 @@ RULES = (
         "Set the site's store and address, and retention_days to at least what the class requires",
         _check_sealed_at_home,
         (_CONFIG, TASK, POLICY, *POD_KINDS),
+        applies_to=_sealed_at_home_scope,
     ),
 )

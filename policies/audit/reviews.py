@@ -18,6 +18,7 @@ from policies.inputs.isolation import (
     pods_with_role,
 )
 from policies.inputs.pods import POD_KINDS, pods
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -32,7 +33,7 @@ def _rank(impact: Any) -> int:
     return _IMPACTS.index(impact) if impact in _IMPACTS else 0
 
 
-def gateways_with_review(subject: Subject) -> Iterator[tuple[Resource, Any, list[Workload]]]:
+def _gateways_with_review(subject: Subject) -> Iterator[tuple[Resource, Any, list[Workload]]]:
     """Gateways with a workload whose answers need review: resource, configuration, workloads of the platform.
 
     The configuration is None if it cannot be read.
@@ -79,7 +80,7 @@ def _needs_review(settings: Any) -> bool:
 
 
 def _check_answers_held(subject: Subject) -> Iterator[Violation]:
-    for resource, config, workloads in gateways_with_review(subject):
+    for resource, config, workloads in _gateways_with_review(subject):
         if config is None:
             yield Violation(
                 f"whether {resource.name} holds answers for review is not known yet", resource, "undecided"
@@ -204,7 +205,7 @@ def _check_ingress(subject: Subject, policy: Resource, gateways: list[Gateway] |
             )
 
 
-def reviews_apart_scope(subject: Subject) -> Iterator[Resource]:
+def _reviews_apart_scope(subject: Subject) -> Iterator[Resource]:
     """Resources that can break the review service's isolation: pods beside it, RBAC roles, network policies."""
     namespaces = _review_namespaces(subject)
     yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in namespaces)
@@ -225,6 +226,7 @@ RULES = (
         "Set `reviews` of the gateway, and `impact` and `review` of its workloads as in the requirements",
         _check_answers_held,
         (_CONFIG, _TASK),
+        applies_to=first_of_rows(_gateways_with_review),
     ),
     Rule(
         "audit/reviews-apart",
@@ -236,5 +238,6 @@ RULES = (
         "ingress only as the platform states",
         _check_reviews_apart,
         (*POD_KINDS, *IN_NAMESPACE, POLICY),
+        applies_to=_reviews_apart_scope,
     ),
 )

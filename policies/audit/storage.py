@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
@@ -17,9 +17,9 @@ from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _TRAIL = "aws:cloudtrail/trail:Trail"
-LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
+_LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
 _GROUP = "aws:cloudwatch/logGroup:LogGroup"
-LOCK = ":BucketObjectLockConfiguration"
+_LOCK = ":BucketObjectLockConfiguration"
 _CONTENT = (
     "textDataDeliveryEnabled",
     "imageDataDeliveryEnabled",
@@ -27,24 +27,24 @@ _CONTENT = (
     "videoDataDeliveryEnabled",
 )
 _MANDATORY = ("AWS::Bedrock::Guardrail", "AWS::Bedrock::Model")
-HOSTED = "aws:sagemaker/endpoint:Endpoint"
+_HOSTED = "aws:sagemaker/endpoint:Endpoint"
 _HOSTED_CALLS = "AWS::SageMaker::Endpoint"
-LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
+_LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
 _PROMPTS = ("--enable-log-requests", "--enable-log-outputs", "--log-requests")
 """Flags that make vLLM write prompts or answers into its log."""
 
 
-def bedrock_resources(graph: Graph) -> list[Resource]:
+def _bedrock_resources(graph: Graph) -> list[Resource]:
     """Resources that show that the stack uses Bedrock: guardrails, profiles, agents, throughput; not logging."""
     return [
         resource
         for resource in graph.resources
         if resource.type.startswith(("aws:bedrock/", "aws:bedrockfoundation/"))
-        and resource.type not in LOGGING
+        and resource.type not in _LOGGING
     ]
 
 
-def region_of(resource: Resource) -> str:
+def _region_of(resource: Resource) -> str:
     return str(resource.inputs.get("region") or "")
 
 
@@ -52,9 +52,9 @@ def _check_trail_events(subject: Subject) -> Iterator[Violation]:
     trails = list(subject.graph.of(_TRAIL))
     # The trail of a platform covers its whole account, where others may call Bedrock too.
     required: list[str] = (
-        list(_MANDATORY) if subject.platform is not None or bedrock_resources(subject.graph) else []
+        list(_MANDATORY) if subject.platform is not None or _bedrock_resources(subject.graph) else []
     )
-    if any(subject.graph.of(HOSTED)):
+    if any(subject.graph.of(_HOSTED)):
         required.append(_HOSTED_CALLS)
     if not trails or not required:
         return
@@ -73,6 +73,12 @@ def _check_trail_events(subject: Subject) -> Iterator[Violation]:
         yield Violation(f"{trails[0].name} does not record data events of {', '.join(missing)}", trails[0])
 
 
+def _first_trail(subject: Subject) -> Iterator[Resource]:
+    """The first trail, which stands for all: together they must record the events."""
+    if subject.platform or _bedrock_resources(subject.graph) or any(subject.graph.of(_HOSTED)):
+        yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
+
+
 def _data_events(selector: Any) -> Iterator[str]:
     """The types whose data events a selector records completely: any further field would narrow it."""
     fields = {at(field, "field"): at(field, "equals") or [] for field in at(selector, "fieldSelectors") or []}
@@ -81,8 +87,8 @@ def _data_events(selector: Any) -> Iterator[str]:
 
 
 def _check_trail_bucket_lock(subject: Subject) -> Iterator[Violation]:
-    for bucket in record_buckets(subject.graph):
-        locks = [at(lock.inputs, "rule.defaultRetention") for lock in attached(subject.graph, bucket, LOCK)]
+    for bucket in _record_buckets(subject.graph):
+        locks = [at(lock.inputs, "rule.defaultRetention") for lock in attached(subject.graph, bucket, _LOCK)]
         inline = at(bucket.inputs, "objectLockConfiguration.rule.defaultRetention")
         locks += [inline] if inline else []
         modes = [at(lock, "mode") for lock in locks]
@@ -99,7 +105,11 @@ def _check_trail_bucket_lock(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{bucket.name} holds the trail but keeps no versions", bucket)
 
 
-def record_buckets(graph: Graph) -> list[Resource]:
+def _trail_buckets(subject: Subject) -> list[Resource]:
+    return _record_buckets(subject.graph)
+
+
+def _record_buckets(graph: Graph) -> list[Resource]:
     """Buckets that a trail writes to."""
     buckets_by_urn: dict[str, Resource] = {}
     for trail in graph.of(_TRAIL):
@@ -139,8 +149,8 @@ def _check_log_retention(subject: Subject) -> Iterator[Violation]:
 
 def _check_lock_duration(subject: Subject) -> Iterator[Violation]:
     required = max(subject.settings.figures.log_days_min, _minimum_days(subject.platform))
-    for bucket in record_buckets(subject.graph):
-        for lock in attached(subject.graph, bucket, LOCK):
+    for bucket in _record_buckets(subject.graph):
+        for lock in attached(subject.graph, bucket, _LOCK):
             retention = at(lock.inputs, "rule.defaultRetention")
             days, years = at(retention, "days"), at(retention, "years")
             if any(map(is_unknown, (retention, days, years))):
@@ -154,9 +164,14 @@ def _check_lock_duration(subject: Subject) -> Iterator[Violation]:
             yield from _check_lifecycle(subject.graph, bucket, locked)
 
 
+def _locks_and_lifecycles(subject: Subject) -> Iterator[Resource]:
+    for bucket in _record_buckets(subject.graph):
+        yield from attached(subject.graph, bucket, _LOCK, *_LIFECYCLE)
+
+
 def _check_lifecycle(graph: Graph, bucket: Resource, locked: float) -> Iterator[Violation]:
     """Reports lifecycle rules that hide locked records: S3 puts a delete marker on a locked object too."""
-    for lifecycle in attached(graph, bucket, *LIFECYCLE):
+    for lifecycle in attached(graph, bucket, *_LIFECYCLE):
         rules = lifecycle.inputs.get("rules")
         if is_unknown(rules):
             yield Violation(f"what {lifecycle.name} expires is not known yet", lifecycle, "undecided")
@@ -181,8 +196,8 @@ def _check_lifecycle(graph: Graph, bucket: Resource, locked: float) -> Iterator[
 
 
 def _check_calls_logged(subject: Subject) -> Iterator[Violation]:
-    used = bedrock_resources(subject.graph)
-    logged = {region_of(config) for config in subject.graph.of(*LOGGING)}
+    used = _bedrock_resources(subject.graph)
+    logged = {_region_of(config) for config in subject.graph.of(*_LOGGING)}
     if subject.platform is not None:
         existing_sites = {
             logging.site for logging in subject.platform.invocation_logging if logging.mode == "existing"
@@ -190,7 +205,7 @@ def _check_calls_logged(subject: Subject) -> Iterator[Violation]:
         logged |= {str(site.region) for site in subject.platform.sites if site.name in existing_sites}
     reported: set[str] = set()
     for resource in used:
-        region = region_of(resource)
+        region = _region_of(resource)
         if region not in logged and "" not in logged and region not in reported:
             reported.add(region)
             yield Violation(
@@ -199,9 +214,17 @@ def _check_calls_logged(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _first_bedrock_use_by_region(subject: Subject) -> Iterable[Resource]:
+    """The first resource that uses Bedrock in each region."""
+    first_by_region: dict[str, Resource] = {}
+    for resource in _bedrock_resources(subject.graph):
+        first_by_region.setdefault(_region_of(resource), resource)
+    return first_by_region.values()
+
+
 def _check_no_prompts_logged(subject: Subject) -> Iterator[Violation]:
     allowed = _regions_with_content(subject.platform)
-    for config in subject.graph.of(*LOGGING):
+    for config in subject.graph.of(*_LOGGING):
         logging_config = config.inputs.get("loggingConfig")
         if is_unknown(logging_config):
             yield Violation(
@@ -214,7 +237,7 @@ def _check_no_prompts_logged(subject: Subject) -> Iterator[Violation]:
                 yield Violation(
                     f"{config.name}: {kind} is not known before the change is made", config, "undecided"
                 )
-            elif value is not False and region_of(config) not in allowed:
+            elif value is not False and _region_of(config) not in allowed:
                 # Delivery is on by default, so a missing setting logs whole prompts.
                 yield Violation(
                     f"{config.name} logs prompts and answers ({kind})", config, patch=f"{kind}=False"
@@ -234,6 +257,11 @@ def _check_no_prompts_logged(subject: Subject) -> Iterator[Violation]:
                     yield container_violation(
                         pod, container, "writes prompts into its log (VLLM_LOGGING_LEVEL)"
                     )
+
+
+def _prompt_logs(subject: Subject) -> Iterator[Resource]:
+    yield from subject.graph.of(*_LOGGING)
+    yield from (pod.resource for pod in pods(subject.graph) if pod.containers)
 
 
 def _regions_with_content(platform: Platform | None) -> set[str]:
@@ -308,6 +336,13 @@ def _check_alarms_enabled(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"event rule {rule.name} notifies nobody", rule)
 
 
+def _alarms(subject: Subject) -> Iterator[Resource]:
+    for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        if alarm.inputs.get("alarmActions") or "isthmus.dev/audit" in (at(alarm.inputs, "tags") or {}):
+            yield alarm
+    yield from subject.graph.of("aws:cloudwatch/eventRule:EventRule")
+
+
 def _event_rules(graph: Graph, target: Resource) -> list[Resource]:
     name = target.inputs.get("rule")
     rules = [rule for rule in graph.of(":EventRule") if name and rule.inputs.get("name") == name]
@@ -325,6 +360,7 @@ RULES = (
         "Add advancedEventSelectors with eventCategory Data for AWS::Bedrock::Guardrail and AWS::Bedrock::Model",
         _check_trail_events,
         (_TRAIL,),
+        applies_to=_first_trail,
     ),
     Rule(
         "audit/write-once",
@@ -335,6 +371,7 @@ RULES = (
         "Add a BucketObjectLockConfiguration in COMPLIANCE mode, and keep versioning on",
         _check_trail_bucket_lock,
         (*BUCKETS, "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"),
+        applies_to=_trail_buckets,
     ),
     Rule(
         "audit/locked-long-enough",
@@ -345,6 +382,7 @@ RULES = (
         "Raise defaultRetention of the bucket's object lock",
         _check_lock_duration,
         ("aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",),
+        applies_to=_locks_and_lifecycles,
     ),
     Rule(
         "audit/logs-kept",
@@ -364,7 +402,8 @@ RULES = (
         "In a region without logging no record shows which model was called",
         "Add an InvocationLoggingConfiguration in that region",
         _check_calls_logged,
-        LOGGING,
+        _LOGGING,
+        applies_to=_first_bedrock_use_by_region,
     ),
     Rule(
         "audit/no-prompts-in-logs",
@@ -374,7 +413,8 @@ RULES = (
         "By default Bedrock logs whole prompts of every class in the account",
         "Set each …DataDeliveryEnabled to False, and remove --enable-log-requests",
         _check_no_prompts_logged,
-        LOGGING,
+        _LOGGING,
+        applies_to=_prompt_logs,
     ),
     Rule(
         "audit/cluster-logs",
@@ -395,6 +435,7 @@ RULES = (
         "Associate a ResolverQueryLogConfig with the VPC",
         _check_dns_logs,
         ("aws:ec2/vpc:Vpc",),
+        applies_to=managed_networks,
     ),
     Rule(
         "audit/flows-logged",
@@ -415,5 +456,6 @@ RULES = (
         "Set alarmActions and a target for each event rule, and remove actionsEnabled: false",
         _check_alarms_enabled,
         ("aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/eventRule:EventRule"),
+        applies_to=_alarms,
     ),
 )

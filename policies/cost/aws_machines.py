@@ -9,15 +9,16 @@ from typing import Any
 from isthmus.contracts.platform.lookups.system_nodes import system_nodes_size
 from isthmus.contracts.platform.model.platform import Platform, Pool
 from isthmus.graph.resources.resources import Resource
-from policies.cost.capacity import Usage, number, sum_usage
+from policies.cost.capacity import Usage, largest_of_sums, number, sum_usage
 from policies.inputs.declared import tag
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _GROUP, _TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-_ALARM, ENDPOINT = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sagemaker/endpoint:Endpoint"
+_ALARM, _ENDPOINT = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sagemaker/endpoint:Endpoint"
 _POOL, _SYSTEM = "isthmus.dev/pool", "system"
 _SPOT = "SPOT"
 
@@ -41,7 +42,7 @@ def _expected_instance_types(platform: Platform, resource: Resource) -> set[str]
     return set()
 
 
-def machine_types(subject: Subject) -> Iterator[tuple[Resource, str, Any, set[str]]]:
+def _machine_types(subject: Subject) -> Iterator[tuple[Resource, str, Any, set[str]]]:
     """Resources whose instance type the platform states: resource, name, its type, the stated types."""
     platform = subject.platform
     if platform is None:
@@ -71,7 +72,7 @@ def machine_types(subject: Subject) -> Iterator[tuple[Resource, str, Any, set[st
 
 
 def _check_machine_types(subject: Subject) -> Iterator[Violation]:
-    for resource, name, kind, expected in machine_types(subject):
+    for resource, name, kind, expected in _machine_types(subject):
         if kind in expected:
             continue
         if is_unknown(kind):
@@ -81,7 +82,7 @@ def _check_machine_types(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{problem}, but the platform states {', '.join(sorted(expected))}", resource)
 
 
-def group_growth(subject: Subject) -> tuple[list[Resource], list[Usage]]:
+def _group_growth(subject: Subject) -> tuple[list[Resource], list[Usage]]:
     """Node groups without a maximum, and the summed maximum of the other groups of each pool."""
     platform, unbounded, sums = subject.platform, list[Resource](), list[Usage]()
     if platform is None:
@@ -104,7 +105,7 @@ def group_growth(subject: Subject) -> tuple[list[Resource], list[Usage]]:
 
 
 def _check_groups_bounded(subject: Subject) -> Iterator[Violation]:
-    unbounded, sums = group_growth(subject)
+    unbounded, sums = _group_growth(subject)
     for group in unbounded:
         verdict = "violated" if at(group.inputs, "scalingConfig.maxSize") is None else "undecided"
         yield Violation(
@@ -134,7 +135,7 @@ def _maximum_nodes(platform: Platform, name: str) -> int | None:
     return max(pool.nodes, pool.node_group.max_nodes or 0)
 
 
-def purchases(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+def _purchases(subject: Subject) -> Iterator[tuple[Resource, Any]]:
     """Node groups and their capacity type, without Spot groups that the platform allows."""
     platform = subject.platform
     for group in subject.graph.of(_GROUP):
@@ -146,7 +147,7 @@ def purchases(subject: Subject) -> Iterator[tuple[Resource, Any]]:
 
 
 def _check_no_spot(subject: Subject) -> Iterator[Violation]:
-    for group, capacity_type in purchases(subject):
+    for group, capacity_type in _purchases(subject):
         if is_unknown(capacity_type):
             yield Violation(f"the capacity type of {group.name} is not known yet", group, "undecided")
         elif capacity_type == _SPOT:
@@ -155,7 +156,7 @@ def _check_no_spot(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def pools_in_zones(subject: Subject) -> Iterator[tuple[str, list[str], list[Resource]]]:
+def _pools_in_zones(subject: Subject) -> Iterator[tuple[str, list[str], list[Resource]]]:
     """Pools with node groups in this stack: pool name, stated zones, node groups."""
     platform = subject.platform
     for pool in platform.pools if platform else []:
@@ -165,7 +166,7 @@ def pools_in_zones(subject: Subject) -> Iterator[tuple[str, list[str], list[Reso
             yield pool.name, list(zones), groups
 
 
-def system_groups(subject: Subject) -> Iterator[tuple[Resource, set[str], bool]]:
+def _system_groups(subject: Subject) -> Iterator[tuple[Resource, set[str], bool]]:
     """System nodes of each cluster: the first group, the known subnets of all groups, whether all are known."""
     groups = [group for group in subject.graph.of(_GROUP) if tag(group, _POOL) == _SYSTEM]
     clusters: dict[str, list[Resource]] = {}
@@ -191,7 +192,7 @@ def _is_one_subnet(subject: Subject, value: Any) -> bool:
 
 
 def _check_zones(subject: Subject) -> Iterator[Violation]:
-    for pool, zones, groups in pools_in_zones(subject):
+    for pool, zones, groups in _pools_in_zones(subject):
         subnets, all_known = _subnets(subject, groups)
         expectation = f"pool {pool} must run in zones {', '.join(zones)}"
         if len(subnets) < len(zones) and all_known:
@@ -202,7 +203,7 @@ def _check_zones(subject: Subject) -> Iterator[Violation]:
                 groups[0],
                 "undecided",
             )
-    for group, subnets, all_known in system_groups(subject):
+    for group, subnets, all_known in _system_groups(subject):
         if len(subnets) < 2 and all_known:
             yield Violation(f"the system nodes of the cluster run in one zone: {group.name}", group)
         elif len(subnets) < 2:
@@ -210,10 +211,15 @@ def _check_zones(subject: Subject) -> Iterator[Violation]:
             yield Violation(problem, group, "undecided")
 
 
+def _zoned_node_groups(subject: Subject) -> Iterator[Resource]:
+    yield from (groups[0] for _, _, groups in _pools_in_zones(subject))
+    yield from (group for group, *_ in _system_groups(subject))
+
+
 def _check_rollback_alarms(subject: Subject) -> Iterator[Violation]:
     """Reports alarms of an endpoint's rollback that this stack does not create."""
     alarm_names = {str(alarm.inputs.get("name")) for alarm in subject.graph.of(_ALARM)}
-    for endpoint in subject.graph.of(ENDPOINT):
+    for endpoint in subject.graph.of(_ENDPOINT):
         for alarm in at(endpoint.inputs, "deploymentConfig.autoRollbackConfiguration.alarms") or []:
             name = at(alarm, "alarmName")
             if str(name) in alarm_names or subject.graph.referred(name or "", ":MetricAlarm"):
@@ -221,6 +227,12 @@ def _check_rollback_alarms(subject: Subject) -> Iterator[Violation]:
             is_certain = subject.platform is not None and not is_unknown(name)
             problem = f"the rollback of {endpoint.name} uses alarm {name}, which this stack does not create"
             yield Violation(problem, endpoint, "violated" if is_certain else "undecided")
+
+
+def _endpoints_with_rollback(subject: Subject) -> Iterator[Resource]:
+    for endpoint in subject.graph.of(_ENDPOINT):
+        if at(endpoint.inputs, "deploymentConfig.autoRollbackConfiguration.alarms"):
+            yield endpoint
 
 
 _RESOURCE_ABUSE = fw.owasp("LLM06")
@@ -234,6 +246,7 @@ RULES = (
         "Use the instance type of the platform, or change it in the platform",
         _check_machine_types,
         (_TEMPLATE, _CONFIG),
+        applies_to=first_of_rows(_machine_types),
     ),
     Rule(
         "cost/machines-bounded",
@@ -244,6 +257,7 @@ RULES = (
         "Lower scalingConfig.maxSize to the pool's share of each zone",
         _check_groups_bounded,
         (_GROUP,),
+        applies_to=largest_of_sums(_group_growth),
     ),
     Rule(
         "reliability/machines-stay",
@@ -254,6 +268,7 @@ RULES = (
         "Set capacityType: ON_DEMAND; if the pool may be interrupted, set purchase: spot in the platform",
         _check_no_spot,
         (_GROUP,),
+        applies_to=first_of_rows(_purchases),
     ),
     Rule(
         "reliability/machines-in-zones",
@@ -264,6 +279,7 @@ RULES = (
         "Add the node group of the missing zone",
         _check_zones,
         (_GROUP,),
+        applies_to=_zoned_node_groups,
     ),
     Rule(
         "reliability/rollback-alarm-stands",
@@ -273,6 +289,7 @@ RULES = (
         "AWS waits for an alarm that never fires, and keeps the bad release",
         "Create the alarm in the same stack, or remove it from the endpoint's rollback",
         _check_rollback_alarms,
-        (ENDPOINT, _ALARM),
+        (_ENDPOINT, _ALARM),
+        applies_to=_endpoints_with_rollback,
     ),
 )

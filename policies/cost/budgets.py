@@ -12,24 +12,25 @@ from isthmus.graph.resources.resources import Graph, Resource
 from policies.cost.capacity import number
 from policies.inputs.declared import governing_platform, tag
 from policies.inputs.links import referenced_resources
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
-_BUDGET, ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"
+_BUDGET, _ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"
 _MONITOR, _SUBSCRIPTION = (
     f"aws:costexplorer/anomaly{kind}:Anomaly{kind}" for kind in ("Monitor", "Subscription")
 )
-TAG = "aws:costexplorer/costAllocationTag:CostAllocationTag"
+_TAG = "aws:costexplorer/costAllocationTag:CostAllocationTag"
 _PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 _CALLED_TYPES = (_PROFILE, _ENDPOINT)
-THROUGHPUT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
+_THROUGHPUT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
 _WORKLOAD, _OF_ENDPOINT = TAG_KEYS["workload"], "isthmus.dev/endpoint"
 _COMMITMENT = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-def matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
+def _matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
     """Budgets of the graph that count the same costs as a budget of the platform."""
     filter_value = f"user:{TAG_KEYS[stated.scope]}${stated.of}"
     return [
@@ -42,7 +43,7 @@ def matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
 def _check_budgets_made(subject: Subject) -> Iterator[Violation]:
     platform = governing_platform(subject)
     for stated in platform.budgets if platform else []:
-        budgets = matching_budgets(subject.graph, stated)
+        budgets = _matching_budgets(subject.graph, stated)
         if not budgets:
             yield Violation(
                 f"the stack does not create the stated budget {stated.name} of {stated.monthly_usd:g} USD"
@@ -57,8 +58,15 @@ def _check_budgets_made(subject: Subject) -> Iterator[Violation]:
                 yield Violation(problem, budget)
 
 
+def _budgets(subject: Subject) -> Iterator[Resource | None]:
+    """Budgets that count the costs of a stated budget; the stack as a whole if a stated budget is missing."""
+    platform = governing_platform(subject)
+    for budget in platform.budgets if platform else []:
+        yield from _matching_budgets(subject.graph, budget) or [None]
+
+
 def _check_budget_actions(subject: Subject) -> Iterator[Violation]:
-    for action in subject.graph.of(ACTION):
+    for action in subject.graph.of(_ACTION):
         model = action.inputs.get("approvalModel")
         if model != "AUTOMATIC":
             verdict = "undecided" if is_unknown(model) else "violated"
@@ -71,14 +79,21 @@ def _check_budget_actions(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{action.name} stops calls only after the budget is used up", action)
     platform = governing_platform(subject)
     for stated in platform.budgets if platform else []:
-        for budget in matching_budgets(subject.graph, stated) if stated.action == "deny" else []:
+        for budget in _matching_budgets(subject.graph, stated) if stated.action == "deny" else []:
             if not any(
-                _is_action_of(subject.graph, candidate, budget) for candidate in subject.graph.of(ACTION)
+                _is_action_of(subject.graph, candidate, budget) for candidate in subject.graph.of(_ACTION)
             ):
                 yield Violation(
                     f"{budget.name} has no action that stops calls when it is used up, but the platform states one",
                     budget,
                 )
+
+
+def _budget_actions(subject: Subject) -> Iterator[Resource]:
+    platform = governing_platform(subject)
+    yield from subject.graph.of(_ACTION)
+    for budget in platform.budgets if platform else []:
+        yield from _matching_budgets(subject.graph, budget) if budget.action == "deny" else []
 
 
 def _is_action_of(graph: Graph, action: Resource, budget: Resource) -> bool:
@@ -88,7 +103,7 @@ def _is_action_of(graph: Graph, action: Resource, budget: Resource) -> bool:
     )
 
 
-def anomaly_monitors(subject: Subject) -> list[Resource] | None:
+def _managed_monitors(subject: Subject) -> list[Resource] | None:
     """Anomaly monitors, if the platform lets this stack manage them; otherwise None."""
     platform = governing_platform(subject)
     if platform is None or platform.anomalies.mode != "manage":
@@ -97,7 +112,7 @@ def anomaly_monitors(subject: Subject) -> list[Resource] | None:
 
 
 def _check_anomalies_watched(subject: Subject) -> Iterator[Violation]:
-    monitors = anomaly_monitors(subject)
+    monitors = _managed_monitors(subject)
     if monitors is None:
         return
     watched = {
@@ -114,17 +129,22 @@ def _check_anomalies_watched(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def unactivated_tags(subject: Subject) -> list[str]:
+def _anomaly_monitors(subject: Subject) -> Applicable:
+    monitors = _managed_monitors(subject)
+    return [] if monitors is None else monitors or [None]
+
+
+def _unactivated_tags(subject: Subject) -> list[str]:
     """Tags that the platform's budgets count by and that this stack should activate but does not."""
     platform = governing_platform(subject)
     if platform is None or platform.cost_tags != "manage":
         return []
-    activated = {str(cost_tag.inputs.get("tagKey")) for cost_tag in subject.graph.of(TAG)}
+    activated = {str(cost_tag.inputs.get("tagKey")) for cost_tag in subject.graph.of(_TAG)}
     return sorted({TAG_KEYS[budget.scope] for budget in platform.budgets} - activated)
 
 
 def _check_tags_active(subject: Subject) -> Iterator[Violation]:
-    for cost_tag in subject.graph.of(TAG):
+    for cost_tag in subject.graph.of(_TAG):
         key, status = cost_tag.inputs.get("tagKey"), cost_tag.inputs.get("status")
         if is_unknown(status):
             yield Violation(
@@ -134,11 +154,16 @@ def _check_tags_active(subject: Subject) -> Iterator[Violation]:
             yield Violation(
                 f"tag {key} is not used in billing: {cost_tag.name} is {status or 'not active'}", cost_tag
             )
-    for key in unactivated_tags(subject):
+    for key in _unactivated_tags(subject):
         yield Violation(f"budgets count by tag {key}, but the stack does not activate it")
 
 
-def billed_resources(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
+def _cost_tags(subject: Subject) -> Iterator[Resource | None]:
+    yield from subject.graph.of(_TAG)
+    yield from [None] if _unactivated_tags(subject) else []
+
+
+def _billed_resources(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
     """Resources that workloads call, with the workload names of which each must carry one."""
     platform = subject.platform
     if platform is None:
@@ -156,7 +181,7 @@ def billed_resources(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
 
 
 def _check_attributed(subject: Subject) -> Iterator[Violation]:
-    for resource, names in billed_resources(subject):
+    for resource, names in _billed_resources(subject):
         workload = tag(resource, _WORKLOAD)
         if is_unknown(at(resource.inputs, "tags")) or is_unknown(workload):
             yield Violation(
@@ -185,7 +210,7 @@ def _check_throughput(subject: Subject) -> Iterator[Violation]:
         (models.get(purchase.endpoint, ""), purchase.model_units, _COMMITMENT[purchase.commitment])
         for purchase in platform.provisioned
     ]
-    for throughput in sorted(subject.graph.of(THROUGHPUT), key=lambda throughput: throughput.urn):
+    for throughput in sorted(subject.graph.of(_THROUGHPUT), key=lambda throughput: throughput.urn):
         arn, units, term = (
             throughput.inputs.get(key) for key in ("modelArn", "modelUnits", "commitmentDuration")
         )
@@ -202,6 +227,11 @@ def _check_throughput(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{problem}, which the platform does not state", throughput)
 
 
+def _throughput_if_stated(subject: Subject) -> Applicable:
+    """Provisioned throughput, if there is a platform to compare with."""
+    return subject.graph.of(_THROUGHPUT) if subject.platform else []
+
+
 _RESOURCE_ABUSE: Any = fw.owasp("LLM06")
 RULES = (
     Rule(
@@ -213,6 +243,7 @@ RULES = (
         "Restore the budget as the platform states it, or change it in the platform",
         _check_budgets_made,
         (_BUDGET,),
+        applies_to=_budgets,
     ),
     Rule(
         "cost/budgets-act",
@@ -222,7 +253,8 @@ RULES = (
         "A loop runs all night while the action waits for an approval",
         "Set approvalModel: AUTOMATIC with a threshold of at most 100 %, and keep the action with its budget",
         _check_budget_actions,
-        (ACTION, _BUDGET),
+        (_ACTION, _BUDGET),
+        applies_to=_budget_actions,
     ),
     Rule(
         "cost/leaps-seen",
@@ -233,6 +265,7 @@ RULES = (
         "Add an AnomalyMonitor for the platform's tag, and subscribe to it",
         _check_anomalies_watched,
         (_MONITOR, _SUBSCRIPTION),
+        applies_to=_anomaly_monitors,
     ),
     Rule(
         "cost/tags-count",
@@ -242,7 +275,8 @@ RULES = (
         "A budget on a tag that billing does not know counts nothing",
         "Set status: Active on the CostAllocationTag",
         _check_tags_active,
-        (TAG,),
+        (_TAG,),
+        applies_to=_cost_tags,
     ),
     Rule(
         "cost/attributed",
@@ -253,6 +287,7 @@ RULES = (
         "Set the tag isthmus.dev/workload to the workload that calls it",
         _check_attributed,
         _CALLED_TYPES,
+        applies_to=first_of_rows(_billed_resources),
     ),
     Rule(
         "cost/throughput-stated",
@@ -262,6 +297,7 @@ RULES = (
         "AWS charges committed throughput to the end of its term, used or not, and cannot delete it before",
         "Add it under `provisioned` in the platform, or remove it before it is bought",
         _check_throughput,
-        (THROUGHPUT,),
+        (_THROUGHPUT,),
+        applies_to=_throughput_if_stated,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.selectors import Selector
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -52,7 +53,7 @@ def class_namespaces(subject: Subject) -> list[Resource]:
     ]
 
 
-def gpu_namespaces(subject: Subject) -> list[Resource]:
+def _gpu_namespaces(subject: Subject) -> list[Resource]:
     """Namespaces that belong to a class, if the cluster has GPUs."""
     gpus = [
         queue for queue in subject.graph.of(*_QUEUES) if _GPU in str(at(queue.inputs, "spec.resourceGroups"))
@@ -64,7 +65,7 @@ def gpu_namespaces(subject: Subject) -> list[Resource]:
 def _check_gpu_quota(subject: Subject) -> Iterator[Violation]:
     """Reports class namespaces without a quota of whole GPUs, whether or not a pod requests them today."""
     quotas = _quotas(subject)
-    for namespace in gpu_namespaces(subject):
+    for namespace in _gpu_namespaces(subject):
         name = name_and_namespace(namespace)[0]
         hard = quotas.get(name, {})
         kinds = {kind for pod in pods(subject.graph) if pod.namespace == name for kind in requested_gpus(pod)}
@@ -107,7 +108,7 @@ class Usage:
         return self.is_complete or self.total > self.limit
 
 
-def requested_resources(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Usage]]:
+def _requested_resources(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Usage]]:
     """What workloads request of their namespace's quotas.
 
     Returns the workloads and quotas whose amounts are not known, and the usage of each other quota by namespace and
@@ -151,8 +152,21 @@ def sum_usage(
     return Usage(name, sum((count for count, _ in amounts), Fraction(0)), limit, largest, is_complete)
 
 
+def largest_of_sums(
+    sums_of: Callable[[Subject], tuple[list[Resource], Iterable[Usage]]],
+) -> Selector:
+    """Selects the resources with an unknown part, and the largest part of each sum that is decided."""
+
+    def select(subject: Subject) -> Iterator[Resource]:
+        hidden, sums = sums_of(subject)
+        yield from hidden
+        yield from (total.largest for total in sums if total.is_decided)
+
+    return select
+
+
 def _check_fits_quota(subject: Subject) -> Iterator[Violation]:
-    hidden, sums = requested_resources(subject)
+    hidden, sums = _requested_resources(subject)
     for resource in hidden:
         amount = "limit" if resource.type.endswith(_QUOTA) else "maximum usage"
         yield Violation(
@@ -164,6 +178,11 @@ def _check_fits_quota(subject: Subject) -> Iterator[Violation]:
             problem = f"workloads of {namespace} use up to {float(usage.total):g} {kind}"
             quota = f"but its quota is {float(usage.limit):g}"
             yield Violation(f"{problem}, {quota}; {usage.largest.name} uses the most", usage.largest)
+
+
+def _requested_sums(subject: Subject) -> tuple[list[Resource], Iterable[Usage]]:
+    hidden, sums = _requested_resources(subject)
+    return hidden, sums.values()
 
 
 def _maximum_replicas(subject: Subject) -> dict[tuple[str, str], Any]:
@@ -201,7 +220,7 @@ def _pods_per_replica(pod: Pod) -> Fraction:
     return Fraction(1)
 
 
-def admitted_gpus(subject: Subject) -> tuple[list[Resource], list[Usage]]:
+def _admitted_gpus(subject: Subject) -> tuple[list[Resource], list[Usage]]:
     """Queues whose GPU quota is not known, and the sum that the queues of each pool admit.
 
     Cohorts and their shared quota are included.
@@ -232,7 +251,7 @@ def admitted_gpus(subject: Subject) -> tuple[list[Resource], list[Usage]]:
 
 
 def _check_queues_fit(subject: Subject) -> Iterator[Violation]:
-    hidden, sums = admitted_gpus(subject)
+    hidden, sums = _admitted_gpus(subject)
     for queue in hidden:
         yield Violation(f"the GPU quota of queue {queue.name} is not known yet", queue, "undecided")
     for usage in sums:
@@ -254,6 +273,7 @@ RULES = (
         "Add requests.nvidia.com/gpu to the namespace's quota; use 0 if the class has no GPUs",
         _check_gpu_quota,
         (_NAMESPACE, _QUOTA),
+        applies_to=_gpu_namespaces,
     ),
     Rule(
         "cost/fits-quota",
@@ -264,6 +284,7 @@ RULES = (
         "Lower the replicas or the autoscaler's maximum, or raise the count in the platform",
         _check_fits_quota,
         (*POD_KINDS, *_SCALERS),
+        applies_to=largest_of_sums(_requested_sums),
     ),
     Rule(
         "cost/queues-fit-pools",
@@ -274,5 +295,6 @@ RULES = (
         "Lower nominalQuota to the GPUs of the pool",
         _check_queues_fit,
         _QUEUES,
+        applies_to=largest_of_sums(_admitted_gpus),
     ),
 )

@@ -9,12 +9,13 @@ from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import POD_KINDS, Pod, container_undecided, container_violation, pods
+from policies.inputs.selectors import configurations_where, has_containers, pods_where, resources_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _BUDGET = "aws:budgets/budget:Budget"
-SPENDS = (
+_SPENDS = (
     "aws:bedrock/inferenceProfile:InferenceProfile",
     "aws:sagemaker/endpoint:Endpoint",
     "aws:eks/nodeGroup:NodeGroup",
@@ -40,7 +41,7 @@ def _check_namespace_quota(subject: Subject) -> Iterator[Violation]:
         name_and_namespace(quota)[1]: at(quota.inputs, "spec.hard")
         for quota in subject.graph.of(":ResourceQuota")
     }
-    for namespace in used_namespaces(subject):
+    for namespace in _used_namespaces(subject):
         name = name_and_namespace(namespace)[0]
         hard = quotas.get(name)
         if is_unknown(hard):
@@ -55,7 +56,7 @@ def _check_namespace_quota(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"namespace {name} has no quota of {part}", namespace)
 
 
-def used_namespaces(subject: Subject) -> Iterator[Resource]:
+def _used_namespaces(subject: Subject) -> Iterator[Resource]:
     """Namespaces in which pods of the stack run, or that belong to a class."""
     used = {pod.namespace for pod in pods(subject.graph)}
     for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
@@ -77,7 +78,7 @@ def _check_gpus_bounded(subject: Subject) -> Iterator[Violation]:
     reported: set[tuple[str, str]] = set()
     for pod in pods(subject.graph):
         queue = _queue_name(pod)
-        for kind in sorted(gpu_resources(pod)):
+        for kind in sorted(_gpu_resources(pod)):
             is_bounded = f"requests.{kind}" in bounded.get(pod.namespace, set())
             if (
                 not is_bounded
@@ -96,7 +97,7 @@ def _queue_name(pod: Pod) -> str:
     return str(pod.labels.get(key) or (labels.get(key) if isinstance(labels, Mapping) else "") or "")
 
 
-def gpu_resources(pod: Pod) -> set[str]:
+def _gpu_resources(pod: Pod) -> set[str]:
     kinds = set()
     for container in pod.containers:
         limits = at(container, "resources.limits")
@@ -118,7 +119,7 @@ def _check_gpus_queued(subject: Subject) -> Iterator[Violation]:
     reported: set[str] = set()
     for pod in pods(subject.graph):
         if (
-            gpu_resources(pod)
+            _gpu_resources(pod)
             and (pod.namespace, _queue_name(pod)) not in queues
             and pod.resource.urn not in reported
         ):
@@ -129,12 +130,21 @@ def _check_gpus_queued(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _gpu_pods_if_queues_exist(subject: Subject) -> Applicable:
+    shared = any(True for _ in subject.graph.of(":LocalQueue"))
+    return [pod.resource for pod in pods(subject.graph) if _gpu_resources(pod)] if shared else []
+
+
 def _check_budget_exists(subject: Subject) -> Iterator[Violation]:
-    spending = list(subject.graph.of(*SPENDS))
+    spending = list(subject.graph.of(*_SPENDS))
     if spending and not list(subject.graph.of(_BUDGET)):
         yield Violation(
             f"{spending[0].name} and other resources that are billed by use have no budget", spending[0]
         )
+
+
+def _first_spending_resource(subject: Subject) -> list[Resource]:
+    return list(subject.graph.of(*_SPENDS))[:1]
 
 
 def _check_budgets_notify(subject: Subject) -> Iterator[Violation]:
@@ -182,6 +192,10 @@ def _check_scaling_bounded(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{autoscaler.name} has no maxReplicas", autoscaler)
 
 
+def _is_autoscaler(resource: Resource) -> bool:
+    return resource.type.startswith(("kubernetes:keda.sh/", "kubernetes:autoscaling/v2:"))
+
+
 def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
     for resource, _, config in gateway_configurations(subject.graph):
         if config is None or at(config, "mode") in (None, "sealer", "detector"):
@@ -199,6 +213,10 @@ def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _takes_requests(config: Any) -> bool:
+    return at(config, "mode") not in (None, "sealer", "detector")
+
+
 _RESOURCE_ABUSE = fw.owasp("LLM06")
 RULES = (
     Rule(
@@ -210,6 +228,7 @@ RULES = (
         "Set resources.limits.cpu and resources.limits.memory",
         _check_limits,
         POD_KINDS,
+        applies_to=pods_where(has_containers),
     ),
     Rule(
         "cost/namespace-quota",
@@ -220,6 +239,7 @@ RULES = (
         "Add a ResourceQuota with limits.memory and pods",
         _check_namespace_quota,
         ("kubernetes:core/v1:Namespace",),
+        applies_to=_used_namespaces,
     ),
     Rule(
         "cost/gpus-bounded",
@@ -230,6 +250,7 @@ RULES = (
         "Add requests.nvidia.com/gpu to the namespace's quota, or use a queue",
         _check_gpus_bounded,
         POD_KINDS,
+        applies_to=pods_where(_gpu_resources),
     ),
     Rule(
         "cost/gpus-queued",
@@ -240,6 +261,7 @@ RULES = (
         "Add the label kueue.x-k8s.io/queue-name to the workload",
         _check_gpus_queued,
         POD_KINDS,
+        applies_to=_gpu_pods_if_queues_exist,
     ),
     Rule(
         "cost/budgeted",
@@ -249,7 +271,8 @@ RULES = (
         "Without a budget the invoice is the first sign of an agent in a loop",
         "Add a Budget over the platform's tag",
         _check_budget_exists,
-        SPENDS,
+        _SPENDS,
+        applies_to=_first_spending_resource,
     ),
     Rule(
         "cost/budgets-heard",
@@ -270,6 +293,7 @@ RULES = (
         "Set maxReplicaCount",
         _check_scaling_bounded,
         ("kubernetes:keda.sh/v1alpha1:ScaledObject", "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"),
+        applies_to=resources_where(_is_autoscaler, ":ScaledObject", ":HorizontalPodAutoscaler"),
     ),
     Rule(
         "cost/gateways-limited",
@@ -279,5 +303,6 @@ RULES = (
         "Without limits one caller can use up everybody's tokens",
         "Set limits.max_body_bytes, limits.request_timeout_s and callers in the gateway's configuration",
         _check_gateway_limits,
+        applies_to=configurations_where(_takes_requests),
     ),
 )

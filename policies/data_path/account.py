@@ -9,8 +9,9 @@ from isthmus.graph.iam import access_keys, audit_trail
 from isthmus.graph.resources import tags
 from isthmus.graph.workloads import fargate_tasks
 from policies.data_path.paths import violations_from_faults
+from policies.inputs.selectors import stack_in_aws, stack_with
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _COVERED_BY_IDENTITY_RULES = re.compile(
     r"has no permissions boundary$|^anybody may become|is a user or group of IAM"
@@ -19,6 +20,10 @@ _COVERED_BY_IDENTITY_RULES = re.compile(
 
 def _check_no_access_keys(subject: Subject) -> Iterator[Violation]:
     return violations_from_faults(access_keys.no_access_key(subject.graph))
+
+
+def _stack_with_resources(subject: Subject) -> Applicable:
+    return [None] if subject.graph.resources else []
 
 
 def _check_trail_protected(subject: Subject) -> Iterator[Violation]:
@@ -34,6 +39,11 @@ def _check_trails_made(subject: Subject) -> Iterator[Violation]:
         yield from violations_from_faults(audit_trail.the_trail_stands(subject.graph, subject.platform))
 
 
+def _stack_with_managed_trails(subject: Subject) -> Applicable:
+    trails = subject.platform.trails if subject.platform else []
+    return [None] if any(trail.mode == "manage" for trail in trails) else []
+
+
 def _check_tasks_hardened(subject: Subject) -> Iterator[Violation]:
     return violations_from_faults(fargate_tasks.bare_tasks(subject.graph))
 
@@ -41,6 +51,11 @@ def _check_tasks_hardened(subject: Subject) -> Iterator[Violation]:
 def _check_tagged(subject: Subject) -> Iterator[Violation]:
     if subject.platform is not None:  # another team's program has its own tags
         yield from violations_from_faults(tags.everything_is_tagged(subject.graph))
+
+
+def _platform_in_aws(subject: Subject) -> Applicable:
+    """The stack as a whole, if it has a platform and resources in AWS."""
+    return stack_in_aws(subject) if subject.platform else []
 
 
 RULES = (
@@ -57,6 +72,7 @@ RULES = (
         why="A leaked access key works for anyone, from anywhere, until somebody notices",
         fix="Let pods assume a role by certificate (Roles Anywhere) or pod identity, and delete the key",
         check=_check_no_access_keys,
+        applies_to=_stack_with_resources,
     ),
     Rule(
         id="audit/trail-out-of-reach",
@@ -73,6 +89,7 @@ RULES = (
         why="Whoever can stop the trail can do everything else unseen",
         fix="Give the role a permissions boundary that denies these calls, and narrow its policies",
         check=_check_trail_protected,
+        applies_to=stack_in_aws,
     ),
     Rule(
         id="audit/trail-stands",
@@ -82,6 +99,7 @@ RULES = (
         why="Without the trail nobody can tell who called or changed what",
         fix="Add the trail's component to the stack, or set `mode: existing` for a trail of the organisation",
         check=_check_trails_made,
+        applies_to=_stack_with_managed_trails,
     ),
     Rule(
         id="workload/tasks-are-bare",
@@ -91,6 +109,7 @@ RULES = (
         why="A task that can write to its root, or whose image can change, can run other code",
         fix="Set a read-only root, a user, no capabilities, and the image by digest",
         check=_check_tasks_hardened,
+        applies_to=stack_with("aws:ecs/taskDefinition:TaskDefinition"),
     ),
     Rule(
         id="audit/everything-is-tagged",
@@ -100,5 +119,6 @@ RULES = (
         why="Drift, costs and leftovers of untagged resources cannot be found",
         fix="Create the resource in the stack's program, which tags everything",
         check=_check_tagged,
+        applies_to=_platform_in_aws,
     ),
 )

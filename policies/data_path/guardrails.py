@@ -13,9 +13,10 @@ from isthmus.graph.resources.resources import Resource
 from isthmus.graph.resources.texts import load_config
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.links import referenced_resources
+from policies.inputs.selectors import configurations_where, resources_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _GUARDRAIL = "aws:bedrock/guardrail:Guardrail"
 _SECRETS = ("AWS_SECRET_KEY", "PASSWORD")
@@ -95,6 +96,17 @@ def _check_grounding(subject: Subject) -> Iterator[Violation]:
                 )
 
 
+def _grounding_guardrails(subject: Subject) -> list[Resource]:
+    """Every guardrail if the stack has a knowledge base; otherwise those that check grounding."""
+    has_knowledge_base = any(True for _ in subject.graph.of(*_KNOWLEDGE_BASES))
+    key = "contextualGroundingPolicyConfig.filtersConfigs"
+    return [
+        guardrail
+        for guardrail in subject.graph.of(_GUARDRAIL)
+        if has_knowledge_base or at(guardrail.inputs, key)
+    ]
+
+
 def _check_published(subject: Subject) -> Iterator[Violation]:
     published = {
         guard.urn
@@ -115,6 +127,16 @@ def _check_guardrails_used(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{resource.name} calls {at(model, 'name')} without a guardrail", resource)
 
 
+def _calls_bedrock(config: Any) -> bool:
+    return any(at(model, "provider") != "sagemaker" for model in at(config, "models") or [])
+
+
+def _configurations_beside_guardrails(subject: Subject) -> Applicable:
+    """Configurations with models of Bedrock, if the stack has guardrails."""
+    has_guardrails = any(True for _ in subject.graph.of(_GUARDRAIL))
+    return configurations_where(_calls_bedrock)(subject) if has_guardrails else []
+
+
 def _check_proxies(subject: Subject) -> Iterator[Violation]:
     """Checks configurations of LiteLLM's proxy in any ConfigMap."""
     for resource in subject.graph.of("kubernetes:core/v1:ConfigMap"):
@@ -122,6 +144,12 @@ def _check_proxies(subject: Subject) -> Iterator[Violation]:
         for key, text in sorted(data.items()) if isinstance(data, Mapping) else ():
             if "model_list" in str(text) and str(key).endswith((".yaml", ".yml")):
                 yield from _check_proxy(resource, str(text))
+
+
+def _is_proxy_configuration(config_map: Resource) -> bool:
+    data = config_map.inputs.get("data")
+    texts = data.items() if isinstance(data, Mapping) else ()
+    return any("model_list" in str(text) and str(key).endswith((".yaml", ".yml")) for key, text in texts)
 
 
 def _check_proxy(resource: Resource, text: str) -> Iterator[Violation]:
@@ -196,6 +224,7 @@ RULES = (
         "Add contextualGroundingPolicyConfig with thresholds of at least 0.5",
         _check_grounding,
         (_GUARDRAIL,),
+        applies_to=_grounding_guardrails,
     ),
     Rule(
         "guardrail/published",
@@ -215,6 +244,7 @@ RULES = (
         "A guardrail that calls may omit protects nothing",
         "Set guardrail: {id, version} of the model in the translator's configuration",
         _check_guardrails_used,
+        applies_to=_configurations_beside_guardrails,
     ),
     Rule(
         "guardrail/proxy-always-on",
@@ -225,5 +255,6 @@ RULES = (
         "Set default_on: true and pii_entities_config; remove allow_fail_open and the default tag of cloud models",
         _check_proxies,
         ("kubernetes:core/v1:ConfigMap",),
+        applies_to=resources_where(_is_proxy_configuration, "kubernetes:core/v1:ConfigMap"),
     ),
 )

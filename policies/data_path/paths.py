@@ -21,9 +21,11 @@ from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads import bedrock_calls, fargate_tasks, internet_exposure
 from policies.inputs.declared import tag
 from policies.inputs.documents import gateway_configurations
+from policies.inputs.pods import pods
+from policies.inputs.selectors import first_of_rows, stack_with
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _ROUTES: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = WeakKeyDictionary()
 """Paths are found once and shared by the rules."""
@@ -76,12 +78,23 @@ def _check_stays(subject: Subject) -> Iterator[Violation]:
     return _violations_of_routes(_forbidden_routes(subject, "gateway"), with_path=True)
 
 
+def _stack_with_configurations(subject: Subject) -> Applicable:
+    """The stack as a whole, if it has edge configurations."""
+    return [None] if list(gateway_configurations(subject.graph)) else []
+
+
 def _check_own_network(subject: Subject) -> Iterator[Violation]:
     yield from _violations_of_routes(_forbidden_routes(subject, "network"), with_path=False)
     gateways = subject.platform.gateways if subject.platform else []
     sensitivities = {gateway.class_ for gateway in gateways if gateway.runs_on == "kubernetes"}
     if "restricted" in sensitivities and not _find_routes(subject)[0].spaces("restricted"):
         yield Violation("the stack has no restricted namespace, but the platform has a restricted gateway")
+
+
+def _stack_with_workloads(subject: Subject) -> Applicable:
+    """The stack as a whole, if it has pods or tasks."""
+    tasks = subject.graph.of("aws:ecs/taskDefinition:TaskDefinition")
+    return [None] if pods(subject.graph) or any(True for _ in tasks) else []
 
 
 def _check_identities(subject: Subject) -> Iterator[Violation]:
@@ -111,6 +124,12 @@ def _check_calls(subject: Subject) -> Iterator[Violation]:
     yield from violations_from_faults(fargate_tasks.identity_faults(subject.graph))
 
 
+def _stack_with_models(subject: Subject) -> Applicable:
+    """The stack as a whole, if an edge configuration names models."""
+    configs = (config for _, _, config in gateway_configurations(subject.graph))
+    return [None] if any(at(config, "models") for config in configs) else []
+
+
 def _check_internet(subject: Subject) -> Iterator[Violation]:
     return violations_from_faults(
         internet_exposure.only_public_work_is_beside_the_internet(subject.graph, subject.platform)
@@ -133,7 +152,7 @@ _PROFILE_GEOGRAPHIES = {"us": "us", "us-gov": "us", "eu": "eu"}
 "Supported Regions for cross-Region guardrail inference", read 2026-11). Other profiles span several countries."""
 
 
-def cross_region_guardrails(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
+def _cross_region_guardrails(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
     """Guardrails with cross-region inference: resource, profile, its geography, home jurisdiction, class.
 
     Guardrails without a known home and class are left out if the geography is known: nothing could be compared.
@@ -155,7 +174,7 @@ def cross_region_guardrails(subject: Subject) -> Iterator[tuple[Resource, Any, s
 
 def _check_guardrail_regions(subject: Subject) -> Iterator[Violation]:
     judge = Judge(subject.platform, None, subject.raised_sensitivities)
-    for guardrail, profile, geography, home, sensitivity in cross_region_guardrails(subject):
+    for guardrail, profile, geography, home, sensitivity in _cross_region_guardrails(subject):
         name = guardrail.name
         if not geography:
             problem = f"{name} is evaluated by {profile}, whose countries are not known"
@@ -196,6 +215,18 @@ def _check_clients(subject: Subject) -> Iterator[Violation]:
                 yield Violation(problem, resource, "undecided" if is_unknown(client) else "violated")
 
 
+def _configurations_with_clients(subject: Subject) -> Iterator[Resource]:
+    """Configurations with allowed_clients whose gateway is known from the platform or their own namespace."""
+    for resource, _, config in gateway_configurations(subject.graph):
+        gateway_is_known = subject.platform is not None or resource.type.startswith("kubernetes:")
+        if (
+            gateway_is_known
+            and at(config, "mode") in ("sidecar", "translator")
+            and at(config, "allowed_clients")
+        ):
+            yield resource
+
+
 def _gateway_names(subject: Subject, sensitivity: str, namespace: str) -> set[str]:
     """Certificate names of a class's gateways, and of the routers between them and their models."""
     names: set[str] = set()
@@ -221,6 +252,7 @@ RULES = (
         why="Requests that bypass the gateway are not redacted, counted or recorded",
         fix="Set allowed_clients to the class's gateway, and to its router if it has one",
         check=_check_clients,
+        applies_to=_configurations_with_clients,
     ),
     Rule(
         id="data-path/guardrails-stay",
@@ -231,6 +263,7 @@ RULES = (
         fix="Remove crossRegionConfig, or use a guardrail profile of the class's own geography",
         check=_check_guardrail_regions,
         resource_types=(_GUARDRAIL,),
+        applies_to=first_of_rows(_cross_region_guardrails),
     ),
     Rule(
         id="data-path/stays-where-it-may",
@@ -240,6 +273,7 @@ RULES = (
         why="A wrong route or model sends every prompt of the class there",
         fix="Route the workload to an endpoint, a profile and a region that its class may use",
         check=_check_stays,
+        applies_to=_stack_with_configurations,
     ),
     Rule(
         id="data-path/own-network",
@@ -255,6 +289,7 @@ RULES = (
         why="Any program or person in the namespace can send data where a network policy allows egress",
         fix="Remove the rule, or narrow it to addresses of the site or the class's own private endpoints",
         check=_check_own_network,
+        applies_to=_stack_with_workloads,
     ),
     Rule(
         id="data-path/no-cloud-names",
@@ -264,6 +299,7 @@ RULES = (
         why="A program that knows a cloud host name needs only one open port to send it the class's data",
         fix="Call models through the class's gateway, and AWS through a private endpoint of the class's translator",
         check=_check_cloud_names,
+        applies_to=_stack_with_workloads,
     ),
     Rule(
         id="identity/translators-only",
@@ -278,6 +314,7 @@ RULES = (
         why="An AWS identity can call services without passing the gateway, which redacts and records",
         fix="Remove the role, the association or the annotation from this service account",
         check=_check_identities,
+        applies_to=_stack_with_workloads,
     ),
     Rule(
         id="data-path/private-endpoints",
@@ -292,6 +329,7 @@ RULES = (
         why="Through an endpoint without such a policy, credentials of any account can carry data out",
         fix="Name role, action and resource in the endpoint's policy, and the site's networks in its security group",
         check=_check_private_endpoints,
+        applies_to=stack_with("aws:ec2/vpcEndpoint:VpcEndpoint"),
     ),
     Rule(
         id="data-path/calls-by-private-endpoints",
@@ -306,6 +344,7 @@ RULES = (
         why="A call to the public name leaves over the internet, and none of our policies can stop it",
         fix="Set the model's endpoint_url to our private endpoint, and name the role in that endpoint's policy",
         check=_check_calls,
+        applies_to=_stack_with_models,
     ),
     Rule(
         id="data-path/no-way-to-the-internet",
@@ -320,6 +359,7 @@ RULES = (
         why="An internet gateway, a peering or a route gives everything in the network a way out",
         fix="Remove it, or give public work its own network with `internet: true` in the platform",
         check=_check_internet,
+        applies_to=stack_with("aws:ec2/vpc:Vpc"),
     ),
     Rule(
         id="data-path/fargate-network",
@@ -332,6 +372,7 @@ RULES = (
             "security groups that Isthmus makes"
         ),
         check=_check_fargate,
+        applies_to=stack_with("aws:ecs/service:Service"),
     ),
     Rule(
         id="data-path/hosted-models",
@@ -347,5 +388,6 @@ RULES = (
         why="A model container runs third-party code, which could send out the prompts that it serves",
         fix="Isolate the model, put it into private subnets with security groups without ingress, and pin its image",
         check=_check_hosted_models,
+        applies_to=stack_with("aws:sagemaker/model:Model"),
     ),
 )

@@ -7,6 +7,7 @@ its configuration, so a wrong site there is as bad as no redaction.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource
 from policies.inputs.declared import tag
 from policies.inputs.documents import containers, gateway_configurations
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -26,7 +28,7 @@ _CONFIG, _TASK = "kubernetes:core/v1:ConfigMap", "aws:ecs/taskDefinition:TaskDef
 _ROLE, _CLASS = "isthmus.dev/role", "isthmus.dev/class"
 
 
-def redacting_gateways(subject: Subject, redaction: handling.Redaction) -> Iterator[tuple[Resource, Any]]:
+def _redacting_gateways(subject: Subject, redaction: str) -> Iterator[tuple[Resource, Any]]:
     """Gateways whose class requires a redaction, with their configuration (None: it cannot be read)."""
     for resource, _, config in gateway_configurations(subject.graph):
         if config is None:
@@ -74,7 +76,7 @@ def _required_redactions(sensitivity: str, gateway: Gateway | None) -> frozenset
     )
 
 
-def _detector_for(config: Any, redaction: handling.Redaction) -> Any:
+def _detector_for(config: Any, redaction: str) -> Any:
     """The detector that a gateway uses for a redaction; None if it has none.
 
     A redaction that the class does not require must be listed in `screening.redacted`.
@@ -90,7 +92,7 @@ def _detector_for(config: Any, redaction: handling.Redaction) -> Any:
 
 
 def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
-    for resource, config in redacting_gateways(subject, PROMPTS_LEAVING_SITE):
+    for resource, config in _redacting_gateways(subject, PROMPTS_LEAVING_SITE):
         if config is None or is_unknown(at(config, "routes")):
             yield Violation(f"the redaction of {resource.name} is not known yet", resource, "undecided")
             continue
@@ -113,7 +115,7 @@ def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_answers_redacted(subject: Subject) -> Iterator[Violation]:
-    for resource, config in redacting_gateways(subject, SECRETS_IN_OUTPUTS):
+    for resource, config in _redacting_gateways(subject, SECRETS_IN_OUTPUTS):
         detector = _detector_for(config, SECRETS_IN_OUTPUTS)
         if config is None or is_unknown(detector):
             yield Violation(
@@ -226,6 +228,7 @@ RULES = (
         "Set `screening` of the gateway, with a model for names, and the true site of each destination",
         _check_prompts_redacted,
         (_CONFIG, _TASK),
+        applies_to=first_of_rows(partial(_redacting_gateways, redaction=PROMPTS_LEAVING_SITE)),
     ),
     Rule(
         "data-path/redacts-secrets-in-answers",
@@ -236,5 +239,6 @@ RULES = (
         "Set `screening: {}` of the gateway; on Fargate, serve the workload through Bedrock with a guardrail",
         _check_answers_redacted,
         (_CONFIG, _TASK),
+        applies_to=first_of_rows(partial(_redacting_gateways, redaction=SECRETS_IN_OUTPUTS)),
     ),
 )

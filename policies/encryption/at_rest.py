@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.links import referenced_resources
+from policies.inputs.selectors import resources_where
 from policies.inputs.values import at, is_true, is_unknown, require, require_value
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -31,7 +32,7 @@ _STORES = {
 """By type: the property that enables encryption (empty: always on), and the property of the key."""
 _DISKS = "aws:ec2/launchTemplate:LaunchTemplate"
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-NVME_INSTANCES = (
+_NVME_INSTANCES = (
     *("ml.g4dn.", "ml.g5.", "ml.g6.", "ml.g6e.", "ml.gr6.", "ml.g7e.", "ml.p4d.", "ml.p4de.", "ml.p5."),
     *("ml.p5e.", "ml.p5en.", "ml.p6-", "ml.trn1", "ml.trn2", "ml.inf1.", "ml.c5d.", "ml.m5d.", "ml.r5d."),
 )
@@ -62,6 +63,10 @@ def _check_keys_rotate(subject: Subject) -> Iterator[Violation]:
             lambda days: days is None or days <= most,
             f"rotates less often than every {most} days",
         )
+
+
+def _encrypts(key: Resource) -> bool:
+    return key.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT"
 
 
 def _check_keys_usable(subject: Subject) -> Iterator[Violation]:
@@ -163,8 +168,17 @@ def _check_endpoint_disks(subject: Subject) -> Iterator[Violation]:
             kind = at(variant, "instanceType")
             if is_unknown(kind):
                 yield Violation(f"the instance type of {config.name} is not known yet", config, "undecided")
-            elif kind and not str(kind).startswith(NVME_INSTANCES):
+            elif kind and not str(kind).startswith(_NVME_INSTANCES):
                 yield Violation(f"disks of {config.name} ({kind}) are not encrypted with our own key", config)
+
+
+def _has_encryptable_disks(config: Resource) -> bool:
+    instance_types = [
+        str(at(variant, "instanceType")) for variant in config.inputs.get("productionVariants") or []
+    ]
+    return bool(config.inputs.get("kmsKeyArn")) or any(
+        not instance_type.startswith(_NVME_INSTANCES) for instance_type in instance_types
+    )
 
 
 _AT_REST = (*fw.nist("SC-28(1)"), *fw.pci("3.5.1"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(2)"))
@@ -185,6 +199,7 @@ RULES = (
         fix="Set enableKeyRotation on the key",
         check=_check_keys_rotate,
         resource_types=(_KEY,),
+        applies_to=resources_where(_encrypts, "aws:kms/key:Key"),
     ),
     Rule(
         id="encryption/keys-stay",
@@ -275,5 +290,8 @@ RULES = (
         fix="Set kmsKeyArn on the endpoint's configuration",
         check=_check_endpoint_disks,
         resource_types=(_CONFIG,),
+        applies_to=resources_where(
+            _has_encryptable_disks, "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+        ),
     ),
 )

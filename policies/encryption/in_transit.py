@@ -26,12 +26,13 @@ from policies.inputs.pods import (
     is_vllm_container,
     pods,
 )
+from policies.inputs.selectors import configurations_where, first_of_rows, resources_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
+_LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
 _WEAK = ("AES128", "AES256")
 """Weak ciphers of phases 1 and 2: without GCM, integrity depends on the other list. AWS offers both by default."""
 
@@ -68,7 +69,7 @@ _OLD_TLS = ("NumericLessThan", "s3:TlsVersion", "1.2")
 
 
 def _check_listeners(subject: Subject) -> Iterator[Violation]:
-    for listener in subject.graph.of(*LISTENER):
+    for listener in subject.graph.of(*_LISTENER):
         protocol = listener.inputs.get("protocol")
         if is_unknown(protocol):
             yield Violation(f"the protocol of {listener.name} is not known yet", listener, "undecided")
@@ -88,9 +89,9 @@ def _check_listeners(subject: Subject) -> Iterator[Violation]:
                     )
 
 
-def terminates_tls(resource: Resource) -> bool:
+def _terminates_tls(resource: Resource) -> bool:
     """Whether a listener terminates TLS, or should. A listener that forwards bytes leaves TLS to its targets."""
-    if resource.type.endswith(LISTENER):
+    if resource.type.endswith(_LISTENER):
         protocol = resource.inputs.get("protocol")
         return is_unknown(protocol) or protocol in ("HTTP", "HTTPS", "TLS")
     return resource.type.startswith(
@@ -145,6 +146,11 @@ def _check_mutual_tls(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{resource.name} forwards {at(route, 'workload')} without TLS", resource)
 
 
+def _has_peers(config: Any) -> bool:
+    """Whether a service has callers, or routes to other services."""
+    return bool(at(config, "mode") not in (None, "sealer") or at(config, "routes"))
+
+
 def _check_peers_named(subject: Subject) -> Iterator[Violation]:
     for resource, _, config in gateway_configurations(subject.graph):
         if at(config, "mode") in ("sidecar", "translator") and not at(config, "allowed_clients"):
@@ -157,6 +163,11 @@ def _check_peers_named(subject: Subject) -> Iterator[Violation]:
                     f"{resource.name} accepts any server for {at(route, 'workload')}: server_name is not set",
                     resource,
                 )
+
+
+def _names_peers(config: Any) -> bool:
+    """Whether a service must name its callers, or the servers that it calls."""
+    return bool(at(config, "mode") in ("sidecar", "translator") or at(config, "routes"))
 
 
 def _route_destinations(config: Any) -> Iterator[tuple[Any, Any]]:
@@ -245,7 +256,7 @@ def _publish_tls_only(document: list[dict[str, Any]]) -> bool:
     )
 
 
-def vllm_listeners(subject: Subject) -> Iterator[tuple[Pod, Mapping[str, Any], str]]:
+def _vllm_listeners(subject: Subject) -> Iterator[tuple[Pod, Mapping[str, Any], str]]:
     """vLLM containers with the address that each listens on (empty: every address)."""
     for pod in pods(subject.graph):
         for container in filter(is_vllm_container, pod.containers):
@@ -258,7 +269,7 @@ def vllm_listeners(subject: Subject) -> Iterator[tuple[Pod, Mapping[str, Any], s
 
 def _check_engines_behind_tls(subject: Subject) -> Iterator[Violation]:
     """Reports model servers that listen on their pod's addresses without a TLS certificate."""
-    for pod, container, host in vllm_listeners(subject):
+    for pod, container, host in _vllm_listeners(subject):
         arguments = command_line(container)
         if is_unknown(host) or (not host and any(map(is_unknown, arguments))):
             yield container_undecided(pod, container, "the address that it listens on")
@@ -302,6 +313,7 @@ RULES = (
         "Set --host=127.0.0.1, behind the sidecar that requires client certificates",
         _check_engines_behind_tls,
         POD_KINDS,
+        applies_to=first_of_rows(_vllm_listeners),
     ),
     Rule(
         "encryption/topics-tls-only",
@@ -331,7 +343,8 @@ RULES = (
         "Prompts would travel unencrypted",
         "Use HTTPS or TLS, or pass TLS through to the gateway",
         _check_listeners,
-        (*LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
+        (*_LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
+        applies_to=resources_where(_terminates_tls, *_LISTENER, ":Ingress", ":Gateway"),
     ),
     Rule(
         "encryption/mutual-tls",
@@ -342,6 +355,7 @@ RULES = (
         "Set listen.client_ca, listen.certificate and listen.key in the gateway's configuration, and "
         "use https:// routes",
         _check_mutual_tls,
+        applies_to=configurations_where(_has_peers, unread=True),
     ),
     Rule(
         "encryption/peers-named",
@@ -352,6 +366,7 @@ RULES = (
         "another class's model",
         "Set allowed_clients, and server_name of each route",
         _check_peers_named,
+        applies_to=configurations_where(_names_peers),
     ),
     Rule(
         "encryption/certificates-renew",

@@ -10,6 +10,7 @@ from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_re
 from isthmus.graph.iam.permissions import covers, roles
 from isthmus.graph.resources.resources import Resource, as_list
 from policies.inputs.documents import actions, conditions, principals, resources, statements
+from policies.inputs.selectors import first_of_rows, resources_where, stack_in_aws
 from policies.inputs.values import is_unknown, require
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -43,7 +44,7 @@ _WIDE_POLICY = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)$"
 )
 _READ_ACTION = re.compile(r"^[\w-]+:(Describe|List)\w*$")
-SERVICES_WITHOUT_SOURCE = (
+_SERVICES_WITHOUT_SOURCE = (
     "ecs-tasks.amazonaws.com",
     "ec2.amazonaws.com",
     "eks.amazonaws.com",
@@ -52,7 +53,7 @@ SERVICES_WITHOUT_SOURCE = (
 """Services that need no source condition: we start machines and tasks ourselves, and an association binds pods."""
 
 
-def policy_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
+def _policy_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
     """Every policy document that grants permissions to an identity: resource, name, statements (None: not known)."""
     for resource in subject.graph.of(*_GRANTS):
         policy = resource.inputs.get("policy", resource.inputs.get("inlinePolicy"))
@@ -66,18 +67,23 @@ def policy_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dic
 
 
 def _allow_statements(subject: Subject) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
-    for resource, name, document in policy_documents(subject):
+    for resource, name, document in _policy_documents(subject):
         for statement in document or []:
             if statement.get("Effect") == "Allow":
                 yield resource, name, statement
 
 
 def _check_readable(subject: Subject) -> Iterator[Violation]:
-    for resource, name, document in policy_documents(subject):
+    for resource, name, document in _policy_documents(subject):
         if document is None:
             yield Violation(
                 f"the permissions of {name} are not known before the change is made", resource, "undecided"
             )
+
+
+def _readable_grants(subject: Subject) -> Iterator[Resource]:
+    """Resources that grant permissions by a readable document; `identity/can-be-read` covers the others."""
+    return (resource for resource, _, document in _policy_documents(subject) if document is not None)
 
 
 def _check_actions(subject: Subject) -> Iterator[Violation]:
@@ -169,6 +175,14 @@ def _check_managed_policies(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{resource.name} attaches the managed policy {match[1]}", resource)
 
 
+def _attachments(subject: Subject) -> Iterator[Resource]:
+    """IAM resources that attach managed policies."""
+    for resource in subject.graph.resources:
+        attached = resource.inputs.get("policyArn") or resource.inputs.get("managedPolicyArns")
+        if resource.type.startswith("aws:iam/") and attached:
+            yield resource
+
+
 def _check_trust(subject: Subject) -> Iterator[Violation]:
     for role in subject.graph.of(_ROLE):
         document = statements(role.inputs.get("assumeRolePolicy"))
@@ -200,10 +214,20 @@ def _check_confused_deputy(subject: Subject) -> Iterator[Violation]:
             services = [name for name in principals(statement) if name.endswith(".amazonaws.com")]
             keys = {key for _, key, _ in conditions(statement)}
             for service in services:
-                if service in SERVICES_WITHOUT_SOURCE or service == "rolesanywhere.amazonaws.com":
+                if service in _SERVICES_WITHOUT_SOURCE or service == "rolesanywhere.amazonaws.com":
                     continue
                 if not keys & {"aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID"}:
                     yield Violation(f"{service} may assume {role.name} on behalf of another account", role)
+
+
+def _trusts_a_service(role: Resource) -> bool:
+    names = [
+        name
+        for statement in statements(role.inputs.get("assumeRolePolicy")) or []
+        for name in principals(statement)
+    ]
+    own_services = (*_SERVICES_WITHOUT_SOURCE, "rolesanywhere.amazonaws.com")
+    return any(name.endswith(".amazonaws.com") and name not in own_services for name in names)
 
 
 def _check_no_users(subject: Subject) -> Iterator[Violation]:
@@ -289,6 +313,7 @@ RULES = (
         "names into the policy",
         _check_readable,
         _GRANTS,
+        applies_to=first_of_rows(_policy_documents),
     ),
     Rule(
         "identity/no-wildcard-action",
@@ -299,6 +324,7 @@ RULES = (
         "Name each action",
         _check_actions,
         (*_GRANTS, _ROLE),
+        applies_to=_readable_grants,
     ),
     Rule(
         "identity/no-wildcard-resource",
@@ -309,6 +335,7 @@ RULES = (
         "Name the resource's ARN with its account and region",
         _check_resources,
         (*_GRANTS, _ROLE),
+        applies_to=_readable_grants,
     ),
     Rule(
         "identity/roles-bounded",
@@ -328,6 +355,7 @@ RULES = (
         "AWS can add permissions to its managed policies at any time",
         "Write a policy that names actions and resources",
         _check_managed_policies,
+        applies_to=_attachments,
     ),
     Rule(
         "identity/trust-named",
@@ -348,6 +376,7 @@ RULES = (
         "Add a condition on aws:SourceArn or aws:SourceAccount",
         _check_confused_deputy,
         (_ROLE,),
+        applies_to=resources_where(_trusts_a_service, _ROLE),
     ),
     Rule(
         "identity/no-users",
@@ -358,6 +387,7 @@ RULES = (
         "Let people sign in through the organisation's single sign-on and assume a role",
         _check_no_users,
         _USERS,
+        applies_to=stack_in_aws,
     ),
     Rule(
         "identity/sessions-short",

@@ -16,6 +16,7 @@ from isthmus.graph.resources.resources import Graph, Resource, as_list
 from policies.identity.aws_permissions import RESOURCE_POLICY_KEYS
 from policies.inputs.declared import IDENTITY, tag
 from policies.inputs.documents import actions, conditions, principals, resources, statements
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -89,7 +90,7 @@ def _accounts_in_platform(platform: Platform | None) -> frozenset[str]:
     )
 
 
-def trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
+def _trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
     """Trust and resource policies: resource, the verb for messages, statements."""
     for role in subject.graph.of(_ROLE):
         yield role, "assume", statements(role.inputs.get("assumeRolePolicy")) or []
@@ -99,7 +100,7 @@ def trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict
 
 def _check_accounts(subject: Subject) -> Iterator[Violation]:
     own_accounts = _accounts(subject)
-    for resource, verb, document in trust_documents(subject):
+    for resource, verb, document in _trust_documents(subject):
         for statement in document:
             if statement.get("Effect") != "Allow":
                 continue
@@ -119,12 +120,19 @@ def _check_accounts(subject: Subject) -> Iterator[Violation]:
                     )
 
 
+def _documents_that_allow(subject: Subject) -> Iterator[Resource]:
+    """Resources whose policy has an Allow statement with a principal; other rules cover unreadable policies."""
+    for resource, _, document in _trust_documents(subject):
+        if any(statement.get("Effect") == "Allow" and principals(statement) for statement in document):
+            yield resource
+
+
 def _is_own_principal(subject: Subject, principal: str) -> bool:
     """Whether a principal that is not known yet is a role of this stack or of its own account."""
     return _RENDERED_ACCOUNT in principal or bool(subject.graph.referred(principal, ":Role"))
 
 
-def model_callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
+def _model_callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
     """Roles that may call models, with those calls that are not limited to our networks."""
     for role in roles(subject.graph):
         sensitivity = tag(role.resource, CLASS)
@@ -138,12 +146,18 @@ def model_callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
 
 
 def _check_networks(subject: Subject) -> Iterator[Violation]:
-    for role, unbound_calls in model_callers(subject):
+    for role, unbound_calls in _model_callers(subject):
         if unbound_calls:
             # An unknown policy may deny the call; `identity/can-be-read` reports each unknown policy.
             verdict = "undecided" if role.hidden else "violated"
             problem = f"{role.name} may {', '.join(unbound_calls)} from outside our networks"
             yield Violation(problem, role.resource, verdict)
+
+
+def _caller_roles(subject: Subject) -> Iterator[Resource]:
+    for role, unbound_calls in _model_callers(subject):
+        if unbound_calls or not role.hidden:
+            yield role.resource
 
 
 def _carries_public_work(subject: Subject) -> bool:
@@ -237,7 +251,7 @@ def _decides_alone(statement: dict[str, Any], operator: str) -> bool:
     return "Not" not in operator and not operator.endswith("IfExists")
 
 
-def boundary_policies(subject: Subject) -> list[Resource]:
+def _boundary_policies(subject: Subject) -> list[Resource]:
     """Policies that are the permissions boundary of a role in the graph, without duplicates."""
     boundary_arns = [role.inputs.get("permissionsBoundary") or "" for role in subject.graph.of(_ROLE)]
     return list(
@@ -248,7 +262,7 @@ def boundary_policies(subject: Subject) -> list[Resource]:
 
 
 def _check_boundary_denials(subject: Subject) -> Iterator[Violation]:
-    for policy in boundary_policies(subject):
+    for policy in _boundary_policies(subject):
         document = statements(policy.inputs.get("policy"))
         if document is None:
             yield Violation(
@@ -273,7 +287,7 @@ def _denies(document: list[dict[str, Any]], call: str) -> bool:
     )
 
 
-def cluster_admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
+def _cluster_admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
     """Access associations of cluster administrators: resource, principal, whether the platform names the principal.
 
     Roles that this stack creates are left out if the platform does not name them: they are reviewed with the stack.
@@ -293,7 +307,7 @@ def cluster_admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
 
 
 def _check_admins(subject: Subject) -> Iterator[Violation]:
-    for association, principal, is_stated in cluster_admins(subject):
+    for association, principal, is_stated in _cluster_admins(subject):
         if is_stated:
             continue
         if is_unknown(principal):
@@ -320,6 +334,7 @@ RULES = (
         "Remove the account, or name it in the platform; for a partner, add a condition on sts:ExternalId",
         _check_accounts,
         (_ROLE, *RESOURCE_POLICY_KEYS),
+        applies_to=_documents_that_allow,
     ),
     Rule(
         "identity/from-our-networks",
@@ -330,6 +345,7 @@ RULES = (
         "Deny these calls on every resource where aws:SourceVpc is not the network's VPC",
         _check_networks,
         (_ROLE,),
+        applies_to=_caller_roles,
     ),
     Rule(
         "identity/boundaries-deny",
@@ -345,6 +361,7 @@ RULES = (
         "Add a Deny statement for these calls on every resource to the boundary",
         _check_boundary_denials,
         ("aws:iam/policy:Policy",),
+        applies_to=_boundary_policies,
     ),
     Rule(
         "identity/admins-stated",
@@ -355,5 +372,6 @@ RULES = (
         "Add the role to the cluster's `admins` in the platform, or remove the association",
         _check_admins,
         (_ADMIN_ASSOCIATION,),
+        applies_to=first_of_rows(_cluster_admins),
     ),
 )

@@ -13,6 +13,7 @@ from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
 from policies.inputs.pods import POD_KINDS, Pod, pods
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -55,6 +56,16 @@ def _check_ingress_class(subject: Subject) -> Iterator[Violation]:
                 )
 
 
+def _ingress_policies(subject: Subject) -> Iterator[Resource]:
+    """Network policies of class namespaces that decide about ingress."""
+    sensitivities = namespace_sensitivities(subject.graph)
+    for policy in subject.graph.of(POLICY):
+        kinds, rules = (at(policy.inputs, f"spec.{part}") for part in ("policyTypes", "ingress"))
+        # A policy without policyTypes applies to ingress.
+        if sensitivities.get(name_and_namespace(policy)[1]) and (rules or not kinds or "Ingress" in kinds):
+            yield policy
+
+
 def _leaf_values(value: Any) -> Iterator[Any]:
     """Every leaf value of a selector."""
     if isinstance(value, Mapping | list):
@@ -87,7 +98,7 @@ def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:
         yield Violation(f"{endpoints.name} points a Service to hand-written addresses", endpoints)
 
 
-def pods_without_cloud(subject: Subject) -> Iterator[tuple[Pod, str]]:
+def _pods_without_cloud(subject: Subject) -> Iterator[tuple[Pod, str]]:
     """Pods of classes that may not use a cloud, with their class."""
     for pod in pods(subject.graph):
         sensitivity = pod_sensitivity(subject.graph, pod)
@@ -102,7 +113,7 @@ def _check_resolvers(subject: Subject) -> Iterator[Violation]:
         if platform
         else None
     )
-    for pod, sensitivity in pods_without_cloud(subject):
+    for pod, sensitivity in _pods_without_cloud(subject):
         name, nameservers = pod.resource.name, at(pod.spec, "dnsConfig.nameservers")
         if is_unknown(pod.spec.get("dnsPolicy")) or is_unknown(nameservers):
             yield Violation(f"the DNS resolvers of {name} are not known yet", pod.resource, "undecided")
@@ -170,10 +181,17 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
             yield Violation(problem, pod.resource)
 
 
+def _pods_in_class_namespaces(subject: Subject) -> Iterator[Resource]:
+    sensitivities = namespace_sensitivities(subject.graph)
+    for pod in pods(subject.graph) if subject.platform else []:
+        if sensitivities.get(pod.namespace):
+            yield pod.resource
+
+
 _GATEWAY_ROLES = ("gateway", "translator", "resolver")
 
 
-def egress_rules(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
+def _egress_rules(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
     """Egress rules of security groups: resource, name of the rule, address blocks."""
     for rule in subject.graph.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
         yield rule, rule.name, [rule.inputs.get("cidrIpv4"), rule.inputs.get("cidrIpv6")]
@@ -194,7 +212,7 @@ def _cidr_blocks(rule: Any) -> list[Any]:
 
 
 def _check_egress_rules(subject: Subject) -> Iterator[Violation]:
-    for resource, name, blocks in egress_rules(subject):
+    for resource, name, blocks in _egress_rules(subject):
         for block in blocks:
             if is_unknown(block):
                 if not subject.graph.referred(block):
@@ -203,6 +221,16 @@ def _check_egress_rules(subject: Subject) -> Iterator[Violation]:
                     )
             elif block is not None and str(block).endswith("/0"):
                 yield Violation(f"{name} allows egress to every address", resource)
+
+
+def _egress_groups(subject: Subject) -> Iterator[Resource]:
+    """Resources with egress to written or unknown addresses. Addresses of other resources are left out."""
+    for group, _, blocks in _egress_rules(subject):
+        if any(
+            block is not None and not (is_unknown(block) and subject.graph.referred(block))
+            for block in blocks
+        ):
+            yield group
 
 
 RULES = (
@@ -215,6 +243,7 @@ RULES = (
         "In `from`, name namespaces of the policy's own class, or of monitoring",
         _check_ingress_class,
         (POLICY,),
+        applies_to=_ingress_policies,
     ),
     Rule(
         "data-path/stated-workloads",
@@ -225,6 +254,7 @@ RULES = (
         "Remove the workload, or run it in its own namespace and let the class's gateway accept it",
         _check_workloads_stated,
         POD_KINDS,
+        applies_to=_pods_in_class_namespaces,
     ),
     Rule(
         "data-path/services-lead-inside",
@@ -245,6 +275,7 @@ RULES = (
         "Set dnsPolicy: None, and the site's resolvers in dnsConfig.nameservers",
         _check_resolvers,
         POD_KINDS,
+        applies_to=first_of_rows(_pods_without_cloud),
     ),
     Rule(
         "data-path/groups-name-whom-they-call",
@@ -259,5 +290,6 @@ RULES = (
             "aws:ec2/securityGroupRule:SecurityGroupRule",
             "aws:ec2/securityGroup:SecurityGroup",
         ),
+        applies_to=_egress_groups,
     ),
 )

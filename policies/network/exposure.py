@@ -15,7 +15,7 @@ from policies.inputs.links import referenced_resources
 from policies.inputs.pods import pods
 from policies.inputs.values import at, is_true, is_unknown, require
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 _INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -52,6 +52,21 @@ def _check_default_deny(subject: Subject) -> Iterator[Violation]:
                     f"namespace {name} has no default-deny policy for {direction.lower()}",
                     resource,
                 )
+
+
+def _namespaces(subject: Subject) -> Iterator[Resource]:
+    """Namespaces, or a pod of each namespace that the stack does not create. Operators' namespaces are left out."""
+    by_namespace = {
+        name_and_namespace(resource)[0]: resource
+        for resource in subject.graph.of("kubernetes:core/v1:Namespace")
+    }
+    for pod in pods(subject.graph):
+        by_namespace.setdefault(pod.namespace, pod.resource)
+    return (
+        resource
+        for name, resource in by_namespace.items()
+        if name not in stated_operators.operator_namespaces(subject)
+    )
 
 
 def _directions(spec: Mapping[str, Any]) -> set[str]:
@@ -136,6 +151,13 @@ def _check_buckets_private(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{bucket.name} is public by its ACL", bucket)
 
 
+def _public_access_blocks(subject: Subject) -> Iterator[Resource]:
+    """Public access blocks, and buckets without one."""
+    for bucket in subject.graph.of(*BUCKETS):
+        blocks = attached(subject.graph, bucket, ":BucketPublicAccessBlock")
+        yield from blocks or [bucket]
+
+
 def _check_ingress_rules(subject: Subject) -> Iterator[Violation]:
     for rule in subject.graph.of(_INGRESS):
         for key in ("cidrIpv4", "cidrIpv6"):
@@ -158,6 +180,10 @@ def _check_ingress_rules(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _security_groups(subject: Subject) -> Applicable:
+    return subject.graph.of(_INGRESS, _GROUP, _RULE, ":DefaultSecurityGroup")
+
+
 def _check_default_group(subject: Subject) -> Iterator[Violation]:
     closed = {
         vpc.urn
@@ -171,7 +197,7 @@ def _check_default_group(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def is_named_by_service(subject: Subject, endpoint: Resource) -> bool:
+def _is_named_by_service(subject: Subject, endpoint: Resource) -> bool:
     """Whether the service's public name should lead to an endpoint: not if a gateway endpoint takes that name."""
     if endpoint.inputs.get("vpcEndpointType") != "Interface":
         return False
@@ -185,7 +211,7 @@ def is_named_by_service(subject: Subject, endpoint: Resource) -> bool:
 
 def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
     for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        if is_named_by_service(subject, endpoint):
+        if _is_named_by_service(subject, endpoint):
             yield from require(
                 endpoint,
                 "privateDnsEnabled",
@@ -193,6 +219,13 @@ def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
                 "does not take over the service's public name, which leads out of the network",
                 "private_dns_enabled=True",
             )
+
+
+def _named_endpoints(subject: Subject) -> Iterator[Resource]:
+    """Endpoints that the service's public name should lead to."""
+    for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
+        if _is_named_by_service(subject, endpoint):
+            yield endpoint
 
 
 def managed_networks(subject: Subject) -> Iterator[Resource]:
@@ -317,6 +350,7 @@ RULES = (
         "Add a NetworkPolicy with podSelector {} and policyTypes [Ingress, Egress], and nothing else",
         _check_default_deny,
         (_POLICY, "kubernetes:core/v1:Namespace"),
+        applies_to=_namespaces,
     ),
     Rule(
         "network/policies-name-peers",
@@ -373,6 +407,7 @@ RULES = (
         "Add a BucketPublicAccessBlock with all four settings true",
         _check_buckets_private,
         BUCKETS,
+        applies_to=_public_access_blocks,
     ),
     Rule(
         "network/groups-named",
@@ -383,6 +418,7 @@ RULES = (
         "Name the network or the group in the ingress rule",
         _check_ingress_rules,
         (_INGRESS, _RULE, _GROUP),
+        applies_to=_security_groups,
     ),
     Rule(
         "network/default-group-shut",
@@ -403,6 +439,7 @@ RULES = (
         "Set privateDnsEnabled: true",
         _check_endpoint_names,
         ("aws:ec2/vpcEndpoint:VpcEndpoint",),
+        applies_to=_named_endpoints,
     ),
     Rule(
         "network/dns-firewall",
@@ -419,6 +456,7 @@ RULES = (
         " firewallFailOpen: DISABLED in a ResolverFirewallConfig",
         _check_dns_firewall,
         ("aws:ec2/vpc:Vpc",),
+        applies_to=managed_networks,
     ),
     Rule(
         "network/notebooks-inside",

@@ -14,6 +14,7 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import find_endpoint, has_weights_digest, namespace_sensitivities, tag
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import Pod, command_line, container_undecided, container_violation, pods
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -28,7 +29,7 @@ _MODULES = "--lora-modules"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*$")
 
 
-def stated_model_pods(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
+def _stated_model_pods(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
     """Model pods with their endpoint, if the platform states the digest of its weights."""
     for pod in pods(subject.graph):
         endpoint = find_endpoint(subject, pod.labels)
@@ -36,7 +37,7 @@ def stated_model_pods(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
             yield pod, endpoint
 
 
-def weight_claims(subject: Subject) -> Iterator[Resource]:
+def _weight_claims(subject: Subject) -> Iterator[Resource]:
     """Claims on volumes that already hold weights. A cache that is filled here is verified at each start instead."""
     for claim in subject.graph.of(_CLAIM):
         notes = at(claim.inputs, "metadata.annotations")
@@ -45,7 +46,7 @@ def weight_claims(subject: Subject) -> Iterator[Resource]:
 
 
 def _check_weights_read_only(subject: Subject) -> Iterator[Violation]:
-    for claim in weight_claims(subject):
+    for claim in _weight_claims(subject):
         modes = at(claim.inputs, "spec.accessModes")
         if is_unknown(modes):
             yield Violation(f"the access mode of {claim.name} is not known yet", claim, "undecided")
@@ -68,7 +69,7 @@ def _stated_volumes(platform: Platform) -> dict[tuple[str, str], set[str]]:
 
 
 def _check_weight_sources(subject: Subject) -> Iterator[Violation]:
-    for claim, volume, expected in bound_claims(subject):
+    for claim, volume, expected in _bound_claims(subject):
         if volume in expected:
             continue
         if is_unknown(volume):
@@ -77,21 +78,27 @@ def _check_weight_sources(subject: Subject) -> Iterator[Violation]:
             volume_text = f"volume {volume}" if volume else "any volume"
             problem = f"{claim.name} is bound to {volume_text}, but the platform states {', '.join(sorted(expected))}"
             yield Violation(problem, claim)
-    for pod, source, claimed in mounted_claims(subject):
+    for pod, source, claimed in _mounted_claims(subject):
         if source != claimed:
             verdict = "undecided" if is_unknown(source) else "violated"
             problem = f"{pod.name} loads its weights from claim {source}, but the platform states {claimed}"
             yield Violation(problem, pod, verdict)
-    for model, source, expected in hosted_sources(subject):
+    for model, source, expected in _hosted_sources(subject):
         if str(source).rstrip("/") not in expected:
             verdict = "undecided" if is_unknown(source) else "violated"
             problem = f"{model.name} loads its weights from {source}, but the platform states"
             yield Violation(f"{problem} {', '.join(sorted(expected))}", model, verdict)
 
 
-def mounted_claims(subject: Subject) -> Iterator[tuple[Resource, Any, str]]:
+def _weight_sources(subject: Subject) -> Iterator[Resource]:
+    yield from (resource for resource, _, _ in _bound_claims(subject))
+    yield from (resource for resource, _, _ in _mounted_claims(subject))
+    yield from (resource for resource, _, _ in _hosted_sources(subject))
+
+
+def _mounted_claims(subject: Subject) -> Iterator[tuple[Resource, Any, str]]:
     """Pods of stated endpoints, the claim that each loads weights from, and the claim that the platform states."""
-    for pod, endpoint in stated_model_pods(subject):
+    for pod, endpoint in _stated_model_pods(subject):
         expected = claim_of(endpoint)
         for volume in pod.spec.get("volumes") or []:
             claim = at(volume, "persistentVolumeClaim.claimName")
@@ -108,7 +115,7 @@ def _is_mounted(pod: Pod, volume: Any) -> bool:
     )
 
 
-def bound_claims(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+def _bound_claims(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
     """Claims of stated weights, the volume that each is bound to, and the volumes that the platform states."""
     volumes_by_claim = _stated_volumes(subject.platform) if subject.platform else {}
     for claim in subject.graph.of(_CLAIM):
@@ -118,7 +125,7 @@ def bound_claims(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
             yield claim, at(claim.inputs, "spec.volumeName"), expected
 
 
-def hosted_sources(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+def _hosted_sources(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
     """SageMaker models, the source of their weights, and the sources that the platform states."""
     for model in subject.graph.of(_MODEL):
         for source, expected in _sources_of_model(subject, model):
@@ -150,7 +157,7 @@ def _sources_of_model(subject: Subject, model: Resource) -> Iterator[tuple[Any, 
                 yield source, expected
 
 
-def adapter_names(arguments: list[str]) -> Iterator[str]:
+def _adapter_names(arguments: list[str]) -> Iterator[str]:
     """Names of the adapters in vLLM's arguments, where each is `NAME=PATH` or JSON with a name."""
     taking = False
     for argument in arguments:
@@ -166,10 +173,10 @@ def adapter_names(arguments: list[str]) -> Iterator[str]:
 
 
 def _check_adapters(subject: Subject) -> Iterator[Violation]:
-    for pod, endpoint in stated_model_pods(subject):
+    for pod, endpoint in _stated_model_pods(subject):
         adapters = {adapter.name for adapter in endpoint.adapters}
         for container in pod.containers:
-            for name in adapter_names(command_line(container)):
+            for name in _adapter_names(command_line(container)):
                 if is_unknown(name):
                     yield container_undecided(pod, container, "the name of an adapter")
                 elif name not in adapters:
@@ -178,9 +185,19 @@ def _check_adapters(subject: Subject) -> Iterator[Violation]:
                     )
 
 
-def stated_engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[str, Any], list[str]]]:
+def _servers_with_readable_adapters(subject: Subject) -> Iterator[Resource]:
+    """Servers whose arguments are known, or that name an adapter."""
+    for pod, _ in _stated_model_pods(subject):
+        command_lines = [command_line(container) for container in pod.containers]
+        if any(any(_adapter_names(command_line)) for command_line in command_lines) or not any(
+            is_unknown(argument) for command_line in command_lines for argument in command_line
+        ):
+            yield pod.resource
+
+
+def _stated_engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[str, Any], list[str]]]:
     """vLLM containers of stated endpoints: pod, endpoint, container, command line."""
-    for pod, endpoint in stated_model_pods(subject):
+    for pod, endpoint in _stated_model_pods(subject):
         yield from (
             (pod, endpoint, container, command_line(container))
             for container in pod.containers
@@ -189,7 +206,7 @@ def stated_engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[st
 
 
 def _check_precisions(subject: Subject) -> Iterator[Violation]:
-    for pod, endpoint, container, arguments in stated_engines(subject):
+    for pod, endpoint, container, arguments in _stated_engines(subject):
         stored = endpoint.weights.precision if endpoint.weights else None
         expected = endpoint.precision or stored
         values = [
@@ -214,7 +231,7 @@ def _check_precisions(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def stated_routes(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
+def _stated_routes(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
     """Each route of a gateway for a workload that the platform states."""
     platform = subject.platform
     if platform is None:
@@ -236,7 +253,7 @@ def stated_routes(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
 
 def _check_routes(subject: Subject) -> Iterator[Violation]:
     endpoints = {endpoint.id: endpoint for endpoint in subject.platform.endpoints} if subject.platform else {}
-    for resource, route, workload in stated_routes(subject):
+    for resource, route, workload in _stated_routes(subject):
         yield from _check_route(resource, route, workload, endpoints)
 
 
@@ -296,6 +313,7 @@ RULES = (
         "Set accessModes: [ReadOnlyMany]",
         _check_weights_read_only,
         (_CLAIM,),
+        applies_to=_weight_claims,
     ),
     Rule(
         "release/weights-from-their-place",
@@ -306,6 +324,7 @@ RULES = (
         "Mount the platform's claim, bound to its volume; on SageMaker use the stated S3 prefix",
         _check_weight_sources,
         (_CLAIM, *_DEPLOYMENTS, _MODEL),
+        applies_to=_weight_sources,
     ),
     Rule(
         "release/adapters-stated",
@@ -316,6 +335,7 @@ RULES = (
         "Add the adapter to its endpoint in the platform with its evaluation, or remove it",
         _check_adapters,
         _DEPLOYMENTS,
+        applies_to=_servers_with_readable_adapters,
     ),
     Rule(
         "release/precision-stated",
@@ -326,6 +346,7 @@ RULES = (
         "Set the precision of the endpoint in the platform, and serve in it",
         _check_precisions,
         _DEPLOYMENTS,
+        applies_to=first_of_rows(_stated_engines),
     ),
     Rule(
         "release/routes-stated",
@@ -335,5 +356,6 @@ RULES = (
         "A model that nobody released would answer the workload, and only the route shows it",
         "Route the workload to the platform's endpoint; define a canary and its share there",
         _check_routes,
+        applies_to=first_of_rows(_stated_routes),
     ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import name_and_namespace
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import Pod, command_line, container_violation, pods
+from policies.inputs.selectors import Selector, configurations_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -29,18 +30,36 @@ _DEVELOPMENT_FLAGS = (
 """Flags that open development interfaces or files of a server to its callers."""
 
 
-def model_pods(subject: Subject) -> list[Pod]:
+def _model_pods(subject: Subject) -> list[Pod]:
     return [
-        pod for pod in pods(subject.graph) if pod.role == "model" or any(map(is_vllm_serve, pod.containers))
+        pod for pod in pods(subject.graph) if pod.role == "model" or any(map(_is_vllm_serve, pod.containers))
     ]
 
 
-def is_vllm_serve(container: Mapping[str, Any]) -> bool:
+def _is_vllm_serve(container: Mapping[str, Any]) -> bool:
     return list(container.get("command") or [])[:2] == ["vllm", "serve"]
 
 
+def _runs_vllm_serve(pod: Pod) -> bool:
+    return any(map(_is_vllm_serve, pod.containers))
+
+
+def _models_where(
+    condition: Callable[[Pod], Any] = lambda _: True, *, hosted: Callable[[Any], Any] = lambda _: False
+) -> Selector:
+    """Selects model servers that meet the condition, and SageMaker models whose container meets `hosted`."""
+
+    def select(subject: Subject) -> Iterator[Resource]:
+        yield from (pod.resource for pod in _model_pods(subject) if condition(pod))
+        for model in subject.graph.of(_MODEL):
+            if hosted(at(model.inputs, "primaryContainer") or {}):
+                yield model
+
+    return select
+
+
 def _check_weights_pinned(subject: Subject) -> Iterator[Violation]:
-    for pod in model_pods(subject):
+    for pod in _model_pods(subject):
         digests = [str(pod.annotations[_WEIGHTS])] if _WEIGHTS in pod.annotations else []
         if any(map(is_unknown, digests)):
             yield Violation(
@@ -58,13 +77,17 @@ def _check_weights_pinned(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{model.name} serves weights without a digest", model, verdict)
 
 
+def _loads_from_s3(container: Any) -> bool:
+    return bool(at(container, "modelDataSource") or at(container, "modelDataUrl"))
+
+
 def _check_weights_agree(subject: Subject) -> Iterator[Violation]:
     """Compares the digest of a model pod with the digest of its claim."""
     claims = {
         name_and_namespace(claim)[::-1]: at(claim.inputs, "metadata.annotations")
         for claim in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
-    for pod in model_pods(subject):
+    for pod in _model_pods(subject):
         digests = [str(pod.annotations[_WEIGHTS])] if _WEIGHTS in pod.annotations else []
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
@@ -82,6 +105,10 @@ def _check_weights_agree(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{pod.resource.name} can write the weights that it serves", pod.resource)
 
 
+def _mounts_claim(pod: Pod) -> bool:
+    return any(at(volume, "persistentVolumeClaim") for volume in pod.spec.get("volumes") or [])
+
+
 def _mounts_weights_writable(pod: Pod, volume: Any) -> bool:
     """Whether a container mounts the volume writable at `/models`."""
     for container in pod.containers:
@@ -92,9 +119,9 @@ def _mounts_weights_writable(pod: Pod, volume: Any) -> bool:
 
 
 def _check_offline(subject: Subject) -> Iterator[Violation]:
-    for pod in model_pods(subject):
+    for pod in _model_pods(subject):
         for container in pod.containers:
-            if not is_vllm_serve(container):
+            if not _is_vllm_serve(container):
                 continue
             environment = {
                 at(variable, "name"): at(variable, "value") for variable in container.get("env") or []
@@ -117,8 +144,13 @@ def _check_offline(subject: Subject) -> Iterator[Violation]:
                     )
 
 
+def _has_vllm_settings(container: Any) -> bool:
+    environment = at(container, "environment")
+    return isinstance(environment, Mapping) and any(str(key).startswith("SM_VLLM_") for key in environment)
+
+
 def _check_no_remote_code(subject: Subject) -> Iterator[Violation]:
-    for pod in model_pods(subject):
+    for pod in _model_pods(subject):
         for container in pod.containers:
             for argument in command_line(container):
                 flag, _, value = argument.partition("=")
@@ -135,8 +167,12 @@ def _check_no_remote_code(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{model.name} runs code that came with the weights", model)
 
 
+def _has_environment(container: Any) -> bool:
+    return isinstance(at(container, "environment"), Mapping)
+
+
 def _check_no_development_routes(subject: Subject) -> Iterator[Violation]:
-    for pod in model_pods(subject):
+    for pod in _model_pods(subject):
         for container in pod.containers:
             for argument in command_line(container):
                 if argument.partition("=")[0] in _DEVELOPMENT_FLAGS:
@@ -190,6 +226,15 @@ def _check_approval(subject: Subject) -> Iterator[Violation]:
                 )
 
 
+def _release_pipelines(subject: Subject) -> Iterator[Resource]:
+    for pipeline in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
+        acts = [act for stage in at(pipeline.inputs, "stages") or [] for act in at(stage, "actions") or []]
+        if is_unknown(pipeline.inputs.get("stages")) or any(at(act, "category") == "Deploy" for act in acts):
+            yield pipeline
+    yield from subject.graph.of("aws:bedrock/agentAgent:AgentAgent")
+    yield from subject.graph.of("aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup")
+
+
 def _check_guardrail_versions(subject: Subject) -> Iterator[Violation]:
     for resource, _, config in gateway_configurations(subject.graph):
         for model in at(config, "models") or []:
@@ -198,6 +243,10 @@ def _check_guardrail_versions(subject: Subject) -> Iterator[Violation]:
                 yield Violation(
                     f"{resource.name} calls {at(model, 'name')} with the draft of a guardrail", resource
                 )
+
+
+def _calls_guardrails(config: Any) -> bool:
+    return any(at(model, "guardrail") for model in at(config, "models") or [])
 
 
 _SUPPLY_CHAIN = (*fw.owasp("LLM04"), *fw.nist("SR-4", "SI-7"))
@@ -211,6 +260,7 @@ RULES = (
         "Set weights.digest of the endpoint: sha256:…",
         _check_weights_pinned,
         ("kubernetes:apps/v1:Deployment", _MODEL),
+        applies_to=_models_where(hosted=_loads_from_s3),
     ),
     Rule(
         "release/weights-agree",
@@ -221,6 +271,7 @@ RULES = (
         "Mount the claim with the stated digest, with readOnly: true",
         _check_weights_agree,
         ("kubernetes:apps/v1:Deployment",),
+        applies_to=_models_where(_mounts_claim),
     ),
     Rule(
         "release/no-hub",
@@ -231,6 +282,7 @@ RULES = (
         "Set HF_HUB_OFFLINE=1 and TRANSFORMERS_OFFLINE=1, and mirror the weights",
         _check_offline,
         ("kubernetes:apps/v1:Deployment", _MODEL),
+        applies_to=_models_where(_runs_vllm_serve, hosted=_has_vllm_settings),
     ),
     Rule(
         "release/no-foreign-code",
@@ -241,6 +293,7 @@ RULES = (
         "Remove --trust-remote-code, and use safetensors",
         _check_no_remote_code,
         ("kubernetes:apps/v1:Deployment", _MODEL),
+        applies_to=_models_where(hosted=_has_environment),
     ),
     Rule(
         "release/no-inside",
@@ -251,6 +304,7 @@ RULES = (
         "Remove the flag or variable",
         _check_no_development_routes,
         ("kubernetes:apps/v1:Deployment",),
+        applies_to=_models_where(),
     ),
     Rule(
         "release/taken-back",
@@ -270,6 +324,7 @@ RULES = (
         "Otherwise nobody is responsible for the release or the action",
         "Add an Approval action before Deploy; set requireConfirmation: ENABLED for an agent's functions",
         _check_approval,
+        applies_to=_release_pipelines,
     ),
     Rule(
         "release/guardrail-version",
@@ -279,5 +334,6 @@ RULES = (
         "A draft can change while calls use it",
         "Publish a GuardrailVersion and set it",
         _check_guardrail_versions,
+        applies_to=configurations_where(_calls_guardrails),
     ),
 )

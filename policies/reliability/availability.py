@@ -9,21 +9,22 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.sealers import sealers
 from policies.encryption.at_rest import BUCKETS
 from policies.inputs.pods import Pod, container_violation, pods
+from policies.inputs.selectors import pods_where
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _SERVICE, _TASK = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
 _SERVING_ROLES = ("gateway", "translator", "resolver")
-DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
+_DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 
 def _replicas(resource: Resource) -> Any:
     return at(resource.inputs, "spec.replicas")
 
 
-def serving_services(subject: Subject) -> list[Resource]:
+def _serving_services(subject: Subject) -> list[Resource]:
     """ECS services that serve callers. Sealers are left out: a sealer runs as exactly one task."""
     sealing = {sealer.resource.urn for sealer in sealers(subject.graph)}
     return [
@@ -36,8 +37,8 @@ def serving_services(subject: Subject) -> list[Resource]:
 
 def _check_replicas(subject: Subject) -> Iterator[Violation]:
     least = subject.settings.figures.replicas_min
-    for pod in serving_pods(subject):
-        if not pod.resource.type.endswith(DEPLOYED):
+    for pod in _serving_pods(subject):
+        if not pod.resource.type.endswith(_DEPLOYED):
             continue
         count = _replicas(pod.resource)
         if is_unknown(count):
@@ -60,7 +61,7 @@ def _check_replicas(subject: Subject) -> Iterator[Violation]:
                 yield Violation(
                     f"variant {name} of {config.name} has {count:g} machine; the minimum is {least}", config
                 )
-    for service in serving_services(subject):
+    for service in _serving_services(subject):
         count = service.inputs.get("desiredCount")
         if is_unknown(count):
             yield Violation(f"the number of tasks of {service.name} is not known yet", service, "undecided")
@@ -68,26 +69,33 @@ def _check_replicas(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{service.name} has {count or 1:g} task; the minimum is {least}", service)
 
 
-def serving_pods(subject: Subject) -> list[Pod]:
+def _replicated(subject: Subject) -> Iterator[Resource]:
+    serving = (pod.resource for pod in _serving_pods(subject))
+    yield from (resource for resource in serving if resource.type.endswith(_DEPLOYED))
+    yield from subject.graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+    yield from _serving_services(subject)
+
+
+def _serving_pods(subject: Subject) -> list[Pod]:
     return [pod for pod in pods(subject.graph) if pod.role in _SERVING_ROLES]
 
 
-def rolling_pods(subject: Subject) -> list[Pod]:
+def _rolling_pods(subject: Subject) -> list[Pod]:
     """Pods that serve a class, and all others with several replicas."""
-    return [pod for pod in pods(subject.graph) if pod.role in _SERVING_ROLES or has_several_replicas(pod)]
+    return [pod for pod in pods(subject.graph) if pod.role in _SERVING_ROLES or _has_several_replicas(pod)]
 
 
-def has_several_replicas(pod: Pod) -> bool:
+def _has_several_replicas(pod: Pod) -> bool:
     count = _replicas(pod.resource)
     return (
-        pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet"))
+        pod.resource.type.endswith((*_DEPLOYED, ":LeaderWorkerSet"))
         and isinstance(count, int | float)
         and count > 1
     )
 
 
 def _check_disruption_budgets(subject: Subject) -> Iterator[Violation]:
-    for pod, budgets in pods_with_budgets(subject):
+    for pod, budgets in _pods_with_budgets(subject):
         if not budgets:
             yield Violation(
                 f"{pod.resource.name} has no PodDisruptionBudget, so a drain may end every replica at once",
@@ -111,11 +119,18 @@ def _check_disruption_budgets(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{budget.name} prevents draining any node, however many pods it selects", budget)
 
 
-def pods_with_budgets(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
+def _disruption_budgets(subject: Subject) -> Iterator[Resource]:
+    """PodDisruptionBudgets, and workloads with several replicas that have none."""
+    yield from subject.graph.of(":PodDisruptionBudget")
+    for pod, budgets in _pods_with_budgets(subject):
+        yield from budgets or [pod.resource]
+
+
+def _pods_with_budgets(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
     """Pods with several replicas, and the PodDisruptionBudgets that select them."""
     budgets = list(subject.graph.of(":PodDisruptionBudget"))
     for pod in pods(subject.graph):
-        if has_several_replicas(pod):
+        if _has_several_replicas(pod):
             yield (
                 pod,
                 [
@@ -133,7 +148,7 @@ def _selects(budget: Resource, pod: Pod) -> bool:
 
 def _check_spread(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
-        if not has_several_replicas(pod):
+        if not _has_several_replicas(pod):
             continue
         if not pod.spec.get("topologySpreadConstraints") and not at(pod.spec, "affinity.podAntiAffinity"):
             # One place for all replicas can be intended: shared GPUs of one machine, weights on one disk.
@@ -142,9 +157,16 @@ def _check_spread(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"every replica of {pod.resource.name} may run on one node", pod.resource)
 
 
+def _should_spread(pod: Pod) -> bool:
+    """Whether replicas should be spread: not if they are pinned to one place on purpose."""
+    spread = pod.spec.get("topologySpreadConstraints") or at(pod.spec, "affinity.podAntiAffinity")
+    pinned = at(pod.spec, "affinity.podAffinity") or at(pod.spec, "affinity.nodeAffinity")
+    return _has_several_replicas(pod) and bool(spread or not pinned)
+
+
 def _check_readiness(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
-        if not pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet")):
+        if not pod.resource.type.endswith((*_DEPLOYED, ":LeaderWorkerSet")):
             continue
         containers = [
             container for container in pod.spec.get("containers") or [] if isinstance(container, Mapping)
@@ -155,12 +177,17 @@ def _check_readiness(subject: Subject) -> Iterator[Violation]:
             )
 
 
+def _should_be_probed(pod: Pod) -> bool:
+    kinds = (*_DEPLOYED, ":LeaderWorkerSet")
+    return pod.resource.type.endswith(kinds) and bool(pod.spec.get("containers"))
+
+
 def _check_zones(subject: Subject) -> Iterator[Violation]:
-    for resource, subnets in resources_in_zones(subject):
+    for resource, subnets in _resources_in_zones(subject):
         yield from _check_two_zones(resource, subnets)
 
 
-def resources_in_zones(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+def _resources_in_zones(subject: Subject) -> Iterator[tuple[Resource, Any]]:
     """Resources that run in zones, with the subnets that decide which."""
     for resource in subject.graph.of("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint"):
         if resource.type.endswith(":VpcEndpoint") and resource.inputs.get("vpcEndpointType") != "Interface":
@@ -182,8 +209,14 @@ def _check_two_zones(resource: Resource, subnets: Any) -> Iterator[Violation]:
         yield Violation(f"{resource.name} runs in only one zone", resource)
 
 
+def _zoned_resources(subject: Subject) -> Iterator[Resource]:
+    for resource, subnets in _resources_in_zones(subject):
+        if is_unknown(subnets) or isinstance(subnets, list):
+            yield resource
+
+
 def _check_rollouts(subject: Subject) -> Iterator[Violation]:
-    for pod in rolling_pods(subject):
+    for pod in _rolling_pods(subject):
         strategy = at(pod.resource.inputs, "spec.strategy")
         if at(strategy, "type") == "Recreate":
             yield Violation(
@@ -192,7 +225,7 @@ def _check_rollouts(subject: Subject) -> Iterator[Violation]:
             )
         elif at(strategy, "rollingUpdate.maxUnavailable") == "100%":
             yield Violation(f"a release may end every replica of {pod.resource.name} at once", pod.resource)
-    served = serving_services(subject)
+    served = _serving_services(subject)
     for service in subject.graph.of(_SERVICE):
         if not at(service.inputs, "deploymentCircuitBreaker.rollback"):
             yield Violation(
@@ -201,6 +234,11 @@ def _check_rollouts(subject: Subject) -> Iterator[Violation]:
         least = service.inputs.get("deploymentMinimumHealthyPercent")
         if isinstance(least, int | float) and least < 50 and service in served:
             yield Violation(f"a release may end most tasks of {service.name} at once", service)
+
+
+def _rolling_workloads(subject: Subject) -> Iterator[Resource]:
+    yield from (pod.resource for pod in _rolling_pods(subject))
+    yield from subject.graph.of("aws:ecs/service:Service")
 
 
 def _check_state_protected(subject: Subject) -> Iterator[Violation]:
@@ -219,6 +257,11 @@ def _check_state_protected(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{database.name} is deleted without a final snapshot", database)
         if not database.inputs.get("deletionProtection"):
             yield Violation(f"{database.name} has no deletion protection", database)
+
+
+def _stores(subject: Subject) -> Applicable:
+    databases = ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster")
+    return subject.graph.of(*BUCKETS, "aws:ecr/repository:Repository", *databases)
 
 
 def _check_tunnels_recover(subject: Subject) -> Iterator[Violation]:
@@ -247,7 +290,8 @@ RULES = (
         "The class is down while its only gateway restarts",
         "Set replicas, initialInstanceCount or desiredCount to at least 2",
         _check_replicas,
-        (*DEPLOYED, _CONFIG, _SERVICE),
+        (*_DEPLOYED, _CONFIG, _SERVICE),
+        applies_to=_replicated,
     ),
     Rule(
         "reliability/drains",
@@ -257,7 +301,8 @@ RULES = (
         "Maintenance of two nodes would end every replica, or never finish",
         "Add a PodDisruptionBudget with maxUnavailable: 1",
         _check_disruption_budgets,
-        (*DEPLOYED, "kubernetes:policy/v1:PodDisruptionBudget"),
+        (*_DEPLOYED, "kubernetes:policy/v1:PodDisruptionBudget"),
+        applies_to=_disruption_budgets,
     ),
     Rule(
         "reliability/spread",
@@ -267,7 +312,8 @@ RULES = (
         "Replicas on one node fail together",
         "Add topologySpreadConstraints or a pod anti-affinity",
         _check_spread,
-        DEPLOYED,
+        _DEPLOYED,
+        applies_to=pods_where(_should_spread),
     ),
     Rule(
         "reliability/probed",
@@ -277,7 +323,8 @@ RULES = (
         "Weights take minutes to load, and requests fail until then",
         "Add a readinessProbe",
         _check_readiness,
-        DEPLOYED,
+        _DEPLOYED,
+        applies_to=pods_where(_should_be_probed),
     ),
     Rule(
         "reliability/two-zones",
@@ -288,6 +335,7 @@ RULES = (
         "Name subnets of two zones",
         _check_zones,
         ("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint", _SERVICE),
+        applies_to=_zoned_resources,
     ),
     Rule(
         "reliability/releases-roll",
@@ -297,7 +345,8 @@ RULES = (
         "Every release would be an outage of its class",
         "Use RollingUpdate; set deploymentCircuitBreaker: {enable: true, rollback: true}",
         _check_rollouts,
-        (*DEPLOYED, _SERVICE),
+        (*_DEPLOYED, _SERVICE),
+        applies_to=_rolling_workloads,
     ),
     Rule(
         "reliability/state-stays",
@@ -308,6 +357,7 @@ RULES = (
         "Set forceDestroy and skipFinalSnapshot to false, deletionProtection to true",
         _check_state_protected,
         BUCKETS,
+        applies_to=_stores,
     ),
     Rule(
         "reliability/links-heal",

@@ -9,9 +9,10 @@ from typing import Any
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL
-from isthmus.graph.resources.resources import name_and_namespace
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import find_endpoint, has_weights_digest, pod_sensitivity
 from policies.inputs.pods import Pod, container_undecided, container_violation, pods
+from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -24,7 +25,7 @@ _DEADLINE = 600
 _SLEEPS = re.compile(r"\bsleep (\d+)")
 
 
-def long_running_pods(subject: Subject) -> Iterator[Pod]:
+def _long_running_pods(subject: Subject) -> Iterator[Pod]:
     """Pods that run until somebody ends them."""
     for pod in pods(subject.graph):
         if pod.resource.type.endswith(_KINDS):
@@ -44,7 +45,7 @@ def _long_running_containers(pod: Pod) -> list[Mapping[str, Any]]:
 
 def _check_replicas_stated(subject: Subject) -> Iterator[Violation]:
     reported: set[str] = set()
-    for pod in long_running_pods(subject):
+    for pod in _long_running_pods(subject):
         replicas, least, name = (
             at(pod.resource.inputs, "spec.replicas"),
             _minimum_replicas(subject, pod),
@@ -60,6 +61,13 @@ def _check_replicas_stated(subject: Subject) -> Iterator[Violation]:
         if count < least:
             count_text = "1 replica" if count == 1 else f"{count:g} replicas"
             yield Violation(f"{name} has {count_text}, but {least} are stated", pod.resource)
+
+
+def _stated_replicas(subject: Subject) -> Iterator[Resource]:
+    """Workloads with a stated number of replicas (platform or role), and workloads whose number is not known."""
+    for pod in _long_running_pods(subject):
+        if subject.platform or pod.role or is_unknown(at(pod.resource.inputs, "spec.replicas")):
+            yield pod.resource
 
 
 def _minimum_replicas(subject: Subject, pod: Pod) -> int:
@@ -87,9 +95,9 @@ def _minimum_replicas(subject: Subject, pod: Pod) -> int:
     )
 
 
-def pods_to_spread(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
+def _pods_to_spread(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
     """Pods with several replicas that must be spread, and the node labels of which one must spread them."""
-    for pod in long_running_pods(subject):
+    for pod in _long_running_pods(subject):
         count = at(pod.resource.inputs, "spec.replicas")
         if not isinstance(count, int | float) or count < 2:
             continue
@@ -120,7 +128,7 @@ def _spread_labels(subject: Subject, pod: Pod) -> tuple[str, ...]:
 
 
 def _check_spread_enforced(subject: Subject) -> Iterator[Violation]:
-    for pod, labels in pods_to_spread(subject):
+    for pod, labels in _pods_to_spread(subject):
         if is_unknown(pod.spec.get("topologySpreadConstraints")):
             yield Violation(f"the spread of {pod.resource.name} is not known yet", pod.resource, "undecided")
             continue
@@ -158,7 +166,7 @@ def _is_forced_apart(pod: Pod, key: str) -> bool:
     return any(at(term, "topologyKey") == key and not at(term, "matchLabelKeys") for term in anti_affinity)
 
 
-def answering_containers(pod: Pod) -> list[Mapping[str, Any]]:
+def _answering_containers(pod: Pod) -> list[Mapping[str, Any]]:
     """Containers that answer requests: they have ports or probes."""
     keys = ("ports", "readinessProbe", "startupProbe")
     return [
@@ -167,12 +175,16 @@ def answering_containers(pod: Pod) -> list[Mapping[str, Any]]:
 
 
 def _check_liveness(subject: Subject) -> Iterator[Violation]:
-    for pod in long_running_pods(subject):
-        for container in answering_containers(pod):
+    for pod in _long_running_pods(subject):
+        for container in _answering_containers(pod):
             if not container.get("livenessProbe") and not _is_watched(pod, container):
                 yield container_violation(
                     pod, container, "has no liveness probe, so it is not restarted when it hangs"
                 )
+
+
+def _answering_workloads(subject: Subject) -> Iterator[Resource]:
+    return (pod.resource for pod in _long_running_pods(subject) if _answering_containers(pod))
 
 
 def _is_watched(pod: Pod, container: Mapping[str, Any]) -> bool:
@@ -187,7 +199,7 @@ def _is_watched(pod: Pod, container: Mapping[str, Any]) -> bool:
 
 
 def _check_grace_period(subject: Subject) -> Iterator[Violation]:
-    for pod in long_running_pods(subject):
+    for pod in _long_running_pods(subject):
         grace = pod.spec.get("terminationGracePeriodSeconds")
         if is_unknown(grace):
             yield Violation(
@@ -206,6 +218,10 @@ def _check_grace_period(subject: Subject) -> Iterator[Violation]:
                 )
         if seconds < 1:
             yield Violation(f"pods of {pod.resource.name} are killed without a grace period", pod.resource)
+
+
+def _long_running_workloads(subject: Subject) -> Iterator[Resource]:
+    return (pod.resource for pod in _long_running_pods(subject))
 
 
 def _seconds_to_end(container: Mapping[str, Any]) -> float | None:
@@ -231,9 +247,9 @@ def _seconds_to_end(container: Mapping[str, Any]) -> float | None:
     return needs
 
 
-def starting_deployments(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
+def _starting_deployments(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
     """Pods of Deployments, their rollout deadline, and the seconds that they may take to start (0: not stated)."""
-    for pod in long_running_pods(subject):
+    for pod in _long_running_pods(subject):
         if not pod.resource.type.endswith(_DEPLOYMENT):
             continue
         endpoint = find_endpoint(subject, pod.labels)
@@ -250,7 +266,7 @@ def starting_deployments(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
 
 
 def _check_progress_deadline(subject: Subject) -> Iterator[Violation]:
-    for pod, deadline, needs in starting_deployments(subject):
+    for pod, deadline, needs in _starting_deployments(subject):
         if is_unknown(deadline):
             yield Violation(
                 f"the rollout deadline of {pod.resource.name} is not known yet", pod.resource, "undecided"
@@ -260,6 +276,13 @@ def _check_progress_deadline(subject: Subject) -> Iterator[Violation]:
                 f"{pod.resource.name} may take {needs:g} s to start, but its rollout deadline is shorter"
             )
             yield Violation(problem, pod.resource, patch=f"progressDeadlineSeconds: {needs:g}")
+
+
+def _deployments_with_start_time(subject: Subject) -> Iterator[Resource]:
+    """Deployments with a known time to start, or an unknown deadline."""
+    for pod, deadline, needs in _starting_deployments(subject):
+        if needs or is_unknown(deadline):
+            yield pod.resource
 
 
 def _seconds_to_start(container: Mapping[str, Any]) -> float:
@@ -277,11 +300,11 @@ def _seconds_to_start(container: Mapping[str, Any]) -> float:
     return float(waits[0] + waits[1] * waits[2])
 
 
-def pods_to_measure(subject: Subject) -> list[Pod]:
+def _pods_to_measure(subject: Subject) -> list[Pod]:
     """Pods whose metrics the platform collects."""
     if subject.platform is None or not subject.platform.monitoring.pod_monitors:
         return []
-    return [pod for pod in long_running_pods(subject) if pod.role and not _is_group_worker(pod)]
+    return [pod for pod in _long_running_pods(subject) if pod.role and not _is_group_worker(pod)]
 
 
 def _check_monitored(subject: Subject) -> Iterator[Violation]:
@@ -291,9 +314,13 @@ def _check_monitored(subject: Subject) -> Iterator[Violation]:
         monitors.setdefault(name_and_namespace(monitor)[1], []).append(
             selector if isinstance(selector, Mapping) else {}
         )
-    for pod in pods_to_measure(subject):
+    for pod in _pods_to_measure(subject):
         if not any(_selects(selector, pod) for selector in monitors.get(pod.namespace, [])):
             yield Violation(f"no PodMonitor collects the metrics of {pod.resource.name}", pod.resource)
+
+
+def _measured_workloads(subject: Subject) -> Iterator[Resource]:
+    return (pod.resource for pod in _pods_to_measure(subject))
 
 
 def _selects(selector: Mapping[str, Any], pod: Pod) -> bool:
@@ -329,6 +356,7 @@ RULES = (
         "Set replicas to the platform's number; to scale by load, set `scaling` in the platform",
         _check_replicas_stated,
         _KINDS,
+        applies_to=_stated_replicas,
     ),
     Rule(
         "reliability/spread-by-force",
@@ -339,6 +367,7 @@ RULES = (
         "Set whenUnsatisfiable: DoNotSchedule for the zone, or the machine, whose loss must be survived",
         _check_spread_enforced,
         _KINDS,
+        applies_to=first_of_rows(_pods_to_spread),
     ),
     Rule(
         "reliability/hung-restarted",
@@ -349,6 +378,7 @@ RULES = (
         "Add a livenessProbe",
         _check_liveness,
         _KINDS,
+        applies_to=_answering_workloads,
     ),
     Rule(
         "reliability/ends-in-order",
@@ -359,6 +389,7 @@ RULES = (
         "Set terminationGracePeriodSeconds to at least the time of preStop plus the server's own shutdown",
         _check_grace_period,
         _KINDS,
+        applies_to=_long_running_workloads,
     ),
     Rule(
         "reliability/rollouts-wait",
@@ -369,6 +400,7 @@ RULES = (
         "Set progressDeadlineSeconds above load_timeout_s of the platform, or above the time of the startup probe",
         _check_progress_deadline,
         (_DEPLOYMENT,),
+        applies_to=_deployments_with_start_time,
     ),
     Rule(
         "reliability/measured",
@@ -379,6 +411,7 @@ RULES = (
         "Add a PodMonitor that selects the pods",
         _check_monitored,
         (*_KINDS, ":PodMonitor"),
+        applies_to=_measured_workloads,
     ),
     Rule(
         "release/way-back",

@@ -12,6 +12,9 @@ from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 
+Applicable = Iterable[Resource | None]
+"""Resources that a rule applies to. None: the stack as a whole."""
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -57,6 +60,13 @@ class Rule:
     check: Callable[[Subject], Iterable[Violation]]
     resource_types: tuple[str, ...] = ()
     """Types of the resources that it checks one by one; empty: it checks the stack as a whole."""
+    applies_to: Callable[[Subject], Applicable] | None = None
+    """The resources that the rule applies to, where these are not all resources of `resource_types`.
+
+    Evidence shows each of them as passed unless it has a finding, so a selector leaves out what another rule covers and
+    what cannot be decided. A rule that compares with a statement of the platform applies to nothing without the
+    statement. A rule about a sum applies to the largest part, and to nothing while a part is unknown.
+    """
 
     @property
     def family(self) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.graph.resources.resources import Resource
 from policies.inputs import operators as stated_operators
 from policies.inputs.documents import containers
 from policies.inputs.pods import (
     POD_KINDS,
+    Pod,
     container_undecided,
     container_violation,
     is_vllm_container,
@@ -16,6 +18,7 @@ from policies.inputs.pods import (
     security,
     takes_devices,
 )
+from policies.inputs.selectors import has_containers, pods_where, workloads
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -50,6 +53,12 @@ def _check_readable(subject: Subject) -> Iterator[Violation]:
         elif kind == TASK and containers(resource) is None:
             message = f"the containers of {resource.name} are not known before the change is made"
             yield Violation(message, resource, "undecided")
+
+
+def _workload_kinds(subject: Subject) -> Iterator[Resource]:
+    for resource in subject.graph.of(*POD_KINDS, TASK, ":Release"):
+        if resource.type.startswith(("kubernetes:", "aws:")):
+            yield resource
 
 
 def _check_no_privilege(subject: Subject) -> Iterator[Violation]:
@@ -168,7 +177,11 @@ def _check_read_only_root(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def is_helper(container: Mapping[str, Any]) -> bool:
+def _listens(pod: Pod) -> bool:
+    return any(container.get("ports") for container in pod.containers)
+
+
+def _is_helper(container: Mapping[str, Any]) -> bool:
     """Whether a container is a helper: it has no ports, no devices and no vLLM.
 
     Containers with ports have their own rule. GPU runtimes write devices into the root file system, and vLLM builds
@@ -179,7 +192,7 @@ def is_helper(container: Mapping[str, Any]) -> bool:
 
 def _check_helpers_read_only(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
-        for container in filter(is_helper, pod.containers):
+        for container in filter(_is_helper, pod.containers):
             read_only = at(container, "securityContext.readOnlyRootFilesystem")
             if is_unknown(read_only):
                 yield container_undecided(pod, container, "its root file system")
@@ -189,6 +202,10 @@ def _check_helpers_read_only(subject: Subject) -> Iterator[Violation]:
                 )
 
 
+def _has_helpers(pod: Pod) -> bool:
+    return any(map(_is_helper, pod.containers))
+
+
 def _check_no_exec(subject: Subject) -> Iterator[Violation]:
     for service in subject.graph.of("aws:ecs/service:Service"):
         if service.inputs.get("enableExecuteCommand"):
@@ -196,6 +213,11 @@ def _check_no_exec(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
         if pod.spec.get("shareProcessNamespace"):
             yield Violation(f"containers of {pod.resource.name} can see each other's processes", pod.resource)
+
+
+def _exec_targets(subject: Subject) -> Iterator[Resource]:
+    yield from subject.graph.of("aws:ecs/service:Service")
+    yield from (pod.resource for pod in pods(subject.graph))
 
 
 _POD_TYPES = (*POD_KINDS, TASK)
@@ -209,6 +231,7 @@ RULES = (
         "Nothing checks what the graph does not contain",
         "Define the workload's pods in the program, or check the rendered chart and silence this finding",
         _check_readable,
+        applies_to=_workload_kinds,
     ),
     Rule(
         "workload/no-privilege",
@@ -219,6 +242,7 @@ RULES = (
         "Set allowPrivilegeEscalation: false and remove privileged",
         _check_no_privilege,
         _POD_TYPES,
+        applies_to=pods_where(has_containers, tasks=True),
     ),
     Rule(
         "workload/no-capability",
@@ -229,6 +253,7 @@ RULES = (
         "Set capabilities: {drop: [ALL]} and add none",
         _check_capabilities,
         _POD_TYPES,
+        applies_to=pods_where(has_containers, tasks=True),
     ),
     Rule(
         "workload/not-root",
@@ -239,6 +264,7 @@ RULES = (
         "Set runAsNonRoot: true and a runAsUser above 0",
         _check_not_root,
         _POD_TYPES,
+        applies_to=pods_where(has_containers, tasks=True),
     ),
     Rule(
         "workload/no-host",
@@ -249,6 +275,7 @@ RULES = (
         "Remove the host's network, processes, ports and paths; use claims for data",
         _check_no_host,
         POD_KINDS,
+        applies_to=workloads,
     ),
     Rule(
         "workload/confined",
@@ -259,6 +286,7 @@ RULES = (
         "Set seccompProfile: {type: RuntimeDefault} on the pod",
         _check_confined,
         POD_KINDS,
+        applies_to=pods_where(has_containers),
     ),
     Rule(
         "workload/read-only-root",
@@ -269,6 +297,7 @@ RULES = (
         "Set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
         _check_read_only_root,
         _POD_TYPES,
+        applies_to=pods_where(_listens, tasks=True),
     ),
     Rule(
         "workload/helpers-read-only",
@@ -279,6 +308,7 @@ RULES = (
         "Set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
         _check_helpers_read_only,
         POD_KINDS,
+        applies_to=pods_where(_has_helpers),
     ),
     Rule(
         "workload/nobody-steps-in",
@@ -289,5 +319,6 @@ RULES = (
         "Set enableExecuteCommand to false; for emergencies use emergency access",
         _check_no_exec,
         ("aws:ecs/service:Service",),
+        applies_to=_exec_targets,
     ),
 )

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import name_and_namespace
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.cost.capacity import class_namespaces
 from policies.inputs import operators as stated_operators
 from policies.inputs.pods import POD_KINDS, Pod, container_violation, pods
+from policies.inputs.selectors import first_of_rows, has_containers, pods_where, workloads
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Applicable, Rule, Subject, Violation
 from policies.workload.hardening import TASK, task_containers
 
 _SECRET = re.compile(r"(PASSW(OR)?D|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL)", re.I)
@@ -22,7 +23,7 @@ _NOT_SECRET = re.compile(r"(_FILE|_PATH|_DIR|_URL|_URI|_NAME|_ARN|_ID|MAX_|_LIMI
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
-def images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
+def _images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
     for pod in pods(subject.graph):
         for container in pod.containers:
             yield (
@@ -49,7 +50,7 @@ def _volumes(pod: Pod) -> list[Any]:
 
 
 def _check_digests(subject: Subject) -> Iterator[Violation]:
-    for resource, name, image in images(subject):
+    for resource, name, image in _images(subject):
         # The registry's address may be unknown; the digest at the end is enough.
         if _DIGEST.search(str(image)):
             continue
@@ -62,14 +63,18 @@ def _check_digests(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_registries(subject: Subject) -> Iterator[Violation]:
-    allowed = registries(subject)
-    for resource, name, image in images(subject) if allowed else ():
+    allowed = _registries(subject)
+    for resource, name, image in _images(subject) if allowed else ():
         if not str(image).startswith(tuple(allowed)):
             verdict = "undecided" if str(image).startswith("${") else "violated"
             yield Violation(f"{name} runs {image}, which is not from our registries", resource, verdict)
 
 
-def registries(subject: Subject) -> list[str]:
+def _images_if_registries_stated(subject: Subject) -> Applicable:
+    return first_of_rows(_images)(subject) if _registries(subject) else []
+
+
+def _registries(subject: Subject) -> list[str]:
     """Prefixes of allowed images; empty: no registries are stated, so all are allowed."""
     allowed = [f"{registry.rstrip('/')}/" for registry in subject.settings.figures.registries]
     if subject.platform is not None:
@@ -162,6 +167,13 @@ def _check_namespaces_restricted(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"namespace {namespace.name} {state}, not `restricted`", namespace, patch=patch)
 
 
+def _restricted_namespaces(subject: Subject) -> Iterator[Resource]:
+    """Namespaces, without those of operators."""
+    for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
+        if name_and_namespace(namespace)[0] not in stated_operators.operator_namespaces(subject):
+            yield namespace
+
+
 def _check_default_limits(subject: Subject) -> Iterator[Violation]:
     ranges: dict[str, list[Any]] = {}
     for limit_range in subject.graph.of("kubernetes:core/v1:LimitRange"):
@@ -247,6 +259,13 @@ def _check_admission_denies(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{resource.name} has no binding, so it is not enforced", resource)
 
 
+def _admission_objects(subject: Subject) -> Iterator[Resource]:
+    yield from subject.graph.of(":ValidatingAdmissionPolicyBinding")
+    for resource in subject.graph.of(":ValidatingAdmissionPolicy", ":ValidatingWebhookConfiguration"):
+        if resource.type.startswith("kubernetes:admissionregistration.k8s.io/"):
+            yield resource
+
+
 _POD_TYPES = (*POD_KINDS, TASK)
 _cis = fw.cis_kubernetes
 RULES = (
@@ -259,6 +278,7 @@ RULES = (
         "Set the image by @sha256:, as `isthmus images --resolve` prints it",
         _check_digests,
         (*_POD_TYPES, "aws:sagemaker/model:Model"),
+        applies_to=first_of_rows(_images),
     ),
     Rule(
         "workload/our-registries",
@@ -269,6 +289,7 @@ RULES = (
         "Mirror the image, and use our registry",
         _check_registries,
         _POD_TYPES,
+        applies_to=_images_if_registries_stated,
     ),
     Rule(
         "workload/no-token",
@@ -279,6 +300,7 @@ RULES = (
         "Set automountServiceAccountToken: false on the pod",
         _check_no_token,
         POD_KINDS,
+        applies_to=workloads,
     ),
     Rule(
         "workload/own-account",
@@ -289,6 +311,7 @@ RULES = (
         "Create a ServiceAccount and set serviceAccountName",
         _check_own_account,
         POD_KINDS,
+        applies_to=workloads,
     ),
     Rule(
         "workload/no-secret-in-environment",
@@ -299,6 +322,7 @@ RULES = (
         "Mount the secret as a file",
         _check_no_secret_in_environment,
         _POD_TYPES,
+        applies_to=pods_where(has_containers, tasks=True),
     ),
     Rule(
         "workload/namespaces-restricted",
@@ -309,6 +333,7 @@ RULES = (
         "Set the label pod-security.kubernetes.io/enforce: restricted on the namespace",
         _check_namespaces_restricted,
         ("kubernetes:core/v1:Namespace",),
+        applies_to=_restricted_namespaces,
     ),
     Rule(
         "workload/default-limits",
@@ -319,6 +344,7 @@ RULES = (
         "Add a LimitRange with defaults of cpu and memory for containers",
         _check_default_limits,
         ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:LimitRange"),
+        applies_to=class_namespaces,
     ),
     Rule(
         "workload/not-default-namespace",
@@ -329,6 +355,7 @@ RULES = (
         "Move the workload to a namespace of its class",
         _check_not_default_namespace,
         POD_KINDS,
+        applies_to=workloads,
     ),
     Rule(
         "workload/metadata-guarded",
@@ -348,5 +375,6 @@ RULES = (
         "A policy that only warns admits what it warned about",
         "Set validationActions: [Deny] and failurePolicy: Fail, and bind each policy",
         _check_admission_denies,
+        applies_to=_admission_objects,
     ),
 )

@@ -21,7 +21,7 @@ STATED = (
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES if case.rule in STATED])
-def test_without_a_platform_what_it_states_is_asked_of_nothing(case: Any):
+def test_without_a_platform_rules_about_its_statements_apply_to_nothing(case: Any):
     assert judge(case.holds, rules=[BY_ID[case.rule]]) == []
     assert about(BY_ID[case.rule], case.holds) == set()
 
@@ -36,7 +36,7 @@ def deployment(name: str, replicas: Any = 1, *boxes: dict[str, Any]) -> Resource
 
 SPACE = resource_of("kubernetes:core/v1:Namespace", "space", {"metadata": {"name": "space"}})
 POLICY = {"metadata": {"name": "p", "namespace": "space"}, "spec": {"policyTypes": ["Ingress"]}}
-NOT_ASKED = {
+LEFT_OUT = {
     "audit/alarms-fed": resource_of(
         "aws:cloudwatch/metricAlarm:MetricAlarm", "a", {"namespace": "AWS/Bedrock"}
     ),
@@ -69,13 +69,13 @@ NOT_ASKED = {
 }
 
 
-@pytest.mark.parametrize(("rule", "resource"), NOT_ASKED.items(), ids=list(NOT_ASKED))
-def test_what_a_rule_passes_over_it_is_not_asked(rule: str, resource: Resource):
+@pytest.mark.parametrize(("rule", "resource"), LEFT_OUT.items(), ids=list(LEFT_OUT))
+def test_a_rule_leaves_out_resources_that_it_does_not_check(rule: str, resource: Resource):
     assert judge([resource], rules=[BY_ID[rule]]) == []
     assert about(BY_ID[rule], [resource]) == set()
 
 
-def test_of_a_sum_who_takes_most_is_asked_and_nobody_while_a_part_is_not_known():
+def test_a_rule_about_a_sum_applies_to_the_largest_part_or_to_parts_that_are_unknown():
     hard = {"metadata": {"name": "q", "namespace": "space"}, "spec": {"hard": {"pods": "9"}}}
     quota = resource_of("kubernetes:core/v1:ResourceQuota", "q", hard)
     rule, small, large = BY_ID["cost/fits-quota"], deployment("small", 1), deployment("large", 3)
@@ -87,7 +87,7 @@ def test_of_a_sum_who_takes_most_is_asked_and_nobody_while_a_part_is_not_known()
     }
 
 
-def test_a_drain_is_asked_of_every_budget_and_a_rollout_of_whatever_has_several_replicas():
+def test_drains_apply_to_every_disruption_budget_and_rollouts_to_workloads_with_several_replicas():
     budget = resource_of("kubernetes:policy/v1:PodDisruptionBudget", "b", {"spec": {"maxUnavailable": 1}})
     assert about(BY_ID["reliability/drains"], [budget]) == {"b"}
     assert about(BY_ID["reliability/releases-roll"], [deployment("two", 2), deployment("one", 1)]) == {"two"}
