@@ -43,7 +43,7 @@ def case(**changes: object) -> Case:
 
 
 @pytest.mark.parametrize(
-    ("repo", "known"),
+    ("repo", "expected"),
     [
         ("meta-llama/llama-3.1-8b-instruct", ("meta-llama/Llama-3.1-8B-Instruct", "bf16")),
         ("openai/gpt-oss-120b", ("openai/gpt-oss-120b", "mxfp4")),

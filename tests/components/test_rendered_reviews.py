@@ -284,7 +284,8 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class
     expected = [*((act, reviewer) for reviewer in decided for act in ("claim", "approve")), ("give", None)]
     assert sorted(acts, key=str) == sorted(expected, key=str)
     (outcome,) = [record for record in records if record["kind"] == "outcome"]
-    assert outcome["held"]["why"] == ["impact"]
+    # One answer of a hundred is also sampled.
+    assert "impact" in outcome["held"]["why"]
     assert outcome["confidence"]["score"] == pytest.approx(0.9, abs=0.001), (
         "by the calibration that was mounted"
     )
