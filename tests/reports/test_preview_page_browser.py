@@ -254,7 +254,7 @@ def test_a_printed_page_shows_all_risks_and_no_search(browser: Browser) -> None:
         "audit-archive",
         "state is lost",
         "restricted stays on prem",
-        "in all",
+        "total",
     ):
         assert phrase in text
     assert page.call("pdf", {"format": "A4"})["bytes"] > 20_000
