@@ -221,7 +221,7 @@ def test_records_that_must_be_kept_and_erased_in_one_store_are_refused(tmp_path:
     data = requirements_data()
     data["workloads"][1]["regimes"] = ["hipaa"]
     write(tmp_path, data, plan_data())
-    with pytest.raises(Refused, match=r"kept at least 72 months.*erased after 60"):
+    with pytest.raises(Refused, match=r"must be kept for 72 months.*erased after 60"):
         blueprints.render(NAME, *requirements_and_plan(tmp_path))
 
 

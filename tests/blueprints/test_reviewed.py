@@ -149,7 +149,7 @@ def test_a_calibration_that_changed_after_it_was_pinned_is_refused(tmp_path: Pat
     [
         ({"domain": "payments"}, "was calibrated in domain payments, but the workload's is onboarding"),
         ({"isthmus_calibration": 2}, "is not a calibration file"),
-        ({"model_digest": None}, "names no weights"),
+        ({"model_digest": None}, "has no `model_digest`"),
     ],
 )
 def test_a_calibration_that_no_gateway_would_use_is_refused(
