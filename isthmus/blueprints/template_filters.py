@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from edge.config.classes import Redacted
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.plan import aws_machines, capacity_rules
 from isthmus.contracts.plan.document import Plan
@@ -154,12 +155,12 @@ def guarded(class_: str) -> list[dict[str, str]]:
     ]
 
 
-def redacted(class_: str, requirements: Requirements) -> list[handling.Redaction]:
+def redacted(class_: str, requirements: Requirements) -> list[Redacted]:
     """The redactions of a class in the organisation's handling."""
     return handling.stricter_only(requirements.handling)[handling.handling_of(class_).class_].redacted
 
 
-def redacted_besides(class_: str, requirements: Requirements) -> list[handling.Redaction]:
+def redacted_besides(class_: str, requirements: Requirements) -> list[Redacted]:
     """The redactions that the organisation adds to the default ones of the class."""
     return [
         redaction
