@@ -39,10 +39,13 @@ class Edge:
         within: Sequence[str] = (),
         python: str = sys.executable,
         code: Path = ROOT,
+        *,
+        forked: bool = True,
     ) -> None:
         """`within` is a command that starts the process in its own place, such as one with another file system.
 
-        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`.
+        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`. Not `forked`:
+        the process is this one's child, in the namespaces of the thread that starts it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
@@ -58,7 +61,7 @@ class Edge:
         self._output = folder / "output.log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
         environment = {**clean, **(environment or {})}
-        usual = (not within, python, program, code) == (True, sys.executable, "edge", ROOT)
+        usual = forked and (not within, python, program, code) == (True, sys.executable, "edge", ROOT)
         self.process: subprocess.Popen[bytes] | preloaded.Process
         with self._output.open("w") as output:
             # The translator and the detector load what reads the environment, and start processes of their own.

@@ -93,7 +93,7 @@ class Stage:
     def running(self, name: str, config: dict[str, Any], program: str = "edge") -> Iterator[Edge]:
         """An edge in its pod's namespace, until the end of the block."""
         with self.site.hosts[name].entered():
-            edge = Edge(self.folder / f"{_file(name)}-{program}", config, program=program)
+            edge = Edge(self.folder / f"{_file(name)}-{program}", config, program=program, forked=False)
             try:
                 edge.wait_until_up()
             except BaseException:
