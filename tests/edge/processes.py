@@ -44,8 +44,8 @@ class Edge:
     ) -> None:
         """`within` is a command that starts the process in its own place, such as one with another file system.
 
-        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`. Not `forked`:
-        the process is this one's child, in the namespaces of the thread that starts it.
+        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`. Not
+        `forked`: the process is this one's child, in the namespaces of the thread that starts it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
@@ -66,9 +66,9 @@ class Edge:
         with self._output.open("w") as output:
             # The translator and the detector load what reads the environment, and start processes of their own.
             if usual and config["mode"] in ("gateway", "sidecar", "sealer", "reviews"):
-                forked = preloaded.edge(["--config", str(file)], environment, output.fileno())
-                if forked is not None:
-                    self.process = forked
+                process = preloaded.edge(["--config", str(file)], environment, output.fileno())
+                if process is not None:
+                    self.process = process
                     return
             self.process = subprocess.Popen(
                 [*within, python, "-m", program, "--config", str(file)],
