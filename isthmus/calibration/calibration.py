@@ -51,10 +51,10 @@ def _check_count(judged: Judged, where: str) -> None:
     judgements = sum(len(answer.rights) for answer in judged.answers)
     if len(judged.answers) < LEAST_ANSWERS or judgements < LEAST_JUDGEMENTS:
         raise InputError(
-            f"{judgements:,} judgements of {len(judged.answers):,} answers are too few: {LEAST_JUDGEMENTS:,} of "
-            f"{LEAST_ANSWERS} are the least by which a curve can be held to {MOST_CALIBRATION_ERROR}",
+            f"{judgements:,} judgements of {len(judged.answers):,} answers are too few: a curve within "
+            f"{MOST_CALIBRATION_ERROR} needs at least {LEAST_JUDGEMENTS:,} judgements of {LEAST_ANSWERS} answers",
             where=where,
-            fix="Judge more answers, drawn as they come",
+            fix="Let people judge more answers, chosen at random",
         )
 
 

@@ -45,7 +45,11 @@ def parse_answers(made_pairs: list[str] | None, not_made: list[str] | None) -> A
                 fix="Write it like --made bank-frankfurt-vpc=vpc-0a1b",
             )
         if ids.setdefault(name, id) != id:
-            raise InputError(f"`{name}` has two ids in --made", where="--made", fix="Give the id that exists")
+            raise InputError(
+                f"`{name}` has two ids in --made",
+                where="--made",
+                fix="Keep the id that exists in the account, and remove the other",
+            )
     parsed = Answers(ids, frozenset(not_made or []))
     parsed.agree()
     return parsed

@@ -30,6 +30,13 @@ def did_you_mean(word: object, names: typing.Iterable[str]) -> str:
     return f"Did you mean `{name}`?" if name else ""
 
 
+def known_names(word: object, names: typing.Sequence[str]) -> str:
+    """How to correct a name that does not exist: the nearest one and all that do, or to define it."""
+    if not names:
+        return "Define it, or remove the reference: no name exists yet"
+    return f"{did_you_mean(word, names)} Known: {', '.join(names)}".strip()
+
+
 def explain(model: type[BaseModel], document: Document, error: ValidationError) -> IsthmusError:
     """The error to raise: the first fault in full, then the paths of up to five others."""
     errors: list[tuple[PathOf, dict[str, Any]]] = []

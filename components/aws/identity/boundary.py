@@ -42,7 +42,9 @@ def boundary_policy(
     """
     if not allow_statements:
         raise InputError(
-            "the permissions boundary allows nothing", where="boundary", fix="Add its statements"
+            "the permissions boundary allows nothing",
+            where="boundary",
+            fix="Add a statement that allows what the role needs",
         )
     record_patterns = _record_patterns(audit_buckets)
     for index, statement in enumerate(allow_statements):

@@ -103,7 +103,7 @@ def route_tables(args: Mapping[str, Any], where: str) -> list[pulumi.Input[str]]
         raise InputError(
             f"{problem}, but each needs a route to the site",
             where=f"{where}.route_table_ids",
-            fix="Give a list of ids, e.g. `Network.route_tables`; its items may be outputs, the list may not",
+            fix="Give a list of ids, e.g. `Network.route_tables`. An id may be an output, the list may not",
         )
     return tables
 

@@ -51,11 +51,15 @@ class SealingEndpoint(pulumi.ComponentResource):
 
         for index, grant in enumerate(args["grants"]):
             check_grant(grant, f"{name}.grants.{index}")
-        if not args["grants"] or len(args["subnet_ids"]) != len(args["subnet_cidrs"]):
+        if not args["grants"]:
             raise InputError(
-                "grants is empty" if not args["grants"] else "subnet_ids and subnet_cidrs differ in length",
-                where=f"{name}.{'grants' if not args['grants'] else 'subnet_cidrs'}",
-                fix="Add a grant for each sealer's role, and a network for each subnet",
+                "grants is empty", where=f"{name}.grants", fix="Add a grant for the role of each sealer"
+            )
+        if len(args["subnet_ids"]) != len(args["subnet_cidrs"]):
+            raise InputError(
+                "subnet_ids and subnet_cidrs differ in length",
+                where=f"{name}.subnet_cidrs",
+                fix="Set the network of each subnet, in the order of subnet_ids",
             )
         tags = args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)

@@ -14,7 +14,7 @@ from isthmus.contracts.reference import handling, inference_profiles, jurisdicti
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Requirements, Workload
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
-from isthmus.core.validation_errors import did_you_mean
+from isthmus.core.validation_errors import known_names
 from isthmus.core.yaml_documents import Document
 
 Check = Callable[[Plan, Requirements], None]
@@ -358,7 +358,7 @@ def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Wor
 
 def _check_name(name: str, names: Sequence[str], kind: str, *path: str | int) -> None:
     if name not in names:
-        hint = f"{did_you_mean(name, names)} Known: {', '.join(names) or 'none'}".strip()
+        hint = known_names(name, names)
         raise FieldError(f"there is no {kind} `{name}`", *path, fix=hint)
 
 

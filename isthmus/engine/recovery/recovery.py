@@ -60,7 +60,7 @@ class Answers:
                     raise InputError(
                         f"`{_logical_name(first)}` has two ids in --made{_other_spelling(first, second)}",
                         where="--made",
-                        fix="Give the id that exists",
+                        fix="Keep the id that exists in the account, and remove the other",
                     )
 
     def check(self, creations: list[Creation], stack: str) -> None:
@@ -100,7 +100,7 @@ def _may_be_same(first: str, second: str) -> bool:
 def _other_spelling(first: str, second: str) -> str:
     """Text for the URN, if one of the two keys is a URN."""
     urn = max(first, second, key=len)
-    return "" if urn == _logical_name(urn) else f", by name or as `{urn}`"
+    return "" if urn == _logical_name(urn) else f", once by its name and once as `{urn}`"
 
 
 def _logical_name(key: str) -> str:

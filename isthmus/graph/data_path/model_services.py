@@ -92,7 +92,7 @@ def _called_ids(graph: Graph, model: dict[str, Any]) -> list[str]:
 def _regions_of(model_id: str, region: str) -> tuple[str, ...]:
     """The regions that may serve a call by ARN, profile or model id. Raises if they are unknown."""
     if undecided(model_id) or (model_id.count("${") and not _ARN.fullmatch(model_id)):
-        raise InputError(f"what `{model_id}` calls is not known")
+        raise InputError(f"the model behind `{model_id}` is not known")
     match = _ARN.fullmatch(model_id)
     if match is not None:
         arn_region, kind, resource_id = match[1] or region, match[2], match[3]

@@ -22,5 +22,5 @@ def load_config(text: str, name: str = "") -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError("the configuration does not parse as YAML", where=name) from None
     if not isinstance(data, dict):
-        raise InputError("the configuration is no mapping", where=name)
+        raise InputError("the configuration is not a mapping of keys to values", where=name)
     return data

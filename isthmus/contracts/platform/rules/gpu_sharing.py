@@ -9,7 +9,7 @@ from isthmus.contracts.platform.lookups.mig import endpoints_on_slices, layout, 
 from isthmus.contracts.platform.lookups.slicing import SHARED_MEMORY_PART, shares, sharing_domains
 from isthmus.contracts.platform.model.pools import Pool, TimeSlicing
 from isthmus.core.errors import FieldError
-from isthmus.core.validation_errors import did_you_mean
+from isthmus.core.validation_errors import known_names
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
@@ -143,9 +143,7 @@ def _check_nodes(pool: Pool, slicing: TimeSlicing, path: tuple[str | int, ...]) 
     for number, node in enumerate(slicing.nodes):
         path_to_node = (*path, "time_slicing", "nodes", number)
         if node not in pool.node_names:
-            hint = (
-                f"{did_you_mean(node, pool.node_names)} Known: {', '.join(pool.node_names) or 'none'}".strip()
-            )
+            hint = known_names(node, pool.node_names)
             raise FieldError(f"`{node}` is not in node_names of pool {pool.name}", *path_to_node, fix=hint)
         if node in slicing.nodes[:number]:
             raise FieldError(f"`{node}` appears twice", *path_to_node, fix="Leave one out")

@@ -13,7 +13,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import FieldError
 from isthmus.core.quantities import amount
 from isthmus.core.uniqueness import unique
-from isthmus.core.validation_errors import did_you_mean
+from isthmus.core.validation_errors import known_names
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
@@ -113,7 +113,7 @@ def endpoints_have_a_queue(platform: Platform) -> None:
             message = f"endpoint {endpoint.id} has no team, but class {share.class_} is divided between teams"
             raise FieldError(message, *path, "team", fix=f"Set `team` to one of {', '.join(teams)}")
         if endpoint.team is not None and endpoint.team not in teams:
-            hint = f"{did_you_mean(endpoint.team, teams)} Known: {', '.join(teams) or 'none'}".strip()
+            hint = known_names(endpoint.team, teams)
             raise FieldError(
                 f"class {share.class_} has no team `{endpoint.team}` on pool {pool.name}",
                 *path,
@@ -122,7 +122,7 @@ def endpoints_have_a_queue(platform: Platform) -> None:
             )
         names = [priority.name for priority in sharing.priorities]
         if endpoint.priority is not None and endpoint.priority not in names:
-            hint = f"{did_you_mean(endpoint.priority, names)} Known: {', '.join(names) or 'none'}".strip()
+            hint = known_names(endpoint.priority, names)
             raise FieldError(
                 f"pool {pool.name} has no priority `{endpoint.priority}`", *path, "priority", fix=hint
             )
