@@ -36,50 +36,27 @@ def main() -> bool:
     def timed(command: list[str]) -> float:
         return run(command, cwd=ROOT, env=env)
 
-    print("command line: isthmus --help, at most 0.3 s in all")
-    isthmus_seconds, baseline_seconds = alternate(
-        RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"])
-    )
-    is_within = verdict(
-        Series("isthmus --help", isthmus_seconds),
-        Series("python alone", baseline_seconds),
-        share=0.0,
-        seconds=0.3,
-    )
-    print("command line: isthmus size, at most 0.5 s in all")
+    def compare(
+        command: list[str], label: str, baseline: list[str], baseline_label: str, seconds: float
+    ) -> bool:
+        """Measure both in turns. Whether the command takes at most so many seconds more than the baseline."""
+        command_seconds, baseline_seconds = alternate(RUNS, lambda: timed(command), lambda: timed(baseline))
+        series = Series(label, command_seconds), Series(baseline_label, baseline_seconds)
+        return verdict(*series, share=0.0, seconds=seconds)
+
     size = [*isthmus, "size", "--model", "meta-llama/Llama-3.3-70B-Instruct", "--gpu", "h100-sxm-80gb"]
     size += ["--prompt-tokens", "2400", "--output-tokens", "450", "--rps", "3.9", "--ttft-ms", "2500"]
-    isthmus_seconds, baseline_seconds = alternate(
-        RUNS, lambda: timed(size), lambda: timed([sys.executable, "-c", "pass"])
-    )
-    is_within &= verdict(
-        Series("isthmus size", isthmus_seconds),
-        Series("python alone", baseline_seconds),
-        share=0.0,
-        seconds=0.5,
-    )
-    print("command line: isthmus plan of the bank, at most 2 s in all")
     plan = [*isthmus, "plan", "stacks/bank-dev.requirements.yaml"]
-    isthmus_seconds, baseline_seconds = alternate(
-        RUNS, lambda: timed(plan), lambda: timed([sys.executable, "-c", "pass"])
-    )
-    is_within &= verdict(
-        Series("isthmus plan", isthmus_seconds),
-        Series("python alone", baseline_seconds),
-        share=0.0,
-        seconds=2.0,
-    )
+    python_alone = ([sys.executable, "-c", "pass"], "python alone")
+    print("command line: isthmus --help, at most 0.3 s in all")
+    verdicts = [compare([*isthmus, "--help"], "isthmus --help", *python_alone, 0.3)]
+    print("command line: isthmus size, at most 0.5 s in all")
+    verdicts.append(compare(size, "isthmus size", *python_alone, 0.5))
+    print("command line: isthmus plan of the bank, at most 2 s in all")
+    verdicts.append(compare(plan, "isthmus plan", *python_alone, 2.0))
+    print("command line: isthmus render bank-dev, at most 2 s more than importing its SDK modules")
     with tempfile.TemporaryDirectory() as directory:
         render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
         imports = [sys.executable, "-c", _sdk_modules()]
-        print("command line: isthmus render bank-dev, at most 2 s more than importing its SDK modules")
-        isthmus_seconds, baseline_seconds = alternate(RUNS, lambda: timed(render), lambda: timed(imports))
-    return (
-        verdict(
-            Series("isthmus render", isthmus_seconds),
-            Series("imports alone", baseline_seconds),
-            share=0.0,
-            seconds=2.0,
-        )
-        and is_within
-    )
+        verdicts.append(compare(render, "isthmus render", imports, "imports alone", 2.0))
+    return all(verdicts)

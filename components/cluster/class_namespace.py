@@ -90,6 +90,22 @@ def pod_security() -> dict[str, str]:
     return {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
 
+def create_isolated_namespace(
+    name: str, namespace: str, sensitivity: str, quota: dict[str, str], parent: pulumi.Resource
+) -> tuple[Any, list[pulumi.Resource]]:
+    """Create a namespace for one workload of a class. Returns the namespace, and what isolates it."""
+    from pulumi_kubernetes.core.v1 import Namespace
+
+    labels = common_labels(namespace, sensitivity=sensitivity)
+    created = Namespace(
+        f"{name}-namespace",
+        metadata=metadata(namespace, {**labels, **pod_security()}),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    options = pulumi.ResourceOptions(parent=parent, depends_on=[created])
+    return created, isolate_namespace(name, namespace, labels, quota, options)
+
+
 def pods_quota(pods: int, cpu: str, memory: str) -> dict[str, str]:
     """A quota that admits so many pods of one size, and no GPU."""
     total_cpu, total_memory = pods * amount(cpu), pods * amount(memory)

@@ -47,7 +47,35 @@ class WorkloadNames:
         """Metadata of an object in the namespace. `name`: absent for the workload's own."""
         return metadata(self.service if name is None else name, self.labels, namespace=self.namespace)
 
-    def disruption_budget(self) -> None:
+    def create_account(self) -> pulumi.Resource:
+        """Create its ServiceAccount, which has no token and no rights."""
+        from pulumi_kubernetes.core.v1 import ServiceAccount
+
+        return ServiceAccount(
+            f"{self.name}-account",
+            metadata=self.metadata(),
+            automount_service_account_token=False,
+            opts=self.options,
+        )
+
+    def create_deployment(
+        self, spec: Any, dependencies: Sequence[pulumi.Resource], *, update_timeout: str = "12m"
+    ) -> pulumi.Resource:
+        """Create its Deployment, which waits until its pods are ready."""
+        from pulumi_kubernetes.apps.v1 import Deployment
+
+        return Deployment(
+            f"{self.name}-server",
+            metadata=self.metadata(),
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self.parent,
+                depends_on=[*dependencies],
+                custom_timeouts=pulumi.CustomTimeouts(create="12m", update=update_timeout, delete="10m"),
+            ),
+        )
+
+    def create_disruption_budget(self) -> None:
         """Create a PodDisruptionBudget: one copy at a time may be evicted."""
         from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 

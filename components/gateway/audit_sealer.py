@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components.base.argument_checks import check_sensitivity, check_within
-from components.cluster.class_namespace import isolate_namespace, pod_security, pods_quota
+from components.cluster.class_namespace import create_isolated_namespace, pods_quota
 from components.cluster.edge_files import config_map, sealer_config
-from components.cluster.objects import common_labels, metadata, sealer_namespace
+from components.cluster.objects import sealer_namespace
 from components.cluster.pod_defaults import (
     NO_RESOLVER,
     edge_container,
@@ -21,9 +21,10 @@ from components.cluster.pod_defaults import (
     share_security,
 )
 from components.cluster.workload_names import WorkloadNames
+from components.gateway.edge_workload import PodSettings
 from components.gateway.records import SharedFolders, ShareParts, create_share
 from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, destination_egress
-from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
+from components.observability.pod_monitor import metrics_ingress
 from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.core.errors import Refused
 
@@ -108,20 +109,13 @@ class AuditSealer(pulumi.ComponentResource):
     ) -> None:
         """`dependencies`: what its pod waits for."""
         super().__init__("isthmus:index:AuditSealer", name, dict(args), opts)
-        from pulumi_kubernetes.core.v1 import Namespace
-
         sensitivity = check_sensitivity(args["sensitivity"], name)
         _check_store(args, sensitivity, name)
         namespace = sealer_namespace(sensitivity)
-        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
-        namespace_object = Namespace(
-            f"{name}-namespace",
-            metadata=metadata(namespace, {**namespace_labels, **pod_security()}),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        namespace_object, isolation = create_isolated_namespace(name, namespace, sensitivity, QUOTA, self)
         names = WorkloadNames(name, sensitivity, "sealer", namespace, self, [namespace_object])
-        isolation = isolate_namespace(name, namespace, namespace_labels, QUOTA, names.options)
-        access = _create_account_and_policy(names, args)
+        account = names.create_account()
+        policy = _create_network_policy(names, args)
         records = create_share(
             f"{name}-records",
             "records",
@@ -135,20 +129,12 @@ class AuditSealer(pulumi.ComponentResource):
         config = config_map(
             name, names.service, namespace, names.labels, self._config(args, sensitivity), names.options
         )
-        _create_deployment(
-            names, args, config, records, [*access, *records.made, config, *isolation, *dependencies]
+        names.create_deployment(
+            _deployment_spec(names, args, config, records),
+            [account, policy, *records.made, config, *isolation, *dependencies],
         )
-        names.disruption_budget()
-        if args.get("pod_monitors", True):
-            create_pod_monitor(
-                name,
-                names.service,
-                namespace,
-                names.labels,
-                names.selector,
-                names.options,
-                monitor_labels=args.get("monitor_labels"),
-            )
+        names.create_disruption_budget()
+        PodSettings.from_args(args).create_pod_monitor(names)
         self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"namespace": self.namespace})
 
@@ -187,17 +173,10 @@ def _check_store(args: AuditSealerArgs, sensitivity: str, where: str) -> None:
         )
 
 
-def _create_account_and_policy(names: WorkloadNames, args: AuditSealerArgs) -> list[pulumi.Resource]:
-    """Its account without rights, and its network: the store and nothing else."""
-    from pulumi_kubernetes.core.v1 import ServiceAccount
+def _create_network_policy(names: WorkloadNames, args: AuditSealerArgs) -> pulumi.Resource:
+    """Its network: the store and nothing else."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    account = ServiceAccount(
-        f"{names.name}-account",
-        metadata=names.metadata(),
-        automount_service_account_token=False,
-        opts=names.options,
-    )
     port = urlsplit(args["store"]["endpoint"]).port or 443
     destinations = _destinations(args["store"], port, agent="pod_identity" in args)
     spec: Any = {
@@ -206,22 +185,15 @@ def _create_account_and_policy(names: WorkloadNames, args: AuditSealerArgs) -> l
         "ingress": [metrics_ingress(args["monitoring_namespace"])],
         "egress": destination_egress(destinations, names.service),
     }
-    policy = NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
-    return [account, policy]
+    return NetworkPolicy(f"{names.name}-network", metadata=names.metadata(), spec=spec, opts=names.options)
 
 
-def _create_deployment(
-    names: WorkloadNames,
-    args: AuditSealerArgs,
-    config: Any,
-    records: ShareParts,
-    dependencies: list[pulumi.Resource],
-) -> None:
-    from pulumi_kubernetes.apps.v1 import Deployment
-
+def _deployment_spec(
+    names: WorkloadNames, args: AuditSealerArgs, config: Any, records: ShareParts
+) -> dict[str, Any]:
     # A pod bears what is associated when it comes: another role needs another pod.
     annotations = {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}} if "pod_identity" in args else {}
-    spec: Any = {
+    return {
         "replicas": 1,
         "selector": {"matchLabels": names.selector},
         # Never two at once: the second would find its seal's name taken and begin anew.
@@ -233,16 +205,6 @@ def _create_deployment(
             "spec": _pod_spec(names, args, config, records),
         },
     }
-    Deployment(
-        f"{names.name}-server",
-        metadata=names.metadata(),
-        spec=spec,
-        opts=pulumi.ResourceOptions(
-            parent=names.parent,
-            depends_on=dependencies,
-            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
-        ),
-    )
 
 
 def _pod_spec(

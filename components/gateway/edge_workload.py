@@ -37,7 +37,7 @@ class PodSettings:
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> PodSettings:
-        """From the arguments of `InferenceGateway` or `Reviews`."""
+        """From the arguments of `InferenceGateway`, `Reviews` or `AuditSealer`."""
         return cls(
             monitoring_namespace=args["monitoring_namespace"],
             pod_monitors=args.get("pod_monitors", True),
@@ -96,30 +96,17 @@ class EdgePods:
 
 def create_edge_workload(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
     """Create account, network policy, Deployment, Service, disruption budget and PodMonitor. Returns the Service."""
-    from pulumi_kubernetes.apps.v1 import Deployment
-    from pulumi_kubernetes.core.v1 import ServiceAccount
-
-    account = ServiceAccount(
-        f"{names.name}-account",
-        metadata=names.metadata(),
-        automount_service_account_token=False,
-        opts=names.options,
-    )
+    account = names.create_account()
     policy = _create_network_policy(names, pods)
-    server = Deployment(
-        f"{names.name}-server",
-        metadata=names.metadata(),
-        spec=_deployment_spec(names, pods, settings),
-        opts=pulumi.ResourceOptions(
-            parent=names.parent,
-            depends_on=[account, policy, pods.config, *pods.dependencies],
-            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="30m", delete="10m"),
-        ),
+    server = names.create_deployment(
+        _deployment_spec(names, pods, settings),
+        [account, policy, pods.config, *pods.dependencies],
+        update_timeout="30m",
     )
     if pods.is_scaled:
         _create_autoscaler(names, pods, server)
     service = _create_service(names)
-    names.disruption_budget()
+    names.create_disruption_budget()
     settings.create_pod_monitor(names, pods.metric_ports)
     return service
 

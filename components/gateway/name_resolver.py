@@ -136,8 +136,6 @@ def create_name_resolver(
 ) -> ResolverAccess:
     """Create the resolver. `services`: cluster names as pods call them, e.g. `llama.isthmus-internal.svc`;
     `external_hosts`: hosts outside the cluster."""
-    from pulumi_kubernetes.core.v1 import ServiceAccount
-
     if names.sensitivity == "restricted":
         raise InputError(
             "a restricted gateway uses the site's own resolvers, but `names` is set",
@@ -146,16 +144,13 @@ def create_name_resolver(
         )
     domain = resolver.get("domain", "cluster.local")
     config = _create_config_map(names, [f"{service}.{domain}." for service in services], external_hosts)
-    account = ServiceAccount(
-        f"{names.name}-account",
-        metadata=names.metadata(),
-        automount_service_account_token=False,
-        opts=names.options,
-    )
+    account = names.create_account()
     policy, ask_policy = _create_network_policies(names, resolver, settings)
-    server = _create_deployment(names, resolver, config, settings, [account, policy, config])
+    server = names.create_deployment(
+        _deployment_spec(names, resolver, config, settings), [account, policy, config]
+    )
     service = _create_service(names, resolver)
-    names.disruption_budget()
+    names.create_disruption_budget()
     settings.create_pod_monitor(names, ["metrics"])
     address = resolver.get("address") or service.spec.apply(lambda spec: str(spec.cluster_ip))
     return ResolverAccess(
@@ -246,16 +241,10 @@ def _container(resolver: NameResolver) -> dict[str, Any]:
     }
 
 
-def _create_deployment(
-    names: WorkloadNames,
-    resolver: NameResolver,
-    config: Any,
-    settings: PodSettings,
-    dependencies: list[pulumi.Resource],
-) -> pulumi.Resource:
-    from pulumi_kubernetes.apps.v1 import Deployment
-
-    spec: Any = {
+def _deployment_spec(
+    names: WorkloadNames, resolver: NameResolver, config: Any, settings: PodSettings
+) -> dict[str, Any]:
+    return {
         "replicas": resolver.get("replicas", REPLICAS),
         "selector": {"matchLabels": names.selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
@@ -275,16 +264,6 @@ def _create_deployment(
             ),
         },
     }
-    return Deployment(
-        f"{names.name}-server",
-        metadata=names.metadata(),
-        spec=spec,
-        opts=pulumi.ResourceOptions(
-            parent=names.parent,
-            depends_on=dependencies,
-            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
-        ),
-    )
 
 
 def _create_service(names: WorkloadNames, resolver: NameResolver) -> Any:

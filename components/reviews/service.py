@@ -8,14 +8,12 @@ import pulumi
 
 from components.base.argument_checks import check_sensitivity, check_within, parse_network
 from components.cluster.certificates import CertificateIssuer, certificate
-from components.cluster.class_namespace import isolate_namespace, pod_security, pods_quota
+from components.cluster.class_namespace import create_isolated_namespace, pods_quota
 from components.cluster.edge_files import RECORDS, SEALS, config_map, reviews_config
 from components.cluster.objects import (
     NAMESPACE_LABEL,
     SERVING_PORT,
-    common_labels,
     dns_name,
-    metadata,
     reviews_namespace,
 )
 from components.cluster.pod_defaults import (
@@ -133,12 +131,12 @@ class Reviews(pulumi.ComponentResource):
         super().__init__("isthmus:index:Reviews", name, dict(args), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
         namespace = reviews_namespace(sensitivity)
-        namespace_object = _create_namespace(name, namespace, sensitivity, self)
+        replicas = args.get("replicas", _REPLICAS)
+        namespace_object, isolation = create_isolated_namespace(
+            name, namespace, sensitivity, _quota(replicas), self
+        )
         names = WorkloadNames(name, sensitivity, "reviews", namespace, self, [namespace_object])
         settings = PodSettings.from_args(args)
-        replicas = args.get("replicas", _REPLICAS)
-        namespace_labels = common_labels(namespace, sensitivity=sensitivity)
-        isolation = isolate_namespace(name, namespace, namespace_labels, _quota(replicas), names.options)
         secret, certificate_resources = certificate(
             name,
             names.service,
@@ -177,17 +175,6 @@ class Reviews(pulumi.ComponentResource):
         self.address = pulumi.Output.from_input(address)
         self.namespace = namespace_object.metadata.apply(lambda meta: str(meta.name))
         self.register_outputs({"address": self.address, "namespace": self.namespace})
-
-
-def _create_namespace(name: str, namespace: str, sensitivity: str, parent: pulumi.Resource) -> Any:
-    from pulumi_kubernetes.core.v1 import Namespace
-
-    labels = {**common_labels(namespace, sensitivity=sensitivity), **pod_security()}
-    return Namespace(
-        f"{name}-namespace",
-        metadata=metadata(namespace, labels),
-        opts=pulumi.ResourceOptions(parent=parent),
-    )
 
 
 def _create_claims(names: WorkloadNames, args: ReviewsArgs) -> tuple[ShareParts, list[pulumi.Resource]]:

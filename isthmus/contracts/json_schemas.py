@@ -39,11 +39,11 @@ def schema(name: str) -> dict[str, Any]:
         title = f"Isthmus lock of images and charts (`{FILE}`)"
     else:
         from isthmus.core.errors import InputError
-        from isthmus.core.validation_errors import did_you_mean
+        from isthmus.core.validation_errors import known_names
 
         raise InputError(
             f"there is no schema `{name}`",
-            fix=f"{did_you_mean(name, NAMES)} Known: {', '.join(NAMES)}".strip(),
+            fix=known_names(name, NAMES),
         )
     body.pop("title", None)
     return {"$schema": DIALECT, "title": title, **body}

@@ -30,7 +30,7 @@ def did_you_mean(word: object, names: typing.Iterable[str]) -> str:
     return f"Did you mean `{name}`?" if name else ""
 
 
-def known_names(word: object, names: typing.Sequence[str]) -> str:
+def known_names(word: object, names: typing.Collection[str]) -> str:
     """How to correct a name that does not exist: the nearest one and all that do, or to define it."""
     if not names:
         return "Define it, or remove the reference: no name exists yet"

@@ -1,6 +1,5 @@
 """The package that other languages and programs use."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 import components
+from scripts import component_reference
 
 ROOT = Path(components.__file__).resolve().parent.parent
 
@@ -16,11 +16,7 @@ ROOT = Path(components.__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """The schema as the host infers it, with no engine."""
-    from pulumi.provider.experimental.component import ComponentProvider
-
-    from components.__main__ import HOSTED
-
-    return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
+    return component_reference.package_schema()
 
 
 def test_every_public_name_can_be_imported() -> None:

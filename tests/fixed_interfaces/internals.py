@@ -61,15 +61,6 @@ def run_module_help(module: str, *arguments: str) -> str:
 
     # --- the components' package ---
 
-
-def package_schema() -> dict[str, Any]:
-    """As `pulumi package get-schema ./components` gives it."""
-    from pulumi.provider.experimental.component import ComponentProvider
-
-    from components.__main__ import HOSTED
-
-    return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
-
     # --- JSON outputs and files that need an engine, a rendering or much data: their models ---
 
 

@@ -17,6 +17,7 @@ from unittest import mock
 from prometheus_client.parser import text_string_to_metric_families
 
 from isthmus.core import yaml_files
+from scripts import component_reference
 from tests.fixed_interfaces import internals, sources
 from tests.fixed_interfaces.checkouts import AS_OF
 from tests.fixed_interfaces.shapes import compact, keys_of, keys_of_schema, without_prose
@@ -173,7 +174,7 @@ def settings() -> Table:
 
 def hosted_components() -> Table:
     """The schema of the components' package, without its descriptions."""
-    schema = internals.package_schema()
+    schema = component_reference.package_schema()
     table: Table = {"name": schema["name"]}
     for token, resource in schema["resources"].items():
         table[token] = "component" if resource.get("isComponent") else "resource"

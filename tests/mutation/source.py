@@ -160,10 +160,10 @@ def tests_of(file: str) -> tuple[str, ...]:
 
 def function_at(file: str, line: int, root: Path = ROOT) -> str | None:
     """`FILE::QUALIFIED.NAME` of the innermost function around a line; None at the level of a module or a class."""
-    found: str | None = None
+    innermost: str | None = None
 
     def visit(node: ast.AST, prefix: str) -> None:
-        nonlocal found
+        nonlocal innermost
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 if not child.lineno <= line <= (child.end_lineno or child.lineno):
@@ -172,13 +172,13 @@ def function_at(file: str, line: int, root: Path = ROOT) -> str | None:
                 if isinstance(child, ast.ClassDef):
                     visit(child, f"{name}.")
                 else:
-                    found = f"{file}::{name}"
+                    innermost = f"{file}::{name}"
                     visit(child, f"{name}.<locals>.")
             else:
                 visit(child, prefix)
 
     visit(ast.parse((root / file).read_text("utf-8")), "")
-    return found
+    return innermost
 
 
 def run_tests(tests: list[str], copy: Path, *options: str, **environment: str) -> bool:

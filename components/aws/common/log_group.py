@@ -47,21 +47,6 @@ def retention_period(days: int, where: str) -> int:
     return next((period for period in RETENTIONS if period >= days), NEVER_EXPIRES)
 
 
-def sealed_log_group(
-    name: str,
-    prefix: str,
-    *,
-    region: str,
-    account: pulumi.Input[str],
-    days: int,
-    where: str,
-    tags: dict[str, str],
-    opts: pulumi.ResourceOptions,
-) -> SealedLogGroup:
-    """A log group with a key of its own, as `create_log_group` makes it."""
-    return create_log_group(name, prefix, days, where, LogGroupOptions(region, account, tags, opts))
-
-
 def create_log_group(
     name: str, prefix: str, days: int, where: str, options: LogGroupOptions
 ) -> SealedLogGroup:

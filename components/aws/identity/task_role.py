@@ -1,12 +1,10 @@
 """Creates a role for tasks of Amazon ECS, with its trust policy and permissions boundary."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
 from components.aws.common.names import aws_name, partition
-from components.aws.identity.boundary import boundary_arn
 
 
 def task_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
@@ -31,22 +29,6 @@ def task_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
             }
         ],
     }
-
-
-def task_role(
-    name: str,
-    *,
-    description: str,
-    region: str,
-    account: pulumi.Input[str],
-    statements: Sequence[dict[str, Any]],
-    permissions_boundary: pulumi.Input[str] | None,
-    tags: dict[str, str],
-    opts: pulumi.ResourceOptions,
-) -> tuple[Any, pulumi.Output[str]]:
-    """The role `NAME-role`, without a policy yet, and the ARN of its boundary: `statements`, or the given policy."""
-    boundary = boundary_arn(name, permissions_boundary, statements, opts, tags=tags)
-    return create_task_role(name, description, task_trust(region, account), boundary, tags, opts), boundary
 
 
 def create_task_role(

@@ -5,10 +5,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.image_pull import PULL, repository_arn
-from components.aws.common.log_group import retention_period, sealed_log_group
+from components.aws.common.log_group import LogGroupOptions, create_log_group, retention_period
 from components.aws.common.names import aws_name, partition
-from components.aws.identity.boundary import compact_policy
-from components.aws.identity.task_role import task_role
+from components.aws.identity.boundary import boundary_arn, compact_policy
+from components.aws.identity.task_role import create_task_role, task_trust
 from components.base.argument_checks import check_sensitivity, may_use_aws
 
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -71,15 +71,13 @@ class TaskExecution(pulumi.ComponentResource):
         }
         region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        group = sealed_log_group(
+        retained = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        group = create_log_group(
             name,
             f"/isthmus/gateway/{name}/",
-            region=region,
-            account=account,
-            days=args["log_days"],
-            where=f"{where}.fargate.log_days",
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            args["log_days"],
+            f"{where}.fargate.log_days",
+            LogGroupOptions(region, account, tags, retained),
         )
         streams = pulumi.Output.format(
             "arn:{}:logs:{}:{}:log-group:{}:*", partition(region), region, account, group.name
@@ -116,16 +114,10 @@ class TaskExecution(pulumi.ComponentResource):
         from pulumi_aws.iam import RolePolicy
 
         child = pulumi.ResourceOptions(parent=self)
-        role, _ = task_role(
-            name,
-            description=f"ECS, to start the {task} of {args['name']}",
-            region=args["region"],
-            account=account,
-            statements=statements,
-            permissions_boundary=args.get("permissions_boundary"),
-            tags=tags,
-            opts=child,
-        )
+        boundary = boundary_arn(name, args.get("permissions_boundary"), statements, child, tags=tags)
+        description = f"ECS, to start the {task} of {args['name']}"
+        trust = task_trust(args["region"], account)
+        role = create_task_role(name, description, trust, boundary, tags, child)
         RolePolicy(
             f"{name}-policy",
             name=aws_name(f"{name}-policy", 128),

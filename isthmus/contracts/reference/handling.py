@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 from edge.config.classes import CLASS_DEMANDS, Redacted
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
 from isthmus.core.errors import InputError, Refused
-from isthmus.core.validation_errors import did_you_mean
+from isthmus.core.validation_errors import did_you_mean, known_names
 
 Path = Literal["tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations"]
 _PATHS: tuple[Path, ...] = ("tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations")
@@ -167,7 +167,7 @@ def handling_of(class_: str) -> Handling:
             return HANDLING[sensitivity]
     raise InputError(
         f"`{class_}` is not a sensitivity",
-        fix=f"{did_you_mean(class_, SENSITIVITIES)} Known: {', '.join(SENSITIVITIES)}".strip(),
+        fix=known_names(class_, SENSITIVITIES),
     )
 
 
@@ -227,7 +227,7 @@ def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None =
         if name not in REGIMES:
             raise InputError(
                 f"`{name}` is not a known regime",
-                fix=f"{did_you_mean(name, REGIMES)} Known: {', '.join(sorted(REGIMES))}".strip(),
+                fix=known_names(name, sorted(REGIMES)),
             )
         for key, required in REGIMES[name].items():
             if key == "records_months_min" and required > values[key]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from isthmus.contracts.reference.vllm_flags import reasoning_parsers, tool_call_parsers
 from isthmus.core.errors import FieldError
-from isthmus.core.validation_errors import did_you_mean
+from isthmus.core.validation_errors import did_you_mean, known_names
 
 NONE = "none"
 """States on an endpoint that it has no tool-call parser or no reasoning parser, whatever its profile says."""
@@ -103,7 +103,7 @@ def find_profile(model: str, family: str | None = None) -> ModelProfile | None:
             raise FieldError(
                 f"`{family}` is not a family of models that has a profile",
                 "model_family",
-                fix=f"{did_you_mean(family, families())} Known: {', '.join(families())}".strip(),
+                fix=known_names(family, families()),
             )
         return profile
     name = model.lower()

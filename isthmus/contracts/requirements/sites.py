@@ -15,11 +15,11 @@ from isthmus.core.errors import FieldError, InputError
 
 def _gpu(value: str) -> str:
     if value not in GPUS:
-        from isthmus.core.validation_errors import did_you_mean
+        from isthmus.core.validation_errors import known_names
 
         raise FieldError(
             f"`{value}` is not a known GPU",
-            fix=f"{did_you_mean(value, GPUS)} Known: {', '.join(GPUS)}".strip(),
+            fix=known_names(value, GPUS),
         )
     return value
 
