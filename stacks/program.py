@@ -96,23 +96,16 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
     for line in accesses.notes:
         pulumi.log.warn(line)
-    if step == "admission":
-        LlmPlatform(
-            platform.name,
-            platform,
-            providers_by_site,
-            only_admission=True,
-            scope=Scope(retained_models=going),
-            connect=providers.eks,
-        )
-        return
     built = LlmPlatform(
         platform.name,
         platform,
         providers_by_site,
+        only_admission=step == "admission",
         scope=Scope(retained_models=going, accesses=accesses.now),
         connect=providers.eks,
     )
+    if step == "admission":
+        return
     for name, value in outputs(built, platform, files.plan, accesses).items():
         pulumi.export(name, value)
 

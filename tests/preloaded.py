@@ -49,14 +49,8 @@ EDGE = (
 )
 """Loaded for the edge. Not what its translator imports, which reads the environment then."""
 OTHERS = ("jinja2", "rich.console", "rich.table", "cryptography.x509", "pulumi.automation", "ruamel.yaml")
-PLATFORM_SDK = (
-    *("meta.v1", "scheduling.v1", "admissionregistration.v1", "apiextensions", "apps.v1"),
-    *("core.v1", "networking.v1", "policy.v1"),
-)
-CLOUD_SDK = (
-    *("bedrock", "bedrockmodel", "budgets", "cloudtrail", "cloudwatch", "costexplorer", "ec2", "efs", "eks"),
-    *("ec2transitgateway", "iam", "kms", "rolesanywhere", "route53", "s3", "sns", "vpc"),
-)
+MORE_MODULES = {"on-prem": ("meta.v1", "scheduling.v1"), "aws": ("efs", "eks")}
+"""Modules of the SDK that some platforms need beside those that a program of a stack loads ahead."""
 INTERPRETER = """#!{python} -IS
 import os, sys
 
@@ -88,23 +82,26 @@ class Process:
     """A forked process, as `subprocess.Popen` has it. It is killed when this object ends before it."""
 
     def __init__(self, server: Server, request: dict[str, Any], out: int, err: int) -> None:
-        self._server = server
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
         self._connection.connect(server.address)
         socket.send_fds(self._connection, [json.dumps(request).encode()], [out, err])
-        self.pid: int = json.loads(self._connection.recv(4096))["pid"]
+        self.pid: int = self._answer()["pid"]
         self.returncode: int | None = None
+
+    def _answer(self) -> dict[str, int]:
+        body = self._connection.recv(4096)
+        if not body:
+            raise RuntimeError("the process that has loaded the modules has ended")
+        return json.loads(body)
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
             self._connection.settimeout(timeout)
             try:
-                answer = json.loads(self._connection.recv(4096))
+                self.returncode = self._answer()["code"]
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0) from None
-            self.returncode = answer["code"]
-            self._server.spent_s = answer["spent_s"]
             self._connection.close()
         assert self.returncode is not None
         return self.returncode
@@ -129,9 +126,6 @@ class Process:
 class Server:
     """The process that has loaded the modules and forks at each request. It ends with this one."""
 
-    spent_s = 0.0
-    """Processor seconds of the forked processes that have ended; they are no children of this process."""
-
     def __init__(self, kind: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="isthmus-"))
         self.address = str(self.folder / "socket")
@@ -143,9 +137,9 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        atexit.register(self.close)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n", "the modules could not be loaded"
-        atexit.register(self.close)
 
     def run(self, arguments: Sequence[str], cwd: str, env: Mapping[str, str]) -> tuple[int, str, str]:
         request = {"arguments": [*arguments], "cwd": cwd, "env": {**env}, "module": "isthmus"}
@@ -185,14 +179,9 @@ def server(kind: str = "isthmus") -> Server | None:
     return _servers[key]
 
 
-def spent_s() -> float:
-    """Processor seconds of all that was forked and has ended."""
-    return sum(running.spent_s for running in _servers.values())
-
-
 def edge(arguments: Sequence[str], env: Mapping[str, str], output: int) -> Process | None:
     """`python -m edge ARGUMENTS`, running, with both outputs into this file; None where a new interpreter is wanted."""
-    running = server("edge")
+    running = server("edge") if _python_settings(env) == _python_settings(os.environ) else None
     if running is None:
         return None
     request = {"arguments": [*arguments], "cwd": str(ROOT), "env": {**env}, "module": "edge"}
@@ -202,7 +191,7 @@ def edge(arguments: Sequence[str], env: Mapping[str, str], output: int) -> Proce
 def isthmus(arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """`python -m isthmus ARGUMENTS` in this folder with this whole environment."""
     command = [sys.executable, "-m", "isthmus", *arguments]
-    running = server() if _same_interpreter(env) else None
+    running = server() if may_fork(env) else None
     if running is None:
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     code, out, err = running.run(arguments, str(cwd), env)
@@ -236,11 +225,13 @@ def lay_interpreter(virtual: Path) -> dict[str, str]:
     return {ADDRESS: running.address}
 
 
-def _same_interpreter(env: Mapping[str, str]) -> bool:
-    """Whether nothing asks for another interpreter than that of the server."""
-    settings = {name: value for name, value in env.items() if name.startswith("PYTHON")}
-    ours = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
-    return settings == {**ours, "PYTHONPATH": str(ROOT)}
+def may_fork(env: Mapping[str, str]) -> bool:
+    """Whether nothing asks for another interpreter, or another checkout, than that of the server."""
+    return _python_settings(env) == {**_python_settings(os.environ), "PYTHONPATH": str(ROOT)}
+
+
+def _python_settings(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith("PYTHON")}
 
 
 @dataclass
@@ -255,7 +246,6 @@ class Forked:
 def serve(kind: str, address: str) -> None:
     """Load, then fork at each request until the tests' process has ended. A forked process does not come back."""
     load(kind)
-    spent = 0.0
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
         selectors.DefaultSelector() as ready,
@@ -295,9 +285,8 @@ def serve(kind: str, address: str) -> None:
                     ready.register(forked.descriptor, selectors.EVENT_READ, forked)
                     ready.register(connection, selectors.EVENT_READ, forked)
                 elif key.fd == key.data.descriptor:
-                    _, status, usage = os.wait4(key.data.pid, 0)
-                    spent += usage.ru_utime + usage.ru_stime
-                    answer = {"code": os.waitstatus_to_exitcode(status), "spent_s": spent}
+                    _, status = os.waitpid(key.data.pid, 0)
+                    answer = {"code": os.waitstatus_to_exitcode(status)}
                     with contextlib.suppress(OSError):
                         key.data.connection.send(json.dumps(answer).encode())
                     ready.unregister(key.data.descriptor)
@@ -319,11 +308,16 @@ def load(kind: str) -> None:
         for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
-    sdk = (("pulumi_kubernetes", PLATFORM_SDK), ("pulumi_aws", CLOUD_SDK))
-    for package, names in sdk if kind == "isthmus" else ():
-        for name in names:
-            # The SDK gives a lazy module, which loads when it is first looked into.
-            getattr(importlib.import_module(f"{package}.{name}"), "__all__", None)
+    if kind == "isthmus":
+        from stacks import preloading
+
+        for site_kind, names in preloading.MODULES.items():
+            for name in (*names, *MORE_MODULES[site_kind]):
+                # The SDK gives a lazy module, which loads when it is first looked into.
+                getattr(importlib.import_module(f"{preloading.PACKAGES[site_kind]}.{name}"), "__all__", None)
+        # A project brings its own.
+        for name in ("stacks.preloading", "stacks"):
+            del sys.modules[name]
     gc.collect()
     gc.freeze()
 

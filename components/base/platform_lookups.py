@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from isthmus.contracts.platform.model.aws.account import Guardrail
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity, Platform, Pool, Site
 from isthmus.contracts.reference import inference_profiles
 from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS, Target
@@ -87,12 +88,8 @@ def shared_arguments(platform: Platform, certificate_secret: str | None) -> dict
     return shared
 
 
-def site_of(platform: Platform, name: str) -> Site:
-    return next(site for site in platform.sites if site.name == name)
-
-
 def region_at(platform: Platform, name: str) -> str:
-    region = site_of(platform, name).region
+    region = platform.site(name).region
     if not region:
         raise InputError(f"site '{name}' has no AWS region", where=f"sites.{name}.region")
     return region
@@ -113,6 +110,13 @@ def boundary_argument(site: Site) -> dict[str, str]:
 def key_argument(site: Site) -> dict[str, str]:
     """The organisation's key of records at a site, where it has one."""
     return {"kms_key": site.kms_key} if site.kms_key else {}
+
+
+def guardrail_of(platform: Platform, identity: Identity) -> Guardrail | None:
+    """The guardrail that every call of an identity names; None where it has none."""
+    return next(
+        (guardrail for guardrail in platform.guardrails if guardrail.name == identity.guardrail), None
+    )
 
 
 def gateways_of(platform: Platform, identity: Identity) -> list[Gateway]:

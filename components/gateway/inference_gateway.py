@@ -313,6 +313,8 @@ class _GatewayParts:
     held_answers: HeldAnswers
     records: Records | None
     traces: GatewayTraces | None
+    trace_mounts: list[dict[str, Any]]
+    trace_volumes: list[dict[str, Any]]
 
     @classmethod
     def create(cls, names: WorkloadNames, args: InferenceGatewayArgs) -> "_GatewayParts":
@@ -329,7 +331,8 @@ class _GatewayParts:
         )
         held_answers = HeldAnswers(*owner, args, names.options)
         records = Records(*owner, args["audit"], names.options) if "audit" in args else None
-        return cls(calibrations, detector, held_answers, records, args.get("traces"))
+        traces = args.get("traces")
+        return cls(calibrations, detector, held_answers, records, traces, *mounts_and_volumes(traces))
 
     @property
     def dependencies(self) -> list[pulumi.Resource]:
@@ -341,23 +344,21 @@ class _GatewayParts:
         ]
 
     def mounts(self) -> list[dict[str, Any]]:
-        trace_mounts, _ = mounts_and_volumes(self.traces)
         return [
             {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
             *(self.records.mounts if self.records is not None else []),
             *self.held_answers.mounts,
             *self.calibrations.mounts,
-            *trace_mounts,
+            *self.trace_mounts,
         ]
 
     def volumes(self, callers_secret: str) -> list[dict[str, Any]]:
-        _, trace_volumes = mounts_and_volumes(self.traces)
         return [
             {"name": "callers", "secret": {"secretName": callers_secret, "defaultMode": 0o440}},
             *(self.records.volumes if self.records is not None else []),
             *self.held_answers.volumes,
             *self.calibrations.volumes,
-            *trace_volumes,
+            *self.trace_volumes,
             *self.detector.volumes,
         ]
 

@@ -64,11 +64,6 @@ class ResolverAccess:
     """What must be there before the pod starts."""
 
 
-def resolver_name(sensitivity: str) -> str:
-    """Its Service and Deployment."""
-    return f"{sensitivity}-resolver"
-
-
 def corefile(names: Iterable[str]) -> str:
     """CoreDNS's configuration. `names`: absolute names, each ending in a dot; every other name is NXDOMAIN.
 
@@ -288,4 +283,4 @@ def _create_service(names: WorkloadNames, resolver: NameResolver) -> Any:
     )
 
 
-__all__ = ["NameResolver", "ResolverAccess", "aws_names", "corefile", "create_name_resolver", "resolver_name"]
+__all__ = ["NameResolver", "ResolverAccess", "aws_names", "corefile", "create_name_resolver"]

@@ -1,7 +1,6 @@
 """Builds the arguments of GPU pools from the contract: queues, drivers, operator, MIG layouts, shares, fabric."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from components.base.platform_lookups import endpoints_on_pool
@@ -124,10 +123,6 @@ def gpu_operator_args(
         **({"mig_layouts": MIG_LAYOUTS} if layouts else {}),
         **({"device_plugin_configs": DEVICE_PLUGIN_CONFIGS} if configs else {}),
     }  # type: ignore[typeddict-item, return-value]
-
-
-PROXIES = Decimal(4)
-"""Proxies of a router, each with the namespace's default resources: 500m and 512Mi."""
 
 
 def pool_args(platform: Platform, pool: Pool, retained: Sequence[Standing] = ()) -> GpuPoolArgs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.aws.records.trail import AuditTrailArgs
+from components.base.platform_lookups import boundary_argument, key_argument, tags
 from isthmus.contracts.platform.model.platform import AuditStore, Platform, Site
 
 
@@ -19,9 +20,8 @@ def audit_args(platform: Platform, site: Site, store: AuditStore, sealers: list[
         arguments["trail"] = {
             **trail.model_dump(include={"mode", "organization", "retention_days"}),
             "notify": list(platform.contacts.security),
-            **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
+            **boundary_argument(site),
         }
-    arguments["tags"] = dict(platform.tags)
-    if site.kms_key:
-        arguments["kms_key"] = site.kms_key
+    arguments["tags"] = tags(platform)
+    arguments |= key_argument(site)
     return arguments  # type: ignore[return-value]

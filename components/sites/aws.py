@@ -343,10 +343,7 @@ class AwsSite:
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
         services = network.services if network is not None and private is not None else []
-        guardrail = next(
-            (guardrail for guardrail in self._platform.guardrails if guardrail.name == identity.guardrail),
-            None,
-        )
+        guardrail = platform_lookups.guardrail_of(self._platform, identity)
         return CloudSide(
             trust_anchor=self.anchors[identity.trust].arn if identity.trust else None,
             profile=role_component.profile_arn if identity.trust else None,

@@ -1,4 +1,4 @@
-"""Builds what stands in one site's cluster: admission, class namespaces, GPU pools, model servers, gateways."""
+"""Builds everything in one site's cluster: admission, class namespaces, GPU pools, model servers, gateways."""
 
 from __future__ import annotations
 

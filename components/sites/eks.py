@@ -72,7 +72,7 @@ class AwsCluster:
 
     def pods(self, identity: Identity, account: pulumi.Input[str]) -> PodIdentity:
         """The pods that bear an identity in it."""
-        return arguments.pod_of(identity, self._cluster, *self._name_and_arn(account))
+        return arguments.pod_of(identity, *self._name_and_arn(account))
 
     def sealer(self, gateway: Gateway, account: pulumi.Input[str]) -> PodIdentity:
         """The pods that seal a gateway's records."""

@@ -12,7 +12,6 @@ from components.gateway.name_resolver import CPU, MEMORY, REPLICAS
 from components.gateway.screening import detector_resources
 from components.gateway.translator import credential_helper, translator
 from components.pools.device_plugin import SHARED_GPU
-from components.pools.mapping import PROXIES
 from components.pools.resource_claims import quota_name
 from components.serving.devices import requested_resource
 from components.serving.model_pod import SIDECAR_MEMORY
@@ -22,6 +21,9 @@ from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Platform, Site
 from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.contracts.vocabulary import CALLED_TARGETS, VLLM_TARGETS
+
+PROXIES = Decimal(4)
+"""Proxies of a router, each with the namespace's default resources: 500m and 512Mi."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pulumi
 from components.aws.common.names import aws_name_of_any_stack, partition
 from components.aws.network.network import subnet_plan
 from components.aws.records.sealing_endpoint import sealing_addresses
-from components.base.platform_lookups import boundary_argument, key_argument, region_at, site_of, tags
+from components.base.platform_lookups import boundary_argument, key_argument, region_at, tags
 from components.gateway.sealing import Sealed
 from isthmus.contracts.platform.lookups.aws import network_of
 from isthmus.contracts.platform.lookups.records import (
@@ -178,7 +178,7 @@ class SealingSite:
                 for folder in ("records", "seals")
             },
             "tags": tags(self._platform),
-            **key_argument(site_of(self._platform, self._site.name)),
+            **key_argument(self._site),
         }
         # Machines mount it in a cluster; on Fargate each task's own group is let in.
         return {**args, "sources": [network.cidr]} if node is not None and network.cidr else args

@@ -1,10 +1,10 @@
 """The configuration file of the edge: its models, and how it is loaded."""
 
+from edge.classes import DataClass
 from edge.config.audit import AuditSettings, Content
 from edge.config.base import (
     CLOUD_DOMAINS,
     ConfigError,
-    DataClass,
     EnvironmentFault,
     File,
     Limits,

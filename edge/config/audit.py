@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.config.base import DataClass, File, Name, Strict
-from edge.config.classes import CLASS_DEMANDS
+from edge.classes import CLASS_DEMANDS, DataClass
+from edge.config.base import File, Name, Strict
 
 
 class Content(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from edge.environment import as_file
 from edge.strict_model import Name, Strict
 
-DataClass = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 File = Annotated[Path, BeforeValidator(as_file)]
 """A path, or `env:NAME` for the content of an environment variable (`edge.environment`)."""

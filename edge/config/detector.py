@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.config.base import DataClass, Health, Strict
+from edge.classes import DataClass
+from edge.config.base import Health, Strict
 from edge.redaction.rules import Rules
 
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.audit import AuditSettings
-from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
-from edge.config.classes import CLASS_DEMANDS
+from edge.config.base import File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.review import Impact, ReviewRule, Reviews

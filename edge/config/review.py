@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.audit import AuditSettings
-from edge.config.base import DataClass, File, Health, Limits, MutualListen, Name, Strict, is_cloud_host
-from edge.config.classes import CLASS_DEMANDS
+from edge.config.base import File, Health, Limits, MutualListen, Name, Strict, is_cloud_host
 from edge.config.database import DatabaseConfig
 
 Impact = Literal["low", "material", "high"]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, Name, Strict, require_loopback
-from edge.config.classes import CLASS_DEMANDS, Redacted
+from edge.classes import CLASS_DEMANDS, DataClass, Redacted
+from edge.config.base import Name, Strict, require_loopback
 from edge.config.routes import Server
 
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]

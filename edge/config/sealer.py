@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, File, Health, Name, Strict, is_cloud_host
+from edge.classes import DataClass
+from edge.config.base import File, Health, Name, Strict, is_cloud_host
 
 
 class WriteOnce(Strict):

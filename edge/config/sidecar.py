@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.config.base import DataClass, Health, Limits, MutualListen, Name, Strict, require_loopback
+from edge.classes import DataClass
+from edge.config.base import Health, Limits, MutualListen, Name, Strict, require_loopback
 
 
 class SidecarConfig(Strict):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from edge.classes import CLASS_DEMANDS
 from edge.config import DataClass, Reviews
-from edge.config.classes import CLASS_DEMANDS
 from edge.database import Database
 from edge.reviews.envelope import correction_name
 from edge.reviews.votes import Vote, Votes

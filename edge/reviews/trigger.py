@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.config.base import DataClass
-from edge.config.classes import CLASS_DEMANDS
+from edge.classes import CLASS_DEMANDS, DataClass
 from edge.config.review import Impact, ReviewRule
 
 

@@ -20,10 +20,7 @@ _FIX_ROW = "Mend the row, or leave the file out"
 
 
 class CsvForm:
-    """A CSV file. The separator is the one of `,` `;` tab and `
-
-    ` that is most frequent in the first line; quotes are `"`.
-    """
+    """A CSV file. Its separator is the most frequent of `DELIMITERS` in the first line; quotes are `"`."""
 
     untouched: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from edge.config.classes import Redacted
+from edge.classes import Redacted
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.plan import aws_machines, capacity_rules
 from isthmus.contracts.plan.document import Plan

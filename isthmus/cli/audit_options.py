@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,7 +71,7 @@ class Verification:
     volume: Volume = None
     since: Since = 1
     as_of: AsOf = None
-    access: StoreAccess = field(default_factory=StoreAccess)
+    access: StoreAccess
 
 
 def open_store(name: str, access: StoreAccess) -> Any:

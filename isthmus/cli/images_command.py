@@ -12,6 +12,7 @@ from isthmus.cli.options import ProjectDir, StackName
 
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
+    from isthmus.contracts.platform.model.platform import Images
     from isthmus.engine.images.lock_update import Outcome
     from isthmus.engine.project.project import AsSandboxStack
     from isthmus.reports.images.inventory import Inventory, InventoryItem
@@ -69,22 +70,24 @@ def images(
     sandboxed = projects.AsSandboxStack(first_stack.project, first_stack.name)
     file = first_stack.project.images_lock
     lock = images_lock.load(file)
-    inventory = _list_images(sandboxed, lock, whole_estate=len(selected) > 1)
+    settings = sandboxed.platform().images
+    inventory = _list_images(sandboxed, lock, settings, whole_estate=len(selected) > 1)
     if resolve:
         lock = _resolve_lock(lock, inventory, file, registry, update=update)
-        inventory = inventory.with_digests(lock, sandboxed.platform().images)
+        inventory = inventory.with_digests(lock, settings)
     if inventory.unresolved and not first_stack.sandbox:
         raise images_lock.unresolved_error(inventory.unresolved, file, stack)
     _show(inventory, lock, stack, format)
 
 
-def _list_images(stack: AsSandboxStack, lock: ImagesLock, *, whole_estate: bool) -> Inventory:
+def _list_images(
+    stack: AsSandboxStack, lock: ImagesLock, settings: Images, *, whole_estate: bool
+) -> Inventory:
     """Render the stack, or all stacks of its estate, and list the images and charts of the resources."""
     from isthmus.engine.render import rendering
     from isthmus.reports.images import inventory as images_inventory
 
     with rendering.without_garbage_collection():
-        settings = stack.platform().images
         rendered_stacks = (
             rendering.render_estate(stack).values() if whole_estate else [rendering.render(stack)]
         )

@@ -265,7 +265,7 @@ def _cost_lines(plan: Plan) -> list[str]:
 
 
 def _stress_lines(plan: Plan) -> list[str]:
-    from isthmus.reports import plan_page
+    from isthmus.reports.format.numbers import counted
 
     lines: list[str] = []
     stress = plan.stress
@@ -278,7 +278,7 @@ def _stress_lines(plan: Plan) -> list[str]:
         ]
         lines += [f"  - {need}" for need in stress.needs]
     if stress is not None and stress.outgrown_first is not None:
-        months = plan_page.counts(stress.outgrown_in_months or 0, "month")
+        months = counted(stress.outgrown_in_months or 0, "month")
         lines.append(
             f"at the stated growth {stress.outgrown_first} is the first to be too small, in {months}"
         )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.plan.capacity_rules import cut_gpus
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError
-from isthmus.reports.format.numbers import bar, number, per_cent, predicted, scale, times, usd
+from isthmus.reports.format.numbers import bar, counted, number, per_cent, predicted, scale, times, usd
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -62,7 +62,7 @@ def page(
         explained=list(explained),
         rejected={name: list(why) for name, why in (rejected or {}).items() if why},
         age=age,
-        decision=decision_sentence(plan, requirements),
+        decision=decision_sentence(plan),
         picture=picture(plan, requirements) if plan.feasible else None,
         placements=ordered_placements(plan),
         outlooks=[Outlook.of(plan, requirements, endpoint) for endpoint in plan.endpoints],
@@ -87,17 +87,12 @@ def _template() -> Template:
         usd=usd, number=number, predicted=predicted, per_cent=per_cent, times=times, cut=cut
     )
     environment.globals.update(
-        where=describe_location, size=describe_size, bar=bar, scale=scale, counts=counts
+        where=describe_location, size=describe_size, bar=bar, scale=scale, counts=counted
     )
     return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
 
 
 # Words
-
-
-def counts(number_of: int, singular: str) -> str:
-    """`1 GPU`, `14 GPUs`."""
-    return f"{number_of:,} {singular if number_of == 1 else f'{singular}s'}"
 
 
 def describe_location(endpoint: PlannedEndpoint | None) -> str:
@@ -120,7 +115,7 @@ def describe_size(endpoint: PlannedEndpoint | None) -> str:
     return f"{description} ({bought})" if bought else description
 
 
-def decision_sentence(plan: Plan, requirements: Requirements) -> str:
+def decision_sentence(plan: Plan) -> str:
     """Return in one sentence whether the plan can be built, its cost, its hardware and its sites."""
     if not plan.feasible:
         cheapest = min((option.monthly_cost_usd for option in plan.ways_out), default=None)
@@ -129,7 +124,7 @@ def decision_sentence(plan: Plan, requirements: Requirements) -> str:
             if cheapest is None
             else f"the cheapest way out costs {usd(cheapest)} a month"
         )
-        demands = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
+        demands = counted(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
         verb = "cannot be met" if len(plan.conflicts) == 1 else "contradict each other"
         return f"Not feasible with the blueprint {plan.blueprint}: {demands} {verb}, and {way_out}."
     cost = plan.monthly_cost_usd
@@ -142,15 +137,15 @@ def decision_sentence(plan: Plan, requirements: Requirements) -> str:
         placement.role == "overflow" and placement.endpoint not in onprem_ids for placement in plan.placements
     )
     overflow_text = f" ({overflowing} overflowing there)" if overflowing else ""
-    homes = f"{counts(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{overflow_text}"
+    homes = f"{counted(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{overflow_text}"
     return f"Feasible: {money}, {hardware_in_use(plan)} in use, {homes}, by the blueprint {plan.blueprint}."
 
 
 def hardware_in_use(plan: Plan) -> str:
     """`10 GPUs`, `10 GPUs and 2 MIG slices`."""
-    gpus = counts(sum(endpoint.gpus for endpoint in plan.endpoints if not endpoint.mig_profile), "GPU")
+    gpus = counted(sum(endpoint.gpus for endpoint in plan.endpoints if not endpoint.mig_profile), "GPU")
     slices = sum(endpoint.gpus for endpoint in plan.endpoints if endpoint.mig_profile)
-    return f"{gpus} and {counts(slices, 'MIG slice')}" if slices else gpus
+    return f"{gpus} and {counted(slices, 'MIG slice')}" if slices else gpus
 
 
 def ordered_placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:

@@ -76,7 +76,7 @@ def _check_trail_events(subject: Subject) -> Iterator[Violation]:
 def _first_trail(subject: Subject) -> Iterator[Resource]:
     """The first trail, which stands for all: together they must record the events."""
     if subject.platform or _bedrock_resources(subject.graph) or any(subject.graph.of(_HOSTED)):
-        yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
+        yield from list(subject.graph.of(_TRAIL))[:1]
 
 
 def _data_events(selector: Any) -> Iterator[str]:

@@ -132,7 +132,7 @@ def _check_gpus_queued(subject: Subject) -> Iterator[Violation]:
 
 def _gpu_pods_if_queues_exist(subject: Subject) -> Applicable:
     shared = any(True for _ in subject.graph.of(":LocalQueue"))
-    return [pod.resource for pod in pods(subject.graph) if _gpu_resources(pod)] if shared else []
+    return pods_where(_gpu_resources)(subject) if shared else []
 
 
 def _check_budget_exists(subject: Subject) -> Iterator[Violation]:
@@ -198,8 +198,8 @@ def _is_autoscaler(resource: Resource) -> bool:
 
 def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
     for resource, _, config in gateway_configurations(subject.graph):
-        if config is None or at(config, "mode") in (None, "sealer", "detector"):
-            continue  # a sealer gets no requests, and a detector only those of its gateway
+        if config is None or not _takes_requests(config):
+            continue
         limits = at(config, "limits")
         for key in ("max_body_bytes", "request_timeout_s"):
             value = at(limits, key)
@@ -214,6 +214,7 @@ def _check_gateway_limits(subject: Subject) -> Iterator[Violation]:
 
 
 def _takes_requests(config: Any) -> bool:
+    """A sealer gets no requests, and a detector only those of its gateway."""
     return at(config, "mode") not in (None, "sealer", "detector")
 
 

@@ -140,16 +140,17 @@ def _configurations_beside_guardrails(subject: Subject) -> Applicable:
 def _check_proxies(subject: Subject) -> Iterator[Violation]:
     """Checks configurations of LiteLLM's proxy in any ConfigMap."""
     for resource in subject.graph.of("kubernetes:core/v1:ConfigMap"):
-        data = resource.inputs.get("data")
-        for key, text in sorted(data.items()) if isinstance(data, Mapping) else ():
-            if "model_list" in str(text) and str(key).endswith((".yaml", ".yml")):
-                yield from _check_proxy(resource, str(text))
+        for text in _proxy_configurations(resource):
+            yield from _check_proxy(resource, text)
 
 
-def _is_proxy_configuration(config_map: Resource) -> bool:
+def _proxy_configurations(config_map: Resource) -> list[str]:
+    """The files of a ConfigMap that configure LiteLLM's proxy."""
     data = config_map.inputs.get("data")
-    texts = data.items() if isinstance(data, Mapping) else ()
-    return any("model_list" in str(text) and str(key).endswith((".yaml", ".yml")) for key, text in texts)
+    files = sorted(data.items()) if isinstance(data, Mapping) else []
+    return [
+        str(text) for key, text in files if "model_list" in str(text) and str(key).endswith((".yaml", ".yml"))
+    ]
 
 
 def _check_proxy(resource: Resource, text: str) -> Iterator[Violation]:
@@ -255,6 +256,6 @@ RULES = (
         "Set default_on: true and pii_entities_config; remove allow_fail_open and the default tag of cloud models",
         _check_proxies,
         ("kubernetes:core/v1:ConfigMap",),
-        applies_to=resources_where(_is_proxy_configuration, "kubernetes:core/v1:ConfigMap"),
+        applies_to=resources_where(_proxy_configurations, "kubernetes:core/v1:ConfigMap"),
     ),
 )

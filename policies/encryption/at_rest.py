@@ -199,7 +199,7 @@ RULES = (
         fix="Set enableKeyRotation on the key",
         check=_check_keys_rotate,
         resource_types=(_KEY,),
-        applies_to=resources_where(_encrypts, "aws:kms/key:Key"),
+        applies_to=resources_where(_encrypts, _KEY),
     ),
     Rule(
         id="encryption/keys-stay",
@@ -290,8 +290,6 @@ RULES = (
         fix="Set kmsKeyArn on the endpoint's configuration",
         check=_check_endpoint_disks,
         resource_types=(_CONFIG,),
-        applies_to=resources_where(
-            _has_encryptable_disks, "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-        ),
+        applies_to=resources_where(_has_encryptable_disks, _CONFIG),
     ),
 )

@@ -45,6 +45,7 @@ _WIDE_POLICY = re.compile(
 )
 _READ_ACTION = re.compile(r"^[\w-]+:(Describe|List)\w*$")
 _SERVICES_WITHOUT_SOURCE = (
+    "rolesanywhere.amazonaws.com",
     "ecs-tasks.amazonaws.com",
     "ec2.amazonaws.com",
     "eks.amazonaws.com",
@@ -214,7 +215,7 @@ def _check_confused_deputy(subject: Subject) -> Iterator[Violation]:
             services = [name for name in principals(statement) if name.endswith(".amazonaws.com")]
             keys = {key for _, key, _ in conditions(statement)}
             for service in services:
-                if service in _SERVICES_WITHOUT_SOURCE or service == "rolesanywhere.amazonaws.com":
+                if service in _SERVICES_WITHOUT_SOURCE:
                     continue
                 if not keys & {"aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID"}:
                     yield Violation(f"{service} may assume {role.name} on behalf of another account", role)
@@ -226,8 +227,7 @@ def _trusts_a_service(role: Resource) -> bool:
         for statement in statements(role.inputs.get("assumeRolePolicy")) or []
         for name in principals(statement)
     ]
-    own_services = (*_SERVICES_WITHOUT_SOURCE, "rolesanywhere.amazonaws.com")
-    return any(name.endswith(".amazonaws.com") and name not in own_services for name in names)
+    return any(name.endswith(".amazonaws.com") and name not in _SERVICES_WITHOUT_SOURCE for name in names)
 
 
 def _check_no_users(subject: Subject) -> Iterator[Violation]:

@@ -209,23 +209,22 @@ def _is_named_by_service(subject: Subject, endpoint: Resource) -> bool:
     )
 
 
-def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
-    for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        if _is_named_by_service(subject, endpoint):
-            yield from require(
-                endpoint,
-                "privateDnsEnabled",
-                is_true,
-                "does not take over the service's public name, which leads out of the network",
-                "private_dns_enabled=True",
-            )
-
-
 def _named_endpoints(subject: Subject) -> Iterator[Resource]:
     """Endpoints that the service's public name should lead to."""
     for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         if _is_named_by_service(subject, endpoint):
             yield endpoint
+
+
+def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
+    for endpoint in _named_endpoints(subject):
+        yield from require(
+            endpoint,
+            "privateDnsEnabled",
+            is_true,
+            "does not take over the service's public name, which leads out of the network",
+            "private_dns_enabled=True",
+        )
 
 
 def managed_networks(subject: Subject) -> Iterator[Resource]:

@@ -23,7 +23,6 @@ _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _MODEL = "aws:sagemaker/model:Model"
 _DEPLOYMENTS = ("kubernetes:apps/v1:Deployment", ":LeaderWorkerSet")
 WEIGHTS = "isthmus.dev/weights-digest"
-_VARIABLE = "SM_VLLM_"
 _READ_ONLY = "ReadOnlyMany"
 _MODULES = "--lora-modules"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*$")

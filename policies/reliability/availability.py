@@ -72,7 +72,7 @@ def _check_replicas(subject: Subject) -> Iterator[Violation]:
 def _replicated(subject: Subject) -> Iterator[Resource]:
     serving = (pod.resource for pod in _serving_pods(subject))
     yield from (resource for resource in serving if resource.type.endswith(_DEPLOYED))
-    yield from subject.graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+    yield from subject.graph.of(_CONFIG)
     yield from _serving_services(subject)
 
 
@@ -238,7 +238,7 @@ def _check_rollouts(subject: Subject) -> Iterator[Violation]:
 
 def _rolling_workloads(subject: Subject) -> Iterator[Resource]:
     yield from (pod.resource for pod in _rolling_pods(subject))
-    yield from subject.graph.of("aws:ecs/service:Service")
+    yield from subject.graph.of(_SERVICE)
 
 
 def _check_state_protected(subject: Subject) -> Iterator[Violation]:

@@ -78,7 +78,7 @@ def account_session(site: Site, *, sandbox: bool, why: str) -> Any:
 def _check_availability(
     availability: dict[str, Any], endpoint: Endpoint, account: str, where: str
 ) -> list[str]:
-    """Raise for an answer that rules the model out. `told`: botocore's `GetFoundationModelAvailability`."""
+    """Raise for an answer that rules the model out. `availability`: botocore's `GetFoundationModelAvailability`."""
     model, agreement = endpoint.model, availability["agreementAvailability"]
     if agreement["status"] == "PENDING":
         raise Refused(

@@ -17,6 +17,15 @@ Resources = Sequence[Resource]
 
 def altered(resources: Iterable[Resource], kind: str, name: str, how: Change) -> Graph:
     """A graph with changed inputs of the resources of a type whose name has an ending. Fails if there is none."""
+    resources_changed, count = change_inputs(resources, kind, name, how)
+    assert count, f"no {kind} {name}"
+    return Graph(resources_changed)
+
+
+def change_inputs(
+    resources: Iterable[Resource], kind: str, name: str, how: Change
+) -> tuple[list[Resource], int]:
+    """The resources with changed inputs of those of a type whose name has an ending, and how many these are."""
     resources_changed, count = [], 0
     for resource in resources:
         if resource.type.endswith(kind) and resource.name.endswith(name) and resource.made:
@@ -24,8 +33,7 @@ def altered(resources: Iterable[Resource], kind: str, name: str, how: Change) ->
             how(inputs)
             resource, count = replace(resource, inputs=inputs), count + 1
         resources_changed.append(resource)
-    assert count, f"no {kind} {name}"
-    return Graph(resources_changed)
+    return resources_changed, count
 
 
 def resources_of_kinds(resources: Resources, kinds: tuple[str, ...]) -> Iterator[Resource]:

@@ -112,4 +112,4 @@ def test_too_few_answers_are_wrong_input(isthmus, answers: Path, tmp_path: Path)
     ran = isthmus("calibrate", str(few))
     assert ran.code == 2
     assert str(few) in ran.err
-    assert "Judge more answers" in ran.err
+    assert "Fix: Let people judge more answers, chosen at random" in ran.err

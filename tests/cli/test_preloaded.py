@@ -34,6 +34,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("arguments", [["--version"], ["rendr"], ["render", "nobody"], ["schema", "plan"]])
 def test_a_forked_command_has_the_outputs_and_the_exit_code_of_a_new_one(arguments: list[str]) -> None:
     command, env = [sys.executable, "-m", "isthmus", *arguments], environment()
+    assert preloaded.may_fork(env), "both would be new interpreters"
     new = subprocess.run(command, cwd=preloaded.ROOT, env=env, capture_output=True, text=True, check=False)
     forked = preloaded.isthmus(arguments, preloaded.ROOT, env)
     assert (forked.returncode, forked.stdout, forked.stderr) == (new.returncode, new.stdout, new.stderr)
@@ -42,14 +43,16 @@ def test_a_forked_command_has_the_outputs_and_the_exit_code_of_a_new_one(argumen
 def program(tmp_path: Path) -> tuple[subprocess.Popen[bytes], int]:
     """A program that the language host would start, and the process that it runs in."""
     env = environment() | preloaded.lay_interpreter(tmp_path / ".venv")
-    script, told = tmp_path / "pulumi-language-python-exec", tmp_path / "pid"
+    script, pid_file = tmp_path / "pulumi-language-python-exec", tmp_path / "pid"
     script.write_text(PROGRAM)
-    waiting = subprocess.Popen([str(tmp_path / ".venv/bin/python"), "-u", str(script), str(told)], env=env)
+    waiting = subprocess.Popen(
+        [str(tmp_path / ".venv/bin/python"), "-u", str(script), str(pid_file)], env=env
+    )
     deadline = time.monotonic() + 60
-    while not told.exists() or not told.read_text():
+    while not pid_file.exists() or not pid_file.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return waiting, int(told.read_text())
+    return waiting, int(pid_file.read_text())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

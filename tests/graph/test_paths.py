@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from tests.blueprints import bank
 from tests.blueprints.bank import serving
 from tests.broken_graphs.changes import Change, workload
 from tests.broken_graphs.changes import replace_text as edit
+from tests.broken_graphs.resources import change_inputs
 from tests.graph.clouds import deployed
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
@@ -53,13 +53,7 @@ def path_of(paths: dict[str, DataPath], workload: str) -> DataPath:
 
 
 def changed(kind: str, name: str, how: Change) -> list[Resource]:
-    changed_resources, count = [], 0
-    for resource in resources():
-        if resource.made and resource.type.endswith(kind) and resource.name.endswith(name):
-            inputs = copy.deepcopy(resource.inputs)
-            how(inputs)
-            resource, count = replace(resource, inputs=inputs), count + 1
-        changed_resources.append(resource)
+    changed_resources, count = change_inputs(resources(), kind, name, how)
     assert count == 1, f"{count} of {kind} {name}"
     return changed_resources
 

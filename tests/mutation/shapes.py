@@ -39,7 +39,7 @@ class Context:
 
     def of(self, *kinds: str) -> list[Resource]:
         """Made resources whose type ends in one of `kinds`."""
-        return [each for each in self.resources if each.made and each.type.endswith(kinds)]
+        return [resource for resource in self.resources if resource.made and resource.type.endswith(kinds)]
 
     @property
     def class_(self) -> str:
@@ -56,12 +56,12 @@ class Context:
         """Workloads of the namespace that the resource's selector selects."""
         wanted = self.resource.inputs["spec"]["selector"]["matchLabels"].items()
         return [
-            each
-            for each in self.of(*parts.WORKLOADS)
-            if metadata(each).get("namespace") == self.space
+            resource
+            for resource in self.of(*parts.WORKLOADS)
+            if metadata(resource).get("namespace") == self.space
             and any(
-                wanted <= parts.follow(each.inputs, at)["metadata"]["labels"].items()
-                for at in parts.PODS.find(each.inputs)
+                wanted <= parts.follow(resource.inputs, at)["metadata"]["labels"].items()
+                for at in parts.PODS.find(resource.inputs)
             )
         ]
 

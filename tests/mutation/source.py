@@ -189,14 +189,19 @@ def run_tests(tests: list[str], copy: Path, *options: str, **environment: str) -
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SLOWEST_S, SLOWEST_S))
 
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", *options, *tests],
-        cwd=copy,
-        env=variables,
-        preexec_fn=limit,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", *options, *tests],
+            cwd=copy,
+            env=variables,
+            preexec_fn=limit,
+            timeout=10 * SLOWEST_S,
+            capture_output=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        # It waits for something that does not come.
+        return False
     return done.returncode in (0, 5)
 
 

@@ -10,11 +10,11 @@ from components.base.platform_lookups import (
     boundary_argument,
     calls_of,
     exception_arguments,
+    guardrail_of,
     key_argument,
     region_at,
     region_of,
     regions_of,
-    site_of,
     tags,
 )
 from isthmus.contracts.platform.model.aws.account import InvocationLogging
@@ -42,9 +42,7 @@ def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) ->
         arguments["source_vpc"] = vpc
     if identity.network_condition != "own-region":
         arguments["network_condition"] = identity.network_condition
-    guardrail = next(
-        (candidate for candidate in platform.guardrails if candidate.name == identity.guardrail), None
-    )
+    guardrail = guardrail_of(platform, identity)
     if guardrail is not None:
         exclude = {"name", "site", "class_", "languages", "unfiltered_languages", "tier"}
         arguments["guardrail"] = guardrail.model_dump(exclude=exclude, exclude_none=True)
@@ -71,7 +69,7 @@ def logging_args(platform: Platform, logging: InvocationLogging) -> InvocationLo
         **logging.model_dump(include={"name", "mode", "text", "retention_days"}),
         "region": region_at(platform, logging.site),
         "tags": tags(platform),
-        **boundary_argument(site_of(platform, logging.site)),
-        **key_argument(site_of(platform, logging.site)),
+        **boundary_argument(platform.site(logging.site)),
+        **key_argument(platform.site(logging.site)),
     }
     return arguments  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from components.aws.eks.cluster import EksClusterArgs
 from components.aws.eks.node_group import EksNodeGroupArgs
 from components.aws.identity.pod_identity import PodIdentity
 from components.aws.network.private_endpoints import EndpointGrant
-from components.base.platform_lookups import boundary_argument, region_at, site_of, tags
+from components.base.platform_lookups import boundary_argument, region_at, tags
 from components.cluster.objects import class_namespace, sealer_namespace
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws, has_managed_share
@@ -41,7 +41,7 @@ class ClusterAccess:
 
 
 def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClusterArgs:
-    site = site_of(platform, cluster.site)
+    site = platform.site(cluster.site)
     fields = cluster.model_dump(
         include={
             *("name", "version", "kms_key", "log_retention_days", "admins", "access", "service_cidr"),
@@ -164,7 +164,7 @@ def cluster_grants(
     ]
 
 
-def pod_of(identity: Identity, cluster: Cluster, name: Any, arn: Any) -> PodIdentity:
+def pod_of(identity: Identity, name: Any, arn: Any) -> PodIdentity:
     """The translators that bear an identity: their service account is named as they are."""
     return {
         "cluster": name,

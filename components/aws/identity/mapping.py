@@ -14,10 +14,10 @@ from components.base.platform_lookups import (
     boundary_argument,
     calls_of,
     exception_arguments,
+    guardrail_of,
     region_at,
     region_of,
     regions_of,
-    site_of,
     tags,
 )
 from components.cluster.objects import class_namespace, dns_name
@@ -80,7 +80,7 @@ def role_bounds(
         arguments["source_vpc"] = vpc
         if identity.network_condition == "own-region":
             arguments |= _routed_arguments(platform, identity, account)
-    arguments |= boundary_argument(site_of(platform, identity.site))
+    arguments |= boundary_argument(platform.site(identity.site))
     if identity.permissions_boundary:
         arguments["permissions_boundary"] = identity.permissions_boundary
     return arguments
@@ -164,9 +164,7 @@ def _routed_arguments(platform: Platform, identity: Identity, account: pulumi.In
 
 def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tuple[str, ...]]:
     """Profile of the identity's guardrail and the regions in which it looks at content; none in the Classic tier."""
-    guardrail = next(
-        (candidate for candidate in platform.guardrails if candidate.name == identity.guardrail), None
-    )
+    guardrail = guardrail_of(platform, identity)
     if guardrail is None or guardrail.mode != "manage" or tier_of(platform, guardrail) != "standard":
         return "", ()
     return guardrail_tiers.guardrail_profile(region_at(platform, guardrail.site))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from components.aws.link.site_link import SiteLinkArgs
-from components.base.platform_lookups import region_at, site_of, tags
+from components.base.platform_lookups import region_at, tags
 from isthmus.contracts.platform.model.aws.account import Link, Network
 from isthmus.contracts.platform.model.platform import Platform
 
 
 def link_args(platform: Platform, link: Link, network: Network, network_component: Any) -> SiteLinkArgs:
     """`network_component`: the Network component at the link's AWS end."""
-    site = site_of(platform, link.from_)
+    site = platform.site(link.from_)
     fields = link.model_dump(
         include={
             *("name", "kind", "mode", "classes", "peer_ip", "site_asn", "amazon_asn", "transit_gateway"),
@@ -36,4 +36,4 @@ def link_args(platform: Platform, link: Link, network: Network, network_componen
 
 def sources(platform: Platform, link: Link) -> list[str]:
     """Networks of the on-prem site that may cross a link."""
-    return list(link.sources or site_of(platform, link.from_).cidrs)
+    return list(link.sources or platform.site(link.from_).cidrs)

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.aws.network.dns_names import needed_names
 from components.aws.network.network import NetworkArgs
-from components.base.platform_lookups import boundary_argument, key_argument, region_at, site_of, tags
+from components.base.platform_lookups import boundary_argument, key_argument, region_at, tags
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Platform
 
@@ -19,8 +19,8 @@ def network_args(platform: Platform, network: Network) -> NetworkArgs:
         "flow_log_days": network.flow_log_days,
         "dns_mode": network.dns_mode,
         "tags": tags(platform),
-        **boundary_argument(site_of(platform, network.site)),
-        **key_argument(site_of(platform, network.site)),
+        **boundary_argument(platform.site(network.site)),
+        **key_argument(platform.site(network.site)),
     }
     if network.dns_mode == "manage":
         arguments["dns_names"] = needed_names(platform, network)

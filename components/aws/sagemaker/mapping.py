@@ -15,7 +15,7 @@ from components.aws.sagemaker.arguments import SageMakerEndpointArgs
 from components.aws.sagemaker.endpoint import endpoint_arn, endpoint_name
 from components.aws.sagemaker.role import read_arns, role_arn
 from components.aws.sagemaker.storage import bucket_name
-from components.base.platform_lookups import boundary_argument, calls_of, region_at, site_of, tags
+from components.base.platform_lookups import boundary_argument, calls_of, region_at, tags
 from isthmus.contracts.platform.layers import HostedGiven
 from isthmus.contracts.platform.lookups.aws import network_for
 from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS
@@ -61,7 +61,7 @@ def endpoint_args(
         "image": platform.images.sagemaker,
         "weights": weights.model_dump(include={"uri", "digest", "precision"}),
         "tags": tags(platform, **_workload(platform, endpoint)),
-        **boundary_argument(site_of(platform, endpoint.site)),
+        **boundary_argument(platform.site(endpoint.site)),
     }
     if names is not None:
         args["names"] = names.model_dump(include={"endpoint", "role", "bucket"})

@@ -77,7 +77,7 @@ def statements(
     subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
     group: pulumi.Input[str],
 ) -> list[dict[str, Any]]:
-    """What the role may do. `subnets` and `group`: ids of those that the model stands in.
+    """What the role may do. `subnets` and `group`: ids of the ones in which the model runs.
 
     Every resource is named but for calls that know none, and network interfaces, which AWS makes up.
     """

@@ -15,7 +15,6 @@ from components.base.platform_lookups import (
     exception_arguments,
     model_name,
     region_at,
-    site_of,
     tags,
 )
 from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
@@ -76,7 +75,7 @@ def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecut
         "log_days": settings.log_days,
         "source_vpc": vpc,
         "tags": tags(platform),
-        **boundary_argument(site_of(platform, gateway.site)),
+        **boundary_argument(platform.site(gateway.site)),
         **exception_arguments(platform, [workload.name for workload in gateway.workloads]),
     }
     if settings.secrets_key:

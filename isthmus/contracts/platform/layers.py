@@ -46,7 +46,6 @@ _RELEASE_FIELDS = (
     *("weights", "precision", "adapters", "engine_version", "engine_args", "load_timeout_s", "speculative"),
     *(
         "certificate_secret",
-        "speculative",
         "drain_s",
         "tool_call_parser",
         "reasoning_parser",

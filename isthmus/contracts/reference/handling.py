@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from edge.config.classes import CLASS_DEMANDS, Redacted
+from edge.classes import CLASS_DEMANDS, Redacted
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
 from isthmus.core.errors import InputError, Refused
 from isthmus.core.validation_errors import did_you_mean, known_names

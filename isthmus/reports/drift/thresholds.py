@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from isthmus.contracts.reports.drift import Drift
 from isthmus.reports.drift import wording as words
+from isthmus.reports.format.numbers import counted
 from isthmus.reports.preview import thresholds as preview_thresholds
-from isthmus.reports.preview.wording import counted
 
 WORDS = ("drift", "critical", "high", "medium", "gone", "foreign", "undecided")
 DEFAULT = ("drift", "undecided")

@@ -6,6 +6,11 @@ import math
 from collections.abc import Sequence
 
 
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Return `1 finding` or `1,200 findings`. `plural`: if it is not the singular with an `s`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 def number(value: float) -> str:
     """Format a number with thousands separators: whole from 100 up, three significant digits below."""
     if not math.isfinite(value) or abs(value) >= 100:

@@ -10,8 +10,8 @@ from isthmus.contracts.reports.findings import SEVERITIES, Severity
 from isthmus.contracts.reports.preview import Preview
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean
+from isthmus.reports.format.numbers import counted
 from isthmus.reports.preview import wording as words
-from isthmus.reports.preview.wording import counted
 
 WORDS = ("critical", "high", "medium", "replace", "delete-stateful", "undecided")
 DEFAULT = ("critical", "high", "undecided")

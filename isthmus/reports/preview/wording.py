@@ -15,11 +15,6 @@ Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
 VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED")
 
 
-def counted(number: int, singular: str, plural: str = "") -> str:
-    """Return `1 finding` or `1,200 findings`. `plural`: if it is not the singular with an `s`."""
-    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
-
-
 def verdict(preview: Preview) -> Verdict:
     """Return the verdict. REFUSED: a data path is refused, or a critical finding is not silenced."""
     if refused_paths(preview) or any(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from edge.config.classes import Redacted
+from edge.classes import Redacted
 from isthmus.contracts.platform.model.aws.account import (
     Anomalies,
     Budget,

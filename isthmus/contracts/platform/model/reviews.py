@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edge.config.classes import CLASS_DEMANDS
+from edge.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.model.callers import Caller
 from isthmus.contracts.requirements.workloads import Review
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from isthmus.contracts.vocabulary import DnsLabel, Part, Quantity
 
 if TYPE_CHECKING:
-    from edge.config.classes import Redacted
+    from edge.classes import Redacted
 
 PROMPTS_LEAVING_SITE: Redacted = "prompts-leaving-site"
 SECRETS_IN_OUTPUTS: Redacted = "secrets-in-outputs"

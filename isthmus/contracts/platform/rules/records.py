@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from edge.config.classes import CLASS_DEMANDS
+from edge.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.lookups.aws import cluster_at, network_for
 from isthmus.contracts.platform.lookups.records import Place, has_managed_s3_endpoint, place_of
 from isthmus.contracts.reference import handling

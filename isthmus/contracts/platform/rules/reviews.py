@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from edge.config.classes import CLASS_DEMANDS
+from edge.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.lookups.records import Place, has_managed_share, place_of
 from isthmus.contracts.platform.model.callers import is_client_name
 from isthmus.contracts.platform.model.reviews import SCORED_CLASSES, GatewayReviews

@@ -112,7 +112,7 @@ def picture(
     ends = {pair for chain in chains for pair in chain.edges}
     drawing.inset = drawing.titles[1][0] if used[0] == "class" and len(used) > 1 else 14
     lanes = _stack(drawing, list(drawn.values()), ends, columns, capacity)
-    _classes(drawing, list(drawn.values()), ends)
+    _classes(list(drawn.values()), ends)
     _edges(drawing, chains, drawn, lanes, columns, width, gap)
     drawing.nodes = sorted(drawn.values(), key=lambda node: (node.x, node.y))
     drawing.height = max(
@@ -212,7 +212,7 @@ def _figures(pool: PoolCapacity | None) -> str:
     )
 
 
-def _classes(drawing: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
+def _classes(nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
     """Place the classes beside the boxes that they lead to, without overlap."""
     by_key = {node.key: node for node in nodes}
     free = float(_TOP)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isthmus.contracts.reports.preview import OPS, Preview
+from isthmus.reports.format.numbers import counted
 from isthmus.reports.preview.data_paths import compare_paths
 from isthmus.reports.preview.page.totals import money
-from isthmus.reports.preview.wording import counted, unsilenced_findings
+from isthmus.reports.preview.wording import unsilenced_findings
 
 OP_SIGNS: dict[str, str] = {
     "delete": "−",

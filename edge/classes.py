@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.config.base import DataClass
-
+DataClass = Literal["public", "internal", "confidential", "restricted"]
 Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
 
 
