@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ from isthmus.core.errors import IsthmusError
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
+from isthmus.planning.catalogues import gpus, model_config, models
+from isthmus.planning.sizing import question, size
 from isthmus.reports import plan_page
 from isthmus.reports.drift import markdown as drift_markdown
 from isthmus.reports.drift import sarif as drift_sarif
@@ -44,6 +47,7 @@ from policies.evaluation.evaluation import judge
 from tests import private
 from tests.blueprints import bank as bank_files
 from tests.components import platforms
+from tests.components.conftest import Engine, build
 from tests.contracts import bank
 from tests.reports import drifts, page_previews, plans, previews
 from tests.variants.changes import Corpus
@@ -136,6 +140,69 @@ def decisions(plan: Plan) -> dict[str, Any]:
     }
 
 
+def read_architectures() -> Iterator[tuple[str, str]]:
+    """What a model's `config.json` says about its parameters and its cache."""
+    corpus = Corpus({row["id"]: row["config"] for row in models.rows() if "config" in row})
+    for label, config in corpus.variants(600, "configs"):
+        try:
+            architecture = model_config.architecture(config)
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            yield label, digest(rounded(asdict(architecture)))
+
+
+SIZES: dict[str, tuple[Any, ...]] = {
+    "prompt": (300, 2400, 12000),
+    "output": (60, 450, 1500),
+    "prompt_p95": (None, 16000),
+    "output_p95": (None, 2000),
+    "hit": (0.0, 0.4),
+    "precision": (None, "bf16", "fp8", "nvfp4"),
+    "tensor_parallel": (None, None, 1, 2, 8),
+    "pipeline_parallel": (1, 1, 2),
+    "mig": (None, None, None, "1g.10gb", "3g.40gb"),
+    "rate": (None, 0.5, 4.0, 60.0),
+    "callers": (None, 8.0, 200.0),
+    "ttft_ms": (None, 400.0, 2500.0),
+    "tpot_ms": (None, 25.0, 60.0),
+    "burst": (1.0, 2.0),
+    "max_model_len": (None, 16384),
+    "max_num_seqs": (None, 16, 256),
+    "cache_dtype": ("auto", "fp8"),
+    "utilization": (0.9, 0.8),
+}
+"""The arguments of `isthmus size`, and values to try."""
+
+
+def answered_sizes(count: int = 250) -> Iterator[tuple[str, str]]:
+    """The answers of `isthmus size`, with three significant digits."""
+    chooser = random.Random("sizes")
+    for _ in range(count):
+        model, gpu = chooser.choice(models.ids()), chooser.choice(gpus.names())
+        chosen = {name: chooser.choice(values) for name, values in SIZES.items()}
+        stated = ", ".join(f"{name} {value}" for name, value in chosen.items() if value != SIZES[name][0])
+        label = f"{model} on {gpu}: {stated}"
+        try:
+            asked = question.build_question(models.find_model(model), gpus.find(gpu), **chosen)
+            answer = size.answer_question(asked)
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            fields = rounded(asdict(answer))
+            counts = {name: fields.pop(name) for name in ("fits", "min_gpus", "tensor_parallel")}
+            yield label, f"{counts}, {digests(fields)}"
+
+
+def rounded(value: Any) -> Any:
+    """The value with three significant digits: the last ones may depend on the processor."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def platform_corpus() -> Corpus:
     return Corpus(
         {
@@ -158,6 +225,37 @@ def checked_platforms() -> Iterator[tuple[str, str]]:
             yield label, refusal(error)
         else:
             yield label, "accepted"
+
+
+def built_platforms(count: int = 8, changes_each: int = 15) -> Iterator[tuple[str, str]]:
+    """The resources of platforms with many changes each, in Pulumi's mocks: building takes longer than checking."""
+    corpus = platform_corpus()
+    chooser = random.Random("built")
+    for number in range(count):
+        name = chooser.choice(sorted(corpus.documents))
+        data, labels = corpus.documents[name], list[str]()
+        for change in chooser.sample(list(corpus.changes(data)), 12 * changes_each):
+            try:
+                changed = change.apply(data)
+                CheckedPlatform.model_validate(changed)
+            except (ValidationError, IsthmusError, LookupError, TypeError):
+                continue
+            data = changed
+            labels.append(str(change))
+            if len(labels) == changes_each:
+                break
+        engine = Engine()
+        label = f"{number} {name}: {'; '.join(labels)}"
+        try:
+            build(engine, data)
+        except IsthmusError as error:
+            yield label, refusal(error)
+            continue
+        by_type: dict[str, list[Any]] = {}
+        for resource in sorted(engine.made, key=lambda resource: (resource.type, resource.name)):
+            by_type.setdefault(resource.type, []).append(resource)
+        for type_token, resources in by_type.items():
+            yield f"{label} {type_token}", digest([asdict(resource) for resource in resources])
 
 
 def plain(model: BaseModel) -> Any:
@@ -303,6 +401,9 @@ TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "drifts": rendered_drifts,
     "plan_pages": plan_pages,
     "graphs": judged_graphs,
+    "architectures": read_architectures,
+    "sizes": answered_sizes,
+    "builds": built_platforms,
 }
 
 
