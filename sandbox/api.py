@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import endpoint, processes
 from sandbox import environment as _environment
 from sandbox import status as _status
 from sandbox.cluster import crds, initial_objects, kubeconfig, sites
-from sandbox.cluster.client import KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
@@ -192,7 +192,7 @@ def _ensure_cluster_running(cluster: Cluster, report: Progress) -> tuple[KubeCli
     """Return a client of the ready cluster, and True if the cluster is new."""
     if cluster.exists() and cluster.running():
         client = cluster.client()
-        if client.ready():
+        if client.is_ready():
             report(f"{cluster.site}: the cluster runs at {client.server}")
             return client, False
         client.close()

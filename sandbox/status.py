@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import endpoint, processes
 from sandbox.cluster import initial_objects
-from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
@@ -110,7 +110,7 @@ def _cluster_status(home: Home, site: str, record: dict[str, Any], alive: set[st
     dead = [part for part in CLUSTER_PROCESSES if f"isthmus-{site}/{part}" not in alive]
     try:
         with KubeClient.from_kubeconfig(home.kubeconfig, record["context"]) as client:
-            if not client.ready():
+            if not client.is_ready():
                 return ClusterStatus(site, record["context"], record["address"], False, dead=dead)
             nodes = client.get(initial_objects.NODES)["items"]
             names = client.names(initial_objects.CRDS)

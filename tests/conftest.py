@@ -54,7 +54,7 @@ SLOW = (
     "tests/components/test_compile_cache.py",
     "tests/components/test_components_docs.py",
     "tests/components/test_cpu_engine.py",
-    "tests/components/test_edge_accepts.py",
+    "tests/components/test_edge_files.py",
     "tests/components/test_eks.py",
     "tests/components/test_fargate_gateway.py",
     "tests/components/test_fargate_platform.py",

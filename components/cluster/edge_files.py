@@ -2,6 +2,7 @@
 
 import hashlib
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -9,8 +10,12 @@ from ruamel.yaml import YAML
 
 from components.cluster.objects import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
 from components.cluster.pod_defaults import TRUST_MOUNT
+from edge.config import ConfigError, check
+from isthmus.core.errors import InputError
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
+RECORDS_ROOT = "/var/lib/isthmus/audit"
+RECORDS, SEALS = f"{RECORDS_ROOT}/records", f"{RECORDS_ROOT}/seals"
 _TLS = "/etc/isthmus/tls"
 _HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
 
@@ -116,6 +121,21 @@ def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[
     return changed
 
 
+def write_config(config: dict[str, Any]) -> str:
+    """The configuration as YAML, checked by the edge's own models. Raises `InputError` if the edge would refuse it.
+
+    So a wrong argument ends `pulumi preview`, not the start of a pod.
+    """
+    try:
+        check(config, Path(f"{config.get('mode')} configuration"))
+    except ConfigError as error:
+        raise InputError(
+            f"the edge would not start with these arguments: {error}",
+            fix="Correct the component's argument that this key is written from",
+        ) from None
+    return to_yaml(config)
+
+
 def to_yaml(config: Any) -> str:
     """The configuration as YAML. Equal configurations give equal bytes."""
     yaml = YAML()
@@ -141,7 +161,7 @@ def config_map(
     """
     from pulumi_kubernetes.core.v1 import ConfigMap
 
-    text = pulumi.Output.from_input(config).apply(to_yaml)
+    text = pulumi.Output.from_input(config).apply(write_config)
     map_name = text.apply(
         lambda content: f"{service}-config-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
     )
@@ -152,9 +172,3 @@ def config_map(
         immutable=True,
         opts=opts,
     )
-
-
-ROOT = "/var/lib/isthmus/audit"
-
-
-RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from sandbox.cluster import nodes, record_volumes, weight_volumes
-from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
 from sandbox.operators import labels, mig
@@ -100,14 +100,14 @@ def _desired_crd(client: KubeClient, definition: Definition) -> _DesiredObject:
             client.call(
                 "POST",
                 CRDS,
-                content=definition.text,
+                text=definition.text,
                 content_type="application/yaml",
-                params={"fieldManager": MANAGER},
+                params={"fieldManager": client.manager},
             )
-        except ApiError as error:
+        except ApiRefusal as error:
             if error.status != 409:
                 raise
-            client.apply(f"{CRDS}/{definition.name}", content=definition.text)
+            client.apply(f"{CRDS}/{definition.name}", text=definition.text)
 
     return _DesiredObject(CRDS, definition.name, definition.digest, apply)
 
@@ -123,7 +123,7 @@ def _desired_with_status(client: KubeClient, collection: str, manifest: dict[str
             try:
                 client.create(collection, manifest)
                 return
-            except ApiError as error:
+            except ApiRefusal as error:
                 if error.status != 409:
                     raise
         client.apply(path, manifest_without_status)

@@ -20,12 +20,15 @@ import psutil
 
 from isthmus.core import yaml_files
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import KubeClient, client_trust
 from sandbox import processes
-from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kubeconfig import Access
 from sandbox.home import Home
 
 KUBERNETES = "v1.36.3"
+MANAGER = "isthmus-sandbox"
+"""Field manager of all objects that the sandbox applies."""
+
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 BINARIES = ("kwokctl", "kwok", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -78,12 +81,10 @@ class Cluster:
 
     def client(self) -> KubeClient:
         access = self.access
-        return KubeClient(
-            access.server,
-            access.authority.read_text(),
-            access.certificate.read_text(),
-            access.key.read_text(),
+        trust = client_trust(
+            access.authority.read_text(), access.certificate.read_text(), access.key.read_text()
         )
+        return KubeClient(self.name, access.server, trust, manager=MANAGER)
 
     def exists(self) -> bool:
         """Return True if the cluster was created completely, with its data and certificates."""
@@ -195,7 +196,7 @@ class Cluster:
         """
         deadline = time.monotonic() + timeout_s
         client = self.client()
-        while not client.ready():
+        while not client.is_ready():
             dead = self._dead()
             if dead or time.monotonic() > deadline:
                 client.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from isthmus.core.errors import IsthmusError
-from sandbox.cluster.client import KubeClient
+from isthmus.core.kubernetes_client import KubeClient, client_trust
 from sandbox.operators import groups, labels, mig
 
 GIVE_UP_AFTER_S = 300.0
@@ -35,7 +35,7 @@ def main() -> None:
     ca, certificate, key = (
         (arguments.pki / name).read_text("utf-8") for name in ("ca.crt", "admin.crt", "admin.key")
     )
-    with KubeClient(arguments.server, ca, certificate, key) as client:
+    with KubeClient("sandbox", arguments.server, client_trust(ca, certificate, key)) as client:
         workers = []
         for controller, paths in WATCHED.items():
             changed = threading.Event()
@@ -63,7 +63,7 @@ def _reconcile_on_change(
         except IsthmusError as error:
             # Another client changed an object, or the server does not answer: try again with fresh objects.
             print(f"{time.strftime('%H:%M:%S')} {error}", flush=True)
-            if client.ready():
+            if client.is_ready():
                 last_answer = time.monotonic()
             time.sleep(0.5)
             changed.set()

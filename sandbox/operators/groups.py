@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.cluster.client import ApiError, KubeClient
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from sandbox.operators.labels import GROUP, KEY, MEMBER, NAME, REVISION, SIZE
 
 GROUP_VERSION = "leaderworkerset.x-k8s.io/v1"
@@ -216,7 +216,7 @@ class _Set:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
         try:
             self.client.call("DELETE", f"{self.pods_path}/{leader['name']}", body=options)
-        except ApiError as error:
+        except ApiRefusal as error:
             if error.status != 404:
                 raise
         return True

@@ -17,7 +17,7 @@ from typing import Any
 
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.core import yaml_files
-from sandbox.cluster.client import KubeClient
+from isthmus.core.kubernetes_client import KubeClient
 
 NODES = "/api/v1/nodes"
 GPU_NODES = f"{NODES}?labelSelector=nvidia.com/gpu.present=true"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.recovery.kubernetes_lookup import MANAGER
-from sandbox.cluster.client import KubeClient
 
 DERIVED = {"Pod", "ReplicaSet", "Endpoints", "EndpointSlice", "Event", "ControllerRevision"}
 """Made by controllers from what we make, with its labels."""

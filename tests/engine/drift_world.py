@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.drift import data_paths as drift_data_paths
 from isthmus.engine.drift import kubernetes_objects
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from isthmus.engine.kubernetes.discovery import Live
 from isthmus.engine.preview.masking import Masker
 from isthmus.graph.resources import state as graph_state
@@ -39,7 +39,7 @@ def plural(kind: str) -> str:
     return f"{kind.lower()}s"
 
 
-class Api(Cluster):
+class Api(KubeClient):
     """An API server with the objects of a state, as its providers read them."""
 
     def __init__(self, resources: list[dict[str, Any]]) -> None:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import pytest
 
 from isthmus.core.errors import EnvironmentFault, Refused
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.kubernetes import admission_proof
-from isthmus.engine.kubernetes.client import Cluster
 
 OURS = (
     "pods \"isthmus-proof\" is forbidden: ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request"
@@ -44,7 +44,7 @@ def server():
     httpserver = HTTPServer(("127.0.0.1", 0), Api)
     thread = threading.Thread(target=httpserver.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield Cluster("fra1", f"http://127.0.0.1:{httpserver.server_port}", None)
+    yield KubeClient("fra1", f"http://127.0.0.1:{httpserver.server_port}", None)
     httpserver.shutdown()
     thread.join()
     httpserver.server_close()
@@ -104,4 +104,4 @@ def test_an_admitted_foreign_image_is_found_even_if_credentials_are_refused(serv
 
 def test_a_cluster_that_does_not_answer_is_an_environment_fault():
     with pytest.raises(EnvironmentFault, match=r"`gone`.*127\.0\.0\.1:9"):
-        Cluster("gone", "http://127.0.0.1:9", None).check()
+        KubeClient("gone", "http://127.0.0.1:9", None).version()

@@ -11,9 +11,9 @@ import pytest
 from isthmus.contracts.platform.migration.capacity import Move
 from isthmus.contracts.vocabulary import PAUSED_REPLICAS_ANNOTATION, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.automation.events import Run
 from isthmus.engine.estate import migration as estate_migration
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 P = "urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform"
 SERVER = f"{P}$isthmus:index:ModelServer"
@@ -170,7 +170,7 @@ def test_the_program_receives_the_deployed_endpoints_while_it_runs():
     assert UP_STANDING not in os.environ
 
 
-class FakeCluster(Cluster):
+class FakeCluster(KubeClient):
     """A cluster that has some objects, and refuses to be asked of others."""
 
     def __init__(self, *existing: str, status: int = 404) -> None:

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from components.aws.identity import mapping as identity_mapping
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.kubernetes import identity_certificates
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
@@ -25,7 +25,7 @@ OURS = Authority("Bank LLM identities")
 ISSUED = {"cert-manager.io/issuer-name": "bank-identities", "cert-manager.io/issuer-kind": "ClusterIssuer"}
 
 
-class FakeCluster(Cluster):
+class FakeCluster(KubeClient):
     """A cluster that holds some objects, by path; `status` refuses all."""
 
     def __init__(self, objects: dict[str, dict[str, Any]], status: int = 0) -> None:
@@ -76,7 +76,7 @@ def check(
     objects: dict[str, Any] = {SPACE: {}} if namespace else {}
     if live_secret is not None:
         objects[f"{SPACE}/secrets/{name}"] = live_secret
-    cluster = cast(Cluster, FakeCluster(objects, status))
+    cluster = cast(KubeClient, FakeCluster(objects, status))
     return identity_certificates.bearers_check(platform(stated_name, **trust), {"fra1": cluster})
 
 
@@ -187,7 +187,7 @@ def test_a_secret_without_a_certificate_is_reported(
 def test_a_site_without_translators_is_not_checked():
     cluster = FakeCluster({}, 500)
     built = platform("pki")
-    assert identity_certificates.bearers_check(built, {"elsewhere": cast(Cluster, cluster)}) == []
+    assert identity_certificates.bearers_check(built, {"elsewhere": cast(KubeClient, cluster)}) == []
     assert cluster.asked == []
 
 
@@ -196,7 +196,7 @@ def test_certificate_expiry_is_checked_to_the_second_and_not_to_the_day():
     cluster = FakeCluster(
         {SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))}
     )
-    reached = {"fra1": cast(Cluster, cluster)}
+    reached = {"fra1": cast(KubeClient, cluster)}
     assert identity_certificates.bearers_check(platform(), reached, now) == []
     with pytest.raises(Refused, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
         identity_certificates.bearers_check(platform(), reached, now + datetime.timedelta(hours=2))

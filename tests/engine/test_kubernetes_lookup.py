@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.recovery.kubernetes_lookup import look_up
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
@@ -19,7 +19,7 @@ MANAGER = "pulumi-kubernetes-0a1b2c3d"
 NOON = "2026-11-25T12:00:00Z"
 
 
-class Api(Cluster):
+class Api(KubeClient):
     """An API server with a few kinds and the objects it is given by path."""
 
     def __init__(self, **objects: Any) -> None:

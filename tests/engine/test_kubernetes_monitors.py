@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.kubernetes import monitors as kubernetes_monitors
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
 RELEASE = {"matchLabels": {"release": "kube-prometheus-stack"}}
 
 
-class Watched(Cluster):
+class Watched(KubeClient):
     """A cluster with one Prometheus; without a selector, one with none of that kind."""
 
     def __init__(self, selector: Any = ..., status: int = 404) -> None:
@@ -29,7 +29,7 @@ class Watched(Cluster):
         return {"items": [{"metadata": meta, "spec": {"podMonitorSelector": self.selector}}]}
 
 
-def lines(cluster: Cluster, **labels: str) -> list[str]:
+def lines(cluster: KubeClient, **labels: str) -> list[str]:
     data = platform_data()
     data["monitoring"]["labels"] = labels
     return list(kubernetes_monitors.warn_unselected(parse(data), {"fra1": cluster}))

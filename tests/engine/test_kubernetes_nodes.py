@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
@@ -18,7 +18,7 @@ CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 TEAM = {"key": "team", "value": "risk", "effect": "NoExecute"}
 
 
-class Nodes(Cluster):
+class Nodes(KubeClient):
     """A cluster that keeps nodes as the API server does: a write with an old version is refused."""
 
     def __init__(self, *nodes: dict[str, Any], status: int = 0, other_count: int = 0) -> None:
@@ -40,7 +40,7 @@ class Nodes(Cluster):
         stored = self.given[name]
         if method == "GET":
             return {**stored, "metadata": dict(stored["metadata"]), "spec": dict(stored["spec"])}
-        assert more["media"] == "application/merge-patch+json"
+        assert more["content_type"] == "application/merge-patch+json"
         if self.others:
             self.others -= 1
             stored["spec"]["taints"] = [*stored["spec"].get("taints", []), TEAM]
@@ -73,7 +73,7 @@ def platform(*names: str, **pool: Any) -> Platform:
     return parse(data)
 
 
-def set_taints(cluster: Cluster, platform: Platform) -> list[str]:
+def set_taints(cluster: KubeClient, platform: Platform) -> list[str]:
     messages: list[str] = []
     kubernetes_nodes.set_taints(platform, {"fra1": cluster}, messages.append)
     return messages
@@ -119,7 +119,7 @@ def test_with_taint_existing_nodes_are_checked_but_not_changed() -> None:
     assert cluster.written == 0
 
 
-def check_domains(cluster: Cluster, platform: Platform | None = None) -> list[str]:
+def check_domains(cluster: KubeClient, platform: Platform | None = None) -> list[str]:
     messages: list[str] = []
     kubernetes_nodes.check_domain_labels(
         platform or parse(platform_data()), {"fra1": cluster}, messages.append

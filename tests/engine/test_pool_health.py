@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.kubernetes import pool_health
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 NODE = {"api_version": "v1", "kind": "Node", "labels": {"pool": "a"}, "count": 2}
 READY = ["status", "conditions", "Ready"]
@@ -43,7 +43,7 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
 
 def check_health(cluster: Fake, *signs: dict[str, Any]) -> list[pool_health.SignResult]:
     pools = [{"name": "a", "site": "fra1", "signs": list(signs)}]
-    return pool_health.check_pools(pools, {"fra1": cast(Cluster, cluster)})
+    return pool_health.check_pools(pools, {"fra1": cast(KubeClient, cluster)})
 
 
 def machines(*nodes: dict[str, Any]) -> Fake:

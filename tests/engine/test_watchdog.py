@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
+from isthmus.core.kubernetes_client import ApiRefusal
 from isthmus.engine.kubernetes import watchdog
-from isthmus.engine.kubernetes.client import ApiRefusal
 
 
 class Cluster:

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from sandbox.cluster import crds
-from sandbox.cluster.client import ApiError, KubeClient
 from tests.graders import examples, manifests
 from tests.graders.examples import Rendering, data
 from tests.graders.manifests import Body
@@ -45,7 +45,7 @@ class Cluster:
         self._priorities: set[str] = set()
 
     def try_(self, body: Body, rendering: str) -> None:
-        """Server-side apply without storing; `ApiError` where the API server refuses."""
+        """Server-side apply without storing; `ApiRefusal` where the API server refuses."""
         sent = self._placed(body, rendering)
         self._apply(sent, dryRun="All")
 
@@ -163,7 +163,7 @@ def test_every_manifest_passes_strict_validation(cluster: Cluster, rendered, nam
     for body in bodies(rendered[name]):
         try:
             cluster.try_(body, name)
-        except ApiError as error:
+        except ApiRefusal as error:
             refused.append(f"{body['kind']} {body['metadata']['name']}: {error.message}")
     assert not refused, "\n".join(refused)
 
@@ -191,7 +191,7 @@ def test_every_pod_passes_pod_security_restricted(cluster: Cluster, rendered, na
     for template in templates:
         try:
             cluster.pod(template, name)
-        except ApiError as error:
+        except ApiRefusal as error:
             refused.append(f"{template.of}: {error.message}")
     assert not refused, "\n".join(refused)
 
@@ -242,7 +242,7 @@ def test_a_pod_that_may_too_much_is_refused(cluster: Cluster, rendered, kind: st
     body = manifests.of_kind(bodies(rendered["sovereign"]), kind)[0]
     template = next(manifests.templates(body))
     spoil(template.spec)
-    with pytest.raises(ApiError, match=f'violates PodSecurity "restricted:latest".*{refusal}'):
+    with pytest.raises(ApiRefusal, match=f'violates PodSecurity "restricted:latest".*{refusal}'):
         cluster.pod(template, "sovereign")
 
 
@@ -251,7 +251,7 @@ def test_a_manifest_with_a_wrong_field_is_refused(cluster: Cluster, rendered, me
     path, new, refusal = FIELDS[message]
     (body,) = manifests.of_kind(bodies(rendered["pilot"]), "Deployment", "internal-gateway")
     put(body, path, new)
-    with pytest.raises(ApiError, match=refusal):
+    with pytest.raises(ApiRefusal, match=refusal):
         cluster.try_(body, "pilot")
 
 
@@ -259,5 +259,5 @@ def test_a_manifest_with_a_wrong_field_is_refused(cluster: Cluster, rendered, me
 def test_a_custom_resource_with_an_unknown_field_is_refused(cluster: Cluster, rendered):
     body = manifests.of_kind(bodies(rendered["pilot"]), "ClusterQueue")[0]
     body["spec"]["resourceGroop"] = []
-    with pytest.raises(ApiError, match=r"field not declared in schema|unknown field"):
+    with pytest.raises(ApiRefusal, match=r"field not declared in schema|unknown field"):
         cluster.try_(body, "pilot")

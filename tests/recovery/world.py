@@ -16,9 +16,9 @@ import psutil
 
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.kubernetes import watchdog
 from sandbox import api, processes
-from sandbox.cluster.client import KubeClient
 from sandbox.environment import inherited_variables
 from sandbox.home import Home
 from tests.accounting import aws, cluster

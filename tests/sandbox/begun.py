@@ -9,9 +9,9 @@ from typing import Any
 
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.core import yaml_files
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
 from sandbox.cluster import sites
-from sandbox.cluster.client import KubeClient
 from tests.accounting import aws, cluster
 from tests.laying import lay
 from tests.sandbox.projects import Project, standing

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
-from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import BINARIES
 from sandbox.environment import inherited_variables
 from sandbox.toolchain import find, path_entries

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.core import yaml_files
-from isthmus.engine.kubernetes import client as kubernetes_client
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.kubernetes import pool_health
 from tests.sandbox.projects import Alone
 from tests.sandbox.test_slices_and_groups_up import DIGEST, planned, workload
@@ -162,7 +162,7 @@ class Pools(Alone):
         done = self.pulumi("stack", "output", "pools", "--json")
         assert done.returncode == 0, done.stderr
         return pool_health.check_pools(
-            json.loads(done.stdout), {"fra1": kubernetes_client.cluster("fra1", self.env)}
+            json.loads(done.stdout), {"fra1": KubeClient.of_context("fra1", self.env)}
         )
 
     def product(self, node: str, says: str) -> None:

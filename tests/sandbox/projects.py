@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
-from sandbox.cluster.client import KubeClient
 from sandbox.environment import inherited_variables
 from tests import preloaded
 from tests.laying import FILES, ROOT, lay

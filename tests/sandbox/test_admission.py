@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.cluster.admission import SHAPES, admission_policies, class_policies
-from sandbox.cluster.client import ApiError, KubeClient
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from tests.components.platforms import CLOSED
 
 pytestmark = pytest.mark.sandbox
@@ -56,7 +56,7 @@ class Space:
         }
         try:
             self.client.call("POST", self.path(kind), body=body, params={"dryRun": "All"})
-        except ApiError as error:
+        except ApiRefusal as error:
             if error.status == 403:
                 return str(error)
             raise
@@ -201,7 +201,7 @@ def test_an_ephemeral_container_is_refused_what_others_are(namespace: Space) -> 
     client.create(namespace.path("Pod"), {"metadata": {"name": "live"}, "spec": pod()})
     debug = {**pod()["containers"][0], "name": "debug", "image": "docker.io/library/busybox"}
     try:
-        with pytest.raises(ApiError, match=r"debug runs docker\.io/library/busybox"):
+        with pytest.raises(ApiRefusal, match=r"debug runs docker\.io/library/busybox"):
             client.call(
                 "PATCH",
                 f"{namespace.path('Pod')}/live/ephemeralcontainers",
@@ -229,7 +229,7 @@ def set_refused(namespace: Space, part: str | None) -> str:
     path = f"/apis/leaderworkerset.x-k8s.io/v1/namespaces/{namespace.name}/leaderworkersets"
     try:
         namespace.client.call("POST", path, body=body, params={"dryRun": "All"})
-    except ApiError as error:
+    except ApiRefusal as error:
         return str(error)
     return ""
 
@@ -246,7 +246,7 @@ def test_a_harmless_leader_worker_set_is_let_in(namespace: Space) -> None:
 def relabel_refused(namespace: Space, value: str | None = "public") -> str:
     try:
         relabel(namespace, {"isthmus.dev/class": value})
-    except ApiError as error:
+    except ApiRefusal as error:
         return str(error)
     return ""
 
@@ -376,7 +376,7 @@ def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(name
         namespace.client.call(
             "PATCH",
             f"{base}/default-deny",
-            content=applied,
+            text=applied,
             content_type="application/apply-patch+yaml",
             params={"fieldManager": "isthmus-test", "force": "true"},
         )
@@ -441,7 +441,7 @@ def debug_refused(namespace: Space) -> str:
             content_type="application/strategic-merge-patch+json",
             params={"dryRun": "All"},
         )
-    except ApiError as error:
+    except ApiRefusal as error:
         return str(error)
     finally:
         client.call("DELETE", f"{namespace.path('Pod')}/debugged", params={"gracePeriodSeconds": "0"})

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
-from sandbox.cluster.client import KubeClient
 from sandbox.environment import inherited_variables
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
@@ -333,7 +333,7 @@ def test_a_plain_preview_says_the_same(account: Account) -> None:
 
 
 def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> None:
-    from isthmus.engine.kubernetes import client as kubernetes_client
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.kubernetes import identity_certificates
     from isthmus.engine.project import project as projects
 
@@ -341,7 +341,7 @@ def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> N
     certified(account, authority)
     secret(account, pem_of(authority))
     platform = projects.find_project(account.root).stack("bank-dev").platform()
-    reached = {"fra1": kubernetes_client.cluster("fra1", account.env)}
+    reached = {"fra1": KubeClient.of_context("fra1", account.env)}
     assert identity_certificates.bearers_check(platform, reached) == []
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from sandbox import api, processes
 from sandbox.cluster import initial_objects
-from sandbox.cluster.client import MANAGER
+from sandbox.cluster.kwok import MANAGER
 from sandbox.home import Home
 from tests.sandbox.waiting import eventually
 

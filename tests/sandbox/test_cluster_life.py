@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api, processes
 from sandbox.cluster import crds, initial_objects
-from sandbox.cluster.client import KubeClient
 from sandbox.home import Home
 
 pytestmark = pytest.mark.sandbox
@@ -184,7 +184,7 @@ def test_up_after_down_keeps_the_kubeconfigs_path_on_other_ports(home, requireme
     assert second.kubeconfig == first.kubeconfig == env["KUBECONFIG"]
     assert {c.address for c in first.clusters}.isdisjoint({c.address for c in second.clusters})
     with KubeClient.from_kubeconfig(Path(env["KUBECONFIG"]), "south") as client:
-        assert client.ready()
+        assert client.is_ready()
 
 
 def test_an_up_that_is_killed_half_way_is_cleared_by_down(toolchain, requirements, tmp_path):

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
-from sandbox.cluster.client import KubeClient
 from tests.accounting import aws, cluster
 from tests.estate import ESTATE, FETCHED, HOSTED, LAYERS, change_overrides, small_estate, with_more
 from tests.sandbox import projects

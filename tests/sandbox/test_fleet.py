@@ -22,7 +22,7 @@ from bench import fleet
 from isthmus.contracts.plan import document as plan_of
 from isthmus.contracts.plan.document import Plan
 from isthmus.core import yaml_files
-from sandbox.cluster.client import ApiError, KubeClient
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from tests.sandbox import projects
 from tests.sandbox.begun import Begun, begun
 from tests.sandbox.waiting import eventually
@@ -82,7 +82,7 @@ def apply(client: KubeClient, folder: Path) -> None:
         root = "/api/v1" if manifest["apiVersion"] == "v1" else f"/apis/{manifest['apiVersion']}"
         try:
             created = client.apply(f"{root}/{namespace_path}{kind}/{meta['name']}", manifest)
-        except ApiError as error:
+        except ApiRefusal as error:
             return str(error)
         values[resource] = created.get("spec", {})
         return None

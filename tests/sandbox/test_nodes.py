@@ -9,9 +9,8 @@ import pytest
 
 from components.cluster.objects import GPU_TAINT
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.engine.kubernetes import client as kubernetes_client
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
-from sandbox.cluster.client import KubeClient
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
@@ -33,8 +32,8 @@ def client(sandbox: Any) -> Iterator[KubeClient]:
 
 
 @pytest.fixture
-def cluster(sandbox: Any) -> kubernetes_client.Cluster:
-    return kubernetes_client.cluster("fra1", {"KUBECONFIG": str(sandbox.home / "kubeconfig")})
+def cluster(sandbox: Any) -> KubeClient:
+    return KubeClient.of_context("fra1", {"KUBECONFIG": str(sandbox.home / "kubeconfig")})
 
 
 def platform(*names: str) -> Platform:
@@ -49,9 +48,7 @@ def taints(client: KubeClient) -> list[dict[str, str]]:
     return [taint for taint in every if not taint["key"].startswith("node.kubernetes.io/")]
 
 
-def test_our_taint_comes_and_goes_and_those_of_others_stay(
-    client: KubeClient, cluster: kubernetes_client.Cluster
-) -> None:
+def test_our_taint_comes_and_goes_and_those_of_others_stay(client: KubeClient, cluster: KubeClient) -> None:
     kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert [taint["key"] for taint in taints(client)] == ["team", "nvidia.com/gpu"]
     merged = {"spec": {"taints": [*taints(client), CORDON]}}
@@ -63,7 +60,7 @@ def test_our_taint_comes_and_goes_and_those_of_others_stay(
 
 
 def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
-    client: KubeClient, cluster: kubernetes_client.Cluster
+    client: KubeClient, cluster: KubeClient
 ) -> None:
     """As a NodePatch of an earlier version applied it, and as today's lets go of it."""
 

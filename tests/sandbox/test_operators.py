@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.cluster.client import KubeClient
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox.operators.groups import GROUP_VERSION
 from sandbox.operators.labels import GROUP, MEMBER, NAME
 

@@ -20,7 +20,7 @@ from isthmus.blueprints import emergency_access
 from isthmus.contracts.platform.model.emergency_access import SIGNATURE_NAMESPACE, Record
 from isthmus.contracts.reference import roles
 from isthmus.core import yaml_files
-from sandbox.cluster.client import KubeClient
+from isthmus.core.kubernetes_client import KubeClient
 from tests.sandbox.projects import standing
 from tests.sandbox.small_project import Small
 from tests.sandbox.waiting import eventually
@@ -172,8 +172,10 @@ def test_what_the_docs_promise_by_name_is_so(stack: Small) -> None:
 def as_(stack: Small, group: str, method: str, path: str, body: Any) -> httpx.Response:
     """A dry run by a member of a group, by impersonation."""
     headers = {"Impersonate-User": "kim", "Impersonate-Group": group}
-    headers["content-type"] = "application/strategic-merge-patch+json"
-    return stack.cluster._http.request(method, path, json=body, headers=headers, params={"dryRun": "All"})
+    media = "application/strategic-merge-patch+json"
+    return stack.cluster.request(
+        method, path, body=body, content_type=media, headers=headers, params={"dryRun": "All"}
+    )
 
 
 def test_a_models_owner_tunes_the_engine_and_cannot_bring_in_images_volumes_or_labels(stack: Small) -> None:

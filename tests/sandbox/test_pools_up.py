@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from components import GpuPool, ModelServer
+from isthmus.core.kubernetes_client import KubeClient
 from isthmus.engine.render.recorder import plain
-from sandbox.cluster.client import KubeClient
 from tests.accounting import cluster
 from tests.components.conftest import Engine, Made
 from tests.components.test_model_server import args

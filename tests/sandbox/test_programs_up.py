@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.core.kubernetes_client import KubeClient
 from sandbox import api
-from sandbox.cluster.client import KubeClient
 from sandbox.environment import inherited_variables
 from sandbox.toolchain import find, install
 from tests.sandbox.projects import SPARING

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.cluster.client import KubeClient
+from isthmus.core.kubernetes_client import KubeClient
 from tests.accounting import cluster
 from tests.sandbox.projects import standing
 from tests.sandbox.test_slices_and_groups_up import DIGEST, Mixed, running

@@ -12,7 +12,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster.edge_files import gateway_config, to_yaml, translator_config
+from components.cluster.edge_files import gateway_config, to_yaml, translator_config, write_config
 from components.cluster.objects import HEALTH_PORT, SERVING_PORT
 from components.gateway.records import SEAL_KEY, SITE_KEY
 from isthmus.core.errors import InputError
@@ -137,7 +137,7 @@ def container(
 
     def definitions(values: list[Any]) -> str:
         image_name, task_config, group = values
-        environment = {CONFIG: to_yaml(task_config), **variables}
+        environment = {CONFIG: write_config(task_config), **variables}
         definition = {
             "name": name,
             "image": image_name,

@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus.contracts.reports.drift import Drifted, Unseen, What
 from isthmus.contracts.reports.preview import PropertyChange
+from isthmus.core.kubernetes_client import ApiRefusal
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
 from isthmus.engine.drift import severity as drift_severity
@@ -17,7 +18,6 @@ from isthmus.engine.drift.kubernetes_fields import FieldDifference
 from isthmus.engine.drift.kubernetes_pods import find_changed_pods
 from isthmus.engine.kubernetes import managed_fields
 from isthmus.engine.kubernetes import ownership as kubernetes_ownership
-from isthmus.engine.kubernetes.client import ApiRefusal
 from isthmus.engine.kubernetes.discovery import Kind, Live
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.preview.noise import is_noise
@@ -93,7 +93,7 @@ class Cluster:
         try:
             return self.live.one(kind, namespace or None, name, full=kind.kind != "Secret")
         except ApiRefusal as refused:
-            return self._unseen(resource, str(refused))
+            return self._unseen(resource, refused.reason)
 
     def _unseen(self, resource: Stated, why: str) -> Unseen:
         return Unseen(
@@ -288,7 +288,9 @@ class Cluster:
                 full_object = self.live.one(kind, namespace, name)
             except ApiRefusal as refused:
                 where = self._where(namespace)
-                live_objects.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
+                live_objects.unseen.append(
+                    Unseen(what=f"{kind.kind} {name}", where=where, why=refused.reason)
+                )
         if full_object:
             return without_server_fields(full_object)
         return {"apiVersion": kind.api_version, "kind": kind.kind, **without_server_fields(partial)}

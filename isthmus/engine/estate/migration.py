@@ -19,15 +19,15 @@ from isthmus.contracts.platform.migration import messages as migration_messages
 from isthmus.contracts.platform.migration.capacity import Move, Standing
 from isthmus.contracts.vocabulary import PAUSED_REPLICAS_ANNOTATION, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
+from isthmus.core.kubernetes_client import ApiRefusal
 from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.automation.events import site_of
-from isthmus.engine.kubernetes.client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.automation.events import Run, Watcher
     from isthmus.engine.automation.stack_engine import Engine
-    from isthmus.engine.kubernetes.client import Cluster
 
 Say = Callable[[str], None]
 _SERVER = "isthmus:index:ModelServer"
@@ -114,7 +114,7 @@ def gpu_endpoints(state: dict[str, Any]) -> list[Standing]:
     return endpoints
 
 
-def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Standing]:
+def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, KubeClient]) -> list[Standing]:
     """Correct endpoints of a state by what their clusters have, since the state may be older.
 
     An endpoint without its workload uses no GPU; without its claim it uses no volume.
@@ -133,7 +133,7 @@ def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Clu
             )
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{cluster.context}` refused a read of its workloads ({refused})",
+                f"the cluster of context `{cluster.context}` refused a read of its workloads ({refused.reason})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
         changes: dict[str, Any] = {} if workload is not None else {"replicas": 0}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.core.errors import Refused
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 POLICY_PREFIX = "isthmus-restricted"
 """Prefix of the names of Isthmus's policies."""
@@ -94,7 +94,7 @@ def build_trials(namespace: str, registry: str) -> list[Trial]:
 
 
 def prove(
-    cluster: Cluster,
+    cluster: KubeClient,
     namespace: str,
     registry: str,
     *,
@@ -125,15 +125,17 @@ def prove(
     return Proven(cluster.context, refusals)
 
 
-def is_enforced(cluster: Cluster, namespace: str, registry: str) -> bool:
+def is_enforced(cluster: KubeClient, namespace: str, registry: str) -> bool:
     """Whether the cluster refuses all trials now."""
     return all(_attempt(cluster, trial)[1] is not False for trial in build_trials(namespace, registry))
 
 
-def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
+def _attempt(cluster: KubeClient, trial: Trial) -> tuple[str, bool | None]:
     """The API server's message, and whether Isthmus's policy refused; None if the kind is not served."""
     try:
-        cluster.call(trial.method, trial.path, trial.body, params={"dryRun": "All"}, media=trial.media)
+        cluster.call(
+            trial.method, trial.path, body=trial.body, params={"dryRun": "All"}, content_type=trial.media
+        )
     except ApiRefusal as refused:
         text = refused.message
         if refused.status == 404 and "leaderworkersets" in trial.path:

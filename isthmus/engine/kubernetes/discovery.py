@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from isthmus.contracts.reports.drift import Unseen
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -55,7 +55,7 @@ class Kind:
 class Live:
     """Reader of a live cluster."""
 
-    cluster: Cluster
+    cluster: KubeClient
     unseen: list[Unseen] = field(default_factory=list)
     """Objects and kinds that could not be read."""
     kinds: list[Kind] = field(default_factory=list)
@@ -118,9 +118,7 @@ class Live:
         continue_token = ""
         while True:
             params = {"limit": str(PAGE)} | ({"continue": continue_token} if continue_token else {})
-            answer = self.cluster.call(
-                "GET", kind.path(namespace), params=params, accept=accept, timeout=30.0
-            )
+            answer = self.cluster.get(kind.path(namespace), params=params, accept=accept)
             objects += answer.get("items") or []
             continue_token = (answer.get("metadata") or {}).get("continue") or ""
             if not continue_token:
@@ -128,10 +126,10 @@ class Live:
 
     def _discovered(self) -> list[Kind]:
         try:
-            groups = self.cluster.call("GET", "/apis")["groups"]
+            groups = self.cluster.get("/apis")["groups"]
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{self.cluster.context}` refused API discovery ({refused})",
+                f"the cluster of context `{self.cluster.context}` refused API discovery ({refused.reason})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
         versions = [("", "v1")]
@@ -149,7 +147,7 @@ class Live:
             group, version = group_version
             path = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
-                return self.cluster.call("GET", path).get("resources") or []
+                return self.cluster.get(path).get("resources") or []
             except ApiRefusal as refused:
                 # An aggregated API whose server does not answer.
                 self._refused(f"kinds of {group}/{version}", None, refused)
@@ -174,11 +172,11 @@ class Live:
     def _refused(self, subject: str, namespace: str | None, refused: ApiRefusal) -> None:
         if refused.status == 401:
             raise EnvironmentFault(
-                f"the cluster of context `{self.cluster.context}` rejected the credentials ({refused})",
+                f"the cluster of context `{self.cluster.context}` rejected the credentials ({refused.reason})",
                 fix="Check the credentials in the kubeconfig",
             )
         if refused.status not in (404, 405):
-            self.unseen.append(self._unseen(subject, namespace, str(refused)))
+            self.unseen.append(self._unseen(subject, namespace, refused.reason))
 
     def _unseen(self, subject: str, namespace: str | None, why: str) -> Unseen:
         where = f"{self.cluster.context}, namespace {namespace}" if namespace else self.cluster.context

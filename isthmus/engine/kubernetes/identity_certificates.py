@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.reference import certificate_authorities
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
-from isthmus.engine.kubernetes.client import ApiRefusal
+from isthmus.core.kubernetes_client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.aws.account import Trust
     from isthmus.contracts.platform.model.platform import Identity, Platform
-    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.core.kubernetes_client import KubeClient
 
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind")
 """Annotations with the issuer of a certificate that cert-manager created."""
@@ -59,7 +59,7 @@ def find_bearers(platform: Platform) -> Iterator[Bearer]:
 
 
 def bearers_check(
-    platform: Platform, reached: dict[str, Cluster], now: datetime.datetime | None = None
+    platform: Platform, reached: dict[str, KubeClient], now: datetime.datetime | None = None
 ) -> list[str]:
     """Check each existing certificate, and return warnings.
 
@@ -74,13 +74,16 @@ def bearers_check(
     return lines
 
 
-def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
+def _check_bearer(bearer: Bearer, cluster: KubeClient, now: datetime.datetime) -> str | None:
     try:
         secret = cluster.find(f"/api/v1/namespaces/{bearer.namespace}/secrets/{bearer.secret}")
         if secret is None:
             return _missing_secret(bearer, cluster)
     except ApiRefusal as refused:
-        return f"{bearer.where}: its certificate cannot be read ({refused}), so it is unknown whether AWS accepts it"
+        return (
+            f"{bearer.where}: its certificate cannot be read ({refused.reason}), "
+            "so it is unknown whether AWS accepts it"
+        )
     pem = _certificate_of(bearer, secret)
     if bearer.identity.certificate_secret is None and not _is_same_issuer(bearer, secret):
         return f"{bearer.where}: another issuer signed the current certificate; cert-manager will replace it"
@@ -97,7 +100,7 @@ def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> s
     return None
 
 
-def _missing_secret(bearer: Bearer, cluster: Cluster) -> str | None:
+def _missing_secret(bearer: Bearer, cluster: KubeClient) -> str | None:
     """A warning or an error for a missing Secret; None if cert-manager will create it."""
     if bearer.identity.certificate_secret is None:
         return None

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from isthmus.engine.kubernetes.client import ApiRefusal
+from isthmus.core.kubernetes_client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
-    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.core.kubernetes_client import KubeClient
 
 PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"
 
 
-def warn_unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[str]:
+def warn_unselected(platform: Platform, reached: Mapping[str, KubeClient]) -> Iterator[str]:
     """A warning for each site where no Prometheus selects the labels in `monitoring.labels`.
 
     Clusters without the kind Prometheus are skipped (another agent may scrape), and clusters that refuse the read.

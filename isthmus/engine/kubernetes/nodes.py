@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal
+from isthmus.core.kubernetes_client import MERGE_PATCH, ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform, Pool
-    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.core.kubernetes_client import KubeClient
 
 NODES = "/api/v1/nodes"
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -31,7 +31,7 @@ _MANAGER = "isthmus-taints"
 Say = Callable[[str], None]
 
 
-def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def check_domain_labels(platform: Platform, reached: dict[str, KubeClient], say: Say) -> None:
     """Raise `EnvironmentFault` if a site's nodes lack the failure-domain label over which pods must be spread.
 
     The scheduler ignores nodes without the label. If only some nodes lack it, warns.
@@ -92,7 +92,7 @@ def _check_pool_domains(
         )
 
 
-def set_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def set_taints(platform: Platform, reached: dict[str, KubeClient], say: Say) -> None:
     """Add the taint to every named machine of a pool, and remove it from machines that left their pool.
 
     Pools with `taint: existing` are only checked. Raises `EnvironmentFault` if such a machine lacks the taint, or if a
@@ -113,7 +113,7 @@ def set_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> Non
                 say(f"site {site}: machine {name} left its pool; removed its taint {_taint_text()}")
 
 
-def remove_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def remove_taints(platform: Platform, reached: dict[str, KubeClient], say: Say) -> None:
     """Remove the taints that were set for a platform; taints of others stay."""
     for site, cluster in reached.items():
         for node in _list_nodes(cluster, site, say) or []:
@@ -134,7 +134,7 @@ def _check_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
     )
 
 
-def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
+def _change_taint(cluster: KubeClient, name: str, platform: str, *, add: bool) -> bool:
     """Add or remove the taint on a node, and keep all others. Returns whether anything was changed."""
     for _ in range(_ATTEMPTS):
         node = cluster.find(f"{NODES}/{name}")
@@ -154,9 +154,10 @@ def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> b
         }
         try:
             cluster.call(
-                *("PATCH", f"{NODES}/{name}", body),
+                *("PATCH", f"{NODES}/{name}"),
+                body=body,
                 params={"fieldManager": _MANAGER},
-                media="application/merge-patch+json",
+                content_type=MERGE_PATCH,
             )
         except ApiRefusal as refused:
             if refused.status == 409:
@@ -166,7 +167,7 @@ def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> b
     raise _change_fault(cluster, name, ApiRefusal(409, "others changed it at the same time, five times"))
 
 
-def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
+def _claim_taints(cluster: KubeClient, node: dict[str, Any]) -> None:
     """Become co-owner of the taints if a patch of an earlier version owns them; its deletion would remove them."""
     owners = [
         field["manager"]
@@ -183,31 +184,27 @@ def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
     }
     try:
         # The list is the same, so only its ownership changes and no conflict arises.
-        cluster.call(
-            *("PATCH", f"{NODES}/{_name(node)}", body),
-            params={"fieldManager": _MANAGER},
-            media="application/apply-patch+yaml",
-        )
+        cluster.apply(f"{NODES}/{_name(node)}", body, manager=_MANAGER, force=False)
     except ApiRefusal as refused:
         raise _change_fault(cluster, _name(node), refused) from None
 
 
-def _change_fault(cluster: Cluster, name: str, refused: ApiRefusal) -> EnvironmentFault:
+def _change_fault(cluster: KubeClient, name: str, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the taint {_taint_text()} of machine {name} cannot be changed ({refused})",
+        f"the taint {_taint_text()} of machine {name} cannot be changed ({refused.reason})",
         where=cluster.context,
         fix=f"Allow the deployer to patch nodes, or run `kubectl taint nodes {name} {_taint_text()}` and set "
         "`taint: existing` for the pool",
     )
 
 
-def _list_nodes(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | None:
+def _list_nodes(cluster: KubeClient, site: str, say: Say) -> list[dict[str, Any]] | None:
     """All nodes; None, with a warning, if listing them is refused."""
     try:
         return list(cluster.call("GET", NODES)["items"])
     except ApiRefusal as refused:
         say(
-            f"site {site}: its nodes cannot be listed ({refused}), so their labels and taints are not checked"
+            f"site {site}: its nodes cannot be listed ({refused.reason}), so their labels and taints are not checked"
         )
         return None
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SignResult:
         return f"{subject} should be {self.wanted or 'there'}, is {', '.join(self.instead)}{share}"
 
 
-def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[SignResult]:
+def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, KubeClient]) -> list[SignResult]:
     """Check every sign of every pool. Raises `EnvironmentFault` if a cluster refuses a read."""
     results: list[SignResult] = []
     for pool in pools:
@@ -53,7 +53,7 @@ def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) ->
 class _CachedReader:
     """Reader of a cluster that caches answers, since several signs use the same objects."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubeClient) -> None:
         self._cluster = cluster
         self._answers: dict[str, Any] = {}
 
@@ -87,7 +87,7 @@ class _CachedReader:
                 self._answers[path] = self._cluster.find(path)
             except ApiRefusal as refused:
                 raise EnvironmentFault(
-                    f"the cluster of context `{self._cluster.context}` refused to read {path} ({refused})",
+                    f"the cluster of context `{self._cluster.context}` refused to read {path} ({refused.reason})",
                     fix="Grant this identity read access to that path",
                 ) from None
         return self._answers[path]

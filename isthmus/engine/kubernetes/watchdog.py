@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 VARIABLE = "ISTHMUS_SILENCE_S"
 """Environment variable: seconds for which a cluster may be silent during a run."""
@@ -32,7 +32,7 @@ _ENGINE = "pulumi"
 class Watch:
     """Poller of the clusters of a run."""
 
-    clusters: Mapping[str, Cluster]
+    clusters: Mapping[str, KubeClient]
     """Site → cluster."""
     say: Callable[[str], None]
     limit: float
@@ -69,10 +69,10 @@ class Watch:
     def end(self) -> None:
         self._ended.set()
 
-    def _silent(self, site: str, cluster: Cluster) -> float:
+    def _silent(self, site: str, cluster: KubeClient) -> float:
         """Seconds since the last answer. A refusal is an answer; a reply that is not JSON comes from another server."""
         try:
-            cluster.call("GET", "/version", timeout=self.every)
+            cluster.get("/version", timeout_s=self.every)
         except ApiRefusal:
             pass
         except (EnvironmentFault, ValueError):
@@ -82,7 +82,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watch_clusters(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iterator[None]:
+def watch_clusters(clusters: Mapping[str, KubeClient], say: Callable[[str], None]) -> Iterator[None]:
     """Watch the clusters while the body runs the engine.
 
     Raises `EnvironmentFault` if a silent cluster ended the run, `InputError` for an invalid `ISTHMUS_SILENCE_S`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.platform.lookups.aws import sites_with_known_api_server
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, cluster
+from isthmus.core.kubernetes_client import KubeClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def _check_tools(in_sandbox: bool) -> None:
         raise EnvironmentFault(f"{' and '.join(missing)} not found on PATH", fix=fix)
 
 
-def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
+def clusters(platform: Platform, stack: Stack) -> dict[str, KubeClient]:
     """Site → its cluster, for every site with a kubeconfig context. Each cluster has answered.
 
     Raises `EnvironmentFault`, with context and address, for a cluster that does not answer within `ANSWER_S`.
@@ -94,10 +94,12 @@ def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
     # The same order as in the program: the stack's setting, then KUBECONFIG.
     kubeconfig = stack.kubeconfig
     environment = {**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None
-    clusters_by_site = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}
+    clusters_by_site = {
+        site.name: KubeClient.of_context(site.kube_context or site.name, environment) for site in sites
+    }
 
-    def check_cluster(cluster: Cluster) -> Any:
-        return cluster.check(ANSWER_S)
+    def check_cluster(cluster: KubeClient) -> Any:
+        return cluster.version(ANSWER_S)
 
     if clusters_by_site:
         with ThreadPoolExecutor(len(clusters_by_site)) as pool:

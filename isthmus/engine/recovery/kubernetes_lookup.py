@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster, cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 MANAGER = "pulumi-kubernetes-"
@@ -26,7 +26,7 @@ SKEW = timedelta(seconds=60)
 """Largest assumed difference between the server's clock and the local one."""
 
 
-def cluster_of(provider: dict[str, Any]) -> Cluster:
+def cluster_of(provider: dict[str, Any]) -> KubeClient:
     """The cluster of a provider in the state, by its context and kubeconfig path."""
     inputs = provider.get("inputs") or {}
     path = inputs.get("kubeconfig")
@@ -39,12 +39,12 @@ def cluster_of(provider: dict[str, Any]) -> Cluster:
             f"provider {provider['urn'].rpartition('::')[2]} has no context, so its cluster is unknown",
             fix="Set `context` of this Kubernetes provider in the stack's program",
         )
-    return cluster(context, environment)
+    return KubeClient.of_context(context, environment)
 
 
 def look_up(
     creation: Creation,
-    cluster: Cluster,
+    cluster: KubeClient,
     *,
     known_managers: Iterable[str] = (),
     since: str | None = None,
@@ -90,7 +90,7 @@ def look_up(
 
 def _patch_verdict(
     creation: Creation,
-    cluster: Cluster,
+    cluster: KubeClient,
     target: tuple[str, str],
     managers: list[str],
     existing: Made,
@@ -108,7 +108,7 @@ def _patch_verdict(
     return Made(existing.id, existing.outputs | {"__fieldManager": managers[0]})
 
 
-def _kind_of(cluster: Cluster, version: str, kind: str) -> tuple[str, bool] | None:
+def _kind_of(cluster: KubeClient, version: str, kind: str) -> tuple[str, bool] | None:
     """Plural of a kind, and whether it is namespaced; None if the server does not serve it."""
     try:
         resources = cluster.find("/api/v1" if version == "v1" else f"/apis/{version}")
@@ -121,7 +121,7 @@ def _kind_of(cluster: Cluster, version: str, kind: str) -> tuple[str, bool] | No
 
 
 def _wait_for_deletion(
-    cluster: Cluster, path: str, subject: str, sleep: Callable[[float], None]
+    cluster: KubeClient, path: str, subject: str, sleep: Callable[[float], None]
 ) -> dict[str, Any] | None:
     """The object, or None. Waits for the end of a deletion."""
     for _ in range(int(DELETION_WAIT_S)):
@@ -139,9 +139,9 @@ def _wait_for_deletion(
     )
 
 
-def _refusal_fault(cluster: Cluster, refused: ApiRefusal) -> EnvironmentFault:
+def _refusal_fault(cluster: KubeClient, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the cluster of context `{cluster.context}` refused a read of its objects ({refused})",
+        f"the cluster of context `{cluster.context}` refused a read of its objects ({refused.reason})",
         fix="Check the credentials in the kubeconfig",
     )
 

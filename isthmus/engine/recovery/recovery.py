@@ -22,8 +22,8 @@ from isthmus.engine.state import interrupted_creations, unconfirmed_creations
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 if TYPE_CHECKING:
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.automation.stack_engine import Engine
-    from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.project.project import Stack
 
 Say = Callable[[str], None]
@@ -184,7 +184,7 @@ class _Lookup:
             for resource in resources
             if (resource.get("outputs") or {}).get("__fieldManager")
         }
-        self._clusters: dict[str, Cluster] = {}
+        self._clusters: dict[str, KubeClient] = {}
         self._accounts: dict[str, Aws] = {}
 
     def about(self, creation: Creation) -> Verdict:
@@ -208,7 +208,7 @@ class _Lookup:
             f"pulumi stack export --stack {self._label.rpartition('/')[2]}",
         )
 
-    def _cluster(self, provider: dict[str, Any]) -> Cluster:
+    def _cluster(self, provider: dict[str, Any]) -> KubeClient:
         urn = provider["urn"]
         if urn not in self._clusters:
             self._clusters[urn] = kubernetes_lookup.cluster_of(provider)

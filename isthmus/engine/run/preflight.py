@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.reports.findings import Finding
-    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.project.project import Stack
     from isthmus.engine.render.rendering import Rendered
     from isthmus.graph.resources.resources import Resource
@@ -90,7 +90,7 @@ def _join_fixes(findings: Iterable[Finding]) -> str:
     return "; ".join(f"{fix} ({policy})" for policy, fix in fixes.items())
 
 
-def check_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
+def check_clusters(platform: Platform, reached: dict[str, KubeClient], say: Callable[[str], None]) -> None:
     """Check the clusters against the platform.
 
     Raises `EnvironmentFault` if no node has the label over which pods are spread, and the errors of

@@ -28,7 +28,7 @@ from isthmus.engine.state.locks import exclusive_stack_run
 if TYPE_CHECKING:
     from isthmus.contracts.platform.migration.capacity import Move, Standing
     from isthmus.contracts.platform.model.platform import Platform
-    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.render.rendering import Rendered
     from isthmus.engine.run.approval import Approval
 
@@ -123,7 +123,7 @@ class _Update:
     stack: Stack
     platform: Platform
     engine: Engine
-    reached: dict[str, Cluster]
+    reached: dict[str, KubeClient]
     """Site → its cluster."""
     say: Say
     watcher: Watcher | None
@@ -216,7 +216,7 @@ def _check_inputs(stack: Stack, platform: Platform, say: Say, *, checked: bool) 
     return rendered
 
 
-def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, Cluster]:
+def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, KubeClient]:
     """Site → its cluster, after each has answered and passed the checks."""
     reached = clusters(stack.reached(platform), stack)
     for site, cluster in reached.items():
@@ -292,7 +292,7 @@ def destroy(
     )
 
 
-def _answering_clusters(stack: Stack) -> dict[str, Cluster]:
+def _answering_clusters(stack: Stack) -> dict[str, KubeClient]:
     """The stack's clusters before a destroy; empty if the files are invalid or a cluster does not answer."""
     try:
         return clusters(stack.reached(stack.platform()), stack)

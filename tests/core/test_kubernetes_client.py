@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
+from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,22 +27,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[KubeClient]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield Cluster("fra1", f"http://127.0.0.1:{server.server_port}", None)
+        yield KubeClient("fra1", f"http://127.0.0.1:{server.server_port}", None)
         server.shutdown()
         thread.join(5)
 
 
-def test_a_response_is_returned_as_data_and_a_refusal_keeps_its_message(cluster: Cluster):
-    assert cluster.check() == "v1"
-    with pytest.raises(ApiRefusal, match="401: who are you"):
+def test_a_response_is_returned_as_data_and_a_refusal_keeps_its_message(cluster: KubeClient):
+    assert cluster.version() == "v1"
+    with pytest.raises(ApiRefusal, match=r"the API server refused GET /no \(401\): who are you"):
         cluster.call("GET", "/no")
 
 
-def test_a_truncated_response_is_an_error(cluster: Cluster):
+def test_a_truncated_response_is_an_error(cluster: KubeClient):
     """As of an API server that is killed while it speaks."""
     with pytest.raises(EnvironmentFault, match="does not answer at http://127"):
         cluster.call("GET", "/cut")
@@ -50,4 +50,4 @@ def test_a_truncated_response_is_an_error(cluster: Cluster):
 
 def test_an_unreachable_cluster_is_reported_with_context_and_address():
     with pytest.raises(EnvironmentFault, match=r"context `fra1` does not answer at http://127\.0\.0\.1:9"):
-        Cluster("fra1", "http://127.0.0.1:9", None).check()
+        KubeClient("fra1", "http://127.0.0.1:9", None).version()
