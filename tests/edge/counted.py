@@ -1,4 +1,4 @@
-"""A gateway whose callers and counts are in a real PostgreSQL: mutual TLS, sidecars, fake model servers behind."""
+"""A gateway with callers and counts in a real PostgreSQL: mutual TLS, sidecars and fake model servers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Estates with people, routers, fetched weights, SageMaker, EKS and Fargate: layers together equal a single stack.
-stack in parts, and a release of a model is its serving stack's."""
+
+A release of a model changes only its serving stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running gateway that keeps records, and how to look at them while it runs."""
+"""A running gateway that keeps records, and functions that inspect them while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gateways with records, on the shared sidecar."""
+"""Fixture: gateways with records, on the shared sidecar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writers, a sealer and a store in a folder, and how to ask whether what is there is proven."""
+"""Writers, a sealer and a store in a folder, and verification of what is in it."""
 
 from __future__ import annotations
 

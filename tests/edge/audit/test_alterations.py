@@ -114,7 +114,7 @@ def no_false_alarm(crashed: Crashed) -> None:
         assert name.startswith(unfinished["writer"][:4])
 
 
-def test_what_a_kill_leaves_is_no_false_alarm_and_nothing_durable_is_lost(crashed: Crashed):
+def test_killed_writers_give_no_finding_and_lose_no_committed_record(crashed: Crashed):
     no_false_alarm(crashed)
 
 
@@ -122,13 +122,13 @@ def test_every_alteration_before_the_last_seal_is_found(crashed: Crashed, tmp_pa
     all_found(crashed, tmp_path, range(2 * len(EVERY)))
 
 
-def test_a_store_that_was_not_altered_is_proven_again_after_it_was_copied(crashed: Crashed, tmp_path: Path):
+def test_an_unaltered_copy_of_a_store_is_proven(crashed: Crashed, tmp_path: Path):
     shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
     store = type(crashed.place.store)(tmp_path / "copy")
     assert crashed.place.verify(store, anchor=crashed.anchor).findings == []
 
 
-def test_a_rolled_back_store_is_seen_from_the_volume_without_an_anchor(crashed: Crashed, tmp_path: Path):
+def test_a_rolled_back_store_is_found_by_comparing_it_with_the_volume(crashed: Crashed, tmp_path: Path):
     shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
     EVERY["roll_back"](tmp_path / "copy", random.Random(1))
     store = type(crashed.place.store)(tmp_path / "copy")
@@ -157,13 +157,13 @@ def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_p
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_hundred_alterations_of_each_kind_are_found(crashed: Crashed, tmp_path: Path):
+def test_a_hundred_alterations_of_every_kind_are_found(crashed: Crashed, tmp_path: Path):
     all_found(crashed, tmp_path, range(100 * len(EVERY)))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_hundred_thousand_records_with_ten_alterations_of_each_kind(tmp_path: Path):
+def test_ten_alterations_of_every_kind_are_found_among_a_hundred_thousand_records(tmp_path: Path):
     crashed = crash(tmp_path / "crashed", 100_000)
     assert crashed.durable >= 100_000
     no_false_alarm(crashed)

@@ -1,4 +1,4 @@
-"""A writer's files: durable, locked while it lives, read on from any place, and never what a link leads to."""
+"""Record files of a writer: durable, locked while it runs, readable from any position, never followed through links."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def all_of(folder: Path, at_most: int = 1 << 20) -> list[bytes]:
 
 
 @pytest.mark.parametrize("at_most", [1, 700, 1 << 20])
-def test_a_chain_is_read_whole_over_rotated_files_in_pieces_of_any_size(place: Place, at_most: int):
+def test_a_chain_over_rotated_files_is_read_completely_in_pieces_of_any_size(place: Place, at_most: int):
     writer = place.writer(rotate_bytes=900)
     for number in range(6):
         exchange(writer, str(number))
@@ -47,7 +47,7 @@ def test_a_chain_is_read_whole_over_rotated_files_in_pieces_of_any_size(place: P
     assert len(all_of(writer.folder, at_most)) == 13
 
 
-def test_a_process_that_lives_holds_its_lock_and_nothing_else_does(place: Place):
+def test_a_writer_counts_as_alive_while_its_lock_is_held_or_not_yet_created(place: Place):
     writer = place.writer()
     assert is_alive(writer.folder)
     writer.give_up()
@@ -56,7 +56,7 @@ def test_a_process_that_lives_holds_its_lock_and_nothing_else_does(place: Place)
     assert is_alive(writer.folder), "one that has not come to its lock yet is not dead"
 
 
-def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
+def test_an_unfinished_line_is_not_read_until_it_ends(place: Place):
     writer = place.writer()
     path = record_files(writer.folder)[0][1]
     tail = Tail(writer.folder, Chain(writer.folder.name))
@@ -68,7 +68,7 @@ def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
         assert (tail.read(1 << 20), tail.torn) == ([line], 0)
 
 
-def test_good_lines_before_a_bad_one_are_given_first(place: Place):
+def test_valid_lines_before_an_invalid_one_are_returned_first(place: Place):
     writer = place.writer()
     exchange(writer, "a")
     with record_files(writer.folder)[0][1].open("ab") as stream:
@@ -79,7 +79,7 @@ def test_good_lines_before_a_bad_one_are_given_first(place: Place):
         tail.read(1 << 20)
 
 
-def test_a_line_without_an_end_is_not_read_for_ever(place: Place):
+def test_a_line_without_an_end_is_read_up_to_a_limit(place: Place):
     writer = place.writer()
     with record_files(writer.folder)[0][1].open("ab") as stream:
         stream.write(b"x" * (3 * MAX_LINE_BYTES))
@@ -89,7 +89,7 @@ def test_a_line_without_an_end_is_not_read_for_ever(place: Place):
         tail.read(1000)
 
 
-def test_files_that_end_before_the_known_place_are_short_and_a_changed_line_is_broken(place: Place):
+def test_files_shorter_than_sealed_are_truncated_and_a_changed_line_is_broken(place: Place):
     writer = place.writer()
     exchange(writer, "a")
     ahead = Chain(writer.folder.name, writer.chain.seq + 1, "0" * 64)
@@ -100,7 +100,7 @@ def test_files_that_end_before_the_known_place_are_short_and_a_changed_line_is_b
 
 
 @pytest.mark.parametrize("name", ["000000000000.jsonl", "lock"])
-def test_what_a_link_leads_to_is_never_read(place: Place, tmp_path: Path, name: str):
+def test_the_target_of_a_link_is_never_read(place: Place, tmp_path: Path, name: str):
     writer = place.writer()
     exchange(writer, "a")
     (tmp_path / "secret").write_text("the sealer's key\n")
@@ -113,7 +113,7 @@ def test_what_a_link_leads_to_is_never_read(place: Place, tmp_path: Path, name: 
     assert b"sealer's key" not in place.store.get("seals/000000000001.seal")  # type: ignore[operator]
 
 
-def test_a_linked_content_file_does_not_come_into_the_store(place: Place, tmp_path: Path):
+def test_a_linked_content_file_is_not_copied_into_the_store(place: Place, tmp_path: Path):
     writer = place.writer()
     (tmp_path / "secret").write_text("the sealer's key\n")
     (writer.folder / "content-000001.jsonl").symlink_to(tmp_path / "secret")
@@ -124,20 +124,22 @@ def test_a_linked_content_file_does_not_come_into_the_store(place: Place, tmp_pa
     ]
 
 
-def test_a_pipe_in_the_place_of_a_file_stops_nobody_for_ever(place: Place):
+def test_a_pipe_instead_of_a_file_does_not_block_the_sealer(place: Place):
     writer = place.writer()
     os.mkfifo(writer.folder / "content-000001.jsonl")
     place.sealer().seal()
     assert [writer["state"] for writer in place.verify().writers.values()] == ["broken"]
 
 
-def test_a_linked_folder_is_no_writer(place: Place, tmp_path: Path):
+def test_a_linked_folder_does_not_count_as_a_writer(place: Place, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     (place.records / new_name("gw-0")).symlink_to(tmp_path / "elsewhere")
     assert list_writers(place.records) == []
 
 
-def test_a_start_that_came_to_no_record_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_a_writer_that_fails_at_its_first_record_leaves_no_folder(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -153,7 +155,7 @@ def watched(place: Place) -> SealWatch:
     return watch
 
 
-def test_what_is_sealed_and_older_is_cleared_and_nothing_else(place: Place):
+def test_only_old_sealed_files_are_deleted(place: Place):
     ended, current, second = (
         place.writer("gw-0"),
         place.writer("gw-1", rotate_bytes=900),
@@ -178,7 +180,7 @@ def test_what_is_sealed_and_older_is_cleared_and_nothing_else(place: Place):
     assert place.verify(records=place.records).findings == []
 
 
-def test_a_sealer_goes_on_when_the_file_that_it_reads_is_cleared_away(place: Place):
+def test_a_sealer_continues_when_the_file_that_it_reads_is_deleted(place: Place):
     writer, sealer = place.writer(rotate_bytes=1), place.sealer()
     exchange(writer, "a")
     sealer.seal()
@@ -189,7 +191,7 @@ def test_a_sealer_goes_on_when_the_file_that_it_reads_is_cleared_away(place: Pla
     assert place.verify().records == 5
 
 
-def test_an_older_seal_or_one_of_another_key_changes_nothing_for_a_gateway(place: Place):
+def test_a_gateway_ignores_an_older_or_invalid_seal(place: Place):
     writer, sealer = place.writer(), place.sealer()
     sealer.seal()
     old = (place.seals / "latest.json").read_bytes()

@@ -1,4 +1,4 @@
-"""Content that the running gateway keeps: encrypted, sealed beside the records, and gone with its key."""
+"""Content that the running gateway keeps: encrypted, sealed with the records, and erased with its key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat
 from tests.edge.fake_model import WORDS
 
 
-def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
+def test_kept_content_is_encrypted_and_destroying_its_key_erases_it(
     start: Callable[..., Audited], chain: Site, tmp_path: Path
 ):
     keys_folder, wrapping = tmp_path / "keys", tmp_path / "wrapping.key"

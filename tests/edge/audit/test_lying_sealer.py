@@ -1,4 +1,4 @@
-"""Seals whose signature is good and that do not fit: of a sealer that lies, of a second one, or of another place."""
+"""Seals with a valid signature that do not match: from a lying sealer, a second sealer, or another store."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def another_number(body: dict[str, Any], lines: list[bytes]) -> None:
         (another_number, "it was sealed as number 7"),
     ],
 )
-def test_a_seal_that_does_not_fit_is_found_though_its_signature_is_good(
+def test_a_seal_that_does_not_match_is_found_despite_a_valid_signature(
     place: Place, change: Change, says: str
 ):
     assert place.verify().findings == []
@@ -104,7 +104,7 @@ def test_a_seal_that_does_not_fit_is_found_though_its_signature_is_good(
     assert any(says in finding for finding in findings), findings
 
 
-def test_a_writer_that_had_ended_comes_back_in_no_later_seal(place: Place):
+def test_a_writer_that_reappears_after_its_end_is_found(place: Place):
     ended = writer_of(sealed(place, 2).body, "closed")
 
     def third(with_it: bool, number: int) -> Change:
@@ -123,7 +123,7 @@ def test_a_writer_that_had_ended_comes_back_in_no_later_seal(place: Place):
     assert f"seals/000000000004.seal: writer {ended} had ended, and is there again" in findings
 
 
-def test_a_seal_of_a_second_sealer_with_the_same_key_does_not_fit(tmp_path: Path):
+def test_a_seal_of_a_second_sealer_with_the_same_key_is_found(tmp_path: Path):
     """Two stores of one volume, sealed apart: a seal of one does not stand in the other, though its records follow."""
     place = Place.at(tmp_path)
     second_store = type(place.store)(tmp_path / "other")

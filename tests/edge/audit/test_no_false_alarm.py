@@ -1,4 +1,4 @@
-"""Whatever honest gateways and sealers do, in any order, with crashes and stores that fail: there is no alarm."""
+"""Honest gateways and sealers never cause a finding: in any order, with crashes and failing stores."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ STEPS = st.tuples(
 # Each example is some hundred writes to the disk: a quarter of the profile's.
 @settings(max_examples=max(10, settings().max_examples // 4))
 @given(st.lists(STEPS, min_size=3, max_size=25))
-def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: list[tuple[str, int]]):
+def test_honest_gateways_and_sealers_cause_no_finding_and_lose_no_record(steps: list[tuple[str, int]]):
     root = Path(tempfile.mkdtemp())
     try:
         place = Place.at(root)

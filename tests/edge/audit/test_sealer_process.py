@@ -1,4 +1,4 @@
-"""The sealer as a process, on an S3 service with Object Lock: what it writes nobody takes away, and attempts show."""
+"""The sealer as a process, on an S3 service with Object Lock: seals cannot be removed, and attempts are visible."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def config(place: Place, bucket: Bucket, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_it_seals_newcomers_at_once_the_rest_in_time_and_all_of_it_at_its_end(place: Place, bucket: Bucket):
+def test_the_sealer_seals_new_writers_at_once_others_on_time_and_everything_at_its_end(
+    place: Place, bucket: Bucket
+):
     writer = place.writer()
     sealer = Edge(place.root / "sealer", config(place, bucket)).wait_until_up()
     sealer.wait_for_line("sealed", seal=1, records=1)
@@ -93,9 +95,7 @@ def test_it_seals_newcomers_at_once_the_rest_in_time_and_all_of_it_at_its_end(pl
     assert [until.year - time.gmtime().tm_year for until in locked if until] == [5, 5, 5]
 
 
-def test_neither_the_sealer_nor_anybody_takes_a_seal_away_and_what_is_laid_over_it_is_told(
-    place: Place, bucket: Bucket
-):
+def test_no_seal_can_be_deleted_and_overwritten_or_hidden_seals_are_reported(place: Place, bucket: Bucket):
     writer, sealer = place.writer(), place.sealer(bucket.store)
     sealer.seal()
     exchange(writer, "a")
@@ -114,7 +114,7 @@ def test_neither_the_sealer_nor_anybody_takes_a_seal_away_and_what_is_laid_over_
     ]
 
 
-def test_a_seal_that_the_bucket_s_own_rules_hide_after_its_time_is_no_finding(bucket: Bucket):
+def test_a_seal_that_lifecycle_rules_hide_after_its_retention_is_no_finding(bucket: Bucket):
     store, locked, over = bucket.store, "seals/000000000001.seal", "seals/000000000002.seal"
     for name, days in ((locked, 30), (over, -1)):
         store.put(name, b"a seal", days)
@@ -123,7 +123,7 @@ def test_a_seal_that_the_bucket_s_own_rules_hide_after_its_time_is_no_finding(bu
     assert [finding.partition(":")[0] for finding in store.oddities()] == [locked]
 
 
-def test_a_bucket_without_object_lock_is_not_sealed_into(place: Place, service: tuple[Any, str]):
+def test_a_bucket_without_object_lock_is_refused_by_the_sealer(place: Place, service: tuple[Any, str]):
     service[0].create_bucket(Bucket="unlocked-bucket")
     bucket = Bucket(*service, "unlocked-bucket")
     place.writer()
@@ -136,7 +136,7 @@ def test_a_bucket_without_object_lock_is_not_sealed_into(place: Place, service: 
     assert any("no Object Lock" in finding for finding in bucket.store.oddities())
 
 
-def test_a_store_that_is_down_is_told_and_sealing_goes_on_when_it_is_back(place: Place, bucket: Bucket):
+def test_an_unreachable_store_is_reported_and_sealing_resumes_when_it_is_back(place: Place, bucket: Bucket):
     writer = place.writer()
     sealer = place.sealer(bucket.store)
     sealer.seal()
@@ -151,7 +151,7 @@ def test_a_store_that_is_down_is_told_and_sealing_goes_on_when_it_is_back(place:
     assert (proof.findings, proof.records, list(proof.unfinished)) == ([], 4, ["b"])
 
 
-def test_a_put_whose_answer_was_lost_is_no_second_seal(place: Place, bucket: Bucket):
+def test_repeating_a_put_whose_response_was_lost_is_no_finding(place: Place, bucket: Bucket):
     place.writer()
     store = bucket.store
     place.sealer(store).seal()
@@ -163,7 +163,7 @@ def test_a_put_whose_answer_was_lost_is_no_second_seal(place: Place, bucket: Buc
     assert place.verify(bucket.store).findings == []
 
 
-def test_a_new_signing_key_goes_on_where_the_earlier_one_is_named(place: Place, bucket: Bucket):
+def test_a_new_signing_key_continues_the_seals_if_the_earlier_key_is_named(place: Place, bucket: Bucket):
     writer = place.writer()
     place.sealer(bucket.store).seal()
     exchange(writer, "a")

@@ -1,4 +1,4 @@
-"""The sealer goes on with every chain, notices what contradicts, and what it sealed is proven."""
+"""The sealer continues every chain and reports contradictions; what it sealed can be proven."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def place(tmp_path: Path) -> Place:
     return Place.at(tmp_path)
 
 
-def test_what_was_sealed_is_proven_and_an_orderly_end_leaves_nothing_open(place: Place):
+def test_sealed_records_are_proven_and_a_closed_writer_leaves_nothing_unfinished(place: Place):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     assert sealer.seal() is not None
@@ -35,7 +35,7 @@ def test_what_was_sealed_is_proven_and_an_orderly_end_leaves_nothing_open(place:
     assert [writer["state"] for writer in proof.writers.values()] == ["closed"]
 
 
-def test_a_crash_leaves_an_unfinished_intent_and_half_a_line_and_no_false_alarm(place: Place):
+def test_a_crash_leaves_an_unfinished_intent_and_a_partial_line_without_a_finding(place: Place):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     write(writer, ("intent", intent("b")))
@@ -65,7 +65,7 @@ def test_the_unsealed_tail_is_counted_and_its_outcomes_finish_intents(place: Pla
     assert proof.findings == []
 
 
-def test_a_writer_whose_files_went_away_is_found(place: Place):
+def test_a_writer_whose_files_are_missing_is_found(place: Place):
     writer, sealer = place.writer(), place.sealer()
     other_writer = place.writer("gw-1")
     sealer.seal()
@@ -81,7 +81,7 @@ def test_a_writer_whose_files_went_away_is_found(place: Place):
     assert place.verify().findings == findings
 
 
-def test_a_writer_that_ended_may_be_cleared_away(place: Place):
+def test_files_of_a_closed_writer_may_be_deleted(place: Place):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     close(writer)
@@ -93,7 +93,7 @@ def test_a_writer_that_ended_may_be_cleared_away(place: Place):
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_chain_changed_on_the_volume_after_it_was_sealed_is_told(place: Place, restarted: bool):
+def test_a_chain_changed_on_the_volume_after_sealing_is_reported(place: Place, restarted: bool):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     sealer.seal()
@@ -110,7 +110,7 @@ def test_a_chain_changed_on_the_volume_after_it_was_sealed_is_told(place: Place,
     assert any("is broken" in finding for finding in place.verify().findings)
 
 
-def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
+def test_a_chain_that_continues_after_its_writer_died_is_reported(place: Place):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     sealer.seal()
@@ -126,7 +126,7 @@ def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
     ]
 
 
-def test_a_process_that_died_before_its_first_record_is_no_newcomer_and_no_writer(place: Place):
+def test_a_process_that_died_before_its_first_record_is_not_a_writer(place: Place):
     writer, sealer = place.writer(), place.sealer()
     assert sealer.newcomers()
     record_files(writer.folder)[0][1].write_bytes(b'{"half')
@@ -140,7 +140,7 @@ def test_a_process_that_died_before_its_first_record_is_no_newcomer_and_no_write
     assert list(place.verify(records=place.records).writers) == [other_writer.folder.name]
 
 
-def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
+def test_a_volume_that_lost_sealed_records_counts_as_a_crash(place: Place):
     """A machine that goes down may lose bytes that the sealer had read already; the store has them."""
     writer = place.writer()
     exchange(writer, "a")
@@ -155,7 +155,7 @@ def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
     assert [writer["state"] for writer in proof.writers.values()] == ["crashed"]
 
 
-def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(place: Place):
+def test_a_restarted_sealer_continues_from_the_store_over_rotated_files(place: Place):
     writer = place.writer(rotate_bytes=500)
     for number in range(5):
         exchange(writer, f"r{number}")
@@ -167,7 +167,7 @@ def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(pla
     assert (proof.findings, proof.records) == ([], 12)
 
 
-def test_two_sealers_make_no_fork(place: Place):
+def test_two_sealers_never_fork_the_seals(place: Place):
     writer = place.writer()
     first_sealer, two = place.sealer(), place.sealer()
     exchange(writer, "a")
@@ -180,7 +180,7 @@ def test_two_sealers_make_no_fork(place: Place):
     assert place.verify().findings == []
 
 
-def test_a_sealer_does_not_go_on_in_a_store_that_has_lost_a_seal(place: Place):
+def test_a_sealer_refuses_a_store_that_has_lost_a_seal(place: Place):
     writer, sealer = place.writer(), place.sealer()
     sealer.seal()
     exchange(writer, "a")
@@ -201,7 +201,7 @@ def test_a_sealer_does_not_go_on_in_a_store_that_has_lost_a_seal(place: Place):
         ("pardon", {}, "the kind 'pardon' is unknown"),
     ],
 )
-def test_a_record_that_no_gateway_writes_is_told_and_the_rest_is_read(
+def test_an_impossible_record_is_reported_and_the_rest_is_read(
     place: Place, kind: str, fields: dict[str, Any], says: str
 ):
     writer = place.writer()
@@ -214,7 +214,7 @@ def test_a_record_that_no_gateway_writes_is_told_and_the_rest_is_read(
     assert proof.unfinished == {}
 
 
-def test_an_outcome_without_an_intent_or_a_second_one_is_told(place: Place):
+def test_an_outcome_without_an_intent_or_a_second_outcome_is_reported(place: Place):
     writer = place.writer()
     exchange(writer, "a")
     write(
@@ -238,7 +238,7 @@ def test_outcomes_in_another_writer_finish_the_intents_of_one_that_failed(place:
     assert (proof.findings, proof.unfinished) == ([], {})
 
 
-def test_a_long_silence_is_a_gap_and_a_seal_from_the_past_a_finding(place: Place):
+def test_a_late_seal_is_a_gap_and_an_older_seal_a_finding(place: Place):
     times = iter(
         ["2026-11-26T10:00:00Z", "2026-11-26T10:59:00Z", "2026-11-26T13:00:00Z", "2026-11-26T12:00:00Z"]
     )
@@ -253,7 +253,7 @@ def test_a_long_silence_is_a_gap_and_a_seal_from_the_past_a_finding(place: Place
     assert any("the sealer promised one every 3600 s" in finding for finding in late.findings)
 
 
-def test_a_look_may_begin_at_a_later_seal(place: Place):
+def test_a_verification_may_begin_at_a_later_seal(place: Place):
     writer, sealer = place.writer(), place.sealer()
     write(writer, ("intent", intent("a")))
     sealer.seal()
@@ -268,7 +268,7 @@ def test_a_look_may_begin_at_a_later_seal(place: Place):
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_a_store_that_fails_at_the_very_first_seal_makes_no_gap(place: Place, written: bool):
+def test_a_store_that_fails_at_the_first_seal_causes_no_gap(place: Place, written: bool):
     class Failing(FolderStore):
         def put(self, name: str, data: bytes, keep_days: int) -> None:
             if written:
@@ -299,7 +299,7 @@ def with_content(place: Place) -> Path:
     return next((place.root / "store/content").rglob("*.jsonl"))
 
 
-def test_content_that_was_altered_or_gone_before_its_time_is_found(place: Place):
+def test_content_that_was_altered_or_deleted_early_is_found(place: Place):
     path = with_content(place)
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"data":"x"', b'"data":"y"'))
@@ -313,7 +313,7 @@ def test_content_that_was_altered_or_gone_before_its_time_is_found(place: Place)
     assert late.contents_gone == 1
 
 
-def test_content_of_which_the_chain_says_another_digest_is_found(place: Place):
+def test_content_with_another_digest_than_its_record_is_found(place: Place):
     writer = place.writer()
     write(writer, ("intent", intent("a")))
     line = canonical({"id": "a", "key": "k", "day": "2026-11-26", "data": "x"})

@@ -1,4 +1,4 @@
-"""The running gateway scores answers: asks for log-probabilities, takes them out, tells caller, journal and record."""
+"""The running gateway scores answers: it requests log-probabilities, removes them, and reports the score."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(data) for data in datas]
 
 
-def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(scored: Audited, chain: Site):
+def test_a_text_has_its_score_and_no_unrequested_log_probabilities(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask()
     assert confidence(answer) == {"score": 0.5}
@@ -87,13 +87,13 @@ def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(sco
     assert confidence(scored.ask()) == {"score": 0.9048}
 
 
-def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
+def test_a_json_answer_has_a_score_for_every_field(scored: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
     fields = {"/iban": 0.5, "/age": 0.9048}
     assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
 
 
-def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain: Site):
+def test_a_tool_call_has_a_score_for_every_argument(scored: Audited, chain: Site):
     texts = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
     chain.model.words, chain.model.logprobs = texts, [-9, -9, HALF, -9, -9]
     tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
@@ -101,7 +101,7 @@ def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain
     assert scores == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
-def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
+def test_a_stream_has_its_score_in_the_last_chunk_of_the_choice(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask(stream=True)
     *before, last = events(answer)
@@ -113,7 +113,7 @@ def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, ch
     assert line["confidence"]["score"] == 0.5
 
 
-def test_journal_and_record_say_the_score_and_by_which_calibration(scored: Audited, chain: Site):
+def test_journal_and_record_hold_the_score_and_its_calibration(scored: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
     name = scored.ask(**FORMAT).headers["x-request-id"]
     line = scored.gateway.wait_for_line("request", request_id=name)
@@ -133,9 +133,7 @@ def test_a_model_server_without_log_probabilities_gives_no_score(scored: Audited
         assert line["confidence"] == {"score": None, "why": "no log-probabilities"}
 
 
-def test_other_weights_than_those_that_were_judged_give_no_score_and_are_not_asked(
-    scored: Audited, chain: Site
-):
+def test_a_model_with_other_weights_than_the_calibrated_ones_has_no_score(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask(KEYS["claims"], model="claims")
     assert confidence(answer) == UNSCORED
@@ -145,7 +143,7 @@ def test_other_weights_than_those_that_were_judged_give_no_score_and_are_not_ask
     assert scored.gateway.lines("unscored")[0]["workload"] == "claims", "and operators are told at the start"
 
 
-def test_a_completion_of_plain_text_has_no_score(scored: Audited, chain: Site):
+def test_a_plain_text_completion_has_no_score(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     body = {"model": WORKLOAD, "prompt": "Paid"}
     answer = scored.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
@@ -155,7 +153,7 @@ def test_a_completion_of_plain_text_has_no_score(scored: Audited, chain: Site):
 @pytest.mark.parametrize(
     "field", [{"logit_bias": {"1": 100}}, {"presence_penalty": 1}, {"frequency_penalty": -1}]
 )
-def test_probabilities_that_the_caller_bends_give_no_score(
+def test_sampling_parameters_that_change_probabilities_give_no_score(
     scored: Audited, chain: Site, field: dict[str, Any]
 ):
     chain.model.logprobs = SURE
@@ -165,7 +163,7 @@ def test_probabilities_that_the_caller_bends_give_no_score(
     assert line["confidence"]["why"] == "steered"
 
 
-def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
+def test_a_truncated_stream_has_no_score(scored: Audited, chain: Site):
     chain.model.reset("cut")
     chain.model.logprobs = SURE
     answer = scored.ask(stream=True)
@@ -174,7 +172,7 @@ def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
     assert line["confidence"] == {"score": None, "why": "cut"}
 
 
-def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it_asked_for(
+def test_the_unmodified_openai_client_reads_score_and_requested_log_probabilities(
     scored: Audited, chain: Site
 ):
     chain.model.logprobs = SURE
@@ -194,7 +192,7 @@ def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it
         assert (last.choices[0].model_extra or {})["confidence"]["score"] == 0.5
 
 
-def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
+def test_a_workload_without_scores_is_unchanged(chain: Site):
     chain.model.logprobs = SURE
     answer = chain.ask()
     assert "confidence" not in answer.text
@@ -211,7 +209,9 @@ def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
         {"measure": "given"},
     ],
 )
-def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, more: dict[str, Any], capsys):
+def test_a_calibration_for_another_model_or_domain_is_not_used(
+    site: Site, tmp_path: Path, more: dict[str, Any], capsys
+):
     other_model = {"model": MODEL, **more}
     file = written(tmp_path, "other", other_model.pop("model"), **other_model)
     config = configured(site, tmp_path, calibrations=[str(file)])
@@ -222,7 +222,7 @@ def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, 
     assert f'"workload": "{WORKLOAD}"' not in capsys.readouterr().out
 
 
-def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path: Path, capsys):
+def test_an_endpoint_without_a_stated_digest_of_weights_gives_no_score(site: Site, tmp_path: Path, capsys):
     file = written(tmp_path, "other", MODEL, model_digest=None)
     config = configured(site, tmp_path, calibrations=[str(file)])
     config["routes"][0].pop("model_digest")
@@ -240,7 +240,7 @@ def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path
         ('"curve": {"a": NaN', "it is no calibration"),
     ],
 )
-def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
+def test_an_invalid_calibration_file_stops_the_start_with_one_paragraph(
     site: Site, tmp_path: Path, content: str | None, message: str
 ):
     file = tmp_path / "c.json"
@@ -252,7 +252,7 @@ def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
     assert WORKLOAD in str(error.value)
 
 
-def test_a_file_of_another_digest_ends_the_start(site: Site, tmp_path: Path):
+def test_a_calibration_file_with_another_digest_stops_the_start(site: Site, tmp_path: Path):
     file = written(tmp_path, "a", MODEL)
     digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     settings: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}

@@ -1,4 +1,4 @@
-"""`python -m tests.edge.matrix`: every class × every way to go wrong, on the real edge.
+"""`python -m tests.edge.matrix`: every class × every failure, on the real edge.
 
 Exit code 1 where a cell is not as it must be.
 """

@@ -1,4 +1,4 @@
-"""Whether a cell is as it must be: the answers, their messages, where the prompt went, and what was recorded of it."""
+"""Checks a cell of the matrix: answers, messages, where the prompt went, and its records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to go wrong with keys and limits in PostgreSQL: tried at each class's gateway that has them there."""
+"""Failures of keys and limits in PostgreSQL, tried at every class's gateway that uses a database."""
 
 from __future__ import annotations
 

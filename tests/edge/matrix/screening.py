@@ -1,4 +1,4 @@
-"""Ways to go wrong with what passes: a detector or guard that fails, secrets that come out, personal data that leave.
+"""Failures of screening: a failing detector or guard, leaking secrets, personal data that leaves the site.
 
 Tried at each class's gateway that has a detector. Its file demands more than the class, so that all classes are alike.
 """

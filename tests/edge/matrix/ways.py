@@ -1,4 +1,4 @@
-"""The cases of the matrix: what can go wrong with a request, and the correct answer to each."""
+"""The cases of the matrix: each failure, and the correct answer to it."""
 
 from __future__ import annotations
 

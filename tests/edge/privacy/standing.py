@@ -1,4 +1,4 @@
-"""A gateway of class internal as an outside benchmark meets it: plain HTTP for its client, its own capture as model.
+"""A gateway of class internal for third-party benchmarks: plain HTTP for the client, a capturing model server.
 
 The gateway speaks mutual TLS alone, so a tunnel of the test's own stands before it. The benchmark's capture is the
 model server beyond the site, behind a sidecar. Answers are looked through for secrets, as the class demands, and by a
