@@ -1,4 +1,4 @@
-"""A gateway that holds answers, and the process where people decide, on one real PostgreSQL, with a sealer."""
+"""A gateway that holds answers and the review desk, on one real PostgreSQL, with a sealer."""
 
 from __future__ import annotations
 

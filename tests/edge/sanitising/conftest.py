@@ -1,4 +1,4 @@
-"""A folder to be sanitised by patterns alone, in this process."""
+"""Fixtures: a folder to sanitise with patterns only, in this process."""
 
 from __future__ import annotations
 

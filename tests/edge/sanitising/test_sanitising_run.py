@@ -1,4 +1,4 @@
-"""A run over a folder: what is done, what is refused, what is done again, and what the manifest says of it."""
+"""A sanitising run over a folder: what is cleaned, refused or repeated, and what the manifest records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fill(place: Place) -> None:
     place.lay("b/d.csv", f"id,mail\n1,{MAIL}\n2,\n")
 
 
-def test_paths_are_kept_and_the_manifest_says_what_became_of_each(place: Place):
+def test_paths_are_kept_and_the_manifest_has_the_result_of_every_file(place: Place):
     fill(place)
     outcome = place.run()
     assert sorted(place.all()) == ["a.txt", "b/c.jsonl", "b/d.csv", "manifest.jsonl", "summary.json"]
@@ -41,7 +41,7 @@ def test_paths_are_kept_and_the_manifest_says_what_became_of_each(place: Place):
     assert not any(value.encode() in data for data in place.all().values() for value in (MAIL, IBAN, CARD))
 
 
-def test_the_same_input_gives_the_same_bytes_however_many_processes_there_are(place: Place, monkeypatch):
+def test_the_output_does_not_depend_on_the_number_of_processes(place: Place, monkeypatch):
     fill(place)
     place.lay("long.jsonl", "".join(f'{{"n": {at}, "t": "to u{at}@example.com"}}\n' for at in range(400)))
     monkeypatch.setattr("edge.sanitising.run._LITTLE", 0)
@@ -51,7 +51,7 @@ def test_the_same_input_gives_the_same_bytes_however_many_processes_there_are(pl
     assert b"<EMAIL_ADDRESS_1>" in (place.made("long.jsonl", "several") or b"")
 
 
-def test_what_was_done_is_not_done_again_unless_something_that_decides_has_changed(place: Place):
+def test_a_cleaned_file_is_skipped_unless_its_content_or_the_rules_changed(place: Place):
     fill(place)
     place.run()
     assert place.run().kept == 3
@@ -66,7 +66,7 @@ def test_what_was_done_is_not_done_again_unless_something_that_decides_has_chang
     assert place.run(allowed_because="a test").kept == 0, "other settings"
 
 
-def test_a_refused_file_is_not_in_the_target_and_the_others_are(place: Place):
+def test_a_refused_file_is_missing_from_the_target_and_others_are_written(place: Place):
     fill(place)
     place.run()
     place.lay("b/c.jsonl", '{"a": 1}\n{"a": \n')
@@ -84,7 +84,7 @@ def test_a_refused_file_is_not_in_the_target_and_the_others_are(place: Place):
     assert place.run().summary["refused"] == 1, "a refused file is tried again"
 
 
-def test_without_keep_going_nothing_after_a_refused_file_is_looked_at(place: Place):
+def test_without_keep_going_the_run_stops_at_a_refused_file(place: Place):
     fill(place)
     place.lay("b/aa.txt", b"\xff")
     outcome = place.run(keep_going=False)
@@ -93,7 +93,7 @@ def test_without_keep_going_nothing_after_a_refused_file_is_looked_at(place: Pla
     assert sorted(place.all()) == ["a.txt", "manifest.jsonl", "summary.json"]
 
 
-def test_a_language_without_a_model_is_said_and_refused_where_names_must_go(place: Place):
+def test_a_language_without_a_model_is_reported_and_refused_if_names_must_be_removed(place: Place):
     place.lay("de.txt", GERMAN)
     assert place.run().summary["patterns_only"] == {"de": 1}
     refused = place.run(names_demanded=True, data_class="restricted").refused
@@ -105,13 +105,13 @@ def test_a_language_without_a_model_is_said_and_refused_where_names_must_go(plac
     assert (entry["patterns_only"], entry["allowed_because"]) == (["de"], "reviewed by hand")
 
 
-def test_rules_that_look_for_no_names_are_patterns_only_in_every_language(place: Place):
+def test_rules_without_names_use_patterns_only_in_every_language(place: Place):
     place.lay("a.txt", "words")
     place.rules = Rules(entities=["IBAN_CODE"])
     assert place.run().summary["patterns_only"] == {"any": 1}
 
 
-def test_what_has_no_source_any_more_is_deleted_only_when_asked(place: Place):
+def test_target_files_without_a_source_are_deleted_only_on_request(place: Place):
     fill(place)
     place.run()
     (place.root / "in/a.txt").unlink()
@@ -126,25 +126,25 @@ def test_what_has_no_source_any_more_is_deleted_only_when_asked(place: Place):
 
 
 @pytest.mark.parametrize("name", [f"{MAIL}.txt", f"of/{IBAN}/a.txt"])
-def test_a_path_that_tells_is_refused(place: Place, name: str):
+def test_a_path_that_contains_personal_data_is_refused(place: Place, name: str):
     place.lay(name, "words")
     assert "its name holds" in place.run().refused[0].reason
 
 
-def test_a_topic_that_a_guard_forbids_is_no_finding(place: Place):
+def test_a_topic_that_a_guard_forbids_is_not_a_finding(place: Place):
     place.rules = Rules.model_validate({"topics": [{"name": "WEAPONS", "phrases": ["bomb"]}]})
     place.lay("bomb.json", '{"bomb": "bomb"}')
     assert place.run().summary["findings"] == {}
     assert place.made("bomb.json") == b'{"bomb": "bomb"}'
 
 
-def test_a_file_that_names_somebody_in_a_field_is_refused_however_late(place: Place):
+def test_a_file_with_personal_data_in_a_field_name_is_refused(place: Place):
     place.lay("a.jsonl", '{"a": 1}\n' * 300 + f'{{"{MAIL}": 1}}\n')
     assert "the name of a field holds EMAIL_ADDRESS" in place.run().refused[0].reason
     assert place.made("a.jsonl") is None
 
 
-def test_what_is_no_plain_file_or_too_large_or_has_our_names_is_refused(place: Place):
+def test_links_oversized_files_and_reserved_names_are_refused(place: Place):
     place.lay("big.txt", "x" * 2000)
     place.lay("manifest.jsonl", '{"a": 1}\n')
     place.lay("real/a.txt", "words")
@@ -158,7 +158,7 @@ def test_what_is_no_plain_file_or_too_large_or_has_our_names_is_refused(place: P
     assert place.entries()["real/a.txt"]["status"] == "done"
 
 
-def test_a_folder_with_files_of_others_is_no_target(place: Place, tmp_path: Path):
+def test_a_folder_with_other_files_is_refused_as_target(place: Place, tmp_path: Path):
     fill(place)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("years")
@@ -177,7 +177,7 @@ def test_a_folder_with_files_of_others_is_no_target(place: Place, tmp_path: Path
             require_apart(source, target)
 
 
-def test_two_runs_do_not_write_into_one_target(place: Place):
+def test_two_runs_cannot_write_into_one_target(place: Place):
     fill(place)
     first = FolderTarget(place.root / "out")
     first.begin()
@@ -187,14 +187,14 @@ def test_two_runs_do_not_write_into_one_target(place: Place):
     place.run()
 
 
-def test_one_file_is_a_source_too_and_nothing_is_none(place: Place, tmp_path: Path):
+def test_a_single_file_is_a_valid_source_and_a_missing_one_is_refused(place: Place, tmp_path: Path):
     fill(place)
     assert [file.name for file in FolderSource(tmp_path / "in/b/d.csv").items()] == ["d.csv"]
     with pytest.raises(BadPlace, match="no such file"):
         FolderSource(tmp_path / "nowhere").items()
 
 
-def test_a_line_that_was_cut_off_is_taken_back_and_its_file_done_again(place: Place):
+def test_a_truncated_manifest_line_is_removed_and_its_file_cleaned_again(place: Place):
     fill(place)
     place.run()
     all_files = place.all()
@@ -206,7 +206,7 @@ def test_a_line_that_was_cut_off_is_taken_back_and_its_file_done_again(place: Pl
     assert place.all() == all_files
 
 
-def test_until_a_file_is_whole_nothing_has_its_name(place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_an_output_file_gets_its_name_only_when_it_is_complete(place: Place, monkeypatch: pytest.MonkeyPatch):
     place.lay("long.jsonl", '{"a": "words"}\n' * 300)
     listings: list[list[str]] = []
 
