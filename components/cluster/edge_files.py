@@ -1,8 +1,8 @@
 """Builds the edge's configuration file for each of its modes, and the ConfigMap that carries it."""
 
 import hashlib
+import json
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from components.cluster.objects import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
 from components.cluster.pod_defaults import TRUST_MOUNT
-from edge.config import ConfigError, check
+from edge.config import problems
 from isthmus.core.errors import InputError
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
@@ -124,15 +124,15 @@ def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[
 def write_config(config: dict[str, Any]) -> str:
     """The configuration as YAML, checked by the edge's own models. Raises `InputError` if the edge would refuse it.
 
-    So a wrong argument ends `pulumi preview`, not the start of a pod.
+    So a wrong argument ends `pulumi up`, not the start of a pod. Values that are known only after a deployment are
+    placeholders in `isthmus render`, and are not judged there.
     """
-    try:
-        check(config, Path(f"{config.get('mode')} configuration"))
-    except ConfigError as error:
+    wrong = [sentence for value, sentence in problems(config) if "${" not in json.dumps(value, default=str)]
+    if wrong:
         raise InputError(
-            f"the edge would not start with these arguments: {error}",
-            fix="Correct the component's argument that this key is written from",
-        ) from None
+            f"the edge's {config.get('mode')} would not start with these arguments: {'; '.join(wrong)}",
+            fix="Correct the component's arguments that these keys are written from",
+        )
     return to_yaml(config)
 
 

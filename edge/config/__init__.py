@@ -16,7 +16,7 @@ from edge.config.base import (
 from edge.config.confidence import Confidence
 from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig, UpstreamTls
-from edge.config.loading import Config, check, load, read_yaml
+from edge.config.loading import Config, check, load, problems, read_yaml
 from edge.config.review import HeldKeys, ReviewRule, Reviews, ReviewsConfig
 from edge.config.routes import Place, Route
 from edge.config.screening import Guard, GuardModel, Screening
@@ -61,5 +61,6 @@ __all__ = [
     "WriteOnce",
     "check",
     "load",
+    "problems",
     "read_yaml",
 ]

@@ -54,9 +54,23 @@ def check(document: Any, path: Path) -> Config:
     try:
         return _ADAPTER.validate_python(document)
     except ValidationError as error:
-        raise ConfigError(
-            f"{path}: " + "; ".join(_sentence(e, document.get("mode")) for e in error.errors()) + "."
-        ) from None
+        sentences = [_sentence(problem, document.get("mode")) for problem in error.errors()]
+        raise ConfigError(f"{path}: {'; '.join(sentences)}.") from None
+
+
+def problems(document: dict[str, Any]) -> list[tuple[Any, str]]:
+    """Each wrong value of a document (None for a missing key), with a sentence that names its key."""
+    try:
+        _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        return [
+            (
+                None if problem["type"] == "missing" else problem["input"],
+                _sentence(problem, document.get("mode")),
+            )
+            for problem in error.errors()
+        ]
+    return []
 
 
 def _sentence(error: Any, mode: Any) -> str:

@@ -27,11 +27,21 @@ def test_the_edge_accepts_every_configuration(built: Engine, tmp_path: Path) -> 
 def test_a_configuration_that_the_edge_would_refuse_is_not_written() -> None:
     config = edge_files.gateway_config("confidential", "fra1", [])
     config["limits"]["max_body_bytes"] = "much"
-    with pytest.raises(InputError, match=r"gateway configuration: .*limits\.max_body_bytes: .*valid integer"):
+    with pytest.raises(
+        InputError, match=r"the edge's gateway would not start.*limits\.max_body_bytes: .*valid integer"
+    ):
         edge_files.write_config(config)
 
 
 def test_an_unknown_key_is_named_with_the_mode() -> None:
     config = edge_files.sidecar_config("internal", ["gateway.isthmus-internal.svc"]) | {"colour": "red"}
-    with pytest.raises(InputError, match="sidecar configuration: colour: this key is unknown"):
+    with pytest.raises(InputError, match=r"the edge's sidecar would not start.*colour: this key is unknown"):
         edge_files.write_config(config)
+
+
+def test_a_value_that_is_known_only_after_the_deployment_is_not_judged() -> None:
+    config = edge_files.gateway_config("confidential", "${site.name}", [{"model": "${profile.arn}"}])
+    with pytest.raises(InputError) as caught:
+        edge_files.write_config(config)
+    assert "workload: this key is missing" in str(caught.value)
+    assert "site" not in str(caught.value)

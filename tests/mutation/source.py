@@ -29,18 +29,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERINGS = "tests/fixed_interfaces/test_renderings.py"
+VARIANTS = "tests/variants"
 TESTS = {
-    "isthmus/contracts": ("tests/contracts", "tests/core", "tests/policies", "tests/components", RENDERINGS),
+    "isthmus/contracts": (
+        "tests/contracts", "tests/core", "tests/policies", "tests/components", "tests/blueprints", "tests/stacks",
+        RENDERINGS, VARIANTS,
+    ),
     "isthmus/core": ("tests/core", "tests/contracts"),
-    "isthmus/graph": ("tests/graph", "tests/policies", "tests/reports"),
-    "isthmus/planning": ("tests/planning", "tests/contracts", "tests/blueprints", RENDERINGS),
+    "isthmus/graph": ("tests/graph", "tests/policies", "tests/reports", "tests/mutation", VARIANTS),
+    "isthmus/planning": ("tests/planning", "tests/contracts", "tests/blueprints", RENDERINGS, VARIANTS),
     "isthmus/calibration": ("tests/calibration",),
     "isthmus/blueprints": ("tests/blueprints", "tests/core", RENDERINGS),
-    "isthmus/reports": ("tests/reports", RENDERINGS),
+    "isthmus/reports": ("tests/reports", "tests/engine", RENDERINGS, VARIANTS),
     "components": ("tests/components", "tests/stacks", RENDERINGS),
-    "policies": ("tests/policies", "tests/mutation"),
+    "policies": ("tests/policies", "tests/mutation", VARIANTS),
     "stacks": ("tests/stacks", RENDERINGS),
-}
+}  # fmt: skip
 """Folder of the product → folders of tests that mirror it or use it most. The first kills most mutants."""
 FAST = "not sandbox and not service and not soak"
 SLOWEST_S = 300
@@ -206,7 +210,7 @@ def run_tests(tests: list[str], copy: Path, *options: str, **environment: str) -
 
 
 def record_executed(folder: str, copy: Path) -> dict[str, set[str]]:
-    """Test of a folder, all its cases together → functions that it executes.
+    """Test of a folder, all its cases together (tables of variants one by one) → functions that it executes.
 
     Raises `SystemExit` if a test fails without a mutant.
     """
@@ -215,7 +219,8 @@ def record_executed(folder: str, copy: Path) -> dict[str, set[str]]:
             raise SystemExit(f"the fast tests of {folder} fail without a mutant")
         executed: dict[str, set[str]] = {}
         for test, functions in json.loads(Path(file.name).read_text()).items():
-            executed.setdefault(test.partition("[")[0], set()).update(functions)
+            name = test if folder == VARIANTS else test.partition("[")[0]
+            executed.setdefault(name, set()).update(functions)
         return executed
 
 

@@ -228,7 +228,7 @@ def namespace_classes(graph: Graph) -> dict[str, str]:
             continue
         name, namespace = name_and_namespace(resource)
         if resource.type == _NAMESPACE:
-            label = (resource.inputs["metadata"].get("labels") or {}).get(CLASS)
+            label = ((resource.inputs.get("metadata") or {}).get("labels") or {}).get(CLASS)
             class_by_namespace[name] = _stricter(class_by_namespace.get(name, ""), known_class(label))
         else:
             class_by_namespace.setdefault(namespace, "")

@@ -1,0 +1,311 @@
+"""What becomes of the changed documents: table name → label → outcome.
+
+An outcome is `refused at PLACES` (messages may be reworded freely), or a digest of each part of what came out, so
+that a difference says where to look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+
+from isthmus.cli.plan_command import offers
+from isthmus.cli.previews import as_json
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.reports.drift import Drift
+from isthmus.contracts.reports.preview import DataPaths, Preview
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_documents
+from isthmus.core.errors import IsthmusError
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
+from isthmus.planning import planner
+from isthmus.reports import plan_page
+from isthmus.reports.drift import markdown as drift_markdown
+from isthmus.reports.drift import sarif as drift_sarif
+from isthmus.reports.drift import text as drift_text
+from isthmus.reports.drift import thresholds as drift_thresholds
+from isthmus.reports.preview import markdown as preview_markdown
+from isthmus.reports.preview import sarif as preview_sarif
+from isthmus.reports.preview import text as preview_text
+from isthmus.reports.preview import thresholds as preview_thresholds
+from isthmus.reports.preview.page import page as preview_page
+from policies.evaluation.evaluation import judge
+from tests import private
+from tests.blueprints import bank as bank_files
+from tests.components import platforms
+from tests.contracts import bank
+from tests.reports import drifts, page_previews, plans, previews
+from tests.variants.changes import Corpus
+
+M = TypeVar("M", bound=BaseModel)
+SAMPLES = Path(__file__).parent / "samples"
+ROOT = Path(__file__).resolve().parents[2]
+TODAY = "2026-11-25"
+"""The day of plans: prices have an age."""
+MORE_CHANGES = {
+    ":NetworkPolicy": 60, ":ConfigMap": 60, ":Deployment": 30, ":Service": 15, ":SecurityGroupIngressRule": 15,
+    ":SecurityGroupEgressRule": 15, "/vpcEndpoint:VpcEndpoint": 25, ":Policy": 15, ":RolePolicy": 20, ":Role": 15,
+    ":Guardrail": 15,
+}  # fmt: skip
+"""Ending of a type → changed resources of it; two of every other type."""
+FILES = {"bank-dev": "stacks/Pulumi.bank-dev.yaml"}
+
+
+def digest(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def digests(parts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {digest(part)}" for name, part in parts.items())
+
+
+def refusal(error: Exception) -> str:
+    """The places that an error names, without its words."""
+    if isinstance(error, IsthmusError):
+        return (
+            f"refused ({error.exit_code}) at {error.where.removeprefix('document').strip() or 'the document'}"
+        )
+    assert isinstance(error, ValidationError)
+    places = {".".join(map(str, problem["loc"])) or "the document" for problem in error.errors()}
+    return f"refused at {', '.join(sorted(places))}"
+
+
+def requirements_corpus() -> Corpus:
+    files = [*(ROOT / "stacks").glob("*.requirements.yaml"), *(ROOT / "examples").glob("*.requirements.yaml")]
+    reader = YAML(typ="safe", pure=True)
+    return Corpus({file.name.partition(".")[0]: reader.load(file.read_text("utf-8")) for file in files})
+
+
+def read_requirements(data: Any) -> Requirements:
+    return requirements_of.parse(yaml_documents.Document(data, "document"))
+
+
+def checked_requirements() -> Iterator[tuple[str, str]]:
+    """Which requirements are accepted."""
+    for label, data in requirements_corpus().variants(1500, "requirements"):
+        try:
+            read_requirements(data)
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            yield label, "accepted"
+
+
+def made_plans(count: int = 30) -> Iterator[tuple[str, str]]:
+    """The plans of requirements that are accepted."""
+    for label, data in requirements_corpus().variants(10 * count, "plans"):
+        try:
+            requirements = read_requirements(data)
+        except IsthmusError:
+            continue
+        try:
+            plan = planner.make_plan(requirements, offers(), TODAY).plan
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            yield label, digests(decisions(plan))
+        count -= 1
+        if not count:
+            return
+
+
+def decisions(plan: Plan) -> dict[str, Any]:
+    """What a plan decides. Predictions are left out: their last digits may depend on the processor."""
+    placements = [(placement.workload, placement.endpoint, placement.role) for placement in plan.placements]
+    return {
+        "blueprint": plan.blueprint,
+        "endpoints": [endpoint.model_dump(mode="json", exclude={"predicted"}) for endpoint in plan.endpoints],
+        "placements": placements,
+        "gateways": [gateway.model_dump(mode="json") for gateway in plan.gateways],
+        "cost": f"{plan.monthly_cost_usd or 0:.3g}",
+        "stress": plan.stress and (plan.stress.holds, plan.stress.breaks_first),
+        "conflicts": plan.conflicts,
+        "alternatives": [alternative.blueprint for alternative in plan.alternatives or []],
+    }
+
+
+def platform_corpus() -> Corpus:
+    return Corpus(
+        {
+            "by-hand": bank.platform_data(),
+            "rendered": platforms.bank(),
+            "reviewed": platforms.reviewed(platforms.bank()),
+            "private": private.data(),
+            "private-reviewed": private.reviewed(),
+            "bank-dev": plain(bank_files.platform()),
+        }
+    )
+
+
+def checked_platforms() -> Iterator[tuple[str, str]]:
+    """Which platforms are accepted."""
+    for label, data in platform_corpus().variants(2000, "platforms"):
+        try:
+            CheckedPlatform.model_validate(data)
+        except (ValidationError, IsthmusError) as error:
+            yield label, refusal(error)
+        else:
+            yield label, "accepted"
+
+
+def plain(model: BaseModel) -> Any:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def rendered_previews() -> Iterator[tuple[str, str]]:
+    """Every form of a preview."""
+    corpus = Corpus(
+        {
+            name: plain(preview)
+            for name, preview in {
+                "bank": page_previews.bank(),
+                "failed": page_previews.failed(),
+                "partial": page_previews.partial(),
+                "unchanged": page_previews.unchanged(),
+            }.items()
+        }
+    )
+    words = [*preview_thresholds.parse([*preview_thresholds.WORDS, "cost>10%"])]
+    for label, preview in parsed(corpus, Preview, 250, "previews"):
+        forms = {
+            "text": preview_text.text([preview]),
+            "comment": preview_markdown.comment([preview]),
+            "full comment": preview_markdown.full_comment([preview]),
+            "page": preview_page.page([preview]),
+            "sarif": preview_sarif.log([preview], FILES),
+            "json": as_json([preview]),
+            "fails for": preview_thresholds.reasons_to_fail([preview], words),
+        }
+        yield label, digests(forms)
+
+
+def rendered_drifts() -> Iterator[tuple[str, str]]:
+    """Every form of a drift report."""
+    corpus = Corpus(
+        {
+            "found": plain(
+                drifts.drift(
+                    drifts.drifted(),
+                    drifts.drifted("gone"),
+                    drifts.drifted("foreign"),
+                    drifts.drifted("added"),
+                    drifts.EXPECTED,
+                    unseen=[drifts.UNSEEN],
+                    policy=[drifts.FINDING],
+                    data_paths=DataPaths(before=[drifts.path("allowed")], after=[drifts.path()]),
+                )
+            ),
+            "none": plain(drifts.drift()),
+            "hostile": plain(drifts.hostile()),
+        }
+    )
+    for label, drift in parsed(corpus, Drift, 200, "drifts"):
+        forms = {
+            "text": drift_text.text([drift]),
+            "comment": drift_markdown.comment([drift]),
+            "full comment": drift_markdown.full_comment([drift]),
+            "sarif": drift_sarif.log([drift], FILES),
+            "fails for": drift_thresholds.reasons_to_fail([drift], drift_thresholds.WORDS),
+        }
+        yield label, digests(forms)
+
+
+def plan_pages() -> Iterator[tuple[str, str]]:
+    """The page of a plan."""
+    requirements = read_requirements(bank_files.requirements_data())
+    corpus = Corpus({"full": plans.full(), "infeasible": plans.infeasible()})
+    for label, plan in parsed(corpus, Plan, 200, "pages"):
+        yield label, digests({"page": plan_page.page(plan, requirements)})
+
+
+def judged_graphs() -> Iterator[tuple[str, str]]:
+    """Data paths and findings of rendered resources, some of them changed."""
+    resources = previews.resources()
+    platform = bank_files.platform()
+    by_type: dict[str, dict[str, Any]] = {}
+    for resource in resources:
+        if resource.made:
+            by_type.setdefault(resource.type, {})[resource.name] = unpacked(resource.inputs)
+    for number, (label, name, inputs) in enumerate(_changed_resources(by_type)):
+        changed = [
+            replace(resource, inputs=inputs) if (resource.type, resource.name) == name else resource
+            for resource in resources
+        ]
+        try:
+            outcome: dict[str, Any] = {"paths": data_paths(Graph(changed), platform, TODAY)}
+            if number % 4 == 0:
+                outcome["findings"] = judge(changed, platform, today=date.fromisoformat(TODAY))
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            yield label, digests(outcome)
+
+
+def _changed_resources(
+    by_type: dict[str, dict[str, Any]],
+) -> Iterator[tuple[str, tuple[str, str], dict[str, Any]]]:
+    """Label, type and name, and changed inputs; types that decide where data goes have more changes."""
+    for type_token, inputs_by_name in sorted(by_type.items()):
+        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 2)
+        for label, inputs in Corpus(inputs_by_name).variants(count, type_token):
+            name = label.partition(": ")[0]
+            yield f"{type_token} {label}", (type_token, name), packed(inputs)
+
+
+def unpacked(value: Any, key: str = "") -> Any:
+    """The value with the JSON and YAML documents in it as data, so that they can be changed inside."""
+    if isinstance(value, dict):
+        return {name: unpacked(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [unpacked(inner) for inner in value]
+    if isinstance(value, str) and value.startswith('{"') and value.endswith("}"):
+        return {"JSON": json.loads(value)}
+    if isinstance(value, str) and key.endswith(".yaml"):
+        return {"YAML": YAML(typ="safe", pure=True).load(value)}
+    return value
+
+
+def packed(value: Any) -> Any:
+    """The reverse of `unpacked`. JSON is YAML too."""
+    if isinstance(value, dict):
+        if value.keys() & {"JSON", "YAML"}:
+            return json.dumps(next(iter(value.values())))
+        return {name: packed(inner) for name, inner in value.items()}
+    return [packed(inner) for inner in value] if isinstance(value, list) else value
+
+
+def parsed(corpus: Corpus, model: type[M], count: int, seed: str) -> Iterator[tuple[str, M]]:
+    """The variants that are valid."""
+    for label, data in corpus.variants(count, seed):
+        try:
+            yield label, model.model_validate(data)
+        except ValidationError:
+            continue
+
+
+TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
+    "requirements": checked_requirements,
+    "plans": made_plans,
+    "platforms": checked_platforms,
+    "previews": rendered_previews,
+    "drifts": rendered_drifts,
+    "plan_pages": plan_pages,
+    "graphs": judged_graphs,
+}
+
+
+def table(name: str) -> dict[str, str]:
+    """A table of what the product does now."""
+    return dict(TABLES[name]())
