@@ -1,4 +1,4 @@
-"""Gateways and sidecars of an earlier version are replaced by today's under load, with today's on either side."""
+"""Gateways and sidecars of an earlier version are replaced under load by the current one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without a whole, timely and sensible word of the detector nothing is forwarded, and nothing comes out."""
+"""A detector that fails, is slow or answers nonsense: nothing is forwarded, and no answer is released."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def faked(running: Faked) -> Faked:
     return running
 
 
-def test_with_a_detector_that_answers_it_passes(faked: Faked):
+def test_with_a_working_detector_requests_are_served(faked: Faked):
     assert faked.ask().status_code == 200
 
 
 @pytest.mark.parametrize("workload", ["own", "cloud", "guarded"])
 @pytest.mark.parametrize("behaviour", [*WRONG, "slow"])
-def test_a_detector_that_goes_wrong_lets_nothing_be_forwarded(faked: Faked, behaviour: str, workload: str):
+def test_with_a_failing_detector_nothing_is_forwarded(faked: Faked, behaviour: str, workload: str):
     if behaviour == "slow" and workload != "cloud":
         pytest.skip("a second each")
     faked.detector.reset(behaviour)
@@ -80,7 +80,7 @@ def test_a_detector_that_goes_wrong_lets_nothing_be_forwarded(faked: Faked, beha
     assert faked.model.received == []
 
 
-def test_a_detector_that_is_down_lets_nothing_be_forwarded(faked: Faked, tmp_path):
+def test_with_an_unreachable_detector_nothing_is_forwarded(faked: Faked, tmp_path):
     authority = standing.authority_of(tmp_path)
     ports = {name: free_port() for name in ("own", "cloud", "judge")}
     gateway = Edge(
@@ -98,7 +98,9 @@ def test_a_detector_that_is_down_lets_nothing_be_forwarded(faked: Faked, tmp_pat
 
 
 @pytest.mark.parametrize("behaviour", ["status-500", "nothing found", "cut"])
-def test_a_detector_that_fails_within_a_stream_ends_it_and_what_is_held_stays(faked: Faked, behaviour: str):
+def test_a_detector_that_fails_during_a_stream_ends_it_without_releasing_held_text(
+    faked: Faked, behaviour: str
+):
     faked.model.reset("slow")
     faked.model.words = ["Das Token ", "lautet ghp_" + "a1B2" * 9, " und ", "mehr ", "nicht."]
     body = {"model": "own", "messages": [{"role": "user", "content": "Hallo"}], "stream": True}
