@@ -15,15 +15,15 @@ from edge.audit.content import Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys
 from tests.cli.conftest import ROOT, Isthmus
 from tests.edge.audit.altering import EVERY
-from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
+from tests.edge.audit.harness import AuditSite, close, exchange, intent, outcome, write
 
 ACT = ("--volume", "{store}", "--by", "legal")
 FROM_TO = ("--from", "2020-01-01", "--to", "2120-01-01")
 
 
 @pytest.fixture
-def audit_site(tmp_path: Path) -> Place:
-    audit_site = Place.at(tmp_path / "site")
+def audit_site(tmp_path: Path) -> AuditSite:
+    audit_site = AuditSite.at(tmp_path / "site")
     writer, sealer = audit_site.writer(), audit_site.sealer()
     exchange(writer, "r1")
     sealer.seal()
@@ -33,12 +33,12 @@ def audit_site(tmp_path: Path) -> Place:
     return audit_site
 
 
-def audit_arguments(audit_site: Place, *more: str | Path) -> list[str | Path]:
+def audit_arguments(audit_site: AuditSite, *more: str | Path) -> list[str | Path]:
     return [audit_site.root / "store", "--public-key", audit_site.root / "seal.pem", *more]
 
 
 def test_verify_lists_unfinished_requests_and_prints_an_anchor_for_the_next_verification(
-    isthmus: Isthmus, audit_site: Place
+    isthmus: Isthmus, audit_site: AuditSite
 ):
     result = isthmus("audit", "verify", *audit_arguments(audit_site, "--volume", audit_site.root))
     assert result.code == 0, result.err
@@ -60,7 +60,9 @@ def test_verify_lists_unfinished_requests_and_prints_an_anchor_for_the_next_veri
     }
 
 
-def test_an_altered_store_fails_verification_and_gets_no_valid_report(isthmus: Isthmus, audit_site: Place):
+def test_an_altered_store_fails_verification_and_gets_no_valid_report(
+    isthmus: Isthmus, audit_site: AuditSite
+):
     EVERY["flip"](audit_site.root / "store", random.Random(3))
     result = isthmus("audit", "verify", *audit_arguments(audit_site))
     assert result.code == 1
@@ -72,7 +74,7 @@ def test_an_altered_store_fails_verification_and_gets_no_valid_report(isthmus: I
 
 
 def test_verify_reports_a_sealer_that_stopped_sealing_before_the_as_of_time(
-    isthmus: Isthmus, audit_site: Place
+    isthmus: Isthmus, audit_site: AuditSite
 ):
     late = isthmus("audit", "verify", *audit_arguments(audit_site, "--as-of", "2120-01-01"))
     assert late.code == 1
@@ -80,7 +82,7 @@ def test_verify_reports_a_sealer_that_stopped_sealing_before_the_as_of_time(
 
 
 def test_report_counts_requests_lists_gaps_and_exits_1_if_a_class_ran_where_it_may_not(
-    isthmus: Isthmus, audit_site: Place
+    isthmus: Isthmus, audit_site: AuditSite
 ):
     result = isthmus("audit", "report", *audit_arguments(audit_site, *FROM_TO, "--format", "json"))
     assert result.code == 0, result.err
@@ -98,7 +100,7 @@ def test_report_counts_requests_lists_gaps_and_exits_1_if_a_class_ran_where_it_m
     assert "restricted work may not run on bedrock" in bad.out
 
 
-def test_report_compares_records_with_flow_logs(isthmus: Isthmus, audit_site: Place, tmp_path: Path):
+def test_report_compares_records_with_flow_logs(isthmus: Isthmus, audit_site: AuditSite, tmp_path: Path):
     log = tmp_path / "flows.log"
     log.write_text("2 1 eni-1 10.20.4.7 52.94.1.1 40000 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n")
     flows = ("--flow-log", log, "--address", "restricted=10.20.4.0/24")
@@ -131,7 +133,7 @@ def test_report_compares_records_with_flow_logs(isthmus: Isthmus, audit_site: Pl
     ],
 )
 def test_invalid_arguments_give_one_paragraph_and_exit_code_2(
-    isthmus: Isthmus, audit_site: Place, more: list[str], message: str
+    isthmus: Isthmus, audit_site: AuditSite, more: list[str], message: str
 ):
     names = {"key": audit_site.root / "seal.pem", "store": audit_site.root / "store"}
     result = isthmus("audit", *(argument.format(**names) for argument in more))
@@ -139,7 +141,7 @@ def test_invalid_arguments_give_one_paragraph_and_exit_code_2(
     assert result.err.count("\n") == 1
 
 
-def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, audit_site: Place):
+def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, audit_site: AuditSite):
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
     options = ("--endpoint", "http://127.0.0.1:1", "--public-key", audit_site.root / "seal.pem")
     result = isthmus("audit", "verify", "s3://bucket/prefix", *options, **credentials)
@@ -147,7 +149,7 @@ def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, audit_s
 
 
 def test_stored_content_can_be_read_put_on_hold_and_erased(isthmus: Isthmus, tmp_path: Path):
-    audit_site = Place.at(tmp_path / "site")
+    audit_site = AuditSite.at(tmp_path / "site")
     folder, site_key, wrapping = tmp_path / "keys", tmp_path / "site.key", tmp_path / "wrapping.key"
     folder.mkdir()
     site_key.write_text("ab" * 32)
@@ -207,7 +209,7 @@ def test_the_documented_commands_work(isthmus: Isthmus, tmp_path: Path):
             stdout=target,
             check=True,
         )
-    audit_site = Place(
+    audit_site = AuditSite(
         tmp_path, (tmp_path / "sealer.key.pem").read_bytes(), (tmp_path / "sealer.pem").read_bytes()
     )
     for folder in ("records", "seals", "volume", "keys"):

@@ -18,7 +18,7 @@ from edge.audit.auditor import ANONYMOUS
 from edge.audit.content import Hmacs
 from edge.audit.stores import FolderStore
 from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited, full, mounts
-from tests.edge.audit.harness import Place, new_key
+from tests.edge.audit.harness import AuditSite, new_key
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
 
 
@@ -40,18 +40,18 @@ def test_no_request_is_served_until_the_sealer_knows_the_writer(start: Callable[
     refused = audited.ask()
     assert (refused.status_code, code_of(refused)) == (503, "audit_unregistered")
     assert chain.model.received == []
-    forger = Place(audited.place.root, new_key()[0], b"")
-    forger.sealer(FolderStore(audited.place.root / "forged")).seal()
+    forger = AuditSite(audited.audit_site.root, new_key()[0], b"")
+    forger.sealer(FolderStore(audited.audit_site.root / "forged")).seal()
     time.sleep(0.6)
     assert audited.gateway.health().text == "audit unregistered\n", "a seal of another key counts for nothing"
-    (audited.place.seals / "latest.json").unlink()
+    (audited.audit_site.seals / "latest.json").unlink()
     audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.client.close()
     assert audited.gateway.stop() == 0
     assert audited.records()[-1]["kind"] == "close"
     audited.seal()
-    assert audited.place.verify(records=audited.place.records).findings == []
+    assert audited.audit_site.verify(records=audited.audit_site.records).findings == []
 
 
 def test_a_request_has_an_intent_and_an_outcome_without_its_content(gateway: Audited):
@@ -74,7 +74,7 @@ def test_a_request_has_an_intent_and_an_outcome_without_its_content(gateway: Aud
     assert outcome["tokens"] == {"prompt": 7, "completion": 5}
     assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
     assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
-    written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in gateway.audit_site.records.rglob("*") if path.is_file())
     for text in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
         assert text.encode() not in written
 
@@ -155,7 +155,7 @@ def test_requests_without_a_key_are_summed_up_in_few_records(start: Callable[...
     assert len(audited.records()) - before <= ANONYMOUS + 2, "each request of nobody is durable"
     assert audited.gateway.stop() == 0
     audited.seal()
-    proof = audited.place.verify(records=audited.seen_at)
+    proof = audited.audit_site.verify(records=audited.seen_at)
     assert proof.proven, proof.findings
     counted = [record for record in audited.records() if record["kind"] == "refused"]
     assert sum(record["codes"]["invalid_api_key"] for record in counted) == request_count - ANONYMOUS
@@ -194,7 +194,7 @@ def test_a_request_of_a_killed_gateway_is_reported_as_unfinished(start: Callable
     asking.join(10)
     under_way = audited.last("intent")["id"]
     audited.seal()
-    proof = audited.place.verify(records=audited.place.records, seals=audited.place.seals)
+    proof = audited.audit_site.verify(records=audited.audit_site.records, seals=audited.audit_site.seals)
     assert proof.findings == []
     assert list(proof.unfinished) == [under_way]
     assert [writer["state"] for writer in proof.writers.values()] == ["crashed"]
@@ -258,7 +258,7 @@ def test_with_a_full_disk_no_request_is_forwarded_and_running_answers_are_withhe
     audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.seal()
-    proof = audited.place.verify(records=audited.seen_at)
+    proof = audited.audit_site.verify(records=audited.seen_at)
     assert proof.findings == []
     assert sorted(writer["state"] for writer in proof.writers.values()) == ["crashed", "open"]
     assert list(proof.unfinished) == [answer.headers["x-request-id"]]

@@ -191,5 +191,5 @@ def test_records_with_forgery_attempts_are_proven(gateway: Audited, chain: Site)
         gateway.ask(**fields)
     time.sleep(0.2)
     gateway.seal()
-    proof = gateway.place.verify(records=gateway.seen_at)
+    proof = gateway.audit_site.verify(records=gateway.seen_at)
     assert proof.findings == []

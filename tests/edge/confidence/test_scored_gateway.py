@@ -15,7 +15,7 @@ import pytest
 from edge.confidence.selection import Scorers
 from edge.config import ConfigError, check
 from tests.edge.audit.audited import Audited, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.confidence.making import DIGEST, HALF, written
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, gateway_config
 from tests.edge.fake_model import MODEL, WORDS
@@ -50,14 +50,14 @@ def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def scored(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     folder = tmp_path_factory.mktemp("scored")
-    place = Place.at(folder)
+    audit_site = AuditSite.at(folder)
     config = configured(site, folder)
-    config["audit"] = settings(folder, place)
+    config["audit"] = settings(folder, audit_site)
     gateway = Edge(folder / "gateway", config).wait_until_up()
     client = httpx.Client(
         base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
     )
-    audited = Audited(gateway, place, client, place.records)
+    audited = Audited(gateway, audit_site, client, audit_site.records)
     try:
         audited.seal_newcomer()
         yield audited

@@ -19,7 +19,7 @@ import httpx
 
 from edge.redaction import Detector
 from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, seen_at, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
 from tests.edge.counted import Kept, start_database
@@ -225,18 +225,18 @@ def start_setup(
                 translator = start(f"{data_class}-translator", config, AWS_IDENTITY)
             _callers(folder, data_class).write_text(callers_text(keys(data_class)))
             config = _gateway(folder, data_class, sidecar, translator)
-            place, counting_place = (
-                Place.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
+            audit_site, counting_place = (
+                AuditSite.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
             )
             # A public gateway's records may wait for their seal; here they may not, so that its row shows something.
-            config["audit"] = settings(place.root, place, max_unsealed_s=180)
+            config["audit"] = settings(audit_site.root, audit_site, max_unsealed_s=180)
             gateway = start(
-                f"{data_class}-gateway", config, within=on_a_small_disk(place, "4m") if own_disk else ()
+                f"{data_class}-gateway", config, within=on_a_small_disk(audit_site, "4m") if own_disk else ()
             )
             config = _counting(folder, data_class, sidecar, database)
             config["audit"] = settings(counting_place.root, counting_place, max_unsealed_s=180)
             counting = start(f"{data_class}-counting", config)
-            screened_place = Place.at(folder / f"{data_class}-screened")
+            screened_place = AuditSite.at(folder / f"{data_class}-screened")
             config = screening(_gateway(folder, data_class, sidecar, None), detector.url)
             config["audit"] = settings(screened_place.root, screened_place, max_unsealed_s=180)
             screener = start(f"{data_class}-screener", config)
@@ -262,7 +262,10 @@ def start_setup(
                 database=database,
             )
             audited = Audited(
-                gateway, place, clients[0], seen_at(place, gateway) if own_disk else place.records
+                gateway,
+                audit_site,
+                clients[0],
+                seen_at(audit_site, gateway) if own_disk else audit_site.records,
             )
             lanes[data_class] = Lane(
                 *(data_class, folder, gateway, model, app, keyless, beyond, audited, own_disk), counted

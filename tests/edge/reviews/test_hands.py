@@ -90,7 +90,7 @@ def test_erasing_a_subject_erases_its_held_answers(site: Reviewed, people: dict[
     site.act(people["anna"], answer_id, "approve")
     claimed = site.claim(people["bert"], answer_id)
     subject = Hmacs(bytes.fromhex(SITE_KEY)).subject("erased@example.org")
-    record(site.place.root, "erase", {"subject": subject, "by": "privacy"})
+    record(site.audit_site.root, "erase", {"subject": subject, "by": "privacy"})
     assert erase(site.folder / "keys", subject) == 1
     refused = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (410, "review_erased")

@@ -67,14 +67,14 @@ def test_the_records_of_a_review_hold_who_when_and_why_but_no_content(site: Revi
     assert all(record["who"]["identity"].startswith("key:") for record in records)
     times = [record["time"] for record in records]
     assert times == sorted(times)
-    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in site.audit_site.records.rglob("*") if path.is_file())
     rows = str([dict(row) for statement in ROWS for row in site.sql(statement)]).encode()
     for text in (SECRET, SAID, "Muster", "max@example", "Franken"):
         assert text.encode() not in written
         assert text.encode() not in rows, "the database saw plaintext"
     logs = (site.gateway.output() + site.desk.output()).encode()
     assert not any(text.encode() in logs for text in (SECRET, SAID, "Franken", *people.values()))
-    proof = site.place.verify(records=site.place.records)
+    proof = site.audit_site.verify(records=site.audit_site.records)
     assert proof.findings == [], "a chain with such records is as good as before"
 
 
@@ -273,12 +273,12 @@ def test_texts_of_reviewers_cannot_forge_lines_in_records_and_logs(site: Reviewe
     acts = [record["act"] for record in site.records("review", answer_id)]
     assert acts == ["claim", "approve", "claim", "correct", "claim", "approve", "give"]
     assert site.records("review", "no-such-id") == []
-    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in site.audit_site.records.rglob("*") if path.is_file())
     output = site.gateway.output() + site.desk.output()
     assert b"no-such-id" not in written
     assert "no-such-id" not in output
     assert all(isinstance(json.loads(line), dict) for line in output.splitlines())
-    assert site.place.verify(records=site.place.records).findings == []
+    assert site.audit_site.verify(records=site.audit_site.records).findings == []
 
 
 def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):

@@ -64,9 +64,11 @@ def test_in_a_race_with_killed_processes_every_answer_ends_once_as_recorded(
     for answer_id in race.told:
         assert outcomes[answer_id]["held"]["kept"] is True
         assert outcomes[answer_id]["status"] == 202
-    site.place.sealer().seal()
+    site.audit_site.sealer().seal()
     report = AuditReport(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-    proof = site.place.verify(records=site.place.records, on_record=lambda record, _: report.add(record))
+    proof = site.audit_site.verify(
+        records=site.audit_site.records, on_record=lambda record, _: report.add(record)
+    )
     assert proof.findings == []
     assert report.unapproved == []
     (counted,) = report.as_json()["reviews"]
