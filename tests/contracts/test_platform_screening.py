@@ -176,7 +176,7 @@ def test_a_guard_model_runs_in_the_cluster_of_the_gateway() -> None:
         overrides.validate(data)
 
 
-def test_a_detector_is_refused_where_none_is_built() -> None:
+def test_a_detector_for_a_gateway_on_fargate_is_refused() -> None:
     from tests.components.fargate import cloud
 
     data = cloud()

@@ -129,7 +129,7 @@ def test_an_exception_for_restricted_work_on_bedrock_is_refused():
         requirements(text)
 
 
-def test_importing_the_requirements_stays_light():
+def test_importing_the_requirements_module_loads_no_heavy_packages():
     """The command line loads them for every command."""
     program = (
         "import sys, isthmus.contracts.requirements.document as r\n"

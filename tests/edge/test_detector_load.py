@@ -81,7 +81,7 @@ def test_a_long_text_of_one_workload_does_not_delay_others(detector: Edge):
     assert max(took) < 2, "the gateway would have refused it"
 
 
-def test_a_workload_with_slow_texts_does_not_take_the_workers_of_others(detector: Edge):
+def test_slow_texts_of_one_workload_do_not_occupy_the_workers_of_others(detector: Edge):
     """Another workload finds a free worker, and does not wait for the slow text at work."""
     slow = "a1-" * 5_000
 

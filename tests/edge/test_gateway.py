@@ -55,7 +55,7 @@ def test_an_answer_has_a_unique_id_that_is_in_its_log_line(chain: Site):
     assert "chatcmpl-1" not in ids, "the id of the model server"
 
 
-def test_a_stream_gives_usage_when_asked_for(chain: Site):
+def test_a_stream_contains_usage_on_request(chain: Site):
     data = stream_data(chain.ask(stream=True, stream_options={"include_usage": True}).text)
     assert json.loads(data[-2])["usage"]["total_tokens"] == 12
 

@@ -154,7 +154,7 @@ def refuses(edge: Edge, authority: Authority, seconds: float = 5) -> bool:
     return False
 
 
-def test_sigterm_lets_a_running_stream_finish_and_takes_no_new_request(chain: Site, own_gateway):
+def test_after_sigterm_a_running_stream_finishes_and_new_requests_are_refused(chain: Site, own_gateway):
     edge, authority = own_gateway()
     chain.model.reset("slow")
     events: list[str] = []

@@ -48,7 +48,7 @@ def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def scored(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+def scored_gateway(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     folder = tmp_path_factory.mktemp("scored")
     audit_site = AuditSite.at(folder)
     config = configured(site, folder)
@@ -77,76 +77,80 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(data) for data in datas]
 
 
-def test_a_text_has_its_score_and_no_unrequested_log_probabilities(scored: Audited, chain: Site):
+def test_a_text_has_its_score_and_no_unrequested_log_probabilities(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
-    answer = scored.ask()
+    answer = scored_gateway.ask()
     assert confidence(answer) == {"score": 0.5}
     assert "logprob" not in answer.text
     assert chain.model.last_body()["logprobs"] is True
     chain.model.logprobs = [-0.1] * len(WORDS)
-    assert confidence(scored.ask()) == {"score": 0.9048}
+    assert confidence(scored_gateway.ask()) == {"score": 0.9048}
 
 
-def test_a_json_answer_has_a_score_for_every_field(scored: Audited, chain: Site):
+def test_a_json_answer_has_a_score_for_every_field(scored_gateway: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
     fields = {"/iban": 0.5, "/age": 0.9048}
-    assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
+    assert confidence(scored_gateway.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
 
 
-def test_a_tool_call_has_a_score_for_every_argument(scored: Audited, chain: Site):
+def test_a_tool_call_has_a_score_for_every_argument(scored_gateway: Audited, chain: Site):
     texts = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
     chain.model.words, chain.model.logprobs = texts, [-9, -9, HALF, -9, -9]
     tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
-    scores = confidence(scored.ask(tools=tools))
+    scores = confidence(scored_gateway.ask(tools=tools))
     assert scores == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
-def test_a_stream_has_its_score_in_the_last_chunk_of_the_choice(scored: Audited, chain: Site):
+def test_a_stream_has_its_score_in_the_last_chunk_of_the_choice(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
-    answer = scored.ask(stream=True)
+    answer = scored_gateway.ask(stream=True)
     *before, last = events(answer)
     assert last["choices"][0]["confidence"] == {"score": 0.5}
     assert last["choices"][0]["finish_reason"] == "stop"
     assert not any("confidence" in chunk["choices"][0] for chunk in before)
     assert "logprob" not in answer.text
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["score"] == 0.5
 
 
-def test_journal_and_record_hold_the_score_and_its_calibration(scored: Audited, chain: Site):
+def test_journal_and_record_hold_the_score_and_its_calibration(scored_gateway: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
-    name = scored.ask(**FORMAT).headers["x-request-id"]
-    line = scored.gateway.wait_for_line("request", request_id=name)
-    _, outcome = scored.of(name)
+    name = scored_gateway.ask(**FORMAT).headers["x-request-id"]
+    line = scored_gateway.gateway.wait_for_line("request", request_id=name)
+    _, outcome = scored_gateway.of(name)
     assert line["confidence"] == outcome["confidence"]
     assert line["confidence"]["score"] == 0.5
     assert line["confidence"]["calibration"].startswith("sha256:")
     assert "iban" not in json.dumps([line, outcome]), "names of fields may be content"
 
 
-def test_a_model_server_without_log_probabilities_gives_no_score(scored: Audited, chain: Site):
+def test_a_model_server_without_log_probabilities_gives_no_score(scored_gateway: Audited, chain: Site):
     for stream in (False, True):
-        answer = scored.ask(stream=stream)
+        answer = scored_gateway.ask(stream=stream)
         last = events(answer)[-1] if stream else answer.json()
         assert last["choices"][0]["confidence"] == UNSCORED
-        line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+        line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
         assert line["confidence"] == {"score": None, "why": "no log-probabilities"}
 
 
-def test_a_model_with_other_weights_than_the_calibrated_ones_has_no_score(scored: Audited, chain: Site):
+def test_a_model_with_other_weights_than_the_calibrated_ones_has_no_score(
+    scored_gateway: Audited, chain: Site
+):
     chain.model.logprobs = SURE
-    answer = scored.ask(KEYS["claims"], model="claims")
+    answer = scored_gateway.ask(KEYS["claims"], model="claims")
     assert confidence(answer) == UNSCORED
     assert "logprobs" not in chain.model.last_body()
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["why"] == "no calibration"
-    assert scored.gateway.lines("unscored")[0]["workload"] == "claims", "and operators are told at the start"
+    assert scored_gateway.gateway.lines("unscored")[0]["workload"] == "claims", (
+        "and operators are told at the start"
+    )
 
 
-def test_a_plain_text_completion_has_no_score(scored: Audited, chain: Site):
+def test_a_plain_text_completion_has_no_score(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
     body = {"model": WORKLOAD, "prompt": "Paid"}
-    answer = scored.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
+    answer = scored_gateway.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
     assert confidence(answer) == UNSCORED
 
 
@@ -154,30 +158,30 @@ def test_a_plain_text_completion_has_no_score(scored: Audited, chain: Site):
     "field", [{"logit_bias": {"1": 100}}, {"presence_penalty": 1}, {"frequency_penalty": -1}]
 )
 def test_sampling_parameters_that_change_probabilities_give_no_score(
-    scored: Audited, chain: Site, field: dict[str, Any]
+    scored_gateway: Audited, chain: Site, field: dict[str, Any]
 ):
     chain.model.logprobs = SURE
-    answer = scored.ask(**field)
+    answer = scored_gateway.ask(**field)
     assert confidence(answer) == UNSCORED
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["why"] == "steered"
 
 
-def test_a_truncated_stream_has_no_score(scored: Audited, chain: Site):
+def test_a_truncated_stream_has_no_score(scored_gateway: Audited, chain: Site):
     chain.model.reset("cut")
     chain.model.logprobs = SURE
-    answer = scored.ask(stream=True)
+    answer = scored_gateway.ask(stream=True)
     assert "confidence" not in answer.text
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"] == {"score": None, "why": "cut"}
 
 
 def test_the_unmodified_openai_client_reads_score_and_requested_log_probabilities(
-    scored: Audited, chain: Site
+    scored_gateway: Audited, chain: Site
 ):
     chain.model.logprobs = SURE
     client = openai.OpenAI(
-        base_url=f"{scored.gateway.url}/v1",
+        base_url=f"{scored_gateway.gateway.url}/v1",
         api_key=KEYS[WORKLOAD],
         http_client=openai.DefaultHttpxClient(verify=chain.authority.client("app"), trust_env=False),
     )

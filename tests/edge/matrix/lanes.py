@@ -22,7 +22,7 @@ from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, see
 from tests.edge.audit.harness import AuditSite
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
-from tests.edge.counted import Kept, start_database
+from tests.edge.counted import GatewayDatabase, start_database
 from tests.edge.fake_bedrock import FakeBedrock
 from tests.edge.fake_model import MODEL, Answering
 from tests.edge.matrix.screening import rules, screening
@@ -66,7 +66,7 @@ class Lane:
     own_disk: bool
     counted: Lane | None = None
     """The same class through the gateway with PostgreSQL."""
-    database: Kept | None = None
+    database: GatewayDatabase | None = None
     """Where this gateway's keys are; None: in a file."""
     screened: Lane | None = None
     """The same class through a gateway with guards, before a detector that can go wrong."""
@@ -139,13 +139,13 @@ class Lane:
 
 
 @dataclass
-class Standing:
+class MatrixSetup:
     """All lanes, and the fake cloud that all translators call."""
 
     authority: Authority
     lanes: dict[str, Lane]
     cloud: FakeBedrock
-    database: Kept
+    database: GatewayDatabase
 
     @contextlib.contextmanager
     def without_database(self) -> Iterator[None]:
@@ -191,7 +191,7 @@ def keys(data_class: str) -> dict[str, str]:
 @contextlib.contextmanager
 def start_setup(
     folder: Path, classes: Sequence[str], postgres: Postgres, *, translators: bool
-) -> Iterator[Standing]:
+) -> Iterator[MatrixSetup]:
     """All of it running. Without translators no class has a workload in the cloud: LiteLLM takes its time."""
     authority = Authority(folder)
     authority.issue("app", "app.payments.svc")
@@ -281,7 +281,7 @@ def start_setup(
             lane.counted.audited.seal_newcomer()
             assert lane.screened is not None
             lane.screened.audited.seal_newcomer()
-        yield Standing(authority, lanes, cloud, database)
+        yield MatrixSetup(authority, lanes, cloud, database)
 
 
 def _name(data_class: str, kind: str) -> str:
@@ -351,7 +351,7 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
     return config
 
 
-def _counting(folder: Path, data_class: str, sidecar: Edge, database: Kept) -> dict[str, Any]:
+def _counting(folder: Path, data_class: str, sidecar: Edge, database: GatewayDatabase) -> dict[str, Any]:
     """The same before PostgreSQL, with one model for all its workloads."""
     config = _gateway(folder, data_class, sidecar, None)
     del config["callers"]
