@@ -1,4 +1,4 @@
-"""What clients may try that a gateway must not follow: other models, foreign fields, ways out, bodies that are none.
+"""Requests that a gateway must refuse: other models, foreign fields, outside addresses, invalid bodies.
 
 Shared by those who try each against one gateway, against every class, and with the network open.
 """

@@ -1,4 +1,4 @@
-"""What stands in for a service in tests: it listens, records what it is asked, and can misbehave."""
+"""Base of fake services: they listen, record requests, and can misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stand-ins of AWS's services have in common: an endpoint that records what it is asked, and can misbehave."""
+"""Base of fake AWS services: an endpoint that records requests and can misbehave."""
 
 from __future__ import annotations
 

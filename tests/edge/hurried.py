@@ -1,4 +1,4 @@
-"""`python -m edge` whose clients have a fifth of the time: for tests that wait until a slow client is given up."""
+"""`python -m edge` with client time limits divided by five: for tests that wait until a slow client is dropped."""
 
 from __future__ import annotations
 

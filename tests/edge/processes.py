@@ -1,4 +1,4 @@
-"""The edge as a real process: its file written, started, waited for, read and ended by its id."""
+"""The edge as a real process: written configuration, start, readiness, output, and its end by process id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constant load on copies of a gateway that come and go, and what its clients saw of each answer."""
+"""Constant load on gateway replicas that are replaced, and what clients saw of every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way to alter a sealed store, each drawn from a seed: what an attacker with all rights on a copy could try."""
+"""Every alteration of a sealed store that an attacker with full access to a copy could try, each drawn from a seed."""
 
 from __future__ import annotations
 

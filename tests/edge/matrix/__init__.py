@@ -1,1 +1,1 @@
-"""Every class of data against every way to go wrong: `python -m tests.edge.matrix` prints it as a table."""
+"""Every class of data combined with every failure: `python -m tests.edge.matrix` prints the result as a table."""

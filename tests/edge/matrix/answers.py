@@ -1,4 +1,4 @@
-"""One request of the matrix, and its answer in the few words that a cell holds."""
+"""One request of the matrix, and its answer in the short form of a cell."""
 
 from __future__ import annotations
 

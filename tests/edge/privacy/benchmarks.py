@@ -1,4 +1,4 @@
-"""The outside benchmarks, in an environment of their own (`privacy.lock`), and where their reports are kept.
+"""Third-party privacy benchmarks in their own environment (`privacy.lock`), and where their reports are written.
 
 Reports lie in pytest's own folder of the test, and in `$ISTHMUS_REPORTS/privacy` too where that is set.
 """

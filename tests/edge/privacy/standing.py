@@ -1,4 +1,4 @@
-"""A gateway of class internal as an outside benchmark meets it: plain HTTP for its client, its own capture as model.
+"""A gateway of class internal for third-party benchmarks: plain HTTP for the client, a capturing model server.
 
 The gateway speaks mutual TLS alone, so a tunnel of the test's own stands before it. The benchmark's capture is the
 model server beyond the site, behind a sidecar. Answers are looked through for secrets, as the class demands, and by a
@@ -32,7 +32,7 @@ PERSONAL = [
 
 
 @dataclass
-class Standing:
+class BenchmarkedGateway:
     """Where the benchmark asks, and the port that its capture must have."""
 
     url: str
@@ -80,7 +80,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def start_gateway(folder: Path) -> Iterator[Standing]:
+def start_gateway(folder: Path) -> Iterator[BenchmarkedGateway]:
     """Everything but the capture, which the benchmark starts itself."""
     authority = Authority(folder)
     authority.issue("gateway", GATEWAY)
@@ -107,7 +107,7 @@ def start_gateway(folder: Path) -> Iterator[Standing]:
     try:
         for process in (detector, gateway, sidecar):
             process.wait_until_up()
-        yield Standing(f"http://127.0.0.1:{tunnel.port}/v1", capture, gateway)
+        yield BenchmarkedGateway(f"http://127.0.0.1:{tunnel.port}/v1", capture, gateway)
     finally:
         tunnel.close()
         for process in (gateway, detector, sidecar):

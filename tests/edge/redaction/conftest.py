@@ -1,4 +1,4 @@
-"""One detector by patterns alone, for all of these tests."""
+"""Fixture: one detector with patterns only, shared by all of these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One gateway that holds answers and one place where people decide, for all tests of this room."""
+"""Fixtures: one gateway that holds answers and one review desk, shared by all of these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many answers held at once, people who race for them at two desks, processes that are killed, times that pass."""
+"""Many held answers, reviewers who compete for them at two desks, killed processes, expiring deadlines."""
 
 from __future__ import annotations
 

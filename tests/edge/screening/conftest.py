@@ -1,4 +1,4 @@
-"""One standing for all of these tests."""
+"""Fixture: one gateway with a detector, shared by all of these tests."""
 
 from __future__ import annotations
 

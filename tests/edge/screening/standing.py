@@ -1,4 +1,4 @@
-"""A gateway of class internal with its detector, a model of its own site, and one beyond it."""
+"""A gateway of class internal with its detector, a model at its own site, and one outside the site."""
 
 from __future__ import annotations
 
