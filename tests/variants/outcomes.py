@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -22,12 +22,14 @@ from isthmus.cli.plan_command import offers
 from isthmus.cli.previews import as_json
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reports.drift import Drift
 from isthmus.contracts.reports.preview import DataPaths, Preview
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.core import yaml_documents
 from isthmus.core.errors import IsthmusError
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
@@ -44,11 +46,11 @@ from isthmus.reports.preview import text as preview_text
 from isthmus.reports.preview import thresholds as preview_thresholds
 from isthmus.reports.preview.page import page as preview_page
 from policies.evaluation.evaluation import judge
-from tests import private
+from tests import hosted, private
 from tests.blueprints import bank as bank_files
-from tests.components import platforms
-from tests.components.conftest import Engine, build
+from tests.components import fargate, platforms
 from tests.contracts import bank
+from tests.policies import test_fargate_boundaries, test_sealers_in_aws
 from tests.reports import drifts, page_previews, plans, previews
 from tests.variants.changes import Corpus
 
@@ -58,11 +60,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TODAY = "2026-11-25"
 """The day of plans: prices have an age."""
 MORE_CHANGES = {
-    ":NetworkPolicy": 60, ":ConfigMap": 60, ":Deployment": 30, ":Service": 15, ":SecurityGroupIngressRule": 15,
-    ":SecurityGroupEgressRule": 15, "/vpcEndpoint:VpcEndpoint": 25, ":Policy": 15, ":RolePolicy": 20, ":Role": 15,
-    ":Guardrail": 15,
+    ":NetworkPolicy": 40, ":ConfigMap": 40, ":Deployment": 15, ":Service": 8, ":SecurityGroupIngressRule": 8,
+    ":SecurityGroupEgressRule": 8, "/vpcEndpoint:VpcEndpoint": 12, ":Policy": 8, ":RolePolicy": 10, ":Role": 6,
+    ":Guardrail": 8, ":TaskDefinition": 20, ":BucketPolicy": 6, ":Cluster": 6,
 }  # fmt: skip
-"""Ending of a type → changed resources of it; two of every other type."""
+"""Ending of a type → changed resources of it; one of every other type."""
 FILES = {"bank-dev": "stacks/Pulumi.bank-dev.yaml"}
 
 
@@ -107,7 +109,7 @@ def checked_requirements() -> Iterator[tuple[str, str]]:
             yield label, "accepted"
 
 
-def made_plans(count: int = 30) -> Iterator[tuple[str, str]]:
+def made_plans(count: int = 20) -> Iterator[tuple[str, str]]:
     """The plans of requirements that are accepted."""
     for label, data in requirements_corpus().variants(10 * count, "plans"):
         try:
@@ -154,20 +156,20 @@ def read_architectures() -> Iterator[tuple[str, str]]:
 
 SIZES: dict[str, tuple[Any, ...]] = {
     "prompt": (300, 2400, 12000),
-    "output": (60, 450, 1500),
-    "prompt_p95": (None, 16000),
-    "output_p95": (None, 2000),
+    "output": (60, 450, 1200),
+    "prompt_p95": (None, None, 16000),
+    "output_p95": (None, None, 2000),
     "hit": (0.0, 0.4),
-    "precision": (None, "bf16", "fp8", "nvfp4"),
+    "precision": (None, None, None, "bf16", "fp8"),
     "tensor_parallel": (None, None, 1, 2, 8),
-    "pipeline_parallel": (1, 1, 2),
-    "mig": (None, None, None, "1g.10gb", "3g.40gb"),
+    "pipeline_parallel": (1, 1, 1, 2),
+    "mig": (None,) * 6 + ("3g.40gb",),
     "rate": (None, 0.5, 4.0, 60.0),
     "callers": (None, 8.0, 200.0),
     "ttft_ms": (None, 400.0, 2500.0),
     "tpot_ms": (None, 25.0, 60.0),
     "burst": (1.0, 2.0),
-    "max_model_len": (None, 16384),
+    "max_model_len": (None, None, 16384),
     "max_num_seqs": (None, 16, 256),
     "cache_dtype": ("auto", "fp8"),
     "utilization": (0.9, 0.8),
@@ -179,8 +181,10 @@ def answered_sizes(count: int = 250) -> Iterator[tuple[str, str]]:
     """The answers of `isthmus size`, with three significant digits."""
     chooser = random.Random("sizes")
     for _ in range(count):
-        model, gpu = chooser.choice(models.ids()), chooser.choice(gpus.names())
+        model, gpu = chooser.choice(models.ids()), chooser.choice(gpus.ids())
         chosen = {name: chooser.choice(values) for name, values in SIZES.items()}
+        if chosen["rate"] is not None:
+            chosen["callers"] = None
         stated = ", ".join(f"{name} {value}" for name, value in chosen.items() if value != SIZES[name][0])
         label = f"{model} on {gpu}: {stated}"
         try:
@@ -212,6 +216,8 @@ def platform_corpus() -> Corpus:
             "private": private.data(),
             "private-reviewed": private.reviewed(),
             "bank-dev": plain(bank_files.platform()),
+            "fargate": fargate.cloud(),
+            "hosted": hosted.platform(),
         }
     )
 
@@ -225,37 +231,6 @@ def checked_platforms() -> Iterator[tuple[str, str]]:
             yield label, refusal(error)
         else:
             yield label, "accepted"
-
-
-def built_platforms(count: int = 8, changes_each: int = 15) -> Iterator[tuple[str, str]]:
-    """The resources of platforms with many changes each, in Pulumi's mocks: building takes longer than checking."""
-    corpus = platform_corpus()
-    chooser = random.Random("built")
-    for number in range(count):
-        name = chooser.choice(sorted(corpus.documents))
-        data, labels = corpus.documents[name], list[str]()
-        for change in chooser.sample(list(corpus.changes(data)), 12 * changes_each):
-            try:
-                changed = change.apply(data)
-                CheckedPlatform.model_validate(changed)
-            except (ValidationError, IsthmusError, LookupError, TypeError):
-                continue
-            data = changed
-            labels.append(str(change))
-            if len(labels) == changes_each:
-                break
-        engine = Engine()
-        label = f"{number} {name}: {'; '.join(labels)}"
-        try:
-            build(engine, data)
-        except IsthmusError as error:
-            yield label, refusal(error)
-            continue
-        by_type: dict[str, list[Any]] = {}
-        for resource in sorted(engine.made, key=lambda resource: (resource.type, resource.name)):
-            by_type.setdefault(resource.type, []).append(resource)
-        for type_token, resources in by_type.items():
-            yield f"{label} {type_token}", digest([asdict(resource) for resource in resources])
 
 
 def plain(model: BaseModel) -> Any:
@@ -328,10 +303,8 @@ def plan_pages() -> Iterator[tuple[str, str]]:
         yield label, digests({"page": plan_page.page(plan, requirements)})
 
 
-def judged_graphs() -> Iterator[tuple[str, str]]:
-    """Data paths and findings of rendered resources, some of them changed."""
-    resources = previews.resources()
-    platform = bank_files.platform()
+def judged_graphs(resources: Sequence[Resource], platform: Platform) -> Iterator[tuple[str, str]]:
+    """Data paths and findings of rendered resources, one or two of them changed."""
     by_type: dict[str, dict[str, Any]] = {}
     for resource in resources:
         if resource.made:
@@ -351,12 +324,25 @@ def judged_graphs() -> Iterator[tuple[str, str]]:
             yield label, digests(outcome)
 
 
+def graphs_on_premises() -> Iterator[tuple[str, str]]:
+    """The bank: clusters on-premises, and Bedrock."""
+    return judged_graphs(previews.resources(), bank_files.platform())
+
+
+def graphs_in_a_cloud_cluster() -> Iterator[tuple[str, str]]:
+    return judged_graphs(test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform())
+
+
+def graphs_on_fargate() -> Iterator[tuple[str, str]]:
+    return judged_graphs(test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform())
+
+
 def _changed_resources(
     by_type: dict[str, dict[str, Any]],
 ) -> Iterator[tuple[str, tuple[str, str], dict[str, Any]]]:
     """Label, type and name, and changed inputs; types that decide where data goes have more changes."""
     for type_token, inputs_by_name in sorted(by_type.items()):
-        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 2)
+        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 1)
         for label, inputs in Corpus(inputs_by_name).variants(count, type_token):
             name = label.partition(": ")[0]
             yield f"{type_token} {label}", (type_token, name), packed(inputs)
@@ -400,10 +386,11 @@ TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "previews": rendered_previews,
     "drifts": rendered_drifts,
     "plan_pages": plan_pages,
-    "graphs": judged_graphs,
+    "graphs_on_premises": graphs_on_premises,
+    "graphs_in_a_cloud_cluster": graphs_in_a_cloud_cluster,
+    "graphs_on_fargate": graphs_on_fargate,
     "architectures": read_architectures,
     "sizes": answered_sizes,
-    "builds": built_platforms,
 }
 
 
