@@ -34,6 +34,7 @@ from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
 from isthmus.planning.catalogues import gpus, model_config, models
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.sizing import question, size
 from isthmus.reports import plan_page
 from isthmus.reports.drift import markdown as drift_markdown
@@ -50,6 +51,7 @@ from tests import hosted, private
 from tests.blueprints import bank as bank_files
 from tests.components import fargate, platforms
 from tests.contracts import bank
+from tests.planning import test_hardware
 from tests.policies import test_fargate_boundaries, test_sealers_in_aws
 from tests.reports import drifts, page_previews, plans, previews
 from tests.variants.changes import Corpus
@@ -109,15 +111,33 @@ def checked_requirements() -> Iterator[tuple[str, str]]:
             yield label, "accepted"
 
 
-def made_plans(count: int = 20) -> Iterator[tuple[str, str]]:
-    """The plans of requirements that are accepted."""
-    for label, data in requirements_corpus().variants(10 * count, "plans"):
+def plans_of_blueprints() -> Iterator[tuple[str, str]]:
+    """The plans of shipped requirements, by the blueprints of the catalogue."""
+    return made_plans(requirements_corpus(), offers(), 15)
+
+
+def plans_on_any_hardware() -> Iterator[tuple[str, str]]:
+    """Plans of small loads that may use everything: MIG slices, several nodes, machines and endpoints in AWS."""
+    small = test_hardware.small
+    documents = {
+        "replica": small("replica"),
+        "slices": small("replica", mig="allowed"),
+        "nodes": small("node", mig="allowed"),
+        "domains": small("domain", id="meta-llama/Llama-3.3-70B-Instruct"),
+        "cloud": test_hardware.cloud(),
+    }
+    return made_plans(Corpus(documents), test_hardware.EVERYTHING, 120)
+
+
+def made_plans(corpus: Corpus, blueprints: Sequence[BlueprintOffer], count: int) -> Iterator[tuple[str, str]]:
+    """The plans of the first `count` variants whose requirements are accepted."""
+    for label, data in corpus.variants(10 * count, "plans"):
         try:
             requirements = read_requirements(data)
         except IsthmusError:
             continue
         try:
-            plan = planner.make_plan(requirements, offers(), TODAY).plan
+            plan = planner.make_plan(requirements, blueprints, TODAY).plan
         except IsthmusError as error:
             yield label, refusal(error)
         else:
@@ -128,11 +148,11 @@ def made_plans(count: int = 20) -> Iterator[tuple[str, str]]:
 
 
 def decisions(plan: Plan) -> dict[str, Any]:
-    """What a plan decides. Predictions are left out: their last digits may depend on the processor."""
+    """What a plan decides. Costs have three significant digits, as predictions have."""
     placements = [(placement.workload, placement.endpoint, placement.role) for placement in plan.placements]
     return {
         "blueprint": plan.blueprint,
-        "endpoints": [endpoint.model_dump(mode="json", exclude={"predicted"}) for endpoint in plan.endpoints],
+        "endpoints": [endpoint.model_dump(mode="json") for endpoint in plan.endpoints],
         "placements": placements,
         "gateways": [gateway.model_dump(mode="json") for gateway in plan.gateways],
         "cost": f"{plan.monthly_cost_usd or 0:.3g}",
@@ -381,7 +401,8 @@ def parsed(corpus: Corpus, model: type[M], count: int, seed: str) -> Iterator[tu
 
 TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "requirements": checked_requirements,
-    "plans": made_plans,
+    "plans_of_blueprints": plans_of_blueprints,
+    "plans_on_any_hardware": plans_on_any_hardware,
     "platforms": checked_platforms,
     "previews": rendered_previews,
     "drifts": rendered_drifts,
