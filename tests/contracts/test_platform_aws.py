@@ -431,12 +431,19 @@ def test_an_existing_network_of_the_organisation_is_accepted():
         ({"aws:owner": "bank"}, "the tag key `aws:owner` begins with aws:, which AWS reserves"),
         ({"owner!": "bank"}, "the tag `owner!: bank` is not valid in AWS"),
         ({"owner": "a" * 257}, "256 in a value at most"),
+        ({"k" * 129: "bank"}, "128 of them in a key"),
     ],
 )
 def test_a_tag_that_aws_would_refuse_is_refused_with_its_key(tags: dict[str, str], reason: str):
     message = refused(InputError, lambda data: data.update(tags=tags))
     assert reason in message
     assert message.startswith("platform tags.")
+
+
+def test_a_tag_may_be_as_long_as_aws_allows():
+    data = platform_data()
+    data["tags"] |= {"k" * 128: "v" * 256, "empty": ""}
+    assert parse(data).tags["k" * 128] == "v" * 256
 
 
 def test_a_provider_role_of_another_account_than_its_site_is_refused():

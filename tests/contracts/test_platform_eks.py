@@ -16,11 +16,15 @@ from isthmus.contracts.platform.lookups.aws import (
     provider_key,
     sites_with_known_api_server,
 )
-from isthmus.core.errors import InputError, Refused
+from isthmus.contracts.platform.model.aws.eks import Cluster
+from isthmus.contracts.platform.model.platform import Gateway, Identity
+from isthmus.contracts.platform.rules.aws import eks as eks_rules
+from isthmus.core.errors import FieldError, InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
 from tests.contracts import test_platform_model
 from tests.contracts.test_platform_model import parse
+from tests.policies.making import platform_with
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -203,6 +207,32 @@ def test_a_pod_identity_needs_a_cluster_and_no_certificate_authority():
 
     assert "cluster frankfurt has no eks_name, which the sealer of gateway" in refused(InputError, elsewhere)
     assert not parse(private.data()).trust, "and no credential helper's image was asked for either"
+
+
+def test_a_pod_identity_is_refused_for_gateways_at_another_site():
+    identities = [
+        {
+            "name": name,
+            "class": "internal",
+            "site": site,
+            "assumed_by": "eks-pod-identity",
+            "endpoints": ["haiku"],
+        }
+        for name, site in (("internal-frankfurt", "frankfurt"), ("internal-paris", "paris"))
+    ]
+    at_home = {"name": "internal", "site": "frankfurt", "identity": "internal-frankfurt"}
+
+    def check(*gateways: dict[str, str]) -> None:
+        aws = platform_with(
+            clusters=[Cluster(name=site, site=site, version="1.36") for site in ("frankfurt", "paris")],
+            identities=[Identity.model_validate(identity) for identity in identities],
+            gateways=[Gateway.model_construct(**gateway) for gateway in gateways],
+        )
+        eks_rules.pod_identities_have_a_cluster(aws)
+
+    check(at_home, {"name": "second", "site": "paris", "identity": "internal-paris"})
+    with pytest.raises(FieldError, match="gateway internal at frankfurt cannot use identity internal-paris"):
+        check({**at_home, "identity": "internal-paris"})
 
 
 def test_nodes_of_a_pool_are_spread_evenly_over_its_zones():
