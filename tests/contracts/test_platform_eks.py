@@ -220,9 +220,9 @@ def test_a_pod_identity_is_refused_for_gateways_at_another_site():
         }
         for name, site in (("internal-frankfurt", "frankfurt"), ("internal-paris", "paris"))
     ]
-    at_home = {"name": "internal", "site": "frankfurt", "identity": "internal-frankfurt"}
+    at_home: dict[str, Any] = {"name": "internal", "site": "frankfurt", "identity": "internal-frankfurt"}
 
-    def check(*gateways: dict[str, str]) -> None:
+    def check(*gateways: dict[str, Any]) -> None:
         aws = platform_with(
             clusters=[Cluster(name=site, site=site, version="1.36") for site in ("frankfurt", "paris")],
             identities=[Identity.model_validate(identity) for identity in identities],
