@@ -144,3 +144,18 @@ def test_a_network_above_public_keeps_its_firewall() -> None:
 
     assert "its DNS firewall is off" in refused(Refused, change)
     assert with_firewall(mode="existing").networks[0].dns_mode == "existing"
+
+
+def test_a_network_asks_for_the_sites_zones_only_over_a_link_of_its_site_and_classes() -> None:
+    platform = bank.platform()
+    (link,) = platform.links
+
+    def asks(**changes: Any) -> bool:
+        changed = platform.model_copy(update={"links": [link.model_copy(update=changes)]})
+        return "zone.example" in names(changed)
+
+    assert asks(zones=["zone.example"])
+    assert asks(zones=["zone.example"], mode="existing")
+    assert not asks(zones=["zone.example"], mode="off")
+    assert not asks(zones=["zone.example"], to="elsewhere")
+    assert not asks(zones=["zone.example"], classes=["restricted"])

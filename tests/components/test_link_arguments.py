@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from components import SiteLink
 from components.aws.link.arguments import check_link
 from isthmus.core.errors import InputError
+from tests.components.conftest import Engine
 from tests.components.test_site_link import DIRECT, arguments
 
 
@@ -32,3 +34,10 @@ def test_a_network_of_the_site_that_overlaps_the_vpc_is_refused() -> None:
     with pytest.raises(InputError, match="overlaps the VPC") as refused:
         check(sources=["10.40.0.0/16", "10.60.7.0/24"])
     assert refused.value.where == "link.sources.1"
+
+
+def test_a_link_that_exists_is_not_held_to_what_only_a_new_one_needs(engine: Engine) -> None:
+    existing = arguments(mode="existing", transit_gateway="tgw-1", site_asn=None, resolvers="off")
+    engine.deploy(SiteLink, "link", existing)
+    with pytest.raises(InputError, match="the link has no site_asn"):
+        engine.deploy(SiteLink, "link", arguments(site_asn=None))
