@@ -124,16 +124,21 @@ def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[
 def write_config(config: dict[str, Any]) -> str:
     """The configuration as YAML, checked by the edge's own models. Raises `InputError` if the edge would refuse it.
 
-    So a wrong argument ends `pulumi up`, not the start of a pod. Values that are known only after a deployment are
-    placeholders in `isthmus render`, and are not judged there.
+    So a wrong argument ends `pulumi up`, not the start of a pod. Two kinds of values cannot be judged here: those that
+    only a deployment gives (`isthmus render` has placeholders, `${…}`), and those in a task's variables (`env:NAME`).
     """
-    wrong = [sentence for value, sentence in problems(config) if "${" not in json.dumps(value, default=str)]
+    wrong = [sentence for value, sentence in problems(config) if not _is_known_later(value)]
     if wrong:
         raise InputError(
             f"the edge's {config.get('mode')} would not start with these arguments: {'; '.join(wrong)}",
             fix="Correct the component's arguments that these keys are written from",
         )
     return to_yaml(config)
+
+
+def _is_known_later(value: Any) -> bool:
+    text = json.dumps(value, default=str)
+    return "${" in text or '"env:' in text
 
 
 def to_yaml(config: Any) -> str:

@@ -109,18 +109,17 @@ class KubeClient:
         path: str,
         *,
         body: Any = None,
-        text: str | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> httpx.Response:
-        """Make one call and return the response, whatever its status. `body` is sent as JSON, `text` as is.
+        """Make one call and return the response, whatever its status. A `body` is sent as JSON, text as it is.
 
         Raises `EnvironmentFault` if no answer comes within `timeout_s` seconds.
         """
-        payload = text if text is not None else (json.dumps(body) if body is not None else None)
+        payload = body if isinstance(body, str) or body is None else json.dumps(body)
         request_headers = {"accept": accept, **(headers or {})}
         if payload is not None:
             request_headers["content-type"] = content_type
@@ -194,21 +193,12 @@ class KubeClient:
             if refusal.status != 404:
                 raise
 
-    def apply(
-        self,
-        path: str,
-        body: Any = None,
-        *,
-        text: str | None = None,
-        manager: str | None = None,
-        force: bool = True,
-    ) -> Any:
-        """Apply an object (`body`) or its YAML (`text`) by server-side apply."""
+    def apply(self, path: str, body: Any, *, manager: str | None = None, force: bool = True) -> Any:
+        """Apply an object, or its YAML text, by server-side apply."""
         return self.call(
             "PATCH",
             path,
             body=body,
-            text=text,
             content_type="application/apply-patch+yaml",
             params={"fieldManager": manager or self.manager, "force": str(force).lower()},
         )

@@ -100,14 +100,14 @@ def _desired_crd(client: KubeClient, definition: Definition) -> _DesiredObject:
             client.call(
                 "POST",
                 CRDS,
-                text=definition.text,
+                body=definition.text,
                 content_type="application/yaml",
                 params={"fieldManager": client.manager},
             )
         except ApiRefusal as error:
             if error.status != 409:
                 raise
-            client.apply(f"{CRDS}/{definition.name}", text=definition.text)
+            client.apply(f"{CRDS}/{definition.name}", definition.text)
 
     return _DesiredObject(CRDS, definition.name, definition.digest, apply)
 

@@ -39,6 +39,14 @@ def test_an_unknown_key_is_named_with_the_mode() -> None:
         edge_files.write_config(config)
 
 
+def test_a_key_in_a_variable_of_the_task_is_not_looked_for_here() -> None:
+    config = edge_files.sealer_config("internal", "frankfurt", {}, {"signing_key": "env:EDGE_SIGNING_KEY"})
+    with pytest.raises(InputError) as caught:
+        edge_files.write_config(config)
+    assert "store" in str(caught.value)
+    assert "EDGE_SIGNING_KEY" not in str(caught.value)
+
+
 def test_a_value_that_is_known_only_after_the_deployment_is_not_judged() -> None:
     config = edge_files.gateway_config("confidential", "${site.name}", [{"model": "${profile.arn}"}])
     with pytest.raises(InputError) as caught:

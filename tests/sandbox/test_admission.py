@@ -376,7 +376,7 @@ def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(name
         namespace.client.call(
             "PATCH",
             f"{base}/default-deny",
-            text=applied,
+            body=applied,
             content_type="application/apply-patch+yaml",
             params={"fieldManager": "isthmus-test", "force": "true"},
         )
