@@ -47,7 +47,7 @@ class QueuePreemption(TypedDict):
     within_queue: NotRequired[str]
     """Eviction in the same queue for a workload of higher priority: never (default) or lower-priority."""
     reclaim: NotRequired[str]
-    """Eviction of borrowers in other queues for a workload within its own quota: never, lower-priority, any (default)."""
+    """Eviction of borrowers in other queues for a workload within its quota: never, lower-priority, any (default)."""
     borrowing: NotRequired[str]
     """Eviction of lower priorities in other queues for a workload that borrows: never (default) or lower-priority."""
 
