@@ -1,4 +1,4 @@
-"""A gateway whose callers and counts are in a real PostgreSQL: mutual TLS, sidecars, fake model servers behind."""
+"""A gateway with callers and limits in a real PostgreSQL, with mutual TLS, sidecars and fake model servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SALT_KEY = "5a" * 32
 
 @dataclass
 class Kept:
-    """A folder with all files, and a database of its own behind a door that speaks TLS."""
+    """A folder with all files, and a database of its own behind a TLS proxy (`Door`)."""
 
     folder: Path
     postgres: Postgres
@@ -34,7 +34,7 @@ class Kept:
     door: Door
 
     def keys(self, *arguments: str) -> str:
-        """`python -m edge.keys`, which must go well; what it printed."""
+        """Run `python -m edge.keys`, which must succeed. Returns its output."""
         file = self.folder / "admin.yaml"
         YAML().dump(self.postgres.administrator(self.database), file)
         out, errors = io.StringIO(), io.StringIO()
@@ -50,7 +50,7 @@ class Kept:
         return self.postgres.ask(statement, self.database)
 
     def access(self) -> dict[str, Any]:
-        """What a gateway's file has under `database`."""
+        """Section `database` of a gateway's configuration."""
         password = self.folder / "database-password"
         password.write_text("gateway-s3cret\n")
         return {
@@ -62,7 +62,7 @@ class Kept:
 
 @contextmanager
 def start_database(folder: Path, postgres: Postgres, name: str, authority: Authority) -> Iterator[Kept]:
-    """The tables made, and a user for gateways."""
+    """Create the tables, and a database user for gateways."""
     postgres.ask(f"CREATE DATABASE {name}")
     postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
     database = Kept(
@@ -77,7 +77,7 @@ def start_database(folder: Path, postgres: Postgres, name: str, authority: Autho
 
 @dataclass
 class Counted(Kept):
-    """With what was started."""
+    """The database, the sidecars and the gateways of a test."""
 
     models: list[FakeModel] = field(default_factory=list)
     sidecars: list[Edge] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Counted(Kept):
         return {"url": self.sidecars[at].url, "server_name": MODEL_NAMES[at], "model": model, **more}
 
     def start(self, **changes: Any) -> Edge:
-        """One more copy of the gateway."""
+        """Start one more replica of the gateway."""
         files = {"certificate": str(self.folder / "gateway.crt"), "key": str(self.folder / "gateway.key")}
         (self.folder / "salt").write_text(SALT_KEY)
         config: dict[str, Any] = {
@@ -133,7 +133,7 @@ class Counted(Kept):
 def counted(
     folder: Path, postgres: Postgres, name: str, models: list[FakeModel], data_class: str = "restricted"
 ) -> Iterator[Counted]:
-    """The tables made, and a sidecar before each model; the gateways are the test's to start."""
+    """Create the tables and start a sidecar for each model. The test starts the gateways."""
     with ExitStack() as ending:
         authority = Authority(folder)
         authority.issue("gateway", GATEWAY_NAME)

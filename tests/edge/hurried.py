@@ -1,4 +1,4 @@
-"""`python -m edge` whose clients have a fifth of the time: for tests that wait until a slow client is given up."""
+"""`python -m edge` with a fifth of the normal client timeouts, for tests that wait until a slow client is closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ for name in ("HEADERS_S", "BODY_S", "STALLED_S"):
     setattr(connections, name, getattr(connections, name) / SHARE)
 
 if __name__ == "__main__":
-    # Afterwards: other modules take the limits by name.
+    # Imported after the limits are changed, because other modules import the limits by name.
     from edge.__main__ import main
 
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What passes of upstreams' answers, by the classes of vLLM 0.33 and by what a server could say in their place."""
+"""Fields of upstream answers that pass to callers, checked with vLLM 0.33's classes and with malformed answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of model servers that no client may be blamed for."""
+"""Malformed answers of model servers, for which the client must not get a 4xx."""
 
 from __future__ import annotations
 

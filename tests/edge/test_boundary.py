@@ -1,4 +1,4 @@
-"""What the gateway refuses. After every refusal the model server has seen nothing."""
+"""Requests that the gateway refuses. No refused request reaches the model server."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def post_raw(chain: Site, content: Any, **headers: str) -> httpx.Response:
 
 def test_a_body_beyond_the_limit_is_413_declared_or_not(chain: Site):
     big = json.dumps(chat(messages=[{"role": "user", "content": "x" * 70_000}])).encode()
-    for content in (big, iter([big[:40_000], big[40_000:]])):  # the second is chunked, without a length
+    for content in (big, iter([big[:40_000], big[40_000:]])):  # the second body is chunked, without a length
         response = post_raw(chain, content)
         assert (response.status_code, code_of(response)) == (413, "request_too_large")
     assert chain.model.received == []

@@ -1,4 +1,4 @@
-"""A canary's share, by count."""
+"""The exact share of a canary."""
 
 from __future__ import annotations
 

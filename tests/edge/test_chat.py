@@ -1,4 +1,4 @@
-"""What a chat request may hold: so many pieces, and schemas that refer to nothing but their own parts."""
+"""Limits of chat requests: number of parts, and JSON Schemas without references to other documents."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ELSEWHERE = "https://evil.example/schema.json"
 
 
 def fields_with(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The schema in each field of a request that holds one, by the code of its refusal."""
+    """The schema in each request field that accepts one, with the error code of that field."""
     tool = {"type": "function", "function": {"name": "pay", "parameters": schema}}
     format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     return {

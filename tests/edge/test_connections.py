@@ -1,4 +1,4 @@
-"""Connections that take their time: what they hold up is themselves, whoever opens them and however many."""
+"""Slow clients and many connections do not block other clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Edge]
 
 @pytest.fixture
 def start(chain: Site, tmp_path: Path) -> Iterator[Start]:
-    """Starts a gateway of the test's own before the shared sidecar."""
+    """Starts a separate gateway in front of the shared sidecar."""
     started: list[Edge] = []
 
     def starting(within: tuple[str, ...] = (), program: str = "edge", **limits: Any) -> Edge:
@@ -41,7 +41,7 @@ def start(chain: Site, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def hurried(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """A gateway before the shared sidecar whose clients have a fifth of the time."""
+    """A gateway with a fifth of the normal client timeouts, in front of the shared sidecar."""
     config = gateway_config(site.folder, site.sidecar.port)
     edge = Edge(tmp_path_factory.mktemp("hurried"), config, program=HURRIED)
     try:
@@ -61,7 +61,7 @@ def is_served(chain: Site, edge: Edge) -> bool:
 
 
 def seconds_until_closed(connection: socket.socket, drip: bytes = b"", interval: float = 0.5) -> float:
-    """How long the server bears a client that sends so little now and then."""
+    """Seconds until the server closes a connection whose client sends `drip` every `interval` seconds."""
     began = time.monotonic()
     connection.settimeout(interval)
     while time.monotonic() - began < 60:
@@ -286,7 +286,7 @@ def test_a_body_in_another_coding_than_chunked_is_refused_and_the_connection_clo
         connection.settimeout(5)
         answer = b""
         with contextlib.suppress(ConnectionError, ssl.SSLError):
-            while piece := connection.recv(65536):  # a connection that stays open is a timeout, and an error
+            while piece := connection.recv(65536):  # a connection that stays open raises a timeout error
                 answer += piece
     assert answer.split(b" ")[1] in (b"400", b"501"), answer
     assert answer.count(b"HTTP/1.1 ") == 1

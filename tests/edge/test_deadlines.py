@@ -1,4 +1,4 @@
-"""Deadlines and disconnection, where a real process would need luck to meet the moment."""
+"""Deadlines and disconnections at exact moments, which tests with real processes cannot hit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_deadline_that_is_cut_ends_the_wait_at_once_and_every_later_one():
 
 
 class Client:
-    """Says nothing until it leaves."""
+    """A client that sends nothing until it disconnects."""
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
@@ -79,7 +79,7 @@ def test_what_a_client_waited_for_is_cancelled_when_it_leaves_and_is_told_apart_
         with pytest.raises(ClientLeft):
             await request()
         assert ended.is_set()
-        await asyncio.sleep(0.01)  # nothing of it is left upon the task
+        await asyncio.sleep(0.01)  # no cancellation is left on the task
 
     asyncio.run(scenario())
 

@@ -1,4 +1,4 @@
-"""The real detector under work that takes long: others' texts do not wait for it, and what nobody waits for ends."""
+"""The real detector under slow work: other texts are not delayed, and abandoned work is stopped."""
 
 from __future__ import annotations
 

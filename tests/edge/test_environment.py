@@ -1,4 +1,4 @@
-"""Secrets that a host gives as environment variables: read as files are, and taken out of the environment."""
+"""Secrets in environment variables are read like files, and removed from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bytes that a client may send, right and wrong: no 500, no lost line, and nothing forwarded that nobody asked for."""
+"""Random valid and invalid bytes from a client: no 500, no missing journal line, and no unintended request to the
+model.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,7 @@ REQUESTS = st.builds(
 
 
 def exchange(edge: Edge, context: ssl.SSLContext, sent: list[bytes]) -> bytes:
-    """What comes back, until it is silent for a moment or closed."""
+    """The bytes of the response, until a pause or the end of the connection."""
     answer = b""
     with (
         contextlib.suppress(OSError),

@@ -1,4 +1,4 @@
-"""What passes the gateway, and how it comes back."""
+"""Requests and answers that pass the gateway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = "".join(WORDS)
 
 
 def stream_data(text: str) -> list[str]:
-    """The data of each event. Split at LF only, as the text may hold other separators of lines."""
+    """The data of each event. Split at LF only, because the text may contain other line separators."""
     return [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
 
 
@@ -130,7 +130,7 @@ def test_an_upstreams_failure_is_told_without_its_internals(
     assert (response.status_code, code_of(response)) == (status, code)
     assert MODEL not in response.text
     assert "10.1.2.3" not in response.text
-    # Of one that takes nothing another replica is asked, three times in all; never of one that answered.
+    # After a refusal, other replicas are tried, three in all. After an answer, none.
     assert len(chain.model.received) == (3 if status == 503 else 1)
 
 

@@ -1,4 +1,4 @@
-"""Whether an endpoint is asked, and whose its GPU time is: told with a clock that the test moves."""
+"""Health of endpoints and the division of GPU time, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_probe_overrules_in_both_directions():
     assert health.good, "one that came back is asked at once"
 
 
-# At each moment: how many seconds pass, and who begins or ends.
+# Steps: seconds that pass, and the requests that begin or end.
 STEPS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=40)
 
 
@@ -110,7 +110,7 @@ def test_what_other_copies_run_there_makes_a_share_smaller():
 
 
 class Failing:
-    """An endpoint that fails as it is told."""
+    """An endpoint that fails as the test says."""
 
     def __init__(self, error: httpx.HTTPError) -> None:
         self.error, self.sharing, self.health = error, Sharing(), Health()

@@ -1,4 +1,4 @@
-"""The matrix of classes and ways to go wrong: two classes here, all four with their translators in `make soak`."""
+"""The matrix of classes and faults: two classes here; all four with their translators in `make soak`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_whole_matrix_is_as_it_must_be_and_is_printed(capsys: pytest.Capture
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record that does not come is not waited for."""
+    """Shorten the wait for records that are not expected."""
     monkeypatch.setattr(judging, "PATIENCE_S", 0.1)
 
 

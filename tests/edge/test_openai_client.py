@@ -1,4 +1,4 @@
-"""The unmodified OpenAI client: models, chat, tools, completions, embeddings, streams, and errors as it knows them."""
+"""The unmodified OpenAI client: models, chat, tools, completions, embeddings, streams and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Bank:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What the model server was asked last."""
+        """The last request that the model server received."""
         return self.site.models[0].last_body()
 
 
@@ -128,7 +128,7 @@ def test_it_calls_tools_in_a_stream(bank: Bank):
     assert "".join(part.function.arguments for part in tool_calls) == TOOL_CALL["function"]["arguments"]
 
 
-# openai's own models: a message that was parsed is not of the class that it says.
+# Parsed messages of the openai library are not instances of their declared class.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_its_own_reader_of_streams_puts_a_message_together_that_may_go_back(bank: Bank):
     messages: list[Any] = [*MESSAGES]
@@ -203,7 +203,11 @@ def test_its_certificate_may_be_its_identity(bank: Bank):
 def test_its_exceptions_are_the_ones_that_it_has_for_these_errors(bank: Bank):
     for key, model, expected in (
         ("isk_" + "x" * 43, "fast", openai.AuthenticationError),
-        (bank.site.issue("narratives"), "fast", openai.PermissionDeniedError),  # from another certificate
+        (
+            bank.site.issue("narratives"),
+            "fast",
+            openai.PermissionDeniedError,
+        ),  # with another client certificate
         (bank.site.issue("spent"), "fast", openai.NotFoundError),
     ):
         with client_of(bank.site, key) as client, pytest.raises(expected):

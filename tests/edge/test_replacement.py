@@ -1,4 +1,6 @@
-"""A gateway replaced under load, in order and by force: every answer is accounted once, and no cut is silent."""
+"""A gateway is replaced under load, by draining and by killing: every answer is accounted once, and every cut is
+visible.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture
 def copy(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
-    """Starts one more copy of a gateway, on the shared sidecar."""
+    """Starts one more gateway replica in front of the shared sidecar."""
     started: list[Edge] = []
 
     def start(**limits: float) -> Edge:
         config = gateway_config(chain.folder, chain.sidecar.port)
-        # More than a busy machine takes for a handshake: what is asked here is not how fast a copy is.
+        # Longer than a handshake takes on a busy machine. The test does not measure speed.
         config["limits"].update({"connect_timeout_s": 15, "request_timeout_s": 40, **limits})
         started.append(Edge(tmp_path / f"copy-{len(started)}", config))
         return started[-1].wait_until_up()
@@ -37,7 +39,7 @@ def copy(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
 
 
 def counted(edge: Edge) -> float:
-    """Requests by the gateway's own counters."""
+    """Number of requests by the gateway's own counters."""
     return sum(
         map(float, re.findall(r"^isthmus_requests_total\{.*\} (\S+)$", edge.health("/metrics").text, re.M))
     )
@@ -67,7 +69,7 @@ def test_a_gateway_replaced_under_load_finishes_what_it_began_and_accounts_for_a
         if answer.stream and answer.request_id in served[old] and answer.at > ended
     ]
     assert late, "no stream was running when the old copy was told to end"
-    # A connection that idles is closed under a request on its way at most once: then its client is at the new copy.
+    # A request can meet an idle connection that is closing at most once. Then its client moves to the new replica.
     assert load.unanswered <= WHOLE + STREAMS
     hold_to_account(load, [old, new])
     assert served[old] | served[new] == {answer.request_id for answer in load.answers}
@@ -118,7 +120,7 @@ def test_an_answer_is_on_record_before_its_end_leaves(chain: Site, copy, stream:
 def test_a_connection_that_comes_while_the_gateway_drains_is_not_served(chain: Site, copy):
     edge = copy()
     with socket.create_connection(("127.0.0.1", edge.port)) as plain:
-        # One is accepted, its handshake to come, as the order to end arrives.
+        # A connection is accepted but not handshaken when the process is told to stop.
         with httpx.Client(verify=chain.authority.client("app"), trust_env=False) as client:
             client.get(edge.url + "/v1/models")
         edge.process.terminate()

@@ -1,4 +1,4 @@
-"""Who may call no more is not served from then on, whatever runs already: keys, certificates, connections, streams."""
+"""Callers are refused after their key or certificate is revoked, also on open connections and in running streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAT = "/v1/chat/completions"
 
 @dataclass
 class Own:
-    """A gateway of the test's own, with a revocation list of its own authority."""
+    """A separate gateway with the revocation list of its own CA."""
 
     edge: Edge
     authority: Authority
@@ -59,7 +59,7 @@ def stack(chain: Site, tmp_path: Path) -> Iterator[Own]:
 
 
 def stream_until_its_end(stack: Own, events: list[str]) -> threading.Thread:
-    """Reads a stream in a thread of its own."""
+    """Reads a stream to its end in a thread."""
 
     def read() -> None:
         with (

@@ -1,6 +1,6 @@
-"""A gateway's ways beyond one chat model: a canary's share, a team's salt, embeddings and reranking.
+"""Features of routes beyond one chat model: a canary's share, a team's cache salt, embeddings and reranking.
 
-The real gateway between real mutual TLS, before fake model servers that count what they are asked.
+A real gateway with real mutual TLS, and fake model servers that count requests.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     authority = Authority(tmp_path)
     for name, server_name in (

@@ -1,4 +1,4 @@
-"""Who may speak to a model server, and of what."""
+"""The clients and paths that a sidecar accepts."""
 
 from __future__ import annotations
 

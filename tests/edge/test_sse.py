@@ -1,4 +1,4 @@
-"""The events of a stream, however its bytes are cut into pieces."""
+"""The events of a stream do not depend on how its bytes are cut into pieces."""
 
 from __future__ import annotations
 

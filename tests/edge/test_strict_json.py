@@ -1,4 +1,4 @@
-"""JSON that two readers could read in two ways is not read at all."""
+"""JSON that two parsers could read differently is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The translator, run for real against a SageMaker runtime endpoint on loopback."""
+"""The real translator against a fake SageMaker runtime endpoint on loopback."""
 
 from __future__ import annotations
 

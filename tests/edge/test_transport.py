@@ -1,4 +1,4 @@
-"""The client's way to the wire: what is kept between requests, and which errors say that nothing was sent."""
+"""The client's transport: what is kept between requests, and which errors mean that nothing was sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: pinned=1\r\n\r\nok"
 
 
 class Server:
-    """Answers each request with the next of its replies; keeps what it was sent, a list a connection."""
+    """Answers each request with the next reply. Records the received requests by connection."""
 
     def __init__(self, *replies: bytes | None) -> None:
         self.connections: list[list[bytes]] = []
@@ -48,11 +48,11 @@ class Server:
             self._serve(connection, self.connections[-1])
 
     def _serve(self, connection: socket.socket, requests: list[bytes]) -> None:
-        with connection, contextlib.suppress(OSError):  # whoever asked may have given up
+        with connection, contextlib.suppress(OSError):  # the client may have given up
             while data := connection.recv(65536):
                 requests.append(data)
                 reply = next(self._replies)
-                if reply is None:  # gone, with the request in hand
+                if reply is None:  # closes with the request received
                     return
                 connection.sendall(reply)
 
@@ -72,7 +72,7 @@ def serving(*replies: bytes | None) -> Iterator[Server]:
 def ask(
     *urls: str, verify: ssl.SSLContext | bool = False, headers: dict[str, str] | None = None
 ) -> list[httpx.Response]:
-    """POST to each address in turn with one client of the edge's."""
+    """POST to each address in turn with one edge client."""
 
     async def run() -> list[httpx.Response]:
         limits = Limits(connect_timeout_s=1, request_timeout_s=1)
@@ -174,7 +174,7 @@ def test_connections_that_are_reset_while_they_are_made_close_no_other_file():
         await client.aclose()
         return lost
 
-    gc.freeze()  # what is loaded is not looked through again and again
+    gc.freeze()  # loaded objects are not collected repeatedly
     try:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             threading.Thread(target=_reset_all, args=[listening], daemon=True).start()
@@ -192,7 +192,7 @@ def _reset_all(listening: socket.socket) -> None:
 
 
 def answer_of(reply: bytes, most: int) -> bytes:
-    """What the edge reads of a server's reply, at most so many bytes."""
+    """What the edge reads of a server's reply, at most `most` bytes."""
 
     async def run() -> bytes:
         client = Client(Limits(connect_timeout_s=1, request_timeout_s=5), verify=False)

@@ -1,4 +1,4 @@
-"""Weights are the files that the digest names, or nothing starts from them: real files, a real S3 service."""
+"""A model server starts only if its weights are the files that the digest names. Real files, and a real S3 service."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_wrong_command_is_told_from_a_wrong_file(model: Path) -> None:
 
 
 def keys(folder: Path) -> tuple[Path, Path]:
-    """A new private key and its public one."""
+    """Create a private key and its public key."""
     private, public = folder / "key.pem", folder / "key.pub"
     openssl = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(private)]
     subprocess.run(openssl, check=True, capture_output=True)
@@ -105,7 +105,7 @@ def keys(folder: Path) -> tuple[Path, Path]:
 
 
 def sign(model: Path, private: Path, *, text: bool) -> None:
-    """As cosign and OpenSSL do: ECDSA over SHA-256, in base64 or in DER."""
+    """Sign as cosign and OpenSSL do: ECDSA over SHA-256, in base64 or DER."""
     file = model / "SHA256SUMS"
     done = subprocess.run(
         ["openssl", "dgst", "-sha256", "-sign", str(private), str(file)], check=True, capture_output=True
