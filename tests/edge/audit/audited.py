@@ -1,4 +1,4 @@
-"""A running gateway that keeps records, and how to look at them while it runs."""
+"""A running gateway with audit records, and access to the records while it runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.edge.processes import Edge
 CHAT = "/v1/chat/completions"
 SITE_KEY, WRAPPING_KEY = "ab" * 32, "cd" * 32
 SECRET = "IBAN DE02 1203"
-"""What `chat()` asks."""
+"""Text in the prompt of `chat()`."""
 
 
 def settings(folder: Path, place: Place, **more: Any) -> dict[str, Any]:
-    """The configuration's `audit`, its keys in this folder."""
+    """Section `audit` of the configuration, with its keys in this folder."""
     (folder / "site.key").write_text(SITE_KEY)
     (folder / "seal.pem").write_bytes(place.public)
     return {
@@ -39,7 +39,7 @@ def settings(folder: Path, place: Place, **more: Any) -> dict[str, Any]:
 
 
 def mounts() -> bool:
-    """Whether this machine lets anybody mount a file system of its own."""
+    """Whether this process may mount file systems in a namespace of its own."""
     if shutil.which("unshare") is None:
         return False
     return subprocess.run([*_UNSHARE, "true"], check=False, capture_output=True).returncode == 0
@@ -49,17 +49,17 @@ _UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
 
 
 def on_a_small_disk(place: Place, size: str = "256k") -> list[str]:
-    """What a process is started within, to have its records on a file system of that size."""
+    """Command that starts a process with its records on a file system of this size."""
     return [*_UNSHARE, "sh", "-c", f'mount -t tmpfs -o size={size} none {place.records} && exec "$@"', "sh"]
 
 
 def seen_at(place: Place, gateway: Edge) -> Path:
-    """Those records, as they are seen from here."""
+    """Path of those records for this process."""
     return Path(f"/proc/{gateway.process.pid}/root{place.records}")
 
 
 def full(path: Path) -> None:
-    """Fill the file system, to its last byte."""
+    """Fill the file system completely."""
     with path.open("wb", buffering=0) as stream:
         size = 65536
         while size:
@@ -71,13 +71,13 @@ def full(path: Path) -> None:
 
 @dataclass
 class Audited:
-    """A gateway with an audit record, and a sealer that is called by hand."""
+    """A gateway with audit records, and a sealer that the test calls."""
 
     gateway: Edge
     place: Place
     client: httpx.Client
     seen_at: Path
-    """The records, as this process sees them."""
+    """Path of the records for this process."""
 
     def ask(self, key: str | None = KEYS[WORKLOAD], **fields: Any) -> httpx.Response:
         return self.client.post(CHAT, json=chat(**fields), headers=bearer(key))
@@ -102,7 +102,7 @@ class Audited:
         sealer.seal(allow_empty=True)
 
     def seal_newcomer(self) -> None:
-        """Until the writer that has come is sealed, and the gateway serves."""
+        """Seal until the new writer is sealed and the gateway serves."""
         self.wait_until("audit unregistered")
         self.seal()
         self.wait_until()

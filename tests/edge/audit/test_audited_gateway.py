@@ -1,4 +1,6 @@
-"""The running gateway's record: an intent before the model hears anything, an outcome before the last byte leaves."""
+"""Records of the running gateway: an intent before the model gets the request, an outcome before the last byte
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(
 
 
 def identity() -> str:
-    """How the gateway's own line calls the key: by the beginning of its digest."""
+    """The id of the key in the journal: the beginning of its digest."""
     return "key:" + hashlib.sha256(KEYS[WORKLOAD].encode()).hexdigest()[:12]
 
 
@@ -246,7 +248,7 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
         heard = next(lines)
         full(fill)
         while audited.ask(model="gpt-4").status_code == 404:
-            pass  # until the last page of the file is full too
+            pass  # until the file's last page is full too
         heard += "".join(lines)
     assert answer.status_code == 200
     assert "[DONE]" not in heard

@@ -1,4 +1,4 @@
-"""A writer's files: durable, locked while it lives, read on from any place, and never what a link leads to."""
+"""A writer's files: durable, locked while the writer lives, readable from any record, and safe from links."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_an_older_seal_or_one_of_another_key_changes_nothing_for_a_gateway(place
     watch = watched(place)
     assert watch.sealed(writer.folder.name) == 1
     for content in (old, b"{}", b""):
-        time.sleep(0.01)  # another time on the file
+        time.sleep(0.01)  # another modification time
         (place.seals / "latest.json").write_bytes(content)
         watch.look()
         assert watch.sealed(writer.folder.name) == 1

@@ -1,4 +1,4 @@
-"""A process that may not write its folder of the share says so at start, with who owns it and what to do."""
+"""A process that may not write its folder of the share fails at start. The error names the owner and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GATEWAY, SEALER = 2000, 2001
 
 
 def _look(folder: Path, user: int, groups: list[int], answer: Any) -> None:
-    """In a process of its own: as the pod's user, with its groups."""
+    """Check the folder in a process with the pod's user and groups."""
     os.setgroups(groups)
     os.setgid(0)
     os.setuid(user)

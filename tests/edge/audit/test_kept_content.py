@@ -1,4 +1,4 @@
-"""Content that the running gateway keeps: encrypted, sealed beside the records, and gone with its key."""
+"""Content that the running gateway stores is encrypted, sealed with the records, and unreadable without its key."""
 
 from __future__ import annotations
 

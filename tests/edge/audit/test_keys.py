@@ -1,4 +1,6 @@
-"""Keys of content: one for a subject and a day; destroying it erases, a hold suspends that, time does it by itself."""
+"""Content keys: one for each subject and day. Destroying a key erases its content, a hold prevents it, and keys
+expire.
+"""
 
 from __future__ import annotations
 

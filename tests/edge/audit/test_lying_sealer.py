@@ -1,4 +1,4 @@
-"""Seals whose signature is good and that do not fit: of a sealer that lies, of a second one, or of another place."""
+"""Seals with a valid signature that contradict the others: of a lying sealer, of a second one, or of another place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any], list[bytes]], None]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Two writers, two seals: one writer goes on, one ends in the second."""
+    """A place with two writers and two seals. One writer continues, and the other one ends in the second seal."""
     place = Place.at(tmp_path)
     goes_on, ends = place.writer("gw-0"), place.writer("gw-1")
     sealer = place.sealer()
@@ -37,7 +37,7 @@ def sealed(place: Place, number: int) -> Seal:
 
 
 def signed_anew(place: Place, number: int, change: Change, as_number: int | None = None) -> list[str]:
-    """A seal changed and signed again with the sealer's own key; what is found."""
+    """Change a seal, sign it again with the sealer's key, and return the findings."""
     seal = sealed(place, number)
     lines = seal.payload.split(b"\n")[:-1]
     change(seal.body, lines)

@@ -1,4 +1,4 @@
-"""Whatever honest gateways and sealers do, in any order, with crashes and stores that fail: there is no alarm."""
+"""Honest gateways and sealers in any order, with crashes and failing stores, never cause a finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.edge.audit.harness import Place, close, exchange, intent, write
 
 
 class FailingStore(FolderStore):
-    """Fails when it is told to, before it has written or after."""
+    """A store that fails on request, before or after it has written."""
 
     fail = ""
 
@@ -33,7 +33,7 @@ class FailingStore(FolderStore):
 
 @dataclass
 class World:
-    """A class at a site, and what has been written there."""
+    """A class at a site, and the records that were written there."""
 
     place: Place
     store: FailingStore
@@ -100,7 +100,7 @@ STEPS = st.tuples(
 )
 
 
-# Each example is some hundred writes to the disk: a quarter of the profile's.
+# An example is some hundred disk writes, so a quarter of the profile's number is run.
 @settings(max_examples=max(10, settings().max_examples // 4))
 @given(st.lists(STEPS, min_size=3, max_size=25))
 def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: list[tuple[str, int]]):

@@ -1,4 +1,4 @@
-"""The record's format and the chain, on any record there can be."""
+"""The format of records and chains, with generated records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sealer as a process, on an S3 service with Object Lock: what it writes nobody takes away, and attempts show."""
+"""The sealer as a process, with an S3 service with Object Lock: seals cannot be removed, and attempts are detected."""
 
 from __future__ import annotations
 

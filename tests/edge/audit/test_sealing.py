@@ -1,4 +1,4 @@
-"""The sealer goes on with every chain, notices what contradicts, and what it sealed is proven."""
+"""The sealer continues every chain, detects contradictions, and its seals pass the verification."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_a_store_that_fails_at_the_very_first_seal_makes_no_gap(place: Place, wr
 
 
 def with_content(place: Place) -> Path:
-    """A request whose content is kept, sealed; the object that holds it."""
+    """Seal a request with stored content, and return the object that holds the content."""
     writer = place.writer()
     write(writer, ("intent", intent("a")))
     line = canonical({"id": "a", "key": "k", "day": "2026-11-26", "data": "x"})

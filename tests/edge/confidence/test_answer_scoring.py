@@ -1,4 +1,4 @@
-"""One answer on its way: the score at its end, or that there is none, and never a raw number."""
+"""The scoring of one answer: a score at its end or the reason for none, and never a raw measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer's tokens come to: by field with the structure stripped, by text without regard to its length."""
+"""Raw measures of an answer: by field without the JSON structure, and of text independent of its length."""
 
 from __future__ import annotations
 

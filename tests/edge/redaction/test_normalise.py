@@ -1,4 +1,4 @@
-"""Detection reads a normal form; only what it finds changes in the original."""
+"""Detection reads a normal form. In the original, only findings change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identifiers in sentences that nobody here wrote: templates of presidio-evaluator, values of Faker."""
+"""Identifiers in third-party sentences: templates of presidio-evaluator with values of Faker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names after a title, birth dates, streets: what words beside them give away."""
+"""Names after a title, birth dates and streets, which are recognised by the words beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was replaced can be put back, within the request, and nowhere else."""
+"""Replaced values can be restored within their request only."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_no_number_is_given_that_stands_in_the_text_already():
 
 def test_every_placeholder_of_a_request_with_very_many_values_is_put_back():
     placeholders = Placeholders()
-    placeholders._counts["PERSON"] = 999_999  # as after a million values
+    placeholders._counts["PERSON"] = 999_999  # like after a million values
     placeholder = placeholders.of("PERSON", "Ann")
     assert placeholder == "<PERSON_1000000>"
     assert placeholders.restore(f"Dear {placeholder}") == "Dear Ann"

@@ -1,4 +1,4 @@
-"""One gateway that holds answers and one place where people decide, for all tests of this room."""
+"""One gateway that holds answers and one review service, shared by all tests of this folder."""
 
 from __future__ import annotations
 

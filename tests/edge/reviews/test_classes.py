@@ -1,4 +1,4 @@
-"""A class that asks for one approver only, and where most answers leave at once."""
+"""A class with one approver, in which most answers leave at once."""
 
 from __future__ import annotations
 

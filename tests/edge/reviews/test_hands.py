@@ -1,4 +1,4 @@
-"""Time, erasure, a database that is down, hands in the database: nothing is given out that people have not approved."""
+"""Expiry, erasure, a failed database and manual changes in the database: unapproved answers are never returned."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_without_the_database_nothing_leaves_and_nothing_is_decided(site: Review
 def test_a_database_that_goes_while_the_model_thinks_means_503_and_a_record_that_it_was_to_be_held(
     site: Reviewed,
 ):
-    site.ask()  # its key is known for 5 s, and the database was heard
+    site.ask()  # its key is cached for 5 s, and the database has answered within that time
     site.made.models[0].reset("linger")
     lock = Lock(site)
     lock.take()
@@ -142,7 +142,7 @@ def test_a_database_that_goes_while_the_model_thinks_means_503_and_a_record_that
 
 
 class Lock:
-    """The table of held answers, taken by another so that no answer can be put away."""
+    """A lock on the table of held answers, so that no answer can be stored."""
 
     def __init__(self, site: Reviewed) -> None:
         self._site, self._loop = site, asyncio.new_event_loop()

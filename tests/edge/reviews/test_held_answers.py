@@ -1,4 +1,6 @@
-"""The running gateway and reviews: what is held, who may decide, what is given out, what stands on record."""
+"""The running gateway and review service: which answers are held, who may decide, what is returned, what is
+recorded.
+"""
 
 from __future__ import annotations
 

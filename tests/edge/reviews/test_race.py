@@ -1,4 +1,4 @@
-"""People race for the same answers at two desks while processes are killed: none lost, none unapproved, none twice."""
+"""Reviewers race for answers while processes are killed: no answer is lost, returned unapproved or decided twice."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
 
 
 def the_record_says_it_all(rows: dict[str, Any], acts: list[Any], records: list[dict[str, Any]]) -> None:
-    """Of each act there is a record: who, when, why. What is on record and did not come to be, a crash explains."""
+    """Check that each act has a record with person, time and reason. Only a crash explains a record without an act."""
     act_of: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
         if record["act"] != "give":

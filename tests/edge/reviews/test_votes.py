@@ -1,4 +1,4 @@
-"""What the database cannot forge, and what a person's words do to an answer."""
+"""Votes that the database cannot forge, and corrections of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same with buckets, on moto: a prefix in, a prefix out, and a run that was cut off goes on."""
+"""The same with buckets on moto: a prefix as source and as target, and an interrupted run that continues."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_one_object_is_a_source_too_and_nothing_is_none(s3: Any):
 
 
 class CutOff(Exception):
-    """As a process that is killed."""
+    """Raised where a real process would be killed."""
 
 
 class Failing(BucketTarget):
-    """Cut off when it would note the second file."""
+    """A target that is interrupted before it records the second file."""
 
     def note(self, line: bytes) -> None:
         if self._noted == 1:

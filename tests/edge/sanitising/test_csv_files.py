@@ -1,4 +1,4 @@
-"""CSV: rows stay rows, cells stay cells, and what is no table is refused with its line."""
+"""CSV files: rows and cells stay in place, and an invalid table is refused with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One document: what a placeholder lets stand is looked at again, and placeholders themselves are nobody's names."""
+"""One document: text between placeholders is checked again, and placeholders are not taken for names."""
 
 from __future__ import annotations
 

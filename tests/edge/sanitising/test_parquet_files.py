@@ -1,4 +1,4 @@
-"""Parquet: columns of text are looked at, nested ones too; numbers pass untouched unless they are named."""
+"""Parquet files: text columns are searched, also nested ones. Numbers stay unchanged unless their column is named."""
 
 from __future__ import annotations
 

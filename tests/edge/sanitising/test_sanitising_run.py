@@ -1,4 +1,4 @@
-"""A run over a folder: what is done, what is refused, what is done again, and what the manifest says of it."""
+"""A run over a folder: finished files, refused files, repeated files, and the manifest."""
 
 from __future__ import annotations
 

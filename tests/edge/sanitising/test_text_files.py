@@ -1,4 +1,4 @@
-"""Text, JSON and JSON lines: what is found goes, all else stays byte for byte, and what cannot be read is refused."""
+"""Text, JSON and JSON lines: findings are replaced, all other bytes stay, and unreadable files are refused."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ VALUES = st.recursive(
 
 
 def shape(value: Any) -> Any:
-    """Keys, lengths and kinds; of a text or a number only that it is one of the two."""
+    """Keys, lengths and types of a value. Texts and numbers count as the same type."""
     if isinstance(value, dict):
         return {key: shape(nested) for key, nested in value.items()}
     if isinstance(value, list):

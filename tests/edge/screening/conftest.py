@@ -1,4 +1,4 @@
-"""One standing for all of these tests."""
+"""One setup of gateway, detector and models for all tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector for tests: it answers as the real one does, or goes wrong in one of its ways."""
+"""A fake detector: answers like the real one, or fails in one of several ways."""
 
 from __future__ import annotations
 

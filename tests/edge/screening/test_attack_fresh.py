@@ -1,4 +1,4 @@
-"""Values that are split over the content parts of a message, which a chat template joins again."""
+"""Values that are split over content parts of a message, which a chat template joins again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _redacted(detector: Detector, request: dict[str, Any]) -> list[str]:
 
 
 class _LocalDetector(DetectorClient):
-    """Runs the detector in this process, and says that it has a model for each language."""
+    """Runs the detector in this process, and reports a model for each language."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__(Screening(detector="http://127.0.0.1:1", languages=["de"]), Limits())

@@ -1,4 +1,4 @@
-"""Without a whole, timely and sensible word of the detector nothing is forwarded, and nothing comes out."""
+"""Without a complete, timely and plausible answer of the detector, nothing is forwarded or returned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRONG = ["gone", "status-500", "status-503", "status-204", "html", "cut", *NONSE
 
 @dataclass
 class Faked:
-    """A gateway before a detector that can go wrong."""
+    """A gateway with a fake detector that can fail."""
 
     detector: FakeDetector
     model: FakeModel

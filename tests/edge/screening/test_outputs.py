@@ -1,4 +1,4 @@
-"""Secrets do not come out, whole or in pieces; guards say no, or say what they saw."""
+"""Secrets do not leave, whole or in pieces. Guards refuse, or record what they found."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_no_way_of_writing_arguments_lets_a_secret_out(screened: Screened, argum
     screened.own.arguments = arguments
     answer = screened.ask("own", stream=stream, tools=[TOOL])
     assert answer.status_code == 200, answer.text
-    # The part behind the letter that can be escaped.
+    # The part after the letter that can be escaped.
     assert SECRET[1:] not in answer.text
     assert any(verdict.endswith(": redacted SECRET") for verdict in screened.verdicts(answer))
 

@@ -1,4 +1,4 @@
-"""What leaves the site is redacted, what stays is not, and what cannot be redacted does not leave."""
+"""Requests that leave the site are redacted, others are not, and a request that cannot be redacted does not leave."""
 
 from __future__ import annotations
 

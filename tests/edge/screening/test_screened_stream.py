@@ -1,4 +1,4 @@
-"""Chunks of a stream, in and out, without a server: every choice for itself, and nothing that is not known here."""
+"""Chunks of a stream in and out, without a server: choices are independent, and unknown fields are dropped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOUGHT = frozenset(["SECRET"])
 
 
 class Stub:
-    """A screen whose detector is the core itself."""
+    """A screen with the detection engine itself."""
 
     judges_answers = False
 

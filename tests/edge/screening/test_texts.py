@@ -38,7 +38,7 @@ def call(arguments: str, **fields: Any) -> dict[str, Any]:
 
 
 def hidden(arguments: str) -> str:
-    """The arguments with each secret and each card number replaced, as a screen does it."""
+    """The arguments with each secret and card number replaced, as screening does it."""
     return walk_arguments(
         arguments, lambda text, _kind: text.replace(SECRET, "<SECRET>").replace(CARD, "<CARD>")
     )
