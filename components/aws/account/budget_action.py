@@ -36,7 +36,7 @@ USED_UP = 100
 
 @dataclass(frozen=True)
 class Alerts:
-    """Who is told of a budget."""
+    """The recipients of a budget's alerts."""
 
     topic: Topic
     emails: list[str]

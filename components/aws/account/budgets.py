@@ -23,7 +23,7 @@ BUDGET_NAME = 100
 
 
 class BudgetSettings(TypedDict):
-    """A monthly budget over what bears a tag."""
+    """A monthly budget for resources with a tag."""
 
     name: str
     """Name of the budget, unique in the component."""
@@ -32,7 +32,7 @@ class BudgetSettings(TypedDict):
     of: str
     """The platform's, class's or workload's name: the value of the tag."""
     monthly_usd: float
-    """USD a month."""
+    """Budget in USD per month."""
     alert_pct: list[int]
     """Alerts of actual spend, in percent; one of forecast spend at 100 % comes with them."""
     action: str
@@ -61,13 +61,13 @@ class BudgetsArgs(TypedDict):
     anomaly_monitor: NotRequired[str]
     """ARN of the account's own monitor, whose findings are told; absent, one of the platform's tag is made."""
     notify: list[str]
-    """E-mail addresses told of alerts."""
+    """E-mail addresses that get alerts."""
     cost_tags: NotRequired[str]
     """`manage` (default): the cost-allocation tags are activated. `existing`: by someone else. `off`: not."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role by which AWS Budgets denies; absent, one is made beside it."""
+    """ARN of the permissions boundary of the role with which AWS Budgets denies. Absent: one is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class Budgets(pulumi.ComponentResource):
@@ -80,7 +80,7 @@ class Budgets(pulumi.ComponentResource):
     topic_arn: pulumi.Output[str]
     """ARN of the topic that alerts go to, for pagers and chats; empty where nothing is made."""
     retained: pulumi.Output[list[str]]
-    """What is left on purpose when the stack is destroyed: the activation of cost-allocation tags."""
+    """Resources that a destroy retains: the activation of cost-allocation tags."""
 
     def __init__(self, name: str, args: BudgetsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Budgets", name, dict(args), opts)

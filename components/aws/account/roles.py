@@ -13,42 +13,42 @@ from isthmus.core.errors import InputError
 
 
 class SignedOn(TypedDict):
-    """Who may take one role."""
+    """The sessions that may assume one role."""
 
     role: str
     """platform, model-owner, reviewer or auditor; an application team has none in AWS."""
     permission_sets: list[str]
-    """Permission sets of IAM Identity Center whose sessions may take it."""
+    """Permission sets of IAM Identity Center whose sessions may assume it."""
 
 
 class RecordsAtSite(TypedDict):
-    """Where the account's records lie, for auditors."""
+    """The account's records, for auditors."""
 
     log_group: NotRequired[pulumi.Input[str]]
     """ARN pattern of the trail's searchable copy."""
     bucket: NotRequired[pulumi.Input[str]]
     """ARN of the audit store."""
     key: NotRequired[pulumi.Input[str]]
-    """ARN of its key."""
+    """ARN of the store's key."""
 
 
 class AwsRolesArgs(TypedDict):
-    """Who may do what in an account."""
+    """The roles of people in an account."""
 
     region: str
     """AWS region of the site."""
     account: pulumi.Input[str]
     """The account's id."""
     members: list[SignedOn]
-    """Who may take which role."""
+    """The members of each role."""
     saml_provider: NotRequired[str]
     """ARN of the account's SAML provider, where there is no Identity Center."""
     records: RecordsAtSite
-    """What auditors read."""
+    """The records that auditors may read."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds every role; absent, one is made beside each."""
+    """ARN of the permissions boundary of every role. Absent: one is created for each role."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class AwsRoles(pulumi.ComponentResource):

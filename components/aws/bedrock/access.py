@@ -28,23 +28,23 @@ _COMMITMENTS = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"
 
 
 class ProvisionedSettings(TypedDict):
-    """Throughput of a model that is bought ahead."""
+    """Provisioned throughput of a model."""
 
     name: str
-    """Name of it."""
+    """Name of the provisioned throughput."""
     endpoint: str
-    """Id of the endpoint, whose calls all go to it."""
+    """Id of the endpoint, whose calls all use it."""
     model_units: int
-    """How many units."""
+    """Number of model units."""
     commitment: str
-    """`none`, `one-month` or `six-months`: AWS deletes it no earlier."""
+    """Term: `none`, `one-month` or `six-months`. AWS does not delete it earlier."""
 
 
 CONDITIONS = ("own-region", "every-region")
 
 
 class BedrockAccessArgs(TypedDict):
-    """What a class's translator may call on Amazon Bedrock."""
+    """The Bedrock models that a class's translator may call."""
 
     name: str
     """Name of the identity."""
@@ -53,19 +53,19 @@ class BedrockAccessArgs(TypedDict):
     role: pulumi.Input[str]
     """Name of the role that gets the policy."""
     models: list[BedrockModel]
-    """The models that it may call, each for one workload."""
+    """The models that it may call, with the workload of each."""
     guardrail: NotRequired[GuardrailSettings]
-    """The guardrail that every call must name; absent: none."""
+    """The guardrail that every call must use. Absent: none."""
     provisioned: NotRequired[list[ProvisionedSettings]]
-    """Throughput bought ahead, for endpoints among the models."""
+    """Provisioned throughput for endpoints among the models."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     network_condition: NotRequired[str]
-    """Where calls must name the VPC: `own-region` (default), where they are made; `every-region`, where routed too."""
+    """Where the VPC is required: `own-region` (default), the calling region; `every-region`, destinations too."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class BedrockAccess(pulumi.ComponentResource):
@@ -76,15 +76,15 @@ class BedrockAccess(pulumi.ComponentResource):
     """
 
     guardrail_id: pulumi.Output[str]
-    """ARN of the guardrail; empty without one."""
+    """ARN of the guardrail. Empty without one."""
     guardrail_version: pulumi.Output[str]
-    """The version that calls must name; empty without one."""
+    """Version that calls must use. Empty without a guardrail."""
     model_ids: pulumi.Output[dict[str, str]]
-    """What is called, by `ENDPOINT--WORKLOAD`: the ARN of a profile or of throughput bought ahead."""
+    """ARN to call, by `ENDPOINT--WORKLOAD`: an inference profile or provisioned throughput."""
     model_arns: pulumi.Output[list[str]]
-    """All that may be invoked, directly or through it, and the guardrail: for a private endpoint's policy."""
+    """ARNs of everything that may be invoked, and of the guardrail: for a private endpoint's policy."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left when the stack is destroyed: AWS deletes no throughput before its time."""
+    """ARNs of resources that a destroy retains: provisioned throughput, which AWS deletes at the end of its term."""
 
     def __init__(
         self, name: str, args: BedrockAccessArgs, opts: pulumi.ResourceOptions | None = None

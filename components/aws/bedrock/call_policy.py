@@ -23,20 +23,20 @@ class BedrockModel(TypedDict):
     id: str
     """Id of the endpoint."""
     workload: str
-    """The workload on whose account it is called."""
+    """The workload to which its cost is accounted."""
     model: str
     """Id of the foundation model, e.g. amazon.nova-lite-v1:0."""
     region: str
-    """Region in which it is called."""
+    """Region of the calls."""
     inference_profile: NotRequired[str]
-    """Id of the system's inference profile; absent, the model is called in its region itself."""
+    """Id of the system's inference profile. Absent: the model is called directly in its region."""
     destination_regions: NotRequired[list[str]]
-    """Every region that the profile may route to; with a profile at least one."""
+    """Every region to which the profile may route. At least one with a profile."""
 
 
 @dataclass(frozen=True)
 class RequiredGuardrail:
-    """The guardrail that every call must name."""
+    """The guardrail that every call must use."""
 
     arn: Any
     identifiers: list[Any]

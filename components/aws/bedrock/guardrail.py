@@ -34,39 +34,39 @@ _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
 
 
 class GuardrailPii(TypedDict):
-    """What a guardrail does about one kind of personal data, in prompts and answers."""
+    """The action of a guardrail for one kind of personal data, in prompts and answers."""
 
     name: str
-    """As Bedrock names it, e.g. EMAIL."""
+    """Bedrock's name for it, e.g. EMAIL."""
     action: str
-    """`block`: the request or the answer. `anonymize`: only this."""
+    """`block`: refuse the request or answer. `anonymize`: mask the data only."""
 
 
 class GuardrailSettings(TypedDict):
-    """The guardrail that every call of a class must name."""
+    """The guardrail that every call of a class must use."""
 
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     guardrail_id: NotRequired[str]
     """`existing`: its id or ARN."""
     version: NotRequired[str]
-    """`existing`: a numbered version of it; never DRAFT, which anyone may change."""
+    """`existing`: number of its version. Not DRAFT, which can change."""
     earlier_versions: NotRequired[list[str]]
-    """Versions that calls may name besides, while pods that know the new one replace those that do not."""
+    """Further versions that calls may use during a rollout."""
     pii: NotRequired[list[GuardrailPii]]
-    """Kinds of personal data that it looks for."""
+    """Kinds of personal data that it detects."""
     attack_strength: NotRequired[str]
     """Filter on prompts that attack the model's instructions: low, medium or high (default)."""
     content_strength: NotRequired[str]
     """Filters on hate, insults, sexual content, violence and misconduct: none, low, medium (default), high."""
     grounding: NotRequired[float]
-    """Least score of grounding and relevance, 0 to 0.99; absent: not looked at."""
+    """Minimum score of grounding and relevance, 0 to 0.99. Absent: no check."""
     blocked_message: NotRequired[str]
-    """What a caller reads in place of what was blocked."""
+    """Message that replaces blocked text."""
     tier: NotRequired[str]
     """`classic` (default): English, French, Spanish. `standard`: most languages, in any region of the geography."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals its settings; absent: AWS's own. Its policy must let in the role that calls."""
+    """ARN of the key that encrypts its settings. Absent: AWS's own. The key's policy must allow the calling role."""
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,19 @@ class InvocationLoggingArgs(TypedDict):
     name: str
     """Name of the log."""
     region: str
-    """AWS region, whose calls are logged."""
+    """AWS region whose calls are logged."""
     mode: str
-    """`manage`: made here. `existing`: the organisation keeps one, and nothing is touched. `off`: none."""
+    """`manage`: created here. `existing`: the organisation has one, which stays unchanged. `off`: none."""
     text: bool
-    """Prompts and answers too; else only who called what, when, with how many tokens."""
+    """Whether prompts and answers are logged too. Otherwise only caller, model, time and token counts."""
     retention_days: int
-    """How long records are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    """Retention of the records in days. CloudWatch Logs rounds it up to a period that it supports."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the log's role; absent, one is made beside it."""
+    """ARN of the permissions boundary of the log's role. Absent: one is created."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    """ARN of the organisation's key that encrypts the log. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class InvocationLogging(pulumi.ComponentResource):
@@ -43,9 +43,9 @@ class InvocationLogging(pulumi.ComponentResource):
     """
 
     log_group: pulumi.Output[str]
-    """Name of the log group; empty where none is made here."""
+    """Name of the log group. Empty if none is created here."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the log group and its key."""
+    """ARNs of resources that a destroy retains: the log group and its key."""
 
     def __init__(
         self, name: str, args: InvocationLoggingArgs, opts: pulumi.ResourceOptions | None = None

@@ -74,7 +74,7 @@ class EksClusterArgs(TypedDict):
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds its roles; absent, one is made beside each."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class EksCluster(pulumi.ComponentResource):
@@ -98,7 +98,7 @@ class EksCluster(pulumi.ComponentResource):
     cni_role: pulumi.Output[str]
     """ARN of the role of its network plugin."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
     def __init__(self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EksCluster", name, dict(args), opts)

@@ -6,7 +6,7 @@ import pulumi
 
 
 class PodIdentity(TypedDict):
-    """The pods that bear a role."""
+    """The pods that have a role."""
 
     cluster: pulumi.Input[str]
     """Name of the cluster in EKS."""
@@ -15,7 +15,7 @@ class PodIdentity(TypedDict):
     namespace: str
     """Namespace of the pods."""
     service_account: str
-    """Their service account."""
+    """Their ServiceAccount."""
 
 
 def create_association(

@@ -12,14 +12,14 @@ NOTICE_DAYS = 30
 
 
 class TrustAnchorArgs(TypedDict):
-    """The certificate authority whose certificates AWS takes for identities."""
+    """The certificate authority whose certificates AWS accepts as identities."""
 
     name: str
-    """Name of the trust."""
+    """Name of the trust anchor."""
     region: str
-    """AWS region, in which sessions are asked for."""
+    """AWS region in which sessions are created."""
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     ca_certificates: NotRequired[str]
     """`manage`: the authority's certificates as PEM, two at most; never a public web authority's."""
     acm_pca: NotRequired[str]
@@ -27,9 +27,9 @@ class TrustAnchorArgs(TypedDict):
     trust_anchor: NotRequired[str]
     """`existing`: ARN of the trust anchor."""
     notice_days: NotRequired[int]
-    """How long before the authority's end AWS tells of it, days (default 30)."""
+    """Days before the CA's expiry at which AWS notifies (default 30)."""
     bearer_notice_days: NotRequired[int]
-    """The same for bearers' certificates; absent, it does not: those of a day are always near their end."""
+    """The same for client certificates. Absent: no notification, since short-lived ones always expire soon."""
     tags: NotRequired[dict[str, str]]
     """Tags of the trust anchor."""
 

@@ -31,35 +31,35 @@ class WorkloadIdentityArgs(TypedDict):
     name: str
     """Name of the identity."""
     sensitivity: str
-    """The class whose pods bear it."""
+    """The class whose pods have it."""
     trust_anchor: NotRequired[pulumi.Input[str]]
-    """ARN of the trust anchor that vouches for the certificate."""
+    """ARN of the trust anchor of the certificate's CA."""
     subject: str
     """DNS name in the certificate: its common name and its first alternative name."""
     pod: NotRequired[PodIdentity]
-    """In place of a certificate: the pods of an EKS cluster that bear it."""
+    """Instead of a certificate: the pods of an EKS cluster that have it."""
     actions: list[str]
-    """Actions that a session may take at most, each named in full."""
+    """The only actions that a session may have, each with its full name."""
     resources: list[pulumi.Input[str]]
-    """ARNs that a session may touch at most; patterns where the exact ones are made later."""
+    """ARNs of the only resources that a session may access. Patterns for resources that are created later."""
     session_seconds: int
-    """How long a session lasts, 900 to 43200 seconds."""
+    """Duration of a session in seconds, 900 to 43200."""
     bedrock_regions: NotRequired[list[str]]
-    """Every region in which a call may be served; named, the boundary denies all others."""
+    """Every region in which a call may be served. If set, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     routed_resources: NotRequired[list[pulumi.Input[str]]]
-    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    """ARNs that Bedrock accesses in other regions to serve a call. No VPC is required there."""
     routed_regions: NotRequired[list[str]]
-    """The other regions in which it may ask so."""
+    """The other regions in which Bedrock may do so."""
     guardrail_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
+    """ARN of the key that encrypts the guardrail's settings. Its users need permission to decrypt with it."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    """ARN of the role's permissions boundary. Absent: one is created."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
@@ -77,7 +77,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
     profile_arn: pulumi.Output[str]
     """ARN of the Roles Anywhere profile, named when a session is asked for; empty for pods of an EKS cluster."""
     boundary_arn: pulumi.Output[str]
-    """ARN of the policy that bounds the role."""
+    """ARN of the role's permissions boundary."""
 
     def __init__(
         self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None

@@ -14,13 +14,13 @@ from isthmus.core.errors import InputError
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls through a private endpoint."""
+    """A caller of private endpoints."""
 
     role: Any
     subject: str | None
-    """The name in its certificate; None: it has its role by another way."""
+    """The name in its certificate. None: it gets its role in another way."""
     models: Any
-    """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
+    """ARNs of the models that it may call on Bedrock. None: it does not call Bedrock."""
 
 
 def grants(

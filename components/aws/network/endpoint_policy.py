@@ -28,18 +28,18 @@ KNOWN_LATER = "known later"
 
 
 class EndpointGrant(TypedDict):
-    """Leave to do something through a service's endpoint."""
+    """A permission to call a service through its endpoint."""
 
     service: str
     """The AWS service, e.g. bedrock-runtime."""
     principals: list[pulumi.Input[str]]
-    """ARNs of roles. For rolesanywhere: common names (CN) of certificates; who asks for a session has no role."""
+    """ARNs of roles. For rolesanywhere: common names (CN) of certificates, because callers have no role yet."""
     actions: list[str]
-    """Actions of the service, each named, e.g. bedrock:InvokeModel."""
+    """Actions of the service, e.g. bedrock:InvokeModel. Wildcards are refused."""
     resources: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """ARNs of what they may be done to. For rolesanywhere: of the trust anchors."""
+    """ARNs of the resources. For rolesanywhere: of the trust anchors."""
     account: NotRequired[pulumi.Input[str]]
-    """Number of the account that owns the resources; one of the same name elsewhere is not reached. Absent: any."""
+    """Id of the account that owns the resources. Others are refused. Absent: any account."""
 
 
 def check_grant(grant: EndpointGrant, where: str) -> None:

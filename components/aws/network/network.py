@@ -36,11 +36,11 @@ class NetworkArgs(TypedDict):
     region: str
     """AWS region."""
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     cidr: NotRequired[str]
-    """`manage`: the VPC's network, /16 to /24. `existing`: the VPC's network, passed on."""
+    """CIDR of the VPC; for `manage` /16 to /24."""
     zones: NotRequired[list[str]]
-    """`manage`: availability zones, two at least; each gets a private subnet."""
+    """`manage`: at least two availability zones. Each gets a private subnet."""
     vpc: NotRequired[pulumi.Input[str]]
     """`existing`: id of the VPC."""
     subnets: NotRequired[list[str]]
@@ -48,21 +48,21 @@ class NetworkArgs(TypedDict):
     route_tables: NotRequired[list[str]]
     """`existing`: ids of the route tables of those subnets."""
     internet: NotRequired[bool]
-    """Whether there is an internet gateway, with a route to it (default false)."""
+    """Whether to create an internet gateway, with a route to it (default false)."""
     flow_log_days: int
-    """How long flow logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    """Retention of the flow logs in days. CloudWatch Logs rounds it up to a period that it supports."""
     dns_mode: NotRequired[str]
-    """Who keeps the DNS firewall: `manage`, `existing` (the organisation) or `off`; absent: as `mode`."""
+    """DNS firewall: `manage`, `existing` (the organisation's) or `off`. Absent: the same as `mode`."""
     dns_names: NotRequired[list[str]]
-    """The only names that are answered, each whole or `*.zone`; absent: those of AWS in the region."""
+    """The only DNS names that resolve, as full names or `*.zone`. Absent: AWS's names in the region."""
     query_log_days: NotRequired[int]
-    """How long the log of DNS questions is kept, days (default: `flow_log_days`)."""
+    """Retention of the DNS query log in days (default: `flow_log_days`)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the flow logs' role; absent, one is made beside it."""
+    """ARN of the permissions boundary of the flow logs' role. Absent: one is created."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    """ARN of the organisation's key that encrypts the log. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class Network(pulumi.ComponentResource):
@@ -73,15 +73,15 @@ class Network(pulumi.ComponentResource):
     """
 
     vpc_id: pulumi.Output[str]
-    """Id of the VPC; empty with `off`."""
+    """Id of the VPC. Empty with `off`."""
     subnet_ids: pulumi.Output[list[str]]
     """Ids of the private subnets, in the order of their zones."""
     route_table_ids: pulumi.Output[list[str]]
     """Ids of the subnets' route tables."""
     cidr: pulumi.Output[str]
-    """The VPC's network; empty where none is named."""
+    """CIDR of the VPC. Empty without one."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the logs of flows and questions, and their keys."""
+    """ARNs of resources that a destroy retains: the flow and DNS query logs, and their keys."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Network", name, dict(args), opts)

@@ -24,23 +24,23 @@ class PrivateEndpointsArgs(TypedDict):
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Ids of private subnets, one a zone: each endpoint has an address in each."""
+    """Ids of private subnets, one in each zone. Each endpoint has an address in each."""
     route_table_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Ids of the subnets' route tables, for the S3 endpoint."""
     sources: list[str]
-    """Networks that may reach the endpoints, besides the VPC's own."""
+    """Networks that may reach the endpoints, in addition to the VPC's own."""
     vpc_cidr: NotRequired[str]
-    """The VPC's own network; absent, only `sources` are let in."""
+    """CIDR of the VPC. Absent: only `sources` may reach the endpoints."""
     grants: list[EndpointGrant]
-    """Who may do what through which service's endpoint. A service that no grant names gets no endpoint."""
+    """Permissions by service. A service without a grant gets no endpoint."""
     deployers: NotRequired[list[str]]
-    """ARNs of roles that make infrastructure from within; no endpoint of a service that carries prompts admits them."""
+    """ARNs of roles that deploy from within the network. Endpoints of services that carry prompts refuse them."""
     deployment_services: NotRequired[list[str]]
-    """Services that only they call; each gets an endpoint too."""
+    """Services that only deployers call. Each gets an endpoint too."""
     private_dns: NotRequired[bool]
-    """Whether the services' public names lead here in the VPC (default true); of a VPC's endpoints one may."""
+    """Whether the services' public names resolve to these endpoints (default true). Once in each VPC."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class PrivateEndpoints(pulumi.ComponentResource):
@@ -50,13 +50,13 @@ class PrivateEndpoints(pulumi.ComponentResource):
     """
 
     urls: pulumi.Output[dict[str, str]]
-    """By service: `https://` and the endpoint's own regional DNS name. S3's gateway endpoint has none."""
+    """`https://` and the endpoint's regional DNS name, by service. S3's gateway endpoint has none."""
     ids: pulumi.Output[dict[str, str]]
-    """By service: id of its endpoint."""
+    """Id of the endpoint of each service."""
     group_id: pulumi.Output[str]
     """Id of the interface endpoints' security group."""
     s3_prefix_list: pulumi.Output[str]
-    """Id of S3's prefix list in the region, for rules that let callers out to it; empty without S3's endpoint."""
+    """Id of S3's prefix list in the region, for egress rules of callers. Empty without S3's endpoint."""
 
     def __init__(
         self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None

@@ -40,17 +40,17 @@ class TrailSettings(TypedDict):
     """The trail that records what is done in the account."""
 
     mode: str
-    """`manage`: made here. `existing`: the organisation's. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's. `off`: none."""
     organization: bool
-    """A trail of the whole organisation; the account must be its management account or CloudTrail's delegate."""
+    """Whether it is a trail of the whole organisation, created in its management account or CloudTrail's delegate."""
     retention_days: int
-    """How long the searchable copy in CloudWatch Logs is kept, days; not shorter than the store's."""
+    """Retention of the searchable copy in CloudWatch Logs in days. Not shorter than the store's."""
     notify: list[str]
-    """`manage`: e-mail addresses told when the trail is switched off or blinded."""
+    """`manage`: e-mail addresses that get an alarm when the trail is switched off or weakened."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role of CloudTrail; absent, one is made beside it."""
+    """ARN of the permissions boundary of CloudTrail's role. Absent: one is created."""
     arn: NotRequired[str]
-    """`existing`: ARN of the trail, to be named in the outputs."""
+    """`existing`: ARN of the trail, for the outputs."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Trail:
     log_group: pulumi.Output[str]
     """Name of the log group."""
     retained: list[pulumi.Output[str]]
-    """ARNs of what stays when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
 
 def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days: int, where: str) -> None:

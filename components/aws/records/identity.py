@@ -17,35 +17,35 @@ BEARERS = ("gateway", "sealer")
 
 
 class SealedBucket(TypedDict):
-    """Where a sealer puts its seals."""
+    """The bucket of a sealer's seals."""
 
     arn: pulumi.Input[str]
     """ARN of the audit bucket, with object lock."""
     prefix: str
-    """Folder of the class and site in it."""
+    """Folder of the class and site in the bucket."""
     key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals it; absent: S3's own."""
+    """ARN of the key that encrypts it. Absent: S3's own."""
 
 
 class RecordsIdentityArgs(TypedDict):
     """The AWS identity of who writes or who seals a class's records at an AWS site."""
 
     bearer: str
-    """`sealer`, or `gateway`: its tasks on Fargate, which mount the share."""
+    """`sealer`, or `gateway` (its tasks on Fargate, which mount the share)."""
     sensitivity: str
     """The class: public, internal or confidential."""
     region: str
     """AWS region."""
     bucket: NotRequired[SealedBucket]
-    """Of a sealer: where it puts seals."""
+    """For a sealer: the bucket of its seals."""
     source_vpc: pulumi.Input[str]
-    """Id of the VPC whose endpoints its calls must come through."""
+    """Id of the VPC from whose endpoints its calls must come."""
     pod: NotRequired[PodIdentity]
     """Of a sealer: the pods of an EKS cluster that bear it; absent, tasks of ECS, which mount the share by it."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    """ARN of the role's permissions boundary. Absent: one is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class RecordsIdentity(pulumi.ComponentResource):
@@ -55,7 +55,7 @@ class RecordsIdentity(pulumi.ComponentResource):
     """
 
     role_arn: pulumi.Output[str]
-    """ARN of the role; known once its policy is there, and once the pods bear it."""
+    """ARN of the role. Known when its policy is attached and the pods have it."""
 
     def __init__(
         self, name: str, args: RecordsIdentityArgs, opts: pulumi.ResourceOptions | None = None

@@ -19,22 +19,22 @@ made before machines are."""
 
 
 class SealingEndpointArgs(TypedDict):
-    """The sealers' way to S3 in one network."""
+    """The S3 endpoint of the sealers in one network."""
 
     region: str
     """AWS region."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: list[pulumi.Input[str]]
-    """Ids of private subnets, one a zone."""
+    """Ids of private subnets, one in each zone."""
     subnet_cidrs: list[str]
-    """Their networks, in the same order."""
+    """CIDRs of the subnets, in the same order."""
     sources: list[str]
-    """Networks that may reach it."""
+    """Networks that may connect to it."""
     grants: list[EndpointGrant]
-    """Which roles may do what to which bucket through it."""
+    """Permissions of roles on buckets through it."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class SealingEndpoint(pulumi.ComponentResource):

@@ -31,7 +31,7 @@ _OWNER = {"records": WRITER, "seals": SEALER}
 
 
 class RecordsShareArgs(TypedDict):
-    """The share of one class's records at one AWS site."""
+    """The EFS share of one class's records at one AWS site."""
 
     sensitivity: str
     """The class: public, internal or confidential."""
@@ -40,15 +40,15 @@ class RecordsShareArgs(TypedDict):
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: list[pulumi.Input[str]]
-    """Ids of private subnets, one a zone: it has an address in each."""
+    """Ids of private subnets, one in each zone. It has an address in each."""
     sources: NotRequired[list[str]]
-    """Networks that may mount it; absent: whom a rule lets into its security group."""
+    """Networks that may mount it. Absent: rules of its security group decide."""
     principals: dict[str, list[pulumi.Input[str]]]
     """By access point, `gateway-` and `sealer-` before `records` and `seals`: ARNs of the roles that may mount it."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key that seals it; absent, one is made."""
+    """ARN of the organisation's key that encrypts it. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class RecordsShare(pulumi.ComponentResource):
@@ -62,11 +62,11 @@ class RecordsShare(pulumi.ComponentResource):
     file_system_arn: pulumi.Output[str]
     """ARN of the file system."""
     access_points: pulumi.Output[dict[str, str]]
-    """By access point: its id."""
+    """Id of each access point."""
     group_id: pulumi.Output[str]
     """Id of the security group of its addresses."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the file system and its key."""
+    """ARNs of resources that a destroy retains: the file system and its key."""
 
     def __init__(self, name: str, args: RecordsShareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:RecordsShare", name, dict(args), opts)
@@ -77,7 +77,7 @@ class RecordsShare(pulumi.ComponentResource):
         files = self._create_file_system(name, key, tags)
         access_points = {point: self._point(name, point, files.id, tags, child) for point in POINTS}
         self.points = {point: access_point.id for point, access_point in access_points.items()}
-        """In Python, by access point: its id."""
+        """In Python: id of each access point."""
         self.point_arns = {point: access_point.arn for point, access_point in access_points.items()}
         policy = self._create_policy(name, files, args["principals"])
         self.group_id = one_way_group(

@@ -58,7 +58,7 @@ class Store:
     bucket_arn: pulumi.Output[str]
     key_arn: pulumi.Output[str]
     retained: list[pulumi.Output[str]]
-    """ARNs of what stays when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
     ready: list[pulumi.Resource]
     """What a delivery waits for."""
 

@@ -19,27 +19,27 @@ class AuditTrailArgs(TypedDict):
     name: str
     """Name of the store."""
     site: str
-    """Name of the site whose records it holds."""
+    """Name of the site of the records."""
     mode: str
-    """`manage`: made here, on AWS. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here, on AWS. `existing`: the organisation's, named below. `off`: none."""
     retention_days: int
-    """How long no one can delete a record, days."""
+    """Days for which nobody can delete a record."""
     delete_after_retention: NotRequired[bool]
-    """`manage`: whether S3 deletes records once `retention_days` are over (the default); false keeps them."""
+    """`manage`: whether S3 deletes records after `retention_days` (default true)."""
     region: NotRequired[str]
     """AWS region, for `manage` and for a trail."""
     endpoint: NotRequired[str]
-    """`existing`: URL of the S3-compatible service; absent for AWS's own."""
+    """`existing`: URL of the S3-compatible service. Absent: AWS's own."""
     bucket: NotRequired[str]
     """`existing`: the bucket, with object lock."""
     trail: NotRequired[TrailSettings]
-    """The trail of the AWS account; absent, none."""
+    """The trail of the AWS account. Absent: none."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which records are sealed; absent, keys are made."""
+    """ARN of the organisation's key that encrypts records. Absent: keys are created."""
     sealers: NotRequired[list[str]]
-    """`manage`: names of the roles that alone may put seals, as IAM's patterns (`?`, `*`); absent, nobody's may."""
+    """`manage`: names of the only roles that may put seals, as IAM patterns (`?`, `*`). Absent: nobody may."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class AuditTrail(pulumi.ComponentResource):
@@ -50,17 +50,17 @@ class AuditTrail(pulumi.ComponentResource):
     """
 
     bucket: pulumi.Output[str]
-    """Name of the bucket; empty with `off`."""
+    """Name of the bucket. Empty with `off`."""
     endpoint: pulumi.Output[str]
-    """URL of an S3-compatible service; empty for AWS's own."""
+    """URL of an S3-compatible service. Empty for AWS's own."""
     trail_arn: pulumi.Output[str]
-    """ARN of the trail; empty where there is none, or where it exists and is not named."""
+    """ARN of the trail. Empty without one, or if an existing one is not named."""
     log_group: pulumi.Output[str]
-    """Name of the log group with the searchable copy; empty where no trail is made."""
+    """Name of the log group with the searchable copy. Empty if no trail is created."""
     alarm_topic: pulumi.Output[str]
-    """ARN of the topic that alarms go to; empty where no trail is made."""
+    """ARN of the topic of the alarms. Empty if no trail is created."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
     def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AuditTrail", name, dict(args), opts)

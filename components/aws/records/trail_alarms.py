@@ -57,7 +57,7 @@ KINDS = ("trail", "key", "store", "logs", "rules", "topic", "alarms")
 
 @dataclass(frozen=True)
 class Watched:
-    """What the alarms guard."""
+    """The resources that the alarms watch."""
 
     trail: pulumi.Output[str]
     """ARN of the trail."""

@@ -45,7 +45,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     """
 
     endpoint_name: pulumi.Output[str]
-    """What callers name."""
+    """Name of the endpoint in AWS."""
     endpoint_arn: pulumi.Output[str]
     """ARN of the endpoint."""
     configuration: pulumi.Output[str]
@@ -53,7 +53,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     role_arn: pulumi.Output[str]
     """ARN of the role by which SageMaker fetches weights and image."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left when the stack is destroyed: what was captured, and its key."""
+    """ARNs of resources that a destroy retains: captured content and its key."""
 
     def __init__(
         self, name: str, args: SageMakerEndpointArgs, opts: pulumi.ResourceOptions | None = None

@@ -19,35 +19,35 @@ PLATFORM = "1.4.0"
 
 
 class FargateSettings(TypedDict):
-    """How a gateway's tasks run, and who may call them."""
+    """How a gateway's tasks run, and which clients may call them."""
 
     clients: list[str]
-    """Networks of the applications that may call it, on port 443."""
+    """Networks of the applications that may call it on port 443."""
     principals: NotRequired[list[str]]
-    """ARNs of accounts, roles or users that may reach it by AWS PrivateLink; absent: nobody."""
+    """ARNs of accounts, roles or users that may reach it with AWS PrivateLink. Absent: nobody."""
     translator_secret: str
     """ARN of the translator's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
     secrets_key: NotRequired[str]
-    """ARN of the organisation's key that seals the secrets; absent: Secrets Manager's own."""
+    """ARN of the organisation's key that encrypts the secrets. Absent: Secrets Manager's own."""
     zone_id: NotRequired[str]
-    """A private hosted zone in which the name is written; absent, one of that name is made."""
+    """Private hosted zone for the DNS name. Absent: a zone with that name is created."""
     cpu: NotRequired[int]
     """CPU units of each task (default 1024, one CPU)."""
     memory: NotRequired[int]
     """MiB of each task (default 2048)."""
     architecture: NotRequired[str]
-    """`x86_64` (default) or `arm64`: what the images are built for."""
+    """CPU architecture of the images: `x86_64` (default) or `arm64`."""
     log_days: NotRequired[int]
-    """How long logs are kept, days (default 365)."""
+    """Retention of the logs in days (default 365)."""
 
 
 class FargateRoute(TypedDict):
-    """Where one workload's requests go."""
+    """The route of one workload's requests."""
 
     workload: str
-    """The workload's name: what its callers give as model."""
+    """Name of the workload, which callers give as the model."""
     endpoint: str
-    """A model of the translator, by its name."""
+    """Name of the translator's model."""
 
 
 class FargateGatewayArgs(TypedDict):
@@ -62,23 +62,23 @@ class FargateGatewayArgs(TypedDict):
     region: str
     """AWS region of the site."""
     host: str
-    """DNS name that applications call, and that its certificate bears."""
+    """DNS name for applications, which its certificate contains."""
     image: pulumi.Input[str]
     """Image of the edge in Amazon ECR, by digest."""
     translator_image: pulumi.Input[str]
     """Image of the translator in Amazon ECR, by digest."""
     routes: list[FargateRoute]
-    """Which workloads it serves, and by what."""
+    """The workloads that it serves, and their models."""
     models: list[CloudModel]
-    """What the translator may call."""
+    """The models that the translator may call."""
     callers_secret: str
     """ARN of the secret whose text is `callers.yaml`: SHA-256 of each key and the workload it names."""
     certificate_secret: str
     """ARN of the gateway's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
     fargate: FargateSettings
-    """How its tasks run, and who may call them."""
+    """How its tasks run, and which clients may call them."""
     replicas: NotRequired[int]
-    """Tasks of each kind (default 2), over the subnets' zones."""
+    """Number of tasks of each kind (default 2), spread over the subnets' zones."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -88,17 +88,17 @@ class FargateGatewayArgs(TypedDict):
     s3_prefix_list: pulumi.Input[str]
     """Id of the prefix list of S3's gateway endpoint."""
     task_role: pulumi.Input[str]
-    """ARN of the role that the translator's tasks have: the class's identity. The edge's have that of `audit`."""
+    """ARN of the role of the translator's tasks: the class's identity. The edge's tasks have that of `audit`."""
     execution_roles: dict[str, pulumi.Input[str]]
-    """By task, `edge`, `translator` and with `audit` `sealer`: ARN of the role by which ECS starts it."""
+    """ARN of the execution role of each task: `edge`, `translator`, and with `audit` `sealer`."""
     log_group: pulumi.Input[str]
     """Name of the log group."""
     audit: NotRequired[FargateAudit]
-    """Where it writes its records, and the task that seals them; absent: it keeps none."""
+    """Its audit records, and the task that seals them. Absent: no records."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class FargateGateway(pulumi.ComponentResource):
@@ -109,11 +109,11 @@ class FargateGateway(pulumi.ComponentResource):
     """
 
     address: pulumi.Output[str]
-    """URL by which applications of the class call it."""
+    """URL with which applications of the class call it."""
     service: pulumi.Output[str]
     """The edge's service, as CLUSTER/SERVICE."""
     endpoint_service: pulumi.Output[str]
-    """Name of its AWS PrivateLink service; empty where nobody may come that way."""
+    """Name of its AWS PrivateLink service. Empty without `principals`."""
 
     def __init__(
         self, name: str, args: FargateGatewayArgs, opts: pulumi.ResourceOptions | None = None

@@ -56,7 +56,7 @@ def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
 
 
 def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
-    """By task: ARNs of the secrets that it is started with."""
+    """By task: ARNs of the secrets in its environment."""
     edge_secrets = [gateway.certificate_secret or "", gateway.callers_secret]
     secrets = {"edge": edge_secrets, "translator": [fargate_settings(gateway).translator_secret]}
     if gateway.audit is None:

@@ -22,9 +22,9 @@ class FargateShare(TypedDict):
     file_system: pulumi.Input[str]
     """Id of the file system."""
     group: pulumi.Input[str]
-    """Id of the security group of its addresses, which lets the tasks' in."""
+    """Id of the security group of its addresses, which admits the tasks."""
     access_points: dict[str, pulumi.Input[str]]
-    """By access point (`gateway-records`, `gateway-seals`, `sealer-records`, `sealer-seals`): its id."""
+    """Id of each access point: `gateway-records`, `gateway-seals`, `sealer-records`, `sealer-seals`."""
 
 
 class FargateStore(TypedDict):
@@ -33,30 +33,30 @@ class FargateStore(TypedDict):
     bucket: pulumi.Input[str]
     """Name of the bucket."""
     prefix: str
-    """Folder of the class and site in it."""
+    """Folder of the class and site in the bucket."""
     retention_days: int
-    """How long nobody can delete a seal."""
+    """Days for which nobody can delete a seal."""
 
 
 class FargateAudit(TypedDict):
-    """Where a gateway's tasks write their records, and the task that seals them."""
+    """The audit records of a gateway's tasks, and the task that seals them."""
 
     secret: str
     """ARN of a secret that is JSON with `seal_key` (the sealer's public key, PEM) and `site_key`."""
     sealer_secret: str
-    """ARN of a secret that is JSON with `signing_key`, which no other task is started with."""
+    """ARN of a secret that is JSON with `signing_key`. No other task gets it."""
     earlier_keys: NotRequired[bool]
-    """Whether that has `earlier_keys` too: public keys of the signing keys before this one."""
+    """Whether that secret also has `earlier_keys`: the public keys of earlier signing keys."""
     policy: NotRequired[str]
-    """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
+    """Version of the policy, which records name. Absent: a digest of the gateway's own configuration."""
     max_unsealed_s: NotRequired[int]
-    """Seconds that a record may wait for its seal before requests are refused; never more than the class's own."""
+    """Maximum age in seconds of an unsealed record before requests are refused. At most the class's own maximum."""
     share: FargateShare
-    """On which records lie."""
+    """The share of the records."""
     store: FargateStore
-    """Where seals are put."""
+    """The store of the seals."""
     task_role: pulumi.Input[str]
-    """ARN of the role by which the edge's tasks mount the share, and may do nothing else."""
+    """ARN of the role with which the edge's tasks mount the share. It has no other permissions."""
     sealer_role: pulumi.Input[str]
     """ARN of the role of the sealer's task."""
 

@@ -53,7 +53,7 @@ class CloudModel(TypedDict):
     name: str
     """The endpoint's id, by which the gateway's routes ask for it."""
     region: str
-    """Region in which it is called."""
+    """Region of the calls."""
     provider: NotRequired[str]
     """`bedrock` (default) or `sagemaker`."""
     inference_profile: NotRequired[str]
@@ -63,11 +63,11 @@ class CloudModel(TypedDict):
     model: NotRequired[str]
     """SageMaker: the model's name as the endpoint serves it."""
     model_id: NotRequired[pulumi.Input[str]]
-    """ARN that is called in place of it: an application inference profile, or throughput bought ahead."""
+    """ARN to call instead: an application inference profile, or provisioned throughput."""
     guardrail: NotRequired[CloudGuardrail]
-    """The guardrail that every call names."""
+    """The guardrail that every call uses."""
     endpoint_url: NotRequired[pulumi.Input[str]]
-    """Where the service is reached, in place of AWS's own name: a private endpoint."""
+    """URL of the service's private endpoint. Absent: AWS's own name."""
 
 
 class TranslatorSettings(TypedDict):
@@ -76,21 +76,21 @@ class TranslatorSettings(TypedDict):
     image: pulumi.Input[str]
     """Image of the translator, by digest."""
     models: list[CloudModel]
-    """What it may call."""
+    """The models that it may call."""
     identity: NotRequired[AwsIdentity]
-    """How its pods prove to AWS who they are, where they show a certificate."""
+    """How its pods authenticate to AWS with a certificate."""
     pod_identity: NotRequired[pulumi.Input[str]]
-    """In an EKS cluster: ARN of the role that the pods bear by their service account, with no helper beside them."""
+    """In an EKS cluster: ARN of the role of its pods' ServiceAccount. No credential helper is needed."""
     proxy: NotRequired[TranslatorProxy]
-    """The proxy by which its pods reach AWS; for the public class only."""
+    """The proxy with which its pods reach AWS. For the public class only."""
     ca_bundle: NotRequired[str]
-    """ConfigMap with `ca.crt`: who vouches for AWS, in place of the public authorities; not for confidential."""
+    """ConfigMap with `ca.crt`: CAs of AWS's certificates, instead of the public CAs. Not for confidential."""
     replicas: NotRequired[int]
-    """Copies (default 2)."""
+    """Number of replicas (default 2)."""
     max_replicas: NotRequired[int]
-    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
+    """Maximum number of replicas of a HorizontalPodAutoscaler, which scales by CPU use. Absent: no autoscaling."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in place of a cert-manager Certificate."""
+    """TLS Secret to use instead of a cert-manager Certificate."""
 
 
 def destination_egress(destinations: list[NamedDestination], where: str) -> list[dict[str, Any]]:
