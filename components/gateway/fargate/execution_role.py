@@ -1,4 +1,4 @@
-"""The component TaskExecution: the roles by which ECS starts a gateway's tasks, and their log group."""
+"""The component TaskExecution: the roles with which ECS starts a gateway's tasks, and their log group."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -26,7 +26,7 @@ class TaskExecutionArgs(TypedDict):
     images: dict[str, str]
     """Image of each task in Amazon ECR, by digest: `edge`, `translator`, and with records `sealer`."""
     secrets: dict[str, list[str]]
-    """By task: ARNs of the secrets in its environment."""
+    """ARNs of the secrets of each task."""
     secrets_key: NotRequired[str]
     """ARN of the organisation's key that encrypts them. Absent: Secrets Manager's own."""
     log_days: int
@@ -42,15 +42,15 @@ class TaskExecutionArgs(TypedDict):
 
 
 class TaskExecution(pulumi.ComponentResource):
-    """A sealed log group, and for each task the role by which ECS starts it: its image and its secrets only.
+    """An encrypted log group, and the execution role of each task, which can read its image and its secrets only.
 
-    What runs in the task never has this role. The logs and their key stay when the stack is destroyed.
+    The containers of a task never have this role. The logs and their key stay after a destroy.
     """
 
     log_group: pulumi.Output[str]
     """Name of the log group."""
     log_streams: pulumi.Output[str]
-    """ARN of its streams, as a pattern."""
+    """ARN pattern of its log streams."""
     role_arns: pulumi.Output[dict[str, str]]
     """ARN of the execution role of each task."""
     retained: pulumi.Output[list[str]]
@@ -110,7 +110,7 @@ class TaskExecution(pulumi.ComponentResource):
         statements: list[dict[str, Any]],
         tags: dict[str, str],
     ) -> pulumi.Output[str]:
-        """The role by which ECS starts one task. Returns its ARN."""
+        """Create the execution role of one task. Returns its ARN."""
         from pulumi_aws.iam import RolePolicy
 
         child = pulumi.ResourceOptions(parent=self)
@@ -132,7 +132,7 @@ class TaskExecution(pulumi.ComponentResource):
     def _statements(
         self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]
     ) -> list[dict[str, Any]]:
-        """What the role of one task may do; the same bounds it."""
+        """Statements of one task's role. Its boundary has the same."""
         vpc_condition = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
         grants: list[tuple[str, list[str], list[Any]]] = [
             ("Login", ["ecr:GetAuthorizationToken"], ["*"]),
@@ -151,7 +151,7 @@ class TaskExecution(pulumi.ComponentResource):
             for sid, actions, resources in grants
         ]
         if key := args.get("secrets_key"):
-            # Secrets Manager opens it in the caller's name, from its own network: no VPC is asked for.
+            # Secrets Manager decrypts for the caller from its own network, so no VPC is required.
             service = f"secretsmanager.{args['region']}.amazonaws.com"
             via_secrets_manager = {"StringEquals": {"kms:ViaService": service}}
             statements.append(
