@@ -1,4 +1,4 @@
-"""Bedrock's log of calls. There is one for each account and region, so the strictest class decides."""
+"""Bedrock's log of calls. There is one for each account and region, so the strictest class decides its content."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -36,10 +36,10 @@ class InvocationLoggingArgs(TypedDict):
 
 
 class InvocationLogging(pulumi.ComponentResource):
-    """Every call of a model in the region, into a log group under a key of its own.
+    """The log of every model call in the region, in a log group with its own key.
 
-    AWS keeps one such setting an account and region: it replaces whatever was set before. Group and key stay
-    when the stack is destroyed.
+    AWS has one such setting for each account and region, and creating it replaces an earlier one. Group and key
+    stay after a destroy.
     """
 
     log_group: pulumi.Output[str]
@@ -98,14 +98,14 @@ class InvocationLogging(pulumi.ComponentResource):
             f"{name}-logging",
             logging_config={
                 "text_data_delivery_enabled": args["text"],
-                # Never: what is larger than a log event would go to a bucket, and none is made for content.
+                # Never: content larger than a log event would go to a bucket, and no bucket is created for content.
                 "image_data_delivery_enabled": False,
                 "embedding_data_delivery_enabled": False,
                 "video_data_delivery_enabled": False,
                 "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
             },
             region=region,
-            # Bedrock tries the role when it is told: without its policy it refuses.
+            # Bedrock tests the role when it is set, so the role's policy must exist before.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self.log_group = group.name
@@ -113,7 +113,7 @@ class InvocationLogging(pulumi.ComponentResource):
 
 
 def trust_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """Bedrock of this account and region alone: no other account's can be made to write with this role."""
+    """The trust policy: Bedrock in this account and region only, so that no other account can write with this role."""
     source = pulumi.Output.format("arn:{}:bedrock:{}:{}:*", partition(region), region, account)
     return {
         "Version": "2012-10-17",
