@@ -43,9 +43,10 @@ class TaskIdentityArgs(TypedDict):
 
 
 class TaskIdentity(pulumi.ComponentResource):
-    """A role for tasks of ECS and its boundary. It may do what its own policy and the boundary both allow.
+    """A role for ECS tasks and its boundary. Its permissions are those that both its own policy and the boundary
+    allow.
 
-    It has no policy of its own yet: BedrockAccess gives it one. There is no certificate, no profile and no key.
+    It has no policy yet: BedrockAccess adds one. There is no certificate, profile or key.
     """
 
     role_arn: pulumi.Output[str]
@@ -76,7 +77,7 @@ class TaskIdentity(pulumi.ComponentResource):
             args.get("routed_resources", []),
             args.get("routed_regions", []),
         )
-        boundary_policy(statements)  # refused before anything is made, even where the boundary is given
+        boundary_policy(statements)  # refused before anything is created, even if the boundary is given
         tags = {
             **args.get("tags", {}),
             "isthmus.dev/class": sensitivity,
