@@ -33,7 +33,7 @@ class SiteLinkArgs(TypedDict):
     route_table_ids: list[pulumi.Input[str]]
     """Ids of the subnets' route tables. A list whose length is known: each gets a route for each source."""
     sources: list[str]
-    """Networks of the site that may use the link, the only ones that the VPC may reach."""
+    """Networks of the site that may use the link. The VPC may reach no others."""
     peer_ip: NotRequired[str]
     """`vpn`: the public address of the site's end."""
     site_asn: NotRequired[int]
@@ -65,9 +65,9 @@ class SiteLinkArgs(TypedDict):
 
 
 class SiteLink(pulumi.ComponentResource):
-    """A link over which the site reaches the VPC and nothing else, and the VPC the site's `sources` only.
+    """A link between a site and a VPC. The site reaches only the VPC, and the VPC only the site's `sources`.
 
-    Keys are AWS's to make and keep: none is among the inputs or outputs.
+    AWS creates and stores the keys. No key is an input or output.
     """
 
     transit_gateway_id: pulumi.Output[str]
@@ -118,7 +118,7 @@ class SiteLink(pulumi.ComponentResource):
         )
 
     def _connect(self, link: LinkOptions, args: SiteLinkArgs, where: str) -> pulumi.Input[str]:
-        """Connect site and VPC, and route between them. Returns the id of the transit gateway."""
+        """Connect site and VPC, and create the routes. Returns the id of the transit gateway."""
         existing = args.get("transit_gateway")
         gateway = transit_gateway.gateway(link, existing, args["amazon_asn"])
         if args["kind"] == "vpn":
@@ -140,7 +140,7 @@ class SiteLink(pulumi.ComponentResource):
     def _connect_vpn(
         self, link: LinkOptions, gateway: pulumi.Input[str], args: SiteLinkArgs, where: str
     ) -> pulumi.Output[str]:
-        """Id of the transit gateway's attachment to the VPN."""
+        """Create the VPN. Returns the id of the transit gateway's attachment to it."""
         connection = vpn.create(
             link,
             gateway,
@@ -153,7 +153,7 @@ class SiteLink(pulumi.ComponentResource):
 
 
 def _tags(args: SiteLinkArgs) -> dict[str, str]:
-    """The given tags, and the class where the link carries one only."""
+    """The given tags, and the class if the link is for a single one."""
     tags = dict(args.get("tags", {}))
     if len(args["classes"]) == 1:
         tags["isthmus.dev/class"] = args["classes"][0]
