@@ -14,7 +14,7 @@ from isthmus.core.errors import InputError
 
 
 class AuditTrailArgs(TypedDict):
-    """Where a site's audit records are sealed, write-once, and the trail that records what is done there."""
+    """The write-once store of a site's audit records, and the trail of its API calls."""
 
     name: str
     """Name of the store."""
@@ -31,7 +31,7 @@ class AuditTrailArgs(TypedDict):
     endpoint: NotRequired[str]
     """`existing`: URL of the S3-compatible service. Absent: AWS's own."""
     bucket: NotRequired[str]
-    """`existing`: the bucket, with object lock."""
+    """`existing`: the bucket, with Object Lock."""
     trail: NotRequired[TrailSettings]
     """The trail of the AWS account. Absent: none."""
     kms_key: NotRequired[pulumi.Input[str]]
@@ -43,10 +43,11 @@ class AuditTrailArgs(TypedDict):
 
 
 class AuditTrail(pulumi.ComponentResource):
-    """A store of audit records that no one can alter or delete before their time, and CloudTrail delivering to it.
+    """A store of audit records that nobody can change or delete before the end of their retention, and CloudTrail's
+    delivery to it.
 
-    What holds records stays when the stack is destroyed: `retained` names it. Losing a key would lose the
-    records. The trail itself and its alarms go with the stack.
+    Resources that hold records stay after a destroy; `retained` lists them. Losing a key would lose the records.
+    The trail itself and its alarms are deleted.
     """
 
     bucket: pulumi.Output[str]
@@ -84,7 +85,7 @@ class AuditTrail(pulumi.ComponentResource):
         )
         self.log_group = self.alarm_topic = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
-        # For who may read what is sealed: ARNs of what is made here.
+        # ARNs of created resources, for readers of encrypted records.
         self.records: dict[str, pulumi.Output[str]] = {}
         if mode == "manage" or trail:
             self._make(name, args, trail, where)
@@ -145,7 +146,7 @@ class AuditTrail(pulumi.ComponentResource):
     def _store(
         self, name: str, args: AuditTrailArgs, trail_delivery: Delivery | None, options: AuditOptions
     ) -> Store:
-        """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        """Create the store. For an existing bucket, create only the key with which the trail encrypts."""
         aws_partition = partition(options.region)
         sealer_arns = [
             pulumi.Output.format("arn:{}:iam::{}:role/{}", aws_partition, options.account, role_name)
@@ -169,7 +170,7 @@ class AuditTrail(pulumi.ComponentResource):
 
 
 def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
-    """The trail to make, checked; None where none is to be made."""
+    """The checked trail to create. None: no trail is created."""
     trail = args.get("trail")
     if not trail or check_choice(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
         return None

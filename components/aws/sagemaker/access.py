@@ -28,7 +28,7 @@ class SageMakerAccessArgs(TypedDict):
 
 
 class SageMakerAccess(pulumi.ComponentResource):
-    """The role's policy: these endpoints by name, and from another network nothing."""
+    """The role's policy: it may call these endpoints by name, from the VPC only."""
 
     endpoint_arns: pulumi.Output[list[str]]
     """ARNs of all endpoints that may be called: for a private endpoint's policy."""
@@ -52,7 +52,7 @@ class SageMakerAccess(pulumi.ComponentResource):
             lambda arns: sorted({_check_endpoint_arn(arn, where) for arn in arns})
         )
         child = pulumi.ResourceOptions(parent=self)
-        # Beside the inline policies, whose length BedrockAccess counts on for itself.
+        # A managed policy, because BedrockAccess uses the whole length of the inline policies.
         policy = Policy(
             f"{name}-sagemaker-policy",
             description=f"{args['name']}: its endpoints on SageMaker",
@@ -67,7 +67,7 @@ class SageMakerAccess(pulumi.ComponentResource):
 
 
 def call_policy(endpoints: Any, vpc: pulumi.Input[str] | None) -> dict[str, Any]:
-    """Leave to call the endpoints, and a denial of any call from elsewhere."""
+    """Allow calls of the endpoints, and deny calls from outside the VPC."""
     statements: list[dict[str, Any]] = [
         {"Sid": "CallEndpoints", "Effect": "Allow", "Action": CALLS, "Resource": endpoints}
     ]

@@ -12,7 +12,7 @@ class S3Weights(TypedDict):
     uri: str
     """`s3://BUCKET/PREFIX/`: a folder, with the slash at its end."""
     digest: str
-    """Digest of the weights' manifest, recorded; what the folder holds is not compared with it."""
+    """Digest of the weights' manifest, for records. The folder's content is not verified."""
     precision: NotRequired[str]
     """Precision of the stored weights (default bf16)."""
 
@@ -154,7 +154,7 @@ class SageMakerEndpointArgs(TypedDict):
     """vLLM's parser of reasoning, or none; absent: the profile's."""
     # End of the engine settings.
     chat_template: NotRequired[str]
-    """Path of a chat template in the image or below the weights; absent: the model's own."""
+    """Path of a chat template in the image or below the weights. Absent: the model's own."""
     load_timeout_s: NotRequired[int]
     """Time limit in seconds for fetching the weights, and for starting (default 1800, at most 3600)."""
     inference_ami: NotRequired[str]
