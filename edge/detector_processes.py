@@ -26,9 +26,9 @@ SLOW_S = 0.05
 """Processor time in seconds after which the worker of a short request is replaced. It then finishes its work with a
 lower priority.
 
-Elapsed time would also count other programs on a busy machine. A common text of 16 KB takes half of this time; a
-text that was made to take long takes three times as much as the common one (1.5 and 10 microseconds a byte,
-measured on 29 November 2026)."""
+Elapsed time would also count other programs on a busy machine. A common text of 16 KB takes half of this time. A
+text that was made to take long takes three times this time (1.5 and 10 microseconds a byte, measured on
+29 November 2026)."""
 MAX_SLOW = 4
 """Replaced workers that may still be working. Above this number, the request is given up."""
 NICE = 10

@@ -26,7 +26,7 @@ class Exchange:
     endpoint: str = ""
     """Upstream that answered: the name in its certificate, and the port."""
     attempts: int | None = None
-    """Number of endpoints to which the request was sent."""
+    """Number of endpoints that the request was offered to, including those that did not accept it."""
     trace_id: str = ""
     variant: str = ""
     """`canary` if the workload's canary served the request. Metrics count these requests separately."""

@@ -71,7 +71,7 @@ class Accounts:
 
 
 def cost(place: Place, share_s: float, prompt: int, completion: int) -> tuple[float | None, float | None]:
-    """GPU-seconds and USD of a request, by the place's price for GPU hours or tokens. None: the place has no price."""
+    """GPU-seconds and USD of a request. None: the place has no number of GPUs, or no price."""
     gpu_seconds = None if place.gpus is None else share_s * place.gpus
     if place.usd_per_million_tokens is not None:
         price = place.usd_per_million_tokens

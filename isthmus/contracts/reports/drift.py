@@ -30,7 +30,7 @@ class Drifted(Change):
     what: What
     severity: Severity
     where: str = ""
-    """Cluster and namespace, or AWS region."""
+    """Cluster and namespace, AWS region, or name of the resource's provider."""
     by: list[str] = []
     """Field managers that set the changed values, from the Kubernetes API server. Empty if it does not tell."""
     since: str = ""

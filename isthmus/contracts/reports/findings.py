@@ -1,6 +1,4 @@
-"""Findings of policies, as the policy pack creates them and all reports show them (`policy[]` of `isthmus
-preview`).
-"""
+"""Findings of policies: the policy pack creates them, and all reports show them (`policy[]` of `isthmus preview`)."""
 
 from __future__ import annotations
 
