@@ -1,5 +1,4 @@
-"""The edge: gateway, sidecar, translator, sealer and review service. One image starts all of them (`python -m edge
---config FILE`).
+"""The edge: gateway, sidecar, translator, sealer and review service, all started by `python -m edge --config FILE`.
 
 The gateway is the only entry to the models of a class: it identifies the caller and the caller's workload. The
 sidecar terminates mutual TLS in the pod of a model server that listens on loopback. The translator converts OpenAI

@@ -1,5 +1,4 @@
-"""Manages callers' keys: `python -m edge.keys --database FILE …` creates the tables, and issues, rotates, revokes
-and lists keys.
+"""Creates the database's tables, and issues, rotates, revokes and lists keys: `python -m edge.keys --database FILE …`.
 
 FILE is YAML with the keys that a gateway's configuration has under `database`, for a database user with write
 access. A new key is printed once. Only its SHA-256 is stored. Exit codes: 0 done, 1 the key does not exist, 2

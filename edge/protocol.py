@@ -1,6 +1,4 @@
-"""The HTTP protocol of every listener: checks the client's certificate before it reads any byte, and limits waiting
-times.
-"""
+"""The HTTP protocol of every listener: checks the client's certificate before reading, and limits waiting times."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The sidecar: terminates mutual TLS for the class's gateway, in the pod of a model server that listens on
-loopback.
-"""
+"""The sidecar: terminates mutual TLS for the class's gateway, beside a model server that listens on loopback."""
 
 from __future__ import annotations
 

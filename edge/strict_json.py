@@ -1,6 +1,4 @@
-"""Strict JSON that all parsers read alike: no duplicate keys, half surrogate pairs, infinite numbers or deep
-nesting.
-"""
+"""Strict JSON that all parsers read alike: no duplicate keys, half surrogates, infinite numbers or deep nesting."""
 
 from __future__ import annotations
 

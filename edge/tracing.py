@@ -1,5 +1,4 @@
-"""Traces: accepts and forwards a caller's `traceparent`, and sends a span for each request if a collector is
-configured.
+"""Traces: forwards a caller's `traceparent`, and sends a span for each request if a collector is configured.
 
 A span contains names, numbers and codes of the journal's line. Other trace headers are dropped, because
 `tracestate` and `baggage` are free text.

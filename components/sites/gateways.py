@@ -1,5 +1,4 @@
-"""The gateways of one site's cluster, each with the sealer of its records and where people
-decide upon its answers. No resource of its own."""
+"""The gateways of one site's cluster, with their sealers and review services. It is not a resource itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""Requests that a gateway must refuse: other workloads' models, unknown fields, outbound addresses, malformed
-bodies.
+"""Requests that a gateway must refuse: other workloads' models, unknown fields, addresses, malformed bodies.
 
 Several tests use them: against one gateway, against every class, and with an open network.
 """

@@ -1,6 +1,4 @@
-"""A CA is replaced while gateway and sidecar run. Requests succeed at each step, and at the end the old CA is
-refused.
-"""
+"""A CA is replaced while gateway and sidecar run: requests succeed at each step, and finally the old CA is refused."""
 
 from __future__ import annotations
 

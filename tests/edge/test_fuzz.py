@@ -1,6 +1,4 @@
-"""Random valid and invalid bytes from a client: no 500, no missing journal line, and no unintended request to the
-model.
-"""
+"""Random valid and invalid bytes from a client: no 500, no missing journal line, no unintended request to the model."""
 
 from __future__ import annotations
 

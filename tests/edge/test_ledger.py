@@ -1,6 +1,4 @@
-"""Several gateway replicas share limits in a real PostgreSQL: never above the limit, hardly below it, with few
-queries.
-"""
+"""Gateway replicas share limits in a real PostgreSQL: never above the limit, hardly below it, with few queries."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A gateway is replaced under load, by draining and by killing: every answer is accounted once, and every cut is
-visible.
-"""
+"""A gateway is replaced under load, drained or killed: every answer is accounted once, and every cut is visible."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Gateways and sidecars of an earlier version are replaced by the current version under load, with the other side
-current.
-"""
+"""Gateways and sidecars of an earlier version are replaced under load, while the other side is current."""
 
 from __future__ import annotations
 

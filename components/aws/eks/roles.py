@@ -1,5 +1,4 @@
-"""The roles of an EKS cluster and its key's policy. Each role has only the permissions that it needs, and so has
-its boundary.
+"""The roles of an EKS cluster and its key's policy. Each role and its boundary have only the needed permissions.
 
 AWS's managed policies for these roles also let a cluster create load balancers, routes and volumes. These do not.
 """

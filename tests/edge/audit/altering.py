@@ -1,6 +1,4 @@
-"""Every kind of alteration of a sealed store, chosen by a seed: what an attacker with full rights on a copy could
-do.
-"""
+"""Every kind of alteration of a sealed store, chosen by a seed: what an attacker with rights on a copy could do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Records of the running gateway: an intent before the model gets the request, an outcome before the last byte
-leaves.
-"""
+"""Records of the running gateway: an intent before the model gets the request, an outcome before the last byte."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Content keys: one for each subject and day. Destroying a key erases its content, a hold prevents it, and keys
-expire.
-"""
+"""Content keys, one for each subject and day: destroying one erases its content, a hold prevents it, keys expire."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Installs the clients that applications use from their registries, each into its own folder of the toolchain's
-cache.
+"""Installs the clients that applications use from their registries, each into its own folder of the cache.
 
     python -m tests.edge.clients.install        installs missing clients; `make graders` runs it too
 

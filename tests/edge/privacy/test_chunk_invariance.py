@@ -1,5 +1,4 @@
-"""`chunk-invariance` 0.2.0 (PyPI, Apache-2.0): redactor and gateway give the same output at every split of a
-stream.
+"""`chunk-invariance` 0.2.0 (PyPI, Apache-2.0): redactor and gateway give the same output at every split.
 
 The package comes from its own environment but runs in this one, which has the redactor. It has no dependencies.
 """

@@ -1,6 +1,4 @@
-"""The labelled sentences: the same in each run, and separate from the development set. Numbers with check digits
-are found.
-"""
+"""The labelled sentences: the same in each run, and not those of development. Numbers with check digits are found."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The running gateway and review service: which answers are held, who may decide, what is returned, what is
-recorded.
-"""
+"""The running gateway and review service: what is held, who may decide, what is returned and recorded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""States of a held answer in a real PostgreSQL, compared with a simple model of the rules; and the rights of the
-users.
-"""
+"""States of a held answer in a real PostgreSQL, compared with a simple model of the rules, and the users' rights."""
 
 from __future__ import annotations
 
