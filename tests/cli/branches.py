@@ -1,4 +1,4 @@
-"""Branches of a project that holds the bank, and `isthmus ci` as it is called on them."""
+"""Branches of a project with the bank's stack, and calls of `isthmus ci` on them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from isthmus.cli import main
 from tests.blueprints.bank import STACK
 
 
-def ran(root: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+def run_ci(root: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = main(["ci", *arguments, "--project", str(root)])
     readouterr = capsys.readouterr()
     return code, readouterr.out, readouterr.err
 
 
-def second(stacks: Path, name: str, like: str = STACK) -> None:
+def copy_stack(stacks: Path, name: str, like: str = STACK) -> None:
     """A stack of another's files."""
     for pattern in ("Pulumi.{}.yaml", "{}.requirements.yaml", "{}.plan.yaml"):
         shutil.copy(stacks / pattern.format(like), stacks / pattern.format(name))
 
 
-def gone(stacks: Path, name: str) -> None:
+def remove_stack(stacks: Path, name: str) -> None:
     for path in stacks.glob(f"*{name}*"):
         path.unlink()

@@ -1,4 +1,4 @@
-"""A copy of the project's stacks to break, and the command line as a process of its own."""
+"""Fixtures: a copy of the project's stacks that a test may break, and the command line as a process of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """What one call of `isthmus` did."""
 
     code: int
@@ -26,13 +26,13 @@ class Ran:
     err: str
 
 
-Isthmus = Callable[..., Ran]
+Isthmus = Callable[..., CommandResult]
 
 
 def command(home: Path) -> Isthmus:
     """Call `isthmus ARGS…` with no sandbox, no cluster and no engine's state around: nothing is at `home`."""
 
-    def call(*args: str | Path, cwd: Path = ROOT, **env: str) -> Ran:
+    def call(*args: str | Path, cwd: Path = ROOT, **env: str) -> CommandResult:
         surroundings = {
             name: value
             for name, value in os.environ.items()
@@ -40,7 +40,7 @@ def command(home: Path) -> Isthmus:
         }
         surroundings |= {"ISTHMUS_HOME": str(home), "PYTHONPATH": str(ROOT), **env}
         done = preloaded.isthmus([*map(str, args)], cwd, surroundings)
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     return call
 

@@ -1,4 +1,4 @@
-"""What the user says of creations that could not be decided, by name or by URN."""
+"""Answers of the user about interrupted creations, by name or by URN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ URN = "urn:pulumi:bank-dev::isthmus::isthmus:index:SiteLink$aws:ec2/vpc:Vpc::ban
 OTHER = "urn:pulumi:bank-dev::isthmus::aws:ec2/internetGateway:InternetGateway::bank-vpc"
 
 
-def test_names_and_urns_are_taken_with_their_ids():
+def test_answers_are_accepted_by_name_or_urn_with_an_id():
     parsed = parse_answers(["bucket=b=1", f"{URN}=vpc-0a"], ["key", OTHER])
     assert parsed.made == {"bucket": "b=1", URN: "vpc-0a"}
     assert parsed.not_made == {"key", OTHER}

@@ -1,4 +1,4 @@
-"""`isthmus audit`: what it says of a good store and of a bad one, by exit code and in each form."""
+"""`isthmus audit` on an intact store and on an altered one: exit codes and each output format."""
 
 from __future__ import annotations
 
@@ -15,40 +15,42 @@ from edge.audit.content import Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys
 from tests.cli.conftest import ROOT, Isthmus
 from tests.edge.audit.altering import EVERY
-from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
+from tests.edge.audit.harness import AuditSite, close, exchange, intent, outcome, write
 
 ACT = ("--volume", "{store}", "--by", "legal")
 FROM_TO = ("--from", "2020-01-01", "--to", "2120-01-01")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place.at(tmp_path / "site")
-    writer, sealer = place.writer(), place.sealer()
+def audit_site(tmp_path: Path) -> AuditSite:
+    audit_site = AuditSite.at(tmp_path / "site")
+    writer, sealer = audit_site.writer(), audit_site.sealer()
     exchange(writer, "r1")
     sealer.seal()
     write(writer, ("intent", intent("r2")))
     sealer.seal()
-    (place.root / "seal.pem").write_bytes(place.public)
-    return place
+    (audit_site.root / "seal.pem").write_bytes(audit_site.public)
+    return audit_site
 
 
-def audit_arguments(place: Place, *more: str | Path) -> list[str | Path]:
-    return [place.root / "store", "--public-key", place.root / "seal.pem", *more]
+def audit_arguments(audit_site: AuditSite, *more: str | Path) -> list[str | Path]:
+    return [audit_site.root / "store", "--public-key", audit_site.root / "seal.pem", *more]
 
 
-def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_look(
-    isthmus: Isthmus, place: Place
+def test_verify_lists_unfinished_requests_and_prints_an_anchor_for_the_next_verification(
+    isthmus: Isthmus, audit_site: AuditSite
 ):
-    ran = isthmus("audit", "verify", *audit_arguments(place, "--volume", place.root))
-    assert ran.code == 0, ran.err
-    assert "Proven: nothing before the last seal was changed" in ran.out
-    assert "unfinished  request r2" in ran.out
-    assert "0 records are not sealed yet." in ran.out
-    anchor = re.search(r"Anchor for the next verification: (\d+:[0-9a-f]{64})", ran.out)
+    result = isthmus("audit", "verify", *audit_arguments(audit_site, "--volume", audit_site.root))
+    assert result.code == 0, result.err
+    assert "Proven: nothing before the last seal was changed" in result.out
+    assert "unfinished  request r2" in result.out
+    assert "0 records are not sealed yet." in result.out
+    anchor = re.search(r"Anchor for the next verification: (\d+:[0-9a-f]{64})", result.out)
     assert anchor is not None
-    (place.root / "store/seals/000000000002.seal").unlink()
-    again = isthmus("audit", "verify", *audit_arguments(place, "--anchor", anchor[1], "--format", "json"))
+    (audit_site.root / "store/seals/000000000002.seal").unlink()
+    again = isthmus(
+        "audit", "verify", *audit_arguments(audit_site, "--anchor", anchor[1], "--format", "json")
+    )
     report = json.loads(again.out)
     assert (again.code, report["proven"]) == (1, False)
     assert report["findings"] == ["the store ends at seal 1, and 2 was there before"]
@@ -58,50 +60,56 @@ def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_loo
     }
 
 
-def test_an_altered_store_is_not_proven_and_not_reported(isthmus: Isthmus, place: Place):
-    EVERY["flip"](place.root / "store", random.Random(3))
-    ran = isthmus("audit", "verify", *audit_arguments(place))
-    assert ran.code == 1
-    assert "FINDING" in ran.out
-    assert "Proven" not in ran.out
-    reported = isthmus("audit", "report", *audit_arguments(place, *FROM_TO))
+def test_an_altered_store_fails_verification_and_gets_no_valid_report(
+    isthmus: Isthmus, audit_site: AuditSite
+):
+    EVERY["flip"](audit_site.root / "store", random.Random(3))
+    result = isthmus("audit", "verify", *audit_arguments(audit_site))
+    assert result.code == 1
+    assert "FINDING" in result.out
+    assert "Proven" not in result.out
+    reported = isthmus("audit", "report", *audit_arguments(audit_site, *FROM_TO))
     assert reported.code == 1
     assert "this report proves nothing" in reported.out
 
 
-def test_a_silent_sealer_is_found_and_a_copy_is_looked_at_as_of_its_time(isthmus: Isthmus, place: Place):
-    late = isthmus("audit", "verify", *audit_arguments(place, "--as-of", "2120-01-01"))
+def test_verify_reports_a_sealer_that_stopped_sealing_before_the_as_of_time(
+    isthmus: Isthmus, audit_site: AuditSite
+):
+    late = isthmus("audit", "verify", *audit_arguments(audit_site, "--as-of", "2120-01-01"))
     assert late.code == 1
     assert "the sealer promised one every 3600 s" in late.out
 
 
-def test_report_counts_names_gaps_and_ends_with_1_where_a_class_went_where_it_may_not(
-    isthmus: Isthmus, place: Place
+def test_report_counts_requests_lists_gaps_and_exits_1_if_a_class_ran_where_it_may_not(
+    isthmus: Isthmus, audit_site: AuditSite
 ):
-    ran = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, "--format", "json"))
-    assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    result = isthmus("audit", "report", *audit_arguments(audit_site, *FROM_TO, "--format", "json"))
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
     assert [(row["class"], row["gateway"], row["ran"], row["requests"]) for row in report["requests"]] == [
         ("restricted", "gw-0", "onprem-vllm", 1)
     ]
     assert ["r2" in gap for gap in report["gaps"]] == [True, False]
     assert "is sealed" in report["gaps"][1]
-    writer = place.writer("gw-1")
+    writer = audit_site.writer("gw-1")
     write(writer, ("intent", intent("r3", to={"target": "bedrock", "server": "translator.svc"})))
-    place.sealer().seal()
-    bad = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, "--format", "markdown"))
+    audit_site.sealer().seal()
+    bad = isthmus("audit", "report", *audit_arguments(audit_site, *FROM_TO, "--format", "markdown"))
     assert bad.code == 1
     assert "restricted work may not run on bedrock" in bad.out
 
 
-def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Place, tmp_path: Path):
+def test_report_compares_records_with_flow_logs(isthmus: Isthmus, audit_site: AuditSite, tmp_path: Path):
     log = tmp_path / "flows.log"
     log.write_text("2 1 eni-1 10.20.4.7 52.94.1.1 40000 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n")
     flows = ("--flow-log", log, "--address", "restricted=10.20.4.0/24")
-    ran = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, *flows, "--inside", "10.0.0.0/8"))
-    assert ran.code == 1
-    assert "to reach 52.94.1.1 port 443" in ran.out
-    assert isthmus("audit", "report", *audit_arguments(place, *FROM_TO, *flows)).code == 2
+    result = isthmus(
+        "audit", "report", *audit_arguments(audit_site, *FROM_TO, *flows, "--inside", "10.0.0.0/8")
+    )
+    assert result.code == 1
+    assert "to reach 52.94.1.1 port 443" in result.out
+    assert isthmus("audit", "report", *audit_arguments(audit_site, *FROM_TO, *flows)).code == 2
 
 
 @pytest.mark.parametrize(
@@ -124,24 +132,24 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
         (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "`erika` is not a subject"),
     ],
 )
-def test_a_wrong_question_is_one_paragraph_and_exit_code_2(
-    isthmus: Isthmus, place: Place, more: list[str], message: str
+def test_invalid_arguments_give_one_paragraph_and_exit_code_2(
+    isthmus: Isthmus, audit_site: AuditSite, more: list[str], message: str
 ):
-    names = {"key": place.root / "seal.pem", "store": place.root / "store"}
-    ran = isthmus("audit", *(argument.format(**names) for argument in more))
-    assert (ran.code, message in ran.err) == (2, True), ran.err
-    assert ran.err.count("\n") == 1
+    names = {"key": audit_site.root / "seal.pem", "store": audit_site.root / "store"}
+    result = isthmus("audit", *(argument.format(**names) for argument in more))
+    assert (result.code, message in result.err) == (2, True), result.err
+    assert result.err.count("\n") == 1
 
 
-def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, place: Place):
+def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, audit_site: AuditSite):
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
-    options = ("--endpoint", "http://127.0.0.1:1", "--public-key", place.root / "seal.pem")
-    ran = isthmus("audit", "verify", "s3://bucket/prefix", *options, **credentials)
-    assert (ran.code, "EndpointConnectionError" in ran.err) == (3, True), ran.err
+    options = ("--endpoint", "http://127.0.0.1:1", "--public-key", audit_site.root / "seal.pem")
+    result = isthmus("audit", "verify", "s3://bucket/prefix", *options, **credentials)
+    assert (result.code, "EndpointConnectionError" in result.err) == (3, True), result.err
 
 
-def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: Path):
-    place = Place.at(tmp_path / "site")
+def test_stored_content_can_be_read_put_on_hold_and_erased(isthmus: Isthmus, tmp_path: Path):
+    audit_site = AuditSite.at(tmp_path / "site")
     folder, site_key, wrapping = tmp_path / "keys", tmp_path / "site.key", tmp_path / "wrapping.key"
     folder.mkdir()
     site_key.write_text("ab" * 32)
@@ -149,14 +157,14 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     key = key_name(Hmacs(bytes.fromhex("ab" * 32)).subject("erika"), 30)
     content = {"messages": [{"role": "user", "content": "IBAN DE02"}]}
     line = encrypt(Keys(folder, bytes.fromhex("cd" * 32)), key, "2026-11-26", "r1", content, b"{}", False)
-    writer = place.writer()
+    writer = audit_site.writer()
     write(writer, ("intent", intent("r1")))
     fields = outcome("r1", content=reference(line, key, "2026-11-26"))
     writer.commit([writer.chain.write("outcome", "2026-11-26T15:00:00.000Z", fields)], line + b"\n")
     close(writer)
-    place.sealer().seal()
-    look = ("audit", "content", "r1", place.root / "store", "--keys", folder, "--wrapping-key", wrapping)
-    volume = ("--volume", place.root, "--by", "legal")
+    audit_site.sealer().seal()
+    look = ("audit", "content", "r1", audit_site.root / "store", "--keys", folder, "--wrapping-key", wrapping)
+    volume = ("--volume", audit_site.root, "--by", "legal")
     options = ("--keys", folder, "--user", "erika", "--site-key", site_key, *volume)
 
     assert "IBAN DE02" in isthmus(*look).out
@@ -171,9 +179,9 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     assert (erased.code, erased.out) == (0, f"1 keys of {key.partition('.')[0]} are destroyed.\n")
     gone = isthmus(*look)
     assert (gone.code, "is erased" in gone.err) == (1, True)
-    place.sealer().seal()
+    audit_site.sealer().seal()
     acts: list[tuple[str, str]] = []
-    proof = place.verify(on_record=lambda record, _: acts.append((record["kind"], record.get("by", ""))))
+    proof = audit_site.verify(on_record=lambda record, _: acts.append((record["kind"], record.get("by", ""))))
     assert proof.findings == []
     # Each act is a writer of its own, and writers are read in no order of time.
     legal_acts = sorted(act for act in acts if act[1])
@@ -185,8 +193,8 @@ def test_an_action_that_cannot_be_recorded_is_refused(isthmus: Isthmus, tmp_path
     key.parent.mkdir(parents=True)
     key.write_bytes(b"wrapped")
     subject = ("--subject", f"u-{'1' * 32}", "--by", "legal")
-    ran = isthmus("audit", "erase", "--keys", tmp_path / "keys", "--volume", tmp_path, *subject)
-    assert (ran.code, "no seal in its folder" in ran.err) == (2, True)
+    result = isthmus("audit", "erase", "--keys", tmp_path / "keys", "--volume", tmp_path, *subject)
+    assert (result.code, "no seal in its folder" in result.err) == (2, True)
     assert key.exists()
 
 
@@ -201,7 +209,7 @@ def test_the_documented_commands_work(isthmus: Isthmus, tmp_path: Path):
             stdout=target,
             check=True,
         )
-    place = Place(
+    audit_site = AuditSite(
         tmp_path, (tmp_path / "sealer.key.pem").read_bytes(), (tmp_path / "sealer.pem").read_bytes()
     )
     for folder in ("records", "seals", "volume", "keys"):
@@ -211,10 +219,10 @@ def test_the_documented_commands_work(isthmus: Isthmus, tmp_path: Path):
     (tmp_path / "flows.log").write_text(
         "2 1 eni-1 10.20.4.7 10.9.9.9 4 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n"
     )
-    exchange(place.writer(), "r1")
-    place.sealer().seal()
+    exchange(audit_site.writer(), "r1")
+    audit_site.sealer().seal()
     assert len(shown) == 7
     for arguments in shown:
         assert arguments[0] == "isthmus"
-        ran = isthmus(*arguments[1:], cwd=tmp_path)
-        assert ran.code == 0, f"{shlex.join(arguments)}: {ran.err}"
+        result = isthmus(*arguments[1:], cwd=tmp_path)
+        assert result.code == 0, f"{shlex.join(arguments)}: {result.err}"

@@ -1,4 +1,4 @@
-"""What is wrong with the AWS half, through the command line: one paragraph that says where and what to do.
+"""Invalid AWS settings on the command line: one paragraph that names the place and the fix.
 
 The cases are `bad_aws_input.yaml`. There is no sandbox and no cluster around, so that what is said of the files
 is said before anybody looks for one. `tests/sandbox/test_bad_account.py` is about what only an account tells.
@@ -63,7 +63,7 @@ def change(project: Path, case: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_cloud_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No sandbox, no cluster, no account; and the project's own `stacks` no longer than the test."""
     own_modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "stacks"}
     for name in list(os.environ):
@@ -76,20 +76,20 @@ def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     sys.modules.update(own_modules)
 
 
-@pytest.mark.usefixtures("nothing_around")
+@pytest.mark.usefixtures("no_cloud_environment")
 @pytest.mark.parametrize("name", CASES)
 def test_wrong_aws_input_is_reported_in_one_paragraph_before_anything_is_created(project, capsys, name):
     case = CASES[name]
     change(project, case)
     code = main(["up", "bank-dev", "--project", str(project), "--yes"])
-    ran = capsys.readouterr()
-    assert code == case["exit"], ran.err
-    assert ran.out == ""
+    result = capsys.readouterr()
+    assert code == case["exit"], result.err
+    assert result.out == ""
     for phrase in case["says"]:
-        assert phrase in ran.err
-    assert len(ran.err.strip().splitlines()) == 1, f"more than a paragraph: {ran.err}"
-    assert "Traceback" not in ran.err
-    assert "PRIVATE KEY" not in ran.err
+        assert phrase in result.err
+    assert len(result.err.strip().splitlines()) == 1, f"more than a paragraph: {result.err}"
+    assert "Traceback" not in result.err
+    assert "PRIVATE KEY" not in result.err
     assert not (project / "out").exists()
 
 
@@ -97,18 +97,18 @@ def test_wrong_aws_input_is_reported_in_one_paragraph_before_anything_is_created
 def test_render_reports_the_refusal_of_a_component(isthmus, project, name):
     case = CASES[name]
     change(project, case)
-    ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
-    assert ran.code == case["exit"]
+    result = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
+    assert result.code == case["exit"]
     for phrase in case["says"]:
-        assert phrase in ran.err
+        assert phrase in result.err
     assert not (project / "made").exists()
 
 
-def test_text_around_a_certificate_is_accepted_and_not_sent_to_aws(isthmus, project):
+def test_comments_around_a_certificate_are_accepted_and_not_sent_to_aws(isthmus, project):
     pem = f"Bank CA\n{ISSUED}kept by team pki\n"
     override(project, {"trust": [{"name": "frankfurt", "ca_certificates": pem}]})
-    ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
-    assert ran.code == 0, ran.err
+    result = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
+    assert result.code == 0, result.err
     rendered = "".join(file.read_text() for file in (project / "made" / "aws").rglob("*") if file.is_file())
     assert ISSUED.splitlines()[1] in rendered
     assert "kept by team pki" not in rendered

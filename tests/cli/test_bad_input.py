@@ -1,4 +1,4 @@
-"""Bad input, through the real command line: one paragraph, the right exit code, nothing half-made."""
+"""Invalid input on the real command line: one paragraph, the right exit code, nothing left half-created."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def settings(project: Path) -> Path:
     return project / "stacks" / "Pulumi.bank-dev.yaml"
 
 
-def in_earnest(project: Path) -> None:
+def leave_sandbox(project: Path) -> None:
     """A stack of a real account and cluster, whose VPN device has a real address."""
     edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
     edit(settings(project), "- name: fra1-frankfurt", "- name: fra1-frankfurt\n        peer_ip: 52.29.1.2")
@@ -97,30 +97,30 @@ def test_bad_input_is_reported_in_one_paragraph_before_anything_is_created(
 ):
     break_it(project)
     where = ["-o", project / "made"] if command == "render" else ["--yes"]
-    ran = isthmus(command, "bank-dev", "--project", project, *where)
-    assert ran.code == code, ran.err
-    assert ran.out == ""
+    result = isthmus(command, "bank-dev", "--project", project, *where)
+    assert result.code == code, result.err
+    assert result.out == ""
     for phrase in phrases:
-        assert phrase in ran.err
-    paragraphs = ran.err.strip().splitlines()
-    assert len(paragraphs) == 1, f"more than a paragraph: {ran.err}"
-    assert "Traceback" not in ran.err
+        assert phrase in result.err
+    paragraphs = result.err.strip().splitlines()
+    assert len(paragraphs) == 1, f"more than a paragraph: {result.err}"
+    assert "Traceback" not in result.err
     assert not (project / "made").exists()
     assert not (project / "out").exists()
 
 
 def test_up_without_a_sandbox_names_the_fix(isthmus, project):
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project)
-    assert ran.code == 3
-    assert "isthmus sandbox up" in ran.err
-    assert "bank-dev.requirements.yaml" in ran.err
+    result = isthmus("up", "bank-dev", "--yes", "--project", project)
+    assert result.code == 3
+    assert "isthmus sandbox up" in result.err
+    assert "bank-dev.requirements.yaml" in result.err
     assert not (project / "out").exists()
 
 
-def test_without_a_terminal_the_error_names_the_option(isthmus, project):
-    ran = isthmus("up", "bank-dev", "--project", project)
-    assert ran.code == 2
-    assert "--yes" in ran.err
+def test_without_a_terminal_the_error_names_the_option_that_confirms(isthmus, project):
+    result = isthmus("up", "bank-dev", "--project", project)
+    assert result.code == 2
+    assert "--yes" in result.err
 
 
 def kubeconfig(folder: Path, context: str, server: str) -> Path:
@@ -150,43 +150,41 @@ def tools(tmp_path: Path) -> str:
     return str(folder)
 
 
-def test_no_cluster_names_context_and_address(isthmus, project, tmp_path, tools):
-    in_earnest(project)
+def test_an_unreachable_cluster_is_reported_with_context_and_address(isthmus, project, tmp_path, tools):
+    leave_sandbox(project)
     file = kubeconfig(tmp_path, "fra1", "https://127.0.0.1:9")
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
-    assert ran.code == 3
-    assert "`fra1`" in ran.err
-    assert "https://127.0.0.1:9" in ran.err
+    result = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
+    assert result.code == 3
+    assert "`fra1`" in result.err
+    assert "https://127.0.0.1:9" in result.err
 
 
-def test_the_cluster_is_sought_in_the_kubeconfig_that_the_stacks_settings_name(
-    isthmus, project, tmp_path, tools
-):
-    in_earnest(project)
+def test_the_kubeconfig_in_the_stacks_settings_is_used(isthmus, project, tmp_path, tools):
+    leave_sandbox(project)
     file = kubeconfig(tmp_path, "fra1", "https://127.0.0.1:9")
     edit(settings(project), "config:\n", f"config:\n  isthmus:kubeconfig: {file}\n")
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG="/nowhere", PATH=tools)
-    assert ran.code == 3
-    assert "https://127.0.0.1:9" in ran.err
+    result = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG="/nowhere", PATH=tools)
+    assert result.code == 3
+    assert "https://127.0.0.1:9" in result.err
 
 
-def test_a_kubeconfig_that_every_folder_would_find_elsewhere_is_refused(isthmus, project):
+def test_a_relative_kubeconfig_path_is_refused(isthmus, project):
     edit(settings(project), "config:\n", "config:\n  isthmus:kubeconfig: kube/config\n")
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project)
-    assert ran.code == 2
-    assert "`kube/config` must be an absolute path" in ran.err
+    result = isthmus("up", "bank-dev", "--yes", "--project", project)
+    assert result.code == 2
+    assert "`kube/config` must be an absolute path" in result.err
 
 
 def test_a_missing_context_is_refused_with_the_known_ones(isthmus, project, tmp_path, tools):
-    in_earnest(project)
+    leave_sandbox(project)
     file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
-    assert ran.code == 3
-    assert "elsewhere" in ran.err
+    result = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
+    assert result.code == 3
+    assert "elsewhere" in result.err
 
 
-def test_a_missing_tool_is_named(isthmus, project):
-    in_earnest(project)
-    ran = isthmus("up", "bank-dev", "--yes", "--project", project, PATH="/nowhere")
-    assert ran.code == 3
-    assert "pulumi" in ran.err
+def test_a_missing_tool_is_reported_by_name(isthmus, project):
+    leave_sandbox(project)
+    result = isthmus("up", "bank-dev", "--yes", "--project", project, PATH="/nowhere")
+    assert result.code == 3
+    assert "pulumi" in result.err

@@ -1,4 +1,4 @@
-"""`isthmus calibrate`, as a user runs it; the page's commands among them."""
+"""`isthmus calibrate` as a user runs it, including the commands in its documentation."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_the_documented_calibration_commands_work(tmp_path: Path):
     (tmp_path / "out").mkdir()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(
+    result = subprocess.run(
         ["bash", "-ec", block], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.rstrip().endswith("no such threshold: exit code 1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.rstrip().endswith("no such threshold: exit code 1")
     fitted, _ = read(tmp_path / "out" / "calibration.json")
     assert fitted.threshold is not None
     assert fitted.threshold.error_at_most <= 0.1
@@ -46,10 +46,10 @@ def test_the_documented_calibration_commands_work(tmp_path: Path):
     assert f"reviewed below {fitted.threshold.below}" in page
 
 
-def test_json_has_the_keys_of_the_contract_alone_on_stdout(isthmus, answers: Path):
-    ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.1", "--format", "json")
-    report = json.loads(ran.out)
-    assert (ran.code, ran.err) == (0, "")
+def test_calibrate_prints_only_json_with_the_documented_keys_on_stdout(isthmus, answers: Path):
+    result = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.1", "--format", "json")
+    report = json.loads(result.out)
+    assert (result.code, result.err) == (0, "")
     assert list(report) == [
         *(
             "usable",
@@ -68,7 +68,7 @@ def test_json_has_the_keys_of_the_contract_alone_on_stdout(isthmus, answers: Pat
     assert list(report["chosen"]) == ["below", "accepted", "wrong", "error_at_most"]
 
 
-def test_the_same_answers_give_the_same_file(isthmus, answers: Path, tmp_path: Path):
+def test_the_same_answers_give_the_same_calibration_file(isthmus, answers: Path, tmp_path: Path):
     files = [tmp_path / name for name in ("a.json", "b.json")]
     for file in files:
         assert isthmus("calibrate", str(answers), *DAY, "-o", str(file)).code == 0
@@ -76,10 +76,10 @@ def test_the_same_answers_give_the_same_file(isthmus, answers: Path, tmp_path: P
     assert read(files[0])[0].as_of.isoformat() == "2026-11-26"
 
 
-def test_without_a_valid_threshold_nothing_is_written(isthmus, answers: Path, tmp_path: Path):
-    ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.0001", "-o", str(tmp_path / "c.json"))
-    assert ran.code == 1
-    assert "no threshold keeps wrong answers under 0.0001" in ran.err
+def test_without_a_valid_threshold_no_calibration_is_written(isthmus, answers: Path, tmp_path: Path):
+    result = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.0001", "-o", str(tmp_path / "c.json"))
+    assert result.code == 1
+    assert "no threshold keeps wrong answers under 0.0001" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,9 +87,9 @@ def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Pat
     path = tmp_path / "nameless.jsonl"
     rows = [json.loads(line) | {"model_digest": None} for line in answers.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in rows))
-    ran = isthmus("calibrate", str(path), *DAY)
-    assert ran.code == 0
-    assert "no gateway will use it, because it lacks the weights' digest" in ran.err
+    result = isthmus("calibrate", str(path), *DAY)
+    assert result.code == 0
+    assert "no gateway will use it, because it lacks the weights' digest" in result.err
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Pat
         (("--as-of", "yesterday"), "`yesterday` is not a date"),
     ],
 )
-def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], message: str):
-    ran = isthmus("calibrate", str(answers), *more)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
+def test_an_invalid_option_is_invalid_input(isthmus, answers: Path, more: tuple[str, ...], message: str):
+    result = isthmus("calibrate", str(answers), *more)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
 
 
-def test_too_few_answers_are_wrong_input(isthmus, answers: Path, tmp_path: Path):
+def test_too_few_answers_are_invalid_input(isthmus, answers: Path, tmp_path: Path):
     few = tmp_path / "few.jsonl"
     few.write_text("".join(answers.read_text().splitlines(keepends=True)[:100]))
-    ran = isthmus("calibrate", str(few))
-    assert ran.code == 2
-    assert str(few) in ran.err
-    assert "Fix: Let people judge more answers, chosen at random" in ran.err
+    result = isthmus("calibrate", str(few))
+    assert result.code == 2
+    assert str(few) in result.err
+    assert "Fix: Let people judge more answers, chosen at random" in result.err

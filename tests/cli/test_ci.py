@@ -1,4 +1,4 @@
-"""`isthmus ci` in a real repository that holds the bank: a branch is judged by the commit before it."""
+"""`isthmus ci` in a real repository with the bank's stack: a branch is compared with its base commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus.engine.pull_request import pull_request
 from isthmus.engine.render import rendering
 from policies.evaluation.evaluation import blocking_findings
 from tests.blueprints.bank import ROOT, STACK
-from tests.cli.branches import gone, ran, second
+from tests.cli.branches import copy_stack, remove_stack, run_ci
 from tests.estate import bank_estate, change_overrides, release
 from tests.laying import lay
 from tests.reports import moved_models
@@ -45,15 +45,15 @@ def findings_of(preview: Preview, policy: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def lowered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def branch_with_lowered_class(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A branch that calls restricted work internal, takes it to Bedrock, silences what would be said of it and switches
     a rule off; of two more stacks one is new and one is taken away."""
     root = tmp_path_factory.mktemp("lowered")
     stacks = lay(root, bank=True)
-    second(stacks, "old")
+    copy_stack(stacks, "old")
     commit(root, "base")
-    gone(stacks, "old")
-    second(stacks, "new")
+    remove_stack(stacks, "old")
+    copy_stack(stacks, "new")
     moved_models.lowered_to_the_cloud(root)
     silence = {"owner": "me", "reason": "mine", "until": "2999-01-01", "resource": "*"}
     silences = [
@@ -69,19 +69,27 @@ def lowered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Preview]:
+def branch_previews(
+    branch_with_lowered_class: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Preview]:
     scratch = tmp_path_factory.mktemp("scratch")
-    before = git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()
+    before = (
+        git(branch_with_lowered_class, "status", "--porcelain"),
+        (branch_with_lowered_class / ".git" / "index").read_bytes(),
+    )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tempfile, "tempdir", str(scratch))
-        all_previews = previews(lowered, STACK, "new", "old")
-    assert (git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()) == before
+        all_previews = previews(branch_with_lowered_class, STACK, "new", "old")
+    assert (
+        git(branch_with_lowered_class, "status", "--porcelain"),
+        (branch_with_lowered_class / ".git" / "index").read_bytes(),
+    ) == before
     assert list(scratch.iterdir()) == [], "something was left behind"
     return all_previews
 
 
-def test_the_branch_is_clean_by_its_own_word(lowered: Path):
-    stack = Project(lowered).stack(STACK)
+def test_the_branch_alone_has_no_blocking_findings(branch_with_lowered_class: Path):
+    stack = Project(branch_with_lowered_class).stack(STACK)
     stack.platform()
     assert (
         blocking_findings(
@@ -91,8 +99,10 @@ def test_the_branch_is_clean_by_its_own_word(lowered: Path):
     )
 
 
-def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: dict[str, Preview]):
-    preview = shown[STACK]
+def test_lowering_a_class_to_reach_bedrock_is_refused_and_its_data_path_shown(
+    branch_previews: dict[str, Preview],
+):
+    preview = branch_previews[STACK]
     (refused_path,) = [path for path in preview.data_paths.after or [] if path.verdict == "refused"]
     assert (refused_path.workload, refused_path.class_) == (WORK, "internal")
     assert (
@@ -110,8 +120,10 @@ def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: d
     )
 
 
-def test_loosened_rules_are_listed_first_and_cannot_be_silenced_by_the_branch(shown: dict[str, Preview]):
-    preview = shown[STACK]
+def test_loosened_rules_are_listed_first_and_cannot_be_silenced_by_the_branch(
+    branch_previews: dict[str, Preview],
+):
+    preview = branch_previews[STACK]
     loosened = [rule[:2] for rule in rules(preview) if rule[2]]
     assert loosened == [
         ("placement", WORK),
@@ -134,8 +146,8 @@ def test_loosened_rules_are_listed_first_and_cannot_be_silenced_by_the_branch(sh
         ), policy
 
 
-def test_a_new_stack_is_all_made_and_one_that_goes_all_deleted(shown: dict[str, Preview]):
-    new, old = shown["new"], shown["old"]
+def test_a_new_stack_has_only_creations_and_a_removed_one_only_deletions(branch_previews: dict[str, Preview]):
+    new, old = branch_previews["new"], branch_previews["old"]
     assert {change.op for change in new.changes} == {"create", "read"}
     assert {change.op for change in old.changes} == {"delete"}
     assert new.summary["create"] == old.summary["delete"] > 200
@@ -146,20 +158,22 @@ def test_a_new_stack_is_all_made_and_one_that_goes_all_deleted(shown: dict[str, 
 
 
 @pytest.fixture
-def cached(shown: dict[str, Preview], monkeypatch: pytest.MonkeyPatch) -> None:
-    def again(_: Any, names: Sequence[str], *__: Any, **___: Any) -> list[Previewed]:
-        return [Previewed(shown[name]) for name in names]
+def cached_previews(branch_previews: dict[str, Preview], monkeypatch: pytest.MonkeyPatch) -> None:
+    def return_branch_previews(_: Any, names: Sequence[str], *__: Any, **___: Any) -> list[Previewed]:
+        return [Previewed(branch_previews[name]) for name in names]
 
-    monkeypatch.setattr(pull_request, "previews", again)
+    monkeypatch.setattr(pull_request, "previews", return_branch_previews)
 
 
-@pytest.mark.usefixtures("cached")
+@pytest.mark.usefixtures("cached_previews")
 @pytest.mark.parametrize("format", ["text", "json", "markdown", "html", "sarif"])
-def test_every_report_refuses_it_and_ends_with_1(
-    format: str, lowered: Path, capsys: pytest.CaptureFixture[str]
+def test_every_report_format_refuses_a_lowered_class_with_exit_code_1(
+    format: str, branch_with_lowered_class: Path, capsys: pytest.CaptureFixture[str]
 ):
     names = (STACK, "old")
-    code, out, err = ran(lowered, *names, "--base", "HEAD", "--format", format, capsys=capsys)
+    code, out, err = run_ci(
+        branch_with_lowered_class, *names, "--base", "HEAD", "--format", format, capsys=capsys
+    )
     assert code == 1, err
     assert "of severity critical, 1 refused data path" in err
     assert "change/sensitivity-lowered" in out
@@ -171,7 +185,7 @@ def test_every_report_refuses_it_and_ends_with_1(
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def branch_moved_to_bedrock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A branch that takes internal work from our GPUs to Bedrock."""
     root = tmp_path_factory.mktemp("moved")
     moved_models.laid_on_prem(root)
@@ -181,37 +195,50 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_internal_work_that_moves_to_bedrock_is_allowed_and_shown(
-    moved: Path, capsys: pytest.CaptureFixture[str]
+def test_internal_work_that_moves_to_bedrock_is_allowed_and_reported(
+    branch_moved_to_bedrock: Path, capsys: pytest.CaptureFixture[str]
 ):
-    code, out, err = ran(moved, STACK, "--base", "HEAD~1", "--format", "markdown", capsys=capsys)
+    code, out, err = run_ci(
+        branch_moved_to_bedrock, STACK, "--base", "HEAD~1", "--format", "markdown", capsys=capsys
+    )
     assert code == 0, err
     assert out.startswith("**🔶 CHANGES**")
-    base, head = (git(moved, "rev-parse", revision) for revision in ("HEAD~1", "HEAD"))
+    base, head = (git(branch_moved_to_bedrock, "rev-parse", revision) for revision in ("HEAD~1", "HEAD"))
     assert f"commit `{head[:12]}` against `{base[:12]}`" in out
     assert "| **looser** | placement | `policy-assistant` |" in out
     assert "- added, allowed (internal): workload `policy-assistant`" in out
 
 
 @pytest.mark.soak
-def test_internal_work_that_moves_to_bedrock_is_allowed_and_shown_in_the_same_bytes(
-    moved: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_the_report_of_an_allowed_move_is_byte_identical_each_time(
+    branch_moved_to_bedrock: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     texts = []
-    for base in ("HEAD~1", git(moved, "rev-parse", "HEAD~1")):
+    for base in ("HEAD~1", git(branch_moved_to_bedrock, "rev-parse", "HEAD~1")):
         file = tmp_path / f"{base}.md"
         assert (
-            ran(moved, STACK, "--base", base, "--format", "markdown", "-o", str(file), capsys=capsys)[0] == 0
+            run_ci(
+                branch_moved_to_bedrock,
+                STACK,
+                "--base",
+                base,
+                "--format",
+                "markdown",
+                "-o",
+                str(file),
+                capsys=capsys,
+            )[0]
+            == 0
         )
         texts.append(file.read_text())
     assert texts[0] == texts[1]
 
 
-def test_an_estate_is_one_comment_of_all_its_stacks(tmp_path: Path, capsys: Any):
+def test_an_estate_gets_one_comment_for_all_its_stacks(tmp_path: Path, capsys: Any):
     estate = bank_estate(tmp_path)
     commit(tmp_path, "base")
     change_overrides(estate, release)
-    code, out, err = ran(tmp_path, "bank", "--base", "HEAD", "--format", "json", capsys=capsys)
+    code, out, err = run_ci(tmp_path, "bank", "--base", "HEAD", "--format", "json", capsys=capsys)
     assert code == 0, err
     operations = {load["stack"]: {change["op"] for change in load["changes"]} for load in json.loads(out)}
     assert operations == {
@@ -222,7 +249,7 @@ def test_an_estate_is_one_comment_of_all_its_stacks(tmp_path: Path, capsys: Any)
     }
 
 
-def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
+def test_a_branch_with_changed_rules_is_also_judged_by_the_rules_of_its_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """With code of its own on both sides: what the branch's rules no longer find is found by the base's, what its

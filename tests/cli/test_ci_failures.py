@@ -1,4 +1,4 @@
-"""`isthmus ci` where something is wrong: an error or a failed comment, never a green one; nothing is left behind."""
+"""`isthmus ci` when something fails: an error or a failed comment, never a passing one, and no files left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isthmus.engine.pull_request import commit_pair, pull_request
 from isthmus.engine.seen import Answer, Seen
 from isthmus.reports.preview import markdown as preview_markdown
 from tests.blueprints.bank import ROOT, STACK
-from tests.cli.branches import ran, second
+from tests.cli.branches import copy_stack, run_ci
 from tests.laying import lay
 from tests.reports import moved_models
 from tests.repository import commit
@@ -36,12 +36,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def spoilt(stacks: Path, name: str) -> None:
+def misspell_sensitivity(stacks: Path, name: str) -> None:
     file = stacks / f"{name}.requirements.yaml"
     file.write_text(file.read_text().replace("sensitivity: restricted", "sensitivity: secret"))
 
 
-SPOILT = {
+BROKEN_STACKS = {
     "here-misread": ("`secret`", InputError),
     "here-refused": ("restricted work may not run on bedrock", Refused),
     "base-misread": ("`secret`", InputError),
@@ -51,31 +51,31 @@ SPOILT = {
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
+def failed_previews(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
     root = tmp_path_factory.mktemp("failing")
     stacks = lay(root, bank=True)
-    second(stacks, "sound")
+    copy_stack(stacks, "sound")
     moved_models.restricted_in_the_cloud(root)
-    second(stacks, "refused")
+    copy_stack(stacks, "refused")
 
-    def stand(bad: str) -> None:
-        for name in SPOILT:
-            second(stacks, name, "refused" if name == f"{bad}-refused" else "sound")
-        spoilt(stacks, f"{bad}-misread")
+    def add_stacks(bad: str) -> None:
+        for name in BROKEN_STACKS:
+            copy_stack(stacks, name, "refused" if name == f"{bad}-refused" else "sound")
+        misspell_sensitivity(stacks, f"{bad}-misread")
 
-    stand("base")
+    add_stacks("base")
     commit(root, "base")
-    stand("here")
-    previews = pull_request.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
+    add_stacks("here")
+    previews = pull_request.previews(Project(root), list(BROKEN_STACKS), "HEAD", say=lambda _: None)
     return {stack_preview.preview.stack: stack_preview for stack_preview in previews}
 
 
-@pytest.mark.parametrize("stack", list(SPOILT))
-def test_a_side_that_cannot_be_rendered_is_a_failed_comment_and_never_green(
-    stack: str, failing: dict[str, Previewed]
+@pytest.mark.parametrize("stack", list(BROKEN_STACKS))
+def test_a_base_or_branch_that_cannot_be_rendered_gives_a_failed_comment(
+    stack: str, failed_previews: dict[str, Previewed]
 ):
-    message, kind = SPOILT[stack]
-    failed_preview = failing[stack]
+    message, kind = BROKEN_STACKS[stack]
+    failed_preview = failed_previews[stack]
     assert type(failed_preview.error) is kind
     assert message in str(failed_preview.error)
     assert (failed_preview.preview.status, failed_preview.preview.digest) == ("failed", "")
@@ -88,8 +88,8 @@ def test_a_side_that_cannot_be_rendered_is_a_failed_comment_and_never_green(
     )
 
 
-def test_a_plan_that_is_refused_by_its_own_class_is_drawn(failing: dict[str, Previewed]):
-    (refused_path,) = failing["here-refused"].preview.data_paths.after or []
+def test_a_refused_plan_still_shows_its_refused_data_path(failed_previews: dict[str, Previewed]):
+    (refused_path,) = failed_previews["here-refused"].preview.data_paths.after or []
     assert (refused_path.workload, refused_path.verdict, refused_path.class_) == (
         WORK,
         "refused",
@@ -109,7 +109,7 @@ def test_failing_settings_and_program_are_both_reported_with_exit_code_2(tmp_pat
     off = [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]
     yaml_files.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
     arguments = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
-    code, out, err = ran(tmp_path, *arguments, capsys=capsys)
+    code, out, err = run_ci(tmp_path, *arguments, capsys=capsys)
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
     assert "the program raised ZeroDivisionError: mine" in out
     assert "there is no rule `encryption/nothing-of-the-kind`" in out
@@ -126,7 +126,7 @@ def test_failing_settings_and_program_are_both_reported_with_exit_code_2(tmp_pat
         ((STACK,), "--base", 2),
     ],
 )
-def test_invalid_options_end_before_anything_runs(
+def test_invalid_options_are_refused_before_anything_runs(
     arguments: tuple[str, ...],
     expected: str,
     code: int,
@@ -135,7 +135,7 @@ def test_invalid_options_end_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(commit_pair, "ask_commits", lambda *_, **__: pytest.fail("it was run"))
-    ended, out, err = ran(project, *arguments, capsys=capsys)
+    ended, out, err = run_ci(project, *arguments, capsys=capsys)
     assert (ended, out) == (code, "")
     assert expected in err
 
@@ -165,13 +165,13 @@ def test_a_job_that_is_cancelled_leaves_nothing_behind(
         os.kill(int(begun.read_text()), 0)
 
 
-def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
+def test_ci_outside_a_repository_exits_2(tmp_path: Path, capsys: Any):
     lay(tmp_path, bank=True)
-    ended, _, err = ran(tmp_path, STACK, "--base", "HEAD", capsys=capsys)
+    ended, _, err = run_ci(tmp_path, STACK, "--base", "HEAD", capsys=capsys)
     assert (ended, "not in a readable git repository" in err) == (2, True)
 
 
-def test_a_branch_unreadable_by_the_rules_of_the_base_is_undecided(monkeypatch: pytest.MonkeyPatch):
+def test_a_branch_that_the_bases_isthmus_cannot_read_is_undecided(monkeypatch: pytest.MonkeyPatch):
     instead: list[Path | None] = []
 
     def ask(orders: Any, instead_: Path | None = None, **options: Any) -> Any:

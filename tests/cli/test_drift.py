@@ -1,4 +1,4 @@
-"""`isthmus drift` as it is called: what it ends with, where it writes, and that nothing unseen looks green."""
+"""`isthmus drift` as a user runs it: exit codes, output files, and no success if something could not be checked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+def run_drift(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     def run(*arguments: str, stack: str = "bank-dev") -> tuple[int, str, str]:
         code = main(["drift", stack, *arguments, "--project", str(project)])
         readouterr = capsys.readouterr()
@@ -39,7 +39,7 @@ def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
 
 
 @pytest.fixture
-def gives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def set_drift_result(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the engine's part answer so."""
 
     def give(drift_report: Drift, error: Any = None) -> None:
@@ -72,60 +72,66 @@ LOST = Diagnostic(severity="error", message="it ends before its summary")
     ],
 )
 def test_the_exit_code_shows_the_result_and_the_report_is_always_printed(
-    call: Call, gives: Any, drift_report: Drift, arguments: list[str], code: int
+    run_drift: Call, set_drift_result: Any, drift_report: Drift, arguments: list[str], code: int
 ):
-    gives(drift_report)
-    ended, out, err = call("--format", "json", *arguments)
+    set_drift_result(drift_report)
+    ended, out, err = run_drift("--format", "json", *arguments)
     assert ended == code, err
     assert Drift.model_validate_json(out).drifts == drift_report.drifts
 
 
 @pytest.mark.parametrize("format", ["text", "json", "markdown", "sarif"])
 @pytest.mark.parametrize(("error", "code"), [(EnvironmentFault("no answer"), 3), (InputError("never up"), 2)])
-def test_a_failure_is_in_every_report_and_never_ends_with_0(
-    call: Call, gives: Any, format: str, error: Any, code: int
+def test_a_failed_check_is_in_every_report_format_and_never_exits_0(
+    run_drift: Call, set_drift_result: Any, format: str, error: Any, code: int
 ):
-    gives(drift(status="failed", diagnostics=[Diagnostic(severity="error", message=error.what)]), error)
-    ended, out, err = call("--format", format, "--fail-on", "gone")
+    set_drift_result(
+        drift(status="failed", diagnostics=[Diagnostic(severity="error", message=error.what)]), error
+    )
+    ended, out, err = run_drift("--format", format, "--fail-on", "gone")
     assert ended == code
     assert error.what in out
     assert error.what in err
     assert "NO DRIFT" not in out
 
 
-def test_unknown_thresholds_and_stacks_end_before_anything_runs(
-    call: Call, monkeypatch: pytest.MonkeyPatch, project: Path
+def test_unknown_thresholds_stacks_and_folders_are_refused_before_anything_runs(
+    run_drift: Call, monkeypatch: pytest.MonkeyPatch, project: Path
 ):
     monkeypatch.setattr(drifting, "find_drift", lambda *_, **__: pytest.fail("it was run"))
-    code, _, err = call("--fail-on", "replace")
+    code, _, err = run_drift("--fail-on", "replace")
     assert (code, "drift, critical, high, medium, gone, foreign and undecided" in err) == (2, True)
-    code, _, err = call(stack="bank-dve")
+    code, _, err = run_drift(stack="bank-dve")
     assert (code, "Did you mean `bank-dev`?" in err) == (2, True)
-    code, _, err = call("-o", str(project / "nowhere" / "x.md"))
+    code, _, err = run_drift("-o", str(project / "nowhere" / "x.md"))
     assert (code, "the folder does not exist" in err) == (3, True)
 
 
-def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any, project: Path):
-    gives(drift(*(drifted(name=f"server-{at}", urn=f"u{at}") for at in range(1500))))
-    code, _, _ = call("--format", "markdown", "-o", str(project / "drift.md"))
+def test_a_truncated_drift_comment_points_to_the_full_report_in_a_file(
+    run_drift: Call, set_drift_result: Any, project: Path
+):
+    set_drift_result(drift(*(drifted(name=f"server-{at}", urn=f"u{at}") for at in range(1500))))
+    code, _, _ = run_drift("--format", "markdown", "-o", str(project / "drift.md"))
     assert code == 1
     comment, full_report = (project / f"drift{name}.md" for name in ("", ".whole"))
     assert len(comment.read_text()) <= 60_000 < len(full_report.read_text())
     assert "the rest is in `drift.whole.md`" in comment.read_text()
-    assert "the rest is in `out/drift-bank-dev.whole.md`" in call("--format", "markdown")[1]
+    assert "the rest is in `out/drift-bank-dev.whole.md`" in run_drift("--format", "markdown")[1]
 
 
-def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_drift_of_an_estate_is_a_list_of_its_stacks(
+    set_drift_result: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     bank_estate(tmp_path)
-    gives(drift())
+    set_drift_result(drift())
     assert main(["drift", "bank", "--format", "json", "--project", str(tmp_path)]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 4
 
 
 def test_a_missing_environment_is_a_failed_drift_check(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_drift: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))
-    code, out, err = call("--format", "json")
+    code, out, err = run_drift("--format", "json")
     assert (code, Drift.model_validate_json(out).status) == (3, "failed")
     assert "isthmus sandbox up" in err

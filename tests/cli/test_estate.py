@@ -1,4 +1,4 @@
-"""An estate by the command line, as far as it goes without an engine."""
+"""Commands on an estate of several stacks that need no engine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ def estate(tmp_path: Path) -> Path:
     return bank_estate(tmp_path / "estate").root
 
 
-def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
-    isthmus: Isthmus, estate: Path
-):
-    ran = isthmus("render", ESTATE, "-o", estate / "out", "--for", "flux", "--project", estate)
-    assert ran.code == 0, ran.err
+def test_an_estate_renders_one_folder_per_stack_and_lists_the_images_of_all(isthmus: Isthmus, estate: Path):
+    result = isthmus("render", ESTATE, "-o", estate / "out", "--for", "flux", "--project", estate)
+    assert result.code == 0, result.err
     assert {path.name for path in (estate / "out").iterdir()} == set(LAYERS)
     assert (estate / "out" / "bank-platform" / "flux-fra1.yaml").is_file()
     assert not (estate / "out" / "bank-foundation" / "kubernetes").exists()
@@ -39,24 +37,24 @@ def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
         (("up", "bank", "--yes", "--parallel", "0"), 2, "--parallel"),
     ],
 )
-def test_invalid_options_are_reported_before_anything_begins(
+def test_invalid_estate_options_are_reported_before_anything_begins(
     isthmus: Isthmus, estate: Path, arguments: tuple[str, ...], code: int, expected: str
 ):
-    ran = isthmus(*arguments, "--project", estate)
-    assert ran.code == code, ran.err
-    assert expected in ran.err
-    assert "begins" not in ran.err
+    result = isthmus(*arguments, "--project", estate)
+    assert result.code == code, result.err
+    assert expected in result.err
+    assert "begins" not in result.err
 
 
-def test_a_model_that_no_stack_serves_is_refused_whichever_layer_is_asked_for(isthmus: Isthmus, estate: Path):
+def test_a_model_that_no_stack_serves_is_refused_for_every_layer(isthmus: Isthmus, estate: Path):
     file = estate / "stacks" / "Pulumi.bank-onboarding.yaml"
     settings = yaml_files.load(file).data
     settings["config"]["isthmus:serves"] = ["internal"]
     yaml_files.dump(settings, "", file)
     for name in ("bank-foundation", ESTATE):
-        ran = isthmus("up", name, "--yes", "--project", estate)
-        assert ran.code == 2
-        assert "confidential-llama-3-1-8b is served by no stack of estate bank" in ran.err
+        result = isthmus("up", name, "--yes", "--project", estate)
+        assert result.code == 2
+        assert "confidential-llama-3-1-8b is served by no stack of estate bank" in result.err
 
 
 def test_an_emergency_access_is_recorded_and_signed_for_the_estate(isthmus: Isthmus, estate: Path):
@@ -74,6 +72,6 @@ def test_an_emergency_access_is_recorded_and_signed_for_the_estate(isthmus: Isth
     assert results[ESTATE].code == 0, results[ESTATE].err
     assert json.loads(results[ESTATE].out)["stack"] == ESTATE
     assert results[ESTATE].out == results["bank-platform"].out
-    ran = isthmus("break-glass", ESTATE, "inc-2", "--project", estate)
-    assert ran.code == 2
-    assert "bank.break-glass.yaml" in ran.err
+    result = isthmus("break-glass", ESTATE, "inc-2", "--project", estate)
+    assert result.code == 2
+    assert "bank.break-glass.yaml" in result.err

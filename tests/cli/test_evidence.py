@@ -1,4 +1,4 @@
-"""`isthmus evidence` of the bank, as its program asks for it: the same bytes each time; clear words for bad input."""
+"""`isthmus evidence` of the bank: reproducible output, and clear messages for invalid input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.conftest import Isthmus
 DAY = ("--as-of", "2026-11-26")
 
 
-def test_every_rule_judges_the_bank_and_the_result_is_reproducible(isthmus: Isthmus, tmp_path: Path):
+def test_evidence_of_the_bank_covers_every_rule_and_is_reproducible(isthmus: Isthmus, tmp_path: Path):
     first = isthmus("evidence", "bank-dev", *DAY, "--format", "json")
     assert first.code == 0, first.err
     evidence = Evidence.model_validate(json.loads(first.out))
@@ -42,7 +42,9 @@ def test_every_rule_judges_the_bank_and_the_result_is_reproducible(isthmus: Isth
         (("bank-dev", "-o", "/no/such/folder/file"), 3, "the folder does not exist"),
     ],
 )
-def test_bad_input_is_one_paragraph(isthmus: Isthmus, args: tuple[str, ...], code: int, message: str):
+def test_invalid_evidence_options_give_one_paragraph(
+    isthmus: Isthmus, args: tuple[str, ...], code: int, message: str
+):
     done = isthmus("evidence", *args)
     assert (done.code, done.out) == (code, "")
     assert message in done.err

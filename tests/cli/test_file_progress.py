@@ -1,4 +1,4 @@
-"""Progress over files: a line now and then without a terminal, a bar of bytes on one."""
+"""Progress over many files: occasional lines without a terminal, a bar of bytes on one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`isthmus images` through the real command line; resolving stands in test_images_resolving."""
+"""`isthmus images` through the real command line. Resolving digests is in test_images_resolving."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.contracts.bank import DIGEST
 from tests.sampling import sampled
 
 
-def real(project: Path) -> None:
+def leave_sandbox(project: Path) -> None:
     """Take the stack out of the sandbox."""
     file = project / "stacks" / "Pulumi.bank-dev.yaml"
     file.write_text(file.read_text().replace('isthmus:sandbox: "true"', 'isthmus:sandbox: "false"'))
 
 
 @pytest.mark.parametrize("kind", sampled(["json", "text", "zarf", "hauler"], 4))
-def test_twice_gives_the_same_bytes_and_nothing_but_the_answer(isthmus: Isthmus, project, kind: str):
+def test_the_list_of_images_is_reproducible_and_alone_on_stdout(isthmus: Isthmus, project, kind: str):
     first = isthmus("images", "bank-dev", "--format", kind, "--project", project)
     again = isthmus("images", "bank-dev", "--format", kind, "--project", project, PYTHONHASHSEED="7")
     assert (first.code, first.err) == (0, "")
@@ -30,7 +30,7 @@ def test_twice_gives_the_same_bytes_and_nothing_but_the_answer(isthmus: Isthmus,
     assert "docker.io/vllm/vllm-openai" in first.out
 
 
-def test_json_has_for_each_what_it_is_where_from_where_to_and_for_whom(isthmus: Isthmus, project):
+def test_json_gives_purpose_source_target_and_users_of_each_image(isthmus: Isthmus, project):
     resolve(project)
     data = json.loads(isthmus("images", "bank-dev", "--format", "json", "--project", project).out)
     assert set(data) == {"images", "charts"}
@@ -43,68 +43,72 @@ def test_json_has_for_each_what_it_is_where_from_where_to_and_for_whom(isthmus: 
 
 
 def test_outside_the_sandbox_every_missing_digest_is_an_error_that_names_it(isthmus: Isthmus, project):
-    real(project)
-    ran = isthmus("images", "bank-dev", "--format", "hauler", "--project", project)
-    assert (ran.code, ran.out) == (2, "")
+    leave_sandbox(project)
+    result = isthmus("images", "bank-dev", "--format", "hauler", "--project", project)
+    assert (result.code, result.out) == (2, "")
     for name in ("vllm (docker.io/vllm/vllm-openai:v0.33.0)", "credential_helper (", "kueue (oci://"):
-        assert name in ran.err
-    assert "edge (" not in ran.err, "the overrides give it"
-    assert "isthmus images bank-dev --resolve" in ran.err
-    assert ran.err.count("\n") == 1
+        assert name in result.err
+    assert "edge (" not in result.err, "the overrides give it"
+    assert "isthmus images bank-dev --resolve" in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_a_chart_alone_without_a_digest_is_one_too(isthmus: Isthmus, project):
-    real(project)
+def test_a_single_chart_without_a_digest_is_an_error_too(isthmus: Isthmus, project):
+    leave_sandbox(project)
     resolve(project, but="kueue")
-    ran = isthmus("images", "bank-dev", "--project", project)
-    assert ran.code == 2
-    assert "these have no digest: kueue (" in ran.err
+    result = isthmus("images", "bank-dev", "--project", project)
+    assert result.code == 2
+    assert "these have no digest: kueue (" in result.err
     resolve(project)
     assert isthmus("images", "bank-dev", "--project", project).code == 0
 
 
 def test_unresolved_images_are_rendered_only_in_the_sandbox(isthmus: Isthmus, project):
-    real(project)
-    ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
-    assert ran.code == 2
-    assert "these have no digest: vllm" in ran.err
-    assert "isthmus images bank-dev --resolve" in ran.err
+    leave_sandbox(project)
+    result = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert result.code == 2
+    assert "these have no digest: vllm" in result.err
+    assert "isthmus images bank-dev --resolve" in result.err
     assert not (project / "made").exists()
 
 
 def test_placeholder_digests_of_the_sandbox_are_not_listed(isthmus: Isthmus, project):
-    ran = isthmus("images", "bank-dev", "--format", "zarf", "--project", project)
-    [package] = YAML(typ="safe", pure=True).load_all(ran.out)
+    result = isthmus("images", "bank-dev", "--format", "zarf", "--project", project)
+    [package] = YAML(typ="safe", pure=True).load_all(result.out)
     assert "docker.io/vllm/vllm-openai:v0.33.0" in package["components"][0]["images"]
 
 
 def test_an_unknown_stack_names_the_nearest(isthmus: Isthmus, project):
-    ran = isthmus("images", "bank-dve", "--project", project)
-    assert ran.code == 2
-    assert "Did you mean `bank-dev`?" in ran.err
+    result = isthmus("images", "bank-dve", "--project", project)
+    assert result.code == 2
+    assert "Did you mean `bank-dev`?" in result.err
 
 
 @pytest.mark.parametrize("options", [["--update"], ["--registry", "registry.bank.example"]])
-def test_options_of_resolving_without_it_are_a_usage_error(isthmus: Isthmus, project, options: list[str]):
-    ran = isthmus("images", "bank-dev", *options, "--project", project)
-    assert ran.code == 2
-    assert options[0] in ran.err
-    assert "--resolve" in ran.err
+def test_options_that_need_resolve_are_a_usage_error_without_it(
+    isthmus: Isthmus, project, options: list[str]
+):
+    result = isthmus("images", "bank-dev", *options, "--project", project)
+    assert result.code == 2
+    assert options[0] in result.err
+    assert "--resolve" in result.err
 
 
 def test_a_mirror_without_tls_on_another_machine_is_refused(isthmus: Isthmus, project):
-    ran = isthmus(
+    result = isthmus(
         "images", "bank-dev", "--resolve", "--registry", "http://registry.bank.example", "--project", project
     )
-    assert ran.code == 2
-    assert "does not use TLS" in ran.err
+    assert result.code == 2
+    assert "does not use TLS" in result.err
 
 
 def test_unreachable_registries_leave_the_lock_unchanged(isthmus: Isthmus, project):
     before = (project / images_lock.FILE).read_bytes()
-    ran = isthmus("images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project)
-    assert (ran.code, ran.out) == (3, "")
-    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in ran.err
+    result = isthmus(
+        "images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project
+    )
+    assert (result.code, result.out) == (3, "")
+    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in result.err
     assert (project / images_lock.FILE).read_bytes() == before
 
 
@@ -113,7 +117,7 @@ def test_a_faulty_lock_is_reported_with_its_line(isthmus: Isthmus, project):
     data = yaml_files.load(file).data
     data["images"]["vllm"]["referense"] = data["images"]["vllm"].pop("reference")
     yaml_files.dump(data, "", file)
-    ran = isthmus("images", "bank-dev", "--project", project)
-    assert ran.code == 2
-    assert "images.lock.yaml:" in ran.err
-    assert "reference" in ran.err
+    result = isthmus("images", "bank-dev", "--project", project)
+    assert result.code == 2
+    assert "images.lock.yaml:" in result.err
+    assert "reference" in result.err

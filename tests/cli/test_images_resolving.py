@@ -1,4 +1,4 @@
-"""Digests from a real registry: the reference implementation, open, with passwords, and with tokens."""
+"""Digests from a real registry (the reference implementation): open, with passwords, and with tokens."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def resolve(host: str, name: str, logins: Logins | None = None, tag: str = "v1")
         registries.close()
 
 
-def test_the_digest_of_an_image_and_of_an_index_is_the_registrys(mirror):
+def test_the_digest_of_an_image_or_index_equals_that_of_the_registry(mirror):
     image = push(mirror, "one/image", "v1", "image")
     index = push(mirror, "one/index", "v1", "index", index=True)
     assert resolve(mirror, "one/image") == image
@@ -85,7 +85,7 @@ def test_a_missing_tag_is_reported(mirror):
         resolve(mirror, "one/image", tag="v9")
 
 
-def test_a_registry_with_passwords_is_asked_with_the_credentials_of_docker_login(mirror, with_passwords):
+def test_a_registry_with_passwords_gets_the_credentials_of_docker_login(mirror, with_passwords):
     digest = push(mirror, "two/image", "v1", "two")
     assert resolve(with_passwords, "two/image", Logins({with_passwords: BASIC})) == digest
     with pytest.raises(EnvironmentFault, match=r"refused access without credentials.*docker login"):
@@ -95,7 +95,7 @@ def test_a_registry_with_passwords_is_asked_with_the_credentials_of_docker_login
         resolve(with_passwords, "two/image", Logins({with_passwords: wrong}))
 
 
-def test_a_registry_with_tokens_is_asked_without_credentials_where_none_are_kept(mirror, with_tokens, tokens):
+def test_without_a_docker_login_a_token_is_requested_anonymously(mirror, with_tokens, tokens):
     digest = push(mirror, "three/image", "v1", "three")
     assert resolve(with_tokens, "three/image") == digest
     assert tokens.asked == [("repository:three/image:pull", None)], "one token is enough for both requests"
@@ -120,14 +120,14 @@ def locked(mirror: str) -> dict[str, str]:
     return {name: push(mirror, at.name, str(at.tag), name) for name, at in places.items()}
 
 
-def test_the_command_fills_the_lock_from_a_mirror_and_lists_by_digest(
+def test_resolve_fills_the_lock_from_a_mirror_and_lists_images_by_digest(
     isthmus: Isthmus, project, mirror, locked
 ):
     arguments = ("images", "bank-dev", "--project", project)
-    ran = isthmus(*arguments, "--resolve", "--registry", f"http://{mirror}", "--format", "hauler")
-    assert ran.code == 0, ran.err
-    assert f"vllm: {mirror}/vllm/vllm-openai:v0.33.0 resolved to {locked['vllm']}" in ran.err
-    assert f"docker.io/vllm/vllm-openai@{locked['vllm']}" in ran.out
+    result = isthmus(*arguments, "--resolve", "--registry", f"http://{mirror}", "--format", "hauler")
+    assert result.code == 0, result.err
+    assert f"vllm: {mirror}/vllm/vllm-openai:v0.33.0 resolved to {locked['vllm']}" in result.err
+    assert f"docker.io/vllm/vllm-openai@{locked['vllm']}" in result.out
     lock = images_lock.load(project / images_lock.FILE)
     assert {**lock.images, **lock.charts}["kueue"].digest == locked["kueue"]
     assert lock.images["edge"].digest is None, "the overrides give it: nobody asked"
@@ -142,16 +142,16 @@ def test_a_moved_tag_is_reported_and_accepted_only_on_request(isthmus: Isthmus, 
     assert isthmus(*arguments).code == 0
     before = (project / images_lock.FILE).read_bytes()
     moved = push(mirror, "vllm/vllm-openai", "v0.33.0", "another image under the same tag")
-    ran = isthmus(*arguments)
-    assert (ran.code, ran.out) == (1, "")
-    assert f"moved from {locked['vllm']} to {moved}, left as it is" in ran.err
-    assert "--update" in ran.err
+    result = isthmus(*arguments)
+    assert (result.code, result.out) == (1, "")
+    assert f"moved from {locked['vllm']} to {moved}, left as it is" in result.err
+    assert "--update" in result.err
     assert (project / images_lock.FILE).read_bytes() == before
     assert isthmus(*arguments, "--update").code == 0
     assert images_lock.load(project / images_lock.FILE).images["vllm"].digest == moved
 
 
-def test_the_command_uses_the_credentials_that_docker_login_left(
+def test_resolve_uses_the_credentials_that_docker_login_stored(
     isthmus: Isthmus,
     project,
     with_passwords,
@@ -173,6 +173,6 @@ def test_the_command_uses_the_credentials_that_docker_login_left(
     refused = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "none"))
     assert refused.code == 3
     assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in refused.err
-    ran = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "docker"))
-    assert ran.code == 0, ran.err
-    assert auth not in ran.err + ran.out
+    result = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "docker"))
+    assert result.code == 0, result.err
+    assert auth not in result.err + result.out

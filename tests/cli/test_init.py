@@ -23,8 +23,8 @@ def test_a_new_sandbox_stack_renders_without_edits(isthmus, project, tmp_path, e
     begun = begin(isthmus, project, "fresh", example, "--sandbox")
     assert begun.code == 0, begun.err
     assert "next: isthmus sandbox up" in begun.err
-    ran = isthmus("render", "fresh", "--project", project, "-o", tmp_path / "out")
-    assert ran.code == 0, ran.err
+    result = isthmus("render", "fresh", "--project", project, "-o", tmp_path / "out")
+    assert result.code == 0, result.err
 
 
 def test_init_writes_placeholders_for_values_of_the_organisation(isthmus, project):
@@ -45,7 +45,7 @@ def test_init_writes_placeholders_for_values_of_the_organisation(isthmus, projec
     assert "`isthmus images fresh --resolve`" in done.err, "what is left is the images' digests"
 
 
-def test_the_plan_is_the_one_that_isthmus_plan_makes(isthmus, project, tmp_path):
+def test_init_writes_the_same_plan_as_isthmus_plan(isthmus, project, tmp_path):
     begin(isthmus, project, "fresh", "pilot")
     planned = isthmus("plan", EXAMPLES / "pilot.requirements.yaml", "-o", tmp_path / "p.yaml", *AS_OF)
     assert planned.code == 0
@@ -54,30 +54,30 @@ def test_the_plan_is_the_one_that_isthmus_plan_makes(isthmus, project, tmp_path)
 
 def test_existing_files_are_not_overwritten(isthmus, project):
     before = (project / "stacks" / "bank-dev.plan.yaml").read_bytes()
-    ran = begin(isthmus, project, "bank-dev", "pilot")
-    assert ran.code == 2
-    assert "the file Pulumi.bank-dev.yaml already exists" in ran.err
+    result = begin(isthmus, project, "bank-dev", "pilot")
+    assert result.code == 2
+    assert "the file Pulumi.bank-dev.yaml already exists" in result.err
     assert (project / "stacks" / "bank-dev.plan.yaml").read_bytes() == before
 
 
 def test_requirements_in_the_folder_are_used_in_place(isthmus, project):
     file = project / "stacks" / "fresh.requirements.yaml"
     file.write_bytes((EXAMPLES / "pilot.requirements.yaml").read_bytes())
-    ran = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
-    assert ran.code == 0, ran.err
+    result = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
+    assert result.code == 0, result.err
 
 
-def test_without_a_feasible_plan_nothing_is_written_and_the_answer_is_no(isthmus, project):
+def test_without_a_feasible_plan_nothing_is_written_and_init_exits_1(isthmus, project):
     before = sorted(path.name for path in (project / "stacks").iterdir())
-    ran = begin(isthmus, project, "fresh", "bank-infeasible")
-    assert ran.code == 1
-    assert "infeasible" in ran.out
+    result = begin(isthmus, project, "fresh", "bank-infeasible")
+    assert result.code == 1
+    assert "infeasible" in result.out
     assert sorted(path.name for path in (project / "stacks").iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["a.b", "-a", "../x", "a b"])
 def test_an_unknown_stack_name_is_refused(isthmus, project, name):
     file = EXAMPLES / "pilot.requirements.yaml"
-    ran = isthmus("init", "--requirements", file, "--project", project, "--", name)
-    assert ran.code == 2
-    assert f"`{name}` is not a valid stack name" in ran.err
+    result = isthmus("init", "--requirements", file, "--project", project, "--", name)
+    assert result.code == 2
+    assert f"`{name}` is not a valid stack name" in result.err

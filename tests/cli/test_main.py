@@ -1,4 +1,4 @@
-"""What holds for every command: help, usage errors, exit codes, where things are written."""
+"""Behaviour of every command: help, usage errors, exit codes, and where output goes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ HEAVY = ("pulumi", "pulumi_aws", "pulumi_kubernetes", "boto3", "pydantic", "rich
 
 
 def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
-    ran = isthmus("--help")
-    listed = ran.out.split("Commands:")[1]
+    result = isthmus("--help")
+    listed = result.out.split("Commands:")[1]
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "blueprints",
         "plan",
@@ -35,13 +35,13 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "break-glass",
         "sandbox",
     ]
-    assert ran.code == 0
+    assert result.code == 0
 
 
-def test_help_loads_nothing_heavy(isthmus):
+def test_help_imports_no_slow_modules(isthmus):
     code = "import sys; from isthmus.cli import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(eval(ran.stderr))  # noqa: S307 (our own print above)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(result.stderr))  # noqa: S307 (our own print above)
     assert not loaded & set(HEAVY), f"--help would wait for {sorted(loaded & set(HEAVY))}"
 
 
@@ -52,55 +52,55 @@ def test_version_is_the_package_version(isthmus):
 
 
 def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(isthmus):
-    ran = isthmus("rendr", "bank-dev")
-    assert ran.code == 2
-    assert "`render`" in ran.err
-    assert "Traceback" not in ran.err
+    result = isthmus("rendr", "bank-dev")
+    assert result.code == 2
+    assert "`render`" in result.err
+    assert "Traceback" not in result.err
 
 
 def test_an_unknown_option_is_a_usage_error(isthmus):
-    ran = isthmus("render", "bank-dev", "--nonsense")
-    assert (ran.code, ran.out) == (2, "")
-    assert "--nonsense" in ran.err
-    assert ran.err.count("\n") == 1, "an error is one paragraph, wrapped by the terminal only"
+    result = isthmus("render", "bank-dev", "--nonsense")
+    assert (result.code, result.out) == (2, "")
+    assert "--nonsense" in result.err
+    assert result.err.count("\n") == 1, "an error is one paragraph, wrapped by the terminal only"
 
 
 def test_an_unknown_stack_names_the_nearest_and_lists_all(isthmus, project):
-    ran = isthmus("render", "bank-dve", "--project", project)
-    assert ran.code == 2
-    assert "Did you mean `bank-dev`?" in ran.err
-    assert "The stacks are: bank-dev" in ran.err
+    result = isthmus("render", "bank-dve", "--project", project)
+    assert result.code == 2
+    assert "Did you mean `bank-dev`?" in result.err
+    assert "The stacks are: bank-dev" in result.err
 
 
 def test_outside_a_project_the_error_names_the_fix(isthmus, tmp_path):
-    ran = isthmus("render", "bank-dev", cwd=tmp_path)
-    assert ran.code == 2
-    assert "--project" in ran.err
+    result = isthmus("render", "bank-dev", cwd=tmp_path)
+    assert result.code == 2
+    assert "--project" in result.err
 
 
-def test_a_traceback_is_shown_with_debug_only(isthmus, project):
+def test_a_traceback_is_only_shown_with_debug(isthmus, project):
     quiet = isthmus("render", "nothing", "--project", project)
     loud = isthmus("render", "nothing", "--project", project, "--debug")
     assert "Traceback" not in quiet.err
     assert "Traceback" in loud.err
 
 
-def test_json_goes_to_stdout_alone(isthmus):
-    ran = isthmus("blueprints", "--format", "json")
-    assert "regulated-hybrid" in [load["name"] for load in json.loads(ran.out)]
-    assert ran.err == ""
+def test_json_is_printed_alone_on_stdout(isthmus):
+    result = isthmus("blueprints", "--format", "json")
+    assert "regulated-hybrid" in [load["name"] for load in json.loads(result.out)]
+    assert result.err == ""
 
 
 def test_a_blueprint_shows_what_it_builds(isthmus):
-    ran = isthmus("blueprints", "regulated-hybrid")
-    assert "builds: onprem-vllm, bedrock, sagemaker, mig" in ran.out
+    result = isthmus("blueprints", "regulated-hybrid")
+    assert "builds: onprem-vllm, bedrock, sagemaker, mig" in result.out
 
 
-def test_schemas_are_printed_for_each_file(isthmus):
+def test_a_json_schema_is_printed_for_each_kind_of_file(isthmus):
     for name in ("requirements", "plan", "overrides", "images"):
-        ran = isthmus("schema", name)
-        assert ran.code == 0, ran.err
-        assert json.loads(ran.out)["$schema"].startswith("https://json-schema.org/")
+        result = isthmus("schema", name)
+        assert result.code == 0, result.err
+        assert json.loads(result.out)["$schema"].startswith("https://json-schema.org/")
     assert isthmus("schema", "secrets").code == 2
 
 
@@ -115,7 +115,7 @@ def test_an_interrupt_ends_quietly_with_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_unexpected_fault_is_reported_without_a_traceback(monkeypatch, capsys):
+def test_an_unexpected_error_is_reported_without_a_traceback(monkeypatch, capsys):
     import isthmus.cli.app as app
 
     def broken(_args):
@@ -129,7 +129,7 @@ def test_an_unexpected_fault_is_reported_without_a_traceback(monkeypatch, capsys
     assert "Traceback" not in err
 
 
-def test_stack_and_blueprint_names_complete(isthmus):
+def test_shell_completion_offers_stack_and_blueprint_names(isthmus):
     stacks = isthmus(_ISTHMUS_COMPLETE="complete_bash", COMP_WORDS="isthmus render ba", COMP_CWORD="2")
     assert "bank-dev" in stacks.out.split()
     names = isthmus(_ISTHMUS_COMPLETE="complete_bash", COMP_WORDS="isthmus blueprints re", COMP_CWORD="2")

@@ -1,4 +1,4 @@
-"""A managed GPU Operator in what `isthmus` writes: rendered for Helm, listed for the mirror."""
+"""A GPU Operator that Isthmus manages: rendered for Helm, and listed among the images to mirror."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def managed(project: Path) -> Path:
 
 
 def test_a_helm_release_is_rendered_beside_the_manifests(isthmus: Isthmus, managed: Path):
-    ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
-    assert ran.code == 0, ran.err
+    result = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
+    assert result.code == 0, result.err
     helm_values = YAML(typ="safe").load(
         managed / "made" / "helm" / "fra1" / "gpu-operator" / "gpu-operator.yaml"
     )
     assert (helm_values["chart"], helm_values["version"]) == (f"{CHART}@{DIGEST}", "v26.7.0")
     assert helm_values["values"]["mig"] == {"strategy": "mixed"}
     assert not list(managed.glob("made/kubernetes/**/release-*")), "it is no manifest"
-    assert not {"critical", "high", "undecided"} & set(ran.err.split()), "its namespace is privileged by need"
+    assert not {"critical", "high", "undecided"} & set(result.err.split()), (
+        "its namespace is privileged by need"
+    )
 
 
-def test_a_privileged_operator_is_excused_where_the_platform_states_it_and_nowhere_else(
-    isthmus: Isthmus, managed: Path
-):
+def test_a_privileged_operator_in_a_class_namespace_is_refused(isthmus: Isthmus, managed: Path):
     other_settings = managed / "stacks" / "Pulumi.bank-dev.yaml"
     data = yaml_files.load(other_settings).data
     data["config"]["isthmus:overrides"]["operators"]["gpu_operator_namespace"] = "isthmus-restricted"
     yaml_files.dump(data, "", other_settings)
-    ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
-    assert ran.code != 0, "a class's namespace would be privileged"
+    result = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
+    assert result.code != 0, "a class's namespace would be privileged"
 
 
-def test_the_chart_is_listed_for_the_mirror_by_the_release_that_needs_it(isthmus: Isthmus, managed: Path):
-    ran = isthmus("images", "bank-dev", "--format", "json", "--project", managed)
-    assert ran.code in (0, 2), ran.err
-    charts = {chart["name"]: chart for chart in json.loads(ran.out)["charts"]}
+def test_images_lists_the_operators_chart_and_the_release_that_uses_it(isthmus: Isthmus, managed: Path):
+    result = isthmus("images", "bank-dev", "--format", "json", "--project", managed)
+    assert result.code in (0, 2), result.err
+    charts = {chart["name"]: chart for chart in json.loads(result.out)["charts"]}
     assert "the release gpu-operator/gpu-operator" in charts["gpu-operator"]["used_by"]

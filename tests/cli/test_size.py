@@ -1,4 +1,4 @@
-"""`isthmus size`, as a user runs it."""
+"""`isthmus size` as a user runs it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ KEYS = [
 HEAVY = ("pulumi", "pulumi_aws", "boto3", "rich", "ruamel", "numpy", "highspy")
 
 
-def test_json_has_the_keys_of_the_contract_and_nothing_beside_it(isthmus):
-    ran = isthmus(
+def test_the_json_answer_has_the_documented_keys_alone_on_stdout(isthmus):
+    result = isthmus(
         *LLAMA, *SHAPE, "--precision", "fp8", "--rps", "3.9", "--ttft-ms", "2500", "--format", "json"
     )
-    answer = json.loads(ran.out)
-    assert (ran.code, ran.err) == (0, "")
+    answer = json.loads(result.out)
+    assert (result.code, result.err) == (0, "")
     assert list(answer) == KEYS
     assert answer["fits"] is True
     assert set(answer["evidence"]) == {"kind", "source", "as_of"}
     assert set(answer["interval"]) == {"throughput_tokens_per_s", "ttft_ms", "tpot_ms"}
 
 
-def test_the_same_question_has_the_same_answer(isthmus):
+def test_the_same_arguments_give_the_same_answer(isthmus):
     ask = (*LLAMA, *SHAPE, "--rps", "2", "--format", "json")
     assert isthmus(*ask).out == isthmus(*ask).out
 
 
-def test_text_begins_with_the_answer_and_ends_with_what_it_rests_on(isthmus):
-    ran = isthmus(*LLAMA, *SHAPE, "--precision", "fp8", "--rps", "3.9")
-    first, *_, last = ran.out.splitlines()
+def test_text_output_begins_with_the_answer_and_ends_with_its_evidence(isthmus):
+    result = isthmus(*LLAMA, *SHAPE, "--precision", "fp8", "--rps", "3.9")
+    first, *_, last = result.out.splitlines()
     assert first.startswith("fits: ")
-    assert "(80 %: " in ran.out
-    assert "interpolated: aiconfigurator 0.12.0" in ran.out
+    assert "(80 %: " in result.out
+    assert "interpolated: aiconfigurator 0.12.0" in result.out
     assert last.startswith("- licence (Llama 3.3 Community License Agreement): ")
 
 
@@ -50,11 +50,11 @@ def test_text_begins_with_the_answer_and_ends_with_what_it_rests_on(isthmus):
         (("--ttft-ms", "1"), "starts, but meets the targets with no number of replicas"),
     ],
 )
-def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):
-    ran = isthmus(*LLAMA, *SHAPE, "--precision", "bf16", *more)
-    assert ran.code == 1
-    assert ran.out.startswith(head + "\n")
-    assert "- with tensor parallelism" in ran.out
+def test_a_load_that_does_not_fit_exits_1_with_the_reason(isthmus, more, head):
+    result = isthmus(*LLAMA, *SHAPE, "--precision", "bf16", *more)
+    assert result.code == 1
+    assert result.out.startswith(head + "\n")
+    assert "- with tensor parallelism" in result.out
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):
         (("size", "--model", "/dev/null", *LLAMA[3:], *SHAPE), "/dev/null"),
     ],
 )
-def test_bad_input_is_one_paragraph(isthmus, command, message):
-    ran = isthmus(*command)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert ran.err.count("\n") == 1
-    assert "Traceback" not in ran.err
+def test_invalid_size_options_give_one_paragraph(isthmus, command, message):
+    result = isthmus(*command)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err
 
 
-def test_sizing_loads_nothing_heavy():
+def test_size_imports_no_slow_modules():
     code = (
         "import sys; from isthmus.cli import main; "
         f"code = main({[*LLAMA, *SHAPE, '--rps', '2']!r}); print(sorted(sys.modules), file=sys.stderr); sys.exit(code)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(eval(ran.stderr))  # noqa: S307 (our own print above)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(result.stderr))  # noqa: S307 (our own print above)
     assert not loaded & set(HEAVY), f"it would wait for {sorted(loaded & set(HEAVY))}"

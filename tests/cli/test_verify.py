@@ -1,4 +1,4 @@
-"""`isthmus verify` where there is nothing to look at."""
+"""`isthmus verify` without a reachable cluster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.cli.conftest import Isthmus
 
 
-def test_without_a_cluster_that_answers_a_pool_is_neither_well_nor_ill(isthmus: Isthmus, project: Path):
-    ran = isthmus("verify", "bank-dev", "--project", project)
-    assert ran.code == 3, "the surroundings are at fault"
-    assert "isthmus sandbox up" in ran.err
-    assert "signs of" not in ran.err
+def test_without_a_reachable_cluster_no_pool_is_called_healthy_or_unhealthy(isthmus: Isthmus, project: Path):
+    result = isthmus("verify", "bank-dev", "--project", project)
+    assert result.code == 3, "the surroundings are at fault"
+    assert "isthmus sandbox up" in result.err
+    assert "signs of" not in result.err

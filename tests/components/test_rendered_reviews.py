@@ -35,7 +35,7 @@ from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
 from tests.edge.confidence.making import calibration
 from tests.edge.conftest import bearer
-from tests.edge.counted import SALT_KEY, Kept
+from tests.edge.counted import SALT_KEY, GatewayDatabase
 from tests.edge.fake_model import FakeModel
 from tests.edge.postgres import Door, Postgres
 from tests.edge.processes import Edge
@@ -118,7 +118,7 @@ class Site:
     desk: Edge
     store: S3Store
     public: bytes
-    kept: Kept
+    kept: GatewayDatabase
     folder: Path
     people: Authority
     held: str
@@ -159,7 +159,7 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
             postgres.ask(f"CREATE ROLE {user} LOGIN PASSWORD '{user}-s3cret'")
         door = Door(postgres, *authority.issue("postgres", rendered.database))
         ending.callback(door.close)
-        content_keys = Kept(folder, postgres, "isthmus", authority, door)
+        content_keys = GatewayDatabase(folder, postgres, "isthmus", authority, door)
         content_keys.keys("migrate", "--gateway-user", "gateway", "--reviews-user", "reviews")
 
         private, public = new_key()

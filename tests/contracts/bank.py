@@ -1,4 +1,4 @@
-"""A bank like that of `stacks/bank-dev`, with a plan and a platform made by hand, as the tests of this room use them.
+"""A small bank for tests of rules: requirements, plan and platform written by hand, similar to `stacks/bank-dev`.
 
 They have the shapes that rules are about (four GPUs a replica, both pools in use, replicas over domains and nodes),
 whatever the planner makes of the bank. The bank's own files are `tests/blueprints/bank.py`'s.

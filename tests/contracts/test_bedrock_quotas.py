@@ -1,4 +1,4 @@
-"""What a plan needs of Bedrock's quotas, and the refusal where a site states less."""
+"""A plan's need of Bedrock quotas, and the refusal of a plan if a site states a smaller quota."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def with_quota(name: str, amount: float) -> str:
     )
 
 
-def test_a_need_is_the_peak_minute_with_headroom_and_an_answers_tokens_as_aws_counts_them():
+def test_the_needed_quota_is_the_peak_minute_with_headroom_and_weighted_output_tokens():
     # 6 requests a second, 30 % headroom; 3500 tokens of prompt, 350 of answer that count five times.
     assert needs()[HAIKU, "requests"] == 468
     assert needs()[HAIKU, "tokens"] == 468 * (3500 + 5 * 350)
     assert bedrock_quotas.output_factor(NOVA) == 1
 
 
-def test_a_quota_below_the_need_is_refused_with_both_figures():
+def test_a_plan_that_needs_more_than_the_quota_is_refused_with_both_figures():
     with pytest.raises(Refused) as caught:
         check(plan_data(), requirements(with_quota(TOKENS, 400000)))
     assert "needs 2,457,000 tokens a minute" in str(caught.value)
@@ -46,12 +46,12 @@ def test_a_quota_below_the_need_is_refused_with_both_figures():
     "name",
     [TOKENS, TOKENS.lower(), "Cross-region model inference tokens per minute for Anthropic Claude Haiku 4.5"],
 )
-def test_a_quota_is_known_by_both_of_its_names(name: str):
+def test_a_quota_may_be_stated_by_either_of_its_names_in_any_case(name: str):
     with pytest.raises(Refused):
         check(plan_data(), requirements(with_quota(name, 1)))
 
 
-def test_a_sufficient_quota_and_one_of_another_model_are_accepted():
+def test_a_sufficient_quota_and_a_quota_of_another_model_are_accepted():
     check(plan_data(), requirements(with_quota(TOKENS, 2457000)))
     check(
         plan_data(),
@@ -59,12 +59,12 @@ def test_a_sufficient_quota_and_one_of_another_model_are_accepted():
     )
 
 
-def test_a_model_whose_name_in_quotas_is_not_known_has_none():
+def test_a_model_without_a_known_quota_name_has_no_quota():
     assert bedrock_quotas.quota_names("meta.llama-9", "tokens", crossing=True) == ()
 
 
 @given(st.floats(1, 5_000_000))
-def test_a_quota_is_refused_exactly_where_it_is_below_the_need(amount: float):
+def test_a_plan_is_refused_exactly_if_its_need_exceeds_the_quota(amount: float):
     with_amount = requirements(with_quota(TOKENS, amount))
     if amount < 2457000:
         with pytest.raises(Refused):

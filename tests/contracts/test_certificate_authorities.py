@@ -1,4 +1,4 @@
-"""Authorities that AWS may take for identities."""
+"""Which certificate authorities a trust anchor accepts, and which identity certificates they have signed."""
 
 import warnings
 from datetime import UTC, date, datetime, timedelta
@@ -98,14 +98,14 @@ def refused(pem: str, kind: type[IsthmusError], match: str) -> None:
         assert "-----" in line or len(line) < 20 or line not in str(caught.value), "the text is shown"
 
 
-def test_an_authority_of_the_organisations_own_is_taken_and_told_about() -> None:
+def test_an_authority_of_the_organisation_is_accepted_with_its_subject_dates_and_fingerprint() -> None:
     (facts,) = check_ca(root().pem, "here")
     assert facts.subject == "CN=Bank Machine CA"
     assert (facts.not_before, facts.not_after) == (BEGIN, END)
     assert facts.fingerprint == "sha256:" + root().certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def test_two_authorities_are_taken_in_their_order_and_three_are_not() -> None:
+def test_two_authorities_are_accepted_in_order_and_three_are_refused() -> None:
     new, third = Authority("New CA"), Authority("Third CA")
     assert [authority.subject for authority in check_ca(root().pem + new.pem, "here")] == [
         "CN=Bank Machine CA",
@@ -119,7 +119,7 @@ def test_two_authorities_are_taken_in_their_order_and_three_are_not() -> None:
     refused(root().pem + root().pem, InputError, "the same certificate appears twice")
 
 
-def test_rsa_of_2048_bits_is_taken_and_less_is_not() -> None:
+def test_rsa_of_2048_bits_is_accepted_and_shorter_keys_are_refused() -> None:
     assert check_ca(Authority(key=rsa.generate_private_key(65537, 2048)).pem, "here")
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505
     refused(Authority(key=weak).pem, Refused, "RSA key of 1024 bits")
@@ -159,7 +159,7 @@ def test_a_signature_weaker_than_sha_256_is_refused() -> None:
 
 
 @pytest.mark.parametrize("ca", [False, None])
-def test_a_server_certificate_is_no_authority(ca: bool | None) -> None:
+def test_a_server_certificate_is_refused_as_an_authority(ca: bool | None) -> None:
     refused(
         Authority(ca=ca, signs=True if ca is None else None).pem,
         InputError,
@@ -196,7 +196,7 @@ def test_a_public_web_authority_is_refused() -> None:
 
 
 @pytest.mark.parametrize("part", ["subject", "issuer", "key"])
-def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
+def test_an_authority_that_shares_subject_issuer_or_key_with_a_public_one_is_refused(part: str) -> None:
     public, private_authority = web_roots()[0], Authority("R99")
     pem = (
         x509.CertificateBuilder()
@@ -226,34 +226,34 @@ def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
         "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----",
     ],
 )
-def test_a_text_that_is_not_a_certificate_is_named(text: str) -> None:
+def test_a_text_that_is_not_a_certificate_is_refused_with_its_place(text: str) -> None:
     refused(text, InputError, "not a certificate|not PEM|cannot be read")
 
 
-def test_a_certificate_that_was_cut_off_is_named_and_one_after_it_does_not_hide_it() -> None:
+def test_a_truncated_certificate_is_refused_also_after_a_valid_one() -> None:
     cut = root().pem[:200]
     refused(cut, InputError, "not PEM")
     refused(root().pem + cut, InputError, "not PEM")
 
 
-def test_a_text_larger_than_aws_takes_is_refused() -> None:
+def test_a_text_larger_than_aws_accepts_is_refused() -> None:
     refused(root().pem + "# x\n" * 60_000, InputError, "characters, but AWS accepts at most 204,800")
 
 
-def test_text_around_the_certificates_is_not_sent() -> None:
+def test_text_around_certificates_is_not_sent_to_aws() -> None:
     assert certificates_only(f"# the bank's\n{root().pem}subject=x\n") == root().pem
     assert check_ca(f"# the bank's\n{root().pem}", "here") == check_ca(root().pem, "here")
 
 
 @given(st.text(max_size=300))
-def test_any_wrong_text_is_refused_by_name(text: str) -> None:
+def test_any_text_without_a_certificate_is_refused_without_a_crash(text: str) -> None:
     with pytest.raises((InputError, Refused)):
         check_ca(text, "here")
 
 
 @given(st.integers(0, 800), st.characters(codec="ascii"))
 @example(43, "0")  # a version that there is not
-def test_a_damaged_certificate_is_refused_by_name(at: int, put: str) -> None:
+def test_a_damaged_certificate_is_refused_with_the_name_of_its_setting(at: int, put: str) -> None:
     text = root().pem
     damaged = text[:at] + put + text[at + 1 :]
     try:
@@ -282,13 +282,13 @@ def test_an_authority_that_ends_within_thirty_days_is_returned() -> None:
     assert check_current(facts, date(2029, 12, 1)) == []
 
 
-def test_a_certificate_of_the_anchors_authority_is_accepted() -> None:
+def test_a_certificate_signed_by_the_anchors_authority_is_accepted() -> None:
     leaf = Authority("internal.svc", issued_by=root(), ca=False, signs=False)
     check_signed_by(leaf.pem, root().pem, "identity")
     check_signed_by(leaf.pem, Authority("Other").pem + root().pem, "identity")
 
 
-def test_a_certificate_through_intermediates_needs_all_of_them() -> None:
+def test_a_certificate_behind_intermediates_is_accepted_only_with_all_of_them() -> None:
     first = Authority("First", issued_by=root())
     second = Authority("Second", issued_by=first)
     leaf = Authority("internal.svc", issued_by=second, ca=False, signs=False)
@@ -298,7 +298,7 @@ def test_a_certificate_through_intermediates_needs_all_of_them() -> None:
         check_signed_by(leaf.pem + second.pem, root().pem, "identity")
 
 
-def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
+def test_a_foreign_issuer_is_refused_even_if_it_has_the_same_name() -> None:
     stranger = Authority()
     leaf = Authority("internal.svc", issued_by=stranger, ca=False, signs=False)
     with pytest.raises(Refused, match="the trust anchor does not hold") as caught:
@@ -306,7 +306,7 @@ def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
     assert caught.value.where == "identity"
 
 
-def test_issuers_in_a_circle_come_to_an_end() -> None:
+def test_certificates_that_issue_each_other_in_a_circle_are_refused() -> None:
     first = Authority("One", issuer="Two")
     two = Authority("Two", issued_by=first)
     with pytest.raises(Refused):

@@ -1,4 +1,4 @@
-"""Costs, further places and traces in the platform: what is refused."""
+"""Costs, additional endpoints of a route, and traces in the platform: what is accepted and what is refused."""
 
 from __future__ import annotations
 

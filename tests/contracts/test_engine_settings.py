@@ -1,4 +1,4 @@
-"""Settings of the engine: which fields of an endpoint vLLM gets, and how they are written."""
+"""vLLM flags of an endpoint: which fields become flags, and how they are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_the_pinned_vllm_knows_the_flag_of_every_marked_field(name: str) -> None
     check_engine_args([f"--{name.replace('_', '-')}=1"])
 
 
-def test_a_setting_becomes_a_flag_of_its_name_and_an_absent_one_none() -> None:
+def test_a_setting_becomes_the_flag_of_its_name_and_an_unset_one_is_omitted() -> None:
     settings = {"max_num_seqs": 64, "gpu_memory_utilization": 0.9, "kv_cache_dtype": None, "model": "m"}
     assert engine_settings.vllm_flags(settings) == ["--max-num-seqs=64", "--gpu-memory-utilization=0.9"]
 

@@ -1,4 +1,4 @@
-"""Copies of a gateway by the planned load."""
+"""Replicas of a gateway, computed from the planned load."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.contracts.bank import requirements
         (1000, 33500, 11),
     ],
 )
-def test_copies_carry_the_load_at_seventy_percent_when_one_fails(
+def test_gateway_replicas_carry_the_load_at_seventy_percent_when_one_is_lost(
     rps: float, tokens: float, expected: int
 ) -> None:
     assert copies(rps, tokens) == expected
 
 
-def test_more_cpu_removes_no_copy_and_less_cpu_adds_some() -> None:
+def test_more_cpu_keeps_the_number_of_gateway_replicas_and_less_cpu_raises_it() -> None:
     assert copies(1000, 0, cpu=4) == copies(1000, 0)
     assert copies(1000, 0, cpu=0.5) > copies(1000, 0)
 
 
-def test_the_copies_follow_from_the_peak_and_the_tokens_of_the_requirements() -> None:
+def test_gateway_replicas_follow_from_peak_and_tokens_in_the_requirements() -> None:
     (internal,) = [workload for workload in requirements().workloads if workload.name == "policy-assistant"]
     assert (internal.traffic.peak_rps, internal.traffic.output_tokens.mean) == (6.0, 350)
     assert planned_copies([internal]) == 2

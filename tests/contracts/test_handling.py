@@ -1,4 +1,4 @@
-"""Handling: the table of classes, regimes laid over it, and tables that may only be stricter."""
+"""The handling table: classes of data, regimes that tighten it, and organisations' tables that may only be stricter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_table_is_valid_by_its_own_contract(class_: Sensitivity):
     assert handling.Handling.model_validate(HANDLING[class_].model_dump(by_alias=True)) == HANDLING[class_]
 
 
-def test_a_more_sensitive_class_may_run_in_no_more_places():
+def test_a_more_sensitive_class_may_never_run_in_more_places_than_a_less_sensitive_one():
     for looser, stricter in itertools.pairwise(SENSITIVITIES):
         assert set(handling.allowed_targets(stricter)) <= set(handling.allowed_targets(looser))
         assert HANDLING[stricter].records_months_min >= HANDLING[looser].records_months_min
@@ -49,7 +49,7 @@ def test_a_class_runs_only_where_the_table_allows(class_: Sensitivity, target: T
     assert (refusal is None) == (target in handling.allowed_targets(class_))
 
 
-def test_an_exception_opens_bedrock_to_its_workload_until_its_day():
+def test_an_exception_allows_bedrock_for_its_workload_until_its_end_date():
     exception = Exception_(workload="w", target="bedrock", who="CISO", reason="pilot", until="2026-06-30")
     assert handling.refusal("confidential", "bedrock", ["w"], [exception], "2026-06-30") is None
     assert "none for w is valid on 2026-07-01" in (
@@ -73,7 +73,7 @@ REGIMES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("regime", "adds"), REGIMES)
-def test_each_regime_adds_its_minima_and_maxima(regime: str, adds: dict[str, Any]):
+def test_every_regime_applies_its_minimums_and_maximums(regime: str, adds: dict[str, Any]):
     laid = handling.overlay("public", [regime])
     assert {key: getattr(laid, key) for key in adds} == adds
 
@@ -123,7 +123,7 @@ def test_a_looser_table_is_refused_with_the_field(class_: Sensitivity, field: st
     assert caught.value.where == f"handling.{class_}.{field}"
 
 
-def test_a_stricter_table_is_accepted_and_the_other_classes_stay():
+def test_a_stricter_table_is_accepted_and_leaves_other_classes_unchanged():
     table = handling.stricter_only({"internal": {"targets": ["onprem-vllm"], "records_months_min": 24}})
     assert table["internal"].targets == ["onprem-vllm"]
     assert table["internal"].records_months_min == 24

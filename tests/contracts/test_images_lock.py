@@ -1,4 +1,4 @@
-"""The lock of images: the committed one is whole and written as the program writes it; a wrong one is told where."""
+"""The image lock: the committed file is complete and current, and an error in a lock is reported with file and line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.contracts.bank import DIGEST
 FILE = Path(__file__).parents[2] / images_lock.FILE
 
 
-def test_the_committed_lock_is_what_a_resolve_that_changes_nothing_would_write():
+def test_the_committed_lock_equals_the_output_of_a_resolve_without_changes():
     assert images_lock.text(images_lock.load(FILE)) == FILE.read_text("utf-8")
 
 
-def test_the_lock_has_every_image_that_the_platform_names_and_no_other():
+def test_the_lock_has_exactly_the_images_that_the_platform_names():
     assert set(images_lock.IMAGES) == set(Images.model_fields) - {
         *(
             "registry",
@@ -33,7 +33,7 @@ def test_the_lock_has_every_image_that_the_platform_names_and_no_other():
     }
 
 
-def test_the_locked_engine_is_the_one_whose_flags_are_known():
+def test_the_locked_vllm_has_the_version_whose_flags_are_known():
     assert images_lock.load(FILE).images["vllm"].upstream.tag == f"v{vllm_flags.VERSION}"
 
 
@@ -84,7 +84,7 @@ def broken(tmp_path: Path, *keys: str, value: Any) -> str:
         (("charts", "kueue", "version"), "latest", "a chart's version like"),
     ],
 )
-def test_a_fault_is_reported_with_file_line_and_path(
+def test_an_error_in_the_lock_is_reported_with_file_line_and_path(
     tmp_path: Path, keys: tuple[str, ...], value: Any, message: str
 ):
     output = broken(tmp_path, *keys, value=value)
@@ -101,13 +101,13 @@ def test_a_lock_without_an_image_is_refused_with_its_name(tmp_path: Path):
         images_lock.load(tmp_path / "lock.yaml")
 
 
-def test_a_charts_version_is_a_tag_as_helm_writes_it():
+def test_a_chart_version_becomes_a_tag_with_an_underscore_for_its_plus_sign():
     chart = images_lock.load(FILE).charts["kueue"].model_copy(update={"version": "1.2.3+build.4"})
     assert str(chart.upstream("kueue")) == "registry.k8s.io/kueue/charts/kueue:1.2.3_build.4"
     assert images_lock.load(FILE).charts["gpu-operator"].upstream("gpu-operator") is None
 
 
-def test_the_source_of_a_version_is_kept_when_digests_are_written(tmp_path: Path):
+def test_writing_digests_keeps_the_source_of_a_version(tmp_path: Path):
     lock = images_lock.load(FILE)
     source = lock.images["credential_helper"].source
     assert source

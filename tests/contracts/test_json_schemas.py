@@ -1,4 +1,4 @@
-"""The JSON Schemas: valid, true to the contracts, and the same as the files in docs/schemas."""
+"""JSON Schemas: valid, consistent with the models, and equal to the files in docs/schemas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_each_json_schema_is_valid(name: str):
 
 
 @pytest.mark.parametrize("name", json_schemas.NAMES)
-def test_the_written_schema_is_the_contracts(name: str):
+def test_the_schema_in_docs_equals_the_schema_of_the_model(name: str):
     written = (ROOT / "docs" / "schemas" / f"{name}.json").read_text("utf-8")
     assert written == json_schemas.text(name), f"write `isthmus schema {name}` to docs/schemas/{name}.json"
 
@@ -41,12 +41,12 @@ def test_the_banks_files_are_valid():
     assert errors("overrides", config["isthmus:overrides"]) == []
 
 
-def test_a_plan_by_hand_may_leave_predictions_and_prices_null():
+def test_a_handwritten_plan_may_leave_predictions_and_prices_null():
     nulls = dict.fromkeys(("stress", "cost_items", "monthly_cost_usd", "alternatives"))
     assert errors("plan", {**PLAN, **nulls}) == []
 
 
-def test_a_misspelt_key_and_a_wrong_name_are_marked():
+def test_a_misspelt_key_and_an_invalid_name_fail_the_schema():
     data = yaml_files.loads(REQUIREMENTS.replace("impact: high", "impact: huge")).data
     data["budgt"] = {}
     assert errors("requirements", data) == ["$", "$.workloads[0].impact"]
@@ -55,7 +55,7 @@ def test_a_misspelt_key_and_a_wrong_name_are_marked():
     assert errors("plan", data) == ["$.endpoints[0].target"]
 
 
-def test_unknown_gpus_regions_and_jurisdictions_are_marked():
+def test_unknown_gpus_regions_and_jurisdictions_fail_the_schema():
     text = REQUIREMENTS.replace("gpu: l40s-48gb", "gpu: l40").replace("residency: [eu]", "residency: [ue]", 1)
     data = yaml_files.loads(text.replace("region: eu-central-1", "region: eu-centre-1")).data
     paths = errors("requirements", data)

@@ -1,4 +1,4 @@
-"""Jurisdictions nest as law has it, and what is unknown is never within."""
+"""Jurisdictions: which contains which, in which one an AWS region is, and the error for unknown ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CODES = st.sampled_from(sorted(j.PARENTS))
 
 
 @given(CODES, CODES, CODES)
-def test_within_is_transitive(a: str, b: str, c: str):
+def test_containment_of_jurisdictions_is_transitive(a: str, b: str, c: str):
     if j.is_within(a, b) and j.is_within(b, c):
         assert j.is_within(a, c)
 
 
 @given(CODES, CODES)
-def test_two_places_within_each_other_are_one(a: str, b: str):
+def test_two_jurisdictions_that_contain_each_other_are_equal(a: str, b: str):
     assert (j.is_within(a, b) and j.is_within(b, a)) == (a == b)
 
 
@@ -30,7 +30,7 @@ def test_germany_is_in_the_eu_and_the_eea():
 
 
 @pytest.mark.parametrize("apart", ["uk", "ch", "us", "no", "is", "li"])
-def test_these_are_not_in_the_eu(apart: str):
+def test_countries_outside_the_eu_are_not_within_the_eu(apart: str):
     assert not j.is_within(apart, "eu")
 
 
@@ -47,15 +47,15 @@ def test_the_eu_has_27_members():
     ("region", "place"),
     [("eu-central-1", "de"), ("eu-west-2", "uk"), ("eu-central-2", "ch"), ("us-east-1", "us")],
 )
-def test_a_region_lies_where_its_buildings_are(region: str, place: str):
+def test_an_aws_region_is_in_the_jurisdiction_of_its_data_centres(region: str, place: str):
     assert j.region_jurisdiction(region) == place
 
 
-def test_every_regions_place_is_a_known_jurisdiction():
+def test_every_aws_region_is_in_a_known_jurisdiction():
     assert set(j.AWS_REGIONS.values()) <= set(j.PARENTS)
 
 
-def test_the_unknown_is_an_error_and_never_within():
+def test_an_unknown_jurisdiction_or_region_is_refused_and_never_counts_as_within():
     with pytest.raises(InputError, match="not a known jurisdiction"):
         j.is_within("xx", "eu")
     with pytest.raises(InputError, match="not a known jurisdiction"):

@@ -1,4 +1,4 @@
-"""Cut GPUs: how many are needed, and a layout over nodes that Kubernetes can keep."""
+"""MIG slices: how many GPUs they need, and a layout over nodes that Kubernetes can schedule."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
     assert "this GPU does not support MIG" in caught.value.fix
 
 
-def test_endpoints_of_a_class_and_profile_share_cut_gpus():
+def test_endpoints_of_one_class_and_profile_share_mig_gpus():
     gpus = cut_gpus(H100, [sliced("a", 3), sliced("b", 2, "replica"), sliced("c", 1, class_="public")])
     assert gpus == {("internal", LARGE): 3, ("public", LARGE): 1}
     assert cut_gpus(H100, [sliced("a", 7, profile=SMALL), sliced("b", 1, profile=SMALL)]) == {
@@ -80,7 +80,7 @@ def test_slices_of_an_endpoint_that_survives_a_node_loss_fill_at_least_two_gpus(
         cuts(H100, [sliced("a", replicas, "node")])
 
 
-def test_replicas_of_each_domain_are_whole_gpus():
+def test_slices_in_each_failure_domain_must_fill_whole_gpus():
     lopsided = Sliced("a", "internal", LARGE, 4, "domain", (1, 3))
     with pytest.raises(FieldError, match="in each place"):
         cuts(H100, [lopsided])
@@ -94,7 +94,7 @@ def test_shared_mig_gpus_are_on_one_node_beside_whole_gpus():
     assert lay_out([shared], [8, 8], 2, [Replica(8), Replica(7)]) is None
 
 
-def test_a_nodes_cut_gpus_of_one_profile_are_of_one_class():
+def test_mig_gpus_of_one_profile_on_a_node_belong_to_one_class():
     two = [Cut("a", "internal", LARGE, 1), Cut("b", "public", LARGE, 1)]
     layout = lay_out(two, [8, 8], 1, [])
     assert layout is not None
@@ -125,7 +125,7 @@ def test_an_endpoint_that_survives_a_domain_loss_is_spread_over_domains():
     assert [sum(node.get("a", 0) for node in layout[at::2]) for at in (0, 1)] == [1, 2]
 
 
-def test_each_domain_keeps_room_for_what_it_must_hold():
+def test_every_failure_domain_keeps_room_for_its_whole_gpu_replicas():
     # Four nodes in two domains; a group of two whole nodes for each.
     spread = Cut("a", "internal", LARGE, 2, "node")
     groups = [Replica(8, 2)]
@@ -138,7 +138,7 @@ def test_each_domain_keeps_room_for_what_it_must_hold():
     assert lay_out([both_in_one], [8] * 4, 2, groups, [[], groups]) is not None
 
 
-def test_pods_may_be_as_uneven_as_the_gpus_are():
+def test_pods_may_be_spread_as_unevenly_as_the_gpus_are():
     cut = Cut("a", "internal", LARGE, 3, "node")
     layout = lay_out([cut], [8, 8], 1, [])
     assert layout is not None
@@ -160,7 +160,7 @@ def test_pods_may_be_as_uneven_as_the_gpus_are():
     st.lists(st.integers(1, 3), max_size=3),
     st.integers(2, 4),
 )
-def test_a_layout_keeps_every_promise(
+def test_a_layout_fits_its_nodes_separates_classes_and_survives_the_stated_losses(
     endpoint_shapes: list[tuple[str, str, int, str]], whole_replicas: list[int], nodes: int
 ):
     endpoints = []

@@ -1,4 +1,4 @@
-"""What a move asks of the hardware, and what is said of it."""
+"""A migration from deployed endpoints to a new plan: which endpoints fit side by side, and which must stop first."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def ids(endpoints: tuple[Standing, ...]) -> set[str]:
     return {endpoint.id for endpoint in endpoints}
 
 
-def test_an_endpoint_that_the_plan_keeps_does_not_move():
+def test_an_endpoint_that_stays_in_the_plan_is_not_migrated():
     now = platform()
     assert plan_move(migration_capacity.built_endpoints(now), now) == Move()
 
 
-def test_both_endpoints_run_where_the_pool_has_room_for_both():
+def test_old_and_new_endpoint_run_side_by_side_if_the_pool_has_room():
     migration = plan_move([old("restricted-qwen3-32b", 8)], platform())
     assert (ids(migration.going), migration.first, migration.short) == ({"restricted-qwen3-32b"}, (), ())
 
 
-def test_one_gpu_too_few_and_the_old_must_go_first():
+def test_the_old_endpoint_stops_first_if_the_pool_lacks_one_gpu():
     migration = plan_move([old("restricted-qwen3-32b", 9)], platform())
     assert ids(migration.first) == {"restricted-qwen3-32b"}
     [short] = migration.short
     assert (short.pool, short.wanted, short.usable) == (H100, 17, 16)
 
 
-def test_an_endpoint_on_another_pool_needs_no_room_here():
+def test_an_endpoint_on_another_pool_takes_no_gpus_of_this_pool():
     migration = plan_move(
         [old("restricted-qwen3-32b", 9), old("confidential-qwen3-32b", 2, pool=L40S)], platform()
     )
@@ -66,20 +66,20 @@ def test_an_endpoint_on_another_pool_needs_no_room_here():
     assert ids(migration.beside) == {"confidential-qwen3-32b"}
 
 
-def test_as_few_endpoints_as_possible_go_first_and_the_most_sensitive_stay():
+def test_as_few_endpoints_as_possible_stop_first_and_the_most_sensitive_ones_keep_running():
     migration = plan_move([old("restricted-qwen3-32b", 4), old("confidential-qwen3-32b", 5)], platform())
     assert ids(migration.first) == {"confidential-qwen3-32b"}
     assert ids(migration.beside) == {"restricted-qwen3-32b"}
 
 
-def test_gpus_enough_in_all_are_not_enough_in_a_node():
+def test_enough_gpus_in_a_pool_do_not_help_if_no_node_has_enough():
     # 16 of 16, but each of the two nodes holds four of the new.
     migration = plan_move([old("restricted-a", 1, 5), old("restricted-b", 1, 3)], platform())
     assert migration.first, "5 + 4 is more than a node has"
     assert "do not fit its nodes of 8" in str(refusal(migration, platform(), "bank"))
 
 
-def test_replicas_that_are_bound_to_domains_must_fit_each_of_them():
+def test_replicas_bound_to_failure_domains_must_fit_into_every_domain():
     migration = plan_move([old("restricted-qwen3-32b", 2, 4, survive="domain")], platform())
     assert not migration.first
     lopsided = plan_move(
@@ -88,18 +88,18 @@ def test_replicas_that_are_bound_to_domains_must_fit_each_of_them():
     assert ids(lopsided.first) == {"public-a"}
 
 
-def test_an_endpoint_that_already_left_takes_no_room():
+def test_an_endpoint_that_was_already_stopped_takes_no_gpus():
     assert plan_move([old("restricted-qwen3-32b", 0)], platform()) == Move()
 
 
-def test_reserved_gpus_are_no_room():
+def test_reserved_gpus_are_not_available_to_a_migration():
     data = platform_data()
     data["pools"][0]["reserved_gpus"] = 1
     checked = yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
     assert ids(plan_move([old("restricted-qwen3-32b", 8)], checked).first) == {"restricted-qwen3-32b"}
 
 
-def test_an_endpoint_that_keeps_its_name_on_another_pool_goes_first_though_there_is_room():
+def test_an_endpoint_that_keeps_its_name_on_another_pool_stops_first_despite_free_gpus():
     migration = plan_move([old("restricted-llama-70b", 1, 4, pool=L40S)], platform())
     assert ids(migration.first) == {"restricted-llama-70b"}
     assert "keeps its name on another pool" in str(refusal(migration, platform(), "bank"))
@@ -120,14 +120,14 @@ def test_the_refusal_names_pool_shortage_workloads_time_and_remedy():
         assert part in str(refused)
 
 
-def test_consent_starts_a_downtime_move_and_a_side_by_side_move_needs_none():
+def test_a_migration_with_downtime_needs_consent_and_a_side_by_side_one_does_not():
     migration = plan_move([old("restricted-qwen3-32b", 9)], platform())
     assert refusal(migration, platform(), "bank", consent=True) is None
     assert refusal(plan_move([old("restricted-qwen3-32b", 8)], platform()), platform(), "bank") is None
 
 
 @pytest.mark.parametrize("consent", [False, True])
-def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent: bool):
+def test_a_volume_bound_to_another_claim_is_refused_with_the_claim_to_set(consent: bool):
     now = platform()
     [endpoint] = [
         endpoint
@@ -163,7 +163,7 @@ def test_old_and_new_endpoint_of_one_model_share_their_claim():
     assert plan_move(renamed, now).held == ()
 
 
-def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_anything():
+def test_a_cpu_endpoint_stays_while_it_is_planned_and_stopping_it_frees_no_gpus():
     data = platform_data()
     small = {"id": "internal-small", "class": "internal", "site": "fra1", "target": "onprem-vllm"}
     weights = {"uri": "pvc://small", "digest": "sha256:" + "a" * 64}

@@ -1,4 +1,4 @@
-"""Profiles of model families: every model of the catalogue has one, and vLLM has every parser that they name."""
+"""Profiles of model families: every model of the catalogue has one, and vLLM has every parser that a profile names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def endpoint(**more: Any) -> Any:
 
 
 @pytest.mark.parametrize("model", models.ids())
-def test_a_model_of_the_catalogue_is_of_a_known_family(model: str) -> None:
+def test_every_model_of_the_catalogue_belongs_to_a_known_family(model: str) -> None:
     assert model_profiles.find_profile(model) is not None
 
 
@@ -55,7 +55,7 @@ def test_a_profile_names_parsers_of_the_pinned_vllm_with_source_and_date(
     assert profile.chat_template is None or profile.chat_template.startswith("/vllm-workspace/examples/")
 
 
-def test_profiles_and_flags_are_of_one_version_of_vllm() -> None:
+def test_profiles_and_flags_come_from_one_version_of_vllm() -> None:
     profiles = json.loads(Path(model_profiles.__file__).with_name("model_profiles.json").read_text("utf-8"))
     assert profiles["vllm"] == vllm_flags.VERSION
     assert len(model_profiles.families()) == len(set(model_profiles.families()))
@@ -71,27 +71,27 @@ def test_profiles_and_flags_are_of_one_version_of_vllm() -> None:
         ("mistralai/Magistral-Small-2506", "mistral-reasoning"),
     ],
 )
-def test_a_derived_model_is_of_the_family_that_its_name_holds(model: str, family: str) -> None:
+def test_a_derived_model_belongs_to_the_family_in_its_name(model: str, family: str) -> None:
     profile = model_profiles.find_profile(model)
     assert profile is not None
     assert profile.family == family
 
 
-def test_an_unknown_model_has_no_profile_and_the_size_of_a_text_model() -> None:
+def test_an_unknown_model_has_no_family_and_gets_the_size_of_a_text_model() -> None:
     assert model_profiles.find_profile("bank/own-model") is None
     assert model_profiles.size_of("bank/own-model").cpus(1) == 8
     assert "tool_call_parser" in model_profiles.unknown_family("e", "bank/own-model")
 
 
 @pytest.mark.parametrize("gpus", [1, 2, 4, 8])
-def test_cpu_grows_with_gpus_beyond_vllms_own_two_and_n_processes(gpus: int) -> None:
+def test_cpus_and_memory_grow_with_gpus_and_exceed_vllms_processes(gpus: int) -> None:
     for profile in PROFILES:
         assert profile.size.cpus(gpus) >= 2 * (2 + gpus), "a core, two threads, for each of 2 + N processes"
         assert profile.size.memory(2 * gpus) > profile.size.memory(gpus) >= 64
     assert model_profiles.min_cpus(gpus) == 2 + gpus
 
 
-def test_an_endpoint_without_cpu_and_memory_takes_its_profiles_by_its_gpus() -> None:
+def test_an_endpoint_without_cpu_and_memory_gets_those_of_its_profile() -> None:
     assert (endpoint().cpu, endpoint().memory) == ("8", "64Gi")
     wide = endpoint(model="bank/own-model", tensor_parallel=4, gpus=4, replicas=1, survive="none")
     assert (wide.cpu, wide.memory, wide.load_timeout_s) == ("14", "112Gi", 1800)
@@ -118,12 +118,12 @@ def test_a_family_that_does_not_exist_is_refused_with_the_nearest_name() -> None
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "{{ messages }}", "a b"])
-def test_a_chat_template_is_a_path_and_leads_nowhere_else(path: str) -> None:
+def test_a_chat_template_must_be_a_path_without_parent_folders(path: str) -> None:
     with pytest.raises(InputError, match="chat_template"):
         endpoint(chat_template=path)
 
 
-def test_bedrock_takes_no_parser_of_vllms() -> None:
+def test_a_bedrock_endpoint_with_a_vllm_parser_is_refused() -> None:
     def change(data: dict[str, Any]) -> None:
         cloud = next(endpoint for endpoint in data["endpoints"] if endpoint["target"] == "bedrock")
         cloud["reasoning_parser"] = "qwen3"
@@ -134,11 +134,11 @@ def test_bedrock_takes_no_parser_of_vllms() -> None:
 @pytest.mark.parametrize(
     ("streams", "millicores"), [(None, 1000), (256, 1000), (1024, 1000), (128, 650), (1, 300)]
 )
-def test_a_sidecar_has_a_core_at_256_streams_and_less_below(streams: int | None, millicores: int) -> None:
+def test_a_sidecar_gets_one_core_at_256_streams_and_less_below(streams: int | None, millicores: int) -> None:
     assert model_profiles.sidecar_millicores(streams) == millicores
 
 
-def test_the_page_on_serving_shows_the_profiles_as_they_are() -> None:
+def test_the_serving_page_in_docs_shows_the_current_profiles() -> None:
     from scripts.model_profiles_table import DOC, fill_document
 
     text = DOC.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""What would be made twice under one name is refused where it stands the second time."""
+"""Duplicate names in a platform are refused at their second place."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from tests.contracts.test_platform_model import refused
         ),
     ],
 )
-def test_an_entry_appears_once_in_its_list(part: str, index: int, values: dict[str, Any], where: str):
+def test_a_duplicate_entry_of_a_list_is_refused(part: str, index: int, values: dict[str, Any], where: str):
     message = refused(InputError, lambda data: data[part][index].update(values))
     assert message.startswith(f"platform {where}")
     assert "appears twice in" in message
 
 
-def test_an_endpoint_is_not_its_own_overflow():
+def test_an_endpoint_that_overflows_to_itself_is_refused():
     def itself(data: dict[str, Any]) -> None:
         data["gateways"][2]["workloads"][0]["overflow"] = ["internal-haiku"]
 
     assert "is both the endpoint of policy-assistant and its overflow" in refused(InputError, itself)
 
 
-def test_a_sites_dns_server_is_an_address():
+def test_a_dns_server_of_a_site_must_be_an_ip_address():
     message = refused(InputError, lambda data: data["sites"][0].update(dns=["ns1.bank.example"]))
     assert "`ns1.bank.example` is not an IPv4 address" in message
     assert message.startswith("platform sites[fra1].dns[0]")
 
 
 @pytest.mark.parametrize("zone", ["-a.example", "a-.example", "a..example"])
-def test_a_zones_labels_neither_begin_nor_end_with_a_hyphen(zone: str):
+def test_a_dns_zone_label_with_a_hyphen_at_its_end_is_refused(zone: str):
     message = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
     assert "is not valid: expected a DNS zone like `fra1.bank.example`" in message

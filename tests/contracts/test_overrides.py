@@ -1,4 +1,4 @@
-"""Overrides: what merges, what replaces, what deletes, and what is refused."""
+"""Overrides of a stack: which values merge, replace or delete, and which overrides are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_applying_overrides_twice_equals_applying_them_once(base: dict[str, Any]
 
 
 @given(MAPS, MAPS)
-def test_unmentioned_values_and_the_inputs_stay_unchanged(base: dict[str, Any], over: dict[str, Any]):
+def test_a_merge_keeps_other_keys_and_does_not_change_its_inputs(base: dict[str, Any], over: dict[str, Any]):
     before = copy.deepcopy((base, over))
     merged = overrides.merge(base, over)
     assert (base, over) == before
@@ -72,7 +72,7 @@ def test_endpoints_merge_by_id():
     assert merged["endpoints"] == [{"id": "a", "x": 1, "y": 2}]
 
 
-def test_other_lists_replace():
+def test_lists_without_names_are_replaced():
     assert overrides.merge({"dns": ["a", "b"]}, {"dns": ["c"]}) == {"dns": ["c"]}
     assert overrides.merge({"pools": [{"name": "a"}]}, {"pools": []}) == {"pools": []}
 
@@ -118,7 +118,7 @@ def test_a_wrong_override_is_reported_with_its_path(wrong: dict[str, Any], where
     assert "\n" not in str(caught.value)
 
 
-def test_overrides_that_are_no_mapping_are_refused():
+def test_overrides_that_are_not_a_mapping_are_refused():
     with pytest.raises(InputError, match="the overrides must be a mapping"):
         overrides.check(["a"])
 
@@ -132,12 +132,12 @@ def test_an_override_that_breaks_a_boundary_is_refused():
         overrides.apply(platform_data(), {"endpoints": [{"id": "restricted-llama-70b", "target": "bedrock"}]})
 
 
-def test_an_appended_part_must_be_whole():
+def test_an_appended_part_must_be_complete():
     with pytest.raises(InputError, match=r"pools\[b200\]\.site.*the key `site` is missing"):
         overrides.apply(platform_data(), {"pools": [{"name": "b200", "gpu": "b200-sxm-180gb"}]})
 
 
-def test_a_good_override_gives_a_platform():
+def test_a_valid_override_gives_a_checked_platform():
     change = {
         "endpoints": [{"id": "restricted-llama-70b", "replicas": 3, "gpus": 12}],
         "tags": {"cost-centre": "4711"},

@@ -1,4 +1,4 @@
-"""Packing: never more than a node has, never None where a packing exists."""
+"""Packing of replicas on nodes: it never exceeds a node, and finds a packing whenever one exists."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def _by_hand(nodes: list[int], replicas: list[Replica]) -> bool:
     st.lists(st.integers(0, 6), min_size=1, max_size=4),
     st.lists(st.builds(Replica, st.integers(1, 6)), max_size=4),
 )
-def test_no_packing_is_missed(nodes: list[int], replicas: list[Replica]):
+def test_a_packing_is_found_whenever_one_exists(nodes: list[int], replicas: list[Replica]):
     assert (pack(nodes, replicas) is not None) == _by_hand(nodes, replicas)
 
 
-def test_free_gpus_are_not_enough():
+def test_free_gpus_that_are_spread_over_nodes_do_not_hold_a_large_replica():
     assert pack([4, 4], [Replica(5)]) is None
     assert pack([8, 8], [Replica(5)] * 3) is None
 
 
-def test_a_search_is_needed_where_sizes_do_not_divide():
+def test_replicas_of_sizes_that_do_not_divide_a_node_are_packed_too():
     assert pack([6, 4], [Replica(2), Replica(2), Replica(3), Replica(3)]) is not None
 
 
-def test_a_large_pool_is_packed_at_once():
+def test_a_large_pool_is_packed_quickly():
     assert pack([8] * 64, [Replica(4)] * 128) is not None
     assert pack([8] * 64, [Replica(5)] * 65) is None
 

@@ -1,4 +1,4 @@
-"""A plan keeps to the requirements, also when it is written by hand: one test a rule."""
+"""A plan must follow its requirements, even if it is written by hand: one test for each rule."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def bedrock(class_: str) -> dict[str, Any]:
     }
 
 
-def test_the_banks_plan_passes():
+def test_the_plan_of_the_test_bank_passes():
     bank.check(bank.plan_data())
 
 
-def test_the_stacks_plan_passes():
+def test_the_plan_of_the_bank_dev_stack_passes():
     stated_requirements = requirements_document.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
     plan_rules.check(plan_document.load(ROOT / "stacks" / "bank-dev.plan.yaml"), stated_requirements)
 
@@ -72,7 +72,7 @@ def test_restricted_work_on_aws_is_refused_even_when_written_by_hand():
     assert "restricted work may not run on bedrock" in message
 
 
-def test_restricted_work_that_is_called_internal_is_refused():
+def test_a_plan_that_calls_a_restricted_workload_internal_is_refused():
     def relabel(data: dict[str, Any]) -> None:
         data["placements"][0].update(endpoint="internal-haiku", sensitivity="internal")
 
@@ -98,7 +98,7 @@ def test_an_organisations_stricter_handling_binds_the_plan():
     assert "internal work may not run on bedrock" in refused(Refused, lambda d: None, text)
 
 
-def test_classes_share_no_endpoint():
+def test_an_endpoint_that_two_classes_share_is_refused():
     message = refused(Refused, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
     assert "workload `kyc-extraction` of class confidential is on endpoint" in message
 
@@ -127,7 +127,7 @@ def test_a_global_profile_is_refused():
     assert "every commercial region" in refused(Refused, change)
 
 
-def test_overflow_needs_the_permission_of_the_workload():
+def test_an_overflow_that_the_workload_does_not_permit_is_refused():
     def overflow(data: dict[str, Any]) -> None:
         data["placements"][3]["share"] = 0.8
         extra = {**data["placements"][3], "role": "overflow", "share": 0.2}
@@ -148,13 +148,13 @@ def test_an_infeasible_plan_is_not_built():
     assert "too few GPUs" in message
 
 
-def test_the_restricted_gateway_is_on_prem():
+def test_a_restricted_gateway_off_prem_is_refused():
     assert "the restricted gateway is at frankfurt, which is not an on-prem site" in refused(
         Refused, lambda d: d["gateways"][3].update(site="frankfurt")
     )
 
 
-def test_confidential_work_crosses_a_private_link_only():
+def test_confidential_work_on_aws_needs_a_private_link():
     text = REQUIREMENTS[: REQUIREMENTS.index("links:")]
     assert "no private link" in refused(Refused, lambda d: d["gateways"][2].update(site="frankfurt"), text)
 
@@ -173,7 +173,7 @@ def slices(data: dict[str, Any], by_domain: dict[str, int] | None = None, **chan
     )
 
 
-def test_slices_are_not_counted_as_whole_gpus():
+def test_mig_slices_are_not_counted_as_whole_gpus():
     data = bank.plan_data()
     replicas = 2 * 14  # of 16 GPUs
     slices(data, {"fra1-a": 14, "fra1-b": 14}, replicas=replicas, gpus=replicas)
@@ -276,11 +276,11 @@ WRONG: list[tuple[str, Change]] = [
 
 
 @pytest.mark.parametrize(("message", "change"), WRONG)
-def test_a_contradiction_is_invalid_input(message: str, change: Change):
+def test_a_plan_that_contradicts_itself_is_invalid_input(message: str, change: Change):
     assert message in refused(InputError, change)
 
 
-def test_reserved_gpus_and_spare_nodes_are_not_used():
+def test_reserved_gpus_and_spare_nodes_are_not_available_to_a_plan():
     reserved = REQUIREMENTS.replace("gpus_per_node: 4,", "gpus_per_node: 4, reserved_gpus: 3,")
     assert "6 GPUs of 5 usable" in refused(InputError, lambda d: None, reserved)
     spare = REQUIREMENTS.replace(
@@ -289,7 +289,7 @@ def test_reserved_gpus_and_spare_nodes_are_not_used():
     assert "with 1 spare node(s) away" in refused(InputError, lambda d: None, spare)
 
 
-def test_a_pool_has_the_name_on_its_node_labels():
+def test_pool_and_zone_names_are_built_from_site_gpu_and_number():
     assert plan_document.pool_name("fra1", "l40s-48gb") == "fra1-l40s-48gb"
     assert [plan_document.zone_name("fra1", n) for n in (0, 1, 25, 26)] == [
         "fra1-a",

@@ -1,4 +1,4 @@
-"""The AWS half of a platform: what is refused before anything is asked of AWS."""
+"""The AWS part of a platform: what is refused before any call to AWS."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_vpc_that_overlaps_a_site_is_refused_with_both_names():
     assert "`10.40.128.0/20` of network frankfurt overlaps `10.40.0.0/16` of site fra1" in message
 
 
-def test_two_networks_share_no_address():
+def test_two_networks_with_overlapping_addresses_are_refused():
     def twice(data: dict[str, Any]) -> None:
         second(data, "confidential")
         data["networks"][1].update(cidr="10.80.16.0/20")
@@ -91,14 +91,14 @@ def test_two_networks_share_no_address():
         ),
     ],
 )
-def test_a_network_has_what_its_mode_needs(values: dict[str, Any], message: str):
+def test_a_network_without_the_fields_of_its_mode_is_refused(values: dict[str, Any], message: str):
     assert message in refused(InputError, changed("networks", **values))
 
 
 @pytest.mark.parametrize(
     "peer", ["10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.9", "127.0.0.1", "224.0.0.5"]
 )
-def test_a_peer_that_the_internet_cannot_reach_is_named(peer: str):
+def test_a_link_peer_with_a_private_address_is_refused(peer: str):
     message = refused(InputError, changed("links", peer_ip=peer))
     assert f"the peer `{peer}` lies in" in message
     assert message.startswith("platform links[fra1-frankfurt].peer_ip")
@@ -118,17 +118,17 @@ def test_a_peer_that_the_internet_cannot_reach_is_named(peer: str):
         ),
     ],
 )
-def test_a_link_has_what_its_kind_needs(values: dict[str, Any], message: str):
+def test_a_link_without_the_fields_of_its_kind_is_refused(values: dict[str, Any], message: str):
     assert message in refused(InputError, changed("links", **values))
 
 
-def test_only_the_sites_own_networks_cross():
+def test_a_link_may_only_carry_networks_of_its_on_prem_site():
     assert "is not within the networks of fra1" in refused(
         Refused, changed("links", sources=["10.41.0.0/24"])
     )
 
 
-def test_a_link_leads_to_a_network():
+def test_a_link_to_a_site_without_a_network_is_refused():
     def off(data: dict[str, Any]) -> None:
         network(data).update(mode="off")
         data["gateways"].pop()
@@ -138,7 +138,7 @@ def test_a_link_leads_to_a_network():
     assert "which has no network" in refused(InputError, off)
 
 
-def test_a_link_ends_in_one_network():
+def test_a_link_whose_classes_are_in_two_networks_is_refused():
     def apart(data: dict[str, Any]) -> None:
         network(data).update(classes=["internal"])
         second(data, "public")
@@ -149,7 +149,7 @@ def test_a_link_ends_in_one_network():
     assert "(frankfurt: internal; second: public)" in message
 
 
-def test_a_class_is_in_one_network_of_a_site():
+def test_a_class_in_two_networks_of_a_site_is_refused():
     def twice(data: dict[str, Any]) -> None:
         second(data, "internal")
 
@@ -218,13 +218,13 @@ def test_a_disabled_trust_is_refused():
     assert "is off" in refused(Refused, changed("trust", mode="off"))
 
 
-def test_a_certificate_without_authority_is_refused_at_its_place():
+def test_an_identity_certificate_without_authority_is_refused_with_its_path():
     leaf, _ = authority.make("leaf", authority=False)
     message = refused(InputError, changed("trust", ca_certificates=leaf))
     assert message.startswith("platform trust[frankfurt].ca_certificates")
 
 
-def test_an_identity_has_its_own_classes_guardrail():
+def test_an_identity_with_the_guardrail_of_another_class_is_refused():
     def of_another_class(data: dict[str, Any]) -> None:
         data["guardrails"].append({**data["guardrails"][0], "name": "public", "class": "public"})
         data["identities"][0]["guardrail"] = "public"
@@ -234,7 +234,7 @@ def test_an_identity_has_its_own_classes_guardrail():
     )
 
 
-def test_prompts_and_answers_are_not_logged_where_a_class_may_keep_none():
+def test_logging_of_prompts_and_answers_is_refused_if_a_class_may_not_keep_content():
     message = refused(Refused, changed("invocation_logging", text=True))
     assert "would keep prompts and answers of internal work" in message
 
@@ -246,7 +246,7 @@ def test_records_are_kept_as_long_as_the_class_demands(part: str):
     )
 
 
-def test_no_account_goes_without_a_trail():
+def test_an_account_with_sensitive_work_needs_a_trail():
     assert "the account of site frankfurt has no active trail, but work above" in refused(
         Refused, changed("trails", mode="off")
     )
@@ -271,11 +271,11 @@ def test_an_alarm_needs_a_recipient(whom: str):
         ({"monthly_usd": 0}, "greater than 0"),
     ],
 )
-def test_a_budget_is_for_an_existing_class(values: dict[str, Any], message: str):
+def test_a_budget_for_a_missing_class_is_refused(values: dict[str, Any], message: str):
     assert message in refused(InputError, changed("budgets", **values))
 
 
-def test_a_denial_has_an_identity_at_its_own_site():
+def test_a_budget_action_needs_an_identity_at_the_same_site():
     def elsewhere(data: dict[str, Any]) -> None:
         milan = {**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": []}
         data["sites"].append(milan)
@@ -295,7 +295,7 @@ def test_a_denial_has_an_identity_at_its_own_site():
         ("guardrails", "has two guardrails at frankfurt"),
     ],
 )
-def test_a_singleton_may_exist_once(part: str, message: str):
+def test_a_second_trust_log_trail_or_guardrail_is_refused(part: str, message: str):
     assert message in refused(InputError, lambda data: data[part].append({**data[part][0], "name": "second"}))
 
 
@@ -307,7 +307,7 @@ def test_a_singleton_may_exist_once(part: str, message: str):
         ({"account_id": "210987654321"}, False),
     ],
 )
-def test_sites_that_state_no_account_are_in_the_same_one(values: dict[str, Any], refuses: bool):
+def test_sites_without_a_stated_account_share_one_account(values: dict[str, Any], refuses: bool):
     def elsewhere(data: dict[str, Any]) -> None:
         data["sites"].append(
             {**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": [], **values}
@@ -323,7 +323,7 @@ def test_sites_that_state_no_account_are_in_the_same_one(values: dict[str, Any],
 
 
 @pytest.mark.parametrize("part", ["budgets", "anomalies"])
-def test_a_tag_for_cost_allocation_cannot_be_removed(part: str):
+def test_removing_a_tag_that_costs_are_allocated_by_is_refused(part: str):
     def without(data: dict[str, Any]) -> None:
         data["tags"] = {"owner": "llm"}
         if part == "budgets":
@@ -351,14 +351,14 @@ def spoken(*languages: str, residency: str = "eu", **more: Any) -> Any:
 @pytest.mark.parametrize(
     ("languages", "tier"), [(["en"], "classic"), (["fr", "es"], "classic"), (["de", "en"], "standard")]
 )
-def test_a_guardrail_is_of_the_tier_that_knows_its_languages(languages: list[str], tier: str):
+def test_a_guardrail_gets_the_tier_that_supports_its_languages(languages: list[str], tier: str):
     data = platform_data()
     spoken(*languages)(data)
     platform = parse(data)
     assert tier_of(platform, platform.guardrails[0]) == tier
 
 
-def test_the_languages_of_a_guardrail_are_those_of_its_screening():
+def test_a_guardrail_takes_its_languages_from_screening():
     data = platform_data()
     data["guardrails"][0].pop("languages", None)
     platform = parse(data)
@@ -379,7 +379,7 @@ def test_german_behind_a_guardrail_of_the_classic_tier_is_refused():
     assert tier_of(platform, platform.guardrails[0]) == "classic", "somebody has decided so"
 
 
-def test_the_standard_tier_does_not_look_at_content_outside_the_residency():
+def test_a_standard_tier_guardrail_must_not_process_content_outside_the_residency():
     def change(data: dict[str, Any]) -> None:
         spoken("de", residency="de")(data)
         for endpoint in data["endpoints"]:
@@ -406,14 +406,14 @@ def test_a_cost_monitor_needs_a_recipient():
     assert "contacts.cost is empty" in refused(InputError, unheard)
 
 
-def test_a_monitor_is_named_for_an_existing_one_only():
+def test_a_managed_cost_monitor_must_not_name_an_existing_monitor():
     def change(data: dict[str, Any]) -> None:
         data["anomalies"] = {"mode": "manage", "monitor": MONITOR}
 
     assert "anomalies has a monitor, but `mode: manage`" in refused(InputError, change)
 
 
-def test_a_network_can_be_the_organisations_own():
+def test_an_existing_network_of_the_organisation_is_accepted():
     data = platform_data()
     network(data).update(
         mode="existing",
@@ -433,13 +433,13 @@ def test_a_network_can_be_the_organisations_own():
         ({"owner": "a" * 257}, "256 in a value at most"),
     ],
 )
-def test_a_tag_that_aws_refuses_is_named(tags: dict[str, str], reason: str):
+def test_a_tag_that_aws_would_refuse_is_refused_with_its_key(tags: dict[str, str], reason: str):
     message = refused(InputError, lambda data: data.update(tags=tags))
     assert reason in message
     assert message.startswith("platform tags.")
 
 
-def test_the_provider_role_belongs_to_the_account_of_the_site():
+def test_a_provider_role_of_another_account_than_its_site_is_refused():
     role = "arn:aws:iam::210987654321:role/deploy"
 
     def of_another_account(data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Who calls a gateway and what may be used: refused where it could not be kept."""
+"""Callers of a gateway and their limits: settings that could not be enforced are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_allowance(
     return data
 
 
-def test_a_database_teams_limits_and_clients_are_accepted() -> None:
+def test_a_caller_database_with_teams_limits_and_clients_is_accepted() -> None:
     limits = {"team": "risk", "allowance": {"tokens_per_month": 10**9}, "clients": ["app.payments.svc"]}
     team = {"name": "risk", "allowance": {"requests_per_minute": 600}}
     gateway = parse(with_allowance(workload=limits, database=DATABASE, teams=[team])).gateways[0]
@@ -64,7 +64,7 @@ def test_limits_that_cannot_be_enforced_are_refused(data: dict[str, Any], messag
         parse(data)
 
 
-def test_one_client_speaks_for_one_workload() -> None:
+def test_a_client_certificate_of_two_workloads_is_refused() -> None:
     data = with_allowance(workload={"clients": ["app.svc"]})
     first = data["gateways"][RESTRICTED]["workloads"][0]
     data["gateways"][RESTRICTED]["workloads"].append({**first, "name": "another"})
@@ -73,6 +73,6 @@ def test_one_client_speaks_for_one_workload() -> None:
 
 
 @pytest.mark.parametrize("address", ["10.80.1.1", "52.94.1.1"])
-def test_restricted_callers_are_unknown_beyond_the_site(address: str) -> None:
+def test_a_database_of_restricted_callers_outside_the_site_is_refused(address: str) -> None:
     with pytest.raises(Refused, match="is outside the allowed networks"):
         parse(with_allowance(database={**DATABASE, "address": address}))

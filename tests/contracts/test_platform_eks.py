@@ -1,4 +1,4 @@
-"""Clusters in AWS and their machines: what is refused before anything is asked of AWS."""
+"""EKS clusters and their nodes: what is refused before any call to AWS."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_platform_in_aws_alone_is_valid_and_its_cluster_has_a_provider_of_its_
     assert sites_with_known_api_server(checked) == [], "no context leads to a cluster that is made here"
 
 
-def test_a_cluster_of_the_organisations_is_reached_by_its_context():
+def test_an_existing_cluster_is_reached_by_its_kubeconfig_context():
     data = private.data()
     existing(data)
     assert [site.kube_context for site in sites_with_known_api_server(parse(data))] == ["eks-llm"]
@@ -100,7 +100,7 @@ def test_a_cluster_of_the_organisations_is_reached_by_its_context():
         parse(data)
 
 
-def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
+def test_a_platform_in_stage_cluster_deploys_nothing_into_the_cluster():
     data = private.data()
     data["clusters"][0]["stage"] = "cluster"
     assert kubernetes_sites(parse(data)) == []
@@ -159,13 +159,13 @@ def test_an_inconsistent_platform_is_refused_with_its_reason(change: Change, mes
     assert message in refused(InputError, change)
 
 
-def test_a_gpu_operator_without_drivers_is_taken():
+def test_a_gpu_operator_without_drivers_is_accepted():
     data = private.data()
     managed_operator(driver="host")(data)
     assert parse(data).operators.gpu_operator_release.driver == "host"
 
 
-def test_spot_machines_are_refused_for_endpoints_that_must_survive_a_loss():
+def test_spot_nodes_are_refused_for_endpoints_that_must_survive_a_loss():
     message = refused(Refused, group(purchase="spot"))
     assert "endpoint claims must survive the loss of a domain, but AWS may take" in message
     data = private.data()
@@ -174,29 +174,29 @@ def test_spot_machines_are_refused_for_endpoints_that_must_survive_a_loss():
     assert parse(data).pools[0].node_group
 
 
-def test_a_capacity_block_is_taken_with_its_id_and_one_zone():
+def test_a_capacity_block_is_accepted_with_its_id_and_one_zone():
     data = private.data()
     one_zone(data, purchase="capacity-block", reservation="cr-0a1b2c3d4e5f67890")
     assert parse(data).pools[0].node_group
 
 
-def test_the_api_server_is_reached_from_the_sites_only():
+def test_an_api_server_that_is_open_beyond_the_sites_is_refused():
     message = refused(Refused, cluster(access=["198.51.100.0/24"]))
     assert "`198.51.100.0/24` in `access` of cluster frankfurt is outside the" in message
 
 
-def test_a_cluster_is_in_a_network_that_carries_its_classes():
+def test_a_cluster_in_a_network_without_its_classes_is_refused():
     message = refused(Refused, lambda d: d["networks"][0].update(classes=["internal"]))
     assert "claims is in network frankfurt, which does not carry class" in message
 
 
-def test_confidential_work_on_machines_of_ours_is_trailed_too():
+def test_confidential_work_on_eks_nodes_needs_a_trail():
     assert "the account of site frankfurt has no active trail, but work above" in refused(
         Refused, lambda d: d.update(trails=[])
     )
 
 
-def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():
+def test_a_pod_identity_needs_a_cluster_and_no_certificate_authority():
     def elsewhere(data: dict[str, Any]) -> None:
         existing(data)
         del data["clusters"][0]["eks_name"]
@@ -205,18 +205,18 @@ def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():
     assert not parse(private.data()).trust, "and no credential helper's image was asked for either"
 
 
-def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
+def test_nodes_of_a_pool_are_spread_evenly_over_its_zones():
     assert nodes_by_zone(5, ["a", "b"]) == {"a": 3, "b": 2}
 
 
-def test_the_contract_and_the_planner_share_one_table_of_machines():
+def test_contract_and_planner_use_the_same_table_of_instance_types():
     assert {
         instance.type: (instance.gpu, instance.gpus, instance.vcpus, instance.memory_gib)
         for instance in priced.all_instances()
     } == instances.INSTANCES
 
 
-def test_a_replica_gets_its_share_of_a_machine_and_the_system_the_rest():
+def test_a_replica_gets_its_share_of_a_node_after_the_system_reserve():
     assert aws_machines.replica_share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
     cpu, memory = aws_machines.replica_share(instances.INSTANCES["g6.xlarge"], 1)
     assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
@@ -240,7 +240,7 @@ def images(prefix: str = ELSEWHERE, **names: str) -> Change:
 
 
 @pytest.mark.parametrize("name", ["edge", "translator", "detector", "vllm"])
-def test_an_image_outside_ecr_is_refused_where_nodes_have_no_way_to_its_registry(name: str):
+def test_an_image_outside_ecr_is_refused_if_nodes_cannot_reach_its_registry(name: str):
     message = refused(InputError, images(**{name: name}))
     assert f"nodes of cluster frankfurt cannot pull `{ELSEWHERE}{name}@{private.DIGEST}`" in message
     assert "Mirror it to ACCOUNT.dkr.ecr.eu-central-1.amazonaws.com" in message
@@ -251,7 +251,7 @@ def test_an_image_of_ecr_in_another_region_is_refused_too():
     assert "cannot pull" in refused(InputError, images(registry, edge="edge"))
 
 
-def test_weights_from_a_registry_outside_ecr_are_refused_where_nodes_have_no_way_to_it():
+def test_weights_from_a_registry_outside_ecr_are_refused_if_nodes_cannot_reach_it():
     uri = f"oci://{ELSEWHERE}qwen@{private.DIGEST}"
 
     def change(data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A gateway where there is no cluster: what its settings may say, and what is refused with which words."""
+"""Gateways on Fargate: accepted settings, and refused ones with their messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fargate(**changes: Any) -> dict[str, Any]:
     return {**cloud()["gateways"][0]["fargate"], **changes}
 
 
-def test_a_platform_without_a_cluster_is_whole():
+def test_a_platform_without_a_cluster_is_valid():
     platform = CheckedPlatform.model_validate(cloud())
     (gateway,) = platform.gateways
     assert (gateway.runs_on, platform.identities[0].assumed_by) == ("fargate", "ecs-tasks")
@@ -42,7 +42,7 @@ def test_a_platform_without_a_cluster_is_whole():
     assert platform.monitoring.namespace is None
 
 
-def test_unless_it_says_otherwise_a_gateway_runs_on_kubernetes_and_an_identity_is_had_by_certificate():
+def test_by_default_gateways_run_on_kubernetes_and_identities_use_certificates():
     platform = CheckedPlatform.model_validate(bank())
     assert {gateway.runs_on for gateway in platform.gateways} == {"kubernetes"}
     assert {identity.assumed_by for identity in platform.identities} == {"roles-anywhere"}
@@ -141,13 +141,13 @@ def test_restricted_work_never_runs_on_fargate():
     assert "restricted" in message
 
 
-def test_a_gateway_on_fargate_stands_at_no_site_of_ones_own():
+def test_a_gateway_on_fargate_at_an_on_prem_site_is_refused():
     data = bank()
     data["gateways"][2] |= {"runs_on": "fargate"}
     assert "gateway internal-fra1 runs on Fargate, but fra1 is an on-prem site [t" in refused(data)
 
 
-def test_a_gateway_in_a_cluster_takes_no_settings_and_no_secrets_of_fargate():
+def test_fargate_settings_and_secrets_are_refused_for_a_gateway_in_a_cluster():
     data = bank()
     data["gateways"][2] |= {"fargate": cloud()["gateways"][0]["fargate"]}
     assert "gateway internal-fra1 runs on Kubernetes, but has `fargate` settings " in refused(data)
@@ -156,7 +156,7 @@ def test_a_gateway_in_a_cluster_takes_no_settings_and_no_secrets_of_fargate():
     assert "gateway internal-fra1 runs on Kubernetes, but its callers_secret is a" in refused(data)
 
 
-def test_where_there_is_a_cluster_somebody_is_named_who_may_scrape():
+def test_a_platform_with_a_cluster_needs_a_monitoring_namespace():
     data = bank()
     data["monitoring"] = {}
     assert "monitoring.namespace is not set, so nothing could scrape models and g" in refused(data)

@@ -1,4 +1,4 @@
-"""Ids, names and amounts of the wrong kind are refused before AWS would."""
+"""Ids, names and amounts in a wrong format are refused before AWS would refuse them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ LONG = "a" * 250 + "@bank.example"
         ("budgets", 0, {"monthly_usd": float("inf")}, "less than or equal to"),
     ],
 )
-def test_a_value_of_another_kind_is_refused_with_an_example(
+def test_an_id_of_the_wrong_format_is_refused_with_an_example(
     part: str, index: int, values: dict[str, Any], message: str
 ):
     assert message in refused(InputError, lambda data: data[part][index].update(values))
 
 
-def test_an_identitys_boundary_is_of_its_sites_account():
+def test_a_permissions_boundary_of_another_account_is_refused():
     def of_another_account(data: dict[str, Any]) -> None:
         data["sites"][1]["account_id"] = "123456789012"
         data["identities"][0]["permissions_boundary"] = OTHERS
@@ -79,7 +79,7 @@ def test_platform_level_ids_are_refused_with_an_example(part: str, values: dict[
 @pytest.mark.parametrize(
     "url", ["http://s3.bank.example", "https://user:hunter2@s3.bank.example", "s3.bank.example"]
 )
-def test_a_store_is_reached_by_https_and_without_a_password(url: str):
+def test_a_store_address_needs_https_and_no_password(url: str):
     message = refused(InputError, lambda data: data["audit"][0].update(endpoint=url))
     assert message.startswith("platform audit[fra1].endpoint")
     assert "hunter2" not in message
@@ -88,7 +88,7 @@ def test_a_store_is_reached_by_https_and_without_a_password(url: str):
 @pytest.mark.parametrize(
     "key", ["isthmus-stack", "isthmus.dev/class", "isthmus-platform", "Isthmus-Platform"]
 )
-def test_isthmus_own_tags_are_not_for_others(key: str):
+def test_a_tag_key_that_isthmus_reserves_is_refused(key: str):
     message = refused(InputError, lambda data: data.update(tags={key: "other"}))
     assert f"the tag key `{key}` is reserved for Isthmus" in message
 
@@ -103,7 +103,7 @@ def test_more_tags_than_aws_has_room_for_are_refused():
     assert "41 tags" in refused(InputError, lambda data: data.update(tags=many))
 
 
-def test_an_account_and_region_has_one_invocation_log():
+def test_two_invocation_logs_in_one_account_and_region_are_refused():
     def twice(data: dict[str, Any]) -> None:
         data["sites"][1]["account_id"] = "123456789012"
         data["sites"].append({**data["sites"][1], "name": "second", "cidrs": []})
@@ -114,7 +114,7 @@ def test_an_account_and_region_has_one_invocation_log():
     assert message.startswith("platform invocation_logging[two]")
 
 
-def test_another_region_has_its_own_invocation_log():
+def test_invocation_logs_in_two_regions_are_accepted():
     data = platform_data()
     data["sites"][1]["account_id"] = "123456789012"
     data["sites"].append({**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": []})
@@ -122,7 +122,7 @@ def test_another_region_has_its_own_invocation_log():
     assert len(parse(data).invocation_logging) == 2
 
 
-def test_a_gateway_reaches_aws_within_its_network():
+def test_a_destination_outside_the_aws_network_is_refused():
     message = refused(InputError, lambda data: data["networks"][0].update(cidr="100.64.0.0/16"))
     assert message.startswith("platform gateways[internal-fra1].destinations[bedrock].cidr")
     assert "`10.80.0.0/16` is not within network frankfurt (`100.64" in message

@@ -1,4 +1,4 @@
-"""What a layer gives the one above, and how they agree."""
+"""Layers of an estate: what a change affects, and the outputs that a layer gives to the next one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_release_of_a_model_changes_only_the_serving_layer(release: dict[str, 
     assert (now["platform"], now["foundation"]) == (WAS["platform"], WAS["foundation"])
 
 
-def test_more_cpus_change_the_platform_layer_because_of_its_quota():
+def test_more_cpus_of_an_endpoint_change_the_quota_in_the_platform_layer():
     now = digests(changed(cpu="12"))
     assert now["platform"] != WAS["platform"]
     assert now["foundation"] == WAS["foundation"]
@@ -166,7 +166,7 @@ def test_a_platform_layer_without_hosted_model_names_is_refused_as_another_versi
         platform_layers.read_output(gives, platform, "bank", "platform", "bank-platform")
 
 
-def test_the_fields_of_a_release_are_an_endpoints():
+def test_release_fields_exist_on_endpoints_and_platforms():
     assert set(platform_layers._RELEASE_FIELDS) <= set(Endpoint.model_fields)
     assert set(platform_layers._SAGEMAKER_RELEASE_FIELDS) <= set(SageMaker.model_fields)
     assert set(platform_layers._FOUNDATION_FIELDS) | set(platform_layers._FIELDS_NOT_OF_PLATFORM) <= set(
@@ -221,7 +221,7 @@ def test_a_mismatched_layer_output_is_refused_with_the_command_to_run(gives: Any
     assert "stack bank-foundation" in str(caught.value)
 
 
-def test_a_layer_reaches_only_where_it_makes_something():
+def test_a_layer_uses_only_the_sites_in_which_it_creates_resources():
     platform = parse(platform_data())
     kinds = {
         layer: {site.kind for site in platform_layers.with_sites_of_layer(platform, layer).sites}

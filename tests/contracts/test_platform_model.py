@@ -1,4 +1,4 @@
-"""The platform holds together, whoever wrote it: blueprint, plan or override."""
+"""Checks of a whole platform, whether it comes from a blueprint, a plan or an override."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_restricted_gateway_has_no_aws_identity():
     assert "has an AWS identity" in message
 
 
-def test_no_identity_is_made_for_a_class_that_may_not_use_aws():
+def test_an_identity_for_a_class_that_may_not_use_aws_is_refused():
     def identity(data: dict[str, Any]) -> None:
         data["identities"].append(
             {"name": "x", "class": "restricted", "site": "frankfurt", "endpoints": ["restricted-llama-70b"]}
@@ -116,7 +116,7 @@ def test_a_restricted_gateway_reaches_on_prem_addresses_only(cidr: str):
     assert f"could reach `{cidr}`, which is outside the on-prem sites' networks" in message
 
 
-def test_a_restricted_gateway_may_name_a_part_of_its_own_network():
+def test_a_restricted_gateway_may_name_a_subnet_of_its_site():
     data = platform_data()
     gateway(data, 0)["destinations"] = ways_out("10.40.7.0/24")
     assert parse(data).gateways[0].destinations[0].port == 443
@@ -127,7 +127,7 @@ def test_a_confidential_gateway_reaches_the_sites_networks_only():
     assert "outside the sites' own networks" in message
 
 
-def test_a_gateway_sends_work_to_endpoints_of_its_class_only():
+def test_a_gateway_may_only_route_to_endpoints_of_its_class():
     message = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
     assert "the restricted gateway sends workload " in message
     message = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
@@ -169,7 +169,7 @@ def slices(data: dict[str, Any], **change: Any) -> None:
     )
 
 
-def test_an_endpoint_may_stand_on_slices_of_cut_gpus():
+def test_an_endpoint_may_run_on_mig_slices():
     data = platform_data()
     slices(data)
     checked = parse(data)
@@ -291,7 +291,7 @@ def test_an_inconsistent_platform_is_invalid_input(message: str, change: Change)
     assert message in refused(InputError, change)
 
 
-def test_a_volume_that_two_claims_ask_for_is_refused():
+def test_a_volume_that_two_claims_name_is_refused():
     def change(data: dict[str, Any]) -> None:
         endpoint(data, 1)["weights"]["volume"] = "weights"
 
@@ -300,7 +300,7 @@ def test_a_volume_that_two_claims_ask_for_is_refused():
     assert "endpoint confidential-llama-8b uses volume weights, which claim" in message
 
 
-def test_two_endpoints_of_a_class_may_share_a_claim_and_not_bind_it_twice():
+def test_two_endpoints_of_a_class_may_share_a_claim_but_not_bind_it_to_two_volumes():
     def share(data: dict[str, Any], volume: str) -> None:
         second = copy.deepcopy(endpoint(data, 1))
         second.update(id="confidential-again", replicas=2, gpus=2)

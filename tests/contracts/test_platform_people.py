@@ -1,4 +1,4 @@
-"""Who may have which role, and what is refused."""
+"""Roles of people: who may have which role, and what is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_role_for_the_wrong_people_is_refused(members: Any, message: str) -> N
         People.model_validate({"members": members})
 
 
-def test_a_class_that_the_platform_does_not_have_is_named() -> None:
+def test_a_role_for_a_class_that_the_platform_lacks_is_refused() -> None:
     data = {**bank(), "people": {"members": [{**OPS, "classes": ["public"]}]}}
     assert CheckedPlatform.model_validate(data).people
     data["gateways"] = [gateway for gateway in data["gateways"] if gateway["class"] != "public"]
@@ -62,7 +62,7 @@ def test_a_class_that_the_platform_does_not_have_is_named() -> None:
         ([HOLDERS[0], {**HOLDERS[1], "key": "ssh-rsa AAAA"}], "should match pattern"),
     ],
 )
-def test_two_keyholders_are_two_people(holders: Any, message: str) -> None:
+def test_keyholders_must_be_at_least_two_different_people(holders: Any, message: str) -> None:
     assert BreakGlass.model_validate({"keyholders": HOLDERS}).max_hours == 4
     with pytest.raises(ValidationError, match=message):
         BreakGlass.model_validate({"keyholders": holders})
@@ -87,7 +87,7 @@ def test_an_emergency_access_without_second_person_end_or_reason_is_refused(
         Record.model_validate({**ACCESS, **change})
 
 
-def test_the_signature_covers_the_whole_record_and_its_stack() -> None:
+def test_the_signature_of_an_emergency_access_covers_its_whole_record_and_stack() -> None:
     record = Record.model_validate(ACCESS)
     text = record.text("bank")
     assert text != record.text("other")

@@ -1,4 +1,4 @@
-"""A pool's settings hold together: quotas add up, nobody waits for ever, no GPU serves two classes."""
+"""Settings of GPU pools: quotas add up, no pod waits forever, and no GPU serves two classes."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def bank() -> Bank:
     return Bank()
 
 
-def test_classes_may_have_a_share_each(bank: Bank) -> None:
+def test_every_class_may_have_a_share_of_a_pool(bank: Bank) -> None:
     bank.both_on_h100()
     bank.shares(bank.h100, share("restricted", 8), share("confidential", 8))
     assert bank.parsed().pools[0].sharing
 
 
-def test_a_class_with_less_than_it_asks_for_borrows_what_others_lend(bank: Bank) -> None:
+def test_a_class_with_too_small_a_share_may_borrow_what_others_lend(bank: Bank) -> None:
     bank.both_on_h100()
     bank.shares(bank.h100, share("restricted", 10, lend=2), share("confidential", 4))
     assert bank.parsed()
@@ -110,7 +110,7 @@ def test_gpus_without_a_class_can_be_borrowed(bank: Bank) -> None:
         ),
     ],
 )
-def test_an_endpoint_does_not_wait_for_gpus_that_are_never_lent(
+def test_an_endpoint_that_needs_gpus_nobody_lends_is_refused(
     bank: Bank, shares: list[Any], message: str
 ) -> None:
     bank.both_on_h100()
@@ -130,7 +130,7 @@ def test_borrowers_may_not_evict_where_lenders_may_not(bank: Bank) -> None:
     assert "preemption.borrowing evicts workloads, but preemption.reclaim is never" in bank.refused()
 
 
-def test_an_endpoint_names_its_team_and_a_priority(bank: Bank) -> None:
+def test_an_endpoint_may_name_its_team_and_a_priority(bank: Bank) -> None:
     teams = [{"name": "fraud", "gpus": 8}, {"name": "aml", "gpus": 4}]
     bank.shares(
         bank.h100, share("restricted", 12, teams=teams), priorities=[{"name": "urgent", "value": 5000}]
@@ -176,7 +176,7 @@ def test_an_endpoint_names_its_team_and_a_priority(bank: Bank) -> None:
         ([{"name": "fraud", "gpus": 4}, {"name": "fraud", "gpus": 4}], {"team": "fraud"}, "fraud"),
     ],
 )
-def test_a_teams_queue_is_known_and_large_enough(
+def test_the_queue_of_a_team_must_exist_and_be_large_enough(
     bank: Bank, teams: list[Any], endpoint: dict[str, Any], message: str
 ) -> None:
     bank.shares(bank.h100, share("restricted", 12, teams=teams))
@@ -197,13 +197,13 @@ def test_a_priority_may_not_have_the_name_of_a_class(bank: Bank) -> None:
     assert "the priority `public` has the name of a class, which has a priority" in bank.refused()
 
 
-def test_a_priority_fits_the_label_that_names_it(bank: Bank) -> None:
+def test_a_queue_name_longer_than_a_label_is_refused(bank: Bank) -> None:
     bank.h100["name"] = bank.restricted["pool"] = "h" * 30
     bank.shares(bank.h100, share("restricted", 8), priorities=[{"name": "p" * 33, "value": 1}])
     assert "the queue " in bank.refused()
 
 
-def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
+def test_kueue_may_place_a_group_by_topology(bank: Bank) -> None:
     bank.one_group()
     bank.h100["topology"] = {"levels": [ZONE, HOST], "preferred": ZONE}
     assert bank.parsed()
@@ -241,7 +241,7 @@ def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
         ),
     ],
 )
-def test_either_kueue_or_the_scheduler_places_the_pods(
+def test_an_invalid_topology_or_one_that_conflicts_with_the_endpoint_is_refused(
     bank: Bank, topology: dict[str, Any], endpoint: dict[str, Any], message: str
 ) -> None:
     bank.one_group(**endpoint)
@@ -256,7 +256,7 @@ def test_a_topology_needs_kueue(bank: Bank) -> None:
     assert "pool h100 has `topology`, but operators.kueue is off" in bank.refused()
 
 
-def test_shares_of_gpus_are_counted_apart_from_whole_ones(bank: Bank) -> None:
+def test_shared_gpus_are_counted_separately_from_whole_ones(bank: Bank) -> None:
     bank.shared_gpus("l40s-1")
     platform = bank.parsed()
     pool = platform.pools[1]
@@ -329,12 +329,12 @@ def test_no_gpu_is_shared_by_two_classes(bank: Bank) -> None:
     assert "the shared GPUs of pool l40s serve class internal, and endpoint" in message
 
 
-def test_an_endpoint_on_shares_needs_a_pool_with_shares(bank: Bank) -> None:
+def test_an_endpoint_on_shared_gpus_needs_a_pool_with_sharing(bank: Bank) -> None:
     bank.confidential |= {"time_sliced": True, "gpu_memory_utilization": 0.2}
     assert "endpoint confidential-llama-8b has `time_sliced`, but its pool has no" in bank.refused()
 
 
-def test_a_pool_cuts_its_gpus_or_shares_them(bank: Bank) -> None:
+def test_a_pool_with_both_mig_and_gpu_sharing_is_refused(bank: Bank) -> None:
     bank.h100["node_names"] = ["h100-0", "h100-1"]
     bank.h100["mig"] = [{"class": "confidential", "profile": "1g.10gb", "gpus": 1}]
     bank.confidential |= {"pool": "h100", "mig_profile": "1g.10gb", "survive": "replica"}
@@ -342,7 +342,7 @@ def test_a_pool_cuts_its_gpus_or_shares_them(bank: Bank) -> None:
     assert "pool h100 has both `mig` and `time_slicing`, which the device plugin" in bank.refused()
 
 
-def test_a_move_counts_shares_of_gpus_and_whole_ones_apart(bank: Bank) -> None:
+def test_a_migration_counts_shared_and_whole_gpus_separately(bank: Bank) -> None:
     bank.shared_gpus("l40s-1")
     stood = [endpoint.model_copy(update={"id": "older"}) for endpoint in built_endpoints(bank.parsed())[1:]]
     assert stood[0].time_sliced
@@ -356,12 +356,12 @@ def drivers(bank: Bank, **driver: Any) -> None:
         pool["driver"] = {"version": "595.91.07", **driver}
 
 
-def test_each_pool_may_name_its_driver(bank: Bank) -> None:
+def test_every_pool_may_name_its_driver(bank: Bank) -> None:
     drivers(bank, upgrade={"drain": {"enable": True, "delete_empty_dir": True}})
     assert bank.parsed()
 
 
-def test_a_pool_beside_one_with_a_driver_is_not_left_without(bank: Bank) -> None:
+def test_if_one_pool_of_a_site_has_a_driver_all_pools_need_one(bank: Bank) -> None:
     drivers(bank)
     del bank.l40s["driver"]
     assert "pool l40s has no `driver`, but another pool at fra1 has one" in bank.refused()
@@ -409,22 +409,24 @@ def test_a_driver_needs_the_gpu_operator(bank: Bank) -> None:
         ),
     ],
 )
-def test_a_managed_operator_is_one_pinned_chart(bank: Bank, operators: dict[str, Any], message: str) -> None:
+def test_a_managed_gpu_operator_needs_one_pinned_chart(
+    bank: Bank, operators: dict[str, Any], message: str
+) -> None:
     bank.data["operators"] = operators
     assert message in bank.refused()
 
 
-def test_a_place_is_printed_whole_although_the_file_lacks_its_parents(bank: Bank) -> None:
+def test_an_error_names_the_full_path_even_if_the_file_lacks_its_parents(bank: Bank) -> None:
     bank.data["operators"] = {"gpu_operator": "manage"}
     assert "platform operators.gpu_operator_release.chart: gpu_operator is" in bank.refused()
 
 
-def test_a_managed_operator_may_leave_the_driver_to_the_machines(bank: Bank) -> None:
+def test_a_managed_gpu_operator_may_use_the_drivers_of_the_nodes(bank: Bank) -> None:
     bank.data["operators"] = {"gpu_operator": "manage", "gpu_operator_release": CHART | {"driver": "host"}}
     assert bank.parsed()
 
 
-def test_gpus_are_claimed_whole(bank: Bank) -> None:
+def test_dynamic_resource_allocation_supports_whole_gpus_only(bank: Bank) -> None:
     bank.h100["allocation"] = "dra"
     assert bank.parsed()
     bank.shared_gpus("l40s-1")
@@ -437,13 +439,13 @@ def fabric(bank: Bank, *networks: tuple[str, str]) -> None:
     bank.h100["fabric"] = {"rdma": {"resource": "rdma/hca", "networks": listed}}
 
 
-def test_a_group_has_its_classs_network(bank: Bank) -> None:
+def test_a_replica_group_uses_the_fabric_of_its_class(bank: Bank) -> None:
     bank.one_group()
     fabric(bank, ("restricted", "fabric/restricted"), ("internal", "fabric/internal"))
     assert bank.parsed()
 
 
-def test_two_classes_share_no_network_on_which_no_policy_holds(bank: Bank) -> None:
+def test_two_classes_that_share_an_rdma_network_are_refused(bank: Bank) -> None:
     bank.one_group()
     fabric(bank, ("restricted", "fabric/all"), ("internal", "fabric/all"))
     assert "classes restricted and internal share the RDMA network `fabric/all`," in bank.refused(Refused)
@@ -474,7 +476,7 @@ def test_an_unusable_fabric_is_refused(
     assert message in bank.refused()
 
 
-def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
+def test_a_pod_larger_than_every_node_of_its_pool_is_refused() -> None:
     def change(data: dict[str, Any]) -> None:
         data["pools"][1]["cpus_per_node"] = 16
         data["endpoints"][1]["cpu"] = "16"
@@ -494,7 +496,7 @@ def bare_metal(data: dict[str, Any]) -> None:
             endpoint["survive"] = "node"
 
 
-def test_pods_are_spread_over_machines_on_bare_metal_and_over_zones_where_there_are_some():
+def test_pods_are_spread_over_nodes_on_bare_metal_and_over_zones_elsewhere():
     data = platform_data()
     assert failure_domain_label(parse(data), "fra1") == "topology.kubernetes.io/zone", (
         "two domains are stated"
@@ -508,7 +510,7 @@ def test_pods_are_spread_over_machines_on_bare_metal_and_over_zones_where_there_
     assert failure_domain_label(parse(data), "fra1") == "bank.example/rack"
 
 
-def test_what_must_outlive_a_domain_is_refused_where_a_machine_is_the_domain():
+def test_survival_of_a_domain_loss_is_refused_if_each_node_is_a_domain():
     def change(data: dict[str, Any]) -> None:
         site = next(site for site in data["sites"] if site["name"] == "fra1")
         site["failure_domain_label"] = "kubernetes.io/hostname"

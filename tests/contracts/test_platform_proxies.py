@@ -1,4 +1,4 @@
-"""A proxy, and authorities besides AWS's own: for a translator that may leave the site, and for no other."""
+"""Forward proxies and additional certificate authorities: only for a translator that may leave the site."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_internal_translator_may_have_authorities_and_no_proxy():
     assert "internal work uses private endpoints in AWS, which a proxy would" in message
 
 
-def test_public_work_may_go_by_a_proxy_where_no_network_carries_it():
+def test_public_work_without_a_network_may_use_a_proxy():
     check(by_proxy(PROXY["url"]))
     platform = by_proxy(PROXY["url"])(parse(platform_data()))
     carried = [

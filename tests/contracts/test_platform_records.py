@@ -1,4 +1,4 @@
-"""A gateway's records in the platform: where they are, and what is refused."""
+"""Records of a gateway in the platform: where they are stored, and what is refused."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ EKS: list[tuple[Change, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("change", "kind", "message"), EKS)
-def test_a_gateway_in_a_cluster_in_aws_without_a_way_to_seal_is_refused(
+def test_a_gateway_in_eks_whose_records_cannot_be_sealed_is_refused(
     change: Change, kind: type[Exception], message: str
 ) -> None:
     data = private.data()
@@ -157,7 +157,7 @@ FARGATE: list[tuple[Change, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("change", "kind", "message"), FARGATE)
-def test_a_gateway_on_fargate_whose_records_nobody_could_seal_is_refused(
+def test_a_gateway_on_fargate_whose_records_cannot_be_sealed_is_refused(
     change: Change, kind: type[Exception], message: str
 ) -> None:
     data = cloud()
@@ -176,7 +176,7 @@ def test_values_that_follow_from_the_platform_are_not_required_in_aws() -> None:
         assert (store.bucket, store.endpoint, store.address) == (None, None, None)
 
 
-def test_an_on_prem_gateway_names_its_volumes() -> None:
+def test_an_on_prem_gateway_must_name_its_volumes() -> None:
     assert "gateway restricted-fra1 has no volume, which an on-prem site needs" in refused(
         InputError, lambda d: audit(d).pop("volume")
     )

@@ -1,4 +1,4 @@
-"""Held answers in the platform: where they are demanded, what they take, and who may decide."""
+"""Held answers in the platform: when they are required, what they need, and who may decide."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _with_reviewer(data: dict[str, Any]) -> dict[str, Any]:
     return {**gate, "workloads": [{**gate["workloads"][0], "impact": "low", "reviewed_by": "claims-desk"}]}
 
 
-def test_no_answers_are_held_on_fargate() -> None:
+def test_a_gateway_on_fargate_may_not_hold_answers() -> None:
     data = cloud()
     gateway(data)["reviews"] = {**REVIEWS, "from_namespaces": ["reviewers"]}
     assert "gateway internal-frankfurt runs on Fargate, which does not support" in refused(

@@ -1,4 +1,4 @@
-"""Endpoints on SageMaker: what is refused before anything is asked of AWS."""
+"""SageMaker endpoints: what is refused before any call to AWS."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_setting_that_breaks_a_boundary_is_refused(change: Change, message: st
     assert message in message_of(Refused, change)
 
 
-def test_public_work_stands_in_a_network_too():
+def test_a_public_sagemaker_endpoint_needs_a_network_too():
     def elsewhere(data: dict[str, Any]) -> None:
         reclassed("public")(data)
         del endpoint(data)["sagemaker"]["capture"]
@@ -181,7 +181,7 @@ def test_restricted_work_never_runs_on_sagemaker():
     )
 
 
-def test_a_class_that_keeps_no_content_captures_none():
+def test_data_capture_is_refused_for_a_class_that_keeps_no_content():
     message = message_of(Refused, reclassed("internal"))
     assert "capture would keep prompts and answers of internal work" in message
 
@@ -220,11 +220,11 @@ def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
         *(("ml.m5d.large", True), ("ml.p3.2xlarge", False), ("ml.m5.large", False), ("ml.c6gn.large", False)),
     ],
 )
-def test_which_machines_have_disks_of_their_own(kind: str, disks: bool):
+def test_instance_types_with_local_disks_take_no_volume_key(kind: str, disks: bool):
     assert has_disks(kind) is disks
     assert takes_key(SageMaker(instance_type=kind)) is not disks
 
 
-def test_a_rollout_has_all_instances_twice_and_the_shadows_too():
+def test_a_rollout_needs_twice_the_instances_plus_the_shadow_variants():
     settings = SageMaker.model_validate(endpoint(platform())["sagemaker"])
     assert peak_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}

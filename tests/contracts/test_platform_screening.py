@@ -1,4 +1,4 @@
-"""What a gateway redacts in the platform: who must, by what, and what is refused."""
+"""Redaction by gateways in the platform: when it is required, by which detector, and what is refused."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_gateway_at_the_site_of_its_model_sends_no_prompt_away() -> None:
     assert not lookups_gateways.leaves_site(gateway.model_copy(update={"site": "frankfurt"}), haiku)
 
 
-def test_the_organisations_own_handling_counts() -> None:
+def test_stricter_handling_of_the_organisation_requires_more_redaction() -> None:
     data = platform_data()
     internal(data)["redacted"] = ["leaving-class"]
     assert "leaving-class" in lookups_gateways.required_redactions(
@@ -176,7 +176,7 @@ def test_a_guard_model_runs_in_the_cluster_of_the_gateway() -> None:
         overrides.validate(data)
 
 
-def test_a_detector_is_refused_where_none_is_built() -> None:
+def test_a_detector_for_a_gateway_on_fargate_is_refused() -> None:
     from tests.components.fargate import cloud
 
     data = cloud()
@@ -213,7 +213,7 @@ def test_on_fargate_a_hosted_model_has_no_guardrail() -> None:
         screening_rules.answers_are_screened(hosting)
 
 
-def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
+def test_prompts_that_need_redaction_may_not_leave_fargate() -> None:
     from tests.components.fargate import cloud
 
     data = cloud()
@@ -243,7 +243,7 @@ def fields(model: Any) -> set[str]:
     return set(model.model_fields)
 
 
-def test_the_contract_states_what_the_edge_takes() -> None:
+def test_the_contract_has_the_same_screening_settings_as_the_edge() -> None:
     identifiers = {place for identifier in IDENTIFIERS for place in identifier.jurisdictions}
     assert identifiers == set(Jurisdiction.__args__)
     assert SECRETS == screening_rules.CLASS_GUARD_NAME

@@ -1,4 +1,4 @@
-"""How models are served holds together: scaling, fetched weights, canaries, engines."""
+"""Settings of model serving: scaling, fetched weights, canaries, engines and routers."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def test_servable_settings_are_accepted(change: Change) -> None:
     assert parse(changed(change))
 
 
-def test_quotas_and_pools_hold_the_most_replicas() -> None:
+def test_quotas_and_pools_must_hold_the_maximum_of_replicas() -> None:
     most = at_max_replicas(parse(changed(scale)))
     assert {endpoint.id: (endpoint.replicas, endpoint.gpus) for endpoint in most.endpoints}[LLAMA] == (8, 8)
     message = refused(InputError, lambda data: scale(data, max_replicas=9))
     assert "do not fit pool l40s (9 GPUs of 8 usable" in message
 
 
-def test_a_move_leaves_room_for_the_most_replicas() -> None:
+def test_a_migration_leaves_room_for_the_maximum_of_replicas() -> None:
     stands = {
         endpoint.id: endpoint.replicas
         for endpoint in migration_capacity.built_endpoints(parse(changed(scale)))
@@ -346,7 +346,7 @@ def test_settings_that_cpus_cannot_run_are_refused(change: Change, message: str)
 
 
 @pytest.mark.parametrize("class_", ["confidential", "restricted"])
-def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) -> None:
+def test_a_development_engine_is_refused_for_sensitive_work(class_: str) -> None:
     change = lambda data: develop(data, **{"class": class_})  # noqa: E731
     assert "endpoint internal-tiny has `engine: cpu`, which is not allowed for" in refused(Refused, change)
 
@@ -373,17 +373,17 @@ def route(index: int) -> Change:
 @pytest.mark.parametrize(
     "change", [route(1), combined(route(1), endpoint_change(1, picker=PICKER)), combined(canary, route(1))]
 )
-def test_a_router_stands_behind_a_gateway(change: Change) -> None:
+def test_a_router_behind_a_gateway_is_accepted(change: Change) -> None:
     assert parse(changed(change))
 
 
-def test_restricted_requests_are_opened_by_no_router() -> None:
+def test_a_router_for_restricted_requests_is_refused() -> None:
     assert "a router would decrypt restricted requests, which only Isthmus's own" in refused(
         Refused, route(0)
     )
 
 
-def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> None:
+def test_versions_behind_a_router_must_share_one_model_name() -> None:
     def plain(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0].pop("adapter")
 

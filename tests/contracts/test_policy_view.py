@@ -1,4 +1,4 @@
-"""What a platform states of itself in the engine says to every rule what the platform says."""
+"""The part of a platform that a stack exports to the policy pack, read back without loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.blueprints import bank
 from tests.estate import release
 
 
-def test_the_policy_view_reads_back_the_same_parts():
+def test_the_policy_view_is_read_back_without_loss():
     built = bank.platform()
     read = policy_view.parse(json.loads(json.dumps(policy_view.describe(built))))
     for part in Platform.model_fields:

@@ -1,4 +1,4 @@
-"""Requirements: the bank's example passes; each wrong input is one paragraph with the right exit code."""
+"""Requirements: the bank's example is valid, and each invalid input gives one paragraph with the right exit code."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("old", "new", "reason"), WRONG)
-def test_wrong_input_is_refused_with_what_is_allowed(old: str, new: str, reason: str):
+def test_invalid_requirements_are_refused_with_the_allowed_values(old: str, new: str, reason: str):
     assert old in REQUIREMENTS
     with pytest.raises(InputError) as caught:
         requirements(REQUIREMENTS.replace(old, new, 1))
@@ -120,7 +120,7 @@ def test_an_organisation_may_not_loosen_the_handling():
         requirements(text)
 
 
-def test_no_exception_opens_bedrock_to_restricted_work():
+def test_an_exception_for_restricted_work_on_bedrock_is_refused():
     text = REQUIREMENTS + (
         "exceptions: [{workload: transaction-narratives, target: bedrock, who: CISO, reason: x, "
         "until: '2030-01-01'}]\n"
@@ -129,7 +129,7 @@ def test_no_exception_opens_bedrock_to_restricted_work():
         requirements(text)
 
 
-def test_importing_the_requirements_stays_light():
+def test_importing_the_requirements_module_loads_no_heavy_packages():
     """The command line loads them for every command."""
     program = (
         "import sys, isthmus.contracts.requirements.document as r\n"

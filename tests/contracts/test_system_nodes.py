@@ -1,4 +1,4 @@
-"""The nodes of an EKS cluster that hold no GPU: sized from the pods that stand on them."""
+"""EKS nodes without GPUs: their number, computed from the pods that run on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def size_of(platform: Platform) -> Size:
     return platform_system_nodes.system_nodes_size(platform, platform.clusters[0])
 
 
-def test_kubelet_and_daemons_leave_less_than_the_type_says() -> None:
+def test_kubelet_and_daemon_sets_reduce_what_a_node_offers() -> None:
     node = system_nodes.allocatable("m7i.xlarge")
     assert node is not None
     # 4000m less 80m of kubelet's; 16 GiB as shown, less 11 MiB for each of 58 pods, 255 and 100.
@@ -55,12 +55,12 @@ def test_a_pod_must_fit_one_node_and_not_the_sum_of_several() -> None:
     assert smallest(pods, ZONES) == Size("m7i.2xlarge", 2)
 
 
-def test_memory_and_the_number_of_pods_count() -> None:
+def test_memory_and_the_maximum_of_pods_limit_a_node() -> None:
     assert not fits([Replicas("fat", 2, Room(100, 15_000))], Size("m7i.xlarge", 2), ZONES)
     assert not fits([Replicas("many", 120, Room(1, 1), over_zones=False)], Size("m7i.xlarge", 2), ZONES)
 
 
-def test_replicas_stay_in_their_zone() -> None:
+def test_zonal_replicas_need_room_in_whichever_zone_they_are() -> None:
     pods = [Replicas("a", 3, Room(2500, 1024))]
     # Two of the three stand in one zone, and which it is nobody knows: each has room for two, and for one that rolls.
     assert not fits(pods, Size("m7i.xlarge", 4), ZONES)
@@ -106,7 +106,7 @@ def test_a_stated_instance_type_is_kept_even_if_it_is_unknown(
     assert size_of(parse(data)).instance_type == (expected or system_nodes["instance_type"])
 
 
-def test_addons_and_operators_count() -> None:
+def test_addons_and_operators_are_included_in_the_size() -> None:
     assert fits([], Size("m7i.xlarge", 2), ZONES)
     alone = smallest([*ADDONS, *OPERATORS], ZONES)
     assert alone == Size("m7i.xlarge", 2)

@@ -1,4 +1,4 @@
-"""Tables of facts: GPUs, inference profiles, vLLM's flags. The unknown is refused."""
+"""Tables of facts: GPUs, inference profiles, vLLM's flags. Unknown names are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_call_without_a_profile_stays_in_its_region():
     assert profiles.destinations(None, "eu-central-1") == ("eu-central-1",)
 
 
-def test_an_unknown_part_of_a_profile_is_an_error():
+def test_an_unknown_profile_or_source_region_is_refused_with_alternatives():
     with pytest.raises(InputError, match=r"Or call this profile from one of: ca-central-1, us-east-1"):
         profiles.destinations(f"us.{HAIKU}", "eu-central-1")
     with pytest.raises(InputError, match=r"Did you mean `eu\.amazon\.nova-lite-v1:0`"):
@@ -60,11 +60,11 @@ def test_an_unknown_part_of_a_profile_is_an_error():
         profiles.destinations(f"global.{HAIKU}", "eu-central-1")
 
 
-def test_a_profile_names_its_model():
+def test_the_model_of_a_profile_follows_from_its_id():
     assert profiles.model_of(f"eu.{HAIKU}") == HAIKU
 
 
-def test_vllms_flags_pass_in_all_their_spellings():
+def test_vllm_flags_are_accepted_in_all_their_spellings():
     vllm_flags.check_args(
         [
             "--max-num-seqs",
@@ -80,7 +80,7 @@ def test_vllms_flags_pass_in_all_their_spellings():
     )
 
 
-def test_an_unknown_flag_is_told_with_the_nearest():
+def test_an_unknown_flag_is_refused_with_the_nearest_one():
     with pytest.raises(InputError, match=r"has no flag `--max-model-length`.*`--max-model-len`"):
         vllm_flags.check_args(["--max-model-length=4096"])
     with pytest.raises(InputError, match="has no flag `-tp`"):
@@ -112,7 +112,7 @@ def test_an_owner_of_a_model_may_change_only_flags_that_the_pinned_vllm_has():
     assert not set(vllm_flags.OWNER_FLAGS) & set(vllm_flags.RESERVED)
 
 
-def test_the_page_on_people_lists_the_flags_that_an_owner_may_change():
+def test_the_people_page_in_docs_lists_the_flags_that_a_model_owner_may_change():
     page = Path("docs/people.md").read_text("utf-8")
     paragraph = next(
         part for part in page.split("\n\n") if part.startswith("**What a model's owner may change.")

@@ -1,4 +1,4 @@
-"""What the API server says, or does not, reaches the caller as what it is."""
+"""Responses of the API server reach the caller unchanged; failures are reported as failures."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def cluster() -> Iterator[KubeClient]:
         thread.join(5)
 
 
-def test_an_answer_is_data_and_a_refusal_keeps_its_message(cluster: KubeClient):
+def test_a_response_is_returned_as_data_and_a_refusal_keeps_its_message(cluster: KubeClient):
     assert cluster.version() == "v1"
     with pytest.raises(ApiRefusal, match=r"the API server refused GET /no \(401\): who are you"):
         cluster.call("GET", "/no")
 
 
-def test_a_truncated_answer_is_not_an_answer(cluster: KubeClient):
+def test_a_truncated_response_is_an_error(cluster: KubeClient):
     """As of an API server that is killed while it speaks."""
     with pytest.raises(EnvironmentFault, match="does not answer at http://127"):
         cluster.call("GET", "/cut")

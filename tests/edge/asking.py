@@ -1,6 +1,6 @@
-"""Requests that a gateway must refuse: other workloads' models, unknown fields, addresses, malformed bodies.
+"""Requests that a gateway must refuse: other models, foreign fields, outside addresses, invalid bodies.
 
-Several tests use them: against one gateway, against every class, and with an open network.
+Shared by those who try each against one gateway, against every class, and with the network open.
 """
 
 from __future__ import annotations

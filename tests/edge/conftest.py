@@ -1,4 +1,4 @@
-"""Fixtures with the restricted class of a site on loopback: application → gateway → sidecar → fake model server."""
+"""Fixtures: the restricted class of a site on loopback, application → gateway → sidecar → fake model server."""
 
 from __future__ import annotations
 

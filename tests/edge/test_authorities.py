@@ -1,4 +1,4 @@
-"""A CA is replaced while gateway and sidecar run: requests succeed at each step, and finally the old CA is refused."""
+"""Replacing a CA while gateway and sidecar run: no request fails, and at the end the old CA is refused."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def rollover(tmp_path: Path) -> Iterator[Rollover]:
         model.server_close()
 
 
-def test_a_ca_is_replaced_without_a_restart_and_requests_go_on_at_each_step(rollover: Rollover) -> None:
+def test_a_ca_is_replaced_without_a_restart_and_without_failed_requests(rollover: Rollover) -> None:
     old, new = rollover.old, rollover.new
     assert rollover.ask(old) == 200
     assert rollover.ask(new) == 0, "the new CA is not known yet"
@@ -169,7 +169,7 @@ def test_a_ca_is_replaced_without_a_restart_and_requests_go_on_at_each_step(roll
     assert rollover.ask(old) == 0, "the old CA is out at the end"
 
 
-def test_a_bundle_that_is_broken_changes_nothing(rollover: Rollover) -> None:
+def test_a_broken_ca_bundle_keeps_the_previous_one(rollover: Rollover) -> None:
     rollover.trust(rollover.old, rollover.new)
     settle(rollover.gateway, 0)
     rollover.bundle.write_text("not a certificate")

@@ -1,4 +1,4 @@
-"""Identification of callers by the real gateway over mutual TLS, with keys in a real PostgreSQL that can fail."""
+"""Admission of callers by the real gateway over mutual TLS, with keys in a real PostgreSQL that can be down."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def eventually(site: Counted, key: str, status: int, model: str = "fast", second
     return time.monotonic() - began
 
 
-def test_a_key_reaches_its_own_workloads_models_by_their_names(site: Counted):
+def test_a_key_reaches_the_models_of_its_workload_by_their_names(site: Counted):
     key = site.issue("narratives")
     assert site.chat(key, "fast").json()["model"] == "fast"
     assert site.models[0].last_body()["model"] == "llama"
@@ -83,7 +83,7 @@ def test_no_key_and_an_unknown_one_are_401(site: Counted, key: str | None):
     assert refused(site, site.chat(key, "fast"), 401, "invalid_api_key")
 
 
-def test_another_classs_key_is_403(site: Counted):
+def test_a_key_of_another_class_is_403(site: Counted):
     key = site.issue("narratives", "internal")
     answer = site.chat(key, "fast")
     assert refused(site, answer, 403, "wrong_class")
@@ -100,7 +100,7 @@ def test_a_revoked_key_is_refused_within_five_seconds(site: Counted):
     assert refused(site, site.chat(key, "fast"), 401, "revoked_api_key")
 
 
-def test_keys_are_rotated_without_a_request_refused(site: Counted):
+def test_keys_are_rotated_without_a_refused_request(site: Counted):
     old = site.issue("narratives")
     new = site.keys("rotate", "--workload", "narratives", "--class", "restricted", "--overlap-h", "0.0005")
     assert [site.chat(key, "fast").status_code for key in (old, new)] == [200, 200]
@@ -109,7 +109,7 @@ def test_keys_are_rotated_without_a_request_refused(site: Counted):
     assert site.chat(new, "fast").status_code == 200
 
 
-def test_a_certificate_is_an_identity_without_a_key(site: Counted):
+def test_a_client_certificate_identifies_a_caller_without_a_key(site: Counted):
     assert site.chat(None, "claims", client="claims").status_code == 200
     line = site.gateways[0].wait_for_line("request", workload="claims", status=200)
     assert line["identity"] == "certificate:claims.payments.svc"
@@ -119,13 +119,13 @@ def test_a_certificate_is_an_identity_without_a_key(site: Counted):
     assert refused(site, site.chat("isk_wrong", "claims", client="claims"), 401, "invalid_api_key")
 
 
-def test_a_key_that_was_taken_is_worth_nothing_without_its_workloads_certificate(site: Counted):
+def test_a_stolen_key_is_useless_without_its_workloads_certificate(site: Counted):
     key = site.issue("claims")
     assert refused(site, site.chat(key, "claims", client="app"), 403, "wrong_client")
     assert site.chat(key, "claims", client="claims").status_code == 200
 
 
-def test_one_teams_workloads_share_a_salt_that_nobody_can_guess(site: Counted):
+def test_workloads_of_a_team_share_a_cache_salt_that_cannot_be_guessed(site: Counted):
     salts = {}
     for workload, model in (("narratives", "fast"), ("scoring", "scoring"), ("claims", "claims")):
         assert site.chat(site.issue(workload), model, client="claims").status_code == 200
@@ -137,7 +137,7 @@ def test_one_teams_workloads_share_a_salt_that_nobody_can_guess(site: Counted):
     assert "cache_salt" not in site.models[0].last_body(), "a route that states none gets none"
 
 
-def test_without_the_database_nobody_is_let_in_and_with_it_again_everybody_is(site: Counted):
+def test_without_the_database_nobody_is_admitted_until_it_is_back(site: Counted):
     key = site.issue("narratives")
     assert site.chat(key, "fast").status_code == 200
     site.door.shut()

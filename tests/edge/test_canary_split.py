@@ -1,4 +1,4 @@
-"""The exact share of a canary."""
+"""The share of requests that a canary gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge.canary_split import Split
 
 
 @pytest.mark.parametrize("percent", [0.1, 1, 2.5, 33.333, 50, 99])
-def test_the_share_is_exact_over_any_thousand(percent: float) -> None:
+def test_the_canarys_share_is_exact_over_any_thousand_requests(percent: float) -> None:
     split = Split(percent)
     for _ in range(3):
         canary_count = sum(split.next() for _ in range(1000))

@@ -1,4 +1,4 @@
-"""Limits of chat requests: number of parts, and JSON Schemas without references to other documents."""
+"""Limits of a chat request: number of messages and parts, and schemas that refer only to themselves."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def tools(count: int) -> list[dict[str, Any]]:
     ],
     ids=["messages", "parts of one", "parts of all", "tools"],
 )
-def test_a_request_of_very_many_pieces_is_refused(fields: dict[str, Any]) -> None:
+def test_a_request_with_too_many_parts_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(Refusal) as refused:
         check_chat({"model": "m", **fields})
     assert refused.value.status == 400
 
 
-def test_as_many_as_may_be_are_taken() -> None:
+def test_a_request_with_the_maximum_of_parts_is_accepted() -> None:
     request = {
         "messages": [MESSAGE] * (MOST_MESSAGES - 1) + [content_parts(MOST_PARTS)],
         "tools": tools(MOST_TOOLS),
@@ -87,7 +87,7 @@ def test_a_schema_that_refers_to_another_document_is_refused(schema: dict[str, A
         assert "evil" not in message, "what stands there goes into no log of a client"
 
 
-def test_the_refusal_names_the_tool_and_the_place_in_its_schema() -> None:
+def test_a_refused_schema_is_reported_with_tool_and_path() -> None:
     fields = fields_with({"properties": {"a": {"$ref": ELSEWHERE}}})["invalid_tools"]
     with pytest.raises(Refusal) as refused:
         check_chat({"model": "m", "messages": [MESSAGE], **fields})
@@ -104,7 +104,7 @@ def test_the_refusal_names_the_tool_and_the_place_in_its_schema() -> None:
         '{"$ref": "https://evil.example/schema.json"',
     ],
 )
-def test_a_schema_written_as_text_is_read_too(text: str) -> None:
+def test_a_schema_given_as_text_is_checked_too(text: str) -> None:
     fields = {"model": "m", "structured_outputs": {"json": text}}
     for check, request in (
         (check_chat, {**fields, "messages": [MESSAGE]}),
@@ -132,7 +132,7 @@ def test_a_schema_written_as_text_is_read_too(text: str) -> None:
         {"properties": {"a": True, "b": {"description": "see $ref: item.json"}}},
     ],
 )
-def test_a_schema_that_refers_to_its_own_parts_is_taken_as_it_is(schema: dict[str, Any]) -> None:
+def test_a_schema_that_refers_to_its_own_parts_is_accepted_unchanged(schema: dict[str, Any]) -> None:
     for fields in fields_with(schema).values():
         chat = check_chat({"model": "m", "messages": [MESSAGE], **fields})
         assert {name: chat[name] for name in fields} == fields

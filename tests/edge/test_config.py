@@ -44,14 +44,14 @@ def translator(**changes: Any) -> dict[str, Any]:
     return {**config, **changes}
 
 
-def test_the_three_shapes_are_accepted():
+def test_gateway_sidecar_and_translator_files_are_accepted():
     assert check(gateway(), FILE).mode == "gateway"
     assert check(counted(), FILE).mode == "gateway"
     assert check(sidecar(), FILE).mode == "sidecar"
     assert check(translator(), FILE).mode == "translator"
 
 
-def test_what_the_components_write_is_what_the_edge_reads():
+def test_the_edge_accepts_the_files_that_the_components_write():
     from components.cluster.edge_files import gateway_config as gateway_file
     from components.cluster.edge_files import sidecar_config, to_yaml, translator_config
 
@@ -173,7 +173,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("document", "says"), WRONG, ids=[says for _, says in WRONG])
-def test_a_wrong_file_is_refused_with_its_key(document: Any, says: str):
+def test_an_invalid_configuration_is_refused_with_its_key(document: Any, says: str):
     with pytest.raises(ConfigError) as caught:
         check(document, FILE)
     text = str(caught.value)
@@ -184,14 +184,14 @@ def test_a_wrong_file_is_refused_with_its_key(document: Any, says: str):
 
 @pytest.mark.parametrize("missing", ["client_ca"])
 @pytest.mark.parametrize("make", [gateway, sidecar, translator])
-def test_mutual_tls_cannot_be_left_out(make: Any, missing: str):
+def test_mutual_tls_is_required(make: Any, missing: str):
     config = make()
     config["listen"] = {key: value for key, value in config["listen"].items() if key != missing}
     with pytest.raises(ConfigError, match="client_ca"):
         check(config, FILE)
 
 
-def test_a_public_gateway_may_do_without_client_certificates():
+def test_a_public_gateway_may_omit_client_certificates():
     config = gateway(**{"class": "public"})
     del config["listen"]["client_ca"]
     read = check(config, FILE)
@@ -199,7 +199,7 @@ def test_a_public_gateway_may_do_without_client_certificates():
     assert read.listen.client_ca is None
 
 
-def test_a_missing_certificate_is_named_by_its_key():
+def test_a_missing_certificate_is_reported_with_its_key():
     config = check(gateway(), FILE)
     assert config.mode == "gateway"
     with pytest.raises(ConfigError, match=r"^listen\.certificate: /none/gateway\.crt cannot be read"):
@@ -209,14 +209,14 @@ def test_a_missing_certificate_is_named_by_its_key():
 
 
 @pytest.mark.parametrize("text", ["mode: [", "mode: gateway\nmode: sidecar\n"])
-def test_yaml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, text: str):
+def test_unparseable_yaml_is_reported_with_its_line(tmp_path: Path, text: str):
     file = tmp_path / "config.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"config\.yaml:\d+: the file is not YAML"):
         load(file)
 
 
-def test_the_command_ends_with_exit_code_2_and_no_traceback(tmp_path: Path):
+def test_an_invalid_configuration_exits_2_without_a_traceback(tmp_path: Path):
     file = tmp_path / "config.yaml"
     file.write_text("mode: gateway\nclass: restricted\n")
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Slow clients and many connections do not block other clients."""
+"""Slow connections: they hold up only themselves, whoever opens them and however many there are."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def head(length: int) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def test_five_hundred_connections_that_do_not_end_their_headers_shut_out_nobody(chain: Site, start: Start):
+def test_five_hundred_connections_with_unfinished_headers_block_nobody(chain: Site, start: Start):
     edge, context = start(FEW_FILES), chain.authority.client("app")
     with ExitStack() as stack:
         for number in range(500):
@@ -101,7 +101,7 @@ def test_five_hundred_connections_that_do_not_end_their_headers_shut_out_nobody(
         assert is_served(chain, edge)
 
 
-def test_connections_that_never_shake_hands_shut_out_nobody(chain: Site, start: Start):
+def test_connections_without_a_tls_handshake_block_nobody(chain: Site, start: Start):
     edge = start(FEW_FILES)
     with ExitStack() as stack:
         for _ in range(500):
@@ -110,7 +110,7 @@ def test_connections_that_never_shake_hands_shut_out_nobody(chain: Site, start: 
         assert edge.health().status_code == 200
 
 
-def test_slow_connections_to_the_health_port_shut_out_nobody(chain: Site, start: Start):
+def test_slow_connections_to_the_health_port_block_nobody(chain: Site, start: Start):
     edge = start(FEW_FILES)
     with ExitStack() as stack:
         for _ in range(500):
@@ -126,7 +126,7 @@ def test_slow_connections_to_the_health_port_shut_out_nobody(chain: Site, start:
     [(b"POST / HTTP/1.1\r\nhost: x\r\n", b"a: b\r\n"), (b"", b"\r\n"), (b"G", b"")],
     ids=["headers without end", "empty lines", "one letter"],
 )
-def test_a_header_block_has_one_time_limit(chain: Site, hurried: Edge, first: bytes, drip: bytes):
+def test_request_headers_have_one_time_limit_in_total(chain: Site, hurried: Edge, first: bytes, drip: bytes):
     with ExitStack() as stack:
         connection = open_connection(hurried, chain.authority.client("app"), stack)
         if first:
@@ -135,13 +135,13 @@ def test_a_header_block_has_one_time_limit(chain: Site, hurried: Edge, first: by
 
 
 @pytest.mark.soak
-def test_the_time_limit_of_a_header_block_is_fifteen_seconds(chain: Site):
+def test_the_time_limit_for_request_headers_is_fifteen_seconds(chain: Site):
     with ExitStack() as stack:
         connection = open_connection(chain.gateway, chain.authority.client("app"), stack)
         assert 10 < seconds_until_closed(connection, b"\r\n") < 22
 
 
-def test_the_second_request_of_a_connection_has_the_same_limit(chain: Site, hurried: Edge):
+def test_the_second_request_of_a_connection_has_the_same_time_limit(chain: Site, hurried: Edge):
     with ExitStack() as stack:
         connection = open_connection(hurried, chain.authority.client("app"), stack)
         connection.sendall(b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -151,7 +151,7 @@ def test_the_second_request_of_a_connection_has_the_same_limit(chain: Site, hurr
 
 
 @pytest.mark.parametrize("key", [KEYS[WORKLOAD], "nobody"])
-def test_a_body_that_comes_byte_by_byte_is_given_up(chain: Site, start: Start, key: str):
+def test_a_body_that_arrives_byte_by_byte_is_dropped(chain: Site, start: Start, key: str):
     edge = start(program=HURRIED, request_timeout_s=120)
     with ExitStack() as stack:
         connection = open_connection(edge, chain.authority.client("app"), stack)
@@ -159,7 +159,7 @@ def test_a_body_that_comes_byte_by_byte_is_given_up(chain: Site, start: Start, k
         assert seconds_until_closed(connection, b" ") < 10
 
 
-def test_a_reader_that_takes_nothing_is_given_up_and_the_model_is_let_go(chain: Site, start: Start):
+def test_a_client_that_does_not_read_is_dropped_and_its_model_request_cancelled(chain: Site, start: Start):
     edge = start(program=HURRIED, request_timeout_s=120)
     chain.model.reset("flood")
     body = b'{"model":"%s","messages":[{"role":"user","content":"x"}],"stream":true}' % WORKLOAD.encode()
@@ -186,7 +186,7 @@ def test_one_client_cannot_take_all_connections(chain: Site, start: Start):
         assert is_served(chain, edge)
 
 
-def test_an_idle_connection_serves_again_within_its_time(chain: Site, hurried: Edge):
+def test_an_idle_connection_can_be_reused_within_its_time(chain: Site, hurried: Edge):
     """Longer than a header block may take: an idle connection waits for none."""
     with httpx.Client(verify=chain.authority.client("app"), trust_env=False, timeout=10) as client:
         for pause in (0, 4):
@@ -195,7 +195,7 @@ def test_an_idle_connection_serves_again_within_its_time(chain: Site, hurried: E
             assert answer.status_code == 200
 
 
-def test_trailers_are_no_headers(chain: Site):
+def test_trailers_are_not_treated_as_headers(chain: Site):
     """A trailer that says who asks is not believed, and none is passed on."""
     body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
     trailers = f"authorization: Bearer {KEYS[WORKLOAD]}\r\ntraceparent: 00-{'a' * 32}-{'b' * 16}-01\r\n"
@@ -243,7 +243,7 @@ INNER = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
         "content-length: 0\n\n",
     ],
 )
-def test_nothing_is_smuggled_behind_a_request_whose_end_can_be_read_in_two_ways(chain: Site, framing: str):
+def test_a_request_with_ambiguous_framing_is_refused(chain: Site, framing: str):
     """What stands behind it is never a request of its own that is served, and none of it reaches the model."""
     chain.model.reset()
     start = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -273,7 +273,7 @@ def test_nothing_is_smuggled_behind_a_request_whose_end_can_be_read_in_two_ways(
         "transfer-encoding: identity, chunked",
     ],
 )
-def test_a_body_in_another_coding_than_chunked_is_refused_and_the_connection_closed(chain: Site, coding: str):
+def test_a_transfer_coding_other_than_chunked_is_refused_and_the_connection_closed(chain: Site, coding: str):
     """The gateway decodes no other coding, and a server behind another reader could see another body."""
     chain.model.reset()
     body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
@@ -293,7 +293,7 @@ def test_a_body_in_another_coding_than_chunked_is_refused_and_the_connection_clo
     assert chain.model.received == []
 
 
-def test_a_chunked_body_is_served_however_the_word_is_written(chain: Site):
+def test_a_chunked_body_is_served_in_any_spelling_of_chunked(chain: Site):
     for encoding in ("chunked", "Chunked"):
         chain.model.reset()
         headers = {"authorization": f"Bearer {KEYS[WORKLOAD]}", "content-type": "application/json"}

@@ -1,4 +1,4 @@
-"""Deadlines and disconnections at exact moments, which tests with real processes cannot hit."""
+"""Deadlines and disconnections at exact moments, without a real process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from edge.deadlines import ClientLeft, Deadline, Relay, while_connected
 
 
-def test_a_stream_that_ends_before_its_first_piece_closes_its_source():
+def test_a_stream_that_ends_before_its_first_chunk_closes_its_source():
     closed: list[bool] = []
     running: set[Deadline] = set()
 
@@ -37,7 +37,7 @@ def test_a_stream_that_ends_before_its_first_piece_closes_its_source():
     assert running == set()
 
 
-def test_a_deadline_that_is_cut_ends_the_wait_at_once_and_every_later_one():
+def test_a_shortened_deadline_ends_the_current_and_every_later_wait():
     async def scenario() -> None:
         running: set[Deadline] = set()
         deadline = Deadline(60, running)
@@ -64,7 +64,7 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-def test_what_a_client_waited_for_is_cancelled_when_it_leaves_and_is_told_apart_from_other_ends():
+def test_work_for_a_disconnected_client_is_cancelled_with_its_own_error():
     async def scenario() -> None:
         client, ended = Client(), asyncio.Event()
         asyncio.get_running_loop().call_later(0.02, client.gone.set)
@@ -84,7 +84,7 @@ def test_what_a_client_waited_for_is_cancelled_when_it_leaves_and_is_told_apart_
     asyncio.run(scenario())
 
 
-def test_who_cancels_a_request_is_not_told_that_its_client_left():
+def test_cancelling_a_request_is_not_reported_as_a_disconnect():
     async def scenario() -> None:
         async def request() -> None:
             async with while_connected(Client().receive):
@@ -100,7 +100,7 @@ def test_who_cancels_a_request_is_not_told_that_its_client_left():
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["deadline inside", "deadline outside"])
-def test_a_client_that_leaves_at_its_deadline_ends_the_request_once(inside: bool):
+def test_a_client_that_disconnects_at_its_deadline_ends_the_request_once(inside: bool):
     async def scenario() -> None:
         client, running = Client(), set[Deadline]()
         deadline = Deadline(60, running)
@@ -124,7 +124,7 @@ def test_a_client_that_leaves_at_its_deadline_ends_the_request_once(inside: bool
     asyncio.run(scenario())
 
 
-def test_an_answer_that_came_is_not_taken_back_by_a_client_that_leaves_after_it():
+def test_a_disconnect_after_the_answer_does_not_undo_it():
     async def scenario() -> None:
         client = Client()
         async with while_connected(client.receive):

@@ -1,4 +1,4 @@
-"""The real detector under slow work: other texts are not delayed, and abandoned work is stopped."""
+"""The real detector under long work: texts of others do not wait for it, and abandoned work ends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def wait_until(met: Any, seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
-def test_a_long_text_of_one_workload_does_not_keep_the_others_waiting(detector: Edge):
+def test_a_long_text_of_one_workload_does_not_delay_others(detector: Edge):
     over = threading.Event()
 
     def flood() -> None:
@@ -81,7 +81,7 @@ def test_a_long_text_of_one_workload_does_not_keep_the_others_waiting(detector: 
     assert max(took) < 2, "the gateway would have refused it"
 
 
-def test_a_workload_with_slow_texts_does_not_take_the_workers_of_others(detector: Edge):
+def test_slow_texts_of_one_workload_do_not_occupy_the_workers_of_others(detector: Edge):
     """Another workload finds a free worker, and does not wait for the slow text at work."""
     slow = "a1-" * 5_000
 
@@ -100,14 +100,14 @@ def test_a_workload_with_slow_texts_does_not_take_the_workers_of_others(detector
     assert other_median < alone / 4
 
 
-def test_the_time_limit_is_of_the_whole_request_not_of_each_text(detector: Edge):
+def test_the_time_limit_applies_to_the_whole_request_and_not_to_each_text(detector: Edge):
     began = time.monotonic()
     answer = look(detector, *["Herr Muster zahlt 4111 1111 1111 1111. " * 500] * 150, limit_s=0.2)
     assert (answer.status_code, answer.json()) == (503, {"error": "too_slow"})
     assert time.monotonic() - began < 5
 
 
-def test_work_that_nobody_waits_for_any_more_ends(detector: Edge):
+def test_abandoned_detection_work_is_stopped(detector: Edge):
     left = detector.metric("isthmus_detections_left_total")
     with pytest.raises(httpx.TimeoutException):
         look(detector, LONG, limit_s=60, wait_s=0.5)
@@ -116,7 +116,7 @@ def test_work_that_nobody_waits_for_any_more_ends(detector: Edge):
     assert look(detector, "Hallo").status_code == 200
 
 
-def test_workloads_take_turns_for_what_is_long(detector: Edge):
+def test_workloads_take_turns_with_long_texts(detector: Edge):
     """One workload's queue of ten does not stand before another's first."""
     text = LONG[: 100 * 1024]
     with ThreadPoolExecutor(12) as pool:
@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_request_is_refused(detector
     assert len(workers()) <= 4 + MAX_SLOW
 
 
-def test_what_is_no_request_is_refused_and_ends_no_worker(detector: Edge):
+def test_an_invalid_detection_request_is_refused_and_kills_no_worker(detector: Edge):
     lost = detector.metric("isthmus_detections_lost_total")
     with httpx.Client(trust_env=False) as client:
         for body in (b"", b"[]", b"{", b'{"texts": 1}', b"[" * 100_000):
@@ -154,7 +154,7 @@ def test_what_is_no_request_is_refused_and_ends_no_worker(detector: Edge):
     assert detector.metric("isthmus_detections_lost_total") == lost
 
 
-def test_its_workers_end_with_it(tmp_path: Path):
+def test_the_workers_of_a_detector_end_with_it(tmp_path: Path):
     edge = Edge(tmp_path / "own", {"mode": "detector", "class": "internal", "workers": 2}).wait_until_up()
     children = psutil.Process(edge.process.pid).children(recursive=True)
     assert len(children) >= 4

@@ -1,4 +1,4 @@
-"""Random valid and invalid bytes from a client: no 500, no missing journal line, no unintended request to the model."""
+"""Random bytes from clients: no 500, no lost log line, and nothing unrequested is forwarded."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def exchange(edge: Edge, context: ssl.SSLContext, sent: list[bytes]) -> bytes:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_no_bytes_make_the_gateway_fail_or_lose_a_line(chain: Site, requests: list[bytes], size: int):
+def test_no_random_bytes_crash_the_gateway_or_lose_a_log_line(chain: Site, requests: list[bytes], size: int):
     raw = b"".join(requests)
     pieces = [
         raw[at : at + max(size, len(raw) // 20)] for at in range(0, len(raw), max(size, len(raw) // 20))
@@ -137,7 +137,7 @@ def test_no_bytes_make_the_gateway_fail_or_lose_a_line(chain: Site, requests: li
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_serves_as_before_after_noise(chain: Site, seed: int):
+def test_the_gateway_serves_normally_after_random_bytes(chain: Site, seed: int):
     for _ in range(40):
         exchange(chain.gateway, chain.authority.client("app"), [SECRET + os.urandom(200)])
     began = time.monotonic()

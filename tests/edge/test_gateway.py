@@ -18,7 +18,7 @@ def stream_data(text: str) -> list[str]:
     return [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
 
 
-def test_a_known_key_gets_an_answer_under_the_workloads_name(chain: Site):
+def test_a_known_key_gets_an_answer_with_the_workloads_model_name(chain: Site):
     response = chain.ask(temperature=0, user="anna")
     assert response.status_code == 200
     answer = response.json()
@@ -42,7 +42,7 @@ def test_a_stream_passes_gateway_and_sidecar_event_by_event(chain: Site):
     assert all("usage" not in chunk for chunk in chunks), "the caller did not ask for usage"
 
 
-def test_an_answer_has_one_id_of_its_own_by_which_its_line_is_found(chain: Site):
+def test_an_answer_has_a_unique_id_that_is_in_its_log_line(chain: Site):
     """The model server's own id never passes: it could be anything that the server was made to say."""
     ids = []
     for stream in (False, True, False):
@@ -55,12 +55,12 @@ def test_an_answer_has_one_id_of_its_own_by_which_its_line_is_found(chain: Site)
     assert "chatcmpl-1" not in ids, "the id of the model server"
 
 
-def test_a_stream_gives_usage_when_asked_for(chain: Site):
+def test_a_stream_contains_usage_on_request(chain: Site):
     data = stream_data(chain.ask(stream=True, stream_options={"include_usage": True}).text)
     assert json.loads(data[-2])["usage"]["total_tokens"] == 12
 
 
-def test_the_first_word_arrives_before_the_last_is_made(chain: Site):
+def test_the_first_token_arrives_before_the_last_is_generated(chain: Site):
     chain.model.reset("slow")
     body = chat(stream=True)
     seen_early = False
@@ -95,13 +95,13 @@ def test_an_unmodified_openai_client_works(chain: Site):
             client.chat.completions.create(model="gpt-4o", messages=messages)  # type: ignore[arg-type]
 
 
-def test_a_key_sees_its_own_workload_only(chain: Site):
+def test_a_key_sees_only_its_own_workload(chain: Site):
     listed = chain.client.get("/v1/models", headers=bearer(KEYS["claims"])).json()
     assert [model["id"] for model in listed["data"]] == ["claims"]
 
 
 @pytest.mark.parametrize("behaviour", ["cut", "no-done", "error-event"])
-def test_a_stream_cut_short_ends_in_an_error_that_is_seen(chain: Site, behaviour: str):
+def test_a_truncated_stream_ends_with_a_visible_error(chain: Site, behaviour: str):
     chain.model.reset(behaviour)
     data = stream_data(chain.ask(stream=True).text)
     assert "[DONE]" not in data
@@ -122,7 +122,7 @@ def test_a_stream_cut_short_ends_in_an_error_that_is_seen(chain: Site, behaviour
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_upstreams_failure_is_told_without_its_internals(
+def test_a_failure_of_a_model_server_is_reported_without_its_internals(
     chain: Site, behaviour: str, status: int, code: str, stream: bool
 ):
     chain.model.reset(behaviour)
@@ -134,25 +134,25 @@ def test_an_upstreams_failure_is_told_without_its_internals(
     assert len(chain.model.received) == (3 if status == 503 else 1)
 
 
-def test_the_callers_own_mistake_is_told_in_the_gateways_words(chain: Site):
+def test_an_error_of_the_caller_is_reported_in_the_gateways_words(chain: Site):
     chain.model.reset("status-400")
     response = chain.ask()
     assert (response.status_code, code_of(response)) == (400, "rejected_by_model")
     assert response.json()["error"]["message"] == "The model server does not accept this request."
 
 
-def test_an_upstream_that_is_down_is_503(chain: Site):
+def test_a_model_server_that_is_down_is_503(chain: Site):
     response = chain.ask(key=KEYS["down"], model="down")
     assert (response.status_code, code_of(response)) == (503, "model_unavailable")
 
 
-def test_an_upstream_with_another_name_in_its_certificate_gets_nothing(chain: Site):
+def test_a_model_server_with_another_name_in_its_certificate_receives_nothing(chain: Site):
     response = chain.ask(key=KEYS["misnamed"], model="misnamed")
     assert (response.status_code, code_of(response)) == (502, "bad_gateway")
     assert chain.model.received == []
 
 
-def test_a_client_that_goes_away_ends_the_work_at_the_model(chain: Site):
+def test_a_client_that_disconnects_from_a_stream_ends_the_work_of_the_model(chain: Site):
     chain.model.reset("endless")
     body = chat(stream=True)
     with chain.client.stream("POST", "/v1/chat/completions", json=body, headers=bearer(KEYS[WORKLOAD])) as r:
@@ -160,7 +160,7 @@ def test_a_client_that_goes_away_ends_the_work_at_the_model(chain: Site):
     assert chain.model.cancelled.wait(5), "the model went on for nobody"
 
 
-def test_a_client_that_goes_away_before_the_answer_ends_the_work_too(chain: Site):
+def test_a_client_that_disconnects_before_the_answer_ends_the_work_of_the_model(chain: Site):
     chain.model.reset("stall")
     with pytest.raises(Exception, match="timed out"):
         chain.client.post("/v1/chat/completions", json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.5)

@@ -1,4 +1,4 @@
-"""Health of endpoints and the division of GPU time, with a clock that the test moves."""
+"""Health of endpoints and shares of GPU time, with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-def test_one_that_refuses_is_left_alone_for_twice_as_long_each_time():
+def test_a_failing_endpoint_is_paused_twice_as_long_each_time():
     clock = Clock()
     health = Health(clock)
     pauses = []
@@ -49,7 +49,7 @@ def test_one_that_refuses_is_left_alone_for_twice_as_long_each_time():
     assert health.good, "what it took in between began the count anew"
 
 
-def test_one_that_takes_requests_in_between_is_never_left_alone():
+def test_an_endpoint_that_serves_between_failures_is_never_paused():
     health = Health(Clock())
     for _ in range(20):
         for _ in range(IN_A_ROW - 1):
@@ -58,7 +58,7 @@ def test_one_that_takes_requests_in_between_is_never_left_alone():
         health.took()
 
 
-def test_several_that_fail_at_once_count_as_one():
+def test_several_simultaneous_failures_pause_an_endpoint_only_once():
     clock = Clock()
     health = Health(clock)
     for _ in range(50):
@@ -67,7 +67,7 @@ def test_several_that_fail_at_once_count_as_one():
     assert health.good
 
 
-def test_a_probe_overrules_in_both_directions():
+def test_a_health_probe_overrides_failures_and_successes():
     clock = Clock()
     health = Health(clock)
     health.said(False)
@@ -82,7 +82,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=40)
 
 
 @given(STEPS)
-def test_the_shares_add_up_to_the_time_in_which_anything_ran(steps: list[tuple[int, int]]):
+def test_shares_of_gpu_time_add_up_to_the_busy_time(steps: list[tuple[int, int]]):
     clock = Clock()
     sharing = Sharing(clock)
     entered: dict[int, float] = {}
@@ -100,7 +100,7 @@ def test_the_shares_add_up_to_the_time_in_which_anything_ran(steps: list[tuple[i
     assert min(shares) >= 0
 
 
-def test_what_other_copies_run_there_makes_a_share_smaller():
+def test_requests_of_other_replicas_reduce_the_share_of_gpu_time():
     clock = Clock()
     sharing = Sharing(clock)
     began = sharing.enter()
@@ -131,7 +131,7 @@ class Failing:
         (httpx.RemoteProtocolError(""), Broken),
     ],
 )
-def test_what_may_still_run_is_never_offered_again(error: httpx.HTTPError, kind: type[Refusal]):
+def test_a_request_that_may_still_run_is_never_sent_again(error: httpx.HTTPError, kind: type[Refusal]):
     endpoint: Any = Failing(error)
     opened = UpstreamCall(Upstream(Place(**PLACE), endpoint, "m"))
     for _ in range(IN_A_ROW - 1):
@@ -154,5 +154,5 @@ PLACE: Any = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
         ({"usd_per_million_tokens": {"prompt": 3, "completion": 15}}, (None, (3 * 1000 + 15 * 100) / 1e6)),
     ],
 )
-def test_a_request_costs_by_the_gpu_or_by_the_token_or_is_not_priced(priced: dict, expected: tuple):
+def test_a_request_is_priced_by_gpu_time_or_tokens_or_not_at_all(priced: dict, expected: tuple):
     assert cost(Place(**PLACE, **priced), 10.0, 1000, 100) == pytest.approx(expected)

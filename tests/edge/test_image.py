@@ -1,4 +1,4 @@
-"""Contents of the images: their locks, and the modules that each mode imports."""
+"""Contents of the images: their lock files, and what each mode imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def locked(file: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("file", LOCKS)
-def test_a_lock_holds_its_extras_and_every_line_is_hashed(file: str):
+def test_a_lock_file_has_its_extras_and_a_hash_in_every_line(file: str):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     required = {normal(re.split(r"[\[<>=~!; ]", line)[0]) for name in LOCKS[file] for line in extras[name]}
     packages = locked(file)
@@ -37,13 +37,13 @@ def test_a_lock_holds_its_extras_and_every_line_is_hashed(file: str):
     assert (ROOT / "edge" / file).read_text().count("--hash=sha256:") >= len(packages)
 
 
-def test_the_gateways_image_holds_neither_litellm_nor_aws_nor_pulumi():
+def test_the_gateway_image_contains_neither_litellm_nor_aws_nor_pulumi():
     unwanted = {"litellm", "boto3", "botocore", "openai", "pulumi", "spacy", "google-re2"}
     assert not unwanted & set(locked("requirements.lock"))
     assert not {name for name in locked("translator-requirements.lock") if name.startswith("pulumi")}
 
 
-def test_the_locks_agree_with_the_houses_own():
+def test_the_lock_files_of_images_agree_with_the_repositorys_lock():
     house = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     versions = {normal(name): version for name, version in house.items()}
     for file in LOCKS:
@@ -72,7 +72,7 @@ SEALER = "import edge.audit.sealing, boto3, cryptography.hazmat.primitives.asymm
         (DETECTOR, "detector-requirements.lock"),
     ],
 )
-def test_each_mode_imports_nothing_beyond_their_lock(imports: str, lock: str):
+def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
     program = (
         f"import json, sys, importlib.metadata as m\n{imports}"
         "tops = {name.split('.')[0] for name in sys.modules}\n"

@@ -1,4 +1,4 @@
-"""Keys in a real PostgreSQL: commands issue, rotate and revoke them, and a gateway's own user looks them up."""
+"""Keys in a real PostgreSQL: issued, rotated and revoked by command, and looked up by the gateway's database user."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def find_keys(desk: Desk, *keys_to_find: str, **changes: Any) -> list[Any]:
     return asyncio.run(ask())
 
 
-def test_a_key_is_printed_once_and_its_digest_alone_is_kept(desk: Desk, capsys: pytest.CaptureFixture[str]):
+def test_a_key_is_printed_once_and_only_its_digest_is_stored(desk: Desk, capsys: pytest.CaptureFixture[str]):
     key = issued(desk, capsys)
     (row,) = desk.postgres.ask("SELECT * FROM isthmus.keys", NAME)
     assert row["digest"] == digest_of(key)
@@ -98,7 +98,7 @@ def test_a_key_is_printed_once_and_its_digest_alone_is_kept(desk: Desk, capsys: 
     assert len({issued(desk, capsys) for _ in range(3)} | {key}) == 4
 
 
-def test_of_a_rotation_both_keys_are_good_until_the_old_one_ends(
+def test_after_a_rotation_both_keys_are_valid_until_the_old_one_expires(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ):
     old = issued(desk, capsys)
@@ -113,7 +113,7 @@ def test_of_a_rotation_both_keys_are_good_until_the_old_one_ends(
     assert find_keys(desk, old)[0].left_s <= 0, "a rotation must not make an older key live longer"
 
 
-def test_a_revoked_key_is_known_as_one_and_an_unknown_id_is_exit_1(
+def test_a_revoked_key_is_recognised_and_an_unknown_id_exits_1(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ):
     key = issued(desk, capsys)
@@ -124,7 +124,7 @@ def test_a_revoked_key_is_known_as_one_and_an_unknown_id_is_exit_1(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_list_tells_states_and_no_digest(desk: Desk, capsys: pytest.CaptureFixture[str]):
+def test_the_list_of_keys_shows_states_and_no_digests(desk: Desk, capsys: pytest.CaptureFixture[str]):
     valid_key, gone = issued(desk, capsys), issued(desk, capsys, "issue", *WORKLOAD, "--days", "30")
     desk.run("revoke", id_of(digest_of(gone)))
     capsys.readouterr()
@@ -135,7 +135,9 @@ def test_the_list_tells_states_and_no_digest(desk: Desk, capsys: pytest.CaptureF
     assert digest_of(valid_key).hex() not in text
 
 
-def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: pytest.CaptureFixture[str]):
+def test_migrating_again_or_concurrently_applies_every_step_once(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
     assert desk.run("migrate") == 0
     assert "nothing to do" in capsys.readouterr().err
     desk.postgres.ask("CREATE DATABASE twice")
@@ -161,7 +163,7 @@ def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: 
         "CREATE TABLE isthmus.more (x int)",
     ],
 )
-def test_a_gateways_user_can_neither_issue_nor_forget(desk: Desk, statement: str):
+def test_the_gateways_database_user_can_neither_issue_nor_delete_keys(desk: Desk, statement: str):
     async def attempt() -> None:
         database = desk.gateway()
         try:
@@ -173,7 +175,7 @@ def test_a_gateways_user_can_neither_issue_nor_forget(desk: Desk, statement: str
         asyncio.run(attempt())
 
 
-def test_a_database_that_is_away_or_refuses_is_exit_3_and_no_secret_is_told(
+def test_an_unreachable_database_exits_3_without_showing_a_secret(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ):
     (desk.folder / "wrong").write_text("not-the-password")
@@ -198,7 +200,7 @@ def test_a_database_that_is_away_or_refuses_is_exit_3_and_no_secret_is_told(
         ({"port": "many"}, "port"),
     ],
 )
-def test_a_wrong_file_is_exit_2_and_names_the_key(
+def test_an_invalid_database_file_exits_2_and_names_the_key(
     desk: Desk, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], says: str
 ):
     assert keys.main(["--database", str(desk.file("wrong", **changes)), "list"]) == 2
@@ -207,7 +209,7 @@ def test_a_wrong_file_is_exit_2_and_names_the_key(
     assert errors.count("\n") == 1
 
 
-def test_only_a_database_of_the_named_authority_and_name_is_spoken_to(
+def test_only_a_database_with_the_stated_authority_and_name_is_used(
     desk: Desk, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     key = issued(desk, capsys)
@@ -226,7 +228,7 @@ def test_only_a_database_of_the_named_authority_and_name_is_spoken_to(
         door.close()
 
 
-def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Desk):
+def test_after_a_restart_of_the_database_at_most_one_request_fails(desk: Desk):
     async def use() -> list[str]:
         database, outcomes = desk.gateway(), []
         try:
@@ -246,9 +248,7 @@ def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Des
     assert asyncio.run(use()).count("down") <= 1
 
 
-def test_who_waits_behind_a_database_that_does_not_answer_is_told_soon(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-):
+def test_requests_waiting_for_a_hanging_database_fail_quickly(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connection, "TIMEOUT_S", 0.3)
 
     async def use() -> float:
@@ -266,7 +266,7 @@ def test_who_waits_behind_a_database_that_does_not_answer_is_told_soon(
     assert asyncio.run(use()) < 2
 
 
-def test_the_commands_of_the_docs_do_what_they_are_shown_for(desk: Desk, capsys: pytest.CaptureFixture[str]):
+def test_the_documented_key_commands_work(desk: Desk, capsys: pytest.CaptureFixture[str]):
     text = (ROOT / "docs" / "edge.md").read_text()
     shown = [line.split("#")[0] for line in text.splitlines() if line.startswith("    python -m edge.keys")]
     assert len(shown) == 5
@@ -293,7 +293,7 @@ class Counting(Database):
         return await super().fetch(statement, *values)
 
 
-def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for(
+def test_key_lookups_are_cached_for_five_seconds_and_malformed_keys_are_never_looked_up(
     desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     key = issued(desk, capsys)
@@ -343,7 +343,7 @@ def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for
     assert asyncio.run(use()) == [1, 1, 2, 3, 3, 4, 4, 5]
 
 
-def test_a_gateway_says_which_step_its_tables_lack(desk: Desk):
+def test_a_gateway_reports_a_missing_database_migration(desk: Desk):
     async def problem() -> str | None:
         database = desk.gateway()
         try:

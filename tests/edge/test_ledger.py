@@ -1,4 +1,4 @@
-"""Gateway replicas share limits in a real PostgreSQL: never above the limit, hardly below it, with few queries."""
+"""Several gateway replicas share limits in a real PostgreSQL: never exceeded, almost fully used, with few queries."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def takes(ledger: Ledger, limit: Limit, amount: int = 1) -> bool:
 
 # Per month, because a minute may end during the test. The SQL is the same.
 @pytest.mark.parametrize("most", [1, 7, 1000])
-def test_copies_together_take_all_that_there_is_and_no_more(tables: DatabaseConfig, most: int):
+def test_replicas_together_use_exactly_the_whole_limit(tables: DatabaseConfig, most: int):
     limit = Limit(f"a/b/team/all-{most}", "requests/minute", "month", most)
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
@@ -96,7 +96,7 @@ def test_copies_together_take_all_that_there_is_and_no_more(tables: DatabaseConf
     assert with_copies(tables, work) == most
 
 
-def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables: DatabaseConfig):
+def test_a_limit_per_minute_is_used_up_to_a_twentieth_per_replica(tables: DatabaseConfig):
     most = 600
     limit = Limit("a/b/team/minute", "requests/minute", "minute", most)
 
@@ -127,7 +127,7 @@ def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables:
         (100, 1, 1, 0),
     ],
 )
-def test_a_lease_is_a_quarter_of_what_is_left_at_most_unless_one_request_needs_more(
+def test_a_lease_is_at_most_a_quarter_of_the_rest_unless_one_request_needs_more(
     tables: DatabaseConfig, used: int, need: int, want: int, granted: int
 ):
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
@@ -140,7 +140,7 @@ def test_a_lease_is_a_quarter_of_what_is_left_at_most_unless_one_request_needs_m
     assert with_copies(tables, work, 1) == granted
 
 
-def test_what_a_copy_leased_and_does_not_need_is_given_back(tables: DatabaseConfig):
+def test_an_unused_lease_of_a_replica_is_returned(tables: DatabaseConfig):
     limit = Limit("a/b/team/idle", "tokens/month", "month", 100_000)
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
@@ -157,7 +157,7 @@ def test_what_a_copy_leased_and_does_not_need_is_given_back(tables: DatabaseConf
     with_copies(tables, work, 1)
 
 
-def test_beyond_a_limit_is_what_running_requests_took_above_their_reservation_and_no_more(
+def test_only_running_requests_above_their_reservation_can_exceed_a_limit(
     tables: DatabaseConfig,
 ):
     most, reserved, came_to = 1000, 100, 180
@@ -183,7 +183,7 @@ def test_beyond_a_limit_is_what_running_requests_took_above_their_reservation_an
     assert amount == most + count * (came_to - reserved)
 
 
-def test_what_a_request_did_not_take_is_there_for_the_next_and_is_told_in_the_end(tables: DatabaseConfig):
+def test_unused_reservations_are_available_again_and_reported_at_the_end(tables: DatabaseConfig):
     limit = Limit("a/b/workload/under", "tokens/month", "month", 1000)
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
@@ -197,7 +197,7 @@ def test_what_a_request_did_not_take_is_there_for_the_next_and_is_told_in_the_en
     assert with_copies(tables, work, 1) == 520
 
 
-def test_of_several_limits_all_are_taken_or_none(tables: DatabaseConfig):
+def test_several_limits_are_reserved_together_or_not_at_all(tables: DatabaseConfig):
     wide = Limit("a/b/team/wide", "requests/minute", "month", 100)
     narrow = Limit("a/b/workload/narrow", "tokens/minute", "month", 10)
 
@@ -220,7 +220,7 @@ def test_of_several_limits_all_are_taken_or_none(tables: DatabaseConfig):
     with_copies(tables, work, 1)
 
 
-def test_a_new_period_begins_at_nothing_and_old_debts_do_not_reach_it(tables: DatabaseConfig):
+def test_a_new_period_begins_at_zero_without_old_debts(tables: DatabaseConfig):
     limit = Limit("a/b/team/turn", "requests/minute", "month", 10)
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
@@ -245,7 +245,7 @@ def test_a_new_period_begins_at_nothing_and_old_debts_do_not_reach_it(tables: Da
     with_copies(tables, work, 1)
 
 
-def test_without_the_database_nothing_is_leased_and_a_debt_is_kept_until_it_is_told(tables: DatabaseConfig):
+def test_without_the_database_nothing_is_leased_and_debts_are_reported_later(tables: DatabaseConfig):
     limit = Limit("a/b/team/away", "tokens/minute", "month", 1000)
     away = tables.model_copy(update={"port": 1})
 

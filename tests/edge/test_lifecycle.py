@@ -1,4 +1,4 @@
-"""The life of a process: health, counters, the log, renewed certificates, and draining at the end."""
+"""From start to end: health, counters, log, renewed certificates, and draining."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def serial_in(path: Path) -> int:
     return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
 
 
-def test_a_renewed_certificate_is_shown_without_a_restart_and_drops_nobody(chain: Site, own_gateway):
+def test_a_renewed_certificate_is_used_without_a_restart_or_dropped_connections(chain: Site, own_gateway):
     edge, authority = own_gateway()
     context = authority.client("app")
     with httpx.Client(verify=context, trust_env=False) as client:
@@ -80,7 +80,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_drops_nobody(chain
         assert client.get(edge.url + "/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
 
 
-def test_a_broken_renewal_keeps_the_certificate_that_works(chain: Site, own_gateway):
+def test_a_broken_renewed_certificate_keeps_the_working_one(chain: Site, own_gateway):
     edge, authority = own_gateway()
     old = serial_shown(edge, authority.client("app"))
     (authority.folder / "gateway.key").write_text("half a k")
@@ -89,7 +89,7 @@ def test_a_broken_renewal_keeps_the_certificate_that_works(chain: Site, own_gate
     assert serial_shown(edge, authority.client("app")) == old
 
 
-def test_a_replaced_client_ca_shuts_out_the_old_ones_clients(chain: Site, own_gateway):
+def test_clients_of_a_replaced_ca_are_refused(chain: Site, own_gateway):
     edge, old = own_gateway()
     new = Authority(old.folder / "new", "next-ca")
     new.issue("app", "app.payments.svc")
@@ -154,7 +154,7 @@ def refuses(edge: Edge, authority: Authority, seconds: float = 5) -> bool:
     return False
 
 
-def test_sigterm_lets_a_running_stream_finish_and_takes_no_new_request(chain: Site, own_gateway):
+def test_after_sigterm_a_running_stream_finishes_and_new_requests_are_refused(chain: Site, own_gateway):
     edge, authority = own_gateway()
     chain.model.reset("slow")
     events: list[str] = []
@@ -170,7 +170,7 @@ def test_sigterm_lets_a_running_stream_finish_and_takes_no_new_request(chain: Si
     assert edge.process.wait(10) == 0
 
 
-def test_a_client_that_keeps_its_connection_does_not_keep_the_process(chain: Site, own_gateway):
+def test_an_open_connection_does_not_keep_the_process_running(chain: Site, own_gateway):
     edge, authority = own_gateway()  # a request may take 10 s, and so may draining
     with httpx.Client(verify=authority.client("app"), trust_env=False) as client:
         assert client.get(edge.url + "/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
@@ -180,7 +180,7 @@ def test_a_client_that_keeps_its_connection_does_not_keep_the_process(chain: Sit
         assert time.monotonic() - began < 8
 
 
-def test_a_stream_beyond_the_time_for_draining_ends_in_an_error_that_is_seen(chain: Site, own_gateway):
+def test_a_stream_beyond_the_drain_time_ends_with_a_visible_error(chain: Site, own_gateway):
     edge, authority = own_gateway(drain_timeout_s=0.5)
     chain.model.reset("endless")
     events: list[str] = []
@@ -193,7 +193,7 @@ def test_a_stream_beyond_the_time_for_draining_ends_in_an_error_that_is_seen(cha
     assert chain.model.cancelled.wait(5)
 
 
-def test_a_request_beyond_its_time_is_504_and_a_stream_ends_in_an_error(chain: Site, own_gateway):
+def test_a_request_beyond_its_time_limit_is_504_and_a_stream_ends_with_an_error(chain: Site, own_gateway):
     edge, authority = own_gateway(request_timeout_s=1)
     with httpx.Client(base_url=edge.url, verify=authority.client("app"), trust_env=False) as client:
         chain.model.reset("stall")
@@ -206,7 +206,7 @@ def test_a_request_beyond_its_time_is_504_and_a_stream_ends_in_an_error(chain: S
         assert "[DONE]" not in text
 
 
-def test_a_request_leaves_one_line_and_is_counted(chain: Site):
+def test_a_request_writes_one_log_line_and_is_counted(chain: Site):
     response = chain.ask(key=KEYS["claims"], model="claims", stream=True)
     line = chain.gateway.wait_for_line("request", request_id=response.headers["x-request-id"])
     expected = {
@@ -229,7 +229,7 @@ def test_a_request_leaves_one_line_and_is_counted(chain: Site):
     assert chain.gateway.health("/v1/models").status_code == 404
 
 
-def test_a_port_that_is_taken_is_said_in_one_paragraph(chain: Site, tmp_path: Path):
+def test_a_port_in_use_is_reported_in_one_paragraph(chain: Site, tmp_path: Path):
     config = gateway_config(chain.folder, chain.sidecar.port)
     config["listen"]["port"] = chain.gateway.port
     edge = Edge(tmp_path / "second", config)

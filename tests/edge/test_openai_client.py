@@ -87,17 +87,17 @@ def bank(running: Bank) -> Bank:
     return running
 
 
-def test_it_lists_a_workloads_models(bank: Bank):
+def test_the_openai_client_lists_the_models_of_a_workload(bank: Bank):
     assert [model.id for model in bank.client.models.list()] == ["fast", "vectors"]
 
 
-def test_it_reads_its_own_model_and_no_other(bank: Bank):
+def test_the_openai_client_reads_only_its_own_model(bank: Bank):
     assert bank.client.models.retrieve("fast").id == "fast"
     with pytest.raises(openai.NotFoundError):
         bank.client.models.retrieve("spent")
 
 
-def test_it_calls_tools(bank: Bank):
+def test_the_openai_client_calls_tools(bank: Bank):
     """As OpenAI's guide has it: the message of the answer goes back as it came."""
     messages: list[Any] = [*MESSAGES]
     answer = bank.client.chat.completions.create(
@@ -121,7 +121,7 @@ def test_it_calls_tools(bank: Bank):
     assert bank.asked["messages"][-2] == {"role": "assistant", "content": TEXT}
 
 
-def test_it_calls_tools_in_a_stream(bank: Bank):
+def test_the_openai_client_calls_tools_in_a_stream(bank: Bank):
     stream = bank.client.chat.completions.create(model="fast", messages=MESSAGES, tools=TOOLS, stream=True)
     tool_calls: list[Any] = [part for chunk in stream for part in chunk.choices[0].delta.tool_calls or []]
     assert tool_calls[0].function.name == "rate"
@@ -130,7 +130,7 @@ def test_it_calls_tools_in_a_stream(bank: Bank):
 
 # Parsed messages of the openai library are not instances of their declared class.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-def test_its_own_reader_of_streams_puts_a_message_together_that_may_go_back(bank: Bank):
+def test_a_message_assembled_by_the_openai_stream_helper_is_accepted_back(bank: Bank):
     messages: list[Any] = [*MESSAGES]
     with bank.client.chat.completions.stream(model="fast", messages=messages, tools=TOOLS) as stream:
         message = stream.get_final_completion().choices[0].message
@@ -147,7 +147,7 @@ class Payment(pydantic.BaseModel):
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-def test_it_parses_an_answer_into_a_class(bank: Bank):
+def test_the_openai_client_parses_an_answer_into_a_class(bank: Bank):
     bank.site.models[0].words = ['{"city": "Bern",', ' "amount": 12}']
     answer = bank.client.chat.completions.parse(
         model="fast", messages=MESSAGES, response_format=Payment, store=False, metadata={"app": "x"}
@@ -159,7 +159,7 @@ def test_it_parses_an_answer_into_a_class(bank: Bank):
     assert bank.client.chat.completions.create(model="fast", messages=again).choices
 
 
-def test_it_is_answered_in_the_shape_of_a_schema(bank: Bank):
+def test_the_openai_client_gets_an_answer_that_follows_a_schema(bank: Bank):
     shape: Any = {
         "type": "json_schema",
         "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True},
@@ -168,7 +168,7 @@ def test_it_is_answered_in_the_shape_of_a_schema(bank: Bank):
     assert bank.asked["response_format"] == shape
 
 
-def test_it_completes_text_whole_and_as_a_stream(bank: Bank):
+def test_the_openai_client_completes_text_whole_and_as_a_stream(bank: Bank):
     answer = bank.client.completions.create(model="fast", prompt="Paid", max_tokens=5, suffix=".")
     assert (answer.choices[0].text, answer.model, answer.object) == (TEXT, "fast", "text_completion")
     assert bank.asked == {"model": "llama", "prompt": "Paid", "max_tokens": 5, "suffix": "."}
@@ -184,7 +184,7 @@ def test_it_completes_text_whole_and_as_a_stream(bank: Bank):
         list(bank.client.completions.create(model="fast", prompt="Paid", stream=True))
 
 
-def test_it_embeds(bank: Bank):
+def test_the_openai_client_gets_embeddings(bank: Bank):
     answer = bank.client.embeddings.create(model="vectors", input=["one"], encoding_format="float")
     assert (answer.data[0].embedding, answer.model, answer.usage.prompt_tokens) == ([0.5, 0.25], "vectors", 3)
     again = bank.client.embeddings.with_raw_response.create(
@@ -193,14 +193,14 @@ def test_it_embeds(bank: Bank):
     assert json.loads(again.text)["id"] == f"embd-{again.headers['x-request-id']}"
 
 
-def test_its_certificate_may_be_its_identity(bank: Bank):
+def test_the_openai_client_may_authenticate_by_certificate(bank: Bank):
     with client_of(bank.site, "certificate", "claims") as client:
         assert (
             client.chat.completions.create(model="fast", messages=MESSAGES).choices[0].message.content == TEXT
         )
 
 
-def test_its_exceptions_are_the_ones_that_it_has_for_these_errors(bank: Bank):
+def test_errors_raise_the_matching_exceptions_of_the_openai_client(bank: Bank):
     for key, model, expected in (
         ("isk_" + "x" * 43, "fast", openai.AuthenticationError),
         (
@@ -257,7 +257,7 @@ def test_its_exceptions_are_the_ones_that_it_has_for_these_errors(bank: Bank):
         ("embeddings", {"input": "x"}, "wrong_task"),
     ],
 )
-def test_what_a_path_does_not_take_never_reaches_a_model(
+def test_a_field_that_an_endpoint_does_not_accept_never_reaches_a_model(
     bank: Bank, path: str, fields: dict[str, Any], code: str
 ):
     key = {"authorization": f"Bearer {bank.client.api_key}"}

@@ -1,4 +1,4 @@
-"""A model server's refusal: none of its text passes, but the caller learns what to change."""
+"""A request that a model server rejects: none of its text passes, and the caller learns what to change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ NO_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-ca
         ("DE89 3704 0044 0532 0130 00 at 10.1.2.3", "ghp_secret", "rejected_by_model", "does not accept"),
     ],
 )
-def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, code: str, message_told: str):
+def test_a_known_error_of_a_model_server_is_reported_in_our_words(
+    message: str, param: str | None, code: str, message_told: str
+):
     refusal = translate_rejection(json.dumps({"error": {"message": message, "param": param}}).encode())
     assert (refusal.status, refusal.code) == (400, code)
     assert message_told in refusal.message
@@ -40,5 +42,5 @@ def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, c
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b"[" * 5000, b'{"error": "x"}', b'{"error": {"message": 3}}']
 )
-def test_an_answer_that_says_nothing_readable_is_refused_all_the_same(body: bytes):
+def test_an_unreadable_rejection_is_still_reported_as_rejected(body: bytes):
     assert translate_rejection(body).code == "rejected_by_model"

@@ -1,4 +1,4 @@
-"""A gateway is replaced under load, drained or killed: every answer is accounted once, and every cut is visible."""
+"""A gateway replaced under load, in order or by force: every answer is accounted once, and no truncation is silent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def counted(edge: Edge) -> float:
     )
 
 
-def test_a_gateway_replaced_under_load_finishes_what_it_began_and_accounts_for_all(chain: Site, copy):
+def test_a_gateway_replaced_under_load_finishes_and_accounts_for_every_request(chain: Site, copy):
     chain.model.reset("slow")
     old = copy()
     load = Load(chain, old)
@@ -74,9 +74,7 @@ def test_a_gateway_replaced_under_load_finishes_what_it_began_and_accounts_for_a
     assert counted(new) == len(served[new])
 
 
-def test_a_gateway_killed_under_load_has_accounted_for_all_that_was_had_and_its_streams_break(
-    chain: Site, copy
-):
+def test_a_gateway_killed_under_load_has_accounted_for_every_answer_sent(chain: Site, copy):
     chain.model.reset("slow")
     old = copy()
     new = copy()
@@ -94,7 +92,7 @@ def test_a_gateway_killed_under_load_has_accounted_for_all_that_was_had_and_its_
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_is_on_record_before_its_end_leaves(chain: Site, copy, stream: bool):
+def test_an_answer_is_recorded_before_its_end_is_sent(chain: Site, copy, stream: bool):
     chain.model.reset("linger")
     edge = copy()
     with (
@@ -115,7 +113,7 @@ def test_an_answer_is_on_record_before_its_end_leaves(chain: Site, copy, stream:
     assert line["bytes_out"] == len(text.encode())
 
 
-def test_a_connection_that_comes_while_the_gateway_drains_is_not_served(chain: Site, copy):
+def test_a_new_connection_during_draining_is_refused(chain: Site, copy):
     edge = copy()
     with socket.create_connection(("127.0.0.1", edge.port)) as plain:
         # A connection is accepted but not handshaken when the process is told to stop.
@@ -137,7 +135,7 @@ def ask_for_models(chain: Site, plain: socket.socket) -> None:
             raise ConnectionResetError
 
 
-def test_a_stream_that_its_client_leaves_is_on_record_as_such(chain: Site):
+def test_a_stream_abandoned_by_its_client_is_recorded_as_such(chain: Site):
     chain.model.reset("endless")
     headers = bearer(KEYS[WORKLOAD])
     with chain.client.stream("POST", CHAT, json=chat(stream=True), headers=headers) as response:
@@ -148,7 +146,7 @@ def test_a_stream_that_its_client_leaves_is_on_record_as_such(chain: Site):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
-def test_however_copies_come_and_go_every_answer_is_accounted_once(chain: Site, copy, seed: int):
+def test_every_answer_is_accounted_once_while_replicas_come_and_go(chain: Site, copy, seed: int):
     """Five replacements each, in order or by force, at any moment, with too little time to drain or enough."""
     chance = random.Random(seed)
     chain.model.reset("slow")

@@ -1,4 +1,4 @@
-"""An endpoint whose Service has several replicas. A dead replica fails no request and does not hide the others."""
+"""An endpoint with several replicas behind a Service: a dead replica fails no request and does not hide the others."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def running(chain: Site, tmp_path: Path) -> Iterator[Running]:
         service.close()
 
 
-def test_a_dead_replica_costs_no_request_and_does_not_make_its_endpoint_ill(running: Running):
+def test_a_dead_replica_fails_no_request_and_does_not_mark_its_endpoint_unhealthy(running: Running):
     running.service.replicas = [running.chain.sidecar.port, DEAD, running.chain.sidecar.port]
     for _ in range(20):
         answer = running.ask()
@@ -137,7 +137,7 @@ def test_a_dead_replica_costs_no_request_and_does_not_make_its_endpoint_ill(runn
     assert running.gateway.metric("isthmus_endpoint_running") == 0
 
 
-def test_a_replica_that_breaks_before_its_first_byte_costs_no_request(running: Running):
+def test_a_replica_that_fails_before_its_first_byte_fails_no_request(running: Running):
     running.service.replicas = [running.chain.sidecar.port, RESETS, running.chain.sidecar.port]
     for _ in range(9):
         answer = running.ask()
@@ -146,14 +146,14 @@ def test_a_replica_that_breaks_before_its_first_byte_costs_no_request(running: R
     assert running.gateway.metric("isthmus_tokens_total", kind="completion") == 9 * 5
 
 
-def test_a_request_that_breaks_replicas_is_sent_to_two_at_most(running: Running):
+def test_a_request_that_breaks_replicas_is_sent_to_at_most_two(running: Running):
     running.service.replicas = [RESETS]
     answer = running.ask()
     assert (answer.status_code, code_of(answer)) == (502, "bad_gateway")
     assert running.service.broken == 2
 
 
-def test_a_model_server_that_dies_with_a_request_is_known_through_its_sidecar(running: Running):
+def test_a_model_server_that_dies_during_a_request_is_recognised_through_its_sidecar(running: Running):
     running.chain.model.reset("die-once")
     assert running.ask().status_code == 200
     assert len(running.chain.model.received) == 2
@@ -163,7 +163,7 @@ def test_a_model_server_that_dies_with_a_request_is_known_through_its_sidecar(ru
     assert len(running.chain.model.received) == 2
 
 
-def test_an_endpoint_whose_replicas_are_all_dead_is_503_within_the_time_of_a_connection(running: Running):
+def test_an_endpoint_without_live_replicas_is_503_within_the_connection_timeout(running: Running):
     running.service.replicas = [DEAD]
     began = time.monotonic()
     answer = running.ask()
@@ -176,7 +176,7 @@ def test_an_endpoint_whose_replicas_are_all_dead_is_503_within_the_time_of_a_con
         time.sleep(0.2)
 
 
-def test_a_stream_that_has_begun_is_never_asked_for_again(running: Running):
+def test_a_stream_that_has_begun_is_never_retried(running: Running):
     running.chain.model.reset("cut")
     answer = running.client.post(CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD]))
     assert '"code":"stream_cut"' in answer.text

@@ -1,4 +1,4 @@
-"""Callers are refused after their key or certificate is revoked, also on open connections and in running streams."""
+"""Revoked callers are no longer served, whatever is already running: keys, certificates, connections, streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHAT = "/v1/chat/completions"
 
 
 @dataclass
-class Own:
+class OwnGateway:
     """A separate gateway with the revocation list of its own CA."""
 
     edge: Edge
@@ -37,7 +37,7 @@ class Own:
 
 
 @pytest.fixture
-def stack(chain: Site, tmp_path: Path) -> Iterator[Own]:
+def stack(chain: Site, tmp_path: Path) -> Iterator[OwnGateway]:
     authority = Authority(tmp_path / "listener")
     for name, server_name in (
         ("gateway", GATEWAY_NAME),
@@ -54,11 +54,11 @@ def stack(chain: Site, tmp_path: Path) -> Iterator[Own]:
     config["limits"]["drain_timeout_s"] = 5
     (tmp_path / "callers.yaml").write_text(callers_text())
     edge = Edge(tmp_path / "own", config).wait_until_up()
-    yield Own(edge, authority, tmp_path)
+    yield OwnGateway(edge, authority, tmp_path)
     edge.stop()
 
 
-def stream_until_its_end(stack: Own, events: list[str]) -> threading.Thread:
+def stream_until_its_end(stack: OwnGateway, events: list[str]) -> threading.Thread:
     """Reads a stream to its end in a thread."""
 
     def read() -> None:
@@ -73,7 +73,7 @@ def stream_until_its_end(stack: Own, events: list[str]) -> threading.Thread:
     return thread
 
 
-def test_a_stream_ends_when_its_key_is_taken_back(chain: Site, stack: Own):
+def test_a_stream_ends_when_its_key_is_revoked(chain: Site, stack: OwnGateway):
     chain.model.reset("endless")
     events: list[str] = []
     reading = stream_until_its_end(stack, events)
@@ -88,7 +88,7 @@ def test_a_stream_ends_when_its_key_is_taken_back(chain: Site, stack: Own):
     assert stack.edge.wait_for_line("request", stream=True)["code"] == "invalid_api_key"
 
 
-def test_a_revoked_certificate_is_refused_on_new_connections_and_on_those_that_are_open(stack: Own):
+def test_a_revoked_certificate_is_refused_on_new_and_open_connections(stack: OwnGateway):
     with stack.client() as client, stack.client("other") as other_client:
         for connected in (client, other_client):
             assert connected.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
@@ -101,7 +101,7 @@ def test_a_revoked_certificate_is_refused_on_new_connections_and_on_those_that_a
         again.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def test_a_revocation_list_that_cannot_be_read_keeps_the_one_that_works(stack: Own):
+def test_an_unreadable_revocation_list_keeps_the_previous_one(stack: OwnGateway):
     stack.authority.revoke("app")
     stack.edge.wait_for_line("certificate", result="renewed")
     (stack.authority.folder / "ca.crl").write_text("half a l")
@@ -113,21 +113,21 @@ def test_a_revocation_list_that_cannot_be_read_keeps_the_one_that_works(stack: O
         client.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def test_a_revocation_list_that_is_too_old_lets_nobody_in(stack: Own):
+def test_an_expired_revocation_list_admits_nobody(stack: OwnGateway):
     stack.authority.revoke(days=-1)
     stack.edge.wait_for_line("certificate", result="renewed")
     with stack.client() as client, pytest.raises(httpx.TransportError):
         client.get("/v1/models", headers=bearer(KEYS[WORKLOAD]))
 
 
-def rewrite(stack: Own, **changes: Any) -> None:
+def rewrite(stack: OwnGateway, **changes: Any) -> None:
     path = stack.folder / "own" / "config.yaml"
     config = YAML(typ="safe").load(path.read_text())
     with path.open("w") as stream:
         YAML().dump({**config, **changes}, stream)
 
 
-def test_a_hang_up_with_a_file_that_is_wrong_changes_nothing(stack: Own):
+def test_sighup_with_an_invalid_file_keeps_the_configuration(stack: OwnGateway):
     rewrite(stack, colour="red")
     stack.edge.process.send_signal(signal.SIGHUP)
     assert "colour" in stack.edge.wait_for_line("configuration")["result"]
@@ -135,7 +135,7 @@ def test_a_hang_up_with_a_file_that_is_wrong_changes_nothing(stack: Own):
         assert client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
 
 
-def test_a_hang_up_lets_streams_end_and_begins_anew_with_the_new_file(chain: Site, stack: Own):
+def test_sighup_lets_streams_end_and_restarts_with_the_new_file(chain: Site, stack: OwnGateway):
     chain.model.reset("slow")
     events: list[str] = []
     reading = stream_until_its_end(stack, events)

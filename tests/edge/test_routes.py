@@ -1,6 +1,6 @@
-"""Features of routes beyond one chat model: a canary's share, a team's cache salt, embeddings and reranking.
+"""Routes beyond a single chat model: canaries, cache salts, embeddings and reranking.
 
-A real gateway with real mutual TLS, and fake model servers that count requests.
+The real gateway between real mutual TLS, before fake model servers that count what they are asked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PRIMARY, NEXT = "llama-v1.isthmus-restricted.svc", "llama-v2.isthmus-restricted.
 
 
 @dataclass
-class Ways:
+class RoutedGateway:
     first: Answering
     second: Answering
     gateway: Edge
@@ -58,7 +58,7 @@ def _sidecar(folder: Path, authority: Authority, name: str, model: FakeModel) ->
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoutedGateway]:
     folder = tmp_path_factory.mktemp("routes")
     authority = Authority(folder)
     authority.issue("gateway", "restricted-gateway.isthmus-restricted.svc")
@@ -104,7 +104,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     try:
         for edge in (*sidecars, gateway):
             edge.wait_until_up()
-        yield Ways(first, second, gateway, client)
+        yield RoutedGateway(first, second, gateway, client)
     finally:
         client.close()
         for edge in (gateway, *sidecars):
@@ -115,7 +115,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
 
 
 @pytest.fixture
-def stage(running: Ways) -> Ways:
+def stage(running: RoutedGateway) -> RoutedGateway:
     running.clear()
     return running
 
@@ -124,7 +124,7 @@ def models_of(server: FakeModel) -> set[str]:
     return {json.loads(raw.split(b"\r\n\r\n", 1)[1])["model"] for raw in server.received}
 
 
-def test_the_canary_gets_one_request_of_a_hundred_and_no_other(stage: Ways) -> None:
+def test_the_canary_gets_one_request_of_a_hundred_and_no_other(stage: RoutedGateway) -> None:
     total = 2000
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: stage.ask(CHAT, max_tokens=1), range(total)))
@@ -138,7 +138,7 @@ def test_the_canary_gets_one_request_of_a_hundred_and_no_other(stage: Ways) -> N
     assert stage.gateway.metric("isthmus_request_duration_seconds_count", **labels, variant="canary") == 20
 
 
-def test_a_canary_that_fails_is_seen_and_takes_its_share_only(stage: Ways) -> None:
+def test_a_failing_canary_is_visible_and_affects_only_its_share(stage: RoutedGateway) -> None:
     stage.second.reset("status-500")
     answers = [stage.ask(CHAT, max_tokens=1).status_code for _ in range(200)]
     assert (answers.count(200), answers.count(502)) == (198, 2)
@@ -146,7 +146,7 @@ def test_a_canary_that_fails_is_seen_and_takes_its_share_only(stage: Ways) -> No
     assert line["workload"] == CHAT
 
 
-def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(stage: Ways) -> None:
+def test_prefixes_are_cached_with_the_teams_salt_and_callers_cannot_set_one(stage: RoutedGateway) -> None:
     assert stage.ask(CHAT, stream=True).status_code == 200
     assert stage.first.last_body()["cache_salt"] == "payments"
     refused = stage.ask(CHAT, cache_salt="theirs")
@@ -165,7 +165,7 @@ VLLM_FIELDS: dict[str, Any] = {
 }
 
 
-def test_vllms_own_fields_go_to_vllm_and_nowhere_else(stage: Ways) -> None:
+def test_vllm_fields_are_sent_to_vllm_and_nowhere_else(stage: RoutedGateway) -> None:
     for _ in range(6):
         assert stage.ask(CHAT, model="sampling", **VLLM_FIELDS).status_code == 200
     assert (len(stage.first.received), len(stage.second.received)) == (6, 0), (
@@ -195,12 +195,12 @@ def test_vllms_own_fields_go_to_vllm_and_nowhere_else(stage: Ways) -> None:
         {"vllm_xargs": {}},
     ],
 )
-def test_of_vllms_fields_only_those_of_sampling_pass(stage: Ways, fields: dict[str, Any]) -> None:
+def test_only_sampling_fields_of_vllm_pass(stage: RoutedGateway, fields: dict[str, Any]) -> None:
     assert stage.ask(CHAT, model="sampling", **fields).status_code == 400
     assert stage.first.received == []
 
 
-def test_embeddings_pass_by_their_list(stage: Ways) -> None:
+def test_embeddings_pass_with_allow_listed_fields(stage: RoutedGateway) -> None:
     answer = stage.ask(EMBED, "/v1/embeddings", input=["one", "two"], encoding_format="float")
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -213,7 +213,7 @@ def test_embeddings_pass_by_their_list(stage: Ways) -> None:
     assert line["prompt_tokens"] == 3
 
 
-def test_reranking_passes_by_its_list(stage: Ways) -> None:
+def test_reranking_passes_with_allow_listed_fields(stage: RoutedGateway) -> None:
     answer = stage.ask(RERANK, "/v1/rerank", query="which", documents=["a", "b"], top_n=1)
     body = answer.json()
     assert body.pop("id") == f"rerank-{answer.headers['x-request-id']}"
@@ -245,15 +245,15 @@ def test_reranking_passes_by_its_list(stage: Ways) -> None:
         (EMBED, "/v1/score", {}, 404, "not_found"),
     ],
 )
-def test_what_a_task_does_not_take_never_reaches_a_model(
-    stage: Ways, workload: str, path: str, fields: dict[str, Any], status: int, code: str
+def test_a_field_that_a_task_does_not_accept_never_reaches_a_model(
+    stage: RoutedGateway, workload: str, path: str, fields: dict[str, Any], status: int, code: str
 ) -> None:
     answer = stage.ask(workload, path, **fields)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert not stage.first.received
 
 
-def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp_path: Path) -> None:
+def test_a_router_receives_the_workload_and_nothing_about_the_caller(tmp_path: Path) -> None:
     requests: list[dict[str, str]] = []
 
     class Router(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Routing inside a class: the real gateway with two model servers, and the real translator as overflow."""
+"""Routing inside a class: the real gateway before two model servers, and the real translator for overflow."""
 
 from __future__ import annotations
 
@@ -139,12 +139,12 @@ def site(running: Site) -> Site:
     return running
 
 
-def test_requests_are_shared_out_alike_where_nothing_tells_the_places_apart(site: Site):
+def test_requests_are_spread_evenly_over_equal_endpoints(site: Site):
     assert {site.ask().status_code for _ in range(20)} == {200}
     assert site.counts() == (10, 10, 0)
 
 
-def test_a_request_goes_where_fewer_are_under_way(site: Site):
+def test_a_request_goes_to_the_endpoint_with_fewer_running_requests(site: Site):
     site.behave("stall", "ok")
     threads = [threading.Thread(target=_patient, args=[site]) for _ in range(2)]
     threads[0].start()
@@ -164,13 +164,13 @@ def _patient(site: Site) -> None:
         site.client.post(CHAT, json=body, headers=bearer(f"key-of-{KEPT}"), timeout=3)
 
 
-def test_a_request_goes_where_fewer_wait_by_the_model_servers_own_word(site: Site):
+def test_a_request_goes_to_the_endpoint_that_reports_fewer_waiting_requests(site: Site):
     site.behave("ok", "ok", waiting=(8, 0))
     assert {site.ask().status_code for _ in range(10)} == {200}
     assert site.counts() == (0, 10, 0)
 
 
-def test_one_that_says_it_is_ill_is_left_alone_and_asked_again_when_it_is_well(site: Site):
+def test_an_unhealthy_endpoint_is_skipped_until_it_is_healthy_again(site: Site):
     site.behave("ill", "ok")
     assert {site.ask().status_code for _ in range(10)} == {200}
     assert site.counts() == (0, 10, 0)
@@ -179,7 +179,7 @@ def test_one_that_says_it_is_ill_is_left_alone_and_asked_again_when_it_is_well(s
     assert site.counts() == (5, 5, 0)
 
 
-def test_one_that_takes_nothing_is_passed_over_and_its_requests_are_answered_once_by_the_other(site: Site):
+def test_requests_refused_by_a_full_endpoint_are_served_once_by_the_other(site: Site):
     unsent = site.gateway.metric("isthmus_unsent_total", endpoint=site.names[0])
     site.behave("full", "ok")
     assert {site.ask().status_code for _ in range(20)} == {200}
@@ -191,12 +191,12 @@ def test_one_that_takes_nothing_is_passed_over_and_its_requests_are_answered_onc
     assert (line["status"], line["endpoint"]) == (200, site.names[1])
 
 
-def test_one_that_cannot_be_connected_to_costs_no_request(site: Site):
+def test_an_unreachable_endpoint_fails_no_request(site: Site):
     assert {site.ask(HALF).status_code for _ in range(6)} == {200}
     assert site.counts() == (0, 6, 0)
 
 
-def test_a_request_of_which_something_may_have_come_is_never_sent_again(site: Site):
+def test_a_request_that_may_have_been_received_is_never_retried(site: Site):
     site.behave("status-500", "ok")
     answers = [site.ask().status_code for _ in range(20)]
     failed, served, _ = site.counts()
@@ -213,7 +213,7 @@ def test_a_request_of_which_something_may_have_come_is_never_sent_again(site: Si
     assert sum(site.counts()) == 1
 
 
-def test_only_what_may_leaves_when_nobody_here_can_take_it(site: Site):
+def test_only_a_workload_with_an_overflow_leaves_the_site_when_all_endpoints_fail(site: Site):
     site.behave("status-503", "status-503")
     assert site.ask(BURST).status_code == 200
     assert site.counts()[2] == 1
@@ -229,14 +229,14 @@ def test_only_what_may_leaves_when_nobody_here_can_take_it(site: Site):
     assert site.counts()[2] == 0, "the site's own come first again"
 
 
-def test_a_text_completion_stays_here_whatever_happens(site: Site):
+def test_a_text_completion_never_leaves_the_site(site: Site):
     assert site.ask(BURST, "/v1/completions").status_code == 200
     site.behave("status-503", "status-503")
     assert site.ask(BURST, "/v1/completions").status_code == 503
     assert site.counts()[2] == 0
 
 
-def test_it_overflows_when_as_many_wait_everywhere_as_the_file_says(site: Site):
+def test_requests_overflow_when_the_configured_queue_length_is_reached_everywhere(site: Site):
     site.behave("ok", "ok", waiting=(9, 4))
     assert site.ask(BURST).status_code == 200
     assert site.counts() == (0, 1, 0)
@@ -246,7 +246,7 @@ def test_it_overflows_when_as_many_wait_everywhere_as_the_file_says(site: Site):
     assert site.counts() == (0, 1, 1)
 
 
-def test_with_all_down_it_is_503_and_no_other_way_is_found(site: Site):
+def test_with_all_endpoints_down_requests_are_503(site: Site):
     site.behave("status-503", "status-503")
     site.bedrock.reset("status-503")
     answer = site.ask(BURST)
@@ -263,7 +263,7 @@ def test_with_all_down_it_is_503_and_no_other_way_is_found(site: Site):
         ("00-IBAN-of-a-customer-01", False),
     ],
 )
-def test_a_trace_is_passed_to_the_model_and_nothing_beside_it(site: Site, sent: str, passed: bool):
+def test_a_trace_header_is_forwarded_to_the_model_and_nothing_else(site: Site, sent: str, passed: bool):
     headers = {**bearer(f"key-of-{KEPT}"), "traceparent": sent, "tracestate": "x=IBAN", "baggage": "y=IBAN"}
     body = {"model": KEPT, "messages": [{"role": "user", "content": "hi"}]}
     assert site.client.post(CHAT, json=body, headers=headers).status_code == 200

@@ -1,4 +1,4 @@
-"""The clients and paths that a sidecar accepts."""
+"""Who may call a model server through its sidecar, and which paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ask(chain: Site, context: ssl.SSLContext, method: str = "POST", path: str = 
         return client.request(method, chain.sidecar.url + path, json=body)
 
 
-def test_the_gateways_certificate_is_let_in(chain: Site):
+def test_the_certificate_of_the_gateway_is_admitted(chain: Site):
     assert ask(chain, chain.authority.client("gateway")).status_code == 200
     assert ask(chain, chain.authority.client("gateway"), "GET", "/v1/models").json()["data"] == [
         {"id": MODEL}
@@ -38,7 +38,7 @@ def test_the_gateways_certificate_is_let_in(chain: Site):
         [],
     ],
 )
-def test_another_certificate_of_the_same_ca_is_not(chain: Site, names: list[str]):
+def test_another_certificate_of_the_same_ca_is_refused(chain: Site, names: list[str]):
     chain.authority.issue("stranger", *names)
     before = len(chain.sidecar.lines("client_refused"))
     with pytest.raises(httpx.TransportError):
@@ -47,7 +47,7 @@ def test_another_certificate_of_the_same_ca_is_not(chain: Site, names: list[str]
     assert len(chain.sidecar.lines("client_refused")) == before + 1
 
 
-def test_the_right_name_from_another_ca_is_not(chain: Site):
+def test_the_gateways_name_from_another_ca_is_refused(chain: Site):
     foreign = Authority(chain.folder / "foreign", "other-ca")
     certificate, key = foreign.issue("gateway", GATEWAY_NAME)
     context = chain.authority.client(None)
@@ -57,13 +57,13 @@ def test_the_right_name_from_another_ca_is_not(chain: Site):
     assert chain.model.received == []
 
 
-def test_no_certificate_is_not(chain: Site):
+def test_a_connection_without_a_certificate_is_refused(chain: Site):
     with pytest.raises(httpx.TransportError):
         ask(chain, chain.authority.client(None))
     assert chain.model.received == []
 
 
-def test_old_tls_is_not(chain: Site):
+def test_an_old_tls_version_is_refused(chain: Site):
     context = chain.authority.client("gateway")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -86,7 +86,7 @@ def test_old_tls_is_not(chain: Site):
         ("GET", CHAT, 405),
     ],
 )
-def test_the_rest_of_the_model_server_is_out_of_reach(chain: Site, method: str, path: str, status: int):
+def test_other_paths_of_the_model_server_are_refused(chain: Site, method: str, path: str, status: int):
     assert ask(chain, chain.authority.client("gateway"), method, path).status_code == status
     assert chain.model.received == []
 
@@ -95,7 +95,7 @@ def test_the_rest_of_the_model_server_is_out_of_reach(chain: Site, method: str, 
     ("sent", "passes"),
     [("00-" + "a" * 32 + "-" + "b" * 16 + "-01", True), ("00-IBAN-01", False), ("01-" + "a" * 52, False)],
 )
-def test_of_the_headers_only_a_well_formed_trace_passes(chain: Site, sent: str, passes: bool):
+def test_of_all_headers_only_a_well_formed_trace_passes(chain: Site, sent: str, passes: bool):
     with httpx.Client(verify=chain.authority.client("gateway"), trust_env=False) as client:
         headers = {"traceparent": sent, "x-other": "IBAN"}
         assert (
@@ -106,7 +106,7 @@ def test_of_the_headers_only_a_well_formed_trace_passes(chain: Site, sent: str, 
     assert b"IBAN" not in head
 
 
-def test_the_gateway_is_told_health_and_load_and_nobody_else_is(chain: Site):
+def test_only_the_gateway_may_read_health_and_load(chain: Site):
     gateway = chain.authority.client("gateway")
     before = len(chain.sidecar.lines("request"))
     assert ask(chain, gateway, "GET", "/metrics").text == HEALTHY
@@ -118,7 +118,7 @@ def test_the_gateway_is_told_health_and_load_and_nobody_else_is(chain: Site):
         ask(chain, chain.authority.client("app"), "GET", "/metrics")
 
 
-def test_health_and_metrics_are_the_model_servers_on_a_port_that_serves_nothing_else(chain: Site):
+def test_the_health_port_serves_only_health_and_metrics_of_the_model_server(chain: Site):
     assert chain.sidecar.health().status_code == 200
     assert chain.sidecar.health("/metrics").text == HEALTHY
     assert chain.sidecar.health("/v1/models").status_code == 404

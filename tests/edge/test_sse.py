@@ -1,4 +1,4 @@
-"""The events of a stream do not depend on how its bytes are cut into pieces."""
+"""Events of a stream are parsed identically, however its bytes are cut."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ EVENTS = ['{"text": "a\u2028b\u0085c"}'.encode(), b"1\n2", b"[DONE]"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_events_are_the_same_however_they_are_cut(size: int):
+def test_events_are_parsed_identically_however_their_bytes_are_cut(size: int):
     pieces = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
     assert read(*pieces) == EVENTS
 
 
-def test_an_event_that_was_cut_is_not_given():
+def test_a_truncated_event_is_not_returned():
     assert read(b"data: whole\n\ndata: {", b'"half') == [b"whole"]
     assert read(b"data: whole\n\ndata: line without an end of event\n") == [b"whole"]
 
 
-def test_an_event_beyond_all_measure_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_an_oversized_event_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
     with pytest.raises(sse.BrokenStream):
         read(b"data: ", b"x" * 60, b"x" * 60)

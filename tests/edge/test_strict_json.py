@@ -28,7 +28,7 @@ from edge.strict_json import MAX_DEPTH, NotStrict, parse
         "{} {}",
     ],
 )
-def test_it_is_refused_without_a_word_of_its_content(text: str):
+def test_ambiguous_json_is_refused_without_quoting_its_content(text: str):
     with pytest.raises(NotStrict) as caught:
         parse(text.encode("utf-8", "surrogatepass"))
     assert str(caught.value).split()[0] in ("is", "has", "holds")
@@ -45,5 +45,5 @@ def test_it_is_refused_without_a_word_of_its_content(text: str):
         '"1e999"',
     ],
 )
-def test_what_has_one_reading_is_read_as_python_reads_it(text: str):
+def test_unambiguous_json_is_parsed_as_python_parses_it(text: str):
     assert parse(text.encode()) == json.loads(text)

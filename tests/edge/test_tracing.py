@@ -1,4 +1,4 @@
-"""Spans in a real collector's protocol: names and numbers of each request, but none of its text."""
+"""Spans sent to a real trace collector: names and numbers of every request, and never its content."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def attributes(span: Any) -> dict[str, Any]:
     }
 
 
-def test_each_request_leaves_a_span_below_its_callers_and_no_content(
+def test_every_request_gives_a_span_below_its_callers_without_content(
     chain: Site, collector: Collector, tmp_path: Path
 ):
     config = gateway_config(chain.folder, chain.sidecar.port)

@@ -1,4 +1,4 @@
-"""The real translator against a fake Bedrock runtime endpoint on loopback."""
+"""The translator as a real process, against a fake Bedrock runtime endpoint."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def stream_data(response: httpx.Response) -> list[str]:
     return [line.removeprefix(PREFIX) for line in response.text.split("\n") if line.startswith(PREFIX)]
 
 
-def test_a_chat_becomes_a_converse_call_at_the_files_endpoint_only(stage: Stage):
+def test_a_chat_becomes_a_converse_call_at_the_configured_endpoint_only(stage: Stage):
     response = stage.ask(max_tokens=50, temperature=0, user="anna", n=1, stop=["END"])
     assert response.status_code == 200, response.text
     answer = response.json()
@@ -140,7 +140,7 @@ def test_a_chat_becomes_a_converse_call_at_the_files_endpoint_only(stage: Stage)
     assert stage.bedrock.wrong == []
 
 
-def test_a_stream_becomes_events_and_ends_in_done(stage: Stage):
+def test_a_bedrock_stream_becomes_events_and_ends_with_done(stage: Stage):
     data = stream_data(stage.ask(stream=True, stream_options={"include_usage": True}))
     assert data[-1] == "[DONE]"
     chunks = [json.loads(item) for item in data[:-1]]
@@ -152,7 +152,7 @@ def test_a_stream_becomes_events_and_ends_in_done(stage: Stage):
     assert stage.bedrock.wrong == []
 
 
-def test_tools_are_translated(stage: Stage):
+def test_tool_definitions_and_calls_are_translated(stage: Stage):
     parameters = {"type": "object", "properties": {"iban": {"type": "string"}}}
     tool = {"type": "function", "function": {"name": "look_up", "parameters": parameters}}
     assert stage.ask(tools=[tool], tool_choice="auto").status_code == 200
@@ -167,7 +167,7 @@ def _texts(message: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_workloads_own_profile_is_called_with_the_guardrail_on_every_user_text(stage: Stage, stream: bool):
+def test_a_workloads_profile_is_called_with_the_guardrail_on_every_user_text(stage: Stage, stream: bool):
     first = [{"role": "user", "content": "My card is 4111 1111 1111 1111"}]
     messages = [{"role": "assistant", "content": "Noted."}]
     last = [{"role": "user", "content": [{"type": "text", "text": "Repeat it."}]}]
@@ -184,14 +184,14 @@ def test_a_workloads_own_profile_is_called_with_the_guardrail_on_every_user_text
     assert "123456789012" not in response.text
 
 
-def test_an_answer_that_the_guardrail_stops_says_so(stage: Stage):
+def test_an_answer_stopped_by_the_guardrail_says_so(stage: Stage):
     stage.bedrock.reset("guarded")
     choice = stage.ask(model=GUARDED).json()["choices"][0]
     assert choice["finish_reason"] == "content_filter"
 
 
 @pytest.mark.parametrize("fault", [{"version": "DRAFT"}, {"id": "arn:aws:iam::123456789012:role/x"}])
-def test_a_draft_or_something_else_is_no_guardrail(fault: dict[str, str]):
+def test_a_draft_or_another_resource_is_refused_as_guardrail(fault: dict[str, str]):
     from edge.config import Guardrail
 
     with pytest.raises(ValueError, match=next(iter(fault))):
@@ -199,7 +199,7 @@ def test_a_draft_or_something_else_is_no_guardrail(fault: dict[str, str]):
 
 
 @pytest.mark.parametrize("behaviour", ["cut", "truncated", "exception"])
-def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(stage: Stage, behaviour: str):
+def test_a_broken_bedrock_stream_ends_with_a_visible_error(stage: Stage, behaviour: str):
     stage.bedrock.reset(behaviour)
     data = stream_data(stage.ask(stream=True))
     assert "[DONE]" not in data
@@ -220,7 +220,7 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(stage: Stage, behavi
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_bedrocks_failure_is_told_without_account_or_profile(
+def test_a_bedrock_failure_is_reported_without_account_or_profile(
     stage: Stage, status: int, shown_status: int, code: str, stream: bool
 ):
     stage.bedrock.reset(f"status-{status}")
@@ -234,7 +234,7 @@ def test_bedrocks_failure_is_told_without_account_or_profile(
 @pytest.mark.parametrize(
     "fields", [{"seed": 1}, {"logprobs": True}, {"n": 2}, {"logit_bias": {"1": 1}}, {"presence_penalty": 1}]
 )
-def test_a_field_that_bedrock_lacks_is_refused_not_forgotten(stage: Stage, fields: dict[str, Any]):
+def test_a_field_that_bedrock_lacks_is_refused_and_not_dropped(stage: Stage, fields: dict[str, Any]):
     response = stage.ask(**fields)
     assert (response.status_code, code_of(response)) == (400, "unsupported_parameter")
     assert next(iter(fields)) in response.json()["error"]["message"]
@@ -249,7 +249,7 @@ def test_a_field_that_bedrock_lacks_is_refused_not_forgotten(stage: Stage, field
         *("model_list", "guardrailConfig", "performanceConfig", "custom_llm_provider", "thinking"),
     ],
 )
-def test_keys_addresses_and_regions_are_not_taken_from_a_request(stage: Stage, field: str):
+def test_keys_endpoints_and_regions_in_a_request_are_refused(stage: Stage, field: str):
     response = stage.ask(**{field: "http://127.0.0.1:1"})
     assert (response.status_code, code_of(response)) == (400, "unknown_field")
     assert stage.bedrock.requests == []
@@ -258,13 +258,13 @@ def test_keys_addresses_and_regions_are_not_taken_from_a_request(stage: Stage, f
 @pytest.mark.parametrize(
     "model", [PROFILE, f"bedrock/converse/{PROFILE}", "gpt-4o", "us.amazon.nova-lite-v1:0"]
 )
-def test_a_model_outside_the_file_is_404(stage: Stage, model: str):
+def test_a_model_that_is_not_configured_is_404(stage: Stage, model: str):
     response = stage.ask(model=model)
     assert (response.status_code, code_of(response)) == (404, "model_not_found")
     assert stage.bedrock.requests == []
 
 
-def test_another_client_than_the_gateway_is_not_served(stage: Stage):
+def test_a_client_other_than_the_gateway_is_refused_by_the_translator(stage: Stage):
     for leaf in ("app", None):
         with (
             httpx.Client(verify=stage.authority.client(leaf), trust_env=False) as client,

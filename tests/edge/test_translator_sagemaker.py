@@ -1,4 +1,4 @@
-"""The real translator against a fake SageMaker runtime endpoint on loopback."""
+"""The translator as a real process, against a fake SageMaker runtime endpoint."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def ask(client: httpx.Client, **fields: Any) -> httpx.Response:
     return client.post(CHAT, json=chat)
 
 
-def test_a_chat_is_sent_to_the_files_endpoint_by_the_name_that_its_server_knows(shared: Any):
+def test_a_chat_is_sent_to_the_configured_endpoint_with_its_servers_model_name(shared: Any):
     sagemaker, _, client = shared
     sagemaker.reset()
     response = ask(client, max_tokens=50, temperature=0, user="anna", seed=7)
@@ -81,7 +81,7 @@ def test_a_chat_is_sent_to_the_files_endpoint_by_the_name_that_its_server_knows(
     assert "aws" not in json.dumps(body), "keys or addresses were sent to the container"
 
 
-def test_a_stream_comes_as_it_is_made_and_ends_in_done(shared: Any):
+def test_a_sagemaker_stream_is_forwarded_as_it_arrives_and_ends_with_done(shared: Any):
     sagemaker, _, client = shared
     sagemaker.reset()
     data = stream_data(ask(client, stream=True, stream_options={"include_usage": True}))
@@ -97,7 +97,7 @@ def test_a_stream_comes_as_it_is_made_and_ends_in_done(shared: Any):
     ]
 
 
-def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(shared: Any):
+def test_a_broken_sagemaker_stream_ends_with_a_visible_error(shared: Any):
     sagemaker, _, client = shared
     sagemaker.reset("cut")
     data = stream_data(ask(client, stream=True))
@@ -118,7 +118,7 @@ def test_a_stream_that_breaks_ends_in_an_error_that_is_seen(shared: Any):
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_sagemakers_failure_is_told_without_account_or_log(
+def test_a_sagemaker_failure_is_reported_without_account_or_log(
     shared: Any, status: int, shown_status: int, code: str, stream: bool
 ):
     sagemaker, _, client = shared
@@ -139,7 +139,7 @@ def test_sagemakers_failure_is_told_without_account_or_log(
         ({"inference_profile": "eu.amazon.nova-lite-v1:0"}, "inference_profile"),
     ],
 )
-def test_a_model_that_is_none_of_sagemaker_is_refused_by_its_key(fault: dict[str, str], message: str):
+def test_invalid_sagemaker_model_settings_are_refused_with_their_key(fault: dict[str, str], message: str):
     from edge.config import ConfigError, check
 
     document = {

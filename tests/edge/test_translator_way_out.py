@@ -1,4 +1,4 @@
-"""The translator behind a forward proxy, with an endpoint whose certificate comes from the organisation's own CA."""
+"""The translator behind a forward proxy, with certificate authorities of the organisation."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Authority, 
         proxy.server.close()
 
 
-def test_requests_go_through_the_proxy_of_the_file_to_whom_its_authorities_vouch_for(bank):
+def test_requests_use_the_configured_proxy_and_certificate_authorities(bank):
     authority, bedrock, proxy, edge = bank
     context = authority.client("gateway")
     with httpx.Client(base_url=edge.url, verify=context, trust_env=False, timeout=60) as client:
@@ -116,12 +116,12 @@ def config(tmp_path: Path, outbound: dict[str, Any], data_class: str = "internal
 @pytest.mark.parametrize(
     "proxy", ["http://user:word@10.0.0.1:3128", "https://10.0.0.1:3128", "http://proxy:3128"]
 )
-def test_a_proxy_by_name_or_with_credentials_is_refused(tmp_path: Path, proxy: str):
+def test_a_proxy_with_a_host_name_or_credentials_is_refused(tmp_path: Path, proxy: str):
     with pytest.raises(ConfigError, match=r"outbound\.proxy"):
         load(config(tmp_path, {"proxy": proxy}))
 
 
-def test_a_proxy_is_for_public_requests_and_confidential_ones_take_no_other_authorities(tmp_path: Path):
+def test_a_proxy_is_refused_above_public_and_authorities_for_confidential_requests(tmp_path: Path):
     with pytest.raises(ConfigError, match="for class public only"):
         load(config(tmp_path, {"proxy": "http://10.0.0.1:3128"}))
     for outbound in ({"proxy": "http://10.0.0.1:3128"}, {"ca": "/etc/isthmus/authorities/ca.crt"}):
@@ -129,7 +129,7 @@ def test_a_proxy_is_for_public_requests_and_confidential_ones_take_no_other_auth
             load(config(tmp_path, outbound, "confidential"))
 
 
-def test_a_file_without_authorities_ends_the_translator_before_it_believes_the_public_ones(tmp_path: Path):
+def test_a_ca_file_without_certificates_stops_the_translator_at_start(tmp_path: Path):
     import sys
 
     (tmp_path / "ca.crt").write_text("nothing of the kind")

@@ -1,4 +1,4 @@
-"""The client's transport: what is kept between requests, and which errors mean that nothing was sent."""
+"""The HTTP client of the edge: reuse of connections, and which errors mean that nothing was sent."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def ask(
     return asyncio.run(run())
 
 
-def test_a_connection_serves_again_and_no_cookie_goes_back():
+def test_a_connection_is_reused_and_cookies_are_not_sent_back():
     with serving(OK, OK) as server:
         first, second = ask(server.url, server.url)
     assert (first.content, second.content) == (b"ok", b"ok")
@@ -99,7 +99,7 @@ def test_a_connection_serves_again_and_no_cookie_goes_back():
     assert b"cookie" not in again.lower()
 
 
-def test_only_what_the_edge_says_goes_up():
+def test_only_headers_of_the_edge_are_sent_upstream():
     with serving(OK) as server:
         ask(server.url, headers={"content-type": "application/json", "user-agent": "isthmus-edge"})
     head, _, body = server.connections[0][0].partition(b"\r\n\r\n")
@@ -128,13 +128,13 @@ def test_a_redirect_is_not_followed():
 @pytest.mark.parametrize(
     "replies", [(None,), (OK, None)], ids=["first", "on a connection that served before"]
 )
-def test_a_server_that_goes_away_with_a_request_is_no_failure_to_connect_and_is_asked_once(replies):
+def test_a_server_that_closes_during_a_request_is_a_read_error_and_not_retried(replies):
     with serving(*replies) as server, pytest.raises(httpx.ReadError):
         ask(*[server.url] * len(replies))
     assert sum(map(len, server.connections)) == len(replies)
 
 
-def test_a_body_that_stops_coming_is_late():
+def test_a_response_body_that_stalls_is_a_timeout():
     with (
         serving(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n") as server,
         pytest.raises(httpx.ReadTimeout),
@@ -142,17 +142,17 @@ def test_a_body_that_stops_coming_is_late():
         ask(server.url)
 
 
-def test_a_port_that_is_closed_is_a_failure_to_connect():
+def test_a_closed_port_is_a_connection_failure():
     with pytest.raises(httpx.ConnectError):
         ask(f"http://127.0.0.1:{free_port()}/")
 
 
-def test_a_server_that_never_shakes_hands_is_a_failure_to_connect_in_time(tmp_path: Path):
+def test_a_server_without_a_tls_handshake_is_a_connection_failure_within_the_timeout(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ConnectTimeout):
         ask(f"https://127.0.0.1:{deaf.getsockname()[1]}/", verify=Authority(tmp_path).client(None))
 
 
-def test_connections_that_are_reset_while_they_are_made_close_no_other_file():
+def test_connections_reset_during_setup_close_no_other_file_descriptor():
     """uvloop leaves the number of a closed file behind; closed again, it would be another client's connection."""
 
     async def run(port: int) -> int:
@@ -205,14 +205,14 @@ def answer_of(reply: bytes, most: int) -> bytes:
         return asyncio.run(run())
 
 
-def test_an_answer_beyond_all_measure_is_given_up():
+def test_an_oversized_response_is_aborted():
     large = b"HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n" + b"x" * 300_000
     assert len(answer_of(large, 300_000)) == 300_000
     with pytest.raises(Refusal, match="too large"):
         answer_of(large, 100_000)
 
 
-def test_an_answer_that_unpacks_beyond_all_measure_is_given_up():
+def test_a_response_that_decompresses_beyond_the_limit_is_aborted():
     packed = gzip.compress(b"0" * 10_000_000)
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode()
     with pytest.raises(Refusal, match="too large"):

@@ -1,4 +1,4 @@
-"""Gateways and sidecars of an earlier version are replaced under load, while the other side is current."""
+"""Gateways and sidecars of an earlier version are replaced under load by the current one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EARLIER = "0a25d1e"
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def earlier_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package `edge` at that commit."""
     done = subprocess.run(["git", "archive", EARLIER, "edge"], cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:
@@ -62,11 +62,11 @@ def start(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
 
 @pytest.mark.parametrize("sidecar_code", ["earlier", pytest.param("today", marks=pytest.mark.soak)])
 def test_a_gateway_of_an_earlier_version_is_replaced_under_load(
-    chain: Site, earlier: Path, start: Callable[..., Edge], sidecar_code: str
+    chain: Site, earlier_version: Path, start: Callable[..., Edge], sidecar_code: str
 ) -> None:
     chain.model.reset("slow")
-    sidecar = start("sidecar", earlier if sidecar_code == "earlier" else ROOT)
-    old = start("gateway", earlier, sidecar)
+    sidecar = start("sidecar", earlier_version if sidecar_code == "earlier" else ROOT)
+    old = start("gateway", earlier_version, sidecar)
     load = Load(replace(chain, sidecar=sidecar), old)
     try:
         new = start("gateway", ROOT, sidecar)

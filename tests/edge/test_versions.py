@@ -1,4 +1,4 @@
-"""Versions of an endpoint's weights on a node: the present one and the one before it, also after an interruption."""
+"""Versions of an endpoint's weights on a node: the current and the previous one, whatever is interrupted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def name(digest: str) -> str:
 
 
 @pytest.mark.service
-def test_the_version_that_served_last_stays_beside_the_new_one_and_older_ones_go(
+def test_the_previous_version_stays_beside_the_new_one_and_older_ones_are_deleted(
     store: Store, model: Path
 ) -> None:
     first = store.digest
@@ -60,7 +60,7 @@ def test_the_version_that_served_last_stays_beside_the_new_one_and_older_ones_go
 
 
 @pytest.mark.service
-def test_a_fetch_that_fails_or_is_killed_loses_nothing_that_serves(store: Store, model: Path) -> None:
+def test_a_failed_or_killed_fetch_deletes_no_version_in_use(store: Store, model: Path) -> None:
     served = []
     for text in ("one", "two"):
         served.append(release(store, model, text))
@@ -86,7 +86,7 @@ def test_a_fetch_that_fails_or_is_killed_loses_nothing_that_serves(store: Store,
 
 
 @pytest.mark.service
-def test_what_was_about_to_be_deleted_is_deleted_by_the_next_run(store: Store) -> None:
+def test_an_interrupted_deletion_is_completed_by_the_next_run(store: Store) -> None:
     gone = store.volume / f".gone-{'a' * 64}"
     gone.mkdir()
     (gone / "config.json").write_text("{}")
@@ -99,7 +99,7 @@ def test_what_was_about_to_be_deleted_is_deleted_by_the_next_run(store: Store) -
 
 
 @pytest.mark.service
-def test_without_keep_nothing_is_deleted(store: Store, model: Path) -> None:
+def test_without_keep_no_version_is_deleted(store: Store, model: Path) -> None:
     digests = [store.digest]
     assert store.fetch().returncode == 0
     for text in ("two", "three"):
@@ -108,13 +108,13 @@ def test_without_keep_nothing_is_deleted(store: Store, model: Path) -> None:
     assert stored_digests(store) == {name(digest) for digest in digests}
 
 
-def test_to_keep_none_but_the_present_is_refused(tmp_path: Path) -> None:
+def test_keeping_only_the_current_version_is_refused(tmp_path: Path) -> None:
     flags = [f"--{key}=x" for key in ("endpoint", "region", "bucket", "prefix", "digest", "credentials")]
     done = run(*flags, "--keep=1", str(tmp_path), module="edge.fetch")
     assert (done.returncode, "pods read the version before" in done.stderr) == (2, True)
 
 
-def test_what_stays_ends_at_once_when_it_is_told_to() -> None:
+def test_the_idle_process_of_a_fetch_pod_ends_at_once_on_sigterm() -> None:
     stays = [sys.executable, "-m", "edge.stay"]
     with subprocess.Popen(stays, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -125,7 +125,7 @@ def test_what_stays_ends_at_once_when_it_is_told_to() -> None:
         assert process.wait(5) == 0
 
 
-def test_a_pod_on_a_new_machine_waits_until_the_weights_are_there(model: Path, tmp_path: Path) -> None:
+def test_a_pod_on_a_new_node_waits_for_its_weights(model: Path, tmp_path: Path) -> None:
     digest = signed(model)
     late = tmp_path / "late"
     command = [sys.executable, "-m", "edge.weights", "verify", "--digest", digest, "--wait=30", str(late)]
@@ -137,7 +137,7 @@ def test_a_pod_on_a_new_machine_waits_until_the_weights_are_there(model: Path, t
     assert process.returncode == 0
 
 
-def test_a_pod_whose_weights_never_come_says_so_and_starts_nothing(tmp_path: Path) -> None:
+def test_a_pod_whose_weights_never_arrive_reports_it_and_does_not_start(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run("verify", "--digest", "sha256:" + "0" * 64, "--wait", "1", str(tmp_path / "never"))
     assert time.monotonic() - began >= 1

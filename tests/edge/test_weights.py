@@ -1,4 +1,4 @@
-"""A model server starts only if its weights are the files that the digest names. Real files, and a real S3 service."""
+"""Weights must match the digest before anything starts: real files, a real S3 service."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def refused(folder: Path, digest: str, says: str) -> None:
     assert says in done.stderr
 
 
-def test_right_files_pass(model: Path) -> None:
+def test_matching_weights_pass_verification(model: Path) -> None:
     done = run("verify", "--digest", signed(model), str(model))
     assert done.returncode == 0, done.stderr
     assert f"4 files, {sum(map(len, FILES.values()))} bytes" in done.stdout
 
 
-def test_the_manifest_is_what_sha256sum_reads_and_writes(model: Path) -> None:
+def test_the_manifest_has_the_format_of_sha256sum(model: Path) -> None:
     digest = signed(model)
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=model, capture_output=True, check=False)
     assert checked.returncode == 0
@@ -37,33 +37,33 @@ def test_the_manifest_is_what_sha256sum_reads_and_writes(model: Path) -> None:
     assert run("verify", "--digest", theirs, str(model)).returncode == 0
 
 
-def test_one_altered_byte_is_found(model: Path) -> None:
+def test_one_altered_byte_of_weights_is_found(model: Path) -> None:
     digest = signed(model)
     file = model / "model-00001-of-00002.safetensors"
     file.write_bytes(FILES[file.name][:-1] + b"\x01")
     refused(model, digest, f"1 file(s) are altered, the first is {file.name}")
 
 
-def test_a_missing_file_is_found(model: Path) -> None:
+def test_a_missing_file_of_weights_is_found(model: Path) -> None:
     digest = signed(model)
     (model / "config.json").unlink()
     refused(model, digest, "1 file(s) are missing, the first is config.json")
 
 
-def test_a_file_more_is_found_for_a_server_may_read_it(model: Path) -> None:
+def test_an_additional_file_is_found_because_a_server_may_read_it(model: Path) -> None:
     digest = signed(model)
     (model / "chat_template.jinja").write_text("{{ messages }}")
     refused(model, digest, "the first is chat_template.jinja")
 
 
-def test_another_manifest_is_another_model(model: Path) -> None:
+def test_a_manifest_with_another_digest_is_refused(model: Path) -> None:
     digest = signed(model)
     (model / "config.json").write_text("{}")
     assert signed(model) != digest
     refused(model, digest, "is promised")
 
 
-def test_without_a_manifest_nothing_passes(model: Path) -> None:
+def test_weights_without_a_manifest_are_refused(model: Path) -> None:
     refused(model, "sha256:" + "0" * 64, "SHA256SUMS cannot be read")
 
 
@@ -77,20 +77,20 @@ def test_a_link_out_of_the_weights_is_refused(model: Path, tmp_path: Path) -> No
     refused(model, digest, "out of the weights")
 
 
-def test_a_linked_folder_is_refused_for_its_files_would_not_be_looked_at(model: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_in_the_weights_is_refused(model: Path, tmp_path: Path) -> None:
     digest = signed(model)
     (model / "more").symlink_to(model / "adapters")
     refused(model, digest, "link to a folder")
 
 
 @pytest.mark.parametrize("line", ["../secret", "/etc/passwd", "SHA256SUMS", "a/../../b"])
-def test_a_manifest_that_leads_elsewhere_is_refused(line: str) -> None:
+def test_a_manifest_with_paths_outside_of_the_weights_is_refused(line: str) -> None:
     text = f"{'0' * 64}  {line}\n".encode()
     with pytest.raises(weights.NotAsPromised, match="a file below"):
         weights.parse(text, f"sha256:{hashlib.sha256(text).hexdigest()}")
 
 
-def test_a_wrong_command_is_told_from_a_wrong_file(model: Path) -> None:
+def test_an_invalid_command_has_another_exit_code_than_wrong_weights(model: Path) -> None:
     assert run("verify", "--digest", "latest", str(model)).returncode == 2
 
 
@@ -115,7 +115,7 @@ def sign(model: Path, private: Path, *, text: bool) -> None:
 
 
 @pytest.mark.parametrize("text", [True, False])
-def test_a_signature_of_the_keys_owner_passes(model: Path, tmp_path: Path, text: bool) -> None:
+def test_a_signature_by_the_stated_key_passes(model: Path, tmp_path: Path, text: bool) -> None:
     private, public = keys(tmp_path)
     digest = signed(model)
     sign(model, private, text=text)
@@ -123,7 +123,7 @@ def test_a_signature_of_the_keys_owner_passes(model: Path, tmp_path: Path, text:
     assert done.returncode == 0, done.stderr
 
 
-def test_anothers_signature_none_and_one_of_other_weights_are_refused(model: Path, tmp_path: Path) -> None:
+def test_a_missing_foreign_or_mismatched_signature_is_refused(model: Path, tmp_path: Path) -> None:
     private, public = keys(tmp_path)
     digest = signed(model)
     arguments = ("verify", "--digest", digest, "--public-key", str(public), str(model))
@@ -138,7 +138,7 @@ def test_anothers_signature_none_and_one_of_other_weights_are_refused(model: Pat
     assert run("verify", "--digest", other_digest, "--public-key", str(public), str(model)).returncode == 1
 
 
-def test_a_key_that_is_none_is_the_surroundings_fault_and_lets_nothing_pass(
+def test_an_invalid_signing_key_is_an_environment_fault_and_nothing_passes(
     model: Path, tmp_path: Path
 ) -> None:
     private, _ = keys(tmp_path)
@@ -151,7 +151,7 @@ def test_a_key_that_is_none_is_the_surroundings_fault_and_lets_nothing_pass(
 
 
 @pytest.mark.service
-def test_weights_are_fetched_whole_and_once_and_what_was_cut_off_goes_on(store: Store) -> None:
+def test_weights_are_fetched_once_and_an_interrupted_fetch_resumes(store: Store) -> None:
     left = store.volume / f".part-{store.fetched.name}"
     left.mkdir()
     (left / "config.json.6Fd2").write_text("half of it")
@@ -166,7 +166,7 @@ def test_weights_are_fetched_whole_and_once_and_what_was_cut_off_goes_on(store: 
 
 
 @pytest.mark.service
-def test_an_altered_object_never_gets_to_where_models_are_read(store: Store) -> None:
+def test_an_altered_object_is_never_stored_where_models_are_read(store: Store) -> None:
     store.s3.put_object(Bucket="models", Key="llama/v1/config.json", Body=b"{}")
     done = store.fetch()
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Weights for tests: a model's files, and an S3 service with them."""
+"""Files of a small model and an S3 service that holds them, for tests of weights."""
 
 from __future__ import annotations
 

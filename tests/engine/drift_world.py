@@ -1,4 +1,4 @@
-"""The bank's cluster as its state once had it, served from memory: what `isthmus drift` asks an API server for."""
+"""An API server in memory, with the bank's cluster as recorded in a state, for tests of `isthmus drift`."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def take_over(resource: dict[str, Any], *path: str, manager: str = "kubectl-edit
     resource["metadata"]["managedFields"].append(claim(manager, claimed_fields))
 
 
-def looked(
+def find_object_drift(
     api: Api, resource_state: dict[str, Any] | None = None, *secrets: str
 ) -> kubernetes_objects.LiveObjects:
     """What the bank's cluster says of it."""

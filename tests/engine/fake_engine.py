@@ -1,4 +1,4 @@
-"""A stand-in for the `pulumi` program: tells the events that it is given, whole or cut off, and ends as it is told."""
+"""A stand-in for the `pulumi` program: prints the given events, complete or cut off, and exits as told."""
 
 from __future__ import annotations
 

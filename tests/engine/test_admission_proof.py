@@ -1,4 +1,4 @@
-"""The proof that admission refuses, against a server whose answers the test chooses."""
+"""The check that admission refuses forbidden pods, against a server whose answers the test chooses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def prove(server, patience: float = 0.5):
     return admission_proof.prove(server, "isthmus-restricted", "registry.example/", patience=patience)
 
 
-def test_every_trial_must_be_refused_by_our_policy(server):
+def test_every_dry_run_must_be_refused_by_an_isthmus_policy(server):
     Api.answers = [(422, OURS)]
     assert len(prove(server).refusals) == 9
     assert len({path for path, _ in Api.asked}) == 7, (
@@ -66,7 +66,7 @@ def test_every_trial_must_be_refused_by_our_policy(server):
             assert body["spec"]["securityContext"]["runAsNonRoot"], "Pod Security would refuse it first"
 
 
-def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
+def test_every_admission_policy_has_a_dry_run():
     from components.cluster.admission import admission_policies
 
     tried = {trial.what for trial in admission_proof.build_trials("isthmus-restricted", "registry.example/")}
@@ -74,17 +74,17 @@ def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
     assert len(tried) == len(admission_policies(["registry.example/"])) + 1, "a policy is not tried"
 
 
-def test_a_kind_that_the_cluster_does_not_serve_is_passed_over(server):
+def test_a_kind_that_the_cluster_does_not_serve_is_skipped(server):
     Api.answers = [*[(422, OURS)] * 6, (404, "the server could not find it"), (404, "nor this"), (422, OURS)]
     assert len(prove(server).refusals) == 7
 
 
-def test_enforcement_may_take_a_moment(server):
+def test_a_policy_that_takes_effect_after_a_moment_is_accepted(server):
     Api.answers = [(201, ""), (201, ""), (422, OURS)]
     assert prove(server, patience=5).refusals
 
 
-def test_a_pod_that_is_accepted_ends_everything_and_names_the_policy(server):
+def test_a_forbidden_pod_that_is_accepted_stops_the_run_and_names_the_namespace(server):
     Api.answers = [(201, "")]
     with pytest.raises(Refused, match=r"accepted in a dry run.*isthmus-restricted"):
         prove(server)
@@ -96,12 +96,12 @@ def test_a_refusal_by_another_policy_does_not_prove_admission(server):
         prove(server)
 
 
-def test_a_foreign_image_that_is_let_in_is_found_though_credentials_are_refused(server):
+def test_an_admitted_foreign_image_is_found_even_if_credentials_are_refused(server):
     Api.answers = [(422, OURS), (201, "")]
     with pytest.raises(Refused, match="registry that is not allowed"):
         prove(server)
 
 
-def test_a_cluster_that_does_not_answer_is_the_surroundings_fault():
+def test_a_cluster_that_does_not_answer_is_an_environment_fault():
     with pytest.raises(EnvironmentFault, match=r"`gone`.*127\.0\.0\.1:9"):
         KubeClient("gone", "http://127.0.0.1:9", None).version()

@@ -1,4 +1,4 @@
-"""What may be given as an approval, and what is said of a preview that is no longer the one that was approved."""
+"""Approvals: a digest or a preview file, and how a different preview is described."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(folder: Path, *previews: Preview) -> str:
 
 
 @pytest.mark.parametrize("text", [HEX, f"sha256:{HEX}"])
-def test_a_digest_is_of_the_one_stack_that_is_built(text: str):
+def test_a_digest_approves_a_single_stack_only(text: str):
     assert approval.parse_approvals(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
     with pytest.raises(InputError, match="a digest approves one stack, but 2 stacks were given"):
         approval.parse_approvals(text, ["dev", "live"])
@@ -49,20 +49,20 @@ def test_an_approval_must_be_a_digest_or_a_file(text: str):
         approval.parse_approvals(text, ["dev"])
 
 
-def test_a_file_of_a_preview_is_read_and_holds_what_was_approved(tmp_path: Path):
+def test_a_preview_file_is_read_with_the_approved_changes(tmp_path: Path):
     approved = preview(change("one", replicas=2))
     dev = approval.parse_approvals(written(tmp_path, approved), ["dev"])["dev"]
     assert dev.differs(approved) == ""
     assert approval.reread_approval(dev.file, "dev", dev.digest) == dev
 
 
-def test_a_file_of_several_stacks_is_of_all_of_them_in_any_order(tmp_path: Path):
+def test_a_preview_file_may_hold_several_stacks_in_any_order(tmp_path: Path):
     file = written(tmp_path, preview(stack="b"), preview(stack="a"))
     assert set(approval.parse_approvals(file, ["a", "b"])) == {"a", "b"}
 
 
 @pytest.mark.parametrize("names", [["live"], ["dev", "live"], []])
-def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str]):
+def test_a_preview_file_of_other_stacks_is_invalid_input(tmp_path: Path, names: list[str]):
     with pytest.raises(InputError, match="it is the preview of dev"):
         approval.parse_approvals(written(tmp_path, preview()), names)
 
@@ -93,19 +93,19 @@ def test_a_complete_preview_without_a_digest_cannot_be_approved(tmp_path: Path):
         approval.parse_approvals(written(tmp_path, preview(digest="")), ["dev"])
 
 
-def test_a_file_that_was_changed_by_hand_is_wrong_input(tmp_path: Path):
+def test_a_preview_file_that_was_edited_by_hand_is_invalid_input(tmp_path: Path):
     shown = preview(change("one", replicas=2))
     forged = shown.model_copy(update={"changes": [change("one", replicas=3)]})
     with pytest.raises(InputError, match="its digest does not match the changes in it"):
         approval.parse_approvals(written(tmp_path, forged), ["dev"])
 
 
-def test_a_preview_of_two_commits_does_not_read_the_deployed_state(tmp_path: Path):
+def test_a_preview_that_compares_commits_is_no_approval(tmp_path: Path):
     with pytest.raises(InputError, match="compares two commits"):
         approval.parse_approvals(written(tmp_path, preview(baseline="commit")), ["dev"])
 
 
-def test_a_file_that_is_another_when_it_is_read_again_is_refused(tmp_path: Path):
+def test_a_preview_file_that_changes_while_it_is_read_is_refused(tmp_path: Path):
     dev = approval.parse_approvals(written(tmp_path, preview()), ["dev"])["dev"]
     written(tmp_path, preview(change("one", replicas=2)))
     with pytest.raises(
@@ -114,7 +114,7 @@ def test_a_file_that_is_another_when_it_is_read_again_is_refused(tmp_path: Path)
         approval.reread_approval(dev.file, "dev", dev.digest)
 
 
-def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path):
+def test_with_a_preview_file_a_refusal_lists_new_gone_and_different_changes(tmp_path: Path):
     before = preview(
         change("gone", "delete"), change("other", replicas=2, image="a"), change("same", replicas=2)
     )
@@ -125,12 +125,12 @@ def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path
     )
 
 
-def test_another_operation_on_the_same_resource_is_a_difference():
+def test_another_operation_on_an_approved_resource_is_a_difference():
     before, now = [change("one", replicas=2)], [change("one", "replace", replicas=2)]
     assert approval.describe_differences(before, now) == "different: update of Deployment one is now replace"
 
 
-def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
+def test_with_a_digest_a_refusal_summarises_the_fresh_preview():
     dev = approval.parse_approvals(HEX, ["dev"])["dev"]
     now = preview(*(change(f"n{index}", "create") for index in range(7)), change("old", "delete"))
     differs = dev.differs(now)
@@ -141,7 +141,7 @@ def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
     assert dev.differs(preview()).endswith("no changes")
 
 
-def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
+def test_control_characters_in_names_are_escaped_before_printing(tmp_path: Path):
     dev = approval.parse_approvals(
         written(tmp_path, preview(change("\x1b[2Jsame \u202e", "delete"))), ["dev"]
     )["dev"]
@@ -159,7 +159,7 @@ def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
         ("read", "update"),
     ],
 )
-def test_a_step_that_does_more_to_a_resource_than_was_approved_is_named(approved: Op, step: Op):
+def test_a_step_that_does_more_than_was_approved_is_reported(approved: Op, step: Op):
     assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == [
         f"{step} Deployment one"
     ]
@@ -179,7 +179,7 @@ def test_a_step_may_do_less_to_a_resource_than_was_approved(approved: Op, step: 
     assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == []
 
 
-def test_a_step_may_touch_nothing_else():
+def test_a_step_on_an_unapproved_resource_is_reported():
     assert approval.changes_beyond([change("one")], [change("one"), change("two")]) == [
         "update Deployment two"
     ]

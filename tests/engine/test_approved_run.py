@@ -1,4 +1,4 @@
-"""What lies between a comparison and the first change, and between two steps: only what was approved gets through.
+"""A run with an approval makes only the approved changes, even if something changes between comparison and run.
 
 The engine is a stand-in here, to change things between two of its calls; tests/sandbox has the real one.
 """
@@ -35,7 +35,7 @@ def preview(*changes: Change, **more: Any) -> Preview:
     )
 
 
-class World:
+class FakeEngine:
     """What the engine's stand-in sees and does."""
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ def stack(tmp_path: Path) -> Stack:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    fake = World()
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
 
     def begin(self: Any, stack: Stack, say: Any, *, look: bool = False) -> None:
         if look and fake.state is None:
@@ -105,94 +105,102 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return fake
 
 
-def opened(stack: Stack, world: World, approved: Preview | None = None) -> ApprovedEngine:
+def open_engine(stack: Stack, fake_engine: FakeEngine, approved: Preview | None = None) -> ApprovedEngine:
     approved_changes = approval.Approval(
-        (approved or world.fresh).digest, tuple((approved or world.fresh).changes)
+        (approved or fake_engine.fresh).digest, tuple((approved or fake_engine.fresh).changes)
     )
     return ApprovedEngine(stack, approved_changes, lambda _: None, None)
 
 
-def test_an_approved_change_is_built_with_the_plan_of_the_fresh_preview(stack: Stack, world: World):
-    opened(stack, world).up()
-    assert world.built == ["whole"]
+def test_an_approved_change_runs_with_the_plan_of_the_fresh_preview(stack: Stack, fake_engine: FakeEngine):
+    open_engine(stack, fake_engine).up()
+    assert fake_engine.built == ["whole"]
 
 
-def test_another_preview_is_refused_before_the_stack_is_even_made(stack: Stack, world: World):
-    world.state = None
-    fresh = world.fresh
-    world.fresh = preview(*fresh.changes, change("three", "create"))
+def test_a_preview_that_was_not_approved_is_refused_before_the_stack_is_created(
+    stack: Stack, fake_engine: FakeEngine
+):
+    fake_engine.state = None
+    fresh = fake_engine.fresh
+    fake_engine.fresh = preview(*fresh.changes, change("three", "create"))
     with pytest.raises(Refused, match=r"nothing was changed: .*new: create Deployment three"):
-        opened(stack, world, fresh)
-    assert not world.made
-    assert world.built == []
+        open_engine(stack, fake_engine, fresh)
+    assert not fake_engine.made
+    assert fake_engine.built == []
 
 
-def test_an_undecided_preview_is_refused_and_a_failed_one_gives_the_reason(stack: Stack, world: World):
-    fresh = world.fresh
+def test_an_incomplete_preview_is_refused_and_a_failed_one_gives_the_reason(
+    stack: Stack, fake_engine: FakeEngine
+):
+    fresh = fake_engine.fresh
     diagnostics = [Diagnostic(severity="error", message="the account has gaps")]
-    world.fresh = preview(status="partial", digest="", diagnostics=diagnostics)
+    fake_engine.fresh = preview(status="partial", digest="", diagnostics=diagnostics)
     with pytest.raises(Refused, match=r"a fresh preview is incomplete.* \(the account has gaps\)"):
-        opened(stack, world, fresh)
-    world.error = EnvironmentFault("no cluster answers")
+        open_engine(stack, fake_engine, fresh)
+    fake_engine.error = EnvironmentFault("no cluster answers")
     with pytest.raises(EnvironmentFault, match="no cluster answers"):
-        opened(stack, world, fresh)
-    assert world.built == []
+        open_engine(stack, fake_engine, fresh)
+    assert fake_engine.built == []
 
 
-def test_a_state_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
-    world.meanwhile = lambda: setattr(world, "state", {"deployment": {"resources": [2]}})
-    engine = opened(stack, world)
+def test_a_state_that_changed_after_the_preview_is_refused(stack: Stack, fake_engine: FakeEngine):
+    fake_engine.meanwhile = lambda: setattr(fake_engine, "state", {"deployment": {"resources": [2]}})
+    engine = open_engine(stack, fake_engine)
     with pytest.raises(Refused, match="nothing was changed: another run changed the stack's state"):
         engine.up()
-    assert world.built == []
+    assert fake_engine.built == []
 
 
-def test_a_file_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
+def test_a_project_file_that_changed_after_the_preview_is_refused(stack: Stack, fake_engine: FakeEngine):
     def edited() -> None:
         stack.config_file.write_text("config: {a:b: c}\n")
 
-    world.meanwhile = edited
-    engine = opened(stack, world)
+    fake_engine.meanwhile = edited
+    engine = open_engine(stack, fake_engine)
     with pytest.raises(Refused, match="nothing was changed: the project's files were changed"):
         engine.up()
-    assert world.built == []
+    assert fake_engine.built == []
 
 
-def test_a_new_stack_is_created_after_the_comparison_and_previewed_by_the_engine(stack: Stack, world: World):
-    world.state = None
-    engine = opened(stack, world)
-    assert world.made
-    engine.up()
-    assert world.built == ["step"]
-
-
-def test_interrupted_creations_are_decided_within_the_approval(stack: Stack, world: World):
-    engine = opened(stack, world)
-    engine.replace({"deployment": {"resources": []}}, world.state or {})
-    engine.up()
-    assert world.built == ["step"]
-
-
-def test_every_step_of_several_is_held_to_what_was_approved(
-    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_new_stack_is_created_after_the_comparison_and_previewed_by_the_engine(
+    stack: Stack, fake_engine: FakeEngine
 ):
-    engine = opened(stack, world)
+    fake_engine.state = None
+    engine = open_engine(stack, fake_engine)
+    assert fake_engine.made
+    engine.up()
+    assert fake_engine.built == ["step"]
+
+
+def test_an_approval_still_applies_after_interrupted_creations_are_decided(
+    stack: Stack, fake_engine: FakeEngine
+):
+    engine = open_engine(stack, fake_engine)
+    engine.replace({"deployment": {"resources": []}}, fake_engine.state or {})
+    engine.up()
+    assert fake_engine.built == ["step"]
+
+
+def test_every_step_of_a_run_is_compared_with_the_approval(
+    stack: Stack, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    engine = open_engine(stack, fake_engine)
     monkeypatch.setenv(UP_STEP, "admission")
     engine.up()
     monkeypatch.delenv(UP_STEP)
     engine.up()
-    assert world.built == ["step", "step"]
-    world.step = [change("one", "delete"), change("three", "create")]
+    assert fake_engine.built == ["step", "step"]
+    fake_engine.step = [change("one", "delete"), change("three", "create")]
     with pytest.raises(
         Refused, match=r"completed steps were approved: .*delete Deployment one, create Deployment three"
     ):
         engine.up()
-    assert len(world.built) == 2
+    assert len(fake_engine.built) == 2
 
 
-def test_a_step_that_was_seen_in_part_is_not_taken(stack: Stack, world: World):
-    engine = opened(stack, world)
-    world.told = False
+def test_a_step_whose_preview_ended_early_is_not_run(stack: Stack, fake_engine: FakeEngine):
+    engine = open_engine(stack, fake_engine)
+    fake_engine.told = False
     with pytest.raises(EnvironmentFault, match="ends early"):
         engine.up(exclude=["urn:x"])
-    assert world.built == []
+    assert fake_engine.built == []

@@ -1,4 +1,4 @@
-"""What is made of the engine's events."""
+"""Events of the engine, turned into progress lines and a record of the run."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_unchanged_resources_are_counted_and_not_listed():
     assert (run.counts, lines.lines) == ({"same": 1}, [])
 
 
-def test_the_total_is_never_less_than_what_the_stack_had():
+def test_the_total_of_resources_is_never_below_that_of_the_state():
     run = Run(expected=100)
     run.on_event(event("resourcePreEvent", "update"))
     assert (run.total, list(run.doing)) == (100, [URN])
 
 
-def test_a_resource_goes_by_kind_and_name():
+def test_a_resource_is_labelled_by_kind_and_name():
     assert resource_label(URN) == "Deployment model-server"
 
 
@@ -74,7 +74,7 @@ def test_a_failed_creation_is_reported_at_once_and_recorded():
     assert reported == [URN] == [creation.urn for creation in run.lost]
 
 
-def test_a_list_that_cannot_be_written_now_is_left_to_the_runs_end():
+def test_a_lost_creation_is_kept_in_memory_if_its_file_cannot_be_written():
     def full(creation: object) -> None:
         raise OSError("no space left")
 

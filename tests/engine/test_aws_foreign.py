@@ -1,4 +1,4 @@
-"""What stands in an account and no state knows: under our tags, in our networks, on our roles."""
+"""Foreign AWS resources: under Isthmus's tags, in its networks or on its roles, but in no state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAD = "urn:pulumi:s::p::"
 ACCOUNT = "123456789012"
 
 
-class Said(Aws):
+class FakeAws(Aws):
     """An account that gives these answers by operation, and nothing else."""
 
     def __init__(self, **answers: Any) -> None:
@@ -57,14 +57,14 @@ BUCKET = entry("aws:s3/bucket:Bucket", "ours", {"arn": "arn:aws:s3:::ours"})
 STATE = [VPC, TABLE, GROUP, ROLE, ROUTE, ATTACHED, INLINE, BUCKET]
 
 
-def look(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
+def find_foreign(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
     own_resources = [
         Stated(resource["urn"], resource["type"], resource["id"], resource["inputs"], id=resource["id"])
         for resource in STATE
     ]
     entries = {resource["urn"]: resource for resource in STATE}
     account = aws_foreign.Account(
-        Said(**answers), own_resources, aws_foreign.resource_identifiers(STATE), entries, Masker()
+        FakeAws(**answers), own_resources, aws_foreign.resource_identifiers(STATE), entries, Masker()
     )
     return account.look(), account
 
@@ -106,8 +106,8 @@ ALLOWED = {
 }
 
 
-def test_a_resource_in_the_state_is_not_a_stray():
-    strays, account = look(**ALLOWED)
+def test_a_resource_in_the_state_is_not_foreign():
+    strays, account = find_foreign(**ALLOWED)
     assert (strays, account.unseen) == ([], [])
 
 
@@ -172,17 +172,17 @@ def test_a_resource_in_the_state_is_not_a_stray():
         ("get_resources", tagged("arn:aws:s3:::theirs"), "aws:s3", "theirs", "medium"),
     ],
 )
-def test_resources_attached_to_ours_or_with_our_tags_are_found(
+def test_foreign_resources_with_our_tags_or_attached_to_our_resources_are_found(
     call: str, answer: Any, type_: str, name: str, severity: str
 ):
-    (stray,), _ = look(**{**ALLOWED, call: answer})
+    (stray,), _ = find_foreign(**{**ALLOWED, call: answer})
     assert (stray.what, stray.type, stray.name, stray.severity) == ("foreign", type_, name, severity)
     assert stray.where == "AWS, eu-central-1"
 
 
-def test_denied_lookups_are_named_and_the_others_continue():
+def test_denied_lookups_are_reported_and_the_others_continue():
     no = Denied("AWS cannot be asked (AccessDenied)")
-    strays, account = look(
+    strays, account = find_foreign(
         **{**ALLOWED, "describe_internet_gateways": no, "list_role_policies": {"PolicyNames": ["x"]}}
     )
     assert [stray.name for stray in strays] == ["x"]
@@ -191,10 +191,10 @@ def test_denied_lookups_are_named_and_the_others_continue():
     ]
 
 
-def test_a_key_that_waits_for_its_deletion_is_as_good_as_gone():
+def test_a_key_pending_deletion_is_not_reported():
     key = tagged(f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1-2-3")
-    assert look(**ALLOWED, **{})[0] == []
+    assert find_foreign(**ALLOWED, **{})[0] == []
     ending = {"KeyMetadata": {"KeyState": "PendingDeletion"}}
-    assert look(**{**ALLOWED, "get_resources": key, "describe_key": ending})[0] == []
+    assert find_foreign(**{**ALLOWED, "get_resources": key, "describe_key": ending})[0] == []
     ending = {"KeyMetadata": {"KeyState": "Enabled"}}
-    assert len(look(**{**ALLOWED, "get_resources": key, "describe_key": ending})[0]) == 1
+    assert len(find_foreign(**{**ALLOWED, "get_resources": key, "describe_key": ending})[0]) == 1

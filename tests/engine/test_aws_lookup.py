@@ -1,4 +1,4 @@
-"""The ways of finding out whether an AWS resource exists, against answers that the test chooses."""
+"""Lookups that decide whether an AWS resource was created, against answers that the test chooses."""
 
 from __future__ import annotations
 
@@ -82,34 +82,34 @@ THING = {"Thing": {"Arn": "arn:thing"}}
 
 
 class TestByName:
-    def test_a_thing_with_our_tags_is_the_one(self):
+    def test_a_named_resource_with_our_tags_is_adopted(self):
         assert BY_NAME(aws(get_thing=THING, list_tags={"Tags": tags()}), creation(name="a")) == Made(
             "arn:thing"
         )
 
-    def test_a_resource_unknown_to_aws_was_not_created(self):
+    def test_a_resource_that_aws_does_not_know_was_not_created(self):
         for code in ("NoSuchEntity", "ResourceNotFoundException", "404", "InvalidVpcID.NotFound"):
             assert BY_NAME(aws(get_thing=refused(code)), creation(name="a")) == NotMade()
 
-    def test_a_thing_of_another_stack_is_left_alone_and_its_owner_named(self):
+    def test_a_resource_of_another_stack_is_not_adopted_and_its_owner_is_named(self):
         account = aws(get_thing=THING, list_tags={"Tags": tags(**{STACK_TAG: "isthmus/prod"})})
         verdict = BY_NAME(account, creation(name="a"))
         assert isinstance(verdict, NotMade)
         assert "isthmus/prod" in verdict.why
 
-    def test_an_untagged_resource_is_never_guessed(self):
+    def test_a_named_resource_without_tags_is_undecided(self):
         verdict = BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), creation(name="a"))
         assert isinstance(verdict, Unknown)
         assert verdict.look == "aws some get-thing --name a --region eu-central-1"
 
-    def test_a_name_that_was_made_up_is_proof_enough(self):
+    def test_a_generated_name_is_enough_to_adopt_a_resource(self):
         made_up = creation(name="thing-1a2b3c4", __defaults=["name"])
         assert BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), made_up) == Made("arn:thing")
 
-    def test_a_name_that_only_aws_plugin_knew_cannot_be_looked_up(self):
+    def test_a_name_generated_from_a_prefix_cannot_be_looked_up(self):
         assert isinstance(BY_NAME(aws(), creation(namePrefix="a")), Unknown)
 
-    def test_a_resource_in_the_state_is_not_decided_again(self):
+    def test_a_resource_that_is_in_the_state_is_not_looked_up_again(self):
         account = aws(frozenset({("aws:some/thing:Thing", "arn:thing")}), get_thing=THING)
         assert isinstance(BY_NAME(account, creation(name="a")), NotMade)
 
@@ -119,7 +119,7 @@ class TestByTags:
         listed = [{"Id": f"t-{number}", "Tags": tags(), **item} for number, item in enumerate(items)]
         return aws(list_things={"Things": listed}, **kind)
 
-    def test_a_resource_with_our_tags_is_the_match(self):
+    def test_a_listed_resource_with_our_tags_is_adopted(self):
         foreign = {"Tags": tags(**{RESOURCE_TAG: "another"})}
         assert BY_TAGS(self.things(foreign, {}), creation()) == Made("t-1")
 
@@ -128,16 +128,16 @@ class TestByTags:
         assert isinstance(verdict, Unknown)
         assert "2 resources may be this one (t-0, t-1)" in verdict.may
 
-    def test_objects_being_deleted_do_not_count(self):
+    def test_resources_being_deleted_do_not_match(self):
         assert BY_TAGS(self.things({"State": "going"}, {}), creation()) == Made("t-1")
 
-    def test_resources_older_than_the_run_do_not_count_within_clock_tolerance(self):
+    def test_resources_older_than_the_run_do_not_match_within_clock_tolerance(self):
         account = self.things(
             {"Created": NOON - timedelta(minutes=5)}, {"Created": (NOON - timedelta(seconds=30)).isoformat()}
         )
         assert BY_TAGS(account, creation(since=NOON.isoformat())) == Made("t-1")
 
-    def test_tags_that_we_may_not_read_leave_it_open_unless_one_is_found(self):
+    def test_unreadable_tags_leave_a_creation_undecided_unless_another_resource_matches(self):
         look_up = ByTags(
             "some", "list_things", "Things", "{item[Id]}", tags=("list_tags", {"Id": "{item[Id]}"}, "Tags")
         )
@@ -151,7 +151,7 @@ class TestByTags:
         assert look_up(some, creation()) == Made("t-1")
 
 
-def test_a_child_is_found_only_through_its_parent():
+def test_a_child_resource_is_looked_up_through_its_parent():
     look_up = by_parent(
         "some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{item[Name]}"
     )
@@ -161,7 +161,7 @@ def test_a_child_is_found_only_through_its_parent():
     assert account.client("some").asked[0] == ("list_parts", {"Of": "p-1"})
 
 
-def test_account_and_partition_are_those_of_the_caller():
+def test_account_and_partition_come_from_the_callers_identity():
     look_up = by_parent(
         "some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}"
     )
@@ -170,7 +170,7 @@ def test_account_and_partition_are_those_of_the_caller():
     )
 
 
-def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
+def test_a_type_without_a_lookup_is_undecided_with_a_search_command_by_tags():
     verdict = undecidable(aws(), creation())
     assert isinstance(verdict, Unknown)
     assert "Key=isthmus-stack,Values=isthmus/dev Key=isthmus-resource,Values=thing" in verdict.look
@@ -184,7 +184,7 @@ def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
         (EndpointConnectionError(endpoint_url="https://x"), EnvironmentFault, "https://x"),
     ],
 )
-def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, message):
+def test_an_account_that_does_not_answer_does_not_count_as_empty(error, kind, message):
     with pytest.raises(kind, match=message):
         BY_NAME(aws(get_thing=error), creation(name="a"))
 
@@ -198,11 +198,11 @@ def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, 
         [{"TagKey": name, "TagValue": value} for name, value in OURS.items()],
     ],
 )
-def test_tags_are_read_in_each_of_awss_forms(form):
+def test_tags_are_read_in_every_format_that_aws_returns(form):
     assert tags_as_mapping(form) == OURS
 
 
-def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
+def test_roles_of_a_provider_are_read_from_the_state_in_their_order():
     roles = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
     assert [
         assumed_role["roleArn"] for assumed_role in aws_account._assumed_roles({"assumeRoles": roles})
@@ -213,7 +213,7 @@ def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_th
     assert list(aws_account._assumed_roles({"assumeRoles": "not JSON"})) == []
 
 
-def test_another_account_than_the_stacks_is_not_asked(monkeypatch):
+def test_credentials_of_another_account_than_the_stacks_are_refused(monkeypatch):
     import boto3
 
     identity = Answers(get_caller_identity={"Account": "999999999999"})

@@ -1,4 +1,4 @@
-"""Every AWS type, made at the sandbox's endpoint and then forgotten: is it found, by its way, as what it is?"""
+"""Lookups of every AWS type, tested on resources created at the sandbox's endpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TAGGED = sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def aws_endpoint() -> Iterator[World]:
     server = make_server("127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -42,9 +42,9 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(aws_endpoint: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     variables = {
-        "AWS_ENDPOINT_URL": world.url,
+        "AWS_ENDPOINT_URL": aws_endpoint.url,
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -58,10 +58,10 @@ def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     aws_client.close()
 
 
-def begun(client: Client, world: World, token: str) -> Creation:
+def create_resource(client: Client, aws_endpoint: World, token: str) -> Creation:
     """What the state says of a creation that was begun: inputs, tagged as the program tags."""
-    name = world.name("thing")
-    props = CASES[token].make(world)
+    name = aws_endpoint.name("thing")
+    props = CASES[token].make(aws_endpoint)
     if "tags" in TYPES[token].inputs:
         props = {**props, "tags": {**props.get("tags", {}), STACK_TAG: STACK, RESOURCE_TAG: name}}
     inputs = client.checked(token, props)
@@ -78,17 +78,17 @@ def account(*known_urns: tuple[str, str]) -> Aws:
     return Aws({"region": REGION}, STACK, frozenset(known_urns), CLIENTS)
 
 
-def test_every_type_that_can_be_made_can_be_looked_up():
+def test_every_aws_type_of_the_components_can_be_looked_up():
     assert set(TYPES) <= set(LOOKUPS), "a type would stop every recovery"
 
 
-def test_the_tags_are_those_that_the_program_sets():
+def test_lookups_use_the_tags_that_the_program_sets():
     assert (STACK_TAG, RESOURCE_TAG) == (tagging.STACK_TAG, tagging.RESOURCE_TAG)
 
 
 @pytest.mark.parametrize("token", sampled(sorted(TYPES), 3))
-def test_only_created_resources_are_found_by_their_id(client, world, token):
-    creation = begun(client, world, token)
+def test_a_resource_is_found_by_its_id_only_after_its_creation(client, aws_endpoint, token):
+    creation = create_resource(client, aws_endpoint, token)
     before = look_up(account(), creation)
     assert isinstance(before, NotMade), before
     id, _ = client.create(token, creation.inputs)
@@ -103,8 +103,8 @@ def test_only_created_resources_are_found_by_their_id(client, world, token):
 
 
 @pytest.mark.parametrize("token", sampled(TAGGED, 3, 1))
-def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, token):
-    creation = begun(client, world, token)
+def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, aws_endpoint, token):
+    creation = create_resource(client, aws_endpoint, token)
     foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
     client.create(token, client.checked(token, foreign))
     verdict: Any = look_up(account(), creation)
@@ -112,8 +112,8 @@ def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, t
 
 
 @pytest.mark.parametrize("token", sampled(TAGGED, 3, 2))
-def test_an_untagged_resource_is_reported_and_not_adopted(client, world, token):
-    creation = begun(client, world, token)
+def test_an_untagged_resource_is_reported_and_not_adopted(client, aws_endpoint, token):
+    creation = create_resource(client, aws_endpoint, token)
     inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}
     id, _ = client.create(token, client.checked(token, inputs))
     verdict = look_up(account(), creation)
@@ -127,8 +127,8 @@ def test_an_untagged_resource_is_reported_and_not_adopted(client, world, token):
 @pytest.mark.parametrize(
     "token", ["aws:iam/rolePolicy:RolePolicy", "aws:cloudwatch/logMetricFilter:LogMetricFilter"]
 )
-def test_a_setting_with_a_generated_name_is_looked_up_again(client, world, token):
-    inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
+def test_a_resource_with_a_generated_name_is_looked_up_by_it(client, aws_endpoint, token):
+    inputs = {name: value for name, value in CASES[token].make(aws_endpoint).items() if name != "name"}
     creation = with_inputs(token, client.checked(token, inputs))
     assert creation.made_up("name")
     assert look_up(account(), creation) == NotMade()
@@ -137,9 +137,9 @@ def test_a_setting_with_a_generated_name_is_looked_up_again(client, world, token
     assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
-def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world, monkeypatch):
+def test_outside_the_sandbox_the_id_of_a_metric_filter_is_its_name(client, aws_endpoint, monkeypatch):
     token = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
-    inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
+    inputs = {name: value for name, value in CASES[token].make(aws_endpoint).items() if name != "name"}
     creation = with_inputs(token, client.checked(token, inputs))
     client.create(token, creation.resource["inputs"])
     monkeypatch.delenv("ISTHMUS_SANDBOX")
@@ -155,12 +155,12 @@ def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world,
         ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "namePrefix": "p"}),
     ],
 )
-def test_a_setting_with_an_unknown_name_is_never_reported_as_unchanged(token, inputs):
+def test_a_resource_with_an_unknown_name_is_undecided(token, inputs):
     assert isinstance(look_up(account(), with_inputs(token, inputs)), Unknown)
 
 
-def test_a_log_group_is_found_by_its_prefix_its_tags_and_its_age(client, world):
-    token, prefix = "aws:cloudwatch/logGroup:LogGroup", world.name("/isthmus/flow")
+def test_a_log_group_is_found_by_prefix_tags_and_age(client, aws_endpoint):
+    token, prefix = "aws:cloudwatch/logGroup:LogGroup", aws_endpoint.name("/isthmus/flow")
     own_inputs = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
     creation = with_inputs(token, client.checked(token, own_inputs), name="flow")
     assert "name" not in creation.inputs

@@ -1,4 +1,4 @@
-"""A branch by the base commit's word and by its own: what either refuses is refused."""
+"""A branch is judged by the rules and requirements of its base commit and by its own: either may refuse it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ OPEN, SILENT = finding(), finding(silenced=True)
         ([], [], []),
     ],
 )
-def test_a_finding_is_silenced_only_if_no_side_has_it_open(base: Any, own_findings: Any, expected: Any):
+def test_a_finding_is_silenced_only_if_neither_base_nor_head_has_it_open(
+    base: Any, own_findings: Any, expected: Any
+):
     assert base_and_head.merge_findings(base, own_findings) == expected
 
 
-def test_the_finding_that_names_the_ended_silence_is_kept():
+def test_of_two_equal_findings_the_one_with_the_expired_silence_is_kept():
     past = finding(f"m{EXPIRED_SILENCE}ana until 2026-01-01, which has expired)")
     assert (
         base_and_head.merge_findings([OPEN], [past]) == [past] == base_and_head.merge_findings([past], [OPEN])
@@ -91,11 +93,11 @@ def refused(before: Platform) -> dict[str, str]:
     return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
-def test_the_same_pattern_refuses_no_valid_name():
+def test_an_unchanged_platform_is_not_refused():
     assert refused(bank.platform()) == {}
 
 
-def test_work_that_was_restricted_may_not_be_on_bedrock_now_that_it_is_called_internal():
+def test_relabelled_restricted_work_may_still_not_run_on_bedrock():
     message = refused(changed({"policy-assistant": "restricted"}))
     assert list(message) == ["policy-assistant"]
     assert message["policy-assistant"].startswith(
@@ -103,22 +105,22 @@ def test_work_that_was_restricted_may_not_be_on_bedrock_now_that_it_is_called_in
     )
 
 
-def test_work_that_was_confidential_needs_an_exception_that_was_there_before():
+def test_relabelled_confidential_work_needs_an_exception_from_the_base():
     before = changed({"policy-assistant": "confidential"})
     assert "by a recorded exception only" in refused(before)["policy-assistant"]
 
 
-def test_a_class_that_is_raised_is_judged_by_the_stricter_one_alone():
+def test_a_raised_class_is_judged_by_the_stricter_class_only():
     assert refused(changed({"transaction-narratives": "public"})) == {}
 
 
-def test_a_residency_that_was_narrower_still_binds():
+def test_a_narrower_residency_in_the_base_still_applies():
     message = refused(changed(residency=["de"]))
     assert set(message) == {"policy-assistant", "campaign-copy"}
     assert "must stay in de" in message["policy-assistant"]
 
 
-def test_the_rules_draw_the_way_that_is_refused():
+def test_the_policy_finding_shows_the_refused_data_path():
     declared = declared_policy.with_declared_before(
         changed({"policy-assistant": "restricted"}), bank.platform()
     )
@@ -130,7 +132,7 @@ def test_the_rules_draw_the_way_that_is_refused():
     assert finding.message.startswith("policy-assistant → internal-gateway → ")
 
 
-def test_an_organisations_stricter_table_of_before_draws_the_way_of_the_plan():
+def test_a_stricter_handling_table_in_the_base_refuses_the_data_path():
     requirements, plan = bank.requirements_and_plan()
     strict = requirements.model_copy(update={"handling": {"internal": {"targets": ["onprem-vllm"]}}})
     declared_paths = data_paths(graph(), bank.platform())

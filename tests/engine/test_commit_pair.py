@@ -1,4 +1,4 @@
-"""Two commits asked by their own code: whatever that does, an answer or a fault, and nothing that runs on."""
+"""Two commits evaluated by their own code: it returns a result or a fault, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def commit(root: Path, code: str = "") -> Commit:
     return Commit(root, "the base commit", root)
 
 
-def ask(asked_commit: Commit) -> object:
+def ask_commit(asked_commit: Commit) -> object:
     return commit_pair.ask_commits({asked_commit: Order(do="see", root=str(asked_commit.root))})[asked_commit]
 
 
@@ -36,7 +36,9 @@ def alive(number: int) -> bool:
     return True
 
 
-def test_the_code_of_a_commit_answers_and_receives_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_code_of_a_commit_runs_without_secrets_in_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name in (
         "AWS_SECRET_ACCESS_KEY",
         "GITHUB_TOKEN",
@@ -67,24 +69,26 @@ def test_the_code_of_a_commit_answers_and_receives_no_secret(tmp_path: Path, mon
         ("os.kill(os.getpid(), 9)", "it exited with -9"),
     ],
 )
-def test_code_without_answer_is_a_fault_with_its_exit_status(tmp_path: Path, code: str, message: str):
+def test_code_of_a_commit_without_a_result_is_reported_with_its_exit_status(
+    tmp_path: Path, code: str, message: str
+):
     with pytest.raises(EnvironmentFault, match="the code of the base commit did not run") as caught:
-        ask(commit(tmp_path, code))
+        ask_commit(commit(tmp_path, code))
     assert message in str(caught.value)
 
 
-def test_code_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_code_of_a_commit_that_runs_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(commit_pair, "_TIMEOUT_S", 0.1)
     number = tmp_path / "number"
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
     begun = time.monotonic()
     with pytest.raises(EnvironmentFault, match="took longer"):
-        ask(slow)
+        ask_commit(slow)
     assert time.monotonic() - begun < 30
     assert not alive(int(number.read_text()))
 
 
-def test_a_failed_side_ends_the_other(tmp_path: Path):
+def test_if_one_commit_fails_the_process_of_the_other_is_stopped(tmp_path: Path):
     number = tmp_path / "number"
     wait = f"while not Path({str(number)!r}).exists(): time.sleep(0.01)\nsys.exit(1)"
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
@@ -94,7 +98,7 @@ def test_a_failed_side_ends_the_other(tmp_path: Path):
     assert not alive(int(number.read_text()))
 
 
-def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Path):
+def test_a_project_without_its_own_isthmus_is_evaluated_by_the_running_one(tmp_path: Path):
     assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.RUNNING_CHECKOUT
     own_commit = commit(tmp_path / "own")
     assert own_commit.code == own_commit.root
@@ -116,7 +120,7 @@ def test_policy_code_is_compared_file_by_file(tmp_path: Path):
     )
 
 
-def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_commit_uses_the_blueprints_in_its_own_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     checkout, laid_out, elsewhere = (tmp_path / name for name in ("checkout", "laid-out", "elsewhere"))
     for path in (checkout / "mine", checkout / "new", laid_out / "mine", elsewhere):
         path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Commits of a project's repository: found by name, laid out beside the checkout, nothing of it touched."""
+"""Commits of a project's repository: resolved by name and checked out into a temporary folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def everything(root: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(repository: tuple[Path, str]):
+def test_the_files_of_a_commit_are_checked_out_and_removed_afterwards(repository: tuple[Path, str]):
     root, first = repository
     before = everything(root)
     with commits.commit_files(root, first) as files:
@@ -54,7 +54,7 @@ def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(repository: tupl
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
-def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
+def test_the_files_of_a_commit_are_removed_after_a_fault_or_an_interrupt(
     repository: tuple[Path, str], fault: type[BaseException]
 ):
     checkouts: list[Path] = []
@@ -84,7 +84,7 @@ def test_a_folder_missing_in_the_commit_is_reported(repository: tuple[Path, str]
         pass
 
 
-def test_the_checkout_is_dirty_where_a_tracked_file_differs(repository: tuple[Path, str], tmp_path: Path):
+def test_a_checkout_with_a_changed_tracked_file_is_dirty(repository: tuple[Path, str], tmp_path: Path):
     root, _ = repository
     assert commits.head(root) == git(root, "rev-parse", "HEAD") + "-dirty"
     subprocess.run(["git", "clone", "-q", str(root), str(tmp_path / "clone")], check=True)
@@ -92,7 +92,7 @@ def test_the_checkout_is_dirty_where_a_tracked_file_differs(repository: tuple[Pa
     assert commits.head(tmp_path) == ""
 
 
-def test_a_commit_goes_by_any_of_its_names(repository: tuple[Path, str]):
+def test_a_commit_can_be_named_by_hash_branch_or_relative_name(repository: tuple[Path, str]):
     root, first = repository
     assert {commits.resolve_commit(root, name) for name in (first, first[:8], "HEAD~1", "main~1")} == {first}
 

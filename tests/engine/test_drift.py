@@ -1,4 +1,4 @@
-"""`isthmus drift` by the Automation API: an engine that tells its events, and a cluster that is served from memory."""
+"""`isthmus drift` on the Automation API: a fake engine emits events, and the cluster is served from memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus.reports.drift import wording as drift_wording
 from tests.blueprints.bank import STACK
 from tests.engine import drift_world, fake_engine
 from tests.engine.drift_world import RESTRICTED, Api, take_over
-from tests.engine.test_aws_foreign import Said
+from tests.engine.test_aws_foreign import FakeAws
 from tests.laying import lay
 
 SUMMARY = {"sequence": 2, "timestamp": 0, "summaryEvent": {"resourceChanges": {"same": 1}}}
@@ -65,14 +65,14 @@ def api(state: dict[str, Any]) -> Api:
 
 
 @pytest.fixture
-def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], api: Api) -> Make:
+def run_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], api: Api) -> Make:
     lay(tmp_path, bank=True)
 
     @contextlib.contextmanager
     def hold(stack: object) -> Iterator[None]:
         yield
 
-    class Account(Said):
+    class Account(FakeAws):
         def __init__(self, *_: Any) -> None:
             super().__init__(get_caller_identity={"Account": "123456789012"})
 
@@ -92,8 +92,8 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
     return make
 
 
-def test_an_unchanged_stack_has_no_drift_and_writes_nothing(looked: Make, tmp_path: Path):
-    drift = looked().drift
+def test_an_unchanged_stack_has_no_drift_and_writes_nothing(run_drift: Make, tmp_path: Path):
+    drift = run_drift().drift
     assert (drift.status, drift.drifts, drift.policy, drift.unseen, drift.diagnostics) == (
         "complete",
         [],
@@ -108,22 +108,22 @@ def test_an_unchanged_stack_has_no_drift_and_writes_nothing(looked: Make, tmp_pa
     assert "--run-program=false" in command
 
 
-def test_an_opened_policy_is_a_way_of_data_that_is_refused_now(looked: Make, api: Api):
+def test_an_opened_network_policy_is_reported_as_a_refused_data_path(run_drift: Make, api: Api):
     policy = next(
         candidate for key, candidate in api.objects.items() if key[1:3] == ("NetworkPolicy", RESTRICTED)
     )
     policy["spec"]["egress"] = [{}]
     take_over(policy, "f:spec", "f:egress")
-    drift = looked().drift
+    drift = run_drift().drift
     assert drift_wording.verdict(drift) == "REFUSED"
     assert {path.class_ for path in drift_wording.newly_open_paths(drift.data_paths)} == {"restricted"}
     assert "critical" in {finding.severity for finding in drift.policy}
     assert [(drift.what, drift.severity) for drift in drift.drifts] == [("added", "high")]
 
 
-def test_drift_in_aws_and_in_the_cluster_is_ranked_together(looked: Make, state: dict[str, Any], api: Api):
+def test_drift_in_aws_and_in_the_cluster_is_ranked_together(run_drift: Make, state: dict[str, Any], api: Api):
     api.one("Deployment", "restricted-qwen3-32b")["metadata"]["labels"]["isthmus.dev/endpoint"] = "x"
-    drift_run = looked(
+    drift_run = run_drift(
         *events(state, Trail=("delete", None), BucketVersioning=("update", {"expectedBucketOwner": "eve"}))
     )
     drift = drift_run.drift
@@ -135,49 +135,51 @@ def test_drift_in_aws_and_in_the_cluster_is_ranked_together(looked: Make, state:
     assert drift.summary == {"gone": 1, "changed": 2}
 
 
-def test_an_account_of_the_engines_that_is_not_whole_is_partial_and_never_no_drift(
-    looked: Make, state: dict[str, Any]
+def test_incomplete_engine_events_give_a_partial_result_and_never_no_drift(
+    run_drift: Make, state: dict[str, Any]
 ):
-    drift = looked(*events(state)[:-2], SUMMARY).drift
+    drift = run_drift(*events(state)[:-2], SUMMARY).drift
     assert drift.status == "partial"
     assert drift_wording.verdict(drift) == "PARTIAL"
     assert "reported nothing about 1 resources" in drift.diagnostics[0].message
 
 
-def test_kinds_that_may_not_be_listed_are_named_and_the_result_is_partial(looked: Make, api: Api):
+def test_kinds_that_may_not_be_listed_are_reported_and_the_result_is_partial(run_drift: Make, api: Api):
     api.refused["rolebindings"] = 403
-    drift = looked().drift
+    drift = run_drift().drift
     assert (drift.status, drift_wording.verdict(drift)) == ("partial", "PARTIAL")
     assert {unseen.what for unseen in drift.unseen} == {"rolebindings"}
 
 
 @pytest.mark.parametrize("more", [{"there": False}, {"state": {}}, {"state": {"resources": []}}])
-def test_a_stack_that_was_never_deployed_is_an_error(looked: Make, more: Any):
-    drift_run = looked(SUMMARY, **more)
+def test_a_stack_that_was_never_deployed_is_an_error(run_drift: Make, more: Any):
+    drift_run = run_drift(SUMMARY, **more)
     assert drift_run.error is not None
     assert (drift_run.error.exit_code, drift_run.drift.status) == (2, "failed")
     assert "was never deployed" in str(drift_run.error)
 
 
-def test_a_cluster_that_does_not_answer_is_never_no_drift(looked: Make, monkeypatch: pytest.MonkeyPatch):
+def test_a_cluster_that_does_not_answer_never_counts_as_no_drift(
+    run_drift: Make, monkeypatch: pytest.MonkeyPatch
+):
     def down(*_: Any) -> None:
         raise EnvironmentFault("the cluster of context `fra1` does not answer")
 
     monkeypatch.setattr(drifting, "clusters", down)
-    drift_run = looked()
+    drift_run = run_drift()
     assert drift_run.error is not None
     assert drift_run.error.exit_code == 3
     assert drift_wording.verdict(drift_run.drift) == "FAILED"
 
 
-def test_a_failed_engine_gives_a_failed_drift_check_without_secrets(looked: Make):
-    drift_run = looked(SUMMARY, code=255, stderr="error: with hunter2-0123456789")
+def test_a_failed_engine_gives_a_failed_drift_check_without_secrets(run_drift: Make):
+    drift_run = run_drift(SUMMARY, code=255, stderr="error: with hunter2-0123456789")
     assert drift_run.error is not None
     assert drift_run.error.exit_code == 3
     assert drift_run.drift.status == "failed"
     assert "hunter2" not in str(drift_run.error) + drift_run.drift.model_dump_json()
 
 
-def test_the_same_world_gives_the_same_bytes(looked: Make, api: Api):
+def test_the_same_cluster_gives_a_byte_identical_drift_report(run_drift: Make, api: Api):
     api.one("Deployment", "restricted-qwen3-32b")["spec"]["replicas"] = 9
-    assert looked().drift.model_dump_json() == looked().drift.model_dump_json()
+    assert run_drift().drift.model_dump_json() == run_drift().drift.model_dump_json()

@@ -1,4 +1,4 @@
-"""The engine's look at what stands: what it says of each resource, and an account that is not whole."""
+"""The engine's refresh: what it reports about each resource, and incomplete events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ended(op: str, name: str = "it", old: Any = None, new: Any = None, **more: A
     return EngineEvent.from_json({"sequence": 1, "timestamp": 0, "resOutputsEvent": {"metadata": meta}})
 
 
-def heard(*events: EngineEvent) -> Refreshed:
+def refreshed(*events: EngineEvent) -> Refreshed:
     refreshed = Refreshed()
     for event in events:
         refreshed.on_event(event)
@@ -45,31 +45,31 @@ NEW = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Allow"}]}'}
 
 
 def test_a_changed_policy_document_is_reported_by_its_parts():
-    refresh = heard(ended("update", old=OLD, new=NEW), summary(update=1))
+    refresh = refreshed(ended("update", old=OLD, new=NEW), summary(update=1))
     (change,) = refresh.changed({urn(): POLICY}, Masker())[urn()]
     assert (change.path, change.old, change.new) == ("policy.Statement[0].Effect", "Deny", "Allow")
 
 
 def test_existing_values_and_provider_internals_are_not_changes():
     same = {**OLD, "__defaults": ["x"]}
-    refresh = heard(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
+    refresh = refreshed(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
     assert refresh.changed({urn(): POLICY, urn("other"): POLICY}, Masker()) == {}
 
 
 def test_a_difference_in_an_unset_property_is_not_a_change():
     differs = {"etag": {"diffKind": "update", "inputDiff": False}}
-    refresh = heard(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
+    refresh = refreshed(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
     assert refresh.changed({urn(): POLICY}, Masker()) == {}
 
 
 def test_a_secret_is_hidden_on_both_sides():
-    refresh = heard(ended("update", old=OLD, new={**OLD, "bucket": "hunter2-012345"}), summary(update=1))
+    refresh = refreshed(ended("update", old=OLD, new={**OLD, "bucket": "hunter2-012345"}), summary(update=1))
     (change,) = refresh.changed({urn(): POLICY}, Masker(["hunter2-012345"]))[urn()]
     assert (change.secret, change.old, change.new) == (True, "[secret]", "[secret]")
 
 
 def test_a_removed_resource_is_reported():
-    assert heard(ended("delete", old=OLD), summary(delete=1)).gone() == {urn()}
+    assert refreshed(ended("delete", old=OLD), summary(delete=1)).gone() == {urn()}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_a_removed_resource_is_reported():
         ([ended("same"), summary(same=1)], ""),
     ],
 )
-def test_an_account_with_gaps_is_not_whole(events: Any, message: str):
-    missing = heard(*events).missing([urn()])
+def test_gaps_in_the_events_of_a_refresh_are_reported(events: Any, message: str):
+    missing = refreshed(*events).missing([urn()])
     assert (message in missing) if message else (missing == "")

@@ -1,4 +1,4 @@
-"""How grave a drift is, and what a platform brings about by itself."""
+"""Severity of a drift, and changes that controllers are expected to make."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ KEDA = {
 }
 
 
-def test_replicas_within_what_scales_them_were_asked_for():
+def test_replicas_within_the_bounds_of_their_scaler_are_no_drift():
     assert "from 1 to 4" in reason_for_scaling(DEPLOYMENT, SCALED, "spec.replicas", 3, [KEDA])
 
 
@@ -88,7 +88,7 @@ def test_replicas_outside_the_bounds_of_our_scaler_are_drift(path: str, new: Any
     assert reason_for_scaling(DEPLOYMENT, SCALED, path, new, []) == ""
 
 
-def test_marks_that_controllers_leave_are_no_drift_and_marks_that_decide_are():
+def test_fields_that_controllers_write_are_no_drift_and_others_are():
     claim = "kubernetes:core/v1:PersistentVolumeClaim"
     assert is_controller_written(DEPLOYMENT, 'metadata.annotations["deployment.kubernetes.io/revision"]')
     assert is_controller_written(claim, "spec.volumeName")

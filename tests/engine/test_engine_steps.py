@@ -1,4 +1,4 @@
-"""The engine's events as the changes of a preview, and an account that is not whole."""
+"""Engine events turned into the changes of a preview, and incomplete events."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_an_update_shows_old_and_new_values_and_the_owner():
         ("replace", "create-replacement"),
     ],
 )
-def test_a_replacement_is_one_change_in_whatever_order_its_steps_come(order: tuple[str, ...]):
+def test_the_steps_of_a_replacement_are_one_change_in_any_order(order: tuple[str, ...]):
     forced = {"multiRegion": {"diffKind": "update-replace"}, "description": {"diffKind": "update"}}
     old, new = {"multiRegion": False, "description": "a"}, {"multiRegion": True, "description": "b"}
     events = [
@@ -146,7 +146,7 @@ def test_a_refresh_is_not_counted_as_a_step():
     assert (recorded.changes(Masker()), recorded.summary(), recorded.missing) == ([], {}, "")
 
 
-def test_a_provider_changes_with_its_region_and_not_with_its_file():
+def test_a_provider_change_is_reported_for_its_region_and_not_for_its_version():
     kind = "pulumi:providers:aws"
     assert account(step("update", kind, old={"version": "1"}, new={"version": "2"})).changes(Masker()) == []
     assert only(step("update", kind, old={"region": "a"}, new={"region": "b"})).op == "update"
@@ -162,7 +162,7 @@ def test_a_provider_changes_with_its_region_and_not_with_its_file():
     ],
     ids=["no end", "nothing", "a gap", "a gap that hides a deletion"],
 )
-def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], reason: str):
+def test_events_that_were_cut_off_are_incomplete(events: list[EngineEvent], reason: str):
     assert reason in account(*events).missing
 
 
@@ -173,7 +173,7 @@ def test_an_unknown_operation_is_a_gap():
     assert "transmogrify" in account(event, summary(transmogrify=1)).missing
 
 
-def test_errors_are_listed_first_without_duplicates_and_secrets():
+def test_errors_are_listed_first_without_duplicates_or_secrets():
     recorded = account(
         diagnostic("warning", "using pulumi-resource-aws from $PATH at /home/me/bin"),
         diagnostic("warning", "slow"),
@@ -189,7 +189,7 @@ def test_errors_are_listed_first_without_duplicates_and_secrets():
     ]
 
 
-def test_a_policy_of_the_engines_own_is_a_finding():
+def test_a_violation_of_another_policy_pack_is_a_finding():
     event = {
         "message": "no",
         "color": "",

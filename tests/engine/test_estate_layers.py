@@ -1,4 +1,4 @@
-"""What a layer asks of the states of the other stacks before it is built or taken down."""
+"""What a layer checks in the states of other stacks before it is deployed or destroyed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def before_up(project: Project, stack: str, *, in_place: bool = False) -> None:
     estate_layers.before_up(loaded, loaded.platform(), in_place=in_place)
 
 
-def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Project, states: Any):
+def test_a_new_or_unchanged_estate_is_not_refused(project: Project, states: Any):
     for _ in range(2):
         for stack in LAYERS:
             before_up(project, stack)
@@ -79,7 +79,7 @@ def hosting(id_: str) -> dict[str, Any]:
     return {"resources": [root, component]}
 
 
-def test_a_model_on_sagemaker_is_not_taken_down_without_consent_either(project: Project, states: Any):
+def test_a_sagemaker_model_is_not_removed_without_consent(project: Project, states: Any):
     states[ONBOARDING] = hosting("confidential-hosted")
     for stack in (PLATFORM, ONBOARDING):
         with pytest.raises(
@@ -92,14 +92,14 @@ def test_a_model_on_sagemaker_is_not_taken_down_without_consent_either(project: 
         before_up(project, INVESTIGATIONS, in_place=True)
 
 
-def test_no_consent_makes_a_model_twice(project: Project, states: Any):
+def test_a_model_is_never_created_in_two_stacks_even_with_consent(project: Project, states: Any):
     states[ONBOARDING] = holding("restricted-qwen3-32b")
     for in_place in (False, True):
         with pytest.raises(Refused, match=f"runs in {ONBOARDING}, and {INVESTIGATIONS} would create it"):
             before_up(project, INVESTIGATIONS, in_place=in_place)
 
 
-def test_an_endpoint_that_leaves_a_layer_goes_first(project: Project):
+def test_an_endpoint_that_moves_to_another_layer_is_removed_first(project: Project):
     stack = project.stack(INVESTIGATIONS)
     platform = stack.platform()
     (model,) = [move for move in moves.built_endpoints(platform) if move.class_ == "restricted"]
@@ -117,7 +117,7 @@ def test_a_layer_is_destroyed_when_no_layer_depends_on_it(project: Project, stat
     estate_layers.before_destroy(project.stack(PLATFORM))
 
 
-def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
+def test_all_stacks_of_an_estate_must_be_in_the_sandbox_or_none(tmp_path: Path):
     project = bank_estate(tmp_path / "p")
     estate_layers.check_same_location(project.chosen(["bank"]))
     file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"

@@ -1,4 +1,4 @@
-"""What stands, read from a state; what the step that makes room is given and leaves alone."""
+"""Deployed endpoints read from a state, and the step that stops endpoints to free GPUs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Recorded:
         return Run()
 
 
-def test_machines_that_keep_its_weights_are_counted_as_they_were_last_seen():
+def test_nodes_that_store_an_endpoints_weights_are_counted_from_the_state():
     assert estate_migration.gpu_endpoints(state())[0].fetchers == 0
     deployed_state = state()
     fetch = {"type": "kubernetes:apps/v1:DaemonSet", "id": "x", "parent": f"{SERVER}::bank-a", "custom": True}
@@ -80,7 +80,7 @@ def test_machines_that_keep_its_weights_are_counted_as_they_were_last_seen():
     assert estate_migration.gpu_endpoints(deployed_state)[0].fetchers == 3
 
 
-def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
+def test_an_endpoint_is_read_with_gpus_volume_and_workloads():
     [gpu_endpoint] = estate_migration.gpu_endpoints(state())
     assert (gpu_endpoint.id, gpu_endpoint.site, gpu_endpoint.pool, gpu_endpoint.total) == (
         "restricted-a",
@@ -91,11 +91,11 @@ def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
     assert (gpu_endpoint.claim, gpu_endpoint.volume, gpu_endpoint.workloads) == ("llama", "w", ["reports"])
 
 
-def test_an_empty_state_has_nothing():
+def test_an_empty_state_has_no_endpoints():
     assert estate_migration.gpu_endpoints({}) == []
 
 
-def test_replicas_over_several_machines_are_seen_too():
+def test_replicas_over_several_nodes_are_read_too():
     kind = "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
     assert [gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(state(kind=kind))] == [2]
 
@@ -112,7 +112,7 @@ def test_a_server_without_pods_does_not_count_as_running():
     assert estate_migration.gpu_endpoints(deployed_state) == []
 
 
-def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
+def test_freeing_gpus_changes_the_model_server_but_not_the_gateway():
     engine, deployed_state = Recorded(), state()
     move = Move(first=tuple(estate_migration.gpu_endpoints(deployed_state)))
     estate_migration.make_room(engine, deployed_state, move, None)  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def test_an_autoscaled_endpoint_counts_its_maximum_until_it_is_paused():
     ] == [0]
 
 
-def test_making_room_tells_keda_too():
+def test_freeing_gpus_also_pauses_the_keda_scaler():
     engine, deployed_state = Recorded(), scaled()
     move = Move(first=tuple(estate_migration.gpu_endpoints(deployed_state)))
     estate_migration.make_room(engine, deployed_state, move, None)  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ def test_the_program_receives_the_deployed_endpoints_while_it_runs():
     assert UP_STANDING not in os.environ
 
 
-class Asked(KubeClient):
+class FakeCluster(KubeClient):
     """A cluster that has some objects, and refuses to be asked of others."""
 
     def __init__(self, *existing: str, status: int = 404) -> None:
@@ -187,7 +187,7 @@ def test_an_endpoint_missing_in_the_cluster_does_not_count_as_running():
     gpu_endpoints = estate_migration.gpu_endpoints(state())
 
     def left(*existing: str) -> list[tuple[int, str | None]]:
-        cluster: Any = Asked(*existing)
+        cluster: Any = FakeCluster(*existing)
         return [
             (confirm_in_cluster.replicas, confirm_in_cluster.volume)
             for confirm_in_cluster in estate_migration.confirm_in_clusters(gpu_endpoints, {"fra1": cluster})
@@ -201,6 +201,6 @@ def test_an_endpoint_missing_in_the_cluster_does_not_count_as_running():
 
 
 def test_a_cluster_that_denies_access_may_still_have_endpoints():
-    cluster: Any = Asked(status=403)
+    cluster: Any = FakeCluster(status=403)
     with pytest.raises(EnvironmentFault, match="refused a read of its workloads"):
         estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state()), {"fra1": cluster})

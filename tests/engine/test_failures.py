@@ -1,4 +1,4 @@
-"""An engine's failure in one paragraph."""
+"""A failure of the engine, described in one paragraph."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NOT_ADMISSION = (
         ),
     ],
 )
-def test_each_known_failure_has_a_fix(message, code, fix):
+def test_every_known_failure_has_a_fix(message, code, fix):
     error = failure([Failure(STACK, "update failed"), Failure(URN, message)], "", "dev", Path("some.log"))
     text = str(error)
     assert error.exit_code == code
@@ -82,7 +82,7 @@ def test_an_error_of_the_program_keeps_its_kind_and_message(kind):
     assert str(error) == f"stack dev: {told_error}"
 
 
-def test_a_program_that_the_engine_ended_is_not_asked_why():
+def test_a_program_that_the_engine_stopped_is_not_named_as_the_cause():
     program_failure = Failure(
         STACK, "the environment is wrong: no zones: Resource monitor has terminated, shutting down"
     )
@@ -93,7 +93,7 @@ def test_a_program_that_the_engine_ended_is_not_asked_why():
     assert "aws frankfurt: could not read plugin" in str(error)
 
 
-def test_words_inside_an_error_are_not_a_verdict():
+def test_words_in_an_error_message_do_not_change_the_exit_code():
     error = failure([Failure(STACK, "boom, and the answer is no: 5")], "", "dev", None)
     assert error.exit_code == 3
 
@@ -114,7 +114,7 @@ def test_a_failure_without_events_is_taken_from_stderr():
         ),
     ],
 )
-def test_a_state_that_a_remote_backend_cannot_give_is_named(stderr, message):
+def test_a_state_that_a_remote_backend_cannot_read_is_reported(stderr, message):
     """As Pulumi 3.274.1 says it of an object in S3."""
     error = failure([], stderr, "dev", None)
     assert error.exit_code == 3
@@ -127,7 +127,7 @@ def test_further_failures_are_counted():
     assert "(and 1 more)" in text
 
 
-def test_the_site_is_named_where_the_provider_is_known():
+def test_a_failure_names_the_site_of_its_provider():
     text = str(failure([Failure(URN, "error reading from server: EOF", "fra1")], "", "dev", None))
     assert text.startswith("stack dev, site fra1: ")
     assert "run the same command again" in text

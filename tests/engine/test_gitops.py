@@ -1,4 +1,4 @@
-"""What is rendered for Argo CD and Flux: only what they can apply, in the order in which it is needed."""
+"""Manifests for Argo CD and Flux: only objects that they can apply, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.blueprints import bank
 READ = YAML(typ="safe", pure=True)
 
 
-def laid(form: gitops.Form) -> tuple[dict[str, str], list[str]]:
+def render_gitops(form: gitops.Form) -> tuple[dict[str, str], list[str]]:
     return gitops.build_gitops_files(bank.rendered().resources, "bank-dev", form, "fleet")
 
 
 @pytest.fixture(scope="module")
 def argocd() -> dict[str, str]:
-    return laid("argocd")[0]
+    return render_gitops("argocd")[0]
 
 
 @pytest.fixture(scope="module")
 def flux() -> dict[str, str]:
-    return laid("flux")[0]
+    return render_gitops("flux")[0]
 
 
 def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -39,7 +39,7 @@ def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]
     return objects
 
 
-def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, str]):
+def test_every_object_is_written_once_under_its_own_name(argocd: dict[str, str]):
     files = render_files.build_files(bank.rendered(), {})
     names = sorted(path.split("/", 2)[2] for path in files if path.startswith("kubernetes/"))
     assert sorted(path.split("/", 2)[2] for path in argocd) == names
@@ -56,8 +56,8 @@ def test_applied_manifests_hold_no_secret_no_unknown_value_and_no_pulumi_annotat
             assert "pulumi.com" not in str(body["metadata"]), name
 
 
-def test_unknown_values_and_patches_are_in_folders_of_their_own_and_reported():
-    files, messages = laid("argocd")
+def test_unknown_values_and_patches_are_in_separate_folders_and_reported():
+    files, messages = render_gitops("argocd")
     apart = {path.rpartition("/")[2] for path in files if path.startswith("unfilled/")}
     assert "deployment-restricted-gateway.yaml" in apart, "its model's address is the cluster's to choose"
     assert "deployment-internal-translator.yaml" in apart, "its role is AWS's"
@@ -71,7 +71,7 @@ def test_unknown_values_and_patches_are_in_folders_of_their_own_and_reported():
     assert messages[1].startswith(f"{len(patches)} manifests under patches/")
 
 
-def wave(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
+def wave_of(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
     return int(bodies[key]["metadata"]["annotations"][gitops.WAVE])  # type: ignore[index]
 
 
@@ -79,21 +79,21 @@ def test_admission_policies_are_applied_before_namespaces_and_pods(argocd: dict[
     bodies = applied(argocd)
     namespace = "isthmus-confidential"
     order = [
-        wave(bodies, "ValidatingAdmissionPolicy", "", "isthmus-restricted-pods"),
-        wave(bodies, "ValidatingAdmissionPolicyBinding", "", "isthmus-restricted-pods"),
-        wave(bodies, "Namespace", "", namespace),
-        wave(bodies, "NetworkPolicy", namespace, "confidential-llama-3-1-8b"),
-        wave(bodies, "Deployment", namespace, "confidential-llama-3-1-8b"),
-        wave(bodies, "PodDisruptionBudget", namespace, "confidential-gateway"),
+        wave_of(bodies, "ValidatingAdmissionPolicy", "", "isthmus-restricted-pods"),
+        wave_of(bodies, "ValidatingAdmissionPolicyBinding", "", "isthmus-restricted-pods"),
+        wave_of(bodies, "Namespace", "", namespace),
+        wave_of(bodies, "NetworkPolicy", namespace, "confidential-llama-3-1-8b"),
+        wave_of(bodies, "Deployment", namespace, "confidential-llama-3-1-8b"),
+        wave_of(bodies, "PodDisruptionBudget", namespace, "confidential-gateway"),
     ]
     assert order == sorted(set(order)), order
     for (kind, where, name), body in bodies.items():
         if where.startswith("isthmus-"):
             own_wave = int(body["metadata"]["annotations"][gitops.WAVE])
-            assert own_wave > wave(bodies, "Namespace", "", where), f"{kind} {name}"
+            assert own_wave > wave_of(bodies, "Namespace", "", where), f"{kind} {name}"
 
 
-def test_flux_takes_one_step_after_the_other_and_each_has_its_folder(flux: dict[str, str]):
+def test_flux_applies_one_folder_after_the_other(flux: dict[str, str]):
     steps = list(YAML(typ="safe", pure=True).load_all(flux["flux-fra1.yaml"]))
     folders = {"/".join(path.split("/")[:3]) for path in flux if path.startswith("kubernetes/")}
     assert [f"./{folder}" for folder in sorted(folders)] == [step["spec"]["path"] for step in steps]
@@ -109,7 +109,7 @@ def part(name: str, *needs: str, parent: str | None = None, is_manifest: bool = 
     return Resource(name, kind, name, is_manifest, parent, None, {}, list(needs), {}, {})
 
 
-def test_a_wave_is_how_many_come_before_whatever_lies_between():
+def test_the_wave_of_an_object_is_the_length_of_its_longest_chain_of_dependencies():
     resources = [
         part("a"),
         part("c", parent="thing"),

@@ -1,4 +1,4 @@
-"""The translators' certificates that a cluster holds before a run, held to the trust and to the role."""
+"""Translators' certificates in a cluster, checked before a run against trust anchor and role."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OURS = Authority("Bank LLM identities")
 ISSUED = {"cert-manager.io/issuer-name": "bank-identities", "cert-manager.io/issuer-kind": "ClusterIssuer"}
 
 
-class Held(KubeClient):
+class FakeCluster(KubeClient):
     """A cluster that holds some objects, by path; `status` refuses all."""
 
     def __init__(self, objects: dict[str, dict[str, Any]], status: int = 0) -> None:
@@ -76,7 +76,7 @@ def check(
     objects: dict[str, Any] = {SPACE: {}} if namespace else {}
     if live_secret is not None:
         objects[f"{SPACE}/secrets/{name}"] = live_secret
-    cluster = cast(KubeClient, Held(objects, status))
+    cluster = cast(KubeClient, FakeCluster(objects, status))
     return identity_certificates.bearers_check(platform(stated_name, **trust), {"fra1": cluster})
 
 
@@ -96,7 +96,7 @@ def test_a_valid_certificate_of_the_translator_is_accepted():
 
 
 @pytest.mark.parametrize("stated_name", ["pki", None])
-def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(stated_name: str | None):
+def test_a_foreign_issuer_with_the_authoritys_name_is_refused(stated_name: str | None):
     foreign = secret(issued(Authority("Bank LLM identities")), ISSUED)
     with pytest.raises(Refused, match="which the trust anchor does not hold") as caught:
         check(foreign, stated_name)
@@ -106,7 +106,7 @@ def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(stated_na
     assert "\n" not in str(caught.value)
 
 
-def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_first_alone():
+def test_a_certificate_behind_an_intermediate_in_the_secret_is_refused():
     between = Authority("Between", above=OURS)
     leaf = between.issue(SUBJECT)
     with pytest.raises(Refused, match="issued by 'CN=Between'"):
@@ -133,13 +133,13 @@ def test_a_certificate_that_aws_would_refuse_is_reported_first(certificate: dict
     assert warning.endswith("cert-manager will replace it")
 
 
-def test_another_issuers_certificate_is_replaced_by_the_run_itself():
+def test_a_certificate_that_cert_manager_will_replace_is_not_refused():
     foreign_secret = secret(issued(Authority("Other")), {**ISSUED, "cert-manager.io/issuer-name": "earlier"})
     (warning,) = check(foreign_secret, stated_name=None)
     assert "another issuer signed the current certificate" in warning
 
 
-def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
+def test_the_issuer_is_not_checked_if_the_authority_is_in_acm_pca():
     arn = "arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/a1"
     foreign = issued(Authority("Of ACM"))
     assert check(secret(foreign), ca_certificates=None, acm_pca=arn) == []
@@ -148,7 +148,7 @@ def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
         check(secret(old), ca_certificates=None, acm_pca=arn)
 
 
-def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_there():
+def test_a_missing_named_secret_in_an_existing_namespace_is_refused():
     with pytest.raises(EnvironmentFault, match="does not exist") as caught:
         check(None)
     assert f"Create the Secret with a certificate for `{SUBJECT}`" in caught.value.fix
@@ -161,7 +161,7 @@ def test_a_secret_that_cert_manager_creates_may_be_missing():
     assert check(None, stated_name=None, namespace=False) == []
 
 
-def test_a_cluster_that_hides_secrets_is_reported():
+def test_a_cluster_that_denies_access_to_secrets_is_reported():
     (warning,) = check(secret(issued()), status=403)
     assert "cannot be read (403: forbidden), so it is unknown whether AWS accepts it" in warning
 
@@ -176,22 +176,26 @@ def test_a_cluster_that_hides_secrets_is_reported():
         (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "the text contains a private key"),
     ],
 )
-def test_a_secret_of_another_kind_is_named(live_secret: dict[str, Any], kind: type[Exception], message: str):
+def test_a_secret_without_a_certificate_is_reported(
+    live_secret: dict[str, Any], kind: type[Exception], message: str
+):
     with pytest.raises(kind, match=message) as caught:
         check(live_secret)
     assert "Secret isthmus-internal/pki" in str(caught.value)
 
 
-def test_a_site_without_translators_is_not_asked():
-    cluster = Held({}, 500)
+def test_a_site_without_translators_is_not_checked():
+    cluster = FakeCluster({}, 500)
     built = platform("pki")
     assert identity_certificates.bearers_check(built, {"elsewhere": cast(KubeClient, cluster)}) == []
     assert cluster.asked == []
 
 
-def test_the_moment_counts_and_not_the_day():
+def test_certificate_expiry_is_checked_to_the_second_and_not_to_the_day():
     now = datetime.datetime.now(datetime.UTC)
-    cluster = Held({SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))})
+    cluster = FakeCluster(
+        {SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))}
+    )
     reached = {"fra1": cast(KubeClient, cluster)}
     assert identity_certificates.bearers_check(platform(), reached, now) == []
     with pytest.raises(Refused, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):

@@ -1,4 +1,4 @@
-"""Registries that lie, lead astray or say too little, and the credentials that are kept for them."""
+"""Container registries that return wrong, misleading or incomplete answers, and stored credentials for them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def resolve(server: Scripted, logins: Logins | None = None) -> str:
         registries.close()
 
 
-def test_a_digest_that_the_bytes_do_not_have_is_refused(server):
+def test_a_digest_that_does_not_match_the_content_is_refused(server):
     server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": OTHER}, BODY)
     with pytest.raises(
         EnvironmentFault, match=f"announces the digest {OTHER}, but the manifest's bytes hash to {sha(BODY)}"
@@ -84,12 +84,12 @@ def test_a_digest_that_the_bytes_do_not_have_is_refused(server):
         resolve(server)
 
 
-def test_a_registry_that_names_no_digest_is_known_by_the_bytes(server):
+def test_without_a_digest_header_the_digest_is_computed_from_the_content(server):
     server.answer = lambda _m, _p: (200, {}, BODY)
     assert resolve(server) == sha(BODY)
 
 
-def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_changes_nothing(server):
+def test_a_tag_that_moves_during_the_request_does_not_change_the_digest(server):
     server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": sha(BODY)}, BODY)
     resolve(server)
     assert [(method, path) for method, path, _ in server.seen] == [
@@ -105,14 +105,14 @@ def test_a_document_that_is_not_a_manifest_is_refused(server, kind: str):
         resolve(server)
 
 
-def test_an_answer_without_end_is_not_read_to_it(server):
+def test_an_endless_response_is_not_read_to_its_end(server):
     server.answer = lambda _m, _p: (200, {}, b"x" * (5 * 1024 * 1024))
     with pytest.raises(EnvironmentFault, match="longer than"):
         resolve(server)
 
 
 @pytest.mark.parametrize("where", ["http://elsewhere.example/v2/x", "ftp://elsewhere.example/x"])
-def test_a_redirect_out_of_tls_is_not_followed(server, where: str):
+def test_a_redirect_to_plain_http_is_not_followed(server, where: str):
     server.answer = lambda _m, _p: (307, {"Location": where}, b"")
     with pytest.raises(EnvironmentFault, match="example`, which does not use TLS"):
         resolve(server)
@@ -147,7 +147,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(server):
         scripted.server_close()
 
 
-def test_redirects_in_a_circle_end(server):
+def test_circular_redirects_are_reported(server):
     server.answer = lambda _m, path: (302, {"Location": path}, b"")
     with pytest.raises(EnvironmentFault, match="redirected more than"):
         resolve(server)
@@ -171,14 +171,14 @@ def test_an_unreachable_registry_is_reported_with_what_to_check():
         ("https://localhost:5000", "localhost:5000", {"localhost:5000"}),
     ],
 )
-def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls: set[str]):
+def test_a_mirror_may_be_given_with_or_without_a_scheme(url: str, place: str, tls: set[str]):
     assert images_registry.parse_mirror(url) == (place, frozenset(tls))
 
 
 @pytest.mark.parametrize(
     "url", ["http://registry.bank.example", "ftp://localhost", "http://127.0.0.1.bank.example"]
 )
-def test_plain_http_is_for_this_machine_only(url: str):
+def test_plain_http_is_refused_except_for_localhost(url: str):
     with pytest.raises(InputError, match="does not use TLS"):
         images_registry.parse_mirror(url)
 
@@ -203,7 +203,7 @@ def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_p
     assert set(logins.headers.values()) == {f"Basic {auth}"}
 
 
-def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypatch, tmp_path):
+def test_a_broken_credentials_file_is_reported_without_its_content(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"the registry credentials cannot be read") as caught:
         log_in(monkeypatch, tmp_path, '{"auths": {"a": {"auth": "c2VjcmV0"')
     assert "c2VjcmV0" not in str(caught.value)
@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_resolved_does_not_stop_the_others():
     assert after.images["edge"].digest is None
 
 
-def test_with_a_mirror_every_name_is_asked_there():
+def test_with_a_mirror_every_image_is_resolved_there():
     places: list[str] = []
 
     def ask(reference: Reference) -> str:

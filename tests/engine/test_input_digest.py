@@ -1,4 +1,4 @@
-"""Which changes to a project are seen while it is built."""
+"""Which changes to a project are noticed while it is deployed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def project(tmp_path: Path) -> Project:
 @pytest.mark.parametrize(
     "name", ["Pulumi.yaml", "images.lock.yaml", "stacks/__main__.py", "stacks/inside/more.py", SETTINGS]
 )
-def test_another_content_of_what_a_run_reads_is_seen(project: Project, name: str):
+def test_a_changed_input_file_changes_the_fingerprint(project: Project, name: str):
     before = fingerprint(project)
     (project.root / name).write_text("name: isthmus\nmain: stacks\nstackConfigDir: stacks\nmore: 1\n")
     assert fingerprint(project) != before
 
 
-def test_a_file_that_comes_or_goes_is_seen_and_the_same_files_give_the_same(project: Project):
+def test_an_added_or_removed_file_changes_the_fingerprint(project: Project):
     before = fingerprint(project)
     assert fingerprint(project) == before
     (project.root / "stacks" / "policies.py").write_text("")
@@ -54,7 +54,7 @@ def test_values_that_the_run_itself_writes_are_not_changes(project: Project):
     assert fingerprint(project) == before
 
 
-def test_settings_that_do_not_parse_are_compared_as_they_are(project: Project):
+def test_settings_that_do_not_parse_are_compared_as_text(project: Project):
     (project.root / SETTINGS).write_text("config: [\n")
     before = fingerprint(project)
     (project.root / SETTINGS).write_text("config: [ \n")

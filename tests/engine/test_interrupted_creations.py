@@ -1,4 +1,4 @@
-"""The state after what a cut-off run left open was decided."""
+"""The state after interrupted creations of a crashed run were decided."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_resource_marked_for_deletion_is_left_to_the_engine():
     assert apply_verdicts(before, [])["resources"] == before["resources"]
 
 
-def test_nothing_refers_to_what_the_state_no_longer_has():
+def test_an_adopted_resource_has_no_references_to_missing_resources():
     gone = f"{PREFIX}aws:ec2/vpc:Vpc::gone"
     before = state()
     lost = entry(parent=gone, dependencies=[gone, PARENT], propertyDependencies={"a": [gone], "b": None})
@@ -122,7 +122,7 @@ def test_an_undecided_creation_is_never_dropped():
         apply_verdicts(before, [(find_interrupted_creations(before)[0], Unknown("it", "look"))])
 
 
-def test_components_and_other_operations_are_no_open_creations():
+def test_components_and_other_operations_are_not_interrupted_creations():
     before = state()
     before["pending_operations"] = [
         {"resource": entry(), "type": "updating"},
@@ -155,7 +155,7 @@ verdicts = st.lists(
     existing=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("5678")), unique_by=lambda e: e[0]),
     verdicts=verdicts,
 )
-def test_no_urn_is_twice_in_the_state_but_for_those_marked_for_deletion(existing, verdicts):
+def test_no_urn_is_twice_in_the_state_except_if_marked_for_deletion(existing, verdicts):
     before = state(*(entry(f"{PREFIX}t::{name}", id=id) for name, id in existing))
     unchanged = copy.deepcopy(before)
     after = apply_verdicts(

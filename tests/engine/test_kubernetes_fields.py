@@ -1,4 +1,4 @@
-"""A live object held beside what a stack said: what was changed, what was added, and what the API server brings."""
+"""A live object compared with its stack's inputs: changed and added fields, and defaults of the API server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def claims(stated_fields: Any) -> Any:
     return {}
 
 
-def looked(
+def compare(
     stated_fields: Any, live: Any, foreign_fields: Any = None, own_fields: Any = None
 ) -> dict[str, tuple[str, Any, Any, set[str]]]:
     """What is found, by path. `theirs`: what another manager has set."""
@@ -58,28 +58,28 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON, min_size=1, max_size=4))
-def test_an_object_as_stated_has_no_drift(stated_fields):
-    assert looked({"spec": stated_fields}, {"spec": stated_fields, "status": {"phase": "Running"}}) == {}
+def test_an_object_that_equals_its_inputs_has_no_drift(stated_fields):
+    assert compare({"spec": stated_fields}, {"spec": stated_fields, "status": {"phase": "Running"}}) == {}
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON, min_size=2, max_size=4), st.data())
-def test_a_field_that_is_gone_is_found_at_its_path(stated_fields, data):
+def test_a_removed_field_is_reported_with_its_path(stated_fields, data):
     key = data.draw(st.sampled_from(sorted(stated_fields)))
     live = {name: value for name, value in stated_fields.items() if name != key}
-    differences = looked({"spec": stated_fields}, {"spec": live})
+    differences = compare({"spec": stated_fields}, {"spec": live})
     assert set(differences) == {f"spec.{key}"}
     assert differences[f"spec.{key}"][:3] == ("changed", stated_fields[key], None)
 
 
-def test_a_default_of_the_api_server_is_none_and_a_field_that_somebody_owns_was_added():
+def test_defaults_of_the_api_server_are_ignored_and_owned_fields_are_reported():
     live = {"spec": {"replicas": 2, "minReadySeconds": 5, "paused": True}}
-    differences = looked({"spec": {"replicas": 2}}, live, foreign_fields={"f:spec": {"f:paused": {}}})
+    differences = compare({"spec": {"replicas": 2}}, live, foreign_fields={"f:spec": {"f:paused": {}}})
     assert differences == {"spec.paused": ("added", None, True, {THEIRS})}
 
 
-def test_a_changed_value_names_who_changed_it():
+def test_a_changed_value_is_reported_with_its_manager():
     foreign_fields = {"f:spec": {"f:replicas": {}}}
-    differences = looked({"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, foreign_fields, own_fields={})
+    differences = compare({"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, foreign_fields, own_fields={})
     assert differences == {"spec.replicas": ("changed", 2, 3, {THEIRS})}
 
 
@@ -88,21 +88,21 @@ def test_an_added_sidecar_is_found_in_any_position():
     side = {"name": "side", "image": "evil"}
     at = 'spec.template.spec.containers["side"]'
     claimed = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"side"}': {".": {}}}}}}}
-    assert looked(stated_fields, pod(side, BOX), claimed) == {at: ("added", None, side, {THEIRS})}
+    assert compare(stated_fields, pod(side, BOX), claimed) == {at: ("added", None, side, {THEIRS})}
     # A webhook claims nothing.
-    assert looked(stated_fields, pod(BOX, side)) == {at: ("added", None, side, set())}
+    assert compare(stated_fields, pod(BOX, side)) == {at: ("added", None, side, set())}
 
 
-def test_a_variable_that_was_added_is_found_in_its_container():
+def test_an_added_variable_is_reported_in_its_container():
     more = {**BOX, "env": [*BOX["env"], {"name": "B", "value": "2"}]}
-    differences = looked(pod(BOX), pod(more))
+    differences = compare(pod(BOX), pod(more))
     assert set(differences) == {'spec.template.spec.containers["vllm"].env["B"]'}
 
 
-def test_a_rule_more_in_a_policy_is_found_though_all_before_it_stand():
+def test_an_appended_rule_of_a_network_policy_is_reported():
     stated_fields = {"spec": {"egress": [{"ports": [{"port": 53}]}]}}
     live = {"spec": {"egress": [{"ports": [{"port": 53, "protocol": "TCP"}]}, {}]}}
-    assert looked(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={}) == {
+    assert compare(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={}) == {
         "spec.egress[1]": ("changed", None, {}, {THEIRS})
     }
 
@@ -110,13 +110,13 @@ def test_a_rule_more_in_a_policy_is_found_though_all_before_it_stand():
 def test_a_widened_rule_is_found_even_if_another_manager_wrote_it():
     stated_fields = {"spec": {"egress": [{"ports": [{"port": 443}]}]}}
     live = {"spec": {"egress": [{"ports": [{"port": 443, "protocol": "TCP", "endPort": 65535}]}]}}
-    differences = looked(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={"spec": {}})
+    differences = compare(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={"spec": {}})
     assert set(differences) == {"spec.egress[0].ports[0].endPort"}
 
 
 def test_the_order_of_rules_is_not_drift():
     first, second = {"to": [{"a": 1}]}, {"to": [{"b": 2}]}
-    assert looked({"spec": {"egress": [first, second]}}, {"spec": {"egress": [second, first]}}) == {}
+    assert compare({"spec": {"egress": [first, second]}}, {"spec": {"egress": [second, first]}}) == {}
 
 
 def test_values_normalised_by_the_api_server_are_equal():
@@ -129,19 +129,19 @@ def test_values_normalised_by_the_api_server_are_equal():
         }
     }
     assert (
-        looked(stated_fields, {"spec": {"limits": {"memory": "1Gi", "cpu": "1000m", "nvidia.com/gpu": "2"}}})
+        compare(stated_fields, {"spec": {"limits": {"memory": "1Gi", "cpu": "1000m", "nvidia.com/gpu": "2"}}})
         == {}
     )
 
 
-def test_a_quantity_that_is_another_is_found_and_text_that_looks_like_one_is_text():
-    assert set(looked({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1001m"}})) == {"limits.cpu"}
-    assert set(looked({"data": {"x": "1"}}, {"data": {"x": "1000m"}})) == {"data.x"}
+def test_different_quantities_are_reported_and_similar_text_is_compared_as_text():
+    assert set(compare({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1001m"}})) == {"limits.cpu"}
+    assert set(compare({"data": {"x": "1"}}, {"data": {"x": "1000m"}})) == {"data.x"}
 
 
-def test_a_switch_that_defaults_to_on_is_missed_when_it_is_gone():
+def test_a_removed_field_with_a_different_default_is_reported():
     stated_fields = {"spec": {"automountServiceAccountToken": False}}
-    assert looked(stated_fields, {"spec": {}})["spec.automountServiceAccountToken"][:3] == (
+    assert compare(stated_fields, {"spec": {}})["spec.automountServiceAccountToken"][:3] == (
         "changed",
         False,
         None,
@@ -150,12 +150,12 @@ def test_a_switch_that_defaults_to_on_is_missed_when_it_is_gone():
 
 def test_a_changed_secret_value_is_reported_by_its_manager_and_never_shown():
     stated_fields, live = {"data": {"config": MASK}}, {"data": {"config": "hunter2"}}
-    assert looked(stated_fields, live) == {}
-    differences = looked(stated_fields, live, {"f:data": {"f:config": {}}}, own_fields={})
+    assert compare(stated_fields, live) == {}
+    differences = compare(stated_fields, live, {"f:data": {"f:config": {}}}, own_fields={})
     assert differences == {"data.config": ("changed", MASK, MASK, {THEIRS})}
 
 
-def test_a_port_that_leaves_its_protocol_out_is_the_same_port():
+def test_a_port_without_a_protocol_equals_a_tcp_port():
     stated_fields = {"spec": {"ports": [{"port": 80, "name": "http"}]}}
     own_fields = {
         "f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}
@@ -165,7 +165,7 @@ def test_a_port_that_leaves_its_protocol_out_is_the_same_port():
     assert kubernetes_fields.compare_fields(stated_fields, live, managed, [OURS]) == []
 
 
-def test_a_set_tells_what_was_put_into_it():
+def test_a_value_added_to_a_set_is_reported():
     own_fields = {"f:metadata": {"f:finalizers": {'v:"a"': {}}}}
     foreign_fields = {"f:metadata": {"f:finalizers": {'v:"b"': {}}}}
     managed = parse_fields(

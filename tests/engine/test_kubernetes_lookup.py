@@ -1,4 +1,4 @@
-"""Whether an object in a cluster is the one whose creation was cut off."""
+"""Whether a Kubernetes object is the one whose creation was interrupted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_missing_object_was_not_created():
     assert look_up(creation(), Api()) == NotMade()
 
 
-def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
+def test_an_object_with_our_fields_is_adopted_with_its_field_manager():
     verdict = look_up(creation(), Api(**{PATH: live(claim())}))
     assert isinstance(verdict, Made)
     assert verdict.id == "isthmus-internal/model"
@@ -98,7 +98,7 @@ def test_an_object_with_a_known_manager_belongs_to_another_resource():
     assert isinstance(verdict, NotMade)
 
 
-def test_a_generated_name_is_ours_even_before_fields_are_read():
+def test_an_object_with_a_generated_name_is_adopted_without_comparing_fields():
     autonamed = creation(annotations={"pulumi.com/autonamed": "true"})
     assert isinstance(look_up(autonamed, Api(**{PATH: live()})), Made)
 
@@ -107,11 +107,11 @@ def test_a_generated_name_is_ours_even_before_fields_are_read():
     ("since", "kind"),
     [("2026-11-25T12:00:30+00:00", Made), ("2026-11-25T12:05:00+00:00", NotMade), (None, Made)],
 )
-def test_an_object_from_before_the_stack_is_not_the_one_but_clocks_may_differ_a_little(since, kind):
+def test_an_object_older_than_the_stack_is_not_adopted_within_clock_tolerance(since, kind):
     assert isinstance(look_up(creation(), Api(**{PATH: live(claim())}), since=since), kind)
 
 
-def test_an_object_that_is_leaving_is_waited_for():
+def test_an_object_being_deleted_is_waited_for():
     api = Api()
     api.objects[PATH] = [live(claim(), deletionTimestamp=NOON)] * 3 + [ApiRefusal(404, "gone")]
     waited: list[float] = []
@@ -119,17 +119,17 @@ def test_an_object_that_is_leaving_is_waited_for():
     assert len(waited) == 3
 
 
-def test_an_object_that_does_not_leave_is_named_with_what_may_hold_it():
+def test_an_object_stuck_in_deletion_is_reported_with_its_finalizers():
     api = Api(**{PATH: live(claim(), deletionTimestamp=NOON)})
     with pytest.raises(EnvironmentFault, match=r"Deployment model.*still exists.*finalizers"):
         look_up(creation(), api, sleep=lambda _: None)
 
 
-def test_a_kind_that_the_cluster_lacks_cannot_have_been_made():
+def test_an_object_of_a_missing_kind_was_not_created():
     assert isinstance(look_up(creation("StatefulSet"), Api()), NotMade)
 
 
-def test_a_patch_is_recognised_by_a_manager_unknown_to_the_state():
+def test_a_patch_is_adopted_by_a_field_manager_that_the_state_does_not_know():
     patch = creation("Node", patch=True, name="fra1-a", namespace=None)
     assert isinstance(look_up(patch, Api(**{NODE: live()})), NotMade), "the node is there anyway"
     verdict = look_up(
@@ -164,7 +164,7 @@ def test_a_patch_with_a_named_manager_is_recognised_by_it():
     assert isinstance(verdict, Made)
 
 
-def test_a_denied_lookup_is_not_an_answer():
+def test_a_denied_lookup_is_an_error_and_decides_nothing():
     with pytest.raises(EnvironmentFault, match="refused a read"):
         look_up(creation(), Api(**{PATH: ApiRefusal(403, "forbidden")}))
 

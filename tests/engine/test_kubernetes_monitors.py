@@ -54,10 +54,10 @@ def test_a_prometheus_that_selects_by_release_is_reported_with_the_label_to_set(
         ({"matchExpressions": [{"key": "release", "operator": "DoesNotExist"}]}, False),
     ],
 )
-def test_selectors_are_read_as_kubernetes_reads_them(selector: Any, silent: bool) -> None:
+def test_label_selectors_match_as_in_kubernetes(selector: Any, silent: bool) -> None:
     assert (lines(Watched(selector), release="a") == []) is silent
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_cluster_without_that_kind_is_not_reported(status: int) -> None:
+def test_a_cluster_without_or_with_denied_prometheus_kinds_is_not_reported(status: int) -> None:
     assert lines(Watched(status=status)) == []

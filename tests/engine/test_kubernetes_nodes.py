@@ -1,4 +1,4 @@
-"""What a cluster's nodes are asked before a run, and how the pools' taint is kept on them."""
+"""Nodes of GPU pools before a run: their labels and failure domains, and the taint that Isthmus keeps on them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def set_taints(cluster: KubeClient, platform: Platform) -> list[str]:
     return messages
 
 
-def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
+def test_a_node_gets_the_pool_taint_and_keeps_other_taints() -> None:
     cluster = Nodes(node("a", CORDON, TEAM), node("b"))
     messages = set_taints(cluster, platform("a", "b"))
     assert cluster.taints("a") == [CORDON, TEAM, kubernetes_nodes.TAINT]
@@ -89,18 +89,18 @@ def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
     assert cluster.written == 2, "a taint that is there is not written again"
 
 
-def test_a_taint_that_somebody_sets_at_the_same_moment_is_kept() -> None:
+def test_a_taint_that_another_client_sets_concurrently_is_kept() -> None:
     cluster = Nodes(node("a"), node("b"), other_count=2)
     set_taints(cluster, platform("a", "b"))
     assert cluster.taints("a") == [TEAM, TEAM, kubernetes_nodes.TAINT]
 
 
-def test_a_node_that_changes_all_the_time_is_given_up_with_a_command() -> None:
+def test_a_node_that_keeps_changing_is_reported_with_a_command() -> None:
     with pytest.raises(EnvironmentFault, match=r"kubectl taint nodes a nvidia\.com/gpu=present:NoSchedule"):
         set_taints(Nodes(node("a"), node("b"), other_count=99), platform("a", "b"))
 
 
-def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
+def test_a_node_that_left_its_pool_loses_only_the_pool_taint() -> None:
     cluster = Nodes(node("a", TEAM), node("b"), node("c", kubernetes_nodes.TAINT))
     set_taints(cluster, platform("a", "b"))
     set_taints(cluster, platform("b", "c"))
@@ -111,7 +111,7 @@ def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
     assert cluster.taints("c") == [kubernetes_nodes.TAINT], "it was there before"
 
 
-def test_an_existing_taint_is_looked_at_only() -> None:
+def test_with_taint_existing_nodes_are_checked_but_not_changed() -> None:
     cluster = Nodes(node("a", kubernetes_nodes.TAINT), node("b"))
     with pytest.raises(EnvironmentFault, match="machine b of pool h100 lacks the taint") as caught:
         set_taints(cluster, platform("a", "b", taint="existing"))
@@ -119,7 +119,7 @@ def test_an_existing_taint_is_looked_at_only() -> None:
     assert cluster.written == 0
 
 
-def look(cluster: KubeClient, platform: Platform | None = None) -> list[str]:
+def check_domains(cluster: KubeClient, platform: Platform | None = None) -> list[str]:
     messages: list[str] = []
     kubernetes_nodes.check_domain_labels(
         platform or parse(platform_data()), {"fra1": cluster}, messages.append
@@ -127,17 +127,17 @@ def look(cluster: KubeClient, platform: Platform | None = None) -> list[str]:
     return messages
 
 
-def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> None:
+def test_nodes_without_a_failure_domain_label_are_refused_with_a_fix() -> None:
     with pytest.raises(EnvironmentFault, match=f"no node for gateways has the label `{ZONE}`") as caught:
-        look(Nodes(node("gpu", kubernetes_nodes.TAINT, zone="a"), node("one"), node("two")))
+        check_domains(Nodes(node("gpu", kubernetes_nodes.TAINT, zone="a"), node("one"), node("two")))
     assert f"kubectl label node NAME {ZONE}=DOMAIN" in str(caught.value)
     assert "sites[fra1].failure_domain_label" in str(caught.value)
 
 
-def test_some_nodes_without_the_label_are_named_and_go_on() -> None:
-    (line,) = look(Nodes(node("one", zone="a"), node("two")))
+def test_some_nodes_without_a_failure_domain_label_are_a_warning() -> None:
+    (line,) = check_domains(Nodes(node("one", zone="a"), node("two")))
     assert line.endswith("get no gateway pods: two")
-    assert look(Nodes(node("one", zone="a"), node("two", zone="b"))) == []
+    assert check_domains(Nodes(node("one", zone="a"), node("two", zone="b"))) == []
 
 
 def test_a_pool_in_one_domain_is_refused_if_endpoints_must_survive_a_domain_loss() -> None:
@@ -146,11 +146,11 @@ def test_a_pool_in_one_domain_is_refused_if_endpoints_must_survive_a_domain_loss
     with pytest.raises(
         EnvironmentFault, match=f"the machines of pool h100 have 1 values of the label `{ZONE}`"
     ):
-        look(Nodes(*machines), two_domains)
+        check_domains(Nodes(*machines), two_domains)
     machines[1]["metadata"]["labels"][ZONE] = "y"
-    assert look(Nodes(*machines), two_domains) == []
+    assert check_domains(Nodes(*machines), two_domains) == []
 
 
 def test_a_deployer_without_read_access_is_warned_and_continues() -> None:
-    (line,) = look(Nodes(status=403))
+    (line,) = check_domains(Nodes(status=403))
     assert "its nodes cannot be listed" in line

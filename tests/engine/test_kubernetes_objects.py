@@ -1,4 +1,4 @@
-"""What of the bank's cluster is not as its stack left it: on objects as a real API server once had them."""
+"""Drift of the bank's Kubernetes objects, tested on objects as a real API server returned them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts.reports.drift import Drifted
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.discovery import Live
-from tests.engine.drift_world import RESTRICTED, Api, claim, looked, state, take_over
+from tests.engine.drift_world import RESTRICTED, Api, claim, find_object_drift, state, take_over
 
 MODEL = "restricted-qwen3-32b"
 
@@ -38,7 +38,7 @@ def put(kind: str, name: str, version: str = "v1", **more: Any) -> dict[str, Any
 
 
 def test_an_unchanged_cluster_shows_no_drift(api: Api):
-    live = looked(api)
+    live = find_object_drift(api)
     assert (live.drifts, live.unseen, live.foreign, live.gone, live.inputs) == ([], [], [], set(), {})
     assert len(live.looked) > 80
 
@@ -46,14 +46,14 @@ def test_an_unchanged_cluster_shows_no_drift(api: Api):
 @pytest.mark.parametrize("snapshot", OTHERS)
 def test_unchanged_clusters_of_other_stacks_show_no_drift(snapshot: str):
     other_stack = state(snapshot)
-    live = looked(Api(other_stack["resources"]), other_stack)
+    live = find_object_drift(Api(other_stack["resources"]), other_stack)
     assert (live.drifts, live.unseen) == ([], [])
     assert live.looked
 
 
-def test_no_secret_is_ever_read_whole(api: Api):
+def test_values_of_secrets_are_never_reported(api: Api):
     api.add(put("Secret", "theirs", data={"key": "aHVudGVyMg=="}), kubectl={"f:data": {"f:key": {}}})
-    drift = only(looked(api).drifts, "Secret")
+    drift = only(find_object_drift(api).drifts, "Secret")
     assert [(property.path, property.new, property.secret) for property in drift.properties] == [
         ('data["key"]', "[secret]", True)
     ]
@@ -61,11 +61,11 @@ def test_no_secret_is_ever_read_whole(api: Api):
     assert "aHVudGVyMg" not in drift.model_dump_json()
 
 
-def test_replicas_that_somebody_changed_are_found_with_who_and_when(api: Api):
+def test_changed_replicas_are_reported_with_manager_and_time(api: Api):
     model = api.one("Deployment", MODEL)
     model["spec"]["replicas"] = 7
     take_over(model, "f:spec", "f:replicas")
-    live = looked(api)
+    live = find_object_drift(api)
     (drift,) = live.drifts
     (change,) = drift.properties
     assert (drift.what, drift.by, drift.since) == ("changed", ["kubectl-edit"], "2026-11-26T15:00:00Z")
@@ -100,30 +100,30 @@ def test_replicas_within_the_bounds_of_our_scaler_are_expected(api: Api):
     built["resources"].append(component)
     api = Api(built["resources"])
     api.one("Deployment", MODEL)["spec"]["replicas"] = 7
-    (drift,) = looked(api, built).drifts
+    (drift,) = find_object_drift(api, built).drifts
     assert "ScaledObject" in drift.expected
     api.one("Deployment", MODEL)["spec"]["replicas"] = 9
-    (drift,) = looked(api, built).drifts
+    (drift,) = find_object_drift(api, built).drifts
     assert drift.expected == ""
 
 
-def test_a_sidecar_and_a_variable_are_named_and_what_is_secret_in_them_is_not_shown(api: Api):
+def test_an_added_sidecar_and_variable_are_reported_without_secret_values(api: Api):
     box = template(api)["containers"][0]
     box["env"].append({"name": "DB_PASSWORD", "value": "hunter2-x"})
     template(api)["containers"].append({"name": "side", "image": "evil", "args": ["--token=hunter2-y"]})
-    (drift,) = looked(api).drifts
+    (drift,) = find_object_drift(api).drifts
     assert (drift.what, drift.severity) == ("added", "high")
     paths = [property.path for property in drift.properties]
     assert [path.rpartition(".")[2] for path in paths] == ['containers["side"]', 'env["DB_PASSWORD"]']
     assert "hunter2" not in json.dumps([property.model_dump() for property in drift.properties])
 
 
-def test_a_secret_of_the_stack_is_hidden_wherever_somebody_writes_it(api: Api):
+def test_a_secret_of_the_stack_is_masked_in_every_field(api: Api):
     template(api)["containers"].append({"name": "side", "image": "evil/hunter2-0123456789"})
-    assert "hunter2" not in looked(api, None, "hunter2-0123456789").drifts[0].model_dump_json()
+    assert "hunter2" not in find_object_drift(api, None, "hunter2-0123456789").drifts[0].model_dump_json()
 
 
-def test_an_opened_network_policy_is_critical_and_is_in_the_live_graph(api: Api):
+def test_an_opened_network_policy_is_a_critical_drift(api: Api):
     policy = next(
         resource
         for key, resource in api.objects.items()
@@ -131,15 +131,15 @@ def test_an_opened_network_policy_is_critical_and_is_in_the_live_graph(api: Api)
     )
     policy["spec"].setdefault("egress", []).append({})
     take_over(policy, "f:spec", "f:egress")
-    live = looked(api)
+    live = find_object_drift(api)
     (drift,) = live.drifts
     assert (drift.severity, drift.by) == ("high", ["kubectl-edit"])
     assert live.inputs[drift.urn]["spec"]["egress"][-1] == {}
 
 
-def test_wiping_managed_fields_is_reported(api: Api):
+def test_removing_managed_fields_is_reported(api: Api):
     api.one("Deployment", MODEL)["metadata"]["managedFields"] = []
-    (drift,) = looked(api).drifts
+    (drift,) = find_object_drift(api).drifts
     assert (drift.severity, [property.path for property in drift.properties]) == (
         "high",
         ["metadata.managedFields"],
@@ -149,14 +149,14 @@ def test_wiping_managed_fields_is_reported(api: Api):
 def test_a_deleted_object_is_reported(api: Api):
     name = next(key[3] for key in api.objects if key[1] == "ConfigMap" and key[2] == RESTRICTED)
     api.remove("ConfigMap", name)
-    live = looked(api)
+    live = find_object_drift(api)
     (drift,) = live.drifts
     assert (drift.what, drift.op, drift.urn) == ("gone", "delete", next(iter(live.gone)))
 
 
 def test_an_object_being_deleted_is_reported_as_gone_and_stays_in_the_graph(api: Api):
     api.one("Deployment", MODEL)["metadata"]["deletionTimestamp"] = "2026-11-26T15:00:00Z"
-    live = looked(api)
+    live = find_object_drift(api)
     assert [(drift.what, drift.why) for drift in live.drifts] == [("gone", "it is being deleted")]
     assert live.gone == set()
 
@@ -169,7 +169,7 @@ def test_foreign_objects_are_found_and_join_the_graph(api: Api):
     api.add(
         put("RoleBinding", "all", f"{group}/v1", roleRef=role, subjects=[{"kind": "User", "name": "eve"}])
     )
-    live = looked(api)
+    live = find_object_drift(api)
     assert {(drift.what, drift.name, drift.severity) for drift in live.drifts} == {
         ("foreign", "miner", "high"),
         ("foreign", "all", "high"),
@@ -197,10 +197,10 @@ def test_built_in_objects_of_a_cluster_are_not_drift(api: Api):
     notes["deployment.kubernetes.io/revision"] = "2"
     mark = {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}}
     server["metadata"]["managedFields"].append(claim("kube-controller-manager", mark))
-    assert looked(api).drifts == []
+    assert find_object_drift(api).drifts == []
 
 
-def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
+def test_a_pod_is_compared_with_the_template_of_its_owner(api: Api):
     box = {"name": "vllm", "image": "a"}
     add = api.add(put("ReplicaSet", "rs", "apps/v1", spec={"template": {"spec": {"containers": [box]}}}))
     refers = {"apiVersion": "apps/v1", "kind": "Deployment", "name": MODEL}
@@ -208,9 +208,9 @@ def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
     pod = api.add(put("Pod", "rs-1", spec={"containers": [box]}))
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "controller": True}
     pod["metadata"]["ownerReferences"] = [{**owner, "uid": add["metadata"]["uid"]}]
-    assert looked(api).drifts == []
+    assert find_object_drift(api).drifts == []
     pod["spec"]["containers"] = [{**box, "image": "b"}, {"name": "istio-proxy", "image": "envoy"}]
-    (drift,) = looked(api).drifts
+    (drift,) = find_object_drift(api).drifts
     assert (drift.what, drift.severity, drift.component) == ("added", "high", "rs")
     assert [property.path for property in drift.properties] == [
         'spec.containers["vllm"].image',
@@ -220,7 +220,7 @@ def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
 
 def test_a_kind_that_may_not_be_listed_is_reported_as_unseen(api: Api):
     api.refused["rolebindings"] = 403
-    live = looked(api)
+    live = find_object_drift(api)
     assert live.drifts == []
     spaces = {unseen.where for unseen in live.unseen}
     assert {unseen.what for unseen in live.unseen} == {"rolebindings"}
@@ -230,7 +230,7 @@ def test_a_kind_that_may_not_be_listed_is_reported_as_unseen(api: Api):
 
 def test_an_unreadable_object_is_not_reported_as_deleted(api: Api):
     api.refused["networkpolicys"] = 403
-    live = looked(api)
+    live = find_object_drift(api)
     assert live.gone == set()
     assert any(unseen.what.startswith("NetworkPolicy isthmus-") for unseen in live.unseen)
     assert not any("NetworkPolicy" in urn for urn in live.looked)
@@ -238,22 +238,22 @@ def test_an_unreadable_object_is_not_reported_as_deleted(api: Api):
 
 def test_objects_of_an_unreachable_api_group_are_reported_as_unseen_not_deleted(api: Api):
     api.refused["networking.k8s.io/v1"] = 503
-    live = looked(api)
+    live = find_object_drift(api)
     assert live.gone == set()
     assert "kinds of networking.k8s.io/v1" in {unseen.what for unseen in live.unseen}
 
 
-def test_an_unauthenticated_caller_learns_nothing(api: Api):
+def test_rejected_credentials_are_an_error(api: Api):
     api.refused["rolebindings"] = 401
     with pytest.raises(EnvironmentFault, match="rejected the credentials"):
-        looked(api)
+        find_object_drift(api)
 
 
-def test_every_page_is_read(api: Api):
+def test_every_page_of_a_list_is_read(api: Api):
     for index in range(7):
         api.add(put("RoleBinding", f"r{index}", "rbac.authorization.k8s.io/v1"))
     api.page = 2
-    assert {drift.name for drift in looked(api).drifts} == {f"r{index}" for index in range(7)}
+    assert {drift.name for drift in find_object_drift(api).drifts} == {f"r{index}" for index in range(7)}
 
 
 def test_an_expired_list_is_restarted_and_one_that_always_expires_is_reported(api: Api):
@@ -282,10 +282,10 @@ def test_a_changed_key_of_our_secret_is_reported_by_its_name(api: Api):
     own_secret = {**like, "urn": urn, "type": type_, "id": f"{RESTRICTED}/own", "inputs": inputs}
     built["resources"].append({**own_secret, "outputs": {**outputs, "__fieldManager": "pulumi-kubernetes-7"}})
     api = Api(built["resources"])
-    assert looked(api, built).drifts == []
+    assert find_object_drift(api, built).drifts == []
     take_over(api.one("Secret", "own"), "f:data", "f:b")
     api.one("Secret", "own")["metadata"]["managedFields"].append(claim("eve", {"f:data": {"f:c": {}}}))
-    drifts = {drift.what: drift for drift in looked(api, built).drifts}
+    drifts = {drift.what: drift for drift in find_object_drift(api, built).drifts}
     assert [property.path for property in drifts["changed"].properties] == ["data.b"]
     assert [property.path for property in drifts["added"].properties] == ["data.c"]
     assert all(property.secret for drift in drifts.values() for property in drift.properties)

@@ -1,4 +1,4 @@
-"""Whose an object is: what clusters and controllers bring is no drift, and no owner is believed that cannot be one."""
+"""Ownership of objects: which belong to the cluster or to controllers, and which owner references are valid."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_an_object_created_by_hand_is_foreign(put):
     assert foreign(put) == {f"{put[0].kind} {put[1]['metadata']['name']}"}
 
 
-def test_an_owner_must_have_the_uid_that_is_named():
+def test_an_owner_reference_with_another_uid_is_not_accepted():
     set_, pod = (
         object_of("ReplicaSet", "r", ("Deployment", "server")),
         object_of("Pod", "p", ("ReplicaSet", "r")),
@@ -141,7 +141,7 @@ def test_an_owner_must_have_the_uid_that_is_named():
     assert foreign(set_, pod) == {"ReplicaSet r", "Pod p"}
 
 
-def test_objects_of_a_foreign_owner_are_reported_with_it_and_owner_cycles_are_foreign():
+def test_objects_of_foreign_owners_and_owner_cycles_are_reported():
     chain = [object_of("Deployment", "d"), object_of("ReplicaSet", "r", ("Deployment", "d"))]
     assert foreign(*chain, object_of("Pod", "p", ("ReplicaSet", "r"))) == {"Deployment d"}
     assert foreign(*chain, object_of("Secret", "s", ("Deployment", "d"))) == {"Deployment d", "Secret s"}

@@ -1,4 +1,4 @@
-"""An estate rendered: its stacks together are the one stack, and a model's release is its serving stack's alone."""
+"""A rendered estate: its stacks together equal a single stack, and a model release changes only its serving stack."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def kinds(rendered: rendering.Rendered) -> set[str]:
     return {kind.rpartition(":")[2] for kind, _ in resources_by_name(rendered)}
 
 
-def test_the_stacks_of_an_estate_make_what_one_stack_makes_each_part_once(estate: Rendered):
+def test_the_stacks_of_an_estate_render_every_resource_of_a_single_stack_once(estate: Rendered):
     whole_stack = resources_by_name(bank.rendered())
     layer_keys = [key for layer in estate.values() for key in resources_by_name(layer)]
     assert len(layer_keys) == len(set(layer_keys)), "two stacks would make the same"
     assert set(layer_keys) == set(whole_stack)
 
 
-def test_the_joined_layers_have_the_data_paths_of_the_one_stack(estate: Rendered):
+def test_the_joined_layers_have_the_data_paths_of_a_single_stack(estate: Rendered):
     """In whatever order, rendered or as they stand; a layer alone cannot show where its routes lead."""
     platform, resourceses = bank.platform(), [layer.resources for layer in estate.values()]
     whole_paths = data_paths(Graph(bank.rendered().resources), platform)
@@ -69,7 +69,7 @@ def test_the_joined_layers_have_the_data_paths_of_the_one_stack(estate: Rendered
     assert {path.workload for path in alone if path.verdict == "undecided"} >= {"transaction-narratives"}
 
 
-def test_every_object_of_the_cluster_is_the_same_as_in_one_stack(estate: Rendered):
+def test_every_kubernetes_object_equals_that_of_a_single_stack(estate: Rendered):
     whole_stack = resources_by_name(bank.rendered())
     for layer in estate.values():
         for key, resource in resources_by_name(layer).items():
@@ -89,7 +89,7 @@ def test_every_object_of_the_cluster_is_the_same_as_in_one_stack(estate: Rendere
                 assert json.loads(actual) == json.loads(whole_of_it), key
 
 
-def test_serving_has_the_pods_of_its_models_and_no_network_of_any_kind(estate: Rendered):
+def test_a_serving_stack_has_its_models_pods_and_no_network_resources(estate: Rendered):
     for name, endpoint in ((INVESTIGATIONS, "restricted-"), (ONBOARDING, "confidential-")):
         assert kinds(estate[name]) == {
             *("Certificate", "ConfigMap", "Deployment", "PersistentVolumeClaim", "PodDisruptionBudget"),
@@ -103,7 +103,7 @@ def test_serving_has_the_pods_of_its_models_and_no_network_of_any_kind(estate: R
         assert server.inputs["metadata"]["name"].startswith(endpoint)
 
 
-def test_a_layer_needs_no_way_to_where_it_makes_nothing(estate: Rendered):
+def test_a_layer_has_only_the_providers_of_sites_that_it_uses(estate: Rendered):
     providers = {
         name: {resource.name for resource in layer.resources if resource.type.startswith("pulumi:providers:")}
         for name, layer in estate.items()
@@ -113,7 +113,7 @@ def test_a_layer_needs_no_way_to_where_it_makes_nothing(estate: Rendered):
     assert providers[INVESTIGATIONS] == providers[ONBOARDING] == {"fra1"}
 
 
-def test_the_network_and_the_records_are_the_foundations(estate: Rendered):
+def test_networks_and_record_stores_belong_to_the_foundation_layer(estate: Rendered):
     assert {"Vpc", "Subnet", "TransitGateway", "VpnConnection", "Trail", "Bucket", "TrustAnchor"} <= kinds(
         estate[FOUNDATION]
     )
@@ -121,7 +121,7 @@ def test_the_network_and_the_records_are_the_foundations(estate: Rendered):
     assert {"Namespace", "NetworkPolicy", "Service", "VpcEndpoint", "Role"} <= kinds(estate[PLATFORM])
 
 
-def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_part(
+def test_boundaries_are_checked_on_the_whole_estate_and_fail_without_a_layer(
     project: Project, estate: Rendered
 ):
     platform = project.stack(PLATFORM).platform()

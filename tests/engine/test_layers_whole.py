@@ -1,5 +1,6 @@
-"""Estates with people, routers, fetched weights, models on SageMaker and in EKS, gateways on Fargate: each is the one
-stack in parts, and a release of a model is its serving stack's."""
+"""Estates with people, routers, fetched weights, SageMaker, EKS and Fargate: layers together equal a single stack.
+
+A release of a model changes only its serving stack."""
 
 from __future__ import annotations
 
@@ -97,7 +98,7 @@ def any_case(request: pytest.FixtureRequest) -> Case:
     return request.getfixturevalue(request.param)
 
 
-def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_case: Case):
+def test_the_layers_create_every_resource_of_a_single_stack_exactly_once(any_case: Case):
     whole_stack: dict[tuple[str, str], list[Any]] = {}
     for key, resource in resources_by_name(any_case.whole).items():
         whole_stack.setdefault(stable_name(key), []).append(plain(resource))
@@ -117,7 +118,7 @@ def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_ca
         assert actual in whole_stack[stable_name(key)], key
 
 
-def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
+def test_boundaries_hold_for_all_layers_together_and_fail_without_the_platform_layer(any_case: Case):
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
     preflight.check_boundaries(
         [resource for layer in any_case.parts.values() for resource in layer.resources], platform, "x"
@@ -133,7 +134,7 @@ def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(an
             preflight.check_boundaries(without, platform, "x")
 
 
-def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_case: Case):
+def test_the_joined_layers_have_the_allowed_data_paths_of_a_single_stack(any_case: Case):
     """Through a router and a picker, to a model on SageMaker, on Fargate and in EKS; with all that a class has."""
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
     whole_paths = data_paths(Graph(any_case.whole.resources), platform)
@@ -146,7 +147,9 @@ def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_
     assert {path.workload for path in whole_paths} - {""} == served
 
 
-def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):
+def test_roles_of_people_belong_to_the_platform_layer_and_auditors_may_read_the_foundations_records(
+    bank: Case,
+):
     bindings = {**layers_of_kind(bank, "RoleBinding"), **layers_of_kind(bank, "ClusterRoleBinding")}
     assert bindings
     assert set(bindings.values()) == {"platform"}
@@ -163,7 +166,7 @@ def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(ba
 
 
 @pytest.mark.soak
-def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(tmp_path: Path):
+def test_an_emergency_access_is_signed_for_the_estate_and_granted_by_its_platform_layer(tmp_path: Path):
     project = bank_estate(tmp_path / "estate")
     people, accesses = emergency(tmp_path)
     change_overrides(project, lambda data: data.update(people=people))
@@ -186,21 +189,21 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
         rendering.render(project.stack("bank-platform"))
 
 
-def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
+def test_a_router_and_its_inference_pools_belong_to_the_platform_layer(bank: Case):
     for kind in ("Gateway", "HTTPRoute", "BackendTLSPolicy", "InferencePool"):
         layers = layers_of_kind(bank, kind)
         assert layers, kind
         assert set(layers.values()) == {"platform"}, kind
 
 
-def test_fetch_jobs_belong_to_serving_and_their_network_policies_to_the_platform(bank: Case):
+def test_fetch_jobs_belong_to_the_serving_layer_and_their_network_policies_to_the_platform_layer(bank: Case):
     assert layers_of_kind(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
     assert layers_of_kind(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
     assert layers_of_kind(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
     assert "NetworkPolicy" not in kinds(bank.parts["bank-models"])
 
 
-def test_each_import_is_the_layers_that_makes_it(bank: Case):
+def test_every_import_belongs_to_the_layer_that_creates_its_resource(bank: Case):
     imports = {
         (stack, resource.name): resource.options["import"]
         for stack, part in bank.parts.items()
@@ -221,7 +224,7 @@ def test_an_import_without_a_resource_is_refused_with_the_nearest_name(bank: Cas
         bank.release(lambda data: data["imports"].update({"Vpc bank-frankfurt-vpc": "vpc-1"}))
 
 
-def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
+def test_a_release_of_fetched_weights_changes_only_its_serving_stack(bank: Case):
     def release(data: dict[str, Any]) -> None:
         (model,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == FETCHED]
         model["weights"] |= {"uri": "s3://models/llama-8b/v2", "digest": "sha256:" + "d" * 64}
@@ -241,7 +244,7 @@ def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
     assert f"bank-{RESTRICTED}-server" in changed["bank-others"]
 
 
-def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
+def test_another_store_of_weights_changes_the_network_policy_in_the_platform_layer(bank: Case):
     def moved(data: dict[str, Any]) -> None:
         (model,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == FETCHED]
         model["weights"]["store"]["address"] = "10.40.3.11"
@@ -251,7 +254,7 @@ def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
     assert changed["bank-platform"] == {f"bank-{FETCHED}", f"bank-{FETCHED}-fetch-network", "output layer"}
 
 
-def test_a_model_on_sagemaker_is_servings_and_who_calls_it_the_platforms(insurer: Case):
+def test_a_sagemaker_model_belongs_to_the_serving_layer_and_its_callers_to_the_platform_layer(insurer: Case):
     for kind in ("Endpoint", "EndpointConfiguration", "Model", "Target"):
         assert set(layers_of_kind(insurer, kind).values()) == {"models"}, kind
     serving, platform = (insurer.parts[f"insurer-{name}"] for name in ("models", "platform"))
@@ -286,7 +289,7 @@ def hosted_model(data: dict[str, Any]) -> dict[str, Any]:
     return next(endpoint for endpoint in data["endpoints"] if endpoint["id"] == hosted.HOSTED)
 
 
-def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
+def test_a_release_of_a_hosted_model_changes_only_its_serving_stack(insurer: Case):
     def release(data: dict[str, Any]) -> None:
         hosted_model(data)["weights"]["digest"] = "sha256:" + "f" * 64
         hosted_model(data).update(replicas=4, max_num_seqs=16)
@@ -304,7 +307,7 @@ def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
     }
 
 
-def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint(insurer: Case):
+def test_weights_at_another_address_change_the_private_endpoint_of_the_platform_layer(insurer: Case):
     changed = insurer.changed(
         lambda data: hosted_model(data)["weights"].update(uri="s3://insurer-weights/v2/")
     )
@@ -314,7 +317,7 @@ def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint
     }
 
 
-def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: Case):
+def test_gateways_on_fargate_with_logs_and_keys_belong_to_the_platform_layer(cloud: Case):
     assert set(cloud.parts) == {"cloud-foundation", "cloud-platform"}, "nothing runs here to be served"
     for kind in ("Service", "TaskDefinition", "LoadBalancer", "Cluster"):
         layers = layers_of_kind(cloud, kind)
@@ -325,7 +328,7 @@ def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: C
     assert {"foundation"} == {stack for name, stack in logs.items() if "gateway" not in name}
 
 
-def test_a_cluster_in_aws_is_the_platforms_its_network_the_foundations_and_its_models_servings(private: Case):
+def test_an_eks_estate_has_cluster_network_and_models_in_their_layers(private: Case):
     assert set(layers_of_kind(private, "Vpc").values()) == {"foundation"}
     for kind in ("NodeGroup", "Addon", "PodIdentityAssociation", "ClusterQueue"):
         layers = layers_of_kind(private, kind)
@@ -337,7 +340,7 @@ def test_a_cluster_in_aws_is_the_platforms_its_network_the_foundations_and_its_m
     assert not {"NetworkPolicy", "Role", "Service"} & kinds(private.parts["private-models"])
 
 
-def test_a_release_of_a_model_in_eks_is_its_stacks_alone(private: Case):
+def test_a_release_of_a_model_in_eks_changes_only_its_serving_stack(private: Case):
     def release(data: dict[str, Any]) -> None:
         (model,) = [endpoint for endpoint in data["endpoints"] if endpoint.get("weights")]
         model["weights"]["digest"] = "sha256:" + "d" * 64
@@ -348,7 +351,7 @@ def test_a_release_of_a_model_in_eks_is_its_stacks_alone(private: Case):
     assert "insurer-confidential-qwen3-14b-server" in changed["private-models"]
 
 
-def test_a_cluster_in_its_first_stage_has_machines_and_no_model(private: Case):
+def test_an_eks_cluster_in_stage_cluster_has_node_groups_and_no_kubernetes_objects(private: Case):
     after = private.release(lambda data: data["clusters"][0].update(stage="cluster"))
     assert {"NodeGroup", "Cluster"} <= kinds(after["private-platform"])
     assert not [

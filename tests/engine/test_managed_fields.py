@@ -1,4 +1,4 @@
-"""FieldsV1: who set which field of a Kubernetes object."""
+"""FieldsV1 of Kubernetes: which manager set which field of an object."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def managed(manager: str, fields_v1: Any, **more: Any) -> dict[str, Any]:
 
 
 @given(PATHS, PATHS)
-def test_every_path_is_read_with_its_managers_and_no_other(first_paths, second_paths):
+def test_every_managed_path_is_read_with_exactly_its_managers(first_paths, second_paths):
     second_paths = [path for path in second_paths if path[0] != Step("f", "status")]
     first_paths = [path for path in first_paths if path[0] != Step("f", "status")]
     ownership = parse_fields([managed("one", spelt(first_paths)), managed("other", spelt(second_paths))])
@@ -69,12 +69,12 @@ def test_every_path_is_read_with_its_managers_and_no_other(first_paths, second_p
 
 
 @given(STEPS)
-def test_a_step_is_read_as_it_is_spelt(step):
+def test_a_path_step_is_parsed_back_from_its_text(step):
     assert parse_step(step.spelt()) == step
 
 
 @given(st.text(max_size=20))
-def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
+def test_an_unparseable_field_key_belongs_to_its_manager_without_an_error(text):
     if parse_step(text) is None:
         spec = parse_fields([managed("odd", {"f:spec": {text: {"f:x": {}}}})]).tree.name("spec")
         assert spec is not None
@@ -82,12 +82,12 @@ def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
 
 
 @given(st.dictionaries(NAMES, VALUES, min_size=2, max_size=3))
-def test_the_order_of_keys_does_not_matter(keys):
+def test_the_order_of_keys_in_managed_fields_does_not_matter(keys):
     turned = dict(reversed(keys.items()))
     assert parse_step("k:" + json.dumps(keys)) == parse_step("k:" + json.dumps(turned))
 
 
-def test_a_name_may_hold_colons_dots_and_slashes():
+def test_a_field_name_may_contain_colons_dots_and_slashes():
     assert parse_step("f:a.b/c:d") == Step("f", "a.b/c:d")
     assert parse_step("f:") == Step("f", "")
 
@@ -108,7 +108,7 @@ def test_controller_status_is_ignored_and_other_controller_fields_are_not():
     assert {path[0].text for path in ownership.tree.paths()} == {"metadata"}
 
 
-def test_the_last_time_of_a_manager_counts():
+def test_the_latest_time_of_a_manager_is_used():
     later = {**managed("a", {"f:y": {}}), "time": "2026-11-26T16:00:00Z"}
     assert parse_fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
 

@@ -1,4 +1,4 @@
-"""No secret in what is shown of a change, on either side."""
+"""Masking: no secret appears in a reported change, neither in its old nor in its new value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_values_of_kubernetes_secrets_are_masked():
     assert [(change.path, change.old, change.new) for change in changes] == [("data.key", MASK, MASK)]
 
 
-def test_a_marked_output_of_the_wire_is_hidden():
+def test_a_marked_secret_output_of_the_engine_is_masked():
     wire = {
         "4dabf18193072939515e22adb298388d": "d0e6a833031e9bbcd3f4e8bde6ca49a4",
         "value": SECRET,
@@ -60,36 +60,36 @@ def test_a_marked_output_of_the_wire_is_hidden():
     ],
     ids=["whole", "within", "deep", "key", "base64", "document"],
 )
-def test_a_known_secret_is_found_wherever_it_stands(carrier: Any):
+def test_a_known_secret_is_masked_in_every_text(carrier: Any):
     assert SECRET not in shown("was", carrier, known_secrets=(SECRET,))
     assert base64.b64encode(SECRET.encode()).decode() not in shown(carrier, "will", known_secrets=(SECRET,))
 
 
-def test_a_secret_that_is_a_structure_hides_each_of_its_texts():
+def test_every_text_of_a_structured_secret_is_masked():
     assert SECRET not in shown("was", SECRET, known_secrets=(json.dumps({"user": {"password": SECRET}}),))
 
 
-def test_an_encrypted_value_of_the_configuration_is_hidden():
+def test_an_encrypted_configuration_value_is_masked():
     assert ENCRYPTED not in shown("was", f"salt {ENCRYPTED}")
 
 
-def test_a_short_secret_hides_no_part_of_other_words():
+def test_a_short_secret_is_masked_only_as_a_whole_value():
     assert Masker(["test"]).text("tests/latest") == "tests/latest"
     assert Masker(["test"]).text("test") == MASK
 
 
-def test_a_change_of_a_known_secret_is_shown():
+def test_a_changed_secret_is_reported_without_its_values():
     other_secret = "correct-horse-battery"
     changes = properties("aws:x/y:Z", {"it": SECRET}, {"it": other_secret}, Masker([SECRET, other_secret]))
     assert [(change.old, change.new, change.secret) for change in changes] == [(MASK, MASK, True)]
 
 
-def test_names_that_a_provider_makes_up_are_no_part_of_what_would_be_made():
+def test_generated_names_and_defaults_are_not_reported_as_properties():
     new = {"__defaults": ["name", "region"], "name": "bucket-1f2e3d4", "region": "eu-central-1", "kept": 1}
     assert [property.path for property in properties("aws:x/y:Z", None, new, Masker())] == ["kept"]
 
 
-def test_half_of_a_surrogate_pair_is_not_text():
+def test_a_lone_surrogate_is_replaced_by_a_question_mark():
     assert Masker().value({"a": ["x\ud800y"]}) == {"a": ["x?y"]}
 
 

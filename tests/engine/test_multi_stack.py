@@ -1,4 +1,4 @@
-"""Several stacks side by side: order, failures, interruption; a process that ends without a word."""
+"""Several stacks in parallel: order, failures, interruption, and child processes that end without a result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Children:
         return One()
 
 
-class Nobody:
+class SilentObserver:
     def __init__(self) -> None:
         self.ends: list[tuple[str, str]] = []
 
@@ -86,7 +86,7 @@ def states(tasks: Any) -> dict[str, str]:
 
 def test_a_stack_begins_when_those_it_needs_are_done():
     children = Children()
-    done = multi_stack.run(estate(), 4, Nobody(), children.start)
+    done = multi_stack.run(estate(), 4, SilentObserver(), children.start)
     assert set(states(done).values()) == {"done"}
     order = children.begun
     assert order.index("f") < order.index("p") < min(order.index("a"), order.index("b"))
@@ -94,16 +94,16 @@ def test_a_stack_begins_when_those_it_needs_are_done():
     assert children.most == 2
 
 
-def test_no_more_run_at_a_time_than_were_asked_for():
+def test_no_more_stacks_run_in_parallel_than_allowed():
     children = Children()
-    multi_stack.run([task(str(index)) for index in range(6)], 2, Nobody(), children.start)
+    multi_stack.run([task(str(index)) for index in range(6)], 2, SilentObserver(), children.start)
     assert children.most == 2
     with pytest.raises(InputError, match="0 stacks at a time"):
-        multi_stack.run([], 0, Nobody(), children.start)
+        multi_stack.run([], 0, SilentObserver(), children.start)
 
 
 def test_stacks_that_need_a_failed_stack_are_skipped_and_others_continue():
-    children, watcher = Children(p=2), Nobody()
+    children, watcher = Children(p=2), SilentObserver()
     done = multi_stack.run(estate(), 4, watcher, children.start)
     assert states(done) == {
         **{"f": "done", "p": "failed", "alone": "done"},
@@ -116,7 +116,7 @@ def test_stacks_that_need_a_failed_stack_are_skipped_and_others_continue():
 
 
 def test_stacks_that_need_a_skipped_stack_are_skipped_too():
-    done = multi_stack.run(estate(), 4, Nobody(), Children(f=3).start)
+    done = multi_stack.run(estate(), 4, SilentObserver(), Children(f=3).start)
     assert [(outcome.state, outcome.error) for outcome in done[1:4]] == [
         ("not started", "needs f"),
         ("not started", "needs p"),
@@ -124,7 +124,7 @@ def test_stacks_that_need_a_skipped_stack_are_skipped_too():
     ]
 
 
-def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
+def test_an_interrupt_is_sent_once_to_running_stacks_and_no_other_starts(
     monkeypatch: pytest.MonkeyPatch,
 ):
     children = Children(f=-1, alone=-1)
@@ -139,7 +139,7 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
     monkeypatch.setattr(multi_stack.queue, "Queue", Queue)
     tasks = estate()
     with pytest.raises(KeyboardInterrupt):
-        multi_stack.run(tasks, 4, Nobody(), children.start)
+        multi_stack.run(tasks, 4, SilentObserver(), children.start)
     assert sorted(children.interrupted) == ["alone", "f"]
     assert tasks[0].error == "interrupted"
     assert states(tasks) == {
@@ -148,16 +148,16 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
     }
 
 
-def test_a_child_tells_its_error_and_its_exit_code(tmp_path: Path):
-    (done,) = multi_stack.run([Task(Order("up", str(tmp_path / "nowhere"), "x"))], 1, Nobody())
+def test_a_child_process_reports_its_error_and_exit_code(tmp_path: Path):
+    (done,) = multi_stack.run([Task(Order("up", str(tmp_path / "nowhere"), "x"))], 1, SilentObserver())
     assert (done.state, done.code) == ("failed", 2)
     assert "Pulumi.yaml: there is no such file" in done.error
 
 
-def test_a_process_that_ends_without_result_fails_with_its_last_line(monkeypatch: pytest.MonkeyPatch):
+def test_a_child_process_without_a_result_fails_with_its_last_line(monkeypatch: pytest.MonkeyPatch):
     code = "import sys; print('not a message'); print('first\\nout of memory', file=sys.stderr); sys.exit(7)"
     monkeypatch.setattr(stack_process, "command", lambda _: [sys.executable, "-c", code])
-    (done,) = multi_stack.run([task("x")], 1, Nobody())
+    (done,) = multi_stack.run([task("x")], 1, SilentObserver())
     assert (done.state, done.code, done.error) == ("failed", 7, "out of memory")
 
 
@@ -172,7 +172,7 @@ def test_resources_left_by_a_destroy_are_reported_to_the_parent(monkeypatch: pyt
     ]
 
 
-def test_a_child_is_interrupted_when_its_parent_is_gone():
+def test_a_child_process_is_interrupted_when_its_parent_ends():
     code = (
         "import signal, time; from isthmus.engine.run import stack_process;"
         "signal.signal(signal.SIGINT, signal.SIG_IGN);"
@@ -196,7 +196,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return bank_estate(tmp_path_factory.mktemp("estate"))
 
 
-def test_the_order_is_the_configurations_and_the_other_way_round_for_a_destroy(project: Project):
+def test_stacks_run_in_the_order_of_the_configuration_and_reversed_for_destroy(project: Project):
     stacks = project.chosen(["bank"])
     assert [stack.name for stack in stacks] == list(LAYERS)
     assert {build_task.stack: build_task.after for build_task in multi_stack.build_tasks(stacks, "up")} == {
@@ -217,7 +217,7 @@ def test_the_order_is_the_configurations_and_the_other_way_round_for_a_destroy(p
     assert alone[0].after == (), "what is not asked for is not waited for"
 
 
-def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: Project):
+def test_a_name_may_be_a_stack_or_an_estate_and_every_stack_runs_once(project: Project):
     assert [stack.name for stack in project.chosen(["bank-platform", "bank"])] == [
         *("bank-platform", "bank-foundation", "bank-investigations", "bank-onboarding")
     ]
@@ -227,7 +227,7 @@ def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: 
         project.stack("bank")
 
 
-def test_an_answer_about_a_creation_is_for_one_stack(project: Project):
+def test_answers_about_interrupted_creations_are_refused_for_several_stacks(project: Project):
     stacks, answers = project.chosen(["bank"]), Answers({"bank-vpc": "vpc-1"}, frozenset({"other"}))
     with pytest.raises(InputError, match="several were given"):
         multi_stack.build_tasks(stacks, "up", answers=answers)

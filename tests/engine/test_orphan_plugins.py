@@ -1,4 +1,4 @@
-"""Plugins whose engine is dead are ended; everything else is left alone."""
+"""Provider plugins whose engine is dead are stopped; other processes are left alone."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ def dead_process() -> str:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_plugin_whose_engine_is_dead_is_ended_and_named(start, dead_process):
+def test_a_plugin_whose_engine_is_dead_is_stopped_and_reported(start, dead_process):
     process = start(dead_process)
     assert orphan_plugins.end(BACKEND) == ["pulumi-resource-kubernetes"]
     assert not psutil.pid_exists(process.pid)
 
 
-def test_a_plugin_that_does_not_end_when_asked_is_killed(start, dead_process, monkeypatch):
+def test_a_plugin_that_ignores_the_request_to_stop_is_killed(start, dead_process, monkeypatch):
     monkeypatch.setattr(orphan_plugins, "_WAIT_S", 0.5)
     process = start(dead_process, deaf=True)
     orphan_plugins.end(BACKEND)
     assert not psutil.pid_exists(process.pid)
 
 
-def test_only_orphan_plugins_of_this_backend_are_ended(start, dead_process, engine):
+def test_only_orphan_plugins_of_this_backend_are_stopped(start, dead_process, engine):
     others_running = [
         start(engine),
         start(dead_process, backend="file:///another"),
@@ -85,7 +85,7 @@ def test_only_orphan_plugins_of_this_backend_are_ended(start, dead_process, engi
     assert [process.poll() for process in others_running] == [None] * 5
 
 
-def test_the_sandboxs_own_plugin_is_one_too(start, dead_process, tmp_path):
+def test_an_orphan_aws_plugin_of_the_sandbox_is_stopped_too(start, dead_process, tmp_path):
     # As its shell script runs it: `python -m sandbox.aws.plugin ADDRESS`.
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox.aws.plugin", dead_process],

@@ -1,4 +1,4 @@
-"""Signs of a healthy pool, looked for in a cluster."""
+"""Health of GPU pools: nodes and objects of a cluster compared with what the stack expects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "status": status}
 
 
-def look(cluster: Fake, *signs: dict[str, Any]) -> list[pool_health.SignResult]:
+def check_health(cluster: Fake, *signs: dict[str, Any]) -> list[pool_health.SignResult]:
     pools = [{"name": "a", "site": "fra1", "signs": list(signs)}]
     return pool_health.check_pools(pools, {"fra1": cast(KubeClient, cluster)})
 
@@ -50,10 +50,10 @@ def machines(*nodes: dict[str, Any]) -> Fake:
     return Fake({"/api/v1/nodes?labelSelector=pool%3Da": {"items": list(nodes)}})
 
 
-def test_all_machines_are_checked_with_one_request() -> None:
+def test_all_nodes_are_checked_with_one_request() -> None:
     cluster = machines(node(), node())
     gpus = {**NODE, "path": ["status", "allocatable", "nvidia.com/gpu"], "value": "8"}
-    checks = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
+    checks = check_health(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
     assert all(check.well for check in checks)
     assert len(cluster.asked) == 2, "what is served, and the machines"
 
@@ -67,10 +67,10 @@ def test_all_machines_are_checked_with_one_request() -> None:
         ([], 0, ("nothing",)),
     ],
 )
-def test_a_machine_that_differs_is_missing_or_surplus_is_reported(
+def test_a_differing_missing_or_surplus_node_is_reported(
     nodes: list[dict[str, Any]], shown: int, instead: tuple[str, ...]
 ) -> None:
-    (check,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
+    (check,) = check_health(machines(*nodes), {**NODE, "path": READY, "value": "True"})
     assert (check.well, check.shown, check.instead) == (False, shown, instead)
     line = (
         f"Node pool=a: status › conditions › Ready should be True, is {instead[0]} ({shown} of 2 are right)"
@@ -78,28 +78,30 @@ def test_a_machine_that_differs_is_missing_or_surplus_is_reported(
     assert str(check) == line
 
 
-def test_machines_with_a_label_more_are_others() -> None:
+def test_nodes_with_an_excluded_label_are_not_counted() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da%2C%21shared": {"items": [node(), node()]}})
-    (check,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
+    (check,) = check_health(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
     assert check.well
 
 
-def test_a_label_that_must_only_be_there_may_say_anything() -> None:
+def test_a_required_label_without_a_value_may_have_any_value() -> None:
     expected_label = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
-    assert look(machines(node(rack="7"), node(rack="8")), expected_label)[0].well
-    assert not look(machines(node(rack="7"), node()), expected_label)[0].well
+    assert check_health(machines(node(rack="7"), node(rack="8")), expected_label)[0].well
+    assert not check_health(machines(node(rack="7"), node()), expected_label)[0].well
 
 
-def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
+def test_a_missing_object_or_a_missing_kind_is_reported() -> None:
     queue = {"api_version": "k/v1", "kind": "Queue", "namespace": "n", "name": "q", "path": [], "value": ""}
     served = {"/apis/k/v1": {"resources": [{"name": "queues", "kind": "Queue"}]}}
-    assert look(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": {}}), queue)[0].instead == ("nothing",)
-    assert look(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": node()}), queue)[0].well
-    assert look(Fake({}), queue)[0].instead == ("nothing",)
-    assert look(Fake({}), queue)[0].object == "Queue n/q"
+    assert check_health(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": {}}), queue)[0].instead == (
+        "nothing",
+    )
+    assert check_health(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": node()}), queue)[0].well
+    assert check_health(Fake({}), queue)[0].instead == ("nothing",)
+    assert check_health(Fake({}), queue)[0].object == "Queue n/q"
 
 
 def test_a_cluster_that_denies_access_is_not_reported_as_healthy() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": ApiRefusal(403, "no")})
     with pytest.raises(EnvironmentFault, match="refused to read"):
-        look(cluster, {**NODE, "path": READY, "value": "True"})
+        check_health(cluster, {**NODE, "path": READY, "value": "True"})

@@ -1,4 +1,4 @@
-"""What `isthmus up` holds a stack to before it asks the engine for anything."""
+"""Checks of `isthmus up` before it starts the engine."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Prepare:
     return run
 
 
-def test_the_bank_may_be_built(check: Prepare) -> None:
+def test_the_bank_passes_the_preflight_check(check: Prepare) -> None:
     check(bank.rendered())
 
 
-def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(check: Prepare) -> None:
+def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_created(check: Prepare) -> None:
     rendered = bank.rendered()
     # A component that forgot the default denial of the restricted namespace.
     opened = [
@@ -79,7 +79,7 @@ def test_a_silenced_boundary_is_not_refused_until_the_silence_ends(
             check(Rendered(bare, rendered.outputs))
 
 
-def test_a_medium_finding_does_not_block_the_build(check: Prepare) -> None:
+def test_a_medium_finding_does_not_block_the_deployment(check: Prepare) -> None:
     rendered = bank.rendered()
     remaining = [
         replace(resource, inputs={**resource.inputs, "retentionInDays": 1})

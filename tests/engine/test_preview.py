@@ -1,4 +1,4 @@
-"""What a state says of a stack before a change, held beside what its files say after it."""
+"""A preview compares the stack in the state with the stack in the files."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def state() -> dict[str, Any]:
     return json.loads(gzip.decompress(SNAPSHOT.read_bytes()))["deployment"]
 
 
-def side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Diagnostic]]:
+def deployed_side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Diagnostic]]:
     diagnostics: list[Diagnostic] = []
     return preview.side_of_state(
         state, [], bank.platform(), now or previews.side(previews.resources()), diagnostics
     ), diagnostics
 
 
-def test_the_deployed_side_has_the_paths_and_cost_of_its_plan(state: dict[str, Any]):
-    before, diagnostics = side(state)
+def test_the_deployed_stack_has_the_data_paths_and_cost_of_its_plan(state: dict[str, Any]):
+    before, diagnostics = deployed_side(state)
     after = previews.side(previews.resources())
     assert diagnostics == []
     # When that plan was written, the fixed costs of AWS were not priced.
@@ -54,15 +54,15 @@ def test_the_deployed_side_has_the_paths_and_cost_of_its_plan(state: dict[str, A
     assert then == now
 
 
-def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(state: dict[str, Any]):
+def test_the_former_size_of_pools_is_unknown_if_the_requirements_changed(state: dict[str, Any]):
     requirements, plan = bank.requirements_and_plan()
     other_requirements = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
-    pools = side(state, other_requirements)[0].capacity() or []
+    pools = deployed_side(state, other_requirements)[0].capacity() or []
     assert {pool.gpus for pool in pools} == {None}
     assert sum(pool.used for pool in pools) == 10
 
 
-def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_counted():
+def test_an_override_without_a_price_makes_the_cost_unknown_and_counts_as_capacity():
     stack = project.find_project(bank.ROOT).stack(bank.STACK)
     name = bank.serving("kyc-extraction").id
     more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
@@ -77,7 +77,7 @@ def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_count
     assert usual.monthly_usd == now.plan.monthly_cost_usd
 
 
-def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
+def test_a_secret_of_the_stack_is_masked_in_errors():
     stack = project.find_project(bank.ROOT).stack(bank.STACK)
     secret_parts = PreviewDraft(stack.name, masker=Masker(["hunter2-hunter2"]))
     shown = preview.failed_preview(stack, EnvironmentFault("hunter2-hunter2 is refused"), secret_parts)
@@ -85,14 +85,14 @@ def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
 
 
 def test_a_stack_without_resources_has_no_endpoints():
-    assert side({"resources": []}) == (Side(), [])
+    assert deployed_side({"resources": []}) == (Side(), [])
 
 
 def test_a_plan_of_another_version_is_reported_as_unknown(state: dict[str, Any]):
     old = json.loads(json.dumps(state))
     root = next(resource for resource in old["resources"] if resource["type"] == "pulumi:pulumi:Stack")
     root["outputs"]["plan"]["invented_later"] = True
-    before, diagnostics = side(old)
+    before, diagnostics = deployed_side(old)
     assert (before.plan, before.cost(), before.capacity()) == (None, None, None)
     assert "another version" in diagnostics[0].message
     assert before.data_paths, "the graph is read all the same"

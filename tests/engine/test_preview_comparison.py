@@ -1,4 +1,4 @@
-"""Two renderings held together: what is known of it is said, and what is not is said to be not."""
+"""Comparison of two renderings: certain changes are reported, uncertain ones are marked as such."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def change(type_: str, old: dict[str, Any], new: dict[str, Any], **options: Any)
     return change_found
 
 
-def test_a_rendering_is_what_it_is():
+def test_a_rendering_compared_with_itself_has_no_changes():
     resources = rendered().resources
     assert preview_comparison.compare(resources, resources) == []
     assert preview_comparison.count_unchanged(resources, resources, []) == sum(
@@ -40,7 +40,7 @@ def test_a_rendering_is_what_it_is():
     )
 
 
-def test_a_graph_is_read_back_as_it_was_written():
+def test_a_graph_file_is_read_back_without_loss():
     graph_json = render_files.build_files(Rendered(rendered().resources, {}), {})["graph.json"]
     assert preview_comparison.resources_from_json(json.loads(graph_json)) == rendered().resources
 
@@ -113,7 +113,7 @@ def test_an_unknown_property_may_replace_the_resource(type_: str, path: str):
     assert (change_found.op, bool(change_found.may_replace)) == ("update", True)
 
 
-def test_options_count():
+def test_replace_and_ignore_options_affect_the_comparison():
     kind = "kubernetes:apps/v1:Deployment"
     old, new = {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}
     assert change(kind, old, new, replaceOnChanges=["spec.replicas"]).op == "replace"
@@ -121,7 +121,7 @@ def test_options_count():
     assert preview_comparison.compare(ignored[:1], ignored[1:]) == []
 
 
-def test_an_object_owned_elsewhere_is_read_and_not_changed():
+def test_an_object_that_is_only_read_is_never_reported_as_changed():
     kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
     assert (
         preview_comparison.compare([resource(kind, {"a": 1}, read="x")], [resource(kind, {"a": 2}, read="x")])
@@ -155,7 +155,7 @@ def test_the_aws_type_table_equals_that_of_the_sandbox():
         ("kubernetes:x/v1:Y", "spec.tags", False),
     ],
 )
-def test_changes_that_matter_are_not_noise(type_: str, path: str, noise: bool):
+def test_only_platform_tags_and_checksums_count_as_noise(type_: str, path: str, noise: bool):
     from isthmus.engine.preview.noise import is_noise as judged
 
     assert judged(type_, path) is noise

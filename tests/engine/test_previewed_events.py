@@ -1,4 +1,4 @@
-"""`isthmus preview` by the Automation API, with an engine that tells its events whole, in part, or fails."""
+"""`isthmus preview` on the Automation API, with an engine that emits all events, some of them, or fails."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return make
 
 
-def test_an_account_that_is_whole_is_complete_and_hides_the_stacks_own_secret(previewed: Make):
+def test_complete_events_give_a_complete_preview_without_the_stacks_secret(previewed: Make):
     result = previewed(UPDATE, SUMMARY, CANCEL)
     assert (result.preview.status, result.preview.summary, result.error) == ("complete", {"update": 1}, None)
     (change,) = result.preview.changes
@@ -84,7 +84,7 @@ def test_an_account_that_is_whole_is_complete_and_hides_the_stacks_own_secret(pr
 
 
 @pytest.mark.parametrize("cut", [100, 400], ids=["the summary", "a step"])
-def test_an_account_that_is_cut_off_is_partial_and_cannot_be_approved(
+def test_events_that_were_cut_off_give_a_partial_preview_without_a_digest(
     previewed: Make, cut: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     # The SDK gives the reader of its events 5 s to come to the end of what has none.
@@ -95,7 +95,7 @@ def test_an_account_that_is_cut_off_is_partial_and_cannot_be_approved(
     assert "Traceback" not in capfd.readouterr().err, "whoever reads the events dies quietly"
 
 
-def test_a_step_that_was_lost_is_a_gap(previewed: Make):
+def test_a_missing_step_makes_the_preview_partial(previewed: Make):
     shown = previewed(SUMMARY, CANCEL).preview
     assert (shown.status, shown.changes, shown.digest) == ("partial", [], "")
     assert "1 to update, of which 0 were reported" in shown.diagnostics[0].message

@@ -1,4 +1,4 @@
-"""What a rendering records, of a program of the test's own."""
+"""What the recorder captures of a Pulumi program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shop(pulumi.ComponentResource):
         super().__init__("shop:index:Shop", name, {}, opts)
 
 
-def test_urns_bear_the_types_of_all_parents(stack):
+def test_urns_contain_the_types_of_all_parents(stack):
     import pulumi_kubernetes as k8s
 
     def program():
@@ -42,7 +42,7 @@ def test_urns_bear_the_types_of_all_parents(stack):
     }
 
 
-def test_outputs_of_a_component_are_known_by_name_before_they_have_values(stack):
+def test_names_of_component_and_stack_outputs_are_recorded(stack):
     import pulumi_kubernetes as k8s
 
     def program():
@@ -54,7 +54,7 @@ def test_outputs_of_a_component_are_known_by_name_before_they_have_values(stack)
     assert {"address", "open"} <= record_program(program, stack).said
 
 
-def test_a_secret_is_masked_wherever_it_shows(stack):
+def test_a_secret_is_masked_everywhere_in_a_recording(stack):
     import pulumi_kubernetes as k8s
 
     def program():
@@ -69,7 +69,7 @@ def test_a_secret_is_masked_wherever_it_shows(stack):
     assert rendered.outputs == {"word": "[secret]", "sentence": "[secret]"}
 
 
-def test_placeholders_pass_through_programs_that_take_arns_apart(stack):
+def test_placeholder_arns_can_be_split_by_a_program(stack):
     import pulumi_aws as aws
 
     def program():
@@ -82,7 +82,7 @@ def test_placeholders_pass_through_programs_that_take_arns_apart(stack):
     assert json.loads(outputs["policy"])["Resource"].endswith("${records.arn}")
 
 
-def test_options_and_configuration_reach_the_recording(stack):
+def test_options_and_configuration_are_recorded(stack):
     import pulumi_kubernetes as k8s
 
     def program():
@@ -108,7 +108,7 @@ def test_options_and_configuration_reach_the_recording(stack):
     }
 
 
-def test_a_program_that_failed_does_not_fail_the_next(stack):
+def test_a_failed_program_does_not_affect_the_next_one(stack):
     import pulumi_aws as aws
 
     def too_long(text: str) -> str:
@@ -129,7 +129,7 @@ def test_a_program_that_failed_does_not_fail_the_next(stack):
     assert [resource.name for resource in resources if resource.type == "aws:s3/bucket:Bucket"] == ["records"]
 
 
-def test_changes_of_one_program_do_not_reach_the_next(stack):
+def test_changes_by_one_program_do_not_affect_the_next(stack):
     import pulumi_aws as aws
 
     from stacks.tagging import tag_everything
@@ -150,7 +150,7 @@ def test_changes_of_one_program_do_not_reach_the_next(stack):
     assert "tags" not in without
 
 
-def test_two_resources_of_one_urn_are_refused(stack):
+def test_two_resources_with_one_urn_are_refused(stack):
     def program():
         Shop("same")
         Shop("same")
@@ -159,7 +159,7 @@ def test_two_resources_of_one_urn_are_refused(stack):
         record_program(program, stack)
 
 
-def test_an_error_of_the_program_comes_out(stack):
+def test_an_exception_of_the_program_is_raised_unchanged(stack):
     def program():
         raise LookupError("no such thing")
 
@@ -168,7 +168,7 @@ def test_an_error_of_the_program_comes_out(stack):
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_rendering_a_project_leaves_no_program_of_its_behind(stack, monkeypatch, loaded):
+def test_rendering_a_project_leaves_none_of_its_modules_imported(stack, monkeypatch, loaded):
     """What comes after it in this process may be of another project, and this one's folder may be gone."""
     import stacks
 
@@ -187,13 +187,13 @@ def test_rendering_a_project_leaves_no_program_of_its_behind(stack, monkeypatch,
     )
 
 
-def test_no_garbage_is_looked_for_while_a_program_runs_and_is_again_after_it():
+def test_garbage_collection_is_off_only_while_a_program_runs():
     with without_garbage_collection():
         within = gc.isenabled()
     assert (within, gc.isenabled()) == (False, True)
 
 
-def test_a_manifest_leaves_out_what_another_manager_owns(stack):
+def test_a_manifest_omits_fields_that_another_manager_owns(stack):
     """A controller that applies the folder again and again would set it back."""
     import pulumi_kubernetes as k8s
 

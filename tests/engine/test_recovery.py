@@ -1,4 +1,4 @@
-"""What a cut-off run left open is decided before anything is changed, or named."""
+"""Interrupted creations of a crashed run are decided before anything is changed, or reported."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Engine:
         return [resource["id"] for resource in self.held["deployment"]["resources"][3:]]
 
 
-class World:
+class FakeLookups:
     """What cluster and account say, by logical name."""
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    fake = World()
+def lookups(monkeypatch: pytest.MonkeyPatch) -> FakeLookups:
+    fake = FakeLookups()
     monkeypatch.setattr(aws_types, "look_up", lambda account, creation: fake.look(creation))
     monkeypatch.setattr(kubernetes_lookup, "look_up", lambda creation, _cluster, **_: fake.look(creation))
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda provider: provider["urn"])
@@ -83,22 +83,22 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(Project(tmp_path), "dev")
 
 
-def settled(stack: Stack, engine: Any, answers: Answers = recovery.NO_ANSWERS) -> list[str]:
+def settle_creations(stack: Stack, engine: Any, answers: Answers = recovery.NO_ANSWERS) -> list[str]:
     messages: list[str] = []
     settle(stack, engine, messages.append, answers)
     return messages
 
 
-def test_a_run_that_ended_well_leaves_nothing_to_do(stack, world):
+def test_after_a_successful_run_there_is_nothing_to_recover(stack, lookups):
     engine = Engine()
-    assert settled(stack, engine) == []
-    assert (engine.written, world.asked) == (0, [])
+    assert settle_creations(stack, engine) == []
+    assert (engine.written, lookups.asked) == (0, [])
 
 
-def test_existing_creations_are_adopted_and_missing_ones_are_created_again(stack, world):
-    world.verdicts["key"] = Made("k-1")
+def test_existing_creations_are_adopted_and_missing_ones_are_created_again(stack, lookups):
+    lookups.verdicts["key"] = Made("k-1")
     engine = Engine(entry(KEY), entry(POD))
-    messages = settled(stack, engine)
+    messages = settle_creations(stack, engine)
     assert engine.ids() == ["k-1"]
     assert not engine.held["deployment"].get("pending_operations")
     assert messages[0].startswith("an earlier run was interrupted while it created Key key, Pod pod")
@@ -108,11 +108,11 @@ def test_existing_creations_are_adopted_and_missing_ones_are_created_again(stack
     ]
 
 
-def test_an_undecided_creation_stops_the_run_and_changes_nothing(stack, world):
-    world.verdicts = {"key": Made("k-1"), "pod": Unknown("Pod `pod` may be there", "kubectl get pod")}
+def test_an_undecided_creation_stops_the_run_and_changes_nothing(stack, lookups):
+    lookups.verdicts = {"key": Made("k-1"), "pod": Unknown("Pod `pod` may be there", "kubectl get pod")}
     engine = Engine(entry(KEY), entry(POD))
     with pytest.raises(EnvironmentFault) as caught:
-        settled(stack, engine)
+        settle_creations(stack, engine)
     for part in (
         "Pod `pod` may be there",
         "`kubectl get pod`",
@@ -124,37 +124,37 @@ def test_an_undecided_creation_stops_the_run_and_changes_nothing(stack, world):
     assert engine.written == 0
 
 
-def test_an_answer_decides_what_cannot_be_looked_up(stack, world):
-    world.verdicts["pod"] = Unknown("Pod `pod` may be there", "kubectl get pod")
+def test_an_answer_of_the_user_decides_a_creation_that_cannot_be_looked_up(stack, lookups):
+    lookups.verdicts["pod"] = Unknown("Pod `pod` may be there", "kubectl get pod")
     engine, not_made = Engine(entry(POD)), Engine(entry(POD))
-    settled(stack, engine, Answers(made={"pod": "ns/pod"}))
+    settle_creations(stack, engine, Answers(made={"pod": "ns/pod"}))
     assert engine.ids() == ["ns/pod"]
-    settled(stack, not_made, Answers(not_made=frozenset({POD})))
+    settle_creations(stack, not_made, Answers(not_made=frozenset({POD})))
     assert not_made.ids() == []
 
 
-def test_an_unrelated_answer_is_refused_with_the_open_creations(stack, world):
+def test_an_unrelated_answer_is_refused_with_the_open_creations(stack, lookups):
     with pytest.raises(InputError, match=r"`kay` is not an undecided creation.*undecided creations: key"):
-        settled(stack, Engine(entry(KEY)), Answers(made={"kay": "k-1"}))
+        settle_creations(stack, Engine(entry(KEY)), Answers(made={"kay": "k-1"}))
     with pytest.raises(InputError, match="Remove the option"):
-        settled(stack, Engine(), Answers(not_made=frozenset({"key"})))
+        settle_creations(stack, Engine(), Answers(not_made=frozenset({"key"})))
 
 
 RULE = f"{PREFIX}aws:cloudwatch/eventRule:EventRule::key"
 
 
-def test_a_name_that_two_open_creations_share_decides_neither_and_their_urns_are_listed(stack, world):
-    world.verdicts["key"] = Unknown("a key or a rule", "aws kms list-keys")
+def test_a_name_shared_by_two_creations_is_refused_with_their_urns(stack, lookups):
+    lookups.verdicts["key"] = Unknown("a key or a rule", "aws kms list-keys")
     engine = Engine(entry(KEY), entry(RULE))
     for answers in (Answers(made={"key": "k-1"}), Answers(not_made=frozenset({"key"}))):
         with pytest.raises(InputError, match="2 undecided creations have the name `key`") as caught:
-            settled(stack, engine, answers)
+            settle_creations(stack, engine, answers)
         assert f"{RULE}, {KEY}" in str(caught.value)
     with pytest.raises(EnvironmentFault) as undecided:
-        settled(stack, engine)
+        settle_creations(stack, engine)
     assert f"--not-made {KEY}`" in str(undecided.value), "what is proposed would be refused"
     assert engine.written == 0
-    settled(stack, engine, Answers(made={KEY: "k-1"}, not_made=frozenset({RULE})))
+    settle_creations(stack, engine, Answers(made={KEY: "k-1"}, not_made=frozenset({RULE})))
     assert engine.ids() == ["k-1"]
 
 
@@ -166,86 +166,90 @@ def test_a_name_that_two_open_creations_share_decides_neither_and_their_urns_are
         Answers(made={"key": "k-1", KEY: "k-2"}),
     ],
 )
-def test_two_answers_to_one_creation_under_its_name_and_its_urn_are_refused(stack, world, answers):
+def test_two_answers_to_one_creation_by_name_and_by_urn_are_refused(stack, lookups, answers):
     engine = Engine(entry(KEY))
     with pytest.raises(InputError, match=r"`key` (is in both --made and --not-made|has two ids in --made)"):
-        settled(stack, engine, answers)
+        settle_creations(stack, engine, answers)
     assert engine.written == 0
 
 
-def test_unanswered_creations_are_decided_like_interrupted_ones(stack, world):
+def test_unconfirmed_creations_are_decided_like_interrupted_ones(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
-    world.verdicts["key"] = Made("k-1")
+    lookups.verdicts["key"] = Made("k-1")
     engine = Engine()
-    settled(stack, engine)
+    settle_creations(stack, engine)
     assert engine.ids() == ["k-1"]
     assert unconfirmed_creations.read(stack.project.root, "dev") == [], "decided once"
 
 
-def test_undecided_creations_are_kept_for_the_next_run(stack, world):
+def test_undecided_creations_are_kept_for_the_next_run(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
-    world.verdicts["key"] = Unknown("a key", "aws kms list-keys")
+    lookups.verdicts["key"] = Unknown("a key", "aws kms list-keys")
     with pytest.raises(EnvironmentFault):
-        settled(stack, Engine())
+        settle_creations(stack, Engine())
     assert len(unconfirmed_creations.read(stack.project.root, "dev")) == 1
 
 
-def test_resources_of_a_later_run_are_not_looked_up_again(stack, world):
+def test_an_unconfirmed_creation_that_is_in_the_state_is_not_looked_up_again(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
     engine = Engine(resources=(entry(KEY, id="k-1"),))
-    settled(stack, engine)
-    assert (world.asked, engine.written, unconfirmed_creations.read(stack.project.root, "dev")) == ([], 0, [])
+    settle_creations(stack, engine)
+    assert (lookups.asked, engine.written, unconfirmed_creations.read(stack.project.root, "dev")) == (
+        [],
+        0,
+        [],
+    )
 
 
-def test_an_interrupted_replacement_is_looked_up_although_the_old_resource_is_in_the_state(stack, world):
+def test_an_interrupted_replacement_is_looked_up_although_the_old_resource_is_in_the_state(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY, inputs={"a": 2}))])
-    world.verdicts["key"] = Made("k-2")
+    lookups.verdicts["key"] = Made("k-2")
     engine = Engine(resources=(entry(KEY, id="k-1"),))
-    settled(stack, engine)
+    settle_creations(stack, engine)
     assert engine.ids() == ["k-1", "k-2"]
     assert engine.held["deployment"]["resources"][3]["delete"] is True
 
 
-def test_a_replacement_without_a_change_is_asked_for_when_what_the_state_has_is_older(stack, world):
+def test_a_creation_newer_than_the_resource_in_the_state_is_looked_up(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
-    world.verdicts["key"] = Made("k-2")
+    lookups.verdicts["key"] = Made("k-2")
     engine = Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T05:00:00.123456789Z"),))
-    settled(stack, engine)
+    settle_creations(stack, engine)
     assert engine.ids() == ["k-1", "k-2"]
     assert engine.held["deployment"]["resources"][3]["delete"] is True
 
 
-def test_resources_created_by_this_or_a_later_run_are_not_looked_up(stack, world):
+def test_resources_created_by_this_or_a_later_run_are_not_looked_up(stack, lookups):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
-    settled(stack, Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T06:00:01Z"),)))
-    assert (world.asked, unconfirmed_creations.read(stack.project.root, "dev")) == ([], [])
+    settle_creations(stack, Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T06:00:01Z"),)))
+    assert (lookups.asked, unconfirmed_creations.read(stack.project.root, "dev")) == ([], [])
 
 
-def test_a_creation_is_not_older_than_the_stack(stack, world):
-    settled(stack, Engine(entry(KEY)))
-    assert world.asked[0].since == "2026-11-25T04:00:00Z"
+def test_a_lookup_ignores_resources_older_than_the_stack(stack, lookups):
+    settle_creations(stack, Engine(entry(KEY)))
+    assert lookups.asked[0].since == "2026-11-25T04:00:00Z"
 
 
-def test_providers_and_what_hangs_from_one_that_was_not_made_were_not_made(stack, world):
+def test_an_interrupted_provider_and_its_resources_were_not_created(stack, lookups):
     orphan = {**entry(KEY), "provider": f"{PREFIX}pulumi:providers:aws::oregon::id"}
     engine = Engine(entry(f"{PREFIX}pulumi:providers:aws::oregon"), orphan)
-    settled(stack, engine)
-    assert (world.asked, engine.ids()) == ([], [])
+    settle_creations(stack, engine)
+    assert (lookups.asked, engine.ids()) == ([], [])
 
 
-def test_a_kind_that_cannot_be_looked_up_is_named(stack, world):
+def test_a_kind_that_cannot_be_looked_up_is_reported(stack, lookups):
     with pytest.raises(EnvironmentFault, match=r"random:index:Id `seed`.*pulumi stack export --stack dev"):
-        settled(stack, Engine({**entry(f"{PREFIX}random:index:Id::seed"), "provider": f"{AWS}::id"}))
+        settle_creations(stack, Engine({**entry(f"{PREFIX}random:index:Id::seed"), "provider": f"{AWS}::id"}))
 
 
-def test_a_creation_without_provider_is_not_reported_as_missing(stack, world):
+def test_a_creation_without_provider_is_not_reported_as_missing(stack, lookups):
     with pytest.raises(EnvironmentFault, match="Key `key`"):
-        settled(stack, Engine({**entry(KEY), "provider": ""}))
+        settle_creations(stack, Engine({**entry(KEY), "provider": ""}))
 
 
-def test_an_interrupted_update_is_reported_and_left_to_the_refresh(stack, world):
+def test_an_interrupted_update_is_reported_and_left_to_the_refresh(stack, lookups):
     engine = Engine()
     engine.held["deployment"]["pending_operations"] = [{"resource": entry(KEY, id="k-1"), "type": "updating"}]
-    messages = settled(stack, engine)
+    messages = settle_creations(stack, engine)
     assert messages == ["an earlier run was interrupted while it changed Key key; the live state decides"]
     assert engine.written == 0

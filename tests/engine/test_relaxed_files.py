@@ -1,4 +1,4 @@
-"""What a change does to what judges it: what can be loosened is told, and told from what makes it stricter."""
+"""Changes that loosen rules, requirements or classes are reported, and told apart from stricter ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Told = list[tuple[str, str, bool]]
 
 
 @functools.cache
-def as_they_are() -> tuple[dict[str, Any], dict[str, Any]]:
+def bank_files() -> tuple[dict[str, Any], dict[str, Any]]:
     return bank.requirements_data(), bank.plan_data()
 
 
 def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[Requirements, Plan]:
-    requirements, plan = copy.deepcopy(as_they_are())
+    requirements, plan = copy.deepcopy(bank_files())
     edit(requirements)
     replan(plan)
     return parse(yaml_documents.Document(requirements)), Plan.model_validate_json(json.dumps(plan))
@@ -116,7 +116,7 @@ def test_a_loosened_requirement_is_reported_and_counts_as_stricter_when_reverted
     assert (back.what, back.old, back.new, back.loosens) == (message, new, old, False)
 
 
-def test_review_that_is_taken_away_loosens_each_of_its_figures():
+def test_a_removed_review_counts_as_loosened_in_every_value():
     loosened, back = both_ways(work("kyc-extraction", review=None))
     assert [change.what.rpartition(".")[2] for change in loosened] == [
         "below_confidence",
@@ -146,7 +146,7 @@ def test_an_allowed_service_is_reported():
     ]
 
 
-def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_not():
+def test_a_longer_exception_counts_as_loosened_and_a_shorter_one_does_not():
     short, long = files(exception("2026-12-31")), files(exception("2027-12-31"))
     assert [of_file.loosens for of_file in relaxed_files.file_changes(short, long)] == [True]
     assert [of_file.loosens for of_file in relaxed_files.file_changes(long, short)] == [False]
@@ -161,7 +161,7 @@ def test_renamed_work_with_a_lower_class_is_reported():
     assert loosened[1].old == "restricted as transaction-narratives, which goes"
 
 
-def test_new_work_and_work_that_goes_change_no_class():
+def test_added_and_removed_workloads_do_not_count_as_loosened():
     def more(requirements: Any) -> None:
         requirements["workloads"].append({**copy.deepcopy(requirements["workloads"][3]), "name": "more"})
 
@@ -202,7 +202,7 @@ def test_a_moved_placement_is_reported_with_its_change_of_protection(fields: Any
     assert of_file.old == "bedrock at frankfurt (de es fr ie it se)"
 
 
-def test_a_move_from_own_machines_to_a_cloud_counts_as_loosened():
+def test_a_move_from_on_prem_to_a_cloud_counts_as_loosened():
     cloud = {"site": "frankfurt", "target": "sagemaker"}
     (of_file,) = relaxed_files.file_changes(
         files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
@@ -232,7 +232,7 @@ def table(**demands: Any) -> dict[str, Any]:
         ({"erasable": True}, "confidential.erasable"),
     ],
 )
-def test_changed_demands_of_a_class_are_reported_by_field(demands: Any, message: str):
+def test_changed_handling_of_a_class_is_reported_by_field(demands: Any, message: str):
     assert kinds_of(relaxed_files.handling_changes(table(**demands), table())) == [
         ("handling", message, True)
     ]
@@ -284,7 +284,7 @@ def test_loosened_settings_are_reported_and_count_as_stricter_when_reverted(
     assert (of_setting.what, of_setting.loosens, back.what, back.loosens) == (message, True, message, False)
 
 
-def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
+def test_an_expired_silence_is_ignored_and_a_wider_one_counts_as_new():
     assert [
         of_setting.loosens
         for of_setting in relaxed_rules.settings_changes(Settings(), silence("2026-11-25"), TODAY)
@@ -312,7 +312,7 @@ def test_removed_or_weakened_rules_are_reported():
     ]
 
 
-def test_code_that_judges_is_named_and_counts_as_loosened():
+def test_a_change_of_policy_code_is_reported_and_counts_as_loosened():
     (change,) = relaxed_rules.code_changes([f"policies/{at}.py" for at in range(7)], judged=True)
     assert (change.what, change.loosens) == (ITSELF, True)
     assert change.new.endswith("policies/4.py and 2 more")

@@ -1,4 +1,4 @@
-"""What a stack leaves, why, and how it is let go."""
+"""Resources that stay after destroy: which, why, and how they are released."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Engine:
         self.exported, self.written = new, self.written + 1
 
 
-def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() -> None:
+def test_every_retained_resource_is_described_with_id_site_and_reason() -> None:
     bucket, key = (str(line) for line in retained_resources.describe_retained(state()))
     assert (
         bucket

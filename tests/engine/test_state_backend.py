@@ -1,4 +1,4 @@
-"""The backend that the engine would use, found without asking it."""
+"""Which state backend the engine would use, found without starting it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_a_login_sets_the_backend_if_no_other_setting_does(project: Project, log
     assert state_backend.url(project, login) == "file:///srv/states"
 
 
-def test_the_projects_own_setting_goes_before_a_login(tmp_path: Path, login: dict[str, str]) -> None:
+def test_the_backend_in_the_project_overrides_a_login(tmp_path: Path, login: dict[str, str]) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: isthmus\nbackend:\n  url: s3://states\n")
     assert state_backend.url(Project(tmp_path), login) == "s3://states"
 
 
-def test_the_variable_goes_before_all(tmp_path: Path, login: dict[str, str]) -> None:
+def test_the_environment_variable_overrides_project_and_login(tmp_path: Path, login: dict[str, str]) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: isthmus\nbackend:\n  url: s3://states\n")
     assert (
         state_backend.url(Project(tmp_path), {**login, "PULUMI_BACKEND_URL": "file:///here"})
@@ -41,7 +41,7 @@ def test_the_variable_goes_before_all(tmp_path: Path, login: dict[str, str]) -> 
     )
 
 
-def test_credentials_elsewhere_are_found_by_their_variable(project: Project, tmp_path: Path) -> None:
+def test_credentials_in_another_folder_are_found_by_their_variable(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "secret"
     folder.mkdir()
     (folder / "credentials.json").write_text(json.dumps({"current": "https://api.pulumi.com"}))

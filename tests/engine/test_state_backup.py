@@ -1,4 +1,4 @@
-"""Copies of the state before it is changed."""
+"""Backups of the state before it is changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def exported(mark: int = 0, pending: str | None = None) -> dict:
     return {"version": 3, "deployment": state}
 
 
-def test_a_copy_is_what_was_exported_under_the_time_in_utc_and_only_its_owner_may_read_it(tmp_path):
+def test_a_backup_has_a_utc_time_in_its_name_and_is_readable_by_its_owner_only(tmp_path):
     file = state_backup.write(tmp_path, "dev", exported(), NOON)
     assert file
     assert file == tmp_path / "out" / "backups" / "dev" / "2026-11-25T120000.000000Z.json"
@@ -31,31 +31,31 @@ def test_a_copy_is_what_was_exported_under_the_time_in_utc_and_only_its_owner_ma
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_last_ten_stay(tmp_path):
+def test_the_last_ten_backups_are_kept(tmp_path):
     for number in range(14):
         state_backup.write(tmp_path, "dev", exported(number), NOON + timedelta(minutes=number))
     left = [json.loads(file.read_text()) for file in sorted(state_backup.folder(tmp_path, "dev").iterdir())]
     assert [backup["deployment"]["resources"][0]["mark"] for backup in left] == list(range(4, 14))
 
 
-def test_a_state_that_did_not_change_pushes_no_older_copy_out(tmp_path):
+def test_an_unchanged_state_gets_no_second_backup(tmp_path):
     first = state_backup.write(tmp_path, "dev", exported(), NOON)
     assert state_backup.write(tmp_path, "dev", exported(), NOON + timedelta(hours=1)) == first
     assert len(list(state_backup.folder(tmp_path, "dev").iterdir())) == 1
 
 
-def test_an_empty_stack_is_not_copied(tmp_path):
+def test_an_empty_stack_gets_no_backup(tmp_path):
     assert state_backup.write(tmp_path, "dev", {"version": 3, "deployment": {}}) is None
     assert not state_backup.folder(tmp_path, "dev").exists()
 
 
-def test_without_a_copy_nothing_goes_on(tmp_path):
+def test_a_backup_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
     with pytest.raises(EnvironmentFault, match="no backup of the state can be written"):
         state_backup.write(tmp_path, "dev", exported())
 
 
-def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_no_partial_backup(tmp_path, monkeypatch):
     def full(self, target):
         raise OSError(28, "No space left on device")
 
@@ -65,7 +65,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert list(state_backup.folder(tmp_path, "dev").iterdir()) == []
 
 
-def test_a_creation_began_after_the_newest_copy_that_does_not_know_it(tmp_path):
+def test_the_start_of_a_creation_is_the_time_of_the_newest_backup_without_it(tmp_path):
     state_backup.write(tmp_path, "dev", exported(1), NOON)
     state_backup.write(tmp_path, "dev", exported(2), NOON + timedelta(hours=1))
     state_backup.write(tmp_path, "dev", exported(2, URN), NOON + timedelta(hours=2))

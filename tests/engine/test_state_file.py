@@ -1,4 +1,4 @@
-"""A state file that cannot be used is named, with what can take its place."""
+"""A state file that cannot be used is reported, with the backups that can replace it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD = {
 TEXT = json.dumps(GOOD, indent=4)
 
 
-def place(backend: Path, text: str | bytes) -> Path:
+def write_state(backend: Path, text: str | bytes) -> Path:
     file = backend / ".pulumi" / "stacks" / "isthmus" / "dev.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -49,8 +49,8 @@ def message_for(backend: Path) -> str:
         (json.dumps({**GOOD, "version": "3"}), "has no version"),
     ],
 )
-def test_a_problem_of_a_state_file_is_named(tmp_path, text, error_text):
-    file = place(tmp_path, text)
+def test_a_broken_state_file_is_reported_with_its_problem(tmp_path, text, error_text):
+    file = write_state(tmp_path, text)
     message = message_for(tmp_path)
     assert error_text in message
     assert str(file) in message
@@ -59,15 +59,15 @@ def test_a_problem_of_a_state_file_is_named(tmp_path, text, error_text):
 def test_a_newer_state_asks_for_the_pulumi_that_wrote_it_and_offers_no_copy(tmp_path):
     newer = {**GOOD, "version": 9}
     newer["checkpoint"] = {"latest": {"manifest": {"version": "v9.9.9"}}}
-    file = place(tmp_path, json.dumps(newer))
+    file = write_state(tmp_path, json.dumps(newer))
     file.with_name("dev.json.bak").write_text(TEXT)
     message = message_for(tmp_path)
     assert "Pulumi v9.9.9 wrote it" in message
     assert "cp " not in message
 
 
-def test_the_copies_that_can_take_its_place_are_named(tmp_path):
-    file = place(tmp_path, TEXT[:50])
+def test_usable_backups_of_a_broken_state_are_listed(tmp_path):
+    file = write_state(tmp_path, TEXT[:50])
     (tmp_path / "copies").mkdir()
     (tmp_path / "copies" / "2026-11-25T040000.000000Z.json").write_text("{}")
     file.with_name("dev.json.bak").write_text(TEXT)
@@ -77,27 +77,27 @@ def test_the_copies_that_can_take_its_place_are_named(tmp_path):
     assert "2026-11-25T040000.000000Z.json" in message
 
 
-def test_a_copy_that_is_broken_too_is_not_offered(tmp_path):
-    file = place(tmp_path, TEXT[:50])
+def test_a_broken_backup_is_not_offered(tmp_path):
+    file = write_state(tmp_path, TEXT[:50])
     file.with_name("dev.json.bak").write_text(TEXT[:60])
     assert "No usable copy" in message_for(tmp_path)
 
 
 @pytest.mark.parametrize("text", [TEXT, json.dumps({"version": 3, "checkpoint": {"stack": "x"}})])
 def test_a_good_state_and_an_empty_stack_pass(tmp_path, text):
-    place(tmp_path, text)
+    write_state(tmp_path, text)
     state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 
 @pytest.mark.parametrize("backend", ["s3://bucket", "https://api.pulumi.com", ""])
-def test_another_backend_is_left_to_the_engine(backend, tmp_path):
+def test_a_state_in_a_remote_backend_is_not_checked(backend, tmp_path):
     state_file.check(backend, "isthmus", "dev", tmp_path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(length=st.integers(0, len(TEXT) - 1))
-def test_a_file_that_is_cut_off_anywhere_is_never_taken_for_whole(tmp_path, length):
-    place(tmp_path, TEXT[:length])
+def test_a_state_file_truncated_anywhere_is_never_accepted(tmp_path, length):
+    write_state(tmp_path, TEXT[:length])
     assert "is truncated after" in (message := message_for(tmp_path)) or "is empty" in message
 
 
@@ -106,8 +106,8 @@ ATTRIBUTES = '{"user.content_type":"application/json","md5":"rL0Y20zC+Fzt72VPzMS
 
 @pytest.mark.parametrize("where", ["stacks/isthmus/dev.json", "history/isthmus/dev/dev-1.history.json"])
 @pytest.mark.parametrize("cut", ["", ATTRIBUTES[:20]])
-def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path, where, cut):
-    place(tmp_path, TEXT)
+def test_broken_attribute_files_of_a_stack_are_removed_and_others_stay(tmp_path, where, cut):
+    write_state(tmp_path, TEXT)
     broken = tmp_path / ".pulumi" / f"{where}.attrs"
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text(cut)
@@ -120,5 +120,5 @@ def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path
     state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 
-def test_another_backend_has_no_attribute_files(tmp_path):
+def test_a_remote_backend_has_no_attribute_files(tmp_path):
     assert state_file.drop_broken_attributes("s3://bucket", "isthmus", "dev") == []

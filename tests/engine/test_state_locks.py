@@ -1,4 +1,4 @@
-"""Locks of dead runs, and of living ones."""
+"""State locks of dead and of running processes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_lock_of_a_living_process_names_its_owner(tmp_path):
     assert file.exists()
 
 
-def test_a_lock_from_another_host_is_never_called_dead(tmp_path, dead):
+def test_a_lock_from_another_host_is_never_removed(tmp_path, dead):
     file = lock(tmp_path, dead, host="elsewhere")
     with pytest.raises(EnvironmentFault, match="elsewhere"):
         state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
@@ -58,11 +58,11 @@ def test_a_lock_of_another_stack_is_ignored(tmp_path, dead):
     assert state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "other") == []
 
 
-def test_a_remote_backend_keeps_its_own_locks():
+def test_locks_of_a_remote_backend_are_not_touched():
     assert state_locks.locks("s3://bucket", "isthmus", "dev") == []
 
 
-def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tmp_path):
+def test_a_lock_whose_process_id_was_reused_is_removed(tmp_path):
     """After a restart of the machine the lock's number may be any process', this one's for example."""
     file = lock(tmp_path, os.getpid())
     content = json.loads(file.read_text()) | {"timestamp": "2020-01-01T00:00:00.123456789Z"}
@@ -82,7 +82,7 @@ def test_a_living_process_keeps_its_lock(tmp_path):
     assert file.exists()
 
 
-def test_the_second_run_is_told_who_holds_the_lock(tmp_path):
+def test_a_second_run_is_refused_with_the_holder_of_the_lock(tmp_path):
     backend = f"file://{tmp_path}"
     with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
         with (
@@ -98,7 +98,7 @@ def test_the_second_run_is_told_who_holds_the_lock(tmp_path):
         pass
 
 
-def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
+def test_the_exclusive_lock_ends_with_its_process(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from isthmus.engine.state import locks\n"
         "with locks.exclusive_lock(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n"

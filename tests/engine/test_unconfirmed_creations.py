@@ -1,4 +1,4 @@
-"""Creations that got no answer are written down, and read by the next run."""
+"""Creations without a confirmed result are written to a file that the next run reads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_recorded_creation_is_read_only_by_its_owner(tmp_path):
     assert stat.S_IMODE(unconfirmed_creations.list_file(tmp_path, "dev").stat().st_mode) == 0o600
 
 
-def test_further_runs_add_to_it_and_the_same_creation_stays_one(tmp_path):
+def test_further_runs_add_unconfirmed_creations_without_duplicates(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [lost(1)])
     unconfirmed_creations.add(tmp_path, "dev", [lost(1), lost(2)])
     assert unconfirmed_creations.read(tmp_path, "dev") == [lost(1), lost(2)], (
@@ -39,7 +39,7 @@ def test_without_lost_creations_no_file_is_written(tmp_path):
     assert not unconfirmed_creations.list_file(tmp_path, "dev").parent.exists()
 
 
-def test_decided_creations_are_forgotten(tmp_path):
+def test_decided_creations_are_removed_from_the_file(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [lost()])
     unconfirmed_creations.forget(tmp_path, "dev")
     unconfirmed_creations.forget(tmp_path, "dev")
@@ -47,7 +47,7 @@ def test_decided_creations_are_forgotten(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", '[{"resource"', "[1]", "{}x", '[{"urn": 1}]'])
-def test_a_list_that_cannot_be_read_stops_the_run(tmp_path, text):
+def test_an_unreadable_file_of_creations_stops_the_run(tmp_path, text):
     file = unconfirmed_creations.list_file(tmp_path, "dev")
     file.parent.mkdir(parents=True)
     file.write_text(text)

@@ -1,4 +1,4 @@
-"""What `isthmus up` leaves alone in its first step."""
+"""Which resources `isthmus up` leaves unchanged in its first step."""
 
 from isthmus.engine.run.up_and_destroy import _urns_outside_first_step
 
@@ -16,7 +16,7 @@ def state(*types: str) -> dict:
     }
 
 
-def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
+def test_a_state_with_only_the_first_step_has_no_other_resources():
     assert _urns_outside_first_step({}) == []
     first = state(
         "pulumi:pulumi:Stack",
@@ -30,7 +30,7 @@ def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
     assert _urns_outside_first_step(first) == []
 
 
-def test_other_resources_stay_unchanged():
+def test_resources_outside_the_first_step_stay_unchanged():
     deployed_state = state(
         PLATFORM,
         f"{PLATFORM}$isthmus:index:ModelServer",

@@ -1,4 +1,4 @@
-"""What of an engine's update plan binds a run, and what the run itself will find out."""
+"""An engine's update plan: which values bind a run, and which are only known during it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def diff_of(plan: dict[str, Any], urn: str, diff: str = "inputDiff") -> dict[str
     return plan["resourcePlans"][urn]["goal"][diff]
 
 
-def test_inputs_from_new_resources_are_unknown_and_all_others_are_bound():
+def test_inputs_from_new_resources_are_unbound_and_all_others_are_bound():
     needs = {"spec": ["service"], "metadata": ["space"]}
     input_diff = {"adds": {"spec": {"ip": "10.0.0.0"}, "metadata": {"a": 1}, "kind": "Pod"}}
     plan = loosened(
@@ -81,7 +81,7 @@ def test_component_inputs_from_new_resources_are_not_bound():
     }
 
 
-def test_a_deletion_stays_one():
+def test_a_planned_deletion_stays_a_deletion():
     gone = {"steps": ["delete"], "state": None}
     assert loosened({"resourcePlans": {"gone": gone}})["resourcePlans"] == {"gone": gone}
 
@@ -93,7 +93,7 @@ def test_a_file_that_is_not_an_update_plan_is_refused(tmp_path: Path, text: str)
         loosen(tmp_path / "plan.json", ())
 
 
-def test_a_plan_is_rewritten_in_place(tmp_path: Path):
+def test_an_update_plan_is_rewritten_in_place(tmp_path: Path):
     (tmp_path / "plan.json").write_text(json.dumps({"resourcePlans": {"a": planned("same")}}))
     loosen(tmp_path / "plan.json", ())
     assert json.loads((tmp_path / "plan.json").read_text())["resourcePlans"]["a"]["steps"] == ["same"]

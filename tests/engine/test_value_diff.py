@@ -1,4 +1,4 @@
-"""What differs between two values, and how its path is spelt."""
+"""Differences between two values, and the notation of their paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_change_is_reported_at_the_deepest_common_path():
     assert list(differences(old, new)) == [("spec.replicas", 2, 3), ("spec.template.b", None, {"c": 2})]
 
 
-def test_an_element_added_at_the_front_is_one_difference():
+def test_an_element_added_to_the_front_of_a_list_is_one_difference():
     assert list(differences({"args": ["a", "b"]}, {"args": ["new", "a", "b"]})) == [("args[0]", None, "new")]
 
 
@@ -31,19 +31,19 @@ def test_a_key_with_special_characters_is_quoted_and_read_back():
     assert path_keys(path) == ["metadata", "labels", 'app."kubernetes".io/[name]']
 
 
-def test_a_policy_kept_as_text_is_looked_into():
+def test_a_json_policy_in_a_text_is_compared_by_its_content():
     old, new = ({"policy": json.dumps({"Statement": [{"Action": action}]})} for action in ("s3:Get", "s3:*"))
     assert list(differences(old, new)) == [("policy.Statement[0].Action", "s3:Get", "s3:*")]
     assert value_at(new, "policy.Statement[0].Action") == "s3:*"
 
 
-def test_another_layout_of_a_document_is_a_change():
+def test_another_layout_of_a_json_text_is_a_difference():
     assert list(differences({"policy": '{"a":1}'}, {"policy": '{"a": 1}'})) == [
         ("policy", '{"a":1}', '{"a": 1}')
     ]
 
 
-def test_yes_and_one_are_not_the_same():
+def test_true_and_the_number_one_are_different():
     assert list(differences({"a": True}, {"a": 1})) == [("a", True, 1)]
 
 
@@ -54,7 +54,7 @@ def test_only_different_values_are_reported_as_different(old: Any, new: Any):
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
-def test_a_path_is_read_as_it_was_written(names: list[str]):
+def test_a_written_path_is_parsed_back_into_its_keys(names: list[str]):
     path = ""
     for name in names:
         path = path_step(path, name)

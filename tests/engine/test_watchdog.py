@@ -1,4 +1,4 @@
-"""A cluster that is silent for too long ends the run; one that answers, whatever it says, does not."""
+"""The watchdog: it ends a run if the cluster does not answer for too long."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_unanswering_cluster_is_reported_and_ends_the_run_after_the_limit(doe
 
 
 @pytest.mark.parametrize("does", [None, ApiRefusal])
-def test_any_answer_counts_as_an_answer(does: type[Exception] | None):
+def test_any_response_of_the_cluster_counts_even_a_refusal(does: type[Exception] | None):
     cluster, turns = Cluster(does), []
     watching = watch(cluster, [], turns)
     during(watching, 0.5)
@@ -86,14 +86,14 @@ def test_a_cluster_that_answers_again_resets_the_watchdog():
     assert (watching.gone, turns, len(messages)) == (None, [], 2)
 
 
-def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
+def test_an_engine_that_ignores_the_interrupt_is_interrupted_again(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(watchdog, "PATIENCE_S", 0.05)
     turns: list[int] = []
     during(watch(Cluster(EnvironmentFault), [], turns), 0.6)
     assert turns[:3] == [0, 1, 2]
 
 
-def test_a_run_ended_by_the_watchdog_gives_the_reason(monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_the_watchdog_ended_reports_the_reason(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(watchdog.VARIABLE, "1")
     monkeypatch.setattr(watchdog, "INTERVAL_S", 0.05)
     ended = threading.Event()
@@ -115,7 +115,7 @@ def test_a_run_ended_by_the_watchdog_gives_the_reason(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-5", "nan", "1e9"])
-def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
+def test_an_invalid_time_limit_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
     monkeypatch.setenv(watchdog.VARIABLE, text)
     with pytest.raises(InputError, match=watchdog.VARIABLE):
         watchdog.silence_limit()
@@ -146,6 +146,6 @@ def test_the_engine_is_interrupted_twice_and_then_killed(engine: subprocess.Pope
     assert engine.wait(10) == 7
 
 
-def test_an_engine_that_heeds_no_interruption_is_killed(engine: subprocess.Popen[str]):
+def test_an_engine_that_ignores_every_interrupt_is_killed(engine: subprocess.Popen[str]):
     watchdog.interrupt(2)
     assert engine.wait(10) == -signal.SIGKILL

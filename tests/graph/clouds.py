@@ -1,4 +1,4 @@
-"""A rendering as the state of a stack that stands: what only a cloud could give, given."""
+"""Turns a rendering into the state of a deployed stack: values that only AWS generates are filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state's resources, in the words of a rendering: names for what AWS gave, no secret, nothing that is to go."""
+"""Resources read from a state have the form of a rendering: placeholders, masked secrets, no pending deletions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _references(inputs: dict[str, Any]) -> list[str]:
     )
 
 
-def test_the_words_are_the_recorders() -> None:
+def test_masks_and_placeholders_equal_those_of_the_recorder() -> None:
     assert graph_state.MASK == ENGINES
     vpc = graph_state.Stated("urn:x", "aws:ec2/vpc:Vpc", "net", {}, id="vpc-0123456789abcdef0")
     for prop in ("id", "arn", "roleArn"):
@@ -55,7 +55,7 @@ def test_the_words_are_the_recorders() -> None:
     assert set(vars(vpc)) >= set(Resource.__dataclass_fields__)
 
 
-def test_secrets_are_masked_wherever_they_stand() -> None:
+def test_secrets_are_masked_in_every_place() -> None:
     inputs = {"key": SECRET, "tags": [{"deep": SECRET}]}
     (resource,) = graph_state.from_state(
         {"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}}
@@ -64,7 +64,7 @@ def test_secrets_are_masked_wherever_they_stand() -> None:
     assert "hunter2" not in repr(resource)
 
 
-def test_a_provider_s_defaults_are_not_what_was_asked_for() -> None:
+def test_defaults_of_a_provider_are_not_inputs() -> None:
     inputs = {"__defaults": ["region"], "region": "eu-central-1", "cidrBlock": "10.0.0.0/16"}
     (resource,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
     assert resource.inputs == {"cidrBlock": "10.0.0.0/16"}
@@ -78,7 +78,7 @@ def test_resources_pending_deletion_are_ignored_and_foreign_ones_are_only_read()
     assert resource.options == {"read": "vpc-0123456789abcdef0"}
 
 
-def test_a_value_set_by_the_program_stays_unchanged() -> None:
+def test_a_value_set_by_the_program_is_not_replaced_by_a_placeholder() -> None:
     """A bucket that exists is named by the user, not by the resource that names it, too."""
     arn = "arn:aws:iam::123456789012:role/theirs"
     inputs = {"roleArn": arn}
@@ -100,5 +100,5 @@ def test_a_document_that_is_not_a_state_is_refused(export: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "export", [{"deployment": {}}, {"checkpoint": {"latest": {"resources": []}}}, {"resources": []}]
 )
-def test_a_stack_that_has_nothing_yet(export: dict[str, Any]) -> None:
+def test_a_stack_without_resources_gives_an_empty_graph(export: dict[str, Any]) -> None:
     assert graph_state.from_state(export) == []

@@ -1,4 +1,4 @@
-"""The bank's data paths, and what becomes of them when one thing is changed.
+"""The bank's data paths, and how they change after one modification.
 
 `python -m tests.graph.test_paths` writes the golden file anew.
 """
@@ -92,7 +92,7 @@ def written(paths: Iterable[DataPath]) -> str:
     return json.dumps([path.model_dump(mode="json", by_alias=True) for path in paths], indent=2) + "\n"
 
 
-def test_the_banks_paths_are_these() -> None:
+def test_the_banks_data_paths_equal_the_golden_file() -> None:
     assert written(paths_of(resources()).values()) == GOLDEN.read_text()
 
 
@@ -106,7 +106,7 @@ def test_the_deployed_graph_has_the_paths_of_the_rendered_one() -> None:
     assert data_paths(Graph(stands), bank.platform(), TODAY) == list(paths_of(resources()).values())
 
 
-def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> None:
+def test_an_internal_endpoint_that_moves_to_bedrock_is_listed_as_allowed() -> None:
     model, endpoint_id = (
         f"internal-{serving('kyc-extraction').id.removeprefix('confidential-')}",
         "internal-translator",
@@ -160,7 +160,7 @@ def _asked_as(config: Resource, name: str) -> str:
     )
 
 
-def test_confidential_work_goes_to_bedrock_by_an_exception_and_until_its_last_day() -> None:
+def test_confidential_work_may_use_bedrock_only_with_an_exception_and_until_its_end_date() -> None:
     endpoint = serving("kyc-extraction")
     moved = [
         *changed(CONFIG, "confidential-gateway-config", edit(endpoint.id, "confidential-translator")),
@@ -259,14 +259,14 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
         ),
     ],
 )  # fmt: skip
-def test_a_route_or_a_model_that_leads_elsewhere(
+def test_a_route_or_model_that_leads_to_another_place_is_refused_or_undecided(
     kind: str, name: str, how: Change, verdict: str, reason: str
 ) -> None:
     changes = worse(changed(kind, name, how))
     assert any(change[0] == verdict and reason in change[1] for change in changes.values()), changes
 
 
-def test_a_service_with_an_external_name_is_a_path() -> None:
+def test_a_service_with_an_external_name_is_a_data_path() -> None:
     host = "bedrock-runtime.eu-central-1.amazonaws.com"
 
     def outside(inputs: dict[str, Any]) -> None:
@@ -336,7 +336,7 @@ def _associated(namespace: str) -> list[Resource]:
         (_pod("isthmus-public", env=[{"name": "U", "value": "https://api.openai.com"}]), "public", "allowed", ""),
     ],
 )  # fmt: skip
-def test_a_way_beside_the_gateway(
+def test_a_network_path_that_bypasses_the_gateway_is_reported(
     resources_given: list[Resource], class_: str, verdict: str, reason: str
 ) -> None:
     known_paths = paths_of(resources())
@@ -346,7 +346,7 @@ def test_a_way_beside_the_gateway(
     ], new
 
 
-def test_a_model_that_no_route_asks_for_is_a_way_all_the_same() -> None:
+def test_a_translator_model_without_a_route_is_a_data_path_too() -> None:
     """A translator calls it for whoever reaches the translator."""
     entry = "models:\n- name: spare\n  region: us-east-1\n  inference_profile: amazon.nova-lite-v1:0\n"
     changed_resources = changed(CONFIG, "internal-gateway-translator-config", edit("models:\n", entry))
@@ -366,7 +366,7 @@ def _unknown(name: str) -> list[Resource]:
     ]
 
 
-def test_a_configuration_that_is_not_known_yet_is_undecided_and_shows_what_it_is_made_of() -> None:
+def test_an_unknown_configuration_is_undecided_and_shows_the_resources_it_depends_on() -> None:
     """As under the engine before the first `up`: whole texts are unknown, what they are made of is known."""
     paths = paths_of(_unknown("internal-gateway-translator-config"))
     path = path_of(paths, "policy-assistant")
@@ -378,7 +378,7 @@ def test_a_configuration_that_is_not_known_yet_is_undecided_and_shows_what_it_is
     )
 
 
-def test_without_a_platform_what_hangs_on_it_is_undecided_above_public() -> None:
+def test_without_a_platform_internal_and_restricted_paths_are_undecided() -> None:
     paths = {data_path.id: data_path for data_path in data_paths(Graph(resources()), None, TODAY)}
     by_workload = {
         name: path_of(paths, name) for name in ("campaign-copy", "kyc-extraction", "policy-assistant")
@@ -391,7 +391,9 @@ def test_without_a_platform_what_hangs_on_it_is_undecided_above_public() -> None
 @pytest.mark.parametrize(
     ("label", "message"), [("public", "labelled as of public work"), (None, "bears no label of its class")]
 )
-def test_a_namespace_with_a_lowered_label_is_judged_by_its_name(label: str | None, message: str) -> None:
+def test_a_namespace_whose_class_label_was_lowered_is_judged_by_its_name(
+    label: str | None, message: str
+) -> None:
     def lower(inputs: dict[str, Any]) -> None:
         inputs["metadata"]["labels"]["isthmus.dev/class"] = label
 
@@ -400,7 +402,7 @@ def test_a_namespace_with_a_lowered_label_is_judged_by_its_name(label: str | Non
     assert any(path.verdict == "refused" and message in path.why for path in paths.values())
 
 
-def test_a_class_that_is_none_is_held_to_the_strictest() -> None:
+def test_an_unknown_class_is_treated_as_restricted() -> None:
     pod: Callable[[str], dict[str, Any]] = lambda class_: {  # noqa: E731
         "metadata": {"labels": {"isthmus.dev/class": class_}},
         "spec": {"containers": [{"name": "x", "env": [HOST]}]},

@@ -1,4 +1,4 @@
-"""Whatever stands in a graph: restricted work that a cloud is open to is never all allowed, and order says nothing."""
+"""Data paths of random graphs: if restricted work can reach a cloud, some path is not allowed."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def reachable(draw: st.DrawFn) -> Case:
 
 @given(reachable(), st.booleans(), st.integers())
 @settings(max_examples=150, deadline=None)
-def test_restricted_work_that_a_cloud_is_open_to_is_never_all_allowed(
+def test_if_restricted_work_can_reach_a_cloud_some_path_is_not_allowed(
     case: Case, with_platform: bool, seed: int
 ) -> None:
     platform: Platform | None = bank.platform() if with_platform else None
@@ -166,13 +166,13 @@ def test_restricted_work_that_a_cloud_is_open_to_is_never_all_allowed(
     assert data_paths(Graph(shuffled), platform, "2026-11-26") == paths
 
 
-def test_a_clouds_names_are_those_that_the_edge_knows() -> None:
+def test_graph_and_edge_have_the_same_list_of_cloud_domains() -> None:
     assert CLOUD_DOMAINS == EDGE_CLOUD_DOMAINS
 
 
 @given(restricted(), st.sampled_from(KINDS), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_a_closed_namespace_has_no_way_at_all(case: Case, kind: str, labelled: bool) -> None:
+def test_a_closed_namespace_has_no_data_paths(case: Case, kind: str, labelled: bool) -> None:
     """So that the other test finds the way, and not the namespace."""
     pod(case, kind, labelled)
     assert data_paths(Graph(case.made), bank.platform(), "2026-11-26") == []

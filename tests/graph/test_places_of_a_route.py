@@ -1,4 +1,4 @@
-"""A route leads to more than its first place: what takes its overflow, and what is as good."""
+"""A route leads to all of its endpoints: the first one, its overflow, its alternatives and its canary."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model
 @pytest.mark.parametrize(
     "endpoint", [f"  overflow: {BEYOND}\n", f"  also: [{BEYOND}]\n", f"  canary: {BEYOND}\n"]
 )
-def test_each_place_of_a_restricted_route_is_looked_at(endpoint: str) -> None:
+def test_every_endpoint_of_a_restricted_route_is_checked(endpoint: str) -> None:
     paths = worse(changed(CONFIG, "restricted-gateway-config", replace_text(FIRST, FIRST + endpoint)))
     assert any(verdict == "refused" and "is a cloud's" in reason for verdict, reason in paths.values()), paths

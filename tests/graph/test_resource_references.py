@@ -1,4 +1,4 @@
-"""What is unknown as a whole refers to what its property is made of."""
+"""References of values that are unknown in a preview: to the resources that their property depends on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_reference_is_found_within_lists_and_maps() -> None:
     assert Graph([VPC, reference]).referred(reference.inputs) == [VPC]
 
 
-def test_a_known_value_stays_unchanged() -> None:
+def test_a_resource_without_unknown_values_or_dependencies_stays_unchanged() -> None:
     known_reference = gateway_attachment({"vpcId": "${net.id}"}, [VPC.urn])
     assert with_references(known_reference) is known_reference
     nothing = gateway_attachment({"vpcId": UNKNOWN}, [])
@@ -70,7 +70,7 @@ def first_preview() -> list[Stated]:
     ]
 
 
-def test_references_of_a_stack_that_is_not_made_yet_are_found_by_what_its_properties_depend_on() -> None:
+def test_references_in_a_first_preview_equal_those_of_the_rendering() -> None:
     known_graph, unknown = join_layers(rendered().resources), join_layers(first_preview())
     for kind, prop in ((":Role", "permissionsBoundary"), (":VpcEndpoint", "vpcId"), (":Subnet", "vpcId")):
         for known_resource, unknown_resource in zip(known_graph.of(kind), unknown.of(kind), strict=True):
@@ -94,7 +94,7 @@ def test_a_rule_that_meets_an_unknown_value_is_undecided() -> None:
         assert any(part in finding.message for finding in rules), part
 
 
-def test_public_work_is_judged_by_what_is_known() -> None:
+def test_in_a_first_preview_only_internal_paths_are_undecided() -> None:
     paths = data_paths(Graph(first_preview()), platform())
     assert {path.class_: path.verdict for path in paths if path.workload} == {
         **{"public": "allowed", "internal": "undecided"},

@@ -1,4 +1,4 @@
-"""What the fixed parts of AWS sites cost for options that a test chose itself."""
+"""Fixed monthly costs of AWS sites, for options that a test chooses itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured runs of vLLM with a fixed number of callers, and what of them can be used."""
+"""Measured runs of vLLM with a fixed number of callers, and which of them the tests can use."""
 
 from __future__ import annotations
 

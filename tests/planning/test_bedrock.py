@@ -1,4 +1,4 @@
-"""Bedrock's prices: of one way to call a model from one region, and of no other."""
+"""Bedrock prices: each belongs to one way to call a model from one region, and is used for no other."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 LITE = "amazon.nova-lite-v1:0"
 
 
-def test_a_profile_s_price_holds_in_each_of_its_source_regions() -> None:
+def test_the_price_of_a_profile_applies_in_all_of_its_source_regions() -> None:
     for region in ("eu-central-1", "eu-west-1", "eu-north-1"):
         [call] = [call for call in bedrock.calls(HAIKU, region) if call.profile]
         assert (call.price.input, call.price.output) == (1.1, 5.5)
         assert region in call.destinations
 
 
-def test_a_price_by_source_region_is_preferred() -> None:
+def test_a_price_for_the_source_region_is_preferred() -> None:
     prices = {region: bedrock.calls(LITE, region)[-1].price.input for region in ("eu-central-1", "eu-west-3")}
     assert prices == {"eu-central-1": 0.078, "eu-west-3": 0.088}
 
 
-def test_a_region_without_a_price_is_not_borrowed_one() -> None:
+def test_a_region_without_a_price_does_not_use_the_price_of_another_region() -> None:
     # The profile can be called from there, and no list names a price.
     assert bedrock.calls(LITE, "eu-south-1") == []
     assert bedrock.calls(HAIKU, "sa-east-1") == []
 
 
-def test_a_model_that_goes_through_profiles_only_is_not_called_by_itself() -> None:
+def test_a_model_that_needs_a_profile_is_never_called_directly() -> None:
     assert all(call.profile for call in bedrock.calls(HAIKU, "us-east-1"))
 
 
-def test_a_global_profile_is_not_an_option() -> None:
+def test_a_global_profile_is_never_planned() -> None:
     assert not any(
         (call.profile or "").startswith("global.") for call in bedrock.calls(HAIKU, "eu-central-1")
     )
@@ -47,7 +47,7 @@ def test_an_open_model_is_found_under_the_hub_s_name() -> None:
     assert bedrock.bedrock_id("meta-llama/Nobody") is None
 
 
-def test_the_organisation_s_own_price_goes_first() -> None:
+def test_a_price_of_the_organisation_overrides_the_catalogue() -> None:
     own_prices = {HAIKU: {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2, "as_of": "2026-11-01"}}
     [call] = [call for call in bedrock.calls(HAIKU, "eu-central-1", own_prices) if call.profile]
     assert (call.price.input, call.price.kind, call.price.as_of) == (0.5, "given", "2026-11-01")
@@ -63,6 +63,6 @@ def test_the_organisation_s_own_price_goes_first() -> None:
         ({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}, "the price has no date"),
     ],
 )
-def test_a_price_that_is_none_is_refused(row: Any, message: str) -> None:
+def test_an_invalid_price_is_refused_with_the_wrong_value(row: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         bedrock.calls(HAIKU, "eu-central-1", {HAIKU: row})

@@ -1,4 +1,4 @@
-"""Bounds from outside: quotas, growth, a model of one's own, what a blueprint builds."""
+"""External limits of a plan: AWS quotas, growth, fine-tuned models, and what a blueprint builds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Demand P
 HAIKU_TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
 
 
-def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
+def test_work_moves_to_another_target_if_the_aws_quota_is_too_small() -> None:
     data = copy()
     data["sites"][0]["pools"][0]["nodes"] = 4
     data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e6}
@@ -68,14 +68,14 @@ def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
     )
 
 
-def test_a_quota_of_nothing_is_refused() -> None:
+def test_a_quota_of_an_unknown_model_is_refused() -> None:
     data = copy()
     data["sites"][1]["quotas"] = {HAIKU_TOKENS.replace("Haiku", "Hiku"): 1}
     with pytest.raises(InputError, match="does not match any model of the catalogue"):
         make(data, OFFERS)
 
 
-def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
+def test_a_quota_that_makes_a_plan_infeasible_is_listed_as_a_conflict() -> None:
     data = copy()
     data["workloads"] = [workload(data, "policy-assistant")]
     data["workloads"][0]["model"]["candidates"] = data["workloads"][0]["model"]["candidates"][:1]
@@ -84,7 +84,7 @@ def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
     assert plan.conflicts == ["frankfurt: the quotas of its account"]
 
 
-def test_the_instance_quota_of_an_account_holds() -> None:
+def test_the_plan_respects_the_instance_quota_of_an_account() -> None:
     def under(**quotas: float) -> Plan:
         return make({**cloud(quotas={QUOTAS[key]: value for key, value in quotas.items()}), "budget": None})
 
@@ -99,7 +99,7 @@ def test_the_instance_quota_of_an_account_holds() -> None:
     assert "frankfurt: the quotas of its account" in none.conflicts
 
 
-def test_an_unstated_quota_above_the_aws_default_is_a_warning() -> None:
+def test_needing_more_than_the_default_aws_quota_gives_a_warning() -> None:
     data = copy()
     workload(data, "campaign-copy")["traffic"].update(peak_rps=10, mean_rps=0.1)
     plan = make(data, OFFERS)
@@ -127,7 +127,7 @@ def test_the_growth_report_names_the_endpoint_that_is_too_small_and_when() -> No
 # -- models of one's own
 
 
-def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
+def test_a_fine_tuned_model_is_sized_like_its_base_model() -> None:
     data = small("none")
     plain = endpoint_of(make(data, OFFERS), "restricted")
     [candidate] = data["workloads"][0]["model"]["candidates"]
@@ -161,7 +161,7 @@ def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
         ),
     ],
 )
-def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], message: str) -> None:
+def test_an_unknown_or_misplaced_base_model_is_refused(candidate: dict[str, Any], message: str) -> None:
     data = small("none")
     data["workloads"][0]["model"]["candidates"] = [{**candidate, "scores": {"fp8": 0.9}}]
     with pytest.raises(InputError) as error:
@@ -172,7 +172,7 @@ def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], message:
 # -- blueprints
 
 
-def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
+def test_every_blueprint_is_compared_by_its_best_plan() -> None:
     offers = (
         BlueprintOffer("on-prem", CLASSES, 0, None, frozenset({"onprem-vllm"})),
         BlueprintOffer("large", CLASSES, 64, None, frozenset({"onprem-vllm", "bedrock"})),
@@ -202,7 +202,7 @@ def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     assert alternatives["cloud"].monthly_cost_usd is None
 
 
-def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_there_are() -> None:
+def test_workloads_that_do_not_fit_together_are_reported_as_a_shortage_of_gpus() -> None:
     """By the sum of what each takes alone one GPU would do."""
     data = copy(budget=None, objective={"cost_basis": "allocated", "near_tie_pct": 0})
     pool = data["sites"][0]["pools"][0]

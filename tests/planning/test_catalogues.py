@@ -1,4 +1,4 @@
-"""The catalogues' data: enough of it, in order, each row with its source and its day."""
+"""Data of the catalogues: complete, in order, and every row with its source and date."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evidence(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "file", sorted(path.name for path in DATA.glob("*.json") if path.name != "calibration.json")
 )
-def test_every_row_has_its_source_and_its_day(file: str) -> None:
+def test_every_catalogue_row_has_a_source_and_a_date(file: str) -> None:
     for row in json.loads((DATA / file).read_text("utf-8")):
         evidence(row)
 
@@ -58,12 +58,12 @@ def test_llama_4_excludes_multimodal_use_in_the_eu() -> None:
     assert "eu-domiciled-multimodal" in codes
 
 
-def test_the_gpus_are_those_of_the_contract() -> None:
+def test_catalogue_and_contract_have_the_same_gpus() -> None:
     assert sorted(gpus.ids()) == sorted(contract.GPUS)
 
 
 @pytest.mark.parametrize("id", gpus.ids())
-def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(id: str) -> None:
+def test_a_gpu_has_less_memory_than_its_label_and_more_than_its_mig_slices(id: str) -> None:
     find, label = gpus.find(id), contract.GPUS[id]
     assert 0.96 * label.memory_mib < find.usable_mib <= label.memory_mib
     assert bool(find.slices) == label.mig_capable
@@ -78,7 +78,7 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("find_unknown", "message"),
     [
         (
             lambda: gpus.find("h100-sxm-80g"),
@@ -102,12 +102,12 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
         (lambda: models.find_model("./nowhere/config.json"), "cannot be read as JSON"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest(ask: Any, message: str) -> None:
+def test_an_unknown_gpu_or_model_is_refused_with_the_nearest_name(find_unknown: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ask()
+        find_unknown()
 
 
-def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path) -> None:
+def test_a_model_of_the_user_is_read_from_its_config_json(tmp_path: Path) -> None:
     row = next(row for row in models.rows() if row["id"] == "Qwen/Qwen3-8B")
     (tmp_path / "config.json").write_text(json.dumps(row["config"]))
     for path in (tmp_path, tmp_path / "config.json"):
@@ -124,14 +124,14 @@ def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path
         (" " * (1 << 20) + "{}", "over 1 MiB"),
     ],
 )
-def test_a_file_that_is_not_a_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_a_model_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         models.from_config_file(path)
 
 
-def test_the_grid_is_small_and_its_licence_is_kept() -> None:
+def test_the_measured_grid_is_small_and_ships_with_its_licence() -> None:
     assert (DATA / "step_times.jsonl").stat().st_size < 5 << 20
     notice = (DATA / "NOTICE").read_text("utf-8")
     assert "Apache License, Version 2.0" in notice

@@ -1,4 +1,4 @@
-"""What a workload asks: its rate in time, its month, what of it overflows."""
+"""Demand of a workload: its rate over the day, its month, and the share that overflows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def demand_of(name: str, **traffic: object) -> demand.Demand:
     return demand.of_workload(workload_found)
 
 
-def test_a_month_has_seven_hundred_and_thirty_hours_at_the_mean_rate() -> None:
+def test_monthly_requests_are_730_hours_at_the_mean_rate() -> None:
     demand_found = demand_of("policy-assistant")
     assert demand_found.requests == pytest.approx(0.4 * 3600 * 730)
     assert demand_found.prompt_tokens == pytest.approx(demand_found.requests * 3500)
@@ -33,7 +33,7 @@ def test_a_month_has_seven_hundred_and_thirty_hours_at_the_mean_rate() -> None:
     )
 
 
-def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
+def test_batch_work_finishes_within_its_window_and_has_no_latency_targets() -> None:
     data = bank()
     workload_data = workload(data, "campaign-copy")
     workload_data.update(mode="batch", slo={"complete_within_hours": 8})
@@ -46,7 +46,7 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
     assert expected.rate == pytest.approx(0.1 * 24 / 8)
 
 
-def test_more_time_needs_less_capacity_and_never_less_than_the_mean() -> None:
+def test_a_longer_batch_window_needs_less_capacity_down_to_the_mean_rate() -> None:
     peaky = tuple(6.0 if hour < 4 else 0.0 for hour in range(24))
     rates = [demand.batch_rate(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
     assert rates == sorted(rates, reverse=True)
@@ -67,7 +67,7 @@ BANK = read(bank())
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1))
-def test_a_lower_part_overflows_more(first: float, second: float) -> None:
+def test_a_lower_base_capacity_overflows_more(first: float, second: float) -> None:
     workload_found = BANK.workload("policy-assistant")
     assert workload_found is not None
     low, high = sorted((first, second))

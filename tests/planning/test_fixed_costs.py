@@ -24,7 +24,7 @@ def api_only():
     return data
 
 
-def test_a_region_with_a_price_of_its_own_is_priced_by_it() -> None:
+def test_a_region_with_a_listed_price_uses_it() -> None:
     price = fixed_prices.unit_price("interface-endpoint", "eu-central-1", {})
     assert (price.usd, price.kind) == (0.012, "list-price")
 
@@ -36,11 +36,11 @@ def test_a_region_without_a_price_is_an_estimate_with_a_fix() -> None:
 
 
 @pytest.mark.parametrize("item", fixed_prices.item_names())
-def test_every_item_has_a_price_in_every_region(item: str) -> None:
+def test_every_fixed_cost_has_a_price_in_every_region(item: str) -> None:
     assert fixed_prices.unit_price(item, "ap-southeast-4", {}).usd > 0
 
 
-def test_a_site_states_a_price_of_its_own() -> None:
+def test_a_price_stated_by_a_site_overrides_the_catalogue() -> None:
     own_prices = {"kms-key": {"usd_per_month": 0.5, "as_of": "2026-11-01", "source": "contract"}}
     price = fixed_prices.unit_price("kms-key", "eu-central-1", own_prices)
     assert (price.usd, price.kind, price.source) == (0.5, "given", "contract")
@@ -53,7 +53,7 @@ def test_a_price_under_the_wrong_unit_is_refused_with_the_right_one() -> None:
         )
 
 
-def test_the_plan_chooses_tasks_on_fargate_over_a_cluster_where_only_apis_are_called() -> None:
+def test_the_plan_prefers_fargate_to_a_cluster_if_only_apis_are_called() -> None:
     requirements = read(api_only())
     planned = planner.make_plan(requirements, (EKS, FARGATE), TODAY).plan
     assert planned.blueprint == "fargate"
@@ -69,7 +69,7 @@ def test_a_budget_below_the_fixed_cost_is_infeasible() -> None:
     assert not planner.make_plan(read(data), (FARGATE,), TODAY).plan.feasible
 
 
-def test_nothing_is_paid_for_an_aws_site_that_nothing_uses() -> None:
+def test_an_unused_aws_site_costs_nothing() -> None:
     data = api_only()
     data["sites"].append(
         {

@@ -1,4 +1,4 @@
-"""Plans on every kind of hardware: instances, slices, several nodes; quotas, growth, prices that are not there."""
+"""Plans on every kind of hardware: instances, MIG slices, several nodes, quotas, growth and missing prices."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def endpoint_of(plan: Plan, class_: str) -> PlannedEndpoint:
 # -- AWS's instances
 
 
-def test_confidential_work_runs_on_aws_instances_without_an_own_site() -> None:
+def test_confidential_work_runs_on_aws_instances_if_there_is_no_on_prem_site() -> None:
     plan = make(cloud())
     endpoint_found = endpoint_of(plan, "confidential")
     assert (endpoint_found.target, endpoint_found.region, endpoint_found.purchase) == (
@@ -98,7 +98,7 @@ def test_confidential_work_runs_on_aws_instances_without_an_own_site() -> None:
     assert any(cost_item.what == "frankfurt: EKS cluster" for cost_item in plan.cost_items or [])
 
 
-def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
+def test_a_plan_is_infeasible_if_the_blueprint_does_not_build_its_instances() -> None:
     plan = make(cloud(), OFFERS)
     assert not plan.feasible
     assert plan.conflicts == [
@@ -106,7 +106,7 @@ def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
     ]
 
 
-def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
+def test_restricted_work_never_runs_on_aws_instances_whatever_the_site_allows() -> None:
     data = copy(links=[])
     data["sites"] = [data["sites"][1]]
     find = candidates.find_options(read(data), Rules(TODAY, ALL))
@@ -129,7 +129,7 @@ def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
     )
 
 
-def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
+def test_a_price_of_another_region_or_service_is_never_used() -> None:
     targets = {
         option.column.target
         for options in candidates.find_options(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
@@ -147,7 +147,7 @@ def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
     assert bought == {("ml.g6e.12xlarge", 1), ("ml.g6e.12xlarge", 2)}
 
 
-def test_a_commitment_is_bought_only_where_its_term_is_allowed() -> None:
+def test_a_commitment_is_planned_only_if_its_term_is_allowed() -> None:
     prices = {
         "g6e.12xlarge/reserved-12": {"usd_per_hour": 5.0, "as_of": "2026-11-01", "source": "our contract"}
     }
@@ -187,7 +187,9 @@ def test_endpoints_that_survive_a_zone_loss_are_in_two_zones() -> None:
         ({"amazon.nova-lite-v2:0": {}}, r"Did you mean `amazon.nova-lite-v1:0`"),
     ],
 )
-def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], message: str) -> None:
+def test_an_invalid_price_or_a_price_of_an_unknown_instance_is_refused(
+    prices: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError) as error:
         make(cloud(prices=prices))
     assert re.search(message, f"{error.value.what}. {error.value.fix}")
@@ -196,7 +198,7 @@ def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], m
 # -- slices and several nodes
 
 
-def test_two_replicas_of_a_small_load_share_a_gpu_that_is_cut() -> None:
+def test_two_replicas_with_a_small_load_share_a_mig_gpu() -> None:
     plan_found = make(small("replica"))
     [endpoint] = plan_found.endpoints
     assert (endpoint.mig_profile, endpoint.replicas, endpoint.gpus) == ("3g.40gb", 2, 2)
@@ -207,13 +209,13 @@ def test_two_replicas_of_a_small_load_share_a_gpu_that_is_cut() -> None:
     assert endpoint.evidence.kind == "estimated"
 
 
-def test_slices_are_for_pools_that_allow_them_and_blueprints_that_cut() -> None:
+def test_mig_slices_need_a_pool_that_allows_them_and_a_blueprint_that_builds_them() -> None:
     for data, offers in ((small("replica", mig="off"), EVERYTHING), (small("replica"), OFFERS)):
         [endpoint] = make(data, offers).endpoints
         assert (endpoint.mig_profile, endpoint.gpus) == (None, 2)
 
 
-def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> None:
+def test_an_endpoint_that_survives_a_node_loss_shares_no_mig_gpu() -> None:
     data = small("node")
     data["sites"][0]["pools"][0]["gpus_per_node"] = 1
     data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"] = 40000
@@ -235,7 +237,7 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     assert hardware.gpus_in_use(solution.replicas) == {("fra1", "h100-sxm-80gb"): 2}
 
 
-def test_classes_share_no_gpu_that_is_cut() -> None:
+def test_two_classes_never_share_a_mig_gpu() -> None:
     data = small("replica")
     data["workloads"].append({**data["workloads"][0], "name": "other", "sensitivity": "confidential"})
     plan = make(data)
@@ -257,7 +259,7 @@ def test_classes_share_no_gpu_that_is_cut() -> None:
     ] == [1]
 
 
-def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_domain() -> None:
+def test_a_model_larger_than_a_node_spans_several_nodes_of_one_failure_domain() -> None:
     data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
     requirements = read(data)
     find = candidates.find_options(requirements, Rules(TODAY, ALL))
@@ -272,7 +274,7 @@ def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_dom
     assert endpoint.id == "restricted-deepseek-v3"
 
 
-def test_a_domain_too_small_for_a_replica_makes_no_promise_of_outliving_one() -> None:
+def test_surviving_a_domain_loss_is_infeasible_if_a_domain_cannot_hold_a_replica() -> None:
     assert not make(small("domain", "deepseek-ai/DeepSeek-V3", nodes=3, failure_domains=3)).feasible
     assert make(small("node", "deepseek-ai/DeepSeek-V3", nodes=4, failure_domains=4)).feasible
 
@@ -280,7 +282,7 @@ def test_a_domain_too_small_for_a_replica_makes_no_promise_of_outliving_one() ->
 # -- several sites
 
 
-def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own_workloads() -> None:
+def test_every_site_with_a_model_has_a_gateway_of_the_class_with_its_workloads() -> None:
     """The H100 stand at a second site: what needs them is called there, what runs in the cloud from the first."""
     data = copy(budget=None)
     first = data["sites"][0]
@@ -313,7 +315,7 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
 # -- CPU and memory of nodes
 
 
-def test_a_node_short_of_cpus_holds_no_replica_and_the_plan_says_why() -> None:
+def test_a_node_with_too_few_cpus_holds_no_replica_and_the_plan_gives_the_reason() -> None:
     data = small("none", cpus_per_node=8, gpus_per_node=8)
     plan = planner.make_plan(read(data), EVERYTHING, TODAY)
     assert not plan.plan.feasible
@@ -321,7 +323,7 @@ def test_a_node_short_of_cpus_holds_no_replica_and_the_plan_says_why() -> None:
     assert any(reason in text for texts in plan.rejected.values() for text in texts)
 
 
-def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None:
+def test_a_rendered_platform_states_the_cpus_and_memory_of_its_nodes() -> None:
     data = copy()
     for pool in data["sites"][0]["pools"]:
         pool["cpus_per_node"] = 6 * pool["gpus_per_node"]
@@ -338,12 +340,12 @@ def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None
     assert {pool["cpus_per_node"] // pool["gpus_per_node"] for pool in platform["pools"]} == {6}
 
 
-def test_a_node_with_enough_changes_no_plan() -> None:
+def test_stating_enough_cpus_and_memory_does_not_change_the_plan() -> None:
     endpoints = make(small("none", cpus_per_node=192, memory_gib_per_node=2048)).endpoints
     assert endpoints == make(small("none")).endpoints
 
 
-def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> None:
+def test_an_aws_instance_with_fewer_cpus_than_vllm_processes_gives_a_warning() -> None:
     plan = make(cloud())
     narrow = endpoint_of(plan, "confidential").model_copy(
         update={"instance_type": "g6.xlarge", "tensor_parallel": 1}
@@ -357,7 +359,7 @@ def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> Non
     assert "no profile is known for the model `bank/own`" in warning
 
 
-def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_the_profiles() -> None:
+def test_replicas_are_rendered_with_their_share_of_a_node_if_it_is_below_the_profile() -> None:
     from isthmus.contracts.requirements import node_share
 
     data = small("none", cpus_per_node=48, memory_gib_per_node=512, gpus_per_node=8, nodes=2)
@@ -376,7 +378,7 @@ def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_t
     assert node_share.node_requests(bare, model, 1) == {}
 
 
-def test_a_node_through_whose_memory_the_weights_do_not_pass_holds_no_replica() -> None:
+def test_a_node_with_too_little_memory_to_load_the_weights_holds_no_replica() -> None:
     data = small(
         "none",
         id="meta-llama/Llama-3.1-70B-Instruct",

@@ -1,4 +1,4 @@
-"""A replica under a load: waits grow, nothing is promised beyond what it carries."""
+"""A replica under load: waiting times grow with it, and a rate beyond its capacity gets no latency."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = Plain()
 CHAT = Lengths(3000, 300, 6000, 600)
 
 
-def test_callers_share_the_engine_s_time() -> None:
+def test_concurrent_callers_share_the_time_of_the_engine() -> None:
     # A request costs 300 ms of prefill and its part of 300 steps of 10.5 ms that ten share.
     assert load.closed_loop_rate(STEPS, CHAT, 10, 100) == pytest.approx(1000 / (300 + 300 * 10.5 / 10))
 
@@ -56,7 +56,7 @@ def test_cached_prompt_tokens_are_not_computed_again() -> None:
     assert load.capacity(STEPS, cached, 100) > load.capacity(STEPS, CHAT, 100)
 
 
-def test_bursts_lengthen_the_wait() -> None:
+def test_bursts_of_requests_lengthen_the_waiting_time() -> None:
     calm, burst = (load.serve_workload(STEPS, CHAT, 2.0, 100, cv) for cv in (1.0, 3.0))
     assert calm is not None
     assert burst is not None
@@ -73,7 +73,7 @@ def test_two_equal_workloads_cost_as_much_as_one_of_their_sum() -> None:
         assert (half.ttft_p95, half.tpot_p95) == pytest.approx((serve.ttft_p95, serve.tpot_p95))
 
 
-def test_short_answers_beside_long_prompts_are_slowed_the_most() -> None:
+def test_short_answers_are_slowed_the_most_by_long_prompts_of_others() -> None:
     short, long = Lengths(700, 20, 1600, 30), Lengths(3000, 300, 6000, 600)
     alone = load.serve_workload(STEPS, short, 1.0, 100)
     beside = load.serve_shares(STEPS, [LoadShare(short, 1.0), LoadShare(long, 1.0)], 100)
@@ -92,14 +92,14 @@ def test_an_embedding_request_has_no_decode_steps() -> None:
     assert load.closed_loop_rate(STEPS, read, 64, 256) == pytest.approx(1000 / 30)
 
 
-def test_the_spread_of_lengths_is_that_of_their_percentile() -> None:
+def test_the_spread_of_lengths_follows_from_mean_and_p95() -> None:
     assert load._lognormal_sigma(100, 100) == 0
     sigma = 0.8
     mean, p95 = math.exp(sigma**2 / 2), math.exp(1.645 * sigma)
     assert load._lognormal_sigma(mean, p95) == pytest.approx(sigma, rel=0.01)
 
 
-def test_long_prompts_take_more_than_their_part() -> None:
+def test_long_prompts_weigh_more_than_their_share_if_prefill_is_quadratic() -> None:
     class Square(Plain):
         def prefill(self, tokens: float) -> float:
             return tokens**2 / 1e5
@@ -110,13 +110,13 @@ def test_long_prompts_take_more_than_their_part() -> None:
     assert square > mean**2
 
 
-def test_an_engine_with_a_cache_near_its_limit_is_not_trusted() -> None:
+def test_a_load_that_nearly_fills_the_cache_gets_no_prediction() -> None:
     served = load.serve_workload(STEPS, CHAT, 1.0, 100)
     assert served is not None
     assert load.serve_workload(STEPS, CHAT, 1.0, served.running * 1.2) is None
 
 
-def test_spread_answers_meet_more_prefills_than_the_mean() -> None:
+def test_p95_time_per_token_exceeds_the_mean_because_of_prefills() -> None:
     served = load.serve_workload(STEPS, CHAT, 2.0, 200)
     assert served is not None
     assert served.tpot_p95 > 1.2 * served.tpot_mean

@@ -1,4 +1,4 @@
-"""The memory model against real engines: what started, what did not, and how many tokens their caches held."""
+"""The memory model compared with real engines: which started, which did not, and how many tokens their caches held."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def judged(row: dict[str, Any]) -> Memory:
 USED = [row for row in ROWS if left_out(row) is None]
 
 
-def test_the_catalogue_has_enough_rows_and_each_has_a_source(capsys: pytest.CaptureFixture[str]) -> None:
+def test_enough_logged_runs_exist_and_all_have_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     missing = collections.Counter(reason for row in ROWS if (reason := left_out(row)))
     fails = [row for row in USED if not row["starts"]]
     slices = [row for row in USED if row["mig_profile"]]
@@ -133,7 +133,7 @@ def test_at_least_nineteen_of_twenty_started_runs_are_predicted_to_start() -> No
 @pytest.mark.parametrize(
     "row", [row for row in USED if row["kv_cache_tokens"] and row["kv_gib"]], ids=lambda row: row["id"]
 )
-def test_the_tokens_of_a_cache_of_known_size_are_the_log_s(row: dict[str, Any]) -> None:
+def test_predicted_tokens_of_a_cache_of_known_size_equal_the_log(row: dict[str, Any]) -> None:
     architecture_found = known_architecture(row)
     assert architecture_found is not None
     tokens = memory.cache_tokens(
@@ -154,12 +154,12 @@ STATED = [
 @pytest.mark.parametrize(
     "row", [row for row in STATED if engine_of(row) >= (0, 17)], ids=lambda row: row["id"]
 )
-def test_the_tokens_that_follow_from_the_settings_alone_are_the_log_s(row: dict[str, Any]) -> None:
+def test_tokens_predicted_from_the_settings_alone_match_the_log(row: dict[str, Any]) -> None:
     assert judged(row).cache_tokens == pytest.approx(row["kv_cache_tokens"], rel=0.05)
 
 
 @pytest.mark.parametrize("row", [row for row in USED if row["weights_gib"]], ids=lambda row: row["id"])
-def test_the_weights_are_the_log_s(row: dict[str, Any]) -> None:
+def test_predicted_size_of_the_weights_matches_the_log(row: dict[str, Any]) -> None:
     # A quantised repository may leave more or less in 16 bits than the usual one, a vision tower has copies.
     architecture_found = known_architecture(row)
     rel = 0.01 if row["precision"] == "bf16" and not (architecture_found and architecture_found[1]) else 0.065
@@ -174,7 +174,7 @@ def llama(**changes: Any) -> Memory:
     return memory.measure_memory(LLAMA, **arguments)
 
 
-def test_a_model_that_does_not_fit_names_the_shortage() -> None:
+def test_a_model_that_does_not_fit_is_reported_with_the_missing_memory() -> None:
     assert "the weights take 15.0 GiB of a GPU that has 9.8" in llama(usable_mib=9984).why
     assert "leave no cache on a GPU with 17.6 GiB" in llama(usable_mib=18000).why
     assert (
@@ -183,18 +183,18 @@ def test_a_model_that_does_not_fit_names_the_shortage() -> None:
     )
 
 
-def test_a_cache_of_eight_bits_holds_twice_the_tokens() -> None:
+def test_an_8_bit_cache_holds_twice_the_tokens() -> None:
     eight = llama(settings=Settings(8192, cache_dtype="fp8"))
     assert eight.cache_tokens == pytest.approx(2 * llama().cache_tokens, abs=32)
 
 
-def test_adapters_take_from_the_cache() -> None:
+def test_adapters_reduce_the_cache() -> None:
     adapters = [memory.Adapter(16, 84.0)] * 4
     with_them = llama(settings=Settings(8192, adapters=adapters))
     assert with_them.cache == pytest.approx(llama().cache - 4 * 84 / 1024)
 
 
-def test_stages_share_layers_and_cache() -> None:
+def test_pipeline_stages_divide_layers_and_cache() -> None:
     two = llama(pipeline_parallel=2)
     # The last stage has the output embedding, so it has more than half.
     assert 0.5 <= two.weights / llama().weights < 0.56
@@ -215,7 +215,7 @@ MODELS = st.sampled_from([models.find_model(id) for id in models.ids()])
 @given(
     MODELS, st.sampled_from(sorted(BYTES)), SETTINGS, st.integers(5000, 275000), st.sampled_from([1, 2, 4, 8])
 )
-def test_more_memory_is_never_worse_and_the_parts_never_exceed_the_card(
+def test_more_gpu_memory_never_reduces_the_cache_and_the_parts_never_exceed_the_gpu(
     model: models.Model, precision: str, settings: Settings, usable: int, degree: int
 ) -> None:
     less, more = (

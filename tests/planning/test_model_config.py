@@ -1,4 +1,4 @@
-"""A model's `config.json` becomes the architecture that its published parameters and its code say."""
+"""A model's `config.json` is read into an architecture that matches its published parameters and its code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEYOND = {
 
 
 @pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
-def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[str, Any]) -> None:
+def test_counted_parameters_match_the_published_ones(row: dict[str, Any]) -> None:
     counted = model_config.architecture(row["config"], row["id"]).total
     published = row["parameters"]["total"]
     if row["id"] in BEYOND:
@@ -54,22 +54,22 @@ def test_the_active_parameters_of_an_expert_model_are_as_published(id: str, acti
     assert models.find_model(id).architecture.active == pytest.approx(active, rel=0.09)
 
 
-def test_a_cache_keeps_two_vectors_a_layer_and_head() -> None:
+def test_a_kv_cache_stores_two_vectors_per_layer_and_head() -> None:
     assert models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture.cache_of_token() * 2 == 131_072
 
 
-def test_a_latent_cache_is_kept_whole_by_every_gpu() -> None:
+def test_every_gpu_stores_the_whole_latent_cache() -> None:
     model = models.find_model("deepseek-ai/DeepSeek-V3").architecture
     assert model.cache_of_token(1) == model.cache_of_token(8) == 61 * (512 + 64)
 
 
-def test_fewer_heads_than_gpus_are_repeated() -> None:
+def test_kv_heads_are_replicated_if_there_are_fewer_heads_than_gpus() -> None:
     model = models.find_model("Qwen/Qwen3-30B-A3B").architecture
     assert model.cache_of_token(4) == model.cache_of_token(8)
     assert model.cache_of_token(2) == 2 * model.cache_of_token(4)
 
 
-def test_layers_with_a_window_keep_no_more_than_it() -> None:
+def test_sliding_window_layers_cache_no_more_than_their_window() -> None:
     model = models.find_model("google/gemma-3-27b-it").architecture
     [full] = [cache for cache in model.caches if cache.kind == "full"]
     [window] = [cache for cache in model.caches if cache.kind == "window"]
@@ -78,7 +78,7 @@ def test_layers_with_a_window_keep_no_more_than_it() -> None:
     assert long == 16384 * full.of_token(1) * 2
 
 
-def test_a_state_does_not_grow_with_the_sequence() -> None:
+def test_the_state_of_mamba_layers_does_not_grow_with_the_sequence() -> None:
     model = models.find_model("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16").architecture
     short, long = model.cache_of_sequence(0, 1, 2), model.cache_of_sequence(1000, 1, 2)
     assert short > 0
@@ -90,7 +90,7 @@ def test_a_window_that_the_engine_ignores_is_not_used() -> None:
     assert kinds == ["full"]
 
 
-def test_a_text_model_within_a_multimodal_one_is_found() -> None:
+def test_the_text_model_inside_a_multimodal_one_is_read() -> None:
     multimodal = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
     assert model_config.architecture(multimodal) == model_config.architecture(LLAMA)
 
@@ -112,7 +112,9 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
         ({"layer_types": ["telepathy"] * 32}, "layer type `telepathy` is not supported"),
     ],
 )
-def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], message: str) -> None:
+def test_an_unsupported_model_configuration_is_refused_with_the_reason(
+    change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as caught:
         model_config.architecture({**LLAMA, **change}, "mine/config.json")
     assert str(caught.value).startswith("mine/config.json: ")
@@ -124,7 +126,7 @@ VALUES = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(LLAMA)), VALUES))
-def test_a_wrong_configuration_is_an_input_error_and_nothing_else(change: dict[str, Any]) -> None:
+def test_a_malformed_model_configuration_always_gives_an_input_error(change: dict[str, Any]) -> None:
     try:
         architecture = model_config.architecture({**LLAMA, **change})
     except InputError:

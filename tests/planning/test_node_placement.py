@@ -1,4 +1,4 @@
-"""Replicas on nodes: spread as their workloads ask, and no more lost than was counted with."""
+"""Replicas on nodes: spread as their workloads require, so that a failure takes no more than was planned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def requirements(nodes: int, domains: int) -> Any:
     return read(data)
 
 
-def test_replicas_of_a_domain_are_spread_over_both() -> None:
+def test_replicas_that_survive_a_domain_loss_are_spread_over_both_domains() -> None:
     gpu_column = column(2, "domain")
     placed = node_placement.place_replicas(requirements(2, 2), {gpu_column: 3})[gpu_column]
     assert isinstance(placed, PlacedReplicas)
@@ -50,7 +50,7 @@ def test_replicas_without_spread_fill_started_nodes() -> None:
     assert list(placed.by_node.values()) == [4]
 
 
-def test_numbers_that_do_not_fit_come_back_as_they_are() -> None:
+def test_replica_counts_that_do_not_fit_the_pool_are_returned_unchanged() -> None:
     big, small = column(8, "none"), column(4, "none", "Qwen/Qwen3-14B")
     counts = {big: 2, small: 1}
     assert node_placement.place_replicas(requirements(2, 1), counts) == counts
@@ -64,7 +64,7 @@ def test_numbers_that_do_not_fit_come_back_as_they_are() -> None:
     ),
     st.data(),
 )
-def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
+def test_no_node_is_overfilled_and_losses_are_as_even_as_possible(
     nodes: int, kinds: list[tuple[int, Any]], data: st.DataObject
 ) -> None:
     domains = data.draw(st.integers(1, nodes))
@@ -83,14 +83,14 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
     assert max(used, default=0) <= 8
 
 
-def test_the_order_of_columns_does_not_matter() -> None:
+def test_the_placement_does_not_depend_on_the_order_of_replicas() -> None:
     first_column, second_column = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
     first = node_placement.place_replicas(requirements(2, 2), {first_column: 2, second_column: 5})
     assert first == node_placement.place_replicas(requirements(2, 2), {second_column: 5, first_column: 2})
     assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, PlacedReplicas))) == 7
 
 
-def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> None:
+def test_a_full_pool_is_packed_even_if_no_heuristic_finds_a_packing() -> None:
     counts = {
         column(4, "none", "a"): 6,
         column(1, "domain", "b"): 4,

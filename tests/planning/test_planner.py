@@ -1,4 +1,4 @@
-"""From requirements to a plan: the bank's, its variants, and what must hold of every plan."""
+"""From requirements to a plan: the bank's plan, its variants, and properties of every plan."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def bank_plan() -> planner.PlanningResult:
     return make(bank())
 
 
-def test_the_bank_is_feasible_and_its_plan_holds_to_all_that_plans_are_held_to(
+def test_the_bank_has_a_feasible_plan_that_passes_every_plan_rule(
     bank_plan: planner.PlanningResult,
 ) -> None:
     assert bank_plan.plan.feasible
@@ -79,7 +79,7 @@ def recomputed(plan: Plan) -> float:
     return round(total, 2)
 
 
-def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) -> None:
+def test_the_cost_of_the_banks_plan_equals_a_calculation_by_hand(bank_plan: planner.PlanningResult) -> None:
     plan = bank_plan.plan
     assert recomputed(plan) == plan.monthly_cost_usd
     gpus = sum(endpoint.gpus for endpoint in plan.endpoints)
@@ -94,7 +94,7 @@ def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) 
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 
 
-def test_given_prices_are_reported_with_source_and_date() -> None:
+def test_prices_from_the_requirements_are_reported_with_source_and_date() -> None:
     data = json.loads(json.dumps(bank()))
     data["sites"][0]["cost"].update(source="offer 4711", as_of="2026-10-02")
     data["links"][0].update(source="the carrier's contract", as_of="2026-09-01")
@@ -106,12 +106,12 @@ def test_given_prices_are_reported_with_source_and_date() -> None:
     assert sources == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
 
 
-def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.PlanningResult) -> None:
+def test_the_same_requirements_give_a_byte_identical_plan(bank_plan: planner.PlanningResult) -> None:
     again = make(bank())
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
 
 
-def test_an_existing_plan_is_an_input_and_stays(bank_plan: planner.PlanningResult) -> None:
+def test_an_existing_plan_is_kept_if_nothing_changed(bank_plan: planner.PlanningResult) -> None:
     again = make(bank(), before=bank_plan.plan)
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
     assert plan_differences.describe_differences(bank_plan.plan, again.plan) == []
@@ -139,7 +139,7 @@ def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.Planni
     assert "owned hardware is a sunk cost" in planned.notes[0]
 
 
-def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
+def test_a_near_tie_allows_a_better_score_for_at_most_the_stated_extra_cost() -> None:
     tight, loose = (make(bank(objective={"cost_basis": "allocated", "near_tie_pct": pct})) for pct in (0, 30))
     assert (loose.plan.monthly_cost_usd or 0) <= (tight.plan.monthly_cost_usd or 0) * 1.3 + 0.1
 
@@ -178,7 +178,7 @@ def test_load_above_the_base_overflows_if_the_workload_allows_it() -> None:
     assert recomputed(plan) == plan.monthly_cost_usd
 
 
-def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
+def test_a_conflict_is_minimal_and_every_remedy_has_a_price() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
     plan = planner.make_plan(requirements, OFFERS, TODAY).plan
     assert (plan.feasible, plan.endpoints, plan.monthly_cost_usd) == (False, [], None)
@@ -205,7 +205,7 @@ def test_the_on_prem_rule_for_restricted_work_is_never_relaxed() -> None:
     assert plan.ways_out == []
 
 
-def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
+def test_a_budget_below_the_minimum_cost_is_refused_with_a_sufficient_budget(
     bank_plan: planner.PlanningResult,
 ) -> None:
     plan = make(bank(budget={"monthly_usd": 20000})).plan
@@ -237,14 +237,16 @@ def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
         ),
     ],
 )
-def test_an_invalid_setting_is_named(change: Any, kind: type[Exception], message: str) -> None:
+def test_an_invalid_setting_is_refused_with_its_path(
+    change: Any, kind: type[Exception], message: str
+) -> None:
     data = json.loads(json.dumps(bank()))
     change(data)
     with pytest.raises(kind, match=message):
         make(data)
 
 
-def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
+def test_a_site_without_a_price_is_not_free_but_excluded() -> None:
     data = json.loads(json.dumps(bank()))
     del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
     find = ways.find_options(read(data), Rules(TODAY))
@@ -260,7 +262,7 @@ def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     )
 
 
-def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_own_goes_first() -> None:
+def test_an_api_without_a_price_in_its_region_is_excluded_unless_the_user_states_one() -> None:
     data = json.loads(json.dumps(bank()))
     data["sites"][1]["prices"] = {
         "eu.amazon.nova-lite-v1:0": {
@@ -294,7 +296,7 @@ def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
         )
 
 
-def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
+def test_a_blueprint_that_does_not_fit_is_rejected_with_the_reason() -> None:
     offers = (BlueprintOffer("pilot", ("public",), 0, 2), *OFFERS)
     plan = planner.make_plan(read(bank()), offers, TODAY)
     assert plan.plan.blueprint == "regulated-hybrid"

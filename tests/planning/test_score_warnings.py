@@ -1,4 +1,4 @@
-"""The plan says where every answer would be held, because no score of it can be had."""
+"""Warnings of a plan that every answer would be held for review, because a target returns no confidence score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def review_warnings(data: dict[str, Any]) -> list[str]:
     return [warning for warning in make(data, OFFERS).warnings if "held for review" in warning]
 
 
-def test_a_low_score_asked_of_bedrock_is_a_warning_with_what_to_do() -> None:
+def test_review_by_confidence_on_bedrock_gives_a_warning_with_a_fix() -> None:
     (warning,) = review_warnings(copy())
     assert warning == (
         "policy-assistant: every answer is held for review, because anthropic.claude-haiku-4-5-20251001-v1:0 on "
@@ -42,20 +42,20 @@ def test_a_low_score_asked_of_bedrock_is_a_warning_with_what_to_do() -> None:
     ],
     ids=["by sample alone", "no review", "high impact", "a model server"],
 )
-def test_without_missing_scores_there_is_no_warning(change: Any) -> None:
+def test_no_warning_is_given_if_no_confidence_score_is_missing(change: Any) -> None:
     data = copy()
     change(workload(data, ASSISTANT))
     assert review_warnings(data) == []
 
 
-def test_a_required_score_leaves_only_model_servers() -> None:
+def test_a_required_confidence_score_excludes_targets_without_scores() -> None:
     data = copy()
     workload(data, ASSISTANT)["impact"] = "material"
     (warning,) = review_warnings(data)
     assert warning.endswith("is set. Fix: Serve it with a model server of the platform")
 
 
-def test_the_warning_names_the_overflowing_part() -> None:
+def test_the_warning_names_the_share_that_overflows_to_bedrock() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     (over,) = [placement for placement in make(data, OFFERS).placements if placement.role == "overflow"]
     workload(data, over.workload)["review"] = {"domain": "hr", "below_confidence": 0.5}
@@ -63,7 +63,7 @@ def test_the_warning_names_the_overflowing_part() -> None:
     assert "every answer of the overflow is held for review" in warning
 
 
-def test_in_eks_answers_are_held_too() -> None:
+def test_the_warning_is_also_given_for_gateways_in_eks() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "cloud-private.requirements.yaml").data))
     (internal,) = [candidate for candidate in data["workloads"] if candidate["sensitivity"] == "internal"]
     internal["review"] = {"domain": "hr", "below_confidence": 0.5}
@@ -73,7 +73,7 @@ def test_in_eks_answers_are_held_too() -> None:
     assert warning.startswith(f"{internal['name']}: every answer is held for review")
 
 
-def test_a_gateway_on_fargate_holds_nothing() -> None:
+def test_a_gateway_on_fargate_gives_no_warning_because_it_holds_no_answers() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "cloud-managed.requirements.yaml").data))
     for row in data["workloads"]:
         row["review"] = {"domain": "claims", "below_confidence": 0.5}

@@ -1,4 +1,4 @@
-"""How many GPUs a load needs: never fewer than keep its targets, and the reason where none do."""
+"""How many GPUs a load needs: enough to meet its targets, or the reason why no number is enough."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_unmeasured_gpu_is_estimated_with_less_certainty() -> None:
     assert reach(less) > 1.3 * reach(sure)
 
 
-def test_weights_of_one_s_own_precision_are_estimated_for_any_model() -> None:
+def test_a_custom_precision_of_weights_is_estimated_for_any_model() -> None:
     answer = size("Qwen/Qwen3-32B", "l40s-48gb", precision="int4", rate=0.1)
     assert answer.evidence["kind"] == "estimated"
     assert answer.weights_gib == pytest.approx(18.4, rel=0.05)
@@ -80,13 +80,13 @@ def test_a_model_that_does_not_fit_has_a_reason_for_each_tensor_parallel_size() 
     ]
 
 
-def test_unreachable_targets_are_reported_with_the_time_of_one_request() -> None:
+def test_unreachable_targets_are_reported_with_the_latency_of_a_single_request() -> None:
     answer = size(rate=1, ttft_ms=5)
     assert (answer.fits, answer.min_gpus) == (True, None)
     assert any("even a single request" in note for note in answer.notes)
 
 
-def test_without_a_load_the_most_within_the_targets_is_told() -> None:
+def test_without_a_load_the_maximum_throughput_within_the_targets_is_given() -> None:
     free, bound = (
         size(precision="fp8", tensor_parallel=4),
         size(precision="fp8", tensor_parallel=4, tpot_ms=25),
@@ -104,7 +104,7 @@ def test_an_embedding_model_is_sized_by_its_input_tokens() -> None:
     assert any("it reads 15,000 tokens a second" in note for note in answer.notes)
 
 
-def test_a_slice_is_slower_than_its_card() -> None:
+def test_a_mig_slice_is_slower_than_its_whole_gpu() -> None:
     whole_card = size("meta-llama/Llama-3.1-8B-Instruct", tensor_parallel=1)
     part = size("meta-llama/Llama-3.1-8B-Instruct", mig="3g.40gb")
     assert 0 < (part.throughput_tokens_per_s or 0) < 0.6 * (whole_card.throughput_tokens_per_s or 0)
@@ -146,12 +146,12 @@ def test_a_slice_is_slower_than_its_card() -> None:
         ),
     ],
 )
-def test_numbers_that_cannot_be_are_named_by_their_option(changes: dict[str, Any], message: str) -> None:
+def test_an_impossible_value_is_refused_with_its_option(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         size(**changes)
 
 
-def test_an_embedding_model_is_not_asked_to_write() -> None:
+def test_output_tokens_for_an_embedding_model_are_refused() -> None:
     with pytest.raises(InputError, match="is a model for embedding, so it generates no tokens"):
         size("BAAI/bge-m3", "l4-24gb", output=20)
 
@@ -168,7 +168,7 @@ CHOICES = st.sampled_from([models.find_model(id) for id in models.ids()])
     st.sampled_from([None, 300.0, 3000.0]),
     st.sampled_from([None, 20.0, 100.0]),
 )
-def test_more_load_never_needs_fewer_gpus_and_figures_have_evidence(
+def test_more_load_never_needs_fewer_gpus_and_every_figure_has_evidence(
     model: models.Model,
     gpu: str,
     prompt: int,

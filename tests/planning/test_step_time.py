@@ -1,4 +1,4 @@
-"""Step times: between the grid's points and beyond them, from the data sheet, and calibrated."""
+"""Step times: measured on a grid, between and beyond its points, from the data sheet, and calibrated."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ GRID = Grid(
 )
 
 
-def test_the_grid_s_points_are_as_they_were_measured() -> None:
+def test_step_times_at_grid_points_equal_the_measurements() -> None:
     assert GRID.prefill(1024) == pytest.approx(102.4)
     assert GRID.decode(8, 4096) == pytest.approx((5000 + 80 + 8 * 4096 // 100) / 1000)
 
 
-def test_between_points_and_beyond_them_the_lines_go_on() -> None:
+def test_step_times_are_interpolated_between_and_extrapolated_beyond_grid_points() -> None:
     assert GRID.prefill(1500) == pytest.approx(150)
     assert GRID.prefill(262144) == pytest.approx(26214.4)
     assert GRID.decode(12, 4096) == pytest.approx((GRID.decode(8, 4096) + GRID.decode(16, 4096)) / 2)
     assert GRID.decode(1024, 4096) > 1.9 * GRID.decode(512, 4096) - 5
 
 
-def test_a_step_has_a_least_time() -> None:
+def test_a_step_takes_no_less_than_the_smallest_grid_point() -> None:
     assert GRID.prefill(1) == GRID.prefill(128)
     assert GRID.decode(0, 0) == GRID.decode(1, 256)
 
@@ -47,7 +47,7 @@ CASES = sorted(measured_steps.all_grids())[::97]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
-def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
+def test_every_measured_grid_is_complete_and_positive(case: tuple[str, str, str, int]) -> None:
     find = measured_steps.find_grid(*case)
     assert find is not None
     steps, source = find
@@ -60,11 +60,11 @@ def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
     assert case[1] in gpus.ids()
 
 
-def test_an_unmeasured_case_is_not_found() -> None:
+def test_a_combination_that_was_not_measured_has_no_grid() -> None:
     assert measured_steps.find_grid("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
 
 
-def test_the_closest_calibration_is_taken() -> None:
+def test_the_most_specific_calibration_is_used() -> None:
     exact = measured_steps.calibration("llama", "h100-sxm-80gb", "fp8", sparse=False)
     same_card = measured_steps.calibration("llama", "h100-sxm-80gb", "bf16", sparse=False)
     other_card = measured_steps.calibration("llama", "l40s-48gb", "bf16", sparse=False)
@@ -74,7 +74,7 @@ def test_the_closest_calibration_is_taken() -> None:
     assert other_card != measured_steps.calibration("mixtral", "l40s-48gb", "bf16", sparse=True)
 
 
-def test_a_calibration_stretches_and_adds() -> None:
+def test_a_calibration_scales_step_times_and_adds_an_overhead() -> None:
     calibrated = Calibrated(GRID, Calibration(2.0, 3.0, 1.5, 0.1, 9))
     assert calibrated.prefill(1024) == pytest.approx(2 * 102.4 + 1.5)
     assert calibrated.decode(8, 4096) == pytest.approx(3 * GRID.decode(8, 4096) + 1.5)
@@ -86,7 +86,7 @@ def roof(
     return Roofline(models.find_model(model).architecture, gpus.find(gpu).card, precision, degree)
 
 
-def test_a_faster_card_is_faster_and_a_group_is_too() -> None:
+def test_a_faster_gpu_and_more_gpus_shorten_the_step() -> None:
     for slow, fast in (
         ("l4-24gb", "l40s-48gb"),
         ("l40s-48gb", "h100-sxm-80gb"),
@@ -97,7 +97,7 @@ def test_a_faster_card_is_faster_and_a_group_is_too() -> None:
     assert roof("h100-sxm-80gb", degree=4).decode(1, 2048) < roof("h100-sxm-80gb").decode(1, 2048)
 
 
-def test_a_single_token_cannot_be_read_faster_than_the_memory_allows() -> None:
+def test_decoding_one_token_takes_at_least_the_time_to_read_the_weights() -> None:
     for gpu in gpus.ids():
         card = gpus.find(gpu).card
         least = (
@@ -108,7 +108,7 @@ def test_a_single_token_cannot_be_read_faster_than_the_memory_allows() -> None:
         assert roof(gpu).decode(1, 1) > least
 
 
-def test_few_tokens_read_few_experts() -> None:
+def test_a_small_batch_reads_the_weights_of_few_experts() -> None:
     roofline = roof("h100-sxm-80gb", model="Qwen/Qwen3-30B-A3B")
     assert roofline.decode(1, 1) < roofline.decode(64, 1) / 2
 

@@ -1,4 +1,4 @@
-"""Predicted throughput against measured runs of vLLM, by the rules that `scripts/fit_throughput.py` fits with.
+"""Predicted throughput compared with measured runs of vLLM, with the rules of `scripts/fit_throughput.py`.
 
 The calibration that is shipped was fitted to all runs, so what judges it here is fitted anew to half of the
 configurations, and the other half is compared.
@@ -61,7 +61,9 @@ def within(values: list[float], ratio: float) -> float:
     return sum(abs(value) <= math.log(ratio) for value in values) / len(values)
 
 
-def test_nine_of_ten_runs_kept_aside_are_within_one_point_three(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ninety_percent_of_held_out_runs_are_within_a_factor_of_1_3(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     values = [value for _, value in held_out()]
     runs, left = usable()
     with capsys.disabled():
@@ -78,7 +80,7 @@ def shipped(run: Run) -> Calibration:
     return measured_steps.calibration(model.kind, run.gpu, run.precision, sparse=model.expert_count > 0)
 
 
-def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twenty() -> None:
+def test_intervals_contain_80_percent_of_runs_and_overpromise_for_at_most_5_percent() -> None:
     inside_it, broken = [], []
     for run, value in held_out():
         reach = EIGHTY_PERCENT_DEVIATIONS * shipped(run).spread
@@ -107,7 +109,7 @@ def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
 @pytest.mark.parametrize(
     "part", [lambda run: run.gpu, lambda run: key(run)[0]], ids=["one GPU", "one kind of model"]
 )
-def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
+def test_the_roofline_without_one_gpu_or_model_is_within_a_factor_of_1_6(
     part: Callable[[Run], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs_left_out = left_out(part)
@@ -121,7 +123,7 @@ def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
     assert sum(too_much) / len(too_much) <= 0.05
 
 
-def test_the_spread_of_the_first_token_time_is_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_spread_of_the_time_to_first_token_is_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
     values = []
     for runs in inside().values():
         for run in runs:
@@ -136,5 +138,5 @@ def test_the_spread_of_the_first_token_time_is_as_documented(capsys: pytest.Capt
     assert within(values, math.exp(EIGHTY_PERCENT_DEVIATIONS * load.TTFT_SPREAD)) >= 0.8
 
 
-def test_a_run_faster_than_its_card_is_not_believed() -> None:
+def test_a_run_faster_than_its_gpu_allows_is_discarded() -> None:
     assert usable()[1]["a series of which a run is faster than its card can be (its prompts were cached)"] > 0

@@ -16,7 +16,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def of(*ids: str) -> Callable[..., list[str]]:
+def messages_of(*ids: str) -> Callable[..., list[str]]:
     """Returns a function from a graph and platform to the messages of the rules with these ids."""
 
     def read(graph: Graph, platform: Platform | None = None) -> list[str]:
@@ -26,15 +26,15 @@ def of(*ids: str) -> Callable[..., list[str]]:
     return read
 
 
-all_of = of(*(rule.id for rule in (*paths.RULES, *account_rules.RULES)))
-restricted_reaches_no_aws = of("data-path/own-network", "identity/translators-only")
-aws_is_called_through_our_endpoints = of(
+all_of = messages_of(*(rule.id for rule in (*paths.RULES, *account_rules.RULES)))
+restricted_reaches_no_aws = messages_of("data-path/own-network", "identity/translators-only")
+aws_is_called_through_private_endpoints = messages_of(
     "data-path/private-endpoints", "data-path/calls-by-private-endpoints", "data-path/own-network"
 )
-only_public_work_is_beside_the_internet = of("data-path/no-way-to-the-internet")
-models_are_shut_in = of("data-path/hosted-models")
-nobody_switches_the_trail_off = of(
+only_public_work_has_internet_access = messages_of("data-path/no-way-to-the-internet")
+hosted_models_are_isolated = messages_of("data-path/hosted-models")
+trail_cannot_be_disabled = messages_of(
     "audit/trail-out-of-reach", "identity/roles-bounded", "identity/trust-named", "identity/no-users"
 )
-everything_is_tagged = of("audit/everything-is-tagged")
-no_access_key = of("identity/no-access-keys")
+everything_is_tagged = messages_of("audit/everything-is-tagged")
+no_access_key = messages_of("identity/no-access-keys")

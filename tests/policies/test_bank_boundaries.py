@@ -21,11 +21,11 @@ from tests.policies.apart import apart
 Change = Callable[[dict[str, Any]], Any]
 
 
-def test_nothing_breaks_the_banks_boundaries(rendered: rendering.Rendered, platform: Platform):
+def test_the_bank_violates_no_boundary(rendered: rendering.Rendered, platform: Platform):
     assert holding.all_of(Graph(rendered.resources), platform) == []
 
 
-def test_the_rules_look_at_what_there_is(rendered: rendering.Rendered):
+def test_the_banks_graph_has_the_resources_that_boundary_rules_check(rendered: rendering.Rendered):
     graph = Graph(rendered.resources)
     assert len(list(graph.of("aws:iam/role:Role"))) >= 7
     assert len(list(graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"))) == 2
@@ -48,14 +48,14 @@ def _let_out(cidr: str) -> Change:
         ("192.0.2.0/24", "outside"),
     ],
 )
-def test_a_way_out_of_the_restricted_namespace_is_found(
+def test_egress_from_the_restricted_namespace_to_other_networks_is_found(
     altered: Any, platform: Platform, cidr: str, says: str
 ):
     graph = altered("NetworkPolicy", "restricted-gateway-network", _let_out(cidr))
     assert any(says in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
-def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Platform):
+def test_a_path_through_pods_of_another_class_is_found(altered: Any, platform: Platform):
     peer = {
         "namespaceSelector": {"matchLabels": {"isthmus.dev/class": "internal"}},
         "podSelector": {"matchLabels": {"isthmus.dev/role": "translator"}},
@@ -70,7 +70,7 @@ def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Pla
     assert any("holds addresses of AWS" in message for message in broken)
 
 
-def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform: Platform):
+def test_use_of_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform: Platform):
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     graph = altered(
         "NetworkPolicy", "restricted-dns", lambda inputs: inputs["spec"]["egress"][0].update(to=[peer])
@@ -78,14 +78,14 @@ def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform
     assert any("not known" in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
-def test_a_namespace_without_its_default_denial_is_found(rendered: rendering.Rendered, platform: Platform):
+def test_a_namespace_without_a_default_deny_policy_is_found(rendered: rendering.Rendered, platform: Platform):
     graph = Graph(
         resource for resource in rendered.resources if not resource.name.endswith("restricted-default-deny")
     )
     assert any("0.0.0.0/0" in message for message in holding.restricted_reaches_no_aws(graph, platform))
 
 
-def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
+def test_a_call_to_a_public_aws_endpoint_is_found(altered: Any, platform: Platform):
     graph = altered(
         "ConfigMap",
         "internal-gateway-translator-config",
@@ -93,7 +93,7 @@ def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
             "https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"
         ),
     )
-    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_private_endpoints(graph, platform)
     model = f"{serving('policy-assistant').id}--policy-assistant"
     assert any(f"internal-translator calls {model} at https://bedrock" in message for message in broken)
 
@@ -114,15 +114,15 @@ def test_an_endpoint_that_does_not_name_its_caller_is_found(altered: Any, platfo
         service,
         _policy(lambda statements: [statement.pop("Condition") for statement in statements]),
     )
-    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_private_endpoints(graph, platform)
     assert any(
         f"the policy of bank-frankfurt-endpoints-{service} does not let" in message for message in broken
     )
 
 
-def test_a_translator_that_reaches_more_than_the_network_is_found(altered: Any, platform: Platform):
+def test_a_translator_with_egress_beyond_its_network_is_found(altered: Any, platform: Platform):
     graph = altered("NetworkPolicy", "internal-gateway-translator-network", _let_out("0.0.0.0/0"))
-    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_private_endpoints(graph, platform)
     assert any(
         "isthmus-internal reaches 0.0.0.0/0 port 443, outside the sites" in message for message in broken
     )
@@ -133,21 +133,21 @@ def test_a_role_that_may_stop_the_trail_is_found(altered: Any):
     bounded = altered(
         "RolePolicy", "internal-frankfurt-policy", _policy(lambda statements: statements.append(allowed))
     )
-    assert holding.nobody_switches_the_trail_off(bounded) == [], "the boundary holds whatever the policy says"
+    assert holding.trail_cannot_be_disabled(bounded) == [], "the boundary holds whatever the policy says"
     free = Graph(
         replace(resource, inputs={**resource.inputs, "permissionsBoundary": None})
         if resource.name.endswith("internal-frankfurt-identity-role")
         else resource
         for resource in bounded.resources
     )
-    broken = holding.nobody_switches_the_trail_off(free)
+    broken = holding.trail_cannot_be_disabled(free)
     assert any("has no permissions boundary" in message for message in broken)
     assert any("may cloudtrail:StopLogging" in message for message in broken)
 
 
-def test_a_trail_that_does_not_log_is_found(altered: Any):
+def test_a_trail_with_logging_off_is_found(altered: Any):
     graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(enableLogging=False))
-    assert any("does not log" in message for message in holding.nobody_switches_the_trail_off(graph))
+    assert any("does not log" in message for message in holding.trail_cannot_be_disabled(graph))
 
 
 def test_a_resource_without_the_stacks_tags_is_found(altered: Any, platform: Platform):
@@ -157,7 +157,7 @@ def test_a_resource_without_the_stacks_tags_is_found(altered: Any, platform: Pla
     ]
 
 
-def test_a_key_in_a_pod_is_found(altered: Any):
+def test_an_aws_access_key_in_a_pod_is_found(altered: Any):
     variable = {"name": "AWS_ACCESS_KEY_ID", "value": "AKIA"}
 
     def add(inputs: dict[str, Any]) -> None:
@@ -185,16 +185,16 @@ def _changed(graph: Graph, kind: str, name: str, how: Change) -> Graph:
     return Graph(copies)
 
 
-def test_public_work_may_have_a_network_beside_the_internet(public_apart: tuple[Graph, Platform]):
+def test_public_work_may_have_a_network_with_internet_access(public_apart: tuple[Graph, Platform]):
     graph, platform = public_apart
     assert len(list(graph.of("ec2/internetGateway:InternetGateway"))) == 1
     assert holding.all_of(graph, platform) == []
 
 
-def test_an_internet_gateway_that_the_platform_does_not_state_is_found(
+def test_an_internet_gateway_that_is_not_in_the_platform_is_found(
     public_apart: tuple[Graph, Platform], platform: Platform
 ):
-    broken = holding.only_public_work_is_beside_the_internet(public_apart[0], platform)
+    broken = holding.only_public_work_has_internet_access(public_apart[0], platform)
     assert any("the platform states none for it" in message for message in broken)
     assert any("open-network-internet-route leads anywhere" in message for message in broken)
 
@@ -235,9 +235,9 @@ def _joins(vpc: str) -> Change:
         ("ec2/route:Route", "internet-route", lambda inputs: inputs.pop("gatewayId"), "leads anywhere"),
     ],
 )
-def test_other_work_beside_the_internet_is_found(
+def test_non_public_work_in_a_network_with_internet_access_is_found(
     public_apart: tuple[Graph, Platform], kind: str, name: str, how: Change, says: str
 ):
     graph, platform = public_apart
-    broken = holding.only_public_work_is_beside_the_internet(_changed(graph, kind, name, how), platform)
+    broken = holding.only_public_work_has_internet_access(_changed(graph, kind, name, how), platform)
     assert any(says in message for message in broken), broken

@@ -32,21 +32,21 @@ def change(rule: str, *, loosens: bool = True) -> RuleChange:
     )
 
 
-def test_every_rule_has_a_case_and_settings_may_name_it():
+def test_every_change_rule_has_a_case_and_can_be_configured():
     assert list(CASES) == [rule.id for rule in CHANGES]
     assert set(CASES) <= set(IDS)
     assert not set(CASES) & {rule.id for rule in RULES}, "they would be held to resources, and say nothing"
 
 
 @pytest.mark.parametrize("rule", list(CASES))
-def test_what_loosens_is_found_by_the_rule_for_it_and_by_no_other(rule: str):
+def test_a_loosening_change_is_found_by_exactly_one_rule(rule: str):
     (finding,) = base_and_head.judge_rule_changes(Settings(), [change(rule)], "bank")
     assert (finding.policy, finding.resource, finding.stack) == (rule, CASES[rule][1], "bank")
     assert finding.message == f"{CASES[rule][1]}: a before, b with this change"
     assert base_and_head.judge_rule_changes(Settings(), [change(rule, loosens=False)], "bank") == []
 
 
-def test_a_pass_of_what_nobody_could_judge_is_undecided():
+def test_changes_that_cannot_be_compared_are_undecided_and_block():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
     findings = base_and_head.judge_rule_changes(Settings(), [change(rule_id) for rule_id in CASES], "bank")
     assert sorted(finding.policy for finding in findings if finding.verdict == "undecided") == sorted(
@@ -56,7 +56,7 @@ def test_a_pass_of_what_nobody_could_judge_is_undecided():
     assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}
 
 
-def test_a_silence_that_was_there_before_the_change_holds():
+def test_a_silence_of_the_base_commit_applies_to_the_change():
     silence = {"policy": "change/sensitivity-lowered", "resource": "kyc", "owner": "ana", "reason": "decided"}
     settings = Settings.model_validate({"silences": [{**silence, "until": "2026-12-31"}]})
     changes = [change("change/sensitivity-lowered"), change("change/handling-loosened")]

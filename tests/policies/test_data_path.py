@@ -27,7 +27,7 @@ def findings(resources: Any, platform: Platform | None, rule: str) -> list[Findi
     return [finding for finding in judge(resources, platform) if finding.policy == rule]
 
 
-def test_a_finding_draws_the_way_and_names_who_takes_it(
+def test_a_finding_shows_the_path_and_names_the_gateway(
     rendered: rendering.Rendered, platform: Platform
 ) -> None:
     change = replace_text("restricted-qwen3-32b.isthmus-restricted.svc:8443", f"{HOST}:443")
@@ -42,7 +42,7 @@ def test_a_finding_draws_the_way_and_names_who_takes_it(
     )
 
 
-def test_the_network_of_many_pods_is_one_finding_of_their_namespace(
+def test_open_egress_of_many_pods_is_one_finding_on_their_namespace(
     rendered: rendering.Rendered, platform: Platform, added: Any
 ) -> None:
     spec = {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.80.0.0/24"}}]}]}
@@ -77,26 +77,26 @@ def team(class_: str, *, pod: dict[str, Any] | None = None, closed: bool = True)
 
 
 @pytest.mark.parametrize("class_", ["public", "internal", "confidential", "restricted"])
-def test_another_teams_closed_namespace_is_in_order(class_: str) -> None:
+def test_a_closed_namespace_of_another_team_has_no_findings(class_: str) -> None:
     assert holding.all_of(_graph(team(class_))) == []
 
 
 @pytest.mark.parametrize(
     ("class_", "expected"), [("public", 0), ("internal", 1), ("confidential", 1), ("restricted", 1)]
 )
-def test_another_teams_program_that_knows_a_clouds_name(class_: str, expected: int) -> None:
+def test_a_cloud_host_name_in_another_teams_pods_is_found_above_public(class_: str, expected: int) -> None:
     settings = {"env": [{"name": "URL", "value": f"https://{HOST}"}]}
     findings_of_team = findings(team(class_, pod=settings), None, "data-path/no-cloud-names")
     assert [finding.resource for finding in findings_of_team] == ["work"] * expected
 
 
-def test_another_teams_namespace_without_a_network_policy() -> None:
+def test_a_namespace_of_another_team_without_a_network_policy_is_found() -> None:
     findings_of_team = findings(team("internal", closed=False), None, "data-path/own-network")
     assert {finding.verdict for finding in findings_of_team} == {"violated"}
     assert any("apps reaches 0.0.0.0/0 port any, outside" in finding.message for finding in findings_of_team)
 
 
-def test_private_addresses_of_which_nobody_says_where_they_are_are_undecided() -> None:
+def test_egress_to_private_addresses_of_an_unknown_site_is_undecided() -> None:
     rule = {"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}
     spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}
     kind, meta = "kubernetes:networking.k8s.io/v1:NetworkPolicy", {"name": "more", "namespace": "apps"}
@@ -107,7 +107,7 @@ def test_private_addresses_of_which_nobody_says_where_they_are_are_undecided() -
     )
 
 
-def test_an_identity_of_the_pods_of_a_class() -> None:
+def test_an_aws_identity_of_pods_is_violated_for_restricted_and_undecided_for_confidential() -> None:
     role = {"namespace": "apps", "serviceAccount": "default", "roleArn": "arn:aws:iam::1:role/x"}
     more = resource_of("aws:eks/podIdentityAssociation:PodIdentityAssociation", "who", role)
     objects = {
@@ -119,23 +119,25 @@ def test_an_identity_of_the_pods_of_a_class() -> None:
     assert objects == {"public": [], "confidential": ["undecided"], "restricted": ["violated"]}
 
 
-def test_a_platform_with_a_restricted_gateway_and_no_such_namespace(
+def test_a_stack_without_the_restricted_namespace_of_its_platform_is_found(
     rendered: rendering.Rendered, platform: Platform
 ) -> None:
     left = [resource for resource in rendered.resources if "restricted" not in resource.name]
     assert "the stack has no restricted namespace" in "; ".join(
-        holding.of("data-path/own-network")(_graph(left), platform)
+        holding.messages_of("data-path/own-network")(_graph(left), platform)
     )
 
 
-def test_every_rule_says_why_and_what_to_do_in_a_line() -> None:
+def test_every_boundary_rule_has_a_one_line_fix_and_cites_a_control() -> None:
     for rule in holding.RULES.values():
         assert rule.supports, rule.id
         assert "\n" not in rule.fix, rule.id
         assert re.fullmatch(r"[a-z-]+/[a-z-]+", rule.id), rule.id
 
 
-def test_ways_are_found_anew_for_another_platform(rendered: rendering.Rendered, platform: Platform) -> None:
+def test_data_paths_are_recomputed_for_another_platform(
+    rendered: rendering.Rendered, platform: Platform
+) -> None:
     graph = _graph(rendered.resources)
     rule = holding.RULES["data-path/stays-where-it-may"]
     assert list(rule.check(Subject(graph, platform))) == []
@@ -143,7 +145,7 @@ def test_ways_are_found_anew_for_another_platform(rendered: rendering.Rendered, 
     assert list(rule.check(Subject(graph, platform))) == []
 
 
-def test_the_types_that_are_said_to_bear_no_tags_bear_none() -> None:
+def test_resource_types_listed_as_untaggable_have_no_tags() -> None:
     assert [type_ for type_ in sorted(TYPES_WITHOUT_TAGS) if bears_tags(type_)] == []
 
 

@@ -9,18 +9,18 @@ from policies.plugin.rule_info import RULES_FILE
 from scripts import policies_table
 
 
-def test_the_table_is_the_rules():
+def test_the_table_of_rules_in_docs_is_up_to_date():
     text = policies_table.DOC.read_text("utf-8")
     assert policies_table.fill_document(text) == text, "run `python -m scripts.policies_table`"
 
 
-def test_the_list_that_the_engine_is_shown_is_the_rules():
+def test_the_rules_json_for_the_engine_is_up_to_date():
     assert policies_table.rules_json() == RULES_FILE.read_text("utf-8"), (
         "run `python -m scripts.policies_table`"
     )
 
 
-def test_the_settings_that_it_shows_can_be_read():
+def test_the_example_settings_in_docs_are_valid():
     text = policies_table.DOC.read_text("utf-8")
     block = text.partition("    isthmus: v1\n")[2].partition("\n\n")[0]
     lines = [line.removeprefix("    ") for line in block.splitlines()]

@@ -27,19 +27,19 @@ def silence(until: date, resource: str = "key-1") -> Settings:
     return Settings(silences=[entry])
 
 
-def of(settings: Settings | None = None) -> list[tuple[str, bool]]:
+def only_rule(settings: Settings | None = None) -> list[tuple[str, bool]]:
     findings = judge(KEYS, settings=settings, today=TODAY)
     return [
         (finding.resource, finding.silenced is not None) for finding in findings if finding.policy == ROTATE
     ]
 
 
-def test_every_resource_has_a_finding_of_its_own_in_the_same_order_whatever_order_they_came_in():
-    assert of() == [("key-0", False), ("key-1", False), ("key-2", False)]
+def test_every_resource_gets_its_own_finding_in_an_order_independent_of_the_input():
+    assert only_rule() == [("key-0", False), ("key-1", False), ("key-2", False)]
     assert judge(KEYS, today=TODAY) == judge(reversed(KEYS), today=TODAY)
 
 
-def test_a_silence_is_shown_and_does_not_count():
+def test_a_silenced_finding_is_shown_but_not_counted():
     findings = judge(KEYS, settings=silence(TODAY), today=TODAY)
     assert [finding.silenced.owner for finding in findings if finding.silenced] == ["ana@bank"]
     assert "key-1" not in [
@@ -47,11 +47,11 @@ def test_a_silence_is_shown_and_does_not_count():
     ]
 
 
-def test_a_silence_may_name_several_by_a_pattern():
-    assert of(silence(TODAY, "key-*")) == [("key-0", True), ("key-1", True), ("key-2", True)]
+def test_a_silence_may_match_several_resources_by_a_pattern():
+    assert only_rule(silence(TODAY, "key-*")) == [("key-0", True), ("key-1", True), ("key-2", True)]
 
 
-def test_a_silence_counts_again_after_its_last_day_and_is_named():
+def test_an_expired_silence_is_reported_and_its_finding_counts_again():
     findings = judge(KEYS, settings=silence(date(2026, 11, 25)), today=TODAY)
     [mine] = [finding for finding in findings if finding.resource == "key-1" and finding.policy == ROTATE]
     assert mine.silenced is None
@@ -60,10 +60,10 @@ def test_a_silence_counts_again_after_its_last_day_and_is_named():
 
 
 def test_a_rule_that_is_off_finds_nothing():
-    assert of(Settings(off=[Off(rule=ROTATE, owner="ana@bank", reason="HSM")])) == []
+    assert only_rule(Settings(off=[Off(rule=ROTATE, owner="ana@bank", reason="HSM")])) == []
 
 
-def test_a_rule_that_stumbles_has_not_been_kept():
+def test_a_rule_that_raises_gives_an_undecided_finding_that_blocks():
     def stumbles(_: Subject) -> Iterator[Violation]:
         raise KeyError("spec")
 
@@ -92,13 +92,13 @@ def test_a_rule_that_stumbles_has_not_been_kept():
         (f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b", "`until` is missing", 3),
     ],
 )
-def test_settings_that_do_not_exist_are_refused_with_the_nearest_name(text: str, says: str, line: int):
+def test_unknown_settings_are_refused_with_the_nearest_name(text: str, says: str, line: int):
     with pytest.raises(InputError, match=says) as error:
         parse(yaml_files.loads(f"isthmus: v1\n{text}\n", "policies.yaml"), IDS)
     assert f"policies.yaml:{line}" in error.value.where
 
 
-def test_a_stacks_settings_come_on_top_of_the_organisations():
+def test_settings_of_a_stack_extend_those_of_the_organisation():
     organisation = parse(
         yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS
     )
@@ -109,7 +109,7 @@ def test_a_stacks_settings_come_on_top_of_the_organisations():
     assert (combined.figures.log_days_min, combined.figures.replicas_min, len(combined.off)) == (365, 1, 1)
 
 
-def test_every_rule_says_what_a_reader_needs():
+def test_every_rule_has_a_unique_id_title_reason_fix_and_control():
     assert len(set(IDS)) == len(IDS)
     for rule in RULES:
         assert all((rule.title, rule.why, rule.fix, rule.supports)), rule.id
@@ -118,7 +118,7 @@ def test_every_rule_says_what_a_reader_needs():
         ), rule.id
 
 
-def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is():
+def test_the_text_report_lists_the_most_severe_finding_first_with_fix_and_totals():
     unknown = resource_of("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
     output = list(
         lines(

@@ -78,7 +78,7 @@ def replace_text(old: str, new: str) -> Change:
     return change
 
 
-def test_nothing_is_broken_as_it_is():
+def test_the_rendered_fargate_gateway_has_no_findings():
     assert holding.all_of(Graph(rendered().resources), platform()) == []
 
 
@@ -207,12 +207,12 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_found(name: str):
+def test_every_fault_of_a_fargate_gateway_is_found(name: str):
     kind, of, how, says = BROKEN[name]
     finds(holding.all_of(altered(kind, of, how), platform()), says)
 
 
-def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
+def test_a_fargate_model_without_its_guardrail_is_found():
     def messages_of(graph: Graph) -> list[str]:
         (rule,) = [
             rule for rule in redaction_rules.RULES if rule.id == "data-path/redacts-secrets-in-answers"
@@ -225,7 +225,7 @@ def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
     assert message == f"{edge} does not scan answers of claims for secrets: it uses no guardrail"
 
 
-def test_the_picture_shows_who_reaches_whom():
+def test_the_network_diagram_shows_which_part_reaches_which():
     drawn = network_diagram.draw_network(Graph(rendered().resources), platform())
     door, edge = "insurer_frankfurt_internal_gateway_door", "insurer_frankfurt_internal_gateway_edge_service"
     assert f'10_20_0_0_16 -->|"443"| {door}' in drawn

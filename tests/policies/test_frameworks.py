@@ -30,7 +30,7 @@ CITED = [(rule.id, control) for rule in (*RULES, *CHANGES) for control in rule.s
 
 
 @pytest.mark.parametrize("framework", sorted({control.framework for _, control in CITED}))
-def test_an_id_has_the_form_of_its_frameworks(framework: str):
+def test_a_control_id_has_the_format_of_its_framework(framework: str):
     strange = [
         (rule, control.id)
         for rule, control in CITED
@@ -39,17 +39,17 @@ def test_an_id_has_the_form_of_its_frameworks(framework: str):
     assert strange == []
 
 
-def test_a_control_of_annex_a_is_one_of_those_that_its_theme_has():
+def test_a_control_of_iso_27001_annex_a_exists_in_its_theme():
     numbers = [control.id.split(".")[1:] for _, control in CITED if control.framework == "ISO/IEC 27001"]
     assert numbers
     assert [(theme, number) for theme, number in numbers if int(number) > ANNEX_A[int(theme)]] == []
 
 
-def test_a_framework_is_cited_in_one_edition():
+def test_every_framework_is_cited_in_a_single_edition():
     editions = {(control.framework, control.version) for _, control in CITED}
     assert len(editions) == len({framework for framework, _ in editions})
 
 
-def test_a_rule_cites_an_id_once():
+def test_a_rule_cites_a_control_only_once():
     for rule in (*RULES, *CHANGES):
         assert len(set(map(str, rule.supports))) == len(rule.supports), rule.id

@@ -28,7 +28,7 @@ CALLS = {
 """Where S3's call is allowed by an action of another name."""
 
 
-def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
+def test_the_list_of_trail_threats_covers_denied_and_alarmed_calls():
     named_calls = set(permissions.TRAIL_THREATS)
     denied = {
         *boundary.STOP_TRAIL_ACTIONS,
@@ -77,9 +77,11 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
         ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
     ],
 )
-def test_a_role_by_its_own_inputs(altered: Any, changes: dict[str, Any], says: str):
+def test_a_role_without_boundary_or_with_too_many_rights_is_found(
+    altered: Any, changes: dict[str, Any], says: str
+):
     graph = altered("iam/role:Role", ROLE, lambda inputs: inputs.update(changes))
-    finds(holding.nobody_switches_the_trail_off(graph), says)
+    finds(holding.trail_cannot_be_disabled(graph), says)
 
 
 OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
@@ -103,8 +105,10 @@ OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
         ("aws:iam/group:Group", {}, "user or group"),
     ],
 )
-def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any], says: str):
-    finds(holding.nobody_switches_the_trail_off(added(kind, inputs)), says)
+def test_policies_attached_to_a_role_and_users_or_groups_are_found(
+    added: Any, kind: str, inputs: dict[str, Any], says: str
+):
+    finds(holding.trail_cannot_be_disabled(added(kind, inputs)), says)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +121,11 @@ def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any]
         ("kms/key:Key", "frankfurt-key", {"Principal": OUTSIDE, "Action": "kms:*"}, "callers do kms:*"),
     ],
 )
-def test_a_resources_own_policy_that_gives_it_away(
+def test_a_resource_policy_that_lets_others_in_is_found(
     altered: Any, kind: str, name: str, fields: dict[str, Any], says: str
 ):
     graph = altered(kind, name, plus(Effect="Allow", Resource="*", **fields))
-    finds(holding.nobody_switches_the_trail_off(graph), says)
+    finds(holding.trail_cannot_be_disabled(graph), says)
 
 
 @pytest.mark.parametrize(
@@ -142,35 +146,38 @@ def test_a_resources_own_policy_that_gives_it_away(
         ({"advancedEventSelectors": [], "eventSelectors": [{"readWriteType": "ReadOnly"}]}, "change"),
     ],
 )
-def test_a_trail_that_sees_less(altered: Any, changes: dict[str, Any], says: str):
+def test_a_trail_that_records_less_is_found(altered: Any, changes: dict[str, Any], says: str):
     graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(changes))
-    finds(holding.nobody_switches_the_trail_off(graph), says)
+    finds(holding.trail_cannot_be_disabled(graph), says)
 
 
-def test_no_trail_where_the_platform_says_manage(rendered: rendering.Rendered, platform: Platform):
+def test_a_missing_trail_is_found_if_the_platform_manages_one(
+    rendered: rendering.Rendered, platform: Platform
+):
     graph = Graph(resource for resource in rendered.resources if not resource.type.endswith(":Trail"))
     finds(holding.all_of(graph, platform), "0 are made")
 
 
-def test_a_translator_whose_models_are_not_known(altered: Any, platform: Platform):
+def test_a_translator_with_unknown_models_is_found(altered: Any, platform: Platform):
     graph = altered(
         "ConfigMap",
         "internal-gateway-translator-config",
         lambda inputs: inputs["metadata"].update(name="other"),
     )
     finds(
-        holding.aws_is_called_through_our_endpoints(graph, platform), "no configuration that names its models"
+        holding.aws_is_called_through_private_endpoints(graph, platform),
+        "no configuration that names its models",
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pods_with_the_credential_helper_are_translators_whatever_their_label(
+def test_pods_with_the_credential_helper_count_as_translators_whatever_their_label(
     added: Any, platform: Platform, kind: str
 ):
     pod = template(**{"isthmus.dev/class": "public"})
     pod["spec"]["containers"][0]["command"] = ["/bin/aws_signing_helper", "serve", "--role-arn", "other"]
     graph = added(kind, workload(kind, "isthmus-internal", pod))
-    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_private_endpoints(graph, platform)
     finds(broken, "more asks for sessions at the public name")
 
 
@@ -188,7 +195,9 @@ KEY = "AKIA" + "IOSFODNN7EXAMPLE"
         ("ConfigMap", {"metadata": {"name": "elsewhere"}}, "whose words are not known"),
     ],
 )
-def test_a_key_by_way_of_a_secret(added: Any, altered: Any, kind: str, inputs: dict[str, Any], says: str):
+def test_an_access_key_in_a_referenced_secret_or_config_map_is_found(
+    added: Any, altered: Any, kind: str, inputs: dict[str, Any], says: str
+):
     ref = {"secretRef" if kind == "Secret" else "configMapRef": {"name": "more"}, "prefix": "AWS_"}
     graph = altered(
         "Deployment",

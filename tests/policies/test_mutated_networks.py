@@ -63,7 +63,7 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
         ),
     ],
 )
-def test_one_more_policy_in_the_restricted_namespace(
+def test_a_policy_that_opens_the_restricted_namespace_is_found(
     added: Any, platform: Platform, spec: dict[str, Any], says: str
 ):
     graph = added(POLICY, _policy_of("isthmus-restricted", **spec))
@@ -74,38 +74,38 @@ def test_one_more_policy_in_the_restricted_namespace(
     "kind",
     ["kubernetes:cilium.io/v2:CiliumNetworkPolicy", "kubernetes:networking.k8s.io/v1:NetworkPolicyPatch"],
 )
-def test_a_policy_of_a_kind_that_is_not_read(added: Any, platform: Platform, kind: str):
+def test_a_network_policy_of_an_unsupported_kind_is_found(added: Any, platform: Platform, kind: str):
     graph = added(kind, _policy_of("isthmus-restricted"))
     finds(holding.restricted_reaches_no_aws(graph, platform), "not read here")
 
 
 @pytest.mark.parametrize("namespace", ["isthmus-confidential", "isthmus-internal"])
-def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platform, namespace: str):
+def test_egress_of_a_class_outside_its_translator_is_found(added: Any, platform: Platform, namespace: str):
     graph = added(POLICY, _policy_of(namespace, **_to({"ipBlock": {"cidr": "192.0.2.0/24"}})))
     finds(
-        holding.aws_is_called_through_our_endpoints(graph, platform),
+        holding.aws_is_called_through_private_endpoints(graph, platform),
         f"{namespace} reaches 192.0.2.0/24 port any, outside",
     )
 
 
-def test_a_range_of_ports_beyond_https(added: Any, platform: Platform):
+def test_an_egress_port_range_beyond_https_is_found(added: Any, platform: Platform):
     rule = {"to": [{"ipBlock": {"cidr": "10.80.0.0/16"}}], "ports": [{"port": 443, "endPort": 9000}]}
     graph = added(POLICY, _policy_of("isthmus-internal", egress=[rule]))
-    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "port 443-9000, beyond")
+    finds(holding.aws_is_called_through_private_endpoints(graph, platform), "port 443-9000, beyond")
 
 
-def test_a_policy_of_ingress_alone_lets_nothing_out(added: Any, platform: Platform):
+def test_a_policy_with_ingress_only_allows_no_egress(added: Any, platform: Platform):
     graph = added(POLICY, _policy_of("isthmus-restricted", ingress=[{"from": [{"podSelector": {}}]}]))
     assert holding.restricted_reaches_no_aws(graph, platform) == []
 
 
-def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform: Platform):
+def test_egress_within_the_restricted_namespace_is_no_violation(added: Any, platform: Platform):
     peer = {"namespaceSelector": {"matchLabels": {NAMED: "isthmus-restricted"}}, "podSelector": {}}
     graph = added(POLICY, _policy_of("isthmus-restricted", **_to(peer)))
     assert holding.restricted_reaches_no_aws(graph, platform) == []
 
 
-def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
+def test_ipv4_and_ipv6_ranges_never_contain_each_other():
     assert not reachability.is_within("::/0", ["10.0.0.0/8"])
     assert not reachability.is_within("10.0.0.0/8", ["::/0"])
     assert not reachability.overlaps("::/0", ["10.0.0.0/8"])
@@ -115,7 +115,7 @@ def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
+def test_pods_of_every_workload_kind_are_checked(added: Any, platform: Platform, kind: str):
     pod = template(**{"isthmus.dev/class": "internal", "isthmus.dev/role": "model"})
     inside = added(kind, workload(kind, "isthmus-internal", pod))
     assert (
@@ -129,7 +129,7 @@ def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
 
 
 @pytest.mark.parametrize("label", [True, False])
-def test_the_restricted_namespace_is_one_without_its_pods_labels(
+def test_the_restricted_namespace_is_recognised_without_labels_on_its_pods(
     rendered: rendering.Rendered, platform: Platform, label: bool
 ):
     """By the namespace's label, or by its name where that is gone too."""
@@ -207,11 +207,11 @@ DENIAL: dict[str, Any] = {"Effect": "Deny", "Action": "bedrock:*", "Resource": "
         (lambda inputs: inputs.pop("policy"), "has no policy"),
     ],
 )
-def test_an_endpoint_that_lets_in_more_or_less_than_its_caller(
+def test_a_vpc_endpoint_policy_that_allows_more_or_less_than_its_caller_is_found(
     altered: Any, platform: Platform, how: Change, says: str
 ):
     graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", how)
-    finds(holding.aws_is_called_through_our_endpoints(graph, platform), says)
+    finds(holding.aws_is_called_through_private_endpoints(graph, platform), says)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_an_endpoint_that_lets_in_more_or_less_than_its_caller(
         {**GRANT, "Action": "sts:GetCallerIdentity", "Resource": "*", **_when("ArnEquals")},
     ],
 )
-def test_what_denies_others_alone_or_knows_no_resource_is_no_finding(
+def test_endpoint_statements_that_only_deny_or_need_no_resource_are_no_violation(
     altered: Any, platform: Platform, extra: dict[str, Any]
 ):
     def narrow(statements: list[dict[str, Any]]) -> None:
@@ -230,31 +230,36 @@ def test_what_denies_others_alone_or_knows_no_resource_is_no_finding(
         statements.append({"Principal": "*", **extra})
 
     graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", document(narrow))
-    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_private_endpoints(graph, platform)
     assert [message for message in broken if "public-translator" not in message] == []
 
 
 @pytest.mark.parametrize(
     "source", [{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}, {"prefixListId": "pl-1"}]
 )
-def test_an_endpoint_open_to_all_addresses(altered: Any, platform: Platform, source: dict[str, str]):
+def test_a_vpc_endpoint_open_to_all_addresses_is_found(
+    altered: Any, platform: Platform, source: dict[str, str]
+):
     def change(inputs: dict[str, Any]) -> None:
         inputs.pop("cidrIpv4")
         inputs.update(source)
 
     graph = altered("SecurityGroupIngressRule", "endpoints-tcp-10-40-0-0-16", change)
     finds(
-        holding.aws_is_called_through_our_endpoints(graph, platform), "endpoints-bedrock-runtime is open to"
+        holding.aws_is_called_through_private_endpoints(graph, platform),
+        "endpoints-bedrock-runtime is open to",
     )
 
 
-def test_an_endpoint_open_by_its_groups_inline_rules(altered: Any, platform: Platform):
+def test_a_vpc_endpoint_opened_by_inline_rules_of_its_security_group_is_found(
+    altered: Any, platform: Platform
+):
     rule = {"cidrBlocks": ["0.0.0.0/0"], "fromPort": 443, "toPort": 443, "protocol": "tcp"}
     graph = altered("SecurityGroup", "endpoints-group", lambda inputs: inputs.update(ingress=[rule]))
-    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "open to 0.0.0.0/0")
+    finds(holding.aws_is_called_through_private_endpoints(graph, platform), "open to 0.0.0.0/0")
 
 
-def test_a_policy_put_on_an_endpoint_besides_its_own(added: Any, platform: Platform):
+def test_a_second_policy_on_a_vpc_endpoint_is_found(added: Any, platform: Platform):
     graph = added(
         "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy",
         {
@@ -262,7 +267,7 @@ def test_a_policy_put_on_an_endpoint_besides_its_own(added: Any, platform: Platf
             "policy": json.dumps({"Statement": {**GRANT, "Principal": "*"}}),
         },
     )
-    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "rolesanywhere lets anybody in")
+    finds(holding.aws_is_called_through_private_endpoints(graph, platform), "rolesanywhere lets anybody in")
 
 
 TABLE = "${bank-frankfurt-network-routes.id}"
@@ -283,7 +288,7 @@ TABLE = "${bank-frankfurt-network-routes.id}"
         ("aws:ec2transitgateway/peeringAttachment:PeeringAttachment", {}, "joins a network to another"),
     ],
 )
-def test_a_way_out_of_the_networks(
+def test_a_route_gateway_or_peering_out_of_the_networks_is_found(
     added: Any, platform: Platform, kind: str, inputs: dict[str, Any], says: str
 ):
-    finds(holding.only_public_work_is_beside_the_internet(added(kind, inputs), platform), says)
+    finds(holding.only_public_work_has_internet_access(added(kind, inputs), platform), says)

@@ -44,18 +44,18 @@ def verdicts(rule: str, *graph: Resource, platform: Any = None) -> set[str]:
     ],
 )
 @pytest.mark.parametrize("pool", ["system", "h100"])
-def test_machines_whose_zones_cannot_be_told(pool: str, first: Any, second: Any, expected: set[str]):
+def test_nodes_in_unknown_zones_are_undecided(pool: str, first: Any, second: Any, expected: set[str]):
     machines = [group(name, "a", pool, subnetIds=subnets) for name, subnets in (("s", first), ("t", second))]
     findings = verdicts("reliability/machines-in-zones", *machines, *SUBNETS, platform=cases_capacity.WORD)
     assert findings == expected
 
 
 @pytest.mark.parametrize("bound", ["${other.gpus}", "1Ki", "many"])
-def test_a_quota_that_is_no_number(bound: str):
+def test_a_quota_that_is_not_a_number_is_undecided(bound: str):
     assert verdicts("cost/fits-quota", *changed([QUOTA, GPU], {BOUND: bound})) == {"undecided"}
 
 
-def test_a_quota_of_which_nothing_is_known():
+def test_an_unknown_quota_is_undecided():
     assert verdicts("cost/fits-quota", *changed([QUOTA, GPU], {"spec.hard": "${other.hard}"})) == {
         "undecided"
     }
@@ -64,7 +64,7 @@ def test_a_quota_of_which_nothing_is_known():
     )
 
 
-def test_of_two_quotas_the_one_that_can_be_read_bounds_as_well():
+def test_a_readable_quota_still_applies_beside_an_unknown_one():
     second = resource_of(QUOTA.type, "second", changed([QUOTA], {BOUND: "${other.gpus}"})[0].inputs)
     many = deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "many")
     for quotas in ([QUOTA, second], [second, QUOTA]):
@@ -72,7 +72,7 @@ def test_of_two_quotas_the_one_that_can_be_read_bounds_as_well():
 
 
 @pytest.mark.parametrize("limits", ["${other.limits}", {"nvidia.com/gpu": "${other.gpus}"}])
-def test_a_workload_that_takes_nobody_knows_how_many_gpus(limits: Any):
+def test_a_workload_with_an_unknown_number_of_gpus_is_undecided(limits: Any):
     pod = deployment({**BOX, "resources": {"limits": limits}}, "blurred")
     assert verdicts("cost/fits-quota", QUOTA, pod) == {"undecided"}
 
@@ -93,19 +93,19 @@ def test_a_workload_that_takes_nobody_knows_how_many_gpus(limits: Any):
         {"spec": "${other.spec}"},
     ],
 )
-def test_whom_a_class_lets_in(values: dict[str, Any]):
+def test_unknown_ingress_peers_of_a_class_are_undecided(values: dict[str, Any]):
     graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], values)
     assert verdicts("data-path/lets-in-own-class", *graph) == {"undecided"}
 
 
 @pytest.mark.parametrize("rule", [{}, {"from": []}, {"from": None}, {"ports": [{"port": 8443}]}])
-def test_a_rule_without_from_lets_everybody_in(rule: dict[str, Any]):
+def test_an_ingress_rule_without_from_admits_everybody(rule: dict[str, Any]):
     graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], {"spec.ingress": [rule]})
     assert verdicts("data-path/lets-in-own-class", *graph) == {"violated"}
 
 
 @pytest.mark.parametrize("ingress", [[], None])
-def test_a_policy_without_a_rule_lets_nobody_in(ingress: Any):
+def test_a_network_policy_without_rules_admits_nobody(ingress: Any):
     graph = changed([lets_in(matchLabels=CLASS), namespace_of_class("internal")], {"spec.ingress": ingress})
     assert verdicts("data-path/lets-in-own-class", *graph) == set()
     assert about(BY_ID["data-path/lets-in-own-class"], graph) == {"in"}
@@ -125,7 +125,9 @@ def trusts(principal: str) -> Resource:
         ("${partner.arn}", {"undecided"}),
     ],
 )
-def test_a_principal_that_is_not_known_yet(principal: str, expected: set[str]):
+def test_an_unknown_principal_is_undecided_unless_it_is_in_the_own_account(
+    principal: str, expected: set[str]
+):
     caller = resource_of("aws:iam/role:Role", "caller", {"assumeRolePolicy": policy()})
     partner = resource_of("aws:ssm/parameter:Parameter", "partner", {})
     assert (
@@ -146,11 +148,11 @@ def test_a_principal_that_is_not_known_yet(principal: str, expected: set[str]):
         {f"{FIRST}.args": "${other.args}"},
     ],
 )
-def test_how_long_an_end_takes(values: dict[str, Any]):
+def test_an_unknown_shutdown_time_of_a_pod_is_undecided(values: dict[str, Any]):
     assert verdicts("reliability/ends-in-order", *changed([MODEL], values)) == {"undecided"}
 
 
-def test_a_hook_that_sleeps_by_a_command_takes_as_long():
+def test_a_stop_hook_that_runs_sleep_counts_as_shutdown_time():
     for command in (["sleep", "30"], ["/bin/sh", "-c", "sleep 30 && kill 1"]):
         slept = {f"{FIRST}.lifecycle.preStop": {"exec": {"command": command}}}
         assert verdicts("reliability/ends-in-order", *changed([MODEL], slept)) == {"violated"}
@@ -165,14 +167,14 @@ def test_a_hook_that_sleeps_by_a_command_takes_as_long():
         ("${mirror.url}/weights@sha256:" + "a" * 64, set()),
     ],
 )
-def test_a_volume_that_is_an_image_is_named_by_digest_as_a_container_is(reference: Any, expected: set[str]):
+def test_an_image_volume_needs_a_digest_like_a_container_image(reference: Any, expected: set[str]):
     volumes = [{"name": "weights", "image": {"reference": reference}}, {"name": "tmp", "emptyDir": {}}]
     assert (
         verdicts("workload/images-by-digest", deployment(BOX, "model", pod={"volumes": volumes})) == expected
     )
 
 
-def test_volumes_of_which_nothing_is_known_may_be_images():
+def test_unknown_volumes_are_undecided_because_they_may_be_images():
     for volumes in (
         "${other.volumes}",
         ["${other.volume}"],
@@ -182,7 +184,7 @@ def test_volumes_of_which_nothing_is_known_may_be_images():
         assert verdicts("workload/images-by-digest", pod) == {"undecided"}
 
 
-def test_a_volume_that_is_an_image_comes_from_a_registry_of_ours():
+def test_an_image_volume_must_come_from_an_allowed_registry():
     volumes = [{"name": "weights", "image": {"reference": "docker.io/someone/weights@sha256:" + "a" * 64}}]
     pod = deployment(BOX, "model", pod={"volumes": volumes})
     settings = Settings(

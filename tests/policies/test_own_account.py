@@ -15,23 +15,23 @@ def key(name: str, *accounts: str):
     )
 
 
-def test_the_account_that_every_key_lets_in_is_our_own():
+def test_the_account_that_every_key_admits_is_the_own_account():
     keys = [key("one", OURS), key("two", OURS)]
     assert not findings_of("identity/our-accounts", *keys, borne(trusted(OURS)), platform=UNSAID)
 
 
-def test_another_that_one_key_lets_in_besides_is_not():
+def test_an_account_that_only_one_key_admits_is_a_foreign_account():
     findings = findings_of(
         "identity/our-accounts", key("one", OURS), key("two", OURS, OTHER), platform=UNSAID
     )
     assert [OTHER in finding.message for finding in findings] == [True]
 
 
-def test_where_keys_do_not_agree_nobody_is_ours():
+def test_if_keys_admit_different_accounts_all_count_as_foreign():
     findings = findings_of("identity/our-accounts", key("one", OURS, OTHER), platform=UNSAID)
     assert len(findings) == 2
 
 
-def test_a_platform_that_states_its_account_is_believed_and_not_its_keys():
+def test_a_stated_account_overrides_the_account_in_the_keys():
     findings = findings_of("identity/our-accounts", key("one", OTHER), platform=WORD)
     assert [OTHER in finding.message for finding in findings] == [True]

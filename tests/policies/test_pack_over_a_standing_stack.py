@@ -58,11 +58,11 @@ def diagnostics(resources: list[Resource]) -> list[str]:
     ]
 
 
-def test_nothing_is_found_in_the_bank_as_it_stands() -> None:
+def test_the_pack_has_no_findings_on_the_deployed_bank() -> None:
     assert diagnostics(list(bank.rendered().resources)) == []
 
 
-def test_a_model_slipped_in_is_found_there_too() -> None:
+def test_a_global_model_added_to_the_deployed_bank_is_found() -> None:
     change = replace_text("eu.anthropic", "global.anthropic")
     graph = altered(bank.rendered().resources, ":ConfigMap", "internal-gateway-translator-config", change)
     left = [resource for resource in bank.rendered().resources if not resource.made]

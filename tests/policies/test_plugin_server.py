@@ -72,7 +72,7 @@ def levels(pack: Pack, **policies: Any) -> Pack:
     return pack
 
 
-def test_every_rule_is_told_with_severity_framework_and_fix():
+def test_every_rule_is_described_with_severity_framework_and_fix():
     policies = {policy.name: policy for policy in Pack(FOLDER).GetAnalyzerInfo(None, Context()).policies}
     assert set(policies) == {rule.id for rule in RULES} | {UNDECIDED}
     for rule in RULES:
@@ -85,13 +85,13 @@ def test_every_rule_is_told_with_severity_framework_and_fix():
         assert policy.enforcementLevel == (wire.MANDATORY if mandatory else wire.ADVISORY)
 
 
-def test_only_what_is_at_fault_is_told_with_its_urn():
+def test_only_the_violating_resource_is_reported_with_its_urn():
     [diagnostic] = judged(configured(), {"enableKeyRotation": False}, {"enableKeyRotation": True})
     assert (diagnostic.urn.rsplit("::", 1)[-1], diagnostic.enforcementLevel) == ("key-0", wire.MANDATORY)
     assert "Supports" in diagnostic.message
 
 
-def test_what_is_not_known_yet_is_not_decided_and_as_strict_as_its_policy_says():
+def test_an_undecided_finding_has_the_enforcement_level_of_its_policy():
     unknown = {"enableKeyRotation": UNKNOWN}
     [diagnostic] = judged(configured(), unknown)
     assert diagnostic.message.startswith("Not decided: ")
@@ -100,17 +100,17 @@ def test_what_is_not_known_yet_is_not_decided_and_as_strict_as_its_policy_says()
     assert diagnostic.enforcementLevel == wire.ADVISORY
 
 
-def test_a_rule_that_the_engine_is_told_to_leave_out_is_silent():
+def test_a_rule_that_the_engine_disables_reports_nothing():
     assert judged(levels(configured(), encryption__keys_rotate=wire.DISABLED), {}) == []
 
 
-def test_a_secret_decides_nothing_and_is_told_nobody():
+def test_a_secret_value_is_undecided_and_never_shown():
     [diagnostic] = judged(configured(), {"enableKeyRotation": SECRET})
     assert diagnostic.message.startswith("Not decided: ")
     assert "hunter2" not in diagnostic.message
 
 
-def test_a_stacks_config_silences_and_says_who_answers():
+def test_a_silence_in_the_stacks_config_is_reported_with_its_owner():
     silence = {"policy": ROTATE, "resource": "key-*", "owner": "ana", "reason": "HSM", "until": "2999-01-01"}
     [diagnostic] = judged(configured(policies={"silences": [silence]}), {})
     assert diagnostic.enforcementLevel == wire.ADVISORY
@@ -121,12 +121,12 @@ def test_a_stacks_config_silences_and_says_who_answers():
     ("settings", "hint"),
     [({"silence": []}, "`silences`"), ("off", "must be a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
 )
-def test_a_setting_that_there_is_not_stops_the_preview_at_its_first_resource(settings: Any, hint: str):
+def test_an_unknown_setting_stops_the_preview_at_its_first_resource(settings: Any, hint: str):
     with pytest.raises(Aborted, match=hint):
         judged(configured(policies=settings), {})
 
 
-def test_a_platform_that_cannot_be_read_stops_it_too():
+def test_an_unreadable_platform_stops_the_preview():
     properties = struct_pb2.Struct()
     properties.update({"contract": {"isthmus": "v2"}})
     urn = "urn:pulumi:dev::theirs::isthmus:index:LlmPlatform::x"
@@ -146,7 +146,7 @@ def _alone(program: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_engine_is_answered_before_a_rule_is_loaded():
+def test_the_plugin_answers_the_engine_before_it_loads_any_rule():
     """A preview waits for its packs to start: 0.1 s, where rules and Pulumi's SDK take a second."""
     script = """
 import sys
@@ -158,7 +158,7 @@ print([each for each in ("pulumi", "pydantic", "policies.evaluation.registry", "
     assert _alone(script) == "[]"
 
 
-def test_who_asks_for_the_sdk_after_the_pack_gets_it_whole():
+def test_the_pulumi_sdk_can_still_be_imported_after_the_pack():
     script = """
 import policies.plugin.protocol, pulumi
 from pulumi.runtime.proto import analyzer_pb2

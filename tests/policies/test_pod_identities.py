@@ -14,7 +14,7 @@ from tests.policies import holding
 
 
 @dataclass
-class Thing:
+class GraphResource:
     type: str
     name: str
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -22,26 +22,28 @@ class Thing:
     made: bool = True
 
 
-def pods(namespace: str, account: str) -> Thing:
+def pods(namespace: str, account: str) -> GraphResource:
     spec = {"serviceAccountName": account, "containers": [{"name": "x", "image": "x"}]}
     template = {"metadata": {"labels": {"app": "x"}}, "spec": spec}
     meta = {"name": account, "namespace": namespace}
-    return Thing("kubernetes:apps/v1:Deployment", account, {"metadata": meta, "spec": {"template": template}})
+    return GraphResource(
+        "kubernetes:apps/v1:Deployment", account, {"metadata": meta, "spec": {"template": template}}
+    )
 
 
-def association(namespace: str, account: str) -> Thing:
+def association(namespace: str, account: str) -> GraphResource:
     inputs = {"namespace": namespace, "serviceAccount": account, "roleArn": "arn:aws:iam::${r.arn}"}
-    return Thing("aws:eks/podIdentityAssociation:PodIdentityAssociation", f"{account}-pods", inputs)
+    return GraphResource("aws:eks/podIdentityAssociation:PodIdentityAssociation", f"{account}-pods", inputs)
 
 
-def namespace(namespace: str) -> Thing:
+def namespace(namespace: str) -> GraphResource:
     labels = {"isthmus.dev/class": namespace.removeprefix("isthmus-")}
-    return Thing(
+    return GraphResource(
         "kubernetes:core/v1:Namespace", namespace, {"metadata": {"name": namespace, "labels": labels}}
     )
 
 
-def test_whatever_bears_a_role_by_its_service_account_is_held_to_what_a_translator_is() -> None:
+def test_pods_with_a_role_by_their_service_account_count_as_translators() -> None:
     resources = [namespace("isthmus-internal"), pods("isthmus-internal", "model")]
     assert not list(translators(Graph(resources)))
     (fault,) = translators(Graph([*resources, association("isthmus-internal", "model")]))
@@ -50,7 +52,7 @@ def test_whatever_bears_a_role_by_its_service_account_is_held_to_what_a_translat
     assert not list(translators(graph)), "another namespace's account of that name"
 
 
-def test_a_restricted_namespace_has_no_such_identity(platform: Platform) -> None:
+def test_a_pod_identity_in_a_restricted_namespace_is_found(platform: Platform) -> None:
     resources = [namespace("isthmus-restricted"), association("isthmus-restricted", "x")]
     says = holding.restricted_reaches_no_aws(Graph(resources), platform)
     assert (
@@ -65,17 +67,17 @@ def key(**more: Any) -> Graph:
         "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         **more,
     }
-    return Graph([Thing("aws:kms/key:Key", "volumes", {"policy": {"Statement": [statement]}})])
+    return Graph([GraphResource("aws:kms/key:Key", "volumes", {"policy": {"Statement": [statement]}})])
 
 
-def test_a_service_of_aws_may_have_grants_for_its_own_resources_and_nobody_else() -> None:
+def test_only_an_aws_service_may_create_grants_of_a_key() -> None:
     assert nobody_switches_the_trail_off(key()) == []
     for more in ({"Condition": {}}, {"Principal": {"AWS": "arn:aws:iam::1:role/anyone"}}):
         faults = [str(fault) for fault in nobody_switches_the_trail_off(key(**more))]
         assert "the policy of volumes lets its callers do kms:CreateGrant" in faults
 
 
-def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
+def test_the_identity_diagram_shows_the_service_account_that_assumes_a_role() -> None:
     tags = {"kubernetes-namespace": "isthmus-internal", "kubernetes-service-account": "t"}
     trust = {
         "Effect": "Allow",
@@ -86,8 +88,8 @@ def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
         },
     }
     resources = [
-        Thing("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
-        Thing("aws:eks/cluster:Cluster", "llm"),
+        GraphResource("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
+        GraphResource("aws:eks/cluster:Cluster", "llm"),
     ]
     assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.draw_identities(
         Graph(resources)

@@ -28,7 +28,7 @@ def rows(*resources: object, settings: Settings | None = None, rule: Rule = RULE
     return {row.resource: row for row in evidence_rows}
 
 
-def test_what_holds_is_said_beside_what_fails():
+def test_evidence_lists_passing_and_failing_resources():
     results = rows(*KEYS)
     assert {name: row.result for name, row in results.items()} == {"good": "holds", "bad": "fails"}
     assert results["bad"].said == ["bad does not rotate"]
@@ -36,14 +36,14 @@ def test_what_holds_is_said_beside_what_fails():
     assert results["good"].supports == list(RULE.supports)
 
 
-def test_a_control_that_is_asked_of_nothing_is_not_applicable_and_never_holds():
+def test_a_rule_without_resources_is_not_applicable():
     all_rows = evidence([], None, Settings(), "dev", TODAY)
     assert [row.check for row in all_rows] == [rule.id for rule in RULES]
     assert {row.result for row in all_rows} == {"not applicable"}
     assert {row.resource for row in all_rows} == {""}
 
 
-def test_what_is_not_known_is_undecided():
+def test_a_resource_with_an_unknown_value_is_undecided():
     assert (
         rows(resource_of("aws:kms/key:Key", "k", {"enableKeyRotation": "${other.on}"}))["k"].result
         == "undecided"
@@ -51,9 +51,7 @@ def test_what_is_not_known_is_undecided():
 
 
 @pytest.mark.parametrize(("until", "result"), [("2026-11-26", "silenced"), ("2026-11-25", "fails")])
-def test_a_silence_is_told_with_owner_reason_and_last_day_and_after_it_the_control_fails(
-    until: str, result: str
-):
+def test_a_silence_is_listed_with_owner_reason_and_end_date_and_then_expires(until: str, result: str):
     last = date.fromisoformat(until)
     entry = Silence(policy=ROTATE, resource="bad", owner="ana@bank", reason="moves", until=last)
     row = rows(*KEYS, settings=Settings(silences=[entry]))["bad"]
@@ -63,7 +61,7 @@ def test_a_silence_is_told_with_owner_reason_and_last_day_and_after_it_the_contr
         assert (row.owner, row.reason, row.until) == ("ana@bank", "moves", last)
 
 
-def test_a_rule_that_is_switched_off_is_told_with_its_owner_and_is_asked_of_nothing():
+def test_a_disabled_rule_is_listed_with_its_owner_and_not_evaluated():
     off = Settings(off=[Off(rule=ROTATE, owner="ana@bank", reason="keys of others")])
     [row] = rows(*KEYS, settings=off).values()
     assert (row.result, row.owner, row.reason, row.resource) == (
@@ -78,7 +76,7 @@ def rule_with(check: object, *, resource_types: tuple[str, ...] = ()) -> Rule:
     return Rule("test/one", "It is so", "high", RULE.supports, "why", "fix", check, resource_types)  # type: ignore[arg-type]
 
 
-def test_a_rule_that_stumbles_holds_of_nobody():
+def test_a_rule_that_raises_is_undecided_and_passes_for_no_resource():
     def stumbles(subject: Subject) -> list[Violation]:
         raise ValueError("what is this")
 
@@ -86,13 +84,13 @@ def test_a_rule_that_stumbles_holds_of_nobody():
     assert {name: row.result for name, row in results.items()} == {"": "undecided"}
 
 
-def test_a_rule_on_the_whole_stack_holds_of_the_stack_or_fails_where_it_is_broken():
+def test_a_rule_about_the_whole_stack_passes_once_or_fails_at_the_violating_resource():
     assert rows(*KEYS, rule=rule_with(lambda _: []))[""].result == "holds"
     broken = rule_with(lambda subject: [Violation("so it is", subject.graph.resources[0])])
     assert {name: row.result for name, row in rows(*KEYS, rule=broken).items()} == {"bad": "fails"}
 
 
-def test_one_that_is_violated_and_undecided_fails_with_all_that_was_said():
+def test_a_violated_and_undecided_resource_fails_with_both_messages():
     def violated_and_undecided(subject: Subject) -> list[Violation]:
         key = subject.graph.resources[0]
         return [Violation("unsure", key, "undecided"), Violation("wrong", key)]
@@ -101,6 +99,6 @@ def test_one_that_is_violated_and_undecided_fails_with_all_that_was_said():
     assert (row.result, sorted(row.said)) == ("fails", ["unsure", "wrong"])
 
 
-def test_the_same_resources_give_the_same_rows_in_any_order():
+def test_evidence_does_not_depend_on_the_order_of_resources():
     turned = evidence(reversed(KEYS), None, Settings(), "dev", TODAY)
     assert turned == evidence(KEYS, None, Settings(), "dev", TODAY)

@@ -27,17 +27,17 @@ from tests.policies.making import findings_of
 @pytest.mark.parametrize(
     ("settings", "platform"), [pytest.param(*values, id=name) for name, *values in UNDECIDED]
 )
-def test_what_is_not_known_is_undecided(settings: dict[str, Any], platform: Any):
+def test_an_unknown_redaction_setting_is_undecided(settings: dict[str, Any], platform: Any):
     findings = findings_of(RULE, config(settings), platform=platform)
     assert [finding.verdict for finding in findings] == ["undecided"], findings
 
 
-def test_a_place_that_is_not_known_may_stand_anywhere_when_all_that_leaves_is_redacted():
+def test_an_endpoint_at_an_unknown_site_is_no_violation_if_prompts_are_redacted():
     cloud = {**GATEWAY["routes"][0], "model": "of another version"}
     assert findings_of(RULE, config({**GATEWAY, "routes": [cloud]}), platform=gateway_platform()) == []
 
 
-def test_the_finding_says_which_gateway_sends_what_where():
+def test_the_finding_names_the_gateway_and_the_destination_of_unredacted_prompts():
     settings = {key: value for key, value in GATEWAY.items() if key != "screening"}
     (finding,) = findings_of(RULE, config(settings), platform=gateway_platform())
     assert finding.message == (
@@ -61,15 +61,15 @@ NOT_KNOWN: dict[str, list[Any]] = {
 @pytest.mark.parametrize(
     "resources", [pytest.param(resources, id=name) for name, resources in NOT_KNOWN.items()]
 )
-def test_who_is_not_known_to_look_through_answers_looks_through_none(resources: list[Any]):
+def test_an_unknown_scan_of_answers_for_secrets_is_undecided(resources: list[Any]):
     assert [finding.verdict for finding in findings_of(ANSWERS, *resources)] == ["undecided"]
 
 
-def test_a_translator_whose_words_are_not_known_is_no_gateway_without_a_detector():
+def test_a_translator_with_an_unknown_configuration_is_not_judged_as_a_gateway():
     assert findings_of(ANSWERS, task("${other.config}", "translator")) == []
 
 
-def test_what_is_redacted_beside_the_class_is_undecided_where_the_gateways_word_is_not_known():
+def test_additional_redaction_is_undecided_if_the_gateways_setting_is_unknown():
     gateway = config(PUBLIC, screening={**LOOKS, "redacted": "${settings.redacted}"})
     (finding,) = findings_of(
         RULE, gateway, platform=gateway_platform(class_="public", redacted=["prompts-leaving-site"])
@@ -77,7 +77,7 @@ def test_what_is_redacted_beside_the_class_is_undecided_where_the_gateways_word_
     assert finding.verdict == "undecided"
 
 
-def test_a_secret_in_an_answer_says_which_gateway_nobody_looks_for():
+def test_the_finding_names_the_gateway_that_does_not_scan_answers_for_secrets():
     (finding,) = findings_of(ANSWERS, config(BARE, **routes({"url": "https://m.x.svc:8443", "site": "fra1"})))
     assert (finding.message, finding.severity) == ("gw-config does not scan answers for secrets", "high")
     (finding,) = findings_of(ANSWERS, FRONT, behind({**MODEL, "provider": "sagemaker"}))

@@ -43,7 +43,7 @@ def findings_of(resources: Any) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
+def test_the_review_service_in_eks_has_no_findings_rendered_or_deployed() -> None:
     assert findings_of(rendered().resources) == []
     assert findings_of(graph_state.from_state(deployed(list(rendered().resources)))) == []
 
@@ -161,7 +161,7 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_each_of_these_is_found(case: str) -> None:
+def test_every_fault_of_the_review_service_in_eks_is_found(case: str) -> None:
     kind, name, change, rule, says = BROKEN[case]
     graph = broken_resources.altered(rendered().resources, kind, name, change)
     left = [resource for resource in rendered().resources if not resource.made]
@@ -191,13 +191,13 @@ def _traced(**more: Any) -> list[str]:
     ]
 
 
-def test_a_gateway_tells_the_collector_that_is_stated_and_no_other() -> None:
+def test_a_gateway_that_sends_traces_to_an_unstated_collector_is_found() -> None:
     assert _traced() == []
     assert len(_traced(address="10.80.4.10")) == 2, "of both classes"
     assert len(_traced(endpoint="https://collector.insurer.example/v1/traces")) == 2, "another port"
 
 
-def test_those_who_decide_have_no_way_to_the_collector() -> None:
+def test_egress_of_the_review_service_to_the_trace_collector_is_found() -> None:
     graph = broken_resources.altered(
         rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", egress("10.80.4.9/32")
     )

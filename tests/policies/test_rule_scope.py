@@ -44,7 +44,7 @@ def test_a_rule_applies_to_nothing_in_an_empty_graph(rule: Rule):
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES])
-def test_a_rule_applies_to_resources_that_pass_it(case: Case):
+def test_a_rule_also_applies_to_resources_that_pass_it(case: Case):
     resources = (case.holds, *case.also)
     assert any(about(BY_ID[case.rule], graph, case.platform) for graph in resources)
 

@@ -67,7 +67,7 @@ def _values_of(part: str) -> list[object]:
     ]
 
 
-def test_every_rule_has_a_case():
+def test_every_rule_has_a_test_case():
     rule_ids = {rule.id for rule in RULES if not rule.id.startswith(OTHERS)} - ELSEWHERE
     assert rule_ids - {case.rule for case in CASES} == set()
     for case in CASES:
@@ -75,33 +75,33 @@ def test_every_rule_has_a_case():
 
 
 @pytest.mark.parametrize("case", _params(CASES))
-def test_it_is_kept(case: Case):
+def test_resources_that_comply_pass_the_rule(case: Case):
     for graph in (case.holds, *case.also):
         assert findings_of(case.rule, *graph, platform=case.platform) == []
 
 
 @pytest.mark.parametrize(("case", "values"), _values_of("fails"))
-def test_it_is_broken(case: Case, values: dict[str, object]):
+def test_a_forbidden_value_violates_the_rule(case: Case, values: dict[str, object]):
     findings = findings_of(case.rule, *changed(case.holds, values), platform=case.platform)
     assert [finding.verdict for finding in findings if finding.verdict == "violated"], findings
 
 
 @pytest.mark.parametrize(("case", "graph"), _values_of("broken"))
-def test_a_graph_breaks_it(case: Case, graph: list[object]):
+def test_a_forbidden_combination_of_resources_violates_the_rule(case: Case, graph: list[object]):
     findings = findings_of(case.rule, *graph, platform=case.platform)  # type: ignore[arg-type]
     assert findings
     assert {finding.verdict for finding in findings} == {"violated"}, findings
 
 
 @pytest.mark.parametrize(("case", "path"), _values_of("missing"))
-def test_a_property_that_is_not_there_breaks_it(case: Case, path: str):
+def test_a_missing_property_violates_the_rule(case: Case, path: str):
     findings = findings_of(case.rule, *changed(case.holds, {path: GONE}), platform=case.platform)
     assert findings
     assert {finding.verdict for finding in findings} == {"violated"}, findings
 
 
 @pytest.mark.parametrize(("case", "path"), _values_of("unknown"))
-def test_a_value_that_is_not_known_yet_is_no_pass(case: Case, path: str):
+def test_an_unknown_value_is_undecided_and_does_not_pass(case: Case, path: str):
     findings = findings_of(
         case.rule, *changed(case.holds, {path: "${other.unknown}"}), platform=case.platform
     )
@@ -109,7 +109,7 @@ def test_a_value_that_is_not_known_yet_is_no_pass(case: Case, path: str):
 
 
 @pytest.mark.parametrize("case", _params([case for case in CASES if case.fails and not case.one_keeps_it]))
-def test_of_several_the_one_at_fault_is_named(case: Case):
+def test_of_several_resources_only_the_violating_one_is_named(case: Case):
     platform = case.platform
     alone = {
         finding.resource
@@ -119,7 +119,7 @@ def test_of_several_the_one_at_fault_is_named(case: Case):
     assert {finding.resource for finding in findings_of(case.rule, *resources, platform=platform)} == alone
 
 
-def test_images_come_from_the_registries_that_the_organisation_names():
+def test_an_image_must_come_from_a_registry_of_the_organisation():
     settings = Settings(figures=Figures(registries=["registry.bank.example"]))
     assert findings_of("workload/our-registries", GW, settings=settings) == []
     assert findings_of("workload/our-registries", GW) == [], "nobody named any"
@@ -130,7 +130,7 @@ def test_images_come_from_the_registries_that_the_organisation_names():
         assert [finding.verdict for finding in findings] == [verdict]
 
 
-def test_each_rule_finds_a_fault_that_no_other_does():
+def test_every_rule_finds_a_fault_that_no_other_rule_finds():
     alone = set()
     for case in CASES:
         unknown = "${other.unknown}"

@@ -72,7 +72,7 @@ def findings_of(resources: Any) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
+def test_sealers_in_eks_have_no_findings_rendered_or_deployed() -> None:
     assert findings_of(rendered().resources) == []
     assert findings_of(graph_state.from_state(deployed(list(rendered().resources)))) == []
 
@@ -151,7 +151,7 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_each_of_these_is_found(case: str) -> None:
+def test_every_fault_of_a_sealer_in_eks_is_found(case: str) -> None:
     kind, name, change, says = BROKEN[case]
     graph = broken_resources.altered(rendered().resources, kind, name, change)
     left = [resource for resource in rendered().resources if not resource.made]
@@ -161,7 +161,7 @@ def test_each_of_these_is_found(case: str) -> None:
     )
 
 
-def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
+def test_an_unknown_configuration_of_a_sealer_is_undecided() -> None:
     def hidden(inputs: dict[str, Any]) -> None:
         inputs["data"] = "${insurer-frankfurt-bucket.unknown}"
 
@@ -172,7 +172,7 @@ def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
     assert {verdict for _, verdict, _ in findings} == {"undecided"}, findings
 
 
-def test_who_runs_up_in_the_network_is_admitted_and_no_rule_is_broken() -> None:
+def test_allowing_a_deployer_at_the_vpc_endpoints_gives_no_new_findings() -> None:
     data = private.data()
     deployer = "arn:aws:iam::123456789012:role/isthmus-deploy"
     services = [*data["networks"][0].get("services", []), "kms", "logs", "cloudtrail"]

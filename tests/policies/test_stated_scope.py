@@ -21,7 +21,7 @@ STATED = (
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule) for case in CASES if case.rule in STATED])
-def test_without_a_platform_rules_about_its_statements_apply_to_nothing(case: Any):
+def test_without_a_platform_rules_that_compare_with_it_apply_to_nothing(case: Any):
     assert judge(case.holds, rules=[BY_ID[case.rule]]) == []
     assert about(BY_ID[case.rule], case.holds) == set()
 
@@ -70,12 +70,12 @@ LEFT_OUT = {
 
 
 @pytest.mark.parametrize(("rule", "resource"), LEFT_OUT.items(), ids=list(LEFT_OUT))
-def test_a_rule_leaves_out_resources_that_it_does_not_check(rule: str, resource: Resource):
+def test_a_comparing_rule_leaves_out_resources_that_it_does_not_check(rule: str, resource: Resource):
     assert judge([resource], rules=[BY_ID[rule]]) == []
     assert about(BY_ID[rule], [resource]) == set()
 
 
-def test_a_rule_about_a_sum_applies_to_the_largest_part_or_to_parts_that_are_unknown():
+def test_a_rule_about_a_sum_applies_to_the_largest_or_unknown_resources():
     hard = {"metadata": {"name": "q", "namespace": "space"}, "spec": {"hard": {"pods": "9"}}}
     quota = resource_of("kubernetes:core/v1:ResourceQuota", "q", hard)
     rule, small, large = BY_ID["cost/fits-quota"], deployment("small", 1), deployment("large", 3)
@@ -87,7 +87,7 @@ def test_a_rule_about_a_sum_applies_to_the_largest_part_or_to_parts_that_are_unk
     }
 
 
-def test_drains_apply_to_every_disruption_budget_and_rollouts_to_workloads_with_several_replicas():
+def test_drain_rules_apply_to_every_disruption_budget_and_rollout_rules_to_replicated_workloads():
     budget = resource_of("kubernetes:policy/v1:PodDisruptionBudget", "b", {"spec": {"maxUnavailable": 1}})
     assert about(BY_ID["reliability/drains"], [budget]) == {"b"}
     assert about(BY_ID["reliability/releases-roll"], [deployment("two", 2), deployment("one", 1)]) == {"two"}

@@ -89,7 +89,7 @@ def test_nothing_breaks_the_boundaries() -> None:
     ],
 )
 def test_a_model_that_is_not_shut_in_is_found(kind: str, name: str, how: Change, message: str) -> None:
-    broken = holding.models_are_shut_in(altered(kind, name, how))
+    broken = holding.hosted_models_are_isolated(altered(kind, name, how))
     assert [line for line in broken if message in line], broken
 
 
@@ -107,7 +107,7 @@ def test_a_private_endpoint_that_does_not_name_the_call_is_found(before: str, no
         inputs["policy"] = inputs["policy"].replace(before, now)
 
     graph = altered(":VpcEndpoint", "-sagemaker-runtime", change)
-    broken = holding.aws_is_called_through_our_endpoints(graph, hosted_stack()[1])
+    broken = holding.aws_is_called_through_private_endpoints(graph, hosted_stack()[1])
     assert [line for line in broken if message in line and HOSTED in line], broken
 
 
@@ -118,7 +118,7 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
         inputs["data"]["config.yaml"] = "\n".join(lines)
 
     graph = altered(":ConfigMap", "confidential-gateway-translator-config", change)
-    broken = holding.aws_is_called_through_our_endpoints(graph, hosted_stack()[1])
+    broken = holding.aws_is_called_through_private_endpoints(graph, hosted_stack()[1])
     assert [line for line in broken if "the public name" in line], broken
 
 

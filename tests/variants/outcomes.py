@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,15 +22,20 @@ from isthmus.cli.plan_command import offers
 from isthmus.cli.previews import as_json
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reports.drift import Drift
 from isthmus.contracts.reports.preview import DataPaths, Preview
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.core import yaml_documents
 from isthmus.core.errors import IsthmusError
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
+from isthmus.planning.catalogues import gpus, model_config, models
+from isthmus.planning.planner import BlueprintOffer
+from isthmus.planning.sizing import question, size
 from isthmus.reports import plan_page
 from isthmus.reports.drift import markdown as drift_markdown
 from isthmus.reports.drift import sarif as drift_sarif
@@ -41,10 +47,12 @@ from isthmus.reports.preview import text as preview_text
 from isthmus.reports.preview import thresholds as preview_thresholds
 from isthmus.reports.preview.page import page as preview_page
 from policies.evaluation.evaluation import judge
-from tests import private
+from tests import hosted, private
 from tests.blueprints import bank as bank_files
-from tests.components import platforms
+from tests.components import fargate, platforms
 from tests.contracts import bank
+from tests.planning import test_hardware
+from tests.policies import test_fargate_boundaries, test_sealers_in_aws
 from tests.reports import drifts, page_previews, plans, previews
 from tests.variants.changes import Corpus
 
@@ -54,11 +62,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TODAY = "2026-11-25"
 """The day of plans: prices have an age."""
 MORE_CHANGES = {
-    ":NetworkPolicy": 60, ":ConfigMap": 60, ":Deployment": 30, ":Service": 15, ":SecurityGroupIngressRule": 15,
-    ":SecurityGroupEgressRule": 15, "/vpcEndpoint:VpcEndpoint": 25, ":Policy": 15, ":RolePolicy": 20, ":Role": 15,
-    ":Guardrail": 15,
+    ":NetworkPolicy": 40, ":ConfigMap": 40, ":Deployment": 15, ":Service": 8, ":SecurityGroupIngressRule": 8,
+    ":SecurityGroupEgressRule": 8, "/vpcEndpoint:VpcEndpoint": 12, ":Policy": 8, ":RolePolicy": 10, ":Role": 6,
+    ":Guardrail": 8, ":TaskDefinition": 20, ":BucketPolicy": 6, ":Cluster": 6,
 }  # fmt: skip
-"""Ending of a type → changed resources of it; two of every other type."""
+"""Ending of a type → changed resources of it; one of every other type."""
 FILES = {"bank-dev": "stacks/Pulumi.bank-dev.yaml"}
 
 
@@ -103,15 +111,33 @@ def checked_requirements() -> Iterator[tuple[str, str]]:
             yield label, "accepted"
 
 
-def made_plans(count: int = 30) -> Iterator[tuple[str, str]]:
-    """The plans of requirements that are accepted."""
-    for label, data in requirements_corpus().variants(10 * count, "plans"):
+def plans_of_blueprints() -> Iterator[tuple[str, str]]:
+    """The plans of shipped requirements, by the blueprints of the catalogue."""
+    return made_plans(requirements_corpus(), offers(), 15)
+
+
+def plans_on_any_hardware() -> Iterator[tuple[str, str]]:
+    """Plans of small loads that may use everything: MIG slices, several nodes, machines and endpoints in AWS."""
+    small = test_hardware.small
+    documents = {
+        "replica": small("replica"),
+        "slices": small("replica", mig="allowed"),
+        "nodes": small("node", mig="allowed"),
+        "domains": small("domain", id="meta-llama/Llama-3.3-70B-Instruct"),
+        "cloud": test_hardware.cloud(),
+    }
+    return made_plans(Corpus(documents), test_hardware.EVERYTHING, 120)
+
+
+def made_plans(corpus: Corpus, blueprints: Sequence[BlueprintOffer], count: int) -> Iterator[tuple[str, str]]:
+    """The plans of the first `count` variants whose requirements are accepted."""
+    for label, data in corpus.variants(10 * count, "plans"):
         try:
             requirements = read_requirements(data)
         except IsthmusError:
             continue
         try:
-            plan = planner.make_plan(requirements, offers(), TODAY).plan
+            plan = planner.make_plan(requirements, blueprints, TODAY).plan
         except IsthmusError as error:
             yield label, refusal(error)
         else:
@@ -122,11 +148,11 @@ def made_plans(count: int = 30) -> Iterator[tuple[str, str]]:
 
 
 def decisions(plan: Plan) -> dict[str, Any]:
-    """What a plan decides. Predictions are left out: their last digits may depend on the processor."""
+    """What a plan decides. Costs have three significant digits, as predictions have."""
     placements = [(placement.workload, placement.endpoint, placement.role) for placement in plan.placements]
     return {
         "blueprint": plan.blueprint,
-        "endpoints": [endpoint.model_dump(mode="json", exclude={"predicted"}) for endpoint in plan.endpoints],
+        "endpoints": [endpoint.model_dump(mode="json") for endpoint in plan.endpoints],
         "placements": placements,
         "gateways": [gateway.model_dump(mode="json") for gateway in plan.gateways],
         "cost": f"{plan.monthly_cost_usd or 0:.3g}",
@@ -134,6 +160,71 @@ def decisions(plan: Plan) -> dict[str, Any]:
         "conflicts": plan.conflicts,
         "alternatives": [alternative.blueprint for alternative in plan.alternatives or []],
     }
+
+
+def read_architectures() -> Iterator[tuple[str, str]]:
+    """What a model's `config.json` says about its parameters and its cache."""
+    corpus = Corpus({row["id"]: row["config"] for row in models.rows() if "config" in row})
+    for label, config in corpus.variants(600, "configs"):
+        try:
+            architecture = model_config.architecture(config)
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            yield label, digest(rounded(asdict(architecture)))
+
+
+SIZES: dict[str, tuple[Any, ...]] = {
+    "prompt": (300, 2400, 12000),
+    "output": (60, 450, 1200),
+    "prompt_p95": (None, None, 16000),
+    "output_p95": (None, None, 2000),
+    "hit": (0.0, 0.4),
+    "precision": (None, None, None, "bf16", "fp8"),
+    "tensor_parallel": (None, None, 1, 2, 8),
+    "pipeline_parallel": (1, 1, 1, 2),
+    "mig": (None,) * 6 + ("3g.40gb",),
+    "rate": (None, 0.5, 4.0, 60.0),
+    "callers": (None, 8.0, 200.0),
+    "ttft_ms": (None, 400.0, 2500.0),
+    "tpot_ms": (None, 25.0, 60.0),
+    "burst": (1.0, 2.0),
+    "max_model_len": (None, None, 16384),
+    "max_num_seqs": (None, 16, 256),
+    "cache_dtype": ("auto", "fp8"),
+    "utilization": (0.9, 0.8),
+}
+"""The arguments of `isthmus size`, and values to try."""
+
+
+def answered_sizes(count: int = 250) -> Iterator[tuple[str, str]]:
+    """The answers of `isthmus size`, with three significant digits."""
+    chooser = random.Random("sizes")
+    for _ in range(count):
+        model, gpu = chooser.choice(models.ids()), chooser.choice(gpus.ids())
+        chosen = {name: chooser.choice(values) for name, values in SIZES.items()}
+        if chosen["rate"] is not None:
+            chosen["callers"] = None
+        stated = ", ".join(f"{name} {value}" for name, value in chosen.items() if value != SIZES[name][0])
+        label = f"{model} on {gpu}: {stated}"
+        try:
+            asked = question.build_question(models.find_model(model), gpus.find(gpu), **chosen)
+            answer = size.answer_question(asked)
+        except IsthmusError as error:
+            yield label, refusal(error)
+        else:
+            fields = rounded(asdict(answer))
+            counts = {name: fields.pop(name) for name in ("fits", "min_gpus", "tensor_parallel")}
+            yield label, f"{counts}, {digests(fields)}"
+
+
+def rounded(value: Any) -> Any:
+    """The value with three significant digits: the last ones may depend on the processor."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def platform_corpus() -> Corpus:
@@ -145,6 +236,8 @@ def platform_corpus() -> Corpus:
             "private": private.data(),
             "private-reviewed": private.reviewed(),
             "bank-dev": plain(bank_files.platform()),
+            "fargate": fargate.cloud(),
+            "hosted": hosted.platform(),
         }
     )
 
@@ -230,10 +323,8 @@ def plan_pages() -> Iterator[tuple[str, str]]:
         yield label, digests({"page": plan_page.page(plan, requirements)})
 
 
-def judged_graphs() -> Iterator[tuple[str, str]]:
-    """Data paths and findings of rendered resources, some of them changed."""
-    resources = previews.resources()
-    platform = bank_files.platform()
+def judged_graphs(resources: Sequence[Resource], platform: Platform) -> Iterator[tuple[str, str]]:
+    """Data paths and findings of rendered resources, one or two of them changed."""
     by_type: dict[str, dict[str, Any]] = {}
     for resource in resources:
         if resource.made:
@@ -253,12 +344,25 @@ def judged_graphs() -> Iterator[tuple[str, str]]:
             yield label, digests(outcome)
 
 
+def graphs_on_premises() -> Iterator[tuple[str, str]]:
+    """The bank: clusters on-premises, and Bedrock."""
+    return judged_graphs(previews.resources(), bank_files.platform())
+
+
+def graphs_in_a_cloud_cluster() -> Iterator[tuple[str, str]]:
+    return judged_graphs(test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform())
+
+
+def graphs_on_fargate() -> Iterator[tuple[str, str]]:
+    return judged_graphs(test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform())
+
+
 def _changed_resources(
     by_type: dict[str, dict[str, Any]],
 ) -> Iterator[tuple[str, tuple[str, str], dict[str, Any]]]:
     """Label, type and name, and changed inputs; types that decide where data goes have more changes."""
     for type_token, inputs_by_name in sorted(by_type.items()):
-        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 2)
+        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 1)
         for label, inputs in Corpus(inputs_by_name).variants(count, type_token):
             name = label.partition(": ")[0]
             yield f"{type_token} {label}", (type_token, name), packed(inputs)
@@ -297,12 +401,17 @@ def parsed(corpus: Corpus, model: type[M], count: int, seed: str) -> Iterator[tu
 
 TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "requirements": checked_requirements,
-    "plans": made_plans,
+    "plans_of_blueprints": plans_of_blueprints,
+    "plans_on_any_hardware": plans_on_any_hardware,
     "platforms": checked_platforms,
     "previews": rendered_previews,
     "drifts": rendered_drifts,
     "plan_pages": plan_pages,
-    "graphs": judged_graphs,
+    "graphs_on_premises": graphs_on_premises,
+    "graphs_in_a_cloud_cluster": graphs_in_a_cloud_cluster,
+    "graphs_on_fargate": graphs_on_fargate,
+    "architectures": read_architectures,
+    "sizes": answered_sizes,
 }
 
 

@@ -58,7 +58,8 @@ _STATE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 def architecture(config: Config, where: str = "config.json") -> Architecture:
     """Return the architecture of a model's text part.
 
-    Raises `InputError` for an unknown `model_type`, and for a key that is missing or not a positive number.
+    Raises `InputError` for an unknown `model_type`, a key that is missing or not a positive number, and a part that is
+    not built as in files of this type.
     """
     text_config = _text_config(config)
     read = ConfigReader(text_config, where)
@@ -76,7 +77,14 @@ def architecture(config: Config, where: str = "config.json") -> Architecture:
             where=where,
             fix=f"{did_you_mean(read.kind, sorted(KNOWN))} Supported types: {', '.join(sorted(KNOWN))}".strip(),
         )
-    return _encoder(read) if read.kind in ENCODERS else _decoder(read)
+    try:
+        return _encoder(read) if read.kind in ENCODERS else _decoder(read)
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"a part is not as in files of the type `{read.kind}` ({type(error).__name__}: {error})",
+            where=where,
+            fix="Take the file from the model's own repository",
+        ) from None
 
 
 def _text_config(config: Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every kind of alteration of a sealed store, chosen by a seed: what an attacker with rights on a copy could do."""
+"""Every alteration of a sealed store that an attacker with full access to a copy could try, each drawn from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running gateway with audit records, and access to the records while it runs."""
+"""A running gateway that keeps records, and functions that inspect them while it runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from edge.audit.chain_files import record_files
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.conftest import KEYS, WORKLOAD, bearer, chat
 from tests.edge.processes import Edge
 
@@ -23,13 +23,13 @@ SECRET = "IBAN DE02 1203"
 """Text in the prompt of `chat()`."""
 
 
-def settings(folder: Path, place: Place, **more: Any) -> dict[str, Any]:
+def settings(folder: Path, audit_site: AuditSite, **more: Any) -> dict[str, Any]:
     """Section `audit` of the configuration, with its keys in this folder."""
     (folder / "site.key").write_text(SITE_KEY)
-    (folder / "seal.pem").write_bytes(place.public)
+    (folder / "seal.pem").write_bytes(audit_site.public)
     return {
-        "records": str(place.records),
-        "seals": str(place.seals),
+        "records": str(audit_site.records),
+        "seals": str(audit_site.seals),
         "seal_key": str(folder / "seal.pem"),
         "site_key": str(folder / "site.key"),
         "policy": "p7",
@@ -48,14 +48,20 @@ def mounts() -> bool:
 _UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
 
 
-def on_a_small_disk(place: Place, size: str = "256k") -> list[str]:
+def on_a_small_disk(audit_site: AuditSite, size: str = "256k") -> list[str]:
     """Command that starts a process with its records on a file system of this size."""
-    return [*_UNSHARE, "sh", "-c", f'mount -t tmpfs -o size={size} none {place.records} && exec "$@"', "sh"]
+    return [
+        *_UNSHARE,
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size={size} none {audit_site.records} && exec "$@"',
+        "sh",
+    ]
 
 
-def seen_at(place: Place, gateway: Edge) -> Path:
+def seen_at(audit_site: AuditSite, gateway: Edge) -> Path:
     """Path of those records for this process."""
-    return Path(f"/proc/{gateway.process.pid}/root{place.records}")
+    return Path(f"/proc/{gateway.process.pid}/root{audit_site.records}")
 
 
 def full(path: Path) -> None:
@@ -74,7 +80,7 @@ class Audited:
     """A gateway with audit records, and a sealer that the test calls."""
 
     gateway: Edge
-    place: Place
+    audit_site: AuditSite
     client: httpx.Client
     seen_at: Path
     """Path of the records for this process."""
@@ -98,7 +104,7 @@ class Audited:
         return [record for record in self.records() if record["kind"] == kind][-1]
 
     def seal(self) -> None:
-        sealer = self.place.sealer(records=self.seen_at)
+        sealer = self.audit_site.sealer(records=self.seen_at)
         sealer.seal(allow_empty=True)
 
     def seal_newcomer(self) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures for gateways with audit records in front of the shared sidecar."""
+"""Fixture: gateways with records, on the shared sidecar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.edge.audit.audited import Audited, on_a_small_disk, seen_at, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.conftest import Site, gateway_config
 from tests.edge.processes import Edge
 
@@ -21,7 +21,7 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
 
     def begin(small_disk: bool = False, **more: Any) -> Audited:
         folder = tmp_path_factory.mktemp("audited")
-        place = Place.at(folder)
+        audit_site = AuditSite.at(folder)
         config = gateway_config(site.folder, site.sidecar.port)
         for route in config["routes"]:
             route.update(
@@ -31,14 +31,14 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         down["also"] = [{**down, "server_name": "other.svc", "target": "eks-vllm"}]
         for key in ("workload", "also"):
             down["also"][0].pop(key, None)
-        config["audit"] = settings(folder, place, **more)
-        within = on_a_small_disk(place) if small_disk else []
+        config["audit"] = settings(folder, audit_site, **more)
+        within = on_a_small_disk(audit_site) if small_disk else []
         gateway = Edge(folder / "gateway", config, within=within).wait_until_up()
-        records = seen_at(place, gateway) if small_disk else place.records
+        records = seen_at(audit_site, gateway) if small_disk else audit_site.records
         client = httpx.Client(
             base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
         )
-        started.append(Audited(gateway, place, client, records))
+        started.append(Audited(gateway, audit_site, client, records))
         return started[-1]
 
     yield begin

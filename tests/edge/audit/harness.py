@@ -1,4 +1,4 @@
-"""Writers, a sealer and a store in one folder, and the verification of the store."""
+"""Writers, a sealer and a store in a folder, and verification of what is in it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def common(name: str) -> dict[str, Any]:
 
 
 @dataclass
-class Place:
+class AuditSite:
     """One class at one site in a folder."""
 
     root: Path
@@ -70,11 +70,11 @@ class Place:
     public: bytes
 
     @classmethod
-    def at(cls, root: Path) -> Place:
-        place = cls(root, *new_key())
-        place.records.mkdir(parents=True)
-        place.seals.mkdir()
-        return place
+    def at(cls, root: Path) -> AuditSite:
+        audit_site = cls(root, *new_key())
+        audit_site.records.mkdir(parents=True)
+        audit_site.seals.mkdir()
+        return audit_site
 
     @property
     def records(self) -> Path:

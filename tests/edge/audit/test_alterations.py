@@ -20,7 +20,7 @@ import pytest
 from edge.audit.chain_files import record_files
 from edge.audit.verify import Proof
 from tests.edge.audit.altering import EVERY
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.processes import ROOT
 
 WRITERS = 4
@@ -30,7 +30,7 @@ WRITERS = 4
 class Crashed:
     """The store and the records of four killed writers."""
 
-    place: Place
+    audit_site: AuditSite
     durable: int
     """Number of records that were reported as durable before the kill."""
     proof: Proof
@@ -38,9 +38,9 @@ class Crashed:
 
 
 def crash(root: Path, total: int) -> Crashed:
-    place = Place.at(root)
+    audit_site = AuditSite.at(root)
     requests_per_writer = total // WRITERS
-    sealer = place.sealer()
+    sealer = audit_site.sealer()
     durable_files = [root / f"durable-{number}" for number in range(WRITERS)]
     writers: dict[int, subprocess.Popen[bytes]] = {}
     for number in range(WRITERS):
@@ -48,7 +48,7 @@ def crash(root: Path, total: int) -> Crashed:
         command = [
             "-m",
             "tests.edge.audit.writing",
-            str(place.records),
+            str(audit_site.records),
             f"gw-{number}",
             str(requests_per_writer * 20),
         ]
@@ -72,9 +72,9 @@ def crash(root: Path, total: int) -> Crashed:
             writer.wait(10)
     while sealer.seal():
         pass
-    proof = place.verify()
+    proof = audit_site.verify()
     assert proof.last is not None
-    return Crashed(place, sum(map(durable, durable_files)), proof, (proof.last.number, proof.last.hash))
+    return Crashed(audit_site, sum(map(durable, durable_files)), proof, (proof.last.number, proof.last.hash))
 
 
 def durable(durable_file: Path) -> int:
@@ -89,16 +89,16 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
 
 
 def all_found(crashed: Crashed, scratch: Path, seeds: range) -> None:
-    place = crashed.place
+    audit_site = crashed.audit_site
     names = list(EVERY)
     for seed in seeds:
         name, rng = names[seed % len(names)], random.Random(seed)
         store = scratch / str(seed)
-        shutil.copytree(place.root / "store", store)
+        shutil.copytree(audit_site.root / "store", store)
         alteration = EVERY[name](store, rng)
         # Only alterations that cut the end need earlier knowledge.
         anchor = crashed.anchor if name == "roll_back" else None
-        findings = place.verify(type(place.store)(store), anchor=anchor).findings
+        findings = audit_site.verify(type(audit_site.store)(store), anchor=anchor).findings
         assert findings, f"{name} ({alteration}), seed {seed}, was not found"
         shutil.rmtree(store)
 
@@ -114,7 +114,7 @@ def no_false_alarm(crashed: Crashed) -> None:
         assert name.startswith(unfinished["writer"][:4])
 
 
-def test_what_a_kill_leaves_is_no_false_alarm_and_nothing_durable_is_lost(crashed: Crashed):
+def test_killed_writers_give_no_finding_and_lose_no_committed_record(crashed: Crashed):
     no_false_alarm(crashed)
 
 
@@ -122,34 +122,34 @@ def test_every_alteration_before_the_last_seal_is_found(crashed: Crashed, tmp_pa
     all_found(crashed, tmp_path, range(2 * len(EVERY)))
 
 
-def test_a_store_that_was_not_altered_is_proven_again_after_it_was_copied(crashed: Crashed, tmp_path: Path):
-    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
-    store = type(crashed.place.store)(tmp_path / "copy")
-    assert crashed.place.verify(store, anchor=crashed.anchor).findings == []
+def test_an_unaltered_copy_of_a_store_is_proven(crashed: Crashed, tmp_path: Path):
+    shutil.copytree(crashed.audit_site.root / "store", tmp_path / "copy")
+    store = type(crashed.audit_site.store)(tmp_path / "copy")
+    assert crashed.audit_site.verify(store, anchor=crashed.anchor).findings == []
 
 
-def test_a_rolled_back_store_is_seen_from_the_volume_without_an_anchor(crashed: Crashed, tmp_path: Path):
-    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
+def test_a_rolled_back_store_is_found_by_comparing_it_with_the_volume(crashed: Crashed, tmp_path: Path):
+    shutil.copytree(crashed.audit_site.root / "store", tmp_path / "copy")
     EVERY["roll_back"](tmp_path / "copy", random.Random(1))
-    store = type(crashed.place.store)(tmp_path / "copy")
-    assert crashed.place.verify(store).findings == []
-    findings = crashed.place.verify(store, seals=crashed.place.seals).findings
+    store = type(crashed.audit_site.store)(tmp_path / "copy")
+    assert crashed.audit_site.verify(store).findings == []
+    findings = crashed.audit_site.verify(store, seals=crashed.audit_site.seals).findings
     assert any(finding.startswith("the gateways have seen seal") for finding in findings)
 
 
 def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_path: Path):
     """The same volume, and a store whose sealer went down earlier."""
-    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
+    shutil.copytree(crashed.audit_site.root / "store", tmp_path / "copy")
     seals = sorted((tmp_path / "copy/seals").iterdir())
     for path in seals[len(seals) // 2 :]:
         path.unlink()
-    store = type(crashed.place.store)(tmp_path / "copy")
-    proof = crashed.place.verify(store, records=crashed.place.records)
+    store = type(crashed.audit_site.store)(tmp_path / "copy")
+    proof = crashed.audit_site.verify(store, records=crashed.audit_site.records)
     assert proof.findings == []
     assert proof.tail is not None
     written = sum(
         path.read_bytes().count(b"\n")
-        for folder in crashed.place.records.iterdir()
+        for folder in crashed.audit_site.records.iterdir()
         for _, path in record_files(folder)
     )
     assert sum(proof.tail.values()) == written - proof.records > 0
@@ -157,13 +157,13 @@ def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_p
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_hundred_alterations_of_each_kind_are_found(crashed: Crashed, tmp_path: Path):
+def test_a_hundred_alterations_of_every_kind_are_found(crashed: Crashed, tmp_path: Path):
     all_found(crashed, tmp_path, range(100 * len(EVERY)))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_hundred_thousand_records_with_ten_alterations_of_each_kind(tmp_path: Path):
+def test_ten_alterations_of_every_kind_are_found_among_a_hundred_thousand_records(tmp_path: Path):
     crashed = crash(tmp_path / "crashed", 100_000)
     assert crashed.durable >= 100_000
     no_false_alarm(crashed)

@@ -1,4 +1,4 @@
-"""Records of the running gateway: an intent before the model gets the request, an outcome before the last byte."""
+"""Records of the running gateway: an intent before the model gets a request, an outcome before the last byte leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.audit.auditor import ANONYMOUS
 from edge.audit.content import Hmacs
 from edge.audit.stores import FolderStore
 from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited, full, mounts
-from tests.edge.audit.harness import Place, new_key
+from tests.edge.audit.harness import AuditSite, new_key
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
 
 
@@ -34,27 +34,27 @@ def gateway(shared: Audited, chain: Site) -> Audited:
     return shared
 
 
-def test_nothing_is_served_until_the_sealer_knows_the_writer(start: Callable[..., Audited], chain: Site):
+def test_no_request_is_served_until_the_sealer_knows_the_writer(start: Callable[..., Audited], chain: Site):
     audited = start()
     audited.wait_until("audit unregistered")
     refused = audited.ask()
     assert (refused.status_code, code_of(refused)) == (503, "audit_unregistered")
     assert chain.model.received == []
-    forger = Place(audited.place.root, new_key()[0], b"")
-    forger.sealer(FolderStore(audited.place.root / "forged")).seal()
+    forger = AuditSite(audited.audit_site.root, new_key()[0], b"")
+    forger.sealer(FolderStore(audited.audit_site.root / "forged")).seal()
     time.sleep(0.6)
     assert audited.gateway.health().text == "audit unregistered\n", "a seal of another key counts for nothing"
-    (audited.place.seals / "latest.json").unlink()
+    (audited.audit_site.seals / "latest.json").unlink()
     audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.client.close()
     assert audited.gateway.stop() == 0
     assert audited.records()[-1]["kind"] == "close"
     audited.seal()
-    assert audited.place.verify(records=audited.place.records).findings == []
+    assert audited.audit_site.verify(records=audited.audit_site.records).findings == []
 
 
-def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(gateway: Audited):
+def test_a_request_has_an_intent_and_an_outcome_without_its_content(gateway: Audited):
     answer = gateway.ask(user="erika@example.org")
     intent, outcome = gateway.of(answer.headers["x-request-id"])
     assert (intent["kind"], outcome["kind"]) == ("intent", "outcome")
@@ -74,7 +74,7 @@ def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(
     assert outcome["tokens"] == {"prompt": 7, "completion": 5}
     assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
     assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
-    written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in gateway.audit_site.records.rglob("*") if path.is_file())
     for text in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
         assert text.encode() not in written
 
@@ -84,9 +84,7 @@ def identity() -> str:
     return "key:" + hashlib.sha256(KEYS[WORKLOAD].encode()).hexdigest()[:12]
 
 
-def test_the_intent_is_on_the_disk_while_the_model_thinks_and_a_client_that_goes_leaves_an_outcome(
-    gateway: Audited, chain: Site
-):
+def test_the_intent_is_on_disk_before_the_answer_and_a_disconnect_is_recorded(gateway: Audited, chain: Site):
     chain.model.reset("stall")
     with pytest.raises(httpx.ReadTimeout):
         gateway.client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.5)
@@ -101,7 +99,7 @@ def test_the_intent_is_on_the_disk_while_the_model_thinks_and_a_client_that_goes
     assert intent["time"] < outcome["time"]
 
 
-def test_a_streams_outcome_is_on_the_disk_when_its_end_arrives(gateway: Audited, chain: Site):
+def test_the_outcome_of_a_stream_is_on_disk_before_its_end_is_sent(gateway: Audited, chain: Site):
     chain.model.reset("slow")
     with gateway.client.stream(
         "POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])
@@ -118,7 +116,7 @@ def test_a_streams_outcome_is_on_the_disk_when_its_end_arrives(gateway: Audited,
 
 
 @pytest.mark.parametrize(("behaviour", "code"), [("cut", "stream_cut"), ("error-event", "stream_failed")])
-def test_a_stream_that_breaks_is_recorded_as_such(gateway: Audited, chain: Site, behaviour: str, code: str):
+def test_a_broken_stream_is_recorded_as_broken(gateway: Audited, chain: Site, behaviour: str, code: str):
     chain.model.reset(behaviour)
     answer = gateway.ask(stream=True)
     assert "[DONE]" not in answer.text
@@ -131,7 +129,7 @@ def test_a_stream_that_breaks_is_recorded_as_such(gateway: Audited, chain: Site,
     ("fields", "key", "status"),
     [({}, None, 401), ({"fallbacks": []}, KEYS[WORKLOAD], 400), ({"model": "gpt-4"}, KEYS[WORKLOAD], 404)],
 )
-def test_a_refused_request_is_recorded_and_was_forwarded_nowhere(
+def test_a_refused_request_is_recorded_and_not_forwarded(
     gateway: Audited, chain: Site, fields: dict[str, Any], key: str | None, status: int
 ):
     refused = gateway.ask(key, **fields)
@@ -146,7 +144,7 @@ def test_a_refused_request_is_recorded_and_was_forwarded_nowhere(
     assert chain.model.received == []
 
 
-def test_requests_without_a_key_take_a_bounded_part_of_the_disk(start: Callable[..., Audited]):
+def test_requests_without_a_key_are_summed_up_in_few_records(start: Callable[..., Audited]):
     audited = start()
     audited.seal_newcomer()
     before = len(audited.records())
@@ -157,14 +155,14 @@ def test_requests_without_a_key_take_a_bounded_part_of_the_disk(start: Callable[
     assert len(audited.records()) - before <= ANONYMOUS + 2, "each request of nobody is durable"
     assert audited.gateway.stop() == 0
     audited.seal()
-    proof = audited.place.verify(records=audited.seen_at)
+    proof = audited.audit_site.verify(records=audited.seen_at)
     assert proof.proven, proof.findings
     counted = [record for record in audited.records() if record["kind"] == "refused"]
     assert sum(record["codes"]["invalid_api_key"] for record in counted) == request_count - ANONYMOUS
     assert not any("IBAN" in json.dumps(record) for record in counted)
 
 
-def test_every_place_that_is_tried_has_an_intent_before_it(gateway: Audited):
+def test_every_attempt_at_an_endpoint_has_its_own_intent(gateway: Audited):
     refused = gateway.client.post(CHAT, json=chat(model="down"), headers=bearer(KEYS["down"]))
     assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
     *intents, outcome = gateway.of(refused.headers["x-request-id"])
@@ -175,9 +173,7 @@ def test_every_place_that_is_tried_has_an_intent_before_it(gateway: Audited):
     assert (outcome["status"], outcome["attempts"], outcome["ran"]) == (503, 3, intents[2]["to"])
 
 
-def test_a_killed_gateway_leaves_the_request_that_was_under_way_unfinished(
-    start: Callable[..., Audited], chain: Site
-):
+def test_a_request_of_a_killed_gateway_is_reported_as_unfinished(start: Callable[..., Audited], chain: Site):
     audited = start()
     audited.seal_newcomer()
     assert audited.ask().status_code == 200
@@ -198,13 +194,13 @@ def test_a_killed_gateway_leaves_the_request_that_was_under_way_unfinished(
     asking.join(10)
     under_way = audited.last("intent")["id"]
     audited.seal()
-    proof = audited.place.verify(records=audited.place.records, seals=audited.place.seals)
+    proof = audited.audit_site.verify(records=audited.audit_site.records, seals=audited.audit_site.seals)
     assert proof.findings == []
     assert list(proof.unfinished) == [under_way]
     assert [writer["state"] for writer in proof.writers.values()] == ["crashed"]
 
 
-def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_does(
+def test_requests_are_refused_while_no_sealer_runs_and_served_again_afterwards(
     start: Callable[..., Audited], chain: Site
 ):
     audited = start(max_unsealed_s=2)
@@ -230,7 +226,7 @@ needs_mounts = pytest.mark.skipif(
 
 
 @needs_mounts
-def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was_under_way(
+def test_with_a_full_disk_no_request_is_forwarded_and_running_answers_are_withheld(
     start: Callable[..., Audited], chain: Site
 ):
     audited = start(small_disk=True)
@@ -262,13 +258,13 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
     audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.seal()
-    proof = audited.place.verify(records=audited.seen_at)
+    proof = audited.audit_site.verify(records=audited.seen_at)
     assert proof.findings == []
     assert sorted(writer["state"] for writer in proof.writers.values()) == ["crashed", "open"]
     assert list(proof.unfinished) == [answer.headers["x-request-id"]]
 
 
-def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):
+def test_concurrent_requests_share_commits_to_disk(gateway: Audited, site: Site):
     async def many(context: ssl.SSLContext) -> None:
         async with httpx.AsyncClient(base_url=gateway.gateway.url, verify=context, trust_env=False) as client:
             answers = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]

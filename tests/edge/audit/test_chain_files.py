@@ -1,4 +1,4 @@
-"""A writer's files: durable, locked while the writer lives, readable from any record, and safe from links."""
+"""Record files of a writer: durable, locked while it runs, readable from any position, never followed through links."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from edge.audit.chain_files import (
 from edge.audit.records import MAX_LINE_BYTES, Broken, Chain
 from edge.audit.seal_format import Signer
 from edge.audit.seal_status import SealWatch, delete_sealed_files
-from tests.edge.audit.harness import OPENING, Place, close, exchange, intent, write
+from tests.edge.audit.harness import OPENING, AuditSite, close, exchange, intent, write
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.at(tmp_path)
+def audit_site(tmp_path: Path) -> AuditSite:
+    return AuditSite.at(tmp_path)
 
 
 def all_of(folder: Path, at_most: int = 1 << 20) -> list[bytes]:
@@ -39,16 +39,18 @@ def all_of(folder: Path, at_most: int = 1 << 20) -> list[bytes]:
 
 
 @pytest.mark.parametrize("at_most", [1, 700, 1 << 20])
-def test_a_chain_is_read_whole_over_rotated_files_in_pieces_of_any_size(place: Place, at_most: int):
-    writer = place.writer(rotate_bytes=900)
+def test_a_chain_over_rotated_files_is_read_completely_in_pieces_of_any_size(
+    audit_site: AuditSite, at_most: int
+):
+    writer = audit_site.writer(rotate_bytes=900)
     for number in range(6):
         exchange(writer, str(number))
     assert len(record_files(writer.folder)) > 3
     assert len(all_of(writer.folder, at_most)) == 13
 
 
-def test_a_process_that_lives_holds_its_lock_and_nothing_else_does(place: Place):
-    writer = place.writer()
+def test_a_writer_counts_as_alive_while_its_lock_is_held_or_not_yet_created(audit_site: AuditSite):
+    writer = audit_site.writer()
     assert is_alive(writer.folder)
     writer.give_up()
     assert not is_alive(writer.folder)
@@ -56,8 +58,8 @@ def test_a_process_that_lives_holds_its_lock_and_nothing_else_does(place: Place)
     assert is_alive(writer.folder), "one that has not come to its lock yet is not dead"
 
 
-def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
-    writer = place.writer()
+def test_an_unfinished_line_is_not_read_until_it_ends(audit_site: AuditSite):
+    writer = audit_site.writer()
     path = record_files(writer.folder)[0][1]
     tail = Tail(writer.folder, Chain(writer.folder.name))
     line = writer.chain.write("intent", "t", intent("a"))
@@ -68,8 +70,8 @@ def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
         assert (tail.read(1 << 20), tail.torn) == ([line], 0)
 
 
-def test_good_lines_before_a_bad_one_are_given_first(place: Place):
-    writer = place.writer()
+def test_valid_lines_before_an_invalid_one_are_returned_first(audit_site: AuditSite):
+    writer = audit_site.writer()
     exchange(writer, "a")
     with record_files(writer.folder)[0][1].open("ab") as stream:
         stream.write(b"{}\n")
@@ -79,8 +81,8 @@ def test_good_lines_before_a_bad_one_are_given_first(place: Place):
         tail.read(1 << 20)
 
 
-def test_a_line_without_an_end_is_not_read_for_ever(place: Place):
-    writer = place.writer()
+def test_a_line_without_an_end_is_read_up_to_a_limit(audit_site: AuditSite):
+    writer = audit_site.writer()
     with record_files(writer.folder)[0][1].open("ab") as stream:
         stream.write(b"x" * (3 * MAX_LINE_BYTES))
     tail = Tail(writer.folder, Chain(writer.folder.name))
@@ -89,8 +91,8 @@ def test_a_line_without_an_end_is_not_read_for_ever(place: Place):
         tail.read(1000)
 
 
-def test_files_that_end_before_the_known_place_are_short_and_a_changed_line_is_broken(place: Place):
-    writer = place.writer()
+def test_files_shorter_than_sealed_are_truncated_and_a_changed_line_is_broken(audit_site: AuditSite):
+    writer = audit_site.writer()
     exchange(writer, "a")
     ahead = Chain(writer.folder.name, writer.chain.seq + 1, "0" * 64)
     with pytest.raises(ChainTruncated, match="ends at record 2, and 3 was sealed"):
@@ -100,106 +102,110 @@ def test_files_that_end_before_the_known_place_are_short_and_a_changed_line_is_b
 
 
 @pytest.mark.parametrize("name", ["000000000000.jsonl", "lock"])
-def test_what_a_link_leads_to_is_never_read(place: Place, tmp_path: Path, name: str):
-    writer = place.writer()
+def test_the_target_of_a_link_is_never_read(audit_site: AuditSite, tmp_path: Path, name: str):
+    writer = audit_site.writer()
     exchange(writer, "a")
     (tmp_path / "secret").write_text("the sealer's key\n")
     (writer.folder / name).unlink(missing_ok=True)
     (writer.folder / name).symlink_to(tmp_path / "secret")
-    other_writer = place.writer("gw-1")
-    place.sealer().seal()
-    states = {name: writer["state"] for name, writer in place.verify().writers.items()}
+    other_writer = audit_site.writer("gw-1")
+    audit_site.sealer().seal()
+    states = {name: writer["state"] for name, writer in audit_site.verify().writers.items()}
     assert states == {writer.folder.name: "broken", other_writer.folder.name: "open"}
-    assert b"sealer's key" not in place.store.get("seals/000000000001.seal")  # type: ignore[operator]
+    assert b"sealer's key" not in audit_site.store.get("seals/000000000001.seal")  # type: ignore[operator]
 
 
-def test_a_linked_content_file_does_not_come_into_the_store(place: Place, tmp_path: Path):
-    writer = place.writer()
+def test_a_linked_content_file_is_not_copied_into_the_store(audit_site: AuditSite, tmp_path: Path):
+    writer = audit_site.writer()
     (tmp_path / "secret").write_text("the sealer's key\n")
     (writer.folder / "content-000001.jsonl").symlink_to(tmp_path / "secret")
-    place.sealer().seal()
-    assert place.store.names("content/") == []
-    assert [f.rpartition(": ")[2] for f in place.verify().findings] == [
+    audit_site.sealer().seal()
+    assert audit_site.store.names("content/") == []
+    assert [f.rpartition(": ")[2] for f in audit_site.verify().findings] == [
         "content-000001.jsonl is no plain file"
     ]
 
 
-def test_a_pipe_in_the_place_of_a_file_stops_nobody_for_ever(place: Place):
-    writer = place.writer()
+def test_a_pipe_instead_of_a_file_does_not_block_the_sealer(audit_site: AuditSite):
+    writer = audit_site.writer()
     os.mkfifo(writer.folder / "content-000001.jsonl")
-    place.sealer().seal()
-    assert [writer["state"] for writer in place.verify().writers.values()] == ["broken"]
+    audit_site.sealer().seal()
+    assert [writer["state"] for writer in audit_site.verify().writers.values()] == ["broken"]
 
 
-def test_a_linked_folder_is_no_writer(place: Place, tmp_path: Path):
+def test_a_linked_folder_does_not_count_as_a_writer(audit_site: AuditSite, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
-    (place.records / new_name("gw-0")).symlink_to(tmp_path / "elsewhere")
-    assert list_writers(place.records) == []
+    (audit_site.records / new_name("gw-0")).symlink_to(tmp_path / "elsewhere")
+    assert list_writers(audit_site.records) == []
 
 
-def test_a_start_that_came_to_no_record_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_a_writer_that_fails_at_its_first_record_leaves_no_folder(
+    audit_site: AuditSite, monkeypatch: pytest.MonkeyPatch
+):
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(chain_files.os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        Writer(place.records, new_name("gw-0"), OPENING, 1 << 20)
-    assert list(place.records.iterdir()) == []
+        Writer(audit_site.records, new_name("gw-0"), OPENING, 1 << 20)
+    assert list(audit_site.records.iterdir()) == []
 
 
-def watched(place: Place) -> SealWatch:
-    watch = SealWatch(place.seals, Signer(place.private).public)
+def watched(audit_site: AuditSite) -> SealWatch:
+    watch = SealWatch(audit_site.seals, Signer(audit_site.private).public)
     watch.look()
     return watch
 
 
-def test_what_is_sealed_and_older_is_cleared_and_nothing_else(place: Place):
+def test_only_old_sealed_files_are_deleted(audit_site: AuditSite):
     ended, current, second = (
-        place.writer("gw-0"),
-        place.writer("gw-1", rotate_bytes=900),
-        place.writer("gw-2"),
+        audit_site.writer("gw-0"),
+        audit_site.writer("gw-1", rotate_bytes=900),
+        audit_site.writer("gw-2"),
     )
     exchange(ended, "a")
     close(ended)
     for number in range(4):
         exchange(current, str(number))
-    sealer = place.sealer()
+    sealer = audit_site.sealer()
     sealer.seal()
     exchange(current, "late")
     unsealed = [path.name for first, path in record_files(current.folder) if first > 8]
-    assert delete_sealed_files(place.records, current.folder.name, watched(place), keep_s=3600) == []
-    gone = delete_sealed_files(place.records, current.folder.name, watched(place), keep_s=-1)
+    assert (
+        delete_sealed_files(audit_site.records, current.folder.name, watched(audit_site), keep_s=3600) == []
+    )
+    gone = delete_sealed_files(audit_site.records, current.folder.name, watched(audit_site), keep_s=-1)
     assert ended.folder.name in gone
     assert second.folder.is_dir()
     assert set(unsealed) <= {path.name for _, path in record_files(current.folder)}
     assert record_files(current.folder)[0][0] > 0
     sealer.seal()
-    assert place.sealer().seal() is None
-    assert place.verify(records=place.records).findings == []
+    assert audit_site.sealer().seal() is None
+    assert audit_site.verify(records=audit_site.records).findings == []
 
 
-def test_a_sealer_goes_on_when_the_file_that_it_reads_is_cleared_away(place: Place):
-    writer, sealer = place.writer(rotate_bytes=1), place.sealer()
+def test_a_sealer_continues_when_the_file_that_it_reads_is_deleted(audit_site: AuditSite):
+    writer, sealer = audit_site.writer(rotate_bytes=1), audit_site.sealer()
     exchange(writer, "a")
     sealer.seal()
     exchange(writer, "b")
-    delete_sealed_files(place.records, writer.folder.name, watched(place), keep_s=-1)
+    delete_sealed_files(audit_site.records, writer.folder.name, watched(audit_site), keep_s=-1)
     sealer.seal()
-    assert place.verify(records=place.records).findings == []
-    assert place.verify().records == 5
+    assert audit_site.verify(records=audit_site.records).findings == []
+    assert audit_site.verify().records == 5
 
 
-def test_an_older_seal_or_one_of_another_key_changes_nothing_for_a_gateway(place: Place):
-    writer, sealer = place.writer(), place.sealer()
+def test_a_gateway_ignores_an_older_or_invalid_seal(audit_site: AuditSite):
+    writer, sealer = audit_site.writer(), audit_site.sealer()
     sealer.seal()
-    old = (place.seals / "latest.json").read_bytes()
+    old = (audit_site.seals / "latest.json").read_bytes()
     write(writer, ("intent", intent("a")))
     sealer.seal()
-    watch = watched(place)
+    watch = watched(audit_site)
     assert watch.sealed(writer.folder.name) == 1
     for content in (old, b"{}", b""):
         time.sleep(0.01)  # another modification time
-        (place.seals / "latest.json").write_bytes(content)
+        (audit_site.seals / "latest.json").write_bytes(content)
         watch.look()
         assert watch.sealed(writer.folder.name) == 1
     assert watch.sealed("gw-9-20261126t150000z-00000000") == -1

@@ -1,4 +1,4 @@
-"""The commit thread runs commits, and reports each result in the event loop."""
+"""The thread that commits records to disk, and how it reports results to the event loop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ends(commit: Callable[[], None]) -> tuple[Exception | None, str]:
     return asyncio.run(run())
 
 
-def test_a_commit_is_done_in_its_thread_and_told_in_the_loops():
+def test_a_commit_runs_in_its_thread_and_reports_in_the_event_loop():
     did: list[str] = []
     error, where = ends(lambda: did.append(threading.current_thread().name))
     assert (did, error, where) == (["audit"], None, "MainThread")
@@ -44,14 +44,14 @@ def test_a_commit_is_done_in_its_thread_and_told_in_the_loops():
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), ValueError("too long"), KeyError("x")]
 )
-def test_whatever_keeps_it_from_being_done_is_told(error: Exception):
+def test_every_error_of_a_commit_is_reported(error: Exception):
     def fails() -> None:
         raise error
 
     assert ends(fails)[0] is error
 
 
-def test_the_loop_runs_on_while_the_disk_takes_its_time():
+def test_the_event_loop_is_not_blocked_by_a_slow_disk():
     async def run() -> list[str]:
         events: list[str] = []
         disk, durable = threading.Event(), asyncio.Event()
@@ -74,7 +74,7 @@ def test_the_loop_runs_on_while_the_disk_takes_its_time():
     assert asyncio.run(run()) == ["the loop runs", "durable"]
 
 
-def test_two_at_once_would_be_a_fault_of_ours():
+def test_a_second_commit_during_a_running_one_is_a_programming_error():
     async def run() -> None:
         disk = threading.Event()
         committer = Committer()
@@ -89,7 +89,7 @@ def test_two_at_once_would_be_a_fault_of_ours():
     asyncio.run(run())
 
 
-def test_it_ends_only_after_what_it_has_begun():
+def test_closing_waits_for_the_running_commit():
     did: list[str] = []
 
     async def run() -> None:

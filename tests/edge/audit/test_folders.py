@@ -1,4 +1,4 @@
-"""A process that may not write its folder of the share fails at start. The error names the owner and the fix."""
+"""A process without write access to its folder of the share reports the owner and the fix at start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _look(folder: Path, user: int, groups: list[int], answer: Any) -> None:
         answer.put(str(fault))
 
 
-def look(folder: Path, user: int, groups: list[int] | None = None) -> str:
+def check_folder(folder: Path, user: int, groups: list[int] | None = None) -> str:
     context = multiprocessing.get_context("fork")
     answer: Any = context.Queue()
     child = context.Process(target=_look, args=(folder, user, groups or [user], answer))
@@ -50,17 +50,17 @@ def share(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_writes_its_own_folder_and_not_the_other_s(share: Path) -> None:
-    assert look(share / "records", GATEWAY) == ""
-    assert look(share / "seals", SEALER) == ""
-    assert "may not write" in look(share / "seals", GATEWAY)
-    assert "may not write" in look(share / "records", SEALER)
+def test_gateway_and_sealer_may_write_only_their_own_folder(share: Path) -> None:
+    assert check_folder(share / "records", GATEWAY) == ""
+    assert check_folder(share / "seals", SEALER) == ""
+    assert "may not write" in check_folder(share / "seals", GATEWAY)
+    assert "may not write" in check_folder(share / "records", SEALER)
     assert list(share.glob("*/*")) == [], "the trial leaves nothing"
 
 
-def test_a_folder_that_kubelet_made_is_told_with_its_owner_and_the_command(share: Path) -> None:
+def test_a_folder_owned_by_root_is_reported_with_the_chown_command(share: Path) -> None:
     os.chown(share / "records", 0, 0)
-    message = look(share / "records", GATEWAY)
+    message = check_folder(share / "records", GATEWAY)
     assert message.startswith(
         f"audit.records: user 2000 (groups 0, 2000) may not write the folder {share}/records"
     )
@@ -68,15 +68,15 @@ def test_a_folder_that_kubelet_made_is_told_with_its_owner_and_the_command(share
     assert "run `chown 2000 records`" in message
 
 
-def test_a_group_of_the_share_lets_its_own_pod_write_and_no_other(share: Path) -> None:
+def test_a_supplementary_group_lets_only_its_own_pod_write(share: Path) -> None:
     """NFS with root squashed, where an administrator gives folders to groups and not to users."""
     for name, group in (("records", GATEWAY), ("seals", SEALER)):
         os.chown(share / name, 65534, group)
         (share / name).chmod(0o2775)
-    assert look(share / "records", GATEWAY) == look(share / "seals", SEALER) == ""
-    assert look(share / "seals", GATEWAY)
-    assert look(share / "records", SEALER)
+    assert check_folder(share / "records", GATEWAY) == check_folder(share / "seals", SEALER) == ""
+    assert check_folder(share / "seals", GATEWAY)
+    assert check_folder(share / "records", SEALER)
 
 
-def test_what_may_pass_is_left_to_who_writes(tmp_path: Path) -> None:
+def test_a_missing_folder_passes_the_check(tmp_path: Path) -> None:
     folders.require_writable(tmp_path / "not-there-yet", "audit.records")

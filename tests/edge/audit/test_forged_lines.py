@@ -1,4 +1,4 @@
-"""Text of callers and model servers that imitates journal lines, audit records or stream events."""
+"""Texts of callers and model servers that imitate lines of the journal, of the records, or events of a stream."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
-def test_no_field_of_a_request_writes_a_line(gateway: Audited, chain: Site, fields: dict[str, Any]):
+def test_no_field_of_a_request_can_forge_a_line(gateway: Audited, chain: Site, fields: dict[str, Any]):
     lines = count_lines(gateway)
     answer = gateway.ask(**fields)
     assert answer.status_code in (200, 400, 404), answer.text
@@ -97,7 +97,7 @@ IN_A_HEADER = FORGED.replace("\r\n", " ").replace("\u2028", "").replace("\x0b", 
         *("x-forwarded-for", "x-isthmus-workload", "openai-organization", "idempotency-key", "accept"),
     ],
 )
-def test_no_header_writes_a_line(gateway: Audited, chain: Site, name: str):
+def test_no_header_can_forge_a_line(gateway: Audited, chain: Site, name: str):
     lines = count_lines(gateway)
     headers = [("authorization", f"Bearer {KEYS[WORKLOAD]}"), (name, IN_A_HEADER)]
     raw = [(key.encode(), value.encode("latin-1")) for key, value in headers]
@@ -107,7 +107,7 @@ def test_no_header_writes_a_line(gateway: Audited, chain: Site, name: str):
     the_journal_and_the_record_hold_one_request_more(gateway, answer, lines)
 
 
-def test_no_key_writes_a_line(gateway: Audited, chain: Site):
+def test_no_api_key_can_forge_a_line(gateway: Audited, chain: Site):
     for value in (f"Bearer {IN_A_HEADER}", IN_A_HEADER, f"Bearer {KEYS[WORKLOAD]} {IN_A_HEADER}"):
         lines = count_lines(gateway)
         answer = gateway.client.post(CHAT, json=chat(), headers=[(b"authorization", value.encode("latin-1"))])
@@ -128,7 +128,7 @@ def test_no_key_writes_a_line(gateway: Audited, chain: Site):
         ("PURGE", "/v1/models"),
     ],
 )
-def test_no_address_writes_a_line(gateway: Audited, chain: Site, method: str, path: str):
+def test_no_url_can_forge_a_line(gateway: Audited, chain: Site, method: str, path: str):
     lines = count_lines(gateway)
     body = chat() if method == "POST" else None
     answer = gateway.client.request(method, path, json=body, headers=bearer(KEYS[WORKLOAD]))
@@ -159,7 +159,7 @@ def test_no_address_writes_a_line(gateway: Audited, chain: Site, method: str, pa
     ],
     ids=["names", "the kind", "counts", "a role", "an error"],
 )
-def test_no_field_of_a_model_server_writes_a_line(
+def test_no_field_of_a_model_server_can_forge_a_line(
     gateway: Audited, chain: Site, changes: dict[str, Any], stream: bool
 ):
     lines = count_lines(gateway)
@@ -172,7 +172,7 @@ def test_no_field_of_a_model_server_writes_a_line(
 
 
 @pytest.mark.parametrize("tokens", [[FORGED, EVENTS, " end"], list(EVENTS)], ids=["at once", "by the letter"])
-def test_the_words_of_a_model_write_no_line_and_no_event_of_a_stream(
+def test_the_text_of_a_model_can_forge_no_line_and_no_stream_event(
     gateway: Audited, chain: Site, tokens: list[str]
 ):
     lines = count_lines(gateway)
@@ -186,10 +186,10 @@ def test_the_words_of_a_model_write_no_line_and_no_event_of_a_stream(
     the_journal_and_the_record_hold_one_request_more(gateway, answer, lines)
 
 
-def test_the_record_with_all_of_this_is_proven(gateway: Audited, chain: Site):
+def test_records_with_forgery_attempts_are_proven(gateway: Audited, chain: Site):
     for fields in FIELDS.values():
         gateway.ask(**fields)
     time.sleep(0.2)
     gateway.seal()
-    proof = gateway.place.verify(records=gateway.seen_at)
+    proof = gateway.audit_site.verify(records=gateway.seen_at)
     assert proof.findings == []

@@ -1,4 +1,4 @@
-"""Content that the running gateway stores is encrypted, sealed with the records, and unreadable without its key."""
+"""Content that the running gateway keeps: encrypted, sealed with the records, and erased with its key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat
 from tests.edge.fake_model import WORDS
 
 
-def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
+def test_kept_content_is_encrypted_and_destroying_its_key_erases_it(
     start: Callable[..., Audited], chain: Site, tmp_path: Path
 ):
     keys_folder, wrapping = tmp_path / "keys", tmp_path / "wrapping.key"
@@ -26,10 +26,10 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     nameless = audited.ask(stream=True).headers["x-request-id"]
     other_answer = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))
     audited.seal()
-    proof = audited.place.verify(records=audited.place.records)
+    proof = audited.audit_site.verify(records=audited.audit_site.records)
     assert (proof.findings, proof.contents) == ([], 2)
 
-    line_of = {json.loads(line)["id"]: line for line in content_lines(audited.place.root / "store")}
+    line_of = {json.loads(line)["id"]: line for line in content_lines(audited.audit_site.root / "store")}
     assert set(line_of) == {name, nameless}
     assert audited.of(other_answer.headers["x-request-id"])[1]["content"] is None
     assert SECRET.encode() not in b"".join(line_of.values())
@@ -46,7 +46,7 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1
     assert decrypt(keys, line_of[name]) is None
     assert decrypt(keys, line_of[nameless]) is not None
-    assert audited.place.verify(records=audited.place.records).findings == []
+    assert audited.audit_site.verify(records=audited.audit_site.records).findings == []
 
 
 def content_lines(store: Path) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Content keys, one for each subject and day: destroying one erases its content, a hold prevents it, keys expire."""
+"""Content keys, one for each subject and day: destroying a key erases content, a hold suspends this, keys expire."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_content_opens_with_its_key_and_with_no_other(tmp_path: Path):
         decrypt(Keys(tmp_path, b"x" * 32), line)
 
 
-def test_one_subject_and_day_has_one_key_whoever_makes_it(tmp_path: Path):
+def test_one_subject_and_day_has_one_key_whichever_process_creates_it(tmp_path: Path):
     first, two = Keys(tmp_path, WRAP), Keys(tmp_path, WRAP)
     name = key_name(ERIKA, 30)
     assert first.of(name, DAY) == two.of(name, DAY) == first.of(name, DAY)
@@ -43,7 +43,7 @@ def test_one_subject_and_day_has_one_key_whoever_makes_it(tmp_path: Path):
     ]
 
 
-def test_a_key_lies_wrapped_and_for_its_owner_alone(tmp_path: Path):
+def test_a_key_file_is_wrapped_and_readable_by_its_owner_only(tmp_path: Path):
     key = Keys(tmp_path, WRAP).of(key_name(ERIKA, 30), DAY)
     path = tmp_path / DAY / f"{ERIKA}.30d.key"
     assert key not in path.read_bytes()
@@ -81,7 +81,7 @@ def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Pa
 
 
 @pytest.mark.parametrize("text", ["{torn", "{}"])
-def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
+def test_an_unreadable_legal_hold_blocks_every_erasure(tmp_path: Path, text: str):
     keys = Keys(tmp_path, WRAP)
     line = written_line(keys)
     hold(tmp_path, OTHER, "legal", "case 7")
@@ -92,7 +92,7 @@ def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
     assert decrypt(keys, line) is not None
 
 
-def test_keys_expire_after_their_own_days_and_not_before(tmp_path: Path):
+def test_keys_expire_after_their_stated_days_and_not_before(tmp_path: Path):
     keys = Keys(tmp_path, WRAP)
     short, long = written_line(keys, days=30), written_line(keys, days=90)
     assert expire(tmp_path, datetime.date(2026, 12, 26)) == 0
@@ -102,7 +102,7 @@ def test_keys_expire_after_their_own_days_and_not_before(tmp_path: Path):
     assert list(tmp_path.glob("2*")) == []
 
 
-def test_a_key_is_overwritten_before_it_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_key_is_overwritten_before_it_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     keys = Keys(tmp_path, WRAP)
     written_line(keys)
     path = tmp_path / DAY / f"{ERIKA}.30d.key"
@@ -123,14 +123,14 @@ def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, text: str):
         read_key(tmp_path / "key")
 
 
-def test_names_that_lead_out_of_the_folder_are_none(tmp_path: Path):
+def test_key_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="names no key"):
         Keys(tmp_path, WRAP).of("../../x", DAY)
     with pytest.raises(ValueError, match="names no subject"):
         key_files.hold(tmp_path, "../x", "a", "b")
 
 
-def test_the_same_prompt_has_the_same_hmac_whoever_asks_and_however_it_is_delivered():
+def test_the_hmac_of_a_prompt_does_not_depend_on_user_or_streaming():
     first, two = Hmacs(b"a" * 32), Hmacs(b"b" * 32)
     request = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
     assert first.prompt(request) == first.prompt({**request, "user": "erika", "stream": True})

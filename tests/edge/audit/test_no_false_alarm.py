@@ -1,4 +1,4 @@
-"""Honest gateways and sealers in any order, with crashes and failing stores, never cause a finding."""
+"""Honest gateways and sealers never cause a finding: in any order, with crashes and failing stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.audit.seal_format import Signer
 from edge.audit.seal_status import SealWatch, delete_sealed_files
 from edge.audit.sealer import Sealer
 from edge.audit.stores import FolderStore, StoreFault
-from tests.edge.audit.harness import Place, close, exchange, intent, write
+from tests.edge.audit.harness import AuditSite, close, exchange, intent, write
 
 
 class FailingStore(FolderStore):
@@ -35,7 +35,7 @@ class FailingStore(FolderStore):
 class World:
     """A class at a site, and the records that were written there."""
 
-    place: Place
+    audit_site: AuditSite
     store: FailingStore
     sealer: Sealer
     living: list[Writer] = field(default_factory=list)
@@ -48,7 +48,7 @@ class World:
         return f"r{self.names}"
 
     def begin(self) -> None:
-        self.living.append(self.place.writer(f"gw-{len(self.living)}", rotate_bytes=1500))
+        self.living.append(self.audit_site.writer(f"gw-{len(self.living)}", rotate_bytes=1500))
         self.written += 1
 
     def ask(self, index: int) -> None:
@@ -85,13 +85,13 @@ class World:
         self.store.fail = ""
 
     def restart(self) -> None:
-        self.sealer = self.place.sealer(self.store)
+        self.sealer = self.audit_site.sealer(self.store)
 
     def clear(self, index: int) -> None:
-        watch = SealWatch(self.place.seals, Signer(self.place.private).public)
+        watch = SealWatch(self.audit_site.seals, Signer(self.audit_site.private).public)
         watch.look()
         current_name = self.living[index % len(self.living)].folder.name if self.living else ""
-        delete_sealed_files(self.place.records, current_name, watch, keep_s=-1)
+        delete_sealed_files(self.audit_site.records, current_name, watch, keep_s=-1)
 
 
 STEPS = st.tuples(
@@ -103,18 +103,18 @@ STEPS = st.tuples(
 # An example is some hundred disk writes, so a quarter of the profile's number is run.
 @settings(max_examples=max(10, settings().max_examples // 4))
 @given(st.lists(STEPS, min_size=3, max_size=25))
-def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: list[tuple[str, int]]):
+def test_honest_gateways_and_sealers_cause_no_finding_and_lose_no_record(steps: list[tuple[str, int]]):
     root = Path(tempfile.mkdtemp())
     try:
-        place = Place.at(root)
+        audit_site = AuditSite.at(root)
         store = FailingStore(root / "store")
-        world = World(place, store, place.sealer(store))
+        world = World(audit_site, store, audit_site.sealer(store))
         for step, index in [("begin", 0), *steps]:
             act = getattr(world, step)
             act() if step in ("begin", "restart") else act(index)
         world.restart()
         world.sealer.seal(allow_empty=True)
-        proof = place.verify(store, records=place.records, seals=place.seals)
+        proof = audit_site.verify(store, records=audit_site.records, seals=audit_site.seals)
         assert proof.findings == []
         assert (proof.records, proof.tail) == (world.written, {})
         assert set(proof.unfinished) == world.under_way

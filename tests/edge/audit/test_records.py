@@ -1,4 +1,4 @@
-"""The format of records and chains, with generated records."""
+"""The format of a record and the hash chain, on arbitrary records."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def follow(lines: list[bytes], writer: str = WRITER) -> list[dict[str, Any]]:
 
 
 @given(FIELDS)
-def test_a_record_is_one_line_of_ascii_that_reads_back_as_it_was(fields: dict[str, Any]):
+def test_a_record_is_one_ascii_line_that_is_parsed_back_unchanged(fields: dict[str, Any]):
     line = canonical(fields)
     assert b"\n" not in line
     assert line.isascii()
@@ -44,7 +44,7 @@ def test_a_record_is_one_line_of_ascii_that_reads_back_as_it_was(fields: dict[st
 
 
 @given(st.lists(FIELDS, min_size=1, max_size=5))
-def test_a_chain_as_written_is_followed_to_its_head(records: list[dict[str, Any]]):
+def test_an_unchanged_chain_is_verified_up_to_its_head(records: list[dict[str, Any]]):
     lines = chain_of(records)
     read = follow(lines)
     assert [record["seq"] for record in read] == list(range(len(lines)))
@@ -56,7 +56,7 @@ def test_a_chain_as_written_is_followed_to_its_head(records: list[dict[str, Any]
 
 
 @given(st.lists(FIELDS, min_size=2, max_size=5), st.data())
-def test_a_chain_dropped_doubled_or_reordered_is_not_followed(
+def test_a_chain_with_missing_doubled_or_reordered_records_is_refused(
     records: list[dict[str, Any]], data: st.DataObject
 ):
     lines = chain_of(records)
@@ -75,7 +75,7 @@ def test_a_chain_dropped_doubled_or_reordered_is_not_followed(
 
 
 @given(st.lists(FIELDS, min_size=1, max_size=4), st.data())
-def test_any_byte_changed_before_the_last_line_is_seen_and_in_the_last_the_head_moves(
+def test_any_changed_byte_breaks_the_chain_or_changes_its_head(
     records: list[dict[str, Any]], data: st.DataObject
 ):
     lines = chain_of(records)
@@ -109,12 +109,12 @@ def test_any_byte_changed_before_the_last_line_is_seen_and_in_the_last_the_head_
         b'{"a":1}\r',
     ],
 )
-def test_what_is_not_written_the_one_way_is_no_record(line: bytes):
+def test_a_line_that_is_not_in_canonical_form_is_refused(line: bytes):
     with pytest.raises(Broken):
         parse(line)
 
 
-def test_a_chain_is_of_one_writer_begins_once_and_ends_once():
+def test_a_chain_has_one_writer_one_beginning_and_one_end():
     lines = chain_of([{}])
     with pytest.raises(Broken, match="of writer"):
         follow(lines, "gw-1-20261126t150000z-00000000")
@@ -128,7 +128,7 @@ def test_a_chain_is_of_one_writer_begins_once_and_ends_once():
         follow(closed)
 
 
-def test_a_record_beyond_all_measure_is_refused_and_the_chain_stays():
+def test_an_oversized_record_is_refused_and_does_not_change_the_chain():
     chain = Chain(WRITER)
     with pytest.raises(ValueError, match="a record of"):
         chain.write("open", "t", {"x": "a" * 70_000})

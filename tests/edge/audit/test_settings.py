@@ -1,4 +1,4 @@
-"""Settings of the audit records by class: never weaker than the class's handling, and as documented."""
+"""Audit settings by class: never looser than the handling table, and as documented."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def audit(**changes: Any) -> dict[str, Any]:
     return {**documented()[0]["audit"], **changes}
 
 
-def test_the_documentations_files_are_accepted():
+def test_the_documented_audit_files_are_accepted():
     read = check(gateway(audit=audit()), FILE)
     assert isinstance(read, GatewayConfig)
     assert read.audit is not None
@@ -52,7 +52,7 @@ def test_a_class_that_keeps_less_content_refuses_more(class_: str, days: int, sa
 @pytest.mark.parametrize(
     ("class_", "limit"), [("public", None), ("internal", 3600), ("confidential", 180), ("restricted", 180)]
 )
-def test_how_long_a_record_may_wait_for_its_seal_follows_from_the_class(class_: Any, limit: int | None):
+def test_the_maximum_time_until_a_seal_follows_from_the_class(class_: Any, limit: int | None):
     plain = {key: value for key, value in audit().items() if key != "content"}
     read = check(gateway(audit=plain, **{"class": class_}), FILE)
     assert isinstance(read, GatewayConfig)
@@ -66,7 +66,7 @@ def test_how_long_a_record_may_wait_for_its_seal_follows_from_the_class(class_: 
 @pytest.mark.parametrize(
     "endpoint", ["http://s3.bank.example", "https://u:p@s3.bank.example", "https://s3/path", "s3"]
 )
-def test_a_store_is_spoken_to_under_tls_and_holds_no_credentials_in_its_address(endpoint: str):
+def test_a_store_address_needs_tls_and_no_credentials(endpoint: str):
     config = documented()[1]
     with pytest.raises(ConfigError, match=r"store\.endpoint: must be https"):
         check({**config, "store": {**config["store"], "endpoint": endpoint}}, FILE)
@@ -81,13 +81,13 @@ def test_restricted_records_are_sealed_on_prem(endpoint: str | None):
     assert isinstance(check({**elsewhere, "class": "confidential"}, FILE), SealerConfig)
 
 
-def test_seals_come_at_least_every_minute():
+def test_the_sealing_interval_is_at_most_a_minute():
     with pytest.raises(ConfigError, match="every_s"):
         check({**documented()[1], "every_s": 61}, FILE)
 
 
 @pytest.mark.parametrize("text", ["no key", "-----BEGIN PUBLIC KEY-----\nMCo=\n-----END PUBLIC KEY-----\n"])
-def test_a_seal_key_that_is_none_stops_the_gateways_start(tmp_path: Path, text: str):
+def test_an_invalid_seal_key_stops_the_start_of_the_gateway(tmp_path: Path, text: str):
     (tmp_path / "bad.pem").write_text(text)
     plain = {key: value for key, value in audit().items() if key != "content"}
     settings = AuditSettings(**{**plain, "seal_key": tmp_path / "bad.pem"})
@@ -95,7 +95,7 @@ def test_a_seal_key_that_is_none_stops_the_gateways_start(tmp_path: Path, text: 
         AuditLog(settings, "restricted", "fra1", Metrics("restricted"))
 
 
-def test_a_signing_key_that_is_none_stops_the_sealers_start(
+def test_an_invalid_signing_key_stops_the_start_of_the_sealer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     from edge.__main__ import main

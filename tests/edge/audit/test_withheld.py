@@ -1,4 +1,4 @@
-"""An answer whose outcome cannot be recorded does not leave: a whole one becomes a 503, and a stream is cut."""
+"""An answer whose outcome cannot be recorded does not leave: a whole answer becomes a 503, a stream breaks off."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def answer_of(app: ASGIApp, log: Log) -> tuple[list[Message], Exchange]:
     return sent, exchange
 
 
-def test_an_answer_leaves_when_its_outcome_is_kept():
+def test_an_answer_is_sent_after_its_outcome_is_recorded():
     log = Log(full=False)
     sent, _ = answer_of(JSONResponse({"secret": 1}), log)
     assert log.kept == [("outcome", 200, "ok")]
@@ -72,7 +72,7 @@ def test_an_answer_leaves_when_its_outcome_is_kept():
     assert sent[1]["body"] == b'{"secret":1}'
 
 
-def test_a_whole_answer_becomes_a_503_and_nothing_of_it_leaves():
+def test_a_whole_answer_without_a_recorded_outcome_becomes_a_503():
     sent, exchange = answer_of(JSONResponse({"secret": 1}, headers={"x-of-it": "1"}), Log(full=True))
     start, body = sent
     assert start["status"] == 503
@@ -81,7 +81,7 @@ def test_a_whole_answer_becomes_a_503_and_nothing_of_it_leaves():
     assert exchange.code == "audit_unwritable"
 
 
-def test_a_stream_that_has_begun_has_no_end():
+def test_a_stream_without_a_recorded_outcome_is_not_ended_properly():
     async def pieces() -> AsyncIterator[bytes]:
         yield b"data: 1\n\n"
 
@@ -89,7 +89,7 @@ def test_a_stream_that_has_begun_has_no_end():
         answer_of(StreamingResponse(pieces(), media_type="text/event-stream"), Log(full=True))
 
 
-def test_one_request_has_one_outcome_whoever_asks_for_it():
+def test_a_request_gets_only_one_outcome_even_if_it_is_recorded_twice():
     log = Log(full=False)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

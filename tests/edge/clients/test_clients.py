@@ -116,7 +116,7 @@ def run_node(gateway: Counted, program: str, folder: Path) -> dict[str, Any]:
     return run(gateway, ["node", program], folder)
 
 
-def test_langchain(gateway: Counted, tmp_path: Path):
+def test_the_langchain_client_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "langchain_client.py")
     assert run(gateway, [python_of("langchain"), program], tmp_path) == {
         "chat": TEXT,
@@ -130,7 +130,7 @@ def test_langchain(gateway: Counted, tmp_path: Path):
 
 
 @pytest.mark.soak
-def test_llamaindex(gateway: Counted, tmp_path: Path):
+def test_the_llamaindex_client_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "llamaindex_client.py")
     assert run(gateway, [python_of("llamaindex"), program], tmp_path) == {
         "chat": TEXT,
@@ -141,14 +141,14 @@ def test_llamaindex(gateway: Counted, tmp_path: Path):
 
 
 @pytest.mark.soak
-def test_instructor(gateway: Counted, tmp_path: Path):
+def test_the_instructor_client_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "instructor_client.py")
     steps = run(gateway, [python_of("instructor"), program], tmp_path)
     assert len(steps) == 3
     assert set(steps.values()) == {"Bern"}
 
 
-def test_litellm(gateway: Counted, tmp_path: Path):
+def test_the_litellm_client_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     program = str(PROGRAMS / "litellm_client.py")
     assert run(gateway, [python_of("litellm"), program], tmp_path) == {
         "chat": TEXT,
@@ -160,7 +160,7 @@ def test_litellm(gateway: Counted, tmp_path: Path):
     }
 
 
-def test_openai_for_node(gateway: Counted, tmp_path: Path):
+def test_the_openai_client_for_node_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     assert run_node(gateway, "openai_client.mjs", tmp_path) == {
         "models": ["fast", "vectors"],
         "model": "fast",
@@ -174,7 +174,7 @@ def test_openai_for_node(gateway: Counted, tmp_path: Path):
     }
 
 
-def test_vercels_ai_sdk(gateway: Counted, tmp_path: Path):
+def test_the_vercel_ai_sdk_works_against_the_gateway(gateway: Counted, tmp_path: Path):
     assert run_node(gateway, "ai_sdk_client.mjs", tmp_path) == {
         "chat": TEXT,
         "tools": [RATE, TEXT],

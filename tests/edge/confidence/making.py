@@ -1,4 +1,4 @@
-"""Calibrations and answers for tests of scores."""
+"""Calibrations and answers for tests of confidence scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scoring of one answer: a score at its end or the reason for none, and never a raw measure."""
+"""Confidence scores of one answer: a score at its end or none, and never a raw log-probability."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **mo
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish, **more}]}
 
 
-def test_a_text_has_one_score_and_fields_have_one_each_and_the_lowest_counts():
+def test_a_text_has_one_score_and_a_structured_answer_the_lowest_of_its_fields():
     text, fields = listening(), listening(structured=True)
     answer = {"choices": [choice(["Paid", " rent"], [HALF, HALF])]}
     text.whole(answer)
@@ -32,7 +32,7 @@ def test_a_text_has_one_score_and_fields_have_one_each_and_the_lowest_counts():
     )
 
 
-def test_a_stream_bears_the_score_of_the_whole_in_the_chunk_that_ends_it():
+def test_a_stream_has_the_score_of_the_whole_answer_in_its_last_chunk():
     heard = listening(structured=True)
     sent = []
     for number, text in enumerate(JSON):
@@ -46,7 +46,7 @@ def test_a_stream_bears_the_score_of_the_whole_in_the_chunk_that_ends_it():
     assert heard.outcome["score"] == 0.5
 
 
-def test_a_streamed_call_of_tools_is_scored_by_its_arguments():
+def test_a_streamed_tool_call_is_scored_by_its_arguments():
     heard = listening()
     pieces = ['{"city": "', "Bern", '"}']
     for piece, logprob in zip(pieces, [-9, HALF, -9], strict=True):
@@ -57,7 +57,7 @@ def test_a_streamed_call_of_tools_is_scored_by_its_arguments():
     assert last["choices"][0]["confidence"] == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
-def test_of_several_choices_the_lowest_goes_on_record_and_none_where_one_has_none():
+def test_the_lowest_score_of_several_choices_is_recorded_or_none_if_one_is_missing():
     heard = listening()
     answer = {"choices": [choice(["a"], [-0.1]), choice(["b"], [HALF], index=1)]}
     heard.whole(answer)
@@ -69,7 +69,7 @@ def test_of_several_choices_the_lowest_goes_on_record_and_none_where_one_has_non
     assert heard.outcome == {"score": None, "why": "no log-probabilities"}
 
 
-def test_a_choice_that_never_ended_has_no_score_on_record():
+def test_an_unfinished_choice_has_no_recorded_score():
     heard = listening()
     heard.chunk(chunk({"content": "a"}, "stop", logprobs=logprobs_of(["a"], [-0.1])))
     assert heard.outcome["score"] == 0.9048
@@ -77,7 +77,7 @@ def test_a_choice_that_never_ended_has_no_score_on_record():
     assert heard.outcome == {"score": None, "why": "cut"}
 
 
-def test_a_choice_that_goes_on_after_its_score_is_no_answer():
+def test_a_choice_that_continues_after_its_score_is_refused():
     heard = listening()
     heard.chunk(chunk({"content": "a"}, "stop", logprobs=logprobs_of(["a"], [-0.1])))
     with pytest.raises(AfterTheEnd):
@@ -100,7 +100,9 @@ def test_a_choice_that_goes_on_after_its_score_is_no_answer():
         (choice(["a"], [-1]) | {"message": {"tool_calls": 7}}, {}, "unreadable"),
     ],
 )
-def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], more: dict[str, Any], why: str):
+def test_an_answer_that_cannot_be_scored_has_no_number(
+    answer: dict[str, Any], more: dict[str, Any], why: str
+):
     heard, unscored = listening(**more), dict(answer)
     heard.whole({"choices": [unscored]})
     assert unscored["confidence"] == {"score": None}
@@ -112,7 +114,7 @@ def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], mo
     "delta",
     [{"content": 3}, {"tool_calls": [3]}, {"tool_calls": 3}, {"tool_calls": [{"index": [], "function": 1}]}],
 )
-def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
+def test_a_malformed_stream_has_no_score(delta: dict[str, Any]):
     heard = listening()
     heard.chunk(chunk(delta, logprobs=logprobs_of(["a"], [-1])))
     last = chunk({}, "stop")
@@ -120,7 +122,7 @@ def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
     assert last["choices"][0]["confidence"] == {"score": None}
 
 
-def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none(
+def test_an_oversized_stream_has_no_score_and_a_score_from_the_model_server_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("edge.confidence.answer_scoring.MAX_TEXT", 3)
@@ -133,14 +135,14 @@ def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none
     assert last["choices"][0]["confidence"] == {"score": None}
 
 
-def test_a_caller_who_asked_for_log_probabilities_has_them():
+def test_a_caller_who_requests_log_probabilities_gets_them():
     heard = listening(keeps=True)
     answer = {"choices": [choice(["a"], [-1])]}
     heard.whole(answer)
     assert answer["choices"][0]["logprobs"] == logprobs_of(["a"], [-1])
 
 
-def test_no_score_rises_above_what_was_judged():
+def test_no_score_exceeds_the_highest_calibrated_one():
     curve = Curve(a=1, b=1, c=0, highest=HALF)
     assert curve.score(-1e-6) == curve.score(HALF) == 0.5
     assert curve.score(-3) < 0.5

@@ -1,4 +1,4 @@
-"""Positions of values in a JSON text."""
+"""Positions of the values in a JSON text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def flat(value: Any, pointer: str = "") -> dict[str, Any]:
 
 
 @given(VALUES, st.sampled_from([None, 2]), st.booleans())
-def test_each_value_stands_where_its_span_says(value: Any, indent: int | None, ascii: bool):
+def test_every_value_is_at_its_reported_position(value: Any, indent: int | None, ascii: bool):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii)
     spans = leaf_spans(text)
     expected = flat(value)
@@ -48,7 +48,7 @@ def test_each_value_stands_where_its_span_says(value: Any, indent: int | None, a
 
 
 @given(st.text(alphabet='{}[]":,\\ 0123456789.eE+-truefalsn\n', max_size=20))
-def test_what_python_reads_as_json_has_leaves_and_nothing_else_has(text: str):
+def test_exactly_the_texts_that_are_valid_json_have_value_positions(text: str):
     def twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
             raise ValueError
@@ -69,6 +69,6 @@ def test_what_python_reads_as_json_has_leaves_and_nothing_else_has(text: str):
 @pytest.mark.parametrize(
     "text", ['{"a": 1, "a": 2}', '{"a": 1} x', '{"a": NaN}', "", '{"a"', "[1,]", "[" * 100 + "]" * 100]
 )
-def test_a_text_that_two_readers_may_take_differently_has_none(text: str):
+def test_an_ambiguous_json_text_has_no_value_positions(text: str):
     with pytest.raises(NotJson):
         leaf_spans(text)

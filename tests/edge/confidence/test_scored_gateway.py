@@ -15,7 +15,7 @@ import pytest
 from edge.confidence.selection import Scorers
 from edge.config import ConfigError, check
 from tests.edge.audit.audited import Audited, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.confidence.making import DIGEST, HALF, written
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, gateway_config
 from tests.edge.fake_model import MODEL, WORDS
@@ -48,16 +48,16 @@ def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def scored(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+def scored_gateway(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     folder = tmp_path_factory.mktemp("scored")
-    place = Place.at(folder)
+    audit_site = AuditSite.at(folder)
     config = configured(site, folder)
-    config["audit"] = settings(folder, place)
+    config["audit"] = settings(folder, audit_site)
     gateway = Edge(folder / "gateway", config).wait_until_up()
     client = httpx.Client(
         base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
     )
-    audited = Audited(gateway, place, client, place.records)
+    audited = Audited(gateway, audit_site, client, audit_site.records)
     try:
         audited.seal_newcomer()
         yield audited
@@ -77,109 +77,111 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(data) for data in datas]
 
 
-def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(scored: Audited, chain: Site):
+def test_a_text_has_its_score_and_no_unrequested_log_probabilities(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
-    answer = scored.ask()
+    answer = scored_gateway.ask()
     assert confidence(answer) == {"score": 0.5}
     assert "logprob" not in answer.text
     assert chain.model.last_body()["logprobs"] is True
     chain.model.logprobs = [-0.1] * len(WORDS)
-    assert confidence(scored.ask()) == {"score": 0.9048}
+    assert confidence(scored_gateway.ask()) == {"score": 0.9048}
 
 
-def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
+def test_a_json_answer_has_a_score_for_every_field(scored_gateway: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
     fields = {"/iban": 0.5, "/age": 0.9048}
-    assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
+    assert confidence(scored_gateway.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
 
 
-def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain: Site):
+def test_a_tool_call_has_a_score_for_every_argument(scored_gateway: Audited, chain: Site):
     texts = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
     chain.model.words, chain.model.logprobs = texts, [-9, -9, HALF, -9, -9]
     tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
-    scores = confidence(scored.ask(tools=tools))
+    scores = confidence(scored_gateway.ask(tools=tools))
     assert scores == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
-def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
+def test_a_stream_has_its_score_in_the_last_chunk_of_the_choice(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
-    answer = scored.ask(stream=True)
+    answer = scored_gateway.ask(stream=True)
     *before, last = events(answer)
     assert last["choices"][0]["confidence"] == {"score": 0.5}
     assert last["choices"][0]["finish_reason"] == "stop"
     assert not any("confidence" in chunk["choices"][0] for chunk in before)
     assert "logprob" not in answer.text
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["score"] == 0.5
 
 
-def test_journal_and_record_say_the_score_and_by_which_calibration(scored: Audited, chain: Site):
+def test_journal_and_record_hold_the_score_and_its_calibration(scored_gateway: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
-    name = scored.ask(**FORMAT).headers["x-request-id"]
-    line = scored.gateway.wait_for_line("request", request_id=name)
-    _, outcome = scored.of(name)
+    name = scored_gateway.ask(**FORMAT).headers["x-request-id"]
+    line = scored_gateway.gateway.wait_for_line("request", request_id=name)
+    _, outcome = scored_gateway.of(name)
     assert line["confidence"] == outcome["confidence"]
     assert line["confidence"]["score"] == 0.5
     assert line["confidence"]["calibration"].startswith("sha256:")
     assert "iban" not in json.dumps([line, outcome]), "names of fields may be content"
 
 
-def test_a_model_server_without_log_probabilities_gives_no_score(scored: Audited, chain: Site):
+def test_a_model_server_without_log_probabilities_gives_no_score(scored_gateway: Audited, chain: Site):
     for stream in (False, True):
-        answer = scored.ask(stream=stream)
+        answer = scored_gateway.ask(stream=stream)
         last = events(answer)[-1] if stream else answer.json()
         assert last["choices"][0]["confidence"] == UNSCORED
-        line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+        line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
         assert line["confidence"] == {"score": None, "why": "no log-probabilities"}
 
 
-def test_other_weights_than_those_that_were_judged_give_no_score_and_are_not_asked(
-    scored: Audited, chain: Site
+def test_a_model_with_other_weights_than_the_calibrated_ones_has_no_score(
+    scored_gateway: Audited, chain: Site
 ):
     chain.model.logprobs = SURE
-    answer = scored.ask(KEYS["claims"], model="claims")
+    answer = scored_gateway.ask(KEYS["claims"], model="claims")
     assert confidence(answer) == UNSCORED
     assert "logprobs" not in chain.model.last_body()
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["why"] == "no calibration"
-    assert scored.gateway.lines("unscored")[0]["workload"] == "claims", "and operators are told at the start"
+    assert scored_gateway.gateway.lines("unscored")[0]["workload"] == "claims", (
+        "and operators are told at the start"
+    )
 
 
-def test_a_completion_of_plain_text_has_no_score(scored: Audited, chain: Site):
+def test_a_plain_text_completion_has_no_score(scored_gateway: Audited, chain: Site):
     chain.model.logprobs = SURE
     body = {"model": WORKLOAD, "prompt": "Paid"}
-    answer = scored.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
+    answer = scored_gateway.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
     assert confidence(answer) == UNSCORED
 
 
 @pytest.mark.parametrize(
     "field", [{"logit_bias": {"1": 100}}, {"presence_penalty": 1}, {"frequency_penalty": -1}]
 )
-def test_probabilities_that_the_caller_bends_give_no_score(
-    scored: Audited, chain: Site, field: dict[str, Any]
+def test_sampling_parameters_that_change_probabilities_give_no_score(
+    scored_gateway: Audited, chain: Site, field: dict[str, Any]
 ):
     chain.model.logprobs = SURE
-    answer = scored.ask(**field)
+    answer = scored_gateway.ask(**field)
     assert confidence(answer) == UNSCORED
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"]["why"] == "steered"
 
 
-def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
+def test_a_truncated_stream_has_no_score(scored_gateway: Audited, chain: Site):
     chain.model.reset("cut")
     chain.model.logprobs = SURE
-    answer = scored.ask(stream=True)
+    answer = scored_gateway.ask(stream=True)
     assert "confidence" not in answer.text
-    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    line = scored_gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     assert line["confidence"] == {"score": None, "why": "cut"}
 
 
-def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it_asked_for(
-    scored: Audited, chain: Site
+def test_the_unmodified_openai_client_reads_score_and_requested_log_probabilities(
+    scored_gateway: Audited, chain: Site
 ):
     chain.model.logprobs = SURE
     client = openai.OpenAI(
-        base_url=f"{scored.gateway.url}/v1",
+        base_url=f"{scored_gateway.gateway.url}/v1",
         api_key=KEYS[WORKLOAD],
         http_client=openai.DefaultHttpxClient(verify=chain.authority.client("app"), trust_env=False),
     )
@@ -194,7 +196,7 @@ def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it
         assert (last.choices[0].model_extra or {})["confidence"]["score"] == 0.5
 
 
-def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
+def test_a_workload_without_scores_is_unchanged(chain: Site):
     chain.model.logprobs = SURE
     answer = chain.ask()
     assert "confidence" not in answer.text
@@ -211,7 +213,9 @@ def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
         {"measure": "given"},
     ],
 )
-def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, more: dict[str, Any], capsys):
+def test_a_calibration_for_another_model_or_domain_is_not_used(
+    site: Site, tmp_path: Path, more: dict[str, Any], capsys
+):
     other_model = {"model": MODEL, **more}
     file = written(tmp_path, "other", other_model.pop("model"), **other_model)
     config = configured(site, tmp_path, calibrations=[str(file)])
@@ -222,7 +226,7 @@ def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, 
     assert f'"workload": "{WORKLOAD}"' not in capsys.readouterr().out
 
 
-def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path: Path, capsys):
+def test_an_endpoint_without_a_stated_digest_of_weights_gives_no_score(site: Site, tmp_path: Path, capsys):
     file = written(tmp_path, "other", MODEL, model_digest=None)
     config = configured(site, tmp_path, calibrations=[str(file)])
     config["routes"][0].pop("model_digest")
@@ -240,7 +244,7 @@ def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path
         ('"curve": {"a": NaN', "it is no calibration"),
     ],
 )
-def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
+def test_an_invalid_calibration_file_stops_the_start_with_one_paragraph(
     site: Site, tmp_path: Path, content: str | None, message: str
 ):
     file = tmp_path / "c.json"
@@ -252,7 +256,7 @@ def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
     assert WORKLOAD in str(error.value)
 
 
-def test_a_file_of_another_digest_ends_the_start(site: Site, tmp_path: Path):
+def test_a_calibration_file_with_another_digest_stops_the_start(site: Site, tmp_path: Path):
     file = written(tmp_path, "a", MODEL)
     digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     settings: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}

@@ -1,1 +1,1 @@
-"""Every data class with every fault of a request: `python -m tests.edge.matrix` prints the results as a table."""
+"""Every class of data combined with every failure: `python -m tests.edge.matrix` prints the result as a table."""

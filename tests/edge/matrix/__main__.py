@@ -1,6 +1,6 @@
-"""Runs every class with every fault on the real edge: `python -m tests.edge.matrix`.
+"""`python -m tests.edge.matrix`: every class × every failure, on the real edge.
 
-Exit code 1 if a cell is wrong.
+Exit code 1 where a cell is not as it must be.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from tests.edge.matrix import judging, table
 from tests.edge.matrix.judging import Cell
-from tests.edge.matrix.lanes import CLASSES, Standing, start_setup
+from tests.edge.matrix.lanes import CLASSES, MatrixSetup, start_setup
 from tests.edge.matrix.ways import WAYS
 from tests.edge.postgres import Postgres
 
 
-def run(everything: Standing) -> list[Cell]:
+def run(everything: MatrixSetup) -> list[Cell]:
     """Run every case in every lane, with a separate prompt for each."""
     cells: list[Cell] = []
     for lane in everything.lanes.values():

@@ -1,4 +1,4 @@
-"""A request of the matrix, and its answer in the few words of a cell."""
+"""One request of the matrix, and its answer in the short form of a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks a cell of the matrix: the answers, their messages, where the prompt went, and what was recorded."""
+"""Checks a cell of the matrix: answers, messages, where the prompt went, and its records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from edge.config import Limits
 from tests.edge.fake_model import MODEL
 from tests.edge.matrix.answers import Answer
-from tests.edge.matrix.lanes import PROFILE, Lane, Standing
-from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, REDACTED, Way
+from tests.edge.matrix.lanes import PROFILE, Lane, MatrixSetup
+from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, REDACTED, FailureCase
 
 RECORDED = (
     "time",
@@ -41,7 +41,7 @@ PATIENCE_S = 5.0
 class Cell:
     """The result of one case in one class."""
 
-    way: Way
+    way: FailureCase
     data_class: str
     answers: tuple[Answer, ...]
     wrong: tuple[str, ...]
@@ -56,14 +56,14 @@ class Cell:
         return all_results + (f" × {len(self.answers)}" if len(self.answers) > 1 else "")
 
 
-def applies(case: Way, lane: Lane) -> bool:
+def applies(case: FailureCase, lane: Lane) -> bool:
     """Whether the case applies: cloud cases need a class that has a translator, or that must not have one."""
     if case.on_disk and not lane.own_disk:
         return False
     return not case.beyond or lane.translated or lane.data_class in case.but
 
 
-def tried(case: Way, lane: Lane, setup: Standing, marker: str) -> Cell:
+def tried(case: FailureCase, lane: Lane, setup: MatrixSetup, marker: str) -> Cell:
     """Run the case with this marker and check the result. Clears the places first."""
     if case.counted:
         assert lane.counted is not None
@@ -78,7 +78,9 @@ def tried(case: Way, lane: Lane, setup: Standing, marker: str) -> Cell:
     return Cell(case, lane.data_class, answers, wrong, len(setup.cloud.requests))
 
 
-def _wrong(case: Way, lane: Lane, setup: Standing, answers: Sequence[Answer], marker: str) -> Iterator[str]:
+def _wrong(
+    case: FailureCase, lane: Lane, setup: MatrixSetup, answers: Sequence[Answer], marker: str
+) -> Iterator[str]:
     right, reaches = case.expected(lane.data_class)
     if not answers:
         yield "nothing was asked"
@@ -108,7 +110,7 @@ def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
         yield f"the message {message!r} tells of what is behind the gateway, or of the prompt"
 
 
-def _astray(reaches: str, lane: Lane, setup: Standing, marker: str) -> Iterator[str]:
+def _astray(reaches: str, lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[str]:
     own_place = f"{lane.data_class}'s model"
     meant = {NOBODY: set(), OWN: {own_place}, CLOUD: {CLOUD}, REDACTED: set()}[reaches]
     sent = setup.places()

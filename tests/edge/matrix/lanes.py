@@ -19,10 +19,10 @@ import httpx
 
 from edge.redaction import Detector
 from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, seen_at, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
-from tests.edge.counted import Kept, start_database
+from tests.edge.counted import GatewayDatabase, start_database
 from tests.edge.fake_bedrock import FakeBedrock
 from tests.edge.fake_model import MODEL, Answering
 from tests.edge.matrix.screening import rules, screening
@@ -67,7 +67,7 @@ class Lane:
     own_disk: bool
     counted: Lane | None = None
     """The same class behind the gateway with PostgreSQL."""
-    database: Kept | None = None
+    database: GatewayDatabase | None = None
     """The database of this gateway's keys. None: the keys are in a file."""
     screened: Lane | None = None
     """The same class behind a gateway with guards and a detector that can fail."""
@@ -140,13 +140,13 @@ class Lane:
 
 
 @dataclass
-class Standing:
+class MatrixSetup:
     """All lanes, and the fake cloud that all translators call."""
 
     authority: Authority
     lanes: dict[str, Lane]
     cloud: FakeBedrock
-    database: Kept
+    database: GatewayDatabase
 
     @contextlib.contextmanager
     def without_database(self) -> Iterator[None]:
@@ -192,7 +192,7 @@ def keys(data_class: str) -> dict[str, str]:
 @contextlib.contextmanager
 def start_setup(
     folder: Path, classes: Sequence[str], postgres: Postgres, *, translators: bool
-) -> Iterator[Standing]:
+) -> Iterator[MatrixSetup]:
     """Start everything. Without `translators` no class has a workload in the cloud, because LiteLLM starts slowly."""
     authority = Authority(folder)
     authority.issue("app", "app.payments.svc")
@@ -226,18 +226,18 @@ def start_setup(
                 translator = start(f"{data_class}-translator", config, AWS_IDENTITY)
             _callers(folder, data_class).write_text(callers_text(keys(data_class)))
             config = _gateway(folder, data_class, sidecar, translator)
-            place, counting_place = (
-                Place.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
+            audit_site, counting_place = (
+                AuditSite.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
             )
             # A public gateway's records may wait for their seal. Here they may not, so that its row has results.
-            config["audit"] = settings(place.root, place, max_unsealed_s=180)
+            config["audit"] = settings(audit_site.root, audit_site, max_unsealed_s=180)
             gateway = start(
-                f"{data_class}-gateway", config, within=on_a_small_disk(place, "4m") if own_disk else ()
+                f"{data_class}-gateway", config, within=on_a_small_disk(audit_site, "4m") if own_disk else ()
             )
             config = _counting(folder, data_class, sidecar, database)
             config["audit"] = settings(counting_place.root, counting_place, max_unsealed_s=180)
             counting = start(f"{data_class}-counting", config)
-            screened_place = Place.at(folder / f"{data_class}-screened")
+            screened_place = AuditSite.at(folder / f"{data_class}-screened")
             config = screening(_gateway(folder, data_class, sidecar, None), detector.url)
             config["audit"] = settings(screened_place.root, screened_place, max_unsealed_s=180)
             screener = start(f"{data_class}-screener", config)
@@ -263,7 +263,10 @@ def start_setup(
                 database=database,
             )
             audited = Audited(
-                gateway, place, clients[0], seen_at(place, gateway) if own_disk else place.records
+                gateway,
+                audit_site,
+                clients[0],
+                seen_at(audit_site, gateway) if own_disk else audit_site.records,
             )
             lanes[data_class] = Lane(
                 *(data_class, folder, gateway, model, app, keyless, beyond, audited, own_disk), counted
@@ -279,7 +282,7 @@ def start_setup(
             lane.counted.audited.seal_newcomer()
             assert lane.screened is not None
             lane.screened.audited.seal_newcomer()
-        yield Standing(authority, lanes, cloud, database)
+        yield MatrixSetup(authority, lanes, cloud, database)
 
 
 def _name(data_class: str, kind: str) -> str:
@@ -349,7 +352,7 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
     return config
 
 
-def _counting(folder: Path, data_class: str, sidecar: Edge, database: Kept) -> dict[str, Any]:
+def _counting(folder: Path, data_class: str, sidecar: Edge, database: GatewayDatabase) -> dict[str, Any]:
     """The same with PostgreSQL, and with one model for all workloads."""
     config = _gateway(folder, data_class, sidecar, None)
     del config["callers"]

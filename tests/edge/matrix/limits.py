@@ -1,4 +1,4 @@
-"""Cases with keys and limits in PostgreSQL, run at the gateway of each class that uses it."""
+"""Failures of keys and limits in PostgreSQL, tried at every class's gateway that uses a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from edge.callers.postgres import CACHE_S
 from edge.callers.store import digest_of, id_of
 from tests.edge.matrix.answers import Answer, ask, chat
-from tests.edge.matrix.lanes import CLASSES, Lane, Standing
+from tests.edge.matrix.lanes import CLASSES, Lane, MatrixSetup
 
 LATE_S = 0.5
 """Seconds beyond the cache time of a key, for the request and its answer."""
@@ -18,7 +18,7 @@ TURN_S = 5.0
 """Seconds to use up and test a limit within one minute of the database's clock, which is this machine's clock."""
 
 
-def down(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def down(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     """A valid key, one of another class and an unknown one, while the database is down; whole answers and streams."""
     other_class = next(class_ for class_ in CLASSES if class_ != lane.data_class)
     shown = [lane.issue("free"), lane.issue("free", other_class), "isk_" + "A" * 43]
@@ -27,42 +27,42 @@ def down(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
             yield from (ask(lane, chat(lane, marker, "free", stream=stream), key=key) for key in shown)
 
 
-def down_after_use(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def down_after_use(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     yield from _forgotten(lane, setup, marker, lane.issue("free"), _without_database(setup))
 
 
-def other_class(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def other_class(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     for class_ in CLASSES:
         if class_ != lane.data_class:
             yield ask(lane, chat(lane, marker, "free"), key=lane.issue("free", class_))
 
 
-def revoked(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def revoked(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     key = lane.issue("free")
     with _revoked(setup, key):
         yield ask(lane, chat(lane, marker, "free"), key=key)
 
 
-def revoked_after_use(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def revoked_after_use(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     key = lane.issue("free")
     yield from _forgotten(lane, setup, marker, key, _revoked(setup, key))
 
 
-def rate(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def rate(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     if (left := 60 - time.time() % 60) < TURN_S:
         time.sleep(left)
     yield from _used_up(lane, setup, marker, "rate")
 
 
-def budget(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def budget(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     yield from _used_up(lane, setup, marker, "budget")
 
 
-def too_much(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def too_much(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     yield ask(lane, chat(lane, marker, "rate", max_tokens=100_000), key=lane.issue("rate"))
 
 
-def _used_up(lane: Lane, setup: Standing, marker: str, kind: str) -> Iterator[Answer]:
+def _used_up(lane: Lane, setup: MatrixSetup, marker: str, kind: str) -> Iterator[Answer]:
     """One request is accepted. Then all requests with this key and with another key of the workload are refused."""
     keys = [lane.issue(kind) for _ in range(2)]
     before = ask(lane, chat(lane, "before", kind, max_tokens=5), key=keys[0])
@@ -76,7 +76,7 @@ def _used_up(lane: Lane, setup: Standing, marker: str, kind: str) -> Iterator[An
 
 def _forgotten(
     lane: Lane,
-    setup: Standing,
+    setup: MatrixSetup,
     marker: str,
     key: str,
     happening: contextlib.AbstractContextManager[None],
@@ -97,7 +97,7 @@ def _forgotten(
 
 
 @contextlib.contextmanager
-def _without_database(setup: Standing) -> Iterator[None]:
+def _without_database(setup: MatrixSetup) -> Iterator[None]:
     """Stop the database during the context. Afterwards wait until every gateway uses it again: a request on a
     connection to the old server is refused.
     """
@@ -116,6 +116,6 @@ def _without_database(setup: Standing) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _revoked(setup: Standing, key: str) -> Iterator[None]:
+def _revoked(setup: MatrixSetup, key: str) -> Iterator[None]:
     setup.database.keys("revoke", id_of(digest_of(key)))
     yield

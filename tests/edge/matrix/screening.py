@@ -1,7 +1,6 @@
-"""Cases of screening: a failing detector or guard, secrets in answers, and personal data that would leave the site.
+"""Failures of screening: a failing detector or guard, leaking secrets, personal data that leaves the site.
 
-They run at the gateway of each class that has a detector. Its file requires more than the class, so that all
-classes behave alike.
+Tried at each class's gateway that has a detector. Its file demands more than the class, so that all classes are alike.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tests.edge.screening.standing import german_model
 
 if TYPE_CHECKING:
     from tests.edge.matrix.answers import Answer
-    from tests.edge.matrix.lanes import Lane, Standing
+    from tests.edge.matrix.lanes import Lane, MatrixSetup
 
 IBAN, NAME, SECRET = "DE02120300000000202051", "Käthe Groß", "ghp_" + "a1B2" * 9
 LETTER = f"Bitte schreiben Sie noch heute an {NAME} wegen der Zahlung von {IBAN}."
@@ -71,7 +70,7 @@ def _ask(lane: Lane, text: str, kind: str = "chat", **fields: Any) -> Answer:
 
 
 def _detector(*behaviours: str) -> Callable[..., Iterator[Answer]]:
-    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
         assert lane.detector is not None
         for behaviour in behaviours:
             lane.detector.reset(behaviour)
@@ -86,7 +85,7 @@ def _detector(*behaviours: str) -> Callable[..., Iterator[Answer]]:
 
 
 def _saying_texts(*texts: str, kind: str = "chat") -> Callable[..., Iterator[Answer]]:
-    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
         for text in texts:
             for stream in (False, True):
                 yield _ask(lane, f"{text} {marker}", kind, stream=stream)
@@ -112,26 +111,26 @@ def _saying(lane: Lane, texts: list[str] | None = None, arguments: str = "") -> 
         lane.model.reset_words()
 
 
-def _secret(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def _secret(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     for stream, texts in ((False, [SAYING]), (True, [SAYING[:30], SAYING[30:]]), (True, list(SAYING))):
         with _saying(lane, texts):
             yield _without(_ask(lane, marker, stream=stream), SECRET[:12])
 
 
-def _every_position(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def _every_position(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     for at in range(len(SAYING)):
         with _saying(lane, [SAYING[:at], SAYING[at:]]):
             yield _without(_ask(lane, marker, stream=True), SECRET[:12])
 
 
-def _tool_answers(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def _tool_answers(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     for stream in (False, True):
         with _saying(lane, arguments=json.dumps({"header": f"Bearer {SECRET}"})):
             yield _without(_ask(lane, marker, tools=[TOOL], stream=stream), SECRET[:12])
 
 
 def _leaves(**fields: Any) -> Callable[..., Iterator[Answer]]:
-    def tries(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+    def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
         for stream in (False, True):
             answer = _ask(lane, LETTER, "cloud", stream=stream, **fields)
             # The caller's answer may contain it, because the gateway restores it there.
@@ -157,7 +156,7 @@ def _tool_call() -> dict[str, Any]:
     }
 
 
-def _no_model(lane: Lane, setup: Standing, marker: str) -> Iterator[Answer]:
+def _no_model(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
     """A real detector whose model file has the wrong digest."""
     from tests.edge.matrix.answers import Answer
 

@@ -1,4 +1,4 @@
-"""The matrix as a table, in Markdown."""
+"""The result of the matrix as a Markdown table."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Third-party benchmarks in their own environment (`privacy.lock`), and the folder of their reports.
+"""Third-party privacy benchmarks in their own environment (`privacy.lock`), and where their reports are written.
 
-Reports are in pytest's folder of the test, and also in `$ISTHMUS_REPORTS/privacy` if that is set.
+Reports lie in pytest's own folder of the test, and in `$ISTHMUS_REPORTS/privacy` too where that is set.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A gateway of class internal for a third-party benchmark: plain HTTP for its client, and its capture as the model.
+"""A gateway of class internal for third-party benchmarks: plain HTTP for the client, a capturing model server.
 
-The gateway accepts mutual TLS only, so the test runs a tunnel in front of it. The benchmark's capture is the model
-server outside the site, behind a sidecar. Answers are screened for secrets, as the class requires, and by a guard
-for personal data. The model in the detector's image detects English names.
+The gateway speaks mutual TLS alone, so a tunnel of the test's own stands before it. The benchmark's capture is the
+model server beyond the site, behind a sidecar. Answers are looked through for secrets, as the class demands, and by a
+guard for personal data; English is read by the model of the detector's image.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PERSONAL = [
 
 
 @dataclass
-class Standing:
+class BenchmarkedGateway:
     """The URL for the benchmark, and the port that its capture must use."""
 
     url: str
@@ -80,7 +80,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def start_gateway(folder: Path) -> Iterator[Standing]:
+def start_gateway(folder: Path) -> Iterator[BenchmarkedGateway]:
     """Start everything except the capture, which the benchmark starts itself."""
     authority = Authority(folder)
     authority.issue("gateway", GATEWAY)
@@ -107,7 +107,7 @@ def start_gateway(folder: Path) -> Iterator[Standing]:
     try:
         for process in (detector, gateway, sidecar):
             process.wait_until_up()
-        yield Standing(f"http://127.0.0.1:{tunnel.port}/v1", capture, gateway)
+        yield BenchmarkedGateway(f"http://127.0.0.1:{tunnel.port}/v1", capture, gateway)
     finally:
         tunnel.close()
         for process in (gateway, detector, sidecar):

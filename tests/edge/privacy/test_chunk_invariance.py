@@ -69,7 +69,7 @@ class Redactor:
         )
 
 
-def test_every_value_gives_the_same_at_every_single_cut(package: Any):
+def test_every_value_is_redacted_identically_at_every_cut(package: Any):
     redactor = Redactor(None)
     values = [f"It is {value}, he said." for _, value in (*PUBLISHED, *WITHOUT_CHECK)]
     texts = [*values, *(f"set {token} then" for token in (*TOKENS, KEY)), *ODD]
@@ -78,12 +78,12 @@ def test_every_value_gives_the_same_at_every_single_cut(package: Any):
 
 
 @pytest.mark.parametrize("text", ["a 10.20.30.40 b", "p@q.de, x@y.io", "SSN 536-90-4399"])
-def test_a_short_text_gives_the_same_at_every_split_into_up_to_five_parts(package: Any, text: str):
+def test_a_short_text_is_redacted_identically_in_every_split_into_up_to_five_parts(package: Any, text: str):
     redactor = Redactor(frozenset(["IP_ADDRESS", "EMAIL_ADDRESS", "US_SSN"]))
     assert package.assert_chunk_invariant(redactor.stream, redactor.whole, text, splits=5) > 1_000
 
 
-def test_the_running_gateway_gives_the_same_at_every_cut_of_a_models_stream(package: Any, tmp_path: Path):
+def test_the_running_gateway_redacts_a_stream_identically_at_every_cut(package: Any, tmp_path: Path):
     with (
         start_gateway(tmp_path) as stands,
         httpx.Client(base_url=stands.url, trust_env=False, timeout=60) as client,
@@ -112,7 +112,7 @@ def test_the_running_gateway_gives_the_same_at_every_cut_of_a_models_stream(pack
             model.server_close()
 
 
-def test_a_redactor_that_looks_at_each_chunk_alone_is_caught(package: Any):
+def test_the_benchmark_finds_a_redactor_that_reads_each_chunk_separately(package: Any):
     redactor = Redactor(None)
     with pytest.raises(package.ChunkInvarianceError):
         package.assert_chunk_invariant(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.edge.privacy import benchmarks
-from tests.edge.privacy.standing import WORKLOAD, Standing, start_gateway
+from tests.edge.privacy.standing import WORKLOAD, BenchmarkedGateway, start_gateway
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 LIMIT_S = 1500
@@ -19,23 +19,31 @@ SIX = {"AWS_ACCESS_KEY_ID", "CREDIT_CARD", "EMAIL", "GITHUB_TOKEN", "SLACK_TOKEN
 
 
 @pytest.fixture(scope="module")
-def stands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+def benchmarked_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BenchmarkedGateway]:
     with start_gateway(tmp_path_factory.mktemp("privacy")) as running:
         yield running
 
 
-def target(stands: Standing) -> list[str]:
+def target(benchmarked_gateway: BenchmarkedGateway) -> list[str]:
     return [
-        *("--target-base-url", stands.url),
+        *("--target-base-url", benchmarked_gateway.url),
         *("--target-model", WORKLOAD),
-        *("--capture-port", str(stands.capture_port)),
+        *("--capture-port", str(benchmarked_gateway.capture_port)),
     ]
 
 
-def test_selfcheck_is_clean_and_all_six_types_are_contained(stands: Standing, tmp_path: Path):
+def test_the_selfcheck_of_the_benchmark_finds_no_leak_of_any_of_six_types(
+    benchmarked_gateway: BenchmarkedGateway, tmp_path: Path
+):
     report = tmp_path / "selfcheck.json"
     ran = benchmarks.run(
-        tmp_path, "-m", "pii_leak_benchmark.cli", "selfcheck", *target(stands), "--json-out", str(report)
+        tmp_path,
+        "-m",
+        "pii_leak_benchmark.cli",
+        "selfcheck",
+        *target(benchmarked_gateway),
+        "--json-out",
+        str(report),
     )
     benchmarks.keep(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -46,9 +54,15 @@ def test_selfcheck_is_clean_and_all_six_types_are_contained(stands: Standing, tm
     assert {name: check["passed"] for name, check in measured["checks"].items() if not check["passed"]} == {}
 
 
-def test_the_check_in_ci_is_clean(stands: Standing, tmp_path: Path):
+def test_the_ci_check_of_the_benchmark_finds_no_leak(benchmarked_gateway: BenchmarkedGateway, tmp_path: Path):
     ran = benchmarks.run(
-        tmp_path, "-m", "pii_leak_benchmark.cli", "ci", *target(stands), "--out", str(tmp_path / "ci")
+        tmp_path,
+        "-m",
+        "pii_leak_benchmark.cli",
+        "ci",
+        *target(benchmarked_gateway),
+        "--out",
+        str(tmp_path / "ci"),
     )
     benchmarks.keep(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -58,13 +72,18 @@ def test_the_check_in_ci_is_clean(stands: Standing, tmp_path: Path):
 
 
 @pytest.mark.soak
-def test_a_value_that_a_model_says_does_not_come_out_however_its_stream_is_split(
-    stands: Standing, tmp_path: Path
+def test_a_value_in_a_models_answer_is_removed_however_its_stream_is_split(
+    benchmarked_gateway: BenchmarkedGateway, tmp_path: Path
 ):
     ran = benchmarks.run(
         tmp_path,
         *("-m", "pii_leak_benchmark.v2_emitter", "--out", str(tmp_path), "--only", "isthmus"),
-        *("--gateway-url", f"{stands.url}/chat/completions", "--upstream-port", str(stands.capture_port)),
+        *(
+            "--gateway-url",
+            f"{benchmarked_gateway.url}/chat/completions",
+            "--upstream-port",
+            str(benchmarked_gateway.capture_port),
+        ),
         *("--model", WORKLOAD, "--seed", "a1b2c3d4e5f60001", "--exhaustive-splits", "--partial-emission"),
         limit_s=LIMIT_S,
     )

@@ -1,4 +1,4 @@
-"""A shared detector with patterns only."""
+"""Fixture: one detector with patterns only, shared by all of these tests."""
 
 from __future__ import annotations
 

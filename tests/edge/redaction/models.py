@@ -1,4 +1,4 @@
-"""The entity model of the detector's image, fetched as in its build, in the toolchain's cache."""
+"""The entity model of the detector's image, fetched as its build does, in the toolchain's cache."""
 
 from __future__ import annotations
 

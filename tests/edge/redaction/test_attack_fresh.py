@@ -34,7 +34,7 @@ def test_a_prompt_attack_in_tag_characters_is_found(detector: Detector) -> None:
     assert {finding.entity for finding in findings} == {ATTACK}
 
 
-def test_tag_characters_between_digits_hide_nothing(detector: Detector) -> None:
+def test_a_number_with_tag_characters_between_its_digits_is_found(detector: Detector) -> None:
     text = _tags("x").join(IBAN)
     assert _redacted(detector, text) == "<IBAN_CODE>"
 
@@ -60,7 +60,7 @@ def test_character_references_of_html_are_decoded(detector: Detector, text: str,
 
 
 @pytest.mark.parametrize("text", [f"An {IBAN.replace(' ', '&nbsp;')} gut", f"An {_tags(IBAN)} gut"])
-def test_a_stream_that_is_cut_anywhere_hides_them_too(detector: Detector, text: str) -> None:
+def test_encoded_values_are_hidden_in_a_stream_that_is_cut_anywhere(detector: Detector, text: str) -> None:
     entities = frozenset(["IBAN_CODE"])
     for cut in range(1, len(text)):
         buffer = StreamBuffer(detector.reach(entities))

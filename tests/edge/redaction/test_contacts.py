@@ -1,4 +1,4 @@
-"""Mail addresses that are spelt out are found. The word `at` in prose is not."""
+"""Mail addresses that are spelt out are found; the word `at` in prose is not taken for one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MAILS = [
 
 @pytest.mark.parametrize("mail", MAILS)
 @pytest.mark.parametrize("sentence", ["Write to {}, please.", "Kontakt: {}\nDanke"])
-def test_a_mail_address_that_is_spelt_out_is_found(find: Seen, mail: str, sentence: str):
+def test_a_spelt_out_mail_address_is_found(find: Seen, mail: str, sentence: str):
     assert find(sentence.format(mail)) == [("EMAIL_ADDRESS", mail)]
 
 
 @pytest.mark.parametrize("label", ["E-mail: {}", "Send an email to {} today", "My email address is {}."])
-def test_a_word_before_it_says_that_at_is_part_of_a_mail_address(find: Seen, label: str):
+def test_a_label_like_email_makes_at_part_of_a_mail_address(find: Seen, label: str):
     assert find(label.format("ann at example.com")) == [("EMAIL_ADDRESS", "ann at example.com")]
 
 
 @pytest.mark.parametrize(
     "text", [*MAILS, "E-mail: ann at example.com", "an email to ann at mail.example.org"]
 )
-def test_a_stream_that_is_cut_anywhere_hides_a_spelt_out_address(patterns: Detector, text: str):
+def test_a_spelt_out_address_is_hidden_in_a_stream_that_is_cut_anywhere(patterns: Detector, text: str):
     assert_hidden_at_every_cut(patterns, text)
 
 
@@ -43,5 +43,5 @@ def test_a_stream_that_is_cut_anywhere_hides_a_spelt_out_address(patterns: Detec
         "Speaker @ example.com", "live @ example.com", "an email to us at example.com",
     ],
 )  # fmt: skip
-def test_at_in_prose_is_no_mail_address(find: Seen, text: str):
+def test_the_word_at_in_prose_is_not_a_mail_address(find: Seen, text: str):
     assert find(text) == []

@@ -1,4 +1,4 @@
-"""Overlapping findings are hidden as one."""
+"""Overlapping findings are merged and hidden as one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def make_finding(start: int, end: int, entity: str = "A", score: float = 0.5) ->
     return Finding(start, end, entity, score, "r")
 
 
-def test_what_overlaps_becomes_one_that_covers_all():
+def test_overlapping_findings_are_merged_into_one_that_covers_all():
     assert merge_overlapping([make_finding(0, 9, "A", 1), make_finding(5, 20, "B", 0.5)]) == (
         make_finding(0, 20, "A", 1),
     )
@@ -19,7 +19,7 @@ def test_what_overlaps_becomes_one_that_covers_all():
     )
 
 
-def test_its_name_is_the_surests_and_among_those_the_longests():
+def test_a_merged_finding_has_the_entity_of_the_surest_and_then_longest_part():
     assert [
         finding.entity
         for finding in merge_overlapping([make_finding(0, 20, "A", 0.5), make_finding(5, 9, "B", 1)])
@@ -30,7 +30,7 @@ def test_its_name_is_the_surests_and_among_those_the_longests():
     ] == ["B"]
 
 
-def test_what_only_touches_stays_two():
+def test_adjacent_findings_stay_separate():
     assert merge_overlapping([make_finding(4, 9, "B"), make_finding(0, 4, "A")]) == (
         make_finding(0, 4, "A"),
         make_finding(4, 9, "B"),

@@ -1,4 +1,4 @@
-"""Example numbers of issuers are found, and the same numbers with a wrong check digit are not."""
+"""Published example numbers of issuers are found, and numbers with a wrong digit are not."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ WITHOUT_CHECK = [
 
 @pytest.mark.parametrize(("entity", "number"), PUBLISHED + WITHOUT_CHECK)
 @pytest.mark.parametrize("sentence", ["It is {}, he said.", "({})", "{}", "Nr.{}\nx", "a=\u00a0{};b"])
-def test_a_number_is_found_wherever_it_stands(find: Seen, entity: str, number: str, sentence: str):
+def test_a_published_number_is_found_in_any_context(find: Seen, entity: str, number: str, sentence: str):
     assert any(name == entity and number in value for name, value in find(sentence.format(number)))
 
 
 @pytest.mark.parametrize(("entity", "number"), PUBLISHED)
-def test_a_wrong_digit_makes_it_another_thing(find: Seen, entity: str, number: str):
+def test_a_number_with_a_wrong_check_digit_is_not_found(find: Seen, entity: str, number: str):
     at = max(place for place, character in enumerate(number) if character.isdigit())
     changed = [number[:at] + digit + number[at + 1 :] for digit in "0123456789" if digit != number[at]]
     hits = sum(
@@ -59,7 +59,7 @@ def test_a_wrong_digit_makes_it_another_thing(find: Seen, entity: str, number: s
 
 
 @pytest.mark.parametrize(("_", "number"), PUBLISHED[:12])
-def test_spaces_of_every_kind_and_what_nobody_sees_hide_nothing(find: Seen, _: str, number: str):
+def test_a_number_with_any_kind_of_space_or_invisible_character_is_found(find: Seen, _: str, number: str):
     plain = "".join(filter(str.isalnum, number))
     for between in ("\u202f", "\u2009", "\u200b", "\u00ad"):
         spaced = number.replace(" ", between) if " " in number else number[:3] + "\u200b" + number[3:]
@@ -67,23 +67,23 @@ def test_spaces_of_every_kind_and_what_nobody_sees_hide_nothing(find: Seen, _: s
         assert plain in "".join(filter(str.isalnum, hidden))
 
 
-def test_full_width_digits_are_digits(find: Seen):
+def test_a_number_in_full_width_digits_is_found(find: Seen):
     wide = "".join(chr(ord(digit) + 0xFEE0) for digit in "4111111111111111")
     assert find(f"card {wide}.") == [("CREDIT_CARD", wide)]
 
 
-def test_a_number_within_a_longer_one_is_none(find: Seen):
+def test_a_number_within_a_longer_number_is_not_found(find: Seen):
     assert not [finding for finding in find("Auftrag X9434765919000000000001Y") if finding[0] != "SECRET"]
 
 
-def test_numbers_that_follow_each_other_are_two(find: Seen):
+def test_two_consecutive_numbers_are_two_findings(find: Seen):
     assert [entity for entity, _ in find("GB82 WEST 1234 5698 7654 32 4111 1111 1111 1111")] == [
         "IBAN_CODE",
         "CREDIT_CARD",
     ]
 
 
-def test_jurisdictions_that_are_not_asked_for_are_not_looked_for():
+def test_numbers_of_other_jurisdictions_are_not_searched():
     swiss = Detector(Rules(jurisdictions=["ch"]))
     entities = [
         finding.entity
@@ -93,12 +93,12 @@ def test_jurisdictions_that_are_not_asked_for_are_not_looked_for():
     assert {"CH_AHV", "IBAN_CODE"} <= {*entities}
 
 
-def test_ordinary_numbers_are_left_alone(find: Seen):
+def test_ordinary_numbers_are_not_findings(find: Seen):
     text = "Am 12.03.2024 wurden 1.250,00 EUR in Raum 4711 gezahlt; Version 2.14.3, Seite 118, Auftrag 200417, 98 %."
     assert find(text) == []
 
 
-def test_an_amount_of_digits_takes_bounded_time(patterns: Detector):
+def test_a_long_run_of_digits_takes_bounded_time(patterns: Detector):
     import time
 
     started = time.monotonic()
@@ -155,11 +155,11 @@ def test_an_iban_is_found_whole_in_any_grouping(find: Seen, gap: str):
         "587428561654",
     ],
 )
-def test_cards_of_jcb_with_15_digits_and_of_maestro_are_found(find: Seen, card: str):
+def test_jcb_cards_with_15_digits_and_maestro_cards_are_found(find: Seen, card: str):
     assert find(f"What is the limit of {card}?") == [("CREDIT_CARD", card)]
 
 
-def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(find: Seen):
+def test_a_card_with_a_wrong_digit_is_found_beside_a_word_like_card(find: Seen):
     assert find("my credit card number is 4111 1111 1111 1112.") == [("CREDIT_CARD", "4111 1111 1111 1112")]
 
 
@@ -172,12 +172,12 @@ def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(find: Seen):
         "2019/2020/2021/2022 and 5-6-7-8-9-10-11-12",
     ],
 )
-def test_columns_versions_and_amounts_are_no_cards(find: Seen, text: str):
+def test_columns_versions_and_amounts_are_not_taken_for_cards(find: Seen, text: str):
     assert [finding for finding in find(text) if finding[0] == "CREDIT_CARD"] == []
 
 
 @pytest.mark.parametrize("number", ["900-12-3456", "987654321", "000-12-3456", "666 12 3456", "123.45.6789"])
-def test_a_social_security_number_counts_where_a_word_calls_it_one(find: Seen, number: str):
+def test_a_social_security_number_is_found_only_beside_a_word_for_it(find: Seen, number: str):
     for sentence in ("my SSN is {}", "Social Security number: {}", "SSN {} and", "ssn={}"):
         assert ("US_SSN", number) in find(sentence.format(number))
     unsaid = [name for name, _ in find(f"the part {number} is out of stock") if name == "US_SSN"]
@@ -195,7 +195,7 @@ PHONES = """
 
 
 @pytest.mark.parametrize("number", re.split(r"[;\n] *", PHONES.strip()))
-def test_a_telephone_number_is_found_whole_as_each_country_writes_it(find: Seen, number: str):
+def test_a_telephone_number_is_found_in_the_notation_of_every_country(find: Seen, number: str):
     assert any(number in value for _, value in find(f"It is {number}, he said."))
 
 
@@ -226,11 +226,11 @@ def test_a_local_number_is_found_by_the_words_beside_it(find: Seen, text: str):
         "Contact: <PERSON_1>, invoice number: 20231145",
     ],
 )
-def test_invoices_and_orders_are_no_telephone_numbers(find: Seen, text: str):
+def test_invoice_and_order_numbers_are_not_taken_for_telephone_numbers(find: Seen, text: str):
     assert find(text) == []
 
 
-def test_words_of_an_organisations_own_are_whole_words_too():
+def test_context_words_of_an_organisation_match_as_whole_words():
     def count_findings(context: str, text: str) -> int:
         rules = {"patterns": [{"entity": "CASE_NUMBER", "pattern": "[0-9]{6}", "context": [context]}]}
         return len(

@@ -1,4 +1,4 @@
-"""The English model in the detector's image: its origin, and that it works in the image's form."""
+"""The English entity model in the detector's image: its origin, and that it works as shipped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def encoded(raw: bytes) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
 
 
-def test_the_record_is_of_the_wheel_that_explosion_released():
+def test_the_recorded_digest_is_that_of_the_wheel_released_by_explosion():
     url = f"https://github.com/explosion/spacy-models/releases/download/en_core_web_sm-3.8.0/{RELEASE.wheel}"
     hashes = {"hash": f"sha256={RELEASE.sha256}", "hashes": {"sha256": RELEASE.sha256}}
     direct_url = json.dumps({"archive_info": hashes, "url": url}).encode()
@@ -40,7 +40,7 @@ def test_the_record_is_of_the_wheel_that_explosion_released():
     assert first == ["en_core_web_sm-3.8.0.dist-info/direct_url.json", encoded(direct_url), "320"]
 
 
-def test_the_image_the_contract_and_the_edge_name_the_same_model():
+def test_image_contract_and_edge_name_the_same_model():
     wheel = TRUSTED[ENGLISH_MODEL["file"]]
     assert (wheel.sha256, wheel.language) == (ENGLISH_MODEL["sha256"], "en")
     assert re.findall("sha256:([0-9a-f]{64})", LOCK.read_text()) == [wheel.sha256]
@@ -55,7 +55,7 @@ def wheel() -> Path:
 
 
 @pytest.mark.service
-def test_every_file_of_the_pipeline_is_explosions_own(wheel: Path):
+def test_every_file_of_the_model_equals_that_of_the_released_wheel(wheel: Path):
     with zipfile.ZipFile(wheel) as packed:
         files = {
             name.partition("-3.8.0/")[2]: encoded(packed.read(name))
@@ -68,7 +68,7 @@ def test_every_file_of_the_pipeline_is_explosions_own(wheel: Path):
 
 
 @pytest.mark.service
-def test_english_names_are_found_and_english_is_covered(wheel: Path):
+def test_the_model_finds_english_names_and_covers_english(wheel: Path):
     detector = Detector(Rules(models=[ModelFile(file=wheel)]))
     text = (
         "Please ask Margaret Thompson of Barclays in Manchester to send the contract to our office tomorrow."

@@ -1,4 +1,4 @@
-"""Detection reads a normal form. In the original, only findings change."""
+"""Detection reads a normalised text; only the detected parts change in the original."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_card_in_digits_of_any_script_is_found(find: Seen, script: str):
 @pytest.mark.parametrize(
     ("entity", "value"), [("CREDIT_CARD", CARD), ("IBAN_CODE", IBAN), ("EMAIL_ADDRESS", MAIL)]
 )
-def test_a_character_that_nobody_sees_hides_nothing(find: Seen, entity: str, value: str, character: str):
+def test_an_invisible_character_does_not_hide_a_value(find: Seen, entity: str, value: str, character: str):
     for spread in (value[:6] + character + value[6:], character.join(value)):
         assert find(f"it is {spread}.") == [(entity, spread)], ascii(spread)
 
 
-def test_a_footnote_behind_a_number_is_no_digit_of_it(find: Seen):
+def test_a_footnote_mark_after_a_number_is_not_one_of_its_digits(find: Seen):
     assert find(f"card {CARD}¹ and").pop()[0] == "CREDIT_CARD"
 
 
@@ -76,11 +76,11 @@ def test_a_percent_encoded_private_key_is_hidden_from_its_first_line_to_its_last
     assert find(f"key={key}&next=1") == [("SECRET", key)]
 
 
-def test_a_share_that_is_no_encoding_stays(find: Seen):
+def test_a_percentage_is_not_decoded_as_percent_encoding(find: Seen):
     assert find("It fell by 20%, then 40%, and 100%25 of %zz stayed at 5%.") == []
 
 
-def test_what_a_form_holds_leads_to_its_own_characters_in_the_original():
+def test_every_normalised_character_maps_to_its_characters_in_the_original():
     text = "a½é\u200bde\u0301⑽%C3%A9"
     for form in forms(text):
         for at in range(len(form.text)):
@@ -109,7 +109,7 @@ VALUES = st.sampled_from(
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
 @example("\u034f" * 50)
-def test_every_form_keeps_order_and_stays_within_the_text(text: str):
+def test_every_normalised_form_keeps_the_order_and_the_bounds_of_the_text(text: str):
     for form in forms(text):
         spans = [form.span(at, at + 1) for at in range(len(form.text))]
         assert all(0 <= start < end <= len(text) for start, end in spans)
@@ -119,7 +119,7 @@ def test_every_form_keeps_order_and_stays_within_the_text(text: str):
 
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
-def test_a_text_without_a_match_is_byte_for_byte_the_same(text: str):
+def test_a_text_without_a_finding_stays_byte_identical(text: str):
     findings = _detector().detect(text).findings
     redacted = hide(text, findings)
     if not findings:
@@ -136,7 +136,7 @@ def test_a_text_without_a_match_is_byte_for_byte_the_same(text: str):
 @settings(max_examples=100, deadline=None)
 @given(TEXTS, VALUES, st.sampled_from(["", *FORMAT_CHARACTERS]), TEXTS)
 @example("", "+49 30 901820", "", "00000")
-def test_a_value_between_others_text_is_hidden_and_nothing_but_findings_changes(
+def test_a_value_inside_any_text_is_hidden_and_the_rest_stays_unchanged(
     left: str, value: str, character: str, right: str
 ):
     spread = character.join(value)
@@ -161,7 +161,7 @@ def test_a_value_between_others_text_is_hidden_and_nothing_but_findings_changes(
     TEXTS,
     st.lists(st.integers(0, 200), max_size=6),
 )
-def test_a_stream_gives_what_the_whole_text_gives_however_it_is_cut(
+def test_a_stream_gives_the_same_result_as_the_whole_text(
     left: str, value: str, character: str, right: str, cuts: list[int]
 ):
     text = f"{left} well, {character.join(value)} it is. {right}"
@@ -170,7 +170,7 @@ def test_a_stream_gives_what_the_whole_text_gives_however_it_is_cut(
     assert _streamed(pieces) == hide(text, _detector().detect(text).findings)
 
 
-def test_a_stream_that_is_cut_anywhere_gives_the_same_in_any_writing():
+def test_a_stream_in_any_notation_gives_the_same_result_wherever_it_is_cut():
     for value in (
         "4\u20661\ufe0f1\u200b1 1111 1111 1111",
         "٤١١١١١١١١١١١١١١١",
@@ -183,7 +183,7 @@ def test_a_stream_that_is_cut_anywhere_gives_the_same_in_any_writing():
             assert _streamed([text[:at], text[at:]]) == expected, at
 
 
-def test_characters_that_nobody_sees_do_not_push_a_number_out_of_a_stream():
+def test_invisible_characters_do_not_let_a_number_out_of_a_stream():
     text = "my card " + ("\u200b" * 30).join("4111111111111111") + " is new"
     assert "1" not in _streamed(list(text))
 
@@ -228,7 +228,7 @@ def _streamed(pieces: list[str]) -> str:
         2,
     ),
 )
-def test_twice_the_text_takes_about_twice_the_work(unit: str):
+def test_the_work_of_detection_grows_linearly_with_the_text(unit: str):
     once, twice = (_steps(unit * (n // len(unit))) for n in (6_000, 12_000))
     assert twice <= 2.5 * once + 20_000, unit
     assert once <= 6_000 * 3_000, f"{once} bytes were read"

@@ -1,4 +1,4 @@
-"""Names after a title, birth dates and streets, which are recognised by the words beside them."""
+"""Names after a title, birth dates and addresses, found by the words beside them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from tests.edge.redaction.conftest import Seen
         ("born on March 3rd, 1980", "DATE_OF_BIRTH", "March 3rd, 1980"),
     ],
 )
-def test_it_is_found(find: Seen, text: str, entity: str, value: str):
+def test_a_name_address_or_birth_date_is_found_by_the_words_beside_it(
+    find: Seen, text: str, entity: str, value: str
+):
     assert any(name == entity and value in hidden for name, hidden in find(text)), find(text)
 
 
-def test_a_date_is_nobodys_birthday_by_itself(find: Seen):
+def test_a_date_without_context_is_not_a_birth_date(find: Seen):
     assert find("Die Sitzung ist am 12.03.2024.") == []

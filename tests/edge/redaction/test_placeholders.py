@@ -1,4 +1,4 @@
-"""Replaced values can be restored within their request only."""
+"""Placeholders: replaced values are restored within the same request, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from edge.redaction import Detector, Placeholders
 TEXT = "Pay DE89 3704 0044 0532 0130 00 and 4111111111111111; again DE89370400440532013000."
 
 
-def test_the_same_value_has_the_same_placeholder_however_it_is_spaced(patterns: Detector):
+def test_a_value_has_the_same_placeholder_however_it_is_spaced(patterns: Detector):
     redacted = Placeholders([TEXT]).redact(TEXT, patterns.detect(TEXT).findings)
     assert redacted == "Pay <IBAN_CODE_1> and <CREDIT_CARD_1>; again <IBAN_CODE_1>."
 
 
-def test_an_answer_gets_the_values_back(patterns: Detector):
+def test_values_are_restored_in_the_answer(patterns: Detector):
     placeholders = Placeholders([TEXT])
     placeholders.redact(TEXT, patterns.detect(TEXT).findings)
     assert placeholders.restore("I paid <IBAN_CODE_1>.") == "I paid DE89 3704 0044 0532 0130 00."
@@ -23,7 +23,7 @@ def test_an_answer_gets_the_values_back(patterns: Detector):
     )
 
 
-def test_a_text_that_holds_placeholders_of_its_own_is_not_confused(patterns: Detector):
+def test_a_placeholder_in_the_original_text_is_not_reused(patterns: Detector):
     text = "Say <IBAN_CODE_1> for DE89370400440532013000"
     placeholders = Placeholders([text])
     redacted = placeholders.redact(text, patterns.detect(text).findings)
@@ -31,7 +31,7 @@ def test_a_text_that_holds_placeholders_of_its_own_is_not_confused(patterns: Det
     assert placeholders.restore(redacted) == text
 
 
-def test_a_text_that_holds_the_largest_number_gets_its_values_back(patterns: Detector):
+def test_a_text_with_the_largest_placeholder_number_gets_its_values_back(patterns: Detector):
     text = "Say <IBAN_CODE_999999>, <IBAN_CODE_9999999> or <IBAN_CODE_99999999> for DE89370400440532013000"
     placeholders = Placeholders([text])
     redacted = placeholders.redact(text, patterns.detect(text).findings)
@@ -39,7 +39,7 @@ def test_a_text_that_holds_the_largest_number_gets_its_values_back(patterns: Det
     assert placeholders.restore(redacted) == text
 
 
-def test_no_number_is_given_that_stands_in_the_text_already():
+def test_no_placeholder_number_that_is_in_the_text_is_used():
     text = "".join(f"<PERSON_{number}>" for number in range(1, 40, 2))
     placeholders = Placeholders([text])
     placeholders_given = [placeholders.of("PERSON", f"name {number}") for number in range(30)]
@@ -47,7 +47,7 @@ def test_no_number_is_given_that_stands_in_the_text_already():
     assert not [placeholder for placeholder in placeholders_given if placeholder in text]
 
 
-def test_every_placeholder_of_a_request_with_very_many_values_is_put_back():
+def test_every_placeholder_of_a_request_with_many_values_is_restored():
     placeholders = Placeholders()
     placeholders._counts["PERSON"] = 999_999  # like after a million values
     placeholder = placeholders.of("PERSON", "Ann")
@@ -55,7 +55,7 @@ def test_every_placeholder_of_a_request_with_very_many_values_is_put_back():
     assert placeholders.restore(f"Dear {placeholder}") == "Dear Ann"
 
 
-def test_within_json_values_are_written_as_json_writes_them():
+def test_restored_values_are_escaped_within_json():
     placeholders = Placeholders()
     name = placeholders.of("PERSON", 'Ann "Q" O\nNeil')
     assert json.loads(placeholders.restore(json.dumps({"to": name}), in_json=True)) == {
@@ -63,6 +63,6 @@ def test_within_json_values_are_written_as_json_writes_them():
     }
 
 
-def test_two_requests_share_nothing():
+def test_placeholders_of_one_request_are_not_restored_in_another():
     first, second = Placeholders(), Placeholders()
     assert second.restore(first.of("PERSON", "Ann")) == "<PERSON_1>"

@@ -1,4 +1,4 @@
-"""Rules: refused settings, the content of their version, and trusted models."""
+"""Detector rules: invalid settings, their version, and which entity models are trusted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(pattern: str, 
         Rules.model_validate({"patterns": [{"entity": "OWN", "pattern": pattern}]})
 
 
-def test_an_own_pattern_takes_linear_time_whatever_it_is():
+def test_a_custom_pattern_takes_linear_time_whatever_it_is():
     import time
 
     detector = Detector(Rules.model_validate({"patterns": [{"entity": "OWN", "pattern": r"(a{1,8}){1,8}b"}]}))
@@ -37,43 +37,43 @@ def test_an_own_pattern_takes_linear_time_whatever_it_is():
     assert time.monotonic() - started < 5
 
 
-def test_an_own_pattern_wants_its_words_near():
+def test_a_custom_pattern_needs_its_context_words_nearby():
     rules = {"patterns": [{"entity": "CASE_NUMBER", "pattern": "[0-9]{6}", "context": ["Aktenzeichen"]}]}
     detector = Detector(Rules.model_validate(rules))
     findings = detector.detect("Aktenzeichen 123456. " + "x" * 80 + " 654321").findings
     assert [(finding.entity, finding.rule) for finding in findings] == [("CASE_NUMBER", "own-1")]
 
 
-def test_the_version_names_the_rules():
+def test_the_version_of_the_rules_changes_with_them():
     assert Rules().version == Rules().version
     assert Rules().version != Rules(jurisdictions=["de"]).version
     assert Rules().version.startswith("rules-")
 
 
-def test_secrets_are_looked_for_whatever_else_is():
+def test_secrets_are_always_searched():
     detector = Detector(Rules(entities=["IBAN_CODE"]))
     findings = detector.detect("password: hunter2! and 4111111111111111").findings
     assert [finding.entity for finding in findings] == ["SECRET"]
 
 
-def test_a_language_without_a_model_is_told():
+def test_a_language_without_a_model_is_reported():
     detection = Detector(Rules()).detect("Bitte überweisen Sie den Betrag an unsere Kundin in Kiel.", ["de"])
     assert detection.languages == detection.patterns_only == ("de",)
 
 
-def test_time_that_is_over_is_no_answer():
+def test_exceeding_the_time_limit_is_an_error():
     with pytest.raises(TooSlow):
         Detector(Rules()).detect("one two three", limit_s=-1)
 
 
-def test_a_stranger_under_a_known_name_is_not_believed(tmp_path: Path):
+def test_a_model_with_a_trusted_name_and_another_digest_is_refused(tmp_path: Path):
     name = next(iter(TRUSTED))
     (tmp_path / name).write_bytes(b"not what Explosion released")
     with pytest.raises(NoModel, match="is promised"):
         Detector(Rules(models=[ModelFile(file=tmp_path / name)]))
 
 
-def test_a_model_that_is_not_there_is_none(tmp_path: Path):
+def test_a_missing_model_file_is_an_error(tmp_path: Path):
     with pytest.raises(NoModel, match="cannot be read"):
         Detector(Rules(models=[ModelFile(file=tmp_path / next(iter(TRUSTED)))]))
 
@@ -99,7 +99,7 @@ def own_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
     return ModelFile(file=archive, sha256=hashlib.sha256(archive.read_bytes()).hexdigest(), language="de")
 
 
-def test_a_model_finds_names_in_its_language_and_says_nothing_of_others(own_model: ModelFile):
+def test_a_model_finds_names_in_its_language_only(own_model: ModelFile):
     detector = Detector(Rules(models=[own_model], languages=["de"]))
     text = "Gestern war Käthe Groß bei der Nordbank in der Stadt.\n"
     text += "Yesterday somebody called the head office about the invoice.\n"
@@ -112,7 +112,7 @@ def test_a_model_finds_names_in_its_language_and_says_nothing_of_others(own_mode
     assert detection.patterns_only == ("en",)
 
 
-def test_one_altered_byte_of_a_model_is_found(own_model: ModelFile, tmp_path: Path):
+def test_one_altered_byte_of_a_model_is_detected(own_model: ModelFile, tmp_path: Path):
     raw = bytearray(own_model.file.read_bytes())
     raw[len(raw) // 2] ^= 1
     (tmp_path / "own.zip").write_bytes(raw)
@@ -120,7 +120,7 @@ def test_one_altered_byte_of_a_model_is_found(own_model: ModelFile, tmp_path: Pa
         Detector(Rules(models=[own_model.model_copy(update={"file": tmp_path / "own.zip"})]))
 
 
-def test_what_stands_before_a_text_is_read_with_it_and_nothing_is_found_in_it(patterns: Detector):
+def test_text_before_a_field_is_context_but_never_part_of_a_finding(patterns: Detector):
     code, label = "cvv: ", "ann@example.com: "
     assert patterns.detect("123").findings == ()
     assert [
@@ -130,7 +130,7 @@ def test_what_stands_before_a_text_is_read_with_it_and_nothing_is_found_in_it(pa
     assert patterns.detect("nothing", before=label).findings == ()
 
 
-def test_where_a_finding_is_said_of_a_long_text_in_any_script(patterns: Detector):
+def test_positions_of_findings_are_exact_in_a_long_text_of_any_script(patterns: Detector):
     text = "Grüße, 東京 und ñandú. Mail an ann@example.com bitte.\n" * 400
     places = [text[finding.start : finding.end] for finding in patterns.detect(text).findings]
     assert places == ["ann@example.com"] * 400

@@ -1,4 +1,4 @@
-"""Secrets are found by their format or by the words beside them. Ordinary words are not."""
+"""Secrets are found by their format or by the words beside them; ordinary words are not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKENS = [
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_token_is_known_by_its_format(find: Seen, token: str):
+def test_a_token_is_found_by_its_format(find: Seen, token: str):
     assert find(f'set it to "{token}", then go on') == [("SECRET", token)]
 
 
@@ -44,7 +44,7 @@ def test_a_token_is_known_by_its_format(find: Seen, token: str):
         ("Authorization: Bearer abcDEF123456abcDEF123456", "abcDEF123456abcDEF123456"),
     ],
 )
-def test_a_secret_is_known_by_what_is_said_of_it(find: Seen, text: str, secret: str):
+def test_a_secret_is_found_by_the_words_beside_it(find: Seen, text: str, secret: str):
     assert ("SECRET", secret) in find(text)
 
 
@@ -57,7 +57,7 @@ def test_a_secret_is_known_by_what_is_said_of_it(find: Seen, text: str, secret: 
         "the token bearer said hello to all",
     ],
 )
-def test_talk_about_passwords_is_no_secret(find: Seen, text: str):
+def test_a_sentence_about_passwords_is_not_a_secret(find: Seen, text: str):
     assert find(text) == []
 
 
@@ -65,11 +65,11 @@ def test_a_private_key_is_hidden_from_its_first_line_to_its_last(find: Seen):
     assert find(f"a\n{KEY}\nb") == [("SECRET", KEY)]
 
 
-def test_a_private_key_that_was_cut_is_hidden_to_the_end(find: Seen):
+def test_a_truncated_private_key_is_hidden_to_the_end_of_the_text(find: Seen):
     assert find("a\n" + KEY[:50]) == [("SECRET", KEY[:50])]
 
 
-def test_a_cards_code_is_hidden(find: Seen):
+def test_a_card_security_code_is_hidden(find: Seen):
     assert ("CARD_CODE", "123") in find("CVV: 123")
 
 
@@ -84,12 +84,14 @@ BEHIND_LETTERS = [
 
 
 @pytest.mark.parametrize(("prefix", "token"), BEHIND_LETTERS)
-def test_a_token_that_is_glued_to_a_word_before_it_is_found(find: Seen, prefix: str, token: str):
+def test_a_token_directly_after_a_word_is_found(find: Seen, prefix: str, token: str):
     assert find(f"Set {prefix.format(token)}, then go on") == [("SECRET", token)]
 
 
 @pytest.mark.parametrize(("prefix", "token"), BEHIND_LETTERS)
-def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, prefix: str, token: str):
+def test_a_token_directly_after_a_word_is_hidden_in_a_stream_cut_anywhere(
+    patterns: Detector, prefix: str, token: str
+):
     from tests.edge.redaction.test_streaming import assert_hidden_at_every_cut
 
     assert_hidden_at_every_cut(patterns, prefix.format(token))
@@ -106,5 +108,5 @@ def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, p
         "Task-2024-Q3-Budget-V2-Final-Draft-For-The-Board",
     ],
 )
-def test_words_that_end_as_a_format_begins_are_no_token(find: Seen, text: str):
+def test_words_that_end_like_the_start_of_a_token_are_not_tokens(find: Seen, text: str):
     assert find(text) == []

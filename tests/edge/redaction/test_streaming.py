@@ -1,4 +1,4 @@
-"""However a text is cut into pieces, no part of an entity is released, and no other text is lost."""
+"""Streams: however a text is cut into pieces, no part of an entity leaves and nothing else is lost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
     ("entity", "value"),
     sampled([*PUBLISHED, *WITHOUT_CHECK, *(("SECRET", secret) for secret in (*TOKENS, KEY))]),
 )
-def test_an_entity_cut_at_every_position_never_leaks(patterns: Detector, entity: str, value: str):
+def test_an_entity_cut_at_any_position_never_leaks(patterns: Detector, entity: str, value: str):
     text = f"As I said, it is {value} and that was all of it, for the time being. "
     expected = redact_whole(patterns, text, None)
     assert f"<{entity}>" in expected
@@ -59,17 +59,17 @@ def test_an_entity_cut_at_every_position_never_leaks(patterns: Detector, entity:
 
 
 @pytest.mark.parametrize("value", [*TOKENS, KEY, "password: hunter2!", "le mot de passe est Xk9#mm2p"])
-def test_secrets_that_come_a_character_at_a_time_never_leak(patterns: Detector, value: str):
+def test_secrets_that_arrive_one_character_at_a_time_never_leak(patterns: Detector, value: str):
     text = f"Well, {value} it is.\nBye"
     assert "".join(streamed(patterns, list(text), SECRETS)) == redact_whole(patterns, text, SECRETS)
 
 
-def test_prose_goes_out_word_by_word_where_only_secrets_are_looked_for(patterns: Detector):
+def test_prose_is_released_word_by_word_if_only_secrets_are_searched(patterns: Detector):
     out = streamed(patterns, ["Certainly ", "everything ", "flows ", "without ", "hesitation"], SECRETS)
     assert out == ["Certainly ", "everything ", "flows ", "without ", "", "hesitation"]
 
 
-def test_names_of_a_model_are_held_by_the_line():
+def test_text_is_held_until_the_end_of_the_line_if_a_model_searches_names():
     from edge.redaction.streaming import Reach
 
     buffer = StreamBuffer(Reach(widest=50, lines=True))
@@ -83,7 +83,7 @@ def own_patterns(pattern: str = r"Project [A-Z][a-z]{2,10}") -> Detector:
     return Detector(Rules.model_validate({"patterns": [{"entity": "PROJECT", "pattern": pattern}]}))
 
 
-def test_patterns_of_the_organisations_own_hold_nothing_back_that_cannot_become_a_match():
+def test_custom_patterns_hold_back_only_text_that_may_become_a_match():
     sought = frozenset(["PROJECT"])
     for pattern in (
         r"Project [A-Z][a-z]{2,10}",
@@ -96,7 +96,7 @@ def test_patterns_of_the_organisations_own_hold_nothing_back_that_cannot_become_
     assert out == ["We began ", "", "<PROJECT> then. ", ""]
 
 
-def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
+def test_without_a_decision_of_the_detector_text_is_held_by_the_width_of_its_patterns():
     buffer = StreamBuffer(own_patterns().reach(frozenset(["PROJECT"])))
     buffer.add("Short answer. ")
     assert buffer.release([]) == ""
@@ -111,7 +111,7 @@ def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
         r"(?:ab?c|[^x]{2}z){1,3}!",
     ],
 )
-def test_an_own_pattern_cut_at_every_position_never_leaks(pattern: str):
+def test_a_match_of_a_custom_pattern_cut_at_any_position_never_leaks(pattern: str):
     detector, sought = own_patterns(pattern), frozenset(["PROJECT"])
     text = "The Project Bluebird, AZ 1234/56 of northern Wales Coast Path; abcabzacbcz! end"
     expected = redact_whole(detector, text, sought)
@@ -121,7 +121,7 @@ def test_an_own_pattern_cut_at_every_position_never_leaks(pattern: str):
     assert "".join(streamed(detector, list(text), sought)) == expected
 
 
-def test_patterns_of_the_organisations_own_are_hidden_wherever_a_text_is_cut():
+def test_matches_of_custom_patterns_are_hidden_wherever_a_text_is_cut():
     detector = own_patterns()
     text = "We started Project Bluebird yesterday. " * 3
     for at in range(len(text)):
@@ -130,7 +130,7 @@ def test_patterns_of_the_organisations_own_are_hidden_wherever_a_text_is_cut():
         assert out == redact_whole(detector, text, None)
 
 
-def test_a_private_key_without_an_end_is_held_up_to_a_bound():
+def test_a_private_key_without_an_end_is_held_back_up_to_a_limit():
     buffer = StreamBuffer(Detector(Rules()).reach(SECRETS))
     buffer.add("-----BEGIN PRIVATE KEY-----\n")
     with pytest.raises(TooLong):
@@ -159,7 +159,9 @@ WORDS = [
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([None, SECRETS]))
-def test_pieces_of_any_size_give_what_the_whole_gives(seed: int, entities: frozenset[str] | None):
+def test_pieces_of_any_size_give_the_same_result_as_the_whole_text(
+    seed: int, entities: frozenset[str] | None
+):
     lot = random.Random(seed)
     detector = _shared()
     values = [value for _, value in PUBLISHED] + TOKENS
@@ -185,7 +187,7 @@ def _shared() -> Detector:
     return _detectors[0]
 
 
-def test_a_placeholder_cut_at_every_position_comes_whole():
+def test_a_placeholder_cut_at_any_position_is_restored_whole():
     text = "Dear <PERSON_1>, a < b and <c>."
     assert PlaceholderBuffer().add("if a < b") == "if a < b", "it waits for what no placeholder begins with"
     for at in range(len(text)):

@@ -1,4 +1,4 @@
-"""Identifiers that touch a word, are split into characters, or are separated by formatting are hidden completely."""
+"""Identifiers in unusual notations are found whole: joined to a word, split into characters, or with separators."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ LOOK_ALIKE = ["DE89 37O4 OO44 O532 O13O OO", "DE89 3704 0044 0532 0l30 00", "DE8
 
 
 @pytest.mark.parametrize(("entity", "sentence", "value"), GLUED)
-def test_a_value_that_is_glued_to_a_word_is_found(find: Seen, entity: str, sentence: str, value: str):
+def test_a_value_joined_to_a_word_is_found(find: Seen, entity: str, sentence: str, value: str):
     assert (entity, value) in find(f"Bitte {sentence.format(value)}")
 
 
 @pytest.mark.parametrize(("entity", "value"), SPLIT + PARTED)
 @pytest.mark.parametrize("sentence", ["It is {}, he said.", "id={}", '["{}"]', "<td>{}</td>"])
-def test_a_value_in_pieces_is_found_whole(find: Seen, entity: str, value: str, sentence: str):
+def test_a_value_split_by_separators_is_found_whole(find: Seen, entity: str, value: str, sentence: str):
     assert find(sentence.format(value)) == [(entity, value)]
 
 
@@ -76,7 +76,7 @@ def test_a_card_in_a_list_of_json_numbers_is_found(find: Seen):
 
 
 @pytest.mark.parametrize("iban", LOOK_ALIKE)
-def test_letters_that_look_like_digits_are_read_as_digits_of_an_iban(find: Seen, iban: str):
+def test_letters_that_look_like_digits_are_accepted_in_an_iban(find: Seen, iban: str):
     assert find(f"An {iban}, bitte") == [("IBAN_CODE", iban)]
 
 
@@ -98,7 +98,7 @@ def test_letters_that_look_like_digits_are_read_as_digits_of_an_iban(find: Seen,
         r"1<br>2<br>3 and \n4 \t5", "C++11, C++14; 4711+12", "a,b;c 12,50; 13,75; 14,00",
     ],
 )  # fmt: skip
-def test_what_only_looks_like_them_stays(find: Seen, text: str):
+def test_numbers_that_only_resemble_identifiers_are_not_findings(find: Seen, text: str):
     assert find(text) == []
 
 
@@ -115,7 +115,7 @@ def test_what_only_looks_like_them_stays(find: Seen, text: str):
         3,
     ),
 )
-def test_a_stream_that_is_cut_anywhere_hides_them_whole(patterns: Detector, text: str):
+def test_values_in_unusual_notation_are_hidden_in_a_stream_cut_anywhere(patterns: Detector, text: str):
     assert_hidden_at_every_cut(patterns, text)
 
 
@@ -123,14 +123,12 @@ def test_a_stream_that_is_cut_anywhere_hides_them_whole(patterns: Detector, text
     "text",
     ["[4111, 1111, 1111, 1111, 12]", f"Auftrag {CARD}000", "DE89; 3704; 0044; 0532; 0130; 01", "4111<br>12"],
 )
-def test_a_stream_that_is_cut_anywhere_hides_nothing_that_the_whole_text_does_not(
-    patterns: Detector, text: str
-):
+def test_a_stream_cut_anywhere_hides_nothing_that_the_whole_text_does_not_hide(patterns: Detector, text: str):
     for at in range(len(text)):
         assert "".join(streamed(patterns, [text[:at], text[at:]], None)) == text, f"cut at {at}"
 
 
-def test_the_structures_of_ibans_are_those_of_python_stdnum():
+def test_iban_structures_equal_those_of_python_stdnum():
     registry = numdb.get("iban")
     pairs = ("".join(letters) for letters in itertools.product(string.ascii_uppercase, repeat=2))
     structures = {country: registry.info(f"{country}00")[0][1].get("bban", "") for country in pairs}

@@ -1,4 +1,4 @@
-"""One gateway that holds answers and one review service, shared by all tests of this folder."""
+"""Fixtures: one gateway that holds answers and one review desk, shared by all of these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many held answers, reviewers who race for them at two review services, killed processes, and expiring answers."""
+"""Many held answers, reviewers who compete for them at two desks, killed processes, expiring deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway that holds answers, and the review service, on one real PostgreSQL and with a sealer."""
+"""A gateway that holds answers and the review desk, on one real PostgreSQL, with a sealer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.audit.chain_files import record_files
 from edge.config.database import DatabaseConfig
 from edge.database import Database
 from tests.edge.audit.audited import WRAPPING_KEY, settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.confidence.making import DIGEST
 from tests.edge.counted import Counted, counted
 from tests.edge.fake_model import FakeModel
@@ -46,7 +46,7 @@ class Reviewed:
     """The gateway, the review service and their database."""
 
     made: Counted
-    place: Place
+    audit_site: AuditSite
     folder: Path
     desk_config: dict[str, Any]
     gateway_config: dict[str, Any]
@@ -168,7 +168,7 @@ class Reviewed:
 
     def records(self, kind: str, answer_id: str | None = None) -> list[dict[str, Any]]:
         records = []
-        for folder in sorted(self.place.records.iterdir()):
+        for folder in sorted(self.audit_site.records.iterdir()):
             for _, path in record_files(folder):
                 lines = [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
                 records += [
@@ -199,7 +199,7 @@ def reviewed(
         counted_site.keys("migrate", "--gateway-user", f"{name}_gateway", "--reviews-user", f"{name}_reviews")
         counted_site.authority.issue("desk", "reviews.isthmus-restricted.svc")
         counted_site.authority.issue("erika", "erika.people.bank")
-        place = Place.at(folder / "audit")
+        audit_site = AuditSite.at(folder / "audit")
         (folder / "wrapping.key").write_text(WRAPPING_KEY)
         (folder / "keys").mkdir()
         (folder / "reviews-password").write_text("reviews-s3cret")
@@ -217,7 +217,7 @@ def reviewed(
                 {**counted_site.place(model_digest=DIGEST), "workload": workload["name"]}
                 for workload in known_workloads
             ],
-            "audit": settings(folder, place),
+            "audit": settings(folder, audit_site),
             "reviews": {**holding, "keep_days": 7, **reviews},
             **(gateway or {}),
         }
@@ -235,15 +235,15 @@ def reviewed(
                 "user": f"{name}_reviews",
                 "password": str(folder / "reviews-password"),
             },
-            "audit": settings(folder, place, name="desk-0"),
+            "audit": settings(folder, audit_site, name="desk-0"),
             "held": holding,
             **(desk or {}),
         }
-        all_of_it = Reviewed(counted_site, place, folder, desk_config, gateway_config)
+        all_of_it = Reviewed(counted_site, audit_site, folder, desk_config, gateway_config)
         ending.callback(lambda: [client.close() for client in all_of_it.clients.values()])
         ending.callback(all_of_it.end)
         if data_class == "restricted":
-            ending.enter_context(sealing(place))
+            ending.enter_context(sealing(audit_site))
         all_of_it.start_gateway()
         all_of_it.start_desk()
         for edge in (*counted_site.sidecars, all_of_it.gateway, all_of_it.desk):
@@ -254,12 +254,12 @@ def reviewed(
 
 
 @contextmanager
-def sealing(place: Place) -> Iterator[None]:
+def sealing(audit_site: AuditSite) -> Iterator[None]:
     """Run a sealer during the context, as beside a gateway."""
     over = threading.Event()
 
     def seal() -> None:
-        sealer = place.sealer()
+        sealer = audit_site.sealer()
         while not over.wait(0.2):
             with contextlib.suppress(OSError, shutil.Error):
                 sealer.seal()

@@ -1,4 +1,4 @@
-"""Expiry, erasure, a failed database and manual changes in the database: unapproved answers are never returned."""
+"""Deadlines, erasure, a database that is down or manipulated: no answer is released without approval."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def until(site: Reviewed, answer_id: str, status: str) -> httpx.Response:
     return answer
 
 
-def test_a_deadline_passed_escalates_and_a_second_one_expires_and_neither_approves(
+def test_a_missed_deadline_escalates_and_a_second_one_expires_the_answer(
     site: Reviewed, people: dict[str, str]
 ):
     answer_id = site.hold()
@@ -72,7 +72,7 @@ def test_a_deadline_passed_escalates_and_a_second_one_expires_and_neither_approv
     [[APPROVED], [ONE_APPROVER], [VOTE, APPROVED], [OTHERS_CONTENT]],
     ids=["the state", "one approver", "another's vote", "another's content"],
 )
-def test_who_writes_in_the_database_still_gets_nothing_given_out(
+def test_manipulating_the_database_releases_no_answer(
     site: Reviewed, people: dict[str, str], forgery: list[str]
 ):
     answer_id = site.hold()
@@ -85,12 +85,12 @@ def test_who_writes_in_the_database_still_gets_nothing_given_out(
     assert [record for record in site.records("review", answer_id) if record["act"] == "give"] == []
 
 
-def test_who_erases_a_subject_erases_its_held_answers(site: Reviewed, people: dict[str, str]):
+def test_erasing_a_subject_erases_its_held_answers(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold(user="erased@example.org")
     site.act(people["anna"], answer_id, "approve")
     claimed = site.claim(people["bert"], answer_id)
     subject = Hmacs(bytes.fromhex(SITE_KEY)).subject("erased@example.org")
-    record(site.place.root, "erase", {"subject": subject, "by": "privacy"})
+    record(site.audit_site.root, "erase", {"subject": subject, "by": "privacy"})
     assert erase(site.folder / "keys", subject) == 1
     refused = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
     assert (refused.status_code, code_of(refused)) == (410, "review_erased")
@@ -99,7 +99,7 @@ def test_who_erases_a_subject_erases_its_held_answers(site: Reviewed, people: di
     assert (gone.status_code, code_of(gone)) == (410, "review_erased")
 
 
-def test_without_the_database_nothing_leaves_and_nothing_is_decided(site: Reviewed, people: dict[str, str]):
+def test_without_the_database_no_answer_is_released_or_decided(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold()
     claimed = site.claim(people["anna"], answer_id)
     before = site.sql("SELECT count(*) AS n FROM isthmus.held")[0]["n"]
@@ -118,7 +118,7 @@ def test_without_the_database_nothing_leaves_and_nothing_is_decided(site: Review
     assert site.act(people["anna"], answer_id, "approve", claimed).status_code == 200
 
 
-def test_a_database_that_goes_while_the_model_thinks_means_503_and_a_record_that_it_was_to_be_held(
+def test_a_database_lost_during_a_request_gives_503_and_a_record_of_the_hold(
     site: Reviewed,
 ):
     site.ask()  # its key is cached for 5 s, and the database has answered within that time

@@ -1,4 +1,4 @@
-"""The running gateway and review service: what is held, who may decide, what is returned and recorded."""
+"""The running gateway and review desk: which answers are held, who may decide, what is released and recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = (
 )
 
 
-def test_an_answer_is_held_until_two_people_have_approved_it_and_then_is_as_the_model_gave_it(
+def test_an_answer_is_held_until_two_people_approve_it_and_released_unchanged(
     site: Reviewed, people: dict[str, str]
 ):
     answer = site.ask()
@@ -40,7 +40,7 @@ def test_an_answer_is_held_until_two_people_have_approved_it_and_then_is_as_the_
     assert released.content == site.look(answer_id).content, "who did not hear it may come again"
 
 
-def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed, people: dict[str, str]):
+def test_the_records_of_a_review_hold_who_when_and_why_but_no_content(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold(user="max@example.org")
     claimed = site.claim(people["anna"], answer_id)
     note = "The amount on page 2 is in Franken."
@@ -67,18 +67,18 @@ def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed
     assert all(record["who"]["identity"].startswith("key:") for record in records)
     times = [record["time"] for record in records]
     assert times == sorted(times)
-    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in site.audit_site.records.rglob("*") if path.is_file())
     rows = str([dict(row) for statement in ROWS for row in site.sql(statement)]).encode()
     for text in (SECRET, SAID, "Muster", "max@example", "Franken"):
         assert text.encode() not in written
         assert text.encode() not in rows, "the database saw plaintext"
     logs = (site.gateway.output() + site.desk.output()).encode()
     assert not any(text.encode() in logs for text in (SECRET, SAID, "Franken", *people.values()))
-    proof = site.place.verify(records=site.place.records)
+    proof = site.audit_site.verify(records=site.audit_site.records)
     assert proof.findings == [], "a chain with such records is as good as before"
 
 
-def test_one_person_approves_once_however_many_keys_that_person_has(site: Reviewed, people: dict[str, str]):
+def test_a_person_with_several_keys_approves_only_once(site: Reviewed, people: dict[str, str]):
     answer_id, second_key = site.hold(), site.reviewer("anna@bank", "--senior")
     site.act(people["anna"], answer_id, "approve")
     again = site.act(second_key, answer_id, "approve")
@@ -86,7 +86,7 @@ def test_one_person_approves_once_however_many_keys_that_person_has(site: Review
     assert site.look(answer_id).status_code == 202
 
 
-def test_a_correction_is_marked_and_wants_a_second_person_for_the_new_words(
+def test_a_corrected_answer_is_marked_and_needs_approval_by_a_second_person(
     site: Reviewed, people: dict[str, str]
 ):
     answer_id = site.hold()
@@ -105,7 +105,9 @@ def test_a_correction_is_marked_and_wants_a_second_person_for_the_new_words(
     assert released.json()["choices"][0]["message"]["content"] == "Paid to Beispiel AG"
 
 
-def test_a_rejected_answer_is_told_with_its_reason_and_never_given(site: Reviewed, people: dict[str, str]):
+def test_a_rejected_answer_is_reported_with_its_reason_and_never_released(
+    site: Reviewed, people: dict[str, str]
+):
     answer_id = site.hold()
     site.act(people["anna"], answer_id, "approve")
     site.act(people["bert"], answer_id, "reject", reason="wrong-amount", note="Ask again with the invoice.")
@@ -121,7 +123,7 @@ def test_a_rejected_answer_is_told_with_its_reason_and_never_given(site: Reviewe
     assert (late.status_code, code_of(late)) == (409, "already_decided")
 
 
-def test_what_is_escalated_seniors_decide_and_votes_begin_anew(site: Reviewed, people: dict[str, str]):
+def test_an_escalated_answer_is_decided_by_seniors_with_new_votes(site: Reviewed, people: dict[str, str]):
     answer_id, other_senior = site.hold(), site.reviewer("other@bank", "--senior")
     site.act(people["anna"], answer_id, "approve")
     assert site.act(people["bert"], answer_id, "escalate", reason="unsure").json()["status"] == "escalated"
@@ -148,7 +150,7 @@ def test_only_the_workload_that_asked_sees_its_held_answer(site: Reviewed):
 
 
 @pytest.mark.parametrize("workload", ["claims", "bound"])
-def test_another_workload_has_no_way_to_a_held_answer(site: Reviewed, people: dict[str, str], workload: str):
+def test_another_workload_cannot_reach_a_held_answer(site: Reviewed, people: dict[str, str], workload: str):
     waiting, approved = site.hold(), site.hold()
     for name in ("anna", "bert"):
         site.act(people[name], approved, "approve")
@@ -191,9 +193,7 @@ def test_another_workload_has_no_way_to_a_held_answer(site: Reviewed, people: di
     assert site.look(waiting).json()["status"] == "held"
 
 
-def test_a_caller_does_not_choose_the_id_of_an_answer_and_takes_no_others_place(
-    site: Reviewed, people: dict[str, str]
-):
+def test_a_caller_cannot_choose_the_id_of_a_held_answer(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold()
     body = {"model": "claims", "messages": [{"role": "user", "content": SECRET}]}
     for name in ("x-request-id", "x-correlation-id", "idempotency-key", "x-isthmus-review"):
@@ -206,7 +206,7 @@ def test_a_caller_does_not_choose_the_id_of_an_answer_and_takes_no_others_place(
     assert (row["workload"], row["state"]) == ("credit", "held")
 
 
-def test_an_approval_of_one_answer_is_none_of_another(site: Reviewed, people: dict[str, str]):
+def test_an_approval_applies_to_a_single_answer(site: Reviewed, people: dict[str, str]):
     first, second = site.hold(), site.hold()
     of_one, of_other = (site.claim(people["anna"], answer_id) for answer_id in (first, second))
     assert of_one["version"] == of_other["version"]
@@ -229,7 +229,7 @@ BESIDE: dict[str, dict[str, Any]] = {"correct": {"texts": ["Paid to nobody"]}}
 
 
 @pytest.mark.parametrize("acts", [("approve",) * 8, ("approve", "reject") * 4, ("reject", "correct") * 4])
-def test_of_acts_that_one_person_sends_at_once_with_two_keys_one_counts(
+def test_of_concurrent_decisions_by_one_person_with_two_keys_only_one_counts(
     site: Reviewed, people: dict[str, str], acts: tuple[str, ...]
 ):
     keys = [people["anna"], site.reviewer("anna@bank", "--senior")]
@@ -255,9 +255,7 @@ FORGED = (
 )
 
 
-def test_what_people_write_makes_no_line_of_its_own_in_records_and_logs(
-    site: Reviewed, people: dict[str, str]
-):
+def test_texts_of_reviewers_cannot_forge_lines_in_records_and_logs(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold(user=FORGED)
     claimed = site.claim(people["anna"], answer_id)
     for field in ("reason", "sha256"):
@@ -275,12 +273,12 @@ def test_what_people_write_makes_no_line_of_its_own_in_records_and_logs(
     acts = [record["act"] for record in site.records("review", answer_id)]
     assert acts == ["claim", "approve", "claim", "correct", "claim", "approve", "give"]
     assert site.records("review", "no-such-id") == []
-    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in site.audit_site.records.rglob("*") if path.is_file())
     output = site.gateway.output() + site.desk.output()
     assert b"no-such-id" not in written
     assert "no-such-id" not in output
     assert all(isinstance(json.loads(line), dict) for line in output.splitlines())
-    assert site.place.verify(records=site.place.records).findings == []
+    assert site.audit_site.verify(records=site.audit_site.records).findings == []
 
 
 def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):
@@ -290,7 +288,7 @@ def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):
     assert site.made.models[0].received == [], "the model was asked for nothing"
 
 
-def test_a_callers_key_is_no_reviewers_and_a_reviewers_no_callers(site: Reviewed, people: dict[str, str]):
+def test_keys_of_callers_and_reviewers_are_not_interchangeable(site: Reviewed, people: dict[str, str]):
     for key in (site.key(), "isr_" + "x" * 43, "certificate", None):
         assert site.at_desk(key, "GET", "").status_code == 401
     answer = site.client(site.gateway).get(
@@ -299,7 +297,7 @@ def test_a_callers_key_is_no_reviewers_and_a_reviewers_no_callers(site: Reviewed
     assert answer.status_code == 401
 
 
-def test_who_asked_and_whose_certificate_speaks_for_the_workload_decide_nothing(
+def test_the_requester_and_the_workloads_client_may_not_decide_on_its_answer(
     site: Reviewed, people: dict[str, str]
 ):
     answer_id = site.hold(user=" Anna@Bank")
@@ -321,7 +319,7 @@ def test_who_asked_and_whose_certificate_speaks_for_the_workload_decide_nothing(
     assert row["not_by"][0].startswith("key:")
 
 
-def test_the_clients_of_a_workload_are_kept_from_deciding_on_it(site: Reviewed):
+def test_client_certificates_of_a_workload_are_excluded_from_its_reviews(site: Reviewed):
     body = {"model": "bound", "messages": [{"role": "user", "content": SECRET}]}
     headers = {"authorization": f"Bearer {site.key('bound')}"}
     answer = site.client(site.gateway, "claims").post("/v1/chat/completions", json=body, headers=headers)
@@ -330,7 +328,7 @@ def test_the_clients_of_a_workload_are_kept_from_deciding_on_it(site: Reviewed):
     assert "certificate:claims.payments.svc" in row["not_by"]
 
 
-def test_a_certificate_names_a_reviewer_where_the_file_says_so(site: Reviewed, people: dict[str, str]):
+def test_a_certificate_identifies_a_reviewer_if_the_file_says_so(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold()
     claimed = site.claim(None, answer_id, "erika")
     body = {"version": claimed["version"], "sha256": claimed["sha256"]}
@@ -340,7 +338,7 @@ def test_a_certificate_names_a_reviewer_where_the_file_says_so(site: Reviewed, p
     assert approval["who"]["identity"] == "certificate:erika.people.bank"
 
 
-def test_a_reviewer_sees_only_the_workloads_of_the_key_and_a_revoked_one_nothing(
+def test_a_reviewer_sees_only_the_workloads_of_the_key_and_nothing_after_revocation(
     site: Reviewed, people: dict[str, str]
 ):
     answer_id = site.hold()
@@ -365,18 +363,18 @@ def test_a_reviewer_sees_only_the_workloads_of_the_key_and_a_revoked_one_nothing
         "anna@bank\ufe0f\u034f\U000e0041",
     ],
 )
-def test_a_name_that_looks_the_same_is_the_same_person(site: Reviewed, people: dict[str, str], user: str):
+def test_reviewer_names_that_look_the_same_are_one_person(site: Reviewed, people: dict[str, str], user: str):
     refused = site.at_desk(people["anna"], "POST", f"/{site.hold(user=user)}/claim")
     assert (refused.status_code, code_of(refused)) == (403, "own_request")
 
 
-def test_a_user_is_named_by_a_text(site: Reviewed):
+def test_the_user_of_a_request_must_be_a_text(site: Reviewed):
     for user in (["anna@bank"], {"name": "anna@bank"}, 7):
         refused = site.ask(user=user)
         assert (refused.status_code, code_of(refused)) == (400, "invalid_user")
 
 
-def test_an_id_that_none_can_have_is_not_found(site: Reviewed, people: dict[str, str]):
+def test_an_impossible_answer_id_is_404(site: Reviewed, people: dict[str, str]):
     for answer_id in ("%00", "x", "0" * 31, "\u0663" * 32):
         for method, path in (("GET", f"/{answer_id}"), ("POST", f"/{answer_id}/claim")):
             refused = site.at_desk(people["anna"], method, path)
@@ -384,7 +382,7 @@ def test_an_id_that_none_can_have_is_not_found(site: Reviewed, people: dict[str,
         assert site.look(answer_id).status_code == 404
 
 
-def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
+def test_waiting_answers_are_listed_in_pages_with_the_oldest_first(site: Reviewed):
     key = site.reviewer("lister@bank", "--workload", "claims")
     ids = [site.hold("claims") for _ in range(5)]
     listed_ids, after = [], ""
@@ -407,7 +405,7 @@ def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
         assert site.at_desk(key, "GET", query).status_code == 400
 
 
-def test_an_act_names_the_version_and_the_bytes_that_were_read(site: Reviewed, people: dict[str, str]):
+def test_a_decision_must_name_the_version_and_digest_that_were_read(site: Reviewed, people: dict[str, str]):
     answer_id = site.hold()
     claimed = site.claim(people["anna"], answer_id)
     second_claim = site.at_desk(people["bert"], "POST", f"/{answer_id}/claim")
@@ -433,7 +431,7 @@ def test_an_act_names_the_version_and_the_bytes_that_were_read(site: Reviewed, p
     assert site.claim(people["bert"], answer_id)["version"] == claimed["version"] + 2
 
 
-def test_reviewers_keys_are_printed_once_and_listed_without_their_digests(
+def test_reviewer_keys_are_printed_once_and_listed_without_their_digests(
     site: Reviewed, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     key = site.reviewer(

@@ -1,4 +1,4 @@
-"""Reviewers race for answers while processes are killed: no answer is lost, returned unapproved or decided twice."""
+"""Reviewers race for answers at two desks while processes are killed: no answer is lost or released twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FINAL = {
     [(80, 2), pytest.param(10_000, 12, marks=pytest.mark.soak)],
     ids=["some", "ten thousand"],
 )
-def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its_record_says(
+def test_in_a_race_with_killed_processes_every_answer_ends_once_as_recorded(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, count: int, kills: int
 ):
     folder = tmp_path_factory.mktemp("race")
@@ -64,9 +64,11 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
     for answer_id in race.told:
         assert outcomes[answer_id]["held"]["kept"] is True
         assert outcomes[answer_id]["status"] == 202
-    site.place.sealer().seal()
+    site.audit_site.sealer().seal()
     report = AuditReport(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-    proof = site.place.verify(records=site.place.records, on_record=lambda record, _: report.add(record))
+    proof = site.audit_site.verify(
+        records=site.audit_site.records, on_record=lambda record, _: report.add(record)
+    )
     assert proof.findings == []
     assert report.unapproved == []
     (counted,) = report.as_json()["reviews"]

@@ -1,4 +1,4 @@
-"""Settings of reviews: never weaker than the class, and as documented."""
+"""Review settings: never looser than the class requires, and as documented."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def gateway(
     return {**config, "class": class_, "audit": audit_config, "reviews": {**part["reviews"], **changes}}
 
 
-def test_the_documentations_files_are_accepted():
+def test_the_documented_review_files_are_accepted():
     read = check(gateway(), FILE)
     assert isinstance(read, GatewayConfig)
     assert read.reviews is not None
@@ -72,12 +72,14 @@ def test_the_documentations_files_are_accepted():
         (gateway(decide_h=0), "decide_h"),
     ],
 )
-def test_a_gateway_that_would_hold_less_or_keep_more_is_refused(config: dict[str, Any], says: str):
+def test_a_gateway_that_holds_fewer_answers_or_keeps_them_longer_is_refused(
+    config: dict[str, Any], says: str
+):
     with pytest.raises(ConfigError, match=re.escape(says)):
         check(config, FILE)
 
 
-def test_of_a_public_gateway_without_reviews_nothing_more_is_asked():
+def test_a_public_gateway_without_reviews_is_accepted():
     plain = gateway("public", {"impact": "low", "review": None})
     assert check({**plain, "reviews": None}, FILE).mode == "gateway"
 
@@ -97,12 +99,12 @@ def test_of_a_public_gateway_without_reviews_nothing_more_is_asked():
         ({"mode": "review"}, "sealer, detector or reviews"),
     ],
 )
-def test_a_wrong_file_of_reviews_is_refused_with_its_key(changes: dict[str, Any], says: str):
+def test_invalid_review_settings_are_refused_with_their_key(changes: dict[str, Any], says: str):
     with pytest.raises(ConfigError, match=re.escape(says)):
         check({**documented()[1], **changes}, FILE)
 
 
-def test_every_command_of_the_documentation_is_taken():
+def test_every_documented_review_command_is_accepted():
     shown = re.findall(r"^    python -m edge\.(keys|reviewers) (.*)$", TEXT, re.M)
     assert len(shown) == 4
     for program, line in shown:

@@ -1,4 +1,4 @@
-"""States of a held answer in a real PostgreSQL, compared with a simple model of the rules, and the users' rights."""
+"""States of a held answer in a real PostgreSQL compared with a model of the rules, and who may change them."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class States(RuleBasedStateMachine):
         self.loop.close()
 
 
-def test_whatever_people_and_time_do_the_database_follows_the_rules(tables: Postgres):
+def test_under_any_sequence_of_decisions_and_deadlines_the_database_follows_the_rules(tables: Postgres):
     States.postgres = tables
     examples = max(5, settings().max_examples // 5)
     run_state_machine_as_test(
@@ -242,7 +242,7 @@ LEFT = "SELECT FROM isthmus.review_acts WHERE id = '{id}'"
 ACT = "SELECT isthmus.review_act('{id}', '{act}', 'x', '{{}}', true, {version}, 'r', NULL, NULL, NULL, 9)"
 
 
-def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp_path: Path):
+def test_the_gateways_database_user_can_insert_and_read_but_not_approve(tables: Postgres, tmp_path: Path):
     results = as_role(
         tables,
         tmp_path,
@@ -261,7 +261,7 @@ def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp
     assert results == ["ok", "ok", *["InsufficientPrivilegeError"] * 8]
 
 
-def test_the_reviews_own_user_decides_by_the_functions_alone(tables: Postgres, tmp_path: Path):
+def test_the_review_services_database_user_decides_only_through_functions(tables: Postgres, tmp_path: Path):
     results = as_role(
         tables,
         tmp_path,
@@ -278,7 +278,7 @@ def test_the_reviews_own_user_decides_by_the_functions_alone(tables: Postgres, t
     assert results == ["ok", "ok", *["InsufficientPrivilegeError"] * 6]
 
 
-def test_what_is_put_has_the_classs_times_and_nothing_of_it_outlives_them(tables: Postgres):
+def test_a_held_answer_gets_the_times_of_its_class_and_is_deleted_after_them(tables: Postgres):
     async def put(data_class: Any, keep_days: int) -> None:
         database = Database(DatabaseConfig(**tables.administrator(NAME)))
         reviews = Reviews(

@@ -1,4 +1,4 @@
-"""Which answers are held for review: by impact, score, guards, and a draw that no caller can influence."""
+"""Which answers are held: by impact, score, guards, and a draw that nobody can influence."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Score:
         ("restricted", "high", ReviewRule(below_confidence=0.5), None, ["impact", "no-score"]),
     ],
 )
-def test_impact_and_score_demand_a_person(
+def test_impact_and_score_decide_whether_an_answer_is_held(
     data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, expected: list[str]
 ):
     given_score = None if score is None else Score(score)
     assert find_hold_reasons(demand_of(data_class, impact, rule), given_score, [], NEVER) == expected
 
 
-def test_a_guards_verdict_holds_what_nothing_else_would():
+def test_a_guards_verdict_holds_an_answer_that_no_other_rule_holds():
     demand = demand_of("public", "low", None)
     assert find_hold_reasons(demand, None, ["secrets"], NEVER) == ["guard:secrets"]
 
@@ -65,7 +65,7 @@ def rules() -> Any:
     st.none() | st.floats(0, 1),
     st.floats(0, 1, exclude_max=True),
 )
-def test_a_workload_of_which_nothing_may_be_held_never_has_an_answer_held(
+def test_a_workload_whose_answers_are_never_held_gets_no_hold_reason(
     data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, drawn: float
 ):
     demand = demand_of(data_class, impact, rule)
@@ -78,7 +78,7 @@ def test_a_workload_of_which_nothing_may_be_held_never_has_an_answer_held(
     assert {"impact", "sampled"} & set(bare) <= set(reasons), "a workload's rule takes nothing away"
 
 
-def test_the_draw_is_even_and_follows_from_the_key_alone():
+def test_the_draw_is_uniform_and_depends_only_on_the_key():
     key, ids = b"k" * 32, [f"{number:032x}" for number in range(20_000)]
     drawn = [draw(key, answer_id) for answer_id in ids]
     assert drawn == [draw(key, answer_id) for answer_id in ids]
@@ -89,7 +89,7 @@ def test_the_draw_is_even_and_follows_from_the_key_alone():
     assert both_low / len(ids) == pytest.approx(0.01, abs=0.003), "two keys must draw differently"
 
 
-def test_of_internal_answers_one_in_a_hundred_is_drawn_whatever_the_workload_says():
+def test_one_percent_of_internal_answers_are_drawn_whatever_the_workload_states():
     assert demand_of("internal", "low", ReviewRule(sample_rate=0)).sample_rate == 0.01
     assert demand_of("internal", "low", ReviewRule(sample_rate=0.2)).sample_rate == 0.2
     assert find_hold_reasons(Demand("low", False, None, 0.01), None, [], 0.0099) == ["sampled"]

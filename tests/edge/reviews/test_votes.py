@@ -1,4 +1,4 @@
-"""Votes that the database cannot forge, and corrections of an answer."""
+"""Votes cannot be forged in the database; effects of a correction on an answer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEY, HELD, LINE = b"w" * 32, "a" * 32, b'{"a line":1}'
         "none",
     ],
 )
-def test_a_vote_counts_for_one_person_one_edition_and_these_bytes(forged: Vote):
+def test_a_vote_is_bound_to_one_person_one_version_and_one_content(forged: Vote):
     votes = Votes(KEY)
     anna = Vote(0, "anna", votes.seal(HELD, 0, "anna", LINE))
     assert votes.good(HELD, 0, LINE, [anna, anna]) == {"anna"}
@@ -53,7 +53,7 @@ def envelopes(folder: Path) -> Envelopes:
     return Envelopes(HeldKeys(keys=folder / "keys", wrapping_key=folder / "wrapping"), "reviews")
 
 
-def test_a_line_opens_in_its_own_place_only_and_never_after_its_key_was_destroyed(tmp_path: Path):
+def test_held_content_is_decrypted_only_for_its_own_answer_and_before_erasure(tmp_path: Path):
     sealed = envelopes(tmp_path)
     subject = "u-" + "1" * 32
     line = sealed.first(HELD, subject, 30, {"user": "erika"}, b"said")
@@ -80,7 +80,7 @@ def test_a_line_opens_in_its_own_place_only_and_never_after_its_key_was_destroye
             opened()
 
 
-def test_a_wrapping_key_that_is_none_is_an_error_that_names_its_key(tmp_path: Path):
+def test_an_invalid_wrapping_key_is_an_error_that_names_its_setting(tmp_path: Path):
     (tmp_path / "wrapping").write_text("short")
     with pytest.raises(ConfigError, match=r"reviews\.wrapping_key: .* 64 hexadecimal digits"):
         Envelopes(HeldKeys(keys=tmp_path, wrapping_key=tmp_path / "wrapping"), "reviews")
@@ -90,7 +90,7 @@ def answer(**choice: Any) -> bytes:
     return json.dumps({"id": "c", "model": "credit", "choices": [{"index": 0, **choice}]}).encode()
 
 
-def test_a_correction_takes_the_place_of_words_and_of_all_that_belonged_to_them():
+def test_a_correction_replaces_the_text_with_its_tool_calls_and_log_probabilities():
     message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
     chat = answer(message=message, logprobs={"content": []}, finish_reason="tool_calls")
     assert texts_of(chat) == [None]
@@ -107,6 +107,6 @@ def test_a_correction_takes_the_place_of_words_and_of_all_that_belonged_to_them(
 
 
 @pytest.mark.parametrize("texts", [None, "No.", [], ["a", "b"], [""], [3], {"0": "a"}])
-def test_a_correction_has_a_text_for_each_choice(texts: object):
+def test_a_correction_needs_a_text_for_every_choice(texts: object):
     with pytest.raises(Refusal, match="a list of 1"):
         apply_correction(answer(text="Yes"), texts)

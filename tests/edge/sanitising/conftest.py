@@ -1,4 +1,4 @@
-"""A folder that is sanitised with patterns only, in this process."""
+"""Fixtures: a folder to sanitise with patterns only, in this process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Quiet:
 
 
 @dataclass
-class Place:
+class Workspace:
     """Source and target of a test."""
 
     root: Path
@@ -68,9 +68,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def workspace(tmp_path: Path) -> Workspace:
     (tmp_path / "in").mkdir()
-    return Place(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The same with buckets on moto: a prefix as source and as target, and an interrupted run that continues."""
+"""Sanitising buckets (on moto): a prefix becomes another prefix, and an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def objects(s3: Any, prefix: str) -> dict[str, bytes]:
     return {name.removeprefix(prefix): data for name, data in read.items()}
 
 
-def test_a_prefix_becomes_another_and_a_key_that_leads_out_is_refused(s3: Any):
+def test_a_prefix_is_sanitised_into_another_and_a_key_that_leads_out_is_refused(s3: Any):
     outcome = sanitise(
         BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "clean/"), Rules(), PUBLIC, Quiet()
     )
@@ -46,7 +46,7 @@ def test_a_prefix_becomes_another_and_a_key_that_leads_out_is_refused(s3: Any):
     assert json.loads(cleaned_objects["summary.json"])["done"] == 2
 
 
-def test_one_object_is_a_source_too_and_nothing_is_none(s3: Any):
+def test_a_single_object_is_a_valid_source_and_an_empty_prefix_is_refused(s3: Any):
     assert [file.name for file in BucketSource(s3, "data", "raw/b/c.csv").items()] == ["c.csv"]
     with pytest.raises(BadPlace, match="nothing"):
         BucketSource(s3, "data", "ra").items()
@@ -67,7 +67,7 @@ class Failing(BucketTarget):
         super().note(line)
 
 
-def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_objects(s3: Any):
+def test_an_interrupted_bucket_run_resumes_with_the_same_objects(s3: Any):
     source, target = BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "whole")
     sanitise(source, target, Rules(), PUBLIC, Quiet())
     with pytest.raises(CutOff):
@@ -78,7 +78,7 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_objects(s3: Any):
     assert (sanitise(source, BucketTarget(s3, "data", "cut"), Rules(), PUBLIC, quiet)).kept == 2
 
 
-def test_a_bucket_and_a_folder_go_together_and_a_prefix_of_others_is_no_target(s3: Any, tmp_path):
+def test_bucket_and_folder_can_be_combined_and_a_prefix_with_other_objects_is_refused(s3: Any, tmp_path):
     source = BucketSource(s3, "data", "raw")
     outcome = sanitise(source, FolderTarget(tmp_path / "out"), Rules(), PUBLIC, Quiet())
     assert (tmp_path / "out/a.txt").read_text() == "to <EMAIL_ADDRESS_1>"

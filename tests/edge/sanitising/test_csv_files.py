@@ -1,4 +1,4 @@
-"""CSV files: rows and cells stay in place, and an invalid table is refused with its line."""
+"""Sanitising CSV: rows and cells are preserved, and a file that is not a table is refused with its line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.edge.sanitising.conftest import CARD, MAIL, cleaned
 from tests.edge.sanitising.test_text_files import TEXTS
 
 
-def test_only_rows_in_which_something_is_found_are_written_anew(cleaner: Cleaner):
+def test_only_rows_with_a_finding_are_rewritten(cleaner: Cleaner):
     text = f'\ufeffid;card;note\r\n1;{CARD};"a; b"\r\n\r\n"2";;"plain"\r\n3;;"{MAIL}; ""x""\r\ny"'
     output = cleaned(cleaner, "a.csv", text.encode()).decode()
     assert output == (
@@ -22,12 +22,12 @@ def test_only_rows_in_which_something_is_found_are_written_anew(cleaner: Cleaner
     )
 
 
-def test_a_row_of_quoted_cells_stays_one(cleaner: Cleaner):
+def test_a_row_of_quoted_cells_stays_one_row(cleaner: Cleaner):
     output = cleaned(cleaner, "a.csv", f'"a","b"\n"1","{MAIL}"\n'.encode())
     assert output == b'"a","b"\n"1","<EMAIL_ADDRESS_1>"\n'
 
 
-def test_the_columns_name_says_what_a_cell_is(cleaner: Cleaner):
+def test_the_name_of_a_column_is_context_for_its_cells(cleaner: Cleaner):
     output = cleaned(cleaner, "a.tsv", b"cvv\tpassword\n123\thunter2!!\n456\thunter3!!\n")
     assert output == b"cvv\tpassword\n<CARD_CODE_1>\t<SECRET_1>\n<CARD_CODE_1>\t<SECRET_1>\n", (
         "a row is a document"
@@ -43,7 +43,7 @@ def test_the_columns_name_says_what_a_cell_is(cleaner: Cleaner):
         (b"ann@example.com,b\n1,2\n", "name tells", None),
     ],
 )
-def test_what_is_no_table_is_refused_with_its_line(
+def test_a_csv_file_that_is_not_a_table_is_refused_with_its_line(
     cleaner: Cleaner, data: bytes, message: str, line: int | None
 ):
     with pytest.raises(Refused, match=message) as refused:
@@ -57,7 +57,7 @@ def test_what_is_no_table_is_refused_with_its_line(
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_cells_hold_rows_and_columns_stay_and_a_second_look_finds_nothing(
+def test_rows_and_columns_are_preserved_and_a_second_run_finds_nothing(
     cleaner: Cleaner, rows: list[list[str]], delimiter: str, quoting: int
 ):
     out = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""Parquet files: text columns are searched, also nested ones. Numbers stay unchanged unless their column is named."""
+"""Sanitising Parquet: text columns are cleaned, nested ones too; numbers only if their column is named."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read(data: bytes) -> pa.Table:
     return pq.read_table(io.BytesIO(data))
 
 
-def test_texts_are_cleaned_however_deep_and_all_else_is_as_it_was(cleaner: Cleaner):
+def test_nested_texts_are_cleaned_and_other_values_stay_unchanged(cleaner: Cleaner):
     rows = [row(1, f"to {MAIL}"), row(2, None), row(3, "plain")]
     data = written(rows, row_group_size=2, compression="zstd")
     output = cleaned(cleaner, "a.parquet", data)
@@ -69,11 +69,11 @@ def test_texts_are_cleaned_however_deep_and_all_else_is_as_it_was(cleaner: Clean
     assert read(cleaned(cleaner, "a.parquet", output)).equals(table)
 
 
-def test_a_table_without_rows_stays_one(cleaner: Cleaner):
+def test_a_table_without_rows_stays_empty(cleaner: Cleaner):
     assert read(cleaned(cleaner, "a.parquet", written([]))).num_rows == 0
 
 
-def test_a_column_of_numbers_is_looked_at_when_it_is_named_and_is_text_then(cleaner: Cleaner):
+def test_a_named_column_of_numbers_is_cleaned_and_becomes_text(cleaner: Cleaner):
     schema = pa.schema([("card", pa.int64()), ("share", pa.float64()), ("raw", pa.binary())])
     rows = [
         {"card": int(CARD), "share": float(CARD), "raw": IBAN.encode()},
@@ -95,7 +95,7 @@ def test_a_column_of_numbers_is_looked_at_when_it_is_named_and_is_text_then(clea
         (pa.schema([(MAIL, pa.string())]), [{MAIL: "x"}], "", "name tells"),
     ],
 )
-def test_what_could_hold_anything_is_refused(
+def test_columns_of_bytes_and_identifying_column_names_are_refused(
     cleaner: Cleaner, schema: Any, rows: Any, fields: str, message: str
 ):
     with pytest.raises(Refused, match=message):
@@ -112,6 +112,6 @@ def test_what_could_hold_anything_is_refused(
         (written([row(at, str(at) * 9_000) for at in range(40)]), "unpacks to"),
     ],
 )
-def test_what_cannot_be_read_is_refused(cleaner: Cleaner, data: bytes, message: str):
+def test_a_parquet_file_that_cannot_be_read_is_refused(cleaner: Cleaner, data: bytes, message: str):
     with pytest.raises(Refused, match=message):
         cleaned(cleaner, "a.parquet", data)

@@ -1,4 +1,4 @@
-"""Text, JSON and JSON lines: findings are replaced, all other bytes stay, and unreadable files are refused."""
+"""Sanitising text, JSON and JSON lines: findings are replaced, all other bytes stay, unreadable files are refused."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from edge.sanitising import Cleaner, Refused
 from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, cleaned
 
 
-def test_one_value_has_one_placeholder_throughout_a_document(cleaner: Cleaner):
+def test_a_value_has_the_same_placeholder_throughout_a_document(cleaner: Cleaner):
     text = f"{IBAN} of {MAIL}\r\n\nAgain DE89 3704 0044 0532 0130 00.\n"
     output = cleaned(cleaner, "a.md", text.encode()).decode()
     assert output == "<IBAN_CODE_1> of <EMAIL_ADDRESS_1>\r\n\nAgain <IBAN_CODE_1>.\n"
 
 
-def test_no_placeholder_of_a_document_is_used_for_another_value(cleaner: Cleaner):
+def test_a_placeholder_in_the_document_is_not_used_for_another_value(cleaner: Cleaner):
     output = cleaned(cleaner, "a.txt", f"<PERSON_4>, <EMAIL_ADDRESS_1> and {MAIL}".encode())
     assert output == b"<PERSON_4>, <EMAIL_ADDRESS_1> and <EMAIL_ADDRESS_2>"
 
 
-def test_what_only_looks_like_a_placeholder_hides_nothing(cleaner: Cleaner):
+def test_a_secret_that_is_written_like_a_placeholder_is_removed(cleaner: Cleaner):
     key = "AKIA" + "QWERTZUIOPASDFGH"
     assert key.encode() not in cleaned(cleaner, "a.txt", f"<{key}_1>".encode())
 
 
-def test_json_keeps_every_byte_but_those_of_what_is_found(cleaner: Cleaner):
+def test_json_keeps_every_byte_outside_of_findings(cleaner: Cleaner):
     head = '\ufeff{ "n": [1.50, 2e3, null, true], "n": "x", "é": "\\u00e9 '
     text = f'{head}{MAIL}",\t"iban" : "{IBAN}"}}\n'
     output = cleaned(cleaner, "a.json", text.encode()).decode()
@@ -48,12 +48,12 @@ def test_json_keeps_every_byte_but_those_of_what_is_found(cleaner: Cleaner):
         ("12.5", False),
     ],
 )
-def test_a_number_that_names_somebody_becomes_a_text(cleaner: Cleaner, number: str, expected: bool):
+def test_a_number_that_is_a_finding_becomes_a_text(cleaner: Cleaner, number: str, expected: bool):
     output = cleaned(cleaner, "a.json", f'{{"card": [{number}]}}'.encode()).decode()
     assert output == ('{"card": ["<CREDIT_CARD_1>"]}' if expected else f'{{"card": [{number}]}}')
 
 
-def test_the_name_of_a_field_says_what_its_value_is(cleaner: Cleaner):
+def test_the_name_of_a_field_is_context_for_its_value(cleaner: Cleaner):
     fields = {
         "cvv": 123,
         "clientSecret": "hunter2-blue",
@@ -69,7 +69,7 @@ def test_the_name_of_a_field_says_what_its_value_is(cleaner: Cleaner):
     }
 
 
-def test_json_lines_are_documents_of_their_own_and_empty_ones_stay(cleaner: Cleaner):
+def test_json_lines_are_separate_documents_and_empty_lines_stay(cleaner: Cleaner):
     text = f'{{"a": "{MAIL}"}}\r\n\n{{"a": "\u2028x bob@example.com"}}'
     output = cleaned(cleaner, "a.jsonl", text.encode()).decode()
     assert output == '{"a": "<EMAIL_ADDRESS_1>"}\r\n\n{"a": "\u2028x <EMAIL_ADDRESS_1>"}'
@@ -93,7 +93,7 @@ def test_json_lines_are_documents_of_their_own_and_empty_ones_stay(cleaner: Clea
         ("LICENSE", b"x", "without an ending", None),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_line(
+def test_an_unreadable_text_file_is_refused_with_its_line(
     cleaner: Cleaner, name: str, data: bytes, message: str, line: int | None
 ):
     with pytest.raises(Refused, match=message) as refused:
@@ -123,7 +123,7 @@ def shape(value: Any) -> Any:
 
 @given(VALUES, st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_json_holds_its_structure_stays_and_a_second_look_finds_nothing(
+def test_the_structure_of_json_is_preserved_and_a_second_run_finds_nothing(
     cleaner: Cleaner, value: Any, plain: bool
 ):
     output = cleaned(cleaner, "a.json", json.dumps(value, ensure_ascii=plain).encode())
@@ -133,6 +133,6 @@ def test_whatever_json_holds_its_structure_stays_and_a_second_look_finds_nothing
 
 @given(TEXTS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_text_holds_a_second_look_finds_nothing(cleaner: Cleaner, text: str):
+def test_a_second_run_over_a_cleaned_text_finds_nothing(cleaner: Cleaner, text: str):
     output = cleaned(cleaner, "a.txt", text.encode())
     assert cleaned(cleaner, "a.txt", output) == output

@@ -1,4 +1,4 @@
-"""One setup of gateway, detector and models for all tests of this folder."""
+"""Fixture: one gateway with a detector, shared by all of these tests."""
 
 from __future__ import annotations
 

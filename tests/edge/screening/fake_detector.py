@@ -1,4 +1,4 @@
-"""A fake detector: answers like the real one, or fails in one of several ways."""
+"""A fake detector: it answers like the real one, or fails in one of several ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without a complete, timely and plausible answer of the detector, nothing is forwarded or returned."""
+"""A detector that fails, is slow or answers nonsense: nothing is forwarded, and no answer is released."""
 
 from __future__ import annotations
 
@@ -58,29 +58,31 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faked]:
 
 
 @pytest.fixture
-def faked(running: Faked) -> Faked:
+def fake_detector_gateway(running: Faked) -> Faked:
     running.detector.reset()
     running.model.reset()
     return running
 
 
-def test_with_a_detector_that_answers_it_passes(faked: Faked):
-    assert faked.ask().status_code == 200
+def test_with_a_working_detector_requests_are_served(fake_detector_gateway: Faked):
+    assert fake_detector_gateway.ask().status_code == 200
 
 
 @pytest.mark.parametrize("workload", ["own", "cloud", "guarded"])
 @pytest.mark.parametrize("behaviour", [*WRONG, "slow"])
-def test_a_detector_that_goes_wrong_lets_nothing_be_forwarded(faked: Faked, behaviour: str, workload: str):
+def test_with_a_failing_detector_nothing_is_forwarded(
+    fake_detector_gateway: Faked, behaviour: str, workload: str
+):
     if behaviour == "slow" and workload != "cloud":
         pytest.skip("a second each")
-    faked.detector.reset(behaviour)
+    fake_detector_gateway.detector.reset(behaviour)
     for stream in (False, True):
-        answer = faked.ask(workload, stream=stream)
+        answer = fake_detector_gateway.ask(workload, stream=stream)
         assert (answer.status_code, code_in(answer)) == (503, "screening_unavailable")
-    assert faked.model.received == []
+    assert fake_detector_gateway.model.received == []
 
 
-def test_a_detector_that_is_down_lets_nothing_be_forwarded(faked: Faked, tmp_path):
+def test_with_an_unreachable_detector_nothing_is_forwarded(fake_detector_gateway: Faked, tmp_path):
     authority = standing.authority_of(tmp_path)
     ports = {name: free_port() for name in ("own", "cloud", "judge")}
     gateway = Edge(
@@ -98,16 +100,20 @@ def test_a_detector_that_is_down_lets_nothing_be_forwarded(faked: Faked, tmp_pat
 
 
 @pytest.mark.parametrize("behaviour", ["status-500", "nothing found", "cut"])
-def test_a_detector_that_fails_within_a_stream_ends_it_and_what_is_held_stays(faked: Faked, behaviour: str):
-    faked.model.reset("slow")
-    faked.model.words = ["Das Token ", "lautet ghp_" + "a1B2" * 9, " und ", "mehr ", "nicht."]
+def test_a_detector_that_fails_during_a_stream_ends_it_without_releasing_held_text(
+    fake_detector_gateway: Faked, behaviour: str
+):
+    fake_detector_gateway.model.reset("slow")
+    fake_detector_gateway.model.words = ["Das Token ", "lautet ghp_" + "a1B2" * 9, " und ", "mehr ", "nicht."]
     body = {"model": "own", "messages": [{"role": "user", "content": "Hallo"}], "stream": True}
     key = {"authorization": f"Bearer {KEYS['own']}"}
-    with faked.client.stream("POST", "/v1/chat/completions", json=body, headers=key) as answer:
+    with fake_detector_gateway.client.stream(
+        "POST", "/v1/chat/completions", json=body, headers=key
+    ) as answer:
         output = ""
         for text in answer.iter_text():
             output += text
-            faked.detector.reset(behaviour)
+            fake_detector_gateway.detector.reset(behaviour)
     assert '"code":"screening_unavailable"' in output.replace(" ", "")
     assert "ghp_" not in output
     assert "[DONE]" not in output

@@ -1,4 +1,4 @@
-"""Requests that leave the site are redacted, others are not, and a request that cannot be redacted does not leave."""
+"""Screening of prompts: what leaves the site is redacted, what stays is not, and what cannot be redacted is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung 
 GONE = "Bitte schreiben Sie an <PERSON_1> bei der <ORGANIZATION_1>, dass die Zahlung von <IBAN_CODE_1> offen ist."
 
 
-def test_what_leaves_the_site_is_redacted(screened: Screened):
+def test_prompts_that_leave_the_site_are_redacted(screened: Screened):
     answer = screened.ask("cloud", TEXT)
     assert answer.status_code == 200
     assert screened.cloud.last_body()["messages"][0]["content"] == GONE
@@ -22,13 +22,13 @@ def test_what_leaves_the_site_is_redacted(screened: Screened):
     assert verdict.endswith(": redacted IBAN_CODE=1,ORGANIZATION=1,PERSON=1")
 
 
-def test_the_hop_to_the_classes_own_model_is_not_redacted(screened: Screened):
+def test_prompts_to_a_model_at_the_same_site_are_not_redacted(screened: Screened):
     assert screened.ask("own", TEXT).status_code == 200
     assert screened.own.last_body()["messages"][0]["content"] == TEXT
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_answer_gets_back_what_was_taken_out(screened: Screened, stream: bool):
+def test_redacted_values_are_restored_in_the_answer(screened: Screened, stream: bool):
     screened.cloud.words = ["Dear <PER", "SON_", "1>, <IBAN_CODE", "_1> and <IBAN_CODE_9", "> <", "done"]
     assert (
         text_of(screened.ask("cloud", TEXT, stream=stream))
@@ -37,7 +37,7 @@ def test_the_answer_gets_back_what_was_taken_out(screened: Screened, stream: boo
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_tools_arguments_get_it_back_as_json(screened: Screened, stream: bool):
+def test_redacted_values_are_restored_in_tool_arguments_as_json(screened: Screened, stream: bool):
     screened.cloud.arguments = '{"to": "<PERSON_1>", "iban": "<IBAN_CODE_1>"}'
     tool = {"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}
     answer = screened.ask("cloud", TEXT, stream=stream, tools=[tool])
@@ -75,14 +75,14 @@ ENGLISH = (
 )
 
 
-def test_a_language_whose_names_nobody_finds_does_not_leave(screened: Screened):
+def test_a_prompt_in_a_language_without_a_model_may_not_leave(screened: Screened):
     answer = screened.ask("cloud", ENGLISH)
     assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
     assert screened.cloud.received == []
     assert any(verdict.endswith(": patterns only en") for verdict in screened.verdicts(answer))
 
 
-def test_it_goes_to_the_sites_own_model_where_there_is_one(screened: Screened):
+def test_a_prompt_that_may_not_leave_is_served_by_the_sites_own_model(screened: Screened):
     assert screened.ask("both", ENGLISH).status_code == 200
     screened.own.reset("status-503")
     answer = screened.ask("both", ENGLISH)
@@ -90,20 +90,20 @@ def test_it_goes_to_the_sites_own_model_where_there_is_one(screened: Screened):
     assert screened.cloud.received == []
 
 
-def test_a_place_of_which_nobody_says_where_it_is_is_beyond_the_site(screened: Screened):
+def test_an_endpoint_without_a_stated_site_counts_as_outside(screened: Screened):
     screened.own.reset("status-503")
     assert screened.ask("both", TEXT).status_code == 200
     assert screened.cloud.last_body()["messages"][0]["content"] == GONE
 
 
-def test_an_image_does_not_leave(screened: Screened):
+def test_a_prompt_with_an_image_may_not_leave(screened: Screened):
     content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     answer = screened.ask("cloud", messages=[{"role": "user", "content": content}])
     assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
     assert screened.cloud.received == []
 
 
-def test_a_tools_schema_is_redacted_wherever_it_holds_data_and_its_names_come_back(screened: Screened):
+def test_the_schema_of_a_tool_is_redacted_and_its_names_are_restored(screened: Screened):
     account = IBAN.replace(" ", "")
     schema = {
         "type": "object",
@@ -144,7 +144,7 @@ def test_a_tools_schema_is_redacted_wherever_it_holds_data_and_its_names_come_ba
         assert _arguments(answer, function["name"]) == {account: IBAN, "to": "Käthe Groß"}
 
 
-def test_arguments_leave_redacted_however_they_are_written(screened: Screened):
+def test_tool_arguments_are_redacted_in_any_notation(screened: Screened):
     for arguments in (
         '{"a": "Käthe Groß", "a": "x"}',
         '{"n": 4111111111111111.0}',
@@ -164,7 +164,7 @@ def test_arguments_leave_redacted_however_they_are_written(screened: Screened):
             assert value not in sent, arguments
 
 
-def test_a_schema_as_deep_as_json_may_be_is_redacted(screened: Screened):
+def test_a_schema_of_maximum_depth_is_redacted(screened: Screened):
     schema: dict[str, Any] = {"examples": ["Käthe Groß"]}
     for _ in range(94):
         schema = {"properties": {"a": schema}}
@@ -179,13 +179,13 @@ def test_a_schema_as_deep_as_json_may_be_is_redacted(screened: Screened):
     assert (answer.status_code, code_in(answer)) == (400, "malformed_json")
 
 
-def test_a_seed_that_is_somebodys_number_does_not_leave(screened: Screened):
+def test_a_seed_that_is_a_card_number_may_not_leave(screened: Screened):
     answer = screened.ask("cloud", TEXT, seed=4111111111111111)
     assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
     assert screened.ask("cloud", TEXT, seed=42).status_code == 200
 
 
-def test_a_number_of_sampling_carries_no_identifier_out(screened: Screened):
+def test_sampling_parameters_cannot_carry_an_identifier_out(screened: Screened):
     digits = {
         "temperature": 0.4111111111111111,
         "top_p": 0.5500000000000004,
@@ -203,7 +203,7 @@ def test_a_number_of_sampling_carries_no_identifier_out(screened: Screened):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_in_json_gets_its_values_back_as_json(screened: Screened, stream: bool):
+def test_values_are_restored_in_a_json_answer_as_json(screened: Screened, stream: bool):
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"
     screened.cloud.words = ['{"key": "<SEC', 'RET_1>", "to": "<PERSON_1>"}']
     response_format = {"type": "json_object"}
@@ -211,12 +211,12 @@ def test_an_answer_in_json_gets_its_values_back_as_json(screened: Screened, stre
     assert json.loads(text_of(answer)) == {"key": key, "to": "Käthe Groß"}
 
 
-def test_a_prompt_with_a_high_placeholder_of_its_own_gets_its_values_back(screened: Screened):
+def test_a_prompt_with_a_high_placeholder_number_gets_its_values_back(screened: Screened):
     screened.cloud.words = ["<IBAN_CODE_1>"]
     assert text_of(screened.ask("cloud", f"<PERSON_999999> {IBAN}")) == IBAN
 
 
-def test_ranked_documents_are_the_callers_own(screened: Screened):
+def test_ranked_documents_are_returned_unredacted(screened: Screened):
     documents = [f"Konto {IBAN}", "Schreib Käthe Groß."]
     answer = screened.post("ranked", "/v1/rerank", query="Wer?", documents=documents)
     assert answer.status_code == 200, answer.text
@@ -224,7 +224,7 @@ def test_ranked_documents_are_the_callers_own(screened: Screened):
     assert [result["document"]["text"] for result in answer.json()["results"]] == documents
 
 
-def test_nothing_that_was_found_is_in_the_log(screened: Screened):
+def test_no_redacted_value_is_in_the_log(screened: Screened):
     screened.ask("cloud", TEXT)
     output = screened.gateway.output() + screened.detector.output()
     assert "Groß" not in output

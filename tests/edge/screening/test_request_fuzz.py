@@ -142,7 +142,7 @@ def leaked(received: bytes) -> bool:
 
 @given(request_body=st.one_of(WELL_FORMED, REQUESTS))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_no_request_makes_the_gateway_fail_or_lets_an_account_number_out(
+def test_no_random_request_crashes_the_gateway_or_leaks_an_account_number(
     screened: Screened, request_body: dict[str, Any]
 ) -> None:
     screened.reset()
@@ -155,6 +155,6 @@ def test_no_request_makes_the_gateway_fail_or_lets_an_account_number_out(
     assert screened.gateway.process.poll() is None
 
 
-def test_the_check_sees_a_number_that_left() -> None:
+def test_the_leak_check_finds_a_number_in_any_notation() -> None:
     for spelling in SPELLINGS:
         assert leaked(spelling.replace("%20", " ").encode()), spelling

@@ -1,4 +1,4 @@
-"""Chunks of a stream in and out, without a server: choices are independent, and unknown fields are dropped."""
+"""Chunks of a stream, screened without a server: every choice separately, and unknown fields are dropped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def delta(index: int = 0, finish: str | None = None, **fields: Any) -> dict[str,
     return {"index": index, "delta": fields, "finish_reason": finish}
 
 
-def test_choices_are_held_apart():
+def test_every_choice_of_a_stream_is_screened_separately():
     half = len(SECRET) // 2
     chunks = [
         chunk(delta(0, content=f"a {SECRET[:half]}"), delta(1, content="b ")),
@@ -79,26 +79,26 @@ def test_choices_are_held_apart():
         {"refusal": SECRET},
     ],
 )
-def test_what_is_not_known_does_not_go_on_and_what_is_known_is_looked_through(fields: dict[str, Any]):
+def test_unknown_fields_are_dropped_and_known_ones_screened(fields: dict[str, Any]):
     chunks = [
         chunk({**delta(role="assistant", **fields), "token_text": SECRET, "logprobs": {"content": [SECRET]}})
     ]
     assert SECRET not in json.dumps(through([*chunks, chunk(delta(finish="stop"))]))
 
 
-def test_a_completions_words_are_in_the_choice_itself():
+def test_the_text_of_a_completion_chunk_is_screened():
     first, end = SECRET[:9], SECRET[9:]
     chunks = [chunk({"index": 0, "text": text, "finish_reason": None}) for text in ("so ", first, end, " it")]
     out = through([*chunks, chunk({"index": 0, "text": "", "finish_reason": "stop"})])
     assert "".join(choice["text"] for chunk in out for choice in chunk["choices"]) == "so <SECRET> it"
 
 
-def test_what_is_held_comes_though_the_model_never_says_that_it_is_done():
+def test_held_text_is_released_even_without_a_finish_reason():
     out = through([chunk(delta(content="all of it"))])
     assert "".join(choice["delta"]["content"] for chunk in out for choice in chunk["choices"]) == "all of it"
 
 
-def test_calls_of_several_tools_come_whole_each():
+def test_several_streamed_tool_calls_are_released_whole():
     def call(index: int, **fields: Any) -> dict[str, Any]:
         return delta(tool_calls=[{"index": index, **fields}])
 
@@ -119,14 +119,14 @@ def test_calls_of_several_tools_come_whole_each():
     assert {index: json.loads(text) for index, text in written.items()} == {0: {"k": "<SECRET>"}, 1: {"n": 1}}
 
 
-def test_usage_passes_and_a_stream_that_is_none_does_not():
+def test_usage_passes_and_a_malformed_stream_is_refused():
     usage = chunk(usage={"total_tokens": 3})
     assert through([usage]) == [usage]
     with pytest.raises(Refusal):
         through([{"choices": "no"}])
 
 
-def test_without_anything_looked_for_all_passes_as_it_is():
+def test_without_screening_chunks_pass_unchanged():
     odd = chunk({**delta(content="x", audio={"y": 1}), "logprobs": {"content": []}})
     assert through([odd], looks=False) == [odd]
 
@@ -139,7 +139,7 @@ def contents(chunks: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("cut", range(4, len(SECRET) - 6))
-def test_what_comes_behind_a_finish_reason_does_not_go_on(cut: int):
+def test_text_after_a_finish_reason_is_dropped(cut: int):
     """The text before it was screened as if it were whole: a secret could stand on both sides."""
     chunks = [
         chunk(delta(content=f"a {SECRET[:cut]}", finish="stop")),
@@ -154,7 +154,7 @@ def test_what_comes_behind_a_finish_reason_does_not_go_on(cut: int):
     assert finishes == ["stop"]
 
 
-def test_a_choice_that_is_done_ends_no_other_one_and_no_count():
+def test_a_finished_choice_ends_neither_other_choices_nor_the_usage():
     usage = {"total_tokens": 3}
     chunks = [
         chunk(delta(0, content="a", finish="stop"), delta(0, content="b"), delta(1, content="c")),
@@ -168,7 +168,7 @@ def test_a_choice_that_is_done_ends_no_other_one_and_no_count():
         assert [chunk["usage"] for chunk in out if "usage" in chunk] == [usage, usage]
 
 
-def test_a_call_that_comes_behind_a_finish_reason_does_not_go_on():
+def test_a_tool_call_after_a_finish_reason_is_dropped():
     late = {"index": 0, "id": "x", "function": {"name": SECRET, "arguments": json.dumps({"a": SECRET})}}
     out = through([chunk(delta(content="a", finish="stop")), chunk(delta(tool_calls=[late]))])
     assert "tool_calls" not in json.dumps(out)

@@ -1,4 +1,4 @@
-"""Settings of screening: never weaker than the class's handling, and without a network path out of the pod."""
+"""Screening settings: never weaker than the handling of the class, and no setting that opens a way out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def detector(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_file_may_demand_more_and_not_less():
+def test_screening_settings_may_be_stricter_than_the_class_but_not_weaker():
     read = check(screening(redacted=["secrets-in-outputs"]), FILE)
     assert isinstance(read, GatewayConfig)
     assert read.screening is not None
@@ -46,12 +46,12 @@ def test_a_file_may_demand_more_and_not_less():
     assert [guard.name for guard in read.screening.guards_of("restricted", "w")] == ["secrets-in-outputs"]
 
 
-def test_a_guard_that_wants_people_wants_reviews():
+def test_a_guard_that_requires_review_needs_review_settings():
     with pytest.raises(ConfigError, match="reviews is needed: 'g' asks for human review"):
         check(screening(guards=[{**GUARD, "then": "review"}]), FILE)
 
 
-def test_the_documentations_files_are_accepted():
+def test_the_documented_screening_files_are_accepted():
     part, file = documented()
     assert isinstance(check(gateway(**{"class": "internal"}, **part), FILE), GatewayConfig)
     file["rules"].pop("models")  # wheels in the image
@@ -96,7 +96,7 @@ def test_the_documentations_files_are_accepted():
         ),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_key(document: dict[str, Any], says: str):
+def test_invalid_screening_settings_are_refused_with_their_key(document: dict[str, Any], says: str):
     with pytest.raises(ConfigError) as caught:
         check(document, FILE)
     assert says in str(caught.value)

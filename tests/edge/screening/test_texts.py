@@ -1,4 +1,4 @@
-"""Which texts of requests and answers are screened: all of them, wherever a caller or a model can put one."""
+"""Which texts of requests and answers are screened: every place where a caller or a model can put text."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def hidden(arguments: str) -> str:
         {"anyOf": [{"allOf": [{"items": {"examples": [{"type": SECRET}]}}]}]},
     ],
 )
-def test_a_schema_is_screened_at_every_depth(schema: dict[str, Any]):
+def test_a_tool_schema_is_screened_at_every_depth(schema: dict[str, Any]):
     format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     assert any(SECRET in text for text in texts_of(tools=[tool(**schema)]))
     assert any(SECRET in text for text in texts_of(response_format=format_))
@@ -77,7 +77,7 @@ def test_a_schema_is_screened_at_every_depth(schema: dict[str, Any]):
 @pytest.mark.parametrize(
     "number", ["4111111111111111", "4111111111111111.0", "4111111111111111e0", "4.111111111111111e15"]
 )
-def test_a_number_is_screened_by_its_digits_wherever_it_stands(number: str):
+def test_a_number_is_screened_by_its_digits_in_every_place(number: str):
     value = json.loads(number)
     for place in (
         {"default": value},
@@ -90,7 +90,7 @@ def test_a_number_is_screened_by_its_digits_wherever_it_stands(number: str):
     assert json.loads(hidden(arguments)) == {"a": ["<CARD>"]}
 
 
-def test_names_and_ids_are_screened():
+def test_names_and_ids_in_messages_are_screened():
     message = {"role": "assistant", "name": "erika", "tool_calls": [{**call("{}"), "id": "call-7"}]}
     tool_message = {"role": "tool", "tool_call_id": "call-8", "content": "x"}
     choice = {"type": "function", "function": {"name": "chosen"}}
@@ -146,7 +146,7 @@ SAMPLING = (
         (4.111111111111111e-300, 0.0001),
     ],
 )
-def test_a_number_of_sampling_leaves_with_four_decimals(field: str, number: float, leaves: float):
+def test_sampling_parameters_are_rounded_to_four_decimals(field: str, number: float, leaves: float):
     """It is rounded, not refused, and never to a 0 that was none: some bounds exclude it."""
     replaced = replace_request({"model": "m", field: number}, ["m"])[field]
     assert (replaced, type(replaced)) == (leaves, type(leaves))
@@ -166,7 +166,7 @@ def test_a_negative_penalty_and_a_bias_are_rounded_too():
     }
 
 
-def test_no_field_of_a_request_with_decimals_leaves_with_more_than_those():
+def test_every_decimal_field_of_a_request_is_rounded():
     """A new field of this kind is rounded too, or this test names it."""
     for adapter in (ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest):
         for name, hint in get_type_hints(adapter, include_extras=True).items():
@@ -189,7 +189,7 @@ def test_no_field_of_a_request_with_decimals_leaves_with_more_than_those():
         SECRET,
     ],
 )
-def test_no_way_of_writing_arguments_hides_a_text(arguments: str):
+def test_texts_in_tool_arguments_are_found_in_any_notation(arguments: str):
     replaced = hidden(arguments)
     assert SECRET not in replaced
     assert ESCAPED not in replaced
@@ -209,11 +209,11 @@ def test_no_way_of_writing_arguments_hides_a_text(arguments: str):
         "[" * 3000,
     ],
 )
-def test_arguments_without_a_finding_stay_as_they_were_written(arguments: str):
+def test_tool_arguments_without_a_finding_stay_byte_identical(arguments: str):
     assert hidden(arguments) == arguments
 
 
-def test_what_was_taken_out_is_put_back_in_its_place():
+def test_redacted_values_are_restored_in_their_place():
     request = {
         "model": "m",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}],
@@ -228,7 +228,7 @@ def test_what_was_taken_out_is_put_back_in_its_place():
     assert replaced["tools"][0]["function"]["parameters"]["properties"] == {"<b>": {"default": "<1234567>"}}
 
 
-def test_an_answers_texts_are_its_words_its_calls_and_their_names():
+def test_the_texts_of_an_answer_are_content_reasoning_and_tool_calls():
     message = {
         "role": "assistant",
         "content": "a",
@@ -241,7 +241,7 @@ def test_an_answers_texts_are_its_words_its_calls_and_their_names():
     assert replace_answer(choices, answer_texts(choices)) == choices
 
 
-def test_what_no_detector_reads_is_named():
+def test_unreadable_content_is_reported_by_its_kind():
     image = [
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}
     ]
