@@ -6,6 +6,7 @@ that a difference says where to look.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -61,12 +62,12 @@ SAMPLES = Path(__file__).parent / "samples"
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = "2026-11-25"
 """The day of plans: prices have an age."""
-MORE_CHANGES = {
+PATH_CHANGES = {
     ":NetworkPolicy": 40, ":ConfigMap": 40, ":Deployment": 15, ":Service": 8, ":SecurityGroupIngressRule": 8,
     ":SecurityGroupEgressRule": 8, "/vpcEndpoint:VpcEndpoint": 12, ":Policy": 8, ":RolePolicy": 10, ":Role": 6,
     ":Guardrail": 8, ":TaskDefinition": 20, ":BucketPolicy": 6, ":Cluster": 6,
 }  # fmt: skip
-"""Ending of a type → changed resources of it; one of every other type."""
+"""Ending of a type → how many changed resources of it are tried for data paths."""
 FILES = {"bank-dev": "stacks/Pulumi.bank-dev.yaml"}
 
 
@@ -323,49 +324,76 @@ def plan_pages() -> Iterator[tuple[str, str]]:
         yield label, digests({"page": plan_page.page(plan, requirements)})
 
 
-def judged_graphs(resources: Sequence[Resource], platform: Platform) -> Iterator[tuple[str, str]]:
-    """Data paths and findings of rendered resources, one or two of them changed."""
+def graph_on_premises() -> tuple[Sequence[Resource], Platform]:
+    """The bank: clusters on-premises, and Bedrock."""
+    return previews.resources(), bank_files.platform()
+
+
+def graph_in_a_cloud_cluster() -> tuple[Sequence[Resource], Platform]:
+    return test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform()
+
+
+def graph_on_fargate() -> tuple[Sequence[Resource], Platform]:
+    return test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform()
+
+
+GRAPHS = {
+    "on_premises": graph_on_premises,
+    "in_a_cloud_cluster": graph_in_a_cloud_cluster,
+    "on_fargate": graph_on_fargate,
+}
+
+
+def inputs_by_type(resources: Sequence[Resource]) -> dict[str, dict[str, Any]]:
+    """Type → name → inputs, with the documents in them as data."""
     by_type: dict[str, dict[str, Any]] = {}
     for resource in resources:
         if resource.made:
             by_type.setdefault(resource.type, {})[resource.name] = unpacked(resource.inputs)
-    for number, (label, name, inputs) in enumerate(_changed_resources(by_type)):
-        changed = [
-            replace(resource, inputs=inputs) if (resource.type, resource.name) == name else resource
-            for resource in resources
-        ]
-        try:
-            outcome: dict[str, Any] = {"paths": data_paths(Graph(changed), platform, TODAY)}
-            if number % 4 == 0:
-                outcome["findings"] = judge(changed, platform, today=date.fromisoformat(TODAY))
-        except IsthmusError as error:
-            yield label, refusal(error)
-        else:
-            yield label, digests(outcome)
+    return by_type
 
 
-def graphs_on_premises() -> Iterator[tuple[str, str]]:
-    """The bank: clusters on-premises, and Bedrock."""
-    return judged_graphs(previews.resources(), bank_files.platform())
+def with_inputs(resources: Sequence[Resource], inputs: dict[tuple[str, str], Any]) -> list[Resource]:
+    """The resources, those of these types and names with other inputs."""
+    return [
+        replace(resource, inputs=packed(inputs[key]))
+        if (key := (resource.type, resource.name)) in inputs
+        else resource
+        for resource in resources
+    ]
 
 
-def graphs_in_a_cloud_cluster() -> Iterator[tuple[str, str]]:
-    return judged_graphs(test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform())
-
-
-def graphs_on_fargate() -> Iterator[tuple[str, str]]:
-    return judged_graphs(test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform())
-
-
-def _changed_resources(
-    by_type: dict[str, dict[str, Any]],
-) -> Iterator[tuple[str, tuple[str, str], dict[str, Any]]]:
-    """Label, type and name, and changed inputs; types that decide where data goes have more changes."""
-    for type_token, inputs_by_name in sorted(by_type.items()):
-        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 1)
+def found_paths(graph: Callable[[], tuple[Sequence[Resource], Platform]]) -> Iterator[tuple[str, str]]:
+    """Data paths, with one resource changed that may decide about them."""
+    resources, platform = graph()
+    for type_token, inputs_by_name in sorted(inputs_by_type(resources).items()):
+        count = next((count for ending, count in PATH_CHANGES.items() if type_token.endswith(ending)), 0)
         for label, inputs in Corpus(inputs_by_name).variants(count, type_token):
-            name = label.partition(": ")[0]
-            yield f"{type_token} {label}", (type_token, name), packed(inputs)
+            changed = with_inputs(resources, {(type_token, label.partition(": ")[0]): inputs})
+            yield f"{type_token} {label}", digest(data_paths(Graph(changed), platform, TODAY))
+
+
+def found_faults(
+    graph: Callable[[], tuple[Sequence[Resource], Platform]], rounds: int = 60, changes_each: int = 10
+) -> Iterator[tuple[str, str]]:
+    """The policies' findings; many resources are changed at once, since a rule looks at few of them."""
+    resources, platform = graph()
+    by_type = inputs_by_type(resources)
+    corpora = {type_token: Corpus(inputs_by_name) for type_token, inputs_by_name in by_type.items()}
+    chooser = random.Random(graph.__name__)
+    for number in range(rounds):
+        changed: dict[tuple[str, str], Any] = {}
+        for _ in range(changes_each):
+            type_token = chooser.choice(sorted(by_type))
+            name = chooser.choice(sorted(by_type[type_token]))
+            change = chooser.choice(list(corpora[type_token].changes(by_type[type_token][name])))
+            changed[type_token, name] = change.apply(by_type[type_token][name])
+        findings = judge(with_inputs(resources, changed), platform, today=date.fromisoformat(TODAY))
+        by_family: dict[str, list[Any]] = {}
+        for finding in findings:
+            by_family.setdefault(finding.policy.partition("/")[0], []).append(finding)
+        names = ", ".join(sorted(f"{type_token.rpartition(':')[2]} {name}" for type_token, name in changed))
+        yield f"{number}: {names}", digests(dict(sorted(by_family.items())))
 
 
 def unpacked(value: Any, key: str = "") -> Any:
@@ -407,9 +435,8 @@ TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "previews": rendered_previews,
     "drifts": rendered_drifts,
     "plan_pages": plan_pages,
-    "graphs_on_premises": graphs_on_premises,
-    "graphs_in_a_cloud_cluster": graphs_in_a_cloud_cluster,
-    "graphs_on_fargate": graphs_on_fargate,
+    **{f"paths_{name}": functools.partial(found_paths, graph) for name, graph in GRAPHS.items()},
+    **{f"findings_{name}": functools.partial(found_faults, graph) for name, graph in GRAPHS.items()},
     "architectures": read_architectures,
     "sizes": answered_sizes,
 }
