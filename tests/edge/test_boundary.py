@@ -297,7 +297,7 @@ TEXT_IN_JSON = json.dumps(chat())
     ],
 )
 def test_a_body_in_another_encoding_than_utf8_is_400(chain: Site, content: bytes, kind: str):
-    """No reader behind the gateway may see another text than the one that was screened."""
+    """A model server must not read another text than the gateway has screened."""
     response = post_raw(chain, content, **{"content-type": kind})
     assert (response.status_code, code_of(response)) == (400, "malformed_json")
     assert chain.model.received == []

@@ -43,7 +43,7 @@ def test_a_stream_passes_gateway_and_sidecar_event_by_event(chain: Site):
 
 
 def test_an_answer_has_a_unique_id_that_is_in_its_log_line(chain: Site):
-    """The model server's own id never passes: it could be anything that the server was made to say."""
+    """The model server's own id never passes, because it could be any text."""
     ids = []
     for stream in (False, True, False):
         response = chain.ask(stream=stream)

@@ -98,7 +98,7 @@ def test_the_openai_client_reads_only_its_own_model(bank: Bank):
 
 
 def test_the_openai_client_calls_tools(bank: Bank):
-    """As OpenAI's guide has it: the message of the answer goes back as it came."""
+    """As in OpenAI's guide: the message of the answer is sent back unchanged."""
     messages: list[Any] = [*MESSAGES]
     answer = bank.client.chat.completions.create(
         model="fast", messages=messages, tools=TOOLS, tool_choice="auto", parallel_tool_calls=False

@@ -116,7 +116,7 @@ def test_an_answer_is_recorded_before_its_end_is_sent(chain: Site, copy, stream:
 def test_a_new_connection_during_draining_is_refused(chain: Site, copy):
     edge = copy()
     with socket.create_connection(("127.0.0.1", edge.port)) as plain:
-        # A connection is accepted but not handshaken when the process is told to stop.
+        # A connection is accepted, but its TLS handshake is not done, when the process gets SIGTERM.
         with httpx.Client(verify=chain.authority.client("app"), trust_env=False) as client:
             client.get(edge.url + "/v1/models")
         edge.process.terminate()
@@ -147,7 +147,7 @@ def test_a_stream_abandoned_by_its_client_is_recorded_as_such(chain: Site):
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
 def test_every_answer_is_accounted_once_while_replicas_come_and_go(chain: Site, copy, seed: int):
-    """Five replacements each, in order or by force, at any moment, with too little time to drain or enough."""
+    """Five replacements each, by draining or killing, at random moments, with enough or too little time to drain."""
     chance = random.Random(seed)
     chain.model.reset("slow")
     copies = [copy(drain_timeout_s=chance.choice([0.3, 5]))]

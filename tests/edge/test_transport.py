@@ -153,7 +153,7 @@ def test_a_server_without_a_tls_handshake_is_a_connection_failure_within_the_tim
 
 
 def test_connections_reset_during_setup_close_no_other_file_descriptor():
-    """uvloop leaves the number of a closed file behind; closed again, it would be another client's connection."""
+    """uvloop keeps the number of a closed file. Closing it again would close another client's connection."""
 
     async def run(port: int) -> int:
         client, lost = (

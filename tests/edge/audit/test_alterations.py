@@ -138,7 +138,7 @@ def test_a_rolled_back_store_is_found_by_comparing_it_with_the_volume(crashed: C
 
 
 def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_path: Path):
-    """The same volume, and a store whose sealer went down earlier."""
+    """The same volume, with a store whose sealer stopped earlier."""
     shutil.copytree(crashed.audit_site.root / "store", tmp_path / "copy")
     seals = sorted((tmp_path / "copy/seals").iterdir())
     for path in seals[len(seals) // 2 :]:

@@ -69,7 +69,7 @@ def test_a_folder_owned_by_root_is_reported_with_the_chown_command(share: Path) 
 
 
 def test_a_supplementary_group_lets_only_its_own_pod_write(share: Path) -> None:
-    """NFS with root squashed, where an administrator gives folders to groups and not to users."""
+    """NFS with root squash, where an administrator gives folders to groups instead of users."""
     for name, group in (("records", GATEWAY), ("seals", SEALER)):
         os.chown(share / name, 65534, group)
         (share / name).chmod(0o2775)

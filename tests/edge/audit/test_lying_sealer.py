@@ -126,7 +126,9 @@ def test_a_writer_that_reappears_after_its_end_is_found(audit_site: AuditSite):
 
 
 def test_a_seal_of_a_second_sealer_with_the_same_key_is_found(tmp_path: Path):
-    """Two stores of one volume, sealed apart: a seal of one does not stand in the other, though its records follow."""
+    """Two stores of one volume: a seal of one store is not valid in the other, even if its records continue the
+    chain.
+    """
     audit_site = AuditSite.at(tmp_path)
     second_store = type(audit_site.store)(tmp_path / "other")
     writer = audit_site.writer()
