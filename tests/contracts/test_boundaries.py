@@ -311,3 +311,41 @@ def test_a_workload_stays_in_its_residency_at_gateway_endpoint_and_regions() -> 
         residency_refusal("de", to=endpoint(site="frankfurt", target="sagemaker", region="us-east-1"))
         == "None"
     )
+
+
+def test_a_refused_address_is_told_the_networks_that_are_allowed_or_that_there_are_none() -> None:
+    destination = Destination.model_construct(name="db", cidr="192.0.2.0/24", port=443)
+    database = GatewayDatabase.model_construct(address="192.0.2.5")
+    proxy = Proxy.model_construct(url="http://192.0.2.9:3128")
+
+    def fixes(class_: str, *sites: Site) -> list[str]:
+        errors = (
+            refusal(
+                boundaries.destinations_are_allowed,
+                sites=[*sites, FRA1.model_copy(update={"cidrs": []})],
+                gateways=[gateway(class_, destinations=[destination])],
+            ),
+            refusal(
+                boundaries.databases_are_on_site_networks,
+                sites=sites,
+                gateways=[gateway(class_, database=database)],
+            ),
+            refusal(
+                boundaries.proxies_are_allowed,
+                sites=sites,
+                gateways=[gateway("public", proxy=proxy, identity="public-id")],
+            ),
+        )
+        return [error.fix for error in errors if error is not None]
+
+    assert all("10.40.0.0/16, 10.80.0.0/16" in fix for fix in fixes("confidential", FRA1, AWS))
+    assert all("none" in fix for fix in fixes("confidential"))
+
+
+def test_a_refused_destination_is_told_whose_networks_its_class_may_reach() -> None:
+    destination = Destination.model_construct(name="db", cidr="192.0.2.0/24", port=443)
+    for class_, whose in (("restricted", "the on-prem sites'"), ("confidential", "the sites' own")):
+        error = refusal(
+            boundaries.destinations_are_allowed, gateways=[gateway(class_, destinations=[destination])]
+        )
+        assert f"outside {whose} networks" in str(error)

@@ -458,3 +458,11 @@ def test_a_provider_role_of_another_account_than_its_site_is_refused():
     )
     bucket = refused(InputError, lambda data: data["sites"][-1].update(assume_role="arn:aws:s3:::x"))
     assert "`arn:aws:s3:::x` is not valid: expected a role's ARN like" in bucket
+
+
+def test_an_existing_direct_connect_gateway_needs_no_connection_and_no_vlan():
+    data = platform_data()
+    link(data).update(
+        kind="direct-connect", direct_connect_gateway="01234567-89ab-cdef-0123-456789abcdef", peer_ip=None
+    )
+    assert parse(data).links[0].vlan is None

@@ -311,3 +311,15 @@ def test_an_existing_network_may_reach_any_registry():
     }
     data["audit"][0]["address"] = "10.80.9.9"
     parse(data)
+
+
+def test_the_nodes_of_a_pool_may_equal_its_minimum_and_maximum():
+    def pool_nodes(**limits: int) -> int:
+        data = private.data()
+        data["pools"][0]["node_group"].update(limits)
+        return parse(data).pools[0].nodes
+
+    assert pool_nodes(min_nodes=2, max_nodes=2) == 2
+    for limits in ({"min_nodes": 3}, {"max_nodes": 1}):
+        with pytest.raises(InputError, match="outside min_nodes and max_nodes"):
+            pool_nodes(**limits)
