@@ -13,7 +13,7 @@ from isthmus.contracts.plan import document as plan_document
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_documents, yaml_files
-from isthmus.core.errors import InputError, Refused
+from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
 
@@ -328,3 +328,18 @@ def test_each_node_of_a_replica_over_several_nodes_needs_room():
     bank.check(fits, bank.requirements(text))
     message = refused(InputError, over_two_nodes({"fra1-a": 2, "fra1-b": 1}), text)
     assert "do not fit pool fra1-h100-sxm-80gb (30 GPUs of 32" in message
+
+
+def test_only_an_endpoint_on_bedrock_has_an_inference_profile_and_one_of_its_model():
+    def check_profile(index: int, profile: str | None) -> None:
+        data = bank.plan_data()
+        endpoint(data, index)["inference_profile"] = profile
+        plan = yaml_files.parse(plan_document.Plan, yaml_documents.Document(data, "bank.plan.yaml"))
+        plan_rules.inference_profiles_match_models(plan, bank.requirements())
+
+    check_profile(0, None)
+    check_profile(2, f"eu.{HAIKU}")
+    with pytest.raises(FieldError, match="does not call model"):
+        check_profile(2, f"eu.{NOVA}")
+    with pytest.raises(FieldError, match="on onprem-vllm, which does not support inference profiles"):
+        check_profile(0, f"eu.{bank.plan_data()['endpoints'][0]['model']}")

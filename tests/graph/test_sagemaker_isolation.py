@@ -19,7 +19,7 @@ ISOLATED = {
 }
 
 
-def faulty(*resources: Resource) -> list[Resource | None]:
+def faulty(*resources: Resource) -> list[object]:
     return [fault.resource for fault in models_are_isolated(Graph(resources))]
 
 
