@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.model_services import Served, called_model, is_public_host
 from isthmus.graph.resources.resources import Graph
@@ -45,6 +46,7 @@ def test_a_model_without_a_profile_is_served_in_the_region_of_the_call_or_of_its
         {"model_id": EUROPEAN},
         {"model_id": f"{PROFILE_ARN}{EUROPEAN}"},
         {"model_id": f"{PROFILE_ARN}{EUROPEAN}", "region": "us-east-1"},
+        {"model_id": f"arn:aws:bedrock:eu-central-1:${{aws.account}}:inference-profile/{EUROPEAN}"},
         {"inference_profile": EUROPEAN},
         {"inference_profile": EUROPEAN, "model_id": MODEL},
     ],
@@ -68,9 +70,10 @@ def test_a_global_profile_may_be_served_anywhere() -> None:
     [
         {},
         {"model_id": "x"},
-        {"model_id": "${unknown}"},
+        {"model_id": UNKNOWN},
         {"model_id": "${other.arn}"},
         {"model_id": f"{PROFILE_ARN}${{other.id}}"},
+        {"model_id": f"arn:aws:bedrock:eu-central-1:{UNKNOWN}:inference-profile/{EUROPEAN}"},
         {"model_id": "eu.amazon.model-that-nobody-knows-v1:0"},
         {"model_id": "xx.amazon.nova-lite-v1:0"},
         {"model_id": "eu.nobody.nova-lite-v1:0"},
@@ -148,6 +151,11 @@ def test_sagemaker_serves_in_the_region_of_an_endpoint_of_the_stack(
     hosted = resource_of("aws:sagemaker/endpoint:Endpoint", "hosted", inputs)
     model = called(hosted, provider="sagemaker", endpoint=name)
     assert (model.service, model.regions, not model.unknown) == ("sagemaker", regions, bool(regions))
+
+
+def test_a_model_is_named_by_its_entry_or_else_by_its_endpoint() -> None:
+    assert called(endpoint="llama").name == "m"
+    assert called(name=None, endpoint="llama").name == "llama"
 
 
 @pytest.mark.parametrize(

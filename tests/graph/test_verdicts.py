@@ -38,7 +38,9 @@ def judge(
     return Judge(base, TODAY, stricter)
 
 
-def model(*regions: str, service: Any = "bedrock", endpoint: Any = DOOR, url: str = "", **more: str) -> Served:
+def model(
+    *regions: str, service: Any = "bedrock", endpoint: Any = DOOR, url: str = "", **more: str
+) -> Served:
     return Served("m", service, endpoint, url, regions or ("eu-central-1",), **more)
 
 
@@ -146,9 +148,10 @@ def test_a_workload_is_held_to_its_own_residency_and_a_path_of_no_workload_to_al
     assert both.region("internal", "us-east-1", "german").word == "refused"
     assert both.region("internal", "us-east-1").word == "refused"
     assert both.region("internal", "eu-central-1", "german") == ALLOWED
-    assert both.region("internal", "eu-central-1").why == judge(
-        "internal", workload("american", "us")
-    ).region("internal", "eu-central-1").why
+    assert (
+        both.region("internal", "eu-central-1").why
+        == judge("internal", workload("american", "us")).region("internal", "eu-central-1").why
+    )
     assert both.region("public", "us-east-1") == ALLOWED
 
 
@@ -173,7 +176,8 @@ def test_a_refusal_names_every_region_of_the_same_jurisdiction() -> None:
         .model("internal", model("us-east-1", "us-west-2", "eu-central-1"), "chat")
         .why
     )
-    assert "us-east-1" in why and "us-west-2" in why
+    assert "us-east-1" in why
+    assert "us-west-2" in why
     assert "eu-central-1" not in why
 
 
