@@ -6,6 +6,7 @@ because of a crash is found by its command line and environment, which name the 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -26,6 +27,14 @@ _write_lock = threading.Lock()
 
 _started: list[subprocess.Popen[bytes]] = []
 """Handles of child processes. Keeping them avoids Python's warning about a process that still runs."""
+
+
+@atexit.register
+def _forget_children() -> None:
+    """Tell the handles that nobody waits: the processes outlive this one, and Python would warn of each at its exit."""
+    for child in _started:
+        if child.poll() is None:
+            child.returncode = 0
 
 
 def _read(home: Home) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from sandbox import processes
 from sandbox.home import Home
 
+ROOT = Path(__file__).resolve().parents[2]
 SLEEP = "import time; time.sleep(60)"
 
 
@@ -95,3 +97,19 @@ def test_the_tail_of_a_log_is_one_line(tmp_path):
     log.write_text("".join(f"line {n}\n" for n in range(10)))
     assert processes.tail(log, 2) == "line 8 | line 9"
     assert processes.tail(tmp_path / "none") == "(no log)"
+
+
+def test_a_process_that_outlives_its_starter_causes_no_warning(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from sandbox import processes\n"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
+        f"print(processes.start([sys.executable, '-c', {SLEEP!r}], log=log, environment={{}}, folder=log.parent))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    try:
+        assert "ResourceWarning" not in done.stderr
+    finally:
+        psutil.Process(int(done.stdout)).kill()

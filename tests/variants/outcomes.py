@@ -6,6 +6,7 @@ that a difference says where to look.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -34,6 +35,7 @@ from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
 from isthmus.planning.catalogues import gpus, model_config, models
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.sizing import question, size
 from isthmus.reports import plan_page
 from isthmus.reports.drift import markdown as drift_markdown
@@ -50,6 +52,7 @@ from tests import hosted, private
 from tests.blueprints import bank as bank_files
 from tests.components import fargate, platforms
 from tests.contracts import bank
+from tests.planning import test_hardware
 from tests.policies import test_fargate_boundaries, test_sealers_in_aws
 from tests.reports import drifts, page_previews, plans, previews
 from tests.variants.changes import Corpus
@@ -59,12 +62,12 @@ SAMPLES = Path(__file__).parent / "samples"
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = "2026-11-25"
 """The day of plans: prices have an age."""
-MORE_CHANGES = {
+PATH_CHANGES = {
     ":NetworkPolicy": 40, ":ConfigMap": 40, ":Deployment": 15, ":Service": 8, ":SecurityGroupIngressRule": 8,
     ":SecurityGroupEgressRule": 8, "/vpcEndpoint:VpcEndpoint": 12, ":Policy": 8, ":RolePolicy": 10, ":Role": 6,
     ":Guardrail": 8, ":TaskDefinition": 20, ":BucketPolicy": 6, ":Cluster": 6,
 }  # fmt: skip
-"""Ending of a type → changed resources of it; one of every other type."""
+"""Ending of a type → how many changed resources of it are tried for data paths."""
 FILES = {"bank-dev": "stacks/Pulumi.bank-dev.yaml"}
 
 
@@ -109,15 +112,33 @@ def checked_requirements() -> Iterator[tuple[str, str]]:
             yield label, "accepted"
 
 
-def made_plans(count: int = 20) -> Iterator[tuple[str, str]]:
-    """The plans of requirements that are accepted."""
-    for label, data in requirements_corpus().variants(10 * count, "plans"):
+def plans_of_blueprints() -> Iterator[tuple[str, str]]:
+    """The plans of shipped requirements, by the blueprints of the catalogue."""
+    return made_plans(requirements_corpus(), offers(), 15)
+
+
+def plans_on_any_hardware() -> Iterator[tuple[str, str]]:
+    """Plans of small loads that may use everything: MIG slices, several nodes, machines and endpoints in AWS."""
+    small = test_hardware.small
+    documents = {
+        "replica": small("replica"),
+        "slices": small("replica", mig="allowed"),
+        "nodes": small("node", mig="allowed"),
+        "domains": small("domain", id="meta-llama/Llama-3.3-70B-Instruct"),
+        "cloud": test_hardware.cloud(),
+    }
+    return made_plans(Corpus(documents), test_hardware.EVERYTHING, 120)
+
+
+def made_plans(corpus: Corpus, blueprints: Sequence[BlueprintOffer], count: int) -> Iterator[tuple[str, str]]:
+    """The plans of the first `count` variants whose requirements are accepted."""
+    for label, data in corpus.variants(10 * count, "plans"):
         try:
             requirements = read_requirements(data)
         except IsthmusError:
             continue
         try:
-            plan = planner.make_plan(requirements, offers(), TODAY).plan
+            plan = planner.make_plan(requirements, blueprints, TODAY).plan
         except IsthmusError as error:
             yield label, refusal(error)
         else:
@@ -128,11 +149,11 @@ def made_plans(count: int = 20) -> Iterator[tuple[str, str]]:
 
 
 def decisions(plan: Plan) -> dict[str, Any]:
-    """What a plan decides. Predictions are left out: their last digits may depend on the processor."""
+    """What a plan decides. Costs have three significant digits, as predictions have."""
     placements = [(placement.workload, placement.endpoint, placement.role) for placement in plan.placements]
     return {
         "blueprint": plan.blueprint,
-        "endpoints": [endpoint.model_dump(mode="json", exclude={"predicted"}) for endpoint in plan.endpoints],
+        "endpoints": [endpoint.model_dump(mode="json") for endpoint in plan.endpoints],
         "placements": placements,
         "gateways": [gateway.model_dump(mode="json") for gateway in plan.gateways],
         "cost": f"{plan.monthly_cost_usd or 0:.3g}",
@@ -303,49 +324,76 @@ def plan_pages() -> Iterator[tuple[str, str]]:
         yield label, digests({"page": plan_page.page(plan, requirements)})
 
 
-def judged_graphs(resources: Sequence[Resource], platform: Platform) -> Iterator[tuple[str, str]]:
-    """Data paths and findings of rendered resources, one or two of them changed."""
+def graph_on_premises() -> tuple[Sequence[Resource], Platform]:
+    """The bank: clusters on-premises, and Bedrock."""
+    return previews.resources(), bank_files.platform()
+
+
+def graph_in_a_cloud_cluster() -> tuple[Sequence[Resource], Platform]:
+    return test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform()
+
+
+def graph_on_fargate() -> tuple[Sequence[Resource], Platform]:
+    return test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform()
+
+
+GRAPHS = {
+    "on_premises": graph_on_premises,
+    "in_a_cloud_cluster": graph_in_a_cloud_cluster,
+    "on_fargate": graph_on_fargate,
+}
+
+
+def inputs_by_type(resources: Sequence[Resource]) -> dict[str, dict[str, Any]]:
+    """Type → name → inputs, with the documents in them as data."""
     by_type: dict[str, dict[str, Any]] = {}
     for resource in resources:
         if resource.made:
             by_type.setdefault(resource.type, {})[resource.name] = unpacked(resource.inputs)
-    for number, (label, name, inputs) in enumerate(_changed_resources(by_type)):
-        changed = [
-            replace(resource, inputs=inputs) if (resource.type, resource.name) == name else resource
-            for resource in resources
-        ]
-        try:
-            outcome: dict[str, Any] = {"paths": data_paths(Graph(changed), platform, TODAY)}
-            if number % 4 == 0:
-                outcome["findings"] = judge(changed, platform, today=date.fromisoformat(TODAY))
-        except IsthmusError as error:
-            yield label, refusal(error)
-        else:
-            yield label, digests(outcome)
+    return by_type
 
 
-def graphs_on_premises() -> Iterator[tuple[str, str]]:
-    """The bank: clusters on-premises, and Bedrock."""
-    return judged_graphs(previews.resources(), bank_files.platform())
+def with_inputs(resources: Sequence[Resource], inputs: dict[tuple[str, str], Any]) -> list[Resource]:
+    """The resources, those of these types and names with other inputs."""
+    return [
+        replace(resource, inputs=packed(inputs[key]))
+        if (key := (resource.type, resource.name)) in inputs
+        else resource
+        for resource in resources
+    ]
 
 
-def graphs_in_a_cloud_cluster() -> Iterator[tuple[str, str]]:
-    return judged_graphs(test_sealers_in_aws.rendered().resources, test_sealers_in_aws.platform())
-
-
-def graphs_on_fargate() -> Iterator[tuple[str, str]]:
-    return judged_graphs(test_fargate_boundaries.rendered().resources, test_fargate_boundaries.platform())
-
-
-def _changed_resources(
-    by_type: dict[str, dict[str, Any]],
-) -> Iterator[tuple[str, tuple[str, str], dict[str, Any]]]:
-    """Label, type and name, and changed inputs; types that decide where data goes have more changes."""
-    for type_token, inputs_by_name in sorted(by_type.items()):
-        count = next((count for ending, count in MORE_CHANGES.items() if type_token.endswith(ending)), 1)
+def found_paths(graph: Callable[[], tuple[Sequence[Resource], Platform]]) -> Iterator[tuple[str, str]]:
+    """Data paths, with one resource changed that may decide about them."""
+    resources, platform = graph()
+    for type_token, inputs_by_name in sorted(inputs_by_type(resources).items()):
+        count = next((count for ending, count in PATH_CHANGES.items() if type_token.endswith(ending)), 0)
         for label, inputs in Corpus(inputs_by_name).variants(count, type_token):
-            name = label.partition(": ")[0]
-            yield f"{type_token} {label}", (type_token, name), packed(inputs)
+            changed = with_inputs(resources, {(type_token, label.partition(": ")[0]): inputs})
+            yield f"{type_token} {label}", digest(data_paths(Graph(changed), platform, TODAY))
+
+
+def found_faults(
+    graph: Callable[[], tuple[Sequence[Resource], Platform]], rounds: int = 60, changes_each: int = 10
+) -> Iterator[tuple[str, str]]:
+    """The policies' findings; many resources are changed at once, since a rule looks at few of them."""
+    resources, platform = graph()
+    by_type = inputs_by_type(resources)
+    corpora = {type_token: Corpus(inputs_by_name) for type_token, inputs_by_name in by_type.items()}
+    chooser = random.Random(graph.__name__)
+    for number in range(rounds):
+        changed: dict[tuple[str, str], Any] = {}
+        for _ in range(changes_each):
+            type_token = chooser.choice(sorted(by_type))
+            name = chooser.choice(sorted(by_type[type_token]))
+            change = chooser.choice(list(corpora[type_token].changes(by_type[type_token][name])))
+            changed[type_token, name] = change.apply(by_type[type_token][name])
+        findings = judge(with_inputs(resources, changed), platform, today=date.fromisoformat(TODAY))
+        by_family: dict[str, list[Any]] = {}
+        for finding in findings:
+            by_family.setdefault(finding.policy.partition("/")[0], []).append(finding)
+        names = ", ".join(sorted(f"{type_token.rpartition(':')[2]} {name}" for type_token, name in changed))
+        yield f"{number}: {names}", digests(dict(sorted(by_family.items())))
 
 
 def unpacked(value: Any, key: str = "") -> Any:
@@ -381,14 +429,14 @@ def parsed(corpus: Corpus, model: type[M], count: int, seed: str) -> Iterator[tu
 
 TABLES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "requirements": checked_requirements,
-    "plans": made_plans,
+    "plans_of_blueprints": plans_of_blueprints,
+    "plans_on_any_hardware": plans_on_any_hardware,
     "platforms": checked_platforms,
     "previews": rendered_previews,
     "drifts": rendered_drifts,
     "plan_pages": plan_pages,
-    "graphs_on_premises": graphs_on_premises,
-    "graphs_in_a_cloud_cluster": graphs_in_a_cloud_cluster,
-    "graphs_on_fargate": graphs_on_fargate,
+    **{f"paths_{name}": functools.partial(found_paths, graph) for name, graph in GRAPHS.items()},
+    **{f"findings_{name}": functools.partial(found_faults, graph) for name, graph in GRAPHS.items()},
     "architectures": read_architectures,
     "sizes": answered_sizes,
 }
