@@ -133,6 +133,7 @@ def test_a_route_to_an_unknown_address_is_undecided_above_public(url: str) -> No
     for class_, verdict in (("internal", "undecided"), ("public", "allowed")):
         path = only_path(*gateway(route(url), class_=class_), class_=class_)
         assert path.verdict == verdict
+        assert path.hops[-1].name
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,16 @@ def test_a_route_to_a_host_outside_the_cluster_is_judged_by_its_name(
     paths = paths_of(*closed(class_), *gateway(route(f"https://{host}:443/v1"), class_=class_))
     by_route = [path for path in paths if path.workload == "chat"]
     assert [(path.hops[-1].name, path.verdict) for path in by_route] == [(host, verdict)]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["API.OpenAI.com", "user@openai.com", "user:password@openai.com", "openai.com.", "api.openai.com."],
+)
+def test_a_cloud_host_is_recognised_however_the_address_is_written(host: str) -> None:
+    for class_ in ("public", "internal"):
+        paths = paths_of(*closed(class_), *gateway(route(f"https://{host}/v1"), class_=class_))
+        assert [path.verdict for path in paths if path.workload == "chat"] == ["refused"]
 
 
 def test_a_service_that_stands_for_an_external_host_is_that_host() -> None:
@@ -320,7 +331,8 @@ def test_an_entry_of_a_translator_that_cannot_be_read_is_undecided_beside_the_ot
 
 
 def test_a_translator_without_a_gateway_is_judged_by_its_models() -> None:
-    assert shown(*translator(entry()), *DOOR) == {("eu-central-1", "allowed")}
+    path = only_path(*translator(entry()), *DOOR)
+    assert (path.hops[0].name, path.hops[-1].name, path.verdict) == ("apps", "eu-central-1", "allowed")
     assert shown(*translator(entry(endpoint_url="")), *DOOR) == {("eu-central-1", "refused")}
 
 
