@@ -177,6 +177,16 @@ def test_a_service_that_stands_for_an_external_host_is_that_host() -> None:
     assert (path.hops[-1].name, path.verdict) == ("models.bank.example", "undecided")
 
 
+def test_a_service_that_stands_for_a_cloud_host_is_refused_however_the_name_is_written() -> None:
+    for name in ("api.openai.com", "API.OpenAI.com", "api.openai.com."):
+        external = resource_of(
+            "kubernetes:core/v1:Service",
+            "external",
+            {"metadata": {"name": "llama", "namespace": "apps"}, "spec": {"externalName": name}},
+        )
+        assert only_path(*gateway(route(LLAMA), class_="internal"), external).verdict == "refused"
+
+
 def test_a_service_that_is_missing_or_selects_no_pods_is_undecided_above_public() -> None:
     for class_, verdict in (("internal", "undecided"), ("public", "allowed")):
         routes = gateway(route(LLAMA), class_=class_)

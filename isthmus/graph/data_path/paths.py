@@ -315,7 +315,9 @@ class Finder:
     def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
         """A gateway's route to a host or address outside the cluster."""
         hop = Hop(kind="network", name=host)
-        if any(host == domain or host.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
+        # A name with a final dot, or in capitals, is the same name in DNS.
+        name = host.removesuffix(".").lower()
+        if any(name == domain or name.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
             if class_ == "restricted":
                 return (hop,), refused(f"{host} is a cloud's, where no restricted work may go")
             return (hop,), refused(f"a gateway leads to {host} by itself, past its translator")
