@@ -107,6 +107,20 @@ def test_alternatives_of_a_route_that_are_no_destinations_are_skipped() -> None:
     assert shown(*gateway(routes), *model_server()) == {("llama", "allowed")}
 
 
+def test_every_alternative_of_a_route_is_a_path_of_its_workload() -> None:
+    alternative = {"url": "https://missing.apps.svc:8443"}
+    for alternatives in (
+        {"canary": alternative},
+        {"overflow": alternative},
+        {"also": [alternative]},
+        {"also": ["x", alternative]},
+    ):
+        assert shown(*gateway(route(LLAMA, **alternatives)), *model_server()) == {
+            ("llama", "allowed"),
+            ("missing", "undecided"),
+        }
+
+
 def test_a_route_without_a_workload_is_a_path_of_no_workload() -> None:
     path = only_path(*gateway({"url": LLAMA}), *model_server(), on=None)
     assert (path.workload, path.hops[0].name, path.verdict) == ("", "-", "allowed")
@@ -338,6 +352,13 @@ def test_a_model_of_no_route_is_a_path_of_no_workload_and_a_routed_one_is_not_re
 def test_an_entry_of_a_translator_that_cannot_be_read_is_undecided_beside_the_others() -> None:
     resources = [*gateway(route(TRANSLATOR)), *translator("x", entry()), *DOOR]
     assert shown(*resources) == {("translator", "undecided"), ("eu-central-1", "allowed")}
+
+
+def test_an_entry_that_cannot_be_read_is_a_path_of_no_workload() -> None:
+    for routes in ([], [route(TRANSLATOR)]):
+        paths = paths_of(*closed(), *gateway(*routes), *translator("x", entry()), *DOOR)
+        unread = [(path.workload, path.verdict) for path in paths if path.hops[-1].name == "translator"]
+        assert unread == [("", "undecided")]
 
 
 def test_a_translator_without_a_gateway_is_judged_by_its_models() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,17 +15,9 @@ from policies.evaluation.registry import RULES
 from policies.rules.rule import Subject
 from tests.policies.cases_inside import WORD
 from tests.policies.cases_models import GUARD, config
-from tests.policies.making import findings_of, platform_with, resource_of
+from tests.policies.making import applicable, findings_of, platform_with, resource_of
 
 UNKNOWN = "${other.value}"
-
-
-def applicable(rule_id: str, *resources: Resource, platform: Platform | None = None) -> list[str | None]:
-    """Names of the resources to which a rule applies; None: the whole stack."""
-    (rule,) = [rule for rule in RULES if rule.id == rule_id]
-    assert rule.applies_to is not None
-    rows = rule.applies_to(Subject(Graph(resources), platform))
-    return [resource and resource.name for resource in rows]
 
 
 def verdicts(rule: str, *resources: Resource, platform: Platform | None = None) -> list[str]:
@@ -32,8 +25,6 @@ def verdicts(rule: str, *resources: Resource, platform: Platform | None = None) 
 
 
 def task(name: str, settings: dict[str, Any]) -> Resource:
-    import json
-
     box = {"name": "edge", "environment": [{"name": "EDGE_CONFIG", "value": json.dumps(settings)}]}
     kind = "aws:ecs/taskDefinition:TaskDefinition"
     return resource_of(kind, name, {"containerDefinitions": json.dumps([box])})

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources.resources import Graph
-from policies.evaluation.registry import RULES
-from policies.rules.rule import Subject
 from tests.policies.cases_models import BASE, BEHIND, GUARD, VERSION, config
-from tests.policies.making import findings_of, resource_of
+from tests.policies.making import applicable, findings_of, resource_of
 
 UNKNOWN = "${other.value}"
 
@@ -120,14 +118,6 @@ def test_grounding_is_checked_only_where_answers_come_from_documents():
     ) == ["undecided"]
 
 
-def applicable(rule_id: str, *resources: Resource) -> list[str | None]:
-    """Names of the resources to which a rule applies; None: the whole stack."""
-    (rule,) = [rule for rule in RULES if rule.id == rule_id]
-    assert rule.applies_to is not None
-    rows = rule.applies_to(Subject(Graph(resources), None))
-    return [resource and resource.name for resource in rows]
-
-
 def test_the_grounding_rule_applies_to_guardrails_that_check_it_or_stand_beside_a_knowledge_base():
     assert applicable("guardrail/grounding", grounding({"threshold": 0.9})) == ["guard"]
     assert applicable("guardrail/grounding", guardrail()) == []
@@ -170,8 +160,6 @@ def test_the_rule_about_calls_applies_to_configurations_with_models_of_bedrock_b
 
 
 def proxy(*guards: Any, models: Any = (), name: str = "config.yaml", **more: Any) -> Resource:
-    import json
-
     settings = {"model_list": list(models), "guardrails": list(guards), **more}
     inputs = {"metadata": {"name": "proxy", "namespace": "space"}, "data": {name: json.dumps(settings)}}
     return resource_of("kubernetes:core/v1:ConfigMap", "proxy", inputs)
