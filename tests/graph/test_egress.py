@@ -581,6 +581,16 @@ def test_hosts_that_other_paths_already_judge_are_not_reported_again(
     assert {name: verdict for name, verdict in hosts.items() if name == HOST} == expected
 
 
+def test_a_host_is_not_excused_by_a_longer_name_that_another_path_judges() -> None:
+    config = {
+        "mode": "translator",
+        "class": "internal",
+        "models": [{"name": "m", "endpoint_url": f"https://my.{HOST}"}],
+    }
+    found = by_host("internal", config=config, env=env(f"https://{HOST}"))
+    assert found.get(HOST) == "refused"
+
+
 def test_the_store_of_a_sealer_without_an_identity_is_a_host_that_is_refused() -> None:
     config = {"mode": "sealer", "class": "internal", "store": {"endpoint": f"https://{HOST}"}}
     assert by_host("internal", config=config) == {HOST: "refused"}

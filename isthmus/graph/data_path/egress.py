@@ -353,8 +353,9 @@ class Outside:
             }
         if class_ != "restricted" and server.role == _RESOLVER:
             known_urls |= self._called_beside(server)
+        known_hosts = set(_HOST.findall(" ".join(known_urls)))
         for host in sorted(set(self._hosts(server))):
-            if any(host in url for url in known_urls):
+            if host in known_hosts:
                 continue
             verdict = self._host(class_, host)
             if verdict is not None:
