@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.model.aws.account import Network, Trail
 from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
@@ -338,6 +339,25 @@ def test_without_a_platform_the_networks_of_a_private_endpoint_are_undecided():
     assert verdicts(name, endpoint, group, rule, platform=with_gateway()) == ["violated"]
 
 
+def test_an_endpoint_that_creates_infrastructure_is_open_to_the_deployers_of_the_platform_alone():
+    deployer = "arn:aws:iam::123456789012:role/deployer"
+    statement = {
+        **{"Effect": "Allow", "Action": "*", "Principal": "*", "Resource": "*"},
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": deployer}},
+    }
+    endpoint = resource_of(
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        "door",
+        {"serviceName": "com.amazonaws.eu-central-1.ec2", "policy": {"Statement": [statement]}},
+    )
+    network = {"name": "net", "site": "frankfurt", "classes": ["internal"], "cidr": "10.80.0.0/16"}
+    for deployers, expected in (([deployer], False), ([deployer.replace("deployer", "other")], True)):
+        networks = [Network.model_validate({**network, "deployers": deployers})]
+        platform = platform_with(sites=WORD.sites, networks=networks)
+        assert bool(findings_of("data-path/private-endpoints", endpoint, platform=platform)) == expected
+    assert findings_of("data-path/private-endpoints", endpoint)
+
+
 # Rules for the whole stack.
 
 
@@ -368,8 +388,6 @@ def test_the_rule_about_access_keys_applies_to_every_stack_with_resources():
 
 
 def test_the_rule_about_trails_applies_if_the_platform_creates_one():
-    from isthmus.contracts.platform.model.aws.account import Trail
-
     for mode, expected in (("manage", [None]), ("existing", [])):
         trail = Trail.model_construct(name="trail", mode=mode)
         assert applicable("audit/trail-stands", BUCKET, platform=platform_with(trails=[trail])) == expected
