@@ -142,6 +142,7 @@ def evaluated(profile: Any, region: str = "eu-central-1", class_: str = "", **in
         (evaluated("apac.guardrail.v1:0"), ["undecided"]),
         (evaluated("apac.guardrail.v1:0", "nowhere"), ["undecided"]),
         (evaluated(UNKNOWN), ["undecided"]),
+        (evaluated(f"eu.guardrail.{UNKNOWN}"), ["undecided"]),
         (evaluated(f"arn:aws:bedrock:us-east-1:{UNKNOWN}:guardrail-profile/us.guardrail.v1:0"), ["violated"]),
         (evaluated(f"arn:aws:bedrock:eu-central-1:1:guardrail-profile/{UNKNOWN}"), ["undecided"]),
     ],
@@ -294,6 +295,19 @@ def test_a_raised_class_is_judged_anew_on_the_same_graph():
     raised = Subject(graph, None, raised_sensitivities={"kyc": "restricted"})
     assert [violation.verdict for violation in rule.check(raised)] == ["undecided"]
     assert list(rule.check(Subject(graph, None))) == []
+
+
+def test_a_path_with_two_reasons_is_one_finding():
+    settings = {
+        **{"mode": "gateway", "class": "public"},
+        "routes": [{"workload": "kyc", "url": "https://api.openai.com"}],
+    }
+    gateway = pod("space", "gateway")
+    gateway.inputs["spec"]["template"]["spec"]["volumes"] = [{"configMap": {"name": "cfg"}}]
+    resources = [namespace("internal", "space"), egress(in_="space"), gateway, config(settings)]
+    (finding,) = findings_of("data-path/stays-where-it-may", *resources)
+    assert "of class public" in finding.message
+    assert "api.openai.com" in finding.message
 
 
 def test_rules_about_paths_apply_to_stacks_with_workloads_or_configurations():
