@@ -1,7 +1,6 @@
-"""Pulumi components of an LLM platform: each works alone; `LlmPlatform` makes the whole of one contract.
+"""Pulumi components of an LLM platform. Each works alone; `LlmPlatform` creates the whole platform of one contract.
 
-Names are loaded when first used, so that a program imports the SDK modules of the components it uses
-and no others.
+Names are loaded at first use, so that a program imports only the SDK modules of the components that it uses.
 """
 
 from importlib import import_module

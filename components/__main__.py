@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-# The root in place of this folder: `components.x` is one module, not `x` too, and nothing here can stand
-# in the way of Python's own modules.
+# The root folder replaces this folder on the path. So `components.x` is one module, not also `x`, and no module
+# here can hide one of Python's own.
 sys.path[:] = [str(_HERE.parent), *(entry for entry in sys.path if Path(entry).resolve() != _HERE)]
 
 from components import (  # noqa: E402

@@ -1,11 +1,11 @@
-"""Describes in one line where each workload's data may go."""
+"""Describes the data path of each workload in one line."""
 
 from components.base.platform_lookups import region_of, regions_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
 
 def data_paths(platform: Platform) -> list[str]:
-    """A line for each workload, in the platform's order."""
+    """One line for each workload, in the platform's order."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     lines = []
     for gateway in platform.gateways:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from components.aws.eks.mapping import ClusterAccess
 
 Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
-"""Makes the Kubernetes provider of a cluster in AWS from what is known once it is made."""
+"""Creates the Kubernetes provider of a cluster in AWS, when its address is known."""
 
 
 class LlmPlatform(pulumi.ComponentResource):
@@ -46,13 +46,13 @@ class LlmPlatform(pulumi.ComponentResource):
     audit: pulumi.Output[list[dict[str, Any]]]
     """Each audit store's name, site, mode, bucket, endpoint and `retention_days`."""
     retained: pulumi.Output[list[str]]
-    """What a destroy leaves on purpose."""
+    """Resources that a destroy retains."""
     links: pulumi.Output[list[dict[str, Any]]]
-    """Each private link's name, kind, transit gateway, VPN connection and the resolvers that a site asks."""
+    """Each private link's name, kind, transit gateway, VPN connection and resolver addresses for the site."""
     data_paths: pulumi.Output[list[str]]
-    """A line for each workload: where its data may go."""
+    """One line for each workload: where its data may go."""
     people: pulumi.Output[dict[str, dict[str, str]]]
-    """Where the platform names people: by AWS site and role, the ARN of the role that they may take."""
+    """If the platform names people: ARNs of the roles that they may assume, by AWS site and role."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._platform = platform
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {layer_output: {} for layer_output in OUTPUT_PARTS}
-        """What the layers above are given (`isthmus.contracts.platform.layers.Given`)."""
+        """Outputs for the layers above (`isthmus.contracts.platform.layers.Given`)."""
         self._provider_by_key = dict(providers)
         self._connect = connect
         self._cloud_sides: dict[str, CloudSide] = {}
@@ -100,7 +100,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._gateways: list[dict[str, Any]] = []
         self._pools: list[dict[str, Any]] = []
 
-        # Stores first: sealers' roles name their bucket.
+        # Stores first, because sealers' roles name their bucket.
         self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
             name: records.model_dump(exclude_none=True) for name, records in scope.records.items()
         }
@@ -140,7 +140,7 @@ class LlmPlatform(pulumi.ComponentResource):
         )
 
     def _build_sites(self) -> None:
-        """AWS first: translators on-prem are told their roles, models and endpoints."""
+        """AWS sites first, because on-prem translators need their roles, models and endpoints."""
         clusters = kubernetes_sites(self._platform)
         for site in sorted(self._platform.sites, key=lambda site: site.kind != "aws"):
             is_aws = site.kind == "aws" and not self._only_admission
@@ -150,7 +150,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._kubernetes_site(site, machines)
 
     def _at(self, site: str, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
-        """Options of a component at a site: its provider, and what it waits for."""
+        """Options of a component at a site: its provider and dependencies."""
         return pulumi.ResourceOptions(
             parent=self, providers=[self._provider_at(site)], depends_on=dependencies or []
         )
@@ -168,7 +168,9 @@ class LlmPlatform(pulumi.ComponentResource):
         return self._provider_by_key[site]
 
     def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
-        """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
+        """Everything in a site's cluster. `machines`: nodes by pool, if they are created here; `""`: nodes without
+        GPUs.
+        """
         key = provider_key(site)
         cluster = ClusterSite(
             self._name, self._platform, site, self._scope, self, self._provider_at(key), machines
@@ -183,7 +185,7 @@ class LlmPlatform(pulumi.ComponentResource):
             self._gateways += cluster.create_gateways(self._cloud_sides, self._sealing)
 
     def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
-        """The machines of each pool of the site's cluster."""
+        """Create an AWS site. Returns the nodes of each pool of the site's cluster."""
         from components.sites.aws import AwsSite
 
         sealed = self._sealed.get(site.name)
@@ -204,7 +206,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._links += aws_site.links
         self._gateways += aws_site.gateways
         access, key = aws_site.access, provider_key(site)
-        # At its first stage nothing stands in it, and nobody may be able to reach it yet.
+        # In its first stage the cluster is empty, and may not be reachable yet.
         if (
             site in kubernetes_sites(self._platform)
             and access is not None
@@ -229,7 +231,7 @@ class LlmPlatform(pulumi.ComponentResource):
                     store,
                     sealers_of(self._name, self._platform, store.site),
                 ),
-                # The organisation's own needs no way to its site: the foundation has none on-prem.
+                # An existing store needs no provider of its site, and the foundation layer has none on-prem.
                 self._at(store.site) if store.site in self._provider_by_key else self._child(),
             )
             self._sealed[store.site] = dict(trail.records)

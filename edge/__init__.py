@@ -1,8 +1,8 @@
-"""The edge: gateway, sidecar, translator, sealer and reviews, one image entry point (`python -m edge --config FILE`).
+"""The edge: gateway, sidecar, translator, sealer and review service, all started by `python -m edge --config FILE`.
 
-The gateway is the one door of a class: it knows the callers, and each caller's one workload. The
-sidecar ends mutual TLS beside a model server that listens on loopback. The translator turns the
-OpenAI protocol into Bedrock's, for the classes that may use AWS. The sealer takes the gateways'
-records to a write-once store. At reviews people decide upon answers that the gateways hold. Nothing
-here imports the rest of the project: the image holds this folder alone.
+The gateway is the only entry to the models of a class: it identifies the caller and the caller's workload. The
+sidecar terminates mutual TLS in the pod of a model server that listens on loopback. The translator converts OpenAI
+requests into Bedrock or SageMaker calls, for classes that may use AWS. The sealer copies the gateways' audit
+records into a write-once store. In the review service, people decide on answers that the gateways hold. Nothing
+here imports the rest of the project, because the image contains only this folder.
 """

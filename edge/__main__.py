@@ -1,4 +1,7 @@
-"""`python -m edge --config FILE`. Exit codes: 0 ended in order, 2 the file is wrong, 3 the machine is."""
+"""Starts a mode of the edge: `python -m edge --config FILE`.
+
+Exit codes: 0 stopped in order, 2 the configuration is invalid, 3 the machine does not provide what it needs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from edge.reload import Reloading
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the mode that the file names; an error is one paragraph on standard error."""
+    """Run the mode that the file names. An error is one paragraph on standard error. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="edge", description="Isthmus gateway, sidecar, translator, sealer, detector or reviews."
     )
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     reloading = Reloading(options.config, config.mode)
     try:
-        # Imported after the file is known to be good: they import the servers.
+        # Imported after the file was checked, because these modules import the servers.
         if isinstance(config, SealerConfig):
             from edge.audit import sealing
 

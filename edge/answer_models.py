@@ -1,8 +1,8 @@
-"""The fields of an upstream's answers that pass to the caller, with their types. All others are dropped.
+"""Models of the answers that pass from an upstream to the caller. Fields that are not listed here are dropped.
 
-The types are pydantic's TypedDicts: what comes out is a plain dictionary without the fields that are not named here
-(names of models and servers, token ids, transfer parameters, a `confidence` that is not ours). The model server's `id`
-and `created` could hold any text or number: they stay behind, and the gateway gives its own (`edge.answers`).
+The types are pydantic's TypedDicts: validation returns a plain dictionary without unlisted fields. This drops names
+of models and servers, token ids, transfer parameters, and a `confidence` that is not the gateway's own. `id` and
+`created` of a model server could hold any text or number, so the gateway sets its own (`edge.answers`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAMED_ONLY = ConfigDict(extra="ignore", strict=True)
 
 
 def _or_null(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """The value; null where it is not of its type, since the answer is good without it."""
+    """The value, or null if it has the wrong type, because the answer is usable without it."""
     try:
         return validate(value)
     except ValidationError:
@@ -44,7 +44,7 @@ _CallId = Annotated[str, Field(max_length=256)]
 
 @with_config(_NAMED_ONLY)
 class PromptDetails(TypedDict):
-    """Of `prompt_tokens`."""
+    """Details of `prompt_tokens`."""
 
     cached_tokens: NotRequired[_Count]
     audio_tokens: NotRequired[_Count]
@@ -52,7 +52,7 @@ class PromptDetails(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class CompletionDetails(TypedDict):
-    """Of `completion_tokens`."""
+    """Details of `completion_tokens`."""
 
     reasoning_tokens: NotRequired[_Count]
     audio_tokens: NotRequired[_Count]
@@ -62,7 +62,7 @@ class CompletionDetails(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class Usage(TypedDict):
-    """Counts, and nothing but counts."""
+    """Token counts of a request. No other field passes."""
 
     prompt_tokens: NotRequired[_Count]
     completion_tokens: NotRequired[_Count]
@@ -82,7 +82,7 @@ class _Head(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class TokenProbability(TypedDict):
-    """A token that could have been written."""
+    """An alternative token and its log-probability."""
 
     token: str
     logprob: _Number
@@ -91,14 +91,14 @@ class TokenProbability(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class WrittenToken(TokenProbability):
-    """A token that was written."""
+    """A generated token, its log-probability and its alternatives."""
 
     top_logprobs: NotRequired[list[TokenProbability] | None]
 
 
 @with_config(_NAMED_ONLY)
 class ChatLogprobs(TypedDict):
-    """`logprobs` of a choice."""
+    """`logprobs` of a chat choice."""
 
     content: NotRequired[list[WrittenToken] | None]
     refusal: NotRequired[list[WrittenToken] | None]
@@ -106,7 +106,7 @@ class ChatLogprobs(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class CompletionLogprobs(TypedDict):
-    """`logprobs` of a completion's choice."""
+    """`logprobs` of a completion choice."""
 
     text_offset: NotRequired[list[int] | None]
     token_logprobs: NotRequired[list[_Number | None] | None]
@@ -116,7 +116,7 @@ class CompletionLogprobs(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class Function(TypedDict):
-    """A function that is called."""
+    """The function of a tool call."""
 
     name: str
     arguments: str
@@ -124,7 +124,7 @@ class Function(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class Call(TypedDict):
-    """A call of a tool."""
+    """A tool call."""
 
     id: NotRequired[_CallId | None]
     type: NotRequired[_Word | None]
@@ -142,14 +142,14 @@ class _Texts(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class Message(_Texts):
-    """What a choice says."""
+    """The message of a choice."""
 
     tool_calls: NotRequired[list[Call] | None]
 
 
 @with_config(_NAMED_ONLY)
 class FunctionDelta(TypedDict):
-    """A piece of a function that is called."""
+    """A part of a tool call's function, in a stream."""
 
     name: NotRequired[str | None]
     arguments: NotRequired[str | None]
@@ -157,7 +157,7 @@ class FunctionDelta(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class CallDelta(TypedDict):
-    """A piece of a call."""
+    """A part of a tool call, in a stream."""
 
     index: NotRequired[_Index]
     id: NotRequired[_CallId | None]
@@ -167,7 +167,7 @@ class CallDelta(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class Delta(_Texts):
-    """A piece of what a choice says."""
+    """A part of a message, in a stream."""
 
     tool_calls: NotRequired[list[CallDelta] | None]
 
@@ -185,21 +185,21 @@ class _ChatPart(_Choice):
 
 @with_config(_NAMED_ONLY)
 class ChatChoice(_ChatPart):
-    """One answer."""
+    """One choice of a chat answer."""
 
     message: Message
 
 
 @with_config(_NAMED_ONLY)
 class ChatChunkChoice(_ChatPart):
-    """A piece of one answer."""
+    """One choice of a stream event."""
 
     delta: Delta
 
 
 @with_config(_NAMED_ONLY)
 class CompletionChoice(_Choice):
-    """One text, or a piece of it."""
+    """One choice of a completion, or a part of it in a stream event."""
 
     text: str
     logprobs: NotRequired[Annotated[CompletionLogprobs | None, _OrNull]]
@@ -207,28 +207,28 @@ class CompletionChoice(_Choice):
 
 @with_config(_NAMED_ONLY)
 class ChatAnswer(_Head):
-    """Of `POST /v1/chat/completions`."""
+    """Answer of `POST /v1/chat/completions`."""
 
     choices: list[ChatChoice]
 
 
 @with_config(_NAMED_ONLY)
 class ChatChunk(_Head):
-    """An event of its stream."""
+    """Stream event of `POST /v1/chat/completions`."""
 
     choices: list[ChatChunkChoice]
 
 
 @with_config(_NAMED_ONLY)
 class CompletionAnswer(_Head):
-    """Of `POST /v1/completions`, and an event of its stream."""
+    """Answer of `POST /v1/completions`, and its stream event."""
 
     choices: list[CompletionChoice]
 
 
 @with_config(_NAMED_ONLY)
 class Vector(TypedDict):
-    """One embedding: numbers, or their bytes in Base64."""
+    """One embedding: a list of numbers, or their bytes in Base64."""
 
     object: NotRequired[_Word]
     index: NotRequired[_Index]
@@ -237,21 +237,21 @@ class Vector(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class EmbeddingAnswer(_Head):
-    """Of `POST /v1/embeddings`."""
+    """Answer of `POST /v1/embeddings`."""
 
     data: list[Vector]
 
 
 @with_config(_NAMED_ONLY)
 class RankedDocument(TypedDict):
-    """A document, as it was asked about."""
+    """A ranked document, as the request contained it."""
 
     text: NotRequired[str | None]
 
 
 @with_config(_NAMED_ONLY)
 class Rank(TypedDict):
-    """A document's place."""
+    """Position and relevance score of one document."""
 
     index: _Index
     relevance_score: _Number
@@ -260,7 +260,7 @@ class Rank(TypedDict):
 
 @with_config(_NAMED_ONLY)
 class RerankAnswer(TypedDict):
-    """Of `POST /v1/rerank`."""
+    """Answer of `POST /v1/rerank`."""
 
     results: list[Rank]
     usage: NotRequired[_Usage]

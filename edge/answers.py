@@ -1,4 +1,4 @@
-"""Relays an upstream's answer to the caller, whole or as a stream, with the caller's name of the model."""
+"""Relays an upstream's answer to the caller, whole or as a stream, under the caller's name of the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def answer_response(context: RequestContext, response: httpx.Response) -> 
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
     context.exchange.note_usage(answer.get("usage"))
-    if answer.get("usage") is None:  # there is none, or not of counts, and no caller can use that
+    if answer.get("usage") is None:  # missing, or not counts
         answer.pop("usage", None)
     context.exchange.pieces = tokens_of_choices(answer.get("choices"))
     if context.scorer is not None:
@@ -75,13 +75,14 @@ async def relay_stream(
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
             chunk = _allowed_chunk(context.task, chunk)
-            # The model server counts with every event, so that a stream which is left is settled by what was written.
+            # The model server sends counts with each event, so an aborted stream is settled by the tokens generated
+            # so far.
             exchange.note_usage(chunk.get("usage"))
             if chunk["choices"] or chunk.get("usage") is None:
                 chunk.pop("usage", None)
             exchange.pieces += tokens_of_choices(chunk["choices"])
             if context.scorer is not None:
-                context.scorer.chunk(chunk)  # what goes on after its end cannot be read
+                context.scorer.chunk(chunk)  # raises ValueError if a choice goes on after its end
                 exchange.confidence = context.scorer.outcome
             if not context.wants_usage:
                 chunk.pop("usage", None)
@@ -94,7 +95,8 @@ async def relay_stream(
         await complete()
         exchange.ended = True
         yield sse.DONE
-        # To its end, so that the connection can serve again; what breaks now is no part of the answer.
+        # Read to the end, so that the connection can be reused. A break after the answer's end does not affect the
+        # answer.
         with contextlib.suppress(httpx.HTTPError, TimeoutError, sse.BrokenStream):
             await deadline.wait(anext(source, None))
     except Refusal as refusal:

@@ -1,6 +1,7 @@
-"""Computes salts of prefix caches, so that only one team or workload shares cached prefixes.
+"""Computes salts for prefix caches, so that cached prefixes are shared within one team or workload only.
 
-vLLM caches the computed beginning of a prompt. Without a salt, a fast answer reveals that somebody sent the same text.
+vLLM caches the computed beginning of a prompt. Without a salt, a fast answer reveals that somebody else sent the
+same text.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _KEY = re.compile(r"[0-9a-fA-F]{64,}")
 
 
 class Salts:
-    """HMACs of who shares, under the site's key; without one the names as they are."""
+    """HMACs of the sharing team or workload, under the site's key. Without a key, the salts are the plain names."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self._class, self._key = config.data_class, b""
@@ -30,7 +31,7 @@ class Salts:
             self._key = bytes.fromhex(text)
 
     def of(self, route: Route) -> str:
-        """The salt of a route that states who shares its cache."""
+        """The salt of a route. It names the team or workload that shares the cache."""
         assert route.cache_salt is not None
         if not self._key:
             return route.cache_salt

@@ -1,4 +1,4 @@
-"""The fields of a chat request: messages, tools and response format, with their checks."""
+"""Models of a chat request: messages, tools and response format, with their checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FunctionName = Annotated[str, Field(pattern=FUNCTION_NAME)]
 
 @with_config(STRICT)
 class TextPart(TypedDict):
-    """A part of a message that is text."""
+    """A text part of a message."""
 
     type: Literal["text"]
     text: str
@@ -25,13 +25,15 @@ class TextPart(TypedDict):
 MOST_MESSAGES = 4096
 MOST_TOOLS = 512
 MOST_PARTS = 4096
-"""Parts of contents, in all messages together. What is looked through one by one takes the gateway's time: 50,000
-messages or 80,000 parts in one request made others wait for seconds."""
+"""Maximum number of content parts in all messages together. The gateway checks parts one by one: 50,000 messages or
+80,000 parts in one request delayed other requests by seconds."""
 
 
 @with_config(STRICT)
 class ImageUrl(TypedDict):
-    """An image within the request. A server that fetches addresses would be a way out, and a way into the site."""
+    """An image inside the request. Addresses are refused: a server that fetches them would open a path out of the
+    site and into it.
+    """
 
     url: Annotated[str, Field(pattern=r"^data:image/")]
     detail: NotRequired[Literal["auto", "low", "high"] | None]
@@ -39,7 +41,7 @@ class ImageUrl(TypedDict):
 
 @with_config(STRICT)
 class ImagePart(TypedDict):
-    """A part of a message that is an image."""
+    """An image part of a message."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
@@ -47,17 +49,17 @@ class ImagePart(TypedDict):
 
 @with_config(STRICT)
 class CalledFunction(TypedDict):
-    """What a model wrote of a call."""
+    """The function of a tool call that a model generated earlier."""
 
     name: Annotated[str, Field(max_length=256)]
     arguments: str
     parsed_arguments: NotRequired[Any]
-    """openai for Python leaves them there. They are not forwarded."""
+    """The openai library for Python leaves this field in messages. It is not forwarded."""
 
 
 @with_config(STRICT)
 class ToolCall(TypedDict):
-    """A call of a function, as an answer told it."""
+    """A tool call from an earlier answer."""
 
     id: NotRequired[Annotated[str, Field(max_length=256)] | None]
     type: NotRequired[Literal["function"] | None]
@@ -67,7 +69,7 @@ class ToolCall(TypedDict):
 
 @with_config(STRICT)
 class Message(TypedDict):
-    """One message, of any role: a conversation comes back as clients received and kept it."""
+    """One message of any role. Earlier answers come back in the form in which clients received and stored them."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: NotRequired[
@@ -81,7 +83,7 @@ class Message(TypedDict):
     tool_calls: NotRequired[list[ToolCall] | None]
     tool_call_id: NotRequired[Annotated[str, Field(max_length=256)] | None]
     refusal: NotRequired[str | None]
-    # Of an answer, and accepted when it comes back. Nothing of them is forwarded.
+    # Fields of earlier answers. They are accepted but not forwarded.
     annotations: NotRequired[list[Any] | None]
     audio: NotRequired[None]
     confidence: NotRequired[dict[str, Any] | None]
@@ -100,7 +102,7 @@ DROPPED = frozenset(
     thinking_blocks
     """.split()  # noqa: SIM905  a list would take a line for each
 )
-"""Fields of messages that are not forwarded: answers have them, or clients (openai, LiteLLM) add them to answers."""
+"""Fields of messages that are not forwarded: earlier answers contain them, or clients (openai, LiteLLM) add them."""
 
 
 @with_config(STRICT)
@@ -115,7 +117,7 @@ class Function(TypedDict):
 
 @with_config(STRICT)
 class Tool(TypedDict):
-    """A tool of the only kind that the caller runs by itself."""
+    """A tool of type `function`, the only type that the caller runs itself."""
 
     type: Literal["function"]
     function: Function
@@ -123,14 +125,14 @@ class Tool(TypedDict):
 
 @with_config(STRICT)
 class NamedFunction(TypedDict):
-    """A function by its name."""
+    """The name of a function."""
 
     name: FunctionName
 
 
 @with_config(STRICT)
 class NamedTool(TypedDict):
-    """The function that the model must call."""
+    """A function that the model must call."""
 
     type: Literal["function"]
     function: NamedFunction
@@ -138,14 +140,14 @@ class NamedTool(TypedDict):
 
 @with_config(STRICT)
 class PlainFormat(TypedDict):
-    """Text, or any JSON object."""
+    """Response format `text`, or `json_object` (any JSON object)."""
 
     type: Literal["text", "json_object"]
 
 
 @with_config(STRICT)
 class JsonSchema(TypedDict, total=False):
-    """A schema by a name."""
+    """A named JSON Schema."""
 
     name: Name
     description: str | None
@@ -155,7 +157,7 @@ class JsonSchema(TypedDict, total=False):
 
 @with_config(STRICT)
 class SchemaFormat(TypedDict):
-    """JSON of a schema."""
+    """Response format `json_schema`: the answer must match the schema."""
 
     type: Literal["json_schema"]
     json_schema: NotRequired[JsonSchema]
@@ -163,7 +165,9 @@ class SchemaFormat(TypedDict):
 
 @with_config(STRICT)
 class TemplateOptions(TypedDict, total=False):
-    """The options of chat templates that switch thinking. Others could replace what a template says."""
+    """Options of chat templates that switch thinking on or off. Other options are refused, because they could
+    replace text of the template.
+    """
 
     enable_thinking: bool | None
     thinking: bool | None
@@ -171,7 +175,7 @@ class TemplateOptions(TypedDict, total=False):
 
 @with_config(STRICT)
 class ChatRequest(Sampling, Harmless, VllmFields, total=False):
-    """`POST /v1/chat/completions`."""
+    """Body of `POST /v1/chat/completions`."""
 
     model: Required[Model]
     messages: Required[Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]]
@@ -190,7 +194,7 @@ _CHAT: TypeAdapter[Any] = TypeAdapter(ChatRequest)
 
 
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
-    """The request as it may be forwarded, without null and harmless fields; raises Refusal 400."""
+    """The request in the form that is forwarded, without null fields and harmless fields. Raises Refusal 400."""
     chat = validated(_CHAT, body)
     parts = sum(len(text) for message in chat["messages"] if isinstance(text := message.get("content"), list))
     if parts > MOST_PARTS:
@@ -203,10 +207,10 @@ def check_chat(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _forwarded(number: int, message: dict[str, Any]) -> dict[str, Any]:
-    if len(message) == 2 and message.get("content") is not None:  # a role and a text: most of them
+    if len(message) == 2 and message.get("content") is not None:  # most messages: a role and a text
         return message
     fields = {name: value for name, value in message.items() if value is not None and name not in DROPPED}
-    if calls := fields.pop("tool_calls", None):  # an empty list, as vLLM tells it, is none
+    if calls := fields.pop("tool_calls", None):  # vLLM sends an empty list for no calls
         fields["tool_calls"] = [_forwarded_call(call) for call in calls]
     if "content" not in fields:
         if fields["role"] != "assistant":

@@ -1,6 +1,6 @@
-"""What each class of data demands. The edge, the contracts and the policies read this table and no other.
+"""Requirements of each data class. The edge, the contracts and the policies all read this table.
 
-An organisation may demand more; nobody may demand less.
+An organisation may require more, but never less.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class"
 
 @dataclass(frozen=True)
 class ClassDemands:
-    """The demands of one class. None as a maximum: the regimes of the workload decide."""
+    """Requirements of one class. None as a maximum: the regimes of the workload decide."""
 
     redacted: tuple[Redacted, ...]
-    """`logs` needs nothing at the edge, because its logs hold no content."""
+    """What is redacted. `logs` requires nothing at the edge, because its logs contain no content."""
     content_days_max: int | None
-    """Days for which prompts and answers are kept at most."""
+    """Maximum retention of prompts and answers, in days."""
     held_days_max: int | None
-    """Days for which a held answer is stored at most, decided or not. A class that keeps no content stores it for the
-    review only, and it is deleted a day after that."""
+    """Maximum retention of a held answer in days, whether it is decided or not. A class that keeps no content
+    stores a held answer for its review only; it is deleted one day after that."""
     collect_s_max: int | None
-    """Seconds for which a decided answer can be collected."""
+    """Maximum time in seconds in which the caller can fetch a decided answer."""
     unsealed_s_max: int | None
-    """Seconds that the oldest record may wait for its seal before requests are refused. None: any time. The other
-    classes serve nothing when a crash or a deletion could lose more than a few minutes of records."""
+    """Maximum age of the oldest unsealed record, in seconds. Above it, requests are refused. None: no maximum.
+    Classes with a maximum stop serving before a crash or a deletion could lose more than a few minutes of records."""
     approvers: int
-    """How many people must approve what human review decides."""
+    """Number of people who must approve a held answer."""
     review_low_confidence: bool
-    """Whether an answer with a low score or none goes to a human."""
+    """Whether an answer with a low score or without a score goes to a human."""
     sample_rate_min: float
-    """Share of the answers that a human looks at, whatever the impact."""
+    """Minimum share of answers that a human reviews, whatever the impact."""
 
 
 CLASS_DEMANDS: dict[DataClass, ClassDemands] = {

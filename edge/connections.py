@@ -1,7 +1,7 @@
-"""Accepts connections: bounds how many there are, in all and of one client, and gives up those that take too long.
+"""Accepts connections, limits their number in total and per client address, and closes slow ones.
 
-A connection waits for a request until it has all of one; a listener that is full gives up the one that waits longest,
-so that slow clients hold up no others.
+A connection is waiting until the client has sent a whole request. A full listener closes the connection that has
+waited longest, so slow clients do not block others.
 """
 
 from __future__ import annotations
@@ -18,61 +18,61 @@ from typing import Any
 
 HANDSHAKE_S = 10.0
 HEADERS_S = 15.0
-"""For a whole header block from its first byte, and for the first request of a connection."""
+"""Seconds for a whole header block from its first byte, and for the first request of a connection."""
 BODY_S, BODY_BYTES_A_SECOND = 20.0, 2048
-"""A body has so long, and a second more for so many bytes that came of it."""
+"""Seconds for a request body, plus one second for each `BODY_BYTES_A_SECOND` bytes that were received."""
 STALLED_S = 30.0
-"""For a client to take what is written to it, when buffers are full."""
+"""Seconds for a client to read pending output when the buffers are full."""
 SWEEP_S = 1.0
 RESERVED_FILES = 160
-"""For the health listener, files, the database and whatever else the process opens."""
+"""Files reserved for the health listener, the database and everything else that the process opens."""
 
 
 class Connection:
-    """One client's connection, from its acceptance on."""
+    """A client's connection, from the moment when it is accepted."""
 
     def __init__(self, connections: Connections, client: str) -> None:
         self._connections, self.client = connections, client
         self.ends = 0.0
-        """When it is given up, as long as it waits for a request."""
+        """Time of the monotonic clock at which the connection is closed, unless a whole request arrives before."""
         self.abort: Callable[[], None] = lambda: None
         self.reading_paused: Callable[[], bool] = lambda: False
         self._partial = self._body = self._closed = False
         self.wait(HANDSHAKE_S + HEADERS_S)
 
     def wait(self, seconds: float) -> None:
-        """No request is under way; one must come in so long."""
+        """Start waiting for a request, which must arrive within `seconds`."""
         self._partial = self._body = False
         self._wait_until(time.monotonic() + seconds)
 
     def receive_headers(self) -> None:
-        """A part of a header block came. More of it gives no more time."""
+        """Note that a part of a header block arrived. Further parts do not extend the time."""
         if not self._partial:
             self._partial = True
             self._wait_until(min(self.ends, time.monotonic() + HEADERS_S))
 
     def receive_body(self, size: int) -> None:
-        """A part of a body came."""
+        """Note that `size` bytes of a body arrived, which extends the time."""
         now = time.monotonic()
         if not self._body:
             self._body, self.ends = True, now + BODY_S
-        # What came fast saves up no more than a pause.
+        # A fast beginning extends the time by a limited amount only.
         self._wait_until(min(self.ends + size / BODY_BYTES_A_SECOND, now + 2 * BODY_S))
 
     def work(self) -> None:
-        """All of a request is here: it is answered, and nobody waits for the client."""
+        """Note that the request is complete, so that its connection is not closed while the edge answers."""
         self._connections.leave_waiting(self)
 
     def stall(self) -> None:
-        """The client does not take what is written to it."""
+        """Note that the client does not read what is written to it."""
         self._connections.stalled[self] = time.monotonic() + STALLED_S
 
     def flow(self) -> None:
-        """It takes it again."""
+        """Note that the client reads again."""
         self._connections.stalled.pop(self, None)
 
     def close(self) -> None:
-        """The connection is over."""
+        """Note that the connection is closed."""
         if not self._closed:
             self._closed = True
             self._connections.remove(self)
@@ -84,23 +84,23 @@ class Connection:
 
 
 class Connections:
-    """Those of one listener."""
+    """The open connections of one listener."""
 
     def __init__(self, maximum: int, maximum_per_client: int) -> None:
         self.most, self.most_per_client = maximum, maximum_per_client
         self.stalled: dict[Connection, float] = {}
         self.given_up = 0
-        """Connections that were closed because they took too long, or for others."""
+        """Connections that were closed because they were slow, or to make room for others."""
         self._open: dict[str, int] = {}
         self._count = 0
         self._waiting: dict[str, OrderedDict[Connection, None]] = {}
 
     def admit(self, client: str) -> Connection | None:
-        """A new connection of a client, for which another may be given up; None where there is no room."""
+        """Register a new connection of a client. May close a waiting one for it. None: there is no room."""
         if self._open.get(client, 0) >= self.most_per_client and not self._give_up_one_of(client):
             return None
         if self._count >= self.most:
-            # Of the client that has most of them: the others are not the reason.
+            # Close one of the client with the most waiting connections, because it causes the shortage.
             client_with_most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
             if client_with_most is None or not self._give_up_one_of(client_with_most):
                 return None
@@ -109,17 +109,17 @@ class Connections:
         return Connection(self, client)
 
     def make_room(self) -> None:
-        """Give one up, where the process can open no more files."""
+        """Close a waiting connection, because the process can open no more files."""
         client_with_most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
         if client_with_most is not None:
             self._give_up_one_of(client_with_most)
 
     def enter_waiting(self, connection: Connection) -> None:
-        """Count it among those that wait for their client; the longest wait stands first."""
+        """Mark the connection as waiting for its client. The longest wait is first in the order."""
         self._waiting.setdefault(connection.client, OrderedDict()).setdefault(connection)
 
     def leave_waiting(self, connection: Connection) -> None:
-        """It waits no more."""
+        """Mark the connection as not waiting."""
         waiting = self._waiting.get(connection.client)
         if waiting is not None:
             waiting.pop(connection, None)
@@ -127,7 +127,7 @@ class Connections:
                 del self._waiting[connection.client]
 
     def remove(self, connection: Connection) -> None:
-        """It is over."""
+        """Remove a closed connection from the counts."""
         self.leave_waiting(connection)
         self.stalled.pop(connection, None)
         self._count -= 1
@@ -136,12 +136,12 @@ class Connections:
             del self._open[connection.client]
 
     def sweep(self) -> None:
-        """Give up those whose time is over."""
+        """Close the connections whose time is over."""
         now = time.monotonic()
         for waiting in list(self._waiting.values()):
             for connection in list(waiting):
                 if connection.reading_paused():
-                    connection.ends += SWEEP_S  # the edge itself does not read just now
+                    connection.ends += SWEEP_S  # the edge itself has paused reading
                 elif now >= connection.ends:
                     self._give_up(connection)
         for connection in [stalled for stalled, ends in self.stalled.items() if now >= ends]:
@@ -161,7 +161,7 @@ class Connections:
 
 
 class Acceptor:
-    """Accepts on one socket until it is closed. uvicorn takes it for a server."""
+    """Accepts connections on one socket until it is closed. It has the interface of an asyncio server, for uvicorn."""
 
     def __init__(
         self,
@@ -176,11 +176,11 @@ class Acceptor:
         self._tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._sweep())]
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting."""
         self._tasks[0].cancel()
 
     async def wait_closed(self) -> None:
-        """When no connection is left that uvicorn knows of."""
+        """Cancel the remaining tasks. uvicorn has already waited for its connections."""
         for task in (*self._tasks, *self._beginning):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._beginning, return_exceptions=True)
@@ -190,7 +190,7 @@ class Acceptor:
         while True:
             try:
                 accepted, address = await loop.sock_accept(self._socket)
-            except OSError:  # no file is left, or the client is gone already
+            except OSError:  # no file is left, or the client has gone
                 self._connections.make_room()
                 await asyncio.sleep(0.01)
                 continue
@@ -203,7 +203,7 @@ class Acceptor:
             task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, accepted: socket.socket, connection: Connection) -> None:
-        """The handshake, and the protocol from then on."""
+        """Do the TLS handshake, then run the protocol."""
         task = asyncio.current_task()
         assert task is not None
         connection.abort = lambda: (task.cancel(), None)[1]
@@ -215,9 +215,10 @@ class Acceptor:
 
         begun = False
         try:
-            with contextlib.suppress(OSError):  # the client is gone already, which the handshake tells
+            with contextlib.suppress(OSError):  # the client has gone; the handshake fails
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # From here on the socket is the loop's. To close it here too would close another's of the same number.
+            # From here on the event loop owns the socket. Closing it here as well could close another socket that
+            # has got the same file number.
             await asyncio.get_running_loop().connect_accepted_socket(
                 protocol,
                 accepted,
@@ -225,7 +226,7 @@ class Acceptor:
                 ssl_handshake_timeout=HANDSHAKE_S if self._tls is not None else None,
             )
             begun = True
-        except (OSError, TimeoutError):  # no handshake: nothing that anybody must hear of
+        except (OSError, TimeoutError):  # a failed handshake is not an error of the edge
             pass
         finally:
             if not begun:
@@ -238,7 +239,9 @@ class Acceptor:
 
 
 def affordable_connections(configured: int) -> int:
-    """Connections that the process's limit of open files allows: two files each, of the client and the model server."""
+    """Maximum number of connections that the process's limit of open files allows, at most `configured`. Each needs
+    two files: for the client and for the model server.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return (

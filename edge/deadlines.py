@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """The moment by which a request must be done. `cut` brings it to now, when the process must end."""
+    """The time at which a request must be finished. `cut` moves it to now when the process must end."""
 
     def __init__(self, seconds: float, running: set[Deadline]) -> None:
         self._at = asyncio.get_running_loop().time() + seconds
@@ -26,7 +26,9 @@ class Deadline:
         running.add(self)
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
-        """The awaitable's result; raises TimeoutError at the deadline. One wait at a time."""
+        """Wait for the awaitable and return its result. Raises TimeoutError at the deadline. Only one wait may run
+        at a time.
+        """
         async with asyncio.timeout_at(self._at) as scope:
             self._scope = scope
             try:
@@ -35,27 +37,27 @@ class Deadline:
                 self._scope = None
 
     def cut(self) -> None:
-        """End the request now, as at its deadline."""
+        """End the request now, as if its deadline had come."""
         self._at = asyncio.get_running_loop().time()
         self.was_cut = True
         if self._scope is not None:
             self._scope.reschedule(self._at)
 
     def done(self) -> None:
-        """The request ended."""
+        """Note that the request has ended."""
         self._running.discard(self)
 
     def refusal(self) -> Refusal:
-        """Why the time is over, as an answer."""
+        """The error for the caller when the time is over."""
         if self.was_cut:
             return Refusal(503, "shutting_down", "The edge is shutting down; send the request again.")
         return Refusal(504, "timeout", "The model did not finish within the time limit.")
 
 
 class Relay(StreamingResponse):
-    """A stream whose source is closed however it ends, also when it ends before its first piece.
+    """A streaming response that closes its source in every case, also if the stream ends before its first piece.
 
-    A generator's own `finally` is not enough: one that was never started never reaches it.
+    The `finally` of a generator is not enough: a generator that was never started does not run it.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class Relay(StreamingResponse):
         self._deadline, self._close = deadline, close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Starlette's own has a group of two tasks for it: a quarter of what a sidecar takes for a request.
+        # Starlette's own implementation starts a group of two tasks, which is a quarter of a sidecar's time for a
+        # request.
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         try:
             async with while_connected(receive):
@@ -80,24 +83,25 @@ class Relay(StreamingResponse):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except ClientLeft:
-            return  # the answer has begun: there is nobody to tell
+            return  # the answer has begun, so no error can be sent
         finally:
             self._deadline.done()
             await self._close()
 
 
 class ClientLeft(Refusal):
-    """The client went away. The status reaches nobody; it is for the journal."""
+    """The client disconnected. The status is for the journal only, because nobody receives it."""
 
     def __init__(self) -> None:
         super().__init__(499, "client_closed_request", "The client went away.")
 
 
 class while_connected:
-    """What stands within is cancelled when the client goes away, and ends as ClientLeft.
+    """Context manager that cancels its body when the client disconnects, and then raises ClientLeft.
 
-    Nobody else may receive meanwhile, so the request's body has been read. As `asyncio.timeout` does it, whose
-    cancellation and the loop's own can fall into the same moment: each takes back its own and lets others' pass.
+    Nothing else may call `receive` in that time, so the request's body must have been read before. Like
+    `asyncio.timeout`, it counts cancellations: its own and one of the event loop can come at the same moment, and
+    it takes back only its own.
     """
 
     def __init__(self, receive: Receive) -> None:

@@ -1,8 +1,8 @@
 """The detector as a process: `python -m edge --config FILE` with `mode: detector`, beside a gateway in its pod.
 
-A process of its own: looking through a long text takes tens of milliseconds, and a model seconds, in which every other
-request would wait in the gateway's loop. Its memory is its own too, and what it is made of (spaCy) is not in the
-gateway's image.
+It is a separate process because a long text takes tens of milliseconds and a model takes seconds. In the gateway's
+event loop every other request would wait for that. It also has its own memory limit, and its libraries (spaCy) are
+not in the gateway's image.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from edge.reload import Reloading
 DETECT_PATH = "/v1/detect"
 MAX_CONNECTIONS = 1024
 WORKLOAD = "x-isthmus-workload"
-"""Whose texts they are: workloads take turns. As `edge.upstream` has it, which this image has no need of."""
+"""Header with the workload that sent the texts; the detector serves workloads in turn. The same value as in
+`edge.upstream`, which this image does not contain."""
 
 
 def run(config: DetectorConfig, reloading: Reloading) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError where a model is not the promised one."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError if a model's file has the wrong digest."""
     from edge.server import loop_factory
 
     quiet_libraries()
@@ -43,7 +44,7 @@ def run(config: DetectorConfig, reloading: Reloading) -> None:
 
 
 class Detection:
-    """The processes that look, and the listener before them."""
+    """The worker processes of the detector, and its HTTP listener."""
 
     def __init__(self, config: DetectorConfig) -> None:
         self._config = config
@@ -51,7 +52,7 @@ class Detection:
         self._workers = Workers(_begin, config.rules.model_dump(mode="json"), config.workers)
 
     async def serve(self, reloading: Reloading) -> None:
-        """Until a signal."""
+        """Serve until a signal."""
         from edge.connections import affordable_connections
         from edge.metrics import Metrics
         from edge.server import bind, health_listener, plain_listener
@@ -88,7 +89,9 @@ class Detection:
         write_line("stopped", mode="detector", **{"class": self._config.data_class})
 
     async def detect(self, request: Request) -> Response:
-        """Texts in, findings out. Nothing of either is written anywhere. Who goes away ends the work."""
+        """Return the findings for the texts of a request. Neither is logged. If the client disconnects, the work is
+        stopped.
+        """
         body = bytearray()
         async for piece in request.stream():
             body += piece
@@ -134,14 +137,17 @@ _FIRST_TEXT = (
 
 
 def _begin(rules: dict[str, Any]) -> tuple[str, Look]:
-    """In the process that workers are forked from."""
+    """Load the rules and models, in the process from which workers are forked. Returns the version and the look
+    function.
+    """
     try:
         detector = Detector(Rules.model_validate(rules))
     except NoModel as error:
         write_line("detector_failed", reason=str(error))
         raise SystemExit(1) from None
 
-    # A pattern's automaton is built by the first text: a second's work, which no worker is to do again.
+    # RE2 builds a pattern's automaton for the first text, which takes a second. Doing it before the fork saves each
+    # worker that time.
     detector.detect(_FIRST_TEXT)
 
     def looking(body: bytes) -> bytes:
@@ -154,7 +160,9 @@ def _begin(rules: dict[str, Any]) -> tuple[str, Look]:
 
 
 def detect_texts(body: bytes, detector: Detector) -> bytes:
-    """The answer to a request. Raises TooSlow, and ValueError, KeyError or TypeError on one that is none."""
+    """The response body for a request body. Raises TooSlow; ValueError, KeyError or TypeError if the request is
+    malformed.
+    """
     request = json.loads(body)
     until = time.monotonic() + float(
         request["limit_s"]

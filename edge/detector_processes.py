@@ -1,7 +1,7 @@
 """Worker processes of the detector. Long work does not delay short work, and abandoned work is killed.
 
-One process has the rules and models in its memory. It is forked for each worker, which takes milliseconds and shares
-that memory, so that a worker whose work is abandoned can be killed, and one that takes long be replaced.
+A parent process loads the rules and models. Each worker is forked from it, which takes milliseconds and shares that
+memory. So a worker can be killed when its work is abandoned, and replaced when its work takes long.
 """
 
 from __future__ import annotations
@@ -21,41 +21,44 @@ from pathlib import Path
 from typing import Any
 
 SHORT_BYTES = 16 * 1024
-"""A longer request is looked through by processes of their own, after all others."""
+"""Longer requests are processed by separate workers with a lower priority."""
 SLOW_S = 0.05
-"""After so much processor time a short request's worker is replaced, and ends its work after all others.
+"""Processor time in seconds after which the worker of a short request is replaced. It then finishes its work with a
+lower priority.
 
-Time by the clock would also count what other programs take of a busy machine.
-A common text of 16 KB takes half of that, one made to take long three times as much (1.5 and 10 microseconds a byte,
-measured on 29 November 2026).
-"""
+Elapsed time would also count other programs on a busy machine. A common text of 16 KB takes half of this time. A
+text that was made to take long takes three times this time (1.5 and 10 microseconds a byte, measured on
+29 November 2026)."""
 MAX_SLOW = 4
-"""Workers that were replaced and are still at work; one more is given up."""
+"""Replaced workers that may still be working. Above this number, the request is given up."""
 NICE = 10
-"""What takes long gets a tenth of the processor time of a short request that wants it too."""
+"""Nice value of slow work. It gets a tenth of the processor time of a short request that runs at the same time."""
 _PR_SET_PDEATHSIG = 1
 _HEAD = struct.Struct(">BI")
 OK, SLOW, MALFORMED = 0, 1, 2
 
 
 class LookSlow(Exception):
-    """The time was over, or too much else is slow."""
+    """The time limit is over, or too many slow requests are running."""
 
 
 class LookMalformed(Exception):
-    """The request is none."""
+    """The request is malformed."""
 
 
 class LookBroken(Exception):
-    """A worker ended."""
+    """A worker process ended unexpectedly."""
 
 
 Look = Callable[[bytes], bytes]
-"""The answer to a request. Raises TimeoutError, and ValueError, KeyError or TypeError on one that is none."""
+"""Processes a request body and returns the response body. Raises TimeoutError; ValueError, KeyError or TypeError if
+the request is malformed."""
 
 
 class Workers:
-    """Those of one detector. `begin` is called once in a process of its own, and gives the version and the look."""
+    """The workers of one detector. `begin` is called once, in the parent process, and returns the version and the
+    look function.
+    """
 
     def __init__(self, begin: Callable[[Any], tuple[str, Look]], settings: Any, workers: int) -> None:
         own_end, other_end = socket.socketpair()
@@ -66,12 +69,14 @@ class Workers:
         other_end.close()
         self._control = own_end
         self.lost = 0
-        """Workers that ended by themselves."""
+        """Workers that ended unexpectedly."""
         self.short = Lane(self, 0, workers)
         self.long = Lane(self, NICE, max(1, workers // 2))
 
     async def start(self) -> str:
-        """When all are there: the version of the rules. Raises LookBroken where they cannot be used."""
+        """Wait until all workers run, and return the version of the rules. Raises LookBroken if the rules cannot be
+        used.
+        """
         version = await asyncio.to_thread(self._control.recv, 1024)
         if not version:
             raise LookBroken
@@ -81,21 +86,21 @@ class Workers:
 
     @property
     def alive(self) -> bool:
-        """Whether new workers can be made."""
+        """Whether new workers can be forked."""
         return self._parent.is_alive()
 
     @property
     def busy(self) -> int:
-        """Requests that are being looked through."""
+        """Number of requests that are being processed."""
         return self.short.busy + self.long.busy
 
     async def look(self, workload: str, body: bytes) -> bytes:
-        """The answer; whoever is cancelled here ends the work. Raises LookSlow, LookMalformed or LookBroken."""
+        """Process a request. Cancelling this call kills the worker. Raises LookSlow, LookMalformed or LookBroken."""
         lane = self.short if len(body) <= SHORT_BYTES else self.long
         return await lane.look(workload, body)
 
     async def fork(self, nice: int) -> Worker:
-        """A new worker. Raises LookBroken."""
+        """Fork a worker with this nice value. Raises LookBroken."""
         own_end, other_end = socket.socketpair()
         try:
             socket.send_fds(self._control, [bytes([nice])], [other_end.fileno()])
@@ -108,7 +113,7 @@ class Workers:
         return await Worker.known(own_end)
 
     def close(self) -> None:
-        """End them all: they end with the process that they were forked from."""
+        """End all workers. They end with the parent process."""
         self._control.close()
         self._parent.join(2)
         if self._parent.is_alive():
@@ -116,7 +121,7 @@ class Workers:
 
 
 class Worker:
-    """One process, as the detector's loop sees it."""
+    """One worker process, as the detector's event loop sees it."""
 
     def __init__(self, channel: socket.socket, pid: int) -> None:
         self._channel, self._pid = channel, pid
@@ -128,7 +133,7 @@ class Worker:
 
     @classmethod
     async def known(cls, channel: socket.socket) -> Worker:
-        """With its process id, which it says first."""
+        """Create a worker from its channel, on which it sends its process id first."""
         try:
             (pid,) = struct.unpack(">I", await _receive_exactly(channel, 4))
         except (OSError, LookBroken):
@@ -137,7 +142,7 @@ class Worker:
         return cls(channel, pid)
 
     async def look(self, body: bytes) -> bytes:
-        """One request's answer."""
+        """Process one request."""
         loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(self._channel, _HEAD.pack(0, len(body)) + body)
@@ -152,19 +157,19 @@ class Worker:
         return answer
 
     def processor_s(self) -> float | None:
-        """Seconds of processor time that it has used; None where it ended or the kernel does not count them."""
+        """Processor time that the worker has used, in seconds. None: it has ended, or the kernel does not count it."""
         try:
             return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[0]) / 1e9
         except (OSError, ValueError, IndexError):
             return None
 
     def yield_to_others(self) -> None:
-        """What it still does comes after all others' work."""
+        """Lower the priority of the worker's remaining work."""
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._pid, NICE)
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the worker."""
         if self._handle >= 0:
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
@@ -174,10 +179,10 @@ class Worker:
 
 
 class Lane:
-    """Workers for requests of one length, which workloads take in turn.
+    """Workers for requests of similar length (short or long), which workloads take in turn.
 
-    A workload uses at most `share` workers at once, and there is one more: however long its texts take, the others
-    find a worker.
+    A workload uses at most `share` workers at a time, and there is one more worker than that. So a workload with
+    slow texts never blocks the others.
     """
 
     def __init__(self, workers: Workers, nice: int, share: int) -> None:
@@ -194,12 +199,12 @@ class Lane:
             self.add(await self._workers.fork(self._nice))
 
     def add(self, worker: Worker) -> None:
-        """A worker that is free: the next workload's."""
+        """Add a free worker, and assign it to the next workload."""
         self._idle.append(worker)
         self._assign()
 
     def _assign(self) -> None:
-        """Give free workers to the workloads that wait, in turn."""
+        """Assign free workers to waiting workloads, in turn."""
         while self._idle:
             workload = next((name for name in self._waiting if self._using[name] < self._share), None)
             if workload is None:
@@ -248,7 +253,7 @@ class Lane:
             self._release(workload)
 
     def _release(self, workload: str) -> None:
-        """The workload uses one worker fewer."""
+        """Note that the workload uses one worker fewer."""
         self._using[workload] -= 1
         if self._using[workload] <= 0:
             del self._using[workload]
@@ -263,14 +268,14 @@ class Lane:
         try:
             return await waiting
         except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():  # it was given one at the same moment
+            if waiting.done() and not waiting.cancelled():  # a worker was assigned at the same moment
                 self._idle.append(waiting.result())
                 self._release(workload)
             raise
 
     def _end(self, worker: Worker, replaced: bool, *, kill: bool) -> None:
         if replaced:
-            worker.kill()  # another has its place
+            worker.kill()  # its replacement already runs
         elif kill:
             worker.kill()
             self._make()
@@ -278,7 +283,7 @@ class Lane:
             self.add(worker)
 
     def _make(self) -> None:
-        """Have a new worker made."""
+        """Fork a new worker in the background."""
 
         async def make() -> None:
             pause = 0.05
@@ -316,15 +321,15 @@ async def _receive_exactly(channel: socket.socket, size: int) -> bytes:
 
 
 def _run_parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control: socket.socket) -> None:
-    """Load everything once, and fork a worker for each socket that comes."""
+    """Run the parent process: load everything once, and fork a worker for each socket that arrives."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     version, look = begin(settings)
     gc.collect()
-    gc.freeze()  # else each worker copies what it never changes
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no worker that ended waits for anybody
+    gc.freeze()  # otherwise the collector copies shared pages in each worker
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended workers need no wait
     control.sendall(version.encode())
     while True:
         message, files, _, _ = socket.recv_fds(control, 1, 1)
@@ -342,7 +347,7 @@ def _run_parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control
 
 
 def _run_worker(channel: socket.socket, nice: int, look: Look) -> None:
-    """One worker: request after request."""
+    """Run a worker: process requests until the channel closes."""
     _end_with_parent()
     os.nice(nice)
     channel.setblocking(True)
@@ -370,4 +375,4 @@ def _read(channel: socket.socket, size: int) -> bytes:
 
 
 def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with its parent, however that ends
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # ends with its parent, even if that is killed

@@ -1,8 +1,8 @@
 """Provides files from environment variables (`env:NAME`), for hosts that cannot mount files.
 
-Amazon ECS gives a task's secrets as variables. Where the configuration names a path, `env:NAME` stands for the content
-of the variable NAME. It is put into anonymous memory, since OpenSSL loads certificates from paths only: no file system
-is written, so the root stays read-only, and no key ever lies on a disk. Linux only.
+Amazon ECS passes a task's secrets as variables. In the configuration, `env:NAME` instead of a path means the
+content of the variable NAME. The content is put into an anonymous file in memory, because OpenSSL loads
+certificates from paths only. So the root file system stays read-only, and no key is written to a disk. Linux only.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from pathlib import Path
 
 PREFIX = "env:"
 _path_by_variable: dict[str, Path] = {}
-"""By variable: one file each, however often it is named. The descriptors stay open as long as the process lives."""
+"""Path of the memory file by variable. A variable has one file, and its descriptor stays open while the process
+runs."""
 
 
 def as_file(value: object) -> object:
-    """The path that holds a variable's content; what is no `env:NAME` is given back as it is. Raises ValueError."""
+    """The path of a file with the variable's content. A value other than `env:NAME` is returned unchanged. Raises
+    ValueError.
+    """
     text = str(value) if isinstance(value, Path) else value
     if not isinstance(text, str) or not text.startswith(PREFIX):
         return value
     name = text.removeprefix(PREFIX)
     if name not in _path_by_variable:
-        # Taken out: no process that we start, and no dump of our environment, has it.
+        # The variable is removed, so that child processes and dumps of the environment do not contain the secret.
         content = os.environ.pop(name, "")
         if not content:
             raise ValueError(f"the environment variable {name} is not set")
@@ -32,7 +35,7 @@ def as_file(value: object) -> object:
 
 
 def restored() -> dict[str, str]:
-    """The environment with the variables that were taken out of it, for a process that begins anew."""
+    """The environment including the removed variables, for a process that restarts itself."""
     return {**os.environ, **{name: path.read_text() for name, path in _path_by_variable.items()}}
 
 

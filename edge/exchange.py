@@ -1,4 +1,4 @@
-"""What the journal and the metrics know of one request."""
+"""The facts about one request that the journal and the metrics report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Exchange:
-    """What is known of one request; handlers fill it in, the journal writes it."""
+    """The facts about one request. Handlers fill them in, and the journal writes them."""
 
     method: str
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -20,16 +20,16 @@ class Exchange:
     workload: str = ""
     team: str = ""
     identity: str = ""
-    """By which key or certificate the caller was known: its id, never itself."""
+    """Id of the caller's key or certificate, never the key itself."""
     model: str = ""
-    """As the caller names it."""
+    """The model's name in the request."""
     endpoint: str = ""
-    """Who answered: the name in its certificate, and the port."""
+    """Upstream that answered: the name in its certificate, and the port."""
     attempts: int | None = None
-    """Endpoints that the request was offered to."""
+    """Number of endpoints that the request was offered to, including those that did not accept it."""
     trace_id: str = ""
     variant: str = ""
-    """`canary` where a workload's canary was asked; such requests are counted apart."""
+    """`canary` if the workload's canary served the request. Metrics count these requests separately."""
     status: int = 0
     code: str = "ok"
     stream: bool = False
@@ -39,30 +39,31 @@ class Exchange:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     pieces: int = 0
-    """Tokens of the text that was seen of the answer, about: they count where the model server tells no number."""
+    """Approximate number of tokens generated so far. Used if the model server reports no count."""
     verdicts: list[str] = field(default_factory=list)
+    """Results of the checks of request and answer: names of the checks, never the text that they checked."""
     reviewing: list[str] = field(default_factory=list)
-    """Guards that want people to look at the answer."""
-    """What checks said of the request and its answer: their names, never what they saw."""
+    """Guards that require a human review of the answer."""
     gpu_seconds: float | None = None
     usd: float | None = None
     confidence: dict[str, Any] | None = None
-    """The answer's score and its calibration, or why it has none; None: the workload wants none."""
+    """The answer's score and calibration, or the reason why there is no score. None: the workload does not ask for
+    scores."""
     ended: bool = False
-    """Whether what leaves next is the last that a client waits for, `[DONE]` or an error: the line goes first."""
+    """Whether the client's last bytes come next (`[DONE]` or an error). The journal's line is written before them."""
     settle: Callable[[], None] = lambda: None
-    """Reckons what the request came to, once, before its line is written."""
+    """Computes the tokens and the cost of the request, once, before its line is written."""
 
     def note_usage(self, usage: Any) -> bool:
-        """Take the token counts of an OpenAI `usage` object; whether they can be true.
+        """Take the token counts of an OpenAI `usage` object. Returns whether they are plausible.
 
-        Of a usage that holds another count than 0 to `MOST_TOKENS` nothing is taken: it would spoil sums and bills.
+        If a count is outside 0 to `MOST_TOKENS`, no count is taken, because it would falsify sums and bills.
         """
         if usage is None:
             return True
         if not isinstance(usage, dict):
             return False
-        # Reranking counts its prompt as the whole.
+        # Reranking reports the prompt's tokens as `total_tokens`.
         prompt = usage.get("prompt_tokens", usage.get("total_tokens"))
         completion = usage.get("completion_tokens")
         if not all(count is None or is_count(count) for count in (prompt, completion)):
@@ -73,9 +74,9 @@ class Exchange:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value can be the number of one request's tokens."""
+    """Whether a value is a possible token count of one request."""
     return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 MOST_TOKENS = 10_000_000
-"""Of one prompt or answer: more than any model's context."""
+"""Maximum token count of one prompt or answer, above the context length of any model."""

@@ -1,13 +1,13 @@
-"""Weights from an S3-compatible store into a volume, whole and as promised or not at all.
+"""Fetches weights from an S3-compatible store into a volume, complete and verified, or not at all.
 
     python -m edge.fetch --endpoint URL --region NAME --bucket NAME --prefix PATH --digest sha256:… \
         --credentials FILE [--ca FILE] [--public-key FILE] [--keep COUNT] FOLDER
 
-They come to lie in `FOLDER/<hex of the digest>`. Until every byte is verified they lie beside it under another
-name, so that nothing starts from half of them; what is there already and right is not fetched again. The manifest
-says what is fetched: other objects below the prefix are left where they are. With `--keep`, what earlier runs have
-fetched is deleted then but for the versions that served last; without, nothing is. Needs boto3, which the
-translator's image has. Exit codes as `edge.weights`, and 3 where the store does not give what is asked for.
+The files go into `FOLDER/<hex of the digest>`. The folder has another name until every byte is verified, so that no
+model server starts with incomplete weights. Files that are already there and correct are not fetched again. Only
+files in the manifest are fetched; other objects below the prefix are ignored. `--keep` deletes versions from earlier
+runs, except the ones that were served last. Needs boto3, which the translator's image contains. Exit codes as for
+`edge.weights`; 3 also if the store does not provide the files.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _CONTAINER_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
-"""By which EKS and ECS tell a container where its role's credentials are handed out, and set by them alone."""
+"""The variables with which EKS and ECS tell a container where to get its role's credentials."""
 
 
 def client(endpoint: str | None, region: str, credentials: Path | None, ca: Path | None) -> Any:
-    """An S3 client that knows one identity: the mounted file's, or without one the container's by its place.
+    """An S3 client with exactly one identity: the mounted file's or, without a file, the container's role.
 
-    Never the environment's keys, and never a machine's.
+    Credentials in environment variables and the role of the node are never used.
     """
     import boto3
     import botocore.session
@@ -77,7 +77,9 @@ def client(endpoint: str | None, region: str, credentials: Path | None, ca: Path
 def fetch(
     s3: Any, bucket: str, prefix: str, digest: str, folder: Path, public_key: Path | None = None
 ) -> tuple[int, int]:
-    """How many files and bytes now lie in `FOLDER/<hex>`. Raises `NotAsPromised`, and what boto3 raises."""
+    """Fetch the weights, and return the number and total bytes of the files in `FOLDER/<hex>`. Raises
+    `NotAsPromised`, and errors of boto3.
+    """
     version_folder = folder / digest.removeprefix("sha256:")
     part_folder = folder / f"{versions.PART}{version_folder.name}"
     if version_folder.is_dir():
@@ -88,7 +90,7 @@ def fetch(
     text = s3.get_object(Bucket=bucket, Key=f"{prefix}/{weights.NAME}")["Body"].read()
     sha256_by_file = weights.parse(text, digest)
     for leftover in [path for path in part_folder.rglob("*") if not path.is_dir()]:
-        # Of an attempt that was cut off: boto3 writes beside a file until it is whole.
+        # Left by an interrupted attempt: boto3 writes beside a file until it is complete.
         if leftover.relative_to(part_folder).as_posix() not in sha256_by_file:
             leftover.unlink()
     (part_folder / weights.NAME).write_bytes(text)
@@ -110,7 +112,7 @@ def fetch(
 
 
 def _fetch_file(s3: Any, bucket: str, key: str, file: Path, sha256: str) -> None:
-    """One file, unless an attempt before this one has it already."""
+    """Fetch one file, unless an earlier attempt has fetched it."""
     if file.is_file() and weights.sha256(file) == sha256:
         return
     file.parent.mkdir(parents=True, exist_ok=True)

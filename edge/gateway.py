@@ -44,7 +44,7 @@ from edge.usage_accounts import Accounts
 MODELS_PATH = "/v1/models"
 MODEL_PATH = "/v1/models/{name}"
 HEARD_S = 5.0
-"""Seconds after which the database must have answered again before the gateway serves requests."""
+"""Maximum age in seconds of the database's last answer. The gateway serves requests only while the answer is newer."""
 FLUSH_S = 1.0
 
 
@@ -97,7 +97,7 @@ class Gateway:
         )
 
     async def models(self, request: Request) -> Response:
-        """The models of the caller's own workload, and no other."""
+        """The models of the caller's own workload."""
         caller = await self._caller(request)
         models = [self._model_entry(name) for name in self._router.models_of(caller.workload)]
         return JSONResponse({"object": "list", "data": models})
@@ -270,14 +270,14 @@ class Gateway:
         """The request body for the upstream: the caller's fields and those that the gateway adds."""
         body = {**payload, "model": upstream.place.model}
         if context.routed_model.salts(upstream):
-            # Callers must not choose the salt, or they could find out what others have asked.
+            # If callers could choose the salt, response times would reveal to them what others have sent.
             body["cache_salt"] = self._salts.of(context.routed_model.route)
         if self._scorers.needs_logprobs(context, upstream.place):
             body["logprobs"] = True  # for the score; removed from the answer
         if context.limited_answer is not None:
-            body["max_tokens"] = context.limited_answer  # what was reserved
+            body["max_tokens"] = context.limited_answer  # the reserved amount
         if context.exchange.stream:
-            # For the gateway's own count; removed from the answer. Only vLLM counts with every event.
+            # For the gateway's own count; removed from the answer. Only vLLM sends counts with each event.
             is_vllm = upstream.place.target in ("onprem-vllm", "eks-vllm")
             body["stream_options"] = {
                 "include_usage": True,
@@ -303,7 +303,7 @@ class Gateway:
                 await self._ledger.flush(last=last)
                 await self._accounts.flush()
         except DatabaseDown:
-            pass  # requests are refused until it answers
+            pass  # requests are refused until the database answers
 
     async def _problem(self) -> str | None:
         if await self._keys.problem():
@@ -329,7 +329,7 @@ class Gateway:
 
 
 class NotTaken(Unsent):
-    """The place does not accept vLLM fields. Another place of the route may."""
+    """The place does not accept vLLM fields. Another place of the route may accept them."""
 
     def __init__(self, field: str) -> None:
         super().__init__(

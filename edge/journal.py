@@ -15,18 +15,20 @@ from edge.exchange import Exchange
 from edge.metrics import Metrics
 
 QUIET = frozenset(("/health", "/metrics"))
-"""Asked every few seconds by who watches: they are no requests of anybody, and leave no lines."""
+"""Paths that probes and monitoring request every few seconds. They are not written to the journal."""
 
 
 def write_line(event: str, **fields: Any) -> None:
-    """One line of JSON on standard output."""
+    """Write one line of JSON to standard output."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 class JsonFormatter(logging.Formatter):
-    """Library messages as lines of the same kind: the error's type, never its text or its traceback."""
+    """Formats log messages of libraries as JSON lines, with the type of an error but without its text and
+    traceback.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -42,7 +44,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def quiet_libraries() -> None:
-    """uvicorn's warnings in our form; everything below, and httpx's line a request, is left out."""
+    """Write warnings and errors of libraries as JSON lines. Drops lower levels, and httpx's line for each request."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -63,9 +65,10 @@ _OPTIONAL_FIELDS = (
 
 
 class Journal:
-    """ASGI middleware: gives each request its Exchange, counts its bytes, writes its one line.
+    """ASGI middleware: creates the Exchange of each request, counts its bytes, and writes its line.
 
-    The line is written before the last byte leaves: no kill falls between an answer that was had and its record.
+    The line is written before the last byte leaves. So an answer that a client has received is always in the
+    journal, even if the process is killed.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Journal:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope["method"])
-        if scope["path"] in self._paths:  # any other path is the client's own text
+        if scope["path"] in self._paths:  # any other path is text of the client
             exchange.path = scope["path"]
         scope.setdefault("state", {})["exchange"] = exchange
         written = False
@@ -90,7 +93,7 @@ class Journal:
                 written = True
                 try:
                     exchange.settle()
-                finally:  # whatever cannot be counted, the request is on record
+                finally:  # even if counting fails, the request is in the journal
                     self._write(exchange)
 
         async def counted(message: Message) -> None:
@@ -117,7 +120,7 @@ class Journal:
         finally:
             if (
                 not written and exchange.code == "ok"
-            ):  # no last byte: the client went away, or the process ends
+            ):  # no last byte: the client disconnected, or the process ends
                 exchange.code = "client_closed_request"
             write()
 

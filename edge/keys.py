@@ -1,7 +1,8 @@
-"""`python -m edge.keys --database FILE …`: make the tables, and issue, rotate, revoke and list keys.
+"""Creates the database's tables, and issues, rotates, revokes and lists keys: `python -m edge.keys --database FILE …`.
 
-FILE is YAML: what a gateway's configuration has under `database`, with a user who may write. A key is printed once and
-kept nowhere: only its SHA-256 is. Exit codes: 0 done, 1 there is no such key, 2 the input is wrong, 3 the database is.
+FILE is YAML with the keys that a gateway's configuration has under `database`, for a database user with write
+access. A new key is printed once. Only its SHA-256 is stored. Exit codes: 0 done, 1 the key does not exist, 2
+invalid input, 3 the database failed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _ISSUE = """
 INSERT INTO isthmus.keys (digest, workload, class, not_after)
 VALUES ($1, $2, $3, now() + make_interval(days => $4))
 """
-# Those that end sooner keep their end.
+# Keys that end earlier keep their end.
 _END_OTHERS = """
 UPDATE isthmus.keys SET not_after = least(not_after, now() + make_interval(secs => $4))
 WHERE (workload, class) = ($1, $2) AND digest <> $3 AND revoked_at IS NULL
@@ -100,12 +101,14 @@ async def make_tables(database: Database, options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """One command; an error is one paragraph on standard error."""
+    """Run one command. An error is one paragraph on standard error. Returns the exit code."""
     return run_command("edge.keys", _parser(), arguments)
 
 
 def run_command(program: str, parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
-    """The command that was asked for, of a parser of `parser_of`; an error is one paragraph on standard error."""
+    """Parse the arguments with a parser of `parser_of`, run the command and return the exit code. An error is one
+    paragraph on standard error.
+    """
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_run(options.command, Database(config_of(options.database)), options))
@@ -115,7 +118,7 @@ def run_command(program: str, parser: argparse.ArgumentParser, arguments: list[s
 
 
 def parser_of(program: str, description: str) -> argparse.ArgumentParser:
-    """Of a program that works on the database of a file."""
+    """A command-line parser with the option `--database`."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument(
         "--database", type=Path, required=True, help="YAML: host, port, name, user, password, ca"

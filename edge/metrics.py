@@ -23,7 +23,9 @@ _LABELS = ["class", "team", "workload", "model", "variant"]
 
 
 class Metrics:
-    """One registry a process. Labels hold names of the configuration only, never a caller's words."""
+    """The Prometheus registry of the process. Labels contain names from the configuration only, never text of a
+    caller.
+    """
 
     def __init__(self, data_class: str) -> None:
         disable_created_metrics()
@@ -55,19 +57,19 @@ class Metrics:
         self._waiting = gauge("endpoint_waiting", "Requests that wait there.", ["class", "endpoint"])
 
     def entered(self) -> None:
-        """A request began."""
+        """Count a request that begins."""
         self._in_flight.inc()
 
     def refused_client(self) -> None:
-        """A connection was closed for its certificate's name."""
+        """Count a connection that was closed because of the name in its certificate."""
         self._refused_clients.inc()
 
     def unsent(self, endpoint: Endpoint) -> None:
-        """An endpoint did not take a request."""
+        """Count a request that an endpoint did not accept."""
         self._unsent.labels(self._class, endpoint.name).inc()
 
     def add(self, exchange: Exchange, seconds: float) -> None:
-        """Count a request that entered and is over."""
+        """Count a request that has ended."""
         self._in_flight.dec()
         labels = (self._class, exchange.team, exchange.workload, exchange.model, exchange.variant)
         self._requests.labels(*labels, str(exchange.status)).inc()
@@ -83,14 +85,16 @@ class Metrics:
             self._cost.labels(*labels, exchange.endpoint).inc(exchange.usd)
 
     def watch(self, endpoint: Endpoint) -> None:
-        """Read an endpoint's state whenever Prometheus asks."""
+        """Export an endpoint's state, which is read at each scrape."""
         labels = (self._class, endpoint.name)
         self._good.labels(*labels).set_function(lambda: endpoint.health.good)
         self._running.labels(*labels).set_function(lambda: endpoint.sharing.running)
         self._waiting.labels(*labels).set_function(lambda: endpoint.waiting)
 
     def watch_audit(self, unsealed_s: Callable[[], float]) -> tuple[Counter, Counter, Counter]:
-        """Counters of audit records, of commits and of failures; how long the oldest record waits is read."""
+        """The counters of audit records, of commits and of failures. Also exports the age of the oldest unsealed
+        record.
+        """
         self._gauge(
             "audit_unsealed_seconds", "Since when the oldest record waits for its seal.", []
         ).set_function(unsealed_s)
@@ -107,5 +111,5 @@ class Metrics:
         return Gauge(f"isthmus_{name}", description, labels, registry=self._registry)
 
     def text(self) -> bytes:
-        """The exposition format, version 0.0.4."""
+        """The metrics in the Prometheus exposition format, version 0.0.4."""
         return generate_latest(self._registry)

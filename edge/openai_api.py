@@ -1,8 +1,8 @@
 """Reads request bodies and writes errors in the format of the OpenAI API.
 
-The lists are short on purpose. A field that is not here is refused by name, so that no option of a
-model server or of LiteLLM (`fallbacks`, `api_base`, `metadata`, `cache_salt`, `chat_template`, …)
-can be reached by a caller.
+The lists of fields are short on purpose. A request with any other field is refused, and the error names the field.
+So callers cannot reach options of a model server or of LiteLLM (`fallbacks`, `api_base`, `metadata`, `cache_salt`,
+`chat_template`, …).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TYPES = {
 
 
 class Refusal(Exception):
-    """An answer that is an error: status, a code for programs, a message for people."""
+    """An error response: HTTP status, code for programs, message for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_fault(request: Request, error: Exception) -> JSONResponse:
-    """Starlette's handler for what nobody foresaw: no detail goes out."""
+    """Starlette's handler for unexpected errors. The response contains no details."""
     return _answer(request, Refusal(500, "internal_error", "The edge failed on this request."))
 
 
@@ -69,7 +69,7 @@ def _answer(request: Request, error: Refusal) -> JSONResponse:
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The request's body, at most `max_bytes`; raises Refusal 413 or 415."""
+    """Read the request's body, at most `max_bytes`. Raises Refusal 413, 415 or 499."""
     too_large = Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "unsupported_encoding", "Send the body without content-encoding.")
@@ -91,7 +91,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object that only one reading is possible of (`edge.strict_json`); raises Refusal 400."""
+    """The body as an unambiguous JSON object (`edge.strict_json`). Raises Refusal 400."""
     try:
         value = strict_json.parse(body)
     except strict_json.NotStrict as error:
@@ -102,7 +102,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def dump(value: Any) -> bytes:
-    """JSON in UTF-8, compact; raises Refusal 400 for text that UTF-8 cannot hold, and for infinite numbers."""
+    """The value as compact JSON in UTF-8. Raises Refusal 400 for text that UTF-8 cannot encode, and for infinite
+    numbers.
+    """
     try:
         return strict_json.dump(value)
     except (ValueError, RecursionError):

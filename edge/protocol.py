@@ -1,4 +1,4 @@
-"""The HTTP protocol of every listener: who may speak is known before any byte is read, and for how long is watched."""
+"""The HTTP protocol of every listener: checks the client's certificate before reading, and limits waiting times."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from edge.connections import HEADERS_S, Connection
 
-Base: Any  # one of two classes with the same hooks
+Base: Any  # one of two classes with the same methods
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     Base = HttpToolsProtocol
-except ImportError:  # httptools has no wheel for this machine
+except ImportError:  # httptools has no wheel for this platform
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     Base = H11Protocol
 
 MAX_HEADER_BYTES = 32 * 1024
 IDLE_S = 70.0
-"""Between requests: uvicorn's own limit, and a little more."""
+"""Maximum seconds between two requests of a connection, slightly more than uvicorn's own limit."""
 
 
 def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
@@ -35,7 +35,7 @@ def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Clients:
-    """Who may speak to a listener, and whether the process still takes requests."""
+    """The clients of a listener, and whether the process still accepts requests."""
 
     allowed: frozenset[str] | None
     """DNS names in lower case. None: every client with a valid certificate."""
@@ -74,7 +74,7 @@ class EdgeProtocol(Base):
             self.clients.on_refused()
             transport.abort()
             return
-        # Each request's scope begins as a copy of this.
+        # The scope of each request starts as a copy of this.
         shown = tls.getpeercert(binary_form=True) if tls is not None else None
         self.client_revoked = lambda: self.clients.is_revoked(shown)
         self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
@@ -95,7 +95,7 @@ class EdgeProtocol(Base):
             else:
                 self.connection.work()
             return
-        # Between requests: of the next header block, or of a body that nobody reads any more.
+        # Between requests, the data belongs to the next header block or to a body that is no longer read.
         self.connection.receive_headers()
         self.partial_bytes += 0 if cycle is not None and cycle.more_body else len(data)
         if self.partial_bytes > 2 * MAX_HEADER_BYTES and not self.transport.is_closing():
@@ -103,7 +103,7 @@ class EdgeProtocol(Base):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # and no other was sent behind it
+        if self.cycle.response_complete:  # the client has not sent another request yet
             self.connection.wait(IDLE_S)
 
     def pause_writing(self) -> None:
@@ -120,7 +120,7 @@ class EdgeProtocol(Base):
 
     def on_headers_complete(self) -> None:
         self.in_headers = False
-        if self.client_revoked():  # since the handshake
+        if self.client_revoked():  # revoked since the handshake
             self.refused = True
             self.clients.on_refused()
             self.transport.abort()
@@ -130,9 +130,9 @@ class EdgeProtocol(Base):
     def on_header(self, name: bytes, value: bytes) -> None:
         self.header_bytes += len(name) + len(value)
         if self.header_bytes > MAX_HEADER_BYTES:
-            raise ValueError("headers too large")  # the parser turns it into a 400
+            raise ValueError("headers too large")  # the parser answers with 400
         if not self.in_headers:
-            return  # a trailer, which uvicorn would take for a header: of who asks, among others
+            return  # a trailer; uvicorn would treat it as a header, e.g. as credentials
         if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
             raise ValueError("the body is in another coding than chunked, which nobody here decodes")
         super().on_header(name, value)
@@ -146,10 +146,11 @@ def protocol_class(
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol for one listener.
 
-    `allowed_clients` are the DNS names that may speak; None: every client. `on_refused` is called for each refused
-    client, `draining` says whether the process is ending, and `is_revoked` whether a certificate (DER) is revoked.
+    `allowed_clients`: DNS names of the clients that may connect; None: every client. `on_refused` is called for
+    each refused client. `draining` returns whether the process is ending. `is_revoked` returns whether a
+    certificate (DER) is revoked.
 
-    uvicorn does not give the peer's certificate to the application, so the protocol checks it, and passes its names on
+    uvicorn does not pass the peer's certificate to the application. So the protocol checks it, and passes its names
     as `client_names`. Names are compared literally: a wildcard in a certificate matches nothing. A handshake that
     completes while the process drains is aborted, because uvicorn would not wait for its request.
     """

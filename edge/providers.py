@@ -1,4 +1,4 @@
-"""LiteLLM's names, addresses and errors of each provider: Amazon Bedrock Converse and SageMaker chat."""
+"""LiteLLM's names, addresses and errors for each provider: Amazon Bedrock Converse and SageMaker chat."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Model = BedrockModel | SageMakerModel
 
 
 def service_name(model: Model) -> str:
-    """What callers and operators know it by."""
+    """The provider's name in messages for callers and operators."""
     return "SageMaker" if isinstance(model, SageMakerModel) else "Bedrock"
 
 
 def litellm_provider(model: Model) -> tuple[str, str]:
-    """LiteLLM's own names of provider and model, to look up which fields it takes."""
+    """LiteLLM's names of provider and model, with which the translator looks up the supported fields."""
     if isinstance(model, SageMakerModel):
         return "sagemaker_chat", model.endpoint
     return "bedrock", f"converse/{model.inference_profile}"
 
 
 def litellm_address(model: Model, *, stream: bool) -> dict[str, Any]:
-    """LiteLLM's arguments for which model is called, and where."""
+    """LiteLLM's arguments for the model and its address."""
     if isinstance(model, BedrockModel):
         return {
             "model": f"bedrock/converse/{model.inference_profile}",
@@ -33,12 +33,13 @@ def litellm_address(model: Model, *, stream: bool) -> dict[str, Any]:
         }
     arguments: dict[str, Any] = {
         "model": f"sagemaker_chat/{model.endpoint}",
-        # Else the endpoint's name would be sent as the model's, which its server does not know.
+        # Otherwise LiteLLM sends the endpoint's name as the model's name, which the endpoint's server does not
+        # know.
         "hf_model_name": model.model,
         "aws_region_name": model.region,
     }
     if model.endpoint_url is not None:
-        # The whole address: LiteLLM adds nothing to one that it is given.
+        # The complete address, because LiteLLM does not append a path to a given address.
         action = "invocations-response-stream" if stream else "invocations"
         arguments["sagemaker_base_url"] = (
             f"{model.endpoint_url.rstrip('/')}/endpoints/{model.endpoint}/{action}"
@@ -47,16 +48,16 @@ def litellm_address(model: Model, *, stream: bool) -> dict[str, Any]:
 
 
 def status_of(error: Exception) -> Any:
-    """The HTTP status of an answer; of SageMaker's 424, the one that its container gave."""
+    """The HTTP status of an error. For SageMaker's 424, the status of its container."""
     status_code = getattr(error, "status_code", None)
     original = re.search(r'"OriginalStatusCode"\s*:\s*(\d{3})', str(error)) if status_code == 424 else None
     return int(original[1]) if original else status_code
 
 
 def rejection_message(text: str, model: Model) -> str:
-    """What Bedrock says of the caller's own mistake, without account numbers or the profile's name.
+    """Bedrock's message about an invalid request, without account numbers and names of AWS resources.
 
-    SageMaker's words name account and log; nothing of them is passed on.
+    SageMaker's messages contain account and log names, so they are replaced by a fixed sentence.
     """
     if isinstance(model, SageMakerModel):
         return "The model does not accept this request."

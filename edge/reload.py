@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read again, and a process with a valid one drains and begins anew in its own place."""
+"""Handles SIGHUP: reads the configuration again and, if it is valid, drains the process and restarts it in place."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edge.journal import write_line
 
 
 class Reloading:
-    """What a process does upon SIGHUP. It never ends undrained, and never for a file that is wrong."""
+    """Handles SIGHUP. The process never restarts without draining, or with an invalid configuration."""
 
     def __init__(self, path: Path, mode: str) -> None:
         self._path, self._mode = path, mode
         self.wanted = False
-        """Whether the process is to begin anew when it has drained."""
+        """Whether the process restarts after it has drained."""
 
     def listen(self, stop: asyncio.Event) -> None:
-        """From now on; `stop` is set when the process is to drain."""
+        """Handle SIGHUP from now on. `stop` is set when the process must drain."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, stop)
 
     def _reload(self, stop: asyncio.Event) -> None:
@@ -40,8 +40,8 @@ class Reloading:
         stop.set()
 
     def begin_anew(self) -> None:
-        """Run the same command in this process, where SIGHUP asked for it; returns where it did not."""
+        """Restart this process with the same command if SIGHUP requested it. Otherwise returns."""
         if self.wanted:
             sys.stdout.flush()
-            command = [sys.executable, *sys.orig_argv[1:]]  # our own, as it was begun
+            command = [sys.executable, *sys.orig_argv[1:]]  # the original command line of this process
             os.execve(sys.executable, command, environment.restored())  # noqa: S606

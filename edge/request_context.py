@@ -37,7 +37,7 @@ class RequestContext:
     task: Task
     routed_model: RoutedModel
     payload: dict[str, Any]
-    """The checked fields of the request, with the caller's name of the model."""
+    """The checked fields of the request, with the model name that the caller used."""
     wants_usage: bool
     expected: tuple[int, int]
     """Estimated tokens of the prompt and the answer."""
@@ -56,7 +56,7 @@ class RequestContext:
 
     @property
     def called(self) -> str:
-        """The model's name for the caller."""
+        """The model's name for callers."""
         return self.routed_model.route.called
 
     @property
@@ -91,7 +91,7 @@ class RequestContext:
         if self._settled:
             return
         self._settled = True
-        if self.call is None:  # no upstream accepted it
+        if self.call is None:  # no upstream accepted the request
             self.reservation.settle(0, 0.0)
             return
         exchange, upstream = self.exchange, self.call.upstream
@@ -129,7 +129,7 @@ class RequestContext:
 
 
 def price_of(upstream: Upstream, expected: tuple[int, int]) -> float:
-    """USD that a request may cost at an upstream that charges by the token, else 0."""
+    """Maximum cost of a request in USD, at an upstream with a price per token. 0 for other upstreams."""
     price = upstream.place.usd_per_million_tokens
     return 0.0 if price is None else (expected[0] * price.prompt + expected[1] * price.completion) / 1e6
 

@@ -1,6 +1,6 @@
-"""Fields that requests share, their types and bounds; and what a caller is told of a field that breaks them.
+"""Fields that several kinds of requests share, their bounds, and the error messages for invalid fields.
 
-The types are pydantic's TypedDicts: a validated request is the plain dictionary that was sent, with nothing converted.
+The types are pydantic's TypedDicts. A validated request is the plain dictionary of the caller, without conversions.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from edge import strict_json
 from edge.openai_api import Refusal, bad_request
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-"""An unknown field is refused, and no value is converted: "5" is not 5, and true is not 1."""
+"""Unknown fields are refused, and no value is converted: "5" is not 5, and true is not 1."""
 MOST_TOKENS = 10_000_000
 MOST_ANSWERS = 128
-"""Answers to one request (`n`), as at OpenAI."""
+"""Maximum number of answers to one request (`n`), the same as OpenAI's."""
 _INT64 = 2**63
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Model = Annotated[str, Field(max_length=253)]
 Number = int | float
-"""Kept as it is written, 1 or 1.0. Each has bounds, which refuse infinite ones."""
+"""A number is kept in its original form, 1 or 1.0. Every field has bounds, which exclude infinite numbers."""
 Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 Answers = Annotated[int, Field(ge=1, le=MOST_ANSWERS)]
 Penalty = Annotated[Number, Field(ge=-2, le=2)]
@@ -37,12 +37,12 @@ LogitBias = Annotated[
     dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], Annotated[Number, Field(ge=-100, le=100)]],
     Field(max_length=1024),
 ]
-"""By token ids: any other key would be a text that nobody screens."""
+"""Keys are token ids. Any other key would be text that is not screened."""
 
 
 @with_config(STRICT)
 class StreamOptions(TypedDict, total=False):
-    """How a stream is told. `include_obfuscation` is accepted, and means nothing here."""
+    """Options of a stream. `include_obfuscation` is accepted without effect."""
 
     include_usage: bool | None
     include_obfuscation: bool | None
@@ -50,7 +50,7 @@ class StreamOptions(TypedDict, total=False):
 
 @with_config(STRICT)
 class Sampling(TypedDict, total=False):
-    """What chat and completions share."""
+    """Sampling fields of chat and completions."""
 
     stream: bool | None
     stream_options: StreamOptions | None
@@ -68,7 +68,7 @@ class Sampling(TypedDict, total=False):
 
 @with_config(STRICT)
 class Harmless(TypedDict, total=False):
-    """Fields of OpenAI that clients send by themselves, and that mean nothing here: accepted and dropped."""
+    """OpenAI fields that clients send automatically and that have no effect here. They are accepted and dropped."""
 
     metadata: Any
     modalities: list[Literal["text"]] | None
@@ -80,7 +80,7 @@ class Harmless(TypedDict, total=False):
     service_tier: Any
     store: Any
     verbosity: Any
-    # Only as nulls: each of them would ask for something that is not served.
+    # Only null is accepted, because any value would request an unsupported feature.
     audio: None
     function_call: None
     functions: None
@@ -104,7 +104,7 @@ class StructuredOutputs(TypedDict, total=False):
 
 @with_config(STRICT)
 class VllmFields(TypedDict, total=False):
-    """vLLM 0.33's own fields of sampling. They go only to places that take them (`routes[].vllm_fields`)."""
+    """Sampling fields of vLLM 0.33. They are sent only to places that accept them (`routes[].vllm_fields`)."""
 
     allowed_token_ids: Annotated[list[TokenId], Field(max_length=4096)] | None
     bad_words: Annotated[list[Text], Field(max_length=256)] | None
@@ -128,7 +128,7 @@ VLLM_FIELDS = frozenset([*VllmFields.__annotations__, "chat_template_kwargs"])
 
 
 def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]:
-    """The request without its null and harmless fields; raises Refusal 400."""
+    """The request without null fields and harmless fields. Raises Refusal 400."""
     try:
         request = adapter.validate_python(body)
     except ValidationError as error:
@@ -142,7 +142,7 @@ def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]
 
 
 def _schemas(fields: Mapping[str, Any]) -> Iterator[tuple[list[str | int], Any]]:
-    """Every JSON Schema of a request, with its path; raises Refusal 400 for a text that is not JSON."""
+    """Every JSON Schema in a request, with its path. Raises Refusal 400 for text that is not JSON."""
     for number, tool in enumerate(fields.get("tools", ())):
         yield ["tools", number, "function", "parameters"], tool["function"].get("parameters")
     described = fields.get("response_format", {}).get("json_schema") or {}
@@ -172,13 +172,13 @@ SCHEMAS_BY_NAME = frozenset(
         "dependencies",
     )
 )
-"""Keywords of JSON Schema whose value is an object with names that the schema's author gave."""
+"""Keywords of JSON Schema whose value is an object with names that the author of the schema chose."""
 SCHEMA_DATA = frozenset(("default", "const", "enum", "example", "examples"))
-"""Keywords of JSON Schema whose value is any JSON, as a caller could send it."""
+"""Keywords of JSON Schema whose value can be any JSON."""
 
 
 def _refuse_foreign_references(path: list[str | int], schema: Any) -> None:
-    """Raise Refusal 400 where a JSON Schema refers to a document that a model server would have to fetch."""
+    """Raise Refusal 400 if a JSON Schema refers to a document that a model server would have to fetch."""
     if isinstance(schema, list):
         for number, part in enumerate(schema):
             _refuse_foreign_references([*path, number], part)
@@ -202,7 +202,7 @@ def _refuse_foreign_references(path: list[str | int], schema: Any) -> None:
 
 
 def vllm_fields(request: Mapping[str, Any]) -> list[str]:
-    """The fields of a request that only vLLM knows."""
+    """The fields of a request that only vLLM supports."""
     return sorted(VLLM_FIELDS & request.keys())
 
 
@@ -217,9 +217,11 @@ _REASONS = {
 
 
 def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
-    """The first error, by its path in the request. What stands there is not repeated: it goes into logs of clients."""
+    """The error for the caller, which names the first invalid field. It does not quote the value, because clients
+    log errors.
+    """
     errors = error.errors(include_url=False, include_input=False, include_context=False)
-    # Of a union there is an error for each of its members. The one that got furthest names the place.
+    # pydantic reports an error for each member of a union. The one with the longest path is the most precise.
     first = max(
         reversed(errors), key=lambda fault: (fault["type"] == "extra_forbidden", len(_path(fault, body)))
     )
@@ -229,19 +231,21 @@ def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
 
 
 def _written(path: list[str | int]) -> str:
-    """A path as people write it, `messages[0].content`, of a bounded length."""
+    """A path in the usual notation, `messages[0].content`, of limited length."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path)
     return place.removeprefix(".")[:400]
 
 
 def _sentence(message: str) -> str:
-    """pydantic's "Input should be a valid dictionary", after a subject and in JSON's words."""
+    """The predicate of pydantic's message "Input should be a valid dictionary", in JSON's terms."""
     text = re.sub(r"^.*?\bshould ", "must ", message).replace("dictionary", "object").replace("None", "null")
     return text.replace(" after validation, not 0", "")
 
 
 def _path(error: Any, body: Any) -> list[str | int]:
-    """Where it is. pydantic names the members of unions on the way, which are no part of the request."""
+    """The path of an error in the request. pydantic's own path also contains names of union members, which are
+    removed.
+    """
     path: list[str | int] = []
     value = body
     for part in error["loc"]:
@@ -253,7 +257,7 @@ def _path(error: Any, body: Any) -> list[str | int]:
 
 
 _OWN_CODES = frozenset(["tools", "tool_choice", "response_format"])
-"""Fields whose every fault has their own code, unknown fields within them too."""
+"""Fields with an error code of their own, also for unknown fields inside them."""
 
 
 def _code(path: list[str | int], kind: str) -> str:

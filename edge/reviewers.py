@@ -1,8 +1,8 @@
-"""`python -m edge.reviewers --database FILE …`: issue, revoke and list the keys of people who decide upon held answers.
+"""Manages reviewers' keys: `python -m edge.reviewers --database FILE …` issues, revokes and lists them.
 
-FILE is as for `python -m edge.keys`, which makes the tables. A key is printed once and kept nowhere: only its SHA-256
-is. A person has one name, however many keys. Exit codes: 0 done, 1 there is no such key, 2 the input is wrong, 3 the
-database is.
+Reviewers are the people who decide on held answers. FILE has the same format as for `python -m edge.keys`, which
+creates the tables. A new key is printed once. Only its SHA-256 is stored. A person may have several keys but has
+only one name. Exit codes: 0 done, 1 the key does not exist, 2 invalid input, 3 the database failed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """One command; an error is one paragraph on standard error."""
+    """Run one command. An error is one paragraph on standard error. Returns the exit code."""
     return run_command("edge.reviewers", _parser(), arguments)
 
 
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    # In lower case only: one person has one name, and is one approver.
+    # Names are lower case, so that one person has one name and counts as one approver.
     if not re.fullmatch(r"[a-z0-9][a-z0-9._@+-]{0,119}", text):
         raise argparse.ArgumentTypeError(f"{text!r} must be lower-case letters, digits and . _ @ + -")
     return text

@@ -11,15 +11,17 @@ from edge.openai_api import Refusal
 from edge.request_context import RequestContext
 
 LOOK_S = 5.0
-"""So often a stream's caller is looked up again. An answer of the key store is up to 5 s old: 10 s in all."""
+"""Seconds between two look-ups of a stream's caller. The key store's answer may be 5 s old, so a stream ends within
+10 s of the revocation."""
 
 
 async def while_allowed(
     pieces: AsyncIterator[bytes], context: RequestContext, identify: Identify
 ) -> AsyncIterator[bytes]:
-    """The stream's pieces; an error in place of the next one when its caller may call no more.
+    """The pieces of a stream. If the caller's access is revoked, an error replaces the next piece and the stream
+    ends.
 
-    A key store that does not answer ends no stream: new requests are refused meanwhile.
+    If the key store does not answer, running streams continue, while new requests are refused.
     """
     looked = time.monotonic()
     async for piece in pieces:

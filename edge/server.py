@@ -1,4 +1,4 @@
-"""Runs a mode as a process: two listeners, renewal of certificates, and a graceful end."""
+"""Runs a mode as a process: two listeners, renewal of certificates, and draining at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.tls import RenewableServerContext
 
 KEEP_ALIVE_S = 65
 POLL_S = 1.0
-# After the time for finishing, running streams are given this long to end with an error that is seen.
+# Seconds after the drain time in which running streams can send their error and end.
 LAST_WORDS_S = 3
 
 
@@ -34,7 +34,9 @@ HEALTH_CONNECTIONS = 64
 
 
 class Listener(uvicorn.Server):
-    """uvicorn without its signal handlers and its way to accept: the process has its own, for both listeners."""
+    """A uvicorn server without its signal handlers and its own accept loop, which the process provides for both
+    listeners.
+    """
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
@@ -45,7 +47,7 @@ class Listener(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept on sockets that are bound already."""
+        """Start accepting connections on bound sockets."""
         await self.lifespan.startup()
         config = self.config
 
@@ -61,9 +63,9 @@ class Listener(uvicorn.Server):
 
 
 def run(config: Served, reloading: Reloading) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before anything listens."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before it listens."""
     quiet_libraries()
-    # LiteLLM makes its own connections, on sockets that uvloop may close twice (`edge.transport.OwnSocket`).
+    # LiteLLM creates its own connections, whose sockets uvloop may close twice (`edge.transport.OwnSocket`).
     with asyncio.Runner(
         loop_factory=None if isinstance(config, TranslatorConfig) else loop_factory()
     ) as runner:
@@ -71,7 +73,9 @@ def run(config: Served, reloading: Reloading) -> None:
 
 
 def loop_factory() -> Any:
-    """uvloop where it is. asyncio's own leaves Nagle's algorithm on for sockets that we bound: 40 ms an answer."""
+    """The event loop's factory: uvloop if it is installed. asyncio leaves Nagle's algorithm on for sockets that the
+    process bound, which costs 40 ms for each answer.
+    """
     try:
         import uvloop
     except ImportError:
@@ -92,7 +96,7 @@ def _make_service(config: Served, state: State) -> Service:
         from edge.reviews.service import ReviewsService
 
         return ReviewsService(config, state).service()
-    from edge.translator import Translator  # imports LiteLLM, which only the translator's image holds
+    from edge.translator import Translator  # imports LiteLLM, which only the translator's image contains
 
     return Translator(config, state).service()
 
@@ -101,7 +105,7 @@ async def _serve(config: Served, reloading: Reloading) -> None:
     state = State(Metrics(config.data_class))
     tls = RenewableServerContext(config.listen)
     service = _make_service(config, state)
-    # Objects that exist now stay: a garbage collection over them would delay requests by 25 ms and more.
+    # Exclude all existing objects from garbage collection, which would delay requests by 25 ms or more.
     gc.freeze()
     main = _main_listener(config, service, state, tls)
     health = health_listener(health_application(service, state))
@@ -114,7 +118,7 @@ async def _serve(config: Served, reloading: Reloading) -> None:
     watching += [asyncio.create_task(work()) for work in service.background]
     write_line("started", mode=config.mode, port=config.listen.port, **{"class": config.data_class})
     stopping = asyncio.create_task(stop.wait())
-    # If background work fails, the process ends in order: without it, requests would not be counted or recorded.
+    # If a background task fails, the process stops in order. Otherwise requests would not be counted or recorded.
     await asyncio.wait({stopping, main_task, health_task, *watching}, return_when=asyncio.FIRST_COMPLETED)
     await _drain(config, state, main, main_task)
     health.should_exit = True
@@ -130,13 +134,13 @@ async def _serve(config: Served, reloading: Reloading) -> None:
 
 
 def _main_listener(config: Served, service: Service, state: State, tls: RenewableServerContext) -> Listener:
-    """The listener of requests, with TLS. Not started yet."""
+    """The TLS listener of requests. Not started yet."""
 
     def count_refused() -> None:
         state.metrics.refused_client()
         write_line("client_refused", mode=config.mode, **{"class": config.data_class})
 
-    # Gateway and review service identify each caller, so every certificate of their authority may connect.
+    # Gateway and review service identify each caller, so any client with a certificate of their CA may connect.
     allowed = None if isinstance(config, (GatewayConfig, ReviewsConfig)) else config.allowed_clients
     journal = Journal(
         service.app,
@@ -166,7 +170,7 @@ def _stop_signal(reloading: Reloading) -> asyncio.Event:
 
 
 async def _drain(config: Served, state: State, main: Listener, main_task: asyncio.Task[None]) -> None:
-    """Take no more requests, and wait for the running ones; after `drain_s` seconds they are cut."""
+    """Stop accepting requests and wait for the running ones. After `drain_s` seconds they are cut."""
     state.draining = True
     write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
     last_call = asyncio.get_running_loop().call_later(
@@ -180,7 +184,9 @@ async def _drain(config: Served, state: State, main: Listener, main_task: asynci
 
 
 async def _end_when_done(listener: Listener, state: State) -> None:
-    """Leave connections on which nothing runs: under TLS a client that sleeps would not let go of its own."""
+    """Close idle connections when all requests have ended. With TLS, a client that does not react would keep its
+    connection open.
+    """
     while state.running:
         await asyncio.sleep(0.05)
     await asyncio.sleep(LAST_WORDS_S)
@@ -197,18 +203,18 @@ async def _watch(config: Served, watches: list[Any]) -> None:
 
 
 def health_listener(app: Any) -> Listener:
-    """The plain HTTP listener of probes and monitoring, with room of its own."""
+    """The plain HTTP listener of probes and monitoring, with its own limit of connections."""
     return plain_listener(app, HEALTH_CONNECTIONS, timeout_graceful_shutdown=1)
 
 
 def plain_listener(app: Any, most: int, **options: Any) -> Listener:
-    """A listener without TLS that answers whoever reaches it."""
+    """A listener without TLS that accepts any client."""
     http = protocol_class(None, lambda: None, lambda: False)
     return listener(app, Connections(most, most), http=http, **options)
 
 
 def listener(app: Any, connections: Connections, **options: Any) -> Listener:
-    """A server of an application, not started yet."""
+    """A listener for an application. Not started yet."""
     return Listener(
         uvicorn.Config(
             app,
@@ -226,7 +232,7 @@ def listener(app: Any, connections: Connections, **options: Any) -> Listener:
 
 
 def bind(host: str, port: int, key: str) -> socket.socket:
-    """A socket to listen on; raises EnvironmentFault that names the key."""
+    """A bound socket that listens. `key` names the setting in errors. Raises EnvironmentFault."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)

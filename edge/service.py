@@ -20,7 +20,7 @@ from edge.tls import Watch
 
 @dataclass
 class State:
-    """What both listeners share."""
+    """State that both listeners of a process share."""
 
     metrics: Metrics
     running: set[Deadline] = field(default_factory=set)
@@ -29,31 +29,31 @@ class State:
 
 @dataclass
 class Service:
-    """A mode's application and what the process asks of it."""
+    """The application of a mode, and the functions through which the process runs it."""
 
     app: ASGIApp
     paths: set[str]
     problem: Callable[[], Awaitable[str | None]]
-    """Why requests cannot be served now, or None."""
+    """Returns why requests cannot be served now, or None."""
     metrics: Callable[[], Awaitable[Response]]
     close: Callable[[], Awaitable[None]]
     watches: list[Watch] = field(default_factory=list)
     background: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
-    """Work that goes on beside requests, for ever."""
+    """Tasks that run until the process ends."""
 
 
 def application(routes: list[Route]) -> Starlette:
-    """An application of exactly these routes; all else is 404 or 405 in the OpenAI shape."""
+    """An application with exactly these routes. Other requests get 404 or 405 in OpenAI's error format."""
     app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False
     return app
 
 
 def health_application(service: Service, state: State) -> Starlette:
-    """The plain HTTP listener's application: `/health`, `/live` and `/metrics`, open to probes and monitoring."""
+    """The application of the plain HTTP listener: `/health`, `/live` and `/metrics`, for probes and monitoring."""
 
     async def live(request: Request) -> Response:
-        # Not whether it can serve: a process that is started anew finds the same database down.
+        # `/live` ignores dependencies: a restart would not repair a database that is down.
         return PlainTextResponse("ok\n")
 
     async def health(request: Request) -> Response:
@@ -78,5 +78,5 @@ def health_application(service: Service, state: State) -> Starlette:
 
 
 def metrics_response(metrics: Metrics) -> Response:
-    """Our own counters as Prometheus reads them."""
+    """The response with the metrics of this process in Prometheus' format."""
     return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

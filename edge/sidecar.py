@@ -1,4 +1,4 @@
-"""The sidecar: ends mutual TLS for the class's gateway, beside a model server on loopback."""
+"""The sidecar: terminates mutual TLS for the class's gateway, beside a model server that listens on loopback."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from edge.service import Service, State, application
 from edge.tracing import trace_header
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, plain_headers, refusal_of
 
-# vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
+# vLLM serves more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
 POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
-# The gateway asks how the server is and how many wait there, and sends each request to the least busy one.
+# The gateway reads health and queue length, and sends each request to the least busy server.
 GET_PATHS = ("/v1/models", "/health", "/metrics")
 
 
 class Sidecar:
-    """A reverse proxy of an allow-list of paths; bodies pass as they are, headers are made anew."""
+    """A reverse proxy for a list of allowed paths. It passes bodies unchanged and replaces all headers."""
 
     def __init__(self, config: SidecarConfig, state: State) -> None:
         self._upstream, self._limits, self._state = config.upstream, config.limits, state
-        # Plain HTTP on loopback, as the configuration demands.
+        # Plain HTTP on loopback, which the configuration requires.
         self._client = Client(config.limits, verify=False)
 
     def service(self) -> Service:
@@ -43,14 +43,14 @@ class Sidecar:
         )
 
     async def forward(self, request: Request) -> Response:
-        """Pass one request on, and the answer back as it comes."""
+        """Forward one request, and relay the answer as it arrives."""
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
         handed_over = False
         try:
             body = None
             if request.method == "POST":
                 body = await deadline.wait(read_body(request, self._limits.max_body_bytes))
-            # The path comes from our list, not from the request; a query is not passed on.
+            # The path comes from the list, not from the request. A query is dropped.
             path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.scope["path"])
             async with while_connected(request.receive):
                 response = await deadline.wait(self._open(request, path, body))
@@ -81,7 +81,9 @@ class Sidecar:
             raise refusal from error
 
     async def _relay(self, response: httpx.Response, deadline: Deadline) -> AsyncIterator[bytes]:
-        """The body's bytes. A broken body raises, which breaks our own: the gateway must see the cut."""
+        """The bytes of the body. If the upstream's body breaks, this raises and breaks the response, so that the
+        gateway notices.
+        """
         source = response.aiter_bytes()
         while (piece := await deadline.wait(anext(source, None))) is not None:
             yield piece

@@ -1,4 +1,4 @@
-"""Server-sent events, as OpenAI's streams use them: `data:` lines of JSON, ended by `[DONE]`."""
+"""Server-sent events as in OpenAI's streams: `data:` lines with JSON, ended by `[DONE]`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": 
 
 
 class BrokenStream(Exception):
-    """The stream is not one of events, or one event is beyond all measure."""
+    """The stream contains no valid events, or an event is too long."""
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The data of each event. A last event that no blank line ends was cut and is not given.
+    """The data of each event. A last event without a blank line after it is incomplete, so it is dropped.
 
-    Lines end at LF or CR LF only: `str.splitlines` would also split at U+2028, which JSON text may hold.
+    Lines end at LF or CR LF only. `str.splitlines` would also split at U+2028, which JSON text may contain.
     """
     buffer = bytearray()
     data: list[bytes] = []
@@ -39,7 +39,7 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def event(value: Any) -> bytes:
-    """One event of JSON."""
+    """One event with a value as JSON."""
     return (
         b"data: "
         + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

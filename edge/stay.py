@@ -1,9 +1,9 @@
-"""Waits until SIGTERM: the main container of the pod that fetches weights to a machine.
+"""Waits until SIGTERM: the main container of the pod that fetches weights to a node.
 
     python -m edge.stay
 
-What fetched them has ended by then. Signals are blocked and waited for, not handled: the first process of a
-container gets no signal that it neither handles nor blocks.
+The init container has fetched the weights before. Signals are blocked and waited for: the first process of a
+container does not receive signals that it neither handles nor blocks.
 """
 
 from __future__ import annotations

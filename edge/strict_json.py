@@ -1,4 +1,4 @@
-"""Strict JSON, which all parsers read alike: no duplicate keys, half characters, infinite numbers or deep nesting."""
+"""Strict JSON that all parsers read alike: no duplicate keys, half surrogates, infinite numbers or deep nesting."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import jiter
 from pydantic_core import to_json
 
 MAX_DEPTH = 201
-"""Objects and lists within each other: jiter's own limit. What walks over a value later does so by recursion."""
+"""Maximum nesting of objects and lists, which is jiter's own limit. Later code walks over values recursively."""
 
 
 class NotStrict(ValueError):
-    """The text is not JSON, or readers could differ about what it says. The message holds none of its content."""
+    """The text is not JSON, or parsers could read it differently. The message contains none of the text."""
 
 
 def parse(text: bytes) -> Any:
-    """The value; raises NotStrict. A number like 1e999 is infinite: bounds of fields and `openai_api.dump` refuse it.
+    """The parsed value. Raises NotStrict.
 
-    Two readers of an object with a duplicate key may take different values: a screen could look at one of them, and
-    a model server use the other.
+    Parsers differ in which value of a duplicate key they take: the screening could check one value while the model
+    server uses the other. A number such as 1e999 becomes infinite; bounds of fields and `openai_api.dump` refuse
+    it.
     """
     try:
         return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
@@ -29,18 +30,19 @@ def parse(text: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """The value as compact JSON in UTF-8; raises ValueError for half of a surrogate pair and for infinite numbers.
+    """The value as compact JSON in UTF-8. Raises ValueError for half of a surrogate pair and for infinite numbers.
 
-    pydantic's writer takes a fifth of the time of Python's for a text of 4 MB, in which no other request is served.
+    pydantic's writer takes a fifth of the time of Python's for a text of 4 MB. No other request is served in that
+    time.
     """
     written = to_json(value)
-    if b"Infinity" in written or b"NaN" in written:  # a number, or a text that holds the word
+    if b"Infinity" in written or b"NaN" in written:  # an infinite number, or a text with that word
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     return written
 
 
 def _reason(message: str) -> str:
-    """jiter's message without the key that it names."""
+    """The reason in jiter's message, without the key that it names."""
     if "duplicate key" in message:
         return "has an object with a duplicate key"
     if "recursion limit" in message:

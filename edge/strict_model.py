@@ -1,4 +1,4 @@
-"""A part of a configuration file, whoever reads it."""
+"""The base class of all configuration models of the edge."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class Strict(BaseModel):
-    """A part of the file: an unknown key is an error, a value is never converted."""
+    """A part of a configuration file. Unknown keys are errors, and values are never converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

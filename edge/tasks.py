@@ -40,7 +40,7 @@ OneOrSeveral = (
 
 @with_config(STRICT)
 class CompletionRequest(Sampling, Harmless, VllmFields, total=False):
-    """`POST /v1/completions`: a text to go on with, several, or tokens. Embeddings as a prompt are not taken."""
+    """Body of `POST /v1/completions`: one text to continue, several, or tokens. Embeddings as a prompt are refused."""
 
     model: Required[Model]
     prompt: Required[OneOrSeveral]
@@ -52,7 +52,7 @@ class CompletionRequest(Sampling, Harmless, VllmFields, total=False):
 
 @with_config(STRICT)
 class EmbeddingRequest(TypedDict, total=False):
-    """`POST /v1/embeddings`: a text, several, or tokens."""
+    """Body of `POST /v1/embeddings`: one text, several, or tokens."""
 
     model: Required[Model]
     input: Required[OneOrSeveral]
@@ -63,7 +63,9 @@ class EmbeddingRequest(TypedDict, total=False):
 
 @with_config(STRICT)
 class RerankRequest(TypedDict, total=False):
-    """`POST /v1/rerank`: a question, and texts to put in order. Other documents hold addresses, which servers fetch."""
+    """Body of `POST /v1/rerank`: a question, and texts to sort. Documents with addresses are refused, because
+    servers would fetch them.
+    """
 
     model: Required[Model]
     query: Required[Text]
@@ -78,33 +80,33 @@ _RERANK: TypeAdapter[Any] = TypeAdapter(RerankRequest)
 
 @dataclass(frozen=True)
 class Task:
-    """A path, what may be asked there, and what of an answer goes on."""
+    """A task: its path, the check of its requests, and the models of its answers."""
 
     path: str
     check: Callable[[dict[str, Any]], dict[str, Any]]
-    """The request without its null fields; raises Refusal 400."""
+    """Returns the request without null fields. Raises Refusal 400."""
     holds: str
-    """The field without which an answer is none."""
+    """Field that every answer must contain."""
     id_prefix: str
-    """How ids of its answers begin."""
+    """Prefix of answer ids."""
     answer: TypeAdapter[Any]
-    """What passes of a whole answer."""
+    """Model of a whole answer. Other fields are dropped."""
     chunk: TypeAdapter[Any] | None = None
-    """What passes of an event of its stream; None: it is not streamed."""
+    """Model of a stream event. None: the task has no streams."""
 
 
 def check_completion(body: dict[str, Any]) -> dict[str, Any]:
-    """The request as it may be forwarded; raises Refusal 400."""
+    """The request in the form that is forwarded. Raises Refusal 400."""
     return validated(_COMPLETION, body)
 
 
 def check_embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    """The request as it may be forwarded; raises Refusal 400."""
+    """The request in the form that is forwarded. Raises Refusal 400."""
     return validated(_EMBEDDING, body)
 
 
 def check_rerank(body: dict[str, Any]) -> dict[str, Any]:
-    """The request as it may be forwarded; raises Refusal 400."""
+    """The request in the form that is forwarded. Raises Refusal 400."""
     return validated(_RERANK, body)
 
 
@@ -116,9 +118,9 @@ TASKS = {
     "embedding": Task(EMBEDDINGS_PATH, check_embeddings, "data", "embd-", EMBEDDING_ANSWER),
     "rerank": Task(RERANK_PATH, check_rerank, "results", "rerank-", RERANK_ANSWER),
 }
-"""By the task that a route names; `completion` beside `chat` where the route says so."""
+"""Tasks by the `task` of a route. A chat route with `completions` serves `completion` too."""
 
 
 def tasks_of(route: Route) -> list[Task]:
-    """What a route is asked for, at one path each."""
+    """The tasks of a route."""
     return [TASKS[route.task], *([TASKS["completion"]] if route.completions else [])]

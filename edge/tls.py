@@ -11,15 +11,15 @@ from cryptography import x509
 from edge.config import ConfigError, Listen, MutualListen, UpstreamTls
 from edge.file_changes import Stamp, stamp
 
-# TLS 1.3's suites are all modern and stay; these are the ones of TLS 1.2 with forward secrecy and AEAD.
+# Cipher suites of TLS 1.2 with forward secrecy and AEAD. All suites of TLS 1.3 have both.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
-    """A listener's context; a client certificate is demanded where `client_ca` is set. Raises ConfigError."""
+    """The TLS context of a listener. It requires a client certificate if `client_ca` is set. Raises ConfigError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
-    # No session tickets: a resumed session would skip the check of the client's certificate.
+    # No session tickets, because a resumed session skips the check of the client's certificate.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     _load_chain(context, listen.certificate, listen.key, "listen")
@@ -29,14 +29,14 @@ def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
             _load_ca(context, bundle, "listen.client_ca_bundles")
         context.verify_mode = ssl.CERT_REQUIRED
     if listen.crl is not None:
-        revoked_in(listen.crl)  # OpenSSL would take a file without any list, and then let nobody in
+        revoked_in(listen.crl)  # OpenSSL accepts a file without any list, and then refuses every client
         _load_ca(context, listen.crl, "listen.crl")
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
 
 
 def revoked_in(path: Path) -> frozenset[tuple[bytes, int]]:
-    """Issuer and number of each certificate that a revocation list names. Raises ConfigError."""
+    """Issuer and serial number of each revoked certificate in the file. Raises ConfigError."""
     _require_readable(path, "listen.crl")
     try:
         revocation_lists = [
@@ -55,7 +55,9 @@ def revoked_in(path: Path) -> frozenset[tuple[bytes, int]]:
 
 
 def client_context(files: UpstreamTls) -> ssl.SSLContext:
-    """What the gateway shows upstream; it believes the named CAs only. Raises ConfigError."""
+    """The TLS context for upstreams: the gateway's client certificate, and the CAs that it trusts. Raises
+    ConfigError.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
     _load_chain(context, files.certificate, files.key, "upstream_tls")
@@ -99,14 +101,14 @@ def _require_readable(path: Path, where: str) -> None:
 
 
 class Watch:
-    """Calls `renew` when one of the files changed; a failing renewal keeps what works and is reported."""
+    """Calls `renew` when one of the files has changed. If the renewal fails, the previous files stay in use."""
 
     def __init__(self, files: list[Path], renew: Callable[[], None]) -> None:
         self._files, self._renew = files, renew
         self._seen = self._signature()
 
     def poll(self) -> str | None:
-        """None when nothing changed, else what happened: `renewed`, or why not."""
+        """None if nothing changed; otherwise `renewed`, or the reason why the renewal failed."""
         signature = self._signature()
         if signature == self._seen:
             return None
@@ -128,24 +130,24 @@ class Watch:
 
 
 class RenewableServerContext:
-    """A context to give to a listener once, whose certificate and client CA change under it.
+    """The TLS context of a listener, whose certificate and client CA can be replaced while it runs.
 
-    A new context is built whole and swapped in as each handshake starts, so a half-written pair of
-    files breaks nothing and running connections go on.
+    A renewal builds a complete new context, which applies from the next handshake. So an incomplete pair of files
+    does no harm, and open connections continue.
     """
 
     def __init__(self, listen: Listen | MutualListen) -> None:
         self._listen = listen
         authorities = [listen.client_ca, *listen.client_ca_bundles] if listen.client_ca else []
         files = [listen.certificate, listen.key, *authorities, *([listen.crl] if listen.crl else [])]
-        self.watch = Watch(files, self._renew)  # before the first reading: no change falls between
+        self.watch = Watch(files, self._renew)  # before the first read, so that no change is missed
         self.context = server_context(listen)
         self._current = self.context
         self._revoked = revoked_in(listen.crl) if listen.crl else frozenset()
         self.context.sni_callback = self._swap
 
     def is_revoked(self, certificate: bytes | None) -> bool:
-        """Whether a client's certificate, in DER, is in the revocation list by now: its connection may be older."""
+        """Whether a client's certificate (DER) is revoked now. Its connection may be older than the revocation."""
         if not self._revoked or certificate is None:
             return False
         parsed = x509.load_der_x509_certificate(certificate)

@@ -1,7 +1,7 @@
-"""Traces: a caller's `traceparent` is taken and passed on, and where a collector is named each request leaves a span.
+"""Traces: forwards a caller's `traceparent`, and sends a span for each request if a collector is configured.
 
-A span holds names, numbers and codes of the journal's line. No other header of a trace is taken: `tracestate` and
-`baggage` are free text.
+A span contains names, numbers and codes of the journal's line. Other trace headers are dropped, because
+`tracestate` and `baggage` are free text.
 """
 
 from __future__ import annotations
@@ -30,32 +30,34 @@ _W3C = TraceContextTextMapPropagator()
 
 
 def trace_header(request: Request) -> dict[str, str]:
-    """The caller's trace as one header, where it sent exactly one that is well formed."""
+    """The caller's trace as one header, if the request has exactly one valid `traceparent`. Otherwise empty."""
     values = request.headers.getlist(HEADER)
     return {HEADER: values[0]} if len(values) == 1 and _SHAPE.fullmatch(values[0]) else {}
 
 
 class Tracing:
-    """Of one gateway."""
+    """The traces of one gateway."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self._provider = None if config.traces is None else _provider(config, config.traces)
         self._tracer: Tracer = self._provider.get_tracer("isthmus.edge") if self._provider else NoOpTracer()
 
     def start(self, request: Request) -> Span:
-        """The request's span, below its caller's."""
+        """Start the span of a request, as a child of the caller's span."""
         context = _W3C.extract(trace_header(request))
         return self._tracer.start_span(f"POST {request.scope['path']}", context, kind=SpanKind.SERVER)
 
     def headers(self, span: Span) -> dict[str, str]:
-        """What goes to the upstream: this span as its parent, or the caller's where we make none."""
+        """The trace header for the upstream: this span as the parent, or the caller's span if the gateway creates
+        none.
+        """
         carrier: dict[str, str] = {}
         if span.get_span_context().is_valid:
             _W3C.inject(carrier, set_span_in_context(span))
         return {name: value for name, value in carrier.items() if name == HEADER}
 
     def end(self, span: Span, exchange: Exchange) -> None:
-        """What became of the request."""
+        """Add the outcome of the request to its span, and end the span."""
         for key in ("team", "workload", "model", "endpoint", "variant", "code"):
             if value := getattr(exchange, key):
                 span.set_attribute(f"isthmus.{key}", value)
@@ -75,13 +77,13 @@ class Tracing:
         span.end()
 
     def close(self) -> None:
-        """Send what was not sent yet; waits for a few seconds at most."""
+        """Send the remaining spans. Waits a few seconds at most."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def trace_id(span: Span) -> str:
-    """For the journal's line; empty where there is none."""
+    """The trace id for the journal's line. Empty if there is none."""
     context = span.get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else ""
 
@@ -95,7 +97,7 @@ def _provider(config: GatewayConfig, traces: Traces) -> Any:
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     session = requests.Session()
-    session.trust_env = False  # no proxy, no .netrc: the file names the one way
+    session.trust_env = False  # ignore proxies and .netrc: the configuration names the only path
     exporter = OTLPSpanExporter(
         endpoint=traces.endpoint,
         certificate_file=str(traces.ca) if traces.ca else None,

@@ -1,8 +1,8 @@
-"""The translator: chat completions in, Bedrock's Converse or SageMaker's calls out, through the LiteLLM library.
+"""The translator: converts chat completions into calls of Bedrock Converse or SageMaker, with the LiteLLM library.
 
-It alone in a class holds an AWS identity. Which model, region and endpoint are in the file; nothing of
-that, no key and no address is ever taken from a request. LiteLLM is imported in this mode only: it
-takes seconds and 200 MB, and the gateway's image does not hold it.
+It is the only process of a class with an AWS identity. Models, regions and endpoints come from the configuration
+only, never from a request. LiteLLM is imported in this mode only, because it takes seconds and 200 MB. The
+gateway's image does not contain it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from edge.service import Service, State, application, metrics_response
 
 CREDENTIALS_TIMEOUT_S = 10
 ANSWER_FIELDS = ("id", "object", "created", "choices", "usage")
-# `user` names a person: it stays here. The others go as their own arguments.
+# `user` names a person, so it is not sent. The other fields are passed as separate arguments.
 NOT_SENT = frozenset(("model", "messages", "stream", "user"))
-# Values that ask for nothing. LiteLLM would refuse the field where the model has no such option.
+# Values without effect. LiteLLM would refuse the field for models without such an option.
 NEUTRAL: dict[str, Any] = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
 
-# Read by LiteLLM or botocore, and able to lead a request elsewhere or to let it in by another identity.
+# LiteLLM or botocore read these variables, which could redirect a request or change the identity.
 _REMOVED_VARIABLES = [
     "AWS_BEARER_TOKEN_BEDROCK",
     "AWS_BEDROCK_RUNTIME_ENDPOINT",
@@ -61,23 +61,25 @@ _REMOVED_VARIABLES = [
 
 
 def prepare_environment(outbound: Outbound) -> None:
-    """What LiteLLM and botocore read from the environment when they are imported: of ways out, the file's only."""
+    """Set the environment that LiteLLM and botocore read at import, so that only the configured network path is
+    used.
+    """
     for name in _REMOVED_VARIABLES:
         os.environ.pop(name, None)
     if outbound.proxy:
-        # For TLS only: the credential helper answers in plain HTTP on the loopback, and is never asked by way of it.
+        # For TLS only: the credential helper uses plain HTTP on loopback, which must not go through the proxy.
         os.environ["HTTPS_PROXY"] = outbound.proxy
         os.environ["NO_PROXY"] = ",".join(outbound.no_proxy)
     if outbound.ca:
         _require_authorities(outbound.ca)
         os.environ["SSL_CERT_FILE"] = str(outbound.ca)
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list from the internet
-    os.environ["LITELLM_MODE"] = "PRODUCTION"  # else it reads a .env file
-    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # on-prem nothing answers there, and it waits
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list from the internet
+    os.environ["LITELLM_MODE"] = "PRODUCTION"  # otherwise it reads a .env file
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # on-prem there is no metadata service
 
 
 def _require_authorities(path: Path) -> None:
-    """Raise where the file holds none: LiteLLM would go on with the public ones and say nothing."""
+    """Raise ConfigError if the file contains no CA, because LiteLLM would silently trust the public CAs instead."""
     try:
         ssl.create_default_context(cafile=str(path))
     except (ssl.SSLError, OSError):
@@ -85,7 +87,7 @@ def _require_authorities(path: Path) -> None:
 
 
 class Credentials:
-    """The ambient AWS identity, from botocore's default chain, refreshed by it."""
+    """The AWS identity of this process, from botocore's default chain, which also refreshes it."""
 
     def __init__(self) -> None:
         from botocore.session import Session
@@ -94,8 +96,8 @@ class Credentials:
         self._asking: asyncio.Task[Any] | None = None
 
     async def get(self) -> dict[str, str]:
-        """LiteLLM's arguments for the identity of now; raises Refusal 503 when there is none in time."""
-        # One look-up at a time, shared: it may start a helper or ask a service, and hang.
+        """LiteLLM's arguments for the current identity. Raises Refusal 503 if there is none in time."""
+        # Concurrent requests share one look-up, because it may start a helper or call a service, and may hang.
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(asyncio.to_thread(self._frozen))
         await asyncio.wait({self._asking}, timeout=CREDENTIALS_TIMEOUT_S)
@@ -118,13 +120,13 @@ class Credentials:
 
 
 class Translator:
-    """The models of the file, by name, over LiteLLM."""
+    """The configured models by name, called through LiteLLM."""
 
     def __init__(self, config: TranslatorConfig, state: State) -> None:
         prepare_environment(config.outbound)
-        # By its name: for its types, which nothing here uses, a checker would read 700 files.
+        # Imported by name: with a plain import, the type checker reads 700 files for types that are not used here.
         litellm: Any = importlib.import_module("litellm")
-        litellm.drop_params = False  # a field that the model lacks is refused, not forgotten
+        litellm.drop_params = False  # unsupported fields are refused, not dropped
         litellm.suppress_debug_info = True
         litellm.turn_off_message_logging = True
         self._litellm = litellm
@@ -148,12 +150,12 @@ class Translator:
         )
 
     async def models(self, request: Request) -> Response:
-        """The names of the file."""
+        """The names of the configured models."""
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "isthmus"} for name in self._models]
         return JSONResponse({"object": "list", "data": data})
 
     async def chat(self, request: Request) -> Response:
-        """One chat completion, whole or as a stream."""
+        """Serve one chat completion, whole or as a stream."""
         exchange: Exchange = request.state.exchange
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
         handed_over = False
@@ -198,7 +200,7 @@ class Translator:
                 "guardrailIdentifier": guardrail.id,
                 "guardrailVersion": guardrail.version,
                 "trace": "disabled",
-                # `async` would send words on before the guardrail has seen them. Whole answers take no mode.
+                # `async` would send words before the guardrail has checked them. Whole answers have no mode.
                 **({"streamProcessingMode": "sync"} if chat.get("stream") else {}),
             }
         return {
@@ -221,7 +223,7 @@ class Translator:
     async def _relay(
         self, answer: Any, model: Model, exchange: Exchange, deadline: Deadline
     ) -> AsyncIterator[bytes]:
-        """The stream, chunk by chunk. A stream that breaks ends in an error and no `[DONE]`."""
+        """The stream, chunk by chunk. If it breaks, it ends with an error and without `[DONE]`."""
         source: AsyncIterator[Any] = aiter(answer)
         try:
             while (chunk := await deadline.wait(anext(source, None))) is not None:
@@ -237,7 +239,7 @@ class Translator:
             yield sse.event(refusal.body())
 
     def _refusal(self, error: Exception, model: Model) -> Refusal:
-        """LiteLLM's errors as answers: no account, no ARN, no address."""
+        """The error for the caller, from an error of LiteLLM. It contains no account, ARN or address."""
         kinds = self._litellm.exceptions
         if isinstance(error, kinds.MidStreamFallbackError):
             return Refusal(502, "stream_cut", f"{service_name(model)}'s stream broke before it was complete.")
@@ -278,10 +280,10 @@ class Translator:
 
 
 def _mark_for_guardrail(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with every text of a user marked for the guardrail.
+    """The messages, with every text of a user marked for the guardrail.
 
-    LiteLLM marks the last ones only, and what is not marked then goes unseen: an earlier message could hold
-    what the last may not.
+    LiteLLM marks only the last ones, and the guardrail does not check unmarked texts. Forbidden text could then
+    pass in an earlier message.
     """
     marked: list[dict[str, Any]] = []
     for message in messages:

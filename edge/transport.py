@@ -1,8 +1,9 @@
-"""An httpx transport on aiohttp, which needs a quarter of the processor time of httpx's own.
+"""An httpx transport on aiohttp, which needs a quarter of the processor time of httpx's own transport.
 
-httpx's own (httpcore over anyio, h11) does TLS and HTTP in Python, a millisecond a request, which was most of what the
-edge added; aiohttp has C for both (`python -m bench.edge_clients`). `httpx-aiohttp` is not used: of a server that went
-away after it had the request it says "could not connect", and such a request must not be offered to another.
+httpx's own transport (httpcore over anyio, h11) does TLS and HTTP in Python. It takes a millisecond for each
+request, which was most of the latency that the edge added. aiohttp uses C for both (`python -m
+bench.edge_clients`). `httpx-aiohttp` is not used: if a server fails after it has received the request, it reports
+"could not connect". Such a request must not be sent to another server.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ import aiohttp
 import httpx
 
 SILENT_S = 6
-"""After so long without a word a server's machine is asked whether it is there; after twice that it is given up."""
+"""Seconds of silence after which a connection is probed (TCP keep-alive). After twice that time it is closed."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """One pool of connections. It keeps no cookies, follows no redirect, and sends a POST once."""
+    """A pool of connections. It keeps no cookies, follows no redirects, and sends a POST only once."""
 
     def __init__(self, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> None:
         self._verify, self._limits = verify, limits
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and give the answer with its body unread."""
+        """Send the request and return the response, with its body not read yet."""
         times = request.extensions["timeout"]
         with _errors(request):
             response = await self._open(fresh=request.extensions.get("fresh", False)).request(
@@ -49,13 +50,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         for session in self._sessions.values():
             await session.close()
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """The session that keeps connections, or the one that makes a new one for each request."""
-        if fresh not in self._sessions:  # it belongs to the loop that runs, so it is made under one
+        """The session that reuses connections, or with `fresh` the one that makes a new connection for each
+        request.
+        """
+        if fresh not in self._sessions:  # a session belongs to the running event loop
             connector = aiohttp.TCPConnector(
                 ssl=self._verify,
                 limit=self._limits.max_connections or 0,
@@ -70,10 +73,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class OwnSocket(socket.socket):
-    """A socket that closes its own file only.
+    """A socket that never closes the file of another socket.
 
-    uvloop 0.22 and 0.23 close the file of a connection that is reset while it is made, and leave its number with the
-    Python object, whose end would close it again: by then perhaps another client's connection.
+    uvloop 0.22 and 0.23 close the file of a connection that is reset during connect, but leave its number in the
+    Python object. When that object is deleted, it would close the number again, which may belong to another
+    connection by then.
     """
 
     def __init__(self, family: int, kind: int, protocol: int) -> None:
@@ -81,7 +85,7 @@ class OwnSocket(socket.socket):
         self._inode = os.fstat(self.fileno()).st_ino
 
     def close(self) -> None:
-        """As every socket, unless the number is another file's by now."""
+        """Close the socket, unless its file number belongs to another file now."""
         self._leave_others()
         super().close()
 
@@ -101,7 +105,7 @@ class OwnSocket(socket.socket):
 
 
 def _socket(address: Any) -> socket.socket:
-    """A socket on which a machine that went away is noticed, with a request under way or without."""
+    """A socket that detects an unreachable server, with or without a running request."""
     family, kind, protocol, *_ = address
     connecting = OwnSocket(family, kind, protocol)
     for option, value in ((socket.TCP_KEEPIDLE, SILENT_S), (socket.TCP_KEEPINTVL, SILENT_S // 2)):
@@ -122,7 +126,7 @@ class _Body(httpx.AsyncByteStream):
                 yield piece
 
     async def aclose(self) -> None:
-        # A body that was not read to its end takes its connection with it.
+        # A connection with an unread body cannot be reused.
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -131,7 +135,7 @@ class _Body(httpx.AsyncByteStream):
 
 @contextlib.contextmanager
 def _errors(request: httpx.Request) -> Iterator[None]:
-    """aiohttp's errors as httpx's. Only those of connecting say that the server had nothing of the request."""
+    """Convert aiohttp's errors into httpx's. Only connection errors mean that the server has received nothing."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:

@@ -1,4 +1,4 @@
-"""The HTTP client for upstreams, its headers, and its failures as errors for the caller."""
+"""The HTTP client for upstreams, its headers, and the errors that callers get when it fails."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from edge.transport import AiohttpTransport
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_GOTTEN_BYTES = 8 * 1024 * 1024
-"""Of a server's health and metrics."""
+"""Maximum size of a server's health or metrics response."""
 UNANSWERED = (httpx.HTTPError, TimeoutError, Refusal)
-"""What comes of `get` where there is no answer: none, too late, too large."""
+"""Errors of `get` without a usable response: no connection, too late, too large."""
 WORKLOAD = "x-isthmus-workload"
 BROKEN = "x-isthmus-broken"
-"""A sidecar says by it that its model server broke off before the first byte of an answer."""
-# Less than the 65 s for which our own listeners keep a connection: no request meets a closing one.
+"""Response header of a sidecar: its model server closed the connection before the first byte of an answer."""
+# Less than the 65 s for which the edge's own listeners keep a connection, so that no request meets a closing one.
 KEEP_ALIVE_S = 30
 _POOL = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_S)
 
 
 class Client:
-    """Sends a request once, as it is asked: follows no redirect, keeps no cookie, reads no proxy from the environment.
+    """Sends a request exactly once: follows no redirects, keeps no cookies, and ignores proxy variables.
 
-    httpx's own client looks into all of that, asked or not: an eighth of what a request costs the edge.
+    httpx's own client checks all of these in any case, which takes an eighth of the edge's time for a request.
     """
 
     def __init__(self, limits: Limits, verify: ssl.SSLContext | bool) -> None:
@@ -47,9 +47,10 @@ class Client:
         server_name: str | None = None,
         fresh: bool = False,
     ) -> httpx.Response:
-        """The answer with its body unread; the server's certificate must bear `server_name`. Raises httpx.HTTPError.
+        """Send a request and return the response, with its body not read yet. Raises httpx.HTTPError.
 
-        `fresh`: over a new connection, which may lead to another replica.
+        `server_name`: name that the server's certificate must contain. `fresh`: use a new connection, which may
+        lead to another replica.
         """
         extensions: dict[str, Any] = {"timeout": self._timeout, "fresh": fresh}
         if server_name is not None:
@@ -60,7 +61,7 @@ class Client:
     async def get(
         self, url: str, timeout_s: float, *, server_name: str | None = None, fresh: bool = False
     ) -> tuple[httpx.Response, bytes]:
-        """What is answered in time, and its body; raises one of `UNANSWERED`."""
+        """The response to a GET within `timeout_s` seconds, and its body. Raises one of `UNANSWERED`."""
         async with asyncio.timeout(timeout_s):
             response = await self.send(
                 "GET", url, headers=plain_headers("text/plain"), server_name=server_name, fresh=fresh
@@ -68,17 +69,17 @@ class Client:
             return response, await read_answer(response, MAX_GOTTEN_BYTES)
 
     async def aclose(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._transport.aclose()
 
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)  # of the few that the configuration names
+    return httpx.URL(url)  # a few configured addresses
 
 
 def plain_headers(accept: str) -> dict[str, str]:
-    """All headers that go upstream: none of them comes from the client."""
+    """All headers of a request to an upstream. None of them comes from the client."""
     return {
         "content-type": "application/json",
         "accept": accept,
@@ -88,7 +89,7 @@ def plain_headers(accept: str) -> dict[str, str]:
 
 
 async def read_answer(response: httpx.Response, most: int = MAX_ANSWER_BYTES) -> bytes:
-    """The whole body, and the connection given back; raises Refusal 502 when it is beyond all measure."""
+    """Read the whole body and release the connection. Raises Refusal 502 if it is longer than `most` bytes."""
     body = bytearray()
     try:
         async for piece in response.aiter_bytes():
@@ -101,8 +102,8 @@ async def read_answer(response: httpx.Response, most: int = MAX_ANSWER_BYTES) ->
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """A transport's failure as an answer that names no address."""
-    if _is_tls(error):  # under TLS 1.3 a server refuses our certificate only when we read
+    """The error for the caller, from a failure of the transport. It names no address."""
+    if _is_tls(error):  # with TLS 1.3 the server's refusal of our certificate arrives at the first read
         return Refusal(502, "bad_gateway", "The model server's certificate or ours was not accepted.")
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         return Refusal(503, "model_unavailable", "The model server cannot be reached now; try again later.")
@@ -112,7 +113,9 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 def is_broken(error: Exception) -> bool:
-    """Whether a connection was made, and broke before the answer began. What was late may still run."""
+    """Whether the connection broke after connecting and before the answer began. Timeouts do not count: the request
+    may still run.
+    """
     return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not (
         _is_tls(error) or isinstance(error, httpx.ConnectError)
     )

@@ -1,7 +1,7 @@
 """Adds up tokens, GPU time and cost by day in PostgreSQL.
 
-The journal's lines are the whole record. These sums are told every second, so a copy that is killed leaves out what it
-had not told yet.
+The journal is the complete record. These sums are written to the database every second, so a replica that is killed
+loses the last second of them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ ON CONFLICT (day, class, site, team, workload, model, endpoint) DO UPDATE SET
 
 
 MAX_AMOUNT = 10**12
-"""Of anything that one request can add."""
+"""Maximum amount that one request can add to a sum."""
 
 
 class AccountKey(NamedTuple):
-    """For whom, and where it ran."""
+    """The team and workload that used a model, and the endpoint that served it."""
 
     team: str
     workload: str
@@ -41,20 +41,20 @@ class AccountKey(NamedTuple):
 
 
 class Accounts:
-    """The sums that the database was not told yet."""
+    """Sums that are not in the database yet."""
 
     def __init__(self, database: Database, data_class: str, site: str) -> None:
         self._database, self._class, self._site = database, data_class, site
         self._sums: defaultdict[AccountKey, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
 
     def add(self, key: AccountKey, prompt: int, completion: int, gpu_seconds: float, usd: float) -> None:
-        """One request. A count that no column can hold would keep everybody's sums from the database."""
+        """Add one request. Values are limited, because one value that the column cannot hold would block all sums."""
         sums = self._sums[key]
         for at, more in enumerate((1, prompt, completion, gpu_seconds, usd)):
             sums[at] += min(max(more, 0), MAX_AMOUNT) if math.isfinite(more) else 0
 
     async def flush(self) -> None:
-        """Tell them; raises DatabaseDown, and what was not told stays to be told."""
+        """Write the sums to the database. Raises DatabaseDown; then the sums are kept for the next time."""
         if not self._sums:
             return
         sums_by_key, self._sums = self._sums, defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
@@ -71,7 +71,7 @@ class Accounts:
 
 
 def cost(place: Place, share_s: float, prompt: int, completion: int) -> tuple[float | None, float | None]:
-    """GPU-seconds, and USD: by the GPU's hour or by the token, as the place is priced; None where it is not."""
+    """GPU-seconds and USD of a request. None: the place has no number of GPUs, or no price."""
     gpu_seconds = None if place.gpus is None else share_s * place.gpus
     if place.usd_per_million_tokens is not None:
         price = place.usd_per_million_tokens

@@ -1,7 +1,7 @@
-"""Deletes old versions of an endpoint's weights from a machine's disk.
+"""Deletes old versions of an endpoint's weights from a node's disk.
 
-Each lies in a folder named by its digest. Whatever is deleted loses its name first, so that no folder of a digest is
-ever half there. A folder's time tells when it was last the one to serve.
+A version is a folder that is named by its digest. A folder is renamed before it is deleted, so a folder with a
+digest as its name is always complete. The modification time of a folder shows when it was last served.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _GONE, PART = ".gone-", ".part-"
 
 
 def sweep(folder: Path, present: str) -> None:
-    """Delete what serves nobody: what a run was about to delete, and parts of others that were never whole."""
+    """Delete leftovers: folders of an interrupted deletion, and incomplete downloads of other versions."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         name = path.name
         if name.startswith(_GONE) or (name.startswith(PART) and name != f"{PART}{present}"):
@@ -24,7 +24,9 @@ def sweep(folder: Path, present: str) -> None:
 
 
 def keep(folder: Path, present: str, count: int) -> list[str]:
-    """Delete all but the present version and the `count` - 1 that served last; which were deleted."""
+    """Delete all versions except the present one and the `count` - 1 that were served last. Returns the deleted
+    names.
+    """
     os.utime(folder / present)
     versions = [
         path

@@ -1,13 +1,13 @@
-"""The weights' manifest: what a model's files must be, and whether they are.
+"""The manifest of a model's weights: writes it, and verifies files against it.
 
     python -m edge.weights verify --digest sha256:… [--public-key FILE] [--wait SECONDS] FOLDER
     python -m edge.weights manifest FOLDER
 
-The manifest is the file `SHA256SUMS` in the folder, as `sha256sum` writes it: a line for each file, sorted by path.
-The weights' digest is the SHA-256 of that file, so one number names every byte. Who made them is told by the file
-`SHA256SUMS.sig`, a signature over it by an ECDSA or RSA key with SHA-256, in DER or in base64: what `openssl dgst
--sha256 -sign` and `cosign sign-blob --key` write. OpenSSL's own program checks it; the images' base brings it along.
-Exit codes: 0 all is as it must be, 1 it is not, 2 the command is wrong, 3 it cannot be found out.
+The manifest is the file `SHA256SUMS` in the folder, in the format of `sha256sum`: one line for each file, sorted by
+path. The digest of the weights is the SHA-256 of the manifest, so one number identifies every byte. The file
+`SHA256SUMS.sig` can sign the manifest with an ECDSA or RSA key and SHA-256, in DER or base64, as `openssl dgst
+-sha256 -sign` and `cosign sign-blob --key` write it. The `openssl` program of the image's base checks it.
+Exit codes: 0 the files are correct, 1 they are not, 2 wrong arguments, 3 they cannot be checked.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ _PIECE = 4 * 1024 * 1024
 
 
 class NotAsPromised(Exception):
-    """The files are not the weights that the digest names."""
+    """The files are not the weights with this digest."""
 
 
 def read(folder: Path, digest: str) -> dict[str, str]:
-    """The SHA-256 of each file by its path, from a manifest that has the digest. Raises `NotAsPromised`."""
+    """The SHA-256 of each file by its path, from the folder's manifest. Raises `NotAsPromised` if the manifest has
+    another digest.
+    """
     file = folder / NAME
     try:
         text = file.read_bytes()
@@ -50,7 +52,7 @@ def read(folder: Path, digest: str) -> dict[str, str]:
 
 
 def parse(text: bytes, digest: str) -> dict[str, str]:
-    """As `read`, of the manifest's bytes."""
+    """The same as `read`, from the bytes of a manifest."""
     text_digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
     if text_digest != digest:
         raise NotAsPromised(f"{NAME} has digest {text_digest}, and {digest} is promised")
@@ -76,13 +78,15 @@ def parse(text: bytes, digest: str) -> dict[str, str]:
 
 
 def verify(folder: Path, digest: str, threads: int) -> tuple[int, int]:
-    """Read every byte. How many files and bytes there are; raises `NotAsPromised` with the first that is wrong."""
+    """Read and check every byte. Returns the number of files and bytes. Raises `NotAsPromised`, which names the
+    first wrong file.
+    """
     sha256_by_file = read(folder, digest)
     present = set(_files(folder)) - {NAME, SIGNATURE}
     if missing := sorted(sha256_by_file.keys() - present):
         raise NotAsPromised(f"{len(missing)} file(s) are missing, the first is {missing[0]}")
     if extra := sorted(present - sha256_by_file.keys()):
-        # Weights bring files that a server reads by their name alone: a tokenizer's, a template's, code.
+        # Model servers read some files by their name alone: tokenizers, templates, code.
         raise NotAsPromised(f"{len(extra)} file(s) are in no manifest, the first is {extra[0]}")
     with ThreadPoolExecutor(threads) as pool:
         actual_sha256 = dict(
@@ -94,12 +98,12 @@ def verify(folder: Path, digest: str, threads: int) -> tuple[int, int]:
 
 
 def check_signature(folder: Path, public_key: Path) -> None:
-    """Raise `NotAsPromised` unless the key's owner signed the manifest, `OSError` where nobody can tell."""
+    """Raise `NotAsPromised` unless the key's owner signed the manifest, and `OSError` if OpenSSL cannot check it."""
     try:
         signature = (folder / SIGNATURE).read_bytes()
     except OSError as error:
         raise NotAsPromised(f"{folder / SIGNATURE} cannot be read: {error.strerror}") from None
-    with contextlib.suppress(binascii.Error):  # else it is DER as it is
+    with contextlib.suppress(binascii.Error):  # not base64, so it is DER
         signature = base64.b64decode(b"".join(signature.split()), validate=True)
     with tempfile.NamedTemporaryFile() as file:
         file.write(signature)
@@ -114,7 +118,7 @@ def check_signature(folder: Path, public_key: Path) -> None:
 
 
 def sha256(file: Path) -> str:
-    """Of a file's bytes, in pieces; threads run side by side, since hashing lets the interpreter go."""
+    """SHA-256 of a file. Several threads hash in parallel, because hashing releases the interpreter's lock."""
     checksum = hashlib.sha256()
     with file.open("rb", buffering=0) as stream:
         while piece := stream.read(_PIECE):
@@ -123,16 +127,18 @@ def sha256(file: Path) -> str:
 
 
 def manifest(folder: Path) -> str:
-    """The manifest's text for a folder as it is."""
+    """The text of a manifest for the files in a folder."""
     names = sorted(set(_files(folder)) - {NAME, SIGNATURE})
     return "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Paths of all files below, by the paths that a server would open. A link that leads out is refused."""
+    """Paths of all files below the folder. Raises `NotAsPromised` for links to folders and links out of the folder."""
     root = folder.resolve()
     for at, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "lost+found"]  # a new volume's own
+        folders[:] = [
+            name for name in folders if name != "lost+found"
+        ]  # every new ext4 volume has this folder
         for name in (*names, *(name for name in folders if Path(at, name).is_symlink())):
             path = Path(at, name)
             if path.is_symlink() and (path.is_dir() or root not in path.resolve().parents):
@@ -141,7 +147,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def await_folder(folder: Path, seconds: int) -> None:
-    """Wait until something has fetched the weights to this machine. Raises `OSError` when the time is up."""
+    """Wait until another process has fetched the weights to this machine. Raises `OSError` after `seconds`."""
     deadline = time.monotonic() + seconds
     if not folder.is_dir():
         print(f"{folder}: not on this machine yet, waiting up to {seconds} s until it is fetched", flush=True)

@@ -23,8 +23,9 @@ class Adopting:
         self._seen: set[str] = set()
 
     def apply(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """Import a listed resource by its id and keep its current name. The engine imports it once, and
-        fails if the existing resource differs from the planned one."""
+        """Import a listed resource by its id and keep its current name. The engine imports it once, and fails if
+        the existing resource differs from the planned one.
+        """
         name = f"{args.type_.rsplit(':', 1)[-1]} {args.name}"
         self._seen.add(name)
         if name not in self._imports:

@@ -1,4 +1,4 @@
-"""Hosts the components in a Pulumi plugin: restores integers and reports errors in one paragraph."""
+"""Hosts the components in a Pulumi plugin: restores integers, and reports errors in one paragraph."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from isthmus.core.errors import IsthmusError
 
 
 class Host(ComponentProvider):
-    """The components of a package; its schema is what their annotations say."""
+    """The components of a package. Their annotations define its schema."""
 
     def construct(
         self,
@@ -33,17 +33,17 @@ class Host(ComponentProvider):
             )
         except ComponentInitError as error:
             if isinstance(error.inner, IsthmusError):
-                # Anything else is shown as a fault of the component, with a traceback.
-                # Without the list the SDK (3.272.0) trips over itself; the paragraph names the place.
+                # Other errors are shown as faults of the component, with a traceback.
+                # Without the list the SDK (3.272.0) fails itself. The error names the place.
                 raise InputPropertiesError("", [{"property_path": "", "reason": str(error.inner)}]) from error
             raise
 
 
 def restore_integers(value: Any, schema: dict[str, Any], types: dict[str, Any]) -> Any:
-    """`value` with integers where its schema has them: Pulumi sends every number as a float.
+    """`value` with integers where its schema has them, because Pulumi sends every number as a float.
 
-    Without this a BGP number in a text would end in `.0`. A fraction is left unchanged, for the
-    component to reject. Outputs are converted once they are known.
+    Without this a BGP number in a text would end in `.0`. A fraction stays unchanged, and the component refuses it.
+    Outputs are converted when they are known.
     """
     if isinstance(value, pulumi.Output):
         return value.apply(lambda resolved: restore_integers(resolved, schema, types))

@@ -10,12 +10,12 @@ from isthmus.core.errors import InputError
 
 
 def model_name(endpoint: str, workload: str) -> str:
-    """The model name by which a gateway's route calls its translator: `ENDPOINT--WORKLOAD`."""
+    """Name of the model in requests from a gateway's route to its translator: `ENDPOINT--WORKLOAD`."""
     return f"{endpoint}--{workload}"
 
 
 def region_of(platform: Platform, endpoint: Endpoint) -> str:
-    """The AWS region in which an endpoint is called: its own, else its site's. Raises `InputError` without one."""
+    """The AWS region of an endpoint: its own, else its site's. Raises `InputError` without one."""
     region = endpoint.region or next(site.region for site in platform.sites if site.name == endpoint.site)
     if not region:
         raise InputError(
@@ -25,7 +25,7 @@ def region_of(platform: Platform, endpoint: Endpoint) -> str:
 
 
 def regions_of(platform: Platform, endpoint: Endpoint) -> list[str]:
-    """Every region in which a call of an endpoint on Bedrock may be served."""
+    """Every region in which Bedrock may serve a call of the endpoint."""
     region = region_of(platform, endpoint)
     regions = endpoint.destination_regions or inference_profiles.destinations(
         endpoint.inference_profile, region
@@ -103,17 +103,17 @@ def tags(platform: Platform, **extra: str) -> dict[str, str]:
 
 
 def boundary_argument(site: Site) -> dict[str, str]:
-    """The organisation's boundary of every role at a site, where it has one."""
+    """The organisation's permissions boundary of every role at a site. Empty without one."""
     return {"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}
 
 
 def key_argument(site: Site) -> dict[str, str]:
-    """The organisation's key of records at a site, where it has one."""
+    """The organisation's key of records at a site. Empty without one."""
     return {"kms_key": site.kms_key} if site.kms_key else {}
 
 
 def guardrail_of(platform: Platform, identity: Identity) -> Guardrail | None:
-    """The guardrail that every call of an identity names; None where it has none."""
+    """The guardrail of every call of an identity. None without one."""
     return next(
         (guardrail for guardrail in platform.guardrails if guardrail.name == identity.guardrail), None
     )
@@ -126,7 +126,7 @@ def gateways_of(platform: Platform, identity: Identity) -> list[Gateway]:
 def calls_of(
     platform: Platform, identity: Identity, target: Target | None = None
 ) -> list[tuple[Endpoint, str]]:
-    """Each endpoint (of a target) that the identity calls, and the workload on whose account."""
+    """Each endpoint (of a target) that the identity calls, and the workload for which it does."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     return [
         (endpoints[name], workload.name)

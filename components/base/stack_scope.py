@@ -1,6 +1,6 @@
 """The scope of one stack: its layer, its models, and what the layers below have created.
 
-What is given is `isthmus.contracts.platform.layers.Given`.
+The records of lower layers are `isthmus.contracts.platform.layers.Given`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,23 +23,23 @@ from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 @dataclass(frozen=True)
 class Scope:
-    """The layer of a stack, the models that it serves, what lower layers have made, and what is there for a time."""
+    """The layer of a stack, the models that it serves, the resources of lower layers, and temporary resources."""
 
     layer: Layer = "all"
     serves: frozenset[str] | None = None
-    """Ids of endpoints; None: every one."""
+    """Ids of the served endpoints. None: all."""
     networks: Mapping[str, NetworkGiven] = field(default_factory=dict)
     anchors: Mapping[str, AnchorGiven] = field(default_factory=dict)
     records: Mapping[str, RecordsGiven] = field(default_factory=dict)
-    """By site."""
+    """Records of the platform by site."""
     doors: Mapping[str, DoorGiven] = field(default_factory=dict)
-    """By endpoint."""
+    """Network of each model server, by endpoint."""
     hosted: Mapping[str, HostedGiven] = field(default_factory=dict)
-    """By endpoint."""
+    """Names of a SageMaker endpoint and its resources, by endpoint."""
     clusters: Mapping[str, ClusterGiven] = field(default_factory=dict)
-    """By site."""
+    """Cluster of each site."""
     retained_models: Sequence[Standing] = ()
-    """Models of an earlier plan that run until this one's serve: quotas and queues hold both."""
+    """Models of an earlier plan that run until this plan's models serve. Quotas and queues have room for both."""
     accesses: Sequence[Access] = ()
     """Emergency accesses in force."""
 

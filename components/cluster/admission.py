@@ -1,9 +1,9 @@
-"""Builds the admission policies of a cluster, above all what it refuses in restricted namespaces.
+"""Builds the admission policies of a cluster, mainly those that restrict pods in restricted namespaces.
 
-The same rule as in the contract, the policy pack and the gateway, enforced once more by the API server:
-a manifest applied by hand passes none of the others. Validation is CEL in ValidatingAdmissionPolicies
-(`admissionregistration.k8s.io/v1`); one policy for each shape of object that holds a pod, so that the
-API server can check the types of its expressions.
+The contract, the policy pack and the gateway enforce the same rules. The API server enforces them once more,
+because manifests that someone applies by hand bypass the others. The rules are CEL in ValidatingAdmissionPolicies
+(`admissionregistration.k8s.io/v1`). There is one policy for each kind of object with a pod spec, so that the API
+server can check the types of its expressions.
 """
 
 import json
@@ -27,11 +27,11 @@ from isthmus.core.errors import InputError
 
 _RESTRICTED_PREFIX = "isthmus-restricted"
 _CLASS_PREFIX = "isthmus-class"
-"""Of policies for the platform's own namespaces, of every class."""
+"""Name prefix of policies for the platform's own namespaces, of every class."""
 _POD_SECURITY = "pod-security.kubernetes.io"
 ASSIGN = ("isthmus.dev", "classes", "assign")
-"""API group, resource and verb of the permission to give a namespace a class. No such resource exists: RBAC alone
-decides on the permission, so that a cluster's administrators have it and others get it by a ClusterRole."""
+"""API group, resource and verb of the permission to give a namespace a class. The resource does not exist: only
+RBAC decides. Cluster administrators have the permission, and others get it by a ClusterRole."""
 _CREATE_AND_UPDATE = ["CREATE", "UPDATE"]
 
 Rule = tuple[str, str, list[str]]
@@ -47,7 +47,7 @@ SHAPES: dict[str, tuple[list[Rule], str, str]] = {
         "object.spec.template.spec",
         "true",
     ),
-    # Here the API lets the template be absent.
+    # In these kinds of objects the template is optional.
     "replicationcontrollers": (
         [("", "v1", ["replicationcontrollers"])],
         "object.spec.template.spec",
@@ -66,28 +66,28 @@ SHAPES: dict[str, tuple[list[Rule], str, str]] = {
         "has(object.spec.leaderWorkerTemplate.leaderTemplate)",
     ),
 }
-"""Shape: the rules that match it, its pod spec in CEL, and when it holds one at all."""
+"""By kind of object: the rules that match it, its pod spec in CEL, and the condition under which it has one."""
 
 
 class AdmissionGuardArgs(TypedDict):
-    """What may run in a cluster's restricted namespaces."""
+    """The admission policies of a cluster: what may run in its restricted namespaces."""
 
     registries: list[str]
-    """Image prefixes that are let in, each ending in `/`."""
+    """Allowed image prefixes, each ending in `/`."""
     emergency_users: NotRequired[list[str]]
-    """Who may open shells in restricted and confidential pods, while an emergency access lasts; absent: nobody."""
+    """Users who may open shells in restricted and confidential pods during an emergency access. Absent: nobody."""
     routed_classes: NotRequired[list[str]]
-    """Classes with a router, whose proxies its implementation may name by tag (default none)."""
+    """Classes with a router, whose proxies may use an image by tag (default none)."""
 
 
 class AdmissionGuard(pulumi.ComponentResource):
-    """Policies by which the API server refuses AWS credentials and foreign images in restricted namespaces.
+    """Admission policies that refuse AWS credentials and foreign images in restricted namespaces.
 
-    Enforcement begins a moment after the bindings are made (0.4 s measured) and is not retroactive.
+    Enforcement begins shortly after the bindings are created (0.4 s measured). Existing pods are not affected.
     """
 
     policies: pulumi.Output[list[str]]
-    """Names of the ValidatingAdmissionPolicies; each binding bears its policy's name."""
+    """Names of the ValidatingAdmissionPolicies. Each binding has the name of its policy."""
 
     def __init__(
         self, name: str, args: AdmissionGuardArgs, opts: pulumi.ResourceOptions | None = None
@@ -120,7 +120,7 @@ class AdmissionGuard(pulumi.ComponentResource):
 
 
 def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
-    """The spec of each ValidatingAdmissionPolicy for restricted namespaces, by the shape of object it checks."""
+    """The spec of each ValidatingAdmissionPolicy for restricted namespaces, by the kind of object that it checks."""
     specs = {
         shape: _pod_policy(rules, spec, condition, registries)
         for shape, (rules, spec, condition) in SHAPES.items()
@@ -129,7 +129,7 @@ def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
 
 
 NAMESPACE_WRITES = ["namespaces", "namespaces/status", "namespaces/finalize"]
-"""Each of these writes can change a namespace's labels."""
+"""Writes that can change a namespace's labels."""
 SHELLS = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"]
 """Connections into a running pod."""
 
@@ -193,7 +193,7 @@ def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> d
             "namespaceSelector": _select_namespaces(platform_namespaces_of(SENSITIVITIES)),
             "resourceRules": _rules(rules, _CREATE_AND_UPDATE),
         },
-        # The implementation of a router names its proxies' image, by tag unless it is told otherwise.
+        # A router's implementation sets its proxies' image, by tag unless it is configured otherwise.
         **(
             {"matchConditions": [{"name": "no-proxy-of-a-router", "expression": proxies}]}
             if routed_classes
@@ -291,7 +291,7 @@ def _rules(rules: list[Rule], operations: list[str]) -> list[dict[str, Any]]:
 
 
 def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[str]) -> dict[str, Any]:
-    """The policy for one shape of object. Each CEL variable is a list of texts that name violations."""
+    """The policy for one kind of object. Each CEL variable is a list of texts that name violations."""
     variables = {
         "spec": spec,
         "registries": json.dumps(sorted(registries)),
@@ -323,9 +323,9 @@ def _pod_policy(rules: list[Rule], spec: str, condition: str, registries: list[s
 
 
 def _violations(*, holds_debug_containers: bool) -> dict[str, str]:
-    """By variable: the CEL list of a pod's violations, of which each has a message in `_refusals`.
+    """By variable: the CEL list of a pod's violations. `_refusals` has a message for each variable.
 
-    `holds_debug_containers`: whether the API lets this shape of object have ephemeral containers.
+    `holds_debug_containers`: whether this kind of object may have ephemeral containers.
     """
     kinds = ["containers", "initContainers", *(["ephemeralContainers"] if holds_debug_containers else [])]
 
@@ -356,7 +356,7 @@ def _violations(*, holds_debug_containers: bool) -> dict[str, str]:
 
 
 def _refusals(registries: list[str]) -> dict[str, str]:
-    """By variable of `_violations`: why the API server refuses the pod."""
+    """By variable of `_violations`: the message with which the API server refuses the pod."""
     allowed = ", ".join(registries)
     return {
         "aws": "a restricted namespace has no AWS credentials, and these variables carry or find them",
@@ -368,7 +368,7 @@ def _refusals(registries: list[str]) -> dict[str, str]:
 
 
 def _namespace_policy() -> dict[str, Any]:
-    """Keeps a namespace's class label: removing it would lift every rule that depends on it."""
+    """Protects a namespace's class label, because every rule depends on it."""
     class_before = f"oldObject.metadata.labels['{CLASS_LABEL}']"
     class_after = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
     return {

@@ -28,10 +28,10 @@ def certificate(
     secret: str | None,
     client: bool,
 ) -> tuple[str, list[pulumi.Resource]]:
-    """The name of the Secret that holds `service`'s certificate, and what was made for it.
+    """Create the certificate of `service`. Returns the name of its Secret, and the resources that were created.
 
-    `client`: the certificate also identifies its bearer to others (a gateway to a model server).
-    Raises `InputError` where neither a Secret nor an issuer is named.
+    `client`: the certificate also authenticates the service to others (a gateway to a model server). Raises
+    `InputError` if neither a Secret nor an issuer is named.
     """
     if secret:
         return secret, []
@@ -57,9 +57,10 @@ def identity_certificate(
     secret: str | None,
     hours: int,
 ) -> tuple[str, list[pulumi.Resource]]:
-    """As `certificate`, for a pod that shows it to AWS: its name is the subject that the role's trust asks for.
+    """The same as `certificate`, for a pod that authenticates to AWS. Its name is the subject in the role's trust
+    policy.
 
-    Another certificate than the one that the pod serves with: another authority may sign it, and it is short-lived.
+    It is separate from the serving certificate: it is short-lived, and another CA may sign it.
     """
     if secret:
         return secret, []

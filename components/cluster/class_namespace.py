@@ -20,13 +20,13 @@ class ClassNamespaceArgs(TypedDict):
     quota: NotRequired[dict[str, str]]
     """Hard limits of the namespace's ResourceQuota, by resource, e.g. `requests.nvidia.com/gpu: "8"`."""
     resolvers: NotRequired[list[str]]
-    """Addresses of the site's own resolvers. A restricted namespace may ask these and no others."""
+    """Addresses of the site's own resolvers, the only ones that a restricted namespace may use."""
     dns: NotRequired[list[DnsPeer]]
-    """The cluster's resolvers, which gateways and translators may ask; absent: the pods of kube-dns."""
+    """The cluster's resolvers, which gateways and translators may use. Absent: the pods of kube-dns."""
     own_resolver: NotRequired[bool]
-    """The gateway brings a resolver of its own (`names`): no other pod asks the cluster's DNS (default false)."""
+    """Whether the gateway has its own resolver (`names`); if so, no pod may use the cluster's DNS (default false)."""
     existing: NotRequired[bool]
-    """The namespace is there and the organisation's: it is labelled, and outlives the stack."""
+    """Whether the namespace exists and belongs to the organisation. It gets labels, and survives the stack."""
 
 
 class ClassNamespace(pulumi.ComponentResource):
@@ -48,8 +48,8 @@ class ClassNamespace(pulumi.ComponentResource):
         security_labels = pod_security()
         namespace_object: Any
         if args.get("existing", False):
-            # Its labels stay when the stack goes: a namespace without its class is one without its rules. Only
-            # what makes it the class's is set; whose it is besides, its other labels say.
+            # The labels stay after destroy, because a namespace without its class would have no rules. Only the
+            # labels of the class are set; others stay as they are.
             namespace_object = NamespacePatch(
                 f"{name}-namespace",
                 metadata=metadata(namespace, {CLASS_LABEL: sensitivity, **security_labels}),
@@ -65,7 +65,7 @@ class ClassNamespace(pulumi.ComponentResource):
         isolate_namespace(name, namespace, labels, {"pods": "100", **args.get("quota", {})}, child_opts)
         dns_rules = _dns_egress_rules(sensitivity, args, name)
         if dns_rules:
-            # Only what calls others by name: a model server calls no one.
+            # Only for pods that resolve names: a model server calls nobody.
             allow: Any = {
                 "podSelector": {
                     "matchExpressions": [
@@ -93,7 +93,7 @@ def pod_security() -> dict[str, str]:
 def create_isolated_namespace(
     name: str, namespace: str, sensitivity: str, quota: dict[str, str], parent: pulumi.Resource
 ) -> tuple[Any, list[pulumi.Resource]]:
-    """Create a namespace for one workload of a class. Returns the namespace, and what isolates it."""
+    """Create a namespace for one workload of a class. Returns the namespace, and the objects that isolate it."""
     from pulumi_kubernetes.core.v1 import Namespace
 
     labels = common_labels(namespace, sensitivity=sensitivity)
@@ -107,7 +107,7 @@ def create_isolated_namespace(
 
 
 def pods_quota(pods: int, cpu: str, memory: str) -> dict[str, str]:
-    """A quota that admits so many pods of one size, and no GPU."""
+    """A quota for this number of pods of one size, without GPUs."""
     total_cpu, total_memory = pods * amount(cpu), pods * amount(memory)
     shown_cpu = str(int(total_cpu)) if total_cpu % 1 == 0 else f"{int(total_cpu * 1000)}m"
     in_gib = total_memory % 2**30 == 0
@@ -129,7 +129,7 @@ def isolate_namespace(
     from pulumi_kubernetes.core.v1 import LimitRange, ResourceQuota
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    # A pod that asks for nothing still gets a bound, and counts against the quota.
+    # Default requests and limits for pods without their own, so that they count against the quota.
     limits: Any = {
         "limits": [
             {
@@ -140,7 +140,8 @@ def isolate_namespace(
         ]
     }
     quota_spec: Any = {"hard": quota}
-    # Both lists are stated: the next server-side apply then takes out a rule that somebody added, and else leaves it.
+    # Both lists are set, so that the next server-side apply removes a rule that somebody added. Otherwise it would
+    # stay.
     deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
     meta = metadata("isthmus", labels, namespace=namespace)
     return [
@@ -156,10 +157,10 @@ def isolate_namespace(
 
 
 def _dns_egress_rules(sensitivity: str, args: ClassNamespaceArgs, where: str) -> list[dict[str, Any]]:
-    """DNS egress of gateways and translators; empty where the gateway has its own resolver.
+    """DNS egress of gateways and translators. Empty if the gateway has its own resolver.
 
-    The cluster's DNS forwards what it does not know to whatever its operators chose, so a name could
-    carry data out: a restricted namespace asks the site's own resolvers, which know no cloud zone.
+    The cluster's DNS forwards unknown names to servers that its operators chose, so a name could leak data. A
+    restricted namespace uses the site's own resolvers, which know no cloud zone.
     """
     if sensitivity == "restricted":
         return [

@@ -9,18 +9,18 @@ from isthmus.core.errors import InputError
 
 
 class DnsPeer(TypedDict):
-    """A resolver of the cluster: by an address range, or by namespace and labels of its pods."""
+    """A DNS resolver of the cluster: by address range, or by namespace and labels of its pods."""
 
     name: str
-    """What it is."""
+    """Name of the resolver."""
     cidr: NotRequired[str]
-    """Its address, e.g. 169.254.20.10/32."""
+    """Its address range, e.g. 169.254.20.10/32."""
     namespace: NotRequired[str]
-    """The namespace of its pods."""
+    """Namespace of its pods."""
     labels: NotRequired[dict[str, str]]
-    """The labels of its pods; with `namespace`."""
+    """Labels of its pods. With `namespace`."""
     port: NotRequired[int]
-    """At which its pods listen (default 53)."""
+    """Port of its pods (default 53)."""
 
 
 KUBE_DNS: list[Any] = [peer.model_dump(exclude_none=True) for peer in PRESETS["kube-dns"]]
@@ -36,7 +36,7 @@ def dns_egress(peers: list[DnsPeer] | None, where: str) -> list[dict[str, Any]]:
 
 
 def both_protocols(port: int) -> list[dict[str, Any]]:
-    """The DNS port for UDP and TCP: answers that do not fit UDP use TCP."""
+    """The DNS port for UDP and TCP. Answers that are too long for UDP use TCP."""
     return [{"protocol": protocol, "port": port} for protocol in ("UDP", "TCP")]
 
 

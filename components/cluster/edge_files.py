@@ -59,7 +59,9 @@ def gateway_config(
 
 
 def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
-    """The sealer's configuration. `store`: where seals are put; `keys`: paths of `signing_key` and `earlier_keys`."""
+    """The sealer's configuration. `store`: the store of the seals. `keys`: paths of `signing_key` and
+    `earlier_keys`.
+    """
     return {
         "mode": "sealer",
         "class": sensitivity,
@@ -73,8 +75,9 @@ def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict
 
 
 def reviews_config(sensitivity: str, site: str, people_ca: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """`people_ca`: path of the CA of reviewers' certificates, which is not its own CA; `settings`: database,
-    audit, keys and reviewers."""
+    """The review service's configuration. `people_ca`: path of the CA of reviewers' certificates, which differs
+    from the service's own CA. `settings`: database, audit, keys and reviewers.
+    """
     config = {**_common_settings("reviews", sensitivity, mutual_tls=True), "site": site, **settings}
     config["listen"]["client_ca"] = people_ca
     return config
@@ -106,10 +109,10 @@ def translator_config(
 
 
 def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[str, Any]:
-    """The same configuration, which also trusts a bundle of further CAs besides the CA of its own Secret.
+    """The configuration, with a bundle of further CAs in addition to the CA of its own Secret.
 
-    While a CA is replaced some Secrets hold certificates of the old one and some of the new: a bundle with both keeps
-    each side of a call believed. Without a bundle nothing changes.
+    While a CA is replaced, some Secrets have certificates of the old CA and some of the new one. With both in the
+    bundle, each side of a call trusts the other. Without a bundle nothing changes.
     """
     if trust_bundle is None:
         return config
@@ -124,8 +127,9 @@ def with_trust_bundle(config: dict[str, Any], trust_bundle: str | None) -> dict[
 def write_config(config: dict[str, Any]) -> str:
     """The configuration as YAML, checked by the edge's own models. Raises `InputError` if the edge would refuse it.
 
-    So a wrong argument ends `pulumi up`, not the start of a pod. Two kinds of values cannot be judged here: those that
-    only a deployment gives (`isthmus render` has placeholders, `${…}`), and those in a task's variables (`env:NAME`).
+    So a wrong argument fails `pulumi up`, not the start of a pod. Two kinds of values cannot be checked here:
+    values that are known only at deployment (`isthmus render` has placeholders, `${…}`), and those in a task's
+    variables (`env:NAME`).
     """
     wrong = [sentence for value, sentence in problems(config) if not _is_known_later(value)]
     if wrong:
@@ -159,10 +163,10 @@ def config_map(
     config: dict[str, Any],
     opts: pulumi.ResourceOptions,
 ) -> Any:
-    """An immutable ConfigMap, named after its content.
+    """An immutable ConfigMap whose name contains a digest of its content.
 
-    A change makes a new one beside the old, which rolls the pods; pods not yet rolled keep the
-    configuration that they started with, and the old one goes when the roll is done.
+    A change creates a new ConfigMap beside the old one, which restarts the pods. Pods that have not restarted keep
+    the old one, which is deleted after the rollout.
     """
     from pulumi_kubernetes.core.v1 import ConfigMap
 

@@ -1,7 +1,7 @@
 """Names, labels, metadata and ports that all Kubernetes objects of Isthmus share.
 
-Bodies are plain dicts in the API's own spelling, so that they read like manifests; the API server checks
-them on every preview (server-side dry run).
+Bodies are plain dicts in the API's own spelling, so that they read like manifests. The API server checks them on
+every preview (server-side dry run).
 """
 
 from typing import Any
@@ -13,17 +13,17 @@ ROLE_LABEL = "isthmus.dev/role"
 ENDPOINT_LABEL = "isthmus.dev/endpoint"
 POOL_LABEL = "isthmus.dev/pool"
 GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
-"""Which Gateway a proxy works for; set by every implementation of the Gateway API (GEP-1762)."""
+"""Label of a proxy's pods with the name of its Gateway. Every implementation of the Gateway API sets it (GEP-1762)."""
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-"""Set on every namespace by the API server itself, so that no one can claim another's name."""
+"""The API server sets this label on every namespace, so nobody can claim the name of another namespace."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 GPU = "nvidia.com/gpu"
 GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
-"""Which group of a LeaderWorkerSet a pod belongs to, from 0; set by its controller."""
+"""Index of a pod's group in its LeaderWorkerSet, from 0. The controller sets it."""
 MEMBER_LABEL = "leaderworkerset.sigs.k8s.io/worker-index"
-"""Which pod of the group it is; `0` leads. Set by the controller."""
+"""Index of a pod in its group. `0` is the leader. The controller sets it."""
 REVISION_LABEL = "leaderworkerset.sigs.k8s.io/template-revision-hash"
-"""Which revision of the templates a pod was made from; set by the controller."""
+"""Revision of the templates of a pod. The controller sets it."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 
@@ -33,11 +33,11 @@ GPU_TOLERATION = {"key": GPU, "operator": "Equal", "value": "present", "effect":
 SERVING_PORT = 8443
 HEALTH_PORT = 9090
 ENGINE_PORT = 8000
-"""vLLM's own, on the loopback of its pod."""
+"""vLLM's default port, on the loopback of its pod."""
 RENDEZVOUS_PORT = 29501
-"""Where the pods of a replica over several machines meet, on its leader (vLLM's own default)."""
+"""Port of the leader at which the pods of a multi-node replica meet (vLLM's default)."""
 GROUP_PORTS = (40000, 40999)
-"""From which their other sockets take ports: NCCL, Gloo and vLLM's message queue ask for any that is free."""
+"""Port range of their other sockets: NCCL, Gloo and vLLM's message queue use any free port."""
 
 
 def resource_of(mig_profile: str | None) -> str:
@@ -51,12 +51,12 @@ def class_namespace(sensitivity: str) -> str:
 
 
 def sealer_namespace(sensitivity: str) -> str:
-    """The namespace of a class's sealer: rights in the class's own give nothing over it."""
+    """The namespace of a class's sealer. Permissions in the class's own namespace give none over it."""
     return f"{class_namespace(sensitivity)}-sealer"
 
 
 def reviews_namespace(sensitivity: str) -> str:
-    """The namespace where people decide upon a class's held answers: rights over its gateway give nothing there."""
+    """The namespace of a class's review service. Permissions over the class's gateway give none over it."""
     return f"{class_namespace(sensitivity)}-reviews"
 
 
@@ -66,7 +66,7 @@ def router_name(sensitivity: str) -> str:
 
 
 def dns_name(service: str, namespace: str) -> str:
-    """The name a service is called by and known by in its certificate."""
+    """Host name of a service, which its certificate contains."""
     return f"{service}.{namespace}.svc"
 
 
@@ -96,10 +96,10 @@ def metadata(
     namespace: str | None = None,
     annotations: dict[str, Any] | None = None,
 ) -> Any:
-    """Metadata of an object, by a fixed name: rendered manifests stay readable, DNS names stable.
+    """Metadata of an object with a fixed name, so that rendered manifests stay readable and DNS names stable.
 
-    `patchForce`: a field that another manager has edited is taken back at the next `up`; without it
-    server-side apply stops with a conflict, and drift could not be mended.
+    `patchForce` makes the next `up` take back fields that another manager has edited. Without it, server-side apply
+    stops with a conflict, and drift could not be repaired.
     """
     meta: dict[str, Any] = {
         "name": name,
@@ -114,7 +114,7 @@ def metadata(
 def custom_resource(
     name: str, api_version: str, kind: str, meta: Any, body: dict[str, Any], opts: pulumi.ResourceOptions
 ) -> pulumi.CustomResource:
-    """A custom resource; its fields stand in `body`, since not all have a spec (WorkloadPriorityClass)."""
+    """A custom resource. Its fields are in `body`, because some kinds have no spec (WorkloadPriorityClass)."""
     from pulumi_kubernetes import _utilities
 
     versioned = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(version=_utilities.get_version()))

@@ -8,7 +8,7 @@ from typing import Any
 from components.cluster.objects import GPU, HEALTH_PORT, SERVING_PORT
 
 GATEWAY_USER = 2000
-"""Of all pods but sealers, which are 2001."""
+"""User id of all pods except sealers, which have 2001."""
 POD_SECURITY: dict[str, Any] = {
     "runAsNonRoot": True,
     "runAsUser": GATEWAY_USER,
@@ -20,11 +20,12 @@ POD_SECURITY: dict[str, Any] = {
 
 
 def share_security(user: int) -> dict[str, Any]:
-    """Of pods that mount the shared records: `user`, which is its own further group, and no `fsGroup`.
+    """The security context of pods that mount the shared records: `user`, which is also the supplementary group,
+    and no `fsGroup`.
 
-    With an `fsGroup`, kubelet would give both folders of the share to one group, to be written by it, where the CSI
-    driver says `fsGroupPolicy: File`: gateway and sealer could each write the other's. Where NFS squashes root, it
-    fails, and no pod starts. Secrets and other files of the pod are read by group 0.
+    With an `fsGroup` and a CSI driver with `fsGroupPolicy: File`, kubelet would make both folders of the share
+    writable for one group. Gateway and sealer could then write each other's folder. On NFS with root squash it
+    fails, and no pod starts. Group 0 can read Secrets and other files of the pod.
     """
     context = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
     return {**context, "runAsUser": user, "supplementalGroups": [user]}
@@ -33,15 +34,17 @@ def share_security(user: int) -> dict[str, Any]:
 TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
 CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}
 TRUST_MOUNT = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": True}
-"""Of a bundle with further CAs: `ca.crt` in it."""
+"""Mount of a bundle with further CAs (`ca.crt`)."""
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
 TMP_VOLUME = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
 NO_RESOLVER = "127.0.0.1"
-"""A resolver where none listens: Kubernetes demands one with `dnsPolicy: None`."""
+"""An address without a resolver, because `dnsPolicy: None` requires one in the pod's spec."""
 
 
 def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
-    """`read_only_root` is off for vLLM alone: the CDI hook writes into GPU containers' root file system."""
+    """The security context of a container. `read_only_root` is off for vLLM only: the CDI hook writes into the root
+    file system of GPU containers.
+    """
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": read_only_root,
@@ -62,7 +65,7 @@ def guaranteed_resources(cpu: str, memory: str, gpus: int = 0, resource: str = G
 def health_probe(
     period: int, failures: int, path: str = "/health", port: int = HEALTH_PORT
 ) -> dict[str, Any]:
-    """A probe at the health port: kubelet has no client certificate, so the serving port would refuse it."""
+    """A probe at the health port. Kubelet has no client certificate, so the serving port would refuse it."""
     return {
         "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
         "periodSeconds": period,
@@ -85,9 +88,9 @@ def edge_container(
     serves: bool = True,
     has_trust_bundle: bool = False,
 ) -> dict[str, Any]:
-    """A container of the edge's image, in the mode that its configuration names.
+    """A container of the edge's image, in the mode of its configuration.
 
-    `serves`: one that has callers; `trusts`: one that believes a bundle of further CAs.
+    `serves`: whether it has callers. `has_trust_bundle`: whether it trusts a bundle of further CAs.
     """
     return {
         "name": name,
@@ -112,9 +115,10 @@ def edge_container(
 def edge_volumes(
     config_map: Any, tls_secret: str | None, trust_bundle: str | None = None
 ) -> list[dict[str, Any]]:
-    """Volumes of such a container: configuration, certificate where it serves, and a small scratch.
+    """Volumes of such a container: configuration, certificate (if it serves) and a small scratch volume.
 
-    `trust_bundle`: a ConfigMap with `ca.crt`, further CAs."""
+    `trust_bundle`: a ConfigMap with `ca.crt`, further CAs.
+    """
     bundle: dict[str, Any] = {"name": trust_bundle, "defaultMode": 0o440}
     tls: list[dict[str, Any]] = [{"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}}]
     return [
@@ -134,7 +138,7 @@ def pod_spec(
     pull_secrets: list[str] | None = None,
     **extra: Any,
 ) -> dict[str, Any]:
-    """A pod's spec: no service-account token, no service variables, rootless."""
+    """A pod's spec without service-account token and service variables, and without root."""
     spec: dict[str, Any] = {
         "serviceAccountName": service_account,
         "automountServiceAccountToken": False,

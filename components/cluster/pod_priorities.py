@@ -1,7 +1,7 @@
 """Creates the PriorityClasses of a cluster: gateways before models, models before pods without a priority.
 
-Kueue orders by its own WorkloadPriorityClasses who gets GPUs (`components.pools.queues`). These order whom the
-scheduler and kubelet evict where a machine is short of CPU, memory or disk. A pod may bear both.
+Kueue assigns GPUs by its own WorkloadPriorityClasses (`components.pools.queues`). PriorityClasses decide which pods
+the scheduler and kubelet evict when a node is short of CPU, memory or disk. A pod may have both.
 """
 
 import pulumi
@@ -13,22 +13,22 @@ _NAME = "isthmus-priorities"
 
 
 def pod_priorities(name: str, settings: PodPriorities, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """The PriorityClasses that pods of a platform bear; none where the organisation has its own.
+    """The PriorityClasses of a platform's pods. Empty if the organisation has its own.
 
-    `name`: of the resources in the stack; `opts`: parent and provider of the cluster.
+    `name`: prefix of the Pulumi names. `opts`: parent and provider of the cluster.
     """
     if settings.mode != "manage":
         return []
     from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
-    # A gateway gets room at once: without it nobody is served. A model never evicts others: it takes minutes to load
-    # and Kueue has already decided that it may run.
+    # A gateway gets room at once, because without it nobody is served. A model never evicts others: it takes
+    # minutes to load, and Kueue has already decided that it may run.
     rows: list[tuple[str, str, int, str, str]] = [
         ("gateway", settings.gateway, settings.gateway_value, "PreemptLowerPriority", "Gateways of Isthmus"),
         ("model", settings.model, settings.model_value, "Never", "Model servers of Isthmus"),
     ]
     fixed = pulumi.ResourceOptions(
-        # The API lets neither change.
+        # Both fields are immutable in the API.
         replace_on_changes=["value", "preemptionPolicy"],
         delete_before_replace=True,
     )

@@ -1,7 +1,8 @@
-"""Decides what outlives a platform: records, the keys that open them, and claims on model weights.
+"""Decides what survives the destruction of a platform: records, their keys, and claims on model weights.
 
-A component marks what holds records as retained; whether that holds, and whether the engine refuses to delete or
-replace it, is the platform's to say. By a transformation, so that every component's records are held alike.
+A component marks resources that hold records as retained. The platform decides whether that applies, and whether
+the engine refuses to delete or replace them. This is a transformation, so that the records of all components are
+treated alike.
 """
 
 from typing import Any
@@ -19,17 +20,18 @@ RECORD_HOLDER_TYPES = (
     "aws:cloudwatch/logGroup:LogGroup",
     "aws:efs/fileSystem:FileSystem",
 )
-"""Types of things that hold records or open them; `durable` has the engine refuse to delete or replace them."""
+"""Types of resources that hold records or their keys. With `durable`, the engine refuses to delete or replace them."""
 DISPOSABLE_TYPE_PREFIXES = ("aws:s3/", "aws:kms/key:", "aws:cloudwatch/logGroup:", "aws:efs/fileSystem")
-"""Beginnings of the types that go with a disposable stack: the above, and the settings of a bucket or a share."""
+"""Prefixes of types that are deleted with a disposable stack: those above, and settings of a bucket or a share."""
 
 
 class RetentionRules:
     """Sets protection and retention of a platform's resources, as a transformation."""
 
     def __init__(self, name: str, platform: Platform, scope: Scope = WHOLE_PLATFORM) -> None:
-        """`name`: the platform's resource name, with which the names of its parts begin; `scope`: what the stack
-        builds of it."""
+        """`name`: the platform's resource name, the prefix of its components' names. `scope`: what the stack builds
+        of it.
+        """
         self._durable = platform.lifecycle == "durable"
         holders = [
             endpoint
@@ -45,7 +47,7 @@ class RetentionRules:
         namespaced_endpoints = holders if scope.owns("platform") else []
         namespaces = sorted({(endpoint.site, endpoint.class_) for endpoint in namespaced_endpoints})
         self._models = {f"{name}-{site}-{sensitivity}-{claim}" for site, sensitivity, claim in claims} | {
-            # Deleting a namespace deletes its claims, even protected ones.
+            # Deleting a namespace also deletes its claims, even protected ones.
             f"{name}-{site}-{sensitivity}-namespace"
             for site, sensitivity in namespaces
         }
@@ -57,7 +59,7 @@ class RetentionRules:
         ]
 
     def apply(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """The transformation of everything below the platform."""
+        """Apply the rules to a resource below the platform."""
         retained = bool(args.opts.retain_on_delete)
         if self._durable and self._holds_models(args):
             options = pulumi.ResourceOptions(protect=True, retain_on_delete=True)
@@ -76,8 +78,9 @@ class RetentionRules:
         return args.type_ in kinds and args.name in self._models
 
     def retained(self, records: list[Any], shared: list[Any]) -> pulumi.Output[list[str]]:
-        """What a destroy keeps: `records` (outputs, lists) and models if the platform is durable, and
-        `shared` always: what the whole account uses or pays for."""
+        """What a destroy retains: `records` (outputs, lists) and models if the platform is durable, and always
+        `shared`, which the whole account uses or pays for.
+        """
         lists = [*records, *shared] if self._durable else shared
         models = self._model_descriptions if self._durable else []
         return pulumi.Output.all(*lists).apply(

@@ -13,17 +13,17 @@ from components.cluster.objects import common_labels, metadata, workload_selecto
 
 @dataclass(frozen=True)
 class WorkloadNames:
-    """A workload of one class: its gateway, translator, resolver, sealer or reviews."""
+    """The names of a workload of one class: its gateway, translator, resolver, sealer or review service."""
 
     name: str
     """Prefix of the Pulumi names of its objects."""
     sensitivity: str
     role: str
-    """As the label has it: gateway, translator, resolver, router, sealer or reviews."""
+    """Role in its label: gateway, translator, resolver, router, sealer or reviews."""
     namespace: str
     parent: pulumi.ComponentResource
     namespace_objects: Sequence[pulumi.Resource] = ()
-    """Its namespace, where that is created with the workload."""
+    """Its namespace, if it is created with the workload."""
 
     @property
     def service(self) -> str:
@@ -44,11 +44,11 @@ class WorkloadNames:
         return pulumi.ResourceOptions(parent=self.parent, depends_on=[*self.namespace_objects])
 
     def metadata(self, name: pulumi.Input[str] | None = None) -> Any:
-        """Metadata of an object in the namespace. `name`: absent for the workload's own."""
+        """Metadata of an object in the namespace. `name`: absent for the workload's own name."""
         return metadata(self.service if name is None else name, self.labels, namespace=self.namespace)
 
     def create_account(self) -> pulumi.Resource:
-        """Create its ServiceAccount, which has no token and no rights."""
+        """Create its ServiceAccount, without token and permissions."""
         from pulumi_kubernetes.core.v1 import ServiceAccount
 
         return ServiceAccount(
@@ -76,7 +76,7 @@ class WorkloadNames:
         )
 
     def create_disruption_budget(self) -> None:
-        """Create a PodDisruptionBudget: one copy at a time may be evicted."""
+        """Create a PodDisruptionBudget: one replica at a time may be evicted."""
         from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
         spec: Any = {

@@ -29,11 +29,12 @@ from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.core.errors import Refused
 
 USER = 2001
-"""Another than the gateways': on a share that knows users, neither writes the other's folder."""
+"""User id of the sealer. It differs from the gateways', so on a share that enforces users neither can write the
+other's folder."""
 CPU, MEMORY = "500m", "1Gi"
-"""Of the sealer's one copy."""
+"""Resources of the sealer's only pod."""
 QUOTA = pods_quota(4, CPU, MEMORY)
-"""Of its namespace: more than one copy and one that is ending."""
+"""Quota of its namespace: one pod, one that is ending, and spare room."""
 _SECRET = "/etc/isthmus/sealer"  # noqa: S105 (where it is mounted)
 
 
@@ -41,21 +42,21 @@ class SealerStore(TypedDict):
     """An S3-compatible store with Object Lock."""
 
     endpoint: str
-    """Its https address, by the name that its certificate bears."""
+    """Its https address, with the host name in its certificate."""
     address: str
-    """By which it is reached."""
+    """Its IP address."""
     more_addresses: NotRequired[list[str]]
-    """Further ones, in other zones."""
+    """Further IP addresses, in other zones."""
     region: NotRequired[str]
-    """What its requests are signed for (default us-east-1)."""
+    """Region with which requests are signed (default us-east-1)."""
     bucket: str
     """The bucket, with Object Lock."""
     prefix: str
-    """Folder of the class and site in it."""
+    """Folder of the class and site in the bucket."""
     retention_days: int
-    """How long nobody can delete a seal."""
+    """Days for which nobody can delete a seal."""
     content_days: NotRequired[int]
-    """How long nobody can delete what was encrypted (default 30)."""
+    """Days for which nobody can delete encrypted content (default 30)."""
 
 
 class AuditSealerArgs(TypedDict):
@@ -66,35 +67,37 @@ class AuditSealerArgs(TypedDict):
     site: str
     """Name of the site."""
     image: pulumi.Input[str]
-    """Image of the translator, by digest: it has what speaks to the store."""
+    """Image of the translator, by digest: it contains the S3 client."""
     volume: NotRequired[str]
-    """A PersistentVolume that is the share on which the class's gateways write."""
+    """PersistentVolume of the share to which the class's gateways write their records."""
     folders: NotRequired[SharedFolders]
-    """In place of it, in an EKS cluster: the folders of a `RecordsShare`, by the sealer's access points."""
+    """Instead of `volume`, in an EKS cluster: the folders of a `RecordsShare`, by the sealer's access points."""
     secret: str
-    """Secret in its namespace with `sealer.key.pem`, `credentials` and `ca.crt`, which no gateway has."""
+    """Secret in its namespace with `sealer.key.pem`, `credentials` and `ca.crt`. No gateway has it."""
     pod_identity: NotRequired[pulumi.Input[str]]
-    """In an EKS cluster: ARN of the role that its pod bears; its Secret needs no `credentials` and no `ca.crt` then."""
+    """In an EKS cluster: ARN of the role of its pod. The Secret then needs no `credentials` and no `ca.crt`."""
     earlier_keys: NotRequired[bool]
-    """Whether that Secret has `earlier.pem` too: public keys of the signing keys before this one."""
+    """Whether the Secret also has `earlier.pem`: the public keys of earlier signing keys."""
     store: SealerStore
-    """Where seals are put."""
+    """The store of the seals."""
     site_cidrs: NotRequired[list[str]]
-    """The site's networks: a restricted sealer's store lies within them."""
+    """The site's networks. The store of a restricted class must be inside them."""
     monitoring_namespace: str
-    """The only namespace that may scrape it."""
+    """The only namespace that may scrape its metrics."""
     pod_monitors: NotRequired[bool]
-    """Whether to make PodMonitors (default true)."""
+    """Whether to create PodMonitors (default true)."""
     monitor_labels: NotRequired[dict[str, str]]
-    """Labels of PodMonitors, by which a Prometheus selects them."""
+    """Labels of PodMonitors, with which a Prometheus selects them."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
     pod_priority: NotRequired[str]
-    """PriorityClass of its pods; absent: the cluster's default."""
+    """PriorityClass of its pods. Absent: the cluster's default."""
 
 
 class AuditSealer(pulumi.ComponentResource):
-    """A namespace that nobody else's pods or roles are in, and in it one process that reads records and seals them."""
+    """A separate namespace with one process that reads the records and seals them. No other pods or roles are in
+    it.
+    """
 
     namespace: pulumi.Output[str]
     """Name of the namespace: `isthmus-CLASS-sealer`."""
@@ -107,7 +110,7 @@ class AuditSealer(pulumi.ComponentResource):
         *,
         dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`dependencies`: what its pod waits for."""
+        """`dependencies`: resources that must exist before its pod starts."""
         super().__init__("isthmus:index:AuditSealer", name, dict(args), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
         _check_store(args, sensitivity, name)
@@ -174,7 +177,7 @@ def _check_store(args: AuditSealerArgs, sensitivity: str, where: str) -> None:
 
 
 def _create_network_policy(names: WorkloadNames, args: AuditSealerArgs) -> pulumi.Resource:
-    """Its network: the store and nothing else."""
+    """The network policy: egress to the store only."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     port = urlsplit(args["store"]["endpoint"]).port or 443
@@ -191,12 +194,12 @@ def _create_network_policy(names: WorkloadNames, args: AuditSealerArgs) -> pulum
 def _deployment_spec(
     names: WorkloadNames, args: AuditSealerArgs, config: Any, records: ShareParts
 ) -> dict[str, Any]:
-    # A pod bears what is associated when it comes: another role needs another pod.
+    # A pod gets the role that is associated when it starts, so another role needs a new pod.
     annotations = {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}} if "pod_identity" in args else {}
     return {
         "replicas": 1,
         "selector": {"matchLabels": names.selector},
-        # Never two at once: the second would find its seal's name taken and begin anew.
+        # Never two pods at once: the second would find its seal's name taken, and start again.
         "strategy": {"type": "Recreate"},
         "progressDeadlineSeconds": 600,
         "revisionHistoryLimit": 3,
@@ -222,7 +225,7 @@ def _pod_spec(
     )
     container["startupProbe"] = health_probe(2, 60, "/live")
     container["livenessProbe"] = health_probe(10, 6, "/live")
-    # Whether it can seal: a first rollout ends only when the store takes what it must.
+    # Readiness means that it can seal, so a first rollout completes only when the store accepts seals.
     container["readinessProbe"] = health_probe(5, 3)
     return pod_spec(
         names.service,
@@ -235,7 +238,7 @@ def _pod_spec(
         pull_secrets=args.get("pull_secrets"),
         **priority_fields(args.get("pod_priority")),
         securityContext=share_security(USER),
-        # It knows one name, by its hosts file.
+        # The hosts file contains the only name that it resolves.
         dnsPolicy="None",
         dnsConfig={"nameservers": [NO_RESOLVER]},
         hostAliases=[{"ip": address, "hostnames": [host]} for address in addresses_of(store)],
@@ -243,12 +246,12 @@ def _pod_spec(
 
 
 def addresses_of(store: SealerStore) -> list[str]:
-    """Every address of the store, the first one first."""
+    """All addresses of the store, the main one first."""
     return [store["address"], *store.get("more_addresses", [])]
 
 
 def _destinations(store: SealerStore, port: int, *, agent: bool) -> list[NamedDestination]:
-    """The store's addresses, and in an EKS cluster what hands out the pod's identity on its own machine."""
+    """Egress to the store's addresses and, in an EKS cluster, to the pod identity agent on its node."""
     destinations: list[NamedDestination] = [
         {"name": "store", "cidr": f"{address}/32", "port": port} for address in addresses_of(store)
     ]

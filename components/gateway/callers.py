@@ -10,48 +10,48 @@ _FOLDER = "/etc/isthmus/callers"
 
 
 class GatewayAllowance(TypedDict):
-    """What may be used in a minute and in a calendar month, UTC, by all copies of the gateway together."""
+    """Limits for a minute and for a calendar month (UTC), for all replicas of the gateway together."""
 
     requests_per_minute: NotRequired[int]
-    """Requests of a minute."""
+    """Requests per minute."""
     tokens_per_minute: NotRequired[int]
-    """Tokens of prompts and answers, in a minute."""
+    """Tokens of prompts and answers per minute."""
     tokens_per_month: NotRequired[int]
-    """Tokens of prompts and answers, in a month."""
+    """Tokens of prompts and answers per month."""
     usd_per_month: NotRequired[float]
-    """USD in a month; wants a price at every place that the workload reaches."""
+    """USD per month. Needs a price for every place that the workload reaches."""
 
 
 class GatewayTeam(TypedDict):
-    """What a team's workloads behind one gateway may use together."""
+    """The limits that the workloads of a team share, behind one gateway."""
 
     name: str
-    """The team, as routes name it."""
+    """Name of the team, as in routes."""
     allowance: GatewayAllowance
-    """What it may use."""
+    """The limits."""
 
 
 class GatewayDatabase(TypedDict):
-    """PostgreSQL with the digests of callers' keys and what they used."""
+    """PostgreSQL with the digests of callers' keys and the usage counts."""
 
     host: str
-    """The name that its certificate bears."""
+    """Host name in its certificate."""
     address: str
-    """By which it is reached."""
+    """Its IP address."""
     port: NotRequired[int]
-    """5432 when absent."""
+    """Port (default 5432)."""
     name: NotRequired[str]
-    """Of the database (default isthmus)."""
+    """Name of the database (default isthmus)."""
     user: NotRequired[str]
-    """As whom it is asked (default gateway; by `Reviews`: reviews)."""
+    """Database user (default gateway; of `Reviews`: reviews)."""
 
 
 def known_callers(
     database: GatewayDatabase | None, teams: list[GatewayTeam], routes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Of the edge's configuration: the file of keys, or the database; and whose each workload is.
+    """The caller sections of the edge's configuration: the callers file or the database, and the workloads.
 
-    `routes`: as `GatewayRoute`. Workloads are listed where anything is said of one.
+    `routes`: as `GatewayRoute`. Only workloads with settings of their own are listed.
     """
     config: dict[str, Any] = {"callers": f"{_FOLDER}/callers.yaml"}
     if database is not None:
@@ -96,8 +96,9 @@ def database_egress(
 
 
 def with_host_aliases(hosts: Sequence[tuple[str, str]], names: dict[str, Any]) -> dict[str, Any]:
-    """A pod's names, with those of others by address and name: a certificate is held to the name, whatever a
-    resolver says."""
+    """The pod's host aliases and those of `hosts`, by address and name. A certificate is checked against the name,
+    whatever a resolver answers.
+    """
     if not hosts:
         return names
     aliases = [{"ip": address, "hostnames": [host]} for address, host in hosts]

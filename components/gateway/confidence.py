@@ -12,38 +12,38 @@ _FOLDER = "/etc/isthmus/calibrations"
 
 
 class GatewayReview(TypedDict):
-    """Which of a workload's answers people look at, beside those that class or impact demands."""
+    """Which answers of a workload people review, in addition to those that class and impact require."""
 
     domain: str
     """Who reviews: a team or a field of knowledge."""
     below_confidence: NotRequired[float]
-    """Answers with a lower score, or with none, are held."""
+    """Answers with a lower score or without a score are held."""
     sample_rate: NotRequired[float]
-    """Of all the others so many."""
+    """Share of the other answers that is held, 0 to 1."""
 
 
 class GatewayCalibration(TypedDict):
     """A file of `isthmus calibrate`."""
 
     name: str
-    """By which it is told from the workload's others."""
+    """Name of the calibration, unique within the workload."""
     digest: str
-    """Of the file, `sha256:` and 64 digits; records name it with each score."""
+    """Digest of the file, `sha256:` and 64 hex digits. Records name it with each score."""
     text: str
-    """What is in it."""
+    """Content of the file."""
 
 
 class GatewayConfidence(TypedDict):
-    """By which calibrations a workload's answers get a score."""
+    """The calibrations that give a workload's answers a score."""
 
     domain: str
-    """Of its questions: a calibration of another is not used."""
+    """Domain of the workload's questions. Calibrations of other domains are not used."""
     calibrations: list[GatewayCalibration]
     """One for each model's weights and kind of answer."""
 
 
 class Calibrations:
-    """What a gateway with calibrations has beside one without."""
+    """What a gateway with calibrations needs: files, mounts and sections of its configuration."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Calibrations:
         routes: list[dict[str, Any]],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`routes`: as `GatewayRoute`. Raises `InputError` for a text that is not of its digest."""
+        """`routes`: as `GatewayRoute`. Raises `InputError` for a text that does not match its digest."""
         files: dict[str, str] = {}
         self.routes: list[dict[str, Any]] = []
-        """The same, each with the paths of its calibrations in place of their texts."""
+        """The routes, with paths of calibration files instead of their texts."""
         for route in routes:
             settings = route.get("confidence")
             if settings is not None:
@@ -95,7 +95,9 @@ class Calibrations:
 
 
 def _file(calibration: GatewayCalibration, files: dict[str, str], route: dict[str, Any]) -> str:
-    """Where it is mounted; `files` by name, which holds the digest: workloads that share one share the file."""
+    """Path of a calibration file. `files` is indexed by names with the digest, so workloads with the same file
+    share it.
+    """
     text = calibration["text"]
     where = f"routes.{route['workload']}.calibrations.{calibration['name']}"
     digest_hex = hashlib.sha256(text.encode()).hexdigest()

@@ -26,7 +26,7 @@ _START_S = 120
 
 @dataclass(frozen=True)
 class PodSettings:
-    """What a component's arguments set for all of its pods alike."""
+    """Settings of a component's arguments that apply to all of its pods."""
 
     monitoring_namespace: str
     pod_monitors: bool
@@ -64,10 +64,10 @@ class PodSettings:
 
 @dataclass(frozen=True)
 class EdgePods:
-    """The pods of an edge workload: what they run, what they mount, and whom they reach."""
+    """The pods of an edge workload: container, mounts, and network peers."""
 
     container: str
-    """Name of the container, which says what the edge's image runs."""
+    """Name of the container, which tells what the edge's image runs."""
     image: Any
     replicas: int
     resources: dict[str, Any]
@@ -77,9 +77,9 @@ class EdgePods:
     ingress: list[dict[str, Any]]
     egress: list[dict[str, Any]]
     dependencies: list[pulumi.Resource]
-    """What must exist before the pods start."""
+    """Resources that must exist before the pods start."""
     max_replicas: int | None = None
-    """Where more than `replicas`, a HorizontalPodAutoscaler owns the number of copies."""
+    """If greater than `replicas`, a HorizontalPodAutoscaler sets the number of replicas."""
     trust_bundle: str | None = None
     annotations: dict[str, Any] = field(default_factory=dict)
     mounts: list[dict[str, Any]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class EdgePods:
     variables: list[dict[str, str]] = field(default_factory=list)
     metric_ports: Sequence[str] = ("health",)
     pod_fields: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the pod's spec, which replace the defaults."""
+    """Further fields of the pod's spec. They replace the defaults."""
 
     @property
     def is_scaled(self) -> bool:
@@ -127,7 +127,7 @@ def _create_network_policy(names: WorkloadNames, pods: EdgePods) -> pulumi.Resou
 def _deployment_spec(names: WorkloadNames, pods: EdgePods, settings: PodSettings) -> Any:
     annotations = {"annotations": pods.annotations} if pods.annotations else {}
     return {
-        # A number here would set back at each `up` what the autoscaler has chosen.
+        # A number here would undo the autoscaler's choice at each `up`.
         **({} if pods.is_scaled else {"replicas": pods.replicas}),
         "selector": {"matchLabels": names.selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
@@ -159,17 +159,20 @@ def _container(pods: EdgePods) -> dict[str, Any]:
     )
     if pods.variables:
         edge["env"] = pods.variables
-    # `/live`: a restart does not repair a database or a sealer that is down. Readiness alone asks whether it can serve.
+    # Liveness probes `/live`, because a restart does not repair a database or sealer that is down. Only readiness
+    # probes whether requests can be served.
     edge["startupProbe"] = health_probe(2, _START_S // 2, "/live")
     edge["readinessProbe"] = health_probe(5, 3)
     edge["livenessProbe"] = health_probe(10, 6, "/live")
-    # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
+    # Long enough for every kube-proxy to remove the pod; then running answers are finished.
     edge["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
     return edge
 
 
 def _create_autoscaler(names: WorkloadNames, pods: EdgePods, server: pulumi.Resource) -> None:
-    """Copies by their CPU, up at once and down slowly: an ending copy first finishes its answers."""
+    """An autoscaler by CPU use. It scales up at once and down slowly, because a pod that ends first finishes its
+    answers.
+    """
     from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
     cpu = {

@@ -1,6 +1,7 @@
-"""Held answers at a gateway: its configuration's section `reviews`, and the volume with their keys.
+"""Held answers of a gateway: section `reviews` of its configuration, and the volume with their keys.
 
-People decide elsewhere (`components.reviews.service`). A gateway that holds none serves no workload that asks for it.
+People decide in `components.reviews.service`. A gateway that holds no answers cannot serve a workload that requires
+reviews.
 """
 
 from typing import Any, NotRequired, TypedDict
@@ -11,25 +12,25 @@ from components.gateway.records import CONTENT_KEYS, KEYS, GatewayAudit, create_
 from isthmus.core.errors import InputError, Refused
 
 HOURS = 24
-"""Until an answer is escalated, and then expired, unless something else is said."""
+"""Default hours until an answer is escalated, and from then until it expires."""
 DAYS = 7
 
 
 class GatewayHeld(TypedDict):
-    """How long answers are held for people, and under which keys."""
+    """For how long answers are held for review, and where their keys are."""
 
     gateway_keys_volume: NotRequired[str]
-    """PersistentVolume with the keys of held answers; absent: that of `audit.content`, whose keys are the same."""
+    """PersistentVolume with the keys of held answers. Absent: that of `audit.content`, with the same keys."""
     decide_h: NotRequired[float]
-    """Hours until an answer that nobody has decided is escalated (default 24)."""
+    """Hours after which an undecided answer is escalated (default 24)."""
     escalated_h: NotRequired[float]
-    """Further hours, after which it is expired and never given out (default 24)."""
+    """Further hours after which it expires. An expired answer is never returned (default 24)."""
     keep_days: NotRequired[int]
     """Days after which an answer is deleted and its key destroyed, decided or not (default 7)."""
 
 
 class HeldAnswers:
-    """What a gateway with held answers has beside one without."""
+    """What a gateway with held answers needs: volume, mounts and a section of its configuration."""
 
     def __init__(
         self,
@@ -40,11 +41,12 @@ class HeldAnswers:
         args: Any,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`args`: as `InferenceGatewayArgs`. Raises `Refused` where people must see answers and none is held,
-        `InputError` where what they are held by is missing."""
+        """`args`: as `InferenceGatewayArgs`. Raises `Refused` if people must review answers but none are held, and
+        `InputError` if a required setting is missing.
+        """
         settings: GatewayHeld | None = args.get("reviews")
         self.section: dict[str, Any] = {}
-        """Of the edge's configuration."""
+        """Section `reviews` of the edge's configuration."""
         self.dependencies: list[pulumi.Resource] = []
         self.mounts: list[dict[str, Any]] = []
         self.volumes: list[dict[str, Any]] = []
@@ -86,7 +88,7 @@ def _check_no_review(routes: list[Any], service: str) -> None:
 
 
 def _keys(settings: GatewayHeld, audit: GatewayAudit, service: str) -> str | None:
-    """The volume for their keys; None where content's own is mounted already."""
+    """The volume of their keys. None: the keys of content are mounted already."""
     volume = settings.get("gateway_keys_volume")
     if ("content" in audit) == (volume is not None):
         raise InputError(

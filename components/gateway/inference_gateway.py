@@ -77,68 +77,68 @@ class InferenceGatewayArgs(TypedDict):
     image: pulumi.Input[str]
     """Image of the edge, by digest."""
     routes: list[GatewayRoute]
-    """Which workloads it serves, and by what."""
+    """The workloads that it serves, and their models."""
     callers_secret: str
     """Secret with `callers.yaml`: SHA-256 of each key, its workload; for `database`: `password`, `ca.crt`, `salt`."""
     database: NotRequired[GatewayDatabase]
-    """Where keys are looked up and use is counted; absent: keys are in the file, and nothing is limited."""
+    """Database of keys and usage counts. Absent: keys are in `callers.yaml`, and no limits apply."""
     teams: NotRequired[list[GatewayTeam]]
-    """What each team's workloads may use together."""
+    """Limits that the workloads of a team share."""
     audit: NotRequired[GatewayAudit]
-    """Where it writes its records, which an `AuditSealer` seals; absent: it keeps none."""
+    """Its audit records, which an `AuditSealer` seals. Absent: no records."""
     traces: NotRequired[GatewayTraces]
-    """Who takes its traces; absent: none leave it."""
+    """Collector of its traces. Absent: no traces are sent."""
     screening: NotRequired[GatewayScreening]
-    """The detector beside it, which redacts what leaves the site; absent: nothing is looked through."""
+    """The detector in its pods, which redacts what leaves the site. Absent: nothing is screened."""
     reviews: NotRequired[GatewayHeld]
-    """How long answers are held for people, who decide in `Reviews`; absent: none is, and no route may ask for it."""
+    """Settings of held answers, on which people decide in `Reviews`. Absent: no route may require reviews."""
     replicas: NotRequired[int]
-    """Copies (default 2)."""
+    """Number of replicas (default 2)."""
     max_replicas: NotRequired[int]
-    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
+    """Maximum number of replicas of a HorizontalPodAutoscaler, which scales by CPU use. Absent: no autoscaling."""
     cpu: NotRequired[str]
-    """CPUs of each copy (default 1)."""
+    """CPUs of each replica (default 1)."""
     memory: NotRequired[str]
-    """Memory of each copy (default 1Gi)."""
+    """Memory of each replica (default 1Gi)."""
     issuer: NotRequired[CertificateIssuer]
     """The cert-manager issuer of its certificates."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in place of a cert-manager Certificate."""
+    """TLS Secret to use instead of a cert-manager Certificate."""
     trust_bundle: NotRequired[str]
-    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
+    """ConfigMap in the namespace with `ca.crt`: further CAs to trust, in addition to the Secret's own."""
     monitoring_namespace: str
-    """The only namespace that may scrape it."""
+    """The only namespace that may scrape its metrics."""
     pod_monitors: NotRequired[bool]
-    """Whether to make PodMonitors (default true)."""
+    """Whether to create PodMonitors (default true)."""
     monitor_labels: NotRequired[dict[str, str]]
-    """Labels of PodMonitors, by which a Prometheus selects them."""
+    """Labels of PodMonitors, with which a Prometheus selects them."""
     failure_domain_label: NotRequired[str]
-    """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
+    """Node label of the failure domains over which replicas must be spread (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
     pod_priority: NotRequired[str]
-    """PriorityClass of its pods; absent: the cluster's default."""
+    """PriorityClass of its pods. Absent: the cluster's default."""
     destinations: NotRequired[list[NamedDestination]]
-    """Named ways out: of the translator where there is one, else of the gateway."""
+    """Egress destinations by name: of the translator if there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
-    """The site's networks: a restricted gateway's destinations lie within them."""
+    """The site's networks. Destinations of a restricted gateway must be inside them."""
     resolvers: NotRequired[list[str]]
-    """The site's own resolvers; a restricted gateway asks these and no others."""
+    """The site's own resolvers, the only ones that a restricted gateway may use."""
     names: NotRequired[NameResolver]
-    """The class's own resolver, for the names that the pods need; absent: the cluster's DNS. Not for restricted."""
+    """The class's own DNS resolver. Absent: the cluster's DNS. Not for restricted."""
     router: NotRequired[GatewayRouter]
-    """A Gateway API gateway between it and its model servers; absent: it reaches each by its Service."""
+    """Gateway API gateway between it and its model servers. Absent: it calls each Service directly."""
     translator: NotRequired[TranslatorSettings]
-    """The translator behind it; only for a class that may use AWS."""
+    """The translator behind it. Only for a class that may use AWS."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
 
 
 class InferenceGateway(pulumi.ComponentResource):
-    """The edge of one class, and behind it a translator with the AWS identity where the class may use AWS."""
+    """The gateway of one class, and behind it a translator with the AWS identity if the class may use AWS."""
 
     address: pulumi.Output[str]
-    """URL by which applications of the class call it."""
+    """URL with which applications of the class call it."""
     service: pulumi.Output[str]
     """Its Service, as NAMESPACE/NAME."""
 
@@ -150,9 +150,9 @@ class InferenceGateway(pulumi.ComponentResource):
         *,
         dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`dependencies`: model servers that must serve before its pods are told to send requests there."""
-        # A component is registered once its inputs are known, and its children after it: were an address of
-        # another component among them, all that the gateway is made of would wait for it.
+        """`dependencies`: model servers that must be ready before the gateway's pods send requests to them."""
+        # Pulumi registers a component when its inputs are known, and its children after that. Outputs of other
+        # components among the inputs would delay the whole gateway, so they are left out.
         super().__init__("isthmus:index:InferenceGateway", name, without_outputs(dict(args)), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
         _check_destinations(args, f"{sensitivity}-gateway")
@@ -242,10 +242,10 @@ class InferenceGateway(pulumi.ComponentResource):
         )
 
     def _egress_policies(self, names: WorkloadNames, servers: list[str]) -> list[pulumi.Resource]:
-        """A policy for each of its model servers, and nothing else of the cluster.
+        """One egress policy for each model server, and none for other pods of the cluster.
 
-        Policies add up, so while the gateway's pods are rolled from an old server to a new one both ways are
-        open: the new one's is there before the roll, the old one's goes with what is deleted last.
+        Policies are additive. While a rollout moves the gateway from an old server to a new one, both are allowed:
+        the new server's policy is created before the rollout, the old one's is deleted at the end.
         """
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
@@ -275,14 +275,14 @@ class InferenceGateway(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class _Routing:
-    """Where the gateway's requests go."""
+    """The targets of the gateway's requests."""
 
     routes: list[dict[str, Any]]
-    """Of the edge's configuration."""
+    """Routes of the edge's configuration."""
     local_routes: list[GatewayRoute]
-    """Those to a model server of the site."""
+    """Routes to a model server of the site."""
     servers: list[str]
-    """Model servers that the gateway itself calls: none for its routes where a router is between them."""
+    """Model servers that the gateway calls directly. With a router, it calls none for its routes."""
 
     @classmethod
     def from_args(cls, args: InferenceGatewayArgs, names: WorkloadNames) -> "_Routing":
@@ -306,7 +306,7 @@ class _Routing:
 
 @dataclass(frozen=True)
 class _GatewayParts:
-    """What a gateway has beside its routes: calibrations, detector, held answers, records and traces."""
+    """Optional parts of a gateway: calibrations, detector, held answers, records and traces."""
 
     calibrations: Calibrations
     detector: DetectorParts
@@ -384,7 +384,7 @@ def _edge_pods(
     tls_secret: str,
     dependencies: list[pulumi.Resource],
 ) -> EdgePods:
-    """The gateway's pods. `dependencies`: what must exist before they start."""
+    """The gateway's pods. `dependencies`: resources that must exist before they start."""
     return EdgePods(
         container="edge",
         image=args["image"],
@@ -445,7 +445,7 @@ def _egress_besides_servers(args: InferenceGatewayArgs, names: WorkloadNames) ->
 def _names_of_pod(
     args: InferenceGatewayArgs, names: WorkloadNames, resolver_access: ResolverAccess
 ) -> dict[str, Any]:
-    """Fields of the pod's spec by which it resolves names. Database and collector are known by their addresses."""
+    """Fields of the pod's spec for name resolution. Host aliases contain the addresses of database and collector."""
     hosts: list[tuple[str, str]] = []
     if "database" in args:
         hosts.append((args["database"]["address"], args["database"]["host"]))
@@ -457,7 +457,7 @@ def _names_of_pod(
 
 
 def _target(provider: str, service: str) -> Target:
-    """The target that a translator's model is called on."""
+    """The target platform on which a translator's model is called."""
     for target in CALLED_TARGETS:
         if provider == target:
             return target
@@ -483,8 +483,9 @@ def _to_translator(sensitivity: str) -> dict[str, Any]:
 
 
 def _restricted_names(args: InferenceGatewayArgs, namespace: str) -> dict[str, Any]:
-    """Names without the cluster's DNS, which forwards what it does not know: its servers by address, the
-    rest by the site's own resolvers."""
+    """Name resolution without the cluster's DNS, which forwards unknown names: host aliases for its servers, and
+    the site's own resolvers for the rest.
+    """
     hosts: dict[str, Any] = {}
     for route in args["routes"]:
         for place in destinations_of(route):

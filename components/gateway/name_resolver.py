@@ -1,7 +1,7 @@
-"""A class's own resolver: CoreDNS with an allow-list of names, for the class's gateway and translator.
+"""A class's own DNS resolver: CoreDNS with an allow-list of names, for the class's gateway and translator.
 
-The cluster's DNS forwards every name that it does not know, so whoever may ask it can spell data into names. This
-resolver forwards A and AAAA queries for exact names only, and answers NXDOMAIN to every other name by itself.
+The cluster's DNS forwards every unknown name, so any pod that may query it can leak data in names. This resolver
+forwards A and AAAA queries for exact names only, and answers NXDOMAIN to every other name itself.
 """
 
 import hashlib
@@ -30,38 +30,38 @@ from components.serving.placement import spread_over_domains
 from isthmus.core.errors import InputError
 
 DNS_PORT = 1053
-"""Of its pods; the Service has 53."""
+"""Port of its pods. The Service has port 53."""
 METRICS_PORT = 9153
 ASKERS = ["gateway", "translator"]
-"""Roles of the pods that may ask it."""
+"""Roles of the pods that may query it."""
 CPU, MEMORY = "250m", "128Mi"
 REPLICAS = 2
 _CONFIG = "/etc/coredns"
 
 
 class NameResolver(TypedDict):
-    """The resolver of a class: which program, and whom it asks."""
+    """The DNS resolver of a class: its image, and the resolvers to which it forwards."""
 
     image: pulumi.Input[str]
     """Image of CoreDNS, by digest."""
     domain: NotRequired[str]
     """The cluster's domain (default cluster.local)."""
     peers: NotRequired[list[DnsPeer]]
-    """The cluster's resolvers, which it alone may ask; absent: the pods of kube-dns."""
+    """The cluster's resolvers, which only it may query. Absent: the pods of kube-dns."""
     address: NotRequired[str]
-    """Fixed ClusterIP of its Service; absent: the cluster chooses."""
+    """Fixed ClusterIP of its Service. Absent: the cluster chooses one."""
     replicas: NotRequired[int]
-    """Copies (default 2)."""
+    """Number of replicas (default 2)."""
 
 
 @dataclass(frozen=True)
 class ResolverAccess:
-    """What a pod needs to ask it; of a pod that asks the cluster's DNS, nothing."""
+    """What a pod needs to use the resolver. Empty for a pod that uses the cluster's DNS."""
 
     pod: dict[str, Any] = field(default_factory=dict)
-    """Of the pod's spec."""
+    """Fields of the pod's spec."""
     dependencies: list[pulumi.Resource] = field(default_factory=list)
-    """What must be there before the pod starts."""
+    """Resources that must exist before the pod starts."""
 
 
 def corefile(names: Iterable[str]) -> str:
@@ -103,7 +103,7 @@ def corefile(names: Iterable[str]) -> str:
 
 
 def aws_names(settings: TranslatorSettings | None) -> list[pulumi.Input[str]]:
-    """Hosts of AWS that a translator and its credential helper call."""
+    """AWS hosts that a translator and its credential helper call."""
     if settings is None:
         return []
     hosts: list[pulumi.Input[str]] = []
@@ -154,7 +154,8 @@ def create_name_resolver(
             "dnsConfig": {
                 "nameservers": [address],
                 "searches": [domain],
-                # A Service's name has two dots and gets the domain first; AWS's names have three or more.
+                # Names of Services have two dots and get the cluster's domain appended first. AWS names have three
+                # dots or more.
                 "options": [{"name": "ndots", "value": "3"}],
             },
         },
@@ -165,7 +166,7 @@ def create_name_resolver(
 def _create_config_map(
     names: WorkloadNames, service_names: list[str], external_hosts: Iterable[pulumi.Input[str]]
 ) -> Any:
-    """The allow-list. Its name has its digest, so that pods restart with a new one."""
+    """The ConfigMap with the allow-list. Its name contains its digest, so that pods restart when the list changes."""
     from pulumi_kubernetes.core.v1 import ConfigMap
 
     hosts = pulumi.Output.all(*external_hosts).apply(lambda hosts: [f"{host}." for host in hosts])
@@ -185,7 +186,7 @@ def _create_config_map(
 def _create_network_policies(
     names: WorkloadNames, resolver: NameResolver, settings: PodSettings
 ) -> tuple[pulumi.Resource, pulumi.Resource]:
-    """The resolver's own policy, and the one by which the class's pods may ask it."""
+    """The resolver's own network policy, and the policy that lets the class's pods query it."""
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     askers: Any = {"matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": ASKERS}]}
@@ -216,7 +217,7 @@ def _create_network_policies(
 
 def _container(resolver: NameResolver) -> dict[str, Any]:
     security = container_security()
-    # The image's program has this file capability: without it the kernel refuses to start it (EPERM).
+    # The image's program has this file capability. Without it the kernel refuses to start the program (EPERM).
     security["capabilities"] = {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
     return {
         "name": "resolver",
@@ -252,7 +253,7 @@ def _deployment_spec(
                 [_container(resolver)],
                 [{"name": "config", "configMap": {"name": config.metadata["name"], "defaultMode": 0o440}}],
                 pull_secrets=settings.pull_secrets,
-                # Its /etc/resolv.conf names the cluster's resolver, to which it forwards.
+                # Its /etc/resolv.conf names the cluster's resolver, to which it forwards queries.
                 dnsPolicy="ClusterFirst",
                 topologySpreadConstraints=spread_over_domains(names.selector, settings.failure_domain_label),
                 **priority_fields(settings.pod_priority),

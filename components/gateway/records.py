@@ -1,4 +1,4 @@
-"""Records of a gateway: claims, mounts, and its configuration's section `audit`."""
+"""Audit records of a gateway: volume claims, mounts, and section `audit` of its configuration."""
 
 import hashlib
 import json
@@ -17,16 +17,16 @@ SEAL_KEY, SITE_KEY = f"{KEYS}/sealer.pem", f"{KEYS}/site.key"
 
 
 class GatewayContent(TypedDict):
-    """What was asked and answered, encrypted under a key for each subject and day."""
+    """Stored requests and answers, encrypted under one key for each subject and day."""
 
     volume: str
-    """The PersistentVolume with those keys; no snapshots, no backups: a copy of a key is a key."""
+    """PersistentVolume with those keys. It must have no snapshots or backups, because a copy of a key is a key."""
     days: dict[str, int]
-    """By workload: for how many days; no other workload's content is kept."""
+    """Retention in days by workload. Content of other workloads is not stored."""
 
 
 class SharedFolders(TypedDict):
-    """The folders of a share on Amazon EFS, each by an access point that makes its user one."""
+    """The folders of a share on Amazon EFS. Each has an access point, which sets the user."""
 
     file_system: pulumi.Input[str]
     """Id of the file system."""
@@ -37,20 +37,20 @@ class SharedFolders(TypedDict):
 
 
 class GatewayAudit(TypedDict):
-    """Where a gateway writes its records, and what content it keeps."""
+    """Where a gateway writes its audit records, and which content it stores."""
 
     volume: NotRequired[str]
-    """The PersistentVolume with folders `records` and `seals`, shared by many machines (ReadWriteMany)."""
+    """PersistentVolume with the folders `records` and `seals`, shared by several nodes (ReadWriteMany)."""
     folders: NotRequired[SharedFolders]
-    """In place of it, in an EKS cluster: the folders of a `RecordsShare`; their PersistentVolumes are made."""
+    """Instead of `volume`, in an EKS cluster: the folders of a `RecordsShare`. Their PersistentVolumes are created."""
     secret: str
     """Secret in the class's namespace: `sealer.pem`, `site.key`; with `content` or held answers, `wrapping.key`."""
     policy: NotRequired[str]
-    """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
+    """Version of the policy, which records name. Absent: a digest of the gateway's own configuration."""
     max_unsealed_s: NotRequired[int]
-    """Seconds that a record may wait for its seal before requests are refused; never more than the class's own."""
+    """Maximum age in seconds of an unsealed record before requests are refused. At most the class's own maximum."""
     content: NotRequired[GatewayContent]
-    """Absent: nothing of what was said is kept."""
+    """Absent: no content is stored."""
 
 
 def create_shared_claim(
@@ -61,12 +61,12 @@ def create_shared_claim(
     labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """Create a claim on a volume that many machines write."""
+    """Create a claim on a volume that several nodes write."""
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
     spec: Any = {
         "accessModes": ["ReadWriteMany"],
-        # No class: only the named volume will do, and none is provisioned in its place.
+        # An empty class, so that the claim binds to the named volume only and no new one is provisioned.
         "storageClassName": "",
         "volumeName": volume,
         "resources": {"requests": {"storage": "1Gi"}},
@@ -78,10 +78,10 @@ def create_shared_claim(
 
 @dataclass(frozen=True)
 class ShareParts:
-    """The two folders as a pod has them: who seals reads `records` and writes `seals`, who records the other way."""
+    """A pod's mounts of the two folders. A sealer reads `records` and writes `seals`; a gateway does the reverse."""
 
     made: list[pulumi.Resource]
-    """Claims, and the volumes that are made for them."""
+    """The claims, and the volumes that are created for them."""
     mounts: list[dict[str, Any]]
     volumes: list[dict[str, Any]]
 
@@ -97,15 +97,16 @@ def create_share(
     is_sealer: bool,
     where: str,
 ) -> ShareParts:
-    """`arguments`: the share, by `volume` or by `folders`; `claim`: the name of the claim, or the prefix of both;
-    `where`: path of the argument with the volume."""
+    """`arguments`: the share, by `volume` or by `folders`. `claim`: name of the claim, or prefix of both claims.
+    `where`: path of the argument with the volume.
+    """
     if ("volume" in arguments) == ("folders" in arguments):
         raise InputError(
             "records need either a volume or the folders of a share",
             where=where,
             fix="Set exactly one: the PersistentVolume, or the access points of a RecordsShare",
         )
-    # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
+    # The API server drops `readOnly: false`, so writing it would show a change in every preview.
     read = {"readOnly": True}
     read_only = {"records": read if is_sealer else {}, "seals": {} if is_sealer else read}
     paths = {"records": RECORDS, "seals": SEALS}
@@ -154,16 +155,16 @@ def _file_volume(
     labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """A folder of a file system as a volume, for one claim of one namespace and no other."""
+    """A folder of a file system as a volume, for exactly one claim in one namespace."""
     from pulumi_kubernetes.core.v1 import PersistentVolume
 
     spec: Any = {
-        # EFS has no size; Kubernetes wants one.
+        # EFS has no size, but Kubernetes requires one.
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteMany"],
         "persistentVolumeReclaimPolicy": "Retain",
         "volumeMode": "Filesystem",
-        # TLS, and in the machine's name: the file system's policy names its role (Amazon EFS CSI driver).
+        # TLS and the node's role, because the file system's policy names that role (Amazon EFS CSI driver).
         "mountOptions": ["tls", "iam"],
         "claimRef": {
             "apiVersion": "v1",
@@ -180,7 +181,7 @@ def _file_volume(
 
 
 class Records:
-    """What a gateway with records has beside one without."""
+    """What a gateway with records needs: claims, mounts and a section of its configuration."""
 
     def __init__(
         self,
@@ -221,12 +222,12 @@ class Records:
         self._audit = audit
 
     def section(self, config: dict[str, Any]) -> dict[str, Any]:
-        """`audit` of the gateway's configuration, whose rest is given."""
+        """Section `audit` of the gateway's configuration. `config`: the other sections."""
         return audit_section(self._audit, config)
 
 
 def audit_section(audit: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """`audit` of a gateway's configuration, whose rest is given, in a cluster or on Fargate."""
+    """Section `audit` of a gateway's configuration, in a cluster or on Fargate. `config`: the other sections."""
     section: dict[str, Any] = {"records": RECORDS, "seals": SEALS, "seal_key": SEAL_KEY, "site_key": SITE_KEY}
     if "max_unsealed_s" in audit:
         section["max_unsealed_s"] = audit["max_unsealed_s"]
@@ -240,5 +241,7 @@ def audit_section(audit: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_version(config: dict[str, Any]) -> str:
-    """The version of a configuration, by digest: auditors find by it what was in force for a request."""
+    """The version of a configuration, by its digest. Auditors use it to find the configuration that applied to a
+    request.
+    """
     return f"config-{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]}"

@@ -1,9 +1,10 @@
-"""A Gateway API gateway between a class's own gateway and its model servers, for teams that run one.
+"""A router: a Gateway API gateway between a class's own gateway and its model servers, for teams that run one.
 
-Ours still knows the caller and the workload, and names the workload in a header; what stands behind chooses: by
-weight between versions, and through an InferencePool's picker the replica that has the prompt's prefix already and
-the shortest queue. TLS is mutual on both ways: the proxies show one certificate to model servers, which let in no
-other, and take requests of nobody but who shows one of the same authority and is let through by policy.
+The class's gateway still identifies caller and workload, and names the workload in a header. The router selects the
+server: by weight between versions, and through an InferencePool's endpoint picker the replica with the prompt's
+prefix in its cache and the shortest queue. TLS is mutual on both sides. The proxies present one certificate to
+model servers, which accept no other. The proxies accept only clients with a certificate of the same CA that the
+network policy allows.
 """
 
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
@@ -33,51 +34,51 @@ if TYPE_CHECKING:
     from components.gateway.routes import GatewayRoute
 
 HEADER = "x-isthmus-workload"
-"""By which the router knows the workload: our gateway sets it, and passes on no header of a caller's."""
+"""Header with the workload for the router. The class's gateway sets it, and forwards no header of a caller."""
 _API = "gateway.networking.k8s.io/v1"
 _FULL_WEIGHT = 100_000
-"""Weights in thousandths of a percent."""
+"""Sum of weights, in thousandths of a percent."""
 
 
 _CLUSTER_IP_ONLY = {"networking.istio.io/service-type": "ClusterIP"}
-"""Istio makes a LoadBalancer otherwise, which would open the class's router to whoever reaches the balancer. It reads
-the annotation of the Gateway itself (`deploymentcontroller.go`)."""
+"""Without this annotation Istio creates a LoadBalancer, which would expose the class's router. Istio reads the
+annotation of the Gateway itself (`deploymentcontroller.go`)."""
 
 
 class RouterParameters(TypedDict):
     """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
 
     group: str
-    """Its API group; empty: core, as of a ConfigMap."""
+    """API group of the object. Empty: core, as for a ConfigMap."""
     kind: str
-    """Its kind, e.g. ConfigMap (Istio) or EnvoyProxy (Envoy Gateway)."""
+    """Kind of the object, e.g. ConfigMap (Istio) or EnvoyProxy (Envoy Gateway)."""
     name: str
-    """Its name."""
+    """Name of the object."""
 
 
 class GatewayRouter(TypedDict):
     """A Gateway API gateway between a class's own gateway and its model servers."""
 
     gateway_class: str
-    """GatewayClass of an implementation that puts its proxies into the Gateway's own namespace."""
+    """GatewayClass of an implementation that runs its proxies in the Gateway's own namespace."""
     service: str
-    """The Service that it makes for them there, e.g. `internal-router-istio`."""
+    """Service that the implementation creates for the proxies, e.g. `internal-router-istio`."""
     ca: str
-    """ConfigMap in the namespace with `ca.crt`: who signs gateways and model servers."""
+    """ConfigMap in the namespace with `ca.crt`: the CA of gateways and model servers."""
     control_namespace: str
-    """Where its control plane runs: the proxies may reach it."""
+    """Namespace of the implementation's control plane, which the proxies may reach."""
     control_port: int
-    """At which port."""
+    """Port of the control plane."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in place of a cert-manager Certificate."""
+    """TLS Secret to use instead of a cert-manager Certificate."""
     parameters: NotRequired[RouterParameters]
-    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
+    """How the implementation creates Service and proxies. Absent: Istio's annotation requests a ClusterIP Service."""
     dns: NotRequired[list[DnsPeer]]
-    """Who resolves names in the cluster: the proxies look up their control plane. Absent: the pods of kube-dns."""
+    """The cluster's resolvers, with which the proxies find their control plane. Absent: the pods of kube-dns."""
 
 
 def route_through_router(router: GatewayRouter, route: "GatewayRoute", namespace: str) -> dict[str, Any]:
-    """A route of the edge's file that leads to the router: the same request for every version."""
+    """A route of the edge's configuration to the router. The request is the same for every version."""
     server = dns_name(router["service"], namespace)
     canary = route.get("canary")
     if canary is not None and canary["model"] != route["model"]:
@@ -113,7 +114,7 @@ def create_router(
     *,
     issuer: CertificateIssuer | None,
 ) -> list[pulumi.Resource]:
-    """Gateway, a route for each workload, TLS to each backend, and the ways around the proxies."""
+    """Create Gateway, one route for each workload, TLS to each backend, and the network policy of the proxies."""
     if sensitivity == "restricted":
         raise Refused(
             "a router would decrypt restricted requests, which only Isthmus programs may decrypt",
@@ -183,7 +184,7 @@ def _create_backend_tls(
 
 
 def _gateway_spec(sensitivity: str, router: GatewayRouter, secret: str, ca: dict[str, str]) -> dict[str, Any]:
-    """Of the Gateway: mutual TLS with its clients and with its backends."""
+    """Spec of the Gateway, with mutual TLS to its clients and its backends."""
     certificate_ref = {"group": "", "kind": "Secret", "name": secret}
     listener = {
         "name": "https",
@@ -205,7 +206,7 @@ def _gateway_spec(sensitivity: str, router: GatewayRouter, secret: str, ca: dict
 
 
 def _infrastructure(sensitivity: str, router: GatewayRouter) -> dict[str, Any]:
-    """What the implementation gives to Service and proxies: class and role, and no way in from outside the cluster."""
+    """Labels and annotations of Service and proxies: class, role, and no access from outside the cluster."""
     infrastructure: dict[str, Any] = {
         "labels": {CLASS_LABEL: sensitivity, ROLE_LABEL: "router"},
         "annotations": dict(_CLUSTER_IP_ONLY),
@@ -216,7 +217,7 @@ def _infrastructure(sensitivity: str, router: GatewayRouter) -> dict[str, Any]:
 
 
 def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
-    """Every endpoint that the routes lead to, and its picker."""
+    """Every endpoint of the routes, and its endpoint picker."""
     pickers: dict[str, ModelPicker | None] = {}
     for route in routes:
         pickers[route["endpoint"]] = route.get("picker")
@@ -226,7 +227,7 @@ def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
 
 
 def _backend_kind(picker: ModelPicker | None) -> dict[str, Any]:
-    """What stands for an endpoint: its InferencePool where it has a picker, else its Service."""
+    """Kind of the backend of an endpoint: its InferencePool if it has a picker, else its Service."""
     if picker:
         return {"group": "inference.networking.k8s.io", "kind": "InferencePool"}
     return {"group": "", "kind": "Service"}
@@ -251,7 +252,7 @@ def _http_route(
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]}],
                 "backendRefs": refs,
-                # The edge on either side ends a request by itself; a proxy's own default would cut answers.
+                # Longer than the edge's own time limits. A proxy's default would cut answers.
                 "timeouts": {"request": "310s"},
             }
         ],
@@ -267,7 +268,9 @@ def _create_network_policy(
     labels: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """The proxies: asked by the class's gateway, asking its model servers, pickers and their control plane."""
+    """The proxies' network policy: ingress from the class's gateway, egress to its model servers, pickers and
+    control plane.
+    """
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     def egress_to(pods: dict[str, str], port: int) -> dict[str, Any]:
@@ -312,7 +315,7 @@ def _create_network_policy(
 
 
 def egress_to_router(sensitivity: str) -> dict[str, Any]:
-    """Egress of the class's gateway: to its router's proxies."""
+    """Egress of the class's gateway to the router's proxies."""
     return {
         "to": [{"podSelector": {"matchLabels": {GATEWAY_LABEL: router_name(sensitivity)}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],

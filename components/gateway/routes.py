@@ -12,109 +12,109 @@ from isthmus.core.errors import InputError
 
 
 class TokenPrice(TypedDict):
-    """USD for a million tokens, where a provider charges by them."""
+    """USD for a million tokens, for providers that charge by the token."""
 
     prompt: float
-    """Of prompts."""
+    """Price of prompt tokens."""
     completion: float
-    """Of answers."""
+    """Price of answer tokens."""
 
 
 class GatewayPlace(TypedDict):
-    """On what a place runs and what it costs: for records and accounts."""
+    """Platform and price of a place, for records and cost accounting."""
 
     target: str
-    """onprem-vllm, eks-vllm, sagemaker or bedrock."""
+    """Platform: onprem-vllm, eks-vllm, sagemaker or bedrock."""
     site: NotRequired[str]
-    """Where it stands: what goes to another site than the gateway's own leaves it."""
+    """Site of the place. Requests to another site than the gateway's count as leaving the site."""
     model_digest: NotRequired[str]
-    """Of the weights' manifest, `sha256:` and 64 digits."""
+    """Digest of the weights' manifest, `sha256:` and 64 hex digits."""
     gpus: NotRequired[float]
-    """All behind its address, replicas together; absent: no GPU time is accounted."""
+    """GPUs of all replicas behind its address. Absent: no GPU time is accounted."""
     usd_per_gpu_hour: NotRequired[float]
-    """What an hour of one of these costs."""
+    """USD for an hour of one of these GPUs."""
     usd_per_million_tokens: NotRequired[TokenPrice]
-    """In place of that, where a provider charges by the token."""
+    """Instead of `usd_per_gpu_hour`, for providers that charge by the token."""
 
 
 class GatewayOther(TypedDict):
-    """Another model server that serves a workload as well as the first."""
+    """Another model server that serves a workload as well as the first one."""
 
     endpoint: str
-    """Id of its endpoint, of the class and in its namespace."""
+    """Id of its endpoint, of the same class and in its namespace."""
     model: str
-    """What it is asked for."""
+    """Name of the model in requests to it."""
     cluster_ip: NotRequired[pulumi.Input[str]]
-    """Address of its Service, where the route names one."""
+    """ClusterIP of its Service, if the route has one."""
     place: NotRequired[GatewayPlace]
-    """On what it runs."""
+    """Its platform and price."""
 
 
 class GatewayCanary(TypedDict):
-    """Another model server, which takes a share of a workload's requests."""
+    """A canary: another model server that serves a share of a workload's requests."""
 
     endpoint: str
-    """Id of its endpoint, of the class and in its namespace."""
+    """Id of its endpoint, of the same class and in its namespace."""
     model: str
-    """What it is asked for."""
+    """Name of the model in requests to it."""
     percent: float
-    """Its share of the requests, in percent: exact for each copy of the gateway."""
+    """Its share of the requests in percent. Each replica of the gateway keeps the share exactly."""
     cluster_ip: NotRequired[pulumi.Input[str]]
-    """Address of its Service, where the route names one."""
+    """ClusterIP of its Service, if the route has one."""
     picker: NotRequired[ModelPicker]
-    """Its picker, where it has an InferencePool; with a router only."""
+    """Its endpoint picker, if it has an InferencePool. Only with a router."""
     place: NotRequired[GatewayPlace]
-    """On what it runs."""
+    """Its platform and price."""
 
 
 class GatewayOverflow(TypedDict):
-    """A model of the translator, which takes the chats that the workload's own endpoint cannot take."""
+    """A model of the translator that serves chat requests when the workload's own endpoint cannot."""
 
     endpoint: str
-    """Its name at the translator."""
+    """Name of the model at the translator."""
     when_waiting: NotRequired[int]
-    """Also when so many requests wait at the own endpoint; absent: only when that takes none."""
+    """Overflow also when this many requests wait at the own endpoint. Absent: only when it accepts none."""
     place: NotRequired[GatewayPlace]
-    """On what it runs."""
+    """Its platform and price."""
 
 
 class GatewayRoute(TypedDict):
-    """Where one workload's requests go."""
+    """The route of one workload's requests."""
 
     workload: str
-    """The workload's name: what its callers give as model."""
+    """Name of the workload, which callers give as the model."""
     endpoint: str
     """Id of the endpoint: a model server of the class in its namespace, or a model of the translator."""
     model: str
-    """What the endpoint is asked for: a model's id, or an adapter's name."""
+    """Name of the model in requests to the endpoint: a model id, or an adapter's name."""
     cluster_ip: NotRequired[pulumi.Input[str]]
-    """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
+    """ClusterIP of the model server's Service. A restricted gateway needs it, because it has no cluster DNS."""
     task: NotRequired[str]
-    """What it is asked for: chat (default), embedding or rerank."""
+    """Task: chat (default), embedding or rerank."""
     team: NotRequired[str]
-    """Whose workload it is: what it takes is accounted so."""
+    """Team of the workload, for accounting and shared limits."""
     clients: NotRequired[list[str]]
-    """Client certificates that speak for it, by DNS name or SPIFFE id; its keys are then taken from them only."""
+    """Its client certificates, by DNS name or SPIFFE id. If set, its keys are accepted from these clients only."""
     allowance: NotRequired[GatewayAllowance]
-    """What it may use."""
+    """Its limits."""
     impact: NotRequired[str]
-    """What its answers do to people or money: low, material or high. With `reviews` each workload says it."""
+    """Effect of its answers on people or money: low, material or high. Required with `reviews`."""
     review: NotRequired[GatewayReview]
-    """Which of its answers people look at, beside those that class and impact demand."""
+    """Answers that people review, in addition to those that class and impact require."""
     confidence: NotRequired[GatewayConfidence]
-    """By which calibrations its answers get a score; absent: they bear none."""
+    """Calibrations that give its answers a score. Absent: no scores."""
     cache_salt: NotRequired[str]
-    """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
+    """Name of the prefix cache share: requests with the same salt can use each other's cached prefixes."""
     place: NotRequired[GatewayPlace]
-    """On what the endpoint runs."""
+    """Platform and price of the endpoint."""
     also: NotRequired[list[GatewayOther]]
-    """Further model servers that are as good: a request goes where the least wait."""
+    """Equivalent model servers. A request goes to the one with the shortest queue."""
     canary: NotRequired[GatewayCanary]
-    """A model server that takes a share of the requests."""
+    """A model server that serves a share of the requests."""
     overflow: NotRequired[GatewayOverflow]
-    """Where requests go that the endpoint cannot take; never for a restricted workload."""
+    """A translator's model for requests that the endpoint cannot serve. Never for a restricted workload."""
     picker: NotRequired[ModelPicker]
-    """The endpoint's picker, where it has an InferencePool; with a router only."""
+    """The endpoint's picker, if it has an InferencePool. Only with a router."""
 
 
 def destinations_of(route: GatewayRoute) -> "list[GatewayRoute | GatewayOther | GatewayCanary]":
@@ -124,7 +124,7 @@ def destinations_of(route: GatewayRoute) -> "list[GatewayRoute | GatewayOther | 
 
 
 def route_config(route: GatewayRoute, sensitivity: str, namespace: str, cloud: set[str]) -> dict[str, Any]:
-    """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
+    """One route of the edge's configuration. The translator's name of a model is the endpoint's id."""
     through_translator = route["endpoint"] in cloud
     server = dns_name(f"{sensitivity}-translator" if through_translator else route["endpoint"], namespace)
     config: dict[str, Any] = {
@@ -156,7 +156,7 @@ def route_config(route: GatewayRoute, sensitivity: str, namespace: str, cloud: s
 def _other_server(
     key: str, other: GatewayOther | GatewayCanary, route: GatewayRoute, namespace: str, cloud: set[str]
 ) -> dict[str, Any]:
-    """Another model server of a route, as the edge's configuration has it."""
+    """Another model server of a route, in the format of the edge's configuration."""
     if other["endpoint"] == route["endpoint"] or other["endpoint"] in cloud:
         raise InputError(
             f"'{other['endpoint']}' is not another model server",
@@ -173,7 +173,7 @@ def _other_server(
 
 
 def overflow_of(route: GatewayRoute, sensitivity: str, namespace: str, cloud: set[str]) -> dict[str, Any]:
-    """A route's overflow, as the edge's configuration has it: a model of the class's own translator."""
+    """A route's overflow in the format of the edge's configuration: a model of the class's own translator."""
     if "overflow" not in route:
         return {}
     overflow = route["overflow"]

@@ -1,9 +1,9 @@
-"""Redaction and guards of a gateway: the detector sidecar, and its configuration's section `screening`.
+"""Redaction and guards of a gateway: the detector sidecar, and section `screening` of its configuration.
 
-The detector is a sidecar in Kubernetes' sense (an init container that keeps running): it is there before the gateway
-starts, and it ends after the gateway has answered its last request. Entity models are in its image, under `/models`:
-one digest names program and models together, a mirror and a scanner see both, and no class needs a volume that many
-machines read. The detector reads a model only by its own digest, whatever the image says.
+The detector is a native sidecar of Kubernetes (an init container that keeps running). It starts before the gateway,
+and ends after the gateway has answered its last request. Its image contains the entity models, under `/models`. So
+one digest names program and models, mirrors and scanners see both, and no class needs a volume that several nodes
+read. The detector loads a model only if its digest is the configured one.
 """
 
 from collections.abc import Iterable
@@ -19,100 +19,100 @@ from components.observability.pod_monitor import metrics_ingress
 from isthmus.contracts.platform.model.screening import Screening
 
 DETECTOR_PORT = 8460
-"""On the pod's loopback: what comes here is what redaction has not seen yet."""
+"""Port on the pod's loopback, because the texts are not redacted yet."""
 DETECTOR_HEALTH = 9091
-"""Beside the gateway's own health port, in one pod."""
+"""Health port, next to the gateway's own health port in the same pod."""
 _CONFIG = "/etc/isthmus/config"
 _MODELS = "/models"
 _START_S = 180
-"""Reading a model takes seconds, on a busy machine many."""
+"""Maximum start time in seconds. Loading a model takes seconds, and much longer on a busy node."""
 
 
 class ScreeningModel(TypedDict):
-    """A wheel with a spaCy pipeline that finds names, places and organisations of one language."""
+    """A wheel with a spaCy pipeline that finds names, places and organisations in one language."""
 
     file: str
-    """Its name in the folder `/models` of the detector's image."""
+    """Name of the file in the folder `/models` of the detector's image."""
     sha256: str
-    """What the file must be."""
+    """SHA-256 that the file must have."""
     language: str
-    """Whose names it finds."""
+    """Language of the names that it finds."""
 
 
 class ScreeningPattern(TypedDict):
     """A pattern of the organisation's own."""
 
     entity: str
-    """What is found by it, e.g. CASE_NUMBER."""
+    """Entity that the pattern finds, e.g. CASE_NUMBER."""
     pattern: str
-    """In RE2's syntax, with a bound on what it can match."""
+    """The pattern in RE2 syntax, with a maximum length of a match."""
     context: NotRequired[list[str]]
-    """Words of which one must stand before it; absent: none need to."""
+    """Words of which one must be before a match. Absent: no word is required."""
 
 
 class ScreeningTopic(TypedDict):
-    """A topic that the organisation does not want spoken of."""
+    """A topic that the organisation wants to block."""
 
     name: str
-    """Found as TOPIC_NAME."""
+    """Name of the topic. Its entity is TOPIC_NAME."""
     phrases: list[str]
-    """Whole words, in upper or lower case."""
+    """Whole words that indicate the topic, in upper or lower case."""
 
 
 class ScreeningGuard(TypedDict):
-    """One guard: what it looks at, for what, and what it then does."""
+    """A guard: the texts that it checks, what it looks for, and its action."""
 
     name: str
-    """In verdicts and errors."""
+    """Name of the guard in verdicts and errors."""
     on: str
-    """`prompts`, `outputs` or `both`."""
+    """Texts that it checks: `prompts`, `outputs` or `both`."""
     workloads: NotRequired[list[str]]
-    """Absent: all."""
+    """Workloads that it applies to. Absent: all."""
     entities: NotRequired[list[str]]
-    """What the detector finds, e.g. SECRET, PROMPT_ATTACK, TOPIC_NAME."""
+    """Entities that the detector finds, e.g. SECRET, PROMPT_ATTACK, TOPIC_NAME."""
     max_characters: NotRequired[int]
-    """Of all that is answered."""
+    """Maximum length of the whole answer in characters."""
     endpoint: NotRequired[str]
-    """Id of a model server of the class in its namespace that says `safe` or `unsafe`."""
+    """Id of a model server of the class in its namespace that answers `safe` or `unsafe`."""
     model: NotRequired[str]
-    """What it is asked for; with `endpoint`."""
+    """Name of the model in requests to it. With `endpoint`."""
     cluster_ip: NotRequired[pulumi.Input[str]]
-    """Address of its Service; a restricted gateway needs it."""
+    """ClusterIP of its Service. A restricted gateway needs it."""
     then: NotRequired[str]
-    """`refuse` (default), `redact`, `record` or `review`."""
+    """Action: `refuse` (default), `redact`, `record` or `review`."""
 
 
 class GatewayScreening(TypedDict):
-    """The detector beside each copy of a gateway, and what follows of what it finds."""
+    """The detector in each pod of a gateway, and what happens with its findings."""
 
     image: pulumi.Input[str]
     """Image of the detector, by digest, with the entity models in `/models`."""
     languages: NotRequired[list[str]]
-    """Of what is written here, the likeliest first; absent: those of `models`, else English."""
+    """Languages of the texts, the most likely first. Absent: those of `models`, else English."""
     jurisdictions: NotRequired[list[str]]
-    """Whose numbers are looked for; absent: all that are known."""
+    """Jurisdictions whose numbers are recognised. Absent: all known ones."""
     models: NotRequired[list[ScreeningModel]]
-    """One a language; without any no prompt that must be redacted leaves the site."""
+    """Entity models, one for each language. Without models, no prompt that must be redacted leaves the site."""
     patterns: NotRequired[list[ScreeningPattern]]
-    """Of the organisation's own."""
+    """The organisation's own patterns."""
     topics: NotRequired[list[ScreeningTopic]]
-    """For guards."""
+    """Topics that guards can block."""
     guards: NotRequired[list[ScreeningGuard]]
-    """What is refused, redacted or recorded."""
+    """Guards, which refuse, redact, record or hold requests and answers."""
     redacted: NotRequired[list[str]]
-    """Beside what the class demands, e.g. prompts-leaving-site."""
+    """Redaction in addition to what the class requires, e.g. prompts-leaving-site."""
     limit_s: NotRequired[float]
-    """Seconds after which a detector is down (default 2)."""
+    """Seconds without an answer after which the detector counts as down (default 2)."""
     restore: NotRequired[bool]
-    """Whether an answer gets back what was taken out of its prompt (default true)."""
+    """Whether values that were redacted in the prompt are restored in the answer (default true)."""
     images: NotRequired[str]
-    """What happens to an image where a guard judges prompts, which no guard can read: refuse (default) or pass."""
+    """Images in prompts that a guard checks, because guards cannot read images: refuse (default) or pass."""
     workers: NotRequired[int]
-    """Processes of the detector; absent: 2 with models, 1 with patterns alone."""
+    """Worker processes of the detector. Absent: 2 with models, 1 with patterns only."""
     cpu: NotRequired[str]
-    """Of the detector; absent: one for each worker."""
+    """CPUs of the detector. Absent: one for each worker."""
     memory: NotRequired[str]
-    """Absent: by the workers and models."""
+    """Memory of the detector. Absent: computed from workers and models."""
 
 
 def _parse(args: GatewayScreening) -> Screening:
@@ -122,24 +122,24 @@ def _parse(args: GatewayScreening) -> Screening:
 
 
 def detector_resources(screening: Screening) -> tuple[str, str]:
-    """CPUs and memory that a detector asks for."""
+    """CPUs and memory of the detector's container."""
     return screening.room
 
 
 def judges(args: GatewayScreening | None) -> list[ScreeningGuard]:
-    """Guards that ask a model server."""
+    """Guards that call a model server."""
     return [guard for guard in (args or {}).get("guards", []) if "endpoint" in guard]
 
 
 @dataclass
 class DetectorParts:
-    """What a gateway with a detector has beside one without; of one without, nothing."""
+    """What a gateway with a detector needs. Empty for a gateway without one."""
 
     config: dict[str, Any] = field(default_factory=dict)
-    """Of its configuration."""
+    """Section `screening` of the gateway's configuration."""
     dependencies: list[pulumi.Resource] = field(default_factory=list)
     pod: dict[str, Any] = field(default_factory=dict)
-    """Of the pod's spec."""
+    """Fields of the pod's spec."""
     volumes: list[dict[str, Any]] = field(default_factory=list)
     ingress: list[dict[str, Any]] = field(default_factory=list)
     metric_ports: list[str] = field(default_factory=lambda: ["health"])
@@ -155,7 +155,7 @@ def create_detector(
     monitoring_namespace: str,
     opts: pulumi.ResourceOptions,
 ) -> DetectorParts:
-    """The detector's configuration, its container, and what the gateway is told of it."""
+    """The detector's container and configuration, and the gateway's section `screening`."""
     if args is None:
         return DetectorParts()
     screening = _parse(args)
@@ -169,7 +169,7 @@ def create_detector(
         "image": args["image"],
         "restartPolicy": "Always",
         "command": ["python", "-m", "edge", "--config", f"{_CONFIG}/config.yaml"],
-        # Models are unpacked while they are read: more than the shared memory of a pod holds.
+        # Models are unpacked while they load, which needs more than the default shared memory of a pod.
         "env": [{"name": "TMPDIR", "value": "/tmp"}],  # noqa: S108 (a volume of its own)
         "ports": [{"name": "detector", "containerPort": DETECTOR_HEALTH, "protocol": "TCP"}],
         "volumeMounts": [
@@ -180,7 +180,7 @@ def create_detector(
         "securityContext": container_security(),
         "startupProbe": health_probe(2, _START_S // 2, port=DETECTOR_HEALTH),
         "readinessProbe": health_probe(5, 3, port=DETECTOR_HEALTH),
-        # One of its processes that has ended does not come back: all of it is started anew.
+        # A detector process that has ended does not restart by itself, so the container is restarted.
         "livenessProbe": health_probe(10, 6, port=DETECTOR_HEALTH),
     }
     return DetectorParts(
@@ -217,7 +217,7 @@ def detector_config(sensitivity: str, screening: Screening) -> dict[str, Any]:
 
 
 def section(args: GatewayScreening, screening: Screening, namespace: str) -> dict[str, Any]:
-    """`screening` of the gateway's configuration."""
+    """Section `screening` of the gateway's configuration."""
     section: dict[str, Any] = {
         "detector": f"http://127.0.0.1:{DETECTOR_PORT}",
         "limit_s": screening.limit_s,
@@ -247,10 +247,10 @@ def _guard(guard: ScreeningGuard, namespace: str) -> dict[str, Any]:
 
 
 def servers_of(args: GatewayScreening | None) -> set[str]:
-    """Model servers that judge, which the gateway's pods must reach."""
+    """Model servers of guards, which the gateway's pods must reach."""
     return {guard["endpoint"] for guard in judges(args) if "endpoint" in guard}
 
 
 def addresses_of(args: GatewayScreening | None) -> Iterable[tuple[str, Any]]:
-    """The model servers of guards, each with its Service's address or None."""
+    """The model servers of guards, with their Services' addresses or None."""
     return [(guard["endpoint"], guard.get("cluster_ip")) for guard in judges(args) if "endpoint" in guard]

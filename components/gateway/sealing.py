@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What a gateway and its sealer are told of where their records go."""
+    """Where a gateway and its sealer put their records."""
 
     role: Any
     """ARN of the sealer's role."""
     bucket: Any
     """Name of the bucket."""
     addresses: list[str]
-    """At which S3 is reached in a cluster; none on Fargate, where it is reached by its name."""
+    """Addresses of S3 for a cluster. Empty on Fargate, which uses the host name."""
     share: RecordsShare | None = None
-    """None: the organisation's own."""
+    """None: the organisation's own share."""
     gateway_role: Any = None
-    """On Fargate: ARN of the role by which the gateway's tasks mount the share."""
+    """On Fargate: ARN of the role with which the gateway's tasks mount the share."""
 
     @property
     def dependencies(self) -> list[pulumi.Resource]:
-        """What pods wait for."""
+        """Resources that must exist before pods start."""
         return [] if self.share is None else [self.share, *self.share.targets]
 
     def folders(self, user: str) -> dict[str, Any]:
-        """The share's folders as `gateway` or `sealer` mounts them."""
+        """The share's folders with the access points of `gateway` or `sealer`."""
         assert self.share is not None
         return {
             "file_system": self.share.file_system_id,

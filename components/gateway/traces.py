@@ -10,16 +10,16 @@ _FOLDER = "/etc/isthmus/traces"
 
 
 class GatewayTraces(TypedDict):
-    """A collector that takes OTLP over HTTP: times and names of requests, never what was said."""
+    """A collector that accepts OTLP over HTTP. It gets times and names of requests, never their content."""
 
     endpoint: str
-    """Its https address with the path, e.g. https://collector.bank.example:4318/v1/traces."""
+    """Its https URL with the path, e.g. https://collector.bank.example:4318/v1/traces."""
     address: str
-    """By which it is reached."""
+    """Its IP address."""
     ca: NotRequired[str]
-    """ConfigMap in the namespace with `ca.crt`: who signs it; absent: the public authorities."""
+    """ConfigMap in the namespace with `ca.crt`: the CA of its certificate. Absent: the public CAs."""
     share: NotRequired[float]
-    """Of the requests about which no caller has decided (default 1)."""
+    """Share of requests to trace if the caller's `traceparent` does not decide it (default 1)."""
 
 
 def traces_section(traces: GatewayTraces | None) -> dict[str, Any]:
@@ -54,5 +54,5 @@ def collector_egress(
 
 
 def host_of(traces: GatewayTraces) -> str:
-    """The collector's name."""
+    """Host name of the collector."""
     return urlsplit(traces["endpoint"]).hostname or ""

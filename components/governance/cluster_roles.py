@@ -1,4 +1,4 @@
-"""The component ClusterRoles: Kubernetes roles of people, and what a model's owner may change."""
+"""The component ClusterRoles: Kubernetes roles of people, and the fields that a model's owner may change."""
 
 import json
 from typing import Any, NotRequired, TypedDict
@@ -22,7 +22,7 @@ FROZEN_POD_FIELDS = (
     *("volumes", "initContainers", "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets"),
     *("securityContext", "hostAliases", "nodeSelector", "tolerations", "priorityClassName"),
 )
-"""Of a pod's spec, what stays as it is."""
+"""Fields of a pod's spec that must not change."""
 FROZEN_CONTAINER_FIELDS = (
     *("image", "command", "env", "envFrom", "volumeMounts", "securityContext", "ports", "lifecycle"),
     *("startupProbe", "readinessProbe", "livenessProbe"),
@@ -30,32 +30,32 @@ FROZEN_CONTAINER_FIELDS = (
 
 
 class RoleMembers(TypedDict):
-    """Who has one role."""
+    """The groups that have one role."""
 
     role: str
-    """One of `isthmus.contracts.reference.roles`: platform, model-owner, reviewer, auditor or application."""
+    """Role, one of `isthmus.contracts.reference.roles`: platform, model-owner, reviewer, auditor or application."""
     groups: list[str]
-    """Groups as the API server knows them."""
+    """Names of groups as the API server knows them."""
     classes: NotRequired[list[str]]
-    """Classes that it concerns; absent: all."""
+    """Classes that the role covers. Absent: all."""
 
 
 class ClassAtSite(TypedDict):
-    """What of a class stands at the site, by name."""
+    """The model servers and the gateway of a class at a site, by name."""
 
     sensitivity: str
     """The class: public, internal, confidential or restricted."""
     models: list[str]
     """Its model servers."""
     gateway: str
-    """The Service of its gateway; empty where there is none."""
+    """The Service of its gateway. Empty without a gateway."""
 
 
 class ClusterRolesArgs(TypedDict):
-    """Who may do what at a site."""
+    """The roles of people at a site."""
 
     members: list[RoleMembers]
-    """Who has which role."""
+    """The members of each role."""
     classes: list[ClassAtSite]
     """The classes at the site."""
 
@@ -64,7 +64,7 @@ class ClusterRoles(pulumi.ComponentResource):
     """Kubernetes roles and their bindings to groups, from `isthmus.contracts.reference.roles`."""
 
     granted: pulumi.Output[list[str]]
-    """A line for each binding: role, namespace and groups."""
+    """One line for each binding: role, namespace and groups."""
 
     def __init__(self, name: str, args: ClusterRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:ClusterRoles", name, dict(args), opts)
@@ -141,9 +141,10 @@ class ClusterRoles(pulumi.ComponentResource):
 
 
 def tuning_policy(owners: list[str]) -> dict[str, Any]:
-    """What RBAC cannot say: who may patch a Deployment could mount any Secret of its namespace and run any image.
+    """Restrictions that RBAC cannot express: a user who may patch a Deployment could mount any Secret of its
+    namespace and run any image.
 
-    A model's owner changes how many there are, what they ask for, and the engine's arguments in `OWNER_FLAGS`.
+    A model's owner may change the number of replicas, their resources, and the engine's arguments in `OWNER_FLAGS`.
     """
     message = (
         "a model's owner changes replicas, resources and these arguments of the engine, and nothing else: "
@@ -183,7 +184,7 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
 
 
 def _only_tuned() -> str:
-    """CEL: an update leaves all fields as they were but the replicas, resources and arguments that an owner tunes."""
+    """CEL: an update changes only replicas, resources, and arguments that an owner may tune."""
     frozen = " && ".join(_equal("variables.now", "variables.was", field) for field in FROZEN_POD_FIELDS)
     labels = _equal("object.spec.template.metadata", "oldObject.spec.template.metadata", "labels")
     container_fields = " && ".join(_equal("c", "o", field) for field in FROZEN_CONTAINER_FIELDS)
@@ -196,14 +197,14 @@ def _only_tuned() -> str:
 
 
 def _equal_other_arguments() -> str:
-    """CEL: containers `c` and `o` have the same arguments but for `OWNER_FLAGS`."""
+    """CEL: containers `c` and `o` have the same arguments, apart from `OWNER_FLAGS`."""
     owner_flags = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
     others = "{0}.?args.orValue([]).filter(a, !" + owner_flags + ".exists(t, a.startsWith(t)))"
     return f"{others.format('c')} == {others.format('o')}"
 
 
 def _equal(left: str, right: str, field: str) -> str:
-    """CEL: two objects have the same value of an optional field, or both have none."""
+    """CEL: both objects have the same value of an optional field, or neither has it."""
     return (
         f"({left}.?{field}.hasValue() == {right}.?{field}.hasValue() &&"
         f" (!{left}.?{field}.hasValue() || {left}.{field} == {right}.{field}))"
@@ -211,7 +212,7 @@ def _equal(left: str, right: str, field: str) -> str:
 
 
 def _groups(members: list[RoleMembers], role: str, sensitivity: str | None) -> list[str]:
-    """Groups with a role, in one class or, with None, in any."""
+    """Groups with a role in one class. `sensitivity` None: in any class."""
     groups = [
         group
         for member in members

@@ -1,7 +1,7 @@
-"""The component EmergencyAccesses: time-limited access that two people agree to and the cluster ends.
+"""The component EmergencyAccesses: time-limited access that two people agree to and that the cluster ends itself.
 
-What grants it is a RoleBinding that belongs to a Job. The Job runs nothing: it has a deadline, and Kubernetes' own
-controllers delete it then, and with it the binding. No run of ours is needed for that.
+A RoleBinding grants it, and a Job owns the RoleBinding. The Job runs no pods. At its deadline, Kubernetes'
+controllers delete it and with it the binding. So the access ends without a run of Isthmus.
 """
 
 import datetime
@@ -27,7 +27,7 @@ RULES: list[dict[str, Any]] = [
     },
     {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "patch", "update"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
-    # By name: who must list them does not know which one they need.
+    # Without `list`: the user must know the name of the Secret.
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
     {
         "apiGroups": ["apps", "leaderworkerset.x-k8s.io"],
@@ -36,37 +36,38 @@ RULES: list[dict[str, Any]] = [
     },
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "list", "watch"]},
 ]
-"""What it gives: to look into pods, to mend workloads. Not to open a network, nor to give anybody anything."""
+"""Permissions of an emergency access: inspect pods and repair workloads, but not open networks or grant
+permissions."""
 
 
 class EmergencyAccess(TypedDict):
-    """One access that is in force."""
+    """One emergency access that is in force."""
 
     id: str
-    """By which it is known."""
+    """Id of the access."""
     sensitivity: str
-    """The class in whose namespace it is."""
+    """Class whose namespace it covers."""
     requester: str
-    """Who gets it, as the API server knows them."""
+    """User who gets it, as the API server knows them."""
     approver: str
-    """Who agreed."""
+    """User who approved it."""
     reason: str
-    """Why."""
+    """Reason for the access."""
     until: str
-    """When it ends, RFC 3339 in UTC."""
+    """End of the access, RFC 3339 in UTC."""
 
 
 class BreakGlassArgs(TypedDict):
-    """Emergency access at a site."""
+    """The emergency accesses at a site."""
 
     accesses: list[EmergencyAccess]
-    """Those in force."""
+    """Accesses in force."""
     image: str
-    """An image that the cluster lets in; never run."""
+    """An image that the cluster admits. It is never run."""
 
 
 class EmergencyAccesses(pulumi.ComponentResource):
-    """The role of an emergency, the policy without which nobody is bound to it, and the accesses in force."""
+    """The role of an emergency, the policy that restricts bindings to it, and the accesses in force."""
 
     def __init__(self, name: str, args: BreakGlassArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EmergencyAccesses", name, dict(args), opts)
@@ -104,7 +105,7 @@ class EmergencyAccesses(pulumi.ComponentResource):
             ),
             spec=timer,
             opts=pulumi.ResourceOptions(
-                # The time that is left is less at every run; what counts is when the Job began.
+                # The remaining time is shorter at each run, but the Job's start and its first deadline decide.
                 parent=self,
                 depends_on=dependencies,
                 ignore_changes=["spec"],
@@ -133,7 +134,9 @@ class EmergencyAccesses(pulumi.ComponentResource):
 
 
 def timer_spec(until: str, image: str, labels: dict[str, str]) -> dict[str, Any]:
-    """A Job of no pods with a deadline: failed by then, deleted at once, and what belongs to it with it."""
+    """A Job without pods and with a deadline. At the deadline it fails and is deleted at once, with the objects
+    that it owns.
+    """
     remaining = datetime.datetime.fromisoformat(until) - datetime.datetime.now(datetime.UTC)
     return {
         "parallelism": 0,
@@ -169,7 +172,9 @@ def timer_spec(until: str, image: str, labels: dict[str, str]) -> dict[str, Any]
 
 
 def binding_policy() -> dict[str, Any]:
-    """Who may be bound to the role of an emergency: one person, agreed to by another, for hours, by a timer."""
+    """The policy for bindings to the emergency role: one user, approved by another one, for hours, and owned by a
+    Job.
+    """
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -195,10 +200,10 @@ def binding_policy() -> dict[str, Any]:
 
 
 def _binding_rules() -> list[tuple[str, str]]:
-    """CEL that a binding must fulfil, and the message where it does not.
+    """CEL rules for a binding, with their messages.
 
-    CEL knows no present time, but the API server sets an object's `creationTimestamp` before it is validated: a
-    binding is held to the hours from then on. It can be made, and taken away, and never changed.
+    CEL has no current time, but the API server sets an object's `creationTimestamp` before validation. So the hours
+    of a binding count from its creation. A binding can be created and deleted, but never changed.
     """
     is_update_or_noted = f"request.operation == 'UPDATE' || ({_note('requester')} != '' && "
     return [
@@ -246,5 +251,5 @@ def _binding_rules() -> list[tuple[str, str]]:
 
 
 def _note(key: str) -> str:
-    """CEL of an annotation of the binding."""
+    """CEL expression for an annotation of the binding."""
     return f"variables.notes[?'{_NOTES}{key}'].orValue('')"

@@ -1,1 +1,1 @@
-"""What is watched, and by whom."""
+"""Monitoring of the platform's pods."""

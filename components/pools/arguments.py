@@ -6,135 +6,139 @@ from components.pools.mig import CutMachine
 
 
 class TeamShare(TypedDict):
-    """A team's part of its class's GPUs."""
+    """The share of a team in the GPUs of its class."""
 
     name: str
-    """Name of the team, part of its queue's."""
+    """Name of the team, which is part of its queue's name."""
     gpus: int
-    """GPUs that it always has."""
+    """Number of GPUs that are guaranteed to it."""
     borrow: NotRequired[int]
-    """GPUs that it may take beyond them; absent: as many as are idle and lent."""
+    """GPUs that it may borrow beyond those. Absent: as many as are idle and lent."""
     lend: NotRequired[int]
-    """Idle GPUs that others may take; absent: all of them."""
+    """Idle GPUs that others may borrow. Absent: all of them."""
     weight: NotRequired[int]
-    """Its share of what is borrowed, where several want it and Kueue shares fairly (default 1)."""
+    """Its weight in fair sharing of borrowed GPUs (default 1)."""
 
 
 class ClassShare(TypedDict):
-    """A class's part of a pool's whole GPUs."""
+    """The share of a class in the whole GPUs of a pool."""
 
     sensitivity: str
     """The class: public, internal, confidential or restricted."""
     gpus: int
-    """GPUs that it always has."""
+    """Number of GPUs that are guaranteed to it."""
     borrow: NotRequired[int]
-    """GPUs that it may take beyond them. Absent: as many as are idle and lent; none for restricted."""
+    """GPUs that it may borrow beyond those. Absent: as many as are idle and lent; none for restricted."""
     lend: NotRequired[int]
-    """Idle GPUs that other classes may take. Absent: all of them; none for restricted."""
+    """Idle GPUs that other classes may borrow. Absent: all of them; none for restricted."""
     weight: NotRequired[int]
-    """Its share of what is borrowed, where several want it and Kueue shares fairly (default 1)."""
+    """Its weight in fair sharing of borrowed GPUs (default 1)."""
     teams: NotRequired[list[TeamShare]]
-    """Absent: one queue for the class. What they do not have in all is any of theirs to borrow."""
+    """Absent: one queue for the class. Its teams may borrow GPUs of the class that no team has."""
     devices: NotRequired[dict[str, int]]
-    """What else is the class's by resource, its slices or its shares of GPUs; never lent."""
+    """Its other devices by resource, such as MIG slices or shares of GPUs. They are never lent."""
 
 
 class QueuePreemption(TypedDict):
-    """Whom Kueue evicts for a workload that waits. It deletes pods: no disruption budget holds it."""
+    """The pods that Kueue evicts for a waiting workload. Kueue deletes pods, so disruption budgets do not protect
+    them.
+    """
 
     within_queue: NotRequired[str]
-    """Those of the same queue, for one of higher priority: never (default) or lower-priority."""
+    """Eviction in the same queue for a workload of higher priority: never (default) or lower-priority."""
     reclaim: NotRequired[str]
-    """Those of other queues that borrow, for one within its own quota: never, lower-priority or any (default)."""
+    """Eviction of borrowers in other queues for a workload within its quota: never, lower-priority, any (default)."""
     borrowing: NotRequired[str]
-    """Those of other queues, of lower priority, for one that borrows itself: never (default) or lower-priority."""
+    """Eviction of lower priorities in other queues for a workload that borrows: never (default) or lower-priority."""
 
 
 class QueuePriority(TypedDict):
-    """An order of its own among those that wait on a pool."""
+    """An additional priority for workloads that wait on a pool."""
 
     name: str
-    """Its WorkloadPriorityClass is `POOL-NAME`."""
+    """Name of the priority. Its WorkloadPriorityClass is `POOL-NAME`."""
     value: int
-    """Higher goes first; the classes' own are 1000 (public) to 4000 (restricted)."""
+    """Higher values come first. The classes' own priorities are 1000 (public) to 4000 (restricted)."""
 
 
 class PoolSharing(TypedDict):
-    """A pool's GPUs divided between classes, each with a queue, in one cohort that lends what is idle."""
+    """Division of a pool's GPUs between classes. Each class has a queue, in one cohort that lends idle GPUs."""
 
     classes: list[ClassShare]
-    """What they do not have in all is any of theirs to borrow."""
+    """The classes. Each may borrow GPUs that no class has."""
     preemption: NotRequired[QueuePreemption]
-    """Absent: who borrows is evicted for who takes back, and nobody else."""
+    """Absent: only borrowers are evicted, when the owner needs its GPUs."""
     priorities: NotRequired[list[QueuePriority]]
-    """Beside the classes' own."""
+    """Priorities in addition to the classes' own."""
 
 
 class PoolTopology(TypedDict):
     """Labels by which Kueue places the pods of a group near each other."""
 
     levels: list[str]
-    """From the widest to the narrowest; `kubernetes.io/hostname` only last."""
+    """Node labels from the widest to the narrowest level. `kubernetes.io/hostname` may only be the last."""
     required: NotRequired[str]
-    """Level of which a group must stay within one."""
+    """Level within which all pods of a group must be."""
     preferred: NotRequired[str]
-    """Level of which a group stays within one where it can be."""
+    """Level within which all pods of a group should be, if possible."""
 
 
 class PoolTimeSlicing(TypedDict):
-    """Machines whose GPUs are shared in time by pods of one class. Memory is not divided: no boundary, no limit."""
+    """Nodes whose GPUs are time-sliced between pods of one class. Memory is not divided: there is no boundary or
+    limit.
+    """
 
     sensitivity: str
     """The class: public, internal, confidential or restricted."""
     replicas: int
-    """Pods that share a GPU."""
+    """Number of pods that share a GPU."""
     nodes: list[str]
-    """The machines, among the pool's `node_names`."""
+    """Names of the nodes, from the pool's `node_names`."""
 
 
 class DriverDrain(TypedDict):
-    """What becomes of a machine's pods before its driver is exchanged."""
+    """How pods are removed from a node before its driver is upgraded."""
 
     enable: NotRequired[bool]
-    """Evict all of them; else only those that hold a GPU are deleted (default)."""
+    """Whether all pods are evicted. Default: only pods that use a GPU are deleted."""
     force: NotRequired[bool]
-    """Also those that no controller would make anew."""
+    """Whether pods without a controller are evicted too."""
     delete_empty_dir: NotRequired[bool]
-    """Also those with an emptyDir: every model server has one."""
+    """Whether pods with an emptyDir are evicted too. Every model server has one."""
     timeout_seconds: NotRequired[int]
-    """How long (default 300)."""
+    """Timeout in seconds (default 300)."""
 
 
 class DriverUpgrade(TypedDict):
-    """How the GPU Operator exchanges drivers."""
+    """How the GPU Operator upgrades drivers."""
 
     auto: NotRequired[bool]
-    """Whether it does when the version changes (default true)."""
+    """Whether drivers are upgraded when the version changes (default true)."""
     max_parallel: NotRequired[int]
-    """Machines at a time (default 1)."""
+    """Number of nodes to upgrade at the same time (default 1)."""
     max_unavailable: NotRequired[str]
-    """Machines that may be without a driver, of those that have one: a count or a percentage (default 25%)."""
+    """Maximum number of nodes without a working driver: a count or a percentage (default 25%)."""
     drain: NotRequired[DriverDrain]
-    """Absent: nothing is drained; pods that hold a GPU are deleted."""
+    """Absent: nodes are not drained. Pods that use a GPU are deleted."""
 
 
 class PoolDriver(TypedDict):
-    """The driver of a pool's machines, as an NVIDIADriver of its own."""
+    """The driver of a pool's nodes, as its own NVIDIADriver object."""
 
     version: str
-    """As NVIDIA writes it, 595.91.07; a branch for precompiled ones, 595."""
+    """Version in NVIDIA's form, e.g. 595.91.07; for precompiled drivers a branch, e.g. 595."""
     precompiled: NotRequired[bool]
-    """A driver built for the machines' kernel: nothing is compiled, no package repository is asked. Cannot change."""
+    """Whether the driver is precompiled for the nodes' kernel, so that no package repository is needed. Immutable."""
     kernel_module: NotRequired[str]
     """auto (default), open or proprietary."""
     repository: NotRequired[str]
-    """Where its image is; absent: NVIDIA's own registry."""
+    """Registry of the driver's image. Absent: NVIDIA's own."""
     upgrade: NotRequired[DriverUpgrade]
-    """Absent: a machine at a time, without a drain."""
+    """Absent: one node at a time, without a drain."""
 
 
 class RdmaNetwork(TypedDict):
-    """The secondary network by which one class's groups talk past the pod network."""
+    """The secondary network of one class, on which its groups communicate instead of the pod network."""
 
     sensitivity: str
     """The class."""
@@ -143,88 +147,88 @@ class RdmaNetwork(TypedDict):
 
 
 class PoolRdma(TypedDict):
-    """Network cards that groups over several machines reach each other's memory by."""
+    """Network cards with which the pods of a multi-node group access each other's memory."""
 
     resource: str
-    """As their device plugin gives them out, e.g. `rdma/hca_shared_devices`."""
+    """Resource name of the device plugin, e.g. `rdma/hca_shared_devices`."""
     count: NotRequired[int]
-    """Of them for each pod of a group (default 1)."""
+    """Devices for each pod of a group (default 1)."""
     networks: list[RdmaNetwork]
-    """No network policy holds on them: each class has its own."""
+    """One network for each class. Network policies do not apply to them."""
 
 
 class PoolFabric(TypedDict):
-    """What joins the machines of a pool beside the pod network."""
+    """Interconnects between the nodes of a pool, in addition to the pod network."""
 
     rdma: NotRequired[PoolRdma]
-    """Absent: groups talk over the pod network."""
+    """Absent: groups communicate over the pod network."""
     compute_domain: NotRequired[bool]
-    """Memory of other machines' GPUs by NVLink: NVIDIA's DRA driver must run, with ComputeDomains."""
+    """Whether pods share GPU memory over NVLink. Needs NVIDIA's DRA driver with ComputeDomains."""
 
 
 class PoolSign(TypedDict):
-    """Something that a healthy pool shows in the cluster's API."""
+    """A condition in the cluster's API that a healthy pool fulfils."""
 
     api_version: str
     """API group and version of the object."""
     kind: str
     """Its kind."""
     namespace: NotRequired[str]
-    """Its namespace, where it has one."""
+    """Its namespace, if it has one."""
     name: NotRequired[str]
-    """Its name; absent: every object that `labels` choose."""
+    """Its name. Absent: all objects with `labels`."""
     labels: NotRequired[dict[str, str]]
-    """Labels of the objects that are meant, `count` of them."""
+    """Labels of the objects, of which there must be `count`."""
     without: NotRequired[list[str]]
-    """Keys of labels that they do not have."""
+    """Label keys that the objects must not have."""
     count: NotRequired[int]
-    """How many they are."""
+    """Expected number of objects."""
     path: list[str]
-    """Keys that lead to the value; below `conditions` the type of one, and its status is meant; empty: it is there."""
+    """Keys of the path to the value. Below `conditions`: type of a condition, whose status counts. Empty: existence."""
     value: str
-    """What stands there; empty: something does."""
+    """Expected value. Empty: any value."""
 
 
 class GpuPoolArgs(TypedDict):
     """The GPUs of one kind at a site."""
 
     name: str
-    """Name of the pool: its node label's value, its flavor's and its queues' name."""
+    """Name of the pool: value of its node label, and name of its flavor and queues."""
     product: str
     """The label `nvidia.com/gpu.product` as GPU Feature Discovery sets it, e.g. NVIDIA-H100-80GB-HBM3."""
     nodes: int
-    """How many machines."""
+    """Number of nodes."""
     gpus_per_node: int
-    """GPUs in each of them."""
+    """GPUs in each node."""
     reserved_gpus: NotRequired[int]
-    """GPUs that the queue does not give out: spares, and room to roll with surge."""
+    """GPUs that the queue does not assign: spares, and room for rollouts with surge."""
     node_names: NotRequired[list[str]]
-    """The machines by name. Absent: every node that has such a GPU, by Node Feature Discovery."""
+    """Names of the nodes. Absent: Node Feature Discovery finds all nodes with such a GPU."""
     pci_devices: NotRequired[list[str]]
-    """PCI device ids of the GPUs (vendor 10de), e.g. 2330; absent: those of the product, where Isthmus knows it."""
+    """PCI device ids of the GPUs (vendor 10de), e.g. 2330. Absent: those of the product, if Isthmus knows it."""
     marked: NotRequired[bool]
-    """Whether machines come labelled and tainted (default false), as node groups in AWS make them."""
+    """Whether nodes are already labelled and tainted (default false), as by node groups in AWS."""
     mig: NotRequired[list[CutMachine]]
-    """GPUs of named machines that are cut into slices; the others stay whole."""
+    """GPUs of named nodes that are cut into MIG slices. The others stay whole."""
     classes: NotRequired[list[str]]
-    """Classes whose namespace gets a local queue and a priority class."""
+    """Classes whose namespace gets a LocalQueue and a priority class."""
     gpu_operator: NotRequired[str]
-    """`existing` (default): its ClusterPolicy `cluster-policy` must be there. `manage`: it comes along. `off`: none."""
+    """`existing` (default): its ClusterPolicy `cluster-policy` must exist. `manage`: it is installed. `off`: none."""
     kueue: NotRequired[str]
-    """`existing` (default): flavor, queues and priority classes are made. `off`: none of them."""
+    """`existing` (default): flavor, queues and priority classes are created. `off`: none of them."""
     cpu_per_gpu: NotRequired[int]
-    """CPUs that the queue gives out with a GPU (default 32): GPUs are what is short, not these."""
+    """CPUs that the queue assigns with each GPU (default 32). High enough that only GPUs limit the queue."""
     memory_gib_per_gpu: NotRequired[int]
-    """GiB of memory that the queue gives out with a GPU (default 256)."""
+    """GiB of memory that the queue assigns with each GPU (default 256)."""
     sharing: NotRequired[PoolSharing]
     """Absent: one queue for all of the pool's classes."""
     topology: NotRequired[PoolTopology]
-    """Absent: the scheduler places a group's pods."""
+    """Absent: the scheduler places the pods of a group."""
     time_slicing: NotRequired[PoolTimeSlicing]
-    """Absent: every GPU is given out whole, or cut."""
+    """Absent: GPUs are used whole or as MIG slices."""
     driver: NotRequired[PoolDriver]
-    """Absent: the driver that the cluster's ClusterPolicy names."""
+    """Absent: the driver of the cluster's ClusterPolicy."""
     allocation: NotRequired[str]
-    """How pods ask for GPUs: device-plugin (default), by count, or dra, by claims that a DRA driver meets."""
+    """How pods request GPUs: device-plugin (default), by count, or dra, by claims for a DRA driver."""
     fabric: NotRequired[PoolFabric]
-    """Absent: the pod network alone."""
+    """Absent: the pod network only."""

@@ -8,28 +8,29 @@ from components.cluster.objects import GPU, common_labels, metadata
 from isthmus.core.errors import InputError
 
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
-"""By which the device plugin is told a machine's configuration; a key of its ConfigMap."""
+"""Node label with the device plugin's configuration: a key of its ConfigMap."""
 CONFIG_MAP = "isthmus-device-plugin"
 WHOLE = "whole"
-"""The configuration of machines that share nothing, the default."""
+"""The default configuration, for nodes without shared GPUs."""
 SHARED_GPU = f"{GPU}.shared"
-"""What pods ask for: of another name than a whole GPU, so that who asks for one never gets a share."""
+"""Resource name of time-sliced shares. It differs from a whole GPU's, so a pod that requests a GPU never gets a
+share."""
 
 
 class DevicePluginConfigsArgs(TypedDict):
-    """Configurations of NVIDIA's device plugin, for machines whose GPUs are shared in time."""
+    """Configurations of NVIDIA's device plugin, for nodes with time-sliced GPUs."""
 
     namespace: NotRequired[str]
-    """Where the GPU Operator runs (default gpu-operator)."""
+    """Namespace of the GPU Operator (default gpu-operator)."""
     replicas: list[int]
-    """Pods that share a GPU, on the machines of any pool: a configuration `shared-N` for each."""
+    """Pods that share a GPU, on nodes of any pool. Each number gets a configuration `shared-N`."""
 
 
 class DevicePluginConfigs(pulumi.ComponentResource):
-    """The ConfigMap in which the device plugin finds the configurations that a cluster's machines bear by name."""
+    """The ConfigMap with the device plugin's configurations, which node labels refer to by name."""
 
     config_map: pulumi.Output[str]
-    """Its name, for `devicePlugin.config.name` of the GPU Operator; `devicePlugin.config.default` is `whole`."""
+    """Name for `devicePlugin.config.name` of the GPU Operator. `devicePlugin.config.default` is `whole`."""
 
     def __init__(
         self, name: str, args: DevicePluginConfigsArgs, opts: pulumi.ResourceOptions | None = None
@@ -76,7 +77,7 @@ def configuration(replicas: int | None) -> dict[str, Any]:
     if replicas is None:
         return config
     sharing = {
-        # The shares' own name; and a pod that asks for two would get no more than for one.
+        # Shares have their own name. A pod that requests two gets no more time than with one, so that is refused.
         "renameByDefault": True,
         "failRequestsGreaterThanOne": True,
         "resources": [{"name": GPU, "replicas": replicas}],

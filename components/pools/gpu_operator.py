@@ -1,7 +1,7 @@
-"""Installs NVIDIA's GPU Operator by Helm: one pinned chart, with the values that the pools need.
+"""Installs NVIDIA's GPU Operator with Helm: one pinned chart, with the values that the pools need.
 
-A `Release` (Helm's own install) and not a `Chart` (its templates as resources): the chart upgrades its definitions and
-cleans up in hooks, which only Helm runs; a rollback is Helm's; and `helm list` shows what is there.
+It is a `Release` (Helm's own install), not a `Chart` (its templates as resources). The chart upgrades its
+definitions and cleans up in hooks, which only Helm runs. Rollbacks and `helm list` work as usual.
 """
 
 from pathlib import Path
@@ -24,38 +24,38 @@ class GpuOperatorArgs(TypedDict):
     """The GPU Operator of a cluster."""
 
     chart: str
-    """`oci://REGISTRY/PATH`, or the path of a packed chart."""
+    """`oci://REGISTRY/PATH`, or the path of a packaged chart."""
     version: NotRequired[str]
-    """Version of the chart; needed for one in a registry."""
+    """Version of the chart. Required for a chart in a registry."""
     digest: NotRequired[str]
-    """`sha256:…` of the chart in its registry, which Helm then fetches by it; of the file, where it is one."""
+    """`sha256:…` of the chart in its registry, by which Helm fetches it, or of the file."""
     namespace: NotRequired[str]
-    """Where it runs (default gpu-operator); made here, and open to privileged pods: drivers are loaded there."""
+    """Its namespace (default gpu-operator). It is created here and admits privileged pods, which load drivers."""
     driver: NotRequired[str]
-    """`managed` (default): it installs drivers. `host`: the machines bring theirs."""
+    """`managed` (default): it installs drivers. `host`: the nodes have their own."""
     driver_version: NotRequired[str]
-    """Of all machines, unless `nvidia_drivers`; absent: the chart's."""
+    """Driver version of all nodes, unless `nvidia_drivers` is set. Absent: the chart's."""
     nvidia_drivers: NotRequired[bool]
-    """Drivers come from NVIDIADriver objects, one for each pool, in place of the ClusterPolicy's."""
+    """Whether NVIDIADriver objects, one for each pool, replace the ClusterPolicy's driver."""
     mig_layouts: NotRequired[str]
-    """ConfigMap of MIG manager's layouts; absent: its own."""
+    """ConfigMap with MIG manager's layouts. Absent: its own."""
     device_plugin_configs: NotRequired[str]
-    """ConfigMap of the device plugin's configurations; absent: none."""
+    """ConfigMap with the device plugin's configurations. Absent: none."""
     taints: NotRequired[bool]
-    """Whether Node Feature Discovery may taint machines: for pools that do not name theirs."""
+    """Whether Node Feature Discovery may taint nodes. Needed for pools without `node_names`."""
     values: NotRequired[dict[str, Any]]
-    """Further values of the chart, merged over those made here."""
+    """Further values of the chart. They override the values that are set here."""
     timeout_seconds: NotRequired[int]
-    """How long its pods may take to be ready (default 600); then an update is rolled back."""
+    """Seconds until its pods must be ready (default 600). After that an update is rolled back."""
 
 
 class GpuOperator(pulumi.ComponentResource):
     """The GPU Operator as a Helm release: drivers, device plugin, GPU and node feature discovery."""
 
     namespace: pulumi.Output[str]
-    """Where it runs."""
+    """Its namespace."""
     version: pulumi.Output[str]
-    """Version of the chart, as Helm has installed it."""
+    """Version of the installed chart, from Helm."""
 
     def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:GpuOperator", name, dict(args), opts)
@@ -87,7 +87,7 @@ class GpuOperator(pulumi.ComponentResource):
             chart=chart,
             version=version,
             values=merge_values(chart_values(args), args.get("values", {})),
-            # A failed update goes back to what ran; a failed install leaves nothing behind.
+            # A failed update is rolled back; a failed install is removed.
             atomic=True,
             cleanup_on_fail=True,
             max_history=5,
@@ -100,7 +100,7 @@ class GpuOperator(pulumi.ComponentResource):
 
 
 def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
-    """The values of the chart, in the keys of its values.yaml."""
+    """The values of the chart, with the keys of its values.yaml."""
     driver: dict[str, Any] = {"enabled": args.get("driver", "managed") == "managed"}
     if args.get("nvidia_drivers"):
         driver["nvidiaDriverCRD"] = {"enabled": True, "deployDefaultCR": False}
@@ -109,10 +109,10 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "nfd": {"enabled": True},
         "cdi": {"enabled": True},
-        # Slices have names of their own, whole GPUs keep theirs.
+        # MIG slices have their own resource names. Whole GPUs keep theirs.
         "mig": {"strategy": "mixed"},
         "driver": driver,
-        # Definitions of a release before would refuse what this one's objects say.
+        # Definitions of an earlier release would refuse the objects of this one.
         "operator": {"upgradeCRD": True, "cleanupCRD": False},
     }
     if configs := args.get("device_plugin_configs"):

@@ -34,13 +34,13 @@ class GpuPool(pulumi.ComponentResource):
     """Labelled, tainted and queued GPU nodes with a working driver stack."""
 
     pool: pulumi.Output[str]
-    """Name of the pool, and of its ClusterQueue and LocalQueues."""
+    """Name of the pool, of its ClusterQueue and of its LocalQueues."""
     queue: pulumi.Output[str]
-    """Name of the queue that pods name; empty where there is no Kueue."""
+    """Name of the queue for pods. Empty without Kueue."""
     capacity: pulumi.Output[int]
-    """Whole GPUs that the queue gives out."""
+    """Number of whole GPUs that the queue assigns."""
     verify: pulumi.Output[list[PoolSign]]
-    """What the pool shows in the cluster's API when it is healthy."""
+    """Conditions in the cluster's API that hold when the pool is healthy."""
 
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:GpuPool", name, dict(args), opts)
@@ -78,7 +78,7 @@ class GpuPool(pulumi.ComponentResource):
         )
 
     def _prepare_machines(self, name: str, args: GpuPoolArgs, gpu_operator: str) -> list[pulumi.Resource]:
-        """Mark the machines and install their driver. Returns what pods of the pool depend on."""
+        """Label the nodes and install their driver. Returns the resources on which pods of the pool depend."""
         dependencies: list[pulumi.Resource] = []
         if gpu_operator == "existing":
             child = pulumi.ResourceOptions(parent=self)
@@ -90,14 +90,15 @@ class GpuPool(pulumi.ComponentResource):
             mark_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
             dependencies += self._mark(name, args, mark_opts)
         if "driver" in args:
-            # After the label by which the driver chooses its machines.
+            # The driver selects its nodes by this label.
             driver_opts = pulumi.ResourceOptions(parent=self, depends_on=list(dependencies))
             dependencies.append(nvidia_driver(name, args["name"], args["driver"], driver_opts))
         return dependencies
 
     def waited_for(self, sensitivity: str, names: Collection[str]) -> list[pulumi.Resource]:
-        """The resources that a class's pods depend on: the queues and priorities `names`, which come after all else
-        of the pool. Depending on each machine would make the state grow as endpoints times machines."""
+        """The resources on which a class's pods depend: the queues and priorities `names`, which are created after
+        everything else of the pool. Depending on each node would make the state grow as endpoints times nodes.
+        """
         resources = [
             resource
             for (queue_class, name), resource in self._entry_points.items()
@@ -106,7 +107,7 @@ class GpuPool(pulumi.ComponentResource):
         return resources or self.last
 
     def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-        """Label and taint the machines, by name or by their PCI devices."""
+        """Label and taint the nodes, by name or by their PCI devices."""
         pool = args["name"]
         names = args.get("node_names", [])
         if names:
@@ -118,8 +119,8 @@ class GpuPool(pulumi.ComponentResource):
                     where=f"{pool}.node_names",
                     fix="List every machine of the pool in node_names, or remove node_names",
                 )
-            # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
-            # atomic list, and who applies one removes what others set (`isthmus.engine.kubernetes.nodes` adds ours).
+            # Only the label of Isthmus, because others belong to kubelet and operators. No taint: taints are one
+            # atomic list, so applying one removes the others (`isthmus.engine.kubernetes.nodes` adds it).
             return [
                 NodePatch(
                     f"{name}-node-{node}",
@@ -147,10 +148,11 @@ class GpuPool(pulumi.ComponentResource):
 
 
 def _match_feature(args: GpuPoolArgs) -> dict[str, Any]:
-    """What Node Feature Discovery matches the pool's machines by: PCI devices, or the product where none are known.
+    """How Node Feature Discovery finds the pool's nodes: by PCI devices, or by the product if no devices are known.
 
     NFD's worker reads PCI devices from /sys/bus/pci/devices, with or without a driver (`source/pci/utils.go`). The
-    product comes from GPU Feature Discovery, which needs a loaded driver: a driver that waits for it never comes.
+    product comes from GPU Feature Discovery, which needs a loaded driver. A driver that waits for the product would
+    never be installed.
     """
     devices = args.get("pci_devices") or list(pci_devices_of(args["product"]))
     if devices:
@@ -164,7 +166,7 @@ def _match_feature(args: GpuPoolArgs) -> dict[str, Any]:
             fix="Set pci_devices (`lspci -nn -d 10de:` shows the ids in brackets, e.g. [10de:2330]), "
             "or list the machines in node_names",
         )
-    # What GPU Feature Discovery writes reaches NFD as local labels.
+    # NFD receives the labels of GPU Feature Discovery as local labels.
     return {
         "feature": "local.label",
         "matchExpressions": {PRODUCT_LABEL: {"op": "In", "value": [args["product"]]}},
@@ -172,7 +174,7 @@ def _match_feature(args: GpuPoolArgs) -> dict[str, Any]:
 
 
 def _count_unreserved_gpus(args: GpuPoolArgs) -> int:
-    """The number of GPUs that the queue gives out. Raises `InputError` where all are reserved."""
+    """The number of GPUs that the queue assigns. Raises `InputError` if all are reserved."""
     pool, reserved = args["name"], args.get("reserved_gpus", 0)
     capacity = args["nodes"] * args["gpus_per_node"] - reserved
     if capacity < 1:
@@ -238,7 +240,7 @@ def _count_shared_gpus(args: GpuPoolArgs, available: int, gpu_operator: str) -> 
 
 
 def _check_topology(topology: PoolTopology, kueue: str, pool: str) -> None:
-    """Raises `InputError` for levels that Kueue would refuse, and a group's level that is none of them."""
+    """Raise `InputError` for levels that Kueue would refuse, or a group level that is not among them."""
     where, levels = f"{pool}.topology", topology["levels"]
     if kueue == "off":
         raise InputError(
@@ -260,7 +262,7 @@ def _check_topology(topology: PoolTopology, kueue: str, pool: str) -> None:
 
 
 def _check_allocation(args: GpuPoolArgs) -> bool:
-    """Whether pods claim GPUs by DRA. Raises `InputError` where they claim whole GPUs of which the pool has parts."""
+    """Whether pods claim GPUs with DRA. Raises `InputError` if the pool also has parts of GPUs."""
     pool = args["name"]
     allocation = check_choice(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation")
     uses_claims = allocation == "dra"
@@ -274,7 +276,7 @@ def _check_allocation(args: GpuPoolArgs) -> bool:
 
 
 def _check_sharing(args: GpuPoolArgs, kueue: str) -> None:
-    """Raises `InputError` for shares of a pool without queues."""
+    """Raise `InputError` for shares of a pool without queues."""
     pool = args["name"]
     if "sharing" in args and kueue == "off":
         raise InputError(
@@ -285,7 +287,7 @@ def _check_sharing(args: GpuPoolArgs, kueue: str) -> None:
 
 
 def _check_driver(args: GpuPoolArgs, gpu_operator: str) -> None:
-    """Raises `InputError` for a driver that nothing installs."""
+    """Raise `InputError` for a driver that nothing installs."""
     pool = args["name"]
     if "driver" in args and gpu_operator == "off":
         raise InputError(

@@ -108,13 +108,13 @@ def device_plugin_args(platform: Platform, site: Site) -> DevicePluginConfigsArg
 def gpu_operator_args(
     platform: Platform, site: Site, *, layouts: bool, configs: bool
 ) -> GpuOperatorArgs | None:
-    """The operator of a site whose GPUs it manages; None elsewhere."""
+    """Arguments of the GPU Operator at a site. None if Isthmus does not manage it there."""
     pools = [pool for pool in platform.pools if pool.site == site.name]
     if platform.operators.gpu_operator != "manage" or not pools:
         return None
     release = platform.operators.gpu_operator_release.model_dump(exclude_none=True)
     if not str(release["chart"]).startswith("oci://"):
-        release.pop("digest", None)  # looked at when the platform was put together, where the path leads from
+        release.pop("digest", None)  # checked when the platform was assembled, relative to its folder
     return {
         **release,
         "namespace": platform.operators.gpu_operator_namespace,

@@ -8,42 +8,42 @@ from components.cluster.objects import common_labels, metadata, resource_of
 from isthmus.core.errors import InputError
 
 CONFIG_LABEL = "nvidia.com/mig.config"
-"""By which MIG manager is told a machine's layout; the name of an entry of its ConfigMap."""
+"""Node label with MIG manager's layout: an entry of its ConfigMap."""
 CONFIG_MAP = "isthmus-mig"
 _SLICES = "slices.isthmus.dev"
 
 
 class CutMachine(TypedDict):
-    """GPUs of one machine that are cut alike for one purpose."""
+    """GPUs of one node that are cut alike for one purpose."""
 
     node: str
-    """The machine."""
+    """Name of the node."""
     profile: str
     """MIG profile of the slices, e.g. 3g.40gb."""
     gpus: int
-    """GPUs that are cut."""
+    """Number of GPUs that are cut."""
     slices: int
-    """Slices that they give in all."""
+    """Number of slices of all these GPUs."""
     owner: NotRequired[str]
-    """Whose they are: the machine gets the label `slices.isthmus.dev/OWNER`."""
+    """Owner of the slices. The node gets the label `slices.isthmus.dev/OWNER`."""
 
 
 class MigLayoutsArgs(TypedDict):
-    """Layouts of machines whose GPUs are cut in part, for MIG manager."""
+    """MIG layouts of nodes with partly cut GPUs, for MIG manager."""
 
     namespace: NotRequired[str]
-    """Where the GPU Operator runs (default gpu-operator)."""
+    """Namespace of the GPU Operator (default gpu-operator)."""
     gpus: dict[str, int]
-    """GPUs of each machine, by its name."""
+    """Number of GPUs by node name."""
     cuts: list[CutMachine]
-    """The GPUs of these machines that are cut."""
+    """The cut GPUs of these nodes."""
 
 
 class MigLayouts(pulumi.ComponentResource):
-    """The ConfigMap in which MIG manager finds the layouts that a cluster's machines bear by name."""
+    """The ConfigMap with MIG manager's layouts, which node labels refer to by name."""
 
     config_map: pulumi.Output[str]
-    """Its name, for `migManager.config.name` of the GPU Operator."""
+    """Name for `migManager.config.name` of the GPU Operator."""
 
     def __init__(self, name: str, args: MigLayoutsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:MigLayouts", name, dict(args), opts)

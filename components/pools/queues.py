@@ -1,7 +1,7 @@
 """Builds the Kueue queues of a pool: one queue, or a cohort with a queue for each class or team.
 
-Every queue covers CPU and memory beside GPUs: Kueue never admits a pod that requests a resource which its queue
-does not cover.
+Every queue covers CPU and memory in addition to GPUs, because Kueue never admits a pod that requests a resource
+which its queue does not cover.
 """
 
 from dataclasses import dataclass, field
@@ -30,14 +30,14 @@ from isthmus.core.errors import InputError
 
 KUEUE = "kueue.x-k8s.io/v1beta2"
 CHANNEL = "nvidia.com/compute-domain-channel"
-"""What Kueue is to call the claims of ComputeDomains' channels (`resources.deviceClassMappings`): it admits no pod
-with a claim of a class that it knows no name for, or whose name no queue covers."""
+"""Resource name that Kueue uses for claims of ComputeDomain channels (`resources.deviceClassMappings`). Kueue does
+not admit a pod with a claim of an unknown class, or with a name that no queue covers."""
 PRIORITIES = {"restricted": 4000, "confidential": 3000, "internal": 2000, "public": 1000}
-"""Order in the queue where GPUs are short; nobody is evicted for it unless `sharing.preemption` says so."""
+"""Order in the queue when GPUs are short. Pods are not evicted for it unless `sharing.preemption` is set."""
 _EVICTS = {"never": "Never", "lower-priority": "LowerPriority"}
 _RECLAIMS = {**_EVICTS, "any": "Any"}
 _NEVER = {"withinClusterQueue": "Never", "reclaimWithinCohort": "Never"}
-"""A model that serves is not evicted for another; priority orders those that wait."""
+"""A serving model is not evicted for another. Priority only orders waiting pods."""
 
 
 def priority_class(pool: str, priority: str) -> str:
@@ -46,7 +46,7 @@ def priority_class(pool: str, priority: str) -> str:
 
 
 def local_queue(pool: str, team: str | None = None) -> str:
-    """Name of the LocalQueue in which a class's pods wait, or a team's of it."""
+    """Name of the LocalQueue for a class's pods, or for those of one of its teams."""
     return f"{pool}-{team}" if team else pool
 
 
@@ -57,9 +57,9 @@ class Queues:
     name: str
     args: GpuPoolArgs
     gpus: int
-    """GPUs that are not reserved."""
+    """Number of GPUs that are not reserved."""
     whole: int
-    """Of these, the GPUs that are given out whole."""
+    """Number of these GPUs that are assigned whole."""
     parent: pulumi.Resource
     dependencies: list[pulumi.Resource] = field(default_factory=list)
     """Resources of the pool that the queues depend on."""
@@ -69,8 +69,7 @@ class Queues:
     local_queues: list[tuple[str, str]] = field(default_factory=list)
     """Class and name of each LocalQueue."""
     entry_points: dict[tuple[str | None, str], pulumi.Resource] = field(default_factory=dict)
-    """LocalQueues and priorities that pods refer to, by class (None: any) and name. They come after all else of the
-    pool."""
+    """LocalQueues and priorities that pods refer to, by class (None: any) and name. They are created last."""
     last: list[pulumi.Resource] = field(default_factory=list)
     """The same, or the ClusterQueues if no class has a LocalQueue."""
 
@@ -134,7 +133,8 @@ class Queues:
                 plan.queues[name] = {**selector, "cohortName": self.pool, **body, **preemption, **weight}
                 plan.queue_by_team[sensitivity] = {None: name}
                 continue
-            # What no team has is the class's: its teams borrow it before anything of another class.
+            # The remainder that no team has belongs to the class. Its teams borrow it before they borrow from
+            # another class.
             spare_gpus = share["gpus"] - sum(team["gpus"] for team in teams)
             quota = self._quota(spare_gpus, devices, borrow, lend, set(devices))
             plan.cohorts.append(
@@ -152,7 +152,7 @@ class Queues:
         return plan
 
     def _check(self, sharing: PoolSharing) -> int:
-        """The GPUs without a class. Raises `InputError` for a class without a share, or too many GPUs."""
+        """The number of GPUs that no class has. Raises `InputError` for a class without a share, or too many GPUs."""
         share_by_class: dict[str, ClassShare] = {}
         for index, share in enumerate(sharing["classes"]):
             where = f"{self.pool}.sharing.classes[{index}]"
@@ -184,7 +184,7 @@ class Queues:
         return self.whole - assigned
 
     def _accompanying(self, gpus: int) -> dict[str, Any]:
-        """The quota that accompanies so many GPUs: CPU, memory, and the fabric's devices per GPU."""
+        """The quota that belongs to this number of GPUs: CPU, memory, and the fabric's devices per GPU."""
         fabric = self.args.get("fabric", {})
         rdma = fabric.get("rdma")
         return {
@@ -199,7 +199,7 @@ class Queues:
     ) -> list[dict[str, Any]]:
         """Quotas of a share, with their limits. `exclusive`: devices that are neither borrowed nor lent."""
         if exclusive and lend is None:
-            lend = gpus  # the CPUs and the memory that go with slices stay with them
+            lend = gpus  # CPUs and memory of slices are not lent either
         quotas = []
         for resource, amount in {
             **self._accompanying(gpus + sum(devices.values())),
@@ -270,7 +270,7 @@ class Queues:
             pulumi.ResourceOptions(
                 parent=self.parent,
                 depends_on=[cluster_queue],
-                # It leads to one queue for ever, and its name, which pods bear, stays.
+                # The ClusterQueue of a LocalQueue is immutable, and its name must stay, because pods refer to it.
                 replace_on_changes=["spec.clusterQueue"],
                 delete_before_replace=True,
             ),
@@ -295,7 +295,7 @@ class _Ways:
     queues: dict[str, dict[str, Any]]
     """Spec of each ClusterQueue, by its name."""
     queue_by_team: dict[str, dict[str | None, str]]
-    """The queue of each class, by team; None: the class's own."""
+    """ClusterQueue of each class, by team. None: the class's own."""
     cohorts: list[pulumi.Resource] = field(default_factory=list)
 
 

@@ -9,7 +9,7 @@ from isthmus.core.errors import InputError
 
 DRA = "resource.k8s.io/v1"
 DRIVER = "gpu.nvidia.com"
-"""NVIDIA's DRA driver for GPUs; its attributes are below this domain."""
+"""NVIDIA's DRA driver for GPUs, which is also the domain of its attributes."""
 ALLOCATIONS = ("device-plugin", "dra")
 _CLAIM = "gpus"
 
@@ -20,7 +20,7 @@ def device_class_name(pool: str) -> str:
 
 
 def quota_name(pool: str) -> str:
-    """How a ResourceQuota counts the devices of a pool's class."""
+    """Resource name with which a ResourceQuota counts the devices of a pool's class."""
     return f"{device_class_name(pool)}.deviceclass.resource.k8s.io/devices"
 
 
@@ -28,7 +28,7 @@ def device_class(name: str, pool: str, product: str, opts: pulumi.ResourceOption
     """Create the DeviceClass of a pool: whole GPUs of its product."""
     if '"' in product or "\\" in product:
         raise InputError(f"'{product}' is not a valid GPU product name", where=f"{pool}.product")
-    # The driver's `productName` has spaces where the label has hyphens.
+    # The driver's `productName` has spaces, and the label has hyphens.
     expression = (
         f'device.driver == "{DRIVER}" && device.attributes["{DRIVER}"].type == "gpu" && '
         f'device.attributes["{DRIVER}"].productName.replace(" ", "-") == "{product}"'
@@ -52,7 +52,7 @@ def claim_template(
     gpus: int,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
-    """Create the ResourceClaimTemplate of an endpoint: GPUs of one machine for each pod. Its spec is immutable."""
+    """Create the ResourceClaimTemplate of an endpoint: GPUs of one node for each pod. Its spec is immutable."""
     request = {
         "name": _CLAIM,
         "exactly": {"deviceClassName": claimed_class, "allocationMode": "ExactCount", "count": gpus},
@@ -68,7 +68,9 @@ def claim_template(
 
 
 def template_name(endpoint: str, gpus: int) -> str:
-    """The template's name, by GPU count: a changed count is a new template, and running pods keep theirs."""
+    """Name of the template, which contains the GPU count. A new count creates a new template, and running pods keep
+    theirs.
+    """
     return f"{endpoint}-{gpus}-gpus"
 
 

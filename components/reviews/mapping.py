@@ -14,8 +14,9 @@ _SHARED = {"secret", "reviewers_ca", "records_volume", "keys_volume", "from_cidr
 def reviews_args(
     platform: Platform, gateway: Gateway, site_cidrs: list[str], sealed: Sealed | None = None
 ) -> ReviewsArgs | None:
-    """Where people decide upon a gateway's answers; None where it holds none. `sealed`: at an AWS site, where its
-    records go."""
+    """Arguments of a gateway's review service. None if it holds no answers. `sealed`: where its records go, at an
+    AWS site.
+    """
     reviews, database, audit = gateway.reviews, gateway.database, gateway.audit
     if reviews is None or database is None or audit is None:
         return None
@@ -34,6 +35,6 @@ def reviews_args(
         "site_cidrs": site_cidrs,
     }
     if sealed is not None and sealed.share is not None:
-        # As the gateway mounts it: who decides is another writer among the same records.
+        # The same share as the gateway's, because the review service is another writer of the same records.
         arguments["folders"] = sealed.folders("gateway")
     return arguments  # type: ignore[return-value]

@@ -1,5 +1,7 @@
-"""Where people decide upon held answers: a namespace, an account, a database user and keys of its own, apart from the
-gateways whose answers they are."""
+"""The component Reviews: the service where people decide on held answers.
+
+It has its own namespace, account, database user and keys, separate from the gateways that hold the answers.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
@@ -40,24 +42,24 @@ _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
 _REVIEWERS_CA = "/etc/isthmus/reviewers"
 _REPLICAS = 2
 CPU, MEMORY = "500m", "512Mi"
-"""Of each copy."""
+"""Resources of each replica."""
 
 
 class GatewayReviewer(TypedDict):
-    """A person who shows a certificate in place of a key."""
+    """A reviewer who authenticates with a certificate instead of a key."""
 
     name: str
-    """One name for one person, in lower case."""
+    """Name of the person in lower case. One person has one name."""
     client: str
-    """A DNS name or SPIFFE id of the certificate."""
+    """DNS name or SPIFFE id in the certificate."""
     workloads: NotRequired[list[str]]
-    """Absent: all of the gateway's."""
+    """Workloads of the gateway that this person may review. Absent: all."""
     senior: NotRequired[bool]
-    """Whether this person decides what was escalated."""
+    """Whether this person may decide escalated answers."""
 
 
 class ReviewsArgs(TypedDict):
-    """Where people decide upon the held answers of one class at one site."""
+    """The review service of one class at one site."""
 
     sensitivity: str
     """The class: public, internal, confidential or restricted."""
@@ -66,56 +68,56 @@ class ReviewsArgs(TypedDict):
     image: pulumi.Input[str]
     """Image of the edge, by digest."""
     database: GatewayDatabase
-    """The gateway's database, with a user of its own: one that may decide."""
+    """The gateway's database, with a database user of its own that may decide."""
     secret: str
     """Secret in its namespace: `password` and `ca.crt` of the database, `sealer.pem`, `site.key`, `wrapping.key`."""
     reviewers_ca: str
-    """ConfigMap in its namespace with `ca.crt`: who signs reviewers' certificates."""
+    """ConfigMap in its namespace with `ca.crt`: the CA of reviewers' certificates."""
     records_volume: NotRequired[str]
-    """A PersistentVolume that is the share on which the class's gateways write records."""
+    """PersistentVolume of the share to which the class's gateways write their records."""
     folders: NotRequired[SharedFolders]
-    """In place of it, in an EKS cluster: the folders of a `RecordsShare`, by the gateway's access points."""
+    """Instead of `records_volume`, in EKS: the folders of a `RecordsShare`, by the gateway's access points."""
     keys_volume: str
-    """A PersistentVolume that is the share with the keys of held answers."""
+    """PersistentVolume of the share with the keys of held answers."""
     policy: NotRequired[str]
-    """What its records name as the policy's version; absent: a digest of its own configuration."""
+    """Version of the policy, which its records name. Absent: a digest of its own configuration."""
     max_unsealed_s: NotRequired[int]
-    """Seconds that a record may wait for its seal before nothing is decided; never more than the class's own."""
+    """Maximum age in seconds of an unsealed record before decisions are refused. At most the class's own maximum."""
     from_cidrs: NotRequired[list[str]]
-    """Networks from which reviewers reach it; of a restricted class within the site's."""
+    """Networks of the reviewers. For a restricted class they must be inside the site's."""
     from_namespaces: NotRequired[list[str]]
-    """Namespaces from which they do."""
+    """Namespaces of the reviewers."""
     reviewers: NotRequired[list[GatewayReviewer]]
-    """Known by their certificates, beside those whose keys are in the database."""
+    """Reviewers with certificates. Reviewers with keys are in the database."""
     claim_s: NotRequired[int]
-    """For how many seconds an answer is one reviewer's to decide, once taken (default 900)."""
+    """Seconds for which a claimed answer is reserved for one reviewer (default 900)."""
     site_cidrs: NotRequired[list[str]]
-    """The site's networks: what a restricted class reaches, and who reaches it, lies within them."""
+    """The site's networks. Database and reviewers of a restricted class must be inside them."""
     replicas: NotRequired[int]
-    """Copies (default 2)."""
+    """Number of replicas (default 2)."""
     issuer: NotRequired[CertificateIssuer]
     """The cert-manager issuer of its certificate."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in its namespace in place of a cert-manager Certificate."""
+    """TLS Secret in its namespace to use instead of a cert-manager Certificate."""
     monitoring_namespace: str
-    """The only namespace that may scrape it."""
+    """The only namespace that may scrape its metrics."""
     pod_monitors: NotRequired[bool]
-    """Whether to make PodMonitors (default true)."""
+    """Whether to create PodMonitors (default true)."""
     monitor_labels: NotRequired[dict[str, str]]
-    """Labels of PodMonitors, by which a Prometheus selects them."""
+    """Labels of PodMonitors, with which a Prometheus selects them."""
     failure_domain_label: NotRequired[str]
-    """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
+    """Node label of the failure domains over which replicas must be spread (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
     pod_priority: NotRequired[str]
-    """PriorityClass of its pods; absent: the cluster's default."""
+    """PriorityClass of its pods. Absent: the cluster's default."""
 
 
 class Reviews(pulumi.ComponentResource):
-    """The API by which people decide: let in are reviewers by named ways, let out is the database's alone."""
+    """The API for reviewers. Ingress comes from named networks and namespaces, egress goes to the database only."""
 
     address: pulumi.Output[str]
-    """URL by which reviewers call it."""
+    """URL with which reviewers call it."""
     namespace: pulumi.Output[str]
     """Name of the namespace: `isthmus-CLASS-reviews`."""
 
@@ -127,7 +129,7 @@ class Reviews(pulumi.ComponentResource):
         *,
         dependencies: Sequence[pulumi.Resource] = (),
     ) -> None:
-        """`dependencies`: what its pods wait for."""
+        """`dependencies`: resources that must exist before its pods start."""
         super().__init__("isthmus:index:Reviews", name, dict(args), opts)
         sensitivity = check_sensitivity(args["sensitivity"], name)
         namespace = reviews_namespace(sensitivity)
@@ -222,7 +224,7 @@ def _volumes(args: ReviewsArgs, records: ShareParts) -> list[dict[str, Any]]:
 
 
 def _pod_names(args: ReviewsArgs) -> dict[str, Any]:
-    """Fields of the pod's spec by which it resolves names: it knows one, by its hosts file."""
+    """Fields of the pod's spec for name resolution. The hosts file contains the only name that it resolves."""
     database = args["database"]
     return with_host_aliases(
         [(database["address"], database["host"])],
@@ -231,7 +233,7 @@ def _pod_names(args: ReviewsArgs) -> dict[str, Any]:
 
 
 def _quota(replicas: int) -> dict[str, str]:
-    """Of its namespace: its copies, one more while they are rolled, and as many that are ending."""
+    """Quota of its namespace: its replicas, one more during a rollout, and as many that are ending."""
     return pods_quota(2 * replicas + 1, CPU, MEMORY)
 
 
@@ -268,7 +270,7 @@ def _config(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
 
 
 def _reviewers(args: ReviewsArgs, sensitivity: str) -> dict[str, Any]:
-    """Ingress: the serving port, from named networks and namespaces. No name at all would be everybody."""
+    """Ingress: the serving port, from named networks and namespaces. A rule without peers would admit everybody."""
     cidrs, spaces = args.get("from_cidrs", []), args.get("from_namespaces", [])
     if not cidrs and not spaces:
         raise InputError(

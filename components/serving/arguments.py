@@ -10,171 +10,171 @@ from isthmus.core.errors import FieldError, InputError
 
 
 class ModelWeightStore(TypedDict):
-    """An S3-compatible store that holds weights, as the cluster reaches it."""
+    """An S3-compatible store of weights, as seen from the cluster."""
 
     endpoint: str
     """URL of the store: https, host and port."""
     address: str
-    """Its address: what fetches may reach it and nothing else, and asks no resolver."""
+    """Its IP address, the only egress of the pods that fetch weights. They use no resolver."""
     region: NotRequired[str]
-    """As requests are signed for it (default us-east-1)."""
+    """Region with which requests are signed (default us-east-1)."""
     credentials_secret: str
-    """Secret in the namespace with `credentials`, a shared credentials file of AWS's form; mounted."""
+    """Secret in the namespace with `credentials`, a shared credentials file in AWS's format. It is mounted."""
     ca_bundle: NotRequired[str]
-    """ConfigMap with `ca.crt`: whom to believe to be the store; absent: the public authorities."""
+    """ConfigMap with `ca.crt`: the CA of the store's certificate. Absent: the public CAs."""
 
 
 class ModelWeightCache(TypedDict):
-    """Where fetched weights are kept; one of the two."""
+    """Where fetched weights are stored. Set exactly one of the two."""
 
     storage_class: NotRequired[str]
-    """A volume that a job fills once: storage class whose volumes many machines can mount (ReadWriteMany)."""
+    """StorageClass of a volume that a job fills once. Several nodes must be able to mount it (ReadWriteMany)."""
     node_path: NotRequired[str]
-    """A folder on each machine's own disk, filled by a DaemonSet on the pool; in it, `CLASS/` must be there."""
+    """Folder on each node's own disk, which a DaemonSet fills. It must contain a folder `CLASS/`."""
 
 
 class ModelWeights(TypedDict):
-    """Where a model's weights come from, and what they must be."""
+    """The source of a model's weights, and how they are verified."""
 
     uri: str
     """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX`."""
     digest: str
     """Digest of the weights' manifest, `sha256:…`."""
     volume: NotRequired[str]
-    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    """For `pvc://`: PersistentVolume to which the claim is bound. Absent: the claim exists already."""
     size_gib: NotRequired[int]
-    """Size of the claim, GiB (default 200)."""
+    """Size of the claim in GiB (default 200)."""
     precision: NotRequired[str]
-    """Precision in which they are stored (default bf16)."""
+    """Precision of the stored weights (default bf16)."""
     store: NotRequired[ModelWeightStore]
-    """For `s3://`: where the bucket is."""
+    """For `s3://`: the store with the bucket."""
     cache: NotRequired[ModelWeightCache]
-    """For `s3://`: where they are kept in the cluster."""
+    """For `s3://`: where the weights are stored in the cluster."""
     verify: NotRequired[bool]
-    """Hold every file against `SHA256SUMS`, whose digest is `digest`, before each start; `s3://` always is."""
+    """Whether every file is verified with `SHA256SUMS` before each start. Files from `s3://` always are."""
     public_key: NotRequired[str]
-    """ConfigMap with `weights.pub`: whose signature `SHA256SUMS` must bear, in `SHA256SUMS.sig`."""
+    """ConfigMap with `weights.pub`: the public key that must have signed `SHA256SUMS`, in `SHA256SUMS.sig`."""
 
 
 class ModelCompileCache(TypedDict):
-    """Where what the engine compiles at its start is kept."""
+    """Where code that the engine compiles at its start is stored."""
 
     place: str
-    """`pod` (each start compiles again), `node` (in the class's folder on the machine's disk) or `volume` (a claim)."""
+    """`pod` (each start compiles again), `node` (the class's folder on the node's disk) or `volume` (a claim)."""
     storage_class: NotRequired[str]
-    """For `volume`: storage class whose volumes many machines can mount; absent: that of the weights' cache."""
+    """For `volume`: a ReadWriteMany StorageClass. Absent: that of the weights' cache."""
     size_gib: NotRequired[int]
-    """For `volume`: size of the claim, GiB (default 20)."""
+    """For `volume`: size of the claim in GiB (default 20)."""
 
 
 class LoraAdapter(TypedDict):
     """A LoRA adapter served beside the base model, under its own name."""
 
     name: str
-    """The name that requests ask for."""
+    """Name of the adapter, which requests give as the model."""
     rank: int
     """Rank of its matrices."""
     size_mib: NotRequired[int]
-    """Size, MiB."""
+    """Size in MiB."""
     path: NotRequired[str]
-    """Path below the weights' mount; absent: `adapters/NAME`."""
+    """Path below the weights' mount. Absent: `adapters/NAME`."""
 
 
 class GroupTopology(TypedDict):
-    """Where Kueue places a group over several machines; its pool's flavor must name the levels."""
+    """Where Kueue places the pods of a multi-node group. The pool's flavor must define the levels."""
 
     required: NotRequired[str]
-    """Level of which a group must stay within one."""
+    """Level within which all pods of a group must be."""
     preferred: NotRequired[str]
-    """Level of which a group stays within one where it can be."""
+    """Level within which all pods of a group should be, if possible."""
 
 
 class GroupRdma(TypedDict):
-    """Network cards by which the pods of a group reach each other's memory."""
+    """Network cards with which the pods of a group access each other's memory."""
 
     resource: str
-    """As their device plugin gives them out, e.g. `rdma/hca_shared_devices`."""
+    """Resource name of the device plugin, e.g. `rdma/hca_shared_devices`."""
     count: NotRequired[int]
-    """Of them for each pod (default 1)."""
+    """Devices for each pod (default 1)."""
     network: str
-    """NetworkAttachmentDefinition of the class; no network policy holds on it."""
+    """NetworkAttachmentDefinition of the class. Network policies do not apply to it."""
 
 
 class ModelPicker(TypedDict):
     """An endpoint picker of the Inference Extension that runs in the namespace."""
 
     service: str
-    """Its Service."""
+    """Name of its Service."""
     port: NotRequired[int]
     """Port of its Service (default 9002)."""
     labels: dict[str, str]
-    """Of its pods: they may read the replicas' metrics."""
+    """Labels of its pods, which may read the replicas' metrics."""
 
 
 class ModelSpeculative(TypedDict):
-    """Tokens guessed ahead and checked in one step."""
+    """Speculative decoding: the engine guesses tokens ahead and verifies them in one step."""
 
     method: str
-    """How: ngram, draft_model, eagle, eagle3 or mtp."""
+    """Method: ngram, draft_model, eagle, eagle3 or mtp."""
     tokens: int
-    """How many are guessed at a time."""
+    """Number of tokens that are guessed at a time."""
     path: NotRequired[str]
-    """Path of the draft model or the head below the weights' mount; ngram and mtp have none."""
+    """Path of the draft model or head below the weights' mount. Not for ngram and mtp."""
 
 
 class ModelScaling(TypedDict):
-    """Replicas by the load, from what Prometheus has of it. KEDA must run in the cluster."""
+    """Autoscaling by load, from metrics in Prometheus. KEDA must run in the cluster."""
 
     min_replicas: int
-    """Fewest replicas; 0: none while nobody asks, and no answer until the first one has started."""
+    """Minimum number of replicas. With 0, requests fail until the first replica has started."""
     max_replicas: int
-    """Most replicas."""
+    """Maximum number of replicas."""
     prometheus_url: str
-    """The Prometheus that KEDA asks."""
+    """URL of the Prometheus that KEDA queries."""
     waiting: NotRequired[int]
-    """Requests waiting in the engines' queues, for each replica that is then wanted (default 5)."""
+    """Waiting requests for which one replica is wanted (default 5)."""
     kv_cache: NotRequired[float]
-    """Share of the KV cache in use, of the fullest replica, to which the replicas are steered (default 0.8)."""
+    """Target share of the KV cache in use, in the fullest replica (default 0.8)."""
     cooldown_s: NotRequired[int]
-    """How long the load must be lower before a replica goes, seconds (default 300)."""
+    """Seconds of lower load before a replica is removed (default 300)."""
     cold_start_s: NotRequired[int]
-    """With 0 replicas: how long callers may get no answer while the first one starts, seconds."""
+    """With 0 replicas: seconds for which requests may fail while the first replica starts."""
     fallback_replicas: NotRequired[int]
-    """Replicas while nothing measures the load, or those that run if they are more (default: `replicas`)."""
+    """Replicas while the load is not measured, unless more are running (default: `replicas`)."""
     authentication: NotRequired[str]
-    """TriggerAuthentication in the namespace by which KEDA reads the metrics."""
+    """TriggerAuthentication in the namespace with which KEDA reads the metrics."""
     woken_by: NotRequired[list[str]]
-    """With 0 replicas: the workloads whose requests, counted at the gateway, start the first one."""
+    """With 0 replicas: workloads whose requests at the gateway start the first replica."""
 
 
 class DoorAddresses(TypedDict):
-    """The addresses of a model server whose Service and network policies another stack makes."""
+    """Addresses of a model server whose Service and network policies another stack creates."""
 
     cluster_ip: str
-    """Its Service's."""
+    """ClusterIP of its Service."""
     leaders: NotRequired[list[str]]
-    """Where a replica spans machines: those of its groups' leaders."""
+    """For multi-node replicas: addresses of the groups' leaders."""
 
 
 class ModelServerArgs(TypedDict):
     """One served model on a pool of GPUs, for one class."""
 
     id: str
-    """Name of the endpoint: its Deployment's, its Service's and its certificate's."""
+    """Id of the endpoint: name of its Deployment, its Service and its certificate."""
     sensitivity: str
     """The class that it serves: public, internal, confidential or restricted."""
     model: str
-    """The hub's own id, by which requests ask for it."""
+    """Id of the model on its hub, which requests give as the model."""
     weights: ModelWeights
-    """Where the weights come from."""
+    """The source of the weights."""
     mig_profile: NotRequired[str]
-    """On slices of this MIG profile, one a replica, in place of whole GPUs."""
+    """MIG profile of its slices, one for each replica. Absent: whole GPUs."""
     slices: NotRequired[str]
-    """Whose slices: its machines bear the label `slices.isthmus.dev/SLICES`."""
+    """Owner of its slices. The nodes have the label `slices.isthmus.dev/SLICES`."""
     max_skew: NotRequired[int]
-    """By how many replicas the places over which it is spread may differ (default 1)."""
+    """Maximum difference in replicas between the places over which it is spread (default 1)."""
     nodes_per_replica: NotRequired[int]
-    """Machines over which a replica is split, a pod on each (default 1)."""
+    """Nodes over which a replica is split, with one pod on each (default 1)."""
     # Engine settings of the contract: `python -m scripts.component_reference` writes them.
     precision: NotRequired[str]
     """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
@@ -204,81 +204,81 @@ class ModelServerArgs(TypedDict):
     chat_template: NotRequired[str]
     """Chat template: `model` (the model's own), or a path in the image or below the weights; absent: the profile's."""
     task: NotRequired[str]
-    """What it is asked for: chat (default), embedding, rerank or guard."""
+    """Task: chat (default), embedding, rerank or guard."""
     speculative: NotRequired[ModelSpeculative]
     """Speculative decoding; absent: none."""
     prefix_cache: NotRequired[str]
-    """Who shares computed prefixes: shared (default), salted (the gateway's workloads say by whom), off."""
+    """Sharing of cached prefixes: shared (default), salted (by the gateway's workloads) or off."""
     compile_cache: NotRequired[ModelCompileCache]
-    """Where compiled code is kept; absent: on the machines' disks where the weights are kept there, else in the pod."""
+    """Where compiled code is stored. Absent: on the nodes' disks if the weights are there, else in the pod."""
     drain_s: NotRequired[int]
-    """Seconds for the answers under way when a replica ends (default 40); longer ones are cut."""
+    """Seconds for running answers when a replica ends (default 40). Longer answers are cut."""
     picker: NotRequired[ModelPicker]
-    """What chooses the replica of each request, through an InferencePool; absent: the Service."""
+    """Endpoint picker that chooses the replica of each request, with an InferencePool. Absent: the Service does."""
     router: NotRequired[str]
-    """Service of the class's router, which may then reach it beside the gateway; absent: there is none."""
+    """Service of the class's router, which may then reach it in addition to the gateway. Absent: no router."""
     scaling: NotRequired[ModelScaling]
-    """Scaling by load; absent: `replicas` and no others."""
+    """Autoscaling by load. Absent: always `replicas`."""
     fetch_image: NotRequired[str]
-    """For weights from `s3://`: the image that fetches them, the translator's, by digest."""
+    """For weights from `s3://`: the image that fetches them, which is the translator's, by digest."""
     vllm_image: pulumi.Input[str]
     """Image of vLLM, by digest."""
     edge_image: pulumi.Input[str]
-    """Image of the edge, by digest; it ends mutual TLS before vLLM."""
+    """Image of the edge, by digest. It terminates mutual TLS in front of vLLM."""
     engine: NotRequired[str]
-    """What it runs on: gpu (default), or cpu, to develop against, for public and internal work."""
+    """Hardware: gpu (default), or cpu for development with public and internal data."""
     product: NotRequired[str]
-    """The label `nvidia.com/gpu.product` of the machines that may run it; needed with GPUs."""
+    """Label `nvidia.com/gpu.product` of its nodes. Required with GPUs."""
     pool: NotRequired[str]
-    """The pool's name, where its machines are labelled with it."""
+    """Name of the pool, if its nodes are labelled with it."""
     replicas: NotRequired[int]
-    """Copies (default 1)."""
+    """Number of replicas (default 1)."""
     survive: NotRequired[str]
-    """What the endpoint outlives: none (default), replica, node or domain."""
+    """Failure that the endpoint must survive: none (default), replica, node or domain."""
     failure_domains: NotRequired[int]
-    """Failure domains that the pool spans (default 1)."""
+    """Number of failure domains in the pool (default 1)."""
     failure_domain_label: NotRequired[str]
-    """Node label that tells them apart (default topology.kubernetes.io/zone)."""
+    """Node label of the failure domains (default topology.kubernetes.io/zone)."""
     cpu: NotRequired[str]
-    """CPUs of a replica, on each of its machines; absent: the profile's, 8 with one GPU and more with each other."""
+    """CPUs of a replica on each of its nodes. Absent: the profile's; 8 with one GPU, more with others."""
     memory: NotRequired[str]
-    """Memory of a replica, on each of its machines; absent: the profile's, 64Gi with one GPU and more with others."""
+    """Memory of a replica on each of its nodes. Absent: the profile's; 64Gi with one GPU, more with others."""
     load_timeout_s: NotRequired[int]
-    """How long starting may take, seconds: pulling the image too; absent: the profile's, and 1800 at least."""
+    """Maximum start time in seconds, with pulling the image. Absent: the profile's, and at least 1800."""
     surge: NotRequired[bool]
-    """Roll with one replica more: only where GPUs are kept for it."""
+    """Whether a rollout adds a replica before it removes one. Needs spare GPUs."""
     issuer: NotRequired[CertificateIssuer]
     """The cert-manager issuer of its certificate."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
+    """TLS Secret in the namespace to use instead of a cert-manager Certificate."""
     trust_bundle: NotRequired[str]
-    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
+    """ConfigMap in the namespace with `ca.crt`: further CAs to trust, in addition to the Secret's own."""
     monitoring_namespace: str
-    """The only namespace that may scrape it."""
+    """The only namespace that may scrape its metrics."""
     pod_monitors: NotRequired[bool]
-    """Whether to make a PodMonitor (default true)."""
+    """Whether to create a PodMonitor (default true)."""
     monitor_labels: NotRequired[dict[str, str]]
-    """Labels of the PodMonitor, by which a Prometheus selects it."""
+    """Labels of the PodMonitor, with which a Prometheus selects it."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
     pod_priority: NotRequired[str]
-    """PriorityClass of its pods; absent: the cluster's default."""
+    """PriorityClass of its pods. Absent: the cluster's default."""
     time_sliced: NotRequired[bool]
-    """On GPUs that are shared in time, one share a replica; `gpu_memory_utilization` must leave room for the others."""
+    """Whether it runs on time-sliced GPUs, one share a replica. `gpu_memory_utilization` leaves room for others."""
     device_class: NotRequired[str]
-    """DeviceClass by which its pods claim their GPUs; absent: they ask the device plugin for a count."""
+    """DeviceClass with which its pods claim GPUs. Absent: they request a number from the device plugin."""
     topology: NotRequired[GroupTopology]
-    """Where Kueue places a group; absent: the scheduler does."""
+    """Where Kueue places the pods of a group. Absent: the scheduler places them."""
     rdma: NotRequired[GroupRdma]
-    """Absent: the pods of a group talk over the pod network."""
+    """Absent: the pods of a group communicate over the pod network."""
     compute_domain: NotRequired[bool]
-    """Memory of other machines' GPUs by NVLink: a ComputeDomain over the endpoint's pods."""
+    """Whether its pods share GPU memory over NVLink, with a ComputeDomain."""
     queue: NotRequired[str]
-    """Kueue LocalQueue that its pods wait in."""
+    """Kueue LocalQueue of its pods."""
     priority_class: NotRequired[str]
     """Kueue WorkloadPriorityClass of its pods."""
     door: NotRequired[DoorAddresses]
-    """Where another stack makes its Service and network policies: their addresses. Absent, they are made here."""
+    """Addresses, if another stack creates its Service and network policies. Absent: they are created here."""
 
 
 def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
@@ -299,12 +299,12 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
 
 
 class StoreAddress(TypedDict):
-    """Where a store of weights is."""
+    """The address of a store of weights."""
 
     endpoint: str
-    """Its URL: https, a name and a port."""
+    """Its URL: https, host name and port."""
     address: str
-    """The address behind the name."""
+    """IP address of the host name."""
 
 
 class ModelDoorArgs(TypedDict):
@@ -315,16 +315,16 @@ class ModelDoorArgs(TypedDict):
     sensitivity: str
     """The class that it serves."""
     monitoring_namespace: str
-    """The only namespace that may scrape it."""
+    """The only namespace that may scrape its metrics."""
     nodes_per_replica: NotRequired[int]
-    """Machines over which a replica is split (default 1)."""
+    """Nodes over which a replica is split (default 1)."""
     replicas: NotRequired[int]
-    """Copies (default 1)."""
+    """Number of replicas (default 1)."""
     surge: NotRequired[bool]
-    """Whether it rolls with one replica more."""
+    """Whether a rollout adds a replica before it removes one."""
     router: NotRequired[str]
-    """Service of the class's router, which may then reach it beside the gateway."""
+    """Service of the class's router, which may then reach it in addition to the gateway."""
     picker: NotRequired[ModelPicker]
-    """What chooses the replica of each request, through an InferencePool: to a router it is what a Service is."""
+    """Endpoint picker of its InferencePool, which a router uses instead of the Service."""
     fetched_from: NotRequired[StoreAddress]
-    """The store that a job fetches its weights from, by a way of its own."""
+    """Store from which a job fetches its weights. The job's network policy is separate."""

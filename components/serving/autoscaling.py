@@ -1,14 +1,14 @@
 """Scales a model server by load: KEDA's ScaledObject over the metrics of vLLM.
 
-Three metrics are measured; KEDA uses the largest number of replicas that any of them needs:
+There are three metrics. KEDA uses the largest number of replicas that any of them needs:
 
-- requests waiting in all engines' queues: one replica for each `waiting` of them;
+- requests that wait in the queues of all engines: one replica for each `waiting` of them;
 - KV cache use of the fullest replica, with the target `kv_cache`;
-- where the batch is bounded (`max_num_seqs`), requests in the engines in all, a batch for each replica: without it a
-  load of short requests, which fills batches and no cache, would look like none, and replicas in use would go.
+- with a limited batch (`max_num_seqs`), requests in all engines: one replica for each full batch. Without this
+  metric, many short requests would fill batches but no cache, and look like no load.
 
-With no replica there is nothing that measures, so what wakes the first one is counted where requests arrive: at the
-gateway, whose answer is 503 until it serves.
+With 0 replicas nothing measures the load. So the first replica is started by requests at the gateway, which answers
+503 until the replica serves.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from components.serving.arguments import ModelScaling, ModelServerArgs
 from isthmus.core.errors import InputError
 
 POLL_S = 15
-"""As often as Prometheus scrapes: more often would read the same again."""
+"""Polling interval in seconds, the same as Prometheus' scrape interval."""
 _FAILURES = 8
-"""Measurements in a row that may fail before the fallback: two minutes, longer than a Prometheus takes to restart."""
+"""Consecutive failed measurements before the fallback: two minutes, which is longer than a restart of Prometheus."""
 _ASLEEP_AFTER = "5m"
-"""Requests at the gateway are counted over so long: a scrape that fails must not put a model to sleep."""
+"""Window in which requests at the gateway count. A failed scrape must not stop a model."""
 
 
 def check(args: ModelServerArgs) -> None:
@@ -73,7 +73,7 @@ def check(args: ModelServerArgs) -> None:
 
 
 def can_scale_to_zero(args: ModelServerArgs) -> bool:
-    """Whether the endpoint may have no replica at times."""
+    """Whether the endpoint may have 0 replicas."""
     scaling = args.get("scaling")
     return scaling is not None and scaling["min_replicas"] == 0
 
@@ -89,7 +89,7 @@ def scaled_object(
     """The ScaledObject of a model server's Deployment."""
     cooldown = scaling.get("cooldown_s", 300)
     min_replicas, max_replicas = scaling["min_replicas"], scaling["max_replicas"]
-    # A loading replica takes no load yet: adding one each minute meanwhile would overshoot.
+    # A loading replica takes no load yet. Adding one each minute in that time would overshoot.
     fallback = scaling.get("fallback_replicas", args.get("replicas", 1))
     spec: dict[str, Any] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args["id"]},
@@ -128,7 +128,7 @@ def scaled_object(
 
 def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> list[dict[str, Any]]:
     """The triggers of the ScaledObject: Prometheus queries that return one number each."""
-    # As the PodMonitor's scrapes are labelled: its own name, and no other endpoint's.
+    # The name as the PodMonitor's scrapes label it, and no other endpoint's.
     job_label = f'job="{namespace}/{args["id"]}"'
     zero_default = " or vector(0)" if scaling["min_replicas"] == 0 else ""
     waiting, running = (f"sum(vllm:num_requests_{state}{{{job_label}}})" for state in ("waiting", "running"))
@@ -149,10 +149,10 @@ def triggers(args: ModelServerArgs, scaling: ModelScaling, namespace: str) -> li
         gateway = f'job="{namespace}/{args["sensitivity"]}-gateway"'
         names = "|".join(sorted(scaling.get("woken_by", [])))
         counter = f'isthmus_requests_total{{{gateway},workload=~"{names}"}}'
-        # A counter's first value is no increase of it: the very first request must wake the model too.
+        # PromQL `increase` ignores the first value of a counter, but the first request must start the model too.
         increase = f"(sum(increase({counter}[{_ASLEEP_AFTER}])) or vector(0))"
         first_request = f"(sum({counter} unless {counter} offset {_ASLEEP_AFTER}) or vector(0))"
-        # One replica for any number of requests: the other triggers decide how many are needed.
+        # One replica for any number of requests. The other triggers decide how many are needed.
         query = f"{increase} + {first_request} > bool 0"
         definitions.append(_trigger("asked-for", query, 1, scaling))
     return definitions
@@ -170,8 +170,8 @@ def _trigger(
             "query": query,
             "threshold": f"{threshold:g}",
             "activationThreshold": "0",
-            # No series at all means that the measuring is broken, not that there is no load. It counts as a failure,
-            # which the fallback answers.
+            # No series means that the measurement is broken, not that there is no load. It counts as a failure,
+            # which triggers the fallback.
             "ignoreNullValues": "false",
         },
     }

@@ -1,6 +1,6 @@
-"""Creates the workload of a model server: a Deployment, or a LeaderWorkerSet where a replica spans machines.
+"""Creates the workload of a model server: a Deployment, or a LeaderWorkerSet for multi-node replicas.
 
-Either comes with its disruption budget, which counts replicas.
+Both have a disruption budget, which counts replicas.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from components.serving.weights.claims import WEIGHTS_DIGEST
 from isthmus.core.errors import InputError
 
 ROLLOUT_LABEL = "isthmus.dev/rollout"
-"""On the pods of groups: which templates they were made from, by digest."""
+"""Label of the pods of groups: digest of their templates."""
 _WAIT_FOR = "pulumi.com/waitFor"
 
 
 @dataclass(frozen=True)
 class WorkloadParts:
-    """Everything that the workload of a model server is built from."""
+    """The parts of which a model server's workload is built."""
 
     name: str
     args: ModelServerArgs
@@ -36,9 +36,9 @@ class WorkloadParts:
     selector: dict[str, str]
     """Selector of its pods."""
     secret: str
-    """Its certificate's Secret."""
+    """Name of its certificate's Secret."""
     config: Any
-    """The sidecar's ConfigMap."""
+    """ConfigMap of the sidecar."""
     dependencies: list[pulumi.Resource]
     parent: pulumi.Resource
 
@@ -68,7 +68,7 @@ class WorkloadParts:
 
 
 def deadline(args: ModelServerArgs) -> int:
-    """Seconds until a rollout that makes no progress counts as failed: more than loading takes."""
+    """Seconds after which a rollout without progress counts as failed. Longer than loading takes."""
     return args.get("load_timeout_s", 1800) + 300
 
 
@@ -97,13 +97,13 @@ def create_deployment(workload: WorkloadParts) -> None:
         },
     }
     replicas = workload.replicas if scaling is None else scaling["max_replicas"]
-    # Without surge the replicas are rolled one by one, each loading anew.
+    # Without surge, replicas are replaced one by one, and each must load.
     opts = workload.options(
         dependencies=workload.dependencies, create=deadline_s + 120, update=deadline_s * replicas + 120
     )
     if scaling is not None:
-        # KEDA's from the moment that there is a first one: to leave the field out would be to ask for one replica,
-        # the API's default, in place of all that serve when scaling is turned on.
+        # KEDA sets the number when there is a replica. Leaving the field out would request one replica, the API's
+        # default, when scaling is enabled for a running model.
         opts.ignore_changes = ["spec.replicas"]
     server = Deployment(
         f"{workload.name}-server",
@@ -142,14 +142,14 @@ def create_groups(workload: WorkloadParts) -> None:
         "networkConfig": {"subdomainPolicy": "Shared"},
         "leaderWorkerTemplate": {
             "size": workload.nodes,
-            # vLLM's processes find each other once, at the start: whoever starts again starts alone.
+            # vLLM's processes connect to each other once, at the start. A process that restarts would stay alone.
             "restartPolicy": "RecreateGroupOnPodRestart",
             **{key: {"metadata": pod_metadata, "spec": pod_spec} for key, pod_spec in specs.items()},
         },
     }
     group_set = _create_group_set(workload, spec, policies)
-    # The set's condition may still tell of the rollout before, for a moment. A budget that is new with
-    # each rollout, and counts its pods only, is ready when all of them are.
+    # The set's condition may still describe the rollout before. The disruption budget is new with each rollout and
+    # counts its pods only, so it is ready when all of them are.
     patience_s = deadline(args) * workload.replicas + 120
     _budget(
         workload,
@@ -162,12 +162,12 @@ def create_groups(workload: WorkloadParts) -> None:
 
 
 def _group_network(workload: WorkloadParts) -> tuple[list[pulumi.Resource], tuple[Any, ...]]:
-    """The policies of the groups, and the addresses of their leaders, which are made here or by another stack."""
+    """The network policies of the groups and the addresses of their leaders, created here or by another stack."""
     args = workload.args
     if "door" in args:
         return [], _leader_addresses(args["door"], workload.replicas, args["id"])
     names = (workload.name, args["id"], workload.namespace, workload.labels, workload.selector)
-    # While it rolls with surge there is one group more.
+    # A rollout with surge has one group more.
     most_groups = workload.replicas + (1 if args.get("surge", False) else 0)
     policies = create_group_policies(*names, most_groups, workload.parent)
     return policies, tuple(create_leader_services(*names, workload.replicas, workload.parent))
@@ -190,8 +190,8 @@ def _group_pods(workload: WorkloadParts, addresses: tuple[Any, ...]) -> dict[str
 
 
 def _rollout_digest(args: ModelServerArgs, specs: dict[str, Any]) -> pulumi.Output[str]:
-    """A digest of the templates, which tells one rollout from another."""
-    # An annotation that is not there leaves the digest as it was.
+    """A digest of the templates, which distinguishes rollouts."""
+    # Without annotations the digest must stay as it was before they existed.
     annotations = placement_annotations(args)
     parts = [specs, args["weights"]["digest"], *([annotations] if annotations else [])]
     return pulumi.Output.json_dumps(parts, sort_keys=True).apply(
@@ -204,8 +204,8 @@ def _create_group_set(
 ) -> pulumi.Resource:
     """Create the LeaderWorkerSet.
 
-    Kueue's integration reads the set's own labels and makes one workload of each group. A name of its
-    own: the controller makes a headless Service of that name.
+    Kueue's integration reads the set's own labels and creates one workload for each group. The set has its own
+    name, because the controller creates a headless Service with that name.
     """
     deadline_s = deadline(workload.args)
     return custom_resource(
@@ -225,7 +225,7 @@ def _create_group_set(
                 create=deadline_s + 120,
                 update=deadline_s + 120,
             ),
-            # Kueue lets no admitted group grow.
+            # Kueue does not let an admitted group grow.
             pulumi.ResourceOptions(
                 replace_on_changes=["spec.leaderWorkerTemplate.size"], delete_before_replace=True
             ),
@@ -246,7 +246,7 @@ def _leader_addresses(door: DoorAddresses, replicas: int, endpoint: str) -> tupl
 
 
 def _rolling(args: ModelServerArgs) -> dict[str, int]:
-    """The rolling update. Without surge a replica is removed first: a full pool has no room for one more."""
+    """The rolling update. Without surge a replica is removed first, because a full pool has no room for one more."""
     if args.get("surge", False):
         return {"maxSurge": 1, "maxUnavailable": 0}
     return {"maxSurge": 0, "maxUnavailable": 1}
@@ -260,13 +260,13 @@ def _budget(
     annotations: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Create a disruption budget of one pod at a time: evicting any pod of a group stops the whole group."""
+    """Create a disruption budget of one pod at a time, because evicting any pod of a group stops the whole group."""
     from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
     spec: Any = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": selector},
-        # A replica that never became ready must not hold up a drain.
+        # A replica that never became ready must not block a drain.
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     PodDisruptionBudget(

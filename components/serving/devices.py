@@ -21,7 +21,7 @@ def requested_resource(mig_profile: str | None, time_sliced: bool) -> str:
 
 
 def device_resources(args: ModelServerArgs) -> dict[str, Any]:
-    """Requests and limits of the engine's container."""
+    """GPU requests and limits of the engine's container."""
     gpus = args.get("tensor_parallel", 1) if args.get("engine", "gpu") == "gpu" else 0
     cpu, memory = args.get("cpu", "8"), args.get("memory", "64Gi")
     resource = requested_resource(args.get("mig_profile"), args.get("time_sliced", False))
@@ -34,12 +34,12 @@ def device_resources(args: ModelServerArgs) -> dict[str, Any]:
 
 
 def device_claims(args: ModelServerArgs) -> dict[str, Any]:
-    """Fields of the pod's spec by which it claims devices."""
+    """Fields of the pod's spec with its device claims."""
     return pod_claims(_templates(args))
 
 
 def placement_annotations(args: ModelServerArgs) -> dict[str, str]:
-    """Annotations of a pod's template: the group's topology for Kueue, the RDMA network for Multus."""
+    """Annotations of a pod's template: the group's topology for Kueue, and the RDMA network for Multus."""
     if args.get("nodes_per_replica", 1) < 2:
         return {}
     annotations: dict[str, str] = {}
@@ -47,7 +47,7 @@ def placement_annotations(args: ModelServerArgs) -> dict[str, str]:
     for key in ("required", "preferred"):
         if level := topology.get(key):
             annotations[f"kueue.x-k8s.io/podset-{key}-topology"] = str(level)
-            # Leader and workers are two sets of pods to Kueue: by one name it places them together.
+            # Kueue sees leader and workers as two pod sets. The same group name makes it place them together.
             annotations["kueue.x-k8s.io/podset-group-name"] = "group"
     rdma = args.get("rdma")
     if rdma is not None:
@@ -90,7 +90,7 @@ def device_objects(
         gpus = args.get("tensor_parallel", 1)
         objects.append(claim_template(name, endpoint, namespace, labels, claimed_class, gpus, opts))
     if args.get("compute_domain"):
-        # Its controller makes the template by which pods claim a channel.
+        # Its controller creates the template with which pods claim a channel.
         spec = {
             "numNodes": 0,
             "channel": {
@@ -106,7 +106,7 @@ def device_objects(
 
 
 def channel_name(endpoint: str) -> str:
-    """Name of the claim template that a ComputeDomain's controller makes."""
+    """Name of the claim template that a ComputeDomain's controller creates."""
     return f"{endpoint}-channel"
 
 

@@ -93,7 +93,7 @@ def _slice_arguments(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict
     domains = {node % pool.failure_domains for node, node_cuts in enumerate(layout) if owner in node_cuts}
     return {
         "slices": owner,
-        # A domain without slices of its own cannot hold one of its replicas.
+        # A domain without slices of its own cannot run one of its replicas.
         "failure_domains": len(domains),
         "max_skew": mig.skew(cut, layout, pool.failure_domains, instances_per_gpu),
     }

@@ -1,7 +1,8 @@
-"""The network of a model server: its Service, who may reach it, and the traffic within its groups.
+"""The network of a model server: its Service, its clients, and the traffic within its groups.
 
-In one stack it is part of `ModelServer`. In an estate it is the platform's (`ModelDoor`), and a release of the model
-(its pods, image, weights and arguments) has no network in its plan. The objects are the same, by name and content.
+In a single stack it is part of `ModelServer`. In an estate the platform's stack creates it (`ModelDoor`), so that
+the plan of a model's release (pods, image, weights, arguments) contains no network changes. The objects have the
+same names and content in both cases.
 """
 
 from typing import Any
@@ -30,16 +31,16 @@ from components.serving.replica_groups import (
 from components.serving.weights import cache as weight_cache
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""Makes Pulumi wait for the Service's address only: its pods come later."""
+"""Makes Pulumi wait for the Service's address only, because its pods come later."""
 
 
 class ModelDoor(pulumi.ComponentResource):
-    """Where a model server is found and who may reach it; its pods are another stack's."""
+    """The Service and network policies of a model server whose pods another stack creates."""
 
     cluster_ip: pulumi.Output[str]
-    """Address of its Service."""
+    """ClusterIP of its Service."""
     leaders: pulumi.Output[list[str]]
-    """Addresses of its groups' leaders; none where a replica is one pod."""
+    """Addresses of its groups' leaders. Empty for single-node replicas."""
 
     def __init__(self, name: str, args: ModelDoorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:ModelDoor", name, dict(args), opts)
@@ -50,7 +51,7 @@ class ModelDoor(pulumi.ComponentResource):
         selector = workload_selector(endpoint, sensitivity)
         nodes = check_nodes_per_replica(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
-        # Who may reach it is settled before it can be found.
+        # The network policies are created before the Service, so that it is never open to others.
         inference_pool.check(args)
         policy = create_network_policy(name, args, sensitivity, namespace, labels, serving_selector, self)
         service_opts = pulumi.ResourceOptions(parent=self, depends_on=[policy])
@@ -116,7 +117,7 @@ def create_service(
     opts: pulumi.ResourceOptions,
     annotations: dict[str, str] | None = None,
 ) -> Any:
-    """Create the Service by which the gateway calls the model server."""
+    """Create the Service with which the gateway calls the model server."""
     from pulumi_kubernetes.core.v1 import Service
 
     spec: Any = {
@@ -129,10 +130,10 @@ def create_service(
 
 
 def addressable_groups(replicas: int) -> int:
-    """The number of groups whose leaders pods know: at least one more than exist, up to a power of two.
+    """Number of groups whose leaders have addresses: at least one more than exist, rounded up to a power of two.
 
-    The addresses are part of the pods' template: with as many as there are groups, one group more would
-    roll all the others.
+    The addresses are in the pods' template. If they were as many as the groups, adding a group would restart all
+    others.
     """
     return max(4, 1 << replicas.bit_length())
 
@@ -154,7 +155,7 @@ def create_leader_services(
         spec: Any = leader_service(selector, group)
         service = Service(
             f"{name}-leader-{group}",
-            # Pods are made with its address, so it cannot wait for them.
+            # The pods' template contains its address, so it cannot wait for the pods.
             metadata=metadata(f"{endpoint}-leader-{group}", labels, namespace=namespace, annotations=ADDRESS),
             spec=spec,
             opts=pulumi.ResourceOptions(parent=parent),

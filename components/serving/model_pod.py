@@ -1,4 +1,4 @@
-"""Builds the pod of a model server: vLLM on the loopback, and the edge as a sidecar in front of it."""
+"""Builds the pod of a model server: vLLM on loopback, and the edge as a sidecar in front of it."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ _ASKS_ENGINE = (
 )
 SIDECAR_MEMORY = "512Mi"
 _DRAIN_S = 15
-"""Seconds until every gateway has learned that the pod takes no more requests."""
+"""Seconds until every gateway has learned that the pod accepts no more requests."""
 _SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
 
 
@@ -44,11 +44,11 @@ def model_pod(
     selector: dict[str, str],
     member: Member | None = None,
 ) -> dict[str, Any]:
-    """The spec of a pod that answers; `member` where it leads a group over several machines.
+    """The spec of a pod that serves requests. `member`: for the leader of a multi-node group.
 
-    The edge is a sidecar in Kubernetes' sense (an init container that keeps running): it is up before
-    vLLM, and ends after it, so that answers under way are finished through it. Each of the two has its own probes,
-    so that a hung sidecar is started again and vLLM, whose start takes minutes, is not.
+    The edge is a native sidecar of Kubernetes (an init container that keeps running). It starts before vLLM and
+    ends after it, so that running answers are finished. Both have their own probes: a hung sidecar is restarted,
+    while vLLM, whose start takes minutes, continues.
     """
     load = args.get("load_timeout_s", 1800)
     engine = _engine(args, member)
@@ -73,9 +73,10 @@ def model_pod(
 def worker_pod(
     args: ModelServerArgs, account: str, selector: dict[str, str], member: Member
 ) -> dict[str, Any]:
-    """The spec of a pod that follows a leader: vLLM alone, which serves nobody.
+    """The spec of a worker pod in a multi-node group: vLLM only, without a listener.
 
-    It is told to end when its leader is, and goes on until the leader has finished the answers under way.
+    It gets its termination signal together with the leader, and continues until the leader has finished its
+    answers.
     """
     load = args.get("load_timeout_s", 1800)
     engine = _engine(args, member)
@@ -99,7 +100,7 @@ def worker_pod(
 
 
 def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
-    """The edge's container. It is live while it answers; it is ready while vLLM answers it."""
+    """The edge's container. It is live while it responds, and ready while vLLM responds to it."""
     millicores = sidecar_millicores(args.get("max_num_seqs"))
     cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
     return {
@@ -118,7 +119,9 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
 
 
 def engine_probe(period: int, failures: int) -> dict[str, Any]:
-    """Asks vLLM itself. It listens on the loopback only, where kubelet does not reach it, so the container asks."""
+    """A probe of vLLM itself. vLLM listens on loopback, which kubelet cannot reach, so the container runs the
+    probe.
+    """
     return {
         "exec": {"command": ["python3", "-c", _ASKS_ENGINE]},
         "periodSeconds": period,
@@ -131,7 +134,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     """vLLM's container, without its probes."""
     fixed = {**ENVIRONMENT, **compile_cache.variables(args)}
     if member is not None:
-        fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
+        fixed.pop("VLLM_HOST_IP")  # groups use the pod network instead of loopback
     return {
         "name": "vllm",
         "image": args["vllm_image"],
@@ -152,7 +155,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
 
 
 def grace_period_s(args: ModelServerArgs) -> int:
-    """Seconds until an ending pod is killed: drain of the gateways, answers in flight, and 5 to exit."""
+    """Seconds until an ending pod is killed: the gateways' drain, running answers, and 5 to exit."""
     return _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S) + 5
 
 
@@ -170,13 +173,13 @@ def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
 def _placement_fields(
     args: ModelServerArgs, selector: dict[str, str], member: Member | None
 ) -> dict[str, Any]:
-    """Pod fields of its placement and of DNS, which is off."""
+    """Pod fields for placement and DNS, which is off."""
     if args.get("engine", "gpu") == "cpu":
         return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
     fields: dict[str, Any] = {
         "nodeSelector": node_selector(args),
         "tolerations": [GPU_TOLERATION],
-        # It calls no one, so it asks no one.
+        # It calls nobody, so it resolves no names.
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": [NO_RESOLVER]},
         **device_claims(args),
@@ -208,7 +211,7 @@ def _placement_fields(
 
 
 def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
-    """A claim, or an image whose file system is the weights."""
+    """A claim, or an image volume with the weights."""
     uri = args["weights"]["uri"]
     if uri.startswith("s3://"):
         return {

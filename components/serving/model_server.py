@@ -1,4 +1,4 @@
-"""The component ModelServer: one model on one pool for one class, reached only by its class's gateway."""
+"""The component ModelServer: one model on one pool for one class. Only the gateway of its class can reach it."""
 
 from typing import Any
 
@@ -32,13 +32,14 @@ from isthmus.core.errors import InputError, Refused
 
 
 class ModelServer(pulumi.ComponentResource):
-    """vLLM with a sidecar that lets its class's gateway in and no one else: a Deployment, or a LeaderWorkerSet
-    where a replica spans machines."""
+    """vLLM with a sidecar that accepts its class's gateway only. A Deployment, or a LeaderWorkerSet for multi-node
+    replicas.
+    """
 
     service: pulumi.Output[str]
-    """DNS name and port by which the gateway calls it."""
+    """DNS name and port with which the gateway calls it."""
     cluster_ip: pulumi.Output[str]
-    """Address of its Service."""
+    """ClusterIP of its Service."""
     weights_digest: pulumi.Output[str]
     """Digest of the weights that it serves."""
 
@@ -53,7 +54,7 @@ class ModelServer(pulumi.ComponentResource):
         nodes = check_nodes_per_replica(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         args = _checked(args, sensitivity)
         _warn_of_unknown_family(args, self)
-        # The pods that answer: of a group over several machines, the one that leads.
+        # The serving pods: in a multi-node group, the leader.
         serving_selector = {**selector, **LEADER_LABELS} if nodes > 1 else selector
         child = pulumi.ResourceOptions(parent=self)
 
@@ -114,7 +115,8 @@ class ModelServer(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         inference_pool.create(name, args, namespace, labels, selector, child)
         policy = create_network_policy(name, args, sensitivity, namespace, labels, selector, self)
-        # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
+        # The Service is ready when a pod is, so it waits as long as the Deployment does. With 0 replicas it does
+        # not wait.
         patience = f"{deadline(args) + 120}s"
         timeouts = pulumi.CustomTimeouts(create=patience, update=patience)
         options = pulumi.ResourceOptions(parent=self, custom_timeouts=timeouts)
@@ -137,7 +139,7 @@ class ModelServer(pulumi.ComponentResource):
 
 
 def _sidecar_configuration(args: ModelServerArgs, sensitivity: str, namespace: str) -> dict[str, Any]:
-    """Of the edge beside vLLM: its clients are the class's gateway, and the router where there is one."""
+    """Configuration of the edge beside vLLM. Its clients are the class's gateway, and the router if there is one."""
     gateway = dns_name(f"{sensitivity}-gateway", namespace)
     clients = [gateway, *([dns_name(args["router"], namespace)] if "router" in args else [])]
     return with_trust_bundle(sidecar_config(sensitivity, clients), args.get("trust_bundle"))
@@ -161,7 +163,7 @@ def _checked(args: ModelServerArgs, sensitivity: str) -> ModelServerArgs:
 
 
 def _warn_of_unknown_family(args: ModelServerArgs, server: pulumi.Resource) -> None:
-    """Warn if no profile tells how to parse the model's tool calls and reasoning, and no argument does."""
+    """Warn if neither a profile nor an argument defines how to parse the model's tool calls and reasoning."""
     is_stated = args.get("tool_call_parser") or args.get("reasoning_parser") or args.get("model_family")
     if (
         args.get("task", "chat") != "chat"

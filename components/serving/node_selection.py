@@ -1,4 +1,4 @@
-"""Selects the machines of a cluster that may run an endpoint's pods."""
+"""Selects the nodes that may run an endpoint's pods."""
 
 from components.cluster.objects import POOL_LABEL, PRODUCT_LABEL
 from components.pools.mig import owner_label
@@ -11,6 +11,6 @@ def node_selector(args: ModelServerArgs) -> dict[str, str]:
     if args.get("pool"):
         labels[POOL_LABEL] = args.get("pool", "")
     if args.get("slices"):
-        # Any other machine's slices of the profile may be of a GPU that serves another class.
+        # Another node's slices of the same profile may be on a GPU that serves another class.
         labels[owner_label(args.get("slices", ""))] = "true"
     return labels

@@ -15,7 +15,7 @@ _NEIGHBOURS: dict[str, Any] = {
     "namespaceSelector": {},
     "topologyKey": HOST,
 }
-"""Machines that hold a model already: whole ones stay free for models that need many GPUs of one."""
+"""Prefer nodes that already run a model, so that whole nodes stay free for models with many GPUs."""
 
 
 def constraint(
@@ -28,16 +28,16 @@ def constraint(
     rollout: str = "pod-template-hash",
     max_skew: int = 1,
 ) -> dict[str, Any]:
-    """A topology spread constraint; `domains`: at least so many must hold a pod (only with `hard`).
+    """A topology spread constraint. `domains`: minimum number of domains with a pod (only with `hard`).
 
-    `per_rollout`: pods of another rollout, told apart by the label `rollout`, do not count.
+    `per_rollout`: pods of another rollout, which have another label `rollout`, do not count.
     """
     fields: dict[str, Any] = {
         "maxSkew": max_skew,
         "topologyKey": key,
         "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector},
-        # Machines that would not take the pod anyway do not count as places.
+        # Nodes that would not accept the pod do not count as places.
         "nodeAffinityPolicy": "Honor",
         "nodeTaintsPolicy": "Honor",
     }
@@ -58,15 +58,14 @@ def placement(
     max_skew: int = 1,
     domain: str = ZONE,
 ) -> dict[str, Any]:
-    """Pod fields that spread replicas as `survive` demands, or fill a machine where it demands nothing.
+    """Pod fields that spread replicas as `survive` requires, or fill a node if it requires nothing.
 
-    `domain`: key of the node label that tells failure domains apart.
+    `domain`: key of the node label of failure domains. `max_skew`: maximum difference in replicas between places,
+    if the places differ in capacity.
 
-    `max_skew`: by how many replicas the places may differ, where what serves them differs by as many.
-
-    Without surge a roll frees a place before it fills one, so old and new pods are counted together and
-    the freed place is the one that evens them out. Counting the new alone (`matchLabelKeys`) would be
-    right with surge only: in a full pool it can demand a machine on which nothing is free, for ever.
+    A rollout without surge frees a place before it fills one, so old and new pods are counted together, and the
+    freed place restores the balance. Counting only new pods (`matchLabelKeys`) works with surge only: in a full
+    pool it can require a node without free GPUs for ever.
     """
     if survive == "domain":
         min_domains = max(1, min(replicas, failure_domains))
@@ -106,12 +105,12 @@ def group_placement(
     surge: bool,
     domain: str = ZONE,
 ) -> dict[str, Any]:
-    """The same for a pod of a group that spans `nodes` machines: a pod on each, all in one zone.
+    """The same for a pod of a group over several nodes: one pod on each node, all in one zone.
 
-    Leaders are spread over the zones, workers follow theirs: by force where a zone's loss must be
-    outlived, since a group over two zones would be lost with either; else where it can be. A worker's
-    term matches its leader only, never itself: it waits until the leader has a place, and cannot take a
-    zone that the leader's spread forbids.
+    Leaders are spread over the zones, and workers follow their leader. If the endpoint must survive the loss of a
+    zone, this is required, because a group over two zones is lost with either of them. Otherwise it is preferred. A
+    worker's affinity term matches its leader only, never the worker itself. So it waits until the leader is placed,
+    and cannot take a zone that the leader's spread forbids.
     """
     own_group = {"matchLabelKeys": [GROUP_LABEL]}
     anti_affinity = {"labelSelector": {"matchLabels": selector}, **own_group, "topologyKey": HOST}
@@ -133,7 +132,7 @@ def group_placement(
         min_domains = max(1, min(replicas, failure_domains))
         constraints.append(constraint(domain, leaders, hard=True, domains=min_domains, **rollout_options))
     if survive == "node":
-        # Two groups at least share no machine.
+        # At least no node runs pods of two groups.
         constraints.append(
             constraint(HOST, selector, hard=True, domains=nodes * min(replicas, 2), **rollout_options)
         )
@@ -143,14 +142,14 @@ def group_placement(
 
 
 def spread_over_domains(selector: dict[str, str], domain: str = ZONE) -> list[dict[str, Any]]:
-    """For gateways and translators: over failure domains by force, over machines where it can be.
+    """For gateways and translators: failure domains are required to differ, nodes preferred.
 
-    The scheduler skips nodes without the label `domain`: where no node has it, no pod finds a place.
+    The scheduler skips nodes without the label `domain`. If no node has it, no pod can be scheduled.
     """
     machines = [constraint(HOST, selector, hard=False, per_rollout=True)] if domain != HOST else []
     return [constraint(domain, selector, hard=True, per_rollout=True), *machines]
 
 
 def probes_within(seconds: int, period: int) -> int:
-    """How many probes, one every `period` seconds, fit into `seconds`; at least the usual 60."""
+    """Number of probes, one every `period` seconds, that fit into `seconds`. At least 60."""
     return max(60, math.ceil(seconds / period))

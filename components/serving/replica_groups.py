@@ -1,11 +1,11 @@
-"""A replica over several machines: a group of pods, the first of which leads.
+"""A multi-node replica: a group of pods with a leader.
 
-vLLM runs tensor parallel within each machine and pipeline parallel over them, as its own processes
-(`--nnodes`, `--node-rank`, `--master-addr`; workers `--headless`): documented beside Ray, and without a
-second scheduler, its dashboard and its dozen of ports inside the boundary.
+vLLM runs tensor parallel within each node and pipeline parallel over the nodes, with its own processes (`--nnodes`,
+`--node-rank`, `--master-addr`; workers `--headless`). This is documented as an alternative to Ray, and needs no
+second scheduler with its dashboard and ports inside the boundary.
 
-No pod asks a resolver. The leader of each group has a Service of its own, whose address stands in the
-pods' `hostAliases`; a worker knows by its label which one is its leader.
+No pod uses a resolver. The leader of each group has its own Service, whose address is in the pods' `hostAliases`. A
+worker finds its leader by its own label.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from components.cluster.objects import GROUP_LABEL, GROUP_PORTS, MEMBER_LABEL, R
 from isthmus.core.errors import InputError
 
 LEADER_LABELS = {MEMBER_LABEL: "0"}
-"""The labels that only leaders bear."""
+"""Labels that only leaders have."""
 PORT_RANGE = {"name": "net.ipv4.ip_local_port_range", "value": f"{GROUP_PORTS[0]} {GROUP_PORTS[1]}"}
-"""A sysctl that Pod Security `restricted` allows: sockets that ask for any port get one of these."""
+"""A sysctl that Pod Security `restricted` allows. Sockets without a fixed port get one in this range."""
 _LEADER = "LEADER"
 _REACHES_LEADER = (
     f"import os, socket; socket.create_connection((os.environ['{_LEADER}'], {RENDEZVOUS_PORT}), 4).close()"
@@ -26,13 +26,13 @@ _REACHES_LEADER = (
 
 @dataclass(frozen=True)
 class Member:
-    """A pod's part in its group."""
+    """The role of a pod in its group."""
 
     leads: bool
     nodes: int
-    """Machines of the group, a pod on each."""
+    """Number of nodes in the group, with one pod on each."""
     addresses: tuple[Any, ...]
-    """Of each group's leader, in the groups' order."""
+    """Address of each group's leader, in the order of the groups."""
     load_timeout_s: int
 
     def arguments(self) -> list[str]:
@@ -44,13 +44,13 @@ class Member:
             f"--node-rank={rank}",
             f"--master-addr={leader}",
             f"--master-port={RENDEZVOUS_PORT}",
-            # One machine may have pulled the image and read the weights long before another.
+            # A node may have pulled the image and read the weights long before another one.
             f"--distributed-timeout-seconds={self.load_timeout_s}",
         ]
         return flags if self.leads else [*flags, "--headless"]
 
     def environment(self) -> list[dict[str, Any]]:
-        """Variables: its address for the others and, for a worker, its rank and its leader."""
+        """Environment variables: the pod's address and, for a worker, its rank and its leader."""
         variables = [_field_variable("VLLM_HOST_IP", "status.podIP")]
         if self.leads:
             return variables
@@ -62,14 +62,16 @@ class Member:
         ]
 
     def aliases(self) -> list[dict[str, Any]]:
-        """`hostAliases`: every group's leader, since all groups are made from one template."""
+        """`hostAliases` with every group's leader, because all groups have the same template."""
         return [
             {"ip": address, "hostnames": [f"leader-{group}"]} for group, address in enumerate(self.addresses)
         ]
 
 
 def worker_probe(period: int, failures: int) -> dict[str, Any]:
-    """A worker serves no port; it is well while it runs and its leader's meeting point answers it."""
+    """The probe of a worker, which has no listener: it is healthy while it runs and the leader's rendezvous port
+    responds.
+    """
     return {
         "exec": {"command": ["python3", "-c", _REACHES_LEADER]},
         "periodSeconds": period,
@@ -86,7 +88,7 @@ def check_nodes_per_replica(nodes: int, where: str) -> int:
 
 
 def group_policy(selector: dict[str, str], group: int) -> dict[str, Any]:
-    """NetworkPolicy of one group: its pods reach each other, on the ports named here, and nobody else."""
+    """NetworkPolicy of one group: its pods reach only each other, on the ports listed here."""
     members = {"podSelector": {"matchLabels": {**selector, GROUP_LABEL: str(group)}}}
     ports = [
         {"protocol": "TCP", "port": RENDEZVOUS_PORT},
@@ -101,7 +103,7 @@ def group_policy(selector: dict[str, str], group: int) -> dict[str, Any]:
 
 
 def leader_service(selector: dict[str, str], group: int) -> dict[str, Any]:
-    """Service by which a group finds its leader, before any of its pods is ready."""
+    """The Service of a group's leader, which has an address before any of its pods is ready."""
     return {
         "type": "ClusterIP",
         "selector": {**selector, GROUP_LABEL: str(group), **LEADER_LABELS},

@@ -1,4 +1,4 @@
-"""Builds serving arguments from the platform's contract: scaling, fetched weights, canaries, salts."""
+"""Builds serving arguments from the platform's contract: scaling, fetched weights, canaries, cache salts."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +17,7 @@ _ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine",
 
 
 def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
-    """Of `ModelServerArgs`: what the engine is told beyond the usual, how it is scaled, what fetches its weights."""
+    """Optional arguments of `ModelServerArgs`: engine settings, scaling, and the image that fetches weights."""
     arguments = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
     arguments |= _router(platform, endpoint)
     scaling = scaled_endpoints(platform).get(endpoint.id)
@@ -39,7 +39,7 @@ def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _router(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
-    """The Service of its class's router at its site, where there is one."""
+    """The Service of its class's router at its site, if there is one."""
     services = [
         gateway.router.service
         for gateway in platform.gateways
@@ -49,7 +49,7 @@ def _router(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
 
 
 def door_access_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
-    """Of `ModelDoorArgs`: who reaches it beside its gateway, and what its weights are fetched from."""
+    """Optional arguments of `ModelDoorArgs`: the router and picker that reach it, and the store of its weights."""
     arguments: dict[str, Any] = _router(platform, endpoint)
     if endpoint.picker is not None:
         arguments["picker"] = endpoint.picker.model_dump()
@@ -71,7 +71,7 @@ def weights_args(endpoint: Endpoint) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FetchResources:
-    """What fetches weights beside all else that runs: pods, what they ask for, and what they may take."""
+    """Resources for pods that fetch weights: number of pods, requests and limits."""
 
     pods: int
     cpu: Decimal
@@ -81,18 +81,18 @@ class FetchResources:
 
 
 def fetching_of(platform: Platform, endpoint: Endpoint) -> FetchResources:
-    """Of an endpoint. `platform`: at its most."""
+    """The resources for fetching an endpoint's weights. `platform`: with autoscaled endpoints at their maximum."""
     if endpoint.weights is None or endpoint.weights.cache is None:
         return fetching_on_nodes(0)
     if endpoint.weights.cache.node_path is not None:
         return fetching_on_nodes(fetchers(platform, endpoint))
-    # Twice: a changed job runs beside the one before it, whose pod is there until it is deleted.
+    # Twice, because a changed job runs beside the one before, whose pod exists until it is deleted.
     cpu, memory = 2 * amount(FETCH_CPU), 2 * amount(FETCH_MEMORY)
     return FetchResources(2, cpu, memory, cpu, memory)
 
 
 def fetching_on_nodes(machines: int) -> FetchResources:
-    """A pod on each machine. While they are exchanged, none comes before the one that it takes the place of is gone."""
+    """Resources for one fetching pod on each node. In a rollout, a pod is removed before its successor starts."""
     return FetchResources(
         machines,
         machines * amount(BESIDE_CPU),
@@ -103,20 +103,20 @@ def fetching_on_nodes(machines: int) -> FetchResources:
 
 
 def place_args(platform: Platform, endpoint: Endpoint, digests: bool) -> dict[str, Any]:
-    """`GatewayPlace` of an endpoint. `digests`: whether its release is known here."""
+    """`GatewayPlace` of an endpoint. `digests`: whether this stack knows its release."""
     place: dict[str, Any] = {"target": endpoint.target, "site": endpoint.site}
     if digests and endpoint.weights is not None and endpoint.target in VLLM_TARGETS:
         place["model_digest"] = endpoint.weights.digest
     if endpoint.cost is not None:
         place |= endpoint.cost.model_dump(exclude_none=True)
-        # Only where they are charged: of every other endpoint the gateway need not know how many replicas there are.
+        # Only if GPU hours have a price. Otherwise the gateway does not need the number of replicas.
         if endpoint.cost.usd_per_gpu_hour is not None:
             place["gpus"] = _whole_gpus(platform, endpoint)
     return place
 
 
 def _whole_gpus(platform: Platform, endpoint: Endpoint) -> float:
-    """GPUs behind an endpoint, slices and shares as parts of one."""
+    """Number of GPUs behind an endpoint. Slices and shares count as parts of a GPU."""
     pool = next((candidate for candidate in platform.pools if candidate.name == endpoint.pool), None)
     if pool is None or endpoint.target not in VLLM_TARGETS:
         return 0.0
@@ -136,14 +136,15 @@ def route_args(
     *,
     addresses: bool,
 ) -> dict[str, Any]:
-    """Of `GatewayRoute`: its task, its salt, others that are as good, its canary. `places`: on what each endpoint runs;
-    `addresses`: the gateway asks no cluster DNS."""
+    """Optional arguments of `GatewayRoute`: task, salt, equivalent places, canary. `places`: platform and price of
+    each endpoint. `addresses`: set ClusterIPs, because the gateway uses no cluster DNS.
+    """
     endpoint = endpoints[workload.endpoint]
     arguments: dict[str, Any] = {}
     if endpoint.task not in TEXT_TASKS:
         arguments["task"] = endpoint.task
     if endpoint.prefix_cache == "salted":
-        # A team's name and a workload's of the same letters are two salts.
+        # A team and a workload with the same name get different salts.
         arguments["cache_salt"] = f"team/{workload.team}" if workload.team else f"workload/{workload.name}"
     if endpoint.picker is not None:
         arguments["picker"] = endpoint.picker.model_dump()

@@ -19,17 +19,17 @@ from isthmus.core.errors import FieldError, InputError
 
 CACHE = "/cache"
 SHUTDOWN_TIMEOUT_S = 40
-"""For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
+"""Seconds for running answers. With the 15 s before, within the pod's grace period of 60 s."""
 TASKS = ("chat", "embedding", "rerank", "guard")
 PREFIX_CACHES = ("shared", "salted", "off")
 GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
 """Methods of speculative decoding."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What `--max-lora-rank` accepts."""
+"""Values that `--max-lora-rank` accepts."""
 
 
 def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
-    """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
+    """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine does not support."""
     check_version(settings.get("engine_version", VERSION), where)
     weights = settings["weights"]
     flags = [
@@ -38,7 +38,7 @@ def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
         "--host=127.0.0.1",
         f"--port={ENGINE_PORT}",
         f"--tensor-parallel-size={settings.get('tensor_parallel', 1)}",
-        # Workers of one machine as processes: Ray would want a network.
+        # Workers of one node as processes, because Ray would need a network.
         "--distributed-executor-backend=mp",
     ]
     flags += vllm_flags(settings)
@@ -58,12 +58,10 @@ def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
 
 
 def parser_flags(settings: Mapping[str, Any], model: str, root: str, where: str) -> list[str]:
-    """How tool calls and reasoning are read from what a model writes, for a server's settings or a SageMaker
-    endpoint's.
+    """The flags with which vLLM parses tool calls and reasoning, for a model server or a SageMaker endpoint.
 
-    A value in the settings goes before the profile's of the model's family, and a flag in `engine_args` before both.
-    `root`: the folder from which a relative path of a chat template leads. Raises `InputError` for a parser or a family
-    that does not exist.
+    A setting overrides the profile of the model's family, and a flag in `engine_args` overrides both. `root`:
+    folder of relative chat template paths. Raises `InputError` for an unknown parser or family.
     """
     task = settings.get("task", "chat")
     if task not in TEXT_TASKS:
@@ -82,7 +80,7 @@ def parser_flags(settings: Mapping[str, Any], model: str, root: str, where: str)
             fix="Set `model`, an absolute path in the image, or a path below the weights, without `..`",
         )
     if profile is not None:
-        # A guard's whole text is its verdict: tools are for chats.
+        # A guard's whole text is its verdict. Tools are for chats.
         tools = (profile.tool_call_parser if task == "chat" else None) if tools is None else tools
         reasoning = profile.reasoning_parser if reasoning is None else reasoning
         if template is None and tools == profile.tool_call_parser:
@@ -110,7 +108,7 @@ def check_version(version: str, where: str) -> None:
 
 
 def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
-    """How weights stored in one precision are served in the one that is wanted; None: as they are stored."""
+    """The flags to serve weights of one precision in another one. `served` None: as stored."""
     if served is None or served == stored:
         return ["--dtype=bfloat16"] if served == "bf16" else []
     if stored == "bf16" and served in PRECISIONS_MADE_WHILE_LOADING:
@@ -123,7 +121,7 @@ def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
 
 
 def _task(settings: ModelServerArgs, where: str) -> list[str]:
-    """How the engine is run for what it is asked, and whose prefixes it keeps."""
+    """The flags for the task, and for prefix caching."""
     task = check_choice(settings.get("task", "chat"), TASKS, f"{where}.task")
     cache = check_choice(settings.get("prefix_cache", "shared"), PREFIX_CACHES, f"{where}.prefix_cache")
     is_pooling = task not in TEXT_TASKS
@@ -136,11 +134,11 @@ def _task(settings: ModelServerArgs, where: str) -> list[str]:
     flags = ["--runner=pooling"] if is_pooling else []
     if cache == "off":
         return [*flags, "--no-enable-prefix-caching"]
-    # An endpoint serves one class, so no other class can time its cache. Whether a pooling model can have one is
-    # the engine's to know.
+    # An endpoint serves one class, so no other class can time its cache. Whether a pooling model supports a cache
+    # is left to the engine.
     flags += [] if is_pooling else ["--enable-prefix-caching"]
     if cache == "salted":
-        # A salt keeps teams apart only where two prompts cannot be made to share a block's hash.
+        # A salt separates teams only if two prompts cannot produce the same block hash.
         flags.append("--prefix-caching-hash-algo=sha256")
     return flags
 
@@ -197,15 +195,15 @@ def _adapters(adapters: list[LoraAdapter], root: str) -> list[str]:
 
 
 ENVIRONMENT = {
-    # Nothing is fetched and nothing is reported.
+    # No downloads and no usage reports.
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    # The workers of one replica talk over the loopback.
+    # The workers of one replica communicate over loopback.
     "VLLM_HOST_IP": "127.0.0.1",
-    # Caches on the one writable volume.
+    # Caches are on the only writable volume.
     "HOME": CACHE,
     "XDG_CACHE_HOME": CACHE,
     "HF_HOME": f"{CACHE}/huggingface",

@@ -8,8 +8,9 @@ from isthmus.contracts.platform.model.platform import AuditStore, Platform, Site
 
 
 def audit_args(platform: Platform, site: Site, store: AuditStore, sealers: list[str]) -> AuditTrailArgs:
-    """A site's store, and with it the account's trail where the platform keeps one there. `sealers`: patterns of the
-    names of the roles that may put."""
+    """Arguments of a site's audit store and, if the platform has one there, the account's trail. `sealers`: name
+    patterns of the roles that may put seals.
+    """
     arguments = store.model_dump(exclude_none=True)
     if sealers:
         arguments["sealers"] = sealers

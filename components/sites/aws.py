@@ -1,7 +1,7 @@
-"""Creates everything of a platform at one AWS site, in the order in which the parts depend on each other.
+"""Creates everything of a platform at one AWS site, in the order of the dependencies.
 
-Network, then identities (their roles), then what each may call, then the private endpoints, which admit
-those roles to those models and nobody else, then gateways on Fargate, the link, the log of calls and the budgets.
+The order is: network, roles of identities, permissions of the roles, private endpoints, which admit those roles to
+their models only, gateways on Fargate, link, call log and budgets.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from components.sites.eks import AwsCluster
 
 At = Callable[..., pulumi.ResourceOptions]
-"""Options of a component at a site, by the site's name and what it waits for."""
+"""Options of a component at a site, from the site's name and the component's dependencies."""
 Components = Mapping[str, tuple[Any, Any]]
-"""By identity: the component of its role, and its access to Bedrock, None where it calls nothing there."""
+"""By identity: the component of its role, and its access to Bedrock. None: it does not call Bedrock."""
 
 
 class AwsSite:
-    """The components of one AWS site; no resource of its own."""
+    """The components of one AWS site. It is not a resource itself."""
 
     def __init__(
         self,
@@ -50,31 +50,31 @@ class AwsSite:
         scope: Scope = WHOLE_PLATFORM,
         sealed: Mapping[str, Any] | None = None,
     ) -> None:
-        """`sealed`: ARNs of bucket and key of the site's audit store, as far as they are made here."""
+        """`sealed`: ARNs of bucket and key of the site's audit store, if they are created here."""
         self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._scope = scope
         self.cloud_sides: dict[str, CloudSide] = {}
-        """By identity: what its translators are told."""
+        """By identity: the settings of its translators."""
         self.retained: list[Any] = []
-        """Outputs, each a list of what a destroy leaves."""
+        """Outputs with lists of resources that a destroy retains."""
         self.records: list[Any] = []
-        """The same, of what it leaves of a durable platform only: records and their keys."""
+        """The same for resources that only a durable platform retains: records and their keys."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
         self.networks: dict[str, Any] = {}
-        """By name: the component, or what the layer below gives of it."""
+        """Networks by name: the component, or its outputs from the layer below."""
         self.anchors: dict[str, Any] = {}
-        """By trust's name, in the same way."""
+        """Trust anchors by name, in the same way."""
         self.cluster: AwsCluster | None = None
-        """Its Kubernetes cluster, where it has one."""
+        """Its Kubernetes cluster, if it has one."""
         self.gateways: list[dict[str, Any]] = []
-        """Each gateway that runs on Fargate here: class, site, address and service."""
+        """Each gateway on Fargate here: class, site, address and service."""
         self.names: dict[str, dict[str, Any]] = {}
-        """By endpoint on SageMaker that another stack makes: its names, and where it is to stand."""
+        """By SageMaker endpoint that another stack creates: its names and its network."""
         self.sealing = SealingSite(
             name, platform, site, options_at, self._network_of, self.networks, sealed or {}
         )
-        """What seals the records of the gateways here."""
+        """Seals the records of the gateways here."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
         self._build()
@@ -92,7 +92,7 @@ class AwsSite:
             self._host()
 
     def _foundation(self) -> None:
-        """The network, whom AWS trusts, the link and the log of calls."""
+        """Create the network, the trust anchors, the link and the call log."""
         from components.aws.identity.trust_anchor import TrustAnchor
 
         platform, site = self._platform, self._site
@@ -116,7 +116,7 @@ class AwsSite:
         self._logs()
 
     def _control_plane(self) -> None:
-        """The site's cluster, without machines."""
+        """Create the site's cluster without nodes."""
         cluster = cluster_at(self._platform, self._site.name)
         if cluster is not None:
             from components.sites.eks import AwsCluster
@@ -128,14 +128,14 @@ class AwsSite:
 
     @property
     def access(self) -> ClusterAccess | None:
-        """How the API server of the site's cluster is reached, as it was made here or in the layer below."""
+        """The address of the site's API server, created here or in the layer below."""
         if self.cluster is not None:
             return self.cluster.access()
         access = self._scope.clusters.get(self._site.name)
         return ClusterAccess(**access.model_dump()) if access is not None else None
 
     def _build_identities(self) -> None:
-        """Who calls which model, through which private endpoints, for how much."""
+        """Create the identities: their roles, models, private endpoints and budgets."""
         platform, site = self._platform, self._site
         identities = [identity for identity in platform.identities if identity.site == site.name]
         components = {
@@ -166,7 +166,7 @@ class AwsSite:
         return [item for item in getattr(self._platform, section) if item.site == self._site.name]
 
     def _network_of(self, sensitivity: str) -> Any:
-        """The network that carries a class here; None where there is none, or it is off."""
+        """The network of a class here. None: there is none, or it is off."""
         networks = (
             network
             for network in self._of_site("networks")
@@ -219,7 +219,7 @@ class AwsSite:
         return role_component, access
 
     def _account(self) -> pulumi.Input[str]:
-        """The site's account: as stated, else the one that its provider works in."""
+        """The site's account: as configured, else the one of its provider."""
         if self._site.account_id:
             return self._site.account_id
         from pulumi_aws import get_caller_identity_output
@@ -228,11 +228,13 @@ class AwsSite:
         return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
 
     def _hosted_endpoint_arns(self, identity: Identity) -> list[Any]:
-        """ARNs of the endpoints on SageMaker that an identity calls."""
+        """ARNs of the SageMaker endpoints that an identity calls."""
         return sagemaker_mapping.called_arns(self._name, self._platform, identity, self._account())
 
     def _host(self) -> None:
-        """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
+        """Create the models on SageMaker. The private endpoints come first, because models are fetched through
+        them.
+        """
         from components.aws.sagemaker.endpoint import SageMakerEndpoint, hosted_names
 
         for endpoint in sagemaker_mapping.hosted_at(self._platform, self._site):
@@ -259,7 +261,7 @@ class AwsSite:
     def _build_private_endpoints(
         self, identities: list[Identity], components: Components, fargate: FargateGateways
     ) -> dict[str, Any]:
-        """The private endpoints of each network, by its name."""
+        """Create the private endpoints of each network. Returns them by the network's name."""
         from components.aws.network.private_endpoints import PrivateEndpoints
 
         urls: dict[str, Any] = {}
@@ -279,7 +281,7 @@ class AwsSite:
                 "route_table_ids": built.route_tables,
                 "sources": self._link_sources(network),
                 **fargate.inside(network),
-                # Machines stand in the network itself; whoever crosses a link comes from a named site.
+                # Nodes are in the network itself. Traffic over a link comes from a named site.
                 **({"vpc_cidr": network.cidr} if (machines or network.deployers) and network.cidr else {}),
                 **_deployer_args(network),
                 "grants": endpoint_grants.grants(
@@ -300,13 +302,13 @@ class AwsSite:
         return urls
 
     def _machine_grants(self, network: Network) -> list[Any]:
-        """What machines of the site's cluster call through the network's endpoints."""
+        """Permissions of the site's nodes at the network's endpoints."""
         if self.cluster is None or self.cluster.network != network.name:
             return []
         return self.cluster.grants(self._account())
 
     def _link_sources(self, network: Network) -> list[str]:
-        """CIDRs of on-prem sites that reach the network by a link."""
+        """CIDRs of on-prem sites that reach the network over a link."""
         return sorted(
             {
                 cidr
@@ -328,7 +330,7 @@ class AwsSite:
         components: Components,
         fargate: FargateGateways,
     ) -> list[Any]:
-        """What callers of SageMaker, tasks on Fargate and their sealers call through the network's endpoints."""
+        """Permissions of SageMaker callers, Fargate tasks and their sealers at the network's endpoints."""
         callers_of = [
             (components[identity.name][0].role_arn, self._hosted_endpoint_arns(identity))
             for identity in identities
@@ -367,7 +369,7 @@ class AwsSite:
         for link in self._links():
             from components.aws.link.site_link import SiteLink
 
-            # The contract has seen to it that one network carries all of a link's classes.
+            # The contract guarantees that one network carries all classes of a link.
             network = self._network_of(link.classes[0])
             site_link = SiteLink(
                 f"{self._name}-{link.name}",

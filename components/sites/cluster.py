@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ClusterSite:
-    """One site's cluster. No resource of its own: its children are the platform's."""
+    """One site's cluster. It is not a resource itself: its children belong to the platform."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ClusterSite:
         provider: pulumi.ProviderResource,
         machines: Mapping[str, pulumi.Resource],
     ) -> None:
-        """`name`: the platform's. `machines`: by pool, where they are made here; `""`: those without GPUs."""
+        """`name`: the platform's. `machines`: nodes by pool, if they are created here; `""`: nodes without GPUs."""
         self._name, self._platform, self._site, self._scope = name, platform, site, scope
         self._parent, self._provider, self._machines = parent, provider, machines
         self._prefix = f"{name}-{site.name}"
@@ -55,9 +55,9 @@ class ClusterSite:
         self._servers: dict[str, ModelServer | ModelDoor] = {}
         self._last_of_pools: list[pulumi.Resource] = []
         self.doors: dict[str, dict[str, Any]] = {}
-        """By endpoint: the addresses of a model server that another stack runs."""
+        """Addresses of model servers that another stack runs, by endpoint."""
         self.pools: list[dict[str, Any]] = []
-        """Each pool's name, site and signs of health."""
+        """Each pool's name, site and health conditions."""
 
     def guard(self, *, only_admission: bool) -> None:
         """Create the admission policies and the class namespaces that they guard."""
@@ -71,7 +71,7 @@ class ClusterSite:
         )
         self._guard.append(policies)
         if not only_admission:
-            # A pod that names a class which is not there is refused.
+            # A pod that refers to a PriorityClass that does not exist is refused.
             self._guard += pod_priorities(
                 f"{self._prefix}-priority",
                 self._platform.pod_priorities,
@@ -99,7 +99,7 @@ class ClusterSite:
             claims = shared_claims(
                 self._name, platform, site, self._parent, self._provider, self._namespaces, scope.runs
             )
-        # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
+        # Taints before everything else, so that no gateway is scheduled on a GPU node in the meantime.
         operator_resources = self._create_gpu_operator() if scope.owns("platform") else []
         for pool in platform.pools:
             if pool.site != site.name:
@@ -147,10 +147,11 @@ class ClusterSite:
     def _serve(
         self, endpoint: Endpoint, claims: Claims, pool: Pool | None = None, gpu_pool: GpuPool | None = None
     ) -> None:
-        """Create an endpoint's model server; its Service and network policy alone where another stack runs it."""
+        """Create an endpoint's model server, or only its Service and network policy if another stack runs it."""
         from components.serving.model_server import ModelServer
 
-        # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
+        # Its namespace depends on the guard already. Dependencies listed here are stored in the state for each
+        # endpoint.
         dependencies = [self._namespaces[endpoint.class_]] if self._namespaces else list(self._guard)
         if pool is not None and gpu_pool is not None:
             names = queue_of(self._platform, pool, endpoint).values()
@@ -174,8 +175,9 @@ class ClusterSite:
         return door
 
     def _create_gpu_operator(self) -> list[pulumi.Resource]:
-        """The GPU Operator where it is managed, and what it must be told beyond its own before machines are labelled:
-        MIG manager and the device plugin look a label's meaning up at once."""
+        """Create the GPU Operator if it is managed, and its configurations before nodes are labelled, because MIG
+        manager and the device plugin look up a label's configuration at once.
+        """
         platform, site = self._platform, self._site
         layouts, configs = mig_layouts_args(platform, site), device_plugin_args(platform, site)
         resources: list[pulumi.Resource] = []

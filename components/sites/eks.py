@@ -1,7 +1,7 @@
 """Creates the EKS cluster of one AWS site in steps. It is not a resource itself.
 
-Control plane and roles first; then the private endpoints by which machines come to life (`aws_site`); then
-the machines, and the addons that need them.
+Control plane and roles come first, then the private endpoints that nodes need to start (`components.sites.aws`),
+then the nodes and the addons that need them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ At = Callable[..., pulumi.ResourceOptions]
 
 
 class AwsCluster:
-    """Of a managed cluster all that AWS holds; of an existing one, what is known of it."""
+    """A managed cluster with all of its AWS resources, or the settings of an existing one."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class AwsCluster:
         self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._cluster = cluster
         self.control: Any = None
-        """The EksCluster, where it is managed."""
+        """The EksCluster, if it is managed."""
         self.network = ""
-        """Name of the network that it lies in."""
+        """Name of its network."""
         self.machines: dict[str, pulumi.Resource] = {}
-        """By pool: what must be there before pods can be; `""`: the machines without GPUs."""
+        """By pool: resources that must exist before pods can run. `""`: the nodes without GPUs."""
         self.retained: list[Any] = []
         self._network: Any = None
         if cluster.mode == "manage":
@@ -58,20 +58,20 @@ class AwsCluster:
             self.retained.append(self.control.retained)
 
     def access(self) -> ClusterAccess | None:
-        """How its API server is reached; None for one that a kubeconfig's context leads to."""
+        """The address of its API server. None: a kubeconfig context is used."""
         if self.control is None:
             return None
         control = self.control
         return ClusterAccess(control.cluster_name, control.endpoint, control.certificate_authority)
 
     def grants(self, account: pulumi.Input[str]) -> list[Any]:
-        """What its machines call through private endpoints of its network."""
+        """Permissions of its nodes at private endpoints of its network."""
         if self.control is None or not self._cluster.endpoints:
             return []
         return arguments.cluster_grants(self._platform, self._cluster, self.control, account)
 
     def pods(self, identity: Identity, account: pulumi.Input[str]) -> PodIdentity:
-        """The pods that bear an identity in it."""
+        """The pods that have an identity in it."""
         return arguments.pod_of(identity, *self._name_and_arn(account))
 
     def sealer(self, gateway: Gateway, account: pulumi.Input[str]) -> PodIdentity:
@@ -80,7 +80,7 @@ class AwsCluster:
 
     @property
     def node_role(self) -> Any:
-        """ARN of its machines' role; None where they are the organisation's own."""
+        """ARN of its nodes' role. None: the nodes belong to the organisation."""
         return self.control.node_role if self.control is not None else None
 
     def _name_and_arn(self, account: pulumi.Input[str]) -> tuple[Any, Any]:
@@ -97,7 +97,7 @@ class AwsCluster:
         return eks_name, arn
 
     def raise_machines(self, endpoints: list[pulumi.Resource]) -> None:
-        """Machines come to life through the private endpoints, so these are there before."""
+        """Create the nodes, after the private endpoints that they need to start."""
         if self.control is None:
             return
         from components.aws.eks.node_group import EksNodeGroup

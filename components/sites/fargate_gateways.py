@@ -1,7 +1,7 @@
-"""Creates the Fargate gateways of one AWS site in two steps: roles first, gateways after the endpoints.
+"""Creates the Fargate gateways of one AWS site in two steps.
 
-First what ECS is to start them by, since the endpoints' policies name those roles; then, behind the endpoints, the
-gateways themselves.
+First the roles with which ECS starts the tasks, because the policies of private endpoints name them. Then, after
+the endpoints, the gateways themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
 
 
 class FargateGateways:
-    """The components of a site's gateways on Fargate; no resource of its own."""
+    """The components of a site's gateways on Fargate. It is not a resource itself."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class FargateGateways:
         network_of: Callable[[str], Any],
         networks: Mapping[str, Any],
     ) -> None:
-        """`network_of`: the contract's network of a class here; `networks`: those that were made, by name."""
+        """`network_of`: returns the contract's network of a class here. `networks`: the created networks by name."""
         self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._network_of, self._networks = network_of, networks
         self._gateways = [
@@ -38,7 +38,7 @@ class FargateGateways:
             if gateway.site == site.name and gateway.runs_on == "fargate"
         ]
         self.retained: list[Any] = []
-        """Outputs, each a list of what a destroy leaves."""
+        """Outputs with lists of resources that a destroy retains."""
         self._executions = {gateway.name: self._execution(gateway) for gateway in self._gateways}
 
     def _execution(self, gateway: Gateway) -> Any:
@@ -60,11 +60,11 @@ class FargateGateways:
         return [gateway for gateway in self._gateways if gateway.class_ in network.classes]
 
     def inside(self, network: Network) -> dict[str, str]:
-        """The network's own addresses where tasks have theirs there, for its endpoints to let in."""
+        """The network's own CIDR if tasks run in it, which its endpoints must admit."""
         return {"vpc_cidr": network.cidr} if network.cidr and self._gateways_in(network) else {}
 
     def grants(self, network: Network) -> list[EndpointGrant]:
-        """What starts its tasks may call through a network's endpoints."""
+        """Permissions of the tasks' execution roles at a network's endpoints."""
         return [
             grant
             for gateway in self._gateways_in(network)
@@ -78,8 +78,9 @@ class FargateGateways:
         endpoints: Mapping[str, Any],
         sealing: Mapping[str, Sealed],
     ) -> list[dict[str, Any]]:
-        """Make them; class, site, address and service of each. By identity: its side and its role's ARN; `sealing`: by
-        gateway, where its records go."""
+        """Create the gateways. Returns class, site, address and service of each. `cloud_sides`, `roles`: by
+        identity. `sealing`: by gateway, where its records go.
+        """
         from components.gateway.fargate.gateway import FargateGateway
 
         descriptions: list[dict[str, Any]] = []

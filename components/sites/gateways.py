@@ -1,5 +1,4 @@
-"""The gateways of one site's cluster, each with the sealer of its records and where people
-decide upon its answers. No resource of its own."""
+"""The gateways of one site's cluster, with their sealers and review services. It is not a resource itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GatewayCluster:
-    """The cluster in which a site's gateways are created, as far as it stands already."""
+    """The cluster in which a site's gateways are created, with the resources that they depend on."""
 
     name: str
-    """The platform's."""
+    """Name of the platform."""
     platform: Platform
     site: Site
     options: Callable[[list[pulumi.Resource]], pulumi.ResourceOptions]
-    """Options of a component in the cluster, for what it waits for."""
+    """Options of a component in the cluster, from its dependencies."""
     dependencies: list[pulumi.Resource]
-    """What every gateway waits for."""
+    """Resources that every gateway depends on."""
     namespaces: Mapping[str, pulumi.Resource]
-    """By class."""
+    """Namespaces by class."""
     servers: "Mapping[str, ModelServer | ModelDoor]"
-    """By endpoint."""
+    """Model servers by endpoint."""
 
 
 def create_gateways(
@@ -43,10 +42,10 @@ def create_gateways(
     *,
     digests: bool,
 ) -> list[dict[str, Any]]:
-    """Create them. Returns class, site, address and service of each.
+    """Create the gateways. Returns class, site, address and service of each.
 
-    `cloud_sides`: by identity, what it has in AWS; `sealing`: by gateway at an AWS site, where its records go;
-    `digests`: whether the models' releases are this stack's to know.
+    `cloud_sides`: AWS settings by identity. `sealing`: by gateway at an AWS site, where its records go. `digests`:
+    whether this stack knows the models' releases.
     """
     return [
         _create_gateway(cluster, gateway, cloud_sides, sealing.get(gateway.name), digests=digests)
@@ -71,7 +70,7 @@ def _create_gateway(
     cloud_side = cloud_sides.get(gateway.identity) if gateway.identity else None
     translator = translator_args(platform, gateway, cloud_side) if cloud_side is not None else None
     prefix = f"{cluster.name}-{site.name}-{gateway.class_}"
-    # Before the gateway: its copies serve nothing until somebody seals.
+    # Before the gateway, because its replicas serve nothing until a sealer runs.
     share = sealed_records.dependencies if sealed_records is not None else []
     sealer = sealer_args(platform, gateway, sealed_records)
     sealed: list[pulumi.Resource] = []

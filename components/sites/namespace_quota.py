@@ -1,4 +1,4 @@
-"""Sums what a class's namespace must admit at a site: its pods, room for a rollout, and models of an earlier plan."""
+"""Computes the quota of a class's namespace: its pods, room for a rollout, and models of an earlier plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.contracts.vocabulary import CALLED_TARGETS, VLLM_TARGETS
 
 PROXIES = Decimal(4)
-"""Proxies of a router, each with the namespace's default resources: 500m and 512Mi."""
+"""Number of proxies of a router. Each has the namespace's default resources: 500m and 512Mi."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Demand:
 
 NOTHING = Demand()
 SIDECAR = Demand(Decimal(sidecar_millicores(None)) / 1000, amount(SIDECAR_MEMORY))
-"""The most that a model server's sidecar requests, so that a release never needs another quota."""
+"""The maximum that a model server's sidecar requests, so that a release never changes the quota."""
 TRANSLATOR = Demand(
     amount(translator.CPU) + amount(credential_helper.CPU),
     amount(translator.MEMORY) + amount(credential_helper.MEMORY),
     pods=1,
 )
-"""A copy of a translator, with the credential helper that may be beside it."""
+"""One replica of a translator, with its credential helper."""
 
 
 def namespace_quota(
@@ -93,7 +93,7 @@ def namespace_quota(
 
 
 def _replica_demand(endpoint: Endpoint) -> Demand:
-    """One replica, without its pods. Of a group, only the pod that leads has the sidecar."""
+    """Demand of one replica, without counting its pods. In a group, only the leader has the sidecar."""
     nodes = endpoint.nodes_per_replica
     return Demand(
         amount(endpoint.cpu) * nodes + SIDECAR.cpu,
@@ -102,7 +102,7 @@ def _replica_demand(endpoint: Endpoint) -> Demand:
 
 
 def _endpoint_demand(endpoint: Endpoint) -> Demand:
-    """All replicas of an endpoint, and the pods of one more."""
+    """Demand of all replicas of an endpoint, and the pods of one more."""
     pods = Demand(pods=(endpoint.replicas + 1) * endpoint.nodes_per_replica)
     return _replica_demand(endpoint) * endpoint.replicas + pods
 
@@ -114,21 +114,21 @@ def _rollout_room(endpoints: Sequence[Endpoint]) -> Demand:
 
 
 def _retained_demand(model: Standing) -> Demand:
-    """All replicas of a model of an earlier plan."""
+    """Demand of all replicas of a model of an earlier plan."""
     pod = Demand(amount(model.cpu), amount(model.memory), pods=1) + SIDECAR
     return pod * (model.nodes * model.replicas)
 
 
 def _gateway_demand(platform: Platform, site: Site, gateway: Gateway) -> Demand:
-    """All copies of a gateway with what runs beside them, its name resolver and its router's proxies."""
+    """Demand of all replicas of a gateway with their sidecars, its name resolver and its router's proxies."""
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     copy = Demand(amount(gateway.cpu), amount(gateway.memory), pods=1) + _screening_demand(gateway)
     if any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads):
         copy += TRANSLATOR
-    # Doubled: while one rolls, old pods finish their answers beside the new.
+    # Doubled, because during a rollout old pods finish their answers beside the new ones.
     demand = copy * (2 * (max(gateway.replicas, gateway.max_replicas or 0) + 1))
     if gateway.class_ != "restricted" and site.cluster_dns.filter:
-        # While it rolls, one more.
+        # One more during a rollout.
         demand += Demand(amount(CPU), amount(MEMORY), pods=1) * (REPLICAS + 1)
     if gateway.router is not None:
         demand += Demand(PROXIES / 2, PROXIES * 2**29, int(PROXIES))
@@ -136,7 +136,7 @@ def _gateway_demand(platform: Platform, site: Site, gateway: Gateway) -> Demand:
 
 
 def _screening_demand(gateway: Gateway) -> Demand:
-    """The detector beside one copy of a gateway, a container of its pod; nothing where there is none."""
+    """Demand of the detector in each pod of a gateway. Zero without a detector."""
     if gateway.screening is None:
         return NOTHING
     cpu, memory = detector_resources(gateway.screening)
@@ -146,7 +146,7 @@ def _screening_demand(gateway: Gateway) -> Demand:
 def _device_quota(
     platform: Platform, endpoints: Sequence[Endpoint], models: Sequence[Standing]
 ) -> dict[str, str]:
-    """Whole GPUs and slices of each profile; a replica more of each than is asked for, for a pod that is ending."""
+    """Quota of whole GPUs and slices by profile, with one replica more than requested, for a pod that is ending."""
     counts: dict[str, int] = {f"requests.{GPU}": 0}
     ending: dict[str, int] = {}
     for endpoint in endpoints:
@@ -161,7 +161,7 @@ def _device_quota(
 
 
 def _quota_resource(platform: Platform, model: Endpoint | Standing) -> str:
-    """The resource name by which a namespace's quota counts the GPUs of an endpoint, or of one of an earlier plan."""
+    """The resource name with which a quota counts the GPUs of an endpoint, or of a model of an earlier plan."""
     pool = next((candidate for candidate in platform.pools if candidate.name == model.pool), None)
     if pool is not None and pool.allocation == "dra":
         return quota_name(pool.name)

@@ -11,7 +11,7 @@ from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 
 def cluster_roles_args(platform: Platform, site: Site) -> dict[str, Any] | None:
-    """Arguments of `ClusterRoles`; None where nobody has a role."""
+    """Arguments of `ClusterRoles`. None if nobody has a role."""
     if platform.people is None:
         return None
     return {
@@ -50,7 +50,7 @@ def make_cluster(
     namespaces: dict[str, pulumi.Resource],
     options: pulumi.ResourceOptions,
 ) -> None:
-    """Roles and emergency access in a cluster, once the classes' namespaces are there."""
+    """Create roles and emergency access in a cluster, after the classes' namespaces."""
     args: Any = cluster_roles_args(platform, site)
     if args is None or platform.people is None:
         return
@@ -87,7 +87,7 @@ def make_account(
     records: dict[str, pulumi.Input[str]],
     options: pulumi.ResourceOptions,
 ) -> pulumi.Output[dict[str, str]] | None:
-    """Roles in an AWS site's account; None where nobody may take one."""
+    """Create roles in an AWS site's account. None if nobody may assume one."""
     people = platform.people
     if people is None or not (
         people.saml_provider or any(member.permission_sets for member in people.members)

@@ -1,7 +1,7 @@
-"""Creates what seals the records of an AWS site's gateways in two steps. It is not a resource itself.
+"""Creates the resources that seal the records of an AWS site's gateways, in two steps. It is not a resource itself.
 
-Identities first, since endpoints and share name them; then the share, and in a cluster the sealers' own endpoint of S3,
-before machines take its addresses.
+Identities come first, because endpoints and share name them. Then come the share and, in a cluster, the sealers'
+own S3 endpoint, before nodes take its addresses.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 
 def sealer_name(name: str, gateway: Gateway) -> str:
-    """The logical name of a gateway's sealer and of what belongs to it."""
+    """The logical name of a gateway's sealer, and prefix of its resources' names."""
     return f"{name}-{gateway.site}-{gateway.class_}-sealer"
 
 
 def sealers_of(name: str, platform: Platform, site: str) -> list[str]:
-    """Patterns of the names of the roles that may put seals into a site's store, whichever layer makes them."""
+    """Name patterns of the roles that may put seals into a site's store, whichever layer creates them."""
     return [
         aws_name_of_any_stack(f"{sealer_name(name, gateway)}-identity-role", 64)
         for gateway in gateways_sealed_in_aws(platform, site)
@@ -49,7 +49,7 @@ def sealers_of(name: str, platform: Platform, site: str) -> list[str]:
 
 
 class SealingSite:
-    """The components around the records of one AWS site's gateways."""
+    """The components for the records of one AWS site's gateways."""
 
     def __init__(
         self,
@@ -61,19 +61,20 @@ class SealingSite:
         networks: Mapping[str, Any],
         records: Mapping[str, Any],
     ) -> None:
-        """`network_of_class`: the contract's network of a class here; `networks`: those that were made, by name;
-        `records`: ARNs of bucket and key of the site's store, as far as they are made here."""
+        """`network_of_class`: returns the contract's network of a class here. `networks`: the created networks by
+        name. `records`: ARNs of bucket and key of the site's store, if they are created here.
+        """
         self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._network_of, self._networks, self._records = network_of_class, networks, records
         self._gateways = gateways_sealed_in_aws(platform, site.name)
         self.sealed_records: dict[str, Sealed] = {}
-        """By gateway's name."""
+        """Where the records of each gateway go, by the gateway's name."""
         self.retained: list[Any] = []
-        """Outputs, each a list of what a destroy leaves."""
+        """Outputs with lists of resources that a destroy retains."""
         self._roles: dict[str, tuple[Any, Any]] = {}
 
     def identify(self, cluster: AwsCluster | None, account: Callable[[], Any]) -> None:
-        """The roles of sealers, and of those gateways that mount their share themselves."""
+        """Create the roles of sealers, and of gateways that mount their share themselves."""
         from components.aws.records.identity import RecordsIdentity
 
         for gateway in self._gateways:
@@ -99,7 +100,7 @@ class SealingSite:
             self._roles[gateway.name] = (role, mounts)
 
     def grants(self, network: Network) -> list[EndpointGrant]:
-        """What sealers on Fargate do through a network's gateway endpoint of S3."""
+        """Permissions of sealers on Fargate at a network's S3 gateway endpoint."""
         gateways = [
             gateway
             for gateway in self._gateways
@@ -108,7 +109,7 @@ class SealingSite:
         return [grant for gateway in gateways for grant in self._grants(gateway)]
 
     def build(self, cluster: AwsCluster | None, cluster_settings: Cluster | None) -> list[pulumi.Resource]:
-        """Shares and the sealers' endpoint; given back is what must be there before machines come."""
+        """Create shares and the sealers' endpoint. Returns the resources that nodes depend on."""
         from components.aws.records.share import RecordsShare
 
         cluster_gateways = [gateway for gateway in self._gateways if gateway.runs_on == "kubernetes"]
@@ -133,7 +134,7 @@ class SealingSite:
     def _endpoint(
         self, gateways: list[Gateway], cluster_settings: Cluster | None
     ) -> tuple[list[str], list[pulumi.Resource]]:
-        """Where sealers in the cluster reach S3, and what was made for it."""
+        """The sealers' S3 addresses in the cluster, and the resources that were created for them."""
         if not gateways or cluster_settings is None:
             return [], []
         store = audit_store_of(self._platform, gateways[0])
@@ -180,12 +181,12 @@ class SealingSite:
             "tags": tags(self._platform),
             **key_argument(self._site),
         }
-        # Machines mount it in a cluster; on Fargate each task's own group is let in.
+        # In a cluster the nodes mount it. On Fargate the security group of each task is admitted.
         return {**args, "sources": [network.cidr]} if node is not None and network.cidr else args
 
     def _network(self, gateway: Gateway) -> Network:
         network = self._network_of(gateway.class_)
-        assert network is not None  # the contract has seen to it
+        assert network is not None  # the contract guarantees it
         return network
 
     def _grants(self, gateway: Gateway) -> list[EndpointGrant]:
@@ -208,7 +209,7 @@ class SealingSite:
         ]
 
     def _bucket(self, gateway: Gateway) -> dict[str, Any]:
-        """The store as a sealer's role is told it: as it is made here, or by the name that the platform states."""
+        """The store's bucket for a sealer's role: created here, or named by the platform."""
         store = audit_store_of(self._platform, gateway)
         assert store is not None
         bucket: dict[str, Any] = {"prefix": seal_prefix(gateway)}

@@ -36,7 +36,7 @@ class PostgresKeys:
         self._asking: dict[bytes, asyncio.Task[Key | None]] = {}
 
     async def find(self, key: str) -> Key | None:
-        """The key by its digest, as it was at most `KNOWN_S` ago; raises CallersUnreadable."""
+        """The key with this digest, or None. The result is at most `CACHE_S` old. Raises CallersUnreadable."""
         if not SHAPE.fullmatch(key):
             return None
         digest = digest_of(key)

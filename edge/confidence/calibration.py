@@ -50,31 +50,32 @@ class Error(_Part):
 
 
 class Threshold(_Part):
-    """Below it an answer goes to a human, so that of the others no more than `max_error` are wrong."""
+    """The threshold of human review. Of the answers with at least this score, at most `max_error` are wrong."""
 
     below: Share
     max_error: Share
     confidence: Share
     error_at_most: Share
-    """The upper bound that was shown on the answers kept aside."""
+    """Upper bound of the share of wrong answers, from the answers that were kept aside."""
     accepted: Annotated[int, Field(ge=1)]
     wrong: Annotated[int, Field(ge=0)]
 
 
 class Calibration(_Part):
-    """The file, as JSON."""
+    """The content of a calibration file, as JSON."""
 
     isthmus_calibration: Literal[1]
     version: str
-    """Of the program that made it."""
+    """Version of the program that wrote the file."""
     as_of: date
     model: Annotated[str, Field(min_length=1)]
     model_digest: Digest | None
-    """Of the weights' manifest; null: no gateway uses it, since weights may change under a name."""
+    """Digest of the weights' manifest. Null: gateways do not use the file, because weights may change under the
+    same name."""
     domain: Annotated[str, Field(min_length=1)]
     kind: Kind
     measure: str
-    """`logprobs-1`: the edge's own. `given`: scores of somebody else's making, of which the edge knows nothing."""
+    """`logprobs-1`: the measure of the edge. `given`: scores from another source, which the edge cannot compute."""
     answers_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     answers: Annotated[int, Field(ge=1)]
     kept_aside: Annotated[int, Field(ge=1)]
@@ -84,13 +85,13 @@ class Calibration(_Part):
 
 
 def logs(log_measure: float) -> tuple[float, float]:
-    """ln s and ln(1 - s) of a measure s that is given as ln s."""
+    """ln s and ln(1 - s) of a measure s, which is given as ln s."""
     clamped = min(max(log_measure, _LEAST), _MOST)
     return clamped, math.log(-math.expm1(clamped))
 
 
 class BadCalibration(ValueError):
-    """The file is no calibration. The message gives the reason without the content."""
+    """The file is not a valid calibration. The message gives the reason without the content."""
 
 
 def read(path: Path) -> tuple[Calibration, str]:

@@ -49,10 +49,12 @@ def read_choice(choice: Mapping[str, Any]) -> ChoiceContent:
 
 
 def measure_answer(answer: ChoiceContent, tokens: Tokens, *, structured: bool) -> dict[str, float]:
-    """Natural logarithms of raw measures, each at most 0: by field's pointer, or under "" of a text. Raises Unmeasured.
+    """The natural logarithms of the raw measures, each at most 0, by the field's JSON pointer. A text has the
+    pointer "". Raises Unmeasured.
 
-    A field counts by the probability of its whole value: one doubtful digit makes an account number doubtful, however
-    many sure ones stand around it. A text counts by the mean of its tokens', so that a long one is not worse for that.
+    The measure of a field is the probability of its whole value: one doubtful digit makes an account number
+    doubtful, however certain the others are. The measure of a text is the mean of its tokens, so that length does
+    not lower it.
     """
     if answer.finish not in COMPLETE_REASONS:
         raise Unmeasured("cut")

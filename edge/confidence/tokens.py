@@ -12,7 +12,7 @@ from typing import Any
 from edge.confidence.json_values import Span
 
 MAX_TOKENS = 262_144
-"""Tokens of one answer at most; models write fewer."""
+"""Maximum number of tokens in one answer, more than models generate."""
 
 
 class NoTokens(ValueError):
@@ -52,9 +52,10 @@ class Tokens:
         self.logprobs.append(min(float(logprob), 0.0))
 
     def place(self, text: str, before: int | None = None) -> int:
-        """Where the last `text` begins among the bytes; raises NoTokens where it is not there.
+        """The byte at which the last occurrence of `text` begins. Raises NoTokens if there is none.
 
-        The last, since what a model thinks or writes around a tool's call comes first, and may hold the same words.
+        The last one counts, because a model's reasoning and the text around a tool call come first and may contain
+        the same words.
         """
         at = self.written.rfind(text.encode(), 0, len(self.written) if before is None else before)
         if at < 0 or not text:
@@ -62,7 +63,7 @@ class Tokens:
         return at
 
     def of(self, start: int, end: int) -> list[float]:
-        """The log-probabilities of the tokens that bear any byte from `start` to before `end`; raises NoTokens."""
+        """The log-probabilities of the tokens that contain a byte from `start` to before `end`. Raises NoTokens."""
         first = bisect_right(self.ends, start)
         logprobs = self.logprobs[first : bisect_left(self.ends, end) + 1]
         if not logprobs:
@@ -71,7 +72,7 @@ class Tokens:
 
 
 def byte_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Spans of characters as spans of UTF-8."""
+    """Convert spans of characters into spans of UTF-8 bytes."""
     if text.isascii():
         return list(spans)
     sums = [0, *accumulate(len(character.encode()) for character in text)]

@@ -189,7 +189,7 @@ GRANT INSERT (
     delete_at, collect_for
 ) ON isthmus.held TO {role};
 """
-"""Put and read; the state of what is put is the table's default."""
+"""Insert and read. The initial state of an answer is the table's default."""
 
 REVIEWS_GRANTS = """
 GRANT USAGE ON SCHEMA isthmus TO {role};
@@ -197,4 +197,4 @@ GRANT SELECT ON isthmus.migrations, isthmus.held, isthmus.review_votes, isthmus.
     TO {role};
 GRANT EXECUTE ON FUNCTION isthmus.review_act, isthmus.review_overdue, isthmus.review_sweep TO {role};
 """
-"""Read, and act by the functions alone."""
+"""Read, and change rows only through the functions."""

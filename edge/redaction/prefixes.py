@@ -1,7 +1,8 @@
-"""Builds the pattern of all beginnings of a pattern's matches, to see whether a stream may be within a match.
+"""Builds the pattern of all beginnings of a pattern's matches, to see whether a stream may end within a match.
 
-RE2 has no partial matching, but the beginnings of the matches of a bounded pattern are a bounded pattern themselves:
-those of `ab` are those of `a`, and `a` followed by those of `b`. What Python's parser does not read gives None.
+RE2 has no partial matching. But the beginnings of the matches of a bounded pattern form a bounded pattern too: for
+`ab` it matches the beginnings of `a`, and `a` followed by the beginnings of `b`. Patterns that Python's parser
+cannot read give None.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ _CLASS_STAND_INS = 0xF0000
 
 
 def beginnings(pattern: str) -> str | None:
-    """A pattern in RE2's syntax of all that a match of `pattern` begins with: from nothing to the whole match."""
+    """A pattern in RE2 syntax for all beginnings of matches of `pattern`, from the empty text to the whole match.
+    None: not possible.
+    """
     from re import _constants, _parser  # type: ignore[attr-defined]
 
     classes: list[str] = []
@@ -47,7 +50,9 @@ class _Writer:
         self._classes, self._c = classes, constants
 
     def beginnings(self, items: Any) -> str:
-        """Of a row of items: the beginnings of the first, or all of it and those of the rest."""
+        """The pattern of all beginnings of a sequence: the beginnings of the first part, or the whole part followed
+        by the beginnings of the rest.
+        """
         written = ""
         for item in reversed(list(items)):
             begun = self._begin(item)

@@ -1,8 +1,8 @@
-"""A recogniser: a pattern, what must stand beside it, and a check of what it found.
+"""Recognisers: a pattern, conditions on the text around a match, and a check of the match.
 
-Patterns run in RE2 over UTF-8, whose time grows with the text's length whatever the pattern: nobody's prompt, and no
-pattern of an organisation's own, can make the detector work for minutes. RE2 looks neither back nor ahead, so what
-stands beside a match is looked at here. A match's own work is bounded by the pattern's width, never by the text.
+Patterns run in RE2 over UTF-8. Its time grows linearly with the text, whatever the pattern. So neither a prompt nor
+an organisation's own pattern can keep the detector busy for minutes. RE2 has no look-around, so the text around a
+match is checked here. The work for one match is limited by the pattern's width, not by the text.
 """
 
 from __future__ import annotations
@@ -19,53 +19,55 @@ from edge.redaction.normalise import Form, forms
 from edge.redaction.prefixes import beginnings
 
 Sort = Literal["token", "groups", "free"]
-"""What a match is made of, for a stream to know how much to hold back: one token without a space; groups without
-lower-case letters; anything up to `width`."""
+"""Form of the matches, which decides how much a stream holds back. `token`: one token without a space. `groups`:
+groups without lower-case letters. `free`: anything up to `width`."""
 CONTEXT = 60
-"""Characters before a match in which a word may say what it is."""
+"""Characters before a match that are searched for context words."""
 
 
 class TooSlow(Exception):
-    """The time for a text is over, and it was not looked through."""
+    """The time limit of a text is over, so the text was not completely checked."""
 
 
 class BadPattern(ValueError):
-    """A pattern that cannot be used; why."""
+    """A pattern cannot be used. The message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Recogniser:
-    """One rule. A match counts when it stands alone, its check holds, and words are near where they must be."""
+    """One rule. A match counts if it stands alone, its check passes, and the required context words are near."""
 
     entity: str
     name: str
     pattern: str
     sort: Sort = "groups"
     check: Check | None = None
-    """Of the match's text; what it refuses is no finding."""
+    """Check of the match's text. A match that fails is not a finding."""
     context: tuple[str, ...] = ()
-    """Words before a match, in lower case. `*` at an end of a word stands for the rest of it: `tele*`, `*nummer`."""
+    """Context words before a match, in lower case. `*` at an end of a word matches the rest of it: `tele*`,
+    `*nummer`."""
     against: tuple[str, ...] = ()
-    """Words that say it is another thing, where they stand nearer to the match than any of `context`."""
+    """Words that mean another kind of number. They apply if they are nearer to the match than any word of
+    `context`."""
     after: tuple[str, ...] = ()
-    """Words right behind a match that count as context too."""
+    """Context words directly after a match."""
     needs_context: bool = False
     jurisdictions: frozenset[str] = frozenset()
-    """Whose number it is; empty: everybody's."""
+    """Jurisdictions that issue the number. Empty: all."""
     score: float = 0.5
     group: int = 0
-    """What of the match is hidden."""
+    """Group of the pattern that is hidden. 0: the whole match."""
     alone: bool = True
-    """Whether no letter or digit may stand right beside it."""
+    """Whether the match must not touch a letter or digit."""
     shorten: Callable[[str], str] | None = None
-    """Of a match: its beginning that counts; empty: nothing of it does."""
+    """Returns the beginning of a match that counts. Empty: the match does not count."""
     counts_between: Callable[[str, str, str], bool] | None = None
-    """Of what stands before a match, the match, and what stands behind it: whether it counts all the same where a
-    letter or a digit is right beside it, or not although none is."""
+    """Called with the text before a match, the match, and the text after it. Returns whether the match counts.
+    Replaces the condition of `alone`."""
 
     @cached_property
     def compiled(self) -> Any:
-        """The pattern as RE2 has it; raises BadPattern."""
+        """The pattern, compiled by RE2. Raises BadPattern."""
         import re2
 
         options = re2.Options()
@@ -76,7 +78,7 @@ class Recogniser:
             raise BadPattern(str(error.args[0] if error.args else error)[:200]) from None
 
     def make_ready(self) -> None:
-        """Compile all of it now rather than in the first request; RE2 does a part of that when it is first used."""
+        """Compile everything now, not in the first request. RE2 compiles a part of it at first use."""
         _ = self.width, self.narrow, self._words
         text = Text("Ready: Mr. Müller, 12.03.2024, tel. 4711")
         list(self.spans(text))
@@ -85,7 +87,7 @@ class Recogniser:
 
     @cached_property
     def width(self) -> int:
-        """The most characters that a match can have; raises BadPattern where there is no such number."""
+        """Maximum length of a match in characters. Raises BadPattern if there is no maximum."""
         widest = _widest(self.pattern)
         if widest is None or widest > MAX_WIDTH:
             raise BadPattern(
@@ -95,14 +97,14 @@ class Recogniser:
 
     @cached_property
     def _beginnings(self) -> Any:
-        """What a match may begin with, at a text's end, as RE2 has it; None where it cannot be written."""
+        """The compiled pattern of the beginnings of matches at a text's end. None: it cannot be built."""
         import re2
 
         options = re2.Options()
         options.log_errors = False
         options.max_mem = (
             1 << 22
-        )  # of each pattern in each worker; a larger one holds a stream by its width instead
+        )  # for each pattern in each worker; patterns that need more hold back `width` characters
         written = beginnings(self.pattern)
         try:
             return None if written is None else re2.compile(rf"(?:{written})\z".encode(), options=options)
@@ -110,7 +112,7 @@ class Recogniser:
             return None
 
     def undecided(self, text: Text) -> int:
-        """From which character of the original text on a match may be in progress, which later text would end."""
+        """Position in the original text from which a match may be incomplete, because later text could continue it."""
         raw = text.raw
         start = text.begin_of_last(self.width + 2)
         if self._beginnings is not None:
@@ -120,7 +122,7 @@ class Recogniser:
 
     @cached_property
     def narrow(self) -> int:
-        """The fewest characters that a match can have."""
+        """Minimum length of a match in characters."""
         narrowest = _widths(self.pattern)
         return max(1, narrowest[0]) if narrowest else 1
 
@@ -129,7 +131,7 @@ class Recogniser:
         return _phrases(self.context), _phrases(self.against), _phrases(self.after)
 
     def spans(self, text: Text) -> Iterator[tuple[int, int, float]]:
-        """Where it is found, in characters of the original text, and how sure. Raises TooSlow."""
+        """Begin, end and score of each finding, in characters of the original text. Raises TooSlow."""
         at = 0
         while (match := text.search(self.compiled, at)) is not None:
             start, end = match.span(self.group)
@@ -140,7 +142,7 @@ class Recogniser:
                     at = max(match.end() if last == end else last, at + 1)
                     break
             else:
-                # Not past it: the true number may begin within what only looked like one.
+                # Do not skip the whole match: a valid number may begin inside it.
                 if self.counts_between is not None:
                     at = text.next_possible_start(match.start())
                 else:
@@ -149,10 +151,11 @@ class Recogniser:
                 return
 
     def _ends(self, text: Text, start: int, end: int) -> Iterator[int]:
-        """The match's end, then the ends of shorter matches: patterns are greedy and take on the next word.
+        """The end of the match, then the ends of shorter matches. Patterns are greedy and may include the next
+        word.
 
-        Only groups of characters have shorter ones, and only where a check may refuse the longest match or the longest
-        match ends within a word (`+49 30 901820. 20000 euros`).
+        Only groups of characters have shorter matches, and only if a check may reject the longest match or the
+        longest match ends within a word (`+49 30 901820. 20000 euros`).
         """
         if end <= start or (self.alone and self.counts_between is None and text.joined_before(start)):
             return
@@ -184,7 +187,7 @@ class Recogniser:
         return max(self.score, 0.85) if self.context and near else self.score
 
     def _near(self, text: Text, start: int, end: int) -> bool:
-        """Whether a word beside a match says what it is."""
+        """Whether a context word is near the match."""
         context_pattern, against_pattern, after_pattern = self._words
         before = text.before(start)
         context_end = (
@@ -197,7 +200,7 @@ class Recogniser:
         return after_pattern is not None and after_pattern.match(text.behind(end)) is not None
 
     def _labelled(self, text: Text, start: int) -> bool:
-        """Whether the words right before a match say that it is another thing: `invoice no. 0123456789`."""
+        """Whether the words directly before a match mean another kind of number: `invoice no. 0123456789`."""
         against = self._words[1]
         if against is None:
             return False
@@ -214,8 +217,7 @@ def _widest(pattern: str) -> int | None:
 
 
 def _widths(pattern: str) -> tuple[int, int] | None:
-    """The shortest and the longest match by Python's own reading of the pattern: the syntax is the same but for
-    classes of Unicode."""
+    """Minimum and maximum length of a match, by Python's parser. Its syntax is the same except for Unicode classes."""
     from re import _parser  # type: ignore[attr-defined]
 
     try:
@@ -234,7 +236,7 @@ _LONGEST_PLACEHOLDER = 54
 
 
 def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Any of the words, as whole words."""
+    """A pattern that matches any of the words, as a whole word."""
     if not words:
         return None
     patterns = []
@@ -247,7 +249,7 @@ def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 class Text:
-    """A form of a text as patterns read it: in UTF-8."""
+    """A normal form of a text in UTF-8, which patterns read."""
 
     def __init__(self, text: str | Form, until: float = float("inf")) -> None:
         self._until, self._ticks = until, 0
@@ -255,32 +257,32 @@ class Text:
         self.raw = self.form.text.encode("utf-8", "replace")
         self._ascii = len(self.raw) == len(self.form.text)
         self._counted = [0]
-        """Characters before each `_STRIDE` bytes, as far as anybody asked: counted from the beginning for each match,
-        a long text would take the square of its length."""
+        """Number of characters before each block of `_STRIDE` bytes, computed when needed. Counting from the
+        beginning for each match would take quadratic time."""
         self.steps = 0
-        """Bytes that were read, to compare how work grows with the text."""
+        """Number of bytes that were read, to measure how the work grows with the text."""
 
     def search(self, pattern: Any, at: int) -> Any:
-        """The pattern's first match from a byte on. Raises TooSlow."""
+        """The first match of the pattern from byte `at` on. Raises TooSlow."""
         self.tick()
         match = pattern.search(self.raw, at)
         self.steps += (match.end() if match else len(self.raw)) - at
         return match
 
     def fits(self, pattern: Any, start: int, end: int) -> bool:
-        """Whether the pattern matches all of these bytes. Raises TooSlow."""
+        """Whether the pattern matches all bytes from `start` to `end`. Raises TooSlow."""
         self.tick()
         self.steps += end - start
         return pattern.fullmatch(self.raw[start:end]) is not None
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The original text's characters that these bytes belong to."""
+        """The span of these bytes in the original text, in characters."""
         if self._ascii:
             return self.form.span(start, end)
         return self.form.span(self._characters(start), self._characters(end))
 
     def position(self, byte: int) -> int:
-        """The original text's character at which this byte begins."""
+        """The position of this byte in the original text, in characters."""
         return self.form.position(byte if self._ascii else self._characters(byte))
 
     def _characters(self, byte: int) -> int:
@@ -291,7 +293,7 @@ class Text:
         return self._counted[byte // _STRIDE] + _count_characters(self.raw[begin:byte])
 
     def begin_of_last(self, characters: int) -> int:
-        """The byte at which so many last characters begin."""
+        """The byte at which the last `characters` characters begin."""
         return len(self.raw) - len(self.form.text[-characters:].encode("utf-8", "replace"))
 
     def after(self, byte: int) -> int:
@@ -302,40 +304,42 @@ class Text:
         return byte
 
     def before(self, byte: int) -> str:
-        """The words before a byte, in lower case. What stands in for a value says nothing of the next one."""
+        """The text before a byte, in lower case. Placeholders become spaces, because they are not context words."""
         max_bytes = CONTEXT + _LONGEST_PLACEHOLDER
         text = self.raw[max(0, byte - max_bytes) : byte].decode("utf-8", "ignore").lower()
         return _PLACEHOLDER.sub(lambda match: " " * len(match.group()), text)[-CONTEXT:]
 
     def behind(self, byte: int) -> str:
-        """What follows a byte, in lower case, without what parts it from a word."""
+        """The text after a byte, in lower case, without separators at its beginning."""
         return self.raw[byte : byte + BEHIND].decode("utf-8", "ignore").lower().lstrip(" \t-([:")
 
     def ends_group(self, byte: int) -> bool:
-        """Whether a group of letters and digits ends before a byte."""
+        """Whether a group of letters and digits ends at this byte."""
         return self.raw[byte - 1] in _ALPHANUMERIC and self.raw[byte] not in _ALPHANUMERIC
 
     def joined_before(self, byte: int) -> bool:
-        """Whether a letter or a digit stands right before."""
+        """Whether a letter or digit is directly before this byte."""
         return self.raw[max(0, byte - 4) : byte].decode("utf-8", "ignore")[-1:].isalnum()
 
     def joined_after(self, byte: int) -> bool:
-        """Whether a letter or a digit begins here."""
+        """Whether a letter or digit begins at this byte."""
         return self.raw[byte : byte + 4].decode("utf-8", "ignore")[:1].isalnum()
 
     def around(self, start: int, end: int) -> tuple[str, str, str]:
-        """What stands before a match, the match itself, and what stands behind it."""
+        """The text before a match, the match itself, and the text after it."""
         before, after = self.raw[max(0, start - AROUND) : start], self.raw[end : end + AROUND]
         return before.decode("utf-8", "ignore"), self.raw[start:end].decode(), after.decode("utf-8", "ignore")
 
     def next_possible_start(self, byte: int) -> int:
-        """The next character, or the one behind this number: no number begins within another's digits."""
+        """The next character, or the end of the digits at it, because no number begins within the digits of
+        another.
+        """
         byte = self.after(byte)
         digits = _DIGITS.match(self.raw, byte) if self.raw[byte - 1] in b"0123456789" else None
         return digits.end() if digits else byte
 
     def next_start(self, byte: int) -> int:
-        """Where the next word begins: nothing that must stand alone begins within one."""
+        """The begin of the next word, because a match that must stand alone cannot begin within a word."""
         byte = self.after(byte)
         while byte < len(self.raw) and self.joined_before(byte):
             match = _WORD.match(self.raw, byte)
@@ -343,16 +347,16 @@ class Text:
         return byte
 
     def tick(self) -> None:
-        """Raise TooSlow when the time for this text is over."""
+        """Raise TooSlow if the time limit of this text is over."""
         self._ticks += 1
         if self._ticks & 63 == 0 and time.monotonic() > self._until:
             raise TooSlow
 
 
 BEHIND = 24
-"""Bytes behind a match in which a word may say what it is."""
+"""Bytes after a match that are searched for context words."""
 AROUND = 64
-"""Bytes before and behind a match that say whether it stands within another thing."""
+"""Bytes before and after a match that `counts_between` gets."""
 _DIGITS, _WORD = re.compile(rb"[0-9]+"), re.compile(rb"[0-9A-Za-z]+")
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _STRIDE = 4096
@@ -360,5 +364,5 @@ _CONTINUES = bytes(range(0x80, 0xC0))
 
 
 def _count_characters(raw: bytes) -> int:
-    """How many characters begin in a piece of UTF-8."""
+    """Number of characters that begin in a piece of UTF-8."""
     return len(raw.translate(None, _CONTINUES))

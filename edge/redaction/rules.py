@@ -37,7 +37,8 @@ class OwnPattern(Strict):
     entity: Entity
     pattern: Annotated[str, Field(min_length=1, max_length=1000)]
     context: list[Name] = []
-    """Words of which one must stand in the 60 characters before, `*` for the rest of a word; absent: none need to."""
+    """Words of which one must be in the 60 characters before a match. `*` stands for the rest of a word. Absent: no
+    word is required."""
 
     @model_validator(mode="after")
     def _can_be_used(self) -> OwnPattern:

@@ -1,14 +1,14 @@
-"""Buffers a text that comes in pieces, and holds back what a later piece could make part of an entity.
+"""Buffers a text that arrives in pieces, and holds back text that a later piece could make part of an entity.
 
-Lengths are those of the text's normal forms (`normalise.py`): characters that nobody sees, or percent-encoding, make no
-match longer. What is let go is what would be let go of the whole text, however it is cut: a match is whole in the
-window, and replaced, or begins in what is held. How much that is depends on what is looked for:
+Lengths are those of the text's normal forms (`normalise.py`), so invisible characters and percent-encoding do not
+make a match longer. The released text does not depend on how the text is cut: a match is either complete in the
+window and replaced, or begins in the held part. How much is held depends on the entities:
 
-- keys and addresses are one token: the last one is held until a space ends it;
-- numbers come in groups: held is the row of tokens at the end that could be groups, words of four letters among them;
-- patterns of words (an organisation's own, names after a title) are held where the detector says that a match may be
-  in progress (`Detection.undecided`), and never by more than their greatest width;
-- names that a model finds are held by the line, since its language is told by the whole line.
+- keys and addresses are one token: the last token is held until a space ends it;
+- numbers come in groups: the last tokens are held if they could be groups, including words of up to four letters;
+- patterns of words (an organisation's own, names after a title) are held where the detector reports that a match
+  may be incomplete (`Detection.undecided`), but never longer than their maximum width;
+- names that a model finds are held until the line ends, because the whole line decides its language.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from edge.redaction.redact import hide
 from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
 BEFORE = 128
-"""Characters, in their normal form, of what was let go that are shown again: words that say what comes."""
+"""Characters of released text, in their normal form, that the detector sees again as context."""
 MAX_HELD = 64 * 1024
-"""Characters that may be held; a line or a key that is longer is nobody's."""
+"""Maximum number of held characters. No real line or key is longer."""
 LINE = 2_000
 _TOKEN = re.compile(r"\S+")
 _BEGUN = re.compile(r"<(?:[A-Z][A-Z0-9_]{0,50})?")
-"""What a placeholder may begin with."""
+"""The possible beginnings of a placeholder."""
 _FIRST_LINE = 80
-"""Characters of a private key's first line, which is several tokens."""
+"""Characters of a private key's first line, which consists of several tokens."""
 
 
 class TooLong(Exception):
@@ -43,13 +43,13 @@ class Reach:
     """How far matches of the searched entities can reach."""
 
     widest: int
-    """Characters of the longest match of any pattern."""
+    """Maximum length of a match of any pattern, in characters."""
     words: int = 0
-    """Of the longest match of a pattern of words; 0: none is looked for."""
+    """Maximum length of a match of word patterns, in characters. 0: no word patterns are searched."""
     groups: bool = True
-    """Whether a match can be of several tokens that are no words."""
+    """Whether a match can consist of several tokens that are not words."""
     lines: bool = False
-    """Whether a model looks at whole lines."""
+    """Whether a model reads whole lines."""
 
 
 class StreamBuffer:
@@ -67,7 +67,7 @@ class StreamBuffer:
 
     @property
     def waiting(self) -> bool:
-        """Whether text is held."""
+        """Whether text is held back."""
         return bool(self._pending)
 
     @property
@@ -84,12 +84,12 @@ class StreamBuffer:
     ) -> str:
         """The released text, with the findings in `window` hidden. With `last`, everything is released.
 
-        `undecided` is the detection's: where in `window` a match of words may be in progress.
+        `undecided`: position in `window` from which a match of word patterns may be incomplete, from the detection.
         """
         begin = len(self._before)
         cut = begin + (len(self._pending) if last else self._cut(undecided))
         for finding in reversed(findings):
-            # Not decided yet, or not whole: from its first character on it waits.
+            # A finding that is undecided or incomplete is held back from its first character on.
             if finding.start < cut < finding.end or (finding.end == cut and not last):
                 cut = max(begin, finding.start)
         window = self.window
@@ -109,7 +109,9 @@ class StreamBuffer:
         return text
 
     def _cut(self, undecided: int | None) -> int:
-        """How much of what is held no later piece can change. `undecided` of the window; None: it is not known."""
+        """Number of held characters that no later piece can change. `undecided`: position in the window, or None if
+        unknown.
+        """
         read = forms(self._pending)
         cut = min(form.position(self._decided(form.text)) for form in read)
         if self._reach.words:
@@ -120,7 +122,7 @@ class StreamBuffer:
         return max(0, cut)
 
     def _decided(self, text: str) -> int:
-        """The same of one form, but for patterns of words."""
+        """The same for one form, without word patterns."""
         reach, length = self._reach, len(text)
         cut = max(_row_start(text, reach.groups), length - reach.widest - 2)
         if (key := text.rfind(PRIVATE_KEY_BEGINS)) >= 0 and length - key < _FIRST_LINE:
@@ -134,7 +136,7 @@ class StreamBuffer:
 
 
 def _context_tail(released: str) -> str:
-    """The end of what was let go that is shown again."""
+    """The end of the released text, which the detector sees again."""
     end = released[-MAX_HELD:]
     return end[min(_tail(form) for form in forms(end)) :]
 
@@ -144,7 +146,7 @@ def _tail(form: Form) -> int:
 
 
 def _row_start(text: str, groups: bool) -> int:
-    """Where the last token begins, and with `groups` the row of tokens before it that could be of one number."""
+    """Begin of the last token or, with `groups`, of the last tokens that could belong to one number."""
     begin = len(text)
     for token in reversed(list(_TOKEN.finditer(text))):
         if token.end() < len(text) and not (groups and _could_be_group(token.group())):
@@ -155,7 +157,7 @@ def _row_start(text: str, groups: bool) -> int:
 
 _MARKS = re.compile(MARKS)
 _PARTING = "\"'[](){},;+.:<>/"
-"""What parts groups, or stands around the row of them."""
+"""Characters between groups of a number, or around them."""
 
 
 def _could_be_group(token: str) -> bool:

@@ -17,7 +17,7 @@ OTHER_MODELS = [
     "internal-haiku",
     "",
 ]
-"""Another workload's, the server's own name for it, the cloud's, the translator's, none."""
+"""The model of another workload, the server's own name, the cloud's name, the translator's name, unknown names."""
 
 UNKNOWN_FIELDS = [
     "tags",
@@ -35,7 +35,7 @@ UNKNOWN_FIELDS = [
     "functions",
     "class",
 ]
-"""Options of model servers, of LiteLLM and of the cloud, by which a caller could choose where a request goes."""
+"""Options of model servers, LiteLLM and clouds with which a caller could choose where a request goes."""
 
 DATA_MOVING_FIELDS = """
     add_generation_prompt add_special_tokens allowed_openai_params api_version aws_access_key_id
@@ -47,7 +47,7 @@ DATA_MOVING_FIELDS = """
     success_callback timeout tool_resources user_config vector_store_ids vertex_project vllm_xargs
     webhook_url
 """.split()  # noqa: SIM905  a list would take a line for each
-"""Fields of OpenAI, vLLM, LiteLLM and clouds that fetch, store, log or send data elsewhere, or choose who answers."""
+"""Fields of OpenAI, vLLM, LiteLLM and clouds that fetch, store, log or send data elsewhere, or choose the server."""
 
 HARMLESS_FIELDS = [
     "metadata",
@@ -61,7 +61,7 @@ HARMLESS_FIELDS = [
     "store",
     "verbosity",
 ]
-"""Fields that clients send by themselves. They are accepted, and no model server sees them."""
+"""Fields that clients send automatically. They are accepted, but no model server gets them."""
 
 LEADING_OUT: list[dict[str, Any]] = [
     {"messages": []},
@@ -99,7 +99,7 @@ LEADING_OUT: list[dict[str, Any]] = [
         }
     },
 ]
-"""Malformed, or something that a server would fetch."""
+"""Malformed requests, and requests with an address that a server would fetch."""
 
 NOT_JSON = [
     b"",
@@ -125,4 +125,4 @@ CLOUD_HEADERS = {
     "host": "bedrock-runtime.eu-central-1.amazonaws.com",
     "user-agent": "app/1",
 }
-"""They ask for the cloud, for another class, for another host; the edge passes none of them on."""
+"""Headers that ask for the cloud, another class or another host. The edge forwards none of them."""

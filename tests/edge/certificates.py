@@ -1,4 +1,4 @@
-"""Real certificates for tests: a CA, and leaves of it with DNS names."""
+"""Real certificates for tests: a CA, and leaf certificates with DNS names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
-    """A certificate authority whose files lie in a folder: `ca.crt`, and `<leaf>.crt`, `<leaf>.key`."""
+    """A certificate authority with its files in a folder: `ca.crt`, and `<leaf>.crt`, `<leaf>.key`."""
 
     def __init__(self, folder: Path, name: str = "test-ca") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ class Authority:
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, file: str, *dns: str) -> tuple[Path, Path]:
-        """A leaf for client and server with these DNS names, and 127.0.0.1; overwrites its files."""
+        """Issue a leaf certificate for client and server with these DNS names and 127.0.0.1. Overwrites its files."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")])
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns]
@@ -53,7 +53,7 @@ class Authority:
         return certificate_path, key_path
 
     def revoke(self, *files: str, days: int = 1) -> Path:
-        """The revocation list with these leaves; overwrites its file."""
+        """Write a revocation list with these leaves, valid for `days`. Overwrites the file."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -70,7 +70,7 @@ class Authority:
         return path
 
     def client(self, file: str | None) -> ssl.SSLContext:
-        """A client's context that believes this CA and shows the named leaf, or none."""
+        """A TLS client context that trusts this CA, with the named leaf as client certificate or without one."""
         context = ssl.create_default_context(cafile=str(self.path))
         if file is not None:
             context.load_cert_chain(self.folder / f"{file}.crt", self.folder / f"{file}.key")

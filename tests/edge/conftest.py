@@ -26,7 +26,7 @@ KEYS = {name: f"key-of-{name}" for name in (WORKLOAD, "claims", "down", "misname
 
 @dataclass
 class Site:
-    """What a test needs of the running chain."""
+    """The running chain of processes, and its certificates and keys."""
 
     folder: Path
     authority: Authority
@@ -37,7 +37,7 @@ class Site:
     client: httpx.Client
 
     def ask(self, key: str | None = KEYS[WORKLOAD], **fields: Any) -> httpx.Response:
-        """A chat completion through the gateway, with an application's certificate."""
+        """Send a chat completion through the gateway, with an application's certificate."""
         return self.client.post("/v1/chat/completions", json=chat(**fields), headers=bearer(key))
 
 
@@ -50,7 +50,7 @@ def bearer(key: str | None) -> dict[str, str]:
 
 
 def callers_text(keys: Mapping[str, str] = KEYS) -> str:
-    """A callers file of these keys by their workloads."""
+    """The content of a callers file with these keys and their workloads."""
     lines = [
         f"  - {{key_sha256: {hashlib.sha256(key.encode()).hexdigest()}, workload: {workload}}}\n"
         for workload, key in keys.items()
@@ -59,14 +59,16 @@ def callers_text(keys: Mapping[str, str] = KEYS) -> str:
 
 
 def code_of(response: httpx.Response) -> str:
-    """The error's code, of an answer in the OpenAI shape."""
+    """The error code of a response in OpenAI's error format."""
     error = response.json()["error"]
     assert set(error) == {"message", "type", "code"}
     return error["code"]
 
 
 def gateway_config(folder: Path, sidecar_port: int, certificate: str = "gateway") -> dict[str, Any]:
-    """A restricted gateway's file; `down` leads to a closed port, `misnamed` to another name's server."""
+    """Configuration of a restricted gateway. Workload `down` has a closed port, `misnamed` a server with another
+    name.
+    """
     url = f"https://127.0.0.1:{sidecar_port}"
     routes = [
         {"workload": WORKLOAD, "url": url, "server_name": MODEL_NAME, "model": MODEL},
@@ -149,7 +151,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def chain(site: Site) -> Site:
-    """The running site with a model server that behaves and has seen nothing yet."""
+    """The running site, with its model server reset."""
     site.model.reset()
     return site
 

@@ -25,7 +25,7 @@ SALT_KEY = "5a" * 32
 
 @dataclass
 class GatewayDatabase:
-    """A folder with all files, and a database of its own behind a door that speaks TLS."""
+    """A folder with all files, and a database of its own behind a TLS proxy (`Door`)."""
 
     folder: Path
     postgres: Postgres
@@ -34,7 +34,7 @@ class GatewayDatabase:
     door: Door
 
     def keys(self, *arguments: str) -> str:
-        """`python -m edge.keys`, which must go well; what it printed."""
+        """Run `python -m edge.keys`, which must succeed. Returns its output."""
         file = self.folder / "admin.yaml"
         YAML().dump(self.postgres.administrator(self.database), file)
         out, errors = io.StringIO(), io.StringIO()
@@ -50,7 +50,7 @@ class GatewayDatabase:
         return self.postgres.ask(statement, self.database)
 
     def access(self) -> dict[str, Any]:
-        """What a gateway's file has under `database`."""
+        """Section `database` of a gateway's configuration."""
         password = self.folder / "database-password"
         password.write_text("gateway-s3cret\n")
         return {
@@ -64,7 +64,7 @@ class GatewayDatabase:
 def start_database(
     folder: Path, postgres: Postgres, name: str, authority: Authority
 ) -> Iterator[GatewayDatabase]:
-    """The tables made, and a user for gateways."""
+    """Create the tables, and a database user for gateways."""
     postgres.ask(f"CREATE DATABASE {name}")
     postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
     database = GatewayDatabase(
@@ -79,7 +79,7 @@ def start_database(
 
 @dataclass
 class Counted(GatewayDatabase):
-    """With what was started."""
+    """The database, the sidecars and the gateways of a test."""
 
     models: list[FakeModel] = field(default_factory=list)
     sidecars: list[Edge] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Counted(GatewayDatabase):
         return {"url": self.sidecars[at].url, "server_name": MODEL_NAMES[at], "model": model, **more}
 
     def start(self, **changes: Any) -> Edge:
-        """One more copy of the gateway."""
+        """Start one more replica of the gateway."""
         files = {"certificate": str(self.folder / "gateway.crt"), "key": str(self.folder / "gateway.key")}
         (self.folder / "salt").write_text(SALT_KEY)
         config: dict[str, Any] = {
@@ -135,7 +135,7 @@ class Counted(GatewayDatabase):
 def counted(
     folder: Path, postgres: Postgres, name: str, models: list[FakeModel], data_class: str = "restricted"
 ) -> Iterator[Counted]:
-    """The tables made, and a sidecar before each model; the gateways are the test's to start."""
+    """Create the tables and start a sidecar for each model. The test starts the gateways."""
     with ExitStack() as ending:
         authority = Authority(folder)
         authority.issue("gateway", GATEWAY_NAME)

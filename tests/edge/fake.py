@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Fake(socketserver.ThreadingTCPServer):
-    """`behaviour` is `ok`, or what the stand-in knows besides."""
+    """A fake service. `behaviour` is `ok`, or a fault that the service supports."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -18,7 +18,7 @@ class Fake(socketserver.ThreadingTCPServer):
     ) -> None:
         super().__init__(address, handler)
         self.behaviour = "ok"
-        # Half a second, its own default, is what each stand-in would take to end.
+        # The default poll interval is half a second, which each fake would need to stop.
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -29,4 +29,4 @@ class Fake(socketserver.ThreadingTCPServer):
         self.behaviour = behaviour
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is part of the tests."""
+        """Ignore broken connections, because tests break them on purpose."""

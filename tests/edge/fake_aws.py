@@ -11,7 +11,7 @@ from tests.edge.fake import Fake
 
 
 class FakeAws(Fake):
-    """`behaviour` is `ok`, or what the service's own stand-in knows."""
+    """A fake AWS service. `behaviour` is `ok`, or a fault that the service supports."""
 
     def __init__(self, handler: type[Handler]) -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
@@ -26,10 +26,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
     def asked(self) -> dict[str, Any]:
-        """The request's body."""
+        """Read the request's body."""
         return json.loads(self.rfile.read(int(self.headers["content-length"])))
 
     def answer(self, status: int, content: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def stream(self, frames: Iterable[bytes], *, cut: bool) -> None:
-        """Messages of vnd.amazon.eventstream as they come; `cut`: the connection breaks after them."""
+        """Send messages of vnd.amazon.eventstream. `cut`: break the connection after them."""
         self.send_response(200)
         self.send_header("content-type", "application/vnd.amazon.eventstream")
         self.send_header("transfer-encoding", "chunked")

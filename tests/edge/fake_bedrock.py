@@ -1,4 +1,4 @@
-"""A Bedrock runtime endpoint for tests: Converse and ConverseStream, held to botocore's own model."""
+"""A fake Bedrock runtime endpoint: Converse and ConverseStream, checked against botocore's own model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class FakeBedrock(FakeAws):
 
 
 def conforms(value: Any, shape: Any) -> str:
-    """botocore's complaint about a value of a shape, or nothing."""
+    """Validate a value against a shape of botocore's model. Returns the error, or an empty text."""
     report = ParamValidator().validate(value, shape)
     return report.generate_report() if report.has_errors() else ""
 
 
 def frame(kind: str, name: str, payload: dict[str, Any]) -> bytes:
-    """One message of vnd.amazon.eventstream, with JSON in it."""
+    """One message of vnd.amazon.eventstream with JSON."""
     return raw_frame(kind, name, json.dumps(payload).encode(), "application/json")
 
 

@@ -1,7 +1,7 @@
-"""A model server for tests: answers as vLLM 0.33 does, records every byte it is sent, and can misbehave.
+"""A fake model server: answers like vLLM 0.33, records every byte that it receives, and can misbehave.
 
-Whole answers bear all fields of vLLM's response classes, most of them null; events of a stream only those that vLLM
-sets (`vllm/entrypoints/openai/chat_completion/protocol.py` and `serving.py`, `completion/protocol.py`).
+Whole answers have all fields of vLLM's response classes, most of them null. Stream events have only the fields that
+vLLM sets (`vllm/entrypoints/openai/chat_completion/protocol.py` and `serving.py`, `completion/protocol.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ORDER = {
     "results": [{"index": 0, "document": {"text": "a"}, "relevance_score": 0.9}],
     "usage": {"total_tokens": 3},
 }
-# What is null in an answer of vLLM to a request that asks for nothing special.
+# Fields that are null in vLLM's answer to a request without special options.
 _OF_ANSWER = {
     "service_tier": None,
     "system_fingerprint": "vllm-0.33.0-host-7",
@@ -59,19 +59,19 @@ _OF_MESSAGE = {
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, linger, stall, status-<n>, html, ill,
-    full, die, die-once.
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, linger, stall, status-<n>, html,
+    ill, full, die, die-once.
 
-    `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
+    `ill`: reports that it is unhealthy, but answers. `full`: reports that it is healthy, but refuses requests.
     """
 
     words: list[str]
     logprobs: list[float] | None
-    """Of the words, told where they are asked for; None: it knows none, whoever asks."""
+    """Log-probabilities of the words, sent if requested. None: never sent."""
     changes: dict[str, Any]
-    """Fields of whole answers and of a stream's events that it tells differently."""
+    """Fields that replace those of whole answers and stream events."""
     usage: Any
-    """What an answer counts, or whatever else stands there."""
+    """The `usage` of answers, possibly malformed."""
 
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.received: list[bytes] = []
@@ -90,29 +90,29 @@ class FakeModel(Fake):
         self.reset_words()
 
     def reset_words(self) -> None:
-        """What it answers with."""
+        """Reset the words of its answer."""
         self.words, self.logprobs, self.arguments, self.usage = WORDS, None, ARGUMENTS, USAGE
         self.function, self.call_id = "rate", "call-1"
         self.changes: dict[str, Any] = {}
 
     def call(self) -> dict[str, Any]:
-        """The call of a tool that it answers with, where there are tools."""
+        """The tool call of its answer, if the request has tools."""
         function = {"name": self.function, "arguments": self.arguments}
         return {"id": self.call_id, "type": "function", "function": function}
 
     def answers(self, path: str) -> dict[str, Any] | None:
-        """The fixed answer of a path beside chat."""
+        """Fixed answers of paths other than chat, if any."""
         return None
 
     def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer to a request of a path beside chat."""
+        """The answer to a request at a path other than chat."""
         return self.answers(path)
 
     def prepare(self, request: dict[str, Any]) -> None:
-        """Choose the answer to a request of chat or completions, where that is not the test's."""
+        """Choose the answer to a chat or completions request, unless the test has set one."""
 
     def calls_tool(self, request: dict[str, Any]) -> bool:
-        """Whether it calls a tool in place of saying something."""
+        """Whether it answers with a tool call instead of text."""
         return "tools" in request
 
     def last_body(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class FakeModel(Fake):
 
 
 class Answering(FakeModel):
-    """A model server that answers embeddings and reranking too."""
+    """A fake model server that also answers embeddings and reranking."""
 
     def answers(self, path: str) -> dict[str, Any] | None:
         return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path)
@@ -170,7 +170,7 @@ class _Handler(socketserver.BaseRequestHandler):
         return head + b"\r\n\r\n" + body
 
     def _complete(self, request: dict[str, Any]) -> bool:
-        """Answer; whether the connection goes on."""
+        """Answer the request. Returns whether the connection stays open."""
         self.server.prepare(request)
         behaviour = self.server.behaviour.replace("full", "status-503")
         if behaviour.startswith("status-"):
@@ -206,7 +206,7 @@ class _Handler(socketserver.BaseRequestHandler):
         return self._stream(request, usage, behaviour)
 
     def _choice(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Text, or the call of a tool where there are any."""
+        """A choice with text, or with a tool call if the request has tools."""
         if not self._chats:
             choice = {"index": 0, "text": "".join(self.server.words), "finish_reason": "stop"}
             return {**choice, **_OF_CHOICE, **_OF_COMPLETION}
@@ -219,7 +219,7 @@ class _Handler(socketserver.BaseRequestHandler):
         return choice | self._logprobs(request, range(len(self.server.words)))
 
     def _logprobs(self, request: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
-        """Of words by their numbers, as vLLM tells them."""
+        """Log-probabilities of words by their index, in vLLM's format."""
         if not request.get("logprobs") or self.server.logprobs is None:
             return {}
         texts, logprobs = self.server.words, self.server.logprobs
@@ -283,7 +283,7 @@ class _Handler(socketserver.BaseRequestHandler):
         return True
 
     def _tool_deltas(self) -> list[dict[str, Any]]:
-        """A call as it comes in pieces: its name, and then its arguments."""
+        """A tool call in stream pieces: its name, then its arguments."""
         call, arguments = self.server.call(), self.server.arguments
         opening = {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
         pieces = (arguments[:9], arguments[9:])
@@ -321,7 +321,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 def _counted(usage: Any) -> Any:
-    """As vLLM tells it; what is no object is told as it is."""
+    """The `usage` in vLLM's format. A value other than an object is returned unchanged."""
     if not isinstance(usage, dict):
         return usage
     return {**usage, "prompt_tokens_details": None, "completion_tokens_details": None}

@@ -1,4 +1,4 @@
-"""A SageMaker runtime endpoint for tests, with vLLM behind it: whole answers and answers as they come."""
+"""A fake SageMaker runtime endpoint with vLLM behind it: whole answers and streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USAGE = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
 
 
 class FakeSageMaker(FakeAws):
-    """`behaviour` is one of: ok, cut, and status-<n>; 424 is what SageMaker gives for its container's 400."""
+    """`behaviour` is one of: ok, cut, and status-<n>. 424 is SageMaker's status for its container's 400."""
 
     def __init__(self) -> None:
         super().__init__(_Handler)

@@ -12,7 +12,7 @@ for name in ("HEADERS_S", "BODY_S", "STALLED_S"):
     setattr(connections, name, getattr(connections, name) / SHARE)
 
 if __name__ == "__main__":
-    # Afterwards: other modules take the limits by name.
+    # Imported after the limits are changed, because other modules import the limits by name.
     from edge.__main__ import main
 
     sys.exit(main())

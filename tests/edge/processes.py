@@ -22,13 +22,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    """None of those that the system gives to connections: one could have it before the process is there."""
+    """A free port outside the range of outgoing connections, so that no connection takes it before the process
+    starts.
+    """
     [port] = free_ports(1)
     return port
 
 
 class Edge:
-    """One running `python -m edge`, on free ports of the loopback where its file says no others."""
+    """One running `python -m edge`, on free loopback ports unless its file sets others."""
 
     def __init__(
         self,
@@ -42,10 +44,11 @@ class Edge:
         *,
         forked: bool = True,
     ) -> None:
-        """`within` is a command that starts the process in its own place, such as one with another file system.
+        """Start the process.
 
-        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`. Not
-        `forked`: the process is this one's child, in the namespaces of the thread that starts it.
+        `within`: command that starts the process in its place, for example with another file system. `python`: path
+        of the interpreter there. `code`: the folder with the package `edge`. `forked` false: the process is a
+        direct child of this one, in the namespaces of the calling thread.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
@@ -64,7 +67,7 @@ class Edge:
         usual = forked and (not within, python, program, code) == (True, sys.executable, "edge", ROOT)
         self.process: subprocess.Popen[bytes] | preloaded.Process
         with self._output.open("w") as output:
-            # The translator and the detector load what reads the environment, and start processes of their own.
+            # Translator and detector load libraries that read the environment, and start further processes.
             if usual and config["mode"] in ("gateway", "sidecar", "sealer", "reviews"):
                 process = preloaded.edge(["--config", str(file)], environment, output.fileno())
                 if process is not None:
@@ -79,9 +82,10 @@ class Edge:
             )
 
     def wait_until_up(self, seconds: float = 240) -> Edge:
-        """Until the health listener answers, with whatever status.
+        """Wait until the health listener answers, with any status.
 
-        One that has ended is told at once; a second's work takes minutes where others have the processors.
+        Fails at once if the process has ended. The limit is long, because a busy machine can take minutes for a
+        second of work.
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -95,7 +99,7 @@ class Edge:
         raise AssertionError(f"not up after {seconds} s: {self.output()}")
 
     def wait_until_well(self, seconds: float = 30) -> None:
-        """Until the health listener says 200."""
+        """Wait until the health listener answers 200."""
         end = time.monotonic() + seconds
         while (health := self.health()).status_code != 200:
             assert time.monotonic() < end, f"{health.status_code} {health.text}: {self.output()}"
@@ -105,7 +109,7 @@ class Edge:
         return httpx.get(self.health_url + path, trust_env=False, timeout=10)
 
     def metric(self, name: str, **labels: str) -> float:
-        """A sample of `/metrics`, or the sum of those that bear these labels; 0 without any."""
+        """The value of a metric, or the sum of all samples with these labels. 0 without samples."""
         families = text_string_to_metric_families(self.health("/metrics").text)
         return sum(
             sample.value
@@ -122,7 +126,7 @@ class Edge:
         return [line for line in parsed if line["event"] == event]
 
     def wait_for_line(self, event: str, seconds: float = 30, **fields: Any) -> dict[str, Any]:
-        """The first line of this event that bears these fields."""
+        """Wait for the first line of this event with these fields, and return it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for line in self.lines(event):
@@ -132,7 +136,7 @@ class Edge:
         raise AssertionError(f"no {event} line with {fields}: {self.output()}")
 
     def stop(self) -> int:
-        """End it in order, by its process id; its exit code."""
+        """Stop the process in order, and return its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -14,26 +14,26 @@ from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat
 from tests.edge.processes import Edge
 
 WHOLE, STREAMS = 3, 5
-"""Clients of each kind."""
+"""Number of clients for whole answers and for streams."""
 DONE = "data: [DONE]\n\n"
 
 
 @dataclass
 class Answer:
-    """What one client saw of one answer whose head it got."""
+    """What a client saw of an answer whose headers it received."""
 
     request_id: str
     stream: bool
     status: int
     broken: bool = False
-    """The transfer ended in an error of the transport."""
+    """Whether the transport failed during the answer."""
     body: bytes = b""
     at: float = field(default_factory=time.monotonic)
-    """When it was over."""
+    """Time when the answer ended."""
 
     @property
     def code(self) -> str:
-        """As the journal must have it, of an answer that is whole."""
+        """The code that the journal must have for a whole answer."""
         text = self.body.decode()
         if not self.stream or self.status != 200:
             document = json.loads(text)
@@ -45,14 +45,16 @@ class Answer:
 
 
 class Load:
-    """Clients that ask without a pause, each over one connection, and stay with a copy as long as that serves."""
+    """Clients that send requests without pause. Each keeps one connection to a replica as long as the replica
+    serves.
+    """
 
     def __init__(self, site: Site, first: Edge) -> None:
         self.copy = first
-        """Where new connections go, as a Service has it."""
+        """The replica for new connections, as a Service would choose it."""
         self.answers: list[Answer] = []
         self.unanswered = 0
-        """Requests of which a client saw nothing: it may send them again."""
+        """Requests without any response, which a client may repeat."""
         self._site, self._over = site, threading.Event()
         kinds = [False] * WHOLE + [True] * STREAMS
         self._threads = [threading.Thread(target=self._ask, args=(stream,)) for stream in kinds]
@@ -60,7 +62,7 @@ class Load:
             thread.start()
 
     def wait_for(self, count: int, seconds: float = 60) -> None:
-        """Until so many more answers are there."""
+        """Wait for this number of further answers."""
         expected_count, end = len(self.answers) + count, time.monotonic() + seconds
         while len(self.answers) < expected_count:
             assert time.monotonic() < end, (
@@ -83,7 +85,7 @@ class Load:
                     edge = self.copy
 
     def _one(self, client: httpx.Client, edge: Edge, stream: bool) -> bool:
-        """One request; whether its connection goes on."""
+        """Send one request. Returns whether the connection stays usable."""
         answer = None
         pieces: list[bytes] = []
         url, headers = edge.url + "/v1/chat/completions", bearer(KEYS[WORKLOAD])
@@ -106,7 +108,7 @@ class Load:
 
 
 def hold_to_account(load: Load, copies: list[Edge]) -> None:
-    """Every answer that was whole has one line that says what the client saw; no line is there twice."""
+    """Check that every whole answer has exactly one journal line, and that the line matches what the client saw."""
     lines = [line for copy in copies for line in copy.lines("request")]
     twice = [
         request_id for request_id, count in Counter(line["request_id"] for line in lines).items() if count > 1
@@ -116,7 +118,7 @@ def hold_to_account(load: Load, copies: list[Edge]) -> None:
     for answer in load.answers:
         line = by_id.get(answer.request_id)
         if answer.broken:
-            # Its line, if the process lived to write one, must not say that all was well.
+            # If the process has written its line before it ended, the line must not report success.
             assert DONE.encode() not in answer.body
             assert line is None or line["code"] != "ok"
             continue

@@ -27,9 +27,9 @@ BURSTS: dict[str, tuple[dict[str, Any], str, int]] = {
     "burst-month": ({"tokens_per_month": 2000}, "budget_exhausted", 2000 // (PROMPT + ANSWER)),
     "burst-usd": ({"usd_per_month": 20}, "budget_exhausted", int(20 // (PROMPT * 0.001 + ANSWER * 0.01))),
 }
-"""By workload: its limit, how more is refused, and for how many requests like `BURST` there is room."""
+"""By workload: its limit, the code of refused requests, and the number of requests like `BURST` that fit."""
 TAKEN = 12
-"""Tokens of each answer of the fake model: 7 of the prompt, 5 of the answer."""
+"""Tokens of one exchange with the fake model: 7 of the prompt and 5 of the answer."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def site(running: Counted) -> Counted:
 
 
 def at_a_minutes_beginning(site: Counted) -> None:
-    """So that none ends within the test."""
+    """Wait until a minute begins, so that none ends during the test."""
     (row,) = site.ask_database("SELECT extract(second FROM clock_timestamp())::float8 AS at")
     if row["at"] > 50:
         time.sleep(60.2 - row["at"])
@@ -111,7 +111,9 @@ def test_the_rate_limit_of_a_team_applies_to_all_replicas_and_workloads_together
 def ask_at_once(
     site: Counted, key: str, model: str, count: int, timeout: float = 20, **fields: Any
 ) -> list[str]:
-    """What becomes of requests that are all under way together, half of them at each copy: `200`, a code, or `left`."""
+    """Send requests at the same time, half of them to each replica. Returns `200`, an error code or `left` for
+    each.
+    """
     body = {**BURST, "model": model, **fields}
 
     async def run() -> list[str]:
@@ -150,10 +152,10 @@ def ask_at_once(
 def test_concurrent_requests_at_two_replicas_exceed_no_limit(site: Counted, workload: str):
     _, code, most = BURSTS[workload]
     at_a_minutes_beginning(site)
-    site.models[0].reset("slow")  # nothing is settled before the last has asked
+    site.models[0].reset("slow")  # nothing is settled before the last request was sent
     became = ask_at_once(site, site.issue(workload), workload, 60)
     assert set(became) == {"200", code}
-    # Each copy may hold a twentieth of a minute, or a request's worth, that the other one lacks.
+    # A replica may hold a twentieth of the minute's limit, or one request's amount, that the other one lacks.
     assert most - 2 <= became.count("200") <= most
     assert len(site.models[0].received) == became.count("200")
 
@@ -175,7 +177,7 @@ def test_tokens_are_reserved_before_a_request_and_counted_after_it(site: Counted
     key = site.issue("slow")
     answers = [site.chat(key, "slow", number % 2, max_tokens=30) for number in range(40)]
     admitted = sum(answer.status_code == 200 for answer in answers)
-    # Each reserves the whole of its max_tokens, and gives back what it did not take.
+    # A request reserves its whole max_tokens, and returns the unused part.
     assert 400 - 2 * 60 <= admitted * TAKEN <= 400
     too_long = site.chat(key, "slow", max_tokens=1000)
     assert (too_long.status_code, code_of(too_long)) == (400, "request_over_limit")
@@ -184,7 +186,7 @@ def test_tokens_are_reserved_before_a_request_and_counted_after_it(site: Counted
 
 def test_a_spent_budget_is_402_until_the_month_ends(site: Counted):
     key = site.issue("dear")
-    # 7 × 0.001 + 5 × 0.01 = 0.057 USD each; reserved are about 0.06 before.
+    # 7 × 0.001 + 5 × 0.01 = 0.057 USD for each request. The reservation before is about 0.06.
     answers = [site.chat(key, "dear", max_tokens=5) for _ in range(15)]
     paid = [answer.status_code for answer in answers].count(200)
     assert 7 <= paid <= 8
@@ -210,7 +212,7 @@ def test_failed_and_rejected_requests_are_not_counted(site: Counted):
 def test_an_abandoned_stream_is_counted_by_the_tokens_that_were_sent(site: Counted):
     key = site.issue("left")
     body = {"model": "left", "messages": [{"role": "user", "content": "x"}], "stream": True, "max_tokens": 30}
-    site.chat(key, "left")  # makes the client
+    site.chat(key, "left")  # creates the client
     site.models[0].reset("endless")
     with site.clients[(0, "app")].stream(
         "POST", "/v1/chat/completions", json=body, headers=bearer(key)
@@ -234,7 +236,7 @@ def test_an_abandoned_stream_is_counted_by_the_tokens_that_were_sent(site: Count
 
 
 def accounted(site: Counted, workload: str, *, requests: int) -> Any:
-    """The workload's sums, when so many of its requests are in them."""
+    """The workload's sums, once they include this number of requests."""
     sums = "coalesce(sum(requests), 0)::int AS requests, sum(completion_tokens)::bigint AS completion, sum(usd) AS usd"
     end = time.monotonic() + 15
     while True:
@@ -246,7 +248,7 @@ def accounted(site: Counted, workload: str, *, requests: int) -> Any:
 
 
 def leave(site: Counted, key: str, **fields: Any) -> None:
-    """Ask, and go away before the answer."""
+    """Send a request, and disconnect before the answer."""
     body = {"messages": [{"role": "user", "content": "x"}], **fields}
     with contextlib.suppress(httpx.TimeoutException):
         site.clients[(0, "app")].post(
@@ -257,14 +259,14 @@ def leave(site: Counted, key: str, **fields: Any) -> None:
 def test_an_abandoned_answer_costs_its_reservation(site: Counted):
     key = site.issue("aborting")
     before = accounted(site, "aborting", requests=0)["requests"]
-    site.chat(key, "aborting", max_tokens=5)  # makes the client
+    site.chat(key, "aborting", max_tokens=5)  # creates the client
     site.models[0].reset("stall")
     for _ in range(3):
         leave(site, key, model="aborting", max_tokens=100)
     row = accounted(site, "aborting", requests=before + 4)
     assert row["completion"] >= 3 * 100, "three answers of 100 tokens were begun and not read"
     assert row["usd"] >= 3 * 100 * 0.01
-    for _ in range(15):  # 15 USD more, of a budget of 10
+    for _ in range(15):  # adds 15 USD, over the budget of 10
         leave(site, key, model="aborting", max_tokens=100)
     refused = site.chat(key, "aborting", max_tokens=100)
     assert (refused.status_code, code_of(refused)) == (402, "budget_exhausted")
@@ -276,7 +278,7 @@ def test_a_stream_event_counts_by_the_tokens_of_its_text(site: Counted):
     site.models[0].reset("endless")
     site.models[0].words = ["word " * 4000, " and more"]
     body = {"model": "left", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    site.chat(key, "strange")  # makes the client
+    site.chat(key, "strange")  # creates the client
     with site.clients[(0, "app")].stream(
         "POST", "/v1/chat/completions", json=body, headers=bearer(key)
     ) as read:
@@ -327,7 +329,7 @@ def test_an_implausible_usage_is_ignored_and_the_request_still_accounted(site: C
 def test_parallel_requests_without_a_maximum_do_not_exceed_a_budget(site: Counted):
     key = site.issue("abroad")
     site.models[0].reset()
-    # The model writes as much as it is let: what the gateway states is what it reserved.
+    # The model generates as much as allowed: the gateway's `max_tokens` equals the reservation.
     assert site.chat(key, "abroad").status_code == 200
     max_tokens = site.models[0].last_body()["max_tokens"]
     site.models[0].usage = {"prompt_tokens": 7, "completion_tokens": max_tokens}
@@ -349,7 +351,7 @@ def test_gpu_time_is_divided_among_concurrent_requests_and_priced(site: Counted)
     assert {answer.status_code for answer in answers} == {200}
     lines = [line for line in site.gateways[0].lines("request") if line.get("model") == "big"][-4:]
     total = sum(line["gpu_seconds"] for line in lines)
-    # Four GPUs, busy for as long as any of the four ran; never four times that.
+    # Four GPUs, busy while any of the four requests runs. Not four times that.
     assert 4 * 1.5 <= total <= 4 * took
     assert all(line["usd"] == pytest.approx(line["gpu_seconds"], rel=1e-4) for line in lines), (
         "1 USD a GPU-second"

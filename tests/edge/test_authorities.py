@@ -31,7 +31,7 @@ from tests.edge.processes import Edge
 
 @dataclass
 class Rollover:
-    """A gateway and a sidecar with Secrets of their own, and one bundle that both trust besides."""
+    """A gateway and a sidecar with their own Secrets, and a bundle of further CAs that both trust."""
 
     old: Authority
     new: Authority
@@ -48,11 +48,11 @@ class Rollover:
         replaced.rename(self.bundle)
 
     def renew(self, name: str, authority: Authority) -> None:
-        """Replace a Secret's files, as cert-manager does once the issuer signs by another CA."""
+        """Replace a Secret's files, as cert-manager does when the issuer uses another CA."""
         copy_secret(authority, name, self.secrets / name)
 
     def ask(self, authority: Authority) -> int:
-        """The status of a chat by an application whose certificate this CA signed; 0 where TLS fails."""
+        """Status of a chat request with a client certificate of this CA. 0: TLS fails."""
         context = ssl.create_default_context(cadata=self.old.path.read_text() + self.new.path.read_text())
         context.load_cert_chain(authority.folder / "app.crt", authority.folder / "app.key")
         with httpx.Client(verify=context, trust_env=False, timeout=10) as client:
@@ -72,12 +72,12 @@ def copy_secret(authority: Authority, name: str, secret: Path) -> None:
 
 
 def settle(edge: Edge, seen_count: int) -> int:
-    """Wait until the process has taken up what changed since it had said so `seen` times; returns the new count."""
+    """Wait until the process has loaded changes, after `seen_count` earlier ones. Returns the new count."""
     deadline = time.monotonic() + 30
     while (count := renewals(edge)) <= seen_count:
         assert time.monotonic() < deadline, "the change was not taken up"
         time.sleep(0.1)
-    # A listener and each way upstream say so one after the other, and a Secret's files change one by one.
+    # The listener and each upstream report separately, and a Secret's files change one after the other.
     while True:
         time.sleep(2.5)
         if renewals(edge) == count:

@@ -241,7 +241,7 @@ def post_raw(chain: Site, content: Any, **headers: str) -> httpx.Response:
 
 def test_an_oversized_body_is_413_with_or_without_a_declared_length(chain: Site):
     big = json.dumps(chat(messages=[{"role": "user", "content": "x" * 70_000}])).encode()
-    for content in (big, iter([big[:40_000], big[40_000:]])):  # the second is chunked, without a length
+    for content in (big, iter([big[:40_000], big[40_000:]])):  # the second body is chunked, without a length
         response = post_raw(chain, content)
         assert (response.status_code, code_of(response)) == (413, "request_too_large")
     assert chain.model.received == []
@@ -297,7 +297,7 @@ TEXT_IN_JSON = json.dumps(chat())
     ],
 )
 def test_a_body_in_another_encoding_than_utf8_is_400(chain: Site, content: bytes, kind: str):
-    """No reader behind the gateway may see another text than the one that was screened."""
+    """A model server must not read another text than the gateway has screened."""
     response = post_raw(chain, content, **{"content-type": kind})
     assert (response.status_code, code_of(response)) == (400, "malformed_json")
     assert chain.model.received == []

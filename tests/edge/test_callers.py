@@ -50,12 +50,12 @@ def site(running: Counted) -> Counted:
 
 
 def refused(site: Counted, answer: httpx.Response, status: int, code: str) -> bool:
-    """Whether it was, and nothing reached the model."""
+    """Whether the request was refused with this status and code, and did not reach the model."""
     return (answer.status_code, code_of(answer)) == (status, code) and site.models[0].received == []
 
 
 def eventually(site: Counted, key: str, status: int, model: str = "fast", seconds: float = 7) -> float:
-    """Seconds until a key is answered so."""
+    """Seconds until a request with this key gets this status."""
     began = time.monotonic()
     while (answer := site.chat(key, model)).status_code != status:
         assert time.monotonic() - began < seconds, answer.text

@@ -50,7 +50,7 @@ ELSEWHERE = "https://evil.example/schema.json"
 
 
 def fields_with(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The schema in each field of a request that holds one, by the code of its refusal."""
+    """The schema in each request field that accepts one, with the error code of that field."""
     tool = {"type": "function", "function": {"name": "pay", "parameters": schema}}
     format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     return {
@@ -75,7 +75,7 @@ def fields_with(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ],
 )
 def test_a_schema_that_refers_to_another_document_is_refused(schema: dict[str, Any], place: str) -> None:
-    """A model server that fetches it would be a way out of the site."""
+    """A model server that fetches the document would open a path out of the site."""
     for code, fields in fields_with(schema).items():
         with pytest.raises(Refusal) as refused:
             check_chat({"model": "m", "messages": [MESSAGE], **fields})

@@ -88,7 +88,7 @@ def database(**changes: Any) -> dict[str, Any]:
 
 
 def counted(**changes: Any) -> dict[str, Any]:
-    """A gateway whose callers are in a database."""
+    """A gateway configuration with callers in a database."""
     config = gateway(**{"database": database(), "workloads": [{"name": "w"}], "routes": route(), **changes})
     del config["callers"]
     return config

@@ -1,4 +1,4 @@
-"""Slow connections: they hold up only themselves, whoever opens them and however many there are."""
+"""Slow connections do not delay others, whatever their number and their client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Edge]
 
 @pytest.fixture
 def start(chain: Site, tmp_path: Path) -> Iterator[Start]:
-    """Starts a gateway of the test's own before the shared sidecar."""
+    """Starts a separate gateway in front of the shared sidecar."""
     started: list[Edge] = []
 
     def starting(within: tuple[str, ...] = (), program: str = "edge", **limits: Any) -> Edge:
@@ -41,7 +41,7 @@ def start(chain: Site, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def hurried(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """A gateway before the shared sidecar whose clients have a fifth of the time."""
+    """A gateway with a fifth of the normal client timeouts, in front of the shared sidecar."""
     config = gateway_config(site.folder, site.sidecar.port)
     edge = Edge(tmp_path_factory.mktemp("hurried"), config, program=HURRIED)
     try:
@@ -61,7 +61,7 @@ def is_served(chain: Site, edge: Edge) -> bool:
 
 
 def seconds_until_closed(connection: socket.socket, drip: bytes = b"", interval: float = 0.5) -> float:
-    """How long the server bears a client that sends so little now and then."""
+    """Seconds until the server closes a connection whose client sends `drip` every `interval` seconds."""
     began = time.monotonic()
     connection.settimeout(interval)
     while time.monotonic() - began < 60:
@@ -187,7 +187,7 @@ def test_one_client_cannot_take_all_connections(chain: Site, start: Start):
 
 
 def test_an_idle_connection_can_be_reused_within_its_time(chain: Site, hurried: Edge):
-    """Longer than a header block may take: an idle connection waits for none."""
+    """The connection is idle for longer than a header block may take."""
     with httpx.Client(verify=chain.authority.client("app"), trust_env=False, timeout=10) as client:
         for pause in (0, 4):
             time.sleep(pause)
@@ -196,7 +196,7 @@ def test_an_idle_connection_can_be_reused_within_its_time(chain: Site, hurried: 
 
 
 def test_trailers_are_not_treated_as_headers(chain: Site):
-    """A trailer that says who asks is not believed, and none is passed on."""
+    """The gateway ignores identities in trailers, and forwards no trailer."""
     body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
     trailers = f"authorization: Bearer {KEYS[WORKLOAD]}\r\ntraceparent: 00-{'a' * 32}-{'b' * 16}-01\r\n"
     lines = [
@@ -244,7 +244,7 @@ INNER = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
     ],
 )
 def test_a_request_with_ambiguous_framing_is_refused(chain: Site, framing: str):
-    """What stands behind it is never a request of its own that is served, and none of it reaches the model."""
+    """The bytes after the end are never served as a request, and none of them reaches the model."""
     chain.model.reset()
     start = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     with ExitStack() as stack:
@@ -274,7 +274,7 @@ def test_a_request_with_ambiguous_framing_is_refused(chain: Site, framing: str):
     ],
 )
 def test_a_transfer_coding_other_than_chunked_is_refused_and_the_connection_closed(chain: Site, coding: str):
-    """The gateway decodes no other coding, and a server behind another reader could see another body."""
+    """The gateway decodes no other coding. A server that does could read another body."""
     chain.model.reset()
     body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
     lines = [f"POST {CHAT} HTTP/1.1", "host: x", "content-type: application/json", coding]
@@ -286,7 +286,7 @@ def test_a_transfer_coding_other_than_chunked_is_refused_and_the_connection_clos
         connection.settimeout(5)
         answer = b""
         with contextlib.suppress(ConnectionError, ssl.SSLError):
-            while piece := connection.recv(65536):  # a connection that stays open is a timeout, and an error
+            while piece := connection.recv(65536):  # a connection that stays open raises a timeout error
                 answer += piece
     assert answer.split(b" ")[1] in (b"400", b"501"), answer
     assert answer.count(b"HTTP/1.1 ") == 1

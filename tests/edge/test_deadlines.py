@@ -54,7 +54,7 @@ def test_a_shortened_deadline_ends_the_current_and_every_later_wait():
 
 
 class Client:
-    """Says nothing until it leaves."""
+    """A client that sends nothing until it disconnects."""
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
@@ -79,7 +79,7 @@ def test_work_for_a_disconnected_client_is_cancelled_with_its_own_error():
         with pytest.raises(ClientLeft):
             await request()
         assert ended.is_set()
-        await asyncio.sleep(0.01)  # nothing of it is left upon the task
+        await asyncio.sleep(0.01)  # no cancellation is left on the task
 
     asyncio.run(scenario())
 

@@ -82,7 +82,7 @@ def test_a_long_text_of_one_workload_does_not_delay_others(detector: Edge):
 
 
 def test_slow_texts_of_one_workload_do_not_occupy_the_workers_of_others(detector: Edge):
-    """Another workload finds a free worker, and does not wait for the slow text at work."""
+    """Another workload gets a free worker, and does not wait for the slow text."""
     slow = "a1-" * 5_000
 
     def seconds(text: str, workload: str) -> float:
@@ -117,7 +117,7 @@ def test_abandoned_detection_work_is_stopped(detector: Edge):
 
 
 def test_workloads_take_turns_with_long_texts(detector: Edge):
-    """One workload's queue of ten does not stand before another's first."""
+    """The first text of a workload does not wait for ten queued texts of another one."""
     text = LONG[: 100 * 1024]
     with ThreadPoolExecutor(12) as pool:
         first = [pool.submit(look, detector, text, workload="many", limit_s=60, wait_s=90) for _ in range(10)]

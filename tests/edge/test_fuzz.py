@@ -101,7 +101,7 @@ REQUESTS = st.builds(
 
 
 def exchange(edge: Edge, context: ssl.SSLContext, sent: list[bytes]) -> bytes:
-    """What comes back, until it is silent for a moment or closed."""
+    """The bytes of the response, until a pause or the end of the connection."""
     answer = b""
     with (
         contextlib.suppress(OSError),

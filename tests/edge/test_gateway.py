@@ -14,7 +14,7 @@ TEXT = "".join(WORDS)
 
 
 def stream_data(text: str) -> list[str]:
-    """The data of each event. Split at LF only, as the text may hold other separators of lines."""
+    """The data of each event. Split at LF only, because the text may contain other line separators."""
     return [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
 
 
@@ -43,7 +43,7 @@ def test_a_stream_passes_gateway_and_sidecar_event_by_event(chain: Site):
 
 
 def test_an_answer_has_a_unique_id_that_is_in_its_log_line(chain: Site):
-    """The model server's own id never passes: it could be anything that the server was made to say."""
+    """The model server's own id never passes, because it could be any text."""
     ids = []
     for stream in (False, True, False):
         response = chain.ask(stream=stream)
@@ -130,7 +130,7 @@ def test_a_failure_of_a_model_server_is_reported_without_its_internals(
     assert (response.status_code, code_of(response)) == (status, code)
     assert MODEL not in response.text
     assert "10.1.2.3" not in response.text
-    # Of one that takes nothing another replica is asked, three times in all; never of one that answered.
+    # After a refusal, other replicas are tried, three in all. After an answer, none.
     assert len(chain.model.received) == (3 if status == 503 else 1)
 
 

@@ -77,7 +77,7 @@ def test_a_health_probe_overrides_failures_and_successes():
     assert health.good, "one that came back is asked at once"
 
 
-# At each moment: how many seconds pass, and who begins or ends.
+# Steps: seconds that pass, and the requests that begin or end.
 STEPS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=40)
 
 
@@ -110,7 +110,7 @@ def test_requests_of_other_replicas_reduce_the_share_of_gpu_time():
 
 
 class Failing:
-    """An endpoint that fails as it is told."""
+    """An endpoint that fails as the test says."""
 
     def __init__(self, error: httpx.HTTPError) -> None:
         self.error, self.sharing, self.health = error, Sharing(), Health()

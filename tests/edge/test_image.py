@@ -78,7 +78,7 @@ def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
         "tops = {name.split('.')[0] for name in sys.modules}\n"
         "owners = m.packages_distributions()\n"
         "files = {getattr(module, '__file__', None) for module in sys.modules.values()}\n"
-        # Several distributions may fill one namespace: of those, the ones that a file was loaded of.
+        # Several distributions may share a namespace package. Count only those whose files were loaded.
         "def used(d): return any(str(m.distribution(d).locate_file(f)) in files for f in m.files(d) or ())\n"
         "found = [owners.get(top, []) for top in tops]\n"
         "print(json.dumps(sorted({d for many in found for d in many if len(many) == 1 or used(d)})))\n"
@@ -88,7 +88,7 @@ def test_every_mode_imports_only_packages_of_its_lock(imports: str, lock: str):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     distributions, modules = (json.loads(line) for line in ended.stdout.splitlines())
-    # httpx, anyio and OpenTelemetry do without these; the others are a development venv's hooks.
+    # httpx, anyio and OpenTelemetry work without these. The others are hooks of a development environment.
     optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
     assert {normal(name) for name in distributions} - optional <= set(locked(lock))
     assert modules == []

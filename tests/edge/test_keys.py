@@ -28,7 +28,7 @@ WORKLOAD = ["--workload", "claims", "--class", "restricted"]
 
 @dataclass
 class Desk:
-    """Where keys are issued, and what a gateway knows of it."""
+    """The database where keys are issued, and a gateway's access to it."""
 
     postgres: Postgres
     folder: Path
@@ -69,7 +69,7 @@ def issued(desk: Desk, capsys: pytest.CaptureFixture[str], *arguments: str) -> s
 
 
 def find_keys(desk: Desk, *keys_to_find: str, **changes: Any) -> list[Any]:
-    """Each key, as a gateway's user finds it."""
+    """Each key, looked up with a gateway's database user."""
 
     async def ask() -> list[Any]:
         database = desk.gateway(**changes)

@@ -19,7 +19,7 @@ COPIES = 4
 
 
 class Clock:
-    """Moves when it is told to. The database's own goes on beside it."""
+    """A clock that the test moves. The database's own clock runs on."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -51,7 +51,7 @@ async def _migrated(config: DatabaseConfig) -> None:
 
 
 def with_copies(config: DatabaseConfig, work: Callable[..., Awaitable[Any]], count: int = COPIES) -> Any:
-    """Run `work(clock, database of each, ledger of each)`."""
+    """Run `work(clock, databases, ledgers)` with `count` replicas."""
 
     async def run() -> Any:
         clock, databases = Clock(), [Counting(config) for _ in range(count)]
@@ -65,7 +65,7 @@ def with_copies(config: DatabaseConfig, work: Callable[..., Awaitable[Any]], cou
 
 
 async def used(database: Database, limit: Limit) -> int:
-    """What the database holds as used or leased."""
+    """The used and leased amount in the database."""
     rows = await database.fetch(
         "SELECT amount FROM isthmus.used WHERE (scope, unit) = ($1, $2)", limit.scope, limit.unit
     )
@@ -80,7 +80,7 @@ async def takes(ledger: Ledger, limit: Limit, amount: int = 1) -> bool:
     return True
 
 
-# A month, since a minute may end while a test runs; the statement is the same.
+# Per month, because a minute may end during the test. The SQL is the same.
 @pytest.mark.parametrize("most", [1, 7, 1000])
 def test_replicas_together_use_exactly_the_whole_limit(tables: DatabaseConfig, most: int):
     limit = Limit(f"a/b/team/all-{most}", "requests/minute", "month", most)
@@ -103,7 +103,7 @@ def test_a_limit_per_minute_is_used_up_to_a_twentieth_per_replica(tables: Databa
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> tuple[int, int]:
         (row,) = await databases[0].fetch("SELECT extract(second FROM clock_timestamp())::float8 AS at")
         await asyncio.sleep(max(0.0, row["at"] - 50) and 60.5 - row["at"])  # no minute ends in between
-        # A copy that is hardly asked holds what it leased; the others find the rest.
+        # An idle replica keeps its lease. The others get the rest.
         assert await takes(ledgers[0], limit)
         admitted = 1
         while await takes(ledgers[1], limit):
@@ -151,7 +151,7 @@ def test_an_unused_lease_of_a_replica_is_returned(tables: DatabaseConfig):
         await ledger.flush()
         assert await used(database, limit) == 3
         assert await takes(ledger, limit, 3)
-        await ledger.flush(last=True)  # it ends in order
+        await ledger.flush(last=True)  # stops in order
         assert await used(database, limit) == 6
 
     with_copies(tables, work, 1)
@@ -188,7 +188,7 @@ def test_unused_reservations_are_available_again_and_reported_at_the_end(tables:
 
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
         (ledger,) = ledgers
-        for _ in range(13):  # the last needs room for 500 beside the 480 before it
+        for _ in range(13):  # the last request needs 500 above the 480 before it
             reservation = await ledger.take({limit: 500})
             ledger.settle(reservation, {"tokens/month": 40})
         await ledger.flush(last=True)
@@ -227,7 +227,7 @@ def test_a_new_period_begins_at_zero_without_old_debts(tables: DatabaseConfig):
         (ledger,), (database,) = ledgers, databases
         reservation = await ledger.take({limit: 10})
         assert not await takes(ledger, limit)
-        # The month turns: the row is of the one before, and the copy's lease is over.
+        # The month changes: the row belongs to the month before, and the replica's lease is over.
         await database.fetch(
             "UPDATE isthmus.used SET since = since - interval '1 month' WHERE scope = $1", limit.scope
         )

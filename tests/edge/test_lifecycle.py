@@ -33,7 +33,7 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture
 def own_gateway(chain: Site, tmp_path: Path) -> Iterator[Callable[..., tuple[Edge, Authority]]]:
-    """Starts a gateway of the test's own, on the shared sidecar, with copies of its files to change."""
+    """Starts a separate gateway in front of the shared sidecar, with its own copies of the files."""
     started: list[Edge] = []
 
     def start(**limits: float) -> tuple[Edge, Authority]:
@@ -143,7 +143,7 @@ def start_stream(edge: Edge, authority: Authority, events: list[str]) -> threadi
 
 
 def refuses(edge: Edge, authority: Authority, seconds: float = 5) -> bool:
-    """Whether the edge stops taking connections: the socket closes a moment after the line that says so."""
+    """Whether the edge stops accepting connections. The socket closes shortly after the line that reports it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -171,7 +171,7 @@ def test_after_sigterm_a_running_stream_finishes_and_new_requests_are_refused(ch
 
 
 def test_an_open_connection_does_not_keep_the_process_running(chain: Site, own_gateway):
-    edge, authority = own_gateway()  # a request may take 10 s, and so may its end
+    edge, authority = own_gateway()  # a request may take 10 s, and so may draining
     with httpx.Client(verify=authority.client("app"), trust_env=False) as client:
         assert client.get(edge.url + "/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
         began = time.monotonic()

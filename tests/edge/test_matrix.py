@@ -61,7 +61,7 @@ def test_the_whole_matrix_passes_and_is_printed(capsys: pytest.CaptureFixture[st
 
 @pytest.fixture
 def shortened_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record that does not come is not waited for."""
+    """Shorten the wait for records that are not expected."""
     monkeypatch.setattr(judging, "PATIENCE_S", 0.1)
 
 

@@ -48,7 +48,7 @@ class Bank:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What the model server was asked last."""
+        """The last request that the model server received."""
         return self.site.models[0].last_body()
 
 
@@ -98,7 +98,7 @@ def test_the_openai_client_reads_only_its_own_model(bank: Bank):
 
 
 def test_the_openai_client_calls_tools(bank: Bank):
-    """As OpenAI's guide has it: the message of the answer goes back as it came."""
+    """As in OpenAI's guide: the message of the answer is sent back unchanged."""
     messages: list[Any] = [*MESSAGES]
     answer = bank.client.chat.completions.create(
         model="fast", messages=messages, tools=TOOLS, tool_choice="auto", parallel_tool_calls=False
@@ -128,7 +128,7 @@ def test_the_openai_client_calls_tools_in_a_stream(bank: Bank):
     assert "".join(part.function.arguments for part in tool_calls) == TOOL_CALL["function"]["arguments"]
 
 
-# openai's own models: a message that was parsed is not of the class that it says.
+# Parsed messages of the openai library are not instances of their declared class.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_a_message_assembled_by_the_openai_stream_helper_is_accepted_back(bank: Bank):
     messages: list[Any] = [*MESSAGES]
@@ -203,7 +203,11 @@ def test_the_openai_client_may_authenticate_by_certificate(bank: Bank):
 def test_errors_raise_the_matching_exceptions_of_the_openai_client(bank: Bank):
     for key, model, expected in (
         ("isk_" + "x" * 43, "fast", openai.AuthenticationError),
-        (bank.site.issue("narratives"), "fast", openai.PermissionDeniedError),  # from another certificate
+        (
+            bank.site.issue("narratives"),
+            "fast",
+            openai.PermissionDeniedError,
+        ),  # with another client certificate
         (bank.site.issue("spent"), "fast", openai.NotFoundError),
     ):
         with client_of(bank.site, key) as client, pytest.raises(expected):

@@ -8,7 +8,7 @@ import pytest
 
 from edge.routing.rejection import translate_rejection
 
-# As vLLM 0.33 and the translator say them.
+# Messages of vLLM 0.33 and of the translator.
 TOO_LONG = (
     "This model's maximum context length is 8192 tokens. However, you requested 100 output tokens and your prompt"
     " contains at least 8093 input tokens, for a total of at least 8193 tokens. Please reduce the length of the input"

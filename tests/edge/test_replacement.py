@@ -21,12 +21,12 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture
 def copy(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
-    """Starts one more copy of a gateway, on the shared sidecar."""
+    """Starts one more gateway replica in front of the shared sidecar."""
     started: list[Edge] = []
 
     def start(**limits: float) -> Edge:
         config = gateway_config(chain.folder, chain.sidecar.port)
-        # More than a busy machine takes for a handshake: what is asked here is not how fast a copy is.
+        # Longer than a handshake takes on a busy machine. The test does not measure speed.
         config["limits"].update({"connect_timeout_s": 15, "request_timeout_s": 40, **limits})
         started.append(Edge(tmp_path / f"copy-{len(started)}", config))
         return started[-1].wait_until_up()
@@ -37,7 +37,7 @@ def copy(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
 
 
 def counted(edge: Edge) -> float:
-    """Requests by the gateway's own counters."""
+    """Number of requests by the gateway's own counters."""
     return sum(
         map(float, re.findall(r"^isthmus_requests_total\{.*\} (\S+)$", edge.health("/metrics").text, re.M))
     )
@@ -67,7 +67,7 @@ def test_a_gateway_replaced_under_load_finishes_and_accounts_for_every_request(c
         if answer.stream and answer.request_id in served[old] and answer.at > ended
     ]
     assert late, "no stream was running when the old copy was told to end"
-    # A connection that idles is closed under a request on its way at most once: then its client is at the new copy.
+    # A request can meet an idle connection that is closing at most once. Then its client moves to the new replica.
     assert load.unanswered <= WHOLE + STREAMS
     hold_to_account(load, [old, new])
     assert served[old] | served[new] == {answer.request_id for answer in load.answers}
@@ -116,7 +116,7 @@ def test_an_answer_is_recorded_before_its_end_is_sent(chain: Site, copy, stream:
 def test_a_new_connection_during_draining_is_refused(chain: Site, copy):
     edge = copy()
     with socket.create_connection(("127.0.0.1", edge.port)) as plain:
-        # One is accepted, its handshake to come, as the order to end arrives.
+        # A connection is accepted, but its TLS handshake is not done, when the process gets SIGTERM.
         with httpx.Client(verify=chain.authority.client("app"), trust_env=False) as client:
             client.get(edge.url + "/v1/models")
         edge.process.terminate()
@@ -147,7 +147,7 @@ def test_a_stream_abandoned_by_its_client_is_recorded_as_such(chain: Site):
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
 def test_every_answer_is_accounted_once_while_replicas_come_and_go(chain: Site, copy, seed: int):
-    """Five replacements each, in order or by force, at any moment, with too little time to drain or enough."""
+    """Five replacements each, by draining or killing, at random moments, with enough or too little time to drain."""
     chance = random.Random(seed)
     chain.model.reset("slow")
     copies = [copy(drain_timeout_s=chance.choice([0.3, 5]))]

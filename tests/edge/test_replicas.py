@@ -25,11 +25,11 @@ DEAD, RESETS = "dead", "resets"
 
 @dataclass
 class Service:
-    """Hands each connection to the next of its replicas: a port, `dead`, or `resets` once it was sent a request."""
+    """Assigns each connection to the next replica: a port, `dead`, or `resets` (breaks after the request)."""
 
     replicas: list[int | str]
     broken: int = 0
-    """Requests that a replica took and broke off."""
+    """Requests that a replica accepted and then broke."""
     _open: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -39,12 +39,12 @@ class Service:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def drop(self) -> None:
-        """End what is open, so that the next request makes a connection."""
+        """Close open connections, so that the next request opens a new one."""
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._open.clear()
-        time.sleep(0.1)  # else a request may meet a connection that is just closing
+        time.sleep(0.1)  # otherwise a request may meet a connection that is closing
 
     def close(self) -> None:
         self.drop()
@@ -78,7 +78,7 @@ class Service:
                         came += len(data) if source is accepted else 0
                         if (
                             replica == RESETS and source is accepted and came > 3000
-                        ):  # the handshake takes less
+                        ):  # longer than the handshake takes
                             self.broken += 1
                             _reset(accepted)
                             return

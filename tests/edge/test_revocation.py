@@ -24,7 +24,7 @@ CHAT = "/v1/chat/completions"
 
 @dataclass
 class OwnGateway:
-    """A gateway of the test's own, with a revocation list of its own authority."""
+    """A separate gateway with the revocation list of its own CA."""
 
     edge: Edge
     authority: Authority
@@ -59,7 +59,7 @@ def stack(chain: Site, tmp_path: Path) -> Iterator[OwnGateway]:
 
 
 def stream_until_its_end(stack: OwnGateway, events: list[str]) -> threading.Thread:
-    """Reads a stream in a thread of its own."""
+    """Reads a stream to its end in a thread."""
 
     def read() -> None:
         with (

@@ -267,7 +267,7 @@ def test_a_router_receives_the_workload_and_nothing_about_the_caller(tmp_path: P
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     authority = Authority(tmp_path)
     for name, server_name in (

@@ -35,7 +35,7 @@ class Site:
     gateway: Edge
     client: httpx.Client
     names: list[str]
-    """Of the model servers and of the translator, as they are accounted."""
+    """Names of the model servers and of the translator in the accounts."""
 
     def ask(self, workload: str = KEPT, path: str = CHAT, **fields: Any) -> httpx.Response:
         text = {"messages": [{"role": "user", "content": "hi"}]} if "chat" in path else {"prompt": "hi"}
@@ -43,11 +43,11 @@ class Site:
         return self.client.post(path, json=body, headers=bearer(f"key-of-{workload}"))
 
     def counts(self) -> tuple[int, ...]:
-        """What each model server was asked, and Bedrock."""
+        """Number of requests that each model server and Bedrock received."""
         return (*(len(model.received) for model in self.models), len(self.bedrock.requests))
 
     def behave(self, *behaviours: str, waiting: tuple[int, int] = (0, 0)) -> None:
-        """From now on, and known to the gateway."""
+        """Set the model servers' behaviour, and wait until the gateway has probed it."""
         for model, behaviour, count in zip(self.models, behaviours, waiting, strict=True):
             model.reset(behaviour)
             model.metrics = f'vllm:num_requests_waiting{{engine="0"}} {count}.0\n'
@@ -148,7 +148,7 @@ def test_a_request_goes_to_the_endpoint_with_fewer_running_requests(site: Site):
     site.behave("stall", "ok")
     threads = [threading.Thread(target=_patient, args=[site]) for _ in range(2)]
     threads[0].start()
-    while not site.models[0].received:  # of two in turn, one meets the model that stalls
+    while not site.models[0].received:  # two model servers take turns, and one of them stalls
         if site.models[1].received and not threads[1].is_alive():
             threads[1] = threading.Thread(target=_patient, args=[site])
             threads[1].start()

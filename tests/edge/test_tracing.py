@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_every_request_gives_a_span_below_its_callers_without_content(
     chain: Site, collector: Collector, tmp_path: Path
 ):
     config = gateway_config(chain.folder, chain.sidecar.port)
-    config["class"] = "public"  # whose traces may go without TLS
+    config["class"] = "public"  # a public class may send traces without TLS
     config["traces"] = {"endpoint": f"http://127.0.0.1:{collector.server_address[1]}/v1/traces"}
     away = {"HTTP_PROXY": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     edge = Edge(tmp_path / "traced", config, away)

@@ -26,7 +26,7 @@ GATEWAY = "internal-gateway.isthmus-internal.svc"
 CHAT = "/v1/chat/completions"
 PREFIX = "data: "
 
-# Dummy credentials, and everything in an environment that could lead a request elsewhere.
+# Dummy credentials, and every environment variable that could redirect a request.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIDDUMMY",
     "AWS_SECRET_ACCESS_KEY": "dummy-secret",
@@ -88,7 +88,7 @@ def start(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Edge]]:
-    """A translator with dummy credentials and one with none, started together: LiteLLM takes its time."""
+    """A translator with dummy credentials and one without, started together, because LiteLLM starts slowly."""
     folder = tmp_path_factory.mktemp("translator")
     authority = Authority(folder)
     authority.issue("translator", "internal-translator.isthmus-internal.svc")
@@ -162,7 +162,7 @@ def test_tool_definitions_and_calls_are_translated(stage: Stage):
 
 
 def _texts(message: dict[str, Any]) -> list[str]:
-    """Which parts of a message Bedrock's guardrail looks at, and which it does not."""
+    """The parts of a message that Bedrock's guardrail checks, and those that it does not check."""
     return [next(iter(part)) for part in message["content"]]
 
 

@@ -20,11 +20,11 @@ from tests.edge.processes import Edge
 from tests.edge.test_translator import CHAT, ENVIRONMENT, GATEWAY, NAME, PROFILE, chat, start
 
 HOST = "bedrock-runtime.eu-central-1.test"
-"""No resolver knows it: only by the proxy can it be reached."""
+"""No resolver knows this name, so it can be reached through the proxy only."""
 
 
 class Proxy:
-    """Opens a tunnel for each CONNECT to the endpoint, whatever name it was asked for."""
+    """A proxy that opens a tunnel to the endpoint for each CONNECT, whatever the requested name."""
 
     def __init__(self, port: int) -> None:
         self.port, self.asked = port, []

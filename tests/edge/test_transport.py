@@ -29,7 +29,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: pinned=1\r\n\r\nok"
 
 
 class Server:
-    """Answers each request with the next of its replies; keeps what it was sent, a list a connection."""
+    """Answers each request with the next reply. Records the received requests by connection."""
 
     def __init__(self, *replies: bytes | None) -> None:
         self.connections: list[list[bytes]] = []
@@ -48,11 +48,11 @@ class Server:
             self._serve(connection, self.connections[-1])
 
     def _serve(self, connection: socket.socket, requests: list[bytes]) -> None:
-        with connection, contextlib.suppress(OSError):  # whoever asked may have given up
+        with connection, contextlib.suppress(OSError):  # the client may have given up
             while data := connection.recv(65536):
                 requests.append(data)
                 reply = next(self._replies)
-                if reply is None:  # gone, with the request in hand
+                if reply is None:  # closes with the request received
                     return
                 connection.sendall(reply)
 
@@ -72,7 +72,7 @@ def serving(*replies: bytes | None) -> Iterator[Server]:
 def ask(
     *urls: str, verify: ssl.SSLContext | bool = False, headers: dict[str, str] | None = None
 ) -> list[httpx.Response]:
-    """POST to each address in turn with one client of the edge's."""
+    """POST to each address in turn with one edge client."""
 
     async def run() -> list[httpx.Response]:
         limits = Limits(connect_timeout_s=1, request_timeout_s=1)
@@ -153,7 +153,7 @@ def test_a_server_without_a_tls_handshake_is_a_connection_failure_within_the_tim
 
 
 def test_connections_reset_during_setup_close_no_other_file_descriptor():
-    """uvloop leaves the number of a closed file behind; closed again, it would be another client's connection."""
+    """uvloop keeps the number of a closed file. Closing it again would close another client's connection."""
 
     async def run(port: int) -> int:
         client, lost = (
@@ -174,7 +174,7 @@ def test_connections_reset_during_setup_close_no_other_file_descriptor():
         await client.aclose()
         return lost
 
-    gc.freeze()  # what is loaded is not looked through again and again
+    gc.freeze()  # loaded objects are not collected repeatedly
     try:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             threading.Thread(target=_reset_all, args=[listening], daemon=True).start()
@@ -192,7 +192,7 @@ def _reset_all(listening: socket.socket) -> None:
 
 
 def answer_of(reply: bytes, most: int) -> bytes:
-    """What the edge reads of a server's reply, at most so many bytes."""
+    """What the edge reads of a server's reply, at most `most` bytes."""
 
     async def run() -> bytes:
         client = Client(Limits(connect_timeout_s=1, request_timeout_s=5), verify=False)

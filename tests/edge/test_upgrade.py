@@ -17,12 +17,12 @@ from tests.edge.replacing import Load, hold_to_account
 
 pytestmark = pytest.mark.service
 EARLIER = "0a25d1e"
-"""The commit whose processes are replaced."""
+"""The commit of the processes that are replaced."""
 
 
 @pytest.fixture(scope="module")
 def earlier_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package `edge` as it was."""
+    """The package `edge` at that commit."""
     done = subprocess.run(["git", "archive", EARLIER, "edge"], cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"this clone lacks commit {EARLIER}")
@@ -34,14 +34,14 @@ def earlier_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
-    """Starts a gateway or a sidecar of some code."""
+    """Starts a gateway or a sidecar with the given code."""
     started: list[Edge] = []
 
     def start(mode: str, code: Path, sidecar: Edge | None = None) -> Edge:
         folder = chain.folder
         if mode == "gateway":
             config = gateway_config(folder, (sidecar or chain.sidecar).port)
-            # A busy machine takes long for a handshake.
+            # A handshake can take long on a busy machine.
             config["limits"].update({"connect_timeout_s": 15, "request_timeout_s": 40})
         else:
             files = {"certificate": "sidecar.crt", "key": "sidecar.key", "client_ca": "ca.crt"}

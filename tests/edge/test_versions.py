@@ -15,7 +15,7 @@ from tests.edge.weighing import Store, run, signed
 
 
 def release(store: Store, model: Path, text: str) -> str:
-    """Another version at the store; its digest."""
+    """Put another version into the store. Returns its digest."""
     (model / "config.json").write_text(text)
     store.digest = signed(model)
     for path in model.rglob("*"):
@@ -46,7 +46,7 @@ def test_the_previous_version_stays_beside_the_new_one_and_older_ones_are_delete
     second = release(store, model, "second")
     assert store.fetch(keep="2").returncode == 0
     assert stored_digests(store) == {name(first), name(second)}
-    # Back to the first: it serves last now, whenever it was fetched.
+    # Back to the first version: it was served last now, whenever it was fetched.
     release(store, model, '{"architectures": ["LlamaForCausalLM"]}')
     assert store.digest == first
     assert store.fetch(keep="2").returncode == 0

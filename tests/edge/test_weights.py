@@ -95,7 +95,7 @@ def test_an_invalid_command_has_another_exit_code_than_wrong_weights(model: Path
 
 
 def keys(folder: Path) -> tuple[Path, Path]:
-    """A new private key and its public one."""
+    """Create a private key and its public key."""
     private, public = folder / "key.pem", folder / "key.pub"
     openssl = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(private)]
     subprocess.run(openssl, check=True, capture_output=True)
@@ -105,7 +105,7 @@ def keys(folder: Path) -> tuple[Path, Path]:
 
 
 def sign(model: Path, private: Path, *, text: bool) -> None:
-    """As cosign and OpenSSL do: ECDSA over SHA-256, in base64 or in DER."""
+    """Sign as cosign and OpenSSL do: ECDSA over SHA-256, in base64 or DER."""
     file = model / "SHA256SUMS"
     done = subprocess.run(
         ["openssl", "dgst", "-sha256", "-sign", str(private), str(file)], check=True, capture_output=True

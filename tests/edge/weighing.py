@@ -30,7 +30,7 @@ def run(*arguments: str, module: str = "edge.weights", **env: str) -> subprocess
 
 
 def signed(folder: Path) -> str:
-    """The digest of the folder as it is, its manifest written."""
+    """Write the manifest of the folder. Returns its digest."""
     done = run("manifest", str(folder))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -44,7 +44,7 @@ STRANGE = {
 
 
 class Store:
-    """An S3 service that holds the model, and the file with the key to it."""
+    """An S3 service with the model, and the file with its credentials."""
 
     def __init__(self, url: str, model: Path, folder: Path) -> None:
         import boto3
@@ -63,11 +63,11 @@ class Store:
                 self.s3.upload_file(str(path), "models", f"llama/v1/{path.relative_to(model).as_posix()}")
 
     def fetch(self, **more: str) -> subprocess.CompletedProcess[str]:
-        # What the environment says of identities and ways out must not count.
+        # Identities and proxies in the environment must have no effect.
         return run(*self._flags(**more), module="edge.fetch", **STRANGE)
 
     def fetching(self, **more: str) -> subprocess.Popen[bytes]:
-        """The same, as it runs."""
+        """Start `edge.fetch` and return the running process."""
         command = [sys.executable, "-m", "edge.fetch", *self._flags(**more)]
         return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **STRANGE})
 

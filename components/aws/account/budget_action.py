@@ -21,22 +21,23 @@ CALLS = [
     "bedrock:Retrieve",
     "bedrock:RetrieveAndGenerate",
 ]
-"""Calls of Bedrock that cost by use; Converse and asynchronous calls need InvokeModel (Service Authorization
+"""Calls of Bedrock that cost by use. Converse and asynchronous calls need InvokeModel (Service Authorization
 Reference, as of knowledge, not checked)."""
 HOSTED_CALLS = [
     "sagemaker:InvokeEndpoint",
     "sagemaker:InvokeEndpointAsync",
     "sagemaker:InvokeEndpointWithResponseStream",
 ]
-"""Calls of endpoints on SageMaker, whose instances cost by the hour, called or not: a denial frees none of them."""
+"""Calls of SageMaker endpoints. Their instances cost by the hour even without calls, so a denial does not stop that
+cost."""
 ATTACH = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
 USED_UP = 100
-"""Percent of actual spend at which it happens."""
+"""Percentage of actual spend at which calls are denied."""
 
 
 @dataclass(frozen=True)
 class Alerts:
-    """Who is told of a budget."""
+    """The recipients of a budget's alerts."""
 
     topic: Topic
     emails: list[str]
@@ -44,10 +45,10 @@ class Alerts:
 
 @dataclass(frozen=True)
 class BudgetDenial:
-    """The denial of one budget. A policy for each budget: one that is lifted leaves another's denial in place."""
+    """The denial of one budget. Each budget has its own policy, so lifting one denial leaves the others in place."""
 
     name: str
-    """Of the budget among the resources."""
+    """Name of the budget among the resources."""
     budget: Any
     account: pulumi.Input[str]
     partition: pulumi.Input[str]
@@ -62,10 +63,10 @@ class BudgetDenial:
     def create(
         self, roles: list[pulumi.Input[str]], boundary: pulumi.Input[str] | None, *, hosted: bool = False
     ) -> None:
-        """Create the denying policy, attached to nothing yet, the role that attaches it, and the action.
+        """Create the denying policy (not attached yet), the role that attaches it, and the action.
 
-        `roles`: names of the roles that are denied; `boundary`: ARN of the attaching role's; `hosted`: deny calls of
-        endpoints on SageMaker too.
+        `roles`: names of the roles to deny. `boundary`: ARN of the attaching role's boundary. `hosted`: also deny
+        calls of SageMaker endpoints.
         """
         policy = self._create_policy(hosted)
         role, role_policy_resource = self._create_role(policy, roles, boundary)
@@ -85,7 +86,7 @@ class BudgetDenial:
     def _create_role(
         self, policy: Any, roles: list[pulumi.Input[str]], boundary: pulumi.Input[str] | None
     ) -> tuple[Any, pulumi.Resource]:
-        """The role by which AWS Budgets attaches the denial to `roles` and to no other, and the role's policy."""
+        """The role with which AWS Budgets attaches the denial to `roles` only, and the role's policy."""
         from pulumi_aws.iam import Role
 
         name = f"{self.name}-role"
@@ -114,7 +115,7 @@ class BudgetDenial:
         return role, role_policy(f"{name}-policy", role, [attach_statement], self._child)
 
     def _trust(self) -> dict[str, Any]:
-        """AWS Budgets for this budget, and for no other account's."""
+        """The trust policy: AWS Budgets, for this budget of this account only."""
         source = pulumi.Output.format(
             "arn:{}:budgets::{}:budget/{}*", self.partition, self.account, self.budget.name
         )
@@ -137,7 +138,7 @@ class BudgetDenial:
     def _create_action(
         self, policy: Any, roles: list[pulumi.Input[str]], role: Any, role_policy_resource: pulumi.Resource
     ) -> None:
-        """Attach the policy to the roles when the budget is used up, and tell whoever gets its alerts."""
+        """Attach the policy to the roles when the budget is used up, and send an alert."""
         from pulumi_aws.budgets import BudgetAction
 
         BudgetAction(
@@ -155,7 +156,7 @@ class BudgetDenial:
                 {"address": self.alerts.topic.arn, "subscription_type": "SNS"},
             ],
             tags=self.tags,
-            # Its role must be able to act when AWS looks at it.
+            # AWS checks the role's permissions when the action is created.
             opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[role_policy_resource]),
         )
 

@@ -14,35 +14,35 @@ from isthmus.core.errors import InputError
 
 ACTIONS = ("none", "deny")
 ALERTS = 9
-"""Alerts of actual spend, beside the one of forecast spend: a budget takes ten (Budgets quotas, as of knowledge,
-not checked)."""
+"""Maximum alerts of actual spend, in addition to the one of forecast spend. A budget has at most ten (Budgets
+quotas, as of knowledge, not checked)."""
 MAX_USD = 1e9
-"""USD. A larger amount is treated as a typing error."""
+"""Larger amounts in USD are treated as typing errors."""
 BUDGET_NAME = 100
-"""Characters of a budget's name (API reference, as of knowledge, not checked)."""
+"""Maximum length of a budget's name (API reference, as of knowledge, not checked)."""
 
 
 class BudgetSettings(TypedDict):
-    """A monthly budget over what bears a tag."""
+    """A monthly budget for resources with a tag."""
 
     name: str
     """Name of the budget, unique in the component."""
     scope: str
-    """`platform`, `class` or `workload`."""
+    """Scope: `platform`, `class` or `workload`."""
     of: str
-    """The platform's, class's or workload's name: the value of the tag."""
+    """Name of the platform, class or workload: the value of the tag."""
     monthly_usd: float
-    """USD a month."""
+    """Budget in USD per month."""
     alert_pct: list[int]
-    """Alerts of actual spend, in percent; one of forecast spend at 100 % comes with them."""
+    """Alerts of actual spend, in percent. An alert of forecast spend at 100 % is added."""
     action: str
-    """`none`, or `deny`: at 100 % of actual spend the roles may call no model until someone lifts it."""
+    """`none`, or `deny`: at 100 % of actual spend, the roles may call no model until a person lifts the denial."""
     role_name: NotRequired[pulumi.Input[str]]
     """`deny`: name of the role."""
     role_names: NotRequired[list[pulumi.Input[str]]]
-    """`deny`: names of further roles, where more than one serves what the budget is for."""
+    """`deny`: names of further roles, if several serve the budget's scope."""
     hosted: NotRequired[bool]
-    """`deny`: calls of endpoints on SageMaker too (default false)."""
+    """`deny`: whether calls of SageMaker endpoints are denied too (default false)."""
 
 
 class BudgetsArgs(TypedDict):
@@ -51,36 +51,36 @@ class BudgetsArgs(TypedDict):
     name: str
     """Name of the site or account."""
     account: NotRequired[str]
-    """Id of the account; absent, the provider's."""
+    """Id of the account. Absent: the provider's."""
     budgets: list[BudgetSettings]
     """The budgets."""
     platform: str
-    """Name of the platform: value of the tag `isthmus-platform`, by which unusual spend is watched."""
+    """Name of the platform: value of the tag `isthmus-platform`, by which unusual spend is detected."""
     anomaly_usd: NotRequired[float]
-    """Alert on unusual spend with a total impact of at least so much, USD; absent, it is not watched."""
+    """Minimum impact in USD of unusual spend for an alert. Absent: no detection."""
     anomaly_monitor: NotRequired[str]
-    """ARN of the account's own monitor, whose findings are told; absent, one of the platform's tag is made."""
+    """ARN of the account's own monitor, whose findings are sent. Absent: one for the platform's tag is created."""
     notify: list[str]
-    """E-mail addresses told of alerts."""
+    """E-mail addresses that get alerts."""
     cost_tags: NotRequired[str]
-    """`manage` (default): the cost-allocation tags are activated. `existing`: by someone else. `off`: not."""
+    """`manage` (default): the cost-allocation tags are activated here. `existing`: they are active. `off`."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role by which AWS Budgets denies; absent, one is made beside it."""
+    """ARN of the permissions boundary of the role with which AWS Budgets denies. Absent: one is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class Budgets(pulumi.ComponentResource):
-    """A budget for each entry, its alerts and its denial, and a monitor of unusual spend.
+    """A budget for each entry with its alerts and its denial, and a monitor of unusual spend.
 
     AWS Budgets and Cost Explorer are global: their calls go to one endpoint of the partition, whatever the
-    provider's region. Cost-allocation tags stay active when the stack is destroyed.
+    provider's region. Cost-allocation tags stay active after a destroy.
     """
 
     topic_arn: pulumi.Output[str]
-    """ARN of the topic that alerts go to, for pagers and chats; empty where nothing is made."""
+    """ARN of the topic of the alerts, for pagers and chats. Empty if none is created."""
     retained: pulumi.Output[list[str]]
-    """What is left on purpose when the stack is destroyed: the activation of cost-allocation tags."""
+    """Resources that a destroy retains: the activation of cost-allocation tags."""
 
     def __init__(self, name: str, args: BudgetsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Budgets", name, dict(args), opts)
@@ -127,7 +127,7 @@ class Budgets(pulumi.ComponentResource):
         self.topic_arn = topic.arn
 
     def _activate(self, name: str, args: BudgetsArgs) -> None:
-        """Activate the cost-allocation tags. They affect the whole account, so they outlive the stack."""
+        """Activate the cost-allocation tags. They affect the whole account, so a destroy leaves them active."""
         from pulumi_aws.costexplorer import CostAllocationTag
 
         tag_keys = {TAG_KEYS[budget["scope"]] for budget in args["budgets"]}
@@ -170,7 +170,7 @@ class Budgets(pulumi.ComponentResource):
             cost_filters=[{"name": "TagKeyValue", "values": [f"user:{key}${settings['of']}"]}],
             notifications=[*actual, _notification("FORECASTED", 100, alerts)],
             tags=tags,
-            # AWS Budgets tries the topic when it is told of it.
+            # AWS Budgets tests the topic when it gets the budget.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[alerts.topic.ready]),
         )
         if settings["action"] == "deny":
@@ -181,7 +181,7 @@ class Budgets(pulumi.ComponentResource):
 
 
 def _notification(kind: str, share: int, alerts: Alerts) -> Any:
-    """By e-mail directly, which needs no confirmation of a subscription, and to the topic."""
+    """An alert by e-mail directly, which needs no confirmed subscription, and to the topic."""
     return {
         "comparison_operator": "GREATER_THAN",
         "notification_type": kind,
@@ -193,8 +193,9 @@ def _notification(kind: str, share: int, alerts: Alerts) -> Any:
 
 
 def _publishers(account: pulumi.Input[str], partition: pulumi.Output[str]) -> list[Publisher]:
-    """Source: AWS Cost Management User Guide, "Creating an Amazon SNS topic for budget notifications" and "… for
-    anomaly notifications" (read 2026-11-25)."""
+    """The services that publish to the topic. Source: AWS Cost Management User Guide, "Creating an Amazon SNS topic
+    for budget notifications" and "… for anomaly notifications" (read 2026-11-25).
+    """
     this_account = {"StringEquals": {"aws:SourceAccount": account}}
     any_budget = pulumi.Output.format("arn:{}:budgets::{}:*", partition, account)
     return [
@@ -209,15 +210,17 @@ def _publishers(account: pulumi.Input[str], partition: pulumi.Output[str]) -> li
 
 
 def _anomalies(name: str, args: BudgetsArgs, alerts: Alerts, child: pulumi.ResourceOptions) -> None:
-    """A monitor of what bears the platform's tag, or the account's own. An account has one monitor of all services at
-    most, often made by AWS already, so none is made. At once to the topic, daily by e-mail: AWS pairs them so."""
+    """A monitor for the platform's tag, or the account's own one. An account has at most one monitor of all
+    services, which AWS often creates, so that kind is not created here. Alerts go to the topic at once and by
+    e-mail daily, the only combinations that AWS supports.
+    """
     from pulumi_aws.costexplorer import AnomalyMonitor, AnomalySubscription
 
     monitor: pulumi.Input[str] | None = args.get("anomaly_monitor")
     if monitor is None:
         monitor = AnomalyMonitor(
             f"{name}-monitor",
-            # What it counts by cannot be changed: another platform is another monitor, with another name.
+            # The filter of a monitor is immutable. Another platform gets another monitor with another name.
             name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
             monitor_type="CUSTOM",
             monitor_specification=json.dumps(_monitor_filter(args["platform"])),
@@ -248,8 +251,9 @@ def _anomalies(name: str, args: BudgetsArgs, alerts: Alerts, child: pulumi.Resou
 
 
 def _monitor_filter(platform: str) -> dict[str, Any]:
-    """What a monitor counts, as the provider reads it back: with every member that it knows, or each up would make
-    another monitor. The key is the tag's own, without `user:`, as pulumi-aws's example has it."""
+    """The filter of a monitor in the form in which the provider reads it back, with all members. Otherwise each
+    `up` would replace the monitor. The key is the tag's own name without `user:`, as in pulumi-aws's example.
+    """
     empty_members = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
     return {
         **empty_members,
@@ -258,7 +262,7 @@ def _monitor_filter(platform: str) -> dict[str, Any]:
 
 
 def _amount_text(usd: float) -> str:
-    """To the cent, whole dollars without cents (as pulumi-aws's examples have them), and never as 1e+16."""
+    """The amount with cents; whole dollars without cents (as in pulumi-aws's examples), and never as 1e+16."""
     return f"{float(usd):.2f}".removesuffix(".00")
 
 

@@ -13,49 +13,49 @@ from isthmus.core.errors import InputError
 
 
 class SignedOn(TypedDict):
-    """Who may take one role."""
+    """The sessions that may assume one role."""
 
     role: str
-    """platform, model-owner, reviewer or auditor; an application team has none in AWS."""
+    """platform, model-owner, reviewer or auditor. An application team has no role in AWS."""
     permission_sets: list[str]
-    """Permission sets of IAM Identity Center whose sessions may take it."""
+    """Permission sets of IAM Identity Center whose sessions may assume it."""
 
 
 class RecordsAtSite(TypedDict):
-    """Where the account's records lie, for auditors."""
+    """The account's records, for auditors."""
 
     log_group: NotRequired[pulumi.Input[str]]
-    """ARN pattern of the trail's searchable copy."""
+    """ARN pattern of the log group with the trail's searchable copy."""
     bucket: NotRequired[pulumi.Input[str]]
     """ARN of the audit store."""
     key: NotRequired[pulumi.Input[str]]
-    """ARN of its key."""
+    """ARN of the store's key."""
 
 
 class AwsRolesArgs(TypedDict):
-    """Who may do what in an account."""
+    """The roles of people in an account."""
 
     region: str
     """AWS region of the site."""
     account: pulumi.Input[str]
     """The account's id."""
     members: list[SignedOn]
-    """Who may take which role."""
+    """The members of each role."""
     saml_provider: NotRequired[str]
-    """ARN of the account's SAML provider, where there is no Identity Center."""
+    """ARN of the account's SAML provider, if there is no Identity Center."""
     records: RecordsAtSite
-    """What auditors read."""
+    """The records that auditors may read."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds every role; absent, one is made beside each."""
+    """ARN of the permissions boundary of every role. Absent: one is created for each role."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class AwsRoles(pulumi.ComponentResource):
-    """A role of the account for each role of `isthmus.contracts.reference.roles` that somebody may take."""
+    """A role of the account for each role of `isthmus.contracts.reference.roles` with members."""
 
     arns: pulumi.Output[dict[str, str]]
-    """By role: its ARN, which a permission set must be let assume, or a SAML assertion name."""
+    """ARN by role. A permission set must be allowed to assume it, or a SAML assertion must name it."""
 
     def __init__(self, name: str, args: AwsRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AwsRoles", name, dict(args), opts)
@@ -100,7 +100,7 @@ class AwsRoles(pulumi.ComponentResource):
             assume_role_policy=pulumi.Output.json_dumps(
                 trust_policy(aws_partition, args["account"], sets, args.get("saml_provider"), name)
             ),
-            # Of a session that was taken from another one AWS allows no more.
+            # AWS allows no longer duration for a session that was assumed from another one.
             max_session_duration=3600,
             permissions_boundary=boundary_arn(
                 name, args.get("permissions_boundary"), statements, child, tags=tags
@@ -115,11 +115,12 @@ class AwsRoles(pulumi.ComponentResource):
 def trust_policy(
     aws_partition: str, account: pulumi.Input[str], sets: list[str], saml: str | None, where: str
 ) -> dict[str, Any]:
-    """Sessions of these permission sets in this account; or what the account's SAML provider asserts.
+    """The trust policy: sessions of these permission sets in this account, or assertions of the account's SAML
+    provider.
 
-    Identity Center names the role of a permission set with an ending that is not known beforehand. So the account is
-    the principal and the session's role a condition, as the IAM Identity Center user guide has it ("Referencing
-    permission sets in resource policies"): in the default region and in any other.
+    Identity Center appends an unknown suffix to the name of a permission set's role. So the account is the
+    principal, and a condition matches the session's role, as in the IAM Identity Center user guide ("Referencing
+    permission sets in resource policies"), in the default region and others.
     """
     statements: list[dict[str, Any]] = []
     if sets:

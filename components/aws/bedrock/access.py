@@ -28,23 +28,23 @@ _COMMITMENTS = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"
 
 
 class ProvisionedSettings(TypedDict):
-    """Throughput of a model that is bought ahead."""
+    """Provisioned throughput of a model."""
 
     name: str
-    """Name of it."""
+    """Name of the provisioned throughput."""
     endpoint: str
-    """Id of the endpoint, whose calls all go to it."""
+    """Id of the endpoint, whose calls all use it."""
     model_units: int
-    """How many units."""
+    """Number of model units."""
     commitment: str
-    """`none`, `one-month` or `six-months`: AWS deletes it no earlier."""
+    """Term: `none`, `one-month` or `six-months`. AWS does not delete it earlier."""
 
 
 CONDITIONS = ("own-region", "every-region")
 
 
 class BedrockAccessArgs(TypedDict):
-    """What a class's translator may call on Amazon Bedrock."""
+    """The Bedrock models that a class's translator may call."""
 
     name: str
     """Name of the identity."""
@@ -53,38 +53,38 @@ class BedrockAccessArgs(TypedDict):
     role: pulumi.Input[str]
     """Name of the role that gets the policy."""
     models: list[BedrockModel]
-    """The models that it may call, each for one workload."""
+    """The models that it may call, with the workload of each."""
     guardrail: NotRequired[GuardrailSettings]
-    """The guardrail that every call must name; absent: none."""
+    """The guardrail that every call must use. Absent: none."""
     provisioned: NotRequired[list[ProvisionedSettings]]
-    """Throughput bought ahead, for endpoints among the models."""
+    """Provisioned throughput for endpoints among the models."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     network_condition: NotRequired[str]
-    """Where calls must name the VPC: `own-region` (default), where they are made; `every-region`, where routed too."""
+    """Where the VPC is required: `own-region` (default), the calling region; `every-region`, destinations too."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class BedrockAccess(pulumi.ComponentResource):
-    """An application inference profile for each workload and model, the class's guardrail, and the policy.
+    """An application inference profile for each workload and model, the class's guardrail, and the role's policy.
 
-    A profile bears its workload's tags, so that AWS's bill can be told apart by them. Models cannot be
-    called past their profiles, nor without the guardrail, nor from another network.
+    A profile has the tags of its workload, so AWS's bill shows the cost of each workload. Models cannot be called
+    without their profile, without the guardrail, or from another network.
     """
 
     guardrail_id: pulumi.Output[str]
-    """ARN of the guardrail; empty without one."""
+    """ARN of the guardrail. Empty without one."""
     guardrail_version: pulumi.Output[str]
-    """The version that calls must name; empty without one."""
+    """Version that calls must use. Empty without a guardrail."""
     model_ids: pulumi.Output[dict[str, str]]
-    """What is called, by `ENDPOINT--WORKLOAD`: the ARN of a profile or of throughput bought ahead."""
+    """ARN to call, by `ENDPOINT--WORKLOAD`: an inference profile or provisioned throughput."""
     model_arns: pulumi.Output[list[str]]
-    """All that may be invoked, directly or through it, and the guardrail: for a private endpoint's policy."""
+    """ARNs of everything that may be invoked, and of the guardrail: for a private endpoint's policy."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left when the stack is destroyed: AWS deletes no throughput before its time."""
+    """ARNs of resources that a destroy retains: provisioned throughput, which AWS deletes at the end of its term."""
 
     def __init__(
         self, name: str, args: BedrockAccessArgs, opts: pulumi.ResourceOptions | None = None
@@ -100,7 +100,7 @@ class BedrockAccess(pulumi.ComponentResource):
         self._tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity}
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         self._retained: list[pulumi.Output[str]] = []
-        # The guardrail first: what is wrong with its settings is said before anything is made.
+        # The guardrail first, so that errors in its settings are reported before anything is created.
         guardrail_in_use = self._guardrail(args, where)
         bought = self._provisioned(args)
         model_ids = {
@@ -119,12 +119,12 @@ class BedrockAccess(pulumi.ComponentResource):
         self._set_outputs(policy, guardrail_in_use)
 
     def _attach(self, policy: dict[str, Any], role: pulumi.Input[str], where: str) -> None:
-        """Write the policy into the role."""
+        """Attach the policy to the role."""
         from pulumi_aws.iam import RolePolicy
 
         RolePolicy(
             f"{self._name}-policy",
-            # The role is not ours alone: another region's access may write its policy there too.
+            # The role is shared: another region's access may attach its policy too.
             name=aws_name(f"{self._name}-policy", 128),
             role=role,
             policy=pulumi.Output.json_dumps(policy).apply(
@@ -167,7 +167,7 @@ class BedrockAccess(pulumi.ComponentResource):
         return guardrail(self._name, settings, f"{where}.guardrail", region, arn_in, self._tags, self._child)
 
     def _provisioned(self, args: BedrockAccessArgs) -> dict[str, pulumi.Output[str]]:
-        """ARNs of throughput bought ahead, by endpoint."""
+        """ARNs of provisioned throughput by endpoint."""
         from pulumi_aws.bedrock import ProvisionedModelThroughput
 
         arns: dict[str, pulumi.Output[str]] = {}
@@ -175,7 +175,7 @@ class BedrockAccess(pulumi.ComponentResource):
             models = [model for model in args["models"] if model["id"] == purchase["endpoint"]]
             model, workloads = models[0], {model["workload"] for model in models}
             commitment = _COMMITMENTS[purchase["commitment"]]
-            # Shared by its workloads: only where there is one does it bear its name.
+            # Workloads share it. Only if there is a single one does it have the workload's name.
             workload_tag = {"isthmus.dev/workload": workloads.pop()} if len(workloads) == 1 else {}
             bought = ProvisionedModelThroughput(
                 f"{self._name}-{purchase['name']}",
@@ -199,16 +199,16 @@ class BedrockAccess(pulumi.ComponentResource):
         return arns
 
     def _profile(self, model: BedrockModel) -> pulumi.Output[str]:
-        """ARN of the profile by which one workload calls one model."""
+        """ARN of the profile with which one workload calls one model."""
         from pulumi_aws.bedrock import InferenceProfile
 
         source = source_arn(model, self._account)
         within = model.get("inference_profile") or model["model"]
         profile = InferenceProfile(
             f"{self._name}-{model['id']}-{model['workload']}",
-            # Where the source changes the profile is made anew, beside the old one.
+            # Another source creates a new profile beside the old one.
             name=aws_name(f"{model['workload']}-{model['id']}-{self._name}", 64, within, model["region"]),
-            # AWS takes no two signs in a row.
+            # AWS refuses two consecutive special characters.
             description=re.sub(r"-{2,}", "-", f"{model['id']} for {model['workload']}"),
             model_source={"copy_from": source},
             region=model["region"],
@@ -272,7 +272,7 @@ def _check(args: BedrockAccessArgs, where: str) -> None:
 def _required_guardrail(
     args: BedrockAccessArgs, guardrail_in_use: GuardrailInUse | None
 ) -> RequiredGuardrail | None:
-    """The guardrail as the policy requires it; None where none is in use."""
+    """The guardrail that the policy requires. None without a guardrail."""
     if guardrail_in_use is None:
         return None
     return RequiredGuardrail(
@@ -285,7 +285,7 @@ def _required_guardrail(
 
 
 def _required_network(args: BedrockAccessArgs, where: str) -> RequiredNetwork | None:
-    """The VPC that the policy requires; None where calls may come from anywhere."""
+    """The VPC that the policy requires. None: calls may come from anywhere."""
     condition = check_choice(
         args.get("network_condition", "own-region"), CONDITIONS, f"{where}.network_condition"
     )
@@ -294,7 +294,7 @@ def _required_network(args: BedrockAccessArgs, where: str) -> RequiredNetwork | 
 
 
 def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
-    """Where a guardrail made here looks at content; none in the Classic tier, which stays in its region."""
+    """Regions in which a created guardrail checks content. Empty in the Classic tier, which stays in its region."""
     settings = args.get("guardrail")
     if settings is None or settings["mode"] != "manage" or settings.get("tier") != "standard":
         return ()
@@ -302,7 +302,9 @@ def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
 
 
 def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None:
-    """The policy with ARNs of the length that AWS gives: too long is said before anything is made."""
+    """Compute the policy's length with ARNs of AWS's maximum length, so that a policy that is too long fails before
+    anything is created.
+    """
     account = "0" * 12
     model_ids = {
         model_key(model): bedrock_arn(model["region"], account, f"application-inference-profile/{index:012}")
@@ -317,7 +319,7 @@ def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None
 
 
 def _longest_guardrail(args: BedrockAccessArgs, account: str) -> RequiredGuardrail | None:
-    """The guardrail with ARNs of the length that AWS gives; None where it is off."""
+    """The guardrail with ARNs of AWS's maximum length. None if it is off."""
     settings = args.get("guardrail")
     if settings is None or settings["mode"] == "off":
         return None

@@ -1,7 +1,7 @@
 """Builds the policy of a role that calls models on Amazon Bedrock.
 
-The class of the data is not in the policy: the platform decided by it which models a role may call, and `may_use_aws`
-has checked that.
+The policy does not contain the class of the data. The platform decides by the class which models a role may call,
+and `may_use_aws` has checked that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from components.aws.common.actions import INVOKE, open_guardrail
 from components.aws.common.names import partition
 
 INLINE_CHARACTERS = 10_240
-"""All inline policies of a role together (IAM's quotas, not adjustable, 2026-11)."""
+"""Maximum characters of all inline policies of a role together (IAM's quotas, not adjustable, 2026-11)."""
 
 
 class BedrockModel(TypedDict):
@@ -23,26 +23,26 @@ class BedrockModel(TypedDict):
     id: str
     """Id of the endpoint."""
     workload: str
-    """The workload on whose account it is called."""
+    """The workload to which its cost is accounted."""
     model: str
     """Id of the foundation model, e.g. amazon.nova-lite-v1:0."""
     region: str
-    """Region in which it is called."""
+    """Region of the calls."""
     inference_profile: NotRequired[str]
-    """Id of the system's inference profile; absent, the model is called in its region itself."""
+    """Id of the system's inference profile. Absent: the model is called directly in its region."""
     destination_regions: NotRequired[list[str]]
-    """Every region that the profile may route to; with a profile at least one."""
+    """Every region to which the profile may route. At least one with a profile."""
 
 
 @dataclass(frozen=True)
 class RequiredGuardrail:
-    """The guardrail that every call must name."""
+    """The guardrail that every call must use."""
 
     arn: Any
     identifiers: list[Any]
     """Values of `bedrock:GuardrailIdentifier` that a call may have."""
     key: pulumi.Input[str] | None = None
-    """ARN of the key that seals its settings; None: AWS's own."""
+    """ARN of the key that encrypts its settings. None: AWS's own."""
     profiles: Sequence[pulumi.Input[str]] = ()
     """ARNs of its profile in each region (user guide, "Permissions for using cross-Region inference with
     Guardrails")."""
@@ -56,17 +56,18 @@ class RequiredGuardrail:
 
 @dataclass(frozen=True)
 class RequiredNetwork:
-    """The VPC whose endpoints calls must come through.
+    """The VPC from whose endpoints calls must come.
 
-    Where Bedrock routes a call on, it asks IAM again in the destination, whose region is then `aws:RequestedRegion`
-    (AWS samples, service-control-policy-examples #26, tried on an organisation, 2026-04). Whether that request still
-    says `aws:SourceVpc` AWS does not document. With `own-region` it need not: a call enters by an application profile
-    in the own region, from the VPC, and goes elsewhere through that profile only.
+    When Bedrock routes a call to another region, it asks IAM again there, and `aws:RequestedRegion` is the
+    destination (AWS samples, service-control-policy-examples #26, tried on an organisation, 2026-04). AWS does not
+    document whether that request still has `aws:SourceVpc`. `own-region` does not depend on it: a call enters
+    through an application profile in its own region, from the VPC, and is routed through that profile only.
     """
 
     vpc: pulumi.Input[str]
     condition: str = "own-region"
-    """`own-region`: calls name the VPC where they are made; `every-region`: where Bedrock routes them too."""
+    """`own-region`: the VPC is required in the calling region only. `every-region`: also in regions to which
+    Bedrock routes."""
 
 
 def call_policy(
@@ -77,9 +78,9 @@ def call_policy(
     guardrail: RequiredGuardrail | None,
     network: RequiredNetwork | None,
 ) -> dict[str, Any]:
-    """The role's policy: what is called, what may be reached through it only, and two denials above both.
+    """The role's policy: the models it may call, models that it may reach only through profiles, and two denials.
 
-    `model_ids`: ARN that is called, by `model_key`; `bought`: ids of endpoints with throughput bought ahead.
+    `model_ids`: ARN to call, by `model_key`. `bought`: ids of endpoints with provisioned throughput.
     """
     condition = guardrail.condition if guardrail else {}
     called_arns = list({id(arn): arn for arn in model_ids.values()}.values())
@@ -105,12 +106,12 @@ def _routed_statements(
     account: pulumi.Input[str],
     condition: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Each route's models and system profile, which may be reached through application profiles only.
+    """Models and system profiles that may be reached through application profiles only.
 
-    A call by an application profile is asked of the profile, of the system's profile that it copies and of
-    the model in each region that this may route to; `bedrock:InferenceProfileArn` is then the application
-    profile (Bedrock user guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through
-    tagged application inference profiles", AWS re:Post; read 2026-11).
+    For a call through an application profile, IAM checks the profile, the system profile that it copies, and the
+    model in each destination region. `bedrock:InferenceProfileArn` is then the application profile (Bedrock user
+    guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through tagged application inference
+    profiles", AWS re:Post; read 2026-11).
     """
     routes: dict[tuple[str, ...], tuple[list[Any], list[Any]]] = {}
     for model in models:
@@ -130,7 +131,7 @@ def _routed_statements(
 
 
 def _guardrail_statements(guardrail: RequiredGuardrail) -> list[dict[str, Any]]:
-    """The guardrail may be applied, and no call may be made without it."""
+    """Allow the guardrail, and deny calls without it."""
     return [
         _allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guardrail.arn, *guardrail.profiles], {}),
         _deny("NoCallPastTheGuardrail", INVOKE, guardrail.condition),
@@ -145,7 +146,7 @@ def _network_denials(
     guardrail_regions: Sequence[str],
     account: pulumi.Input[str],
 ) -> list[dict[str, Any]]:
-    """No call from elsewhere than the VPC."""
+    """Deny calls from outside the VPC."""
     other_regions = routed_regions(models, guardrail_regions)
     if network.condition == "every-region" or not other_regions:
         return [_deny("NoCallFromElsewhere", actions, {"aws:SourceVpc": network.vpc})]
@@ -158,7 +159,7 @@ def _network_denials(
 
 
 def routed_regions(models: Sequence[BedrockModel], guardrail_regions: Sequence[str] = ()) -> list[str]:
-    """Other regions to which Bedrock may route calls. `guardrail_regions`: those of a guardrail's profile."""
+    """Other regions to which Bedrock may route calls. `guardrail_regions`: regions of a guardrail's profile."""
     own_regions = {model["region"] for model in models}
     routed = {region for model in models for region in model.get("destination_regions") or []}
     return sorted((routed | set(guardrail_regions)) - own_regions)
@@ -167,7 +168,9 @@ def routed_regions(models: Sequence[BedrockModel], guardrail_regions: Sequence[s
 def _deny_without_profile(
     own_regions: list[str], other_regions: list[str], account: pulumi.Input[str]
 ) -> dict[str, Any]:
-    """No call in a destination that does not come through an application profile of the account's own regions."""
+    """Deny calls in a destination region that do not come through an application profile of the account's own
+    regions.
+    """
     profiles = [bedrock_arn(region, account, "application-inference-profile/*") for region in own_regions]
     return {
         "Sid": "NoCallPastTheProfile",
@@ -187,7 +190,7 @@ def _allow(sid: str, actions: list[str], resources: list[Any], condition: dict[s
 
 
 def _deny(sid: str, actions: list[str], required: dict[str, Any]) -> dict[str, Any]:
-    """Denied on everything where a key has another value, and where the request has none."""
+    """A denial of everything if a key has another value or is missing in the request."""
     condition = {"StringNotEquals": required}
     return {"Sid": sid, "Effect": "Deny", "Action": actions, "Resource": "*", "Condition": condition}
 
@@ -197,7 +200,7 @@ def model_key(model: BedrockModel) -> str:
 
 
 def bedrock_arn(region: str, account: pulumi.Input[str], resource: str) -> pulumi.Input[str]:
-    """The ARN of something of the account's on Bedrock; text where the account is."""
+    """The ARN of a resource of the account on Bedrock. A plain string if the account is one."""
     form = f"arn:{partition(region)}:bedrock:{region}:{{}}:{resource}"
     return form.format(account) if isinstance(account, str) else pulumi.Output.format(form, account)
 
@@ -207,7 +210,7 @@ def foundation_arn(region: str, model: str) -> str:
 
 
 def source_arn(model: BedrockModel, account: pulumi.Input[str]) -> pulumi.Input[str]:
-    """What an application profile copies: the system's profile, or the model in its region."""
+    """The source of an application profile: the system profile, or the model in its region."""
     profile = model.get("inference_profile")
     if not profile:
         return foundation_arn(model["region"], model["model"])

@@ -24,9 +24,9 @@ PII = (
     *("US_BANK_ROUTING_NUMBER", "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", "US_PASSPORT_NUMBER"),
     *("US_SOCIAL_SECURITY_NUMBER", "VEHICLE_IDENTIFICATION_NUMBER"),
 )
-"""Kinds of personal data that a guardrail knows (API model of `CreateGuardrail`, botocore, 2026-11)."""
+"""Kinds of personal data that guardrails support (API model of `CreateGuardrail`, botocore, 2026-11)."""
 UNFILTERED = ("embed", "rerank", "sonic")
-"""In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
+"""Parts of ids of models without guardrail support (user guide, supported models for guardrails, read 2026-11)."""
 GUARDRAIL_PATTERN = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
 TIERS = ("classic", "standard")
 STRENGTHS = ("none", "low", "medium", "high")
@@ -34,50 +34,50 @@ _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
 
 
 class GuardrailPii(TypedDict):
-    """What a guardrail does about one kind of personal data, in prompts and answers."""
+    """The action of a guardrail for one kind of personal data, in prompts and answers."""
 
     name: str
-    """As Bedrock names it, e.g. EMAIL."""
+    """Bedrock's name for it, e.g. EMAIL."""
     action: str
-    """`block`: the request or the answer. `anonymize`: only this."""
+    """`block`: refuse the request or answer. `anonymize`: mask the data only."""
 
 
 class GuardrailSettings(TypedDict):
-    """The guardrail that every call of a class must name."""
+    """The guardrail that every call of a class must use."""
 
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     guardrail_id: NotRequired[str]
     """`existing`: its id or ARN."""
     version: NotRequired[str]
-    """`existing`: a numbered version of it; never DRAFT, which anyone may change."""
+    """`existing`: number of its version. Not DRAFT, which can change."""
     earlier_versions: NotRequired[list[str]]
-    """Versions that calls may name besides, while pods that know the new one replace those that do not."""
+    """Further versions that calls may use during a rollout."""
     pii: NotRequired[list[GuardrailPii]]
-    """Kinds of personal data that it looks for."""
+    """Kinds of personal data that it detects."""
     attack_strength: NotRequired[str]
     """Filter on prompts that attack the model's instructions: low, medium or high (default)."""
     content_strength: NotRequired[str]
     """Filters on hate, insults, sexual content, violence and misconduct: none, low, medium (default), high."""
     grounding: NotRequired[float]
-    """Least score of grounding and relevance, 0 to 0.99; absent: not looked at."""
+    """Minimum score of grounding and relevance, 0 to 0.99. Absent: no check."""
     blocked_message: NotRequired[str]
-    """What a caller reads in place of what was blocked."""
+    """Message that replaces blocked text."""
     tier: NotRequired[str]
     """`classic` (default): English, French, Spanish. `standard`: most languages, in any region of the geography."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals its settings; absent: AWS's own. Its policy must let in the role that calls."""
+    """ARN of the key that encrypts its settings. Absent: AWS's own. The key's policy must allow the calling role."""
 
 
 @dataclass(frozen=True)
 class GuardrailInUse:
-    """A guardrail as calls name it."""
+    """A guardrail as calls identify it."""
 
     arn: pulumi.Output[str]
     version: pulumi.Output[str]
     earlier: tuple[str, ...] = ()
     profiles: tuple[pulumi.Input[str], ...] = ()
-    """ARNs of the guardrail profile, in each region in which content may be looked at."""
+    """ARNs of the guardrail profile in each region in which content may be checked."""
 
     def identifiers(self) -> list[pulumi.Output[str]]:
         """Values of the condition key `bedrock:GuardrailIdentifier`: ARN and version, joined by a colon."""
@@ -86,14 +86,14 @@ class GuardrailInUse:
 
 
 def guardrail_arguments(settings: GuardrailSettings, where: str) -> dict[str, Any]:
-    """Arguments of the guardrail that its version depends on, checked."""
+    """Checked arguments of the guardrail, on which its version depends."""
     attack = check_choice(
         settings.get("attack_strength", "high"), STRENGTHS[1:], f"{where}.attack_strength"
     ).upper()
     content = check_choice(
         settings.get("content_strength", "medium"), STRENGTHS, f"{where}.content_strength"
     ).upper()
-    # What a model answers cannot attack its instructions: AWS takes NONE only.
+    # An answer cannot attack the model's instructions, so AWS accepts NONE only.
     filters = [{"type": "PROMPT_ATTACK", "input_strength": attack, "output_strength": "NONE"}]
     if content != "NONE":
         filters += [
@@ -129,7 +129,7 @@ def guardrail_arguments(settings: GuardrailSettings, where: str) -> dict[str, An
 
 
 ArnIn = Callable[[str, str], pulumi.Input[str]]
-"""From a region, and kind and id (`guardrail/ID`), to the ARN."""
+"""Returns an ARN from region, and kind and id (`guardrail/ID`)."""
 
 
 def guardrail(
@@ -141,7 +141,7 @@ def guardrail(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> GuardrailInUse | None:
-    """The guardrail of one class in one region, made or named; None where it is off."""
+    """The guardrail of one class in one region, created or existing. None if it is off."""
     mode = check_choice(settings["mode"], MODES, f"{where}.mode")
     earlier = tuple(
         _check_version(version, f"{where}.earlier_versions")
@@ -193,9 +193,10 @@ def _existing_arn(settings: GuardrailSettings, where: str, region: str, arn_in: 
 
 
 def _profile_arns(settings: GuardrailSettings, region: str, arn_in: ArnIn) -> list[pulumi.Input[str]]:
-    """ARNs of the guardrail profile in the region and in each that it may route to; none in the Classic tier.
+    """ARNs of the guardrail profile in the region and in each region to which it may route. Empty in the Classic
+    tier.
 
-    In the Classic tier content is looked at in the region itself, in the Standard tier in any region of the profile.
+    The Classic tier checks content in the region itself, the Standard tier in any region of the profile.
     """
     if settings.get("tier") != "standard":
         return []
@@ -214,14 +215,14 @@ def _create(
 ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
     """Create `NAME-guardrail` and `NAME-version`. Returns ARN and version.
 
-    The version's description holds a digest of the settings, so that a change of them makes a new version; the
-    old one stays, since pods that roll still name it, and goes with the guardrail.
+    The version's description contains a digest of the settings, so that a change creates a new version. The old
+    version stays, because pods still use it during a rollout. It is deleted with the guardrail.
     """
     from pulumi_aws import bedrock
 
     cross_region: dict[str, Any] = {}
     if profile_arns:
-        # By its ARN: given the id, AWS answers with the ARN, and every run would see a change.
+        # By its ARN: AWS returns the ARN even if the id was set, and every run would show a change.
         cross_region = {"cross_region_config": {"guardrail_profile_identifier": profile_arns[0]}}
     guardrail_resource = bedrock.Guardrail(
         f"{name}-guardrail",
@@ -239,7 +240,7 @@ def _create(
         guardrail_arn=guardrail_resource.guardrail_arn,
         description=f"Settings {digest(arguments)}",
         region=region,
-        # Made before the old one would go; AWS keeps 20 (quotas of Bedrock, 2026-11).
+        # The new version is created before the old one would be deleted. AWS keeps 20 (quotas of Bedrock, 2026-11).
         skip_destroy=True,
         opts=opts,
     )
@@ -264,7 +265,7 @@ def _pii(kinds: list[GuardrailPii], where: str) -> list[dict[str, str]]:
                 f"'{kind['name']}' is listed twice", where=f"{where}.{index}", fix="Remove one of the entries"
             )
         check_choice(kind["action"], ("block", "anonymize"), f"{where}.{index}.action")
-    # In the order of their names: the same settings, said in another order, are no new version.
+    # Sorted by name, so that the same settings in another order create no new version.
     ordered = sorted(kinds, key=lambda kind: kind["name"])
     return [{"type": kind["name"], "action": kind["action"].upper()} for kind in ordered]
 

@@ -1,4 +1,4 @@
-"""Bedrock's log of calls. There is one for each account and region, so the strictest class decides."""
+"""Bedrock's log of calls. There is one for each account and region, so the strictest class decides its content."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -20,32 +20,32 @@ class InvocationLoggingArgs(TypedDict):
     name: str
     """Name of the log."""
     region: str
-    """AWS region, whose calls are logged."""
+    """AWS region whose calls are logged."""
     mode: str
-    """`manage`: made here. `existing`: the organisation keeps one, and nothing is touched. `off`: none."""
+    """`manage`: created here. `existing`: the organisation has one, which stays unchanged. `off`: none."""
     text: bool
-    """Prompts and answers too; else only who called what, when, with how many tokens."""
+    """Whether prompts and answers are logged too. Otherwise only caller, model, time and token counts."""
     retention_days: int
-    """How long records are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    """Retention of the records in days. CloudWatch Logs rounds it up to a period that it supports."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the log's role; absent, one is made beside it."""
+    """ARN of the permissions boundary of the log's role. Absent: one is created."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    """ARN of the organisation's key that encrypts the log. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class InvocationLogging(pulumi.ComponentResource):
-    """Every call of a model in the region, into a log group under a key of its own.
+    """The log of every model call in the region, in a log group with its own key.
 
-    AWS keeps one such setting an account and region: it replaces whatever was set before. Group and key stay
-    when the stack is destroyed.
+    AWS has one such setting for each account and region, and creating it replaces an earlier one. Group and key
+    stay after a destroy.
     """
 
     log_group: pulumi.Output[str]
-    """Name of the log group; empty where none is made here."""
+    """Name of the log group. Empty if none is created here."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the log group and its key."""
+    """ARNs of resources that a destroy retains: the log group and its key."""
 
     def __init__(
         self, name: str, args: InvocationLoggingArgs, opts: pulumi.ResourceOptions | None = None
@@ -98,14 +98,14 @@ class InvocationLogging(pulumi.ComponentResource):
             f"{name}-logging",
             logging_config={
                 "text_data_delivery_enabled": args["text"],
-                # Never: what is larger than a log event would go to a bucket, and none is made for content.
+                # Never: content larger than a log event would go to a bucket, and no bucket is created for content.
                 "image_data_delivery_enabled": False,
                 "embedding_data_delivery_enabled": False,
                 "video_data_delivery_enabled": False,
                 "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
             },
             region=region,
-            # Bedrock tries the role when it is told: without its policy it refuses.
+            # Bedrock tests the role when it is set, so the role's policy must exist before.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self.log_group = group.name
@@ -113,7 +113,7 @@ class InvocationLogging(pulumi.ComponentResource):
 
 
 def trust_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """Bedrock of this account and region alone: no other account's can be made to write with this role."""
+    """The trust policy: Bedrock in this account and region only, so that no other account can write with this role."""
     source = pulumi.Output.format("arn:{}:bedrock:{}:{}:*", partition(region), region, account)
     return {
         "Version": "2012-10-17",

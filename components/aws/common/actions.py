@@ -7,14 +7,14 @@ from typing import Any
 import pulumi
 
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
-"""Calls of models on Bedrock. Converse and ConverseStream are allowed and denied by the same two."""
+"""Model calls on Bedrock. Converse and ConverseStream need the same two actions."""
 
 CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]
-"""Whole answers, and answers as they come."""
+"""Calls with whole answers, and with streams."""
 
 
 def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:
-    """The statement that allows using a guardrail under a key.
+    """The statement that allows using a guardrail with a key.
 
     Source: user guide, "customer managed key for your guardrail", 2026-11.
     """

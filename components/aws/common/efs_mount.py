@@ -10,12 +10,13 @@ MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{suffix}" for suffix in ("Mount"
 
 
 def mount_statement(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """What a boundary must allow of a role that mounts shares. It must not be in the role's own policy as well.
+    """The statement that the boundary of a role that mounts shares must have. The role's own policy must not have
+    it.
 
-    EFS lets in whoever an identity policy or the file system's policy allows (Amazon EFS user guide, "Using IAM to
-    control file system data access", read 2026-11). A role that may mount every share by its own policy would go past
-    the access points that the share's policy names. In a boundary the statement allows nothing by itself, and IAM
-    asks for it where a resource's policy names the role (IAM user guide, "Permissions boundaries").
+    EFS admits a caller that an identity policy or the file system's policy allows (Amazon EFS user guide, "Using
+    IAM to control file system data access", read 2026-11). If the role's own policy allowed mounting every share,
+    it would bypass the access points in the share's policy. In a boundary the statement grants nothing, but IAM
+    requires it if a resource's policy names the role (IAM user guide, "Permissions boundaries").
     """
     files = pulumi.Output.format(
         "arn:{}:elasticfilesystem:{}:{}:file-system/*", partition(region), region, account

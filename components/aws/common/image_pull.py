@@ -5,11 +5,11 @@ from isthmus.contracts.platform.rules.aws.fargate import ECR_IMAGE
 from isthmus.core.errors import InputError
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-"""On a repository; `ecr:GetAuthorizationToken`, which knows no resource, comes beside it."""
+"""Actions on a repository. `ecr:GetAuthorizationToken` has no resource and is a separate statement."""
 
 
 def repository_arn(image: str, where: str) -> str:
-    """ARN of the repository of an image in Amazon ECR; `InputError` for an image from elsewhere."""
+    """ARN of an image's repository in Amazon ECR. Raises `InputError` for an image from another registry."""
     match = ECR_IMAGE.match(image)
     if match is None:
         raise InputError(

@@ -11,7 +11,7 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
 def ipv4_network(text: str, where: str) -> ipaddress.IPv4Network:
-    """The network that `text` names; `InputError` for a host name, IPv6, or bits set beyond its length."""
+    """The network in `text`. Raises `InputError` for a host name, IPv6, or host bits that are set."""
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError as bad:
@@ -24,7 +24,7 @@ def ipv4_network(text: str, where: str) -> ipaddress.IPv4Network:
 
 
 def ipv4_networks(texts: Sequence[str], where: str) -> list[ipaddress.IPv4Network]:
-    """Several, in their order without repetition; `InputError` for two that overlap."""
+    """Several networks in their order, without duplicates. Raises `InputError` if two overlap."""
     networks: list[ipaddress.IPv4Network] = []
     for index, text in enumerate(texts):
         network = ipv4_network(text, f"{where}.{index}")
@@ -39,7 +39,7 @@ def ipv4_networks(texts: Sequence[str], where: str) -> list[ipaddress.IPv4Networ
 
 
 def public_address(text: str, where: str) -> str:
-    """An IPv4 address that AWS can reach over the internet; `InputError` for any other."""
+    """An IPv4 address that AWS can reach over the internet. Raises `InputError` for others."""
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
@@ -59,5 +59,5 @@ def public_address(text: str, where: str) -> str:
 
 
 def cidr_label(cidr: str) -> str:
-    """A network as part of a resource's name: 10.40.0.0/16 is 10-40-0-0-16."""
+    """A network as part of a resource's name: 10.40.0.0/16 becomes 10-40-0-0-16."""
     return cidr.replace(".", "-").replace("/", "-")

@@ -20,7 +20,7 @@ ADMINISTER = [
     "kms:EnableKey",
     "kms:DisableKey",
 ]
-"""What an account's administrators may do with a key; none of it reads what is sealed."""
+"""Actions of an account's administrators on a key. None of them decrypts."""
 
 STORE_UNDER = [
     "kms:Decrypt",
@@ -30,21 +30,22 @@ STORE_UNDER = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 ]
-"""What a service of AWS does with a key under which it keeps a disk or a file system."""
+"""Actions of an AWS service on the key of a disk or file system."""
 
 
 def account_root(partition: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
-    """The account's root as a principal: whoever the account's IAM allows."""
+    """The account's root as a principal, which means everybody whom the account's IAM allows."""
     return {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition, account)}
 
 
 def administration_statement(
     partition: pulumi.Input[str], account: pulumi.Input[str], *, extra_actions: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The first statement of a key's policy: the account administers the key through IAM, and may do `extra_actions`.
+    """The first statement of a key's policy: the account administers the key through IAM, and may do
+    `extra_actions`.
 
-    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
-    cannot become one that nobody may manage.
+    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key always has
+    an administrator.
     """
     return {
         "Sid": "Administer",
@@ -64,7 +65,7 @@ def rotated_key(
     *,
     days: int = 30,
 ) -> Any:
-    """The key `name`, deleted no sooner than `days` after it was asked for."""
+    """The key `name`, with a deletion window of `days`."""
     from pulumi_aws.kms import Key
 
     return Key(

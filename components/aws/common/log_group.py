@@ -13,13 +13,14 @@ RETENTIONS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545),
     *(731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-"""Days that CloudWatch Logs knows (PutRetentionPolicy, API reference; as of knowledge, not checked)."""
+"""Retention periods in days that CloudWatch Logs supports (PutRetentionPolicy, API reference; as of knowledge, not
+checked)."""
 NEVER_EXPIRES = 0
 
 
 @dataclass(frozen=True)
 class LogGroupOptions:
-    """What the log groups of one component have in common."""
+    """Common options of the log groups of one component."""
 
     region: str
     account: pulumi.Input[str]
@@ -41,7 +42,7 @@ class SealedLogGroup(NamedTuple):
 
 
 def retention_period(days: int, where: str) -> int:
-    """The shortest period that CloudWatch Logs knows and that is not shorter than `days`; 0: for ever."""
+    """The shortest supported period that is not shorter than `days`. 0: for ever."""
     if days < 1:
         raise InputError(f"{days} is not a retention period", where=where, fix="Set it to 1 day or more")
     return next((period for period in RETENTIONS if period >= days), NEVER_EXPIRES)
@@ -50,10 +51,11 @@ def retention_period(days: int, where: str) -> int:
 def create_log_group(
     name: str, prefix: str, days: int, where: str, options: LogGroupOptions
 ) -> SealedLogGroup:
-    """Create a log group whose name starts with `prefix`, and its KMS key, which serves groups of that name only.
+    """Create a log group whose name starts with `prefix`, and its KMS key, which is for groups with that prefix
+    only.
 
-    `days`: the least retention; `where`: its setting, for messages. Children: `NAME-log-key`, `NAME-logs`. AWS makes
-    up the end of the group's name, so that a retained group does not block a new one.
+    `days`: minimum retention. `where`: path of the setting, for messages. Children: `NAME-log-key`, `NAME-logs`.
+    AWS generates the end of the group's name, so that a retained group does not block a new one.
     """
     from pulumi_aws.cloudwatch import LogGroup
 
@@ -79,9 +81,10 @@ def _log_key(name: str, prefix: str, options: LogGroupOptions) -> pulumi.Output[
 
 
 def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:
-    """The account administers the key through IAM; CloudWatch Logs alone seals and opens with it.
+    """The account administers the key through IAM. Only CloudWatch Logs encrypts and decrypts with it.
 
-    Readers need no right to the key: the service opens records for whoever may read the group.
+    Readers need no permission on the key, because the service decrypts records for everybody who may read the
+    group.
     """
     aws_partition = partition(region)
     suffix = "amazonaws.com.cn" if aws_partition == "aws-cn" else "amazonaws.com"

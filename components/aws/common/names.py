@@ -1,4 +1,4 @@
-"""Names and partitions: AWS names within AWS's limits, the same at every run."""
+"""Names and partitions: AWS names within AWS's limits, the same in every run."""
 
 import hashlib
 import re
@@ -7,12 +7,12 @@ import pulumi
 
 
 def aws_name(name: str, max_length: int, *distinguishers: object) -> str:
-    """`name` with eight digits at its end, at most `max_length` characters of `[0-9a-zA-Z-]`.
+    """`name` with an eight-digit suffix, at most `max_length` characters of `[0-9a-zA-Z-]`.
 
-    The digits tell apart the stacks of one account, and settings that make a new resource: both old and new
-    exist for a while, and AWS takes a name once. Where Pulumi's own names may be longer than AWS takes
-    (guardrails 50, roles 64, inference profiles 64, provisioned throughput 63), this one is cut instead of refused.
-    A name that is known beforehand is also how a resource is found whose creation was cut off.
+    The digits distinguish the stacks of an account, and settings that replace a resource: old and new one exist
+    together for a while, and AWS accepts a name once. Pulumi's own names may be longer than AWS allows (guardrails
+    50, roles 64, inference profiles 64, provisioned throughput 63). This name is truncated instead. Because the
+    name is known before creation, a resource can be found after an interrupted creation.
     """
     identity_parts = (pulumi.get_project(), pulumi.get_stack(), name, *distinguishers)
     digits = hashlib.sha256("\x00".join(map(str, identity_parts)).encode()).hexdigest()[:8]
@@ -21,15 +21,16 @@ def aws_name(name: str, max_length: int, *distinguishers: object) -> str:
 
 
 def aws_name_of_any_stack(name: str, max_length: int) -> str:
-    """`aws_name` with a `?` for each of its digits, as policies match names: what another layer's stack makes is known
-    beforehand all but for these."""
+    """`aws_name` with `?` instead of its digits, as a pattern for policies: everything of another stack's name
+    except the digits is known before creation.
+    """
     return f"{aws_name(name, max_length)[:-8]}{'?' * 8}"
 
 
 def logical_name(name: str, max_length: int) -> str:
-    """A logical name of which Pulumi's own name, eight characters more, is not longer than AWS takes.
+    """A logical name that is short enough for Pulumi's name of the resource, which has eight more characters.
 
-    For what must have another name in each of its lives, since an earlier one is retained.
+    For resources that need a new name after a destroy, because the earlier one is retained.
     """
     return name if len(name) <= max_length - 8 else aws_name(name, max_length - 8)
 

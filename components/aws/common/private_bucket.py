@@ -5,15 +5,16 @@ from typing import Any
 import pulumi
 
 BUCKET_NAME = 63
-"""Characters of a bucket's name at most."""
+"""Maximum length of a bucket's name."""
 
 
 def secure_bucket(
     name: str, bucket: pulumi.Input[str], key: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> tuple[Any, Any, Any]:
-    """Encryption under `key`, the block on public access, and the ownership of what others write.
+    """Set encryption with `key`, the block on public access, and object ownership.
 
-    A policy waits for the second: S3 answers 409 to two changes of access at once.
+    The bucket's policy must wait for the public access block, because S3 answers 409 to concurrent changes of
+    access.
     """
     from pulumi_aws import s3
 
@@ -47,7 +48,7 @@ def secure_bucket(
 
 
 def tls_only_statement(bucket: pulumi.Input[str]) -> dict[str, Any]:
-    """The statement of a bucket's policy that lets nobody in without TLS. `bucket`: its ARN."""
+    """The statement of a bucket's policy that denies access without TLS. `bucket`: its ARN."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",

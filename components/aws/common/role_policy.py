@@ -11,7 +11,7 @@ from components.aws.common.names import aws_name
 def role_policy(
     name: str, role: Any, statements: Sequence[dict[str, Any]], opts: pulumi.ResourceOptions
 ) -> Any:
-    """The inline policy `name` of a role: for what may act only once its role may."""
+    """The inline policy `name` of a role. Resources that need the role's permissions depend on it."""
     from pulumi_aws.iam import RolePolicy
 
     return RolePolicy(

@@ -18,7 +18,7 @@ class AllowedTraffic:
     direction: Direction
     port: int
     peers: Sequence[str]
-    """CIDRs of the other ends."""
+    """CIDRs of the peers."""
     protocols: Sequence[str] = ("tcp",)
 
 
@@ -62,8 +62,8 @@ def one_way_group(
 ) -> pulumi.Output[str]:
     """Id of a group that allows this traffic only, with a rule for each peer and protocol, described and tagged.
 
-    The provider takes away the rule by which AWS lets a new group out to everywhere. A rule that someone
-    adds by hand is no part of the stack: AWS Config or an audit finds it, `pulumi refresh` does not.
+    The provider removes AWS's default rule, which allows all egress. A rule that someone adds by hand is not in the
+    stack: AWS Config or an audit finds it, `pulumi refresh` does not.
     """
     from pulumi_aws import ec2
 

@@ -1,4 +1,4 @@
-"""An SNS topic, encrypted, to which only named AWS services publish."""
+"""An encrypted SNS topic to which only named AWS services publish."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +10,12 @@ from components.aws.common.names import aws_name
 from isthmus.core.errors import InputError
 
 MAX_EMAILS = 10
-"""Most addresses of one notification of AWS Budgets (API reference, as of knowledge, not checked)."""
+"""Maximum addresses of one notification of AWS Budgets (API reference, as of knowledge, not checked)."""
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """An AWS service that may publish to a topic, and on what conditions."""
+    """An AWS service that may publish to a topic, with its conditions."""
 
     sid: str
     service: str
@@ -30,11 +30,11 @@ class Publisher:
 class Topic:
     arn: pulumi.Output[str]
     ready: pulumi.Resource
-    """What whoever publishes waits for."""
+    """The resource on which publishers depend."""
 
 
 def topic_name(name: str) -> str:
-    """Known before the topic is made, so that its key's policy can name it."""
+    """The topic's name, which is known before creation, so that its key's policy can contain it."""
     return aws_name(name, 256)
 
 
@@ -80,7 +80,7 @@ def sealed_topic(
 def _key_policy(
     partition: pulumi.Input[str], account: pulumi.Input[str], publishers: list[Publisher]
 ) -> dict[str, Any]:
-    """The account administers the key; who publishes seals with it."""
+    """The account administers the key, and publishers encrypt with it."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -103,7 +103,7 @@ def _key_policy(
 
 
 def _topic_policy(topic: pulumi.Output[str], publishers: list[Publisher]) -> dict[str, Any]:
-    """Principals of the account need no word here: for them their own IAM policies are enough."""
+    """Principals of the account are not listed, because their own IAM policies suffice."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -137,7 +137,7 @@ def _conditional(statement: dict[str, Any], condition: dict[str, Any]) -> dict[s
 
 
 def check_emails(notify: list[str], where: str, message: str) -> list[str]:
-    """E-mail addresses to tell, each once; `why`: what nobody would hear of without one."""
+    """The addresses without duplicates. Raises `InputError` for invalid or too many, and with `message` for none."""
     for address in notify:
         name, _, host = address.partition("@")
         if not name or "." not in host.strip(".") or any(sign.isspace() for sign in address) or "@" in host:

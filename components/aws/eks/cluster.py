@@ -14,14 +14,15 @@ from components.aws.eks import roles as eks_roles
 from isthmus.core.errors import InputError
 
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-"""All that a control plane logs."""
+"""All logs of the control plane."""
 ADMINISTERS = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
 EARLY_ADDONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
-"""Addons that run on every machine: there before the first comes. What needs machines comes with these."""
+"""Addons that run on every node and are installed before the first one. Addons that need nodes are installed with
+these."""
 
 
 class EksAdmin(TypedDict):
-    """Who administers a cluster."""
+    """An administrator of a cluster."""
 
     name: str
     """Name of the entry."""
@@ -30,21 +31,21 @@ class EksAdmin(TypedDict):
 
 
 class EksHybridNodes(TypedDict):
-    """Machines of a site of the organisation's that join a cluster in AWS."""
+    """Nodes at a site of the organisation that join a cluster in AWS."""
 
     node_networks: list[str]
-    """Their networks."""
+    """Networks of the nodes."""
     pod_networks: NotRequired[list[str]]
-    """Networks of the pods on them."""
+    """Networks of their pods."""
     role: pulumi.Input[str]
-    """ARN of the role that such a machine bears."""
+    """ARN of the nodes' role."""
 
 
 class EksClusterArgs(TypedDict):
     """A private Kubernetes cluster in AWS."""
 
     name: str
-    """Name of the cluster; in EKS digits of its own follow."""
+    """Name of the cluster. In EKS it gets a suffix of digits."""
     region: str
     """AWS region."""
     version: str
@@ -52,53 +53,53 @@ class EksClusterArgs(TypedDict):
     subnet_ids: pulumi.Input[list[pulumi.Input[str]]]
     """Ids of private subnets in two zones at least."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals Secrets and volumes; absent, one is made."""
+    """ARN of the key that encrypts Secrets and volumes. Absent: a key is created."""
     log_retention_days: int
-    """How long the control plane's logs are kept, days; CloudWatch Logs takes the next longer period."""
+    """Retention of the control plane's logs in days. CloudWatch Logs rounds it up to a period that it supports."""
     admins: list[EksAdmin]
-    """Who administers it, and nobody else."""
+    """The only administrators of the cluster."""
     access: NotRequired[list[str]]
-    """Networks that reach the API server besides the nodes."""
+    """Networks that may reach the API server, in addition to the nodes."""
     service_cidr: NotRequired[str]
-    """Addresses of services (default 172.20.0.0/16)."""
+    """Address range of Services (default 172.20.0.0/16)."""
     hybrid_nodes: NotRequired[EksHybridNodes]
-    """Machines of a site that join it."""
+    """Nodes at a site that join the cluster."""
     repositories: NotRequired[list[str]]
-    """ARNs of registries' repositories that nodes pull from, besides the addons'."""
+    """ARNs of registry repositories from which nodes pull, in addition to the addons'."""
     addon_account: NotRequired[str]
-    """AWS's account that holds the addons' images (default that of most regions)."""
+    """AWS's account with the addons' images (default: that of most regions)."""
     addons: NotRequired[dict[str, str]]
-    """Versions of addons; absent, AWS's default for the cluster's version."""
+    """Versions of addons. Absent: AWS's default for the cluster's version."""
     mounts_shares: NotRequired[bool]
-    """Whether its machines mount shares of records, as those shares' own policies let them (default false)."""
+    """Whether its nodes mount shares of records, as the shares' policies allow (default false)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds its roles; absent, one is made beside each."""
+    """ARN of its roles' permissions boundary. Absent: one is created for each role."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class EksCluster(pulumi.ComponentResource):
-    """A control plane that answers inside its network only, and the roles of what will run in it.
+    """A control plane that is reachable inside its network only, and the roles of its nodes and pods.
 
-    `retained` names what stays when the stack is destroyed: the control plane's logs and their key.
+    `retained` lists what stays after a destroy: the control plane's logs and their key.
     """
 
     cluster_name: pulumi.Output[str]
-    """Its name in EKS."""
+    """Name of the cluster in EKS."""
     cluster_arn: pulumi.Output[str]
-    """Its ARN."""
+    """ARN of the cluster."""
     endpoint: pulumi.Output[str]
-    """URL of its API server; known once its administrators are let in."""
+    """URL of its API server. Known when its administrators have access."""
     certificate_authority: pulumi.Output[str]
-    """The authority of the API server's certificate, base64 of its PEM."""
+    """The CA of the API server's certificate, base64 of its PEM."""
     kms_key: pulumi.Output[str]
     """ARN of the key of Secrets and volumes."""
     node_role: pulumi.Output[str]
-    """ARN of the role of its machines."""
+    """ARN of its nodes' role."""
     cni_role: pulumi.Output[str]
     """ARN of the role of its network plugin."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
     def __init__(self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EksCluster", name, dict(args), opts)
@@ -117,7 +118,7 @@ class EksCluster(pulumi.ComponentResource):
         association_ids = self._admit(cluster)
         self._create_roles(cluster)
         self._create_addons(cluster)
-        # The endpoint is known only after its administrators are admitted.
+        # The endpoint is known only after its administrators have access.
         self.endpoint = pulumi.Output.all(cluster.endpoint, *association_ids).apply(
             lambda values: str(values[0])
         )
@@ -136,10 +137,10 @@ class EksCluster(pulumi.ComponentResource):
         )
 
     def _create_logs(self) -> tuple[pulumi.Output[str], pulumi.Resource]:
-        """The cluster's name, and the group that EKS will write its logs to, by that name.
+        """Create the log group. Returns the cluster's name and the group to which EKS will write by that name.
 
-        A group that an earlier cluster left behind has its name for ever, so each life has another: digits of
-        the logs' key, which is made anew with each.
+        The name of a retained group is taken for ever, so each new cluster needs another name. It has digits of the
+        id of the logs' key, which is created with each cluster.
         """
         from pulumi_aws.cloudwatch import LogGroup
 
@@ -202,7 +203,7 @@ class EksCluster(pulumi.ComponentResource):
             "endpoint_public_access": False,
         }
         encryption: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
-        # Whoever makes a cluster would stay its administrator, out of every review's sight.
+        # Otherwise the creator of a cluster would stay its administrator, invisible in reviews.
         access_config: Any = {
             "authentication_mode": "API",
             "bootstrap_cluster_creator_admin_permissions": False,
@@ -218,19 +219,19 @@ class EksCluster(pulumi.ComponentResource):
             role_arn=role,
             vpc_config=vpc_config,
             access_config=access_config,
-            # Its own would come without network policy, and stay when ours goes.
+            # EKS' self-managed addons have no network policies, and would stay after the addons are deleted.
             bootstrap_self_managed_addons=False,
             enabled_cluster_log_types=list(LOGS),
             encryption_config=encryption,
             kubernetes_network_config=network_config,
             tags=self._tags,
-            # Without the group EKS makes one itself, unsealed and kept for ever.
+            # Without the group EKS would create one without encryption and with unlimited retention.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
             **self._remote_networks(),
         )
 
     def _remote_networks(self) -> dict[str, Any]:
-        """Arguments of the cluster for the machines of a site that join it."""
+        """Arguments of the cluster for nodes at a site."""
         if "hybrid_nodes" not in self._args:
             return {}
         hybrid_nodes = self._args["hybrid_nodes"]
@@ -260,7 +261,7 @@ class EksCluster(pulumi.ComponentResource):
             )
 
     def _admit(self, cluster: Any) -> list[Any]:
-        """Admit administrators and the machines of a site. Returns the ids of the administrators' associations."""
+        """Give access to administrators and nodes at a site. Returns the ids of the administrators' associations."""
         from pulumi_aws.eks import AccessEntry
 
         associations = [self._admit_administrator(cluster, admin) for admin in self._args["admins"]]
@@ -297,7 +298,7 @@ class EksCluster(pulumi.ComponentResource):
         )
 
     def _create_roles(self, cluster: Any) -> None:
-        """Of the machines, which EKS lets in by itself, and of the plugin that gives pods addresses."""
+        """Create the roles of the nodes, which EKS admits itself, and of the plugin that assigns addresses to pods."""
         args, account = self._args, self._account
         region, boundary = args["region"], args.get("permissions_boundary")
         images = [
@@ -328,7 +329,7 @@ class EksCluster(pulumi.ComponentResource):
         for addon_name in EARLY_ADDONS:
             settings: dict[str, Any] = {}
             if addon_name == "vpc-cni":
-                # Without it a NetworkPolicy is a piece of paper.
+                # Without it, NetworkPolicies have no effect.
                 settings["configuration_values"] = '{"enableNetworkPolicy":"true"}'
                 settings["pod_identity_associations"] = [
                     {"role_arn": self.cni_role, "service_account": eks_roles.CNI_ACCOUNT}
@@ -384,7 +385,7 @@ def create_addon(
 
 
 def _first_digits(key: str) -> str:
-    """Eight of a key's id; what is none (a placeholder of `isthmus render`) stays whole."""
+    """Eight digits of a key's id. A placeholder of `isthmus render` is returned whole."""
     match = re.match(r"[0-9a-f]{8}(?=-)", key)
     return match[0] if match else key
 

@@ -1,4 +1,4 @@
-"""Builds the arguments of a cluster in AWS and its machines from the platform's contract."""
+"""Builds the arguments of an EKS cluster and its nodes from the platform's contract."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.[a-z.]+/(.*)
 
 @dataclass(frozen=True)
 class ClusterAccess:
-    """How a program reaches a cluster in AWS: what a Kubernetes provider is made of."""
+    """The address and credentials of a cluster in AWS, for a Kubernetes provider."""
 
     name: pulumi.Input[str]
-    """In EKS."""
+    """Name of the cluster in EKS."""
     endpoint: pulumi.Input[str]
     certificate_authority: pulumi.Input[str]
     """Base64 of its PEM."""
@@ -62,13 +62,15 @@ def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClust
 
 
 def shares_at(platform: Platform, cluster: Cluster) -> list[Gateway]:
-    """Gateways in the cluster whose share of records is made here."""
+    """Gateways in the cluster whose share of records is created here."""
     gateways = gateways_sealed_in_aws(platform, cluster.site)
     return [gateway for gateway in gateways if gateway.runs_on == "kubernetes" and has_managed_share(gateway)]
 
 
 def repositories(platform: Platform) -> list[str]:
-    """The platform's own repositories, where its registry is Amazon's; from any other nodes pull as anybody does."""
+    """The platform's own repositories if its registry is Amazon's. Nodes pull from other registries without
+    permissions.
+    """
     matches = [match for registry in platform.images.registries if (match := _ECR.fullmatch(registry))]
     return [
         f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path or 'isthmus/'}*"
@@ -88,7 +90,7 @@ def _common_arguments(platform: Platform, cluster: Any) -> dict[str, Any]:
 def system_args(
     platform: Platform, cluster: Cluster, cluster_resource: Any, subnets: dict[str, Any]
 ) -> EksNodeGroupArgs:
-    """Machines without GPUs, in every zone of the network, and the addons that need machines."""
+    """Arguments of the nodes without GPUs, in every zone of the network, and of the addons that need nodes."""
     size = system_nodes_size(platform, cluster)
     nodes = nodes_by_zone(size.nodes, list(subnets))
     zones = [zone for zone, count in nodes.items() if count]
@@ -112,7 +114,7 @@ def system_args(
 def pool_machines_args(
     platform: Platform, pool: Pool, cluster_resource: Any, subnets: dict[str, Any]
 ) -> EksNodeGroupArgs:
-    """The machines of a pool, as many in each zone as the contract's domains say."""
+    """Arguments of a pool's nodes, as many in each zone as the contract's domains say."""
     group = pool.node_group
     assert group is not None
     group_fields = group.model_dump(
@@ -134,7 +136,9 @@ def pool_machines_args(
 
 
 def subnets_by_zone(network: Network, zones: list[str], subnets: list[Any]) -> dict[str, Any]:
-    """A private subnet of each zone: of a network made here by its zones, of another in the order of the names."""
+    """A private subnet of each zone. A network that is created here knows its zones; others use the order of the
+    names.
+    """
     return dict(
         zip(sorted(network.zones) if network.mode == "manage" else sorted(zones), subnets, strict=False)
     )
@@ -143,7 +147,7 @@ def subnets_by_zone(network: Network, zones: list[str], subnets: list[Any]) -> d
 def cluster_grants(
     platform: Platform, cluster: Cluster, cluster_resource: Any, account: pulumi.Input[str]
 ) -> list[EndpointGrant]:
-    """What machines call before they are any use, each through a private endpoint that names them."""
+    """Calls that nodes need before they work, each through a private endpoint that admits them."""
     region = region_at(platform, cluster.site)
     images = [*eks_roles.addon_repositories(region, cluster.addon_account), *repositories(platform)]
     node, cni = cluster_resource.node_role, cluster_resource.cni_role
@@ -165,7 +169,7 @@ def cluster_grants(
 
 
 def pod_of(identity: Identity, name: Any, arn: Any) -> PodIdentity:
-    """The translators that bear an identity: their service account is named as they are."""
+    """The translators with an identity. Their ServiceAccount has their name."""
     return {
         "cluster": name,
         "cluster_arn": arn,
@@ -175,7 +179,7 @@ def pod_of(identity: Identity, name: Any, arn: Any) -> PodIdentity:
 
 
 def sealer_pod(gateway: Gateway, name: Any, arn: Any) -> PodIdentity:
-    """The sealer of a gateway's records."""
+    """The sealer pods of a gateway's records."""
     return {
         "cluster": name,
         "cluster_arn": arn,

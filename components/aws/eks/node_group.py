@@ -12,59 +12,59 @@ from isthmus.core.errors import InputError
 
 PURCHASES = ("on-demand", "spot", "capacity-reservation", "capacity-block")
 _CAPACITY = {"spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
-"""As EKS calls it; a capacity reservation is on-demand capacity that is kept."""
+"""EKS' names of purchase options. A capacity reservation is reserved on-demand capacity."""
 MAX_NAME = 63
-"""Characters of a node group's name (as pulumi-aws refuses more)."""
+"""Maximum length of a node group's name (a limit of pulumi-aws)."""
 SYSTEM_AMI = "AL2023_x86_64_STANDARD"
 LATER_ADDONS = ("coredns", "aws-ebs-csi-driver", "aws-efs-csi-driver")
-"""Addons that are healthy only where their pods have machines."""
+"""Addons that are healthy only when their pods have nodes."""
 
 
 class EksNodeGroupArgs(TypedDict):
-    """The machines of a pool in AWS."""
+    """The nodes of a pool in AWS."""
 
     name: str
-    """Name of the pool, the value of its nodes' label; of machines without GPUs, `system`."""
+    """Name of the pool, which is the value of its nodes' label. Nodes without GPUs: `system`."""
     cluster: pulumi.Input[str]
     """Name of the cluster in EKS."""
     node_role: pulumi.Input[str]
-    """ARN of the machines' role."""
+    """ARN of the nodes' role."""
     kms_key: pulumi.Input[str]
     """ARN of the key of their volumes."""
     subnets: dict[str, pulumi.Input[str]]
-    """Id of a private subnet by the zone it lies in; a node group in each."""
+    """Id of a private subnet by zone. Each has a node group."""
     nodes: dict[str, int]
-    """Machines by zone."""
+    """Number of nodes by zone."""
     instance_type: str
     """EC2 instance type."""
     purchase: NotRequired[str]
     """`on-demand` (default), `spot`, `capacity-reservation` or `capacity-block`."""
     reservation: NotRequired[str]
-    """Id of the capacity reservation or block to launch into."""
+    """Id of the capacity reservation or block."""
     ami_type: NotRequired[str]
-    """Image, by EKS's name (default AL2023_x86_64_STANDARD, which has no GPU driver)."""
+    """Machine image, by EKS' name (default AL2023_x86_64_STANDARD, which has no GPU driver)."""
     release_version: NotRequired[str]
-    """Of the image; absent, the newest when the group is made."""
+    """Release of the image. Absent: the newest at creation."""
     min_nodes: NotRequired[dict[str, int]]
-    """Least by zone; absent, `nodes`. Where it is below `max_nodes` an autoscaler decides between the two."""
+    """Minimum by zone. Absent: `nodes`. An autoscaler decides if it is below `max_nodes`."""
     max_nodes: NotRequired[dict[str, int]]
-    """Most by zone; absent, `nodes`."""
+    """Maximum by zone. Absent: `nodes`."""
     volume_gib: NotRequired[int]
-    """GiB of each machine's root volume (default 100)."""
+    """Size of each node's root volume in GiB (default 100)."""
     gpu: NotRequired[bool]
-    """Whether they have GPUs: labelled as the pool's, and tainted so that nothing else settles there."""
+    """Whether they have GPUs. They are then labelled for the pool, and tainted against other pods."""
     addons: NotRequired[dict[str, str]]
-    """Addons to install once the machines are there, and their versions (empty: AWS's default)."""
+    """Addons to install when the nodes exist, and their versions (empty: AWS's default)."""
     addon_roles: NotRequired[dict[str, pulumi.Input[str]]]
-    """ARN of the role that an addon's pods bear, by the addon."""
+    """ARN of the role of each addon's pods."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made, machines and volumes among them."""
+    """Tags of the created resources, including instances and volumes."""
 
 
 class EksNodeGroup(pulumi.ComponentResource):
     """A launch template, and a managed node group for each zone.
 
-    One group over several zones may come up in one of them, and a replica's second zone would be none.
+    A single group over several zones could start all nodes in one of them, so a replica would lack its second zone.
     """
 
     group_names: pulumi.Output[list[str]]
@@ -112,9 +112,9 @@ class EksNodeGroup(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # What an autoscaler has decided is not taken back at every `up`.
+                # Do not undo the autoscaler's choice at each `up`.
                 ignore_changes=["scalingConfig.desiredSize"] if is_scaled else [],
-                # A machine with eight GPUs takes its time, and drains before it goes.
+                # A node with eight GPUs starts slowly, and drains before it is removed.
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
             ),
             **_gpu_settings(args),
@@ -123,7 +123,7 @@ class EksNodeGroup(pulumi.ComponentResource):
     def _create_addons(
         self, name: str, args: EksNodeGroupArgs, groups: list[Any], tags: dict[str, str]
     ) -> None:
-        """Install addons once the machines are there."""
+        """Install addons when the nodes exist."""
         for addon_name, version in args.get("addons", {}).items():
             role = args.get("addon_roles", {}).get(addon_name)
             settings: dict[str, Any] = {}
@@ -145,7 +145,7 @@ class EksNodeGroup(pulumi.ComponentResource):
     def _template(self, name: str, args: EksNodeGroupArgs, purchase: str, tags: dict[str, str]) -> Any:
         from pulumi_aws.ec2 import LaunchTemplate
 
-        # One hop: a pod, which is a hop away, never gets the machine's own credentials.
+        # One hop, so that pods, which are one hop further, cannot get the node's credentials.
         metadata: Any = {
             "http_endpoint": "enabled",
             "http_tokens": "required",
@@ -186,7 +186,7 @@ class EksNodeGroup(pulumi.ComponentResource):
 
 
 def _gpu_settings(args: EksNodeGroupArgs) -> dict[str, Any]:
-    """Label and taint of machines with GPUs."""
+    """Label and taint of nodes with GPUs."""
     if not args.get("gpu", False):
         return {}
     taint = {"key": GPU_TAINT["key"], "value": GPU_TAINT["value"], "effect": "NO_SCHEDULE"}

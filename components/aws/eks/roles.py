@@ -1,6 +1,6 @@
-"""The roles of an EKS cluster and its key's policy: each does what it is for, and its boundary allows no more.
+"""The roles of an EKS cluster and its key's policy. Each role and its boundary have only the needed permissions.
 
-AWS's managed policies for the same roles also let a cluster make load balancers, routes and volumes; nothing here does.
+AWS's managed policies for these roles also let a cluster create load balancers, routes and volumes. These do not.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from components.aws.identity.boundary import boundary_arn
 from components.aws.identity.pod_identity import PodIdentity, pod_trust
 
 CNI_ACCOUNT = "aws-node"
-"""The service account of AWS's network plugin, in kube-system."""
+"""ServiceAccount of AWS's network plugin, in kube-system."""
 LOOKS = ["ec2:DescribeInstances", "ec2:DescribeInstanceTypes"]
-"""What a machine looks up of itself when it joins."""
+"""Calls with which a node looks up its own data when it joins."""
 CNI_LOOKS = [
     *LOOKS,
     "ec2:DescribeNetworkInterfaces",
-    # VPC CNI 1.22.1 ends where it may not (in AmazonEKS_CNI_Policy since 2026-03-04; eksctl issue 8768).
+    # VPC CNI 1.22.1 stops without this permission (in AmazonEKS_CNI_Policy since 2026-03-04; eksctl issue 8768).
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeTags",
@@ -37,7 +37,7 @@ CNI_CHANGES = [
     "ec2:ModifyNetworkInterfaceAttribute",
     "ec2:UnassignPrivateIpAddresses",
 ]
-"""How the plugin gives pods addresses of the network (AWS managed policy AmazonEKS_CNI_Policy)."""
+"""Calls with which the plugin assigns addresses of the network to pods (AWS managed policy AmazonEKS_CNI_Policy)."""
 ADDON_IMAGES = ("eks/*", "amazon-k8s-cni", "amazon-k8s-cni-init", "amazon/aws-network-policy-agent")
 """Repositories of the addons' images in AWS's own registry."""
 
@@ -64,10 +64,11 @@ def create_bounded_role(
     opts: pulumi.ResourceOptions,
     boundary_only: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
-    """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing.
+    """Create a role with one policy. Returns its ARN, which is known when the policy is attached, so that nobody
+    gets a role without permissions.
 
-    `boundary_only`: what its boundary allows as well, and only a resource's own policy grants. A role with nothing else
-    gets no policy.
+    `boundary_only`: further statements of its boundary, for permissions that only a resource's own policy grants. A
+    role without other statements gets no policy.
     """
     from pulumi_aws.iam import Role
 
@@ -92,7 +93,7 @@ def cluster_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """The least that a cluster without load balancers needs (EKS user guide, "Amazon EKS cluster IAM role")."""
+    """The minimum for a cluster without load balancers (EKS user guide, "Amazon EKS cluster IAM role")."""
     instances = pulumi.Output.format("arn:{}:ec2:{}:{}:instance/*", partition(region), region, account)
     interfaces = pulumi.Output.format(
         "arn:{}:ec2:{}:{}:network-interface/*", partition(region), region, account
@@ -119,7 +120,7 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
             "Resource": ["*"],
         },
         {
-            # Interfaces that the network plugin left behind keep subnets and groups from going.
+            # Leftover interfaces of the network plugin prevent the deletion of subnets and groups.
             "Sid": "SweepInterfaces",
             "Effect": "Allow",
             "Action": ["ec2:DeleteNetworkInterface"],
@@ -136,7 +137,7 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
 
 
 def node_statements(cluster_arn: Any, repositories: list[Any]) -> list[dict[str, Any]]:
-    """A machine finds its cluster and itself, hands pods their identities, and pulls named images."""
+    """A node finds its cluster and itself, gives pods their identities, and pulls named images."""
     return [
         {"Sid": "LookItselfUp", "Effect": "Allow", "Action": LOOKS, "Resource": ["*"]},
         {
@@ -163,7 +164,7 @@ def cni_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, An
 
 
 def cni_resources(region: str, account: pulumi.Input[str]) -> list[Any]:
-    """Interfaces and machines have names that AWS makes up; subnets and groups are of this account and region."""
+    """AWS generates the names of interfaces and instances. Subnets and groups belong to this account and region."""
     kinds = ("network-interface", "instance", "subnet", "security-group")
     return [
         pulumi.Output.format("arn:{}:ec2:{}:{}:{}/*", partition(region), region, account, kind)
@@ -185,11 +186,12 @@ def cni_trust(cluster: Any, cluster_arn: Any, account: pulumi.Input[str]) -> dic
 
 
 def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """Of the key for Secrets and volumes: the account gives it on, auto scaling opens volumes with it.
+    """The policy of the key for Secrets and volumes: the account may delegate it, and auto scaling decrypts
+    volumes.
 
-    EKS takes a grant in the name of whoever makes the cluster, and no condition on grants for AWS's resources holds
+    EKS takes a grant in the name of the cluster's creator, and conditions on grants for AWS's resources do not work
     there (EKS user guide, "Encrypt Kubernetes secrets with KMS"). The service-linked role must exist before the
-    policy can name it; it does where auto scaling was ever used.
+    policy can name it. It exists if auto scaling was ever used in the account.
     """
     aws_partition = partition(region)
     machines = pulumi.Output.format(

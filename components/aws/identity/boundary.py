@@ -1,4 +1,4 @@
-"""Builds permissions boundaries: the most that an identity of the platform can do."""
+"""Builds permissions boundaries, which limit the identities of the platform."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,8 @@ from isthmus.contracts.reference.aws_actions import (
 from isthmus.core.errors import InputError, Refused
 
 POLICY_CHARACTERS = 6144
-"""Longest managed policy, characters without white space (IAM's quotas, as of knowledge, not checked)."""
+"""Maximum length of a managed policy in characters without white space (IAM's quotas, as of knowledge, not
+checked)."""
 
 
 def boundary_policy(
@@ -27,18 +28,17 @@ def boundary_policy(
     audit_buckets: Sequence[str] = (),
     role_policies: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """The policy document of a boundary: the statements given, and denials that stand above them.
+    """The policy document of a boundary: the given statements, and denials that override them.
 
-    `allow_statements`: `Effect: Allow` with actions named one by one; resources may be wide patterns, since
-    the role's own policy is exact. `bedrock_regions`: every region in which a Bedrock call may be made or
-    served, destinations of inference profiles among them; absent: not bounded. `audit_buckets`: ARN
-    patterns; given, bucket and object calls are denied on these only, absent: on every bucket.
-    `role_policies`: ARNs of the only roles whose managed policies it may attach and detach (the role by
-    which AWS Budgets denies); absent, as for every other identity: nothing of IAM at all.
+    `allow_statements`: `Effect: Allow` with full action names. Resources may be wide patterns, because the role's
+    own policy is exact. `bedrock_regions`: every region in which Bedrock may receive or serve a call, including
+    destinations of inference profiles. Absent: no limit. `audit_buckets`: ARN patterns of the buckets on which
+    deletions are denied. Absent: on every bucket. `role_policies`: ARNs of the only roles whose managed policies it
+    may attach and detach (for the role with which AWS Budgets denies). Absent: no IAM calls at all.
 
-    Raises `Refused` for a statement that the denials would leave without effect or that holds a wildcard
-    action, `InputError` for one that allows nothing. A call that deletes records is such a one where every
-    bucket is held, and with `audit_buckets` where it is allowed on nothing but these.
+    Raises `Refused` for a statement with a wildcard action, or one that the denials would make ineffective.
+    Deleting records is such a case if every bucket is protected, or if it is allowed on `audit_buckets` only.
+    Raises `InputError` for a statement that allows nothing.
     """
     if not allow_statements:
         raise InputError(
@@ -54,7 +54,7 @@ def boundary_policy(
         _deny("KeepTheWatch", STOP_MONITORING_ACTIONS),
         _deny("KeepTheRecords", DELETE_RECORD_ACTIONS, record_patterns),
         _deny("KeepTheKeys", DISABLE_KEY_ACTIONS),
-        # Creating access keys is part of it, named too so that a search for it finds it.
+        # Includes the creation of access keys, which is listed too, so that a search finds it.
         *_iam_denials(list(role_policies)),
         _deny("NoAccessKey", ["iam:CreateAccessKey", "iam:CreateServiceSpecificCredential"]),
         _deny("NoOtherIdentity", OTHER_IDENTITY_ACTIONS),
@@ -75,9 +75,9 @@ def boundary_arn(
     bedrock_regions: Sequence[str] = (),
     role_policies: Sequence[Any] = (),
 ) -> pulumi.Output[str]:
-    """ARN of the boundary of the role `name`: the one given, or a managed policy made beside the role.
+    """ARN of the boundary of the role `name`: the given one, or a new managed policy.
 
-    `opts` bears the parent (and with it the provider). Values in the statements may be outputs.
+    `opts` has the parent, and with it the provider. Values in the statements may be outputs.
     """
     if boundary is not None:
         return pulumi.Output.from_input(boundary)
@@ -97,7 +97,7 @@ def boundary_arn(
 
 
 def compact_policy(policy: str, where: str, max_length: int = POLICY_CHARACTERS) -> str:
-    """`policy` as JSON without white space; `InputError` where it is longer than AWS takes."""
+    """`policy` as JSON without white space. Raises `InputError` if it is longer than AWS allows."""
     compact = json.dumps(json.loads(policy), separators=(",", ":"))
     if len(compact) > max_length:
         raise InputError(
@@ -113,7 +113,7 @@ def _deny(sid: str, actions: Sequence[str], resources: Sequence[str] = ("*",)) -
 
 
 def _iam_denials(roles: list[Any]) -> list[dict[str, Any]]:
-    """Nothing of IAM; with `roles`, nothing on any other resource and two calls on these."""
+    """Deny IAM. With `roles`, deny IAM on all other resources, and all but two calls on these."""
     if not roles:
         return [_deny("NoIam", ["iam:*"])]
     policy_actions = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
@@ -124,12 +124,12 @@ def _iam_denials(roles: list[Any]) -> list[dict[str, Any]]:
 
 
 def _record_patterns(audit_buckets: Sequence[str]) -> list[str]:
-    """Patterns of the buckets, and of what is in them, on which `DELETE_RECORD_ACTIONS` are denied."""
+    """Patterns of the buckets and their objects on which `DELETE_RECORD_ACTIONS` are denied."""
     return [pattern for bucket in audit_buckets for pattern in (bucket, f"{bucket}/*")] or ["*"]
 
 
 def _is_record_resource(resource: Any, record_patterns: Sequence[str]) -> bool:
-    """Whether a statement's resource, a pattern or not, lies within what is held, as far as its text tells."""
+    """Whether a statement's resource, also a pattern, is inside the protected ones, by its text."""
     return "*" in record_patterns or (
         isinstance(resource, str) and any(fnmatchcase(resource, pattern) for pattern in record_patterns)
     )

@@ -43,8 +43,9 @@ def identity_args(
     account: pulumi.Input[str],
     hosted: list[Any],
 ) -> WorkloadIdentityArgs:
-    """`proof`: `trust_anchor` or `pod`, by which the bearer authenticates. `hosted`: ARNs of the endpoints on
-    SageMaker that it may call."""
+    """`proof`: `trust_anchor` or `pod`, the way in which its pods authenticate. `hosted`: ARNs of the SageMaker
+    endpoints that it may call.
+    """
     trust = next((candidate for candidate in platform.trust if candidate.name == identity.trust), None)
     arguments: dict[str, Any] = {
         **role_bounds(platform, identity, vpc, account, hosted),
@@ -87,7 +88,7 @@ def role_bounds(
 
 
 def _actions(platform: Platform, identity: Identity) -> list[str]:
-    """What sessions may do, by what the identity calls."""
+    """Actions that sessions may have, by the services that the identity calls."""
     on_bedrock = INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else [])
     return [
         *(on_bedrock if calls_of(platform, identity, "bedrock") else []),
@@ -96,10 +97,10 @@ def _actions(platform: Platform, identity: Identity) -> list[str]:
 
 
 def _reachable_resources(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
-    """The widest that sessions may be: models of the class in the regions they may be served in.
+    """The widest resources of sessions: models of the class in the regions in which they may be served.
 
-    The profiles and the guardrail of the account are patterns, since they are made later; the role's own
-    policy names each.
+    Profiles and guardrail of the account are patterns, because they are created later. The role's own policy names
+    each of them.
     """
     calls = calls_of(platform, identity, "bedrock")
     if not calls:
@@ -128,8 +129,9 @@ def _reachable_resources(platform: Platform, identity: Identity, account: pulumi
 
 
 def _guardrail_profile(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
-    """The profile by which the identity's guardrail looks at content, in whichever region. A session's policy is
-    short; the regions are the boundary's to bound."""
+    """Profile with which the identity's guardrail checks content, in any region. A session's policy must be short,
+    so the boundary limits the regions.
+    """
     profile, regions = _guardrail_regions(platform, identity)
     if not regions:
         return []
@@ -141,7 +143,7 @@ def _guardrail_profile(platform: Platform, identity: Identity, account: pulumi.I
 
 
 def _routed_arguments(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> dict[str, Any]:
-    """What Bedrock asks for in other regions when it serves a call there, and those regions."""
+    """Resources that Bedrock accesses in other regions to serve a call, and those regions."""
     calls = calls_of(platform, identity, "bedrock")
     own_regions = {region_of(platform, endpoint) for endpoint, _ in calls}
     routed_regions = {
@@ -163,7 +165,7 @@ def _routed_arguments(platform: Platform, identity: Identity, account: pulumi.In
 
 
 def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tuple[str, ...]]:
-    """Profile of the identity's guardrail and the regions in which it looks at content; none in the Classic tier."""
+    """Profile of the identity's guardrail, and the regions in which it checks content. Empty in the Classic tier."""
     guardrail = guardrail_of(platform, identity)
     if guardrail is None or guardrail.mode != "manage" or tier_of(platform, guardrail) != "standard":
         return "", ()
@@ -171,5 +173,5 @@ def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tup
 
 
 def subject(identity: Identity) -> str:
-    """The name in the certificate by which an identity's translators prove who they are."""
+    """The name in the certificate with which an identity's translators authenticate."""
     return dns_name(f"{identity.class_}-translator", class_namespace(identity.class_))

@@ -6,7 +6,7 @@ import pulumi
 
 
 class PodIdentity(TypedDict):
-    """The pods that bear a role."""
+    """The pods that have a role."""
 
     cluster: pulumi.Input[str]
     """Name of the cluster in EKS."""
@@ -15,7 +15,7 @@ class PodIdentity(TypedDict):
     namespace: str
     """Namespace of the pods."""
     service_account: str
-    """Their service account."""
+    """Their ServiceAccount."""
 
 
 def create_association(
@@ -25,7 +25,7 @@ def create_association(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """Id of what gives the pods the role, by its ARN."""
+    """Associate the role with the pods. Returns the association's id."""
     from pulumi_aws.eks import PodIdentityAssociation
 
     return PodIdentityAssociation(
@@ -40,10 +40,10 @@ def create_association(
 
 
 def pod_trust(pod: PodIdentity, account: pulumi.Input[str]) -> dict[str, Any]:
-    """The pods' own service alone, for this account's cluster, and only pods of this service account.
+    """The trust policy: EKS Pod Identity, for this account's cluster and pods of this ServiceAccount only.
 
-    The tags are the session's, set by EKS and not by the pod (EKS user guide, "Create IAM role with trust policy
-    required by EKS Pod Identity", read 2026-11).
+    EKS sets the session's tags, not the pod (EKS user guide, "Create IAM role with trust policy required by EKS Pod
+    Identity", read 2026-11).
     """
     return {
         "Version": "2012-10-17",

@@ -17,35 +17,36 @@ class TaskIdentityArgs(TypedDict):
     name: str
     """Name of the identity."""
     sensitivity: str
-    """The class whose translator bears it."""
+    """The class whose translator has it."""
     region: str
     """AWS region in which the tasks run."""
     actions: list[str]
-    """Actions that it may take at most, each named in full."""
+    """The only actions that it may have, each with its full name."""
     resources: list[pulumi.Input[str]]
-    """ARNs that it may touch at most; patterns where the exact ones are made later."""
+    """ARNs of the only resources that it may access. Patterns for resources that are created later."""
     bedrock_regions: NotRequired[list[str]]
-    """Every region in which a call may be served; named, the boundary denies all others."""
+    """Every region in which a call may be served. If set, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     routed_resources: NotRequired[list[pulumi.Input[str]]]
-    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    """ARNs that Bedrock accesses in other regions to serve a call. No VPC is required there."""
     routed_regions: NotRequired[list[str]]
-    """The other regions in which it may ask so."""
+    """The other regions in which Bedrock may do so."""
     guardrail_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
+    """ARN of the key that encrypts the guardrail's settings. Its users need permission to decrypt with it."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    """ARN of the role's permissions boundary. Absent: one is created."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class TaskIdentity(pulumi.ComponentResource):
-    """A role for tasks of ECS and its boundary. It may do what its own policy and the boundary both allow.
+    """A role for ECS tasks and its boundary. Its permissions are those that both its own policy and the boundary
+    allow.
 
-    It has no policy of its own yet: BedrockAccess gives it one. There is no certificate, no profile and no key.
+    It has no policy yet: BedrockAccess adds one. There is no certificate, profile or key.
     """
 
     role_arn: pulumi.Output[str]
@@ -53,7 +54,7 @@ class TaskIdentity(pulumi.ComponentResource):
     role_name: pulumi.Output[str]
     """Name of the role, to attach policies to."""
     boundary_arn: pulumi.Output[str]
-    """ARN of the policy that bounds the role."""
+    """ARN of the role's permissions boundary."""
 
     def __init__(self, name: str, args: TaskIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:TaskIdentity", name, dict(args), opts)
@@ -76,7 +77,7 @@ class TaskIdentity(pulumi.ComponentResource):
             args.get("routed_resources", []),
             args.get("routed_regions", []),
         )
-        boundary_policy(statements)  # refused before anything is made, even where the boundary is given
+        boundary_policy(statements)  # refused before anything is created, even if the boundary is given
         tags = {
             **args.get("tags", {}),
             "isthmus.dev/class": sensitivity,

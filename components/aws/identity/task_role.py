@@ -8,10 +8,10 @@ from components.aws.common.names import aws_name, partition
 
 
 def task_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """The trust policy: ECS, on behalf of tasks of this account and region, and nobody else's through it.
+    """The trust policy: ECS, for tasks of this account and region only.
 
-    ECS names no narrower source yet than all of a region's tasks (Amazon ECS developer guide, "Amazon ECS task IAM
-    role", read 2026-11): which tasks get the role is decided by who may pass it (iam:PassRole).
+    ECS supports no narrower source than all tasks of a region (Amazon ECS developer guide, "Amazon ECS task IAM
+    role", read 2026-11). So iam:PassRole decides which tasks get the role.
     """
     source = pulumi.Output.format("arn:{}:ecs:{}:{}:*", partition(region), region, account)
     return {
@@ -39,7 +39,7 @@ def create_task_role(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Any:
-    """Create the role `NAME-role`, without a policy yet. `trust`: of `task_trust`; `boundary`: ARN of its boundary."""
+    """Create the role `NAME-role` without a policy. `trust`: from `task_trust`. `boundary`: ARN of its boundary."""
     from pulumi_aws.iam import Role
 
     return Role(

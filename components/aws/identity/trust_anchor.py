@@ -12,33 +12,33 @@ NOTICE_DAYS = 30
 
 
 class TrustAnchorArgs(TypedDict):
-    """The certificate authority whose certificates AWS takes for identities."""
+    """The certificate authority whose certificates AWS accepts as identities."""
 
     name: str
-    """Name of the trust."""
+    """Name of the trust anchor."""
     region: str
-    """AWS region, in which sessions are asked for."""
+    """AWS region in which sessions are created."""
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     ca_certificates: NotRequired[str]
-    """`manage`: the authority's certificates as PEM, two at most; never a public web authority's."""
+    """`manage`: at most two CA certificates as PEM, never of a public web CA."""
     acm_pca: NotRequired[str]
-    """`manage`: in place of it, ARN of a private authority of AWS Certificate Manager in the region."""
+    """`manage`: instead, ARN of a private CA of AWS Certificate Manager in the region."""
     trust_anchor: NotRequired[str]
     """`existing`: ARN of the trust anchor."""
     notice_days: NotRequired[int]
-    """How long before the authority's end AWS tells of it, days (default 30)."""
+    """Days before the CA's expiry at which AWS notifies (default 30)."""
     bearer_notice_days: NotRequired[int]
-    """The same for bearers' certificates; absent, it does not: those of a day are always near their end."""
+    """The same for client certificates. Absent: no notification, since short-lived ones always expire soon."""
     tags: NotRequired[dict[str, str]]
     """Tags of the trust anchor."""
 
 
 class TrustAnchor(pulumi.ComponentResource):
-    """A trust anchor of IAM Roles Anywhere: only who bears a certificate of this authority gets a session."""
+    """A trust anchor of IAM Roles Anywhere. Only clients with a certificate of this CA get a session."""
 
     arn: pulumi.Output[str]
-    """ARN of the trust anchor; empty with `off`."""
+    """ARN of the trust anchor. Empty with `off`."""
 
     def __init__(self, name: str, args: TrustAnchorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:TrustAnchor", name, dict(args), opts)
@@ -60,7 +60,7 @@ class TrustAnchor(pulumi.ComponentResource):
             f"{name}-anchor",
             enabled=True,
             source=source,  # type: ignore[arg-type]
-            # Both named: what is not, AWS sets to 45 days.
+            # Both are set, because AWS sets a missing one to 45 days.
             notification_settings=[  # type: ignore[arg-type]
                 _notice("CA_CERTIFICATE_EXPIRY", args.get("notice_days", NOTICE_DAYS)),
                 _notice("END_ENTITY_CERTIFICATE_EXPIRY", bearer_notice_days),
@@ -72,7 +72,7 @@ class TrustAnchor(pulumi.ComponentResource):
 
 
 def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
-    """What AWS is to trust, checked."""
+    """The CA that AWS trusts, checked."""
     pem, authority = args.get("ca_certificates"), args.get("acm_pca")
     if (pem is None) == (authority is None):
         raise InputError(

@@ -1,4 +1,4 @@
-"""The component WorkloadIdentity: a role for one certificate or service account, and its limits."""
+"""The component WorkloadIdentity: a role for one certificate or ServiceAccount, and its limits."""
 
 import re
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from isthmus.contracts.vocabulary import Target
 from isthmus.core.errors import InputError, Refused
 
 SESSION_POLICY_CHARACTERS = 2048
-"""Longest session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
+"""Maximum length of a session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
 MIN_SESSION_S, MAX_SESSION_S = 900, 43200
-"""Seconds of a session (`CreateProfile`, API model of botocore)."""
+"""Limits of a session's duration in seconds (`CreateProfile`, API model of botocore)."""
 MAX_NAME = 64
-"""Characters of a certificate's common name (RFC 5280, ub-common-name)."""
+"""Maximum length of a certificate's common name (RFC 5280, ub-common-name)."""
 _TARGETS: tuple[tuple[Target, str], ...] = (("bedrock", "bedrock:"), ("sagemaker", "sagemaker:"))
-"""What an identity calls, told by its actions; a class may be let on one and not on the other."""
+"""Services that an identity calls, by prefix of its actions. A class may be allowed on one and not on another."""
 _SUBJECT = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 
 
@@ -31,43 +31,43 @@ class WorkloadIdentityArgs(TypedDict):
     name: str
     """Name of the identity."""
     sensitivity: str
-    """The class whose pods bear it."""
+    """The class whose pods have it."""
     trust_anchor: NotRequired[pulumi.Input[str]]
-    """ARN of the trust anchor that vouches for the certificate."""
+    """ARN of the trust anchor of the certificate's CA."""
     subject: str
-    """DNS name in the certificate: its common name and its first alternative name."""
+    """DNS name in the certificate: its common name and its first subject alternative name."""
     pod: NotRequired[PodIdentity]
-    """In place of a certificate: the pods of an EKS cluster that bear it."""
+    """Instead of a certificate: the pods of an EKS cluster that have it."""
     actions: list[str]
-    """Actions that a session may take at most, each named in full."""
+    """The only actions that a session may have, each with its full name."""
     resources: list[pulumi.Input[str]]
-    """ARNs that a session may touch at most; patterns where the exact ones are made later."""
+    """ARNs of the only resources that a session may access. Patterns for resources that are created later."""
     session_seconds: int
-    """How long a session lasts, 900 to 43200 seconds."""
+    """Duration of a session in seconds, 900 to 43200."""
     bedrock_regions: NotRequired[list[str]]
-    """Every region in which a call may be served; named, the boundary denies all others."""
+    """Every region in which a call may be served. If set, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     routed_resources: NotRequired[list[pulumi.Input[str]]]
-    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    """ARNs that Bedrock accesses in other regions to serve a call. No VPC is required there."""
     routed_regions: NotRequired[list[str]]
-    """The other regions in which it may ask so."""
+    """The other regions in which Bedrock may do so."""
     guardrail_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
+    """ARN of the key that encrypts the guardrail's settings. Its users need permission to decrypt with it."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    """ARN of the role's permissions boundary. Absent: one is created."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
-    """A role for one certificate of one authority or one service account, its boundary, and what bounds its sessions.
+    """A role for one certificate of one CA or for one ServiceAccount, its boundary, and the limits of its sessions.
 
-    A session may do what the role's own policy, the boundary and the session policy all allow. The role has
-    no policy of its own yet: BedrockAccess gives it one. No access key is made. Pods of an EKS cluster have no
-    session policy: the boundary says the same.
+    A session's permissions are those that the role's own policy, the boundary and the session policy all allow. The
+    role has no policy yet: BedrockAccess adds one. No access key is created. Pods of an EKS cluster have no session
+    policy, because the boundary has the same statements.
     """
 
     role_arn: pulumi.Output[str]
@@ -75,9 +75,9 @@ class WorkloadIdentity(pulumi.ComponentResource):
     role_name: pulumi.Output[str]
     """Name of the role, to attach policies to."""
     profile_arn: pulumi.Output[str]
-    """ARN of the Roles Anywhere profile, named when a session is asked for; empty for pods of an EKS cluster."""
+    """ARN of the Roles Anywhere profile for new sessions. Empty for pods of an EKS cluster."""
     boundary_arn: pulumi.Output[str]
-    """ARN of the policy that bounds the role."""
+    """ARN of the role's permissions boundary."""
 
     def __init__(
         self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -94,7 +94,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
             args.get("routed_resources", []),
             args.get("routed_regions", []),
         )
-        boundary_policy(statements)  # refused before anything is made, even where the boundary is given
+        boundary_policy(statements)  # refused before anything is created, even if the boundary is given
         tags = {
             **args.get("tags", {}),
             "isthmus.dev/class": sensitivity,
@@ -126,7 +126,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         )
 
     def _create_role(self, name: str, args: WorkloadIdentityArgs, tags: dict[str, str]) -> Any:
-        """Create the role, which the pods or the bearer of the certificate may assume."""
+        """Create the role, which the pods or the holder of the certificate may assume."""
         from pulumi_aws.iam import Role
 
         pod = args.get("pod")
@@ -136,7 +136,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
             name=aws_name(f"{name}-role", 64),
             description=f"{args['subject']}, by {'pod identity' if pod else 'certificate'}",
             assume_role_policy=pulumi.Output.json_dumps(trust),
-            # AWS knows no shorter one than an hour; the profile's is what a session gets.
+            # AWS's minimum is an hour. The profile decides the duration of a session.
             max_session_duration=max(3600, args["session_seconds"]),
             permissions_boundary=self.boundary_arn,
             tags=tags,
@@ -144,8 +144,9 @@ class WorkloadIdentity(pulumi.ComponentResource):
         )
 
     def _associate(self, name: str, pod: PodIdentity, role: Any, tags: dict[str, str]) -> pulumi.Output[str]:
-        """Give the pods the role. Returns its ARN, known once they bear it: a translator before would have no
-        identity."""
+        """Associate the role with the pods. Returns its ARN, which is known after that, so that no translator
+        starts without its identity.
+        """
         association = create_association(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
         return pulumi.Output.all(role.arn, association).apply(lambda values: str(values[0]))
 
@@ -157,7 +158,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         statements: list[dict[str, Any]],
         tags: dict[str, str],
     ) -> pulumi.Output[str]:
-        """ARN of the profile that bounds sessions by certificate."""
+        """ARN of the profile that limits sessions with a certificate."""
         from pulumi_aws.rolesanywhere import Profile
 
         where = f"identities.{args['name']}"
@@ -170,9 +171,9 @@ class WorkloadIdentity(pulumi.ComponentResource):
             session_policy=session.apply(
                 lambda text: compact_policy(text, f"{where} (session policy)", SESSION_POLICY_CHARACTERS)
             ),
-            # Instance properties are said by the caller: they prove nothing.
+            # The caller sets instance properties, so they prove nothing.
             require_instance_properties=False,
-            # A session bears its certificate's serial number, which the trail can be searched for.
+            # A session has its certificate's serial number, by which the trail can be searched.
             accept_role_session_name=False,
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
@@ -180,11 +181,11 @@ class WorkloadIdentity(pulumi.ComponentResource):
 
 
 def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any]:
-    """Who may assume the role: the bearer of a certificate of this authority with this name, twice.
+    """The trust policy: only the holder of a certificate of this CA with this name, checked in two fields.
 
-    A common name alone proves nothing: another trust anchor of the account may sign the same, so the anchor
-    is named (IAM Roles Anywhere user guide, trust model and attribute mapping, read 2026-11). `x509SAN/DNS`
-    is the *first* DNS name; several values of a field are joined by `/` and match nothing here.
+    A common name alone proves nothing: another trust anchor of the account may sign the same name, so the anchor is
+    required (IAM Roles Anywhere user guide, trust model and attribute mapping, read 2026-11). `x509SAN/DNS` is the
+    *first* DNS name. Several values of a field are joined by `/` and match nothing here.
     """
     return {
         "Version": "2012-10-17",
@@ -193,7 +194,7 @@ def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any
                 "Sid": "OneCertificate",
                 "Effect": "Allow",
                 "Principal": {"Service": "rolesanywhere.amazonaws.com"},
-                # The certificate's fields become session tags and its name the source identity, for the trail.
+                # For the trail, the certificate's fields become session tags, and its name the source identity.
                 "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
                 "Condition": {
                     "ArnEquals": {"aws:SourceArn": [trust_anchor]},
@@ -221,10 +222,11 @@ def session_statements(
     routed: Sequence[pulumi.Input[str]] = (),
     routed_regions: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """What sessions may do at most: in the boundary and in the session policy alike.
+    """The maximum permissions of sessions, for the boundary and the session policy.
 
-    `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings; `routed`: what Bedrock asks
-    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock.call_policy`).
+    `vpc`: VPC from whose endpoints calls must come. `key`: key that encrypts the guardrail's settings. `routed`:
+    resources that Bedrock accesses in `routed_regions` to serve a call, perhaps without the VPC in the request
+    (`bedrock.call_policy`).
     """
     statement: dict[str, Any] = {
         "Sid": "AtMost",
@@ -245,12 +247,12 @@ def session_statements(
                 "Condition": {"StringEquals": {"aws:RequestedRegion": sorted(routed_regions)}},
             }
         )
-    # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
+    # Bedrock decrypts for the caller from its own network, so no VPC is required.
     return [*statements, *([open_guardrail(key)] if key is not None else [])]
 
 
 def _check_class(args: WorkloadIdentityArgs, where: str) -> str:
-    """The class, which must be allowed on each service of AWS that the identity calls."""
+    """The class, which must be allowed on each AWS service that the identity calls."""
     sensitivity = check_sensitivity(args["sensitivity"], where)
     for target, prefix in _TARGETS:
         if any(action.startswith(prefix) for action in args["actions"]):

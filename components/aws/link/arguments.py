@@ -13,22 +13,22 @@ from isthmus.contracts.reference import handling
 from isthmus.core.errors import InputError, Refused
 
 LOG_DAYS = 365
-"""How long a link's log is kept where nothing is said."""
+"""Default retention of a link's log in days."""
 DNS_SERVERS = 6
-"""Addresses that a resolver rule forwards to at most (AWS's quota `Target IP addresses per rule`, as of knowledge)."""
+"""Maximum addresses to which a resolver rule forwards (AWS's quota `Target IP addresses per rule`, as of
+knowledge)."""
 AWS_ZONES = (
     *("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws", "aws.dev", "amazon.com", "amazonaws.cn"),
     *("amazonwebservices.com", "awsapps.com", "awsstatic.com", "cloudfront.net"),
     *("compute.internal", "ec2.internal"),
 )
-"""DNS zones in which AWS names its services and machines (as of knowledge, not checked; `aws` holds api.aws
-and on.aws)."""
+"""DNS zones of AWS's services and instances (as of knowledge, not checked; `aws` contains api.aws and on.aws)."""
 PRIVATE_ASNS = ((64512, 65534), (4200000000, 4294967294))
-"""BGP numbers that AWS's end may have (TransitGateway.amazonSideAsn, pulumi-aws 7.51.1)."""
+"""BGP numbers that AWS allows for its end (TransitGateway.amazonSideAsn, pulumi-aws 7.51.1)."""
 
 
 def check_link(args: Mapping[str, Any], where: str, *, is_managed: bool) -> None:
-    """Raise for a link that is impossible or forbidden. `is_managed`: the link itself is created here too."""
+    """Raise an error for a link that is impossible or forbidden. `is_managed`: the link itself is created here too."""
     _check_classes(args["classes"], f"{where}.classes")
     vpc = ipv4_network(args["vpc_cidr"], f"{where}.vpc_cidr")
     sources = ipv4_networks(args["sources"], f"{where}.sources")
@@ -58,7 +58,7 @@ def check_link(args: Mapping[str, Any], where: str, *, is_managed: bool) -> None
 
 
 def check_resolvers(args: Mapping[str, Any], where: str) -> None:
-    """Refuse resolvers that nobody answers, that no route leads to, or that would answer for AWS."""
+    """Raise an error for resolvers without servers, without a route, or for AWS's zones."""
     if not args["site_dns"]:
         raise InputError(
             "resolvers need the site's DNS servers, but none is set",
@@ -92,7 +92,7 @@ def check_resolvers(args: Mapping[str, Any], where: str) -> None:
 
 
 def route_tables(args: Mapping[str, Any], where: str) -> list[pulumi.Input[str]]:
-    """The VPC's route tables, whose number must be known: a route is made in each."""
+    """The VPC's route tables. Their number must be known, because each gets a route."""
     tables = args["route_table_ids"]
     if not isinstance(tables, list) or not tables:
         problem = (
@@ -131,7 +131,7 @@ def _check_subnets(subnets: Any, where: str) -> None:
 
 
 def _check_asns(args: Mapping[str, Any], where: str) -> None:
-    """BGP numbers: the site's is there, AWS's are private, all differ."""
+    """BGP numbers: the site's is set, AWS's are private, and all differ."""
     asns: dict[str, int] = {"amazon_asn": args["amazon_asn"]}
     if args["kind"] == "direct-connect" and args.get("direct_connect_asn"):
         asns["direct_connect_asn"] = args["direct_connect_asn"]

@@ -1,8 +1,8 @@
-"""Connects a transit gateway by Direct Connect: gateway, transit interface and association.
+"""Connects a transit gateway with Direct Connect: gateway, transit interface and association.
 
-The connection itself is ordered by people. Whether its line is encrypted (MACsec) is agreed with the order,
-on dedicated connections only; without it the line is private but in the clear, and TLS above it is what
-protects: every path of this platform has it.
+People order the connection itself. Encryption of the line (MACsec) is part of the order, and possible on dedicated
+connections only. Without it the line is private but unencrypted, and TLS above it protects the data. Every data
+path of the platform has TLS.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from components.aws.link.options import LinkOptions
 
 LAST_PRIVATE_ASN, FIRST_PRIVATE_ASN = 65534, 64512
 LARGEST_PLAIN_ASN = 2147483646
-"""Above it a virtual interface takes the number in another argument (pulumi-aws 7.51.1)."""
+"""A virtual interface takes larger numbers in another argument (pulumi-aws 7.51.1)."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class DirectConnect:
     """The Direct Connect gateway of a link, and the transit interface on the ordered connection."""
 
     existing: pulumi.Input[str] | None
-    """Id of a gateway that exists; None: one is created."""
+    """Id of an existing gateway. None: one is created."""
     asn: int
-    """BGP number of the gateway that is created."""
+    """BGP number of the created gateway."""
     connection: str | None
-    """The ordered connection; None: the existing gateway has its interface already."""
+    """The ordered connection. None: the existing gateway has its interface already."""
     vlan: int
     site_asn: int
 
@@ -50,9 +50,9 @@ def create(
     direct_connect: DirectConnect,
     prefixes: Sequence[str],
 ) -> pulumi.Output[str]:
-    """Id of the transit gateway's attachment to the Direct Connect gateway.
+    """Create the association. Returns the id of the transit gateway's attachment to the Direct Connect gateway.
 
-    The site hears of `prefixes` and nothing else.
+    `prefixes`: the only networks that are announced to the site.
     """
     from pulumi_aws.directconnect import GatewayAssociation
 
@@ -69,7 +69,7 @@ def create(
 
 
 def _gateway(link: LinkOptions, direct_connect: DirectConnect) -> pulumi.Input[str]:
-    """Id of the Direct Connect gateway: the one that exists, or a new one."""
+    """Id of the Direct Connect gateway: the existing one, or a new one."""
     if direct_connect.existing is not None:
         return direct_connect.existing
     from pulumi_aws.directconnect import Gateway
@@ -86,7 +86,7 @@ def _gateway(link: LinkOptions, direct_connect: DirectConnect) -> pulumi.Input[s
 def _create_interfaces(
     link: LinkOptions, direct_connect: DirectConnect, gateway: pulumi.Input[str]
 ) -> list[pulumi.Resource]:
-    """The transit interface on the connection; none without a connection."""
+    """The transit interface on the connection. Empty without a connection."""
     if not direct_connect.connection:
         return []
     from pulumi_aws.directconnect import TransitVirtualInterface
@@ -103,7 +103,7 @@ def _create_interfaces(
         vlan=direct_connect.vlan,
         address_family="ipv4",
         tags=link.tags,
-        # AWS makes the key of the BGP session; it comes back as an output, so it is a secret.
+        # AWS creates the key of the BGP session. It is returned as an output, so it is a secret.
         opts=pulumi.ResourceOptions(parent=link.parent, additional_secret_outputs=["bgpAuthKey"]),
         **asn_argument,
     )

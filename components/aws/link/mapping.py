@@ -35,5 +35,5 @@ def link_args(platform: Platform, link: Link, network: Network, network_componen
 
 
 def sources(platform: Platform, link: Link) -> list[str]:
-    """Networks of the on-prem site that may cross a link."""
+    """Networks of the on-prem site that may use a link."""
     return list(link.sources or platform.site(link.from_).cidrs)

@@ -1,4 +1,4 @@
-"""What the resources of one site link have in common, and the VPC at its AWS end."""
+"""Common options of the resources of one site link, and the VPC at its AWS end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class VpcEnd:
 
     id: pulumi.Input[str]
     cidr: str
-    """All that the site may reach."""
+    """CIDR of the VPC, the only network that the site may reach."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Private subnets, one a zone."""
+    """Private subnets, one in each zone."""
     route_tables: Sequence[pulumi.Input[str]]
     """The subnets' route tables."""

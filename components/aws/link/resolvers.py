@@ -10,7 +10,7 @@ from components.aws.link.options import LinkOptions
 
 DNS_PORT = 53
 ZONES = 2
-"""Zones in which a resolver endpoint has an address; AWS asks for two at least."""
+"""Zones in which a resolver endpoint has an address. AWS requires at least two."""
 
 
 def create(
@@ -21,10 +21,9 @@ def create(
     site_dns: Sequence[str],
     zones: Sequence[str],
 ) -> pulumi.Output[list[str]]:
-    """The inbound endpoint's addresses; it answers the site's DNS servers and nobody else.
+    """Create the inbound endpoint, which answers only the site's DNS servers. Returns its addresses.
 
-    With `zones` there is an outbound endpoint too, which can reach those servers and nothing else, and a
-    rule for each zone.
+    With `zones`, also create an outbound endpoint, which can reach only those servers, and a rule for each zone.
     """
 
     def create_endpoint(direction: Literal["inbound", "outbound"]) -> Any:
@@ -71,10 +70,10 @@ def _create_forward_rule(
     vpc_id: pulumi.Input[str],
     site_dns: Sequence[str],
 ) -> None:
-    """Ask the site's servers for a zone, from the VPC."""
+    """Forward queries for a zone from the VPC to the site's servers."""
     from pulumi_aws import route53
 
-    # Dots and hyphens stay apart: a.b.example and a-b.example are two zones.
+    # Dots and hyphens are distinguished: a.b.example and a-b.example are two zones.
     label = zone.replace("-", "--").replace(".", "-")
     rule = route53.ResolverRule(
         f"{link.name}-{label}",
@@ -101,7 +100,7 @@ def _group(
     vpc_id: pulumi.Input[str],
     site_dns: Sequence[str],
 ) -> pulumi.Output[str]:
-    """A security group for one direction: DNS with the site's servers, and nothing the other way."""
+    """A security group for one direction: DNS with the site's servers, and nothing in the other direction."""
     servers = [f"{address}/32" for address in site_dns]
     return one_way_group(
         f"{link.name}-{direction}",

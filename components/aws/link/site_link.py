@@ -21,63 +21,63 @@ class SiteLinkArgs(TypedDict):
     kind: str
     """`vpn` or `direct-connect`."""
     mode: str
-    """`manage`: made here. `existing`: the organisation's, which routes already; only resolvers are made. `off`."""
+    """`manage`: created here. `existing`: the organisation's; only resolvers are created. `off`."""
     region: str
     """AWS region of the network."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC at the AWS end."""
     vpc_cidr: str
-    """The VPC's network: all that the site may reach."""
+    """CIDR of the VPC, the only network that the site may reach."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Ids of private subnets, one a zone, two at least; resolvers stand in the first two."""
+    """Ids of at least two private subnets, one in each zone. Resolvers are in the first two."""
     route_table_ids: list[pulumi.Input[str]]
     """Ids of the subnets' route tables. A list whose length is known: each gets a route for each source."""
     sources: list[str]
-    """Networks of the site that may cross: all that the VPC may reach."""
+    """Networks of the site that may use the link. The VPC may reach no others."""
     peer_ip: NotRequired[str]
     """`vpn`: the public address of the site's end."""
     site_asn: NotRequired[int]
     """BGP number of the site's end."""
     amazon_asn: int
-    """BGP number of the transit gateway, a private one; not used for a gateway that exists."""
+    """Private BGP number of the transit gateway. Ignored for an existing gateway."""
     transit_gateway: NotRequired[pulumi.Input[str]]
-    """Id of a transit gateway that exists; absent, one is made."""
+    """Id of an existing transit gateway. Absent: one is created."""
     direct_connect_gateway: NotRequired[pulumi.Input[str]]
-    """`direct-connect`: id of a gateway that exists; absent, one is made."""
+    """`direct-connect`: id of an existing gateway. Absent: one is created."""
     direct_connect_asn: NotRequired[int]
-    """`direct-connect`: BGP number of the gateway that is made; absent, a private one that neither end has."""
+    """`direct-connect`: BGP number of the created gateway. Absent: a private one that neither end has."""
     connection: NotRequired[str]
-    """`direct-connect`: the ordered connection for a transit interface; may be absent for a gateway that exists."""
+    """`direct-connect`: the ordered connection. May be absent for an existing gateway."""
     vlan: NotRequired[int]
     """`direct-connect`: VLAN of the transit interface."""
     resolvers: str
-    """`manage`: site and VPC ask each other for their zones. `existing` and `off`: nothing is made."""
+    """`manage`: site and VPC resolve each other's zones. `existing` and `off`: no resolvers are created."""
     site_dns: list[str]
     """Addresses of the site's DNS servers, within `sources`."""
     zones: list[str]
-    """DNS zones of the site that the VPC may ask the site for."""
+    """DNS zones of the site that the VPC may resolve."""
     classes: list[str]
-    """Classes whose traffic crosses; never restricted."""
+    """Classes whose traffic uses the link. Never restricted."""
     log_days: NotRequired[int]
-    """`vpn`: how long the tunnels' log is kept, days (default 365)."""
+    """`vpn`: retention of the tunnels' log in days (default 365)."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class SiteLink(pulumi.ComponentResource):
-    """A link over which the site reaches the VPC and nothing else, and the VPC the site's `sources` only.
+    """A link between a site and a VPC. The site reaches only the VPC, and the VPC only the site's `sources`.
 
-    Keys are AWS's to make and keep: none is among the inputs or outputs.
+    AWS creates and stores the keys. No key is an input or output.
     """
 
     transit_gateway_id: pulumi.Output[str]
-    """Id of the transit gateway; empty where there is none."""
+    """Id of the transit gateway. Empty without one."""
     vpn_connection_id: pulumi.Output[str]
-    """Id of the VPN connection; empty for Direct Connect."""
+    """Id of the VPN connection. Empty for Direct Connect."""
     preshared_key_arn: pulumi.Output[str]
-    """ARN of the secret that holds the tunnels' keys in AWS Secrets Manager; empty for Direct Connect."""
+    """ARN of the tunnels' keys in AWS Secrets Manager. Empty for Direct Connect."""
     inbound_resolver_ips: pulumi.Output[list[str]]
-    """Addresses that the site's DNS servers ask for AWS's zones."""
+    """Addresses to which the site's DNS servers forward queries for AWS's zones."""
 
     def __init__(self, name: str, args: SiteLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:SiteLink", name, dict(args), opts)
@@ -118,7 +118,7 @@ class SiteLink(pulumi.ComponentResource):
         )
 
     def _connect(self, link: LinkOptions, args: SiteLinkArgs, where: str) -> pulumi.Input[str]:
-        """Connect site and VPC, and route between them. Returns the id of the transit gateway."""
+        """Connect site and VPC, and create the routes. Returns the id of the transit gateway."""
         existing = args.get("transit_gateway")
         gateway = transit_gateway.gateway(link, existing, args["amazon_asn"])
         if args["kind"] == "vpn":
@@ -140,7 +140,7 @@ class SiteLink(pulumi.ComponentResource):
     def _connect_vpn(
         self, link: LinkOptions, gateway: pulumi.Input[str], args: SiteLinkArgs, where: str
     ) -> pulumi.Output[str]:
-        """Id of the transit gateway's attachment to the VPN."""
+        """Create the VPN. Returns the id of the transit gateway's attachment to it."""
         connection = vpn.create(
             link,
             gateway,
@@ -153,7 +153,7 @@ class SiteLink(pulumi.ComponentResource):
 
 
 def _tags(args: SiteLinkArgs) -> dict[str, str]:
-    """The given tags, and the class where the link carries one only."""
+    """The given tags, and the class if the link is for a single one."""
     tags = dict(args.get("tags", {}))
     if len(args["classes"]) == 1:
         tags["isthmus.dev/class"] = args["classes"][0]

@@ -10,7 +10,7 @@ from components.aws.link.options import LinkOptions, VpcEnd
 
 
 def gateway(link: LinkOptions, existing: pulumi.Input[str] | None, asn: int) -> pulumi.Input[str]:
-    """Id of the transit gateway: the one that exists, or a new one on which nothing is connected by default."""
+    """Id of the transit gateway: the existing one, or a new one without default connections."""
     if existing is not None:
         return existing
     from pulumi_aws.ec2transitgateway import TransitGateway
@@ -19,7 +19,7 @@ def gateway(link: LinkOptions, existing: pulumi.Input[str] | None, asn: int) -> 
         f"{link.name}-gateway",
         description=f"Private link {link.name}",
         amazon_side_asn=asn,
-        # Whatever is attached reaches nothing until a table says so, and nothing attaches itself.
+        # An attachment reaches nothing without a route, and attachments are never added automatically.
         default_route_table_association="disable",
         default_route_table_propagation="disable",
         auto_accept_shared_attachments="disable",
@@ -40,14 +40,14 @@ def routes(
     vpc: VpcEnd,
     sources: Sequence[str],
 ) -> None:
-    """Attach the VPC, and give each end a table of its own, with static routes only.
+    """Attach the VPC, and give each end its own route table with static routes only.
 
-    `is_existing`: whether the gateway was there before. A packet from the site is looked up in the table of the site's
-    attachment, which knows the VPC's network; one from the VPC in the other, which knows the sources. What the site
-    announces by BGP propagates into neither, so no announcement widens what the VPC reaches.
+    `is_existing`: whether the transit gateway existed before. Packets from the site use the table of the site's
+    attachment, which has a route to the VPC. Packets from the VPC use the other table, which has routes to the
+    sources. BGP announcements of the site propagate into neither table, so they cannot extend what the VPC reaches.
     """
     vpc_attachment = _attach_vpc(link, gateway, vpc)
-    # A gateway that exists may have put the site's attachment into its default table already.
+    # An existing gateway may have associated the site's attachment with its default table.
     site_table = _create_table(link, gateway, "site", site_attachment, replaces_association=is_existing)
     vpc_table = _create_table(link, gateway, "vpc", vpc_attachment.id)
     _route_to_vpc(link, site_table, vpc, vpc_attachment)
@@ -65,7 +65,7 @@ def _attach_vpc(link: LinkOptions, gateway: pulumi.Input[str], vpc: VpcEnd) -> A
         vpc_id=vpc.id,
         subnet_ids=vpc.subnet_ids,
         dns_support="enable",
-        # A gateway that exists may connect what is attached to everything else on it.
+        # An existing gateway may connect its attachments to everything else.
         transit_gateway_default_route_table_association=False,
         transit_gateway_default_route_table_propagation=False,
         tags={**link.tags, "Name": f"{link.name}-vpc"},
@@ -81,7 +81,7 @@ def _create_table(
     *,
     replaces_association: bool = False,
 ) -> Any:
-    """The table in which packets from one end (`site` or `vpc`) are looked up."""
+    """The route table for packets from one end (`site` or `vpc`)."""
     from pulumi_aws.ec2transitgateway import RouteTable, RouteTableAssociation
 
     table = RouteTable(
@@ -131,9 +131,10 @@ def _route_to_sources(
 
 
 def _drop_other_private_ranges(link: LinkOptions, vpc_table: Any, sources: Sequence[str]) -> None:
-    """The rest of the site: a wide route that someone adds to this table later opens nothing.
+    """Drop the rest of the private ranges, so that a wide route that someone adds to this table later has no
+    effect.
 
-    Not in the site's table, whose routes the gateway announces to the site.
+    Not in the site's table, because the gateway announces its routes to the site.
     """
     from pulumi_aws.ec2transitgateway import Route
 
@@ -151,7 +152,7 @@ def _drop_other_private_ranges(link: LinkOptions, vpc_table: Any, sources: Seque
 def _route_from_subnets(
     link: LinkOptions, gateway: pulumi.Input[str], vpc: VpcEnd, vpc_attachment: Any, sources: Sequence[str]
 ) -> None:
-    """In each route table of the VPC, a route to each source."""
+    """Create a route to each source in each route table of the VPC."""
     from pulumi_aws import ec2
 
     for index, table in enumerate(vpc.route_tables):

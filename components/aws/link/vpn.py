@@ -1,4 +1,4 @@
-"""Creates a site-to-site VPN: two tunnels with strong ciphers, whose keys AWS generates and keeps."""
+"""Creates a site-to-site VPN: two tunnels with strong ciphers. AWS creates and stores their keys."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from components.aws.link.options import LinkOptions
 
 TUNNELS = (1, 2)
 LARGEST_PLAIN_ASN = 2147483647
-"""Above it a customer gateway takes the number in another argument (pulumi-aws 7.51.1)."""
+"""A customer gateway takes larger numbers in another argument (pulumi-aws 7.51.1)."""
 
 STRONG: dict[str, Any] = {
     "ike_versions": ["ikev2"],
@@ -20,15 +20,15 @@ STRONG: dict[str, Any] = {
     "phase2_encryption_algorithms": ["AES256-GCM-16"],
     "phase2_integrity_algorithms": ["SHA2-384", "SHA2-512"],
     "phase2_dh_group_numbers": [20, 21],
-    # AWS takes a tunnel up again by itself when the site's device was away.
+    # AWS restarts a tunnel itself after the site's device was unreachable.
     "dpd_timeout_action": "restart",
     "dpd_timeout_seconds": 30,
 }
-"""What each tunnel may agree on: IKEv2, AES-256-GCM, SHA-384 or SHA-512, elliptic curves P-384 or P-521. Absent,
-AWS offers AES-128, SHA-1 and DH group 2 as well (AWS Landing Zone Accelerator's reference, read 2026-11-25)."""
+"""Options of each tunnel: IKEv2, AES-256-GCM, SHA-384 or SHA-512, elliptic curves P-384 or P-521. By default, AWS
+also offers AES-128, SHA-1 and DH group 2 (AWS Landing Zone Accelerator's reference, read 2026-11-25)."""
 KEYS = ["tunnel1PresharedKey", "tunnel2PresharedKey", "customerGatewayConfiguration"]
-"""Outputs that hold a key where AWS gives it out. With the keys in Secrets Manager it should not; should it
-ever, the state has them encrypted."""
+"""Outputs that contain a key if AWS returns it. With keys in Secrets Manager it should not. If it does, the state
+has them encrypted."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class SiteEnd:
 
 @dataclass(frozen=True)
 class TunnelLog:
-    """Where and how long the tunnels' log is kept."""
+    """The log of the tunnels and its retention."""
 
     region: str
     days: int
     where: str
-    """The setting of `days`, for messages."""
+    """Path of the setting `days`, for messages."""
 
 
 class Vpn(NamedTuple):
-    """What was made: outputs of ids and the ARN of the keys' secret."""
+    """The created VPN: ids, and the ARN of the keys' secret."""
 
     connection_id: pulumi.Output[str]
     attachment_id: pulumi.Output[str]
@@ -60,7 +60,7 @@ class Vpn(NamedTuple):
 
 
 def create(link: LinkOptions, gateway: pulumi.Input[str], site: SiteEnd, tunnel_log: TunnelLog) -> Vpn:
-    """The site's end, the connection with its two tunnels, and the log that both write to."""
+    """Create the customer gateway, the connection with its two tunnels, and their log."""
     from pulumi_aws import ec2
 
     peer = _create_customer_gateway(link, site)
@@ -70,7 +70,7 @@ def create(link: LinkOptions, gateway: pulumi.Input[str], site: SiteEnd, tunnel_
         type="ipsec.1",
         customer_gateway_id=peer.id,
         transit_gateway_id=gateway,
-        # BGP, so that a tunnel that dies loses its routes.
+        # BGP, so that a dead tunnel loses its routes.
         static_routes_only=False,
         preshared_key_storage="SecretsManager",
         tags={**link.tags, "Name": link.name},
@@ -81,7 +81,7 @@ def create(link: LinkOptions, gateway: pulumi.Input[str], site: SiteEnd, tunnel_
 
 
 def _create_customer_gateway(link: LinkOptions, site: SiteEnd) -> Any:
-    """The site's end, as AWS calls it."""
+    """The customer gateway, which is AWS's name for the site's end."""
     from pulumi_aws import ec2
 
     asn_argument = {"bgp_asn" if site.asn <= LARGEST_PLAIN_ASN else "bgp_asn_extended": str(site.asn)}
@@ -109,7 +109,7 @@ def _create_log(link: LinkOptions, tunnel_log: TunnelLog) -> SealedLogGroup:
 
 
 def _tunnel_arguments(log: SealedLogGroup) -> dict[str, Any]:
-    """Arguments of the connection for both tunnels: what they may agree on, and their log."""
+    """Arguments of the connection for both tunnels: ciphers, and the log."""
     log_options = {
         "cloudwatch_log_options": {
             "log_enabled": True,

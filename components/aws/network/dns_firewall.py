@@ -1,7 +1,7 @@
-"""Limits DNS in a VPC to an allow-list (Route 53 Resolver DNS Firewall) and logs the queries.
+"""Limits DNS in a VPC to an allow-list (Route 53 Resolver DNS Firewall), and logs the queries.
 
-A question to the VPC's resolver passes no security group and no network firewall, and the resolver carries it to
-whoever owns the zone: data could leave spelled as names (Amazon Route 53 developer guide, "Using DNS Firewall to filter
+Security groups and network firewalls do not apply to queries to the VPC's resolver, which forwards them to the
+owner of the zone. So data could leave in names (Amazon Route 53 developer guide, "Using DNS Firewall to filter
 outbound DNS traffic", read 2026-11).
 """
 
@@ -18,25 +18,26 @@ from isthmus.contracts.platform.model.aws.account import DNS_PATTERN
 from isthmus.core.errors import InputError
 
 ANY_NAME = "*."
-"""Every name. AWS ends each name of a list with a dot and gives it back so; pulumi-aws sees a difference without it."""
+"""Every name. AWS appends a dot to each name of a list and returns it so. Without the dot pulumi-aws sees a
+difference."""
 ASSOCIATION_PRIORITY = 101
-"""The first that AWS takes. An organisation's own rule groups by AWS Firewall Manager come before and after."""
+"""The lowest priority that AWS accepts. Rule groups of AWS Firewall Manager come before and after."""
 _PATTERN = re.compile(DNS_PATTERN)
 
 
 @dataclass(frozen=True)
 class DnsRule:
-    """One rule of the firewall: what it answers to queries for these names."""
+    """A rule of the firewall: the action for queries of these names."""
 
     label: str
     domains: list[str]
     settings: dict[str, Any]
-    """Arguments of the rule: action, priority and what they need."""
+    """Arguments of the rule: action, priority and their options."""
 
 
 @dataclass(frozen=True)
 class FirewallOptions:
-    """What the resources of one firewall have in common."""
+    """Common options of one firewall's resources."""
 
     name: str
     vpc: pulumi.Input[str]
@@ -45,7 +46,9 @@ class FirewallOptions:
 
 
 def check_names(names: Sequence[str], where: str) -> list[str]:
-    """The names in their order, each once. Raises `InputError` for what is neither a whole name nor `*.` and a zone."""
+    """The names in their order, without duplicates. Raises `InputError` unless each is a full name, or `*.` and a
+    zone.
+    """
     for index, name in enumerate(names):
         if not _PATTERN.fullmatch(name):
             raise InputError(
@@ -68,10 +71,10 @@ def create(
     where: str,
     parent: pulumi.Resource,
 ) -> list[pulumi.Output[str]]:
-    """Create the firewall and the query log of a VPC. Returns the ARNs of what stays when the stack is destroyed.
+    """Create the firewall and the query log of a VPC. Returns the ARNs of the resources that a destroy retains.
 
-    `names`: as `check_names` returns them. `log_options`: of the log; its tags are the firewall's too. `where`: the
-    network among the settings, for messages.
+    `names`: from `check_names`. `log_options`: of the log; its tags are also used for the firewall. `where`: path
+    of the network in the settings, for messages.
     """
     options = FirewallOptions(name, vpc, log_options.tags, pulumi.ResourceOptions(parent=parent))
     _create_firewall(options, _rules(names))
@@ -79,7 +82,7 @@ def create(
 
 
 def _rules(names: Sequence[str]) -> list[DnsRule]:
-    """Allow the names and block all others. The rules apply in the order of their priorities."""
+    """Allow the names and block all others. Rules apply in the order of their priorities."""
     return [
         DnsRule(
             "needed",
@@ -87,22 +90,22 @@ def _rules(names: Sequence[str]) -> list[DnsRule]:
             {
                 "action": "ALLOW",
                 "priority": 100,
-                # Names of AWS lead on to others by CNAME, which AWS changes. Data leaves by the question, and the
-                # question is for a name of the list (AWS News Blog, 2024-04-30, "Stop the CNAME chain struggle").
+                # AWS's names refer to others by CNAME, which AWS can change. Data can leave in the query only, and
+                # its name must be on the list (AWS News Blog, 2024-04-30, "Stop the CNAME chain struggle").
                 "firewall_domain_redirection_action": "TRUST_REDIRECTION_DOMAIN",
             },
         ),
         DnsRule(
             "others",
             [ANY_NAME],
-            # "It does not exist" lets a resolver with a search list go on to the next name.
+            # NXDOMAIN lets a resolver with a search list try the next name.
             {"action": "BLOCK", "priority": 200, "block_response": "NXDOMAIN"},
         ),
     ]
 
 
 def _create_firewall(options: FirewallOptions, rules: list[DnsRule]) -> None:
-    """Create the rule group, and apply it to the VPC once all of its rules are there."""
+    """Create the rule group, and associate it with the VPC when all of its rules exist."""
     from pulumi_aws import route53
 
     name = options.name
@@ -110,7 +113,7 @@ def _create_firewall(options: FirewallOptions, rules: list[DnsRule]) -> None:
         f"{name}-dns", name=aws_name(f"{name}-dns", 64), tags=options.tags, opts=options.child
     )
     dependencies = [_create_rule(options, group.id, rule) for rule in rules]
-    # Without an answer from the firewall there is none from the resolver.
+    # If the firewall does not answer, the resolver does not either.
     firewall_config = route53.ResolverFirewallConfig(
         f"{name}-dns", resource_id=options.vpc, firewall_fail_open="DISABLED", opts=options.child
     )
@@ -120,7 +123,7 @@ def _create_firewall(options: FirewallOptions, rules: list[DnsRule]) -> None:
         firewall_rule_group_id=group.id,
         vpc_id=options.vpc,
         priority=ASSOCIATION_PRIORITY,
-        # Protected, it could not be taken away with the stack either. Who may change it, IAM says.
+        # With protection, the stack could not be destroyed. IAM decides who may change it.
         mutation_protection="DISABLED",
         tags=options.tags,
         opts=pulumi.ResourceOptions.merge(
@@ -154,8 +157,8 @@ def _create_query_log(
     from pulumi_aws import route53
 
     name = f"{options.name}-queries"
-    # Below this prefix one statement of the account's log policy serves all groups; others have one each, and
-    # that policy is short (CloudWatch Logs user guide, "Enable logging from AWS services").
+    # One statement of the account's log policy covers all groups with this prefix. Other groups would need one
+    # each, and the policy's size is limited (CloudWatch Logs user guide, "Enable logging from AWS services").
     prefix = f"/aws/vendedlogs/isthmus/{options.name}/queries-"
     log = create_log_group(name, prefix, days, where, log_options)
     config = route53.ResolverQueryLogConfig(

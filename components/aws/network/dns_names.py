@@ -14,23 +14,23 @@ from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.platform import Gateway, Platform
 
 MACHINES = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "s3", "sts")
-"""Services that machines and addons of a cluster call before they are any use."""
+"""Services that nodes and addons of a cluster need to start."""
 _TASKS = ("ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
-"""Services that start a task on Fargate."""
+"""Services that tasks on Fargate need to start."""
 _HOSTS = {
     "ecr.api": "api.ecr",
     "ecr.dkr": "dkr.ecr",
     "sagemaker.runtime": "runtime.sagemaker",
     "sagemaker.api": "api.sagemaker",
 }
-"""A service's host, where it is not the service's own name."""
+"""Host names of services that differ from the service's name."""
 _BELOW = ("ecr.dkr", "s3")
-"""Services whose registries and buckets have names of their own below the host."""
+"""Services whose registries and buckets have their own names below the host."""
 _ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\..*")
 
 
 def needed_names(platform: Platform, network: Network) -> list[str]:
-    """Names that what runs in the network asks for, and those that the organisation adds. Every other is blocked."""
+    """Names that workloads in the network resolve, and those that the organisation adds. All others are blocked."""
     region = platform.site(network.site).region or ""
     suffix = domain(region)
     names = [f"*.{region}.vpce.{suffix}", *network.dns_firewall.names]
@@ -44,11 +44,11 @@ def needed_names(platform: Platform, network: Network) -> list[str]:
     ]
     if cluster is not None:
         services |= set(MACHINES)
-        # The API server's name is made up by EKS.
+        # EKS generates the API server's name.
         names += [f"*.{region}.eks.{suffix}", vpc_names(region)]
     if any(gateway.runs_on == "fargate" for gateway in gateways_here):
         services |= set(_TASKS)
-        # The translator is called by its load balancer's name, which AWS makes up.
+        # The edge reaches the translator by the load balancer's name, which AWS generates.
         names.append(f"*.elb.{region}.{suffix}")
     if services & {"ecr.api", "ecr.dkr"}:
         services.add("s3")
@@ -82,14 +82,15 @@ def _lies_in(platform: Platform, cluster: Cluster, network: Network) -> bool:
 
 def _service_names(service: str, region: str) -> list[str]:
     if service == "eks-auth":
-        # Its name is of AWS's newer form (EKS user guide, "Access Amazon EKS using AWS PrivateLink", read 2026-11).
+        # This service has a name in AWS's newer form (EKS user guide, "Access Amazon EKS using AWS PrivateLink",
+        # read 2026-11).
         return [f"eks-auth.{region}.api.aws"]
     host = f"{_HOSTS.get(service, service)}.{region}.{domain(region)}"
     return [host, f"*.{host}"] if service in _BELOW else [host]
 
 
 def _gateway_names(gateway: Gateway) -> Iterator[str]:
-    """The gateway's own name, and of what its pods are told by a URL."""
+    """The gateway's own name, and the host names in its settings."""
     yield from _host(f"https://{gateway.host}")
     if gateway.database is not None:
         yield from _host(f"https://{gateway.database.host}")
@@ -98,7 +99,7 @@ def _gateway_names(gateway: Gateway) -> Iterator[str]:
 
 
 def _cluster_names(platform: Platform, site: str) -> Iterator[str]:
-    """Registries that nodes pull from, and stores of weights and records outside AWS's own names."""
+    """Registries from which nodes pull, and stores of weights and records outside AWS's own names."""
     for prefix in platform.images.registries:
         host = prefix.partition("/")[0].partition(":")[0]
         if "." in host:
@@ -117,7 +118,7 @@ def _cluster_names(platform: Platform, site: str) -> Iterator[str]:
 
 
 def _host(url: str) -> Iterator[str]:
-    """The host of a URL, where it is a name that the VPC's resolver is asked for."""
+    """The host of a URL, if it is a name that the VPC's resolver must resolve."""
     host = urlsplit(url).hostname or ""
     if "." in host and not re.fullmatch(r"[0-9.]+", host) and not host.endswith((".svc", ".cluster.local")):
         yield host

@@ -1,4 +1,4 @@
-"""Lists who may call what through the private endpoints of a network."""
+"""Lists the permissions of callers at the private endpoints of a network."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from isthmus.core.errors import InputError
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls through a private endpoint."""
+    """A caller of private endpoints."""
 
     role: Any
     subject: str | None
-    """The name in its certificate; None: it has its role by another way."""
+    """The name in its certificate. None: it gets its role in another way."""
     models: Any
-    """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
+    """ARNs of the models that it may call on Bedrock. None: it does not call Bedrock."""
 
 
 def grants(
@@ -30,9 +30,9 @@ def grants(
     extra: Sequence[EndpointGrant] = (),
     machines: Sequence[EndpointGrant] = (),
 ) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role only its own models; and `extra`.
+    """Permissions at the network's endpoints: each role for its own models only, and `extra`.
 
-    `machines`: what those of a cluster call, by services that need not be named: without them none comes to life.
+    `machines`: calls of a cluster's nodes, which need them to start, by services that need not be configured.
     """
     if not callers:
         return list(machines)
@@ -55,7 +55,7 @@ def _service_grants(
     anchors: list[Any],
     others: Sequence[EndpointGrant],
 ) -> list[EndpointGrant]:
-    """Who may call what through the endpoint of one service. Raises `InputError` for one that nothing calls."""
+    """Permissions at the endpoint of one service. Raises `InputError` for a service that nothing calls."""
     other_grants = [grant for grant in others if grant["service"] == service]
     subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     if service == "bedrock-runtime":
@@ -64,13 +64,13 @@ def _service_grants(
         roles = [caller.role for caller in callers]
         return [_grant(service, roles, ["sts:GetCallerIdentity"], ["*"]), *other_grants]
     if other_grants or (others and service == "s3"):
-        # S3's, for layers of images, comes with Amazon ECR's.
+        # S3, for image layers, is included with Amazon ECR.
         return other_grants
     if service == "rolesanywhere" and subjects:
-        # Asked before there is a role: the certificate's name stands for it.
+        # A session is created before there is a role, so the certificate's name is the principal.
         return [_grant(service, subjects, ["rolesanywhere:CreateSession"], anchors)]
     if network.deployers and service in CONTROL_SERVICES:
-        return []  # called by who runs `isthmus up`, which every such endpoint admits
+        return []  # called by deployers, which every such endpoint admits
     raise InputError(
         f"network '{network.name}' has a private endpoint of {service}, but nothing calls it",
         where=f"networks.{network.name}.services",
@@ -80,7 +80,7 @@ def _service_grants(
 
 
 def _bedrock_grants(callers: list[Caller]) -> list[EndpointGrant]:
-    """Each role calls its own models, with a guardrail or without."""
+    """Each role calls its own models, with or without a guardrail."""
     actions = [*INVOKE, "bedrock:ApplyGuardrail"]
     return [
         _grant("bedrock-runtime", [caller.role], actions, caller.models)

@@ -1,7 +1,7 @@
-"""Builds the policies of private endpoints, and checks the grants they are made of.
+"""Builds the policies of private endpoints, and checks their grants.
 
-An endpoint's policy bounds every call through it, whoever's credentials sign it: with stolen keys of another
-account it is of no use.
+An endpoint's policy limits every call through it, whatever credentials sign the call. So stolen keys of another
+account cannot be used through it.
 """
 
 from collections.abc import Sequence
@@ -22,28 +22,30 @@ PREFIX = {
     "sagemaker.api": "sagemaker",
     "monitoring": "cloudwatch",
 }
-"""Of a service's actions in IAM, where it is not the service's own name."""
+"""IAM prefix of services whose actions have another prefix than the service's name."""
 KNOWN_LATER = "known later"
-"""In place of a resource that is an output: it is looked at once it is known."""
+"""Stands for a resource that is an output, which is checked when it is known."""
 
 
 class EndpointGrant(TypedDict):
-    """Leave to do something through a service's endpoint."""
+    """A permission to call a service through its endpoint."""
 
     service: str
     """The AWS service, e.g. bedrock-runtime."""
     principals: list[pulumi.Input[str]]
-    """ARNs of roles. For rolesanywhere: common names (CN) of certificates; who asks for a session has no role."""
+    """ARNs of roles. For rolesanywhere: common names (CN) of certificates, because callers have no role yet."""
     actions: list[str]
-    """Actions of the service, each named, e.g. bedrock:InvokeModel."""
+    """Actions of the service, e.g. bedrock:InvokeModel. Wildcards are refused."""
     resources: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """ARNs of what they may be done to. For rolesanywhere: of the trust anchors."""
+    """ARNs of the resources. For rolesanywhere: of the trust anchors."""
     account: NotRequired[pulumi.Input[str]]
-    """Number of the account that owns the resources; one of the same name elsewhere is not reached. Absent: any."""
+    """Id of the account that owns the resources. Others are refused. Absent: any account."""
 
 
 def check_grant(grant: EndpointGrant, where: str) -> None:
-    """Refuse an unknown service, and whatever names nobody, nothing, or anybody and anything."""
+    """Raise `InputError` for an unknown service, or a grant without principals or resources, or with wildcards for
+    all.
+    """
     service = grant["service"]
     if service not in SERVICES:
         raise InputError(
@@ -79,10 +81,10 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
 
 
 def _check_resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> list[str]:
-    """Resources that are some, not any; `*` only where each action knows none.
+    """Check that resources are specific. `*` is allowed only for actions without resources.
 
-    A wildcard may stand for a region, since a model is called in each destination of a profile, and for a part
-    of a name or what lies below it (`audit/*`); never for an account, or for the whole of a name.
+    A wildcard may replace a region, because a model is called in each destination of a profile, and a part of a
+    name or everything below it (`audit/*`). It may not replace an account or a whole name.
     """
     if not resources:
         raise InputError(
@@ -104,7 +106,7 @@ def _check_resources(grant: EndpointGrant, resources: Sequence[str], where: str)
 
 
 def _check_principal(service: str, principal: str, where: str) -> str:
-    """A principal that is one: a role's ARN, or a certificate's common name for Roles Anywhere."""
+    """Check that a principal is a role's ARN, or a certificate's common name for Roles Anywhere."""
     is_arn = principal.startswith("arn:")
     if "*" in principal or not principal or is_arn == (service == "rolesanywhere"):
         expected = "a certificate's common name (CN)" if service == "rolesanywhere" else "the ARN of a role"
@@ -124,14 +126,14 @@ def endpoint_policy(
     layers: bool = False,
     deployers: Sequence[str] = (),
 ) -> pulumi.Output[str]:
-    """The policy of a service's endpoint as JSON: a statement for each grant, in their order.
+    """The policy of a service's endpoint as JSON, with one statement for each grant in their order.
 
-    Roles are named in a condition: as `Principal` a role's ARN would not match its sessions at a gateway
-    endpoint. The policy of Roles Anywhere is evaluated before the certificate is, so its principal is `*`,
-    its resource the trust anchor, and the certificate's common name stands in a condition (IAM Roles
-    Anywhere user guide, "VPC endpoint policy for CreateSession", read 2026-11-25).
-    `deployers`: roles that make infrastructure by the service: what they may do, their own policies say.
-    `layers`: image layers of Amazon ECR may be read, which it hands out as signed links to its own bucket.
+    Roles are matched in a condition, because a role's ARN as `Principal` would not match its sessions at a gateway
+    endpoint. The policy of Roles Anywhere is evaluated before the certificate. So its principal is `*`, its
+    resource is the trust anchor, and a condition matches the certificate's common name (IAM Roles Anywhere user
+    guide, "VPC endpoint policy for CreateSession", read 2026-11-25). `deployers`: roles that deploy infrastructure
+    with the service. Their own policies limit them. `layers`: whether image layers of Amazon ECR may be read, which
+    ECR provides as signed links to its own bucket.
     """
     statements = [_statement(service, index, grant) for index, grant in enumerate(grants)]
     if layers:
@@ -151,8 +153,9 @@ def endpoint_policy(
 
 
 def _deployment(service: str, deployers: Sequence[str]) -> dict[str, Any]:
-    """Roles by which infrastructure is made may call the service; S3 in their own account only, so that no bucket of
-    anybody else's is reached through it."""
+    """Deployers may call the service. They may call S3 in their own account only, so that they cannot reach buckets
+    of others.
+    """
     condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": list(deployers)}}
     if service == "s3":
         condition["StringEquals"] = {"aws:ResourceAccount": "${aws:PrincipalAccount}"}
@@ -173,7 +176,7 @@ def _statement(service: str, index: int, grant: EndpointGrant) -> dict[str, Any]
         )
         for principal in grant["principals"]
     ]
-    # Other components' resources may be known later, as a list of their own.
+    # An output may also be a whole list of resources.
     resources: Any = grant["resources"]
     condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": principals}}
     if service == "rolesanywhere":

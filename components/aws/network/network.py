@@ -21,11 +21,11 @@ from components.base.argument_checks import MODES, check_choice
 from isthmus.core.errors import InputError
 
 SLOTS = 8
-"""Parts into which a VPC's network is cut, one for each letter of a zone: a zone added, taken away or moved
-in the list leaves every other subnet as it is. No region has more than six zones, so two stay free."""
+"""Number of parts of a VPC's network, one for each letter of a zone. Adding, removing or moving a zone leaves all
+other subnets unchanged. No region has more than six zones, so two parts stay free."""
 MIN_PREFIX, MAX_PREFIX = 16, 24
-"""Prefix lengths of a VPC. AWS takes /16 to /28 (VPC quotas, as of knowledge, not checked); a /24 gives
-subnets of /27, 27 free addresses, where ten endpoints, a transit attachment and two resolvers have room."""
+"""Prefix lengths of a VPC. AWS allows /16 to /28 (VPC quotas, as of knowledge, not checked). A /24 gives subnets of
+/27 with 27 free addresses, enough for ten endpoints, a transit attachment and two resolvers."""
 
 
 class NetworkArgs(TypedDict):
@@ -36,11 +36,11 @@ class NetworkArgs(TypedDict):
     region: str
     """AWS region."""
     mode: str
-    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's, named below. `off`: none."""
     cidr: NotRequired[str]
-    """`manage`: the VPC's network, /16 to /24. `existing`: the VPC's network, passed on."""
+    """CIDR of the VPC; for `manage` /16 to /24."""
     zones: NotRequired[list[str]]
-    """`manage`: availability zones, two at least; each gets a private subnet."""
+    """`manage`: at least two availability zones. Each gets a private subnet."""
     vpc: NotRequired[pulumi.Input[str]]
     """`existing`: id of the VPC."""
     subnets: NotRequired[list[str]]
@@ -48,47 +48,47 @@ class NetworkArgs(TypedDict):
     route_tables: NotRequired[list[str]]
     """`existing`: ids of the route tables of those subnets."""
     internet: NotRequired[bool]
-    """Whether there is an internet gateway, with a route to it (default false)."""
+    """Whether to create an internet gateway, with a route to it (default false)."""
     flow_log_days: int
-    """How long flow logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    """Retention of the flow logs in days. CloudWatch Logs rounds it up to a period that it supports."""
     dns_mode: NotRequired[str]
-    """Who keeps the DNS firewall: `manage`, `existing` (the organisation) or `off`; absent: as `mode`."""
+    """DNS firewall: `manage`, `existing` (the organisation's) or `off`. Absent: the same as `mode`."""
     dns_names: NotRequired[list[str]]
-    """The only names that are answered, each whole or `*.zone`; absent: those of AWS in the region."""
+    """The only DNS names that resolve, as full names or `*.zone`. Absent: AWS's names in the region."""
     query_log_days: NotRequired[int]
-    """How long the log of DNS questions is kept, days (default: `flow_log_days`)."""
+    """Retention of the DNS query log in days (default: `flow_log_days`)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the flow logs' role; absent, one is made beside it."""
+    """ARN of the permissions boundary of the flow logs' role. Absent: one is created."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    """ARN of the organisation's key that encrypts the log. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with a private subnet in each zone, one route table, no open security group, flow logs, and a DNS firewall
-    that answers named names only.
+    """A VPC with a private subnet in each zone, one route table, no open security group, flow logs and a DNS
+    firewall.
 
-    `retained` names what stays when the stack is destroyed: the record of who spoke with whom, and its key.
+    `retained` lists what stays after a destroy: the flow and DNS query logs, and their keys.
     """
 
     vpc_id: pulumi.Output[str]
-    """Id of the VPC; empty with `off`."""
+    """Id of the VPC. Empty with `off`."""
     subnet_ids: pulumi.Output[list[str]]
     """Ids of the private subnets, in the order of their zones."""
     route_table_ids: pulumi.Output[list[str]]
     """Ids of the subnets' route tables."""
     cidr: pulumi.Output[str]
-    """The VPC's network; empty where none is named."""
+    """CIDR of the VPC. Empty without one."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the logs of flows and questions, and their keys."""
+    """ARNs of resources that a destroy retains: the flow and DNS query logs, and their keys."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Network", name, dict(args), opts)
         where = f"networks.{args['name']}"
         mode = check_choice(args["mode"], MODES, f"{where}.mode")
         names = _resolved_names(args, mode, where)
-        # In Python their number is known before they are made: who adds a route to each table can count them.
+        # In Python the number of tables is known before creation, so that callers can add a route to each.
         self.subnets: list[Any] = []
         self.route_tables: list[Any] = []
         vpc: pulumi.Input[str] = ""
@@ -135,8 +135,8 @@ class Network(pulumi.ComponentResource):
 
         tags, child = args.get("tags", {}), pulumi.ResourceOptions(parent=self)
         vpc = self._create_vpc(name, args)
-        # One table for all: transit gateway and gateway endpoints are the same in every zone, and one table
-        # is one place to review, where no zone can come to differ. A table a zone is for NAT gateways.
+        # One table for all zones: transit gateway and gateway endpoints are the same in every zone, and a single
+        # table is easier to review. Only NAT gateways would need a table for each zone.
         table = ec2.RouteTable(
             f"{name}-routes", vpc_id=vpc, tags={**tags, "Name": f"{name}-private"}, opts=child
         )
@@ -158,13 +158,13 @@ class Network(pulumi.ComponentResource):
         vpc = ec2.Vpc(
             f"{name}-vpc",
             cidr_block=args.get("cidr"),
-            # Both on: private DNS of the endpoints and the resolvers ask for them.
+            # Private DNS of the endpoints and the resolvers need both.
             enable_dns_support=True,
             enable_dns_hostnames=True,
             tags={**tags, "Name": f"{name}-vpc"},
             opts=child,
         )
-        # What is put into the VPC without a group of its own lands in this one: it lets nothing in or out.
+        # Resources without a security group get this one, so it allows nothing.
         ec2.DefaultSecurityGroup(
             f"{name}-default-group", vpc_id=vpc.id, ingress=[], egress=[], tags=tags, opts=child
         )
@@ -211,7 +211,7 @@ class Network(pulumi.ComponentResource):
         )
 
     def _create_flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
-        """Log all traffic of the VPC, once the role that writes the log may."""
+        """Log all traffic of the VPC, when the role that writes the log has its policy."""
         from pulumi_aws import ec2
 
         tags, log_options = args.get("tags", {}), self._log_options(args)
@@ -230,10 +230,10 @@ class Network(pulumi.ComponentResource):
             log_destination_type="cloud-watch-logs",
             log_destination=group.arn,
             iam_role_arn=role.arn,
-            # The shorter of the two that AWS knows: ten minutes would blur a short connection.
+            # The shorter of AWS's two intervals: ten minutes would merge short connections.
             max_aggregation_interval=60,
             tags=tags,
-            # A role without its policy writes nothing, and AWS says so in the flow log's state only.
+            # A role without its policy writes nothing, and AWS reports that only in the flow log's state.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self._log_arns += group.made
@@ -249,7 +249,7 @@ class Network(pulumi.ComponentResource):
         writes = _writes(region, account, group)
         role = Role(
             f"{name}-flow-role",
-            # A made-up name could be longer than the 64 characters that IAM takes.
+            # A generated name could be longer than IAM's limit of 64 characters.
             name=aws_name(f"{name}-flow", 64),
             description=f"Writes the flow logs of {name}",
             assume_role_policy=pulumi.Output.json_dumps(_trust(region, account)),
@@ -262,7 +262,7 @@ class Network(pulumi.ComponentResource):
         return role, role_policy(f"{name}-flow-policy", role, writes, child)
 
     def _log_options(self, args: NetworkArgs) -> LogGroupOptions:
-        """Options of the logs of flows and DNS queries, which stay when the stack is destroyed."""
+        """Options of the flow and DNS query logs, which stay after a destroy."""
         from pulumi_aws import get_caller_identity_output
 
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
@@ -273,7 +273,7 @@ class Network(pulumi.ComponentResource):
 
 
 def _resolved_names(args: NetworkArgs, mode: str, where: str) -> list[str]:
-    """The names that the DNS firewall lets the VPC resolve; none where no firewall is created."""
+    """The names that the DNS firewall lets the VPC resolve. Empty if no firewall is created."""
     dns_mode = check_choice(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
     if mode == "off" or dns_mode != "manage":
         return []
@@ -284,20 +284,20 @@ def _resolved_names(args: NetworkArgs, mode: str, where: str) -> list[str]:
 
 
 def regional_names(region: str) -> list[str]:
-    """Names of AWS's services in a region, and of what is in the VPC: nobody but AWS answers for their zones."""
+    """Names of AWS's services in a region, and of resources in the VPC. AWS owns all of these zones."""
     return [f"*.{region}.{domain(region)}", f"s3.{region}.{domain(region)}", vpc_names(region)]
 
 
 def vpc_names(region: str) -> str:
-    """Names that AWS gives to machines of a VPC; its resolver asks nobody for them."""
+    """Names that AWS gives to instances of a VPC. Its resolver answers them itself."""
     return "*.ec2.internal" if region == "us-east-1" else f"*.{region}.compute.internal"
 
 
 def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[str, str]:
-    """Each zone's subnet, by zone in alphabetical order: the part of the VPC that its letter stands for.
+    """Each zone's subnet, by zone in alphabetical order: the part of the VPC that belongs to its letter.
 
-    A subnet's size is an eighth of the VPC (/19 of a /16, /27 of a /24) whatever the number of zones, and
-    at least a quarter of the VPC stays free for what comes later.
+    A subnet is an eighth of the VPC (/19 of a /16, /27 of a /24), whatever the number of zones. At least a quarter
+    of the VPC stays free.
     """
     vpc_network = _vpc_network(cidr, where)
     if len(set(zones)) < 2:
@@ -350,7 +350,7 @@ def _check_existing(args: NetworkArgs, where: str) -> None:
 
 
 def _trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """The flow logs of this account and region, and nobody else: not another account's, through the service."""
+    """The trust policy: the flow logs of this account and region only."""
     source = pulumi.Output.format("arn:{}:ec2:{}:{}:vpc-flow-log/*", partition(region), region, account)
     return {
         "Version": "2012-10-17",
@@ -370,7 +370,7 @@ def _trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def _writes(region: str, account: pulumi.Input[str], group: SealedLogGroup) -> list[dict[str, Any]]:
-    """What writing to the group takes. The service lists groups before it writes: names only, of all."""
+    """Permissions for writing to the group. The service first lists all groups, by name only."""
     groups = pulumi.Output.format("arn:{}:logs:{}:{}:log-group:*", partition(region), region, account)
     return [
         {

@@ -24,39 +24,39 @@ class PrivateEndpointsArgs(TypedDict):
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Ids of private subnets, one a zone: each endpoint has an address in each."""
+    """Ids of private subnets, one in each zone. Each endpoint has an address in each."""
     route_table_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Ids of the subnets' route tables, for the S3 endpoint."""
     sources: list[str]
-    """Networks that may reach the endpoints, besides the VPC's own."""
+    """Networks that may reach the endpoints, in addition to the VPC's own."""
     vpc_cidr: NotRequired[str]
-    """The VPC's own network; absent, only `sources` are let in."""
+    """CIDR of the VPC. Absent: only `sources` may reach the endpoints."""
     grants: list[EndpointGrant]
-    """Who may do what through which service's endpoint. A service that no grant names gets no endpoint."""
+    """Permissions by service. A service without a grant gets no endpoint."""
     deployers: NotRequired[list[str]]
-    """ARNs of roles that make infrastructure from within; no endpoint of a service that carries prompts admits them."""
+    """ARNs of roles that deploy from within the network. Endpoints of services that carry prompts refuse them."""
     deployment_services: NotRequired[list[str]]
-    """Services that only they call; each gets an endpoint too."""
+    """Services that only deployers call. Each gets an endpoint too."""
     private_dns: NotRequired[bool]
-    """Whether the services' public names lead here in the VPC (default true); of a VPC's endpoints one may."""
+    """Whether the services' public names resolve to these endpoints (default true). Once in each VPC."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class PrivateEndpoints(pulumi.ComponentResource):
-    """An interface endpoint for each service that is granted, and S3's gateway endpoint.
+    """An interface endpoint for each service with a grant, and S3's gateway endpoint.
 
-    A gateway endpoint serves what runs in the VPC; on-prem callers do not come through it.
+    A gateway endpoint serves the VPC only. On-prem callers cannot use it.
     """
 
     urls: pulumi.Output[dict[str, str]]
-    """By service: `https://` and the endpoint's own regional DNS name. S3's gateway endpoint has none."""
+    """`https://` and the endpoint's regional DNS name, by service. S3's gateway endpoint has none."""
     ids: pulumi.Output[dict[str, str]]
-    """By service: id of its endpoint."""
+    """Id of the endpoint of each service."""
     group_id: pulumi.Output[str]
     """Id of the interface endpoints' security group."""
     s3_prefix_list: pulumi.Output[str]
-    """Id of S3's prefix list in the region, for rules that let callers out to it; empty without S3's endpoint."""
+    """Id of S3's prefix list in the region, for egress rules of callers. Empty without S3's endpoint."""
 
     def __init__(
         self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None
@@ -68,7 +68,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
         sources = _sources(args, where)
         self.group_id = one_way_group(
             name,
-            # An endpoint answers; it opens no connection of its own.
+            # An endpoint answers, but opens no connections itself.
             AllowedTraffic("ingress", 443, sources),
             description="HTTPS to private endpoints from named networks",
             vpc_id=args["vpc_id"],
@@ -88,14 +88,14 @@ class PrivateEndpoints(pulumi.ComponentResource):
         service: str,
         grants_by_service: Mapping[str, list[EndpointGrant]],
     ) -> Any:
-        """Create the endpoint of a service: a gateway for S3, an interface for any other."""
+        """Create the endpoint of a service: a gateway for S3, an interface for others."""
         from pulumi_aws import ec2
 
         kind: dict[str, Any] = {
             "vpc_endpoint_type": "Interface",
             "subnet_ids": args["subnet_ids"],
             "security_group_ids": [self.group_id],
-            # The service's public name leads here too: no caller in the VPC can go past it.
+            # The service's public name resolves to the endpoint too, so no caller in the VPC can bypass it.
             "private_dns_enabled": args.get("private_dns", True),
         }
         if service == "s3":
@@ -138,7 +138,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
         )
 
     def url(self, service: str) -> pulumi.Output[str]:
-        """`https://` and the DNS name of the service's endpoint, which on-prem callers use.
+        """`https://` and the DNS name of the service's endpoint, for on-prem callers.
 
         Raises `InputError` for a service without an interface endpoint here.
         """
@@ -152,7 +152,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
 
 
 def _grants_by_service(args: PrivateEndpointsArgs, where: str) -> dict[str, list[EndpointGrant]]:
-    """The checked grants of each service that gets an endpoint; no grants where deployers or image pulls need it."""
+    """The checked grants of each service with an endpoint. Without grants if only deployers or image pulls need it."""
     if not args["grants"]:
         raise InputError(
             "grants is empty, so no private endpoint is needed",
@@ -173,7 +173,7 @@ def _grants_by_service(args: PrivateEndpointsArgs, where: str) -> dict[str, list
             )
         grants_by_service.setdefault(service, [])
     if _pulls_images(grants_by_service):
-        # An image's layers come from S3: without it a pull ends half-way.
+        # Image layers come from S3. Without it a pull fails half-way.
         grants_by_service.setdefault("s3", [])
     return grants_by_service
 
@@ -185,7 +185,7 @@ def _pulls_images(grants_by_service: Mapping[str, list[EndpointGrant]]) -> bool:
 def _check_route_tables(
     args: PrivateEndpointsArgs, grants_by_service: Mapping[str, list[EndpointGrant]], where: str
 ) -> None:
-    """S3's gateway endpoint works by routes, so it needs route tables."""
+    """Raise an error if S3's gateway endpoint, which works by routes, has no route tables."""
     tables: Any = args["route_table_ids"]
     if "s3" in grants_by_service and isinstance(tables, list) and not tables:
         raise InputError(
@@ -209,11 +209,11 @@ def _sources(args: PrivateEndpointsArgs, where: str) -> list[str]:
 
 
 def _url(entries: Sequence[Any] | None, service: str) -> str:
-    """The regional name: those of the zones are longer by the zone, private DNS' do not start with `vpce`."""
+    """The regional name. Names of zones are longer by the zone, and private DNS names do not start with `vpce`."""
     names = [_name(entry) for entry in entries or ()]
     regional = min((name for name in names if name.startswith("vpce-")), key=len, default="")
     if not regional:
-        # An empty URL would send the caller to the public address.
+        # With an empty URL the caller would use the public address.
         raise EnvironmentFault(
             f"the endpoint of {service} has no DNS name",
             where="networks.services",

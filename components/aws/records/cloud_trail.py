@@ -13,7 +13,7 @@ from components.aws.records.store import CLOUDTRAIL, AuditOptions, Delivery, Sto
 from isthmus.core.errors import InputError, Refused
 
 PREFIX = "cloudtrail"
-"""Folder of the bucket; other records lie beside it."""
+"""Folder of the bucket. Other records are beside it."""
 BEDROCK_DATA = [
     "AWS::Bedrock::AgentAlias",
     "AWS::Bedrock::AsyncInvoke",
@@ -26,46 +26,48 @@ BEDROCK_DATA = [
     "AWS::Bedrock::PromptVersion",
     "AWS::Bedrock::Session",
 ]
-"""Resource types of Bedrock's data events: agents, flows, guardrails, knowledge bases, prompts, and calls of a model
+"""Resource types of Bedrock's data events: agents, flows, guardrails, knowledge bases, prompts, and model calls
 other than InvokeModel and Converse, which are management events. Source: CloudTrail User Guide, "Logging data
-events" (read 2026-11-25). `AWS::Bedrock::Prompt`, which other pages name, is not among them, and others report that
-CloudTrail refuses it; one unknown type would make it refuse all selectors."""
+events" (read 2026-11-25). `AWS::Bedrock::Prompt`, which other pages mention, is not in this list, and users report
+that CloudTrail refuses it. One unknown type would make CloudTrail refuse all selectors."""
 SAGEMAKER_DATA = ["AWS::SageMaker::Endpoint"]
-"""Calls of models on SageMaker. CloudTrail records InvokeEndpointWithResponseStream by this type, and documents nothing
-of InvokeEndpoint, which the gateway's own records have. Source: CloudTrail User Guide, "CloudTrail concepts", table of
-data events (read 2026-11-29)."""
+"""Model calls on SageMaker. CloudTrail records InvokeEndpointWithResponseStream with this type. For InvokeEndpoint
+nothing is documented, but the gateway's own records have it. Source: CloudTrail User Guide, "CloudTrail concepts",
+table of data events (read 2026-11-29)."""
 
 
 class TrailSettings(TypedDict):
-    """The trail that records what is done in the account."""
+    """The trail of the account's API calls."""
 
     mode: str
-    """`manage`: made here. `existing`: the organisation's. `off`: none."""
+    """`manage`: created here. `existing`: the organisation's. `off`: none."""
     organization: bool
-    """A trail of the whole organisation; the account must be its management account or CloudTrail's delegate."""
+    """Whether it is a trail of the whole organisation, created in its management account or CloudTrail's delegate."""
     retention_days: int
-    """How long the searchable copy in CloudWatch Logs is kept, days; not shorter than the store's."""
+    """Retention of the searchable copy in CloudWatch Logs in days. Not shorter than the store's."""
     notify: list[str]
-    """`manage`: e-mail addresses told when the trail is switched off or blinded."""
+    """`manage`: e-mail addresses that get an alarm when the trail is switched off or weakened."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role of CloudTrail; absent, one is made beside it."""
+    """ARN of the permissions boundary of CloudTrail's role. Absent: one is created."""
     arn: NotRequired[str]
-    """`existing`: ARN of the trail, to be named in the outputs."""
+    """`existing`: ARN of the trail, for the outputs."""
 
 
 @dataclass(frozen=True)
 class Trail:
-    """What was made."""
+    """The created trail."""
 
     arn: pulumi.Output[str]
     log_group: pulumi.Output[str]
     """Name of the log group."""
     retained: list[pulumi.Output[str]]
-    """ARNs of what stays when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
 
 def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days: int, where: str) -> None:
-    """Refuses a trail that the store cannot hold, or whose searchable copy goes before the store's records."""
+    """Raise an error for a trail that the store cannot hold, or a searchable copy that is deleted before the
+    store's records.
+    """
     if store_mode == "off" or endpoint:
         raise InputError(
             "CloudTrail delivers only to a bucket of Amazon S3, but the store is "
@@ -83,12 +85,14 @@ def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days
 
 
 def trail_name(name: str) -> str:
-    """Known before the trail is made, so that bucket, key and role can name it."""
+    """The trail's name, which is known before creation, so that bucket, key and role can contain it."""
     return aws_name(name, 128)
 
 
 def delivery(name: str, organization: bool, region: str, account: pulumi.Input[str], parent: Any) -> Delivery:
-    """The trail's names before it is made. An organisation's trail is its management account's, whoever makes it."""
+    """The trail's names before it is created. An organisation's trail belongs to its management account, whoever
+    creates it.
+    """
     owner: pulumi.Input[str] = account
     folders = [pulumi.Output.from_input(account)]
     if organization:
@@ -115,7 +119,7 @@ def make_trail(
     options: AuditOptions,
     where: str,
 ) -> Trail:
-    """The trail `trail_name(name)`, its log group and the role by which it writes there."""
+    """The trail `trail_name(name)`, its log group, and the role with which it writes there."""
     from pulumi_aws import cloudtrail
 
     logs = create_log_group(
@@ -144,17 +148,18 @@ def make_trail(
         cloud_watch_logs_role_arn=role.arn,
         advanced_event_selectors=event_selectors(store.bucket_arn, delivery_names.prefix),
         tags=options.tags,
-        # CloudTrail tries bucket, key and role when it is made, and refuses where one does not let it.
+        # CloudTrail tests bucket, key and role at creation, and fails if one of them denies access.
         opts=pulumi.ResourceOptions(parent=options.parent, depends_on=[*store.ready, policy]),
     )
     return Trail(trail_resource.arn, logs.name, logs.made)
 
 
 def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
-    """All management events, read and write (calls of models on Bedrock are among them); data events of Bedrock,
-    SageMaker's endpoints and the store.
+    """All management events, read and write (including model calls on Bedrock), and data events of Bedrock,
+    SageMaker endpoints and the store.
 
-    Of the store all but CloudTrail's own deliveries: each would be an event, which would be delivered, and so on.
+    Events of the store exclude CloudTrail's own deliveries: each delivery would be an event, which would be
+    delivered, and so on.
     """
     objects = pulumi.Output.concat(bucket, "/")
     store_selectors = [{"field": "resources.ARN", "starts_withs": [objects]}]
@@ -232,11 +237,11 @@ def _create_role(
 
 
 def _stream_writes(delivery_names: Delivery, group: pulumi.Output[str], region: str) -> dict[str, Any]:
-    """The statement by which CloudTrail writes to its own streams of the log group.
+    """The statement with which CloudTrail writes to its own streams of the log group.
 
-    The stream's name is CloudTrail's: the account's id, `_CloudTrail_` and the region; of an organisation's trail its
-    id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document for CloudTrail to use
-    CloudWatch Logs for monitoring").
+    CloudTrail names the stream by the account's id, `_CloudTrail_` and the region. For an organisation's trail the
+    name is the organisation's id, `_` and a part that AWS does not document (CloudTrail User Guide, "Role policy
+    document for CloudTrail to use CloudWatch Logs for monitoring").
     """
     account, *organizations = delivery_names.folders
     return {

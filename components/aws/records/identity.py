@@ -17,45 +17,45 @@ BEARERS = ("gateway", "sealer")
 
 
 class SealedBucket(TypedDict):
-    """Where a sealer puts its seals."""
+    """The bucket of a sealer's seals."""
 
     arn: pulumi.Input[str]
-    """ARN of the audit bucket, with object lock."""
+    """ARN of the audit bucket, with Object Lock."""
     prefix: str
-    """Folder of the class and site in it."""
+    """Folder of the class and site in the bucket."""
     key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals it; absent: S3's own."""
+    """ARN of the key that encrypts it. Absent: S3's own."""
 
 
 class RecordsIdentityArgs(TypedDict):
-    """The AWS identity of who writes or who seals a class's records at an AWS site."""
+    """The AWS identity of a sealer or of a gateway that writes a class's records at an AWS site."""
 
     bearer: str
-    """`sealer`, or `gateway`: its tasks on Fargate, which mount the share."""
+    """`sealer`, or `gateway` (its tasks on Fargate, which mount the share)."""
     sensitivity: str
     """The class: public, internal or confidential."""
     region: str
     """AWS region."""
     bucket: NotRequired[SealedBucket]
-    """Of a sealer: where it puts seals."""
+    """For a sealer: the bucket of its seals."""
     source_vpc: pulumi.Input[str]
-    """Id of the VPC whose endpoints its calls must come through."""
+    """Id of the VPC from whose endpoints its calls must come."""
     pod: NotRequired[PodIdentity]
-    """Of a sealer: the pods of an EKS cluster that bear it; absent, tasks of ECS, which mount the share by it."""
+    """For a sealer: its pods in an EKS cluster. Absent: ECS tasks, which mount the share with it."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    """ARN of the role's permissions boundary. Absent: one is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class RecordsIdentity(pulumi.ComponentResource):
-    """A role of its own, and what bounds it: a sealer's puts and reads back below its prefix, and deletes nothing.
+    """A separate role with its boundary. A sealer's role writes and reads below its prefix, and deletes nothing.
 
-    A gateway's mounts. By which access point, and whether it may write there, the share's own policy says.
+    A gateway's role only mounts. The share's own policy decides with which access point, and whether it may write.
     """
 
     role_arn: pulumi.Output[str]
-    """ARN of the role; known once its policy is there, and once the pods bear it."""
+    """ARN of the role. Known when its policy is attached and the pods have it."""
 
     def __init__(
         self, name: str, args: RecordsIdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -83,7 +83,7 @@ class RecordsIdentity(pulumi.ComponentResource):
         mounts = [mount_statement(region, account)] if pod is None else []
         boundary_policy(
             [*statements, *mounts]
-        )  # refused before anything is made, even where the boundary is given
+        )  # refused before anything is created, even if the boundary is given
         tags = {**args.get("tags", {}), "isthmus.dev/class": sensitivity, "isthmus.dev/records": bearer}
         self.role_arn = create_bounded_role(
             name,
@@ -105,7 +105,7 @@ class RecordsIdentity(pulumi.ComponentResource):
 
 
 def sealer_statements(bucket: SealedBucket, region: str, vpc: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """What a sealer may do: put locked seals below its prefix, see them there, and see that they are locked."""
+    """Permissions of a sealer: put locked seals below its prefix, read them, and read their locks."""
     vpc_condition: dict[str, Any] = {"StringEquals": {"aws:SourceVpc": vpc}}
     prefixes = [f"{bucket['prefix']}/*"]
     objects = pulumi.Output.concat(bucket["arn"], f"/{bucket['prefix']}/*")
@@ -121,7 +121,7 @@ def sealer_statements(bucket: SealedBucket, region: str, vpc: pulumi.Input[str])
         allow("SeeTheLock", SEAL_LOCK, bucket["arn"], vpc_condition),
     ]
     if "key" in bucket:
-        # S3 opens the key in the caller's name, from its own network: no VPC is asked for.
+        # S3 uses the key for the caller from its own network, so no VPC is required.
         via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
         statements.append(allow("SealUnderTheKey", SEAL_USE_KEY, bucket["key"], via_s3))
     return statements

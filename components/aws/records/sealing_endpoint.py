@@ -1,6 +1,6 @@
-"""The S3 interface endpoint of sealers in an EKS cluster, at addresses known beforehand.
+"""The S3 interface endpoint of sealers in an EKS cluster, with addresses that are known before creation.
 
-A gateway endpoint has S3's public addresses, thousands of them, to which no network policy can hold a pod.
+A gateway endpoint has thousands of public addresses of S3, which network policies cannot list.
 """
 
 from ipaddress import ip_network
@@ -14,31 +14,31 @@ from components.aws.network.endpoint_policy import EndpointGrant, check_grant, e
 from isthmus.core.errors import InputError
 
 FROM_THE_END = 6
-"""Which address of a subnet it takes, counted from the last. AWS hands out others first come, first served, so it is
-made before machines are."""
+"""Position of the endpoint's address in a subnet, counted from the end. AWS assigns other addresses in order of
+request, so the endpoint is created before nodes."""
 
 
 class SealingEndpointArgs(TypedDict):
-    """The sealers' way to S3 in one network."""
+    """The S3 endpoint of the sealers in one network."""
 
     region: str
     """AWS region."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: list[pulumi.Input[str]]
-    """Ids of private subnets, one a zone."""
+    """Ids of private subnets, one in each zone."""
     subnet_cidrs: list[str]
-    """Their networks, in the same order."""
+    """CIDRs of the subnets, in the same order."""
     sources: list[str]
-    """Networks that may reach it."""
+    """Networks that may connect to it."""
     grants: list[EndpointGrant]
-    """Which roles may do what to which bucket through it."""
+    """Permissions of roles on buckets through it."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class SealingEndpoint(pulumi.ComponentResource):
-    """An address of S3 in each zone, at which named roles reach named buckets; by its public name nobody finds it."""
+    """An S3 address in each zone, at which named roles reach named buckets. The public name does not resolve to it."""
 
     endpoint_id: pulumi.Output[str]
     """Id of the endpoint."""
@@ -86,7 +86,7 @@ class SealingEndpoint(pulumi.ComponentResource):
             subnet_ids=args["subnet_ids"],
             subnet_configurations=fixed,
             security_group_ids=[group],
-            # Sealers know its addresses by their hosts file; all others go on by the gateway endpoint.
+            # Sealers know its addresses from their hosts file. Everything else uses the gateway endpoint.
             private_dns_enabled=False,
             policy=endpoint_policy("s3", args["grants"], args["region"]),
             tags={**tags, "Name": f"{name}-s3"},

@@ -1,7 +1,8 @@
-"""The EFS share on which a class's gateways write records and its sealer reads them.
+"""The EFS share to which a class's gateways write records and from which its sealer reads them.
 
-Four access points, two a folder: each makes whoever comes by it one user, and the file system's policy says of each
-whether it may write. So neither gateway nor sealer writes the other's folder, whatever runs in them.
+There are two access points for each folder. An access point sets the user of its clients, and the file system's
+policy decides whether it may write. So neither gateway nor sealer can write the other's folder, whatever runs in
+them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from isthmus.core.errors import InputError
 
 NFS = 2049
 WRITER, SEALER = 2000, 2001
-"""Users of the gateways and of the sealer, as in a cluster; they have one group, which reads both folders."""
+"""User ids of the gateways and of the sealer, as in a cluster. Both have one group, which may read both folders."""
 Folder = Literal["records", "seals"]
 POINTS: dict[str, tuple[Folder, int, bool]] = {
     "gateway-records": ("records", WRITER, True),
@@ -26,12 +27,12 @@ POINTS: dict[str, tuple[Folder, int, bool]] = {
     "sealer-records": ("records", SEALER, False),
     "sealer-seals": ("seals", SEALER, True),
 }
-"""By access point: the folder that it opens, as which user, and whether that may be written by it."""
+"""By access point: its folder, its user, and whether it may write."""
 _OWNER = {"records": WRITER, "seals": SEALER}
 
 
 class RecordsShareArgs(TypedDict):
-    """The share of one class's records at one AWS site."""
+    """The EFS share of one class's records at one AWS site."""
 
     sensitivity: str
     """The class: public, internal or confidential."""
@@ -40,21 +41,23 @@ class RecordsShareArgs(TypedDict):
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: list[pulumi.Input[str]]
-    """Ids of private subnets, one a zone: it has an address in each."""
+    """Ids of private subnets, one in each zone. It has an address in each."""
     sources: NotRequired[list[str]]
-    """Networks that may mount it; absent: whom a rule lets into its security group."""
+    """Networks that may mount it. Absent: rules of its security group decide."""
     principals: dict[str, list[pulumi.Input[str]]]
-    """By access point, `gateway-` and `sealer-` before `records` and `seals`: ARNs of the roles that may mount it."""
+    """ARNs of the roles that may mount each access point: `gateway-` and `sealer-` before `records` and `seals`."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key that seals it; absent, one is made."""
+    """ARN of the organisation's key that encrypts it. Absent: a key is created."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class RecordsShare(pulumi.ComponentResource):
-    """A sealed file system with an address in each zone, mounted over TLS by named roles and by access point only.
+    """An encrypted file system with an address in each zone. Named roles mount it over TLS and through access
+    points only.
 
-    Nobody is root on it. The file system and its key stay when the stack is destroyed: what is not sealed yet is on it.
+    Nobody has root access. The file system and its key stay after a destroy, because it holds records that are not
+    sealed yet.
     """
 
     file_system_id: pulumi.Output[str]
@@ -62,11 +65,11 @@ class RecordsShare(pulumi.ComponentResource):
     file_system_arn: pulumi.Output[str]
     """ARN of the file system."""
     access_points: pulumi.Output[dict[str, str]]
-    """By access point: its id."""
+    """Id of each access point."""
     group_id: pulumi.Output[str]
     """Id of the security group of its addresses."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the file system and its key."""
+    """ARNs of resources that a destroy retains: the file system and its key."""
 
     def __init__(self, name: str, args: RecordsShareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:RecordsShare", name, dict(args), opts)
@@ -77,7 +80,7 @@ class RecordsShare(pulumi.ComponentResource):
         files = self._create_file_system(name, key, tags)
         access_points = {point: self._point(name, point, files.id, tags, child) for point in POINTS}
         self.points = {point: access_point.id for point, access_point in access_points.items()}
-        """In Python, by access point: its id."""
+        """In Python: id of each access point."""
         self.point_arns = {point: access_point.arn for point, access_point in access_points.items()}
         policy = self._create_policy(name, files, args["principals"])
         self.group_id = one_way_group(
@@ -89,7 +92,7 @@ class RecordsShare(pulumi.ComponentResource):
             opts=child,
         )
         self.targets = self._create_mount_targets(name, args["subnet_ids"], files, policy)
-        """In Python: its addresses, which whoever mounts it waits for."""
+        """In Python: its mount targets, on which clients depend."""
         self.file_system_id, self.file_system_arn = files.id, files.arn
         self.access_points = pulumi.Output.all(**self.points)
         self.retained = pulumi.Output.all(files.arn, *key_arns)
@@ -108,7 +111,7 @@ class RecordsShare(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, retain_on_delete=True)
 
     def _key(self, name: str, args: RecordsShareArgs, tags: dict[str, str]) -> tuple[Any, list[Any]]:
-        """ARN of the key, and of the one that was made."""
+        """ARN of the key, and the ARNs of created keys."""
         if "kms_key" in args:
             return args["kms_key"], []
         from pulumi_aws import get_caller_identity_output
@@ -146,7 +149,7 @@ class RecordsShare(pulumi.ComponentResource):
     def _create_mount_targets(
         self, name: str, subnets: Sequence[Any], files: Any, policy: pulumi.Resource
     ) -> list[Any]:
-        """An address in each subnet. Nobody mounts the share before its policy says who may."""
+        """Create an address in each subnet, after the policy, so that nobody can mount the share without it."""
         from pulumi_aws.efs import MountTarget
 
         return [
@@ -170,7 +173,7 @@ class RecordsShare(pulumi.ComponentResource):
             f"{name}-{point}",
             file_system_id=files,
             posix_user={"uid": user, "gid": WRITER},
-            # Made by whoever comes first, and owned by who writes it all the same.
+            # The first client creates the folder, which belongs to its writer in any case.
             root_directory={"path": f"/{folder}", "creation_info": owner},
             tags={**tags, "Name": f"{name}-{point}"},
             opts=opts,
@@ -180,11 +183,12 @@ class RecordsShare(pulumi.ComponentResource):
 def share_policy(
     files: Any, points: Mapping[str, Any], principals: Mapping[str, Sequence[Any]]
 ) -> dict[str, Any]:
-    """Who may mount the file system, by which of its access points; nobody without TLS, nobody as root.
+    """Which roles may mount the file system through which access points. No access without TLS or as root.
 
-    With a policy, the default that lets in whoever reaches an address no longer holds (Amazon EFS user guide, "Using
-    IAM to control access to file systems", as of knowledge, not checked). An identity policy alone lets a role in as
-    well, so denials repeat what is allowed: each access point to its own roles, each role to its own access points.
+    With a policy, EFS' default (everybody who reaches an address) no longer applies (Amazon EFS user guide, "Using
+    IAM to control access to file systems", as of knowledge, not checked). An identity policy alone also admits a
+    role, so denials repeat the rules: only its own roles for each access point, and only its own access points for
+    each role.
     """
     statements: list[dict[str, Any]] = [
         {
@@ -224,7 +228,9 @@ def share_policy(
 def _denials(
     files: Any, points: Mapping[str, Any], principals: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
-    """What no identity policy can allow: another way than an access point, writing by a reader's, somebody else's."""
+    """Denials that no identity policy overrides: access without an access point, writing through a reader's, and
+    another role's.
+    """
     access_point_key = "elasticfilesystem:AccessPointArn"
 
     def deny(sid: str, principal: Any, actions: list[str], condition: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +251,7 @@ def _denials(
         own_points = [point for point in POINTS if point.startswith(owner)]
         roles = list(dict.fromkeys(role for point in own_points for role in principals[point]))
         other_roles = [role for point in POINTS if point not in own_points for role in principals[point]]
-        # A machine of a cluster mounts for the pods of both, so it is neither's alone.
+        # A cluster's node mounts for the pods of both, so it belongs to neither alone.
         exclusive_roles = [
             role
             for role in roles
@@ -261,7 +267,7 @@ def _denials(
                     {"StringNotEquals": own_condition},
                 )
             )
-        # `Null`: should EFS not say who asks, this statement denies nobody instead of everybody.
+        # `Null`: if EFS sends no principal, this statement denies nobody instead of everybody.
         denials.append(
             deny(
                 f"{owner.capitalize()}sPoints",
@@ -278,7 +284,9 @@ def _denials(
 
 
 def key_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """The account administers the key through IAM; in it, files are sealed and read through EFS only."""
+    """The account administers the key through IAM. Within the account, files are encrypted and decrypted through
+    EFS only.
+    """
     aws_partition = partition(region)
     via_efs = {
         "kms:ViaService": f"elasticfilesystem.{region}.amazonaws.com",

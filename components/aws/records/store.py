@@ -12,38 +12,40 @@ from components.aws.common.private_bucket import BUCKET_NAME, secure_bucket, tls
 
 CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
 UPLOAD_DAYS = 7
-"""After so many days S3 drops what was never uploaded whole."""
+"""Days after which S3 deletes incomplete uploads."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A trail that delivers to a store, known before it is made: policies name it, and it waits for them."""
+    """A trail that delivers to a store. It is known before creation, because policies name it and it depends on
+    them.
+    """
 
     trail: pulumi.Output[str]
     """ARN of the trail."""
     any_region: pulumi.Output[str]
-    """The trail's ARN with `*` for its region: a trail of all regions seals under the name of each."""
+    """The trail's ARN with `*` as its region, because a trail of all regions encrypts under each region's name."""
     prefix: str
     """Folder of the bucket."""
     folders: list[pulumi.Output[str]]
-    """Names below `PREFIX/AWSLogs/`: the trail's account, with an organisation its id too."""
+    """Names below `PREFIX/AWSLogs/`: the trail's account, and for an organisation its id too."""
 
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What the resources of one site's audit records have in common."""
+    """Common options of one site's audit resources."""
 
     site: str
-    """Name of the site whose records they are."""
+    """Name of the site of the records."""
     region: str
     account: pulumi.Input[str]
     tags: dict[str, str]
     parent: pulumi.Resource
     kms_key: pulumi.Input[str] | None = None
-    """ARN of the organisation's key; None: keys are made."""
+    """ARN of the organisation's key. None: keys are created."""
 
     def retained_opts(self, *dependencies: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Options of a resource that stays when the stack is destroyed."""
+        """Options of a resource that stays after a destroy."""
         return pulumi.ResourceOptions(
             parent=self.parent, retain_on_delete=True, depends_on=list(dependencies) or None
         )
@@ -51,16 +53,16 @@ class AuditOptions:
 
 @dataclass(frozen=True)
 class Store:
-    """Where records are sealed."""
+    """The store of sealed records."""
 
     bucket: pulumi.Output[str]
     """Name of the bucket."""
     bucket_arn: pulumi.Output[str]
     key_arn: pulumi.Output[str]
     retained: list[pulumi.Output[str]]
-    """ARNs of what stays when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
     ready: list[pulumi.Resource]
-    """What a delivery waits for."""
+    """Resources on which a delivery depends."""
 
 
 def make_store(
@@ -72,10 +74,10 @@ def make_store(
     sealers: Sequence[pulumi.Input[str]] = (),
     delete_after_retention: bool = True,
 ) -> Store:
-    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay when the stack goes.
+    """Create the bucket, locked in COMPLIANCE mode for `retention_days`, and its key. Both stay after a destroy.
 
-    `delete_after_retention`: whether S3 deletes records whose lock has ended.
-    `sealers`: patterns of the ARNs of the roles that alone may put; the trail, if any, delivers besides.
+    `delete_after_retention`: whether S3 deletes records after their lock. `sealers`: ARN patterns of the only roles
+    that may put seals. The trail, if there is one, also delivers.
     """
     from pulumi_aws import s3
 
@@ -113,7 +115,7 @@ def _create_bucket(name: str, options: AuditOptions) -> Any:
 def _lock(
     name: str, options: AuditOptions, bucket: Any, retention_days: int, delete_after_retention: bool
 ) -> pulumi.Resource:
-    """Lock each version of an object for `retention_days`; returns the lock. S3's deletion begins after it."""
+    """Lock each version of an object for `retention_days`. Returns the lock. S3 deletes records only after it."""
     from pulumi_aws import s3
 
     versioning = s3.BucketVersioning(
@@ -125,7 +127,7 @@ def _lock(
     locked = s3.BucketObjectLockConfiguration(
         f"{name}-lock",
         bucket=bucket.id,
-        # COMPLIANCE: not even the account's root can shorten it.
+        # COMPLIANCE: even the account's root cannot shorten it.
         rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
         opts=options.retained_opts(versioning),
     )
@@ -133,19 +135,19 @@ def _lock(
         f"{name}-expiry",
         bucket=bucket.id,
         rules=expiry(retention_days, delete_after_retention),
-        # The rules of a bucket without versions delete at once; the lock comes first.
+        # Rules of a bucket without versions delete at once, so the lock comes first.
         opts=options.retained_opts(versioning, locked),
     )
     return locked
 
 
 def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
-    """Lifecycle rules: records go when their lock has ended, and never before.
+    """Lifecycle rules: records are deleted after their lock, never before.
 
-    S3 hides a record a day after its lock ended, and deletes it a day later. It deletes no version that is locked or
-    under a legal hold, whatever the rules say; but it would hide one, so the rules wait for the lock. A denial in the
-    bucket's policy does not stop S3's own deletion (S3 User Guide, "Object Lock considerations", "Managing S3 Lifecycle
-    policies with Object Lock", and "Expiring objects").
+    S3 hides a record one day after its lock ended, and deletes it one day later. It deletes no version that is
+    locked or under a legal hold, whatever the rules say. But it would hide such a version, so the rules wait for
+    the lock. A denial in the bucket's policy does not stop S3's own deletion (S3 User Guide, "Object Lock
+    considerations", "Managing S3 Lifecycle policies with Object Lock", and "Expiring objects").
     """
     all_objects = {"status": "Enabled", "filter": {"prefix": ""}}
     rules: list[Any] = [
@@ -160,11 +162,12 @@ def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
             {
                 **all_objects,
                 "id": "delete-after-retention",
-                # The sealer's clock sets the lock of a seal, and S3's the rule: a day covers the difference.
+                # The sealer's clock sets the lock of a seal, and S3's clock the rule. One day covers the
+                # difference.
                 "expiration": {"days": retention_days + 1},
                 "noncurrent_version_expiration": {"noncurrent_days": 1},
             },
-            # S3 takes this in no rule that has days.
+            # S3 refuses this in a rule with days.
             {
                 **all_objects,
                 "id": "drop-markers-of-nothing",
@@ -181,7 +184,7 @@ def make_key(
     *,
     sealers: Sequence[pulumi.Input[str]] = (),
 ) -> Any:
-    """The key under which records are sealed. Losing it would lose the records, so it stays."""
+    """The key of the records. It stays after a destroy, because losing it would lose the records."""
     return rotated_key(
         f"{name}-key",
         f"Audit records of {options.site}",
@@ -197,7 +200,9 @@ def key_policy(
     delivery: Delivery | None = None,
     sealers: Sequence[pulumi.Input[str]] = (),
 ) -> dict[str, Any]:
-    """The account administers the key through IAM; in it, records are read through S3 only, and sealed by sealers."""
+    """The account administers the key through IAM. Within the account, records are decrypted through S3 only, and
+    only sealers encrypt.
+    """
     aws_partition = partition(region)
     through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
     statements: list[dict[str, Any]] = [
@@ -212,7 +217,7 @@ def key_policy(
         },
     ]
     if sealers:
-        # Whom the account's IAM lets, and of these the sealers alone.
+        # Principals that the account's IAM allows, and of these only the sealers.
         sealer_condition = {"StringEquals": through_s3, "ArnLike": {"aws:PrincipalArn": list(sealers)}}
         statements.append(
             {
@@ -228,7 +233,7 @@ def key_policy(
 
 
 def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
-    """CloudTrail seals for this trail only. It must decrypt too where a bucket uses bucket keys, as ours does.
+    """CloudTrail encrypts for this trail only. It must also decrypt, because the bucket uses bucket keys.
 
     Source: CloudTrail User Guide, "Configure AWS KMS key policies for CloudTrail" (read 2026-11-25).
     """
@@ -253,13 +258,14 @@ def bucket_policy(
     delivery: Delivery | None = None,
     sealers: Sequence[pulumi.Input[str]] = (),
 ) -> dict[str, Any]:
-    """Denials for everyone: nothing without TLS, nothing under another key, nothing put but by sealers and services of
-    AWS. The trail, if any, may deliver; what other service might, nobody allows.
+    """Denials for everybody: requests without TLS, another key, and writes except by sealers and AWS services. The
+    trail, if there is one, may deliver. Nothing allows other services.
 
-    What names no encryption gets the bucket's own; who names one must name its key too, since without one
-    S3 takes the account's default key. A denial with `…IfExists` would meet requests that name nothing. This
-    trail is left out of it: its files bear the key that it is given, and its digests were sealed by S3's own
-    key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions before 2025).
+    A request without encryption settings gets the bucket's own. A request with settings must also name its key,
+    because S3 would otherwise use the account's default key. A denial with `…IfExists` would also match requests
+    without settings. The trail is excluded from this denial: its files use its own key, and its digests were
+    encrypted with S3's own key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions
+    before 2025).
     """
     objects = pulumi.Output.concat(bucket, "/*")
     statements = [
@@ -275,7 +281,7 @@ def _change_denials(
     objects: pulumi.Output[str], sealers: Sequence[pulumi.Input[str]]
 ) -> list[dict[str, Any]]:
     """Only sealers put records, and nobody deletes one."""
-    # A service of AWS has no ARN of a principal: denied by the lack of one, the trail could not deliver.
+    # An AWS service has no principal ARN. A denial for a missing ARN would stop the trail's delivery.
     non_sealers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
     if sealers:
         non_sealers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
@@ -301,7 +307,7 @@ def _change_denials(
 def _encryption_denials(
     objects: pulumi.Output[str], key: pulumi.Output[str], delivery: Delivery | None
 ) -> list[dict[str, Any]]:
-    """No object under another encryption, another key or a key of the caller's."""
+    """Deny objects with another encryption, another key or a key of the caller."""
     names_encryption: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
     if delivery:
         names_encryption["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
@@ -327,10 +333,10 @@ def _encryption_denials(
 
 
 def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[str, Any]]:
-    """CloudTrail looks at the bucket's ACL, then writes, for this trail and into its folders only.
+    """CloudTrail reads the bucket's ACL, then writes, for this trail and into its folders only.
 
-    It sets the ACL `bucket-owner-full-control`, the only one that a bucket without ACLs takes.
-    Source: CloudTrail User Guide, "Amazon S3 bucket policy for CloudTrail" (read 2026-11-25).
+    It sets the ACL `bucket-owner-full-control`, the only one that a bucket without ACLs accepts. Source: CloudTrail
+    User Guide, "Amazon S3 bucket policy for CloudTrail" (read 2026-11-25).
     """
     trail_condition = {"aws:SourceArn": delivery.trail}
     return [

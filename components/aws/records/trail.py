@@ -14,53 +14,54 @@ from isthmus.core.errors import InputError
 
 
 class AuditTrailArgs(TypedDict):
-    """Where a site's audit records are sealed, write-once, and the trail that records what is done there."""
+    """The write-once store of a site's audit records, and the trail of its API calls."""
 
     name: str
     """Name of the store."""
     site: str
-    """Name of the site whose records it holds."""
+    """Name of the site of the records."""
     mode: str
-    """`manage`: made here, on AWS. `existing`: the organisation's, named below. `off`: none."""
+    """`manage`: created here, on AWS. `existing`: the organisation's, named below. `off`: none."""
     retention_days: int
-    """How long no one can delete a record, days."""
+    """Days for which nobody can delete a record."""
     delete_after_retention: NotRequired[bool]
-    """`manage`: whether S3 deletes records once `retention_days` are over (the default); false keeps them."""
+    """`manage`: whether S3 deletes records after `retention_days` (default true)."""
     region: NotRequired[str]
     """AWS region, for `manage` and for a trail."""
     endpoint: NotRequired[str]
-    """`existing`: URL of the S3-compatible service; absent for AWS's own."""
+    """`existing`: URL of the S3-compatible service. Absent: AWS's own."""
     bucket: NotRequired[str]
-    """`existing`: the bucket, with object lock."""
+    """`existing`: the bucket, with Object Lock."""
     trail: NotRequired[TrailSettings]
-    """The trail of the AWS account; absent, none."""
+    """The trail of the AWS account. Absent: none."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the organisation's key under which records are sealed; absent, keys are made."""
+    """ARN of the organisation's key that encrypts records. Absent: keys are created."""
     sealers: NotRequired[list[str]]
-    """`manage`: names of the roles that alone may put seals, as IAM's patterns (`?`, `*`); absent, nobody's may."""
+    """`manage`: names of the only roles that may put seals, as IAM patterns (`?`, `*`). Absent: nobody may."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class AuditTrail(pulumi.ComponentResource):
-    """A store of audit records that no one can alter or delete before their time, and CloudTrail delivering to it.
+    """A store of audit records that nobody can change or delete before the end of their retention, and CloudTrail's
+    delivery to it.
 
-    What holds records stays when the stack is destroyed: `retained` names it. Losing a key would lose the
-    records. The trail itself and its alarms go with the stack.
+    Resources that hold records stay after a destroy; `retained` lists them. Losing a key would lose the records.
+    The trail itself and its alarms are deleted.
     """
 
     bucket: pulumi.Output[str]
-    """Name of the bucket; empty with `off`."""
+    """Name of the bucket. Empty with `off`."""
     endpoint: pulumi.Output[str]
-    """URL of an S3-compatible service; empty for AWS's own."""
+    """URL of an S3-compatible service. Empty for AWS's own."""
     trail_arn: pulumi.Output[str]
-    """ARN of the trail; empty where there is none, or where it exists and is not named."""
+    """ARN of the trail. Empty without one, or if an existing one is not named."""
     log_group: pulumi.Output[str]
-    """Name of the log group with the searchable copy; empty where no trail is made."""
+    """Name of the log group with the searchable copy. Empty if no trail is created."""
     alarm_topic: pulumi.Output[str]
-    """ARN of the topic that alarms go to; empty where no trail is made."""
+    """ARN of the topic of the alarms. Empty if no trail is created."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed."""
+    """ARNs of resources that a destroy retains."""
 
     def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AuditTrail", name, dict(args), opts)
@@ -84,7 +85,7 @@ class AuditTrail(pulumi.ComponentResource):
         )
         self.log_group = self.alarm_topic = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
-        # For who may read what is sealed: ARNs of what is made here.
+        # ARNs of created resources, for readers of encrypted records.
         self.records: dict[str, pulumi.Output[str]] = {}
         if mode == "manage" or trail:
             self._make(name, args, trail, where)
@@ -145,7 +146,7 @@ class AuditTrail(pulumi.ComponentResource):
     def _store(
         self, name: str, args: AuditTrailArgs, trail_delivery: Delivery | None, options: AuditOptions
     ) -> Store:
-        """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        """Create the store. For an existing bucket, create only the key with which the trail encrypts."""
         aws_partition = partition(options.region)
         sealer_arns = [
             pulumi.Output.format("arn:{}:iam::{}:role/{}", aws_partition, options.account, role_name)
@@ -169,7 +170,7 @@ class AuditTrail(pulumi.ComponentResource):
 
 
 def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
-    """The trail to make, checked; None where none is to be made."""
+    """The checked trail to create. None: no trail is created."""
     trail = args.get("trail")
     if not trail or check_choice(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
         return None

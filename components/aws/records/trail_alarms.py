@@ -1,7 +1,7 @@
-"""Alarms that fire when the trail is switched off, blinded, or sends no records.
+"""Alarms for a trail that is switched off, weakened, or sends no records.
 
-Two ways that share nothing but the topic: EventBridge sees the call itself, within minutes; a metric filter
-over the trail's log group sees it in the records. A third alarm sounds when no record comes at all.
+Two independent detections share only the topic: EventBridge sees the call itself within minutes, and a metric
+filter over the trail's log group finds it in the records. A third alarm fires if no records arrive at all.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from components.aws.common.names import aws_name, partition
 from components.aws.common.topic import Publisher, Topic, sealed_topic, topic_name
 
 NAMESPACE = "isthmus/audit"
-"""Of the metric that counts calls against the trail."""
+"""Namespace of the metric that counts calls against the trail."""
 SILENT_HOURS = 3
-"""An account whose translators renew their sessions every hour has events in each; three without any is silence."""
+"""Hours without events before the alarm. Translators renew their sessions every hour, so an account with
+translators has events in each hour."""
 PATTERN_CHARACTERS = 1024
-"""Longest pattern of a metric filter (CloudWatch Logs quotas, as of knowledge, not checked)."""
+"""Maximum length of a metric filter's pattern (CloudWatch Logs quotas, as of knowledge, not checked)."""
 
 TRAIL = ["StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"]
 KEY = ["DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"]
@@ -46,18 +47,18 @@ LOGS = [
     "PutMetricFilter",
     "PutRetentionPolicy",
 ]
-"""A filter that is put in place of ours would match nothing."""
+"""Calls on the log group. A replaced filter would match nothing."""
 RULES = ["DeleteRule", "DisableRule", "PutRule", "PutTargets", "RemoveTargets"]
 TOPIC = ["AddPermission", "DeleteTopic", "RemovePermission", "SetTopicAttributes", "Unsubscribe"]
 ALARMS = ["DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm"]
-"""An alarm that is put in place of ours would never sound."""
+"""Calls on the alarms. A replaced alarm would never fire."""
 KINDS = ("trail", "key", "store", "logs", "rules", "topic", "alarms")
-"""A rule for each: what it watches."""
+"""Each kind has a rule, named by what it watches."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What the alarms guard."""
+    """The resources that the alarms watch."""
 
     trail: pulumi.Output[str]
     """ARN of the trail."""
@@ -79,7 +80,7 @@ def make_alarms(
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> Topic:
-    """The topic, its subscriptions, a rule for each kind of call, the filter and two alarms."""
+    """Create the topic, its subscriptions, a rule for each kind of call, the filter and two alarms."""
     from pulumi_aws.sns import TopicSubscription
 
     child = pulumi.ResourceOptions(parent=parent)
@@ -112,8 +113,8 @@ def _publishers(name: str, aws_partition: str, region: str, account: pulumi.Inpu
     ]
     this_account = {"StringEquals": {"aws:SourceAccount": account}}
     return [
-        # EventBridge sends no source account or ARN to SNS and KMS: a condition on them would drop every
-        # message in silence. What bounds it is the topic. Sources: EventBridge User Guide, "You can't use
+        # EventBridge sends no source account or ARN to SNS and KMS, so a condition on them would silently drop
+        # every message. Only the topic limits the publisher. Sources: EventBridge User Guide, "You can't use
         # Condition blocks in Amazon SNS topic policies for EventBridge"; SNS Developer Guide, "Key management"
         # (both read 2026-11-25).
         Publisher(
@@ -135,15 +136,15 @@ def rule_name(name: str, kind: str) -> str:
 
 
 def alarm_names(name: str) -> list[str]:
-    """Of the alarm on calls against the trail, and of the one on silence."""
+    """Names of the alarm on calls against the trail, and of the alarm on missing records."""
     return [aws_name(f"{name}-{suffix}", 255) for suffix in ("tampering", "silence")]
 
 
 def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
-    """What each rule matches, by the rule's suffix. Calls on anything else of the account match none."""
+    """The pattern of each rule, by the rule's suffix. Calls on other resources of the account do not match."""
     rules = [rule_name(name, kind) for kind in KINDS]
     of_rules = [{"requestParameters": {"name": rules}}, {"requestParameters": {"rule": rules}}]
-    # Deleting names several alarms, putting one; a subscription's ARN begins with its topic's.
+    # Deleting names several alarms, creating one. A subscription's ARN begins with its topic's ARN.
     alarms = alarm_names(name)
     of_alarms = [{"requestParameters": {"alarmNames": alarms}}, {"requestParameters": {"alarmName": alarms}}]
     subscriptions = [{"prefix": pulumi.Output.concat(topic, ":")}]
@@ -152,7 +153,7 @@ def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str,
         {"requestParameters": {"subscriptionArn": subscriptions}},
     ]
     return {
-        # Of any trail: a call names it by name or by ARN, and an account has few.
+        # For any trail, because a call names it by name or ARN, and an account has few.
         "trail": _pattern("cloudtrail", TRAIL),
         "key": _pattern("kms", KEY, resources={"ARN": [watched.key]}),
         "store": _pattern("s3", STORE, requestParameters={"bucketName": [watched.bucket]}),
@@ -172,9 +173,10 @@ def _pattern(service: str, calls: list[str], **detail: Any) -> dict[str, Any]:
 
 
 def filter_pattern() -> str:
-    """Calls against the trail, its keys and its stores, as a metric filter of CloudWatch Logs matches records.
+    """A metric filter for calls against the trail, its keys and its stores.
 
-    Wider than the rules: any key and bucket policy of the account, since a filter has little room.
+    It is wider than the rules, and matches any key and bucket policy of the account, because the length of a filter
+    is limited.
     """
     calls_by_service = {
         "cloudtrail": TRAIL,
@@ -243,7 +245,7 @@ def _metric_alarms(
         evaluation_periods=1,
         comparison_operator="GreaterThanOrEqualToThreshold",
         threshold=1,
-        # No record of such a call is the good case.
+        # No such record is the normal case.
         treat_missing_data="notBreaching",
         alarm_actions=[topic.arn],
         tags=tags,
@@ -261,7 +263,7 @@ def _metric_alarms(
         evaluation_periods=SILENT_HOURS,
         comparison_operator="LessThanThreshold",
         threshold=1,
-        # The metric itself is missing when nothing comes in: that is what this alarm is for.
+        # Without records the metric is missing, which is what this alarm detects.
         treat_missing_data="breaching",
         alarm_actions=[topic.arn],
         ok_actions=[topic.arn],

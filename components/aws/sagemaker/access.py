@@ -11,7 +11,7 @@ from isthmus.core.errors import InputError, Refused
 
 
 class SageMakerAccessArgs(TypedDict):
-    """What a class's translator may call on Amazon SageMaker."""
+    """The SageMaker endpoints that a class's translator may call."""
 
     name: str
     """Name of the identity."""
@@ -22,16 +22,16 @@ class SageMakerAccessArgs(TypedDict):
     endpoints: list[pulumi.Input[str]]
     """ARNs of the endpoints that it may call."""
     source_vpc: NotRequired[pulumi.Input[str]]
-    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    """Id of the VPC from whose endpoints calls must come. Absent: from anywhere."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class SageMakerAccess(pulumi.ComponentResource):
-    """The role's policy: these endpoints by name, and from another network nothing."""
+    """The role's policy: it may call these endpoints by name, from the VPC only."""
 
     endpoint_arns: pulumi.Output[list[str]]
-    """All that may be called: for a private endpoint's policy."""
+    """ARNs of all endpoints that may be called: for a private endpoint's policy."""
 
     def __init__(
         self, name: str, args: SageMakerAccessArgs, opts: pulumi.ResourceOptions | None = None
@@ -52,7 +52,7 @@ class SageMakerAccess(pulumi.ComponentResource):
             lambda arns: sorted({_check_endpoint_arn(arn, where) for arn in arns})
         )
         child = pulumi.ResourceOptions(parent=self)
-        # Beside the inline policies, whose length BedrockAccess counts on for itself.
+        # A managed policy, because BedrockAccess uses the whole length of the inline policies.
         policy = Policy(
             f"{name}-sagemaker-policy",
             description=f"{args['name']}: its endpoints on SageMaker",
@@ -67,7 +67,7 @@ class SageMakerAccess(pulumi.ComponentResource):
 
 
 def call_policy(endpoints: Any, vpc: pulumi.Input[str] | None) -> dict[str, Any]:
-    """Leave to call the endpoints, and a denial of any call from elsewhere."""
+    """Allow calls of the endpoints, and deny calls from outside the VPC."""
     statements: list[dict[str, Any]] = [
         {"Sid": "CallEndpoints", "Effect": "Allow", "Action": CALLS, "Resource": endpoints}
     ]

@@ -12,98 +12,98 @@ class S3Weights(TypedDict):
     uri: str
     """`s3://BUCKET/PREFIX/`: a folder, with the slash at its end."""
     digest: str
-    """Digest of the weights' manifest, recorded; what the folder holds is not compared with it."""
+    """Digest of the weights' manifest, for records. The folder's content is not verified."""
     precision: NotRequired[str]
-    """As they are stored (default bf16)."""
+    """Precision of the stored weights (default bf16)."""
 
 
 class SealingKeySettings(TypedDict):
-    """The key of what an endpoint stores."""
+    """The key that encrypts an endpoint's storage."""
 
     mode: str
     """`manage`, `existing` or `off`."""
     arn: NotRequired[str]
-    """`existing`: its ARN."""
+    """`existing`: ARN of the key."""
 
 
 class AutoscalingSettings(TypedDict):
-    """Instances by load."""
+    """Autoscaling by load."""
 
     min_instances: int
-    """Fewest instances."""
+    """Minimum number of instances."""
     max_instances: int
-    """Most instances."""
+    """Maximum number of instances."""
     calls_per_minute: float
-    """Calls a minute of one instance that AWS keeps it near."""
+    """Target number of requests per minute for each instance."""
     scale_in_s: NotRequired[int]
-    """Seconds between two steps down (default 600)."""
+    """Cooldown in seconds after removing an instance (default 600)."""
     scale_out_s: NotRequired[int]
-    """Seconds between two steps up (default 120)."""
+    """Cooldown in seconds after adding an instance (default 120)."""
 
 
 class ShadowSettings(TypedDict):
-    """Another model that gets a copy of some calls; its answers go nowhere."""
+    """A shadow model: it gets a copy of some requests, and its answers are discarded."""
 
     model: str
-    """The hub's id."""
+    """Id of the model on its hub."""
     uri: str
     """Its weights: `s3://BUCKET/PREFIX/`."""
     digest: str
-    """Digest of the weights' manifest, recorded."""
+    """Digest of the weights' manifest, for records."""
     image: NotRequired[str]
-    """What serves it; absent: what serves the model."""
+    """Its image. Absent: the image of the served model."""
     instance_type: NotRequired[str]
-    """Absent: the served model's."""
+    """Its instance type. Absent: that of the served model."""
     instances: NotRequired[int]
-    """How many (default 1)."""
+    """Number of instances (default 1)."""
     sampling_pct: int
-    """Percent of the calls of which it gets a copy."""
+    """Percentage of the requests that it gets."""
 
 
 class CaptureSettings(TypedDict):
-    """Prompts and answers kept in S3."""
+    """Storage of prompts and answers in S3."""
 
     sampling_pct: int
-    """Percent of the calls."""
+    """Percentage of the requests."""
     days: int
-    """After which they are erased."""
+    """Days after which they are deleted."""
     bucket: NotRequired[str]
-    """One that exists, whose owner erases; absent, one is made."""
+    """An existing bucket, whose owner deletes. Absent: a bucket is created."""
 
 
 class RollbackSettings(TypedDict):
-    """Alarms at which AWS takes a deployment back."""
+    """Alarms that roll a deployment back."""
 
     errors: NotRequired[int]
-    """Answers of 5xx in a minute (default 5)."""
+    """Number of 5xx answers per minute (default 5)."""
     latency_p95_ms: NotRequired[int]
-    """Of the model alone; absent: not watched."""
+    """Latency of the model in milliseconds. Absent: no alarm."""
     minutes: NotRequired[int]
-    """In a row (default 2)."""
+    """Number of consecutive minutes (default 2)."""
 
 
 class RolloutSettings(TypedDict):
-    """How calls move to new instances."""
+    """How traffic moves to new instances."""
 
     kind: NotRequired[str]
     """`canary` (default), `linear` or `all-at-once`."""
     step_pct: NotRequired[int]
-    """Percent of the instances: of the canary, or of each step (default 25)."""
+    """Percentage of the instances in the canary or in each step (default 25)."""
     wait_s: NotRequired[int]
-    """Seconds that the alarms are watched after each step (default 300)."""
+    """Seconds to watch the alarms after each step (default 300)."""
     keep_old_s: NotRequired[int]
-    """Seconds that the old instances stay when all calls have moved (default 300)."""
+    """Seconds for which the old instances stay after all traffic has moved (default 300)."""
 
 
 class HostedNames(TypedDict):
-    """Names by which another stack lets in what is made here."""
+    """Names that another stack has used in policies before these resources exist."""
 
     endpoint: str
-    """The endpoint's, which callers name."""
+    """Name of the endpoint."""
     role: str
-    """The role's."""
+    """Name of the role."""
     bucket: str
-    """How that of the bucket with captured content begins."""
+    """Prefix of the name of the bucket with captured content."""
 
 
 class SageMakerEndpointArgs(TypedDict):
@@ -112,23 +112,23 @@ class SageMakerEndpointArgs(TypedDict):
     id: str
     """Name of the endpoint in the platform."""
     sensitivity: str
-    """The class whose work it does."""
+    """The class that it serves."""
     model: str
-    """The hub's id: what callers name."""
+    """Id of the model on its hub, which callers name."""
     region: str
     """AWS region."""
     vpc_id: pulumi.Input[str]
-    """Id of the VPC in which it stands."""
+    """Id of its VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Ids of private subnets, in two zones at least."""
     image: str
-    """What serves it: vLLM with SageMaker's entry point, in Amazon ECR of the region, by digest."""
+    """Image of vLLM with SageMaker's entry point, in Amazon ECR of the region, by digest."""
     weights: S3Weights
-    """Its weights."""
+    """The weights of the model."""
     instance_type: str
-    """Type of machine, e.g. ml.g6e.12xlarge."""
+    """Instance type, e.g. ml.g6e.12xlarge."""
     replicas: int
-    """Instances: one replica on each."""
+    """Number of instances, with one replica on each."""
     # Engine settings of the contract: `python -m scripts.component_reference` writes them.
     precision: NotRequired[str]
     """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
@@ -154,32 +154,32 @@ class SageMakerEndpointArgs(TypedDict):
     """vLLM's parser of reasoning, or none; absent: the profile's."""
     # End of the engine settings.
     chat_template: NotRequired[str]
-    """Path of a chat template in the image or below the weights; absent: the model's own."""
+    """Path of a chat template in the image or below the weights. Absent: the model's own."""
     load_timeout_s: NotRequired[int]
-    """How long fetching the weights and starting may take, each (default 1800, at most 3600)."""
+    """Time limit in seconds for fetching the weights, and for starting (default 1800, at most 3600)."""
     inference_ami: NotRequired[str]
-    """Image of the machines, with a driver of its own; absent: AWS's default."""
+    """Machine image with another driver. Absent: AWS's default."""
     volume_gib: NotRequired[int]
-    """GiB of a machine's volume, for a type without disks of its own."""
+    """Size of an instance's volume in GiB, for types without local disks."""
     key: NotRequired[SealingKeySettings]
-    """The key of what it stores (default: one is made)."""
+    """The key that encrypts its storage (default: one is created)."""
     weights_key: NotRequired[str]
-    """ARN of the key of the weights' bucket, where it has one of its own."""
+    """ARN of the key of the weights' bucket, if it has one."""
     autoscaling: NotRequired[AutoscalingSettings]
-    """Instances by load; absent: as many as `replicas`."""
+    """Autoscaling by load. Absent: always `replicas`."""
     shadow: NotRequired[ShadowSettings]
-    """Another model that gets a copy of some calls."""
+    """A shadow model, which gets a copy of some requests."""
     capture: NotRequired[CaptureSettings]
-    """Prompts and answers kept in S3, only for a class that may keep content."""
+    """Storage of prompts and answers in S3. Only for a class that may keep content."""
     rollback: NotRequired[RollbackSettings]
-    """Alarms at which AWS takes a deployment back."""
+    """Alarms that roll a deployment back."""
     rollout: NotRequired[RolloutSettings]
-    """How calls move to new instances."""
+    """How traffic moves to new instances."""
     log_days: NotRequired[int]
-    """How long the containers' log is kept (default 365)."""
+    """Retention of the containers' log in days (default 365)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds its role; absent, one is made beside it."""
+    """ARN of its role's permissions boundary. Absent: one is created."""
     names: NotRequired[HostedNames]
-    """Names that another stack has told who may call it and what it may fetch; absent, they follow from this stack."""
+    """Names that another stack has used in policies. Absent: they are derived from this stack."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""

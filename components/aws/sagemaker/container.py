@@ -1,7 +1,7 @@
 """Builds the container of a SageMaker model, with vLLM's arguments as environment variables.
 
-The entry point turns each variable `SM_VLLM_A_B=c` into `--a-b c` and one without a value into a switch, and
-listens on port 8080 (vllm-project/vllm, examples/online_serving/sagemaker-entrypoint.sh, read 2026-11).
+The entry point converts each variable `SM_VLLM_A_B=c` into `--a-b c`, and a variable without a value into a switch.
+It listens on port 8080 (vllm-project/vllm, examples/online_serving/sagemaker-entrypoint.sh, read 2026-11).
 """
 
 import re
@@ -17,13 +17,13 @@ from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args
 from isthmus.core.errors import InputError
 
 WEIGHTS = "/opt/ml/model"
-"""Where SageMaker puts them."""
+"""Folder into which SageMaker puts the weights."""
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?:=(.*))?")
 _PREFIX = "SM_VLLM_"
 MAX_VALUE = 1024
-"""Characters of a variable's value (`CreateModel`, botocore's model)."""
+"""Maximum length of a variable's value (`CreateModel`, botocore's model)."""
 _QUIET = {
-    # The network is shut: nothing is fetched and nothing reported, and nothing waits for it.
+    # The container has no network, so downloads and usage reports are off and nothing waits for them.
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -32,18 +32,18 @@ _QUIET = {
 
 
 def container(image: str, weights: S3Weights, environment: dict[str, str]) -> dict[str, Any]:
-    """A model's container. What it runs is fetched by SageMaker: it has no network itself."""
+    """A model's container. SageMaker fetches image and weights, because the container has no network."""
     source: dict[str, Any] = {
         "s3_data_type": "S3Prefix",
         "s3_uri": weights["uri"],
-        # Loose files, as vLLM reads them: nothing to unpack.
+        # Uncompressed files, which vLLM reads directly.
         "compression_type": "None",
     }
     return {"image": image, "environment": environment, "model_data_source": {"s3_data_sources": [source]}}
 
 
 def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, where: str) -> dict[str, str]:
-    """The container's variables. Raises `InputError` for an argument that cannot be one."""
+    """The container's variables. Raises `InputError` for an argument that cannot be a variable."""
     check_version(args.get("engine_version", VERSION), where)
     flags: list[str] = [
         f"--model={WEIGHTS}",
@@ -52,11 +52,12 @@ def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, whe
     ]
     flags += vllm_flags(args)
     flags += precision_flags(args.get("precision"), weights.get("precision", "bf16"), where)
-    # Which templates the image holds is its builder's to know: without one stated, the model's own is used.
+    # Which templates the image contains is unknown. Without a path, the model's own is used.
     flags += parser_flags({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)
     extra_flags = args.get("engine_args", [])
     check_engine_args(extra_flags)
-    # The digest is no argument: with it, other weights in the same folder are another model, and are rolled out.
+    # The digest is not an argument of vLLM. It makes other weights in the same folder another model, which is
+    # rolled out.
     variables = {**_QUIET, "ISTHMUS_WEIGHTS_DIGEST": weights["digest"]}
     for argument in [*flags, *extra_flags]:
         name, value = _variable(argument, where)
@@ -89,9 +90,9 @@ def model(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Any:
-    """A model of SageMaker's: isolated, and in the VPC through which what it runs is fetched.
+    """A SageMaker model: isolated, and in the VPC through which image and weights are fetched.
 
-    It has no name of ours: whatever changes makes another one beside it, and what serves keeps its own.
+    Its name is generated, so that a change creates another model, while the serving one keeps its name.
     """
     from pulumi_aws.sagemaker import Model
 

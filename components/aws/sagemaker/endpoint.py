@@ -17,43 +17,43 @@ from isthmus.contracts.reference import handling
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
 
 MAX_NAME = 63
-"""Characters of an endpoint's, a configuration's and a model's name (botocore's model)."""
+"""Maximum length of an endpoint's, a configuration's and a model's name (botocore's model)."""
 
 
 def endpoint_name(name: str) -> str:
-    """The endpoint's name in AWS, known before it is made; nothing that is set changes it."""
+    """The endpoint's name in AWS, which is known before creation and independent of settings."""
     return aws_name(name, MAX_NAME).lower()
 
 
 def hosted_names(name: str) -> HostedNames:
-    """By what roles and private endpoints name the model, before it is made."""
+    """Names of the model's resources before creation, for policies of roles and private endpoints."""
     return {"endpoint": endpoint_name(name), "role": role_name(name), "bucket": bucket_name(name)}
 
 
 def endpoint_arn(name: str, region: str, account: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Its ARN: for who may call it."""
+    """ARN of the endpoint, for callers."""
     return pulumi.Output.format(
         "arn:{}:sagemaker:{}:{}:endpoint/{}", partition(region), region, account, endpoint_name(name)
     )
 
 
 class SageMakerEndpoint(pulumi.ComponentResource):
-    """A model, the configuration it is served by, and the endpoint that callers name.
+    """A model, its endpoint configuration, and its endpoint.
 
-    Model and configuration have no names of ours, so that each change makes new ones beside those that serve;
-    the endpoint moves over by steps and goes back when an alarm goes off, and the old ones go last.
+    Model and configuration have generated names, so that each change creates new ones beside those that serve. The
+    endpoint moves over in steps and rolls back on an alarm. The old ones are deleted last.
     """
 
     endpoint_name: pulumi.Output[str]
-    """What callers name."""
+    """Name of the endpoint in AWS."""
     endpoint_arn: pulumi.Output[str]
     """ARN of the endpoint."""
     configuration: pulumi.Output[str]
-    """Name of the configuration that serves."""
+    """Name of the serving configuration."""
     role_arn: pulumi.Output[str]
-    """ARN of the role by which SageMaker fetches weights and image."""
+    """ARN of the role with which SageMaker fetches weights and image."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left when the stack is destroyed: what was captured, and its key."""
+    """ARNs of resources that a destroy retains: captured content and its key."""
 
     def __init__(
         self, name: str, args: SageMakerEndpointArgs, opts: pulumi.ResourceOptions | None = None
@@ -109,7 +109,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return max(60, self._args.get("load_timeout_s", 1800))
 
     def _sealing_key(self) -> pulumi.Output[str] | None:
-        """ARN of the key of what the endpoint stores; None: it has none."""
+        """ARN of the key of the endpoint's storage. None: no key."""
         capture = self._args.get("capture")
         return sealing_key(
             self._name,
@@ -123,7 +123,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         )
 
     def _captured(self) -> tuple[pulumi.Output[str], pulumi.Output[str]] | None:
-        """Name and ARN of the bucket for prompts and answers, where some are kept."""
+        """Name and ARN of the bucket for prompts and answers, if they are stored."""
         capture = self._args.get("capture")
         if capture is None or self._key is None:
             return None
@@ -138,7 +138,9 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return bucket.id, bucket.arn
 
     def _group(self) -> pulumi.Output[str]:
-        """Nothing comes in, and out to S3 alone: weights come in and captures go out that way, by SageMaker itself."""
+        """The security group: no ingress, and egress to S3 only, which SageMaker itself uses to fetch weights and
+        store captures.
+        """
         from pulumi_aws import ec2, vpc
 
         args = self._args
@@ -168,7 +170,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return group.id
 
     def _role(self, captured: Any) -> Any:
-        """The role by which SageMaker fetches weights and images, and writes the log and what is captured."""
+        """The role with which SageMaker fetches weights and images, and writes the log and captures."""
         args, shadow = self._args, self._args.get("shadow")
         keys = [self._key] if captured is not None and self._key is not None else []
         if "weights_key" in args:
@@ -201,7 +203,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return role
 
     def _model(self, suffix: str, box: dict[str, Any]) -> Any:
-        """A model in the VPC, once all that it fetches and writes is there."""
+        """A model in the VPC, after everything that it fetches and writes exists."""
         return model(
             logical_name(f"{self._name}-{suffix}", MAX_NAME),
             box,
@@ -217,7 +219,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=list(self._ready))
 
     def _shadow(self) -> dict[str, Any] | None:
-        """The variant of the other model, which gets a copy of some calls."""
+        """The variant of the shadow model, which gets a copy of some requests."""
         args, shadow = self._args, self._args.get("shadow")
         if shadow is None:
             return None
@@ -226,7 +228,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         box = container(shadow.get("image") or args["image"], weights, variables)
         kind = shadow.get("instance_type") or args["instance_type"]
         variant = self._variant(SHADOW, self._model("shadow", box), kind, shadow.get("instances", 1))
-        # Weights are parts of the served variant's, which is 1.
+        # Weights are relative to the served variant's, which is 1.
         return {**variant, "initial_variant_weight": shadow["sampling_pct"] / 100}
 
     def _variant(self, variant: str, served_model: Any, kind: str, instances: int) -> dict[str, Any]:
@@ -276,7 +278,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         )
 
     def _create_endpoint(self, config: Any) -> Any:
-        """Create the endpoint that callers name, its alarms and its scaling."""
+        """Create the endpoint, its alarms and its autoscaling."""
         from pulumi_aws.sagemaker import Endpoint
 
         name, args = self._name, self._args
@@ -295,7 +297,9 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
 
 def _check_moved(serving: str, expected: str, where: str) -> str:
-    """The configuration that serves; a fault where AWS took the deployment back: what serves must not go."""
+    """The serving configuration. Raises an error if AWS has rolled the deployment back, because the serving one
+    must not be deleted.
+    """
     if serving != expected:
         raise EnvironmentFault(
             f"AWS has rolled the deployment back: {serving} still serves, not {expected}",
@@ -307,7 +311,7 @@ def _check_moved(serving: str, expected: str, where: str) -> str:
 
 
 def _check(args: SageMakerEndpointArgs, where: str) -> None:
-    """What a program of one's own could get wrong; the platform's contract says more."""
+    """Check arguments of direct users of the component. The platform's contract checks more."""
     key, capture = args.get("key", {"mode": "manage"}), args.get("capture")
     check_choice(key["mode"], MODES, f"{where}.key.mode")
     class_handling = handling.handling_of(args["sensitivity"])

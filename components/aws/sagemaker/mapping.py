@@ -25,7 +25,7 @@ from isthmus.core.errors import InputError
 
 
 def logical(name: str, endpoint: Endpoint) -> str:
-    """The component's name in the stack, from which the endpoint's in AWS follows."""
+    """The component's name in the stack, from which the endpoint's name in AWS is derived."""
     return f"{name}-{endpoint.id}"
 
 
@@ -69,7 +69,7 @@ def endpoint_args(
 
 
 def _workload(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
-    """Whose cost its machines are: a workload's only where it is alone on them."""
+    """The workload to which the instances' cost is accounted: set only if it is the endpoint's only one."""
     workloads = {
         workload.name
         for gateway in platform.gateways
@@ -80,7 +80,7 @@ def _workload(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
 
 
 def called_arns(name: str, platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
-    """ARNs of the endpoints on SageMaker that an identity calls, each once."""
+    """ARNs of the SageMaker endpoints that an identity calls, without duplicates."""
     region = region_at(platform, identity.site)
     endpoints = {endpoint.id: endpoint for endpoint, _ in calls_of(platform, identity, "sagemaker")}
     return [endpoint_arn(logical(name, endpoints[id_]), region, account) for id_ in sorted(endpoints)]
@@ -108,9 +108,9 @@ def grants(
     account: pulumi.Input[str],
     callers: Sequence[tuple[Any, list[Any]]],
 ) -> list[EndpointGrant]:
-    """Who calls which endpoint through the network, and what SageMaker fetches and writes there.
+    """Permissions at the network's private endpoints: calls of each role, and SageMaker's own reads and writes.
 
-    `callers`: each role, and the ARNs of the endpoints that it calls.
+    `callers`: roles with the ARNs of the endpoints that they call.
     """
     region = region_at(platform, network.site)
     calls: list[EndpointGrant] = [
@@ -144,7 +144,7 @@ def _fetch_grants(
         }
     ]
     if settings.capture is not None:
-        # Ours has a name of which AWS's plugin makes the end up.
+        # Pulumi's AWS provider generates the end of the bucket's name.
         bucket = settings.capture.bucket or f"{bucket_name(component_name)}-*"
         captured = f"arn:{partition(region)}:s3:::{bucket}/{endpoint_name(component_name)}/*"
         capture: EndpointGrant = {
@@ -154,7 +154,8 @@ def _fetch_grants(
             "resources": [captured],
         }
         if settings.capture.bucket is None:
-            # Anybody may make a bucket whose name fits the pattern. The organisation's own may be another account's.
+            # Others may create a bucket with a matching name, so the account is required. The organisation's bucket
+            # may be in another account.
             capture["account"] = account
         endpoint_grants.append(capture)
     return endpoint_grants

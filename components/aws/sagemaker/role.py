@@ -1,4 +1,4 @@
-"""The execution role of a SageMaker endpoint: what SageMaker may fetch and write for it."""
+"""The execution role of a SageMaker endpoint: SageMaker's permissions to fetch and write for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ LOOK = [
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
 ]
-"""What hosting a model in a VPC needs (SageMaker developer guide, "Execution role permissions" of CreateModel; as of
-knowledge, not checked)."""
+"""Actions for hosting a model in a VPC (SageMaker developer guide, "Execution role permissions" of CreateModel; as
+of knowledge, not checked)."""
 NAMES = 64
 
 
 def role_name(name: str) -> str:
-    """The role's name, known before it is made: private endpoints let it in."""
+    """The role's name, which is known before creation, because private endpoints admit it."""
     return aws_name(f"{name}-execution", NAMES)
 
 
@@ -34,7 +34,7 @@ def role_arn(name: str, region: str, account: pulumi.Input[str]) -> pulumi.Outpu
 
 
 def log_group(endpoint: str) -> str:
-    """Where SageMaker writes what the containers say."""
+    """The log group of the containers."""
     return f"/aws/sagemaker/Endpoints/{endpoint}"
 
 
@@ -45,7 +45,7 @@ def bucket_of(uri: str) -> tuple[str, str]:
 
 
 def read_arns(uris: Sequence[str], region: str) -> list[str]:
-    """ARNs of what is read of folders in S3: the buckets, and what lies in the folders."""
+    """ARNs of the buckets and folders in S3 that are read."""
     prefix = f"arn:{partition(region)}:s3:::"
     buckets = {bucket_of(uri)[0] for uri in uris}
     return [
@@ -59,13 +59,13 @@ class ModelFiles:
     """What SageMaker fetches and writes for an endpoint."""
 
     uris: Sequence[str]
-    """Folders in S3 of the weights."""
+    """Folders of the weights in S3."""
     images: Sequence[str]
     """Container images in Amazon ECR."""
     captured: pulumi.Input[str] | None
-    """ARN of the bucket for prompts and answers; None: none are kept."""
+    """ARN of the bucket for prompts and answers. None: they are not stored."""
     keys: Sequence[pulumi.Input[str]]
-    """ARNs of the keys of what it reads and writes."""
+    """ARNs of the keys of everything that it reads and writes."""
 
 
 def statements(
@@ -77,9 +77,10 @@ def statements(
     subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
     group: pulumi.Input[str],
 ) -> list[dict[str, Any]]:
-    """What the role may do. `subnets` and `group`: ids of the ones in which the model runs.
+    """The role's permissions. `subnets` and `group`: ids of the subnets and security group of the model.
 
-    Every resource is named but for calls that know none, and network interfaces, which AWS makes up.
+    Every resource is named, except for actions without resources, and network interfaces, whose names AWS
+    generates.
     """
     return [
         *_fetch_statements(endpoint, files, region),
@@ -90,7 +91,7 @@ def statements(
 
 
 def _fetch_statements(endpoint: str, files: ModelFiles, region: str) -> list[dict[str, Any]]:
-    """Weights and images."""
+    """Permissions to fetch weights and images."""
     arns = read_arns(files.uris, region)
     objects = [arn for arn in arns if arn.endswith("*")]
     buckets = [arn for arn in arns if not arn.endswith("*")]
@@ -104,7 +105,7 @@ def _fetch_statements(endpoint: str, files: ModelFiles, region: str) -> list[dic
 
 
 def _log_statements(endpoint: str, region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """The containers' log and metrics."""
+    """Permissions for the containers' log and metrics."""
     stream = pulumi.Output.format(
         "arn:{}:logs:{}:{}:log-group:{}", partition(region), region, account, log_group(endpoint)
     )
@@ -130,7 +131,7 @@ def _network_statements(
     subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
     group: pulumi.Input[str],
 ) -> list[dict[str, Any]]:
-    """Network interfaces in the subnets and the security group."""
+    """Permissions for network interfaces in the subnets and the security group."""
     ec2 = pulumi.Output.format("arn:{}:ec2:{}:{}:", partition(region), region, account)
     interface_arns = pulumi.Output.all(base=ec2, subnets=subnets, group=group).apply(
         lambda values: [
@@ -147,7 +148,7 @@ def _network_statements(
 
 
 def _capture_statements(endpoint: str, files: ModelFiles) -> list[dict[str, Any]]:
-    """Captured prompts and answers, and the keys of what is read and written."""
+    """Permissions for captured prompts and answers, and for the keys of everything that is read and written."""
     allowed: list[dict[str, Any]] = []
     if files.captured is not None:
         objects = [pulumi.Output.concat(files.captured, f"/{endpoint}/*")]
@@ -167,7 +168,7 @@ def execution_role(
     tags: dict[str, str],
     opts: Any,
 ) -> Any:
-    """The role, which SageMaker of this account alone can assume. `role_name_given`: as of `role_name`."""
+    """The role, which only SageMaker in this account may assume. `role_name_given`: from `role_name`."""
     from pulumi_aws.iam import Role
 
     trust = {

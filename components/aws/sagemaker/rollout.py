@@ -8,17 +8,18 @@ from components.aws.common.names import aws_name
 from components.aws.sagemaker.arguments import AutoscalingSettings, RollbackSettings, RolloutSettings
 
 VARIANT = "primary"
-"""Of the model that serves. It never changes: a deployment is watched only from a variant to its namesake."""
+"""Name of the served model's variant. It never changes, because AWS watches a deployment only between variants with
+the same name."""
 SHADOW = "shadow"
 _TYPES = {"canary": "CANARY", "linear": "LINEAR", "all-at-once": "ALL_AT_ONCE"}
 MIN_DURATION_S, MAX_DURATION_S = 600, 28800
-"""Seconds that a deployment may be given (botocore's model)."""
+"""Limits of a deployment's duration in seconds (botocore's model)."""
 
 
 def alarms(
     name: str, endpoint: str, settings: RollbackSettings, tags: dict[str, str], opts: pulumi.ResourceOptions
 ) -> list[Any]:
-    """On the answers of the endpoint's model, old instances and new."""
+    """Alarms on errors and latency of the endpoint's model, over old and new instances."""
     from pulumi_aws.cloudwatch import MetricAlarm
 
     minutes = settings.get("minutes", 2)
@@ -28,7 +29,7 @@ def alarms(
         "comparison_operator": "GreaterThanOrEqualToThreshold",
         "period": 60,
         "evaluation_periods": minutes,
-        # An endpoint that nobody calls fails nobody.
+        # No requests are no failure.
         "treat_missing_data": "notBreaching",
         "tags": tags,
         "opts": opts,
@@ -52,7 +53,7 @@ def alarms(
                 alarm_description=f"{endpoint} answers slowly",
                 metric_name="ModelLatency",
                 extended_statistic="p95",
-                # Counted in microseconds.
+                # The metric is in microseconds.
                 threshold=latency * 1000,
                 **common,
             )
@@ -61,7 +62,9 @@ def alarms(
 
 
 def deployment(settings: RolloutSettings, rollback_alarms: list[Any], start_s: int) -> dict[str, Any]:
-    """Blue/green by steps, taken back when an alarm goes off; `start_s`: how long new instances take at most."""
+    """A blue/green deployment in steps that rolls back on an alarm. `start_s`: maximum start time of new instances
+    in seconds.
+    """
     kind, step = settings.get("kind", "canary"), settings.get("step_pct", 25)
     wait, keep_old_s = settings.get("wait_s", 300), settings.get("keep_old_s", 300)
     size = {"type": "CAPACITY_PERCENT", "value": step}
@@ -86,7 +89,7 @@ def deployment(settings: RolloutSettings, rollback_alarms: list[Any], start_s: i
 def scale(
     name: str, endpoint: pulumi.Output[str], settings: AutoscalingSettings, tags: dict[str, str], parent: Any
 ) -> None:
-    """Instances of the model that serves, by the calls that each gets."""
+    """Autoscaling of the served model, by the number of requests for each instance."""
     from pulumi_aws.appautoscaling import Policy, Target
 
     child = pulumi.ResourceOptions(parent=parent)

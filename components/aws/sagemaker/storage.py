@@ -25,7 +25,9 @@ def sealing_key(
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> pulumi.Output[str] | None:
-    """ARN of the key; None where there is none. `is_retained`: it stays, like the data that it seals."""
+    """ARN of the key. None without a key. `is_retained`: whether it stays after a destroy, like the data that it
+    encrypts.
+    """
     if settings["mode"] != "manage":
         arn = settings.get("arn") if settings["mode"] == "existing" else None
         return pulumi.Output.from_input(arn) if arn else None
@@ -42,7 +44,9 @@ def sealing_key(
 
 
 def _storage_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """Statements of the key's policy: who in the account uses S3 or SageMaker may use the key through them."""
+    """Statements of the key's policy: principals of the account that use S3 or SageMaker may use the key through
+    them.
+    """
     via_services = {
         "kms:CallerAccount": account,
         "kms:ViaService": [f"{service}.{region}.amazonaws.com" for service in _KEY_USERS],
@@ -60,7 +64,7 @@ def _storage_statements(region: str, account: pulumi.Input[str]) -> list[dict[st
             "Condition": {"StringEquals": via_services},
         },
         {
-            # SageMaker attaches volumes by a grant, which who deploys gives it.
+            # SageMaker attaches volumes with a grant, which the deployer creates for it.
             "Sid": "GrantToSageMaker",
             **statement,
             "Action": ["kms:CreateGrant"],
@@ -81,7 +85,7 @@ def container_log(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Any:
-    """The log group, made before SageMaker would make one of its own: without a key, and for ever."""
+    """The log group. Created first, because SageMaker would create one without a key and with unlimited retention."""
     from pulumi_aws.cloudwatch import LogGroup
 
     return LogGroup(
@@ -95,7 +99,7 @@ def container_log(
 
 
 def bucket_name(name: str) -> str:
-    """How the name of the bucket begins; AWS's plugin makes the end up."""
+    """Prefix of the bucket's name. Pulumi's AWS provider generates the end."""
     return logical_name(f"{name}-captured", BUCKET_NAME)
 
 
@@ -107,10 +111,10 @@ def capture_bucket(
     tags: dict[str, str],
     parent: pulumi.Resource,
 ) -> tuple[Any, list[pulumi.Resource]]:
-    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for.
-    `bucket_name_given`: as of `bucket_name`.
+    """The bucket for prompts and answers, which deletes them after `days`, and the resources on which captures
+    depend. `bucket_name_given`: from `bucket_name`.
 
-    It stays when the endpoint goes: what was captured is erased in its time, not before and not after.
+    It stays after the endpoint's deletion, so that captured content is deleted at its own time.
     """
     from pulumi_aws import s3
 

@@ -1,4 +1,4 @@
-"""The component TaskExecution: the roles by which ECS starts a gateway's tasks, and their log group."""
+"""The component TaskExecution: the roles with which ECS starts a gateway's tasks, and their log group."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -15,7 +15,7 @@ LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
 
 class TaskExecutionArgs(TypedDict):
-    """What ECS may do to start the tasks of a class's gateway."""
+    """The roles with which ECS starts the tasks of a class's gateway."""
 
     name: str
     """Name of the gateway."""
@@ -24,37 +24,37 @@ class TaskExecutionArgs(TypedDict):
     region: str
     """AWS region."""
     images: dict[str, str]
-    """By task, `edge`, `translator` and where records are sealed `sealer`: its image in Amazon ECR, by digest."""
+    """Image of each task in Amazon ECR, by digest: `edge`, `translator`, and with records `sealer`."""
     secrets: dict[str, list[str]]
-    """By task: ARNs of the secrets that it is started with."""
+    """ARNs of the secrets of each task."""
     secrets_key: NotRequired[str]
-    """ARN of the organisation's key that seals them; absent: Secrets Manager's own."""
+    """ARN of the organisation's key that encrypts them. Absent: Secrets Manager's own."""
     log_days: int
-    """How long logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    """Retention of the logs in days. CloudWatch Logs rounds it up to a period that it supports."""
     source_vpc: pulumi.Input[str]
-    """Id of the VPC whose endpoints its calls must come through."""
+    """Id of the VPC from whose endpoints its calls must come."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the roles; absent, one is made beside each."""
+    """ARN of the roles' permissions boundary. Absent: one is created for each role."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class TaskExecution(pulumi.ComponentResource):
-    """A sealed log group, and for each task the role by which ECS starts it: its image and its secrets only.
+    """An encrypted log group, and the execution role of each task, which can read its image and its secrets only.
 
-    What runs in the task never has this role. The logs and their key stay when the stack is destroyed.
+    The containers of a task never have this role. The logs and their key stay after a destroy.
     """
 
     log_group: pulumi.Output[str]
     """Name of the log group."""
     log_streams: pulumi.Output[str]
-    """ARN of its streams, as a pattern."""
+    """ARN pattern of its log streams."""
     role_arns: pulumi.Output[dict[str, str]]
-    """By task: ARN of its execution role."""
+    """ARN of the execution role of each task."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the logs and their key."""
+    """ARNs of resources that a destroy retains: the logs and their key."""
 
     def __init__(
         self, name: str, args: TaskExecutionArgs, opts: pulumi.ResourceOptions | None = None
@@ -83,7 +83,7 @@ class TaskExecution(pulumi.ComponentResource):
             "arn:{}:logs:{}:{}:log-group:{}:*", partition(region), region, account, group.name
         )
         self.roles: dict[str, Any] = {}
-        """By task, in Python: ARN of its execution role."""
+        """In Python: ARN of the execution role of each task."""
         for task in sorted(repositories):
             statements = self._statements(args, task, repositories[task], streams)
             self.roles[task] = self._create_role(
@@ -110,7 +110,7 @@ class TaskExecution(pulumi.ComponentResource):
         statements: list[dict[str, Any]],
         tags: dict[str, str],
     ) -> pulumi.Output[str]:
-        """The role by which ECS starts one task. Returns its ARN."""
+        """Create the execution role of one task. Returns its ARN."""
         from pulumi_aws.iam import RolePolicy
 
         child = pulumi.ResourceOptions(parent=self)
@@ -132,7 +132,7 @@ class TaskExecution(pulumi.ComponentResource):
     def _statements(
         self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]
     ) -> list[dict[str, Any]]:
-        """What the role of one task may do; the same bounds it."""
+        """Statements of one task's role. Its boundary has the same."""
         vpc_condition = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
         grants: list[tuple[str, list[str], list[Any]]] = [
             ("Login", ["ecr:GetAuthorizationToken"], ["*"]),
@@ -151,7 +151,7 @@ class TaskExecution(pulumi.ComponentResource):
             for sid, actions, resources in grants
         ]
         if key := args.get("secrets_key"):
-            # Secrets Manager opens it in the caller's name, from its own network: no VPC is asked for.
+            # Secrets Manager decrypts for the caller from its own network, so no VPC is required.
             service = f"secretsmanager.{args['region']}.amazonaws.com"
             via_secrets_manager = {"StringEquals": {"kms:ViaService": service}}
             statements.append(

@@ -15,39 +15,39 @@ from isthmus.contracts.platform.model.aws.fargate import SIZES
 from isthmus.core.errors import InputError
 
 PLATFORM = "1.4.0"
-"""Of Fargate; pinned, since what `LATEST` means is AWS's to change."""
+"""Fargate's platform version. Pinned, because AWS can change the meaning of `LATEST`."""
 
 
 class FargateSettings(TypedDict):
-    """How a gateway's tasks run, and who may call them."""
+    """How a gateway's tasks run, and which clients may call them."""
 
     clients: list[str]
-    """Networks of the applications that may call it, on port 443."""
+    """Networks of the applications that may call it on port 443."""
     principals: NotRequired[list[str]]
-    """ARNs of accounts, roles or users that may reach it by AWS PrivateLink; absent: nobody."""
+    """ARNs of accounts, roles or users that may reach it with AWS PrivateLink. Absent: nobody."""
     translator_secret: str
     """ARN of the translator's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
     secrets_key: NotRequired[str]
-    """ARN of the organisation's key that seals the secrets; absent: Secrets Manager's own."""
+    """ARN of the organisation's key that encrypts the secrets. Absent: Secrets Manager's own."""
     zone_id: NotRequired[str]
-    """A private hosted zone in which the name is written; absent, one of that name is made."""
+    """Private hosted zone for the DNS name. Absent: a zone with that name is created."""
     cpu: NotRequired[int]
     """CPU units of each task (default 1024, one CPU)."""
     memory: NotRequired[int]
     """MiB of each task (default 2048)."""
     architecture: NotRequired[str]
-    """`x86_64` (default) or `arm64`: what the images are built for."""
+    """CPU architecture of the images: `x86_64` (default) or `arm64`."""
     log_days: NotRequired[int]
-    """How long logs are kept, days (default 365)."""
+    """Retention of the logs in days (default 365)."""
 
 
 class FargateRoute(TypedDict):
-    """Where one workload's requests go."""
+    """The route of one workload's requests."""
 
     workload: str
-    """The workload's name: what its callers give as model."""
+    """Name of the workload, which callers give as the model."""
     endpoint: str
-    """A model of the translator, by its name."""
+    """Name of the translator's model."""
 
 
 class FargateGatewayArgs(TypedDict):
@@ -62,23 +62,23 @@ class FargateGatewayArgs(TypedDict):
     region: str
     """AWS region of the site."""
     host: str
-    """DNS name that applications call, and that its certificate bears."""
+    """DNS name for applications, which its certificate contains."""
     image: pulumi.Input[str]
     """Image of the edge in Amazon ECR, by digest."""
     translator_image: pulumi.Input[str]
     """Image of the translator in Amazon ECR, by digest."""
     routes: list[FargateRoute]
-    """Which workloads it serves, and by what."""
+    """The workloads that it serves, and their models."""
     models: list[CloudModel]
-    """What the translator may call."""
+    """The models that the translator may call."""
     callers_secret: str
-    """ARN of the secret whose text is `callers.yaml`: SHA-256 of each key and the workload it names."""
+    """ARN of the secret whose text is `callers.yaml`: SHA-256 of each key, and its workload."""
     certificate_secret: str
     """ARN of the gateway's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
     fargate: FargateSettings
-    """How its tasks run, and who may call them."""
+    """How its tasks run, and which clients may call them."""
     replicas: NotRequired[int]
-    """Tasks of each kind (default 2), over the subnets' zones."""
+    """Number of tasks of each kind (default 2), spread over the subnets' zones."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -88,37 +88,37 @@ class FargateGatewayArgs(TypedDict):
     s3_prefix_list: pulumi.Input[str]
     """Id of the prefix list of S3's gateway endpoint."""
     task_role: pulumi.Input[str]
-    """ARN of the role that the translator's tasks have: the class's identity. The edge's have that of `audit`."""
+    """ARN of the role of the translator's tasks: the class's identity. The edge's tasks have that of `audit`."""
     execution_roles: dict[str, pulumi.Input[str]]
-    """By task, `edge`, `translator` and with `audit` `sealer`: ARN of the role by which ECS starts it."""
+    """ARN of the execution role of each task: `edge`, `translator`, and with `audit` `sealer`."""
     log_group: pulumi.Input[str]
     """Name of the log group."""
     audit: NotRequired[FargateAudit]
-    """Where it writes its records, and the task that seals them; absent: it keeps none."""
+    """Its audit records, and the task that seals them. Absent: no records."""
     exception: NotRequired[str]
-    """Reference of the recorded exception by which a confidential class may use AWS."""
+    """Reference of the recorded exception that allows a confidential class to use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of what is made."""
+    """Tags of the created resources."""
 
 
 class FargateGateway(pulumi.ComponentResource):
-    """The edge of one class and its translator as two services of ECS, behind one internal load balancer.
+    """The edge of one class and its translator as two ECS services, behind one internal load balancer.
 
-    They are two tasks, not two containers of one: a task's role is every container's, and the translator alone
-    holds the class's AWS identity.
+    They are two tasks, not two containers of one task: a task's role belongs to all its containers, and only the
+    translator may have the class's AWS identity.
     """
 
     address: pulumi.Output[str]
-    """URL by which applications of the class call it."""
+    """URL with which applications of the class call it."""
     service: pulumi.Output[str]
     """The edge's service, as CLUSTER/SERVICE."""
     endpoint_service: pulumi.Output[str]
-    """Name of its AWS PrivateLink service; empty where nobody may come that way."""
+    """Name of its AWS PrivateLink service. Empty without `principals`."""
 
     def __init__(
         self, name: str, args: FargateGatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        # As the InferenceGateway: registered before what it is told by others is known.
+        # As in InferenceGateway: registered without outputs of other components.
         super().__init__("isthmus:index:FargateGateway", name, without_outputs(dict(args)), opts)
         from pulumi_aws import ecs
 
@@ -159,7 +159,7 @@ class FargateGateway(pulumi.ComponentResource):
         self.endpoint_service = (
             self._door.create_endpoint_service(principals) if principals else pulumi.Output.from_input("")
         )
-        # Known once the name leads to tasks that serve.
+        # Known when the name resolves to serving tasks.
         self.address = pulumi.Output.all(record.id, edge_service.id).apply(
             lambda _: f"https://{args['host']}"
         )
@@ -190,14 +190,14 @@ class FargateGateway(pulumi.ComponentResource):
     def _create_services(self, sensitivity: str) -> Any:
         """Create translator, sealer and edge. Returns the edge's service."""
         args = self._args
-        # The translator first: an edge that starts has someone to send requests to.
+        # The translator first, so that the edge can send requests when it starts.
         translator_config = self._translator_config(sensitivity)
         translator = self._serve(
             "translator", args["translator_image"], translator_config, [], args["task_role"]
         )
         dependencies = [translator]
         if self._records is not None and "audit" in args:
-            # Before the edge: its tasks serve nothing until somebody seals.
+            # Before the edge, because its tasks serve nothing until a sealer runs.
             sealer = self._records.sealer(sensitivity, args["site"], args["region"])
             role = args["audit"]["sealer_role"]
             dependencies.append(self._serve("sealer", args["translator_image"], sealer, [], role))
@@ -235,7 +235,7 @@ class FargateGateway(pulumi.ComponentResource):
         )
 
     def _serve(self, task: str, image: Any, config: Any, dependencies: list[Any], role: Any) -> Any:
-        """A task definition and the service that keeps it running, over the zones."""
+        """Create a task definition and its service, spread over the zones."""
         from pulumi_aws import ecs
 
         name = f"{self._name}-{task}"
@@ -247,12 +247,12 @@ class FargateGateway(pulumi.ComponentResource):
             task_definition=definition.arn,
             launch_type="FARGATE",
             platform_version=PLATFORM,
-            # A new version that does not come up is taken back by ECS itself.
+            # ECS itself rolls back a version that does not start.
             deployment_circuit_breaker={"enable": True, "rollback": True},
             enable_execute_command=False,
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
-            # Until then the earlier revision is kept, which ECS would go back to.
+            # The earlier revision is kept until then, because ECS would roll back to it.
             wait_for_steady_state=True,
             tags=self._tags,
             opts=pulumi.ResourceOptions(
@@ -269,7 +269,7 @@ class FargateGateway(pulumi.ComponentResource):
         args = self._args
         cpu, memory, architecture = self._size
         isolation = {
-            # The task's role and nothing besides: no shared file, no metadata service of a machine.
+            # Only the task's role: no shared credentials file, no metadata service of an instance.
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -304,7 +304,7 @@ class FargateGateway(pulumi.ComponentResource):
         )
 
     def _secrets(self, task: str) -> list[dict[str, str]]:
-        """The secrets that a task is started with."""
+        """The secrets of a task."""
         args = self._args
         if task == "sealer":
             return self._records.sealer_secrets() if self._records is not None else []
@@ -315,19 +315,18 @@ class FargateGateway(pulumi.ComponentResource):
         return [*secrets, *(self._records.edge_secrets() if self._records is not None else [])]
 
     def _dependencies(self, task: str) -> list[Any]:
-        """What a service waits for: the listener of its targets, and the egress rules that it
-        needs to start."""
+        """Dependencies of a service: the listener of its targets, and the egress rules that it needs to start."""
         shared = self._records.rules if self._records is not None and task != "translator" else []
         return [*([self._door.listeners[task]] if task in TASKS else []), *self._door.rules, *shared]
 
     def _running(self, task: str) -> dict[str, Any]:
-        """How many tasks of a service there are, what takes the place of what, and who is sent to them."""
+        """Number of tasks of a service, the order of their replacement, and the targets of the load balancer."""
         args = self._args
         if task == "sealer":
             assert self._records is not None
             return {
                 "desired_count": 1,
-                # Never two at once: the second would find its seal's name taken and begin anew.
+                # Never two at once: the second would find its seal's name taken, and start again.
                 "deployment_minimum_healthy_percent": 0,
                 "deployment_maximum_percent": 100,
                 "network_configuration": self._records.network(args["subnet_ids"]),
@@ -355,7 +354,7 @@ class FargateGateway(pulumi.ComponentResource):
 
 
 def translator_host(host: str, sensitivity: str) -> str:
-    """The name in the translator's certificate, beside the gateway's own."""
+    """The name in the translator's certificate, derived from the gateway's."""
     return f"{sensitivity}-translator.{host.partition('.')[2]}"
 
 

@@ -1,8 +1,9 @@
 """The internal load balancer of a Fargate gateway, its security groups and its DNS name.
 
-TLS passes it unopened (a network load balancer, TCP): the edge ends mutual TLS itself, as on-prem. One load balancer
-serves both hops, since a task's address changes: applications come in on 443 to the edge, and the edge alone on the
-translator's port to the translator. Security groups name each other, so that nothing else reaches either.
+It is a network load balancer (TCP) that passes TLS unopened: the edge terminates mutual TLS itself, as on-prem. It
+serves both hops, because a task's address changes: applications reach the edge at port 443, and only the edge
+reaches the translator at the translator's port. The security groups name each other, so nothing else can reach
+either.
 """
 
 from collections.abc import Sequence
@@ -19,14 +20,14 @@ from components.gateway.fargate.tasks import TRANSLATOR_HEALTH, TRANSLATOR_PORT
 
 DOOR_PORT = 443
 DRAIN_S = 300
-"""How long a task that goes keeps its connections: as long as a request may take."""
+"""Seconds for which an ending task keeps its connections: the maximum duration of a request."""
 TASKS = {"edge": (SERVING_PORT, HEALTH_PORT), "translator": (TRANSLATOR_PORT, TRANSLATOR_HEALTH)}
-"""By task: the ports that it serves and tells its health on."""
+"""Serving port and health port of each task."""
 
 
 @dataclass(frozen=True)
 class TaskNetwork:
-    """Where the gateway's tasks run, and what they reach beside each other."""
+    """The network of the gateway's tasks, and what they may reach in it."""
 
     vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -36,7 +37,9 @@ class TaskNetwork:
 
 
 class Door:
-    """The load balancer, its security group and the tasks', and the gateway's name. Children of `opts.parent`."""
+    """The load balancer, its security groups and those of the tasks, and the gateway's DNS name. Children of
+    `opts.parent`.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Door:
             security_groups=[self.group],
             subnets=network.subnet_ids,
             enable_cross_zone_load_balancing=True,
-            # Also those who come by PrivateLink come from named networks.
+            # Clients over PrivateLink must also come from named networks.
             enforce_security_group_inbound_rules_on_private_link_traffic="on",
             tags=tags,
             opts=opts,
@@ -134,7 +137,7 @@ class Door:
         return rules
 
     def _egress_rules(self, endpoints: pulumi.Input[str], s3: pulumi.Input[str]) -> list[Any]:
-        """Egress to the private endpoints and to S3 by its gateway endpoint, which starting a task needs."""
+        """Egress to the private endpoints and to S3's gateway endpoint, which tasks need to start."""
         rules: list[Any] = []
         for task, group in self.groups.items():
             rule_fields = (f"{task}-out-endpoints", group, "Private endpoints", 443)
@@ -154,7 +157,7 @@ class Door:
             protocol="TCP",
             target_type="ip",
             vpc_id=self._vpc,
-            # The tasks' groups name the load balancer's: it is the one who speaks to them.
+            # The tasks' groups name the load balancer's group, because it opens the connections.
             preserve_client_ip="false",
             deregistration_delay=DRAIN_S,
             health_check={
@@ -172,7 +175,7 @@ class Door:
         )
 
     def create_record(self, host: str, region: str, zone_id: str | None) -> Any:
-        """The gateway's name in a private zone: the one given, or one of that name alone, of this VPC."""
+        """The gateway's name in a private zone: in the given one, or in a new zone for this name in this VPC."""
         from pulumi_aws import route53
 
         zone: pulumi.Input[str] = zone_id or ""
@@ -200,7 +203,9 @@ class Door:
         )
 
     def create_endpoint_service(self, principals: Sequence[str]) -> pulumi.Output[str]:
-        """The name by which others' VPCs make an endpoint of the gateway (AWS PrivateLink)."""
+        """Create the AWS PrivateLink service with which other VPCs create an endpoint of the gateway. Returns its
+        name.
+        """
         from pulumi_aws import ec2
 
         endpoint_service = ec2.VpcEndpointService(

@@ -30,7 +30,7 @@ from isthmus.core.errors import InputError
 def task_identity_args(
     platform: Platform, identity: Identity, vpc: Any, account: pulumi.Input[str], hosted: list[Any]
 ) -> TaskIdentityArgs:
-    """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
+    """`hosted`: ARNs of the SageMaker endpoints that it may call."""
     arguments = {
         **role_bounds(platform, identity, vpc, account, hosted),
         "region": region_at(platform, identity.site),
@@ -47,16 +47,16 @@ def fargate_settings(gateway: Gateway) -> Fargate:
 
 
 def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
-    """By task: its image."""
+    """Image of each task."""
     if platform.images.translator is None:
         raise InputError("the image of the translator is not set", where="images.translator")
     images = {"edge": platform.images.edge, "translator": platform.images.translator}
-    # What speaks to the store is in the translator's image.
+    # The translator's image contains the S3 client.
     return images | ({"sealer": platform.images.translator} if gateway.audit is not None else {})
 
 
 def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
-    """By task: ARNs of the secrets that it is started with."""
+    """ARNs of the secrets of each task."""
     edge_secrets = [gateway.certificate_secret or "", gateway.callers_secret]
     secrets = {"edge": edge_secrets, "translator": [fargate_settings(gateway).translator_secret]}
     if gateway.audit is None:
@@ -84,7 +84,7 @@ def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecut
 
 
 def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[EndpointGrant]:
-    """What ECS does through the private endpoints to start a gateway's tasks: each role for its own task."""
+    """Permissions of ECS at the private endpoints to start a gateway's tasks: each execution role for its own task."""
     secrets = secrets_of(gateway)
     repositories = {
         task: repository_arn(image, f"gateways.{gateway.name}.image")
@@ -136,7 +136,7 @@ def fargate_args(
     endpoints: Any,
     sealed: Sealed | None,
 ) -> FargateGatewayArgs:
-    """`network`, `endpoints`, `execution`: the components that were made for it; `sealed`: where its records go."""
+    """`network`, `endpoints`, `execution`: the gateway's components. `sealed`: where its records go."""
     identity = next(candidate for candidate in platform.identities if candidate.name == gateway.identity)
     images = images_of(platform, gateway)
     arguments: dict[str, Any] = {
@@ -172,11 +172,9 @@ def fargate_args(
 
 
 def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, Any]:
-    """Of `FargateGatewayArgs`: its records."""
+    """Argument `audit` of `FargateGatewayArgs`."""
     store, share = audit_store_of(platform, gateway), sealed.share
-    assert (
-        gateway.audit is not None
-    )  # the contract has seen to it, and to the store; the share is always made
+    assert gateway.audit is not None  # the contract guarantees it and the store; the share is always created
     assert store is not None
     assert share is not None
     audit_fields = {"secret", "sealer_secret", "earlier_keys", "policy", "max_unsealed_s"}

@@ -13,7 +13,7 @@ from components.gateway.fargate import tasks
 from components.gateway.records import audit_section
 
 SEALER_PORTS = (HEALTH_PORT,)
-"""Its health, which ECS asks from within the container; nobody else can."""
+"""Its health port, which only ECS probes, from within the container."""
 
 
 class FargateShare(TypedDict):
@@ -22,9 +22,9 @@ class FargateShare(TypedDict):
     file_system: pulumi.Input[str]
     """Id of the file system."""
     group: pulumi.Input[str]
-    """Id of the security group of its addresses, which lets the tasks' in."""
+    """Id of the security group of its addresses, which admits the tasks."""
     access_points: dict[str, pulumi.Input[str]]
-    """By access point (`gateway-records`, `gateway-seals`, `sealer-records`, `sealer-seals`): its id."""
+    """Id of each access point: `gateway-records`, `gateway-seals`, `sealer-records`, `sealer-seals`."""
 
 
 class FargateStore(TypedDict):
@@ -33,36 +33,36 @@ class FargateStore(TypedDict):
     bucket: pulumi.Input[str]
     """Name of the bucket."""
     prefix: str
-    """Folder of the class and site in it."""
+    """Folder of the class and site in the bucket."""
     retention_days: int
-    """How long nobody can delete a seal."""
+    """Days for which nobody can delete a seal."""
 
 
 class FargateAudit(TypedDict):
-    """Where a gateway's tasks write their records, and the task that seals them."""
+    """The audit records of a gateway's tasks, and the task that seals them."""
 
     secret: str
     """ARN of a secret that is JSON with `seal_key` (the sealer's public key, PEM) and `site_key`."""
     sealer_secret: str
-    """ARN of a secret that is JSON with `signing_key`, which no other task is started with."""
+    """ARN of a secret that is JSON with `signing_key`. No other task gets it."""
     earlier_keys: NotRequired[bool]
-    """Whether that has `earlier_keys` too: public keys of the signing keys before this one."""
+    """Whether that secret also has `earlier_keys`: the public keys of earlier signing keys."""
     policy: NotRequired[str]
-    """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
+    """Version of the policy, which records name. Absent: a digest of the gateway's own configuration."""
     max_unsealed_s: NotRequired[int]
-    """Seconds that a record may wait for its seal before requests are refused; never more than the class's own."""
+    """Maximum age in seconds of an unsealed record before requests are refused. At most the class's own maximum."""
     share: FargateShare
-    """On which records lie."""
+    """The share of the records."""
     store: FargateStore
-    """Where seals are put."""
+    """The store of the seals."""
     task_role: pulumi.Input[str]
-    """ARN of the role by which the edge's tasks mount the share, and may do nothing else."""
+    """ARN of the role with which the edge's tasks mount the share. It has no other permissions."""
     sealer_role: pulumi.Input[str]
     """ARN of the role of the sealer's task."""
 
 
 class FargateRecords:
-    """What a gateway on Fargate with records has beside one without. Children of `opts.parent`."""
+    """What a gateway on Fargate with records needs. Children of `opts.parent`."""
 
     def __init__(
         self,
@@ -109,7 +109,9 @@ class FargateRecords:
         return peer_rule(rule_name, direction, group, about, port, tags=self._tags, opts=self._opts, **peer)
 
     def volumes(self, user: str) -> list[dict[str, Any]]:
-        """Of a task definition: each folder by the access point of `gateway` or `sealer`, over TLS, as its role."""
+        """Volumes of a task definition: each folder by the access point of `gateway` or `sealer`, over TLS, with
+        the task's role.
+        """
         share = self._audit["share"]
         return [
             {
@@ -128,7 +130,7 @@ class FargateRecords:
 
     @staticmethod
     def mounts(user: str) -> list[dict[str, Any]]:
-        """Of a container: who seals reads `records` and writes `seals`, who records the other way."""
+        """Mounts of a container. A sealer reads `records` and writes `seals`; a gateway does the reverse."""
         read_only_folder = {"gateway": "seals", "sealer": "records"}[user]
         return [
             {"sourceVolume": folder, "containerPath": path, "readOnly": folder == read_only_folder}
@@ -136,7 +138,7 @@ class FargateRecords:
         ]
 
     def section(self, config: dict[str, Any]) -> dict[str, Any]:
-        """`audit` of the edge's configuration, whose rest is given."""
+        """Section `audit` of the edge's configuration. `config`: the other sections."""
         return audit_section(self._audit, config)
 
     def edge_secrets(self) -> list[dict[str, str]]:
@@ -147,7 +149,7 @@ class FargateRecords:
         return _json_secrets(self._audit["sealer_secret"], signing_key="EDGE_SIGNING_KEY", **earlier)
 
     def sealer(self, sensitivity: str, site: str, region: str) -> pulumi.Output[dict[str, Any]]:
-        """The sealer's configuration: S3 by its own name, with the identity of its task."""
+        """The sealer's configuration: S3 by its host name, with the identity of its task."""
         store, keys = self._audit["store"], {"signing_key": tasks.SIGNING_KEY}
         if self._audit.get("earlier_keys", False):
             keys["earlier_keys"] = tasks.EARLIER_KEYS
@@ -164,10 +166,10 @@ class FargateRecords:
         return pulumi.Output.from_input(store["bucket"]).apply(configure)
 
     def network(self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> dict[str, Any]:
-        """Of the sealer's service."""
+        """Network settings of the sealer's service."""
         return {"subnets": subnet_ids, "security_groups": [self.group], "assign_public_ip": False}
 
 
 def _json_secrets(secret: str, **parts: str) -> list[dict[str, str]]:
-    """Members of one secret's JSON as variables."""
+    """Variables from the members of one secret's JSON."""
     return [{"name": name, "valueFrom": f"{secret}:{member}::"} for member, name in sorted(parts.items())]

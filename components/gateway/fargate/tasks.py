@@ -1,8 +1,8 @@
-"""Builds the task definitions of a Fargate gateway: the edge and the translator, configured by environment.
+"""Builds the task definitions of a Fargate gateway: the edge and the translator, configured with variables.
 
-Nothing is mounted but the share of records: configuration is a variable, secrets are variables that ECS fills from
-Secrets Manager when a task starts (`edge.environment` reads them as files). So a new certificate or caller is known to
-tasks started after it.
+Only the share of records is mounted. The configuration is a variable, and secrets are variables that ECS reads from
+Secrets Manager when a task starts (`edge.environment` provides them as files). So only tasks that start later know
+a new certificate or caller.
 """
 
 import json
@@ -19,19 +19,20 @@ from isthmus.core.errors import InputError
 
 CONFIG = "EDGE_CONFIG"
 TRANSLATOR_PORT, TRANSLATOR_HEALTH = SERVING_PORT + 1, HEALTH_PORT + 1
-"""The translator's own: the two share one load balancer, which tells them apart by port."""
+"""The translator's own ports, because both tasks share one load balancer, which distinguishes them by port."""
 STOP_S = 120
-"""The longest that Fargate waits between SIGTERM and the end (ECS API, `stopTimeout`)."""
+"""Maximum seconds of Fargate between SIGTERM and SIGKILL (ECS API, `stopTimeout`)."""
 DRAIN_S = STOP_S - 10
-"""The load balancer has sent nothing new for longer than any request takes by then; this is for what is stuck."""
+"""By then the load balancer has sent no new request for longer than any request takes. This limit is for requests
+that hang."""
 MAX_DEFINITION_BYTES = 64 * 1024
-"""Bytes of a task definition (ECS quotas, as of knowledge, not checked)."""
+"""Maximum size of a task definition in bytes (ECS quotas, as of knowledge, not checked)."""
 OTHER_BYTES = 4096
-"""What there is besides the configuration, counted generously."""
+"""Generous size of everything besides the configuration."""
 KNOWN_LATER_CHARACTERS = 150
-"""Characters of what only AWS can tell."""
+"""Assumed length of a value that is known only at deployment."""
 _USER = "65532:65532"
-"""Of the image (`edge/Containerfile`); said here too, so that another image is not root either."""
+"""User id, as in the image (`edge/Containerfile`). Set here too, so that another image does not run as root."""
 SIGNING_KEY, EARLIER_KEYS = "/etc/isthmus/sealer/sealer.key.pem", "/etc/isthmus/sealer/earlier.pem"
 _VARIABLES = {
     SEAL_KEY: "env:EDGE_SEAL_KEY",
@@ -60,7 +61,9 @@ def edge_config(
     routes: list[dict[str, Any]],
     audit: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The edge's, as on-prem but for its files and its end. `audit`: makes that section from the rest."""
+    """The edge's configuration, as on-prem except for files and drain time. `audit`: builds that section from the
+    others.
+    """
     config = gateway_config(sensitivity, site, routes)
     if audit is not None:
         config["audit"] = audit(config)
@@ -68,7 +71,7 @@ def edge_config(
 
 
 def translator_task_config(sensitivity: str, gateway: str, models: list[dict[str, Any]]) -> dict[str, Any]:
-    """The translator's: it lets in the bearer of the gateway's certificate, by its name."""
+    """The translator's configuration. It accepts the client with the gateway's certificate, by its name."""
     config = _with_drain_timeout(with_variables(translator_config(sensitivity, gateway, models)))
     config["listen"]["port"], config["health"]["port"] = TRANSLATOR_PORT, TRANSLATOR_HEALTH
     return config
@@ -79,7 +82,7 @@ def _with_drain_timeout(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def tls_secrets(secret: str) -> list[dict[str, str]]:
-    """Certificate, key and CA: three parts of one secret's JSON, so that they change together."""
+    """Certificate, key and CA from one secret's JSON, so that they change together."""
     return [
         {"name": f"EDGE_{part.upper()}", "valueFrom": f"{secret}:{part}::"}
         for part in ("certificate", "key", "ca")
@@ -87,9 +90,9 @@ def tls_secrets(secret: str) -> list[dict[str, str]]:
 
 
 def check_size(config: dict[str, Any], where: str) -> None:
-    """Refuse a configuration that makes a task's definition longer than AWS takes.
+    """Raise `InputError` if the configuration makes a task definition longer than AWS allows.
 
-    What is known later is taken to be as long as an ARN or a name in AWS can be.
+    A value that is known only at deployment counts as long as the longest ARN or name in AWS.
     """
     size = len(json.dumps(to_yaml(_with_placeholders(config)))) + OTHER_BYTES
     if size > MAX_DEFINITION_BYTES:
@@ -127,10 +130,11 @@ def container(
     logs: LogGroup,
     mounts: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
-    """The container definitions of a task that runs this one container, as JSON. `ports`: what it serves on, and at
-    last its health's.
+    """The container definitions of a task with this one container, as JSON. `ports`: its serving ports, and its
+    health port last.
 
-    No privilege, no capability, nothing writable but `/dev/shm` and what is mounted so, and no shell is used.
+    The container has no privileges, no capabilities, and nothing writable except `/dev/shm` and writable mounts. No
+    shell is used.
     """
     health = ports[-1]
     health_command = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/live', timeout=4)"
@@ -161,7 +165,7 @@ def container(
             "stopTimeout": STOP_S,
             "logConfiguration": {
                 "logDriver": "awslogs",
-                # Blocking: what cannot be recorded is not done either. ECS's own default loses lines instead.
+                # Blocking: an action that cannot be logged must not happen. ECS's default would lose lines instead.
                 "options": {
                     "awslogs-group": group,
                     "awslogs-region": logs.region,

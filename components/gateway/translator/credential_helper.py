@@ -1,9 +1,8 @@
-"""The AWS credential helper beside a translator: sessions of IAM Roles Anywhere by certificate.
+"""The AWS credential helper of a translator, which gets sessions of IAM Roles Anywhere with a certificate.
 
-The helper (`aws_signing_helper serve`) shows the pod's certificate to IAM Roles Anywhere and serves the
-sessions that it gets on the pod's loopback, in the protocol of EC2's metadata service, which every AWS SDK
-speaks. It reads certificate and key anew for each session, so a rotation needs no restart. There is no
-access key anywhere.
+The helper (`aws_signing_helper serve`) presents the pod's certificate to IAM Roles Anywhere. It serves the sessions
+on the pod's loopback, in the protocol of EC2's metadata service, which every AWS SDK supports. It reads certificate
+and key for each session, so a rotation needs no restart. There is no access key.
 """
 
 from dataclasses import dataclass, field
@@ -20,43 +19,43 @@ _MOUNT = "/etc/isthmus/identity"
 
 
 CPU, MEMORY = "100m", "64Mi"
-"""Of the helper beside each copy."""
+"""Resources of the helper in each pod."""
 
 
 class AwsIdentity(TypedDict):
-    """What a translator's pods show to AWS, and what they become."""
+    """How a translator's pods authenticate to AWS, and the role that they get."""
 
     trust_anchor_arn: pulumi.Input[str]
-    """The trust anchor that vouches for the certificate."""
+    """ARN of the trust anchor of the certificate's CA."""
     profile_arn: pulumi.Input[str]
-    """The profile that bounds the session."""
+    """ARN of the profile that limits the session."""
     role_arn: pulumi.Input[str]
     """The role that the pods assume."""
     region: str
     """Region of the trust anchor."""
     session_seconds: int
-    """How long a session lasts."""
+    """Duration of a session in seconds."""
     image: pulumi.Input[str]
-    """Image that holds aws_signing_helper, by digest."""
+    """Image with aws_signing_helper, by digest."""
     endpoint_url: NotRequired[pulumi.Input[str]]
-    """Private endpoint of IAM Roles Anywhere; absent: its public name."""
+    """URL of the private endpoint of IAM Roles Anywhere. Absent: its public name."""
     issuer: NotRequired[CertificateIssuer]
-    """The cert-manager issuer that signs the pods' certificate."""
+    """The cert-manager issuer of the pods' certificate."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret of the organisation's PKI in place of it."""
+    """TLS Secret of the organisation's PKI to use instead."""
     certificate_hours: NotRequired[int]
-    """How long the certificate holds (default 24); cert-manager renews it when a third is left."""
+    """Validity of the certificate in hours (default 24). cert-manager renews it in the last third."""
 
 
 @dataclass(frozen=True)
 class Helper:
-    """What a pod needs for it."""
+    """What a pod needs to run the helper."""
 
     containers: list[dict[str, Any]] = field(default_factory=list)
-    """Native sidecars: init containers that go on running."""
+    """Native sidecars: init containers that keep running."""
     volumes: list[dict[str, Any]] = field(default_factory=list)
     variables: list[dict[str, str]] = field(default_factory=list)
-    """Of the container that uses the identity."""
+    """Variables of the container that uses the identity."""
     dependencies: list[pulumi.Resource] = field(default_factory=list)
 
 
@@ -72,7 +71,7 @@ def credential_helper(
     opts: pulumi.ResourceOptions,
     way_out: Outbound = NO_PROXY,
 ) -> Helper:
-    """The sidecar, its certificate and the variables by which the SDK finds it."""
+    """The sidecar, its certificate, and the variables with which the SDK finds it."""
     secret, resources = identity_certificate(
         name,
         service,
@@ -97,7 +96,7 @@ def credential_helper(
         "name": "aws-identity",
         "image": identity["image"],
         "command": command,
-        # Started before the translator and ended after it, as long as the pod lives.
+        # Starts before the translator, and ends after it.
         "restartPolicy": "Always",
         "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}, *way_out.mounts],
         "resources": guaranteed_resources(CPU, MEMORY),
@@ -108,7 +107,7 @@ def credential_helper(
     variables = {
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{PORT}",
         "AWS_EC2_METADATA_DISABLED": "false",
-        # Nothing but the helper: no shared file, no environment, no other metadata service.
+        # Only the helper: no shared credentials file, no environment, no other metadata service.
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }

@@ -1,4 +1,4 @@
-"""Builds the arguments of a translator from the platform's contract: its models, and how it reaches them."""
+"""Builds the arguments of a translator from the platform's contract: its models, and the network path to them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identit
 
 @dataclass(frozen=True)
 class CloudSide:
-    """What a translator is told of its AWS side."""
+    """The AWS settings of a translator."""
 
     trust_anchor: Any
     profile: Any
     role: Any
     model_ids: Any
-    """Output of a map: `model_name` to the ARN that is called."""
+    """Output: ARN to call, by `model_name`."""
     guardrail: dict[str, Any] | None
-    """`id` and `version`, outputs both."""
+    """`id` and `version`, both outputs."""
     runtime_url: Any | None
-    """URL of Bedrock's private endpoint; None: its public name (public work without a network)."""
+    """URL of Bedrock's private endpoint. None: its public name (public class without a network)."""
     sessions_url: Any | None
-    """URL of the private endpoint at which sessions are asked for."""
+    """URL of the private endpoint that creates sessions."""
     hosted: Mapping[str, Any] = field(default_factory=dict)
-    """Names in AWS of the endpoints on SageMaker that it calls, by id."""
+    """Names in AWS of the SageMaker endpoints that it calls, by endpoint id."""
     hosted_url: Any | None = None
     """URL of SageMaker's private endpoint."""
 
 
 def hosted_model(name: str, endpoint: Endpoint, region: str, cloud_side: CloudSide) -> dict[str, Any]:
-    """A model on SageMaker as a translator offers it."""
+    """A model on SageMaker in the translator's configuration."""
     model: dict[str, Any] = {
         "name": name,
         "provider": "sagemaker",
@@ -45,7 +45,7 @@ def hosted_model(name: str, endpoint: Endpoint, region: str, cloud_side: CloudSi
 
 
 def cloud_models(platform: Platform, identity: Identity, cloud_side: CloudSide) -> list[CloudModel]:
-    """What an identity's translator calls: its models by workload, the guardrail on each."""
+    """The models of an identity's translator: one for each workload, with the guardrail."""
     models: list[dict[str, Any]] = []
     for endpoint, workload in calls_of(platform, identity):
         name = model_name(endpoint.id, workload)
@@ -67,7 +67,7 @@ def cloud_models(platform: Platform, identity: Identity, cloud_side: CloudSide) 
 
 
 def translator_args(platform: Platform, gateway: Gateway, cloud_side: CloudSide) -> TranslatorSettings:
-    """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
+    """The translator of a gateway: its models by workload with the guardrail, and its identity."""
     identity = next(candidate for candidate in platform.identities if candidate.name == gateway.identity)
     trust = next((candidate for candidate in platform.trust if candidate.name == identity.trust), None)
     fields = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)

@@ -1,8 +1,8 @@
 """Egress of a translator through a forward proxy, or with the site's own certificate authorities.
 
-Authorities widen whom a pod believes, so no class whose ways out are named addresses may have them. A proxy leads past
-private endpoints, so it is for public work alone; TLS goes through it to AWS itself (CONNECT), and the network policy
-opens to its address, nothing besides.
+Further CAs increase the number of servers that a pod trusts, so no class with restricted destinations may have
+them. A proxy bypasses private endpoints, so it is for the public class only. TLS goes through it to AWS itself
+(CONNECT), and the network policy allows its address only.
 """
 
 import re
@@ -21,22 +21,22 @@ class TranslatorProxy(TypedDict):
     """A forward proxy between a site and AWS."""
 
     url: str
-    """`http://ADDRESS:PORT`: an address, since a network policy cannot hold a name to anything."""
+    """`http://ADDRESS:PORT`. An IP address, because a network policy cannot match a host name."""
     no_proxy: NotRequired[list[str]]
-    """Names, domains and addresses that are reached without it."""
+    """Names, domains and addresses that are reached without the proxy."""
 
 
 @dataclass(frozen=True)
 class Outbound:
-    """What it changes in a translator's pods."""
+    """The changes to a translator's pods."""
 
     config: dict[str, Any] | None = None
-    """`outbound` of the translator's configuration."""
+    """Section `outbound` of the translator's configuration."""
     egress: list[dict[str, Any]] = field(default_factory=list)
     variables: list[dict[str, str]] = field(default_factory=list)
-    """Of the credential helper; the translator reads its configuration, and no proxy from its environment."""
+    """Variables of the credential helper. The translator itself reads its configuration only."""
     arguments: list[str] = field(default_factory=list)
-    """Of the credential helper."""
+    """Arguments of the credential helper."""
     mounts: list[dict[str, Any]] = field(default_factory=list)
     volumes: list[dict[str, Any]] = field(default_factory=list)
 
@@ -47,7 +47,9 @@ NO_PROXY = Outbound()
 def outbound_way(
     sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str
 ) -> Outbound:
-    """Raises `Refused` for a class that may have neither, `InputError` for a proxy without an address."""
+    """The changes for a proxy or CA bundle. Raises `Refused` for a class that may have neither, `InputError` for a
+    proxy without an address.
+    """
     if proxy is None and ca_bundle is None:
         return NO_PROXY
     if sensitivity in NAMED_DESTINATIONS_ONLY:
@@ -79,7 +81,7 @@ def outbound_way(
         arguments = ["--with-proxy"]
     if ca_bundle is not None:
         config["ca"] = f"{AUTHORITIES}/ca.crt"
-        # The folder too: Go would go on believing what the image has in its own.
+        # The folder too, because Go would otherwise still trust the image's own CAs.
         variables |= {"SSL_CERT_FILE": f"{AUTHORITIES}/ca.crt", "SSL_CERT_DIR": AUTHORITIES}
     return Outbound(
         config,

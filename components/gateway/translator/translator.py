@@ -1,4 +1,4 @@
-"""Creates the translator behind a gateway, which alone holds the class's AWS identity."""
+"""Creates the translator of a gateway, the only workload with the class's AWS identity."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -22,18 +22,18 @@ from components.observability.pod_monitor import metrics_ingress
 from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 
 CPU, MEMORY = "1", "2Gi"
-"""Of each copy. LiteLLM's libraries alone take 200 MB."""
+"""Resources of each replica. LiteLLM's libraries need 200 MB."""
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
-"""Of pods in an EKS cluster: the role that they bear by their service account."""
+"""Annotation of pods in an EKS cluster: the role of their ServiceAccount."""
 
 
 class NamedDestination(TypedDict):
-    """A named way out: an address range and a port."""
+    """An egress destination with a name: an address range and a port."""
 
     name: str
-    """What it is."""
+    """Name of the destination."""
     cidr: str
-    """Address range; a host name is refused."""
+    """Address range. Host names are refused."""
     port: int
     """TCP port."""
 
@@ -44,30 +44,30 @@ class CloudGuardrail(TypedDict):
     id: pulumi.Input[str]
     """Its id or ARN."""
     version: pulumi.Input[str]
-    """A numbered version of it."""
+    """Number of its version."""
 
 
 class CloudModel(TypedDict):
-    """A model of Amazon Bedrock, or on an endpoint of Amazon SageMaker, as the translator offers it."""
+    """A model of Amazon Bedrock or on an Amazon SageMaker endpoint, as the translator serves it."""
 
     name: str
-    """The endpoint's id, by which the gateway's routes ask for it."""
+    """Id of the endpoint, which the gateway's routes use."""
     region: str
-    """Region in which it is called."""
+    """Region of the calls."""
     provider: NotRequired[str]
     """`bedrock` (default) or `sagemaker`."""
     inference_profile: NotRequired[str]
-    """Bedrock: id of the inference profile, or of the model where there is none."""
+    """Bedrock: id of the inference profile, or of the model without one."""
     endpoint: NotRequired[pulumi.Input[str]]
     """SageMaker: name of the endpoint."""
     model: NotRequired[str]
-    """SageMaker: the model's name as the endpoint serves it."""
+    """SageMaker: name of the model at the endpoint."""
     model_id: NotRequired[pulumi.Input[str]]
-    """ARN that is called in place of it: an application inference profile, or throughput bought ahead."""
+    """ARN to call instead: an application inference profile, or provisioned throughput."""
     guardrail: NotRequired[CloudGuardrail]
-    """The guardrail that every call names."""
+    """The guardrail that every call uses."""
     endpoint_url: NotRequired[pulumi.Input[str]]
-    """Where the service is reached, in place of AWS's own name: a private endpoint."""
+    """URL of the service's private endpoint. Absent: AWS's own name."""
 
 
 class TranslatorSettings(TypedDict):
@@ -76,21 +76,21 @@ class TranslatorSettings(TypedDict):
     image: pulumi.Input[str]
     """Image of the translator, by digest."""
     models: list[CloudModel]
-    """What it may call."""
+    """The models that it may call."""
     identity: NotRequired[AwsIdentity]
-    """How its pods prove to AWS who they are, where they show a certificate."""
+    """How its pods authenticate to AWS with a certificate."""
     pod_identity: NotRequired[pulumi.Input[str]]
-    """In an EKS cluster: ARN of the role that the pods bear by their service account, with no helper beside them."""
+    """In an EKS cluster: ARN of the role of its pods' ServiceAccount. No credential helper is needed."""
     proxy: NotRequired[TranslatorProxy]
-    """The proxy by which its pods reach AWS; for the public class only."""
+    """The proxy with which its pods reach AWS. For the public class only."""
     ca_bundle: NotRequired[str]
-    """ConfigMap with `ca.crt`: who vouches for AWS, in place of the public authorities; not for confidential."""
+    """ConfigMap with `ca.crt`: CAs of AWS's certificates, instead of the public CAs. Not for confidential."""
     replicas: NotRequired[int]
-    """Copies (default 2)."""
+    """Number of replicas (default 2)."""
     max_replicas: NotRequired[int]
-    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
+    """Maximum number of replicas of a HorizontalPodAutoscaler, which scales by CPU use. Absent: no autoscaling."""
     certificate_secret: NotRequired[str]
-    """A TLS Secret in place of a cert-manager Certificate."""
+    """TLS Secret to use instead of a cert-manager Certificate."""
 
 
 def destination_egress(destinations: list[NamedDestination], where: str) -> list[dict[str, Any]]:
@@ -122,7 +122,8 @@ def create_translator(
     issuer: CertificateIssuer | None,
     trust_bundle: str | None = None,
 ) -> None:
-    """Create it: the gateway in, the monitoring namespace to the health port, named destinations out.
+    """Create the translator with its network policy: ingress from the gateway and for metrics, egress to named
+    destinations.
 
     `resolver_access`: how its pods resolve names (`name_resolver.ResolverAccess`).
     """
@@ -159,7 +160,7 @@ def create_translator(
                 *outbound.egress,
             ],
             dependencies=[*certificate_resources, *helper.dependencies, *resolver_access.dependencies],
-            # A pod bears what is associated when it comes: another role needs other pods.
+            # A pod gets the role that is associated when it starts, so another role needs new pods.
             annotations=(
                 {ROLE_ANNOTATION: translator["pod_identity"]} if "pod_identity" in translator else {}
             ),
@@ -186,7 +187,7 @@ def _create_config_map(
 def _create_credential_helper(
     names: WorkloadNames, translator: TranslatorSettings, outbound: Outbound
 ) -> Helper:
-    """Where the pods show a certificate to AWS: what does it for them."""
+    """The credential helper, if the pods authenticate with a certificate."""
     if "identity" not in translator:
         return NO_HELPER
     owner = (names.name, names.service, names.namespace, names.labels)
@@ -200,7 +201,7 @@ def _from_gateway(sensitivity: str) -> dict[str, Any]:
 
 
 def _identity_agents(translator: TranslatorSettings) -> list[NamedDestination]:
-    """In an EKS cluster: what hands out a pod's identity on its own machine. EKS knows the pods by their account."""
+    """Egress to the pod identity agent on the node, in an EKS cluster. EKS identifies pods by their ServiceAccount."""
     if "pod_identity" not in translator:
         return []
     return [{"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}]

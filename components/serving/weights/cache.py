@@ -1,9 +1,9 @@
-"""Fetches weights from an S3-compatible store: the cache, the job or DaemonSet that fetches, its egress.
+"""Fetches weights from an S3-compatible store: the cache, the job or DaemonSet that fetches, and its egress.
 
-Kept in a volume of the cluster, a job fills it once; on the machines' own disks (`node_cache`), a DaemonSet does, on
-each machine that may run the endpoint. The store's credentials are a file of the container that fetches and of no
-other: the pods that serve mount the claim, read-only, and reach nothing. The job is named after what it fetches, by
-what and from where; a change makes a new job, which finds what is there already and fetches the rest beside it.
+A job fills a volume of the cluster once. On the nodes' own disks (`node_cache`), a DaemonSet fetches on each node
+that may run the endpoint. Only the fetching container has the store's credentials. Serving pods mount the claim
+read-only, and have no egress. The job's name contains a digest of what it fetches and from where. A change creates
+a new job, which keeps existing files and fetches the missing ones.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from components.serving.arguments import StoreAddress
 
 FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
-"""What fetching may take: eight files at a time, each in pieces of some MiB. The job asks for all of it."""
+"""Limits for fetching: eight files at a time, each in parts of some MiB. A job requests all of it."""
 BESIDE_CPU, BESIDE_MEMORY = "250m", "512Mi"
-"""What a pod that fetches asks for on a machine that serves: it has its pod for as long as the endpoint stands, and
-fetches for minutes of it."""
+"""Requests of a fetching pod on a serving node. The pod exists as long as the endpoint, but fetches for minutes
+only."""
 IDLE_AMOUNTS = ("10m", "32Mi")
-"""What the same pod's other container asks for: it does nothing."""
+"""Requests of that pod's other container, which does nothing."""
 _STORE = "/etc/isthmus/store"
 
 
 def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCache | None, str | None]:
-    """Store, cache and image for fetched weights; Nones otherwise. Raises `InputError` if one is missing."""
+    """Store, cache and image for fetched weights. None for others. Raises `InputError` if one is missing."""
     weights, where = args["weights"], f"{args['id']}.weights"
     if not weights["uri"].startswith("s3://"):
         return None, None, None
@@ -72,7 +72,7 @@ def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCa
 def create_cache(
     name: str, args: ModelServerArgs, namespace: str, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """Create claim and fetcher for weights of `s3://`; nothing for others. Raises what `check` raises."""
+    """Create claim and fetcher for weights from `s3://`. None for others. Raises the errors of `check`."""
     store, cache, image = check(args)
     if store is None or cache is None or image is None:
         return []
@@ -91,7 +91,7 @@ def create_cache(
         automount_service_account_token=False,
         opts=child,
     )
-    # A door that another stack made has its way out already.
+    # If another stack creates the network, it also creates this egress.
     policies = (
         []
         if "door" in args
@@ -140,7 +140,7 @@ def _claim(
 def _job(
     args: ModelServerArgs, store: ModelWeightStore, image: str, labels: dict[str, str]
 ) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
-    """Fills a volume that many machines mount: what it is, its name and its spec."""
+    """The job that fills a shared volume: its kind, its name and its spec."""
     from pulumi_kubernetes.batch.v1 import Job
 
     container = _fetch_container(args, store, image, guaranteed_resources(FETCH_CPU, FETCH_MEMORY), MODELS)
@@ -157,10 +157,11 @@ def _job(
 def _daemon_set(
     args: ModelServerArgs, store: ModelWeightStore, image: str, labels: dict[str, str]
 ) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
-    """Fills the folder of each machine, also of one that joins the pool later: what it is, its name and its spec.
+    """The DaemonSet that fills the folder of each node, also of nodes that join the pool later: its kind, name and
+    spec.
 
-    An init container fetches, so the pod is ready when the weights are there, a fetch that failed is begun again,
-    and what stays for the rest of its time has no credentials.
+    An init container fetches. So the pod is ready when the weights are complete, a failed fetch is retried, and the
+    container that keeps running has no credentials.
     """
     from pulumi_kubernetes.apps.v1 import DaemonSet
 
@@ -183,7 +184,7 @@ def _daemon_set(
         store,
         [idle_container],
         initContainers=[container],
-        # What was cut off goes on where it was, so there is nothing to wait for.
+        # An interrupted fetch continues where it stopped, so no grace period is needed.
         grace_s=10,
         nodeSelector=node_selector(args),
         tolerations=[GPU_TOLERATION],
@@ -283,7 +284,7 @@ def _fetch_container(
 def _pod(
     args: ModelServerArgs, store: ModelWeightStore, containers: list[dict[str, Any]], **extra: Any
 ) -> dict[str, Any]:
-    """A pod that reaches the store, has its credentials, and mounts what it fills."""
+    """A pod with egress to the store, its credentials, and the volume that it fills."""
     host, _ = _store_address(store, f"{args['id']}.weights")
     volumes: list[dict[str, Any]] = [
         {"name": "store", "secret": {"secretName": store["credentials_secret"], "defaultMode": 0o440}}
@@ -301,7 +302,7 @@ def _pod(
         ],
         pull_secrets=args.get("pull_secrets"),
         **priority_fields(args.get("pod_priority")),
-        # It asks no resolver: the store's address is given.
+        # It uses no resolver, because the store's address is given.
         dnsPolicy="None",
         dnsConfig={"nameservers": [NO_RESOLVER]},
         hostAliases=[{"ip": store["address"], "hostnames": [host]}],

@@ -1,8 +1,8 @@
 """Creates the claims on volumes with weights: one for each class, independent of endpoints.
 
-A volume binds to one claim, and one with weights is `Retain`: when its claim goes it is released, not free, and
-binds to no other until a person clears it. So a claim belongs to no endpoint: the old and the new endpoint of a
-model mount the same one, read-only.
+A volume binds to one claim, and a volume with weights has the policy `Retain`. When its claim is deleted, the
+volume is released and binds to no other claim until a person clears it. So no claim belongs to an endpoint: the old
+and the new endpoint of a model mount the same claim, read-only.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
 WEIGHTS_DIGEST = "isthmus.dev/weights-digest"
 
 Claims = dict[tuple[str, str], pulumi.Resource]
-"""By class and name."""
+"""Claims by class and name."""
 
 
 def create_claim(
@@ -33,7 +33,7 @@ def create_claim(
     claim_name = weights["uri"].removeprefix("pvc://").partition("/")[0]
     spec: Any = {
         "accessModes": ["ReadOnlyMany"],
-        # No class: only the named volume will do, and none is provisioned in its place.
+        # An empty class, so that the claim binds to the named volume only and no new one is provisioned.
         "storageClassName": "",
         "volumeName": volume,
         "resources": {"requests": {"storage": f"{weights.get('size_gib', 200)}Gi"}},
@@ -51,11 +51,11 @@ def shared_claims(
     namespaces: Mapping[str, pulumi.Resource],
     runs: Callable[[Endpoint], bool] = lambda _: True,
 ) -> Claims:
-    """The claims of a site's endpoints, each created once. `name`: the platform's.
+    """The claims of a site's endpoints. Each is created once. `name`: the platform's.
 
-    `namespaces`: each class's namespace, where
-    this stack makes it, which is all that a claim waits for: what it names stands in the state of each; `runs`: those
-    that this stack has."""
+    `namespaces`: the namespaces of classes that this stack creates, which are the claims' only dependencies,
+    because dependencies are stored in the state of each claim. `runs`: whether this stack runs an endpoint.
+    """
     users: dict[tuple[str, str], list[Endpoint]] = {}
     for endpoint in platform.endpoints:
         claim_name = claim_of(endpoint)
@@ -83,7 +83,9 @@ def shared_claims(
 
 
 def _former_alias(platform: str, endpoint: str) -> pulumi.Alias:
-    """The alias of a claim that once belonged to its endpoint: replacing it would lose the volume."""
+    """The alias of a claim that belonged to its endpoint in earlier versions. Replacing the claim would lose the
+    volume.
+    """
     server = f"{platform}-{endpoint}"
     parent_types = "isthmus:index:LlmPlatform$isthmus:index:ModelServer"
     parent = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{parent_types}::{server}"

@@ -1,9 +1,9 @@
-"""Decides where a model server keeps compiled code, so that the next start need not compile it again.
+"""Decides where a model server stores compiled code, so that the next start need not compile it again.
 
-torch.compile, Triton, FlashInfer and DeepGEMM take minutes. What they write is code that the engine runs, so it is
-kept only where nobody else writes: in a folder or a claim of the endpoint's own, apart from the weights, which stay
-read-only. In it a folder is named after the image and the weights: another version of either begins with an empty one.
-vLLM locks the folder while it compiles, so replicas on one machine share it.
+torch.compile, Triton, FlashInfer and DeepGEMM take minutes. Their output is code that the engine runs, so it is
+stored only where nobody else can write: in a folder or claim of the endpoint's own, separate from the read-only
+weights. The subfolder's name contains the image and the weights, so another version of either starts with an empty
+folder. vLLM locks the folder while it compiles, so replicas on one node can share it.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ _VOLUME = "compiled"
 
 
 def place_of(args: ModelServerArgs) -> str:
-    """Where the cache is: `pod`, `node` or `volume`. Raises `InputError` for a place that is not available."""
+    """Place of the cache: `pod`, `node` or `volume`. Raises `InputError` if the place is not available."""
     cache, where = args.get("compile_cache"), f"{args['id']}.compile_cache"
     has_digest = not isinstance(args["vllm_image"], str) or "@sha256:" in args["vllm_image"]
     if cache is None:
-        # Another image under the same tag must not read what this one compiled.
+        # Another image with the same tag must not use what this one compiled.
         return "node" if node_path(args) is not None and has_digest else "pod"
     place = check_choice(cache["place"], PLACES, f"{where}.place")
     if place != "pod" and not has_digest:
@@ -54,7 +54,7 @@ def place_of(args: ModelServerArgs) -> str:
 
 
 def variables(args: ModelServerArgs) -> dict[str, str]:
-    """Environment variables that make every compiler of the engine write to the cache."""
+    """Environment variables with which every compiler of the engine writes to the cache."""
     root = _IN_POD if place_of(args) == "pod" else MOUNT
     return {
         "VLLM_CACHE_ROOT": f"{root}/vllm",
@@ -66,7 +66,7 @@ def variables(args: ModelServerArgs) -> dict[str, str]:
 
 
 def mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """Mounts of the engine's container: the folder of this image and these weights, which kubelet makes."""
+    """Mounts of the engine's container: the folder of this image and these weights, which kubelet creates."""
     if place_of(args) == "pod":
         return []
     key = pulumi.Output.from_input(args["vllm_image"]).apply(lambda image: _key(image, args))
@@ -74,14 +74,14 @@ def mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
 
 
 def fetcher_mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """Mounts of the fetcher, by which kubelet creates the endpoint's folder on a machine beforehand."""
+    """Mounts of the fetcher, for which kubelet creates the endpoint's folder on a node."""
     if place_of(args) != "node":
         return []
     return [{"name": "weights", "mountPath": MOUNT, "subPath": f"{COMPILED}/{args['id']}"}]
 
 
 def volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """Volumes of the pod beside the weights'."""
+    """Volumes of the pod, in addition to the weights' volume."""
     place = place_of(args)
     if place == "pod":
         return []
@@ -124,5 +124,5 @@ def _claim_name(args: ModelServerArgs) -> str:
 
 
 def _key(image: str, args: ModelServerArgs) -> str:
-    """Name of the folder: new with the image and with the weights."""
+    """Name of the folder, from the image and the weights."""
     return hashlib.sha256(f"{image} {args['weights']['digest']}".encode()).hexdigest()[:16]

@@ -1,12 +1,12 @@
-"""Weights on the machines' own disks: one claim that maps to a local folder on each machine of a pool.
+"""Weights on the nodes' own disks: one claim that refers to a local folder on each node of a pool.
 
-A `local` volume is bound to machines by its node affinity alone, and nothing asks that they be one: bound here to
-all that may run the endpoint, each kubelet mounts the folder of that path on its own disk. So Pod Security
-`restricted` holds (no `hostPath`), and a pod reads what was fetched to its machine before it came. KServe's
-LocalModelNodeGroup goes the same way.
+A `local` volume is bound to nodes by its node affinity only, which may match several nodes. Here it matches all
+nodes that may run the endpoint, and each kubelet mounts the folder with that path on its own disk. So Pod Security
+`restricted` holds (no `hostPath`), and a pod reads weights that were fetched before it started. KServe's
+LocalModelNodeGroup does the same.
 
-Neither spec can change, and a claim in use cannot go: names bear a digest of what they are made of, so that the new
-ones stand beside the old until every pod has been rolled.
+Both specs are immutable, and a claim in use cannot be deleted. So the names contain a digest of the content, and
+new objects exist beside the old ones until all pods are replaced.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from isthmus.contracts.platform.model.serving import CACHE_FIX, FOLDER_FIX, NOT_
 from isthmus.core.errors import InputError
 
 COMPILED = ".compiled"
-"""Below the class's folder: what endpoints compile. No endpoint's own folder begins with a dot."""
+"""Folder of compiled code below the class's folder. No endpoint's own folder begins with a dot."""
 KEPT = 2
-"""Versions that each machine keeps: the one that is served, and the one before it, while pods are rolled."""
+"""Versions that each node keeps: the served one and the one before, for pods during a rollout."""
 
 
 def check(args: ModelServerArgs) -> None:
@@ -56,12 +56,12 @@ def check(args: ModelServerArgs) -> None:
 
 
 def claim_name(args: ModelServerArgs) -> str:
-    """Name of the weights' claim, new with whatever it or its volume is made of."""
+    """Name of the weights' claim. It changes with the content of claim or volume."""
     return _disk_name(args, "weights", _class_folder(args), _size(args))
 
 
 def volume_name(args: ModelServerArgs) -> str:
-    """Name of the weights' volume, which no other class or endpoint of the cluster has."""
+    """Name of the weights' volume, unique among the classes and endpoints of the cluster."""
     return f"{class_namespace(args['sensitivity'])}-{claim_name(args)}"
 
 
@@ -76,14 +76,14 @@ def volume_and_claim(
 
 
 def compiled_claim_name(args: ModelServerArgs, storage: str) -> str:
-    """Name of the claim on the folder where what the endpoint compiles is kept."""
+    """Name of the claim on the folder of the endpoint's compiled code."""
     return _disk_name(args, "compiled", _compiled_folder(args), storage)
 
 
 def compiled_volume_and_claim(
     name: str, args: ModelServerArgs, storage: str, labels: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """A volume and a claim of that folder alone: whoever writes there reaches no weights and no other endpoint."""
+    """A volume and a claim for that folder only, so that a writer cannot reach weights or other endpoints."""
     compiled_name, path = compiled_claim_name(args, storage), _compiled_folder(args)
     names = f"{name}-compiled-disks", f"{name}-compiled"
     return _create_volume_and_claim(names, compiled_name, args, path, storage, labels, parent)
@@ -105,7 +105,7 @@ def _create_volume_and_claim(
     cluster_name = f"{namespace}-{claim_name}"
     volume_spec: Any = {
         **_volume(args, path, storage),
-        # No other claim can have it, and its own no other volume.
+        # The volume and the claim refer to each other, so neither can bind to another.
         "claimRef": {
             **{"apiVersion": "v1", "kind": "PersistentVolumeClaim"},
             **{"namespace": namespace, "name": claim_name},
@@ -143,9 +143,9 @@ def _compiled_folder(args: ModelServerArgs) -> str:
 def fetcher_spec(
     labels: dict[str, str], selector: dict[str, str], body: dict[str, Any], annotations: dict[str, str]
 ) -> dict[str, Any]:
-    """Spec of the DaemonSet whose pods are these: one on each machine, all exchanged at once.
+    """Spec of the DaemonSet with these pods: one on each node, all replaced at once.
 
-    None of them serves: while one is away its machine keeps what it has.
+    The pods do not serve. While one is missing, its node keeps its files.
     """
     return {
         "selector": {"matchLabels": selector},
@@ -177,10 +177,10 @@ def _claim(storage: str) -> dict[str, Any]:
 
 
 _COMMON_SPEC: dict[str, Any] = {
-    # What kubelet's plugin for local volumes offers. It tells how many machines may attach a volume, and what
-    # is there already is attached by nobody: how many pods mount it, it does not say.
+    # Kubelet's plugin for local volumes supports this access mode. It limits how many nodes may attach a volume,
+    # not how many pods mount it.
     "accessModes": ["ReadWriteOnce"],
-    # No class: only the named volume will do, and none is provisioned in its place.
+    # An empty class, so that the claim binds to the named volume only and no new one is provisioned.
     "storageClassName": "",
 }
 

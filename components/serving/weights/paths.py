@@ -1,11 +1,11 @@
-"""Paths of weights on a machine and in a pod."""
+"""Paths of weights on a node and in a pod."""
 
 from __future__ import annotations
 
 from components.serving.arguments import ModelServerArgs
 
 MODELS = "/models"
-"""Where the weights are mounted."""
+"""Mount path of the weights."""
 
 
 def weights_folder(digest: str) -> str:
@@ -14,10 +14,10 @@ def weights_folder(digest: str) -> str:
 
 
 def models_folder(settings: ModelServerArgs) -> str:
-    """The folder in the container from which paths of adapters and of draft models lead.
+    """The folder in the container to which paths of adapters and draft models are relative.
 
-    A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
-    folder that is missing, and the engine start from nothing.
+    A node's disk is mounted as the whole folder of the class. With a `subPath`, kubelet would create a missing
+    folder, and the engine would start without weights.
     """
     if node_path(settings) is None:
         return MODELS
@@ -32,5 +32,5 @@ def weights_path(settings: ModelServerArgs) -> str:
 
 
 def node_path(args: ModelServerArgs) -> str | None:
-    """The folder on each machine that holds the classes' folders; None where weights are kept otherwise."""
+    """The folder on each node with the classes' folders. None: the weights are not on nodes."""
     return args["weights"].get("cache", {}).get("node_path")

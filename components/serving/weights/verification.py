@@ -10,11 +10,11 @@ from components.serving.weights.node_cache import claim_name
 from components.serving.weights.paths import MODELS, node_path, weights_folder, weights_path
 
 KEYS = "/etc/isthmus/weights"
-"""Where the public key is mounted."""
+"""Mount path of the public key."""
 
 
 def cache_claim(args: ModelServerArgs) -> str:
-    """Name of the claim that holds an endpoint's fetched weights."""
+    """Name of the claim with an endpoint's fetched weights."""
     return f"{args['id']}-weights" if node_path(args) is None else claim_name(args)
 
 
@@ -33,7 +33,7 @@ def is_verified(args: ModelServerArgs) -> bool:
 
 
 def key_volume(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """The ConfigMap with the key, where a signature is asked for."""
+    """The ConfigMap with the key, if a signature is required."""
     key_config_map = args["weights"].get("public_key")
     return (
         [{"name": "weights-key", "configMap": {"name": key_config_map, "defaultMode": 0o440}}]
@@ -53,14 +53,14 @@ def key_flag(args: ModelServerArgs) -> list[str]:
 
 
 def verification(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """The container that reads every byte before the engine may: in each pod, on the machine that will serve.
+    """The container that reads every byte before the engine starts, in each pod on its node.
 
-    It is of the edge's image, asks for no more than the engine does after it, and leaves the files in the page cache.
+    It uses the edge's image, requests no more than the engine does later, and leaves the files in the page cache.
     """
     if not is_verified(args):
         return []
     digest = args["weights"]["digest"]
-    # A machine that has just joined the pool may still be fetching them.
+    # A node that has just joined the pool may still be fetching them.
     patience = [] if node_path(args) is None else [f"--wait={args.get('load_timeout_s', 1800)}"]
     return [
         {

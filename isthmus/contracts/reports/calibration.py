@@ -1,4 +1,4 @@
-"""What was found of a model's scores on judged answers that were kept aside: figures of a report, nothing else."""
+"""Reliability figures of a calibration, measured on judged answers that the calibration was not fitted to."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bin:
-    """Judgements of neighbouring scores, as many in each bin."""
+    """A group of judgements with similar scores. All bins hold about the same number of judgements."""
 
     score: float
-    """Their mean calibrated score."""
+    """Mean calibrated score of the bin, 0 to 1."""
     right: float
-    """The share that was right."""
+    """Share of the judgements that are right, 0 to 1."""
     low: float
     high: float
-    """95 % interval of that share (Wilson)."""
+    """`low` and `high`: 95 % confidence interval of `right` (Wilson)."""
     count: int
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A threshold that was tried: what it lets through of the answers kept aside."""
+    """A possible threshold of human review, and its effect on the judged answers that were kept aside."""
 
     below: float
     accepted: int
     wrong: int
     error_at_most: float
-    """Upper bound of the share of wrong answers; all candidates' hold together with the confidence."""
+    """Upper bound of the share of wrong answers among the accepted ones. The bounds of all candidates hold together
+    with the probability `confidence` of the report."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Of one calibration."""
+    """Reliability of the scores of one model, domain and kind of answer."""
 
     model: str
     model_digest: str | None
@@ -41,11 +42,12 @@ class Reliability:
     answers: int
     kept_aside: int
     judgements: int
-    """Of those kept aside: an answer with fields has one for each."""
+    """Judgements in the answers that were kept aside. An answer with several fields has one judgement for each
+    field."""
     error: tuple[float, float, float]
-    """Expected calibration error, and its 95 % interval."""
+    """Expected calibration error, and the lower and upper end of its 95 % interval."""
     raw_error: float
-    """The same, had the raw measure been taken for a probability."""
+    """Expected calibration error of the raw measure, if it were used as a probability."""
     bins: list[Bin]
     candidates: list[Candidate]
     max_error: float | None

@@ -1,7 +1,7 @@
-"""What differs between a stack's state and the world: the command line's contract (`isthmus drift --format json`).
+"""Report of `isthmus drift --format json`: differences between a stack's state and the live resources.
 
-It speaks of changes, data paths and findings as a preview does; beside each change stands who made it, how grave it is,
-and whether the platform asked for it. Secrets are masked before they come here.
+Changes, data paths and findings have the same form as in a preview. A change also has the field managers that made
+it, its severity, and whether the platform expects it. Secrets are masked before the report is built.
 """
 
 from __future__ import annotations
@@ -15,31 +15,35 @@ from isthmus.contracts.reports.preview import Change, DataPaths, Diagnostic, Sta
 from isthmus.contracts.vocabulary import Part
 
 What = Literal["gone", "changed", "added", "foreign"]
-"""`gone`: we made it, and it is not there. `changed`: what we set is different. `added`: somebody set on what is ours
-what we did not say. `foreign`: it is in our namespaces, under our tags or in our networks, and no state knows it."""
+"""Kind of drift.
+
+`gone`: Isthmus created the resource, and it no longer exists. `changed`: a value that Isthmus sets is different.
+`added`: a value that Isthmus does not set was added to a resource of the stack. `foreign`: a resource in the
+stack's namespaces, with its tags or in its networks that is in no state."""
 KINDS_OF_DRIFT: tuple[What, ...] = ("gone", "changed", "foreign", "added")
-"""In the order of what can hurt."""
+"""Sort order of reports: the most harmful kind first."""
 
 
 class Drifted(Change):
-    """One resource that is not as the stack left it: `old` as we said it, `new` as it stands."""
+    """One resource with drift. In its `properties`, `old` is the value in the state and `new` the live value."""
 
     what: What
     severity: Severity
     where: str = ""
-    """Cluster and namespace, or region."""
+    """Cluster and namespace, AWS region, or name of the resource's provider."""
     by: list[str] = []
-    """Field managers that set it, as the API server tells them; empty where nobody says."""
+    """Field managers that set the changed values, from the Kubernetes API server. Empty if it does not tell."""
     since: str = ""
-    """When the last of them did."""
+    """Time of the last of these changes, ISO 8601. Empty if the API server does not tell."""
     expected: str = ""
-    """Why the platform itself asked for it; such a change is told of and does not count. Empty: it did not."""
+    """Reason if the platform itself causes the change, for example autoscaling. Expected changes are listed but not
+    counted as drift. Empty: the change is not expected."""
     why: str = ""
-    """What it means, in a clause."""
+    """What the drift means, as a clause."""
 
 
 class Unseen(Part):
-    """What could not be looked at: there may be drift in it."""
+    """Objects that could not be read, so drift in them is unknown."""
 
     what: str
     where: str
@@ -47,28 +51,29 @@ class Unseen(Part):
 
 
 class Drift(Part):
-    """What became of one stack since it was last brought up."""
+    """Drift of one stack since its last `isthmus up`."""
 
     version: Literal["v1"] = "v1"
     stack: str = Field(min_length=1)
     status: Status
-    """`partial`: something could not be looked at, or a way of data not decided; it is never `no drift`."""
+    """`partial`: an object could not be read, a new data path or finding is undecided, or the engine reported an
+    error. A partial report never means "no drift"."""
     summary: dict[What, int] = {}
-    """How many that were not asked for."""
+    """Number of unexpected drifts of each kind."""
     expected: int = 0
-    """How many that were."""
+    """Number of expected drifts."""
     resources: int = 0
-    """How many the state has that were looked at."""
+    """Number of resources in the state, without components and providers."""
     drifts: list[Drifted] = []
-    """The gravest first; what was expected comes last."""
+    """Unexpected drifts first, sorted by severity; then the expected ones."""
     data_paths: DataPaths = DataPaths.model_construct()
-    """Before: by the state. After: by what stands."""
+    """Before: data paths of the state. After: data paths of the live resources."""
     policy: list[Finding] = []
-    """What the drift has brought; what the policies find of the stack as it was built is the preview's to say."""
+    """Findings that the drift causes. Findings that the deployed stack already has are in its preview."""
     unseen: list[Unseen] = []
     diagnostics: list[Diagnostic] = []
 
     @property
     def unasked(self) -> list[Drifted]:
-        """What nobody asked for."""
+        """The unexpected drifts."""
         return [drifted for drifted in self.drifts if not drifted.expected]

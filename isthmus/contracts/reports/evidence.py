@@ -1,6 +1,6 @@
-"""What the policies say of one stack to an auditor: the command line's contract (`isthmus evidence --format json`).
+"""Report of `isthmus evidence --format json`: the result of each control on each resource, for auditors.
 
-Every report is made from this and from nothing else, so the same evidence gives the same bytes.
+Text, Markdown and CSV are built from this report alone, so the same evidence gives the same bytes.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from isthmus.contracts.vocabulary import Part
 
 Result = Literal["fails", "undecided", "silenced", "switched off", "holds", "not applicable"]
 RESULTS: tuple[Result, ...] = ("fails", "undecided", "silenced", "switched off", "holds", "not applicable")
-"""From what an auditor asks about first. A control that was asked of nothing is `not applicable`, and never holds."""
+"""Order of the results in a report: failures first. A control that applies to no resource is `not applicable`,
+never `holds`."""
 Of = Literal["rendering", "state"]
 
 
 class Row(Part):
-    """One control, asked of one resource."""
+    """The result of one control on one resource."""
 
     control: str
-    """What must be so, in a sentence."""
+    """The requirement as a sentence."""
     supports: list[Control]
     check: str
-    """The policy's id."""
+    """Id of the policy that checks the control."""
     severity: Severity
     resource: str = ""
-    """Its name; empty: the stack as a whole, or nothing."""
+    """Name of the resource. Empty: the result is about the whole stack, or the control applies to nothing."""
     type: str = ""
     urn: str = ""
     result: Result
     said: list[str] = []
-    """What was found, a sentence each."""
+    """Messages of the findings, one sentence each."""
     owner: str = ""
-    """Who answers for what is silenced or switched off."""
+    """Person or team that is responsible for the silence, or for switching the policy off."""
     reason: str = ""
     until: date | None = None
-    """The last day of a silence."""
+    """Last day of the silence."""
 
 
 class NotChecked(Part):
@@ -48,23 +49,23 @@ class NotChecked(Part):
     control: str
     supports: list[Control]
     why: str
-    """Why no policy can, and who or what sees to it instead."""
+    """Why no policy can check it, and which person or system does."""
 
 
 class Evidence(Part):
-    """Of one stack, on one day."""
+    """Evidence about one stack on one day."""
 
     version: Literal["v1"] = "v1"
     stack: str = Field(min_length=1)
     of: Of
-    """What was looked at: what the program asks for, or what the state says that stands."""
+    """Source of the resources: the rendering of the program, or the Pulumi state."""
     as_of: date
-    """The day by which silences were judged."""
+    """Date of the report. It decides which silences are active."""
     commit: str = ""
-    """Of the files, the policies among them; empty outside a repository."""
+    """Git commit of the stack's files, policies included. Empty outside a repository."""
     resources: int
-    """How many were looked at, those of the estate's other stacks among them."""
+    """Number of resources that were checked, including those of the other stacks of the estate."""
     digest: str
-    """Of what was looked at."""
+    """Digest of the resources that were checked."""
     rows: list[Row]
     not_checked: list[NotChecked]

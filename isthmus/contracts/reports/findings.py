@@ -1,4 +1,4 @@
-"""What a policy finds: the shape that the pack gives and every report takes (`policy[]` of `isthmus preview`)."""
+"""Findings of policies: the policy pack creates them, and all reports show them (`policy[]` of `isthmus preview`)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from isthmus.contracts.vocabulary import Part
 
 Severity = Literal["critical", "high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
-"""From what stops a change to what is worth a word."""
+"""The most severe first."""
 Verdict = Literal["violated", "undecided"]
-"""`undecided`: a value that only a cloud knows, or a part that the pack cannot read. It is no pass."""
+"""`undecided`: the policy needs a value that is not known before deployment, or a part that it cannot read. This is
+not a pass."""
 
 
 class Control(Part):
     """A requirement of a framework that a policy supports."""
 
     framework: str
-    """E.g. `NIST SP 800-53`, `OWASP LLM Top 10`."""
+    """For example `NIST SP 800-53` or `OWASP LLM Top 10`."""
     version: str
-    """As the framework calls the edition that was read, e.g. `Rev. 5`, `2026`."""
+    """Edition of the framework in its own words, for example `Rev. 5` or `2026`."""
     id: str
 
 
 class Silence(Part):
-    """A finding that its owner answers for until a day. After it the finding counts again."""
+    """A finding that its owner accepts until a date. After that date the finding counts again."""
 
     policy: str
     resource: str
@@ -38,28 +39,28 @@ class Silence(Part):
 
 
 class Finding(Part):
-    """One policy that one resource, or the stack as a whole, does not keep."""
+    """A violation of one policy by one resource, or by the stack as a whole."""
 
     policy: str
-    """Id, `FAMILY/NAME`, e.g. `data-path/restricted-stays-on-prem`."""
+    """Policy id, `FAMILY/NAME`, for example `data-path/restricted-stays-on-prem`."""
     title: str
     severity: Severity
     verdict: Verdict = "violated"
     supports: list[Control] = []
     stack: str = ""
     urn: str = ""
-    """Of the resource; empty where the stack as a whole is meant."""
+    """URN of the resource. Empty: the finding is about the whole stack."""
     resource: str = ""
-    """Its name."""
+    """Name of the resource."""
     message: str
-    """What is so here, in a sentence."""
+    """What is wrong with this resource, as one sentence."""
     why: str
     fix: str
-    """In a line."""
+    """How to fix it, in one line."""
     patch: str = ""
-    """What to write in the source, where that is mechanical; for a person to take over, never applied."""
+    """Suggested change of the source, if one can be derived. A person applies it; Isthmus never does."""
     silenced: Silence | None = None
-    """By whom; a silenced finding is shown and does not count."""
+    """The silence that applies. A silenced finding is shown but does not count."""
 
     @property
     def family(self) -> str:

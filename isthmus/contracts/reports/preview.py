@@ -1,7 +1,7 @@
-"""What a preview says of one stack: the command line's contract (`isthmus preview --format json`).
+"""Report of `isthmus preview --format json`: what a change does to one stack.
 
-Every report (text, Markdown, HTML, SARIF) is made from this and from nothing else, so the same preview gives the
-same bytes. Secrets are masked before they come here.
+The text, Markdown, HTML and SARIF reports are built from it alone, so the same preview gives the same bytes.
+Secrets are masked before the report is built.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from isthmus.contracts.reports.findings import Finding
 from isthmus.contracts.vocabulary import Evidence, Part, Sensitivity
 
 Status = Literal["complete", "partial", "failed"]
-"""`partial`: the engine ended early, or a value that decides something is not known before the change is made."""
+"""`partial`: the engine ended early, or a decision depends on a value that is unknown before deployment."""
 Op = Literal["create", "update", "replace", "delete", "import", "read", "same"]
 OPS: tuple[Op, ...] = ("delete", "replace", "update", "create", "import", "read", "same")
-"""In the order of what can hurt."""
+"""Sort order of reports: the most harmful operation first."""
 
 
 class PropertyChange(Part):
     """One property of a resource, before and after."""
 
     path: str
-    """As the provider spells it, e.g. `spec.replicas`."""
+    """Path in the provider's spelling, for example `spec.replicas`."""
     old: Any = None
     new: Any = None
     secret: bool = False
-    """Both sides are masked."""
+    """Whether `old` and `new` are masked."""
     noise: bool = False
-    """A tag, checksum or annotation that follows from something else."""
+    """Whether it is a tag, checksum or annotation that changes because of another change."""
 
 
 class Change(Part):
@@ -41,17 +41,19 @@ class Change(Part):
     type: str = ""
     name: str = ""
     component: str = ""
-    """Name of the component that it belongs to; empty where it stands alone."""
+    """Name of the component that contains the resource. Empty: no component."""
     properties: list[PropertyChange] = []
     replaces_because: list[str] = []
     """Properties that force the replacement."""
     may_replace: list[str] = []
-    """Of an update that no engine has looked at: changed properties of which it is not known whether they force a
-    replacement."""
+    """Changed properties of an update that may force a replacement. Only a comparison of two commits has them,
+    because the engine did not check it."""
     stateful: bool = False
-    """It holds what a new one would not: a volume, key, bucket, network, cluster."""
+    """Whether the resource holds data or an identity that a new one lacks: a volume, key, bucket, network or
+    cluster."""
     retained: bool = False
-    """Deleted or replaced, the old one stays where it is, and the stack forgets it."""
+    """Whether the old resource survives its deletion or replacement. It then remains in the cluster or cloud, but
+    is no longer in the state."""
 
 
 class Hop(Part):
@@ -64,10 +66,10 @@ class Hop(Part):
 
 
 class DataPath(Part):
-    """One way that a workload's or a class's data can take."""
+    """One route that the data of a workload or class can take."""
 
     id: str
-    """Stable over changes: the class, then the names of its hops."""
+    """The class and the names of the hops. The id stays the same between previews."""
     workload: str = ""
     class_: Sensitivity = Field(alias="class")
     hops: list[Hop]
@@ -76,7 +78,7 @@ class DataPath(Part):
 
 
 class DataPaths(Part):
-    """Sorted by id; null where there was nothing before, or it could not be found out."""
+    """Data paths sorted by id. Null: the stack does not exist on that side, or its paths are unknown."""
 
     before: list[DataPath] | None = None
     after: list[DataPath] | None = None
@@ -88,16 +90,16 @@ class CostItem(Part):
     what: str
     monthly_usd: float
     evidence: Evidence | None = None
-    """Null: the plan does not say, as one that was written by hand."""
+    """Null: the plan does not give the evidence, for example because it was written by hand."""
     source: str = ""
     as_of: str = ""
 
 
 class Cost(Part):
-    """By the plan's prices."""
+    """Cost by the prices of the plan."""
 
     monthly_usd: float | None = None
-    """Null: a price is missing, so nobody knows."""
+    """USD a month. Null: unknown, because a price is missing or the plan's prices do not apply."""
     items: list[CostItem] = []
     prices_as_of: str = ""
 
@@ -113,10 +115,10 @@ class PoolCapacity(Part):
     site: str
     pool: str
     gpus: int | None
-    """There are; null where nobody wrote down how many there were."""
+    """GPUs in the pool. Null: unknown."""
     reserved: int = 0
     used: float = 0
-    """By endpoints; a slice counts by its share."""
+    """GPUs that endpoints use. A MIG slice counts as its share of a GPU."""
 
 
 class Capacities(Part):
@@ -125,7 +127,7 @@ class Capacities(Part):
 
 
 class Diagnostic(Part):
-    """What the engine or a provider said."""
+    """A message of the engine or of a provider."""
 
     severity: Literal["error", "warning"]
     message: str
@@ -133,33 +135,35 @@ class Diagnostic(Part):
 
 
 class RuleChange(Part):
-    """A change to what judges: a class lowered, a handling loosened, a silence added, a rule switched off."""
+    """A change to the rules themselves: a lower class, a looser handling, a new silence, a rule that is switched
+    off.
+    """
 
     kind: Literal["sensitivity", "handling", "silence", "rule", "placement"]
     what: str
     old: str = ""
     new: str = ""
     loosens: bool
-    """Whether it lets through what was refused before."""
+    """Whether the new rules allow something that the old rules refuse."""
 
 
 class Preview(Part):
-    """What a change to one stack would do."""
+    """What a change would do to one stack."""
 
     version: Literal["v1"] = "v1"
     stack: str = Field(min_length=1)
-    """As the engine calls it, which is no name of ours."""
+    """Name of the stack in Pulumi."""
     status: Status
     baseline: Literal["state", "commit"] = "state"
-    """Against what: what stands, or another commit's rendering."""
+    """What the change is compared with: the state, or the rendering of another commit."""
     base: str = ""
-    """That commit, where it is one."""
+    """Commit that is compared with, if `baseline` is `commit`."""
     commit: str = ""
-    """What was looked at; empty outside a repository."""
+    """Commit that is previewed. Empty outside a repository."""
     summary: dict[Op, int] = {}
-    """Components, providers and the stack itself left out."""
+    """Number of resources by operation, without components, providers and the stack itself."""
     changes: list[Change] = []
-    """All but `same`, by what can hurt, then by URN."""
+    """All changes except `same`, the most harmful operation first, then by URN."""
     data_paths: DataPaths = DataPaths.model_construct()
     policy: list[Finding] = []
     rules: list[RuleChange] = []
@@ -167,4 +171,5 @@ class Preview(Part):
     capacity: Capacities = Capacities.model_construct()
     diagnostics: list[Diagnostic] = []
     digest: str = ""
-    """Of what would be done: an approval names it, and a fresh preview must give the same."""
+    """Digest of the changes. An approval names it, and a new preview must give the same digest before anything is
+    changed. Empty unless the status is `complete`."""

@@ -12,7 +12,7 @@ from edge.audit.seal_format import Signer
 from tests.edge.audit.harness import intent, new_key
 
 Alter = Callable[[Path, random.Random], str]
-"""Changes the store in this folder; says what it did."""
+"""Alters the store in this folder. Returns a description of the alteration."""
 
 
 def _seals(store: Path) -> list[Path]:
@@ -20,7 +20,7 @@ def _seals(store: Path) -> list[Path]:
 
 
 def _with_records(store: Path, rng: random.Random, least: int = 2) -> tuple[Path, bytes, list[bytes]]:
-    """A seal with so many records: its file, head line and lines."""
+    """A seal with at least this number of records: its file, head line and record lines."""
     files = [path for path in _seals(store) if path.read_bytes().count(b"\n") > least]
     path = rng.choice(files)
     head, *lines = path.read_bytes().splitlines()
@@ -91,7 +91,7 @@ def remove_a_seal(store: Path, rng: random.Random) -> str:
 
 
 def renumber(store: Path, rng: random.Random) -> str:
-    """A seal taken out, and the later ones moved up."""
+    """Remove a seal, and renumber the later ones."""
     seals = _seals(store)
     at = rng.randrange(len(seals) - 1)
     for earlier, later in zip(seals[at:], seals[at + 1 :], strict=False):
@@ -101,7 +101,7 @@ def renumber(store: Path, rng: random.Random) -> str:
 
 
 def forge(store: Path, rng: random.Random) -> str:
-    """A whole seal anew, records and all, signed with a key that is not the sealer's."""
+    """Replace a whole seal, records included, by one that is signed with another key."""
     path = rng.choice(_seals(store))
     head, _, payload = path.read_bytes().partition(b"\n")
     signer = Signer(new_key()[0])
@@ -111,7 +111,7 @@ def forge(store: Path, rng: random.Random) -> str:
 
 
 def forge_one_more(store: Path, rng: random.Random) -> str:
-    """A seal after the last one."""
+    """Add a forged seal after the last one."""
     last = _seals(store)[-1]
     head, _, payload = last.read_bytes().partition(b"\n")
     body = {**parse(head)["body"], "prev": digest(head), "seal": int(last.stem) + 1}
@@ -122,7 +122,7 @@ def forge_one_more(store: Path, rng: random.Random) -> str:
 
 
 def remove_a_writer(store: Path, rng: random.Random) -> str:
-    """One writer out of every seal, with its records, as if it had never been."""
+    """Remove one writer and its records from every seal."""
     bodies = [parse(path.read_bytes().partition(b"\n")[0])["body"] for path in _seals(store)]
     writer = rng.choice(sorted({writer for body in bodies for writer in body["writers"]}))
     for path, body in zip(_seals(store), bodies, strict=True):
@@ -136,7 +136,7 @@ def remove_a_writer(store: Path, rng: random.Random) -> str:
 
 
 def roll_back(store: Path, rng: random.Random) -> str:
-    """The store as it was some seals ago."""
+    """Roll the store back by some seals."""
     seals = _seals(store)
     left = rng.randrange(1, len(seals))
     for path in seals[left:]:

@@ -20,11 +20,11 @@ from tests.edge.processes import Edge
 CHAT = "/v1/chat/completions"
 SITE_KEY, WRAPPING_KEY = "ab" * 32, "cd" * 32
 SECRET = "IBAN DE02 1203"
-"""What `chat()` asks."""
+"""Text in the prompt of `chat()`."""
 
 
 def settings(folder: Path, audit_site: AuditSite, **more: Any) -> dict[str, Any]:
-    """The configuration's `audit`, its keys in this folder."""
+    """Section `audit` of the configuration, with its keys in this folder."""
     (folder / "site.key").write_text(SITE_KEY)
     (folder / "seal.pem").write_bytes(audit_site.public)
     return {
@@ -39,7 +39,7 @@ def settings(folder: Path, audit_site: AuditSite, **more: Any) -> dict[str, Any]
 
 
 def mounts() -> bool:
-    """Whether this machine lets anybody mount a file system of its own."""
+    """Whether this process may mount file systems in a namespace of its own."""
     if shutil.which("unshare") is None:
         return False
     return subprocess.run([*_UNSHARE, "true"], check=False, capture_output=True).returncode == 0
@@ -49,7 +49,7 @@ _UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
 
 
 def on_a_small_disk(audit_site: AuditSite, size: str = "256k") -> list[str]:
-    """What a process is started within, to have its records on a file system of that size."""
+    """Command that starts a process with its records on a file system of this size."""
     return [
         *_UNSHARE,
         "sh",
@@ -60,12 +60,12 @@ def on_a_small_disk(audit_site: AuditSite, size: str = "256k") -> list[str]:
 
 
 def seen_at(audit_site: AuditSite, gateway: Edge) -> Path:
-    """Those records, as they are seen from here."""
+    """Path of those records for this process."""
     return Path(f"/proc/{gateway.process.pid}/root{audit_site.records}")
 
 
 def full(path: Path) -> None:
-    """Fill the file system, to its last byte."""
+    """Fill the file system completely."""
     with path.open("wb", buffering=0) as stream:
         size = 65536
         while size:
@@ -77,13 +77,13 @@ def full(path: Path) -> None:
 
 @dataclass
 class Audited:
-    """A gateway with an audit record, and a sealer that is called by hand."""
+    """A gateway with audit records, and a sealer that the test calls."""
 
     gateway: Edge
     audit_site: AuditSite
     client: httpx.Client
     seen_at: Path
-    """The records, as this process sees them."""
+    """Path of the records for this process."""
 
     def ask(self, key: str | None = KEYS[WORKLOAD], **fields: Any) -> httpx.Response:
         return self.client.post(CHAT, json=chat(**fields), headers=bearer(key))
@@ -108,7 +108,7 @@ class Audited:
         sealer.seal(allow_empty=True)
 
     def seal_newcomer(self) -> None:
-        """Until the writer that has come is sealed, and the gateway serves."""
+        """Seal until the new writer is sealed and the gateway serves."""
         self.wait_until("audit unregistered")
         self.seal()
         self.wait_until()

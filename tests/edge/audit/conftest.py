@@ -16,7 +16,7 @@ from tests.edge.processes import Edge
 
 @pytest.fixture(scope="module")
 def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Audited]]:
-    """Starts gateways on the shared sidecar, each with records of its own."""
+    """Starts gateways in front of the shared sidecar, each with its own records."""
     started: list[Audited] = []
 
     def begin(small_disk: bool = False, **more: Any) -> Audited:

@@ -20,7 +20,7 @@ OPENING = {"class": "restricted", "site": "fra1", "gateway": "gw-0", "policy": "
 
 
 def new_key() -> tuple[bytes, bytes]:
-    """A signing key and its public half, PEM."""
+    """A signing key and its public key, PEM."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -63,7 +63,7 @@ def common(name: str) -> dict[str, Any]:
 
 @dataclass
 class AuditSite:
-    """One class at one site, in a folder."""
+    """One class at one site in a folder."""
 
     root: Path
     private: bytes
@@ -116,17 +116,17 @@ class AuditSite:
 
 
 def write(writer: Writer, *records: tuple[str, dict[str, Any]]) -> None:
-    """Records in one commit."""
+    """Write records in one commit."""
     writer.commit([writer.chain.write(kind, now(), fields) for kind, fields in records])
 
 
 def exchange(writer: Writer, name: str) -> None:
-    """A request that was forwarded and answered."""
+    """Write the records of a request that was forwarded and answered."""
     write(writer, ("intent", intent(name)))
     write(writer, ("outcome", outcome(name)))
 
 
 def close(writer: Writer) -> None:
-    """An orderly end."""
+    """End the chain in order."""
     write(writer, ("close", {}))
     writer.give_up()

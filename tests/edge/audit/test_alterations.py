@@ -1,7 +1,7 @@
-"""Four writers, each killed in the middle, sealed meanwhile: what the crashes leave is no alarm, every alteration is.
+"""Four writers are killed while the sealer runs. Verification accepts the result, and detects every alteration.
 
-`make test` runs it on 4,000 records and two alterations of each kind, `make soak` on 100,000 with ten, and on the small
-one with a hundred.
+`make test` runs it with 4,000 records and two alterations of each kind. `make soak` uses 100,000 records with ten
+alterations of each kind, and the small store with a hundred.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ WRITERS = 4
 
 @dataclass
 class Crashed:
-    """What four killed writers left, and what is known of it."""
+    """The store and the records of four killed writers."""
 
     audit_site: AuditSite
     durable: int
-    """Records that the writers were told are safe, before they were killed."""
+    """Number of records that were reported as durable before the kill."""
     proof: Proof
     anchor: tuple[int, str]
 
@@ -44,7 +44,7 @@ def crash(root: Path, total: int) -> Crashed:
     durable_files = [root / f"durable-{number}" for number in range(WRITERS)]
     writers: dict[int, subprocess.Popen[bytes]] = {}
     for number in range(WRITERS):
-        # Each would go on to many times as many: it is killed in the middle of a write, or between two.
+        # Writers would write many times more. They are killed during or between writes.
         command = [
             "-m",
             "tests.edge.audit.writing",
@@ -78,7 +78,7 @@ def crash(root: Path, total: int) -> Crashed:
 
 
 def durable(durable_file: Path) -> int:
-    """Records that a writer has said are safe: by its last whole line."""
+    """Number of records that a writer has reported as durable, from its last whole line."""
     lines = durable_file.read_text().split("\n")[:-1]
     return int(lines[-1]) if lines else 0
 
@@ -96,7 +96,7 @@ def all_found(crashed: Crashed, scratch: Path, seeds: range) -> None:
         store = scratch / str(seed)
         shutil.copytree(audit_site.root / "store", store)
         alteration = EVERY[name](store, rng)
-        # Only what was cut off at its end needs to be known from before.
+        # Only alterations that cut the end need earlier knowledge.
         anchor = crashed.anchor if name == "roll_back" else None
         findings = audit_site.verify(type(audit_site.store)(store), anchor=anchor).findings
         assert findings, f"{name} ({alteration}), seed {seed}, was not found"
@@ -108,7 +108,7 @@ def no_false_alarm(crashed: Crashed) -> None:
     assert proof.findings == []
     assert proof.records >= crashed.durable
     assert sorted(writer["state"] for writer in proof.writers.values()) == ["crashed"] * WRITERS
-    # Of requests that were under way at the kill, at most the ones of one commit each.
+    # Requests that were running at the kill: at most one commit of each writer.
     assert len(proof.unfinished) <= WRITERS * 50
     for name, unfinished in proof.unfinished.items():
         assert name.startswith(unfinished["writer"][:4])
@@ -138,7 +138,7 @@ def test_a_rolled_back_store_is_found_by_comparing_it_with_the_volume(crashed: C
 
 
 def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_path: Path):
-    """The same volume, and a store whose sealer went down earlier."""
+    """The same volume, with a store whose sealer stopped earlier."""
     shutil.copytree(crashed.audit_site.root / "store", tmp_path / "copy")
     seals = sorted((tmp_path / "copy/seals").iterdir())
     for path in seals[len(seals) // 2 :]:

@@ -80,7 +80,7 @@ def test_a_request_has_an_intent_and_an_outcome_without_its_content(gateway: Aud
 
 
 def identity() -> str:
-    """How the gateway's own line calls the key: by the beginning of its digest."""
+    """The id of the key in the journal: the beginning of its digest."""
     return "key:" + hashlib.sha256(KEYS[WORKLOAD].encode()).hexdigest()[:12]
 
 
@@ -242,7 +242,7 @@ def test_with_a_full_disk_no_request_is_forwarded_and_running_answers_are_withhe
         heard = next(lines)
         full(fill)
         while audited.ask(model="gpt-4").status_code == 404:
-            pass  # until the last page of the file is full too
+            pass  # until the file's last page is full too
         heard += "".join(lines)
     assert answer.status_code == 200
     assert "[DONE]" not in heard

@@ -204,7 +204,7 @@ def test_a_gateway_ignores_an_older_or_invalid_seal(audit_site: AuditSite):
     watch = watched(audit_site)
     assert watch.sealed(writer.folder.name) == 1
     for content in (old, b"{}", b""):
-        time.sleep(0.01)  # another time on the file
+        time.sleep(0.01)  # another modification time
         (audit_site.seals / "latest.json").write_bytes(content)
         watch.look()
         assert watch.sealed(writer.folder.name) == 1

@@ -12,7 +12,7 @@ from edge.audit.commit_thread import Commit, Committer
 
 
 def until(disk: threading.Event) -> Commit:
-    """A commit that takes as long as the disk does."""
+    """A commit that waits for this event, like a slow disk."""
 
     def commit() -> None:
         assert disk.wait(10), "the disk never came"
@@ -21,7 +21,7 @@ def until(disk: threading.Event) -> Commit:
 
 
 def ends(commit: Callable[[], None]) -> tuple[Exception | None, str]:
-    """What the loop is told of a commit, and in which thread."""
+    """The result of a commit as the loop gets it, and the thread that ran it."""
 
     async def run() -> tuple[Exception | None, str]:
         outcome: asyncio.Future[tuple[Exception | None, str]] = asyncio.get_running_loop().create_future()

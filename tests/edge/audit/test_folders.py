@@ -16,7 +16,7 @@ GATEWAY, SEALER = 2000, 2001
 
 
 def _look(folder: Path, user: int, groups: list[int], answer: Any) -> None:
-    """In a process of its own: as the pod's user, with its groups."""
+    """Check the folder in a process with the pod's user and groups."""
     os.setgroups(groups)
     os.setgid(0)
     os.setuid(user)
@@ -69,7 +69,7 @@ def test_a_folder_owned_by_root_is_reported_with_the_chown_command(share: Path) 
 
 
 def test_a_supplementary_group_lets_only_its_own_pod_write(share: Path) -> None:
-    """NFS with root squashed, where an administrator gives folders to groups and not to users."""
+    """NFS with root squash, where an administrator gives folders to groups instead of users."""
     for name, group in (("records", GATEWAY), ("seals", SEALER)):
         os.chown(share / name, 65534, group)
         (share / name).chmod(0o2775)

@@ -32,7 +32,7 @@ def gateway(start: Any) -> Audited:
 def the_journal_and_the_record_hold_one_request_more(
     gateway: Audited, answer: httpx.Response, lines: int
 ) -> None:
-    """Each line is whole, the request has one of its own, and nothing of the forged ones stands anywhere."""
+    """Check that every line is whole, that the request has its own lines, and that no forged line appears."""
     gateway.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
     parsed = [json.loads(line) for line in gateway.gateway.output().splitlines()]
     assert all(isinstance(line, dict) and "event" in line for line in parsed)

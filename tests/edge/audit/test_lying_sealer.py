@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any], list[bytes]], None]
 
 @pytest.fixture
 def audit_site(tmp_path: Path) -> AuditSite:
-    """Two writers, two seals: one writer goes on, one ends in the second."""
+    """A place with two writers and two seals. One writer continues, and the other one ends in the second seal."""
     audit_site = AuditSite.at(tmp_path)
     goes_on, ends = audit_site.writer("gw-0"), audit_site.writer("gw-1")
     sealer = audit_site.sealer()
@@ -39,7 +39,7 @@ def sealed(audit_site: AuditSite, number: int) -> Seal:
 def signed_anew(
     audit_site: AuditSite, number: int, change: Change, as_number: int | None = None
 ) -> list[str]:
-    """A seal changed and signed again with the sealer's own key; what is found."""
+    """Change a seal, sign it again with the sealer's key, and return the findings."""
     seal = sealed(audit_site, number)
     lines = seal.payload.split(b"\n")[:-1]
     change(seal.body, lines)
@@ -126,7 +126,9 @@ def test_a_writer_that_reappears_after_its_end_is_found(audit_site: AuditSite):
 
 
 def test_a_seal_of_a_second_sealer_with_the_same_key_is_found(tmp_path: Path):
-    """Two stores of one volume, sealed apart: a seal of one does not stand in the other, though its records follow."""
+    """Two stores of one volume: a seal of one store is not valid in the other, even if its records continue the
+    chain.
+    """
     audit_site = AuditSite.at(tmp_path)
     second_store = type(audit_site.store)(tmp_path / "other")
     writer = audit_site.writer()

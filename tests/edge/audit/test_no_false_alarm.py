@@ -19,7 +19,7 @@ from tests.edge.audit.harness import AuditSite, close, exchange, intent, write
 
 
 class FailingStore(FolderStore):
-    """Fails when it is told to, before it has written or after."""
+    """A store that fails on request, before or after it has written."""
 
     fail = ""
 
@@ -33,7 +33,7 @@ class FailingStore(FolderStore):
 
 @dataclass
 class World:
-    """A class at a site, and what has been written there."""
+    """A class at a site, and the records that were written there."""
 
     audit_site: AuditSite
     store: FailingStore
@@ -100,7 +100,7 @@ STEPS = st.tuples(
 )
 
 
-# Each example is some hundred writes to the disk: a quarter of the profile's.
+# An example is some hundred disk writes, so a quarter of the profile's number is run.
 @settings(max_examples=max(10, settings().max_examples // 4))
 @given(st.lists(STEPS, min_size=3, max_size=25))
 def test_honest_gateways_and_sealers_cause_no_finding_and_lose_no_record(steps: list[tuple[str, int]]):

@@ -141,7 +141,7 @@ def test_a_process_that_died_before_its_first_record_is_not_a_writer(audit_site:
 
 
 def test_a_volume_that_lost_sealed_records_counts_as_a_crash(audit_site: AuditSite):
-    """A machine that goes down may lose bytes that the sealer had read already; the store has them."""
+    """A machine that fails may lose bytes that the sealer has already read. The store has them."""
     writer = audit_site.writer()
     exchange(writer, "a")
     audit_site.sealer().seal()
@@ -231,7 +231,7 @@ def test_an_outcome_without_an_intent_or_a_second_outcome_is_reported(audit_site
 
 
 def test_outcomes_in_another_writer_finish_the_intents_of_one_that_failed(audit_site: AuditSite):
-    """After a write error the gateway begins a new chain: what was under way is finished there."""
+    """After a write error the gateway starts a new chain, and finishes running requests there."""
     first, second = audit_site.writer("gw-b"), audit_site.writer("gw-a")
     write(first, ("intent", intent("a")))
     first.give_up()
@@ -291,7 +291,7 @@ def test_a_store_that_fails_at_the_first_seal_causes_no_gap(audit_site: AuditSit
 
 
 def with_content(audit_site: AuditSite) -> Path:
-    """A request whose content is kept, sealed; the object that holds it."""
+    """Seal a request with stored content, and return the object that holds the content."""
     writer = audit_site.writer()
     write(writer, ("intent", intent("a")))
     line = canonical({"id": "a", "key": "k", "day": "2026-11-26", "data": "x"})

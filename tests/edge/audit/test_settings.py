@@ -17,7 +17,7 @@ from tests.edge.test_config import FILE, gateway
 
 
 def documented() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The gateway's part and the sealer's file, as docs/audit.md shows them."""
+    """The gateway's section and the sealer's file from docs/audit.md."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/audit.md").read_text(), re.M | re.S)
     first, second = (YAML(typ="safe").load(block) for block in blocks)
     return first, second

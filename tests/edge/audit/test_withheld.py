@@ -19,7 +19,7 @@ from edge.openai_api import Refusal
 
 
 class Log:
-    """A log whose disk is full, or is not."""
+    """An audit log whose disk may be full."""
 
     name = "gw-0"
 
@@ -33,7 +33,7 @@ class Log:
 
 
 def answer_of(app: ASGIApp, log: Log) -> tuple[list[Message], Exchange]:
-    """What an application's answer becomes on its way out."""
+    """What an application's answer becomes on its way to the client."""
     exchange = Exchange("POST")
     settings = SimpleNamespace(policy="p1")
     auditor: Any = SimpleNamespace(

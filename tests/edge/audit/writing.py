@@ -1,7 +1,7 @@
 """`python -m tests.edge.audit.writing RECORDS WHO COUNT`: one writer process, for tests that kill it.
 
-It writes intents and outcomes as a gateway does, several of each in a commit, and says on standard output how many
-records are durable, line by line.
+It writes intents and outcomes like a gateway, several in each commit. On standard output it reports the number of
+durable records, line by line.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from edge.audit.chain_files import Writer, new_name, now
 from tests.edge.audit.harness import OPENING, intent, outcome
 
 AT_ONCE = 50
-"""Requests at the same time."""
+"""Number of concurrent requests."""
 PAUSE_S = 0.01
-"""After each commit, so that whoever kills it comes in the middle."""
+"""Pause after each commit in seconds, so that a kill comes during the work."""
 
 
 def main(records: Path, name: str, count: int) -> None:

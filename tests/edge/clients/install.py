@@ -1,8 +1,8 @@
-"""Clients that applications use, each as it comes from its registry, in a folder of its own in the toolchain's cache.
+"""Installs the clients that applications use from their registries, each into its own folder of the cache.
 
-    python -m tests.edge.clients.install        what `make graders` runs too: make those that are not there
+    python -m tests.edge.clients.install        installs missing clients; `make graders` runs it too
 
-The pins of the Python clients (`*.lock`: `make lock`) do not agree with each other.
+The Python clients (`*.lock`: `make lock`) have conflicting dependencies, so each has an environment of its own.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from tests.graders.browser_install import run_node
 
 HERE = Path(__file__).parent
 NAMES = ("langchain", "llamaindex", "instructor", "litellm")
-"""Of Python clients, as their locks are called."""
+"""Python clients, by the names of their locks."""
 NODE = HERE / "node"
 
 
 def python(name: str) -> Path | None:
-    """The Python that has a client; None where it is not installed yet."""
+    """Path of the Python with a client installed. None: not installed yet."""
     return tools.python(name, HERE)
 
 
 def node_folder() -> Path:
-    """Where the clients for Node are or will be."""
+    """Folder of the clients for Node."""
     digest = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()[:8]
     return cache.root() / f"clients-node-{digest}-{cache.machine()}"
 
 
 def install_node() -> float:
-    """Install the clients for Node, whole or not at all; the seconds that it took, 0 where they are there.
+    """Install the clients for Node, completely or not at all. Returns the seconds it took; 0 if they exist.
 
-    `npm ci` takes what the lock names and hashes, and runs no script of a package. Raises EnvironmentFault.
+    `npm ci` installs what the lock names with its hashes, and runs no scripts of packages. Raises EnvironmentFault.
     """
     target, began = node_folder(), time.monotonic()
     with cache.exclusive(target, "another run installs the clients for Node; waiting for it", print):
@@ -53,7 +53,7 @@ def install_node() -> float:
 
 
 def main() -> int:
-    """Install every client; an error is one paragraph, and the exit code is 3."""
+    """Install every client. An error is one paragraph, with exit code 3."""
     try:
         for name in NAMES:
             print(f"{name}: {tools.install(name, HERE):.0f} s, {tools.folder(name, HERE)}")

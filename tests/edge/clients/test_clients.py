@@ -1,7 +1,7 @@
-"""Clients that applications use, unmodified and each in an environment of its own, against the running gateway.
+"""Unmodified clients of applications, each in its own environment, against the running gateway.
 
-They are installed by `make graders` (`python -m tests.edge.clients.install`). OpenAI's client for Python is tried in
-`tests/edge/test_openai_client.py`.
+`make graders` installs them (`python -m tests.edge.clients.install`). `tests/edge/test_openai_client.py` tests
+OpenAI's Python client.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RATE = "0.97 in Bern"
 
 
 class Helpful(FakeModel):
-    """A model server that answers each request as a model would: JSON where it is asked for, a tool once a question."""
+    """A model server that answers like a real model: JSON on request, and one tool call for each question."""
 
     def prepare(self, request: dict[str, Any]) -> None:
         response_format = request.get("response_format", {}).get("type", "text")
@@ -62,7 +62,7 @@ class Helpful(FakeModel):
 
 @pytest.fixture(scope="module")
 def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
-    """Of class public: its clients show a key and no certificate, as these do by themselves."""
+    """A gateway of class public, because these clients send a key and no certificate."""
     with counted(tmp_path_factory.mktemp("clients"), postgres, "clients", [Helpful()], "public") as site:
         files = {"certificate": str(site.folder / "gateway.crt"), "key": str(site.folder / "gateway.key")}
         site.start(
@@ -79,7 +79,7 @@ def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
-    """What the program printed. It has the gateway's address, a key, the CA, and nothing else of this process."""
+    """Run a program and return its output. It gets the gateway's address, a key and the CA, but no other variables."""
     ca = str(gateway.authority.path)
     environment = {
         "PATH": os.environ["PATH"],
@@ -88,7 +88,7 @@ def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
         "KEY": gateway.issue("app", "public"),
         "SSL_CERT_FILE": ca,
         "NODE_EXTRA_CA_CERTS": ca,
-        # LlamaIndex and LangChain would look for files of their own there.
+        # LlamaIndex and LangChain would look for their own files there.
         "NLTK_DATA": str(folder),
         "TIKTOKEN_CACHE_DIR": str(folder),
     }
@@ -110,7 +110,7 @@ def run_node(gateway: Counted, program: str, folder: Path) -> dict[str, Any]:
     clients = install.node_folder()
     if not clients.exists():
         pytest.fail("the clients for Node are not installed: make graders")
-    # A program finds its packages beside itself.
+    # Node finds packages in the folder of the program.
     (folder / "node_modules").symlink_to(clients / "node_modules")
     (folder / program).write_text((PROGRAMS / program).read_text())
     return run(gateway, ["node", program], folder)

@@ -16,11 +16,11 @@ from edge.confidence.tokens import Tokens
 DIGEST = "sha256:" + "1" * 64
 HALF = math.log(0.5)
 PLAIN = Curve(a=1, b=1, c=0, highest=-1e-9)
-"""The score is the measure itself, by which a test knows what to expect."""
+"""A curve whose score is the measure itself, so that tests know the expected score."""
 
 
 def calibration(model: str, kind: Kind = "text", **more: Any) -> dict[str, Any]:
-    """What `isthmus calibrate` writes."""
+    """A calibration as `isthmus calibrate` writes it."""
     return {
         "isthmus_calibration": 1,
         "version": "0.1.0",
@@ -41,14 +41,14 @@ def calibration(model: str, kind: Kind = "text", **more: Any) -> dict[str, Any]:
 
 
 def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
-    """Its file."""
+    """Write a calibration file."""
     path = folder / f"{name}.json"
     path.write_text(json.dumps(calibration(*args, **more)))
     return path
 
 
 def calibration_choice(kinds: Sequence[Kind] = ("text", "fields")) -> CalibrationChoice:
-    """As a gateway finds them for one place."""
+    """The calibrations of one place, as a gateway selects them."""
     calibration_of: dict[Kind, tuple[Calibration, str]] = {
         kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds
     }
@@ -60,7 +60,7 @@ def listening(*, structured: bool = False, keeps: bool = False, **more: Any) -> 
 
 
 def logprobs_of(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:
-    """`logprobs` of a choice."""
+    """Field `logprobs` of a choice."""
     return {
         "content": [
             {"token": text, "logprob": logprob, "bytes": list(text.encode())}

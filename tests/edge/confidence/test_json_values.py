@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 
 def flat(value: Any, pointer: str = "") -> dict[str, Any]:
-    """What the leaves of a value are, found another way."""
+    """The leaves of a value by their pointers, computed in another way."""
     if isinstance(value, dict) and value:
         named_values = {key.replace("~", "~0").replace("/", "~1"): nested for key, nested in value.items()}
     elif isinstance(value, list) and value:

@@ -24,12 +24,12 @@ from tests.edge.processes import Edge
 UNSCORED = {"score": None}
 SURE = [HALF] * len(WORDS)
 JSON = ['{"iban": "', "CH1", '", "age": ', "42", "}"]
-"""As many words as the model says of a text."""
+"""As many words as the fake model's text."""
 FORMAT: dict[str, Any] = {"response_format": {"type": "json_object"}}
 
 
 def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
-    """A gateway whose first workload wants scores; `claims` wants them of other weights."""
+    """A gateway whose first workload has scores. The calibrations of `claims` are for other weights."""
     config = gateway_config(site.folder, site.sidecar.port)
     for route in config["routes"]:
         route.update(model_digest=DIGEST)

@@ -20,7 +20,7 @@ from tests.edge.postgres import Postgres
 
 
 def run(everything: MatrixSetup) -> list[Cell]:
-    """Every way in every lane, each with a prompt of its own."""
+    """Run every case in every lane, with a separate prompt for each."""
     cells: list[Cell] = []
     for lane in everything.lanes.values():
         everything.seal()

@@ -17,15 +17,15 @@ EVENT = "data: "
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller gets: `says` is the status and the error's code, or what became of the connection."""
+    """The answer that a caller gets. `says`: status and error code, or what happened to the connection."""
 
     says: str
     message: str = ""
     request_id: str | None = None
-    """None where nothing that was answered as HTTP."""
+    """None: there was no HTTP response."""
     retry_after: str = ""
     text: str = ""
-    """All that came."""
+    """The whole response."""
 
     @property
     def status(self) -> int:
@@ -37,7 +37,7 @@ class Answer:
 
 
 def chat(lane: Lane, marker: str, kind: str = "chat", **fields: Any) -> dict[str, Any]:
-    """A body of which the marker is the prompt."""
+    """A request body with the marker as the prompt."""
     return {"model": lane.workload(kind), "messages": [{"role": "user", "content": marker}], **fields}
 
 
@@ -51,7 +51,9 @@ def ask(
     headers: dict[str, str] | None = None,
     client: httpx.Client | None = None,
 ) -> Answer:
-    """Send it with the key of the lane's workload of that kind, or the one given (None: no key); bytes as they are."""
+    """Send a body with the key of the lane's workload `kind`, or with `key` (None: no key). Bytes are sent
+    unchanged.
+    """
     sent = {
         "content-type": "application/json",
         **bearer(lane.key(kind) if key == "" else key),

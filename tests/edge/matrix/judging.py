@@ -24,47 +24,47 @@ RECORDED = (
     "bytes_in",
     "bytes_out",
 )
-"""What the record of a request holds, whatever became of it."""
+"""Fields that the record of every request has."""
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|://|\.svc\b|amazonaws")
 LEAST_WORDS = 4
 TIMED = ("rate_limited", "budget_exhausted")
-"""Answers that say when to come again."""
+"""Error codes whose response has a `Retry-After` header."""
 UNKNOWN_CALLER = ("not_found", "callers_unreadable", "wrong_class")
-"""Answers beside 401 that are given before it is known whose request it is."""
+"""Error codes besides 401 that occur before the caller is known."""
 ATTEMPTS = Limits().attempts
-"""How often a gateway offers a request that the endpoint refuses with 503."""
+"""Number of times that a gateway sends a request if the endpoint refuses it with 503."""
 PATIENCE_S = 5.0
-"""For a line that the gateway writes after it has answered."""
+"""Seconds to wait for a line that the gateway writes after its answer."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one way in one class."""
+    """The result of one case in one class."""
 
     way: FailureCase
     data_class: str
     answers: tuple[Answer, ...]
     wrong: tuple[str, ...]
-    """Everything that is not as it must be, in sentences."""
+    """Every error, as a sentence."""
     in_cloud: int
-    """Requests that a cloud backend was sent."""
+    """Number of requests that a cloud backend received."""
 
     @property
     def says(self) -> str:
-        """Different answers, each once, and how many requests they are."""
+        """The different answers, each once, and the number of requests."""
         all_results = ", ".join(dict.fromkeys(answer.says for answer in self.answers)) or "nothing was asked"
         return all_results + (f" × {len(self.answers)}" if len(self.answers) > 1 else "")
 
 
 def applies(case: FailureCase, lane: Lane) -> bool:
-    """Whether there is anything to ask: ways of the cloud are for classes that have one, or can have none."""
+    """Whether the case applies: cloud cases need a class that has a translator, or that must not have one."""
     if case.on_disk and not lane.own_disk:
         return False
     return not case.beyond or lane.translated or lane.data_class in case.but
 
 
 def tried(case: FailureCase, lane: Lane, setup: MatrixSetup, marker: str) -> Cell:
-    """The way tried with this marker, and judged. The places are emptied first."""
+    """Run the case with this marker and check the result. Clears the places first."""
     if case.counted:
         assert lane.counted is not None
         lane = lane.counted
@@ -90,7 +90,7 @@ def _wrong(
         if answer.request_id is not None and not answer.says.endswith(" ok"):
             yield from _unhelpful(answer, lane, marker)
     yield from _astray(reaches, lane, setup, marker)
-    # A request is sent once. One that the cloud refuses with 503 is offered again (`limits.attempts`).
+    # A request is sent once. One that the cloud refuses with 503 is sent again (`limits.attempts`).
     most = sum(ATTEMPTS if answer.says.startswith("503 ") else 1 for answer in answers)
     if reaches == CLOUD and not len(answers) <= len(setup.cloud.requests) <= most:
         yield f"{len(answers)} requests were sent to the cloud {len(setup.cloud.requests)} times"
@@ -99,7 +99,7 @@ def _wrong(
 
 
 def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
-    """A sentence or more for people, of nothing that the caller must not learn."""
+    """Errors in a message: it must be a sentence, and must not reveal what is behind the gateway."""
     message = answer.message
     if len(message.split()) < LEAST_WORDS or not message.endswith("."):
         yield f"the message {message!r} is no sentence"
@@ -125,7 +125,7 @@ def _astray(reaches: str, lane: Lane, setup: MatrixSetup, marker: str) -> Iterat
 
 
 def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[str]:
-    """One line for each request that was answered, whole, and without its content."""
+    """Errors in the journal: one whole line for each answered request, without content."""
     for answer in answers:
         if answer.request_id is None:
             continue
@@ -146,11 +146,11 @@ def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[
 
 
 UNCHAINED = ("not_found", "method_not_allowed", "audit_unwritable")
-"""Of what is asked at no model's path there is no record, and where the disk is full there can be none."""
+"""Error codes without audit record: requests at other paths, and requests while the disk is full."""
 
 
 def _unchained(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[str]:
-    """One outcome in the audit's chain for each answer, the same as it, and nothing of the prompt."""
+    """Errors in the audit chain: one outcome for each answer, equal to it and without the prompt."""
     outcomes: dict[str, list[str]] = {}
     for record in lane.audited.records():
         if record["kind"] == "outcome":

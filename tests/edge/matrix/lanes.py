@@ -36,16 +36,17 @@ BEYOND = ("public", "internal", "confidential")
 PROFILE = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 CHAT_PATH, EMBEDDINGS_PATH = "/v1/chat/completions", "/v1/embeddings"
 KINDS = ("chat", "embed", "down", "both-down", "cloud", "overflow")
-"""Workloads of each class: by their models, with no model that answers, with one in the cloud, and with none that
-answers and an overflow to the cloud where there is a translator."""
+"""Workloads of each class, by their models: working ones, ones without a reachable model, one in the cloud, and one
+with an unreachable model and an overflow to the cloud if there is a translator."""
 COUNTED_KINDS: dict[str, dict[str, Any]] = {
     "free": {},
     "rate": {"requests_per_minute": 1, "tokens_per_minute": 50_000},
     "budget": {"usd_per_month": 0.1},
 }
-"""Workloads of the gateway with PostgreSQL, and what they may use: of these two a request, and not a second."""
+"""Workloads of the gateway with PostgreSQL, and their limits. `rate` and `budget` allow one request, but not a
+second."""
 PRICE = {"prompt": 1000.0, "completion": 10_000.0}
-"""USD for a million tokens: the stand-in's answer comes to 0.057 USD."""
+"""USD for a million tokens. An answer of the fake model costs 0.057 USD."""
 AWS_IDENTITY = {"AWS_ACCESS_KEY_ID": "AKIDDUMMY", "AWS_SECRET_ACCESS_KEY": "dummy-secret"}
 
 
@@ -59,17 +60,17 @@ class Lane:
     model: Answering
     client: httpx.Client
     keyless: httpx.Client
-    """A client that shows no certificate."""
+    """A client without certificate."""
     translated: bool
     audited: Audited
-    """Its audit record. Where this machine lets nobody mount one, it is on no disk of its own."""
+    """Its audit records. They have no disk of their own if this process may not mount one."""
     own_disk: bool
     counted: Lane | None = None
-    """The same class through the gateway with PostgreSQL."""
+    """The same class behind the gateway with PostgreSQL."""
     database: GatewayDatabase | None = None
-    """Where this gateway's keys are; None: in a file."""
+    """The database of this gateway's keys. None: the keys are in a file."""
     screened: Lane | None = None
-    """The same class through a gateway with guards, before a detector that can go wrong."""
+    """The same class behind a gateway with guards and a detector that can fail."""
     detector: FakeDetector | None = None
     issued: list[str] = field(default_factory=list)
 
@@ -80,14 +81,14 @@ class Lane:
         return keys(self.data_class)[self.workload(kind)]
 
     def issue(self, kind: str, data_class: str = "") -> str:
-        """A new key in the database, of this class where no other is named."""
+        """Issue a key in the database, for this class unless `data_class` is given."""
         assert self.database is not None
         self.issued.append(self.database.issue(self.workload(kind), data_class or self.data_class))
         return self.issued[-1]
 
     @property
     def secrets(self) -> list[str]:
-        """Every key that a request of this lane may bear."""
+        """Every key that a request of this lane may have."""
         return [*keys(self.data_class).values(), *self.issued]
 
     @property
@@ -96,7 +97,7 @@ class Lane:
 
     @contextlib.contextmanager
     def without(self, workload: str) -> Iterator[None]:
-        """One workload's key revoked meanwhile."""
+        """The lane while one workload's key is revoked."""
         good = self.callers.read_text()
         other_keys = {name: key for name, key in keys(self.data_class).items() if name != workload}
         self.callers.write_text(callers_text(other_keys))
@@ -107,19 +108,19 @@ class Lane:
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Its audit record's disk full meanwhile; the writer after that waits for a seal."""
+        """The lane while the disk of its audit records is full. The next writer waits for a seal."""
         fill = self.audited.seen_at / "fill"
         full(fill)
         try:
             while "audit_unwritable" not in self.audited.ask(None).text:
-                pass  # until the last page of the present file is full too
+                pass  # until the last page of the current file is full too
             yield
         finally:
             fill.unlink()
 
     @contextlib.contextmanager
     def unsealed(self) -> Iterator[None]:
-        """The lane without its sealer, with a writer that is in no seal."""
+        """The lane without its sealer, and with a writer that no seal contains."""
         with self.full_disk():
             pass
         self.audited.wait_until("audit unregistered")
@@ -183,7 +184,7 @@ def _model_of(data_class: str) -> str:
 
 
 def keys(data_class: str) -> dict[str, str]:
-    """A key for each workload. They look random and are the same in each run."""
+    """A key for each workload. Keys look random and are the same in each run."""
     names = [f"{data_class}-{kind}" for kind in KINDS]
     return {name: hashlib.sha256(f"matrix {name}".encode()).hexdigest() for name in names}
 
@@ -192,7 +193,7 @@ def keys(data_class: str) -> dict[str, str]:
 def start_setup(
     folder: Path, classes: Sequence[str], postgres: Postgres, *, translators: bool
 ) -> Iterator[MatrixSetup]:
-    """All of it running. Without translators no class has a workload in the cloud: LiteLLM takes its time."""
+    """Start everything. Without `translators` no class has a workload in the cloud, because LiteLLM starts slowly."""
     authority = Authority(folder)
     authority.issue("app", "app.payments.svc")
     with contextlib.ExitStack() as stack:
@@ -228,7 +229,7 @@ def start_setup(
             audit_site, counting_place = (
                 AuditSite.at(folder / f"{data_class}-{purpose}") for purpose in ("audit", "counted")
             )
-            # A public gateway's records may wait for their seal; here they may not, so that its row shows something.
+            # A public gateway's records may wait for their seal. Here they may not, so that its row has results.
             config["audit"] = settings(audit_site.root, audit_site, max_unsealed_s=180)
             gateway = start(
                 f"{data_class}-gateway", config, within=on_a_small_disk(audit_site, "4m") if own_disk else ()
@@ -271,7 +272,7 @@ def start_setup(
                 *(data_class, folder, gateway, model, app, keyless, beyond, audited, own_disk), counted
             )
             lanes[data_class].screened = screened
-        # All told to end before each is waited for.
+        # All are told to stop before the first one is waited for.
         stack.callback(lambda: [edge.process.terminate() for edge in waiting])
         for edge in waiting:
             edge.wait_until_up(180)
@@ -323,7 +324,7 @@ def _translator(folder: Path, data_class: str, endpoint: str) -> dict[str, Any]:
 
 
 def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | None) -> dict[str, Any]:
-    """As the tests of the boundary have it, with this class's ways."""
+    """The configuration of the boundary tests' gateway, with the routes of this class."""
 
     def place(edge: Edge | None, kind: str, model: str) -> dict[str, str]:
         url = edge.url if edge else f"https://127.0.0.1:{free_port()}"
@@ -347,12 +348,12 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
     config |= {"class": data_class, "callers": str(_callers(folder, data_class))}
     config["routes"] = [{"workload": f"{data_class}-{kind}", **target} for kind, target in targets.items()]
     if data_class == "public":
-        del config["listen"]["client_ca"]  # TLS is what its class asks for
+        del config["listen"]["client_ca"]  # the class requires TLS
     return config
 
 
 def _counting(folder: Path, data_class: str, sidecar: Edge, database: GatewayDatabase) -> dict[str, Any]:
-    """The same before PostgreSQL, with one model for all its workloads."""
+    """The same with PostgreSQL, and with one model for all workloads."""
     config = _gateway(folder, data_class, sidecar, None)
     del config["callers"]
     place = {**config["routes"][0], "usd_per_million_tokens": PRICE}

@@ -12,14 +12,14 @@ from tests.edge.matrix.answers import Answer, ask, chat
 from tests.edge.matrix.lanes import CLASSES, Lane, MatrixSetup
 
 LATE_S = 0.5
-"""Above what a key may be known for: asking, and being answered."""
+"""Seconds beyond the cache time of a key, for the request and its answer."""
 AGAIN_S = 20.0
 TURN_S = 5.0
-"""A limit is used up and tried within one minute of the database's clock, which is this machine's."""
+"""Seconds to use up and test a limit within one minute of the database's clock, which is this machine's clock."""
 
 
 def down(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
-    """A good key, one of another class, and one that nobody issued; whole and as a stream."""
+    """A valid key, one of another class and an unknown one, while the database is down; whole answers and streams."""
     other_class = next(class_ for class_ in CLASSES if class_ != lane.data_class)
     shown = [lane.issue("free"), lane.issue("free", other_class), "isk_" + "A" * 43]
     with _without_database(setup):
@@ -63,7 +63,7 @@ def too_much(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
 
 
 def _used_up(lane: Lane, setup: MatrixSetup, marker: str, kind: str) -> Iterator[Answer]:
-    """One request is let through; then none of this key's, and none of another of the same workload."""
+    """One request is accepted. Then all requests with this key and with another key of the workload are refused."""
     keys = [lane.issue(kind) for _ in range(2)]
     before = ask(lane, chat(lane, "before", kind, max_tokens=5), key=keys[0])
     if before.says != "200 ok":
@@ -81,7 +81,7 @@ def _forgotten(
     key: str,
     happening: contextlib.AbstractContextManager[None],
 ) -> Iterator[Answer]:
-    """With a key that the gateway has just learnt, when it may know it no longer."""
+    """Use a key that the gateway has just cached, after an event and after the cache time."""
 
     def let_in(prompt: str) -> bool:
         return ask(lane, chat(lane, prompt, "free"), key=key).says == "200 ok"
@@ -98,8 +98,9 @@ def _forgotten(
 
 @contextlib.contextmanager
 def _without_database(setup: MatrixSetup) -> Iterator[None]:
-    """Stopped meanwhile, and afterwards used again by every gateway: a request that meets a connection to the old
-    server is refused, and a health probe may have had another connection."""
+    """Stop the database during the context. Afterwards wait until every gateway uses it again: a request on a
+    connection to the old server is refused.
+    """
     with setup.without_database():
         yield
     for lane in (lane.counted for lane in setup.lanes.values()):
@@ -111,7 +112,7 @@ def _without_database(setup: MatrixSetup) -> Iterator[None]:
                 f"{lane.data_class}: {result}, {AGAIN_S} s after its database is back"
             )
             time.sleep(0.1)
-        del lane.model.received[before:]  # ours; what came before is the row's
+        del lane.model.received[before:]  # remove the requests of this loop; earlier ones belong to the case
 
 
 @contextlib.contextmanager

@@ -28,14 +28,16 @@ NOBODY, OWN, REDACTED = "nobody", "its class's model", "its class's model, redac
 
 
 def rules(folder: Path) -> Rules:
-    """A detector's, with a model that knows two German names."""
+    """A detector's rules, with a model that knows two German names."""
     topics = [{"name": "WEAPONS", "phrases": ["build a bomb"]}]
     model = german_model(folder / "german")
     return Rules.model_validate({"models": [model], "languages": ["de"], "topics": topics})
 
 
 def screening(config: dict[str, Any], detector: str) -> dict[str, Any]:
-    """A gateway's file with guards: a workload leads beyond the site, another has a guard model that is not there."""
+    """A gateway's configuration with guards. One workload's model is outside the site, another's guard model is
+    missing.
+    """
     name = config["class"]
     own_route = {**config["routes"][0], "site": config["site"]}
     judge = {
@@ -92,7 +94,7 @@ def _saying_texts(*texts: str, kind: str = "chat") -> Callable[..., Iterator[Ans
 
 
 def _without(answer: Answer, *values: str, sent: bytes = b"") -> Answer:
-    """The answer, or what leaked in its place."""
+    """The answer, or the leaked text instead."""
     from dataclasses import replace
 
     leaked = [value for value in values if value in answer.text or value.encode() in sent]
@@ -131,7 +133,7 @@ def _leaves(**fields: Any) -> Callable[..., Iterator[Answer]]:
     def tries(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
         for stream in (False, True):
             answer = _ask(lane, LETTER, "cloud", stream=stream, **fields)
-            # What comes back to the caller may hold it: it was put back here.
+            # The caller's answer may contain it, because the gateway restores it there.
             received = b"".join(lane.model.received)
             yield (
                 answer
@@ -155,7 +157,7 @@ def _tool_call() -> dict[str, Any]:
 
 
 def _no_model(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
-    """A real detector whose model is not the promised one."""
+    """A real detector whose model file has the wrong digest."""
     from tests.edge.matrix.answers import Answer
 
     file = lane.folder / "de_core_news_md-3.8.0-py3-none-any.whl"
@@ -206,5 +208,5 @@ ROWS: dict[str, tuple[Callable[..., Iterator[Answer]], str, str]] = {
         NOBODY,
     ),
 }
-"""By what goes wrong: how it is tried, the right answer, and where the prompt must have come."""
+"""By fault: the function that runs it, the expected answer, and where the prompt may arrive."""
 SLOW = ("a secret cut at every position of a stream",)

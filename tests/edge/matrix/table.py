@@ -11,7 +11,7 @@ NONE = "–"
 
 
 def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
-    """All rows and a summary; a cell that is not as it must be is in bold."""
+    """All rows and a summary. Wrong cells are in bold."""
     by_place = {(cell.way.name, cell.data_class): cell for cell in cells}
     lines = [_line(["what goes wrong", *classes]), _line(["---"] * (len(classes) + 1))]
     for case in WAYS:
@@ -22,7 +22,7 @@ def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
 
 
 def summary(cells: Sequence[Cell], classes: Sequence[str]) -> list[str]:
-    """Tries by class, and how many requests of them a cloud backend was sent."""
+    """Number of requests by class, and how many of them reached a cloud backend."""
     lines = []
     for data_class in classes:
         mine = [cell for cell in cells if cell.data_class == data_class]

@@ -164,7 +164,7 @@ def _other_paths(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer
 
 
 def _cloud(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[Answer]:
-    """Where the class has no way there, a file that gives it one: the gateway does not start with it."""
+    """For a class without a translator: a file with a cloud route, with which the gateway must not start."""
     if lane.translated:
         yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
         return
@@ -178,7 +178,7 @@ def _overflow_in_file(lane: Lane, setup: MatrixSetup, marker: str) -> Iterator[A
 
 
 def _started(lane: Lane, changes: dict[str, Any], refused: str) -> Answer:
-    """What becomes of a real gateway of this class with a route changed so."""
+    """The result of starting a real gateway of this class with a changed route."""
     config = gateway_config(lane.folder, free_port(), f"{lane.data_class}-gateway")
     config |= {"class": lane.data_class, "callers": str(lane.callers)}
     config["routes"] = [{**config["routes"][0], **changes}]

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def environment() -> Path:
-    """The Python that has the benchmarks, made on the first run."""
+    """Path of the Python with the benchmarks, which is installed at the first call."""
     tools.install("privacy", HERE)
     python = tools.python("privacy", HERE)
     assert python is not None
@@ -25,7 +25,7 @@ def environment() -> Path:
 
 
 def run(folder: Path, *arguments: str, limit_s: int = 500) -> subprocess.CompletedProcess[str]:
-    """`python ARGUMENTS` in that environment and folder."""
+    """Run `python ARGUMENTS` in that environment and folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return subprocess.run(
         [str(environment()), *arguments],
@@ -39,6 +39,6 @@ def run(folder: Path, *arguments: str, limit_s: int = 500) -> subprocess.Complet
 
 
 def keep(folder: Path) -> None:
-    """Copy reports to where they are collected, if anywhere."""
+    """Copy reports to `$ISTHMUS_REPORTS`, if it is set."""
     if target := os.environ.get("ISTHMUS_REPORTS"):
         shutil.copytree(folder, Path(target) / "privacy" / folder.name, dirs_exist_ok=True)

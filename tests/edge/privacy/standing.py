@@ -23,7 +23,7 @@ from tests.edge.processes import Edge, free_port
 from tests.edge.redaction.models import fetch_english_model
 from tests.edge.screening.standing import GATEWAY, MODELS
 
-# Names that a model finds are not among them: their streams are held by the line, and the benchmark counts events.
+# Without names that a model finds: their streams are held by the line, and the benchmark counts events.
 WORKLOAD, KEY = "outside", "key-of-outside"
 PERSONAL = [
     "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN", "US_ITIN", "IP_ADDRESS", "MAC_ADDRESS",
@@ -33,16 +33,16 @@ PERSONAL = [
 
 @dataclass
 class BenchmarkedGateway:
-    """Where the benchmark asks, and the port that its capture must have."""
+    """The URL for the benchmark, and the port that its capture must use."""
 
     url: str
-    """With `/v1`."""
+    """URL with `/v1`."""
     capture_port: int
     gateway: Edge
 
 
 class Tunnel:
-    """Plain TCP on the loopback, TLS with a client certificate to the gateway."""
+    """A tunnel from plain TCP on loopback to the gateway's TLS, with a client certificate."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
         self._to, self._context = port, context
@@ -81,7 +81,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def start_gateway(folder: Path) -> Iterator[BenchmarkedGateway]:
-    """Everything but the capture, which the benchmark starts itself."""
+    """Start everything except the capture, which the benchmark starts itself."""
     authority = Authority(folder)
     authority.issue("gateway", GATEWAY)
     authority.issue("models", MODELS)

@@ -1,6 +1,6 @@
-"""`chunk-invariance` 0.2.0 (PyPI, Apache-2.0): redactor and gateway give the same output at every split of a stream.
+"""`chunk-invariance` 0.2.0 (PyPI, Apache-2.0): redactor and gateway give the same output at every split.
 
-The package is taken from its own environment, and runs here, where the redactor is; it has no dependencies.
+The package comes from its own environment but runs in this one, which has the redactor. It has no dependencies.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def package() -> Iterator[Any]:
 
 
 class Redactor:
-    """The streaming redactor as the package asks for it."""
+    """The streaming redactor with the interface that the package requires."""
 
     def __init__(self, entities: frozenset[str] | None) -> None:
         self._detector, self._entities = Detector(Rules.model_validate({"patterns": [OWN]})), entities

@@ -1,4 +1,4 @@
-"""`pii-leak-benchmark` 0.6.0 (PyPI, Apache-2.0) against the running gateway: its values and checks are outsiders'."""
+"""`pii-leak-benchmark` 0.6.0 (PyPI, Apache-2.0) against the running gateway, with third-party values and checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.edge.privacy.standing import WORKLOAD, BenchmarkedGateway, start_gate
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 LIMIT_S = 1500
-"""Some 380 requests: two minutes alone, ten and more beside other tests."""
+"""Seconds for some 380 requests: two minutes alone, ten or more beside other tests."""
 SIX = {"AWS_ACCESS_KEY_ID", "CREDIT_CARD", "EMAIL", "GITHUB_TOKEN", "SLACK_TOKEN", "SSN"}
 
 

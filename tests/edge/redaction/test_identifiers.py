@@ -9,7 +9,7 @@ import pytest
 from edge.redaction import Detector, Rules
 from tests.edge.redaction.conftest import Seen
 
-# From the issuers' own pages and standards, as python-stdnum's and Wikipedia's articles cite them.
+# From the issuers' own pages and standards, as cited by python-stdnum and Wikipedia.
 PUBLISHED = [
     ("IBAN_CODE", "DE89 3704 0044 0532 0130 00"),
     ("IBAN_CODE", "GB82WEST12345698765432"),

@@ -19,11 +19,11 @@ from tests.edge.redaction.models import LOCK, ROOT, fetch_english_model
 RECORD = Path(__file__).with_name("data") / "en_core_web_sm-3.8.0.record"
 RELEASE = TRUSTED["en_core_web_sm-3.8.0-py3-none-any.whl"]
 OWN_TO_THE_COPY = {"meta.json", "README.md"}
-"""They bear the copy's name, and nothing of them is computed with."""
+"""Files with the copy's name. They do not affect results."""
 
 
 def released() -> dict[str, str]:
-    """The digests of the release's files, by their path within the pipeline."""
+    """Digests of the release's files, by path within the pipeline."""
     lines = [line.split(",") for line in RECORD.read_text().splitlines()]
     return {path.partition("-3.8.0/")[2]: digest for path, digest, _ in lines if "-3.8.0/" in path}
 

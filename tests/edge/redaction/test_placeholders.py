@@ -49,7 +49,7 @@ def test_no_placeholder_number_that_is_in_the_text_is_used():
 
 def test_every_placeholder_of_a_request_with_many_values_is_restored():
     placeholders = Placeholders()
-    placeholders._counts["PERSON"] = 999_999  # as after a million values
+    placeholders._counts["PERSON"] = 999_999  # like after a million values
     placeholder = placeholders.of("PERSON", "Ann")
     assert placeholder == "<PERSON_1000000>"
     assert placeholders.restore(f"Dear {placeholder}") == "Dear Ann"

@@ -85,7 +85,7 @@ def test_an_unknown_model_needs_a_digest_and_a_language(tmp_path: Path):
 
 @pytest.fixture(scope="session")
 def own_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
-    """A pipeline of spaCy's that knows two names, packed as a wheel is."""
+    """A spaCy pipeline that knows two names, packed like a wheel."""
     import spacy
 
     folder = tmp_path_factory.mktemp("model")

@@ -8,7 +8,7 @@ from edge.redaction import Detector
 from tests.edge.redaction.conftest import Seen
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
-# Put together here, so that no scanner of repositories takes them for true ones.
+# Built at runtime, so that secret scanners of repositories do not report them.
 TOKENS = [
     "AKIA" + "QWERTZUIOPASDFGH",
     "ghp_" + "a1B2" * 9,

@@ -18,7 +18,7 @@ SECRETS = frozenset(["SECRET"])
 
 
 def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | None) -> list[str]:
-    """What goes out for each piece, and at the end."""
+    """The released text for each piece, and at the end."""
     buffer = StreamBuffer(detector.reach(entities))
     out = []
     for piece in pieces:
@@ -34,7 +34,9 @@ def redact_whole(detector: Detector, text: str, entities: frozenset[str] | None)
 
 
 def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
-    """The text is redacted, and a stream of it gives the same wherever it is cut, and character by character."""
+    """Check that the text is redacted, and that its stream gives the same result for each cut, and character by
+    character.
+    """
     spoken = f"As I said: {text} and that was all, for now. "
     expected = redact_whole(detector, spoken, None)
     assert expected != spoken

@@ -83,18 +83,18 @@ def test_letters_that_look_like_digits_are_accepted_in_an_iban(find: Seen, iban:
 @pytest.mark.parametrize(
     "text",
     [
-        # No card: part of a longer number, of a digest, of a list, or of no network.
+        # Not a card: part of a longer number, a digest or a list, or of no card network.
         "Auftrag 4111111111111111000", "order x4111111111111111000", "order 0004111111111111111x",
         "sha256 9c4111111111111111efa0", "trace-a4111111111111111b", "id 5a4111111111111111",
         "[4111,1111,1111,1111,12]", "[17, 4111, 1111, 1111, 1111]", "sizes 4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",
         "years [2019,2020,2021,2022], [2017, 2018, 2019, 2020] and [2020;2021;2022;2023]",
         "ports 4000,4001,4002,4005; 5300, 5200, 5100, 5007", "2019 2020 2021 2022 2025",
         "4,111,111,111,111,111 bytes", "1999,2000,2001,2002", "x1234567890123456y",
-        # No account: a wrong check digit, a digest, prose.
+        # Not an account: a wrong check digit, a digest, prose.
         "ibanDE89370400440532013001ende", "xde89370400440532013000a".replace("x", "f"), "KW 12 sind wir alle im Urlaub",
         "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 1", "DE89; 3704; 0044; 0532; 0130; 01",
         "at20261129143312123 no20261129143312345 Kino 2026 11 29 14 33 12",
-        # No groups.
+        # Not in groups.
         r"1<br>2<br>3 and \n4 \t5", "C++11, C++14; 4711+12", "a,b;c 12,50; 13,75; 14,00",
     ],
 )  # fmt: skip

@@ -18,12 +18,14 @@ from tests.edge.reviews.reviewed import SECRET, Reviewed
 LEFT = """
 UPDATE isthmus.held SET decide_by = clock_timestamp() WHERE state IN ('held', 'escalated') AND id = ANY ('{%s}')
 """
-"""What nobody decides is brought to its time."""
+"""Moves the deadline of undecided answers to now."""
 AT_ONCE = 8
 
 
 def kind(answer_id: str) -> str:
-    """What becomes of an answer: of twenty one is rejected, one corrected, one escalated first, one left to time."""
+    """The planned outcome of an answer. Of twenty, one is rejected, one corrected, one escalated first, one left to
+    expire.
+    """
     return {0: "reject", 1: "correct", 2: "escalate", 3: "left"}.get(int(answer_id, 16) % 20, "approve")
 
 
@@ -37,14 +39,14 @@ class Person:
 
 @dataclass
 class Race:
-    """What is seen from outside: by applications, by reviewers."""
+    """What applications and reviewers see."""
 
     site: Reviewed
     people: list[Person]
     told: list[str] = field(default_factory=list)
-    """Answers of which the application was told that they are held."""
+    """Answers that the application was told are held."""
     given: dict[str, str] = field(default_factory=dict)
-    """Answers that were given out, and how they were marked."""
+    """Answers that were returned, and their marks."""
     too_soon: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
     decided: int = 0
@@ -55,7 +57,7 @@ class Race:
     async def call(
         self, edge: Edge, key: str, method: str, path: str, body: Any = None
     ) -> tuple[int, Any, str]:
-        """Status, body and mark; 0 where the process went away under it."""
+        """Send a request. Returns status, body and mark. Status 0: the process ended during the request."""
         session = self.clients.get(edge.url)
         if session is None:
             tls: ssl.SSLContext = self.site.made.authority.client("app")
@@ -72,7 +74,7 @@ class Race:
             return 0, None, ""
 
     async def run(self, count: int, kills: int) -> None:
-        """Until every answer is decided, or its time is over."""
+        """Run until every answer is decided or expired."""
         self.desks = list(self.site.desks[-2:])
         try:
             asking = [self._ask(count) for _ in range(AT_ONCE)]
@@ -106,7 +108,7 @@ class Race:
                 self.told.append(content["id"])
 
     async def _decide(self, person: Person) -> None:
-        """Through all that waits, again and again: the oldest first, as the others do."""
+        """Decide the waiting answers again and again, the oldest first, like the other reviewers."""
         while not self.over:
             path = "/v1/reviews?limit=100"
             while path and not self.over:
@@ -133,7 +135,7 @@ class Race:
         body = {"version": claimed["version"], "sha256": claimed["sha256"]}
         body |= {"texts": ["corrected"]} if act == "correct" else {}
         body |= {"reason": f"for-{act}"}
-        # Twice at once, as who clicks twice: one of them at most may count.
+        # Sent twice at once, like a double click. At most one may count.
         results = await asyncio.gather(
             *(self.call(desk, person.key, "POST", f"/v1/reviews/{answer_id}/{act}", body) for _ in range(2))
         )
@@ -143,20 +145,20 @@ class Race:
         self.decided += len(done)
 
     async def _collect(self) -> None:
-        """Applications that come for answers, most of them too early."""
+        """Applications request their answers, mostly too early."""
         while not self.over:
             for answer_id in random.sample(self.told, min(20, len(self.told))):
                 await self.look(answer_id)
             await asyncio.sleep(0.1)
 
     async def look_at_last(self, answer_id: str) -> None:
-        """As long as the gateway, started anew a moment ago, is not there or not sealed yet, it is asked again."""
+        """Repeat the request while the restarted gateway is not running or not sealed yet."""
         end = time.monotonic() + 30
         while await self.look(answer_id) in (0, 503) and time.monotonic() < end:
             await asyncio.sleep(0.1)
 
     async def look(self, answer_id: str) -> int:
-        """One application comes for one answer; the status."""
+        """Request an answer as its application. Returns the status."""
         status, body, mark = await self.call(
             self.site.gateway, self.site.key(), "GET", f"/v1/reviews/{answer_id}"
         )
@@ -168,7 +170,7 @@ class Race:
         return status
 
     async def _kill(self, count: int, kills: int) -> None:
-        """A process at a time, without a word, and another in its place."""
+        """Kill one process after the other without warning, and start a replacement."""
         for number in range(kills):
             goal = (number + 1) * count * 2 // (kills + 1)
             while self.decided < goal and not self.over:
@@ -186,7 +188,7 @@ class Race:
             self.seen[f"killed {'gateway' if victim == 2 else 'desk'}"] += 1
 
     async def _waits(self) -> int:
-        """How many are undecided; those that nobody decides are brought to their time."""
+        """Number of undecided answers. Moves the deadline of those that nobody decides to now."""
         rows = await asyncio.to_thread(
             self.site.sql, "SELECT id FROM isthmus.held WHERE state IN ('held', 'escalated')"
         )
@@ -200,7 +202,7 @@ class Race:
 
 
 def raced(site: Reviewed, count: int, kills: int) -> tuple[Race, float]:
-    """A race run to its end, every answer asked for once more, and how many seconds it took."""
+    """Run a race to its end, and request every answer once more. Returns the race and its seconds."""
     people = [
         Person("anna@bank", site.reviewer("anna@bank"), 0, senior=False),
         Person("bert@bank", site.reviewer("bert@bank", "--senior"), 1, senior=True),

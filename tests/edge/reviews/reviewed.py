@@ -30,9 +30,9 @@ from tests.edge.postgres import Postgres
 from tests.edge.processes import Edge
 
 SECRET = "IBAN DE02 1203"
-"""What `Counted.chat` asks."""
+"""Text in the prompt of `Counted.chat`."""
 SAID = "Paid to Muster"
-"""How the fake model's answer begins."""
+"""Beginning of the fake model's answer."""
 RULE = {"below_confidence": 0.8, "domain": "payments"}
 WORKLOADS: list[dict[str, Any]] = [
     {"name": "credit", "impact": "high", "review": RULE, "clients": []},
@@ -43,7 +43,7 @@ WORKLOADS: list[dict[str, Any]] = [
 
 @dataclass
 class Reviewed:
-    """What a test needs of it."""
+    """The gateway, the review service and their database."""
 
     made: Counted
     audit_site: AuditSite
@@ -71,19 +71,19 @@ class Reviewed:
         return self.made.start(**self.gateway_config)
 
     def end(self) -> None:
-        """At once: an orderly end waits three seconds for each, and has tests of its own."""
+        """Kill the processes. An orderly end takes three seconds each, and has its own tests."""
         for edge in (*self.desks, *self.made.gateways, *self.made.sidecars):
             edge.process.kill()
             edge.process.wait(10)
 
     def key(self, workload: str = "credit") -> str:
-        """A caller's."""
+        """Issue a caller's key for the workload."""
         if workload not in self.keys:
             self.keys[workload] = self.made.issue(workload, self.desk_config["class"])
         return self.keys[workload]
 
     def reviewer(self, name: str, *more: str, data_class: str = "restricted") -> str:
-        """`python -m edge.reviewers issue`, and the key that it printed."""
+        """Run `python -m edge.reviewers issue`, and return the printed key."""
         return self.command("issue", "--reviewer", name, "--class", data_class, *more)
 
     def command(self, *arguments: str, code: int = 0) -> str:
@@ -107,13 +107,13 @@ class Reviewed:
         return self.clients[key]
 
     def ask(self, workload: str = "credit", **fields: Any) -> httpx.Response:
-        """A chat completion."""
+        """Send a chat completion."""
         body = {"model": workload, "messages": [{"role": "user", "content": SECRET}], **fields}
         headers = {"authorization": f"Bearer {self.key(workload)}"}
         return self.client(self.gateway).post("/v1/chat/completions", json=body, headers=headers)
 
     def hold(self, workload: str = "credit", **fields: Any) -> str:
-        """The id of an answer that is held."""
+        """Send a request whose answer is held. Returns the answer's id."""
         answer = self.ask(workload, **fields)
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
@@ -138,7 +138,7 @@ class Reviewed:
     def act(
         self, key: str | None, answer_id: str, act: str, claimed: dict[str, Any] | None = None, **more: Any
     ) -> httpx.Response:
-        """Claim where that was not done, and act."""
+        """Claim the answer if needed, and act on it."""
         claimed = claimed or self.claim(key, answer_id)
         body = {"version": claimed["version"], "sha256": claimed["sha256"], **more}
         if act != "approve":
@@ -149,7 +149,7 @@ class Reviewed:
         return self.made.ask_database(statement)
 
     def database(self, user: str) -> Database:
-        """As one of the two processes' own users sees it."""
+        """The database as one of the two processes' users sees it."""
         password = self.folder / f"{user}-password"
         password.write_text(f"{user}-s3cret")
         plain = self.made.postgres.administrator(self.made.database)
@@ -189,9 +189,9 @@ def reviewed(
     gateway: dict[str, Any] | None = None,
     **reviews: Any,
 ) -> Iterator[Reviewed]:
-    """Both processes up and registered with the sealer, which seals for as long as it lasts.
+    """Start both processes and a sealer, which runs during the context.
 
-    Without the `door` PostgreSQL is asked as it is, on the loopback: the door is a thread of this process.
+    Without `door`, PostgreSQL is used directly on loopback, because the door is a thread of this process.
     """
     with ExitStack() as ending:
         counted_site = ending.enter_context(counted(folder, postgres, name, [FakeModel()], data_class))
@@ -255,7 +255,7 @@ def reviewed(
 
 @contextmanager
 def sealing(audit_site: AuditSite) -> Iterator[None]:
-    """A sealer beside the test, as one runs beside the gateways."""
+    """Run a sealer during the context, as beside a gateway."""
     over = threading.Event()
 
     def seal() -> None:

@@ -121,7 +121,7 @@ def test_without_the_database_no_answer_is_released_or_decided(site: Reviewed, p
 def test_a_database_lost_during_a_request_gives_503_and_a_record_of_the_hold(
     site: Reviewed,
 ):
-    site.ask()  # its key is known for 5 s, and the database was heard
+    site.ask()  # its key is cached for 5 s, and the database has answered within that time
     site.made.models[0].reset("linger")
     lock = Lock(site)
     lock.take()
@@ -142,7 +142,7 @@ def test_a_database_lost_during_a_request_gives_503_and_a_record_of_the_hold(
 
 
 class Lock:
-    """The table of held answers, taken by another so that no answer can be put away."""
+    """A lock on the table of held answers, so that no answer can be stored."""
 
     def __init__(self, site: Reviewed) -> None:
         self._site, self._loop = site, asyncio.new_event_loop()

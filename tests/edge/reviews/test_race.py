@@ -77,7 +77,7 @@ def test_in_a_race_with_killed_processes_every_answer_ends_once_as_recorded(
 
 
 def the_record_says_it_all(rows: dict[str, Any], acts: list[Any], records: list[dict[str, Any]]) -> None:
-    """Of each act there is a record: who, when, why. What is on record and did not come to be, a crash explains."""
+    """Check that each act has a record with person, time and reason. Only a crash explains a record without an act."""
     act_of: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
         if record["act"] != "give":

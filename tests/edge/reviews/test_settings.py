@@ -19,7 +19,7 @@ WORKLOAD = "transaction-narratives"
 
 
 def documented() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The gateway's part and the other file, as docs/reviews.md shows them."""
+    """The gateway's section and the review service's file from docs/reviews.md."""
     blocks = [YAML(typ="safe").load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)]
     (first,) = (block for block in blocks if "reviews" in block and "workloads" in block)
     (second,) = (block for block in blocks if block.get("mode") == "reviews")
@@ -29,7 +29,7 @@ def documented() -> tuple[dict[str, Any], dict[str, Any]]:
 def gateway(
     class_: str = "restricted", workload: dict[str, Any] | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """A gateway that holds answers, its `reviews` changed."""
+    """A gateway that holds answers, with changed `reviews`."""
     part = documented()[0]
     config = counted()
     workload_config = {**part["workloads"][0], **(workload or {})}

@@ -23,7 +23,7 @@ from tests.edge.postgres import ADMIN, ADMIN_PASSWORD, Postgres
 
 NAME = "states"
 PEOPLE = {"anna": False, "bert": True, "cara": True, "dave": True}
-"""By whether they are senior. Dave is the one who asked."""
+"""Reviewers, and whether they are senior. Dave sent the request."""
 ACTS = ("claim", "release", "approve", "correct", "reject", "escalate")
 FINAL = ("approved", "rejected", "expired")
 
@@ -49,7 +49,7 @@ def tables(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Post
 
 @dataclass
 class Account:
-    """What the rules say of one answer, kept by hand."""
+    """The expected state of one answer by the rules."""
 
     state: str = "held"
     version: int = 0
@@ -59,7 +59,7 @@ class Account:
     overdue: bool = False
 
     def act(self, act: str, person: str, version: int) -> str:
-        """The outcome, and the account brought up to date."""
+        """Apply an act to the expected state. Returns the expected result."""
         refused = self._refused(act, person, version)
         if refused:
             return refused
@@ -97,7 +97,7 @@ class Account:
         return "already" if act == "approve" and person in self.voted else ""
 
     def time_passes(self) -> None:
-        """What is overdue moves on."""
+        """Move the expected state after its deadline."""
         if self.overdue:
             self.overdue, self.claimed, self.version = False, "", self.version + 1
             if self.state == "held":
@@ -107,7 +107,7 @@ class Account:
 
 
 class States(RuleBasedStateMachine):
-    """One answer of a class with two approvers."""
+    """A state machine for one answer of a class with two approvers."""
 
     postgres: ClassVar[Postgres]
     ids: ClassVar[Any] = itertools.count()
@@ -211,7 +211,7 @@ def test_under_any_sequence_of_decisions_and_deadlines_the_database_follows_the_
 
 
 def as_role(tables: Postgres, folder: Path, role: str, *statements: str) -> list[str]:
-    """What PostgreSQL says to each statement of a role's: `ok`, or the error's name."""
+    """PostgreSQL's result for each statement of a role: `ok`, or the error's name."""
     (folder / role).write_text(role)
     login = {"user": f"{NAME}_{role}", "password": folder / role}
 

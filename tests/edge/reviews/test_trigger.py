@@ -14,7 +14,7 @@ from edge.config.review import Impact
 from edge.reviews.trigger import Demand, demand_of, draw, find_hold_reasons
 
 NEVER = 1.0
-"""A draw that no rate reaches."""
+"""A draw that no sample rate includes."""
 CLASSES: tuple[DataClass, ...] = get_args(DataClass)
 IMPACTS: tuple[Impact, ...] = get_args(Impact)
 

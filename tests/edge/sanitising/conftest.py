@@ -18,7 +18,7 @@ PUBLIC = Options("public", names_demanded=False, keep_going=True)
 
 
 class Quiet:
-    """A watcher that remembers what it was told."""
+    """A watcher that records its calls."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
@@ -36,7 +36,7 @@ class Quiet:
 
 @dataclass
 class Workspace:
-    """Source and target of one test."""
+    """Source and target of a test."""
 
     root: Path
     asked: Options = PUBLIC
@@ -79,7 +79,7 @@ def cleaner() -> Cleaner:
 
 
 def cleaned(cleaner: Cleaner, name: str, data: bytes, fields: frozenset[str] = frozenset()) -> bytes:
-    """A file's bytes, clean; raises Refused."""
+    """The redacted bytes of a file. Raises Refused."""
     form = open_form(kind_of(name), data, fields, 1 << 20)
     outputs = []
     for document in form.documents():

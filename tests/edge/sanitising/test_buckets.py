@@ -55,11 +55,11 @@ def test_a_single_object_is_a_valid_source_and_an_empty_prefix_is_refused(s3: An
 
 
 class CutOff(Exception):
-    """As a process that is killed."""
+    """Raised where a real process would be killed."""
 
 
 class Failing(BucketTarget):
-    """Cut off when it would note the second file."""
+    """A target that is interrupted before it records the second file."""
 
     def note(self, line: bytes) -> None:
         if self._noted == 1:

@@ -113,7 +113,7 @@ VALUES = st.recursive(
 
 
 def shape(value: Any) -> Any:
-    """Keys, lengths and kinds; of a text or a number only that it is one of the two."""
+    """Keys, lengths and types of a value. Texts and numbers count as the same type."""
     if isinstance(value, dict):
         return {key: shape(nested) for key, nested in value.items()}
     if isinstance(value, list):

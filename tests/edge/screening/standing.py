@@ -24,7 +24,7 @@ KEYS = {name: f"key-of-{name}" for name in ("own", "cloud", "both", "guarded", "
 
 @dataclass
 class Screened:
-    """What a test needs of it."""
+    """The running processes, and the client of the gateway."""
 
     gateway: Edge
     detector: Edge
@@ -34,37 +34,37 @@ class Screened:
     client: httpx.Client
 
     def reset(self) -> None:
-        """Models that behave, and have seen nothing."""
+        """Reset the models: correct behaviour, and no recorded requests."""
         for model in (self.own, self.cloud, self.judge):
             model.reset()
         self.judge.words = ["safe"]
 
     def ask(self, workload: str, text: str = "Hallo", **fields: Any) -> httpx.Response:
-        """A chat completion."""
+        """Send a chat completion."""
         body = {"model": workload, "messages": [{"role": "user", "content": text}], **fields}
         return self.client.post(
             "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {KEYS[workload]}"}
         )
 
     def post(self, workload: str, path: str, **fields: Any) -> httpx.Response:
-        """A request of another task."""
+        """Send a request of another task."""
         headers = {"authorization": f"Bearer {KEYS[workload]}"}
         return self.client.post(path, json={"model": workload, **fields}, headers=headers)
 
     def verdicts(self, answer: httpx.Response) -> list[str]:
-        """What is on record of the request."""
+        """The recorded verdicts of the request."""
         line = self.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
         return line.get("verdicts", [])
 
 
 def shows_the_account(text: str) -> bool:
-    """Whether eight digits of `IBAN` in a row are in it: four stand in some request's id by chance."""
+    """Whether the text has eight consecutive digits of `IBAN`. Four digits occur in some request ids by chance."""
     digits = IBAN[4:].replace(" ", "")
     return any(digits[at : at + 8] in text.replace(" ", "") for at in range(len(digits) - 7))
 
 
 def text_of(answer: httpx.Response) -> str:
-    """All words of an answer, whole or as a stream."""
+    """All words of an answer, whole or streamed."""
     if not answer.headers["content-type"].startswith("text/event-stream"):
         return answer.json()["choices"][0]["message"]["content"]
     return "".join(choice["delta"].get("content") or "" for choice in choices_of(answer))
@@ -84,7 +84,7 @@ def choices_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 def code_in(answer: httpx.Response) -> str:
-    """The error's code, of an answer or at the end of a stream."""
+    """The error code of an answer, or at the end of a stream."""
     if not answer.headers["content-type"].startswith("text/event-stream"):
         return answer.json()["error"]["code"] if answer.status_code != 200 else "ok"
     last = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")][-1]
@@ -92,7 +92,7 @@ def code_in(answer: httpx.Response) -> str:
 
 
 def german_model(folder: Path) -> dict[str, str]:
-    """A pipeline of spaCy's that knows two names, packed as a wheel is: its part of a detector's rules."""
+    """A spaCy pipeline that knows two names, packed like a wheel. Returns its entry in a detector's rules."""
     import spacy
 
     nlp = spacy.blank("de")
@@ -109,7 +109,7 @@ def german_model(folder: Path) -> dict[str, str]:
 
 
 class Ranking(FakeModel):
-    """A model server that ranks too, and repeats the documents as vLLM does."""
+    """A fake model server that also ranks, and repeats the documents as vLLM does."""
 
     def answer_to(self, path: str, request: dict[str, Any]) -> dict[str, Any] | None:
         if path != "/v1/rerank":
@@ -136,7 +136,7 @@ def sidecar_config(folder: Path, model: FakeModel) -> dict[str, Any]:
 
 
 def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dict[str, Any]:
-    """Workloads whose model is of the site, beyond it, or both; one with guards, one whose answers a model judges."""
+    """A configuration with models at the site, outside it, and both; one workload has guards, one a guard model."""
     own_route = {
         "url": f"https://127.0.0.1:{ports['own']}",
         "server_name": MODELS,
@@ -192,7 +192,7 @@ def _tls(folder: Path, name: str, ca: str = "client_ca") -> dict[str, str]:
 
 
 def authority_of(folder: Path) -> Authority:
-    """Certificates of all that stand there."""
+    """The CA of all processes in this setup."""
     authority = Authority(folder)
     authority.issue("gateway", GATEWAY)
     authority.issue("models", MODELS)

@@ -43,7 +43,7 @@ def _redacted(detector: Detector, request: dict[str, Any]) -> list[str]:
 
 
 class _LocalDetector(DetectorClient):
-    """Runs the detector in this process, and says that it has a model for each language."""
+    """Runs the detector in this process, and reports a model for each language."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__(Screening(detector="http://127.0.0.1:1", languages=["de"]), Limits())

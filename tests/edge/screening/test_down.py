@@ -20,7 +20,7 @@ WRONG = ["gone", "status-500", "status-503", "status-204", "html", "cut", *NONSE
 
 @dataclass
 class Faked:
-    """A gateway before a detector that can go wrong."""
+    """A gateway with a fake detector that can fail."""
 
     detector: FakeDetector
     model: FakeModel

@@ -69,7 +69,7 @@ def test_a_secret_in_tool_arguments_is_removed_in_any_notation(
     screened.own.arguments = arguments
     answer = screened.ask("own", stream=stream, tools=[TOOL])
     assert answer.status_code == 200, answer.text
-    # The part behind the letter that can be escaped.
+    # The part after the letter that can be escaped.
     assert SECRET[1:] not in answer.text
     assert any(verdict.endswith(": redacted SECRET") for verdict in screened.verdicts(answer))
 

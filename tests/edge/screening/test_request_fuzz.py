@@ -1,6 +1,6 @@
-"""Requests drawn from the grammar of chat, right and wrong, with an account number or a card anywhere in them.
+"""Generated chat requests, valid and invalid, with an account or card number anywhere in them.
 
-Whatever is drawn: no 500, a line in the journal, and neither reaches the model beyond the site.
+For every request: no 500, a line in the journal, and neither number reaches the model outside the site.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NUMBERS = st.one_of(st.integers(-5, 300), st.floats(-3, 3), st.just(float(CARD))
 
 
 def objects(values: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[dict[str, Any]]:
-    """JSON objects with a text as each name."""
+    """JSON objects with texts as keys."""
     return st.lists(st.tuples(TEXTS, values), max_size=most).map(dict)
 
 
@@ -127,11 +127,11 @@ WELL_FORMED = st.fixed_dictionaries(
         "metadata": objects(TEXTS, 2),
     },
 )
-"""Requests that the gateway forwards, as far as the detector lets them leave."""
+"""Requests that the gateway forwards, if the detector lets them leave."""
 
 
 def leaked(received: bytes) -> bool:
-    """Whether a request that left shows the account number or the card, in whatever digits and however it is spaced."""
+    """Whether a forwarded request contains the account or card number, in any digits and spacing."""
     text = "".join(character for character in received.decode(errors="replace") if character.isalnum())
     digits = "".join(
         str(int(character)) if character.isdigit() and character.isdecimal() else character

@@ -18,7 +18,7 @@ SOUGHT = frozenset(["SECRET"])
 
 
 class Stub:
-    """A screen whose detector is the core itself."""
+    """A screen with the detection engine itself."""
 
     judges_answers = False
 
@@ -140,7 +140,7 @@ def contents(chunks: list[Any]) -> str:
 
 @pytest.mark.parametrize("cut", range(4, len(SECRET) - 6))
 def test_text_after_a_finish_reason_is_dropped(cut: int):
-    """The text before it was screened as if it were whole: a secret could stand on both sides."""
+    """The text before was screened as complete, so a secret could be split at that point."""
     chunks = [
         chunk(delta(content=f"a {SECRET[:cut]}", finish="stop")),
         chunk(delta(content=f"{SECRET[cut:]} b")),

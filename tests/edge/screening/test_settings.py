@@ -18,7 +18,7 @@ MODEL = {"url": "https://10.0.0.9:8443", "server_name": "g.svc", "model": "guard
 
 
 def documented() -> list[Any]:
-    """The gateway's part and the detector's file, as docs/redaction.md shows them."""
+    """The gateway's section and the detector's file from docs/redaction.md."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/redaction.md").read_text(), re.M | re.S)
     return [YAML(typ="safe").load(block) for block in blocks]
 
@@ -54,7 +54,7 @@ def test_a_guard_that_requires_review_needs_review_settings():
 def test_the_documented_screening_files_are_accepted():
     part, file = documented()
     assert isinstance(check(gateway(**{"class": "internal"}, **part), FILE), GatewayConfig)
-    file["rules"].pop("models")  # wheels that stand in an image
+    file["rules"].pop("models")  # wheels in the image
     assert isinstance(check(file, FILE), DetectorConfig)
 
 

@@ -38,7 +38,7 @@ def call(arguments: str, **fields: Any) -> dict[str, Any]:
 
 
 def hidden(arguments: str) -> str:
-    """The arguments with each secret and each card number replaced, as a screen does it."""
+    """The arguments with each secret and card number replaced, as screening does it."""
     return walk_arguments(
         arguments, lambda text, _kind: text.replace(SECRET, "<SECRET>").replace(CARD, "<CARD>")
     )
@@ -147,7 +147,7 @@ SAMPLING = (
     ],
 )
 def test_sampling_parameters_are_rounded_to_four_decimals(field: str, number: float, leaves: float):
-    """It is rounded, not refused, and never to a 0 that was none: some bounds exclude it."""
+    """The number is rounded, not refused. It never becomes 0 unless it was 0, because some bounds exclude 0."""
     replaced = replace_request({"model": "m", field: number}, ["m"])[field]
     assert (replaced, type(replaced)) == (leaves, type(leaves))
     assert texts_of(**{field: number}) == []
@@ -167,7 +167,7 @@ def test_a_negative_penalty_and_a_bias_are_rounded_too():
 
 
 def test_every_decimal_field_of_a_request_is_rounded():
-    """A new field of this kind is rounded too, or this test names it."""
+    """A new field of this kind must be rounded too, or be listed in this test."""
     for adapter in (ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest):
         for name, hint in get_type_hints(adapter, include_extras=True).items():
             decimal = re.search(r"\bfloat\b(?!')", str(hint))  # and not the word 'float'
