@@ -162,6 +162,7 @@ def test_a_guardrail_is_evaluated_only_in_the_jurisdiction_of_its_own_region(
         (["de"], "public", []),
         (["de"], "a class that is none", []),
         ([], "internal", []),
+        (["a place that is none"], "internal", ["undecided"]),
     ],
 )
 def test_a_guardrail_of_a_class_is_evaluated_only_where_its_workloads_may_be(
@@ -386,6 +387,13 @@ def test_rules_about_the_platforms_trails_and_tags_leave_other_teams_programs_al
     assert applicable("audit/everything-is-tagged", BUCKET) == []
     assert applicable("audit/everything-is-tagged", BUCKET, platform=WORD) == [None]
     assert applicable("audit/everything-is-tagged", pod(), platform=WORD) == []
+
+
+def test_every_trail_of_the_platform_is_created():
+    platform = platform_with(trails=[Trail.model_construct(name="trail", mode="manage")])
+    assert verdicts("audit/trail-stands", BUCKET, platform=platform) == ["violated"]
+    trail = resource_of("aws:cloudtrail/trail:Trail", "trail", {})
+    assert verdicts("audit/trail-stands", BUCKET, trail, platform=platform) == []
 
 
 def test_a_role_without_a_boundary_and_a_user_are_left_to_the_rules_of_identities():
