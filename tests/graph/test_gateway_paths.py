@@ -115,7 +115,7 @@ def test_every_alternative_of_a_route_is_a_path_of_its_workload() -> None:
         {"also": [alternative]},
         {"also": ["x", alternative]},
     ):
-        assert shown(*gateway(route(LLAMA, **alternatives)), *model_server()) == {
+        assert shown(*gateway({**route(LLAMA), **alternatives}), *model_server()) == {
             ("llama", "allowed"),
             ("missing", "undecided"),
         }
