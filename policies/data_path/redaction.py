@@ -109,7 +109,7 @@ def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
                 yield Violation(
                     f"{resource.name} sends prompts to {name}, outside its site, without redaction", resource
                 )
-            elif is_outside is None and (stated_outside is None or stated_outside is False or not detector):
+            elif is_outside is None:
                 where = f"whether {name} is on the site of {resource.name} is not known"
                 yield Violation(where, resource, "undecided")
 

@@ -8,7 +8,10 @@ from isthmus.contracts.platform.model.platform import Images, Monitoring, Platfo
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render.recorder import Resource
+from isthmus.graph.resources.resources import Graph
 from policies.evaluation.evaluation import judge
+from policies.evaluation.registry import RULES
+from policies.rules.rule import Subject
 
 
 def resource_of(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resource:
@@ -39,3 +42,11 @@ def findings_of(
 ) -> list[Finding]:
     """The findings of one rule."""
     return [finding for finding in judge(resources, platform, settings) if finding.policy == rule]
+
+
+def applicable(rule_id: str, *resources: Resource, platform: Platform | None = None) -> list[str | None]:
+    """Names of the resources to which a rule applies; None: the stack as a whole."""
+    (rule,) = [rule for rule in RULES if rule.id == rule_id]
+    assert rule.applies_to is not None
+    rows = rule.applies_to(Subject(Graph(resources), platform))
+    return [resource.name if resource else None for resource in rows]

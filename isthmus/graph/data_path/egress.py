@@ -338,10 +338,14 @@ class Outside:
     def _by_host(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
         """Cloud hosts that pods are configured with, except those of their edge configuration and credential helper."""
         known_urls = {
-            str(model.get("endpoint_url") or "") for config in server.configs for model in _models(config)
+            str(model.get("endpoint_url") or "")
+            for config in server.configs
+            for model in _mappings(config.get("models"))
         }
         known_urls |= {
-            str(route.get("url") or "") for config in server.configs for route in config.get("routes") or []
+            str(route.get("url") or "")
+            for config in server.configs
+            for route in _mappings(config.get("routes"))
         }
         if class_ != "restricted" and server.role == "sealer" and self.role_of(server):
             known_urls |= {
@@ -349,8 +353,9 @@ class Outside:
             }
         if class_ != "restricted" and server.role == _RESOLVER:
             known_urls |= self._called_beside(server)
+        known_hosts = set(_HOST.findall(" ".join(known_urls)))
         for host in sorted(set(self._hosts(server))):
-            if any(host in url for url in known_urls):
+            if host in known_hosts:
                 continue
             verdict = self._host(class_, host)
             if verdict is not None:
@@ -367,7 +372,7 @@ class Outside:
             if server.namespace != resolver.namespace or server is resolver:
                 continue
             hosts |= set(self._hosts(server))
-            for model in (model for config in server.configs for model in _models(config)):
+            for model in (model for config in server.configs for model in _mappings(config.get("models"))):
                 # Without the URL of an endpoint, the SDK calls the public name of the service.
                 service = RUNTIME_HOSTS["sagemaker" if model.get("provider") == "sagemaker" else "bedrock"]
                 hosts |= {f"{service}.{model.get('region')}.{domain}" for domain in _AWS_DOMAINS}
@@ -449,8 +454,9 @@ class Outside:
         return Hop(kind=kind, name=f"{pods.namespace}/{pods.name}", where=self._site(pods.namespace))  # type: ignore[arg-type]
 
 
-def _models(config: dict[str, Any]) -> list[dict[str, Any]]:
-    return [model for model in config.get("models") or [] if isinstance(model, dict)]
+def _mappings(entries: Any) -> list[dict[str, Any]]:
+    """The entries of a configuration's list that are mappings. The paths report the others."""
+    return [entry for entry in entries or [] if isinstance(entry, dict)]
 
 
 def _ports(rule: Resource) -> str:

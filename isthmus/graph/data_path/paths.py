@@ -18,7 +18,6 @@ from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
 from isthmus.graph.data_path.egress import CLOUD_DOMAINS, Outside
 from isthmus.graph.data_path.model_services import INFERENCE_PROFILE, Served, called_model
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
-from isthmus.graph.resources.references import undecided as not_known
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads.servers import Server, Servers
@@ -141,7 +140,7 @@ class Finder:
         url, model = str(target.get("url") or ""), str(target.get("model") or "")
         host, port = _address(url)
         service = _SERVICE.fullmatch(host)
-        if not_known(url) or not host:
+        if not host:
             why = f"where {url or 'a route without an address'} leads is not known"
             yield (Hop(kind="endpoint", name=url or "-"),), self._judge.unsure(class_, why)
         elif service is not None:
@@ -316,7 +315,9 @@ class Finder:
     def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
         """A gateway's route to a host or address outside the cluster."""
         hop = Hop(kind="network", name=host)
-        if any(host == domain or host.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
+        # A name with a final dot, or in capitals, is the same name in DNS.
+        name = host.removesuffix(".").lower()
+        if any(name == domain or name.endswith(f".{domain}") for domain in CLOUD_DOMAINS):
             if class_ == "restricted":
                 return (hop,), refused(f"{host} is a cloud's, where no restricted work may go")
             return (hop,), refused(f"a gateway leads to {host} by itself, past its translator")

@@ -71,8 +71,8 @@ class Judge:
 
     def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
         """The class by which a workload's own paths are judged: never less strict than the class that serves it."""
-        before = self._held.get(workload, class_)
-        return before if SENSITIVITIES.index(before) > SENSITIVITIES.index(class_) else class_
+        classes: tuple[Sensitivity, ...] = (class_, self._held.get(workload, class_))
+        return max(classes, key=SENSITIVITIES.index)
 
     def unsure(self, class_: Sensitivity, why: str) -> Verdict:
         """The verdict on something unknown: undecided, but allowed for public data."""
