@@ -8,6 +8,7 @@ import pytest
 
 from components.aws.network.dns_names import needed_names
 from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError, Refused
 from tests import private
@@ -62,6 +63,29 @@ def test_a_cluster_s_network_asks_for_what_its_machines_need() -> None:
     assert not is_answered(listed, "confidential-gateway.isthmus-confidential.svc"), (
         "the cluster's own DNS knows it"
     )
+
+
+def test_the_names_of_a_cluster_without_a_stated_network_are_for_the_only_network_of_its_site() -> None:
+    data = private.data()
+    (net,) = data["networks"]
+    other = {**net, "name": "second", "cidr": "10.81.0.0/16", "classes": ["public"]}
+    cluster_name = "0A1B2C3D.gr7.eu-central-1.eks.amazonaws.com"
+
+    def names_of(*networks: dict[str, Any], network: str, stated: str | None = None) -> list[str]:
+        platform = private.platform()
+        cluster = platform.clusters[0].model_copy(update={"network": stated})
+        update = {
+            "clusters": [cluster],
+            "networks": [Network.model_validate(settings) for settings in networks],
+        }
+        return names(platform.model_copy(update=update), network)
+
+    first = net["name"]
+    assert is_answered(names_of(net, network=first), cluster_name)
+    assert is_answered(names_of(net, {**other, "mode": "off"}, network=first), cluster_name)
+    assert not is_answered(names_of(net, other, network=first), cluster_name)
+    assert is_answered(names_of(net, other, network="second", stated="second"), cluster_name)
+    assert not is_answered(names_of(net, other, network=first, stated="second"), cluster_name)
 
 
 def test_tasks_on_fargate_ask_for_what_starts_them_and_for_their_translator() -> None:
@@ -120,3 +144,18 @@ def test_a_network_above_public_keeps_its_firewall() -> None:
 
     assert "its DNS firewall is off" in refused(Refused, change)
     assert with_firewall(mode="existing").networks[0].dns_mode == "existing"
+
+
+def test_a_network_asks_for_the_sites_zones_only_over_a_link_of_its_site_and_classes() -> None:
+    platform = bank.platform()
+    (link,) = platform.links
+
+    def asks(**changes: Any) -> bool:
+        changed = platform.model_copy(update={"links": [link.model_copy(update=changes)]})
+        return "zone.example" in names(changed)
+
+    assert asks(zones=["zone.example"])
+    assert asks(zones=["zone.example"], mode="existing")
+    assert not asks(zones=["zone.example"], mode="off")
+    assert not asks(zones=["zone.example"], to="elsewhere")
+    assert not asks(zones=["zone.example"], classes=["restricted"])

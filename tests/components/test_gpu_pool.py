@@ -201,3 +201,46 @@ def test_without_kueue_there_is_no_queue(engine: Engine) -> None:
 def test_a_pool_that_reserves_all_has_nothing_to_give(engine: Engine) -> None:
     with pytest.raises(InputError, match="has no GPU left for its queue"):
         deploy(engine, reserved_gpus=16)
+
+
+def test_the_levels_of_a_topology_are_distinct_labels_that_end_with_the_machine(engine: Engine) -> None:
+    def levels(*labels: str) -> None:
+        deploy(engine, topology={"levels": list(labels)})
+
+    levels("example.com/zone", "example.com/rack", "kubernetes.io/hostname")
+    for wrong in (
+        [],
+        ["example.com/rack", "example.com/rack"],
+        ["kubernetes.io/hostname", "example.com/rack"],
+    ):
+        with pytest.raises(InputError, match="the levels must be distinct node labels"):
+            levels(*wrong)
+
+
+def test_time_sliced_gpus_may_be_all_that_is_not_reserved_and_no_more(engine: Engine) -> None:
+    slicing = {"sensitivity": "confidential", "replicas": 4, "nodes": ["a", "b"]}
+    deploy(engine, node_names=["a", "b"], time_slicing=slicing)
+    with pytest.raises(InputError, match="16 GPUs of pool 'h100' are to be time-sliced, but only 15"):
+        deploy(engine, node_names=["a", "b"], time_slicing=slicing, reserved_gpus=1)
+
+
+@pytest.mark.parametrize("gpus", [16, 17])
+def test_classes_may_share_every_gpu_of_a_pool_and_no_more(engine: Engine, gpus: int) -> None:
+    share = {"sensitivity": "confidential", "gpus": gpus - 6}
+    sharing = {"classes": [share, {"sensitivity": "restricted", "gpus": 6}]}
+    if gpus > 16:
+        with pytest.raises(InputError, match="the classes have 17 GPUs of pool 'h100', but only 16"):
+            deploy(engine, sharing=sharing)
+    else:
+        deploy(engine, sharing=sharing)
+
+
+def test_teams_may_share_every_gpu_of_their_class_and_no_more(engine: Engine) -> None:
+    def teams(*gpus: int) -> None:
+        entries = [{"name": f"team-{number}", "gpus": count} for number, count in enumerate(gpus)]
+        share = {"sensitivity": "confidential", "gpus": 8, "teams": entries}
+        deploy(engine, sharing={"classes": [share, {"sensitivity": "restricted", "gpus": 6}]})
+
+    teams(5, 3)
+    with pytest.raises(InputError, match="teams of class confidential have 9 GPUs"):
+        teams(5, 4)

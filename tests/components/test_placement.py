@@ -93,3 +93,21 @@ def test_with_machines_as_domains_no_zone_label_is_needed() -> None:
         for leads in (True, False)
     ]
     assert "topology.kubernetes.io/zone" not in str([alone, *group])
+
+
+def test_only_leaders_are_forced_over_domains_and_only_where_a_domains_loss_is_outlived() -> None:
+    def constraints(survive: str, *, leads: bool) -> list[tuple[str, str]]:
+        pod_spec = group_placement(
+            survive, {"app": "llama"}, leads=leads, nodes=2, replicas=3, failure_domains=2, surge=False
+        )
+        return [
+            (entry["topologyKey"], entry["whenUnsatisfiable"])
+            for entry in pod_spec.get("topologySpreadConstraints", [])
+        ]
+
+    zone, host = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+    assert constraints("domain", leads=True) == [(zone, "DoNotSchedule")]
+    assert constraints("domain", leads=False) == []
+    assert constraints("node", leads=True) == [(host, "DoNotSchedule"), (zone, "ScheduleAnyway")]
+    assert constraints("node", leads=False) == [(host, "DoNotSchedule")]
+    assert constraints("none", leads=True) == []

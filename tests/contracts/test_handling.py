@@ -136,3 +136,83 @@ def test_an_unknown_field_or_value_is_invalid_input():
         handling.stricter_only({"internal": {"records_month_min": 24}})
     with pytest.raises(InputError, match=r"handling\.internal\.targets"):
         handling.stricter_only({"internal": {"targets": ["onprem"]}})
+
+
+def test_an_exception_without_a_stated_day_is_judged_by_today():
+    def refusal(until: str) -> str | None:
+        exception = Exception_(workload="w", target="bedrock", who="CISO", reason="pilot", until=until)
+        return handling.refusal("confidential", "bedrock", ["w"], [exception])
+
+    assert refusal("2999-01-01") is None
+    assert "by a recorded exception only" in (refusal("2000-01-01") or "")
+
+
+def test_an_exception_of_another_workload_opens_nothing():
+    exception = Exception_(workload="v", target="bedrock", who="CISO", reason="pilot", until="2999-01-01")
+    assert handling.refusal("confidential", "bedrock", ["w"], [exception]) is not None
+    assert handling.refusal("confidential", "eks-vllm", ["w"], []) is None
+
+
+def test_a_refusal_follows_the_organisations_handling():
+    stricter = handling.stricter_only({"internal": {"targets": ["onprem-vllm"]}})["internal"]
+    assert handling.refusal("internal", "bedrock") is None
+    assert handling.refusal("internal", "bedrock", handling=stricter) is not None
+
+
+def test_regimes_are_laid_over_the_organisations_handling():
+    base = HANDLING["internal"].model_copy(
+        update={"records_months_min": 24, "records_months_max": 48, "records_at_hand_months": 6}
+    )
+    laid = handling.overlay("internal", ["pci-dss", "gdpr"], base)
+    assert (laid.records_months_min, laid.records_months_max, laid.records_at_hand_months) == (24, 48, 6)
+    shorter = base.model_copy(update={"records_months_max": 72})
+    assert handling.overlay("internal", ["amlr"], shorter).records_months_max == 60
+    with pytest.raises(
+        InputError, match="amlr must keep records for at least 60 months, class internal at most 48"
+    ):
+        handling.overlay("internal", ["amlr"], base)
+
+
+def test_a_conflict_names_the_source_that_came_first_where_two_are_equal():
+    base = HANDLING["internal"].model_copy(update={"records_months_min": 60, "records_months_max": 48})
+    with pytest.raises(InputError, match="class internal must keep records for at least 60 months"):
+        handling.overlay("internal", ["amlr"], base)
+    longest = HANDLING["internal"].model_copy(update={"records_months_max": 60})
+    with pytest.raises(InputError, match="72 months, class internal at most 60"):
+        handling.overlay("internal", ["amlr", "hipaa"], longest)
+
+
+ORDERED: list[tuple[str, Any, Any]] = [
+    *(
+        (key, 3, 2)
+        for key in ("records_months_min", "records_at_hand_months", "sample_rate_min", "approvers")
+    ),
+    *((key, 30, 31) for key in ("records_months_max", "content_days_max")),
+    *((key, 30, None) for key in ("records_months_max", "content_days_max")),
+    *((key, True, False) for key in ("own_keys", "content_encrypted", "content_on_prem", "erasable")),
+    *((key, True, False) for key in ("review_low_confidence", "exit_plan", "provider_register")),
+    *((key, False, True) for key in ("profiles_may_leave", "card_authentication_kept")),
+    *((key, ["onprem-vllm"], ["onprem-vllm", "bedrock"]) for key in ("targets", "by_exception")),
+    ("redacted", ["logs", "traces"], ["logs"]),
+    ("path", "mutual-tls", "tls"),
+]
+"""Field, a value, and a looser value."""
+
+
+@pytest.mark.parametrize(("key", "stricter", "looser"), ORDERED)
+def test_a_value_is_looser_than_a_stricter_one_and_never_than_itself(key: str, stricter: Any, looser: Any):
+    assert handling.looser(key, stricter, looser)
+    assert not handling.looser(key, looser, stricter)
+    assert not handling.looser(key, stricter, stricter)
+    assert not handling.looser(key, looser, looser)
+
+
+def test_a_table_that_repeats_the_default_is_accepted():
+    fields = HANDLING["confidential"].model_dump(by_alias=True)
+    del fields["class"]
+    assert handling.stricter_only({"confidential": fields}) == HANDLING
+
+
+def test_a_table_cannot_rename_a_class():
+    with pytest.raises(InputError, match="unknown key `class`"):
+        handling.stricter_only({"internal": {"class": "public"}})

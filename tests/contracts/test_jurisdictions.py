@@ -62,3 +62,19 @@ def test_an_unknown_jurisdiction_or_region_is_refused_and_never_counts_as_within
         j.meets_residency("de", ["eu", "xx"])
     with pytest.raises(InputError, match="Did you mean `eu-west-1`"):
         j.region_jurisdiction("eu-west-11")
+
+
+def test_a_residency_is_met_by_any_of_its_jurisdictions_and_an_empty_one_by_all():
+    assert j.meets_residency("de", ["us", "eu"])
+    assert not j.meets_residency("jp", ["us", "eu"])
+    assert j.meets_residency("jp", [])
+
+
+def test_an_unknown_code_or_region_is_refused_with_a_known_one():
+    with pytest.raises(InputError) as code:
+        j.check_code("eux")
+    assert "Did you mean `eu`" in code.value.fix
+    for refused in (lambda: j.check_code("qqqqqq"), lambda: j.region_jurisdiction("qqqqqq")):
+        with pytest.raises(InputError) as caught:
+            refused()
+        assert caught.value.fix.startswith("Use a")

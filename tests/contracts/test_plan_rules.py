@@ -13,7 +13,7 @@ from isthmus.contracts.plan import document as plan_document
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_documents, yaml_files
-from isthmus.core.errors import InputError, Refused
+from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
 
@@ -297,3 +297,49 @@ def test_pool_and_zone_names_are_built_from_site_gpu_and_number():
         "fra1-z",
         "fra1-aa",
     ]
+
+
+def test_a_workload_enters_at_the_gateway_of_its_endpoints_site():
+    data = bank.plan_data()
+    placement = next(entry for entry in data["placements"] if entry["role"] == "primary")
+    served = next(entry for entry in data["endpoints"] if entry["id"] == placement["endpoint"])
+    plan = yaml_files.parse(plan_document.Plan, yaml_documents.Document(data, "bank.plan.yaml"))
+    near, far = (
+        plan_document.PlannedGateway.model_validate({"class": served["class"], "site": site, "host": site})
+        for site in (served["site"], "elsewhere")
+    )
+    workload = placement["workload"]
+    for gateways in ([near, far], [far, near]):
+        assert plan.model_copy(update={"gateways": gateways}).gateway_of(workload) == near
+    assert plan.model_copy(update={"gateways": [far]}).gateway_of(workload) == far
+    assert plan.model_copy(update={"gateways": []}).gateway_of(workload) is None
+
+
+def test_each_node_of_a_replica_over_several_nodes_needs_room():
+    text = REQUIREMENTS.replace("{gpu: h100-sxm-80gb, nodes: 2", "{gpu: h100-sxm-80gb, nodes: 4")
+
+    def over_two_nodes(replicas: dict[str, int]) -> Change:
+        count = sum(replicas.values())
+        fields = {"tensor_parallel": 5, "nodes_per_replica": 2, "replicas": count, "gpus": 10 * count}
+        return lambda data: endpoint(data, 0).update(fields, replicas_by_domain=replicas)
+
+    fits = bank.plan_data()
+    over_two_nodes({"fra1-a": 1, "fra1-b": 1})(fits)
+    bank.check(fits, bank.requirements(text))
+    message = refused(InputError, over_two_nodes({"fra1-a": 2, "fra1-b": 1}), text)
+    assert "do not fit pool fra1-h100-sxm-80gb (30 GPUs of 32" in message
+
+
+def test_only_an_endpoint_on_bedrock_has_an_inference_profile_and_one_of_its_model():
+    def check_profile(index: int, profile: str | None) -> None:
+        data = bank.plan_data()
+        endpoint(data, index)["inference_profile"] = profile
+        plan = yaml_files.parse(plan_document.Plan, yaml_documents.Document(data, "bank.plan.yaml"))
+        plan_rules.inference_profiles_match_models(plan, bank.requirements())
+
+    check_profile(0, None)
+    check_profile(2, f"eu.{HAIKU}")
+    with pytest.raises(FieldError, match="does not call model"):
+        check_profile(2, f"eu.{NOVA}")
+    with pytest.raises(FieldError, match="on onprem-vllm, which does not support inference profiles"):
+        check_profile(0, f"eu.{bank.plan_data()['endpoints'][0]['model']}")

@@ -431,12 +431,19 @@ def test_an_existing_network_of_the_organisation_is_accepted():
         ({"aws:owner": "bank"}, "the tag key `aws:owner` begins with aws:, which AWS reserves"),
         ({"owner!": "bank"}, "the tag `owner!: bank` is not valid in AWS"),
         ({"owner": "a" * 257}, "256 in a value at most"),
+        ({"k" * 129: "bank"}, "128 of them in a key"),
     ],
 )
 def test_a_tag_that_aws_would_refuse_is_refused_with_its_key(tags: dict[str, str], reason: str):
     message = refused(InputError, lambda data: data.update(tags=tags))
     assert reason in message
     assert message.startswith("platform tags.")
+
+
+def test_a_tag_may_be_as_long_as_aws_allows():
+    data = platform_data()
+    data["tags"] |= {"k" * 128: "v" * 256, "empty": ""}
+    assert parse(data).tags["k" * 128] == "v" * 256
 
 
 def test_a_provider_role_of_another_account_than_its_site_is_refused():
@@ -451,3 +458,11 @@ def test_a_provider_role_of_another_account_than_its_site_is_refused():
     )
     bucket = refused(InputError, lambda data: data["sites"][-1].update(assume_role="arn:aws:s3:::x"))
     assert "`arn:aws:s3:::x` is not valid: expected a role's ARN like" in bucket
+
+
+def test_an_existing_direct_connect_gateway_needs_no_connection_and_no_vlan():
+    data = platform_data()
+    link(data).update(
+        kind="direct-connect", direct_connect_gateway="01234567-89ab-cdef-0123-456789abcdef", peer_ip=None
+    )
+    assert parse(data).links[0].vlan is None

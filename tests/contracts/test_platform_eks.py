@@ -16,11 +16,15 @@ from isthmus.contracts.platform.lookups.aws import (
     provider_key,
     sites_with_known_api_server,
 )
-from isthmus.core.errors import InputError, Refused
+from isthmus.contracts.platform.model.aws.eks import Cluster
+from isthmus.contracts.platform.model.platform import Gateway, Identity
+from isthmus.contracts.platform.rules.aws import eks as eks_rules
+from isthmus.core.errors import FieldError, InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
 from tests.contracts import test_platform_model
 from tests.contracts.test_platform_model import parse
+from tests.policies.making import platform_with
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -205,6 +209,32 @@ def test_a_pod_identity_needs_a_cluster_and_no_certificate_authority():
     assert not parse(private.data()).trust, "and no credential helper's image was asked for either"
 
 
+def test_a_pod_identity_is_refused_for_gateways_at_another_site():
+    identities = [
+        {
+            "name": name,
+            "class": "internal",
+            "site": site,
+            "assumed_by": "eks-pod-identity",
+            "endpoints": ["haiku"],
+        }
+        for name, site in (("internal-frankfurt", "frankfurt"), ("internal-paris", "paris"))
+    ]
+    at_home: dict[str, Any] = {"name": "internal", "site": "frankfurt", "identity": "internal-frankfurt"}
+
+    def check(*gateways: dict[str, Any]) -> None:
+        aws = platform_with(
+            clusters=[Cluster(name=site, site=site, version="1.36") for site in ("frankfurt", "paris")],
+            identities=[Identity.model_validate(identity) for identity in identities],
+            gateways=[Gateway.model_construct(**gateway) for gateway in gateways],
+        )
+        eks_rules.pod_identities_have_a_cluster(aws)
+
+    check(at_home, {"name": "second", "site": "paris", "identity": "internal-paris"})
+    with pytest.raises(FieldError, match="gateway internal at frankfurt cannot use identity internal-paris"):
+        check({**at_home, "identity": "internal-paris"})
+
+
 def test_nodes_of_a_pool_are_spread_evenly_over_its_zones():
     assert nodes_by_zone(5, ["a", "b"]) == {"a": 3, "b": 2}
 
@@ -281,3 +311,15 @@ def test_an_existing_network_may_reach_any_registry():
     }
     data["audit"][0]["address"] = "10.80.9.9"
     parse(data)
+
+
+def test_the_nodes_of_a_pool_may_equal_its_minimum_and_maximum():
+    def pool_nodes(**limits: int) -> int:
+        data = private.data()
+        data["pools"][0]["node_group"].update(limits)
+        return parse(data).pools[0].nodes
+
+    assert pool_nodes(min_nodes=2, max_nodes=2) == 2
+    for limits in ({"min_nodes": 3}, {"max_nodes": 1}):
+        with pytest.raises(InputError, match="outside min_nodes and max_nodes"):
+            pool_nodes(**limits)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import mig as platform_mig
+from isthmus.contracts.platform.model.dns import ClusterDns, DnsPeer
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.model.sites import PodPriorities
 from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
@@ -313,3 +316,16 @@ def test_two_endpoints_of_a_class_may_share_a_claim_but_not_bind_it_to_two_volum
     assert "claim other-weights of endpoint confidential-again is already bound" in refused(
         InputError, lambda data: share(data, "third")
     )
+
+
+def test_model_pods_have_a_lower_priority_than_gateways():
+    assert PodPriorities(gateway_value=100, model_value=99).model_value == 99
+    with pytest.raises(ValidationError, match="model_value 100 is not below gateway_value 100"):
+        PodPriorities(gateway_value=100, model_value=100)
+
+
+def test_a_cluster_has_at_least_one_resolver():
+    assert ClusterDns(presets=[], peers=[DnsPeer(name="dns", cidr="10.96.0.10/32")]).resolvers
+    assert ClusterDns().resolvers
+    with pytest.raises(ValidationError, match="presets and peers are empty"):
+        ClusterDns(presets=[], peers=[])

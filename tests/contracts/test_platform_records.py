@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.lookups.records import has_managed_s3_endpoint
+from isthmus.contracts.platform.model.aws.account import Network
+from isthmus.contracts.platform.model.aws.eks import Cluster
+from isthmus.contracts.platform.model.platform import AuditStore
 from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.fargate import cloud, secret
 from tests.contracts.bank import platform_data, refused
+from tests.policies.making import platform_with
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -174,6 +179,27 @@ def test_values_that_follow_from_the_platform_are_not_required_in_aws() -> None:
             assert (gateway.audit.volume, gateway.audit.sealer_volume) == (None, None)
         (store,) = platform.audit
         assert (store.bucket, store.endpoint, store.address) == (None, None, None)
+
+
+def test_isthmus_makes_the_sealers_s3_endpoint_only_in_its_own_cluster_and_network() -> None:
+    def has_endpoint(cluster: Cluster | None, store: AuditStore | None, network: str = "manage") -> bool:
+        networks = [Network.model_construct(name="net", site="frankfurt", mode=network)]
+        platform = platform_with(
+            clusters=[cluster] if cluster else [], audit=[store] if store else [], networks=networks
+        )
+        return has_managed_s3_endpoint(platform, "frankfurt")
+
+    managed, existing = (
+        Cluster.model_construct(name="eks", site="frankfurt", mode=mode, network="net")
+        for mode in ("manage", "existing")
+    )
+    store = AuditStore.model_construct(name="seals", site="frankfurt", address=None)
+    assert has_endpoint(managed, store)
+    assert not has_endpoint(None, store)
+    assert not has_endpoint(existing, store)
+    assert not has_endpoint(managed, None)
+    assert not has_endpoint(managed, store.model_copy(update={"address": "10.80.0.9"}))
+    assert not has_endpoint(managed, store, network="existing")
 
 
 def test_an_on_prem_gateway_must_name_its_volumes() -> None:

@@ -10,9 +10,13 @@ import pytest
 from isthmus.contracts.platform.lookups.node_cache import fetchers
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration import capacity as migration_capacity
-from isthmus.core.errors import InputError, Refused
+from isthmus.contracts.platform.model.platform import Endpoint
+from isthmus.contracts.platform.model.serving import CompileCache, WeightCache, Weights
+from isthmus.contracts.platform.rules.serving import compile_caches_have_storage
+from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
+from tests.policies.making import platform_with
 
 Change = Callable[[dict[str, Any]], object]
 LLAMA = "confidential-llama-8b"
@@ -442,3 +446,34 @@ def test_an_unused_picker_is_refused() -> None:
 )
 def test_settings_that_an_engine_cannot_run_are_refused(change: Change, message: str) -> None:
     assert message in refused(InputError, change)
+
+
+@pytest.mark.parametrize(
+    ("place", "storage_class", "weights_cache", "is_allowed"),
+    [
+        ("pod", None, None, True),
+        ("node", None, {"node_path": "/var/models"}, True),
+        ("node", "fast", {"node_path": None}, False),
+        ("node", "fast", None, False),
+        ("volume", "fast", None, True),
+        ("volume", None, {"storage_class": "fast"}, True),
+        ("volume", None, {"storage_class": None}, False),
+        ("volume", None, None, False),
+    ],
+)
+def test_a_compile_cache_on_nodes_needs_their_folder_and_on_a_volume_a_storage_class(
+    place: str, storage_class: str | None, weights_cache: dict[str, Any] | None, is_allowed: bool
+) -> None:
+    cache = {"node_path": None, "storage_class": None, **weights_cache} if weights_cache else None
+    endpoint = Endpoint.model_construct(
+        id="llama",
+        target="onprem-vllm",
+        compile_cache=CompileCache.model_construct(place=place, storage_class=storage_class),
+        weights=Weights.model_construct(cache=WeightCache.model_construct(**cache) if cache else None),
+    )
+    try:
+        compile_caches_have_storage(platform_with(endpoints=[endpoint]))
+    except FieldError:
+        assert not is_allowed
+    else:
+        assert is_allowed

@@ -150,3 +150,11 @@ def test_a_requirements_object_cannot_be_changed():
 
 def test_every_part_refuses_unknown_keys():
     assert Requirements.model_config.get("extra") == "forbid"
+
+
+def test_context_tokens_may_be_exactly_the_p95_of_prompt_and_answer():
+    [narratives, *_] = requirements(
+        REQUIREMENTS.replace("context_tokens: 16384", "context_tokens: 6450")
+    ).workloads
+    traffic = narratives.traffic
+    assert traffic.prompt_tokens.p95 + traffic.output_tokens.p95 == narratives.model.context_tokens

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,22 @@ def test_a_truncated_response_is_an_error(cluster: KubeClient):
 def test_an_unreachable_cluster_is_reported_with_context_and_address():
     with pytest.raises(EnvironmentFault, match=r"context `fra1` does not answer at http://127\.0\.0\.1:9"):
         KubeClient("fra1", "http://127.0.0.1:9", None).version()
+
+
+def test_the_token_of_a_kubeconfig_user_may_be_in_a_file_beside_it(tmp_path: Path):
+    def token_of(user: dict[str, str]) -> str | None:
+        file = tmp_path / "config"
+        config = {
+            "contexts": [{"name": "fra1", "context": {"cluster": "fra1", "user": "ana"}}],
+            "clusters": [{"name": "fra1", "cluster": {"server": "https://10.0.0.1:6443"}}],
+            "users": [{"name": "ana", "user": user}],
+        }
+        file.write_text(json.dumps(config))
+        return KubeClient.from_kubeconfig(file, "fra1").token
+
+    (tmp_path / "ana.token").write_text("from-file\n")
+    assert token_of({"tokenFile": "ana.token"}) == "from-file"
+    assert token_of({"token": "inline", "tokenFile": "ana.token"}) == "inline"
+    assert token_of({}) is None
+    with pytest.raises(EnvironmentFault, match="the credentials of context `fra1` cannot be used"):
+        token_of({"tokenFile": "missing.token"})

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from isthmus.core.errors import InputError
+from isthmus.core.pulumi_values import ASSET, SIGNATURE
 from isthmus.core.pulumi_values import SECRET as SECRET_KIND
-from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.render.recorder import MASK as ENGINES
 from isthmus.engine.render.recorder import Resource, placeholder
 from isthmus.graph.resources import state as graph_state
@@ -62,6 +62,15 @@ def test_secrets_are_masked_in_every_place() -> None:
     )
     assert resource.inputs == {"key": graph_state.MASK, "tags": [{"deep": graph_state.MASK}]}
     assert "hunter2" not in repr(resource)
+
+
+def test_an_asset_is_shown_by_its_text_path_or_hash() -> None:
+    def shown(**asset: str) -> object:
+        return graph_state.plain({SIGNATURE: ASSET, **asset})
+
+    assert shown(text="x: 1", hash="abc") == {"asset": "x: 1"}
+    assert shown(path="code.zip", hash="abc") == {"asset": "code.zip"}
+    assert shown(hash="abc") == {"asset": "abc"}
 
 
 def test_defaults_of_a_provider_are_not_inputs() -> None:

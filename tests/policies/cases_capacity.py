@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from isthmus.contracts.platform.model.aws.eks import Cluster, SystemNodes
@@ -106,6 +107,24 @@ ENDPOINT = resource_of(
     {"deploymentConfig": {"autoRollbackConfiguration": {"alarms": [{"alarmName": "errors"}]}}},
 )
 
+
+def _group(size: int, *, leads: bool = True) -> Any:
+    """Two groups of pods, each pod with a GPU."""
+    templates = ("leaderTemplate", "workerTemplate") if leads else ("workerTemplate",)
+    group = {
+        "size": size,
+        **{template: copy.deepcopy(GPU.inputs["spec"]["template"]) for template in templates},
+    }
+    return resource_of(
+        "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",
+        "group",
+        {
+            "metadata": {"name": "group", "namespace": "space"},
+            "spec": {"replicas": 2, "leaderWorkerTemplate": group},
+        },
+    )
+
+
 CASES = [
     Case(
         "cost/gpu-quota",
@@ -122,7 +141,11 @@ CASES = [
         [SCALER, GPU, QUOTA],
         fails=[{"spec.maxReplicas": 1000}],
         unknown=["spec.maxReplicas"],
-        broken=[[deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "big"), QUOTA]],
+        broken=[
+            [deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "big"), QUOTA],
+            [_group(size=3), QUOTA],
+            [_group(size=3, leads=False), QUOTA],
+        ],
         also=[
             [
                 resource_of(SCALER.type, "other", {**SCALER.inputs, "metadata": {"namespace": "elsewhere"}}),
@@ -130,6 +153,7 @@ CASES = [
                 QUOTA,
             ],
             [GPU],
+            [_group(size=2), QUOTA],
         ],
     ),
     Case(

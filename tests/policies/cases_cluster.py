@@ -133,6 +133,12 @@ CERTIFICATE = resource_of(
     "tls",
     {"spec": {"duration": "2160h0m0s", "privateKey": {"rotationPolicy": "Always"}}},
 )
+
+
+def _with_duration(text: str) -> Any:
+    return resource_of(CERTIFICATE.type, "tls", {"spec": {**CERTIFICATE.inputs["spec"], "duration": text}})
+
+
 CLUSTER_IP = resource_of("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
 
 _OTHER_QUEUE = resource_of(QUEUE.type, "other", {"metadata": {"name": "other", "namespace": "space"}})
@@ -364,6 +370,7 @@ CASES = [
             {"spec.maxUnavailable": 0},
             {"spec.selector": {"matchLabels": {"app": "other"}}},
         ],
+        unknown=["spec.maxUnavailable", "spec.minAvailable"],
         broken=[[GW]],
     ),
     Case(
@@ -393,6 +400,12 @@ CASES = [
     Case(
         "encryption/certificates-renew",
         [CERTIFICATE],
-        fails=[{"spec.duration": "8760h"}, {"spec.privateKey.rotationPolicy": "Never"}],
+        fails=[
+            {"spec.duration": "8760h"},
+            {"spec.duration": "2160h1m"},
+            {"spec.duration": "2160h0m1s"},
+            {"spec.privateKey.rotationPolicy": "Never"},
+        ],
+        also=[[_with_duration("2159h59m")], [_with_duration("2159h3600s")], [_with_duration("129600m")]],
     ),
 ]

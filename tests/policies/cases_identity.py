@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from isthmus.contracts.platform.model.aws.account import InvocationLogging
+from isthmus.contracts.platform.model.platform import Site
 from tests.policies.cases import Case
 from tests.policies.cases_aws import (
     ALARM,
@@ -33,9 +35,14 @@ from tests.policies.cases_aws import (
     role,
     selector,
 )
-from tests.policies.making import resource_of
+from tests.policies.making import platform_with, resource_of
 
 _open = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue"}
+
+
+def _aws_site(name: str, region: str) -> Site:
+    fields = {"name": name, "kind": "aws", "jurisdiction": "de", "region": region, "cidrs": ["10.80.0.0/16"]}
+    return Site.model_validate(fields)
 
 
 CASES = [
@@ -94,6 +101,15 @@ CASES = [
             {"policyArn": "arn:aws:iam::aws:policy/AmazonBedrockFullAccess"},
         ],
         broken=[[role(TRUST, managedPolicyArns=["arn:aws:iam::aws:policy/job-function/PowerUserAccess"])]],
+        also=[
+            [
+                resource_of(
+                    "aws:budgets/budgetAction:BudgetAction",
+                    "denies",
+                    {"policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+                )
+            ]
+        ],
     ),
     Case(
         "identity/trust-named",
@@ -236,6 +252,19 @@ CASES = [
         [LOGGING, GUARD],
         fails=[{"region": "eu-west-1"}],
         broken=[[GUARD]],
+        one_keeps_it=True,
+    ),
+    Case(
+        "audit/calls-logged",
+        [GUARD],
+        fails=[{"region": "eu-west-1"}, {"region": "eu-north-1"}],
+        platform=platform_with(
+            sites=[_aws_site("frankfurt", "eu-central-1"), _aws_site("stockholm", "eu-north-1")],
+            invocation_logging=[
+                InvocationLogging(name="ours", site="frankfurt", mode="existing", retention_days=365),
+                InvocationLogging(name="none", site="stockholm", mode="off", retention_days=365),
+            ],
+        ),
         one_keeps_it=True,
     ),
     Case(

@@ -179,6 +179,8 @@ CASES = [
             policy_document(*SEALS, may("s3:DeleteObjectVersion", OBJECTS)),
             policy_document(*SEALS, may("s3:BypassGovernanceRetention", OBJECTS)),
             policy_document({**SEALS[0], "Resource": ["${store.arn}/*"]}),
+            policy_document(*SEALS, may("s3:GetObject", "${store.arn}/*")),
+            policy_document(*SEALS, may("s3:PutObjectRetention", "${store.arn}/*")),
             policy_document({**SEALS[0], "Action": "s3:*"}),
             policy_document({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}),
         ],

@@ -32,6 +32,12 @@ QWEN = _endpoint(
     site="frankfurt",
     weights={"uri": "s3://weights/qwen/", "digest": DIGEST},
 )
+AWQ = _endpoint(
+    id="awq",
+    model="bank/awq",
+    weights={"uri": "pvc://awq", "digest": DIGEST, "volume": "nfs-awq", "precision": "awq"},
+)
+"""Its weights are stored in a precision that vLLM may also be told."""
 NOVA = _endpoint(id="nova", model="amazon.nova-lite-v1:0", target="bedrock", site="frankfurt")
 GATEWAY = Gateway.model_validate(
     {
@@ -46,7 +52,7 @@ GATEWAY = Gateway.model_validate(
     }
 )
 WORD = platform_with(
-    endpoints=[LLAMA, QWEN, NOVA],
+    endpoints=[LLAMA, QWEN, AWQ, NOVA],
     gateways=[GATEWAY],
     identities=[
         Identity.model_validate(
@@ -151,6 +157,11 @@ ROUTED = config(
     }
 )
 PLAIN = deployment({**SERVES, "args": ["/models"]}, "qwen", {"isthmus.dev/endpoint": "qwen"})
+NAMES_ITS_PRECISION = deployment(
+    {**SERVES, "args": ["/models", "--quantization=awq"]},
+    "awq",
+    {"isthmus.dev/role": "model", "isthmus.dev/endpoint": "awq"},
+)
 
 CASES = [
     Case(
@@ -303,7 +314,7 @@ CASES = [
         ],
         missing=[f"{FIRST}.args"],
         unknown=[f"{FIRST}.args.1"],
-        also=[[PLAIN]],
+        also=[[PLAIN], [NAMES_ITS_PRECISION]],
         platform=WORD,
     ),
     Case(

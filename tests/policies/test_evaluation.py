@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 
 from isthmus.contracts.policy_settings import Off, Settings, merge, parse
-from isthmus.contracts.reports.findings import Silence
+from isthmus.contracts.reports.findings import Severity, Silence
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
-from policies.evaluation.evaluation import blocking_findings, judge
+from policies.evaluation.evaluation import BOUNDARIES, blocking_findings, forbidding_findings, judge
 from policies.evaluation.registry import IDS, RULES
 from policies.evaluation.text_report import lines
 from policies.rules.rule import Rule, Subject, Violation
@@ -71,6 +71,29 @@ def test_a_rule_that_raises_gives_an_undecided_finding_that_blocks():
     [finding] = judge(KEYS, today=TODAY, rules=[rule])
     assert (finding.verdict, finding.resource) == ("undecided", "")
     assert blocking_findings([finding]) == [finding]
+
+
+def test_only_critical_undecided_and_boundary_findings_forbid_a_change_and_only_while_not_silenced():
+    def forbids(severity: Severity, policy: str = "test/rule", *, until: date | None = None) -> bool:
+        silences = [
+            Silence(policy=policy, resource="key-0", owner="ana@bank", reason="moves in May", until=day)
+            for day in ([until] if until else [])
+        ]
+        rule = Rule(policy, "Rule", severity, (), "why", "fix", _violates_first)
+        findings = judge(KEYS[:1], settings=Settings(silences=silences), today=TODAY, rules=[rule])
+        return forbidding_findings(findings) == findings
+
+    assert forbids("critical")
+    assert not forbids("critical", until=TODAY)
+    assert forbids("critical", until=date(2026, 11, 25))
+    assert not forbids("high")
+    boundary = sorted(BOUNDARIES)[0]
+    assert forbids("high", boundary)
+    assert not forbids("high", boundary, until=TODAY)
+
+
+def _violates_first(subject: Subject) -> Iterator[Violation]:
+    yield Violation("violates", subject.graph.resources[0])
 
 
 @pytest.mark.parametrize(

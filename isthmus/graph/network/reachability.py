@@ -61,8 +61,6 @@ class Reached:
     pods: set[Pods] = field(default_factory=set)
     blocks: set[tuple[str, str]] = field(default_factory=set)
     """Address range and port (`any` if the rule names none)."""
-    elsewhere: set[str] = field(default_factory=set)
-    """Selectors that match pods outside the graph. It is unknown what those pods reach."""
 
 
 class Network:
@@ -115,9 +113,6 @@ class Network:
                 if "ipBlock" in peer:
                     result.blocks.add((peer["ipBlock"]["cidr"], port))
                 else:
-                    selectors = self.beyond(peer, pods.namespace)
-                    if selectors:
-                        result.elsewhere.add(selectors)
                     queue += self.matched(peer, pods.namespace)
         return result
 
