@@ -22,7 +22,7 @@ import httpx
 
 from bench.attack import percentiles
 from tests.edge.audit.audited import settings
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.certificates import Authority
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
@@ -51,7 +51,7 @@ class Stand:
         stack.callback(model.shutdown)
         sidecar = Edge(folder / "sidecar", standing.sidecar_config(folder, model))
         detector = Edge(folder / "detector", standing.detector_config())
-        place = Place.at(folder / "audit")
+        place = AuditSite.at(folder / "audit")
         ports: dict[str, int] = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
         config = standing.gateway_config(folder, f"http://127.0.0.1:{detector.port}", ports)
         config["audit"] = settings(folder, place)

@@ -23,7 +23,7 @@ from bench.attack import Target
 from bench.measure import Failed
 from bench.model_server import MODEL
 from edge.audit.sealer import Sealer
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import AuditSite
 from tests.edge.certificates import Authority
 from tests.edge.conftest import GATEWAY_NAME, KEYS, MODEL_NAME, WORKLOAD, bearer, callers_text, gateway_config
 from tests.edge.processes import ROOT, Edge, free_port
@@ -163,7 +163,7 @@ class Systems:
 
     def _audit(self, name: str) -> dict[str, str]:
         """Settings for a chain of records on this disk. A thread runs its sealer."""
-        place = Place.at(self._folder / f"audit-{name}")
+        place = AuditSite.at(self._folder / f"audit-{name}")
         (place.root / "site.key").write_text("ab" * 32)
         (place.root / "seal.pem").write_bytes(place.public)
         stop = threading.Event()
