@@ -28,7 +28,7 @@ class Cluster:
         self.does = does
         self.asked = 0
 
-    def call(self, *_: Any, **__: Any) -> Any:
+    def get(self, *_: Any, **__: Any) -> Any:
         self.asked += 1
         if self.does is ApiRefusal:
             raise ApiRefusal(401, "who are you")
