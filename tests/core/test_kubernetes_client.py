@@ -15,14 +15,24 @@ from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the path: `/cut` ends in the middle, `/no` refuses, all else is fine."""
+    """Answers by the path: `/cut` ends in the middle, `/no` refuses, `/busy` refuses once; all else is fine."""
 
-    def do_GET(self) -> None:
-        body = b'{"message": "who are you"}' if self.path == "/no" else b'{"gitVersion": "v1"}'
-        self.send_response(401 if self.path == "/no" else 200)
-        self.send_header("Content-Length", str(len(body) + (100 if self.path == "/cut" else 0)))
+    requests: list[tuple[str, str, str, bytes]]
+    """Method, path, content type and body of each request."""
+
+    def answer(self) -> None:
+        path = self.path.partition("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.requests.append((self.command, self.path, self.headers.get("Content-Type", ""), body))
+        asked = sum(request[1] == self.path for request in self.requests)
+        status = {"/no": 401, "/gone": 404}.get(path, 429 if path == "/busy" and asked == 1 else 200)
+        text = b'{"gitVersion": "v1"}' if status == 200 else b'{"message": "who are you"}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text) + (100 if path == "/cut" else 0)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -30,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def cluster() -> Iterator[KubeClient]:
+    Handler.requests = []
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -48,6 +59,38 @@ def test_a_truncated_response_is_an_error(cluster: KubeClient):
     """As of an API server that is killed while it speaks."""
     with pytest.raises(EnvironmentFault, match="does not answer at http://127"):
         cluster.call("GET", "/cut")
+
+
+def test_a_call_that_a_busy_server_refuses_is_repeated(cluster: KubeClient):
+    assert cluster.get("/busy") == {"gitVersion": "v1"}
+    assert len(Handler.requests) == 2
+
+
+def test_a_missing_object_is_none_and_its_deletion_does_nothing(cluster: KubeClient):
+    assert cluster.find("/gone") is None
+    cluster.delete("/gone")
+    for call in (cluster.find, cluster.delete):
+        with pytest.raises(ApiRefusal):
+            call("/no")
+
+
+def test_an_object_is_sent_as_json_and_a_text_as_it_is(cluster: KubeClient):
+    cluster.create("/pods", {"kind": "Pod"})
+    cluster.apply("/pods/one", "kind: Pod\n", manager="somebody", force=False)
+    assert Handler.requests == [
+        ("POST", "/pods?fieldManager=isthmus", "application/json", b'{"kind": "Pod"}'),
+        (
+            "PATCH",
+            "/pods/one?fieldManager=somebody&force=false",
+            "application/apply-patch+yaml",
+            b"kind: Pod\n",
+        ),
+    ]
+
+
+def test_a_server_that_is_no_url_is_named(cluster: KubeClient):
+    with pytest.raises(EnvironmentFault, match=r"the server address `10\.0\.0\.1` is not a URL"):
+        KubeClient("fra1", "10.0.0.1", None).get("/version")
 
 
 def test_an_unreachable_cluster_is_reported_with_context_and_address():
