@@ -14,8 +14,7 @@ from edge.config import problems
 from isthmus.core.errors import InputError
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
-RECORDS_ROOT = "/var/lib/isthmus/audit"
-RECORDS, SEALS = f"{RECORDS_ROOT}/records", f"{RECORDS_ROOT}/seals"
+RECORDS, SEALS = "/var/lib/isthmus/audit/records", "/var/lib/isthmus/audit/seals"
 _TLS = "/etc/isthmus/tls"
 _HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
 

@@ -54,7 +54,7 @@ def check(document: Any, path: Path) -> Config:
     try:
         return _ADAPTER.validate_python(document)
     except ValidationError as error:
-        sentences = [_sentence(problem, document.get("mode")) for problem in error.errors()]
+        sentences = [sentence for _, sentence in _problems(error, document)]
         raise ConfigError(f"{path}: {'; '.join(sentences)}.") from None
 
 
@@ -63,14 +63,18 @@ def problems(document: dict[str, Any]) -> list[tuple[Any, str]]:
     try:
         _ADAPTER.validate_python(document)
     except ValidationError as error:
-        return [
-            (
-                None if problem["type"] == "missing" else problem["input"],
-                _sentence(problem, document.get("mode")),
-            )
-            for problem in error.errors()
-        ]
+        return _problems(error, document)
     return []
+
+
+def _problems(error: ValidationError, document: dict[str, Any]) -> list[tuple[Any, str]]:
+    return [
+        (
+            None if problem["type"] == "missing" else problem["input"],
+            _sentence(problem, document.get("mode")),
+        )
+        for problem in error.errors()
+    ]
 
 
 def _sentence(error: Any, mode: Any) -> str:

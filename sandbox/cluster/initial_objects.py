@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
+from isthmus.core.kubernetes_client import MERGE_PATCH, ApiRefusal, KubeClient
 from sandbox.cluster import nodes, record_volumes, weight_volumes
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
@@ -131,7 +131,7 @@ def _desired_with_status(client: KubeClient, collection: str, manifest: dict[str
             "PATCH",
             f"{path}/status",
             body={"status": manifest["status"]},
-            content_type="application/merge-patch+json",
+            content_type=MERGE_PATCH,
         )
 
     return _DesiredObject(collection, name, _digest(manifest), apply)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
+from isthmus.core.kubernetes_client import MERGE_PATCH, ApiRefusal, KubeClient
 from sandbox.operators.labels import GROUP, KEY, MEMBER, NAME, REVISION, SIZE
 
 GROUP_VERSION = "leaderworkerset.x-k8s.io/v1"
@@ -262,7 +262,7 @@ class _Set:
                 "PATCH",
                 f"/apis/{GROUP_VERSION}/namespaces/{self.namespace}/leaderworkersets/{self.name}/status",
                 body={"status": status},
-                content_type="application/merge-patch+json",
+                content_type=MERGE_PATCH,
             )
 
 

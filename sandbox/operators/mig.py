@@ -17,7 +17,7 @@ from typing import Any
 
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.core import yaml_files
-from isthmus.core.kubernetes_client import KubeClient
+from isthmus.core.kubernetes_client import MERGE_PATCH, KubeClient
 
 NODES = "/api/v1/nodes"
 GPU_NODES = f"{NODES}?labelSelector=nvidia.com/gpu.present=true"
@@ -82,7 +82,7 @@ class Manager:
         self._patch(f"{NODES}/{node['metadata']['name']}/status", status)
 
     def _patch(self, path: str, body: dict[str, Any]) -> None:
-        self.client.call("PATCH", path, body=body, content_type="application/merge-patch+json")
+        self.client.call("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
 def _apply_time_slicing(devices: dict[str, str], config: str | None) -> dict[str, str]:

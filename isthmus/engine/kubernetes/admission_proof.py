@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.core.errors import Refused
-from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
+from isthmus.core.kubernetes_client import MERGE_PATCH, ApiRefusal, KubeClient
 
 POLICY_PREFIX = "isthmus-restricted"
 """Prefix of the names of Isthmus's policies."""
@@ -88,7 +88,7 @@ def build_trials(namespace: str, registry: str) -> list[Trial]:
             f"/api/v1/namespaces/{namespace}",
             {"metadata": {"labels": {"isthmus.dev/class": "public"}}},
             "PATCH",
-            "application/merge-patch+json",
+            MERGE_PATCH,
         ),
     ]
 
