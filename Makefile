@@ -9,8 +9,10 @@ ISTHMUS := $(BIN)/isthmus
 STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 # Where it is set, each of the processes that a run of the tests starts compiles our modules anew: a second each.
 unexport PYTHONDONTWRITEBYTECODE
-# Two cores are the least that we test on; a third worker has them while others wait for a sandbox.
-WORKERS ?= 3
+# Two cores are the least that we test on; two more workers have them while others wait for a sandbox.
+WORKERS ?= 4
+# Which long test files run (tests/turns.py): the commit chooses a fifth; `all` runs every one.
+TURN ?= commit
 
 .DEFAULT_GOAL := help
 .PHONY: help up down check fast style lint changed-types test soak recovery bench images lock clean install toolchain graders
@@ -54,8 +56,9 @@ changed-types: install
 	NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/python -m scripts.changed_types
 
 fast: install
-	@# A third worker would only fight with the type checker beside them.
-	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
+	@# A third worker would only fight with the type checker beside them. Whole renderings and variants are in `make test`.
+	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not soak' --hypothesis-profile quick \
+		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py
 
 # The types of every file take the checker two minutes: `make lint` and `make test` look at them all.
 check: install ## style, import layers, types of what you changed, and the fast tests
@@ -69,7 +72,7 @@ graders: install
 	$(BIN)/python -m tests.edge.clients.install
 
 test: lint toolchain graders ## everything, on the real engine, cluster and AWS endpoint
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak' --turn $(TURN)
 
 soak: toolchain graders ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak

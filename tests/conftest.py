@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
-from tests import preloaded
+from tests import preloaded, turns
 
 # Most of what lives in a worker are the SDK's classes, which stay: looking through them is a quarter of the time.
 gc.set_threshold(500_000, 20, 100)
@@ -173,16 +173,38 @@ ALONE = "tests/sandbox/test_recovery_whole.py"
 """Whose every test takes the better part of an hour: whichever worker is free runs the next."""
 
 
+RESTING = pytest.StashKey[frozenset[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--turn", default="all", help="which long files run: all, commit or a number (tests/turns.py)"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "not soak" not in (config.getoption("markexpr") or ""):
         os.environ.setdefault(preloaded.SWITCH, "0")
+    try:
+        turn = turns.turn_of(config.getoption("turn"), HERE.parent)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RESTING] = turns.resting(turn)
+    if turn is not None and not hasattr(config, "workerinput"):
+        last = len(turns.TURNS) - 1
+        print(
+            f"Long files of turn {turn} (of 0 to {last}) run, see tests/turns.py. `make test TURN=all` runs all."
+        )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Rooms and files of which nothing is asked for are not even loaded: half of the time until the first test."""
     marks = config.getoption("markexpr") or ""
+    file = f"tests/{collection_path.relative_to(HERE).as_posix()}"
+    if file in config.stash[RESTING]:
+        return True
     if "not service" in marks and collection_path.suffix == ".py":
-        return f"tests/{collection_path.relative_to(HERE).as_posix()}" in SLOW or None
+        return file in SLOW or None
     if not collection_path.is_dir() or collection_path.parent != HERE:
         return None
     room = collection_path.name
