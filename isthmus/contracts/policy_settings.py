@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from isthmus.contracts.reports.findings import Silence
+from isthmus.contracts.trust import FILE as TRUST_FILE
+from isthmus.contracts.trust import Trust
 from isthmus.contracts.vocabulary import Part
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean, explain
@@ -48,10 +50,18 @@ class Settings(Part):
     off: list[Off] = []
     silences: list[Silence] = []
     figures: Figures = Figures()
+    trust: Trust = Trust()
+    """What `trust.yaml` states. Not a key of `policies.yaml`, nor of a stack's config."""
 
 
 def parse(document: Document, rules: Iterable[str]) -> Settings:
     """The settings that a document states; raises `InputError` for a key or a rule that there is not."""
+    if "trust" in document.data:
+        raise InputError(
+            "trusted values have a file of their own",
+            where=document.where(("trust",), key=True),
+            fix=f"Move what is under `trust` to {TRUST_FILE}, beside Pulumi.yaml",
+        )
     try:
         settings = Settings.model_validate(document.data)
     except ValidationError as error:
@@ -78,6 +88,7 @@ def merge(organisation: Settings, stack: Settings) -> Settings:
         off=[*organisation.off, *stack.off],
         silences=[*organisation.silences, *stack.silences],
         figures=organisation.figures.model_copy(update=figures),
+        trust=organisation.trust,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads policy settings from `policies.yaml` and from a stack's config."""
+"""Reads policy settings from `policies.yaml` and `trust.yaml`, and from a stack's config."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from isthmus.contracts import trust
 from isthmus.contracts.policy_settings import FILE, Settings, parse
 from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError
@@ -16,12 +17,16 @@ KEY = "policies"
 
 
 def load_settings(root: Path) -> Settings:
-    """Settings of `policies.yaml` in a project's folder. Without the file every rule is on and nothing is silenced.
+    """Settings of `policies.yaml` and `trust.yaml` in a project's folder.
 
-    Raises `InputError` for an unknown setting or rule.
+    Without the first every rule is on and nothing is silenced; without the second nothing foreign is trusted. Raises
+    `InputError` for an unknown setting, rule or kind.
     """
-    file = root / FILE
-    return parse(yaml_files.load(file), IDS) if file.exists() else Settings()
+    file, trust_file = root / FILE, root / trust.FILE
+    settings = parse(yaml_files.load(file), IDS) if file.exists() else Settings()
+    if not trust_file.exists():
+        return settings
+    return settings.model_copy(update={"trust": trust.parse(yaml_files.load(trust_file))})
 
 
 def parse_stack_settings(value: Any, where: str) -> Settings:

@@ -1,0 +1,195 @@
+"""Whom and what an organisation trusts beyond its own stacks: `trust.yaml`, beside `Pulumi.yaml`, for every stack.
+
+Without an entry, what is in reach of classified data must be the stack's own or known to Isthmus. An entry names one
+value of one kind, why it is trusted, who answers for it and, if wanted, until when. docs/trust.md describes the kinds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import StringConstraints, ValidationError, field_validator
+
+from isthmus.contracts.vocabulary import AccountId, Part
+from isthmus.core.errors import FieldError
+from isthmus.core.validation_errors import explain
+from isthmus.core.yaml_documents import Document
+
+FILE = "trust.yaml"
+Kind = Literal[
+    "registries",
+    "charts",
+    "accounts",
+    "principals",
+    "address_ranges",
+    "keys",
+    "buckets",
+    "reviewers",
+    "roles",
+    "namespaces",
+    "managers",
+    "resource_types",
+    "engine_flags",
+]
+"""What an entry names; the keys of `trust.yaml`."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
+
+
+class Entry(Part):
+    """One trusted value."""
+
+    value: Text
+    reason: Text
+    """Why it is trusted."""
+    owner: Text
+    """Who answers for it."""
+    expires: date | None = None
+    """The last day on which it is trusted; absent: until the entry is removed."""
+
+    def is_valid(self, today: date) -> bool:
+        """Whether the entry still counts on that day."""
+        return self.expires is None or today <= self.expires
+
+
+class AccountEntry(Entry):
+    """An AWS account. Its principals, keys and buckets named by ARN are trusted with it."""
+
+    value: AccountId
+
+
+class RangeEntry(Entry):
+    """An IPv4 or IPv6 range that is the organisation's own although its addresses are public."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_range(cls, value: str) -> str:
+        try:
+            network = ipaddress.ip_network(value)
+        except ValueError:
+            raise FieldError(
+                f"`{value}` is not an address range", fix="Write it like 198.51.100.0/24, without host bits"
+            ) from None
+        if network.prefixlen == 0:
+            raise FieldError(
+                f"`{value}` is every address", fix="Name the ranges that are yours", refused=True
+            )
+        return value
+
+
+class RegistryEntry(Entry):
+    """A registry, or a path in it, from which images may come: `registry.bank.example/ai`."""
+
+    value: Annotated[Text, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")]
+
+
+class PatternEntry(Entry):
+    """A name, or all that begin with it where the last character is `*`: `velero.io/*`."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_bounded(cls, value: str) -> str:
+        if "*" in value[:-1] or len(value.rstrip("*").strip(":/")) < 3:
+            raise FieldError(
+                f"`{value}` matches too much",
+                fix="Write the whole name, or a beginning of three or more characters with one `*` at the end",
+                refused=True,
+            )
+        return value
+
+
+class Trust(Part):
+    """The whole file. The empty one trusts nothing beyond the stack and what Isthmus knows."""
+
+    isthmus: Literal["v1"] = "v1"
+    registries: list[RegistryEntry] = []
+    """Registries, or paths in one, from which images may come beside the organisation's own (`images.registry`)."""
+    charts: list[Entry] = []
+    """Helm charts by reference: `oci://registry.bank.example/charts/gpu-operator`."""
+    accounts: list[AccountEntry] = []
+    """AWS accounts beside those of the stack's sites."""
+    principals: list[Entry] = []
+    """IAM principals of other accounts, by ARN; and users or groups of a cluster."""
+    address_ranges: list[RangeEntry] = []
+    """Public ranges that are the organisation's own."""
+    keys: list[Entry] = []
+    """KMS keys of other accounts, by ARN."""
+    buckets: list[Entry] = []
+    """S3 buckets that no stack makes, by name."""
+    reviewers: list[Entry] = []
+    """Reviewers' certificates (DNS name or SPIFFE id)."""
+    roles: list[Entry] = []
+    """Cluster roles and roles, by name, that a team may bind in a class's namespace."""
+    namespaces: list[Entry] = []
+    """Namespaces with monitoring or control planes that reach a class's pods."""
+    managers: list[PatternEntry] = []
+    """Who else writes to the stack's objects: field managers of controllers, autoscalers, meshes and webhooks."""
+    resource_types: list[PatternEntry] = []
+    """Types of resources beside those that Isthmus knows: `kubernetes:velero.io/v1:Schedule`, `aws:dlm/*`."""
+    engine_flags: list[Entry] = []
+    """Flags of `vllm serve`, for classes above public, beside those that Isthmus knows to keep data in the pod."""
+
+    def entries(self, kind: Kind) -> list[Entry]:
+        """The entries of a kind, expired ones included."""
+        return list(getattr(self, kind))
+
+    def find(self, kind: Kind, value: str, today: date) -> Entry | None:
+        """The entry that trusts a value on that day, or None."""
+        entry = next(
+            (
+                entry
+                for entry in self.entries(kind)
+                if entry.is_valid(today) and _covers(kind, entry.value, value)
+            ),
+            None,
+        )
+        account = _account_of(value)
+        if entry is None and account and kind in ("principals", "keys"):
+            return self.find("accounts", account, today)
+        return entry
+
+    def expired(self, today: date) -> Iterator[tuple[Kind, Entry]]:
+        """The entries that no longer count."""
+        for kind in KINDS:
+            for entry in self.entries(kind):
+                if not entry.is_valid(today):
+                    yield kind, entry
+
+
+def parse(document: Document) -> Trust:
+    """The trust that a document states; raises `InputError` for an unknown key or a value that is not of its kind."""
+    try:
+        return Trust.model_validate(document.data)
+    except ValidationError as error:
+        raise explain(Trust, document, error) from None
+
+
+def _covers(kind: Kind, trusted: str, value: str) -> bool:
+    if kind == "address_ranges":
+        return _lies_within(value, trusted)
+    if kind == "registries":
+        return value == trusted.rstrip("/") or value.startswith(f"{trusted.rstrip('/')}/")
+    if kind in ("managers", "resource_types") and trusted.endswith("*"):
+        return value.startswith(trusted[:-1])
+    return value == trusted
+
+
+def _lies_within(value: str, trusted: str) -> bool:
+    try:
+        network: Any = ipaddress.ip_network(value, strict=False)
+        container: Any = ipaddress.ip_network(trusted)
+    except ValueError:
+        return False
+    return network.version == container.version and network.subnet_of(container)
+
+
+def _account_of(value: str) -> str:
+    """The account in an ARN, or empty."""
+    parts = value.split(":")
+    return parts[4] if len(parts) > 5 and parts[0] == "arn" else ""
+
+
+__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "parse"]
