@@ -40,12 +40,15 @@ def _changes_where(
     def check(subject: Subject) -> Iterator[Violation]:
         for change in subject.changed:
             if change.loosens and condition(change):
-                message = (
-                    f"{change.what}: {change.old or 'none'} before, {change.new or 'none'} with this change"
-                )
-                yield Violation(message, ChangedItem(change.what), verdict)
+                yield Violation(_message(change), ChangedItem(change.what), verdict)
 
     return check
+
+
+def _message(change: RuleChange) -> str:
+    if change.kind in ("trust", "reach") and not change.old:
+        return f"{change.what} is new: {change.new}"
+    return f"{change.what}: {change.old or 'none'} before, {change.new or 'none'} with this change"
 
 
 def _is_renamed_work(change: RuleChange) -> bool:
@@ -119,6 +122,28 @@ RULES = (
         why="Old and new rules evaluated this change, but only the new ones will evaluate later changes",
         fix="Review the named files, and what their tests require",
         check=_changes_where(lambda change: change.kind == "rule" and change.what == ITSELF),
+    ),
+    Rule(
+        id="change/trust-widened",
+        title="A change does not widen what the platform trusts and then use it",
+        severity="high",
+        supports=(
+            *fw.nist("CM-3", "AC-4", "CA-3"),
+            *fw.iso_27001("A.5.19", "A.8.32"),
+            *fw.dora("Art. 9(4)(c)"),
+        ),
+        why="A new address range, account, registry, reviewer or flag may take data where nobody approved it",
+        fix="Ask its owner (named in trust.yaml), or who answers for the data, to approve it in a separate change",
+        check=_changes_where(lambda change: change.kind == "trust"),
+    ),
+    Rule(
+        id="change/reach-changed",
+        title="A new host, namespace or private network of the platform is reviewed",
+        severity="medium",
+        supports=(*fw.nist("CM-3", "AC-4"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
+        why="It is the organisation's own, but the platform has not reached it before",
+        fix="Review who runs there, and what the network policies let through",
+        check=_changes_where(lambda change: change.kind == "reach"),
     ),
     Rule(
         id="change/placed-less-strictly",

@@ -21,6 +21,8 @@ CASES = {
     "change/rule-loosened": ("rule", "audit/trail-stands"),
     "change/judged-by-itself": ("rule", UNJUDGED),
     "change/rules-rewritten": ("rule", ITSELF),
+    "change/trust-widened": ("trust", "registry docker.io/vllm"),
+    "change/reach-changed": ("reach", "namespace review-tools"),
     "change/placed-less-strictly": ("placement", "kyc"),
 }
 
@@ -46,6 +48,12 @@ def test_a_loosening_change_is_found_by_exactly_one_rule(rule: str):
     assert base_and_head.judge_rule_changes(Settings(), [change(rule, loosens=False)], "bank") == []
 
 
+def test_a_new_value_is_called_new_and_says_where_it_stands():
+    new = RuleChange(kind="trust", what="registry docker.io/vllm", new="images.registries[1]", loosens=True)
+    (finding,) = base_and_head.judge_rule_changes(Settings(), [new], "bank")
+    assert finding.message == "registry docker.io/vllm is new: images.registries[1]"
+
+
 def test_changes_that_cannot_be_compared_are_undecided_and_block():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
     findings = base_and_head.judge_rule_changes(Settings(), [change(rule_id) for rule_id in CASES], "bank")
@@ -53,7 +61,11 @@ def test_changes_that_cannot_be_compared_are_undecided_and_block():
         undecided
     )
     stops = {finding.policy for finding in blocking_findings(findings)}
-    assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}
+    assert set(CASES) - stops == {
+        "change/rules-rewritten",
+        "change/placed-less-strictly",
+        "change/reach-changed",
+    }
 
 
 def test_a_silence_of_the_base_commit_applies_to_the_change():

@@ -21,6 +21,7 @@ from isthmus.engine.foreign import set_back
 from isthmus.engine.foreign.set_back import SetBack
 from isthmus.engine.kubernetes import admission_proof, watchdog
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+from isthmus.engine.project import pins
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.project.project import Stack
 from isthmus.engine.recovery import recovery
@@ -232,6 +233,11 @@ def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, KubeClient
     reached = clusters(stack.reached(platform), stack)
     for site, cluster in reached.items():
         say(f"site {site}: the cluster answers at {cluster.server}")
+    if unpinned := pins.unpinned_sites(platform, reached):
+        names = ", ".join(unpinned)
+        say(
+            f"no pin says which cluster {names} is; `isthmus trust pin {stack.name}` prints the lines to commit"
+        )
     if stack.layer in ("all", "platform"):
         preflight.check_clusters(platform, reached, say)
     return reached
@@ -325,6 +331,8 @@ def _answering_clusters(stack: Stack) -> dict[str, KubeClient]:
     """The stack's clusters before a destroy; empty if the files are invalid or a cluster does not answer."""
     try:
         return clusters(stack.reached(stack.platform()), stack)
+    except pins.WrongCluster:
+        raise
     except IsthmusError:
         return {}
 
