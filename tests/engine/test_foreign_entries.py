@@ -70,7 +70,7 @@ def label(cluster: Cluster, kind: str, manager: str = EDITOR) -> None:
 
 
 def kinds(found: Found) -> list[str]:
-    return sorted(foreign.kind for foreign in found.objects)
+    return sorted(foreign.label.partition(" ")[0] for foreign in found.objects)
 
 
 def test_a_cluster_without_foreign_entries_is_asked_once_for_each_kind():
@@ -87,7 +87,8 @@ def test_an_entry_more_in_a_boundary_is_found_with_its_author_and_set_back(kind:
     open_object(cluster, kind)
     looked = search(cluster)
     (foreign,) = looked.find().objects
-    assert (foreign.kind, foreign.managers) == (kind, f"`{EDITOR}`")
+    assert foreign.label.startswith(f"{kind} ")
+    assert foreign.managers == f"`{EDITOR}`"
     said: list[str] = []
     set_back(looked, [foreign], said.append)
     assert "kubectl-edit" in said[0]
@@ -280,7 +281,7 @@ def test_the_api_servers_reason_is_told_if_it_refuses_to_set_an_object_back():
     cluster.refused["PUT", path_of("NetworkPolicy")] = [403]
     looked = search(cluster)
     done = set_back(looked, looked.find().objects, lambda _: None)
-    with pytest.raises(Refused, match="refused to set it back: 403: it is forbidden"):
+    with pytest.raises(Refused, match="setting it back was refused: 403: it is forbidden"):
         check(looked, done, "s")
 
 

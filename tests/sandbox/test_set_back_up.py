@@ -44,6 +44,8 @@ EVERYBODY = {
 }
 ALL = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 ANYBODY = {"Sid": "Foreign", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+NOTHING: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
+QUARANTINE = "quarantine"
 SITE = {"name": "frankfurt", "kind": "aws", "jurisdiction": "de", "region": "eu-central-1"}
 OVERRIDES: dict[str, Any] = {
     "sites": [SITE, {"name": "fra1", "existing_namespaces": ["confidential"]}],
@@ -171,10 +173,13 @@ def add_to_documents(live: Live) -> None:
     trust = documents["role"]
     anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     iam.update_assume_role_policy(RoleName=role, PolicyDocument=_with(trust, anybody))
-    [inline] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    [inline] = [name for name in names if name != QUARANTINE]
     anything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     document = _with(documents[f"inline {inline}"], anything)
     iam.put_role_policy(RoleName=role, PolicyName=inline, PolicyDocument=document)
+    # A policy more, which the engine does not see.
+    iam.put_role_policy(RoleName=role, PolicyName="evil", PolicyDocument=_with(NOTHING, anything))
     s3.put_bucket_policy(Bucket=bucket, Policy=_with(documents["bucket"], ANYBODY))
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=_with(documents["key"], ANYBODY))
 
@@ -184,11 +189,17 @@ def _with(document: dict[str, Any], statement: dict[str, Any]) -> str:
 
 
 def add_what_stays(live: Live) -> None:
-    """An autoscaler's replicas, a trusted manager's labels, a label of the adopted namespace, another team's."""
+    """An autoscaler's replicas, a trusted manager's labels, a label of the adopted namespace, another team's, and a
+    policy that takes a role's rights away.
+    """
     live.write(f"{CONFIDENTIAL}/confidential-kyc", {"spec": {"replicas": 3}}, "kube-controller-manager")
     live.write(DENY, {"metadata": {"labels": {"mesh": "on"}}}, "mesh-labels")
     live.write(ADOPTED, {"metadata": {"labels": {"cost-center": "4711"}}})
     live.write("/api/v1/namespaces/isthmus-restricted", {"metadata": {"labels": {"team": "risk"}}})
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    live.aws("iam").put_role_policy(
+        RoleName=live.names()[0], PolicyName=QUARANTINE, PolicyDocument=_with(NOTHING, deny)
+    )
     template = {"metadata": {"annotations": {"reviewed": "yes"}}}
     live.write(f"{CONFIDENTIAL}/confidential-kyc", {"spec": {"template": template}})
 
@@ -253,9 +264,12 @@ def test_a_preview_shows_what_others_added(live: Live, before: Before):
     deny = changes["small-fra1-restricted-default-deny"]["properties"]
     assert [(entry["path"], entry["old"], entry["new"]) for entry in deny] == [("spec.egress", [{}], None)]
     assert paths["ValidatingAdmissionPolicyBinding"] == {"spec.validationActions[0]"}
+    assert {entry["path"] for entry in changes["small-frankfurt-calls-role"]["properties"]} > {
+        'inlinePolicies["evil"]'
+    }
     assert paths["Deployment"] == {'spec.template.spec.containers["side"]'}
     said = [entry["message"] for entry in preview["diagnostics"] if "others changed" in entry["message"]]
-    assert len(said) == len(BOUNDARIES) + 1
+    assert len(said) == len(BOUNDARIES) + 2
     assert sum("`kubectl-edit`" in line for line in said) == len(BOUNDARIES) - 1
 
 

@@ -20,12 +20,14 @@ from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.drift.data_paths import field_managers
 from isthmus.engine.drift.kubernetes_fields import FieldDifference
 from isthmus.engine.drift.kubernetes_objects import is_object, without_server_fields
+from isthmus.engine.foreign.entry import Foreign
 from isthmus.engine.foreign.restoring import restored
+from isthmus.engine.foreign.role_policies import RolePolicies
+from isthmus.engine.foreign.security_groups import SecurityGroups
 from isthmus.engine.kubernetes import managed_fields
 from isthmus.engine.kubernetes.stack_objects import ServedKind, read_objects
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.state import Stated
-from isthmus.reports.format.lists import first_few
 
 if TYPE_CHECKING:
     from isthmus.contracts.trust import Trust
@@ -65,14 +67,11 @@ UNNAMED = "an admission webhook or another writer that the API server does not n
 
 
 @dataclass(frozen=True)
-class ForeignObject:
-    """An object of the stack with foreign entries."""
+class ForeignObject(Foreign):
+    """A Kubernetes object of the stack with foreign entries."""
 
-    resource: Stated
     cluster: KubeClient
     live: Mapping[str, Any]
-    entries: tuple[FieldDifference, ...]
-    """`old` is the value in the stack's state, None for what the stack does not set; `new` is the live value."""
 
     @property
     def kind(self) -> str:
@@ -88,14 +87,8 @@ class ForeignObject:
 
     @property
     def managers(self) -> str:
-        """The field managers of the foreign entries, for messages."""
         names = sorted({manager for entry in self.entries for manager in entry.by})
         return ", ".join(f"`{name}`" for name in names) or UNNAMED
-
-    @property
-    def described(self) -> str:
-        """The object, the paths of its foreign entries, and their field managers."""
-        return f"{self.label} ({first_few([entry.path for entry in self.entries])}, by {self.managers})"
 
     def restored(self) -> dict[str, Any]:
         """The live object without the foreign entries."""
@@ -104,9 +97,9 @@ class ForeignObject:
 
 @dataclass
 class Found:
-    """The result of a look at the clusters."""
+    """The result of a look at the clusters and accounts."""
 
-    objects: list[ForeignObject] = field(default_factory=list)
+    objects: list[Foreign] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     """What could not be read, so that its foreign entries are unknown."""
 
@@ -123,9 +116,13 @@ class ForeignEntries:
     trust: Trust
     today: date
     refused: Refused
+    roles: RolePolicies | None = None
+    """The search on the stack's roles in AWS."""
+    groups: SecurityGroups | None = None
+    """The search in the stack's security groups in AWS."""
 
     def find(self, urns: Iterable[str] | None = None) -> Found:
-        """Look at the live objects; with `urns`, at the kinds of these objects only."""
+        """Look at the live objects; with `urns`, at these only."""
         found = Found()
         wanted = None if urns is None else set(urns)
         candidates: list[ForeignObject] = []
@@ -141,7 +138,15 @@ class ForeignEntries:
                 live = objects.get(resource.urn)
                 if live is not None and not live["metadata"].get("deletionTimestamp"):
                     candidates += self.compare(resource, cluster, live)
-        found.objects = self._foreign(candidates)
+        found.objects += self._foreign(candidates)
+        if self.roles is not None:
+            roles, unread = self.roles.find(wanted)
+            found.objects += roles
+            found.unread += unread
+        if self.groups is not None:
+            groups, unread = self.groups.find(self._is_refused, wanted)
+            found.objects += groups
+            found.unread += unread
         return found
 
     def compare(self, resource: Stated, cluster: KubeClient, live: Mapping[str, Any]) -> list[ForeignObject]:
@@ -155,7 +160,7 @@ class ForeignEntries:
             for difference in compare(resource.inputs, live, fields, own_managers)
             if self._is_foreign(resource, difference, is_boundary=is_boundary)
         )
-        return [ForeignObject(resource, cluster, live, entries)] if entries else []
+        return [ForeignObject(resource, entries, cluster, live)] if entries else []
 
     def _is_foreign(self, resource: Stated, difference: FieldDifference, *, is_boundary: bool) -> bool:
         path = difference.path
@@ -194,6 +199,10 @@ class ForeignEntries:
             for candidate in candidates
             if self.refused(*self._without_and_with([candidate]))
         )
+
+    def _is_refused(self, resource: Stated) -> bool:
+        """Whether the policies refuse the stack with one resource more."""
+        return bool(self.refused(self._estate, [*self._estate, resource]))
 
     def _without_and_with(
         self, candidates: Sequence[ForeignObject]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.reports.preview import Change, PropertyChange
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift.kubernetes_fields import FieldDifference
-from isthmus.engine.foreign.entries import ForeignObject, Found
+from isthmus.engine.foreign.entries import Found
+from isthmus.engine.foreign.entry import Foreign
 from isthmus.engine.foreign.search import search_of
 from isthmus.engine.preview import preview as engine_preview
 from isthmus.engine.preview.assembly import PreviewDraft
@@ -73,7 +74,7 @@ def add(draft: PreviewDraft, found: Found) -> None:
     draft.changes = ordered(changes.values())
 
 
-def _change(foreign: ForeignObject, masker: Masker) -> Change:
+def _change(foreign: Foreign, masker: Masker) -> Change:
     resource = foreign.resource
     return Change(
         urn=resource.urn,
@@ -86,7 +87,7 @@ def _change(foreign: ForeignObject, masker: Masker) -> Change:
     )
 
 
-def _with_entries(change: Change, foreign: ForeignObject, masker: Masker) -> Change:
+def _with_entries(change: Change, foreign: Foreign, masker: Masker) -> Change:
     """The engine's change of the object, with the entries that the engine does not see."""
     known = [property.path for property in change.properties]
     # The engine names elements of these lists by their index.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.foreign.entries import ForeignEntries
+from isthmus.engine.foreign.role_policies import RolePolicies
+from isthmus.engine.foreign.security_groups import SecurityGroups
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.graph.resources.state import Stated
@@ -26,14 +29,16 @@ def search_of(
     clusters_by_site: Mapping[str, KubeClient],
     warn: Callable[[str], None],
 ) -> ForeignEntries:
-    """The search in the clusters of a state. `warn` gets a line for each cluster that cannot be searched."""
+    """The search in a state's clusters and accounts. `warn` gets a line for each cluster that cannot be searched."""
 
+    @functools.cache
     def siblings() -> list[dict[str, Any]]:
         members = stack.estate.members if stack.estate else ()
         return [
             estate_layers.read_state(stack, member.stack) for member in members if member.stack != stack.name
         ]
 
+    label = f"{stack.project.name}/{stack.name}"
     settings = policy_evaluation.settings([stack])
 
     def refused(without: Sequence[Stated], with_entries: Sequence[Stated]) -> frozenset[str]:
@@ -50,6 +55,8 @@ def search_of(
         trust=settings.trust,
         today=datetime.now(UTC).date(),
         refused=refused,
+        roles=RolePolicies(state, siblings, label),
+        groups=SecurityGroups(state, siblings, label),
     )
 
 

@@ -17,6 +17,10 @@ from isthmus.core.errors import Refused
 from isthmus.core.kubernetes_client import ApiRefusal
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.foreign.entries import BOUNDARY_KINDS, ForeignEntries, ForeignObject
+from isthmus.engine.foreign.entry import Foreign
+from isthmus.engine.foreign.role_policies import ForeignRole
+from isthmus.engine.foreign.security_groups import ForeignGroup
+from isthmus.engine.project.aws_account import Denied
 from isthmus.reports.format.lists import first_few
 
 Say = Callable[[str], None]
@@ -28,20 +32,25 @@ _CONFLICT = 409
 class SetBack:
     """Result of setting back."""
 
-    objects: list[ForeignObject] = field(default_factory=list)
+    objects: list[Foreign] = field(default_factory=list)
     """Objects as they were before."""
     refused: dict[str, str] = field(default_factory=dict)
     """URN → the API server's reason for refusing to set the object back."""
 
 
-def set_back(search: ForeignEntries, objects: Sequence[ForeignObject], say: Say) -> SetBack:
-    """Set the entries of these objects back. Raises `EnvironmentFault` if an API server does not answer."""
+def set_back(search: ForeignEntries, objects: Sequence[Foreign], say: Say) -> SetBack:
+    """Set the entries of these objects back. Raises `EnvironmentFault` if an API server or AWS does not answer."""
     result = SetBack(list(objects))
     for foreign in objects:
         try:
-            _set_back(search, foreign)
+            if isinstance(foreign, ForeignRole | ForeignGroup):
+                foreign.set_back()
+            elif isinstance(foreign, ForeignObject):
+                _set_back(search, foreign)
         except ApiRefusal as refusal:
             result.refused[foreign.resource.urn] = refusal.reason
+        except Denied as denied:
+            result.refused[foreign.resource.urn] = denied.what
         else:
             say(f"set back: {foreign.described}")
     return result
@@ -93,15 +102,14 @@ def _write(search: ForeignEntries, foreign: ForeignObject) -> None:
         foreign.cluster.call("PUT", foreign.path, body=body, params=params)
 
 
-def _describe_remaining(foreign: ForeignObject, refused: str) -> str:
-    paths = first_few(list(dict.fromkeys(entry.path for entry in foreign.entries)))
+def _describe_remaining(foreign: Foreign, refused: str) -> str:
     if refused:
-        return f"{foreign.label}: {paths} (the API server refused to set it back: {refused})"
-    return f"{foreign.label}: {paths}, added again by {foreign.managers}"
+        return f"{foreign.label}: {foreign.paths} (setting it back was refused: {refused})"
+    return f"{foreign.label}: {foreign.paths}, added again by {foreign.managers}"
 
 
-def _fix(remaining: Iterable[ForeignObject]) -> str:
-    fix = "Stop the controller or webhook that writes them, then run the same command again"
+def _fix(remaining: Iterable[Foreign]) -> str:
+    fix = "Stop the person, controller or webhook that writes them, then run the same command again"
     is_metadata = all(
         entry.path.startswith(("metadata.labels", "metadata.annotations"))
         for foreign in remaining
