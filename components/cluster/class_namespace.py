@@ -140,8 +140,8 @@ def isolate_namespace(
         ]
     }
     quota_spec: Any = {"hard": quota}
-    # Both lists are set, so that the next server-side apply removes a rule that somebody added. Otherwise it would
-    # stay.
+    # The empty lists are for the reader: the SDK and the API server drop them, so an apply does not remove a rule that
+    # somebody added. `isthmus.engine.foreign` does.
     deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
     meta = metadata("isthmus", labels, namespace=namespace)
     return [

@@ -62,7 +62,7 @@ JUDGED_KINDS: Mapping[str, ServedKind] = {
 KINDS: Mapping[str, ServedKind] = {**BOUNDARY_KINDS, **JUDGED_KINDS}
 
 
-UNNAMED = "an admission webhook or another writer that the API server does not name"
+UNNAMED = "an admission webhook, an interrupted run or another writer that the API server does not name"
 """The author of entries that no field manager claims."""
 
 
