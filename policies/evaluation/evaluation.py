@@ -43,7 +43,7 @@ def judge(
     day = today or datetime.now(UTC).date()
     rules_off = {entry.rule for entry in effective_settings.off}
     graph = Graph(sorted(resources, key=lambda resource: resource.urn))
-    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed)
+    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed, day)
     findings = [
         _finding(rule, violation, effective_settings.silences, stack, day)
         for rule in rules
