@@ -26,7 +26,7 @@ from policies.release import provenance as release_provenance
 from policies.reliability import availability
 from policies.reliability import serving as serving_reliability
 from policies.rules.rule import Rule
-from policies.workload import engine_flags
+from policies.workload import engine_flags, required_guards
 from policies.workload import hardening as workload_hardening
 from policies.workload import origin as workload_origin
 
@@ -49,6 +49,7 @@ FAMILIES = (
     workload_hardening,
     workload_origin,
     engine_flags,
+    required_guards,
     limit_rules,
     budget_rules,
     capacity_rules,

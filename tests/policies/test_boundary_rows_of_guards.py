@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +11,9 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
+from isthmus.graph.resources.resources import Graph
+from policies.evaluation.evaluation import judge
+from policies.inputs.pods import pods
 from tests.policies.cases_cluster import BOX, deployment
 from tests.policies.cases_inside import namespace_of_class
 from tests.policies.making import findings_of, resource_of
@@ -95,3 +100,173 @@ def test_variables_of_a_sagemaker_model_are_arguments_too():
         }
         model = resource_of("aws:sagemaker/model:Model", "m", inputs)
         assert [finding.verdict for finding in findings_of(FLAGS, model)] == expected
+
+
+ADMISSION = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+GUARDS = ("workload/admission-complete", "network/class-default-deny", "identity/class-roles-bounded")
+
+
+def guard_findings(resources: list[Any], platform: Any) -> list[Any]:
+    return [finding for finding in judge(resources, platform) if finding.policy in GUARDS]
+
+
+def test_the_banks_stack_has_all_guards(rendered: Any, platform: Any):
+    assert guard_findings(list(rendered.resources), platform) == []
+
+
+def _of_kind(resource: Any, *kinds: str) -> bool:
+    return resource.type.rsplit(":", 1)[-1] in kinds
+
+
+def _edited(resources: list[Any], match: Any, edit: Any) -> list[Any]:
+    """The resources, with a change to the inputs of those that match."""
+    result = []
+    for resource in resources:
+        if match(resource):
+            inputs = copy.deepcopy(resource.inputs)
+            edit(inputs)
+            resource = replace(resource, inputs=inputs)
+        result.append(resource)
+    return result
+
+
+def _named(name: str, *kinds: str) -> Any:
+    return lambda resource: (
+        _of_kind(resource, *kinds) and resource.inputs.get("metadata", {}).get("name") == name
+    )
+
+
+def _in_namespace(namespace: str) -> Any:
+    return lambda resource: (
+        _of_kind(resource, "NetworkPolicy")
+        and resource.inputs["metadata"].get("namespace") == namespace
+        and resource.inputs["metadata"].get("name") == "default-deny"
+    )
+
+
+REMOVED = [
+    (lambda resource: _of_kind(resource, *ADMISSION), "workload/admission-complete"),
+    (_named("isthmus-restricted-pods", *ADMISSION), "workload/admission-complete"),
+    (_named("isthmus-class-labels", "ValidatingAdmissionPolicyBinding"), "workload/admission-complete"),
+    (_in_namespace("isthmus-restricted"), "network/class-default-deny"),
+    (_in_namespace("isthmus-confidential-sealer"), "network/class-default-deny"),
+]
+
+
+@pytest.mark.parametrize(("match", "rule"), REMOVED)
+def test_a_guard_that_is_removed_is_critical(match: Any, rule: str, rendered: Any, platform: Any):
+    findings = guard_findings([r for r in rendered.resources if not match(r)], platform)
+    assert {(f.policy, f.severity, f.verdict) for f in findings} == {(rule, "critical", "violated")}
+
+
+def _first_rule(inputs: dict[str, Any]) -> dict[str, Any]:
+    return inputs["spec"]["matchConstraints"]["resourceRules"][0]
+
+
+POLICY, BINDING = ADMISSION
+WEAKENED = [
+    (_named("isthmus-restricted-pods", BINDING), lambda i: i["spec"].update(validationActions=["Audit"])),
+    (_named("isthmus-restricted-pods", BINDING), lambda i: i["spec"].update(validationActions=["Warn"])),
+    (
+        _named("isthmus-restricted-pods", BINDING),
+        lambda i: i["spec"].update(matchResources={"namespaceSelector": {"matchLabels": {"a": "b"}}}),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: i["spec"].update(failurePolicy="Ignore")),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: i["spec"].update(matchConditions=[{"name": "none", "expression": "false"}]),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: _first_rule(i).update(resources=["pods"])),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: _first_rule(i).update(operations=["CREATE"])),
+    (
+        _named("isthmus-class-shells", POLICY),
+        lambda i: i["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0].update(
+            values=["isthmus-confidential"]
+        ),
+    ),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: i["spec"]["validations"][0].update(expression="true"),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: i["spec"]["validations"].pop()),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: next(v for v in i["spec"]["variables"] if v["name"] == "registries").update(
+            expression='["docker.io/"]'
+        ),
+    ),
+    (_in_namespace("isthmus-restricted"), lambda i: i["spec"].update(egress=[{}])),
+    (_in_namespace("isthmus-restricted"), lambda i: i["spec"].update(policyTypes=["Ingress"])),
+    (
+        _in_namespace("isthmus-restricted"),
+        lambda i: i["spec"].update(podSelector={"matchLabels": {"a": "b"}}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "weaken"), WEAKENED)
+def test_a_guard_that_is_weakened_is_critical(match: Any, weaken: Any, rendered: Any, platform: Any):
+    findings = guard_findings(_edited(list(rendered.resources), match, weaken), platform)
+    assert {(f.severity, f.verdict) for f in findings} == {("critical", "violated")}
+
+
+def test_a_patch_of_a_guard_is_critical(rendered: Any, platform: Any):
+    policy = next(r for r in rendered.resources if _named("isthmus-restricted-pods", BINDING)(r))
+    patch = replace(policy, type=f"{policy.type}Patch", urn=f"{policy.urn}-patch", name="patch")
+    assert [f.verdict for f in guard_findings([*rendered.resources, patch], platform)] == ["violated"]
+
+
+@pytest.mark.parametrize(
+    "boundary", [None, "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::111122223333:policy/wide"]
+)
+def test_a_class_role_without_the_platforms_boundary_is_critical(
+    boundary: str | None, rendered: Any, platform: Any
+):
+    def match(resource: Any) -> bool:
+        return resource.name == "bank-internal-frankfurt-identity-role"
+
+    resources = _edited(
+        list(rendered.resources), match, lambda inputs: inputs.update(permissionsBoundary=boundary)
+    )
+    findings = guard_findings(resources, platform)
+    assert {(f.policy, f.severity) for f in findings} == {("identity/class-roles-bounded", "critical")}
+
+
+def test_an_organisations_own_boundary_that_the_platform_states_is_enough(rendered: Any, platform: Any):
+    arn = "arn:aws:iam::111122223333:policy/llm"
+    sites = [
+        site.model_copy(update={"permissions_boundary": arn if site.kind == "aws" else None})
+        for site in platform.sites
+    ]
+    resources = _edited(
+        list(rendered.resources),
+        lambda resource: resource.name == "bank-internal-frankfurt-identity-role",
+        lambda inputs: inputs.update(permissionsBoundary=arn),
+    )
+    assert guard_findings(resources, platform.model_copy(update={"sites": sites})) == []
+
+
+def test_guards_are_demanded_of_each_cluster(rendered: Any, platform: Any):
+    def moved(resource: Any) -> Any:
+        provider = str(resource.provider or "").replace("::fra1", "::fra2")
+        return replace(resource, urn=f"{resource.urn}-2", name=f"{resource.name}-2", provider=provider)
+
+    second = [
+        moved(r)
+        for r in rendered.resources
+        if _of_kind(r, "Namespace") or _in_namespace("isthmus-restricted")(r)
+    ]
+    findings = guard_findings([*rendered.resources, *second], platform)
+    assert {f.policy for f in findings} == {"workload/admission-complete", "network/class-default-deny"}
+    assert all("fra2" in f.message for f in findings)
+
+
+def test_a_program_without_a_platform_needs_no_guards(rendered: Any):
+    resources = [r for r in rendered.resources if not _of_kind(r, *ADMISSION)]
+    assert guard_findings(resources, None) == []
+
+
+def test_the_models_layer_needs_no_guards_of_its_own(rendered: Any, platform: Any):
+    models = [pod.resource for pod in pods(Graph(rendered.resources)) if pod.role == "model"]
+    assert models
+    assert guard_findings(models, platform) == []
