@@ -44,10 +44,10 @@ class Subject:
     changed: Sequence[RuleChange] = ()
     """How a change loosens what evaluates it (`policies.release.change`)."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
-    """The day on which entries of trust.yaml must be valid."""
+    """The day on which entries of `trust.yaml` must be valid."""
 
     def trusts(self, kind: Kind, value: str) -> bool:
-        """Whether the organisation's trust.yaml names a value today."""
+        """Whether an entry of `trust.yaml` that is valid today covers a value."""
         return self.settings.trust.find(kind, value, self.today) is not None
 
 
