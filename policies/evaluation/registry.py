@@ -16,7 +16,7 @@ from policies.data_path import paths
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
 from policies.encryption import in_transit as encryption_in_transit
-from policies.identity import aws_permissions, aws_trust
+from policies.identity import aws_permissions, aws_trust, class_permissions
 from policies.identity import kubernetes as kubernetes_identity
 from policies.network import cluster as cluster_network
 from policies.network import exposure as network_exposure
@@ -42,6 +42,7 @@ FAMILIES = (
     aws_permissions,
     aws_trust,
     kubernetes_identity,
+    class_permissions,
     audit_storage,
     audit_alarms,
     gateway_records,

@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.contracts.platform.emergency_role import ROLE as BREAK_GLASS
+from isthmus.contracts.platform.emergency_role import binding_policy
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference.admission import required_policies
+from isthmus.contracts.reference.model_owners import TUNING_POLICY, tuning_policy
 from isthmus.graph.iam.permissions import roles
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
@@ -154,7 +157,18 @@ def _required(platform: Platform | None, site: str) -> dict[str, dict[str, Any]]
         for gateway in platform.gateways
         if gateway.router is not None and site in ("", gateway.site)
     }
-    return required_policies(platform.images.registries, sorted(users), sorted(routed))
+    required = required_policies(platform.images.registries, sorted(users), sorted(routed))
+    if break_glass is not None:
+        required[BREAK_GLASS] = binding_policy()
+    owners = {
+        group
+        for member in (platform.people.members if platform.people is not None else [])
+        for group in member.groups
+        if member.role == "model-owner"
+    }
+    if owners:
+        required[TUNING_POLICY] = tuning_policy(sorted(owners))
+    return required
 
 
 def _weaker_policy(policy: Resource, required: Mapping[str, Any]) -> Iterator[Violation]:

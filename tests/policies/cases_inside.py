@@ -97,7 +97,24 @@ GUARDS = [
         ("ValidatingAdmissionPolicyBinding", {"policyName": name, "validationActions": ["Deny"]}),
     )
 ]
+READS_PODS = resource_of(
+    "kubernetes:rbac.authorization.k8s.io/v1:Role",
+    "seer",
+    {
+        "metadata": {"name": "seer", "namespace": "space"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    },
+)
 CASES = [
+    Case(
+        "identity/class-permissions",
+        [READS_PODS, namespace_of_class("internal")],
+        fails=[
+            {"rules.0.verbs": ["create"]},
+            {"rules.0.resources": ["configmaps"], "rules.0.verbs": ["update"]},
+        ],
+        unknown=["rules"],
+    ),
     Case(
         "workload/admission-complete",
         [*GUARDS, namespace_of_class("internal")],

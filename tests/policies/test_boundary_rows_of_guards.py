@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from isthmus.blueprints.emergency_access import file_of
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
+from isthmus.core import yaml_files
+from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from policies.evaluation.evaluation import judge
 from policies.inputs.pods import pods
+from tests.engine.test_layers_whole import emergency
+from tests.estate import bank_estate, change_overrides
 from tests.policies.cases_cluster import BOX, deployment
 from tests.policies.cases_inside import namespace_of_class
 from tests.policies.making import findings_of, resource_of
@@ -270,3 +275,203 @@ def test_the_models_layer_needs_no_guards_of_its_own(rendered: Any, platform: An
     models = [pod.resource for pod in pods(Graph(rendered.resources)) if pod.role == "model"]
     assert models
     assert guard_findings(models, platform) == []
+
+
+RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
+PERMISSIONS = "identity/class-permissions"
+PEOPLE = "Group:oidc:team"
+
+
+def rbac(kind: str, name: str, namespace: str = "", **inputs: Any) -> Any:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return resource_of(f"{RBAC}:{kind}", f"{namespace}{name}{kind}", {"metadata": metadata, **inputs})
+
+
+def rules(resource: str, *verbs: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"apiGroups": [""], "resources": [resource], "verbs": list(verbs), **more}]
+
+
+def binding(role: str, subject: str = PEOPLE, namespace: str = "isthmus-restricted", kind: str = "") -> Any:
+    subject_kind, _, name = subject.partition(":")
+    home = {"namespace": name.partition("/")[0]} if subject_kind == "ServiceAccount" else {}
+    return rbac(
+        "RoleBinding" if namespace else "ClusterRoleBinding",
+        f"binds-{role}",
+        namespace,
+        roleRef={"kind": kind or "ClusterRole", "name": role},
+        subjects=[{"kind": subject_kind, "name": name.rpartition("/")[2], **home}],
+    )
+
+
+SPACES = [namespace_of_class(c, f"isthmus-{c}") for c in ("internal", "restricted")]
+
+
+def permissions(*resources: Any, settings: Settings | None = None) -> list[str]:
+    return [f.verdict for f in findings_of(PERMISSIONS, *SPACES, *resources, settings=settings)]
+
+
+@pytest.mark.parametrize("namespace", ["isthmus-restricted", ""])
+@pytest.mark.parametrize("role", ["admin", "edit"])
+def test_kubernetes_own_wide_roles_reach_no_class_namespace(role: str, namespace: str):
+    assert permissions(binding(role, namespace=namespace)) == ["violated"]
+    assert permissions(binding(role, namespace=namespace), settings=trusting("roles", role)) == []
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        rules("pods", "create"),
+        rules("deployments", "patch"),
+        rules("jobs", "create"),
+        rules("networkpolicies", "delete"),
+        rules("validatingadmissionpolicybindings", "update"),
+        rules("secrets", "get", resourceNames=["restricted-gateway-tls"]),
+        rules("nodes/proxy", "get"),
+        rules("pods/exec", "create"),
+        rules("pods/portforward", "get"),
+        rules("serviceaccounts", "impersonate"),
+        rules("clusterroles", "escalate"),
+        rules("roles", "bind"),
+        rules("rolebindings", "create"),
+        rules("configmaps", "update"),
+        rules("*", "get"),
+        rules("pods", "*"),
+    ],
+    ids=str,
+)
+def test_a_role_with_power_over_a_class_is_critical_wherever_it_is_bound(granted: list[Any]):
+    in_namespace = rbac("Role", "strong", "isthmus-restricted", rules=granted)
+    cluster_wide = rbac("ClusterRole", "strong", rules=granted)
+    assert permissions(in_namespace) == ["violated"]
+    assert permissions(cluster_wide) == [], "nobody has it"
+    for namespace in ("isthmus-restricted", ""):
+        assert permissions(cluster_wide, binding("strong", namespace=namespace)) == ["violated"]
+        trusted = trusting("principals", "oidc:team")
+        assert permissions(cluster_wide, binding("strong", namespace=namespace), settings=trusted) == []
+    assert permissions(in_namespace, settings=trusting("roles", "strong")) == []
+
+
+def test_permissions_elsewhere_and_harmless_ones_are_nobodys_concern():
+    strong = rules("pods", "create")
+    assert (
+        permissions(
+            rbac("Role", "strong", "apps", rules=strong), binding("strong", namespace="apps", kind="Role")
+        )
+        == []
+    )
+    for granted in (
+        rules("pods", "get", "list", "delete"),
+        rules("deployments/scale", "patch"),
+        rules("configmaps", "watch"),
+        rules("leases", "create", "update"),
+    ):
+        assert permissions(rbac("ClusterRole", "seer", rules=granted), binding("seer", namespace="")) == []
+    assert permissions(binding("view")) == []
+
+
+def test_a_role_that_the_stack_does_not_show_is_undecided():
+    assert permissions(binding("operators-role")) == ["undecided"]
+    assert permissions(binding("operators-role"), settings=trusting("roles", "operators-role")) == []
+
+
+def test_a_cluster_role_that_extends_kubernetes_own_roles_is_judged_without_a_binding():
+    role = rbac("ClusterRole", "more", rules=rules("secrets", "get"))
+    role.inputs["metadata"]["labels"] = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert permissions(role) == ["violated"]
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "Group:system:serviceaccounts:isthmus-internal",
+        "Group:system:serviceaccounts:isthmus-public",
+        "ServiceAccount:isthmus-internal/internal-gateway",
+        "User:system:serviceaccount:isthmus-internal:internal-gateway",
+    ],
+)
+def test_service_accounts_of_another_class_get_no_permissions(principal: str):
+    seer = rbac("ClusterRole", "seer", rules=rules("pods", "get"))
+    assert permissions(seer, binding("seer", principal)) == ["violated"]
+    assert permissions(seer, binding("seer", principal, namespace="")) == ["violated"]
+
+
+PEOPLE_RULES = {
+    *("identity/no-rise-in-cluster", "identity/secrets-unread", "identity/no-wildcard-resource"),
+    *("data-path/own-resolvers", "data-path/stated-workloads", *GUARDS, PERMISSIONS),
+}
+
+
+@pytest.fixture(scope="module")
+def peopled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Any]:
+    """The bank's platform layer with people of every kind and an emergency access in force."""
+    folder = tmp_path_factory.mktemp("people")
+    people, accesses = emergency(folder)
+    people["saml_provider"] = "arn:aws:iam::123456789012:saml-provider/Bank"
+    project = bank_estate(folder / "estate")
+    change_overrides(project, lambda data: data.update(people=people))
+    yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    stack = project.stack("bank-platform")
+    return list(rendering.render(stack).resources), stack.platform()
+
+
+def people_findings(resources: list[Any], platform: Any) -> set[str]:
+    return {finding.policy for finding in judge(resources, platform)} & PEOPLE_RULES
+
+
+def test_people_and_an_emergency_access_keep_the_rules(peopled: tuple[list[Any], Any]):
+    resources, platform = peopled
+    kinds = {resource.type.rsplit(":", 1)[-1] for resource in resources}
+    assert {"ClusterRoleBinding", "RoleBinding", "Job"} <= kinds
+    assert people_findings(resources, platform) == set()
+
+
+def _resource(name: str) -> Any:
+    return lambda resource: resource.name == name
+
+
+EXACT = [
+    (
+        _resource("bank-fra1-break-glass-role"),
+        lambda i: i["rules"].append(*rules("networkpolicies", "delete")),
+        {"identity/no-rise-in-cluster", "identity/secrets-unread", PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-break-glass-policy-binding"),
+        lambda i: i["spec"].update(validationActions=["Audit"]),
+        {"identity/no-rise-in-cluster", "identity/secrets-unread", PERMISSIONS, GUARDS[0]},
+    ),
+    (
+        _resource("bank-fra1-break-glass-inc-1-timer"),
+        lambda i: i["spec"].update(parallelism=1),
+        {"data-path/own-resolvers", "data-path/stated-workloads"},
+    ),
+    (
+        _resource("bank-fra1-break-glass-inc-1"),
+        lambda i: i["subjects"].append({"kind": "User", "name": "oidc:eve@bank.example"}),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-people-platform-binding"),
+        lambda i: i["subjects"].append({"kind": "Group", "name": "oidc:everyone"}),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-people-confidential-platform"),
+        lambda i: i["rules"].append(*rules("pods", "create")),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-frankfurt-people-auditor-policy"),
+        lambda i: i.update(policy=i["policy"].replace("bedrock:GetGuardrail", "bedrock:UpdateGuardrail")),
+        {"identity/no-wildcard-resource"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "edit", "expected"), EXACT)
+def test_the_rules_know_people_by_their_exact_permissions(
+    match: Any, edit: Any, expected: set[str], peopled: tuple[list[Any], Any]
+):
+    resources, platform = peopled
+    assert any(map(match, resources))
+    assert people_findings(_edited(resources, match, edit), platform) == expected
