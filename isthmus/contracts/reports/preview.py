@@ -139,7 +139,7 @@ class RuleChange(Part):
     off.
     """
 
-    kind: Literal["sensitivity", "handling", "silence", "rule", "placement", "trust"]
+    kind: Literal["sensitivity", "handling", "silence", "rule", "placement", "trust", "reach"]
     what: str
     old: str = ""
     new: str = ""

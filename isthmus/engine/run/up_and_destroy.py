@@ -18,6 +18,7 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes import admission_proof, watchdog
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+from isthmus.engine.project import pins
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.project.project import Stack
 from isthmus.engine.recovery import recovery
@@ -221,6 +222,11 @@ def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, KubeClient
     reached = clusters(stack.reached(platform), stack)
     for site, cluster in reached.items():
         say(f"site {site}: the cluster answers at {cluster.server}")
+    if unpinned := pins.unpinned_sites(platform, reached):
+        names = ", ".join(unpinned)
+        say(
+            f"no pin says which cluster {names} is; `isthmus trust pin {stack.name}` prints the lines to commit"
+        )
     if stack.layer in ("all", "platform"):
         preflight.check_clusters(platform, reached, say)
     return reached
@@ -296,6 +302,8 @@ def _answering_clusters(stack: Stack) -> dict[str, KubeClient]:
     """The stack's clusters before a destroy; empty if the files are invalid or a cluster does not answer."""
     try:
         return clusters(stack.reached(stack.platform()), stack)
+    except pins.WrongCluster:
+        raise
     except IsthmusError:
         return {}
 
