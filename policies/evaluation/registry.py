@@ -15,6 +15,7 @@ from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import paths
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
+from policies.encryption import class_names
 from policies.encryption import in_transit as encryption_in_transit
 from policies.identity import aws_permissions, aws_trust, class_permissions
 from policies.identity import kubernetes as kubernetes_identity
@@ -39,6 +40,7 @@ FAMILIES = (
     network_exposure,
     encryption_at_rest,
     encryption_in_transit,
+    class_names,
     aws_permissions,
     aws_trust,
     kubernetes_identity,

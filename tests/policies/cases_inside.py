@@ -105,7 +105,36 @@ READS_PODS = resource_of(
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
     },
 )
+OWN_CERTIFICATE = resource_of(
+    "kubernetes:cert-manager.io/v1:Certificate",
+    "own",
+    {
+        "metadata": {"name": "own", "namespace": "space"},
+        "spec": {
+            **{"dnsNames": ["gateway.space.svc"], "duration": "2160h0m0s", "issuerRef": {"name": "ca"}},
+            "privateKey": {"rotationPolicy": "Always"},
+        },
+    },
+)
 CASES = [
+    Case(
+        "encryption/class-names-stay",
+        [OWN_CERTIFICATE, namespace_of_class("internal")],
+        fails=[{"spec.dnsNames": ["restricted-gateway.isthmus-restricted.svc"]}, {"spec.isCA": True}],
+        broken=[
+            [
+                resource_of(
+                    "kubernetes:cert-manager.io/v1:Certificate",
+                    "foreign",
+                    {
+                        "metadata": {"name": "foreign", "namespace": "apps"},
+                        "spec": {**OWN_CERTIFICATE.inputs["spec"], "dnsNames": ["*.space.svc"]},
+                    },
+                ),
+                namespace_of_class("internal"),
+            ]
+        ],
+    ),
     Case(
         "identity/class-permissions",
         [READS_PODS, namespace_of_class("internal")],

@@ -475,3 +475,90 @@ def test_the_rules_know_people_by_their_exact_permissions(
     resources, platform = peopled
     assert any(map(match, resources))
     assert people_findings(_edited(resources, match, edit), platform) == expected
+
+
+NAMES = "encryption/class-names-stay"
+GATEWAY = "restricted-gateway.isthmus-restricted.svc"
+
+
+def certificate(namespace: str, **spec: Any) -> Any:
+    inputs = {
+        "metadata": {"name": "tls", "namespace": namespace},
+        "spec": {"issuerRef": {"name": "ca"}, **spec},
+    }
+    return resource_of("kubernetes:cert-manager.io/v1:Certificate", f"{namespace}-tls", inputs)
+
+
+def names(*resources: Any) -> list[str]:
+    return [finding.verdict for finding in findings_of(NAMES, *SPACES, *resources)]
+
+
+@pytest.mark.parametrize("namespace", ["isthmus-internal", "isthmus-public", "apps"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"dnsNames": ["other.apps.svc", GATEWAY]},
+        {"dnsNames": [f"{GATEWAY}."]},
+        {"dnsNames": ["Restricted-Gateway.ISTHMUS-restricted.SVC"]},
+        {"dnsNames": [f"{GATEWAY}.cluster.local"]},
+        {"dnsNames": ["restricted-gateway.isthmus-restricted"]},
+        {"dnsNames": ["*.isthmus-restricted.svc"]},
+        {"dnsNames": ["*.*.svc.cluster.local"]},
+        {"commonName": "any-model.isthmus-restricted.svc"},
+        {"literalSubject": f"O=Bank,CN={GATEWAY}"},
+        {"dnsNames": ["keys.isthmus-restricted-sealer.svc"]},
+    ],
+    ids=str,
+)
+def test_nobody_outside_a_class_asks_for_a_certificate_of_its_names(namespace: str, spec: dict[str, Any]):
+    assert names(certificate(namespace, **spec)) == ["violated"]
+    assert names(certificate("isthmus-restricted", **spec)) == [] or "*.*" in str(spec)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "isthmus-restricted.example",
+        "a.isthmus-restricted.svc.bank.example",
+        "*.svc",
+        "x-isthmus-restricted.svc",
+    ],
+)
+def test_names_that_only_resemble_a_class_name_are_free(name: str):
+    assert names(certificate("apps", dnsNames=[name])) == []
+
+
+def test_other_ways_to_a_certificate_are_judged_too():
+    ingress = {
+        "metadata": {"namespace": "apps", "annotations": {"cert-manager.io/cluster-issuer": "ca"}},
+        "spec": {"tls": [{"hosts": [GATEWAY]}]},
+    }
+    assert names(resource_of("kubernetes:networking.k8s.io/v1:Ingress", "door", ingress)) == ["violated"]
+    ingress["metadata"]["annotations"] = {}
+    assert names(resource_of("kubernetes:networking.k8s.io/v1:Ingress", "door", ingress)) == []
+    attributes = {"csi.cert-manager.io/dns-names": f"a.space.svc,{GATEWAY}"}
+    volume = {"name": "tls", "csi": {"driver": "csi.cert-manager.io", "volumeAttributes": attributes}}
+    assert names(deployment(BOX, "pod", pod={"volumes": [volume]})) == ["violated"]
+    opaque = resource_of(
+        "kubernetes:cert-manager.io/v1:CertificateRequest", "csr", {"spec": {"request": "LS0"}}
+    )
+    assert names(opaque) == ["undecided"]
+
+
+def test_an_authority_under_the_classes_issuer_is_critical():
+    own = certificate("isthmus-restricted", dnsNames=[GATEWAY])
+    assert names(own, certificate("apps", isCA=True)) == ["violated"]
+    assert names(own, certificate("apps", isCA=True, issuerRef={"name": "self-signed"})) == []
+
+
+@pytest.mark.parametrize("second", [GATEWAY, f"{GATEWAY}.", GATEWAY.upper(), f"{GATEWAY}.cluster.local"])
+def test_a_second_address_for_a_models_name_is_critical(second: str):
+    aliases = [
+        {"ip": "10.96.0.7", "hostnames": [GATEWAY]},
+        {"ip": "10.40.0.9", "hostnames": ["other", second]},
+    ]
+    pod = deployment(BOX, "gw", pod={"hostAliases": aliases})
+    pod.inputs["metadata"]["namespace"] = "isthmus-restricted"
+    assert names(pod) == ["violated"]
+    aliases[1]["hostnames"] = ["traces.bank.example"]
+    assert names(pod) == []
