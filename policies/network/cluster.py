@@ -12,6 +12,7 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
+from policies.inputs.people import is_break_glass_timer
 from policies.inputs.pods import POD_KINDS, Pod, pods
 from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
@@ -102,6 +103,8 @@ def _pods_without_cloud(subject: Subject) -> Iterator[tuple[Pod, str]]:
     """Pods of classes that may not use a cloud, with their class."""
     for pod in pods(subject.graph):
         sensitivity = pod_sensitivity(subject.graph, pod)
+        if is_break_glass_timer(subject, pod.resource):
+            continue  # it runs no pod
         if sensitivity and not handling.may_use_aws(sensitivity):  # type: ignore[arg-type]
             yield pod, sensitivity
 
@@ -167,6 +170,8 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
             name_and_namespace(pod.resource),
         )
         if not sensitivity or pod.resource.urn in reported or (sensitivity, name) in expected:
+            continue
+        if is_break_glass_timer(subject, pod.resource):
             continue
         # Parts of a model server (its group, its weight loader) have the endpoint's name as prefix.
         if any(owner == sensitivity and (name == id_ or name.startswith(f"{id_}-")) for owner, id_ in served):
