@@ -13,11 +13,11 @@ from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.data_path import account as account_rules
-from policies.data_path import paths
+from policies.data_path import known_kinds, paths
 from policies.evaluation.registry import RULES
 from policies.rules.rule import Rule, Subject, Violation
 
-BOUNDARIES = frozenset(rule.id for rule in (*paths.RULES, *account_rules.RULES))
+BOUNDARIES = frozenset(rule.id for rule in (*paths.RULES, *account_rules.RULES, *known_kinds.RULES))
 BLOCKING_SEVERITIES = ("critical", "high")
 """Severities that stop a change."""
 EXPIRED_SILENCE = " (silenced by "
@@ -43,7 +43,7 @@ def judge(
     day = today or datetime.now(UTC).date()
     rules_off = {entry.rule for entry in effective_settings.off}
     graph = Graph(sorted(resources, key=lambda resource: resource.urn))
-    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed)
+    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed, day)
     findings = [
         _finding(rule, violation, effective_settings.silences, stack, day)
         for rule in rules

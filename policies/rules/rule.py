@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
@@ -41,6 +42,8 @@ class Subject:
     """Workloads that are evaluated with a stricter class than the one they are served in."""
     changed: Sequence[RuleChange] = ()
     """How a change loosens what evaluates it (`policies.release.change`)."""
+    day: date = field(default_factory=lambda: datetime.now(UTC).date())
+    """The day on which trust must be valid."""
 
 
 @dataclass(frozen=True)
