@@ -42,5 +42,5 @@ def refuse_if_violated(findings: list[Finding], where: str) -> None:
         raise Refused(
             reason,
             where=where,
-            fix="Correct the findings above, or silence a finding with an owner and a reason (docs/policies.md)",
+            fix="Correct the findings above; docs/policies.md describes each rule",
         )

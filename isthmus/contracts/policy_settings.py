@@ -50,7 +50,7 @@ class Settings(Part):
     off: list[Off] = []
     silences: list[Silence] = []
     figures: Figures = Figures()
-    trust: Trust = Trust()
+    trust: Trust = Field(default_factory=Trust, exclude=True)
     """What `trust.yaml` states. Not a key of `policies.yaml`, nor of a stack's config."""
 
 

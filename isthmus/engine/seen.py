@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding, Severity
+from isthmus.contracts.trust import Trust
 from isthmus.core.errors import InputError, IsthmusError
 
 if TYPE_CHECKING:
@@ -53,12 +54,19 @@ class Seen(_Said):
     platform: dict[str, Any] | None = None
     settings: Settings = Settings()
     """Policy settings of the organisation and the stack; if the commit lacks the stack, of the organisation only."""
+    trust: Trust = Trust()
+    """What its `trust.yaml` states. Apart from the settings, so that an earlier version can still read those."""
     findings: list[Finding] = []
     """Findings by the commit's own rules, settings and classes."""
     rules: dict[str, Severity] = {}
     """Rule id → severity, for every rule of the commit's code."""
     handling: dict[str, dict[str, Any]] = {}
     """Class → its handling, from the commit's code and organisation."""
+
+    @property
+    def policy_settings(self) -> Settings:
+        """The policy settings with the trust."""
+        return self.settings.model_copy(update={"trust": self.trust})
 
 
 class Order(_Said):
@@ -125,10 +133,10 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
     from policies.evaluation import settings as policy_settings_files
 
     if not description.there:
-        description.settings = policy_settings_files.load_settings(project.root)
+        _set_policy_settings(description, policy_settings_files.load_settings(project.root))
         return
     stack = project.stack(description.stack)
-    description.settings = policy_evaluation.settings([stack])
+    _set_policy_settings(description, policy_evaluation.settings([stack]))
     handling_rules = handling.stricter_only(preview.read_plan_files(stack)[0].handling)
     description.handling = {
         data_class: handling_rules[data_class].model_dump(mode="json", by_alias=True)
@@ -143,7 +151,13 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
     description.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
     description.graph = [resource.as_json() for resource in resources]
     if judging:
-        description.findings = policy_evaluation.findings(stack, resources, platform, description.settings)
+        description.findings = policy_evaluation.findings(
+            stack, resources, platform, description.policy_settings
+        )
+
+
+def _set_policy_settings(description: Seen, settings: Settings) -> None:
+    description.settings, description.trust = settings, settings.trust
 
 
 def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
@@ -155,7 +169,7 @@ def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
     before = platform_of(own) if own.platform is not None else after
     declared = declared_policy.with_declared_before(before, after)
     return policy_evaluation.findings_of_stack(
-        counterpart.stack, resources_of(counterpart), declared.platform, own.settings, declared.held
+        counterpart.stack, resources_of(counterpart), declared.platform, own.policy_settings, declared.held
     )
 
 

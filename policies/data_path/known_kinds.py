@@ -55,7 +55,7 @@ _MONITORS = (
 
 def is_trusted_type(subject: Subject, type_: str) -> bool:
     """Whether the organisation trusts resources of this type today."""
-    return subject.settings.trust.find("resource_types", type_, subject.day) is not None
+    return subject.trusts("resource_types", type_)
 
 
 def namespace_of(subject: Subject, resource: Resource) -> str | None:

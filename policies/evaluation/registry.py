@@ -26,6 +26,7 @@ from policies.release import provenance as release_provenance
 from policies.reliability import availability
 from policies.reliability import serving as serving_reliability
 from policies.rules.rule import Rule
+from policies.trust import foreign_values
 from policies.workload import hardening as workload_hardening
 from policies.workload import origin as workload_origin
 
@@ -57,6 +58,7 @@ FAMILIES = (
     release_provenance,
     declared_release,
     guardrail_rules,
+    foreign_values,
 )
 """Modules with `RULES`."""
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)

@@ -70,5 +70,4 @@ def is_trusted_chart(subject: Subject, resource: Resource) -> bool:
     references = [str(chart), str(chart).partition("@")[0]]
     if repository:
         references = [f"{str(repository).rstrip('/')}/{reference}" for reference in references]
-    find = subject.settings.trust.find
-    return any(find("charts", reference, subject.day) is not None for reference in references)
+    return any(subject.trusts("charts", reference) for reference in references)

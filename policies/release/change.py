@@ -19,6 +19,8 @@ ITSELF = "the rules themselves"
 """`RuleChange.what` of a change to rule code, if the rules of the base commit evaluated the change too."""
 UNJUDGED = "the rules themselves, by which alone this was judged"
 """`RuleChange.what` of a change to rule code, if the rules of the base commit could not run."""
+REACH = " (within what is the organisation's own)"
+"""Suffix of `RuleChange.what` for a new value that is not foreign, of a kind that changes often."""
 UNDER_ANOTHER_NAME = "under another name"
 """Suffix of `RuleChange.what` for new work that may be old work of a stricter class."""
 
@@ -119,6 +121,28 @@ RULES = (
         why="Old and new rules evaluated this change, but only the new ones will evaluate later changes",
         fix="Review the named files, and what their tests require",
         check=_changes_where(lambda change: change.kind == "rule" and change.what == ITSELF),
+    ),
+    Rule(
+        id="change/trust-widened",
+        title="A change does not widen what the platform trusts and then use it",
+        severity="high",
+        supports=(
+            *fw.nist("CM-3", "AC-4", "CA-3"),
+            *fw.iso_27001("A.5.19", "A.8.32"),
+            *fw.dora("Art. 9(4)(c)"),
+        ),
+        why="A new address range, account, registry, reviewer or flag may take data where nobody approved it",
+        fix="Ask its owner (named in trust.yaml), or who answers for the data, to approve it in a separate change",
+        check=_changes_where(lambda change: change.kind == "trust" and not change.what.endswith(REACH)),
+    ),
+    Rule(
+        id="change/reach-changed",
+        title="A new host, namespace or private network of the platform is reviewed",
+        severity="medium",
+        supports=(*fw.nist("CM-3", "AC-4"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
+        why="It is the organisation's own, but the platform has not reached it before",
+        fix="Review who runs there, and what the network policies let through",
+        check=_changes_where(lambda change: change.kind == "trust" and change.what.endswith(REACH)),
     ),
     Rule(
         id="change/placed-less-strictly",

@@ -10,6 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Control, Severity, Verdict
 from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 
@@ -42,8 +43,12 @@ class Subject:
     """Workloads that are evaluated with a stricter class than the one they are served in."""
     changed: Sequence[RuleChange] = ()
     """How a change loosens what evaluates it (`policies.release.change`)."""
-    day: date = field(default_factory=lambda: datetime.now(UTC).date())
-    """The day on which trust must be valid."""
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    """The day on which entries of `trust.yaml` must be valid."""
+
+    def trusts(self, kind: Kind, value: str) -> bool:
+        """Whether an entry of `trust.yaml` that is valid today covers a value."""
+        return self.settings.trust.find(kind, value, self.today) is not None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from isthmus.contracts.reports.preview import RuleChange
 from isthmus.engine.pull_request import base_and_head
 from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import CHANGES, IDS, RULES
-from policies.release.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED
+from policies.release.change import ITSELF, REACH, UNDER_ANOTHER_NAME, UNJUDGED
 
 CASES = {
     "change/sensitivity-lowered": ("sensitivity", "kyc"),
@@ -21,6 +21,8 @@ CASES = {
     "change/rule-loosened": ("rule", "audit/trail-stands"),
     "change/judged-by-itself": ("rule", UNJUDGED),
     "change/rules-rewritten": ("rule", ITSELF),
+    "change/trust-widened": ("trust", "registries: docker.io/vllm"),
+    "change/reach-changed": ("trust", f"namespaces: review-tools{REACH}"),
     "change/placed-less-strictly": ("placement", "kyc"),
 }
 
@@ -53,7 +55,11 @@ def test_changes_that_cannot_be_compared_are_undecided_and_block():
         undecided
     )
     stops = {finding.policy for finding in blocking_findings(findings)}
-    assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}
+    assert set(CASES) - stops == {
+        "change/rules-rewritten",
+        "change/placed-less-strictly",
+        "change/reach-changed",
+    }
 
 
 def test_a_silence_of_the_base_commit_applies_to_the_change():

@@ -44,7 +44,7 @@ CASES: list[Case] = [
     *cases_reviews.CASES,
     *cases_screening.CASES,
 ]
-OTHERS = ("data-path/",)
+OTHERS = ("data-path/", "trust/")
 """Families with tests of their own."""
 ELSEWHERE = {"audit/trail-out-of-reach", "audit/trail-stands", "audit/everything-is-tagged"} | {
     "identity/no-access-keys",

@@ -139,7 +139,7 @@ class RuleChange(Part):
     off.
     """
 
-    kind: Literal["sensitivity", "handling", "silence", "rule", "placement"]
+    kind: Literal["sensitivity", "handling", "silence", "rule", "placement", "trust"]
     what: str
     old: str = ""
     new: str = ""

@@ -27,7 +27,13 @@ from isthmus.engine.preview.changes import counts
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project import commits
 from isthmus.engine.project.project import Project, Stack
-from isthmus.engine.pull_request import base_and_head, commit_pair, relaxed_files, relaxed_rules
+from isthmus.engine.pull_request import (
+    base_and_head,
+    commit_pair,
+    relaxed_files,
+    relaxed_rules,
+    relaxed_trust,
+)
 from isthmus.engine.pull_request.commit_pair import Commit
 from isthmus.engine.seen import Order, Seen
 
@@ -189,13 +195,16 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
         _files(commit, description, stacks_by_commit.get(commit))
         for commit, description in ((change.before, base_stack), (change.after, head_stack))
     ]
-    rules = _rule_changes(change, base_stack, head_stack, *files)
+    rules = [
+        *_rule_changes(change, base_stack, head_stack, *files),
+        *relaxed_trust.stated_changes(base and base.platform, head and head.platform),
+    ]
     draft.rules = sorted(
         rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)
     )
     combined = base_and_head.merge_findings(by_base, head_stack.findings)
     draft.findings = base_and_head.merge_findings(
-        combined, base_and_head.judge_rule_changes(base_stack.settings, draft.rules, head_stack.stack)
+        combined, base_and_head.judge_rule_changes(base_stack.policy_settings, draft.rules, head_stack.stack)
     )
     if base is not None:
         draft.before = base.side
@@ -257,6 +266,7 @@ def _rule_changes(
     yield from relaxed_rules.rule_changes(base_stack.rules, head_stack.rules)
     yield from relaxed_files.handling_changes(base_stack.handling, head_stack.handling)
     yield from relaxed_rules.settings_changes(base_stack.settings, head_stack.settings, change.today)
+    yield from relaxed_trust.trust_changes(base_stack.trust, head_stack.trust)
     if base_files is not None and head_files is not None:
         yield from relaxed_files.file_changes(base_files or None, head_files or None)
 

@@ -1,0 +1,263 @@
+"""What a platform names outside itself: addresses, accounts, principals, keys, buckets, registries, charts, namespaces.
+
+The values are found by their shape in the whole platform, so a field that is added later is covered. A value is
+*foreign* if it is neither of the platform's own networks and accounts, nor a private address, nor below the
+organisation's own registry: then `trust.yaml` must have it. `isthmus ci` compares all of them, foreign or not. Images
+below the organisation's own registry are not listed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.trust import Kind
+from isthmus.core.yaml_documents import PathOf, dotted
+
+StatedKind = Literal[Kind, "clusters", "hosts", "people"]
+"""Of these kinds, `clusters`, `hosts` and `people` are compared only; the platform is where they are stated."""
+STATED_KINDS: tuple[StatedKind, ...] = get_args(StatedKind)
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:]+(/\d{1,3})?")
+_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT_INSIDE = re.compile(r"(?:^|:|//)(\d{12})(?=:|\.dkr\.ecr\.|$)")
+"""Accounts in ARNs, in registries of Amazon ECR, and by themselves."""
+_IMAGE = re.compile(r"([a-z0-9._/:-]+)@sha256:[0-9a-f]{64}")
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
+_KIND_OF_SERVICE: dict[str, StatedKind] = {
+    "iam": "principals",
+    "sts": "principals",
+    "kms": "keys",
+    "s3": "buckets",
+}
+"""Service in an ARN → kind. ARNs of other services count by their account."""
+_NAMESPACE_KEYS = ("namespace", "control_namespace", "from_namespaces", "gpu_operator_namespace")
+_REGISTRY_KEYS = ("registry", "registries", "repository")
+_SHARED_NAMESPACES = ("default", "kube-public", "kube-node-lease", "kube-system")
+"""Namespaces of every cluster, in which pods of anybody may run, or in which a pod may do more than others."""
+EKS_ADDONS = "602401143452"
+"""AWS's account with the images of EKS's addons in most regions (EKS user guide, "Amazon container image registries",
+read on 24 November 2026)."""
+_AWS_SPELLED = ("aws", "")
+"""Account part of an ARN of AWS itself, or of a service that has none there."""
+_PRIVATE = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
+        *(
+            "192.0.2.0/24",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "fc00::/7",
+            "fe80::/10",
+            "::1/128",
+            "2001:db8::/32",
+        ),
+    )
+)
+"""Ranges that the internet does not route: private, shared, local, loopback and documentation (RFC 6890)."""
+
+
+@dataclass(frozen=True)
+class StatedValue:
+    """One value, where the platform states it, and why it is foreign."""
+
+    kind: StatedKind
+    value: str
+    where: str
+    """Path in the platform: `sites[fra1].cidrs[0]`."""
+    foreign: str = ""
+    """What makes it foreign, as the end of a sentence ("is …"); empty: it is not."""
+
+
+def is_private(range_: str) -> bool:
+    """Whether an address range, as a whole, is one that the internet does not route."""
+    network: Any = ipaddress.ip_network(range_, strict=False)
+    return any(network.version == private.version and network.subnet_of(private) for private in _PRIVATE)
+
+
+def stated_values(platform: Platform) -> list[StatedValue]:
+    """The values of a platform without duplicates, sorted by kind, value and place."""
+    document = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    registry = _own_registry(platform)
+    own = _Own(frozenset({*_own_accounts(platform, document), EKS_ADDONS}), registry)
+    values = {value for path, text in _leaves(document) for value in _values(document, path, text, own)}
+    return sorted(values, key=lambda value: (STATED_KINDS.index(value.kind), value.value, value.where))
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What is the platform's own."""
+
+    accounts: frozenset[str]
+    registry: str | None
+    """None: unknown, so that no registry counts as foreign. Empty: there is none."""
+
+
+def _own_registry(platform: Platform) -> str | None:
+    """The organisation's own registry; without one, the one of the edge's image. None: a view without images."""
+    images = platform.images
+    if images.registry:
+        return images.registry.rstrip("/")
+    edge = getattr(images, "edge", None)
+    if edge is None:
+        return None
+    return next((entry.rstrip("/") for entry in images.registries if edge.startswith(entry)), "")
+
+
+def _own_accounts(platform: Platform, document: Any) -> set[str]:
+    """The accounts of the sites. If no site states one, the only account that the platform names."""
+    accounts = {site.account_id for site in platform.sites if site.account_id}
+    if accounts:
+        return accounts
+    named = {account for _, text in _leaves(document) for account in _ACCOUNT_INSIDE.findall(text)} - {
+        EKS_ADDONS
+    }
+    return named if len(named) == 1 else set()
+
+
+def _leaves(value: Any, path: PathOf = ()) -> Iterator[tuple[PathOf, str]]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _leaves(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _leaves(part, (*path, index))
+    elif isinstance(value, str) and value:
+        yield path, value
+
+
+def _values(document: Any, path: PathOf, text: str, own: _Own) -> Iterator[StatedValue]:
+    """The values in one text of the platform."""
+    where = dotted(document, path)
+    keys = [part for part in path if isinstance(part, str)]
+    key = keys[-1] if keys else ""
+    named = _named_value(document, path, keys, text)
+    if named is not None:
+        yield StatedValue(*named[:2], where, named[2])
+    if key in _REGISTRY_KEYS or text.startswith("oci://") or _IMAGE.fullmatch(text):
+        yield from _registry(text, where, key, own)
+    elif _ADDRESS.fullmatch(text):
+        yield from _address(text, where)
+    elif text.startswith("arn:"):
+        yield from _arn(text, where, own)
+    elif _ACCOUNT.fullmatch(text):
+        foreign = "" if text in own.accounts else "an AWS account of none of the platform's sites"
+        yield StatedValue("accounts", text, where, foreign)
+    elif "://" in text:
+        yield from _url(text, where)
+
+
+def _named_value(
+    document: Any, path: PathOf, keys: list[str], text: str
+) -> tuple[StatedKind, str, str] | None:
+    """Kind, value and foreignness of a text that its field explains, or None."""
+    key = keys[-1] if keys else ""
+    if key in _NAMESPACE_KEYS:
+        shared = text in _SHARED_NAMESPACES
+        return "namespaces", text, "a namespace in which pods of others run" if shared else ""
+    if key == "kube_context":
+        return "clusters", text, ""
+    if key == "engine_args":
+        return "engine_flags", text, ""
+    if keys[-2:] == ["reviewers", "client"]:
+        return "reviewers", text, ""
+    if "people" in keys and key in ("groups", "permission_sets", "user"):
+        holder = _holder(document, path)
+        return "people", f"{holder}: {text}", ""
+    if key == "bucket":
+        foreign = _is_foreign_bucket(document, path, keys)
+        return "buckets", text, "a bucket that no stack makes" if foreign else ""
+    if key == "chart":
+        return "charts", text, "a chart that images.lock.yaml does not pin"
+    return None
+
+
+def _holder(document: Any, path: PathOf) -> str:
+    """The role or name of the nearest list item around a value."""
+    holder = "the stack"
+    for part in path:
+        document = document[part]
+        if isinstance(part, int) and isinstance(document, dict):
+            holder = str(document.get("role") or document.get("name") or document.get("id") or holder)
+    return holder
+
+
+def _is_foreign_bucket(document: Any, path: PathOf, keys: list[str]) -> bool:
+    """Whether it is a bucket of AWS that is named in place of one that the stack makes."""
+    if "capture" in keys:
+        return True
+    item: Any = document
+    for part in path[:-1]:
+        item = item[part]
+    return keys[0] == "audit" and item.get("mode") == "existing" and not item.get("endpoint")
+
+
+def _registry(text: str, where: str, key: str, own: _Own) -> Iterator[StatedValue]:
+    match = _IMAGE.fullmatch(text)
+    name = (match.group(1) if match else text).removeprefix("oci://").rstrip("/")
+    host = name.partition("/")[0]
+    account = _ECR.fullmatch(host)
+    below_own = bool(own.registry) and (name == own.registry or name.startswith(f"{own.registry}/"))
+    if below_own and key not in _REGISTRY_KEYS:
+        return
+    if (
+        key == "registry"
+        or below_own
+        or own.registry is None
+        or (account and account.group(1) in own.accounts)
+    ):
+        foreign = ""
+    else:
+        foreign = "outside the organisation's own registry (`images.registry`)"
+    # An image counts by its repository, a registry by what is stated.
+    yield StatedValue("registries", _without_tag(name), where, foreign)
+
+
+def _without_tag(name: str) -> str:
+    repository, colon, tag = name.rpartition(":")
+    return repository if colon and "/" not in tag and "/" in repository else name
+
+
+def _address(text: str, where: str) -> Iterator[StatedValue]:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return
+    foreign = "" if is_private(str(network)) else "a range of public addresses"
+    yield StatedValue("address_ranges", str(network), where, foreign)
+
+
+def _arn(text: str, where: str, own: _Own) -> Iterator[StatedValue]:
+    parts = text.split(":")
+    if len(parts) < 6:
+        return
+    service, account = parts[2], parts[4]
+    kind = _KIND_OF_SERVICE.get(service, "accounts")
+    is_own = account in _AWS_SPELLED or account in own.accounts
+    foreign = "" if is_own else f"of AWS account {account}, which none of the platform's sites is in"
+    if kind == "accounts":
+        if account not in _AWS_SPELLED:
+            yield StatedValue(
+                kind, account, where, foreign and "an AWS account of none of the platform's sites"
+            )
+        return
+    yield StatedValue(kind, text, where, foreign)
+
+
+def _url(text: str, where: str) -> Iterator[StatedValue]:
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        return
+    if _ADDRESS.fullmatch(host):
+        yield from _address(host, where)
+    else:
+        yield StatedValue("hosts", host.rstrip("."), where)
+
+
+__all__ = ["STATED_KINDS", "StatedKind", "StatedValue", "is_private", "stated_values"]
