@@ -19,6 +19,7 @@ from tests.policies.boundary_rows import (
     stops,
     trusting,
 )
+from tests.policies.cases_inside import namespace_of_class
 
 HOST: dict[str, Any] = {"spec": {"template": {"spec": {"hostNetwork": True}}}}
 PATCHES = {
@@ -333,3 +334,74 @@ def test_a_teams_deployment_outside_the_classes_passes():
 def test_a_stack_without_classified_work_is_not_judged_by_its_kinds():
     added = [kube("velero.io/v1:Schedule", "nightly", "velero"), other("command:local:Command")]
     assert judge(added) == []
+
+
+def job(name: str, kind: str = "batch/v1:Job", **pod: Any) -> Resource:
+    """A workload in the restricted namespace; `labels` are its pods'."""
+    labels = pod.pop("labels", {"app": "job"})
+    return kube(kind, name, spec={"template": {"metadata": {"labels": labels}, "spec": {**POD, **pod}}})
+
+
+GATEWAY = {
+    "app.kubernetes.io/name": "restricted-gateway",
+    "isthmus.dev/class": "restricted",
+    "isthmus.dev/role": "gateway",
+}
+BORROWED = {
+    "labels": job("restricted-gateway-audit", labels=GATEWAY),
+    "labels-without-role": job("export", labels={key: GATEWAY[key] for key in list(GATEWAY)[:2]}),
+    "name-of-another-kind": job("restricted-gateway", labels=GATEWAY),
+    "name-of-a-model-and-more": job(
+        "restricted-qwen3-32b-export",
+        labels={"isthmus.dev/endpoint": "restricted-qwen3-32b", "isthmus.dev/role": "model"},
+    ),
+    "account": job("export", serviceAccountName="restricted-gateway"),
+    "secret": job(
+        "export",
+        volumes=[{"name": "s", "secret": {"secretName": "restricted-callers"}}],
+        serviceAccountName="x",
+    ),
+    "certificate": job(
+        "export",
+        volumes=[{"name": "s", "projected": {"sources": [{"secret": {"name": "restricted-gateway-tls"}}]}}],
+    ),
+    "secret-in-environment": job(
+        "export",
+        containers=[{**POD["containers"][0], "envFrom": [{"secretRef": {"name": "restricted-gateway-tls"}}]}],
+    ),
+    "volume": job(
+        "export",
+        volumes=[{"name": "w", "persistentVolumeClaim": {"claimName": "restricted-gateway-records"}}],
+    ),
+    "second-writer": job("restricted-gateway", "apps/v1:Deployment", labels=GATEWAY),
+}
+
+
+@pytest.mark.parametrize("row", BORROWED, ids=list(BORROWED))
+def test_b16_a_pod_that_borrows_a_classs_identity_is_critical(row: str):
+    findings = [finding for finding in stops(BORROWED[row]) if finding.policy == "data-path/own-identity"]
+    assert ("critical", "violated") in {(finding.severity, finding.verdict) for finding in findings}
+
+
+@pytest.mark.parametrize(
+    "name", ["restricted-gateway-audit", "restricted-qwen3-32b-export", "restricted-qwen3-32b-fetch-x"]
+)
+def test_b16_a_name_that_begins_like_a_stated_one_is_not_stated(name: str):
+    assert "data-path/stated-workloads" in {finding.policy for finding in stops(job(name))}
+
+
+def test_b16_without_a_platform_an_objects_name_must_be_that_of_its_labels():
+    def policies_of(*added: Resource) -> set[str]:
+        findings = judge([namespace_of_class("restricted", RESTRICTED), *added])
+        return {finding.policy for finding in findings}
+
+    own = job("restricted-gateway", "apps/v1:Deployment", labels=GATEWAY)
+    assert "data-path/own-identity" not in policies_of(own)
+    assert "data-path/own-identity" in policies_of(BORROWED["labels"])
+
+
+def test_b16_a_borrowed_identity_that_is_not_known_yet_is_undecided():
+    findings = stops(job("export", volumes="${other.volumes}"))
+    assert "undecided" in {
+        finding.verdict for finding in findings if finding.policy == "data-path/own-identity"
+    }
