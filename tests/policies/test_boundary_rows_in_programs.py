@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.trust import Trust
 from isthmus.engine.render.recorder import Resource
 from policies.evaluation.evaluation import judge
 from tests.policies.boundary_rows import (
@@ -405,3 +407,94 @@ def test_b16_a_borrowed_identity_that_is_not_known_yet_is_undecided():
     assert "undecided" in {
         finding.verdict for finding in findings if finding.policy == "data-path/own-identity"
     }
+
+
+def lets_in(*peers: dict[str, Any], namespace: str = RESTRICTED) -> Resource:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
+    return kube("networking.k8s.io/v1:NetworkPolicy", "open", namespace, spec=spec)
+
+
+def namespaced(**selector: Any) -> dict[str, Any]:
+    return {"namespaceSelector": selector}
+
+
+CALLERS = {
+    "public-range": {"ipBlock": {"cidr": "52.0.0.0/8"}},
+    "private-range": {"ipBlock": {"cidr": "172.31.0.0/16"}},
+    "unknown-namespace": namespaced(matchLabels={"kubernetes.io/metadata.name": "build"}),
+    "several-namespaces": namespaced(
+        matchExpressions=[
+            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["monitoring", "build"]}
+        ]
+    ),
+    "team": namespaced(matchExpressions=[{"key": "team", "operator": "Exists"}]),
+    "label": namespaced(matchLabels={"team": "build"}),
+    "not-one": namespaced(
+        matchExpressions=[{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["build"]}]
+    ),
+    "all": namespaced(),
+}
+
+
+@pytest.mark.parametrize("row", CALLERS, ids=list(CALLERS))
+def test_b20_callers_that_the_platform_does_not_state_are_critical(row: str):
+    findings = [f for f in stops(lets_in(CALLERS[row])) if f.policy == "data-path/known-callers"]
+    assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        {"podSelector": {"matchLabels": {"isthmus.dev/role": "gateway"}}},
+        namespaced(matchLabels={"isthmus.dev/class": "restricted"}),
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "monitoring"}),
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "isthmus-restricted-reviews"}),
+        {"ipBlock": {"cidr": "10.40.1.0/24"}},
+    ],
+)
+def test_b20_stated_callers_pass(peer: dict[str, Any]):
+    assert "data-path/known-callers" not in {finding.policy for finding in stops(lets_in(peer))}
+
+
+def test_b20_a_trusted_namespace_may_call_and_one_without_a_class_is_not_judged():
+    entry = {"value": "build", "reason": "reviewed", "owner": "ana@bank.example"}
+    trusted = Settings(trust=Trust.model_validate({"namespaces": [entry]}))
+    assert stops(lets_in(CALLERS["unknown-namespace"]), settings=trusted) == []
+    policies = {finding.policy for finding in stops(lets_in(CALLERS["label"], namespace="team"))}
+    assert "data-path/known-callers" not in policies
+
+
+def route(kind: str = "HTTPRoute", namespace: str = RESTRICTED, **spec: Any) -> Resource:
+    return kube(f"gateway.networking.k8s.io/v1:{kind}", "route", namespace, spec=spec)
+
+
+MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "copy", "namespace": "team"}}}
+OWN = {"backendRefs": [{"name": "restricted-gateway"}]}
+ENTRANCES = {
+    "ingress": kube("networking.k8s.io/v1:Ingress", spec={"rules": []}),
+    "gateway": route("Gateway", gatewayClassName="public"),
+    "route": route(parentRefs=[{"name": "edge", "namespace": "ingress"}], rules=[OWN]),
+    "route-from-elsewhere": route(
+        namespace="team",
+        rules=[{"backendRefs": [{"name": "restricted-gateway", "namespace": RESTRICTED}]}],
+    ),
+    "mirror": route(parentRefs=[{"name": "restricted-router"}], rules=[{**OWN, "filters": [MIRROR]}]),
+    "other-version": kube("gateway.networking.k8s.io/v1alpha2:TCPRoute", spec={"rules": [OWN]}),
+}
+
+
+@pytest.mark.parametrize("row", ENTRANCES, ids=list(ENTRANCES))
+def test_b20_an_entrance_beside_the_gateway_stops_the_change(row: str):
+    findings = [f for f in stops(ENTRANCES[row]) if f.policy == "data-path/no-other-entrance"]
+    assert [finding.severity for finding in findings] == ["critical"]
+
+
+def test_b20_routes_of_a_classs_own_router_pass_and_their_copies_elsewhere_do_not():
+    def verdicts(added: Resource) -> set[str]:
+        findings = judge([namespace_of_class("restricted", RESTRICTED), added])
+        return {f.verdict for f in findings if f.policy == "data-path/no-other-entrance"}
+
+    own = route(parentRefs=[{"name": "restricted-router"}], rules=[OWN])
+    assert verdicts(own) == set()
+    assert verdicts(ENTRANCES["mirror"]) == {"violated"}
+    assert verdicts(route(namespace="team", rules=[{"backendRefs": [{"name": "a"}]}])) == set()
