@@ -90,3 +90,18 @@ def test_a_value_that_the_base_already_trusts_is_shown_and_does_not_stop_the_cha
     assert [change.kind for change in stated_changes(platform, after, trust("111122223333"))] == ["reach"]
     expired = trust("111122223333", expires="2026-11-28")
     assert [change.kind for change in stated_changes(platform, after, expired)] == ["trust"]
+
+
+def test_a_flag_of_vllm_that_keeps_data_is_shown_and_another_one_stops_the_change():
+    def with_flag(flag: str) -> Platform:
+        platform = bank.platform()
+        first = platform.endpoints[0].model_copy(update={"engine_args": [flag]})
+        return platform.model_copy(update={"endpoints": [first, *platform.endpoints[1:]]})
+
+    for flag, kind in (("--seed=7", "reach"), ("--profiler-config={}", "trust")):
+        (change,) = stated_changes(bank.platform(), with_flag(flag))
+        assert (change.kind, change.what) == (kind, f"engine flag {flag}")
+    entry = {"value": "--profiler-config", "reason": "checked", "owner": "ana"}
+    trusted = Trust.model_validate({"engine_flags": [entry]})
+    (change,) = stated_changes(bank.platform(), with_flag("--profiler-config={}"), trusted)
+    assert change.kind == "reach"

@@ -23,6 +23,7 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes import watchdog
 from isthmus.engine.policy import evaluation as policy_evaluation
+from isthmus.engine.policy import exceptions as policy_exceptions
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.preview.assembly import PreviewDraft, Side
@@ -105,6 +106,7 @@ def preview(
         rendered = render_checked(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
         draft.after = side_of_files(stack, platform, resources_of_estate(rendered))
+        draft.exceptions = policy_exceptions.exceptions(stack)
         draft.findings = policy_evaluation.findings(stack, resources_of_estate(rendered), platform)
         with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
             _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan, look)

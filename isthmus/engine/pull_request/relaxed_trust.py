@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
+from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import FILE, KINDS, Entry, Trust
 
@@ -46,8 +47,8 @@ def stated_changes(
 ) -> Iterator[RuleChange]:
     """Values that the platform of the branch states and that of the base does not, and those that are gone.
 
-    A new value loosens; one that the base's `trust` covers is only shown. Nothing is compared where a commit lacks the
-    stack.
+    A new value loosens. One that the base's `trust` covers is only shown, as is a flag of vLLM that keeps data in the
+    pod. Nothing is compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -81,6 +82,11 @@ def _entry_text(entry: Entry | None) -> str:
 
 
 def _is_trusted(value: StatedValue, trust: Trust, today: date) -> bool:
+    if value.kind == "engine_flags":
+        return all(
+            judged.effect == "keeps" or trust.find("engine_flags", judged.flag, today) is not None
+            for judged in judge_arguments([value.value])
+        )
     if value.kind == "people":
         return trust.find("principals", value.value.partition(": ")[2], today) is not None
     return value.kind in KINDS and trust.find(value.kind, value.value, today) is not None
