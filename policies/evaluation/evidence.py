@@ -29,7 +29,7 @@ def evidence(
     A rule that applies to nothing gives the result `not applicable`, and a rule that is off `switched off`.
     """
     sorted_resources = sorted(resources, key=lambda resource: resource.urn)
-    subject = Subject(Graph(sorted_resources), platform, settings)
+    subject = Subject(Graph(sorted_resources), platform, settings, today=today)
     findings_by_rule: dict[str, list[Finding]] = {}
     for finding in judge(sorted_resources, platform, settings, stack, today, rules):
         findings_by_rule.setdefault(finding.policy, []).append(finding)

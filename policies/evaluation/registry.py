@@ -11,8 +11,8 @@ from policies.cost import budgets as budget_rules
 from policies.cost import capacity as capacity_rules
 from policies.cost import limits as limit_rules
 from policies.data_path import account as account_rules
+from policies.data_path import entrances, known_kinds, own_identity, paths
 from policies.data_path import guardrails as guardrail_rules
-from policies.data_path import paths
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
 from policies.encryption import class_names
@@ -34,6 +34,9 @@ from policies.workload import origin as workload_origin
 
 FAMILIES = (
     paths,
+    known_kinds,
+    own_identity,
+    entrances,
     cluster_network,
     redaction_rules,
     account_rules,

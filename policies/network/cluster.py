@@ -12,6 +12,7 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
+from policies.inputs.own_workloads import is_stated_workload
 from policies.inputs.people import is_break_glass_timer
 from policies.inputs.pods import POD_KINDS, Pod, pods
 from policies.inputs.selectors import first_of_rows
@@ -151,30 +152,15 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
     platform = subject.platform
     if platform is None:
         return
-    expected = {
-        (gateway.class_, f"{gateway.class_}-{role}")
-        for gateway in platform.gateways
-        for role in _GATEWAY_ROLES
-    }
-    expected |= {
-        (gateway.class_, f"{gateway.class_}-sealer") for gateway in platform.gateways if gateway.audit
-    }
-    expected |= {
-        (gateway.class_, f"{gateway.class_}-reviews") for gateway in platform.gateways if gateway.reviews
-    }
-    served = {(endpoint.class_, endpoint.id) for endpoint in platform.endpoints}
     reported: set[str] = set()
     for pod in pods(subject.graph):
         sensitivity, (name, _) = (
             namespace_sensitivities(subject.graph).get(pod.namespace, ""),
             name_and_namespace(pod.resource),
         )
-        if not sensitivity or pod.resource.urn in reported or (sensitivity, name) in expected:
+        if not sensitivity or pod.resource.urn in reported:
             continue
-        if is_break_glass_timer(subject, pod.resource):
-            continue
-        # Parts of a model server (its group, its weight loader) have the endpoint's name as prefix.
-        if any(owner == sensitivity and (name == id_ or name.startswith(f"{id_}-")) for owner, id_ in served):
+        if is_break_glass_timer(subject, pod.resource) or is_stated_workload(platform, pod, sensitivity):
             continue
         reported.add(pod.resource.urn)
         if is_unknown(name):
@@ -191,9 +177,6 @@ def _pods_in_class_namespaces(subject: Subject) -> Iterator[Resource]:
     for pod in pods(subject.graph) if subject.platform else []:
         if sensitivities.get(pod.namespace):
             yield pod.resource
-
-
-_GATEWAY_ROLES = ("gateway", "translator", "resolver")
 
 
 def _egress_rules(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:

@@ -73,7 +73,13 @@ class StackAnalysis:
         is_made = inputs is not None and bool(resource.provider.urn)
         provider = resource.provider.urn or None
         return engine_resources.resource(
-            resource.urn, resource.type, properties, needs, is_made=is_made, provider=provider
+            resource.urn,
+            resource.type,
+            properties,
+            needs,
+            is_made=is_made,
+            provider=provider,
+            parent=resource.parent or None,
         )
 
 

@@ -32,6 +32,8 @@ class PreviewResource:
     property_dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     provider: str | None = None
     """URN of its provider, whose name contains the site."""
+    parent: str | None = None
+    """URN of its parent; None: the stack."""
 
 
 def rendered_value(value: Any, placeholder: str) -> Any:
@@ -64,6 +66,7 @@ def resource(
     *,
     is_made: bool,
     provider: str | None = None,
+    parent: str | None = None,
 ) -> PreviewResource:
     """A resource from its registration. `needs`: the URNs that each property depends on."""
     plain_inputs = {
@@ -73,7 +76,7 @@ def resource(
     }
     name = urn.split("::", 3)[3] if urn.count("::") >= 3 else urn
     return PreviewResource(
-        urn, type_, name, plain_inputs, is_made and not type_.startswith("pulumi:"), needs, provider
+        urn, type_, name, plain_inputs, is_made and not type_.startswith("pulumi:"), needs, provider, parent
     )
 
 

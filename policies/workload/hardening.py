@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.graph.resources.resources import Resource
 from policies.inputs import operators as stated_operators
+from policies.inputs.class_scope import is_trusted_chart
 from policies.inputs.documents import containers
 from policies.inputs.pods import (
     POD_KINDS,
@@ -43,6 +44,8 @@ def _check_readable(subject: Subject) -> Iterator[Violation]:
         kind = resource.type
         if kind.startswith("kubernetes:helm.sh/") and kind.endswith(":Release"):
             if stated_operators.is_stated_operator_release(subject, resource):
+                continue
+            if is_trusted_chart(subject, resource):
                 continue
             message = f"{resource.name} is a Helm release, and the graph does not contain what it installs"
             yield Violation(message, resource, "undecided")
@@ -229,7 +232,7 @@ RULES = (
         "medium",
         (*fw.nist("CM-2"),),
         "Nothing checks what the graph does not contain",
-        "Define the workload's pods in the program, or check the rendered chart and silence this finding",
+        "Define the workload's pods in the program, or have the owner of `trust.yaml` review the chart",
         _check_readable,
         applies_to=_workload_kinds,
     ),

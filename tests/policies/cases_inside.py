@@ -31,6 +31,7 @@ def labelled(name: str, pod: dict[str, Any] | None = None, **labels: str) -> Any
     return workload
 
 
+FETCHES = resource_of("kubernetes:batch/v1:Job", "fetch", labelled("llama-fetch-0123456789").inputs)
 RESOLVES = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["10.40.0.53"]}}
 WORD = platform_with(
     sites=SITES,
@@ -213,12 +214,12 @@ CASES = [
     Case(
         "data-path/stated-workloads",
         [
-            labelled("internal-gateway"),
+            labelled("internal-gateway", {"serviceAccountName": "internal-gateway"}),
             labelled("llama"),
-            labelled("llama-fetch"),
+            FETCHES,
             namespace_of_class("internal"),
         ],
-        fails=[{"metadata.name": "evaluation"}],
+        fails=[{"metadata.name": "evaluation"}, {"metadata.name": "llama-tuning"}],
         unknown=["metadata.name"],
         also=[
             [

@@ -224,7 +224,7 @@ def _is_foreign_bucket(document: Any, path: PathOf, keys: list[str]) -> bool:
 
 def _registry(text: str, where: str, key: str, own: _Own) -> Iterator[StatedValue]:
     match = _IMAGE.fullmatch(text)
-    name = (match.group(1) if match else text).rstrip("/")
+    name = (match.group(1) if match else text).removeprefix("oci://").rstrip("/")
     if key not in _REGISTRY_KEYS and own.registry and name.startswith(f"{own.registry}/"):
         return
     foreign = "" if key == "registry" or own.has(name) else OUTSIDE_REGISTRY

@@ -77,6 +77,10 @@ class PreviewDraft:
     masker: Masker = field(default_factory=Masker)
     """Masks the stack's secrets, once they have been read."""
 
+    def warn(self, message: str, urn: str = "") -> None:
+        """Add a warning."""
+        self.diagnostics.append(Diagnostic(severity="warning", message=self.masker.text(message), urn=urn))
+
 
 def preview(draft: PreviewDraft) -> Preview:
     """The preview report. Its status is partial if a finding or a data path is undecided."""

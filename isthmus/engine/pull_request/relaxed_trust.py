@@ -47,8 +47,8 @@ def stated_changes(
 ) -> Iterator[RuleChange]:
     """Values that the platform of the branch states and that of the base does not, and those that are gone.
 
-    A new value loosens. One that the trust of the base covers is only shown, as is a flag of vLLM that keeps data in
-    the pod. Nothing is compared where a commit lacks the stack.
+    A new value loosens. One that the base's `trust` covers is only shown, as is a flag of vLLM that keeps data in the
+    pod. Nothing is compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return

@@ -36,7 +36,8 @@ class Resource:
     property_dependencies: dict[str, list[str]]
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
-    `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own."""
+    `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own;
+    `remote` for components whose children a plugin makes."""
 
     @property
     def made(self) -> bool:
@@ -93,6 +94,9 @@ class Recorder(mocks.MockMonitor):
         for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
             if getattr(request, option):
                 options[option] = getattr(request, option)
+        if request.remote:
+            # A plugin makes its children, so a rendering does not have them.
+            options["remote"] = True
         if request.importId:
             options["import"] = request.importId
         for option in ("ignoreChanges", "replaceOnChanges"):

@@ -53,9 +53,12 @@ class Graph:
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
+        all_resources = list(resources)
         self.resources: list[Resource] = [
-            with_references(resource) for resource in resources if resource.made
+            with_references(resource) for resource in all_resources if resource.made
         ]
+        self.not_made: list[Resource] = [resource for resource in all_resources if not resource.made]
+        """Components, providers, and resources that the program only reads."""
         self._by_name: dict[str, list[Resource]] = {}
         for resource in self.resources:
             self._by_name.setdefault(resource.name, []).append(resource)

@@ -1,0 +1,632 @@
+"""Rules for what others put beside a class in a cluster: known types, patches, volumes, webhooks.
+
+In a class's namespace, and cluster-wide, a type must be known (`policies.data_path.known_types`) or trusted. Anything
+else is undecided: Isthmus cannot tell whether it copies the class's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.graph.network.reachability import CLASS, NAMESPACE, namespaces, select_namespaces
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.data_path import known_types
+from policies.inputs.class_scope import (
+    class_of_name,
+    classified_namespaces,
+    has_classified_work,
+    is_trusted_chart,
+)
+from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.rules import frameworks as fw
+from policies.rules.rule import Rule, Subject, Violation
+
+_KUBERNETES = "kubernetes:"
+_PATCH, _LIST = "Patch", "List"
+_RELEASE = "kubernetes:helm.sh/v3:Release"
+"""`workload/can-be-read` reports it."""
+_COMPONENTS = (
+    *("kubernetes:helm.sh/v3:Chart", "kubernetes:helm.sh/v4:Chart"),
+    *("kubernetes:kustomize:Directory", "kubernetes:kustomize/v2:Directory"),
+    *("kubernetes:yaml:ConfigFile", "kubernetes:yaml:ConfigGroup"),
+    *("kubernetes:yaml/v2:ConfigFile", "kubernetes:yaml/v2:ConfigGroup"),
+)
+"""Components that a plugin fills with objects."""
+_NETWORK_POLICY_PATCH = "kubernetes:networking.k8s.io/v1:NetworkPolicyPatch"
+"""`data-path/own-network` reports it."""
+_DNS_SETTINGS = ("coredns", "kube-dns", "node-local-dns", "nodelocaldns")
+_CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+_VOLUME = "kubernetes:core/v1:PersistentVolume"
+_WEBHOOKS = (
+    "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration",
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration",
+)
+_DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+_MONITORS = (
+    "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+    "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
+)
+
+
+# --- Where an object is, and whether its type is trusted
+
+
+def is_trusted_type(subject: Subject, type_: str) -> bool:
+    """Whether the organisation trusts resources of this type today."""
+    return subject.trusts("resource_types", type_)
+
+
+def namespace_of(subject: Subject, resource: Resource) -> str | None:
+    """The namespace of an object; empty if it states none, None if it is not known yet."""
+    namespace = at(resource.inputs, "metadata.namespace")
+    if not namespace:
+        return ""
+    if not is_unknown(namespace):
+        return str(namespace)
+    referred = subject.graph.referred(namespace, "core/v1:Namespace")
+    return name_and_namespace(referred[0])[0] if len(referred) == 1 else None
+
+
+def _parts_of_type(type_: str) -> tuple[str, str]:
+    """API group and kind of a type."""
+    _, version, kind = (*type_.split(":"), "", "")[:3]
+    return version.partition("/")[0], kind
+
+
+def _quoted(subject: Subject) -> str:
+    """The classes of the stack, for messages."""
+    stated = {*classified_namespaces(subject.graph).values()}
+    classes = [class_ for class_ in SENSITIVITIES if class_ in stated]
+    return " and ".join([", ".join(classes[:-1]), classes[-1]] if classes[1:] else classes) or "classified"
+
+
+# --- Known types
+
+
+def _judged_objects(subject: Subject) -> Iterator[Resource]:
+    """Objects and resources of other providers, in a stack with data of a class above public."""
+    if not has_classified_work(subject):
+        return
+    for resource in subject.graph.resources:
+        if not resource.type.startswith(("aws:", "isthmus:")) and resource.type != _RELEASE:
+            yield resource
+
+
+def _check_known(subject: Subject) -> Iterator[Violation]:
+    for resource in _judged_objects(subject):
+        if resource.type in _COMPONENTS:
+            continue
+        if resource.type.startswith(_KUBERNETES):
+            problem = _problem_of_object(subject, resource)
+        else:
+            problem = _problem_of_other_provider(subject, resource)
+        if problem and not is_trusted_type(subject, resource.type):
+            yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided")
+    if has_classified_work(subject):
+        yield from _unseen_components(subject)
+        yield from _default_namespaces(subject)
+
+
+def _problem_of_object(subject: Subject, resource: Resource) -> str:
+    """Why an object may reach a class unseen; empty if it cannot."""
+    group, kind = _parts_of_type(resource.type)
+    if _states_another_type(resource):
+        stated = f"{resource.inputs.get('apiVersion')} {resource.inputs.get('kind')}"
+        return f"writes an object of another type, {stated}, which no rule reads"
+    if kind.endswith(_PATCH):
+        return ""  # `data-path/patches-keep-boundaries` reports it
+    if kind.endswith(_LIST) and group in known_types.BUILT_IN_GROUPS:
+        return f"writes several objects, which no rule reads; each may hold or move {_quoted(subject)} data"
+    namespace, classes = namespace_of(subject, resource), classified_namespaces(subject.graph)
+    doubt = "and Isthmus does not know whether this type moves"
+    if namespace is None:
+        return f"is in a namespace that is not known before the change, {doubt} {_quoted(subject)} data"
+    if namespace in classes or class_of_name(namespace) not in ("", "public"):
+        if resource.type in known_types.IN_CLASS_NAMESPACES:
+            return ""
+        class_ = classes.get(namespace) or class_of_name(namespace)
+        return f"is in {namespace}, {doubt} its {class_} data out of the namespace"
+    if group in known_types.BUILT_IN_GROUPS:
+        return _problem_of_built_in(subject, resource, kind, namespace)
+    if not namespace and resource.type in known_types.CLUSTER_WIDE:
+        return ""
+    if resource.type in known_types.ELSEWHERE:
+        return ""
+    place = f"is in {namespace}" if namespace else "applies to the whole cluster"
+    return f"{place}, {doubt} {_quoted(subject)} data from its namespaces"
+
+
+def _problem_of_built_in(subject: Subject, resource: Resource, kind: str, namespace: str) -> str:
+    if kind in known_types.NAMELESS_KINDS:
+        if resource.type in known_types.CLUSTER_WIDE:
+            return ""
+        return f"applies to the whole cluster, and Isthmus does not know what it changes for {_quoted(subject)} data"
+    if namespace in known_types.CONTROL_PLANE_NAMESPACES and resource.type == _CONFIG_MAP:
+        name = name_and_namespace(resource)[0]
+        if name.startswith(_DNS_SETTINGS):
+            return ""  # `data-path/patches-keep-boundaries` reports it
+        return f"sets {name} in {namespace}, which nodes and controllers of {_quoted(subject)} data read"
+    return ""
+
+
+def _states_another_type(resource: Resource) -> bool:
+    """Whether the object in the inputs is of another type than the resource."""
+    version, kind = resource.inputs.get("apiVersion"), resource.inputs.get("kind")
+    _, typed_version, typed_kind = (*resource.type.split(":"), "", "")[:3]
+    return bool(
+        (version and not is_unknown(version) and str(version) != typed_version.removeprefix("core/"))
+        or (kind and not is_unknown(kind) and str(kind) != typed_kind.removesuffix(_PATCH))
+    )
+
+
+def _problem_of_other_provider(subject: Subject, resource: Resource) -> str:
+    if resource.type.startswith(tuple(known_types.OTHER_PROVIDERS)):
+        return ""
+    return (
+        f"is of a provider that no rule reads; it may run commands or send {_quoted(subject)} data elsewhere"
+    )
+
+
+def _unseen_components(subject: Subject) -> Iterator[Violation]:
+    """Components that a plugin fills, whose resources are not in the graph."""
+    graph = subject.graph
+    parents = {getattr(resource, "parent", None) for resource in (*graph.resources, *graph.not_made)}
+    candidates = [
+        *graph.not_made,
+        *(resource for resource in graph.resources if resource.type in _COMPONENTS),
+    ]
+    for component in candidates:
+        options = getattr(component, "options", {})
+        if not _is_component(component) or "read" in options:
+            continue
+        is_remote = bool(options.get("remote"))
+        if component.urn in parents and not is_remote:
+            continue
+        if component.type.startswith("isthmus:") and not is_remote:
+            continue
+        if is_trusted_type(subject, component.type) or is_trusted_chart(subject, component):
+            continue
+        namespace = at(component.inputs, "namespace") or at(component.inputs, "defaultNamespace")
+        place = f" into {namespace}" if namespace and not is_unknown(namespace) else ""
+        yield Violation(
+            f"{component.name} ({component.type}) writes objects{place} that cannot be seen before the change; they "
+            f"may move {_quoted(subject)} data",
+            component,
+            "undecided",
+        )
+
+
+def _is_component(resource: Resource) -> bool:
+    if resource.type in _COMPONENTS:
+        return True
+    if resource.type.startswith("pulumi:"):
+        return False
+    custom = getattr(resource, "custom", None)
+    # The engine's view does not say it: there, what is not made is a component, or is only read.
+    return custom is False or (custom is None and not resource.type.startswith(("aws:", _KUBERNETES)))
+
+
+def _default_namespaces(subject: Subject) -> Iterator[Violation]:
+    """Providers that put objects without a namespace into a class's namespace, or into an unknown one."""
+    for provider in subject.graph.not_made:
+        namespace = provider.inputs.get("namespace")
+        if provider.type != "pulumi:providers:kubernetes" or not namespace:
+            continue
+        if (
+            is_unknown(namespace)
+            or namespace in classified_namespaces(subject.graph)
+            or class_of_name(namespace)
+        ):
+            yield Violation(
+                f"provider {provider.name} puts objects without a namespace into {namespace}, where the rules do not "
+                f"expect them; such an object may move {_quoted(subject)} data",
+                provider,
+                "undecided",
+            )
+
+
+# --- Patches
+
+
+def _patches(subject: Subject) -> Iterator[Resource]:
+    """Patches, and objects that replace the settings of the cluster's DNS."""
+    if not has_classified_work(subject):
+        return
+    for resource in subject.graph.resources:
+        if not resource.type.startswith(_KUBERNETES) or resource.type == _NETWORK_POLICY_PATCH:
+            continue
+        if _parts_of_type(resource.type)[1].endswith(_PATCH) or _sets_dns(resource):
+            yield resource
+
+
+def _sets_dns(resource: Resource) -> bool:
+    name, namespace = name_and_namespace(resource)
+    return (
+        resource.type.removesuffix(_PATCH) == _CONFIG_MAP
+        and namespace in known_types.CONTROL_PLANE_NAMESPACES
+        and name.startswith(_DNS_SETTINGS)
+    )
+
+
+def _check_patches(subject: Subject) -> Iterator[Violation]:
+    identities = {
+        (*name_and_namespace(resource), resource.type)
+        for resource in subject.graph.resources
+        if resource.type.startswith(_KUBERNETES)
+    }
+    for patch in _patches(subject):
+        problem = _forbidden_change(subject, patch)
+        if problem:
+            yield Violation(f"{patch.name} {problem}", patch)
+            continue
+        doubt = _doubtful_change(subject, patch, identities)
+        if doubt and not is_trusted_type(subject, patch.type):
+            yield Violation(f"{patch.name} ({patch.type}) {doubt}", patch, "undecided")
+
+
+def _forbidden_change(subject: Subject, patch: Resource) -> str:
+    """How a patch breaks a boundary; empty if it does not show."""
+    kind = _parts_of_type(patch.type)[1].removesuffix(_PATCH)
+    name, namespace = name_and_namespace(patch)
+    classes = classified_namespaces(subject.graph)
+    class_ = classes.get(namespace) or class_of_name(namespace)
+    if _sets_dns(patch):
+        return (
+            f"sets {name} in {namespace}, so that names that {_quoted(subject)} pods look up go where it says"
+        )
+    if kind == "Namespace":
+        return _forbidden_labels(subject, patch, name)
+    if kind == "ValidatingAdmissionPolicyBinding":
+        actions = at(patch.inputs, "spec.validationActions")
+        if actions is not None and not is_unknown(actions) and "Deny" not in actions:
+            return f"makes {name} admit what it rejected: validationActions lacks Deny"
+    if kind == "Service" and class_:
+        if at(patch.inputs, "spec.externalName") or at(patch.inputs, "spec.externalIPs"):
+            return f"makes Service {name} in {namespace} lead to another host, with the {class_} data of its callers"
+        if at(patch.inputs, "spec.type") in ("LoadBalancer", "NodePort"):
+            return f"makes Service {name} of {class_} work reachable from outside its cluster"
+    if kind in ("Endpoints", "EndpointSlice") and class_:
+        return f"points a Service in {namespace} to hand-written addresses, which then get {class_} data"
+    host_access = _host_access(patch)
+    if host_access:
+        return (
+            f"gives pods of {name} {host_access} of their node, where they can read {_quoted(subject)} data"
+        )
+    return ""
+
+
+def _forbidden_labels(subject: Subject, patch: Resource, name: str) -> str:
+    labels = at(patch.inputs, "metadata.labels")
+    if not isinstance(labels, Mapping):
+        return ""
+    level, class_ = labels.get("pod-security.kubernetes.io/enforce"), labels.get(CLASS)
+    if level is not None and not is_unknown(level) and level != "restricted":
+        return f"lowers namespace {name} to the Pod Security Standard `{level}`, so that its pods can read their node"
+    expected = namespace_class_of(subject, name)
+    if class_ is not None and not is_unknown(class_) and expected and class_ != expected:
+        return f"relabels namespace {name} of {expected} work as {class_}"
+    return ""
+
+
+def namespace_class_of(subject: Subject, name: str) -> str:
+    """The class that a Namespace of the stack, or the name itself, states."""
+    stated = at({"labels": namespaces(subject.graph).get(name) or {}}, "labels") or {}
+    return str(stated.get(CLASS) or class_of_name(name))
+
+
+def _pod_specs(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every `spec` in a value that could be a pod's, complete or not."""
+    if isinstance(value, Mapping):
+        spec = value.get("spec")
+        if isinstance(spec, Mapping):
+            yield spec
+        for child in value.values():
+            yield from _pod_specs(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _pod_specs(child)
+
+
+def _host_access(patch: Resource) -> str:
+    """What of their node a patch gives to pods; empty if nothing."""
+    for spec in _pod_specs(patch.inputs):
+        for key, word in (
+            ("hostNetwork", "the network"),
+            ("hostPID", "the processes"),
+            ("hostIPC", "the memory"),
+        ):
+            if spec.get(key):
+                return word
+        for volume in list_or_empty(spec.get("volumes")):
+            if isinstance(volume, Mapping) and volume.get("hostPath"):
+                return "the folders"
+        for key in ("containers", "initContainers", "ephemeralContainers"):
+            for container in list_or_empty(spec.get(key)):
+                if at(container, "securityContext.privileged"):
+                    return "the whole power"
+    return ""
+
+
+def _doubtful_change(subject: Subject, patch: Resource, identities: set[tuple[str, str, str]]) -> str:
+    """Why a patch is undecided; empty if it stays outside of the classes and the stack's objects."""
+    kind = _parts_of_type(patch.type)[1].removesuffix(_PATCH)
+    group = _parts_of_type(patch.type)[0]
+    name, _ = name_and_namespace(patch)
+    namespace = namespace_of(subject, patch)
+    if kind == "Node":
+        return "" if _labels_node_only(patch) else "changes more of a node than labels and taints"
+    if kind == "Namespace" and _is_harmless_label(subject, patch, name):
+        return ""
+    if is_unknown(at(patch.inputs, "metadata.name")) or namespace is None:
+        return "changes an object that is not known before the change"
+    if (name, namespace or "default", patch.type.removesuffix(_PATCH)) in identities:
+        return f"changes {name}, which this stack writes itself, and no rule reads the result"
+    class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+    if class_ and class_ != "public":
+        return f"changes {name} in {namespace}, and no rule reads what becomes of its {class_} data"
+    if kind in known_types.NAMELESS_KINDS or group not in known_types.BUILT_IN_GROUPS:
+        return f"changes {name}, and Isthmus does not know what that changes for {_quoted(subject)} data"
+    if namespace in known_types.CONTROL_PLANE_NAMESPACES:
+        return f"changes {name} in {namespace}, which nodes and controllers of {_quoted(subject)} data read"
+    return ""
+
+
+def _labels_node_only(patch: Resource) -> bool:
+    meta, spec = patch.inputs.get("metadata") or {}, patch.inputs.get("spec") or {}
+    known_meta, known_spec = {"name", "labels", "annotations"}, {"taints", "unschedulable"}
+    if not isinstance(meta, Mapping) or not isinstance(spec, Mapping):
+        return False
+    others = set(patch.inputs) - {"apiVersion", "kind", "metadata", "spec"}
+    return not others and set(meta) <= known_meta and set(spec) <= known_spec
+
+
+def _is_harmless_label(subject: Subject, patch: Resource, name: str) -> bool:
+    """Whether a patch of a namespace sets known labels only: its own class, and the strictest Pod Security Standard."""
+    meta, spec = patch.inputs.get("metadata") or {}, patch.inputs.get("spec")
+    if not isinstance(meta, Mapping) or spec or is_unknown(meta.get("name")):
+        return False
+    labels = meta.get("labels") or {}
+    if not isinstance(labels, Mapping):
+        return False
+    class_ = namespace_class_of(subject, name)
+    if class_ in ("", "public"):
+        return not any(map(is_unknown, (*labels, *labels.values())))
+    return all(
+        (key == CLASS and value == class_)
+        or (
+            key.startswith("pod-security.kubernetes.io/")
+            and (value == "restricted" or key.endswith("-version"))
+        )
+        for key, value in labels.items()
+    )
+
+
+# --- Volumes
+
+
+def _volumes(subject: Subject) -> Iterator[Resource]:
+    if has_classified_work(subject):
+        yield from (volume for volume in subject.graph.of(_VOLUME) if volume.type == _VOLUME)
+
+
+_HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageClassName", "volumeMode"}) | {
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "volumeAttributesClassName",
+}
+"""Fields of a volume that do not say where its data is."""
+_POD_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/run/containerd", "/var/log")
+_SYSTEM_FOLDERS = (
+    "/var/lib",
+    "/var/run",
+    "/run",
+    "/etc",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/root",
+    "/home",
+    "/var/log",
+)
+
+
+def _check_volumes(subject: Subject) -> Iterator[Violation]:
+    for volume in _volumes(subject):
+        spec = at(volume.inputs, "spec")
+        if not isinstance(spec, Mapping):
+            yield Violation(
+                f"where {volume.name} stores data is not known before the change", volume, "undecided"
+            )
+            continue
+        claimed = at(spec, "claimRef.namespace")
+        namespace = "" if is_unknown(claimed) else str(claimed or "")
+        class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+        for source in sorted(set(spec) - _HARMLESS_SOURCES):
+            yield from _problem_of_source(subject, volume, source, spec[source], class_)
+
+
+def _problem_of_source(
+    subject: Subject, volume: Resource, source: str, place: Any, class_: str
+) -> Iterator[Violation]:
+    is_trusted = is_trusted_type(subject, volume.type)
+    if source in ("hostPath", "local"):
+        path = str(at(place, "path") or "")
+        if source == "local" and class_ and _is_weights_folder(path, class_):
+            return
+        if _is_system_folder(path):
+            yield Violation(
+                f"{volume.name} gives whoever claims it {path} of a node, where files of {_quoted(subject)} pods are",
+                volume,
+            )
+        elif not is_trusted:
+            yield Violation(
+                f"{volume.name} gives whoever claims it {path or 'a folder'} of a node, and Isthmus does not know "
+                f"whether {_quoted(subject)} data is there",
+                volume,
+                "undecided",
+            )
+    elif class_ not in ("", "public") and not is_trusted and not _is_in_stack(subject, source, place):
+        driver = at(place, "driver")
+        yield Violation(
+            f"{volume.name} stores {class_} data outside the stack ({source}{f' of {driver}' if driver else ''}), and "
+            "Isthmus does not know who reads it there",
+            volume,
+            "undecided",
+        )
+
+
+def _is_weights_folder(path: str, class_: str) -> bool:
+    """Whether a path is a class's folder of weights, as `ModelServer` makes it: `NODE_PATH/CLASS[/…]`."""
+    parts = path.split("/")
+    return class_ in parts[2:] and ".." not in parts and not _is_kubelet(path)
+
+
+def _is_kubelet(path: str) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in _POD_FOLDERS)
+
+
+def _is_system_folder(path: str) -> bool:
+    """Whether a path is a folder of the system, below one, or above one."""
+    if is_unknown(path) or ".." in path.split("/"):
+        return ".." in path.split("/")
+    path = "/" + path.strip("/")
+    return path == "/" or any(
+        path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/")
+        for folder in _SYSTEM_FOLDERS
+    )
+
+
+def _is_in_stack(subject: Subject, source: str, place: Any) -> bool:
+    """Whether a volume is one that the stack creates in AWS."""
+    if source != "csi":
+        return False
+    return any(
+        resource.type.startswith("aws:") for resource in subject.graph.referred(at(place, "volumeHandle"))
+    )
+
+
+# --- Webhooks, and other programs that are asked about a class's objects
+
+
+def _askers(subject: Subject) -> Iterator[Resource]:
+    """Objects that name a program which is asked about others, or a proxy."""
+    if has_classified_work(subject):
+        yield from (resource for resource in subject.graph.of(*_WEBHOOKS, _DEFINITION, *_MONITORS))
+
+
+def _check_askers(subject: Subject) -> Iterator[Violation]:
+    for resource in _askers(subject):
+        if resource.type in _WEBHOOKS:
+            yield from _check_webhooks(subject, resource)
+        elif resource.type == _DEFINITION:
+            if at(resource.inputs, "spec.conversion.strategy") not in (None, "None"):
+                yield from _asked(
+                    subject, resource, at(resource.inputs, "spec.conversion.webhook.clientConfig"), ""
+                )
+        else:
+            yield from _check_monitor(subject, resource)
+
+
+def _check_webhooks(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    hooks = resource.inputs.get("webhooks")
+    if hooks is not None and not isinstance(hooks, list):
+        yield Violation(f"whom {resource.name} asks is not known before the change", resource, "undecided")
+    for hook in list_or_empty(hooks):
+        reached = _namespaces_asked_about(subject, hook)
+        if reached:
+            yield from _asked(subject, resource, at(hook, "clientConfig"), reached[0])
+
+
+def _namespaces_asked_about(subject: Subject, hook: Any) -> list[str]:
+    """Class namespaces whose objects a webhook gets."""
+    classes = classified_namespaces(subject.graph)
+    known = namespaces(subject.graph)
+    labels_of = {
+        name: known.get(name) or {NAMESPACE: name, CLASS: class_} for name, class_ in classes.items()
+    }
+    selector = at(hook, "namespaceSelector")
+    if not isinstance(selector, Mapping) or is_unknown(str(selector)):
+        return sorted(classes) or ["every namespace"]
+    try:
+        return sorted(select_namespaces(labels_of, selector))
+    except (KeyError, TypeError, AttributeError):
+        return sorted(classes)
+
+
+def _asked(subject: Subject, resource: Resource, client: Any, namespace: str) -> Iterator[Violation]:
+    about = f"objects of {namespace}, Secrets included" if namespace else "objects of a kind"
+    url = at(client, "url")
+    if url and not is_unknown(url):
+        yield Violation(f"{resource.name} sends {about} to {url}, outside the cluster", resource)
+    elif not is_trusted_type(subject, resource.type):
+        service = at(client, "service.namespace")
+        place = f"a Service in {service}" if service and not is_unknown(service) else "an unknown program"
+        yield Violation(
+            f"{resource.name} sends {about} to {place}, and Isthmus does not know what that does with them",
+            resource,
+            "undecided",
+        )
+
+
+def _check_monitor(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    endpoints = [
+        *list_or_empty(at(resource.inputs, "spec.endpoints")),
+        *list_or_empty(at(resource.inputs, "spec.podMetricsEndpoints")),
+    ]
+    for endpoint in endpoints:
+        proxy = at(endpoint, "proxyUrl")
+        if proxy:
+            yield Violation(
+                f"{resource.name} has metrics of pods fetched through {proxy}", resource, "undecided"
+            )
+
+
+_CONTROLS = (*fw.nist("AC-4", "CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)"))
+_REVIEW = "or have the owner of `trust.yaml` review what the type does with the data"
+RULES = (
+    Rule(
+        "data-path/known-kinds",
+        "What is beside a class, or can reach it, is of a kind that Isthmus reads",
+        "high",
+        _CONTROLS,
+        "A controller, a chart or a command that no rule reads can copy a class's data anywhere",
+        f"Remove it, write it as objects that the rules read, {_REVIEW}",
+        _check_known,
+        applies_to=_judged_objects,
+    ),
+    Rule(
+        "data-path/patches-keep-boundaries",
+        "Patches keep the boundary of every class",
+        "critical",
+        (*fw.nist("AC-4", "CM-5"), *fw.iso_27001("A.8.9"), *fw.dora("Art. 9(4)(b)")),
+        "A patch changes an object that others wrote, and no rule judges the result",
+        "Remove the patch, or make the change where the object is written",
+        _check_patches,
+        applies_to=_patches,
+    ),
+    Rule(
+        "data-path/volumes-stay-inside",
+        "Volumes show no folder of a node, and keep a class's data in the stack",
+        "critical",
+        (*fw.nist("AC-4", "SC-4"), *fw.cis_kubernetes("5.2.12"), *fw.iso_27001("A.8.12")),
+        "Files of every pod are on its node, so a pod that claims such a volume can read and send them",
+        "Remove the volume, or use a storage class of the site",
+        _check_volumes,
+        (_VOLUME,),
+        applies_to=_volumes,
+    ),
+    Rule(
+        "data-path/nobody-else-is-asked",
+        "No program outside the classes gets their objects or metrics",
+        "critical",
+        (*fw.nist("AC-4", "SC-7"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)")),
+        "The API server sends whole objects to a webhook, with the Secrets and settings of the class",
+        "Remove it, or exclude the classes' namespaces in its namespaceSelector",
+        _check_askers,
+        (*_WEBHOOKS, _DEFINITION, *_MONITORS),
+        applies_to=_askers,
+    ),
+)

