@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions
+from isthmus.contracts.trust import FILE as TRUST_FILE
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource, as_list
@@ -49,7 +49,7 @@ _ACCOUNTS_CACHE: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakK
 
 
 def _accounts(subject: Subject) -> frozenset[str]:
-    """Accounts that the platform names (of sites, roles, registries), and the stack's own account."""
+    """The accounts of the platform's sites; where no site states one, the stack's own account by its keys."""
     cached = _ACCOUNTS_CACHE.get(subject.graph)
     if cached is None or cached[0] is not subject.platform:
         sites = subject.platform.sites if subject.platform else []
@@ -58,7 +58,7 @@ def _accounts(subject: Subject) -> frozenset[str]:
         )
         cached = _ACCOUNTS_CACHE[subject.graph] = (
             subject.platform,
-            _accounts_in_platform(subject.platform) | key_account,
+            _accounts_of_sites(subject.platform) | key_account,
         )
     return cached[1]
 
@@ -82,11 +82,21 @@ def _account_of_keys(graph: Graph) -> frozenset[str]:
     return frozenset(common) if len(common) == 1 else frozenset()
 
 
-def _accounts_in_platform(platform: Platform | None) -> frozenset[str]:
+def _accounts_of_sites(platform: Platform | None) -> frozenset[str]:
+    """The accounts that sites state: `account_id`, else the account of the role by which the provider works there.
+
+    Where no site states its account, that of the platform's SAML provider counts, which stands in the same account.
+    """
     if platform is None:
         return frozenset()
+    arns = [site.assume_role for site in platform.sites if not site.account_id]
+    if platform.people is not None and not any(site.account_id for site in platform.sites):
+        arns.append(platform.people.saml_provider)
     return frozenset(
-        re.findall(r"(?<!\d)\d{12}(?!\d)", json.dumps(platform.model_dump(mode="json", warnings=False)))
+        [
+            *(site.account_id for site in platform.sites if site.account_id),
+            *(match[1] for arn in arns if arn and (match := _ACCOUNT.search(arn))),
+        ]
     )
 
 
@@ -111,9 +121,14 @@ def _check_accounts(subject: Subject) -> Iterator[Violation]:
                     yield Violation(f"who may {verb} {resource.name} is not known yet", resource, "undecided")
                 if account is None or account[1] in own_accounts:
                     continue
+                if subject.trusts("accounts", account[1]) or subject.trusts("principals", principal):
+                    continue
                 problem = f"account {account[1]} may {verb} {resource.name}"
                 if subject.platform is not None:
-                    yield Violation(f"{problem}, but the platform does not name that account", resource)
+                    yield Violation(
+                        f"{problem}: it is no site's `account_id`, and no account that {TRUST_FILE} names",
+                        resource,
+                    )
                 elif not agreed:
                     yield Violation(
                         f"{problem}, and it is not known whose account that is", resource, "undecided"
@@ -331,12 +346,12 @@ def _check_admins(subject: Subject) -> Iterator[Violation]:
 RULES = (
     Rule(
         "identity/our-accounts",
-        "Roles, keys, buckets, topics and secrets grant access only to accounts that the platform names",
+        "Roles, keys, buckets, topics and secrets grant access only to the platform's and trusted accounts",
         "critical",
         (*fw.nist("AC-3", "AC-20"), *fw.fsbp("S3.6"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
         "Whoever administers the other account decides who reads records and calls models, and none of "
         "our boundaries limits them",
-        "Remove the account, or name it in the platform; for a partner, add a condition on sts:ExternalId",
+        "Remove the account; state the own one as `account_id` of its site",
         _check_accounts,
         (_ROLE, *RESOURCE_POLICY_KEYS),
         applies_to=_documents_that_allow,

@@ -296,21 +296,6 @@ LEGITIMATE = {
     "patch-of-a-team": (kube("core/v1:ConfigMapPatch", "settings", "team", data={"a": "b"}), ""),
     "labels-of-a-team": (kube("core/v1:NamespacePatch", "team", None, metadata={"labels": {"t": "1"}}), ""),
     "random": (other("random:index/randomId:RandomId", byteLength=4), ""),
-    "adopted-namespace": (
-        kube(
-            "core/v1:NamespacePatch",
-            "isthmus-internal-tools",
-            None,
-            metadata={
-                "labels": {
-                    "isthmus.dev/class": "internal",
-                    "pod-security.kubernetes.io/enforce": "restricted",
-                    "pod-security.kubernetes.io/enforce-version": "latest",
-                }
-            },
-        ),
-        "",
-    ),
 }
 
 
@@ -320,6 +305,20 @@ def test_a_legitimate_addition_passes_with_one_line_of_trust_or_none(row: str):
     assert stops(added, settings=trusting(*([trusted] if trusted else []))) == []
     if trusted:
         assert stops(added)
+
+
+def test_an_adopted_namespace_of_a_class_passes_with_a_default_deny_and_not_without():
+    labels = {
+        "isthmus.dev/class": "internal",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    name = "isthmus-internal-tools"
+    adopted = kube("core/v1:NamespacePatch", name, None, metadata={"labels": labels})
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
+    deny = kube("networking.k8s.io/v1:NetworkPolicy", "default-deny", name, spec=spec)
+    assert stops(adopted, deny) == []
+    assert [finding.policy for finding in stops(adopted)] == ["network/class-default-deny"]
 
 
 def test_a_teams_deployment_outside_the_classes_passes():
