@@ -25,6 +25,7 @@ TURNS = (
         "tests/sandbox/test_blueprints_up.py",
         "tests/sandbox/test_network_up.py",
         "tests/sandbox/test_identity_up.py",
+        "tests/sandbox/test_set_back_up.py",
     ),
     (
         "tests/sandbox/test_cloud_private_up.py",

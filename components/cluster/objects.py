@@ -8,14 +8,16 @@ from typing import Any
 
 import pulumi
 
-CLASS_LABEL = "isthmus.dev/class"
+from isthmus.contracts.reference.admission import CLASS_LABEL as CLASS_LABEL
+from isthmus.contracts.reference.admission import GATEWAY_LABEL as GATEWAY_LABEL
+from isthmus.contracts.reference.admission import NAMESPACE_LABEL as NAMESPACE_LABEL
+from isthmus.contracts.reference.admission import class_namespace as class_namespace
+from isthmus.contracts.reference.admission import reviews_namespace as reviews_namespace
+from isthmus.contracts.reference.admission import sealer_namespace as sealer_namespace
+
 ROLE_LABEL = "isthmus.dev/role"
 ENDPOINT_LABEL = "isthmus.dev/endpoint"
 POOL_LABEL = "isthmus.dev/pool"
-GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
-"""Label of a proxy's pods with the name of its Gateway. Every implementation of the Gateway API sets it (GEP-1762)."""
-NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-"""The API server sets this label on every namespace, so nobody can claim the name of another namespace."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 GPU = "nvidia.com/gpu"
 GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
@@ -43,21 +45,6 @@ GROUP_PORTS = (40000, 40999)
 def resource_of(mig_profile: str | None) -> str:
     """The resource name of GPUs for a pod: whole GPUs, or MIG slices (`mixed` strategy)."""
     return f"nvidia.com/mig-{mig_profile}" if mig_profile else GPU
-
-
-def class_namespace(sensitivity: str) -> str:
-    """The namespace that holds a class's gateway, translator and model servers."""
-    return f"isthmus-{sensitivity}"
-
-
-def sealer_namespace(sensitivity: str) -> str:
-    """The namespace of a class's sealer. Permissions in the class's own namespace give none over it."""
-    return f"{class_namespace(sensitivity)}-sealer"
-
-
-def reviews_namespace(sensitivity: str) -> str:
-    """The namespace of a class's review service. Permissions over the class's gateway give none over it."""
-    return f"{class_namespace(sensitivity)}-reviews"
 
 
 def router_name(sensitivity: str) -> str:

@@ -44,6 +44,10 @@ class _Commands(LazyGroup):
             "isthmus.cli.ci_command",
             "Show what a branch changes, judged by the rules of its base commit.",
         ),
+        "trust": (
+            "isthmus.cli.trust_commands",
+            "Propose entries of trust.yaml, and pin clusters and accounts.",
+        ),
         "drift": (
             "isthmus.cli.drift_command",
             "Show changes made outside Isthmus, and objects it does not manage.",

@@ -43,7 +43,7 @@ def preview(
 
 def _previewed(selected: Sequence[Stack]) -> list[Previewed]:
     from isthmus.cli.progress import Progress
-    from isthmus.engine.preview import preview as previewing
+    from isthmus.engine.foreign import preview as previewing
 
     with Progress() as progress:
         return [previewing.preview(stack, say=progress.say, watcher=progress) for stack in selected]

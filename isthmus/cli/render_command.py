@@ -70,6 +70,7 @@ def _write(
 ) -> None:
     from isthmus.cli import console, judged
     from isthmus.engine.policy import evaluation as judging
+    from isthmus.engine.policy import exceptions as policy_exceptions
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import files as render_files
     from isthmus.engine.render import gitops, rendering
@@ -80,13 +81,14 @@ def _write(
     selected = root.chosen([name])
     platform = selected[0].platform()
     settings = judging.settings(selected)
+    exceptions = policy_exceptions.exceptions(selected[0])
     # Boundaries span the whole platform, so a layer is checked together with its whole estate.
     rendered = rendering.render_estate(selected[0])
     platform_data = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
     target = output if output is not None else root.root / "out" / name
     for stack in selected:
         stack_rendering = rendered[stack.name]
-        text_by_path = render_files.build_files(stack_rendering, platform_data)
+        text_by_path = render_files.build_files(stack_rendering, platform_data, exceptions)
         notes: list[str] = []
         if form is not None:
             gitops_files, notes = gitops.build_gitops_files(
@@ -114,5 +116,7 @@ def _write(
             console.err().print(line, markup=False)
     all_resources = join_layers(*(rendered_stack.resources for rendered_stack in rendered.values()))
     findings = judged.judge_stacks(selected, settings, all_resources.resources, platform)
+    for entry in exceptions:
+        console.err().print(f"exception  {entry}", markup=False)
     judged.print_findings(findings)
     judged.refuse_if_violated(findings, str(target))

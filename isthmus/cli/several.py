@@ -167,6 +167,8 @@ def _table(out: Any, stacks: Sequence[Stack], tasks: Sequence[Task], done: str) 
                 f"  Replaced: {resource_label(urn)}, because of {', '.join(properties) or 'its provider'}",
                 markup=False,
             )
+        for line in task.result.get("set_back", []):
+            out.print(f"  Set back: {line}", markup=False)
 
 
 def _whole_estates(stacks: Sequence[Stack], tasks: Sequence[Task]) -> list[list[Task]]:

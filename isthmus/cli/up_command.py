@@ -117,6 +117,8 @@ def _show(stack: Stack, built: Built) -> None:
             f"Replaced: {resource_label(urn)}, because of {', '.join(properties) or 'its provider'}",
             markup=False,
         )
+    for line in built.set_back:
+        out.print(f"Set back: {line}", markup=False)
     out.print(f"Resources: {stack_summary.counts_line(built.counts, built.seconds)}", markup=False)
     out.print("\nNext", style="bold")
     for step in stack_summary.next_steps(stack.name, in_sandbox=prerequisites.is_sandbox(stack)):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from isthmus.core.errors import FieldError
 
@@ -95,3 +97,12 @@ def _parse_networks(networks: tuple[str, ...]) -> tuple[IPv4Network, ...]:
     import ipaddress
 
     return tuple(ipaddress.IPv4Network(text) for text in networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host[:port]` is this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ DESCRIPTIONS = {
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
     r"^[0-9a-f]{4}$": "four hexadecimal digits of a PCI device like `2330`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
+    r"^[0-9a-f-]{36}$": "a UID like `5f0c6d0e-7f7a-4a53-9a3e-0c5f7e1d2b3c`",
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
         "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX` (SageMaker: with a `/` at the end)"
     ),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding, Severity
+from isthmus.contracts.reports.preview import RuleException
 from isthmus.contracts.trust import Trust
 from isthmus.core.errors import InputError, IsthmusError
 
@@ -56,6 +57,8 @@ class Seen(_Said):
     """Policy settings of the organisation and the stack; if the commit lacks the stack, of the organisation only."""
     trust: Trust = Trust()
     """What its `trust.yaml` states. Apart from the settings, so that an earlier version can still read those."""
+    exceptions: list[RuleException] = []
+    """Rules that are off and silences, of the organisation and of every stack of its estate."""
     findings: list[Finding] = []
     """Findings by the commit's own rules, settings and classes."""
     rules: dict[str, Severity] = {}
@@ -128,6 +131,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
     """Fill in a description. `rendered` caches whole estates, since each stack of an estate needs all of it."""
     from isthmus.contracts.reference import handling
     from isthmus.engine.policy import evaluation as policy_evaluation
+    from isthmus.engine.policy import exceptions as policy_exceptions
     from isthmus.engine.preview import preview
     from isthmus.engine.render import rendering
     from policies.evaluation import settings as policy_settings_files
@@ -137,6 +141,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
         return
     stack = project.stack(description.stack)
     _set_policy_settings(description, policy_evaluation.settings([stack]))
+    description.exceptions = policy_exceptions.exceptions(stack)
     handling_rules = handling.stricter_only(preview.read_plan_files(stack)[0].handling)
     description.handling = {
         data_class: handling_rules[data_class].model_dump(mode="json", by_alias=True)

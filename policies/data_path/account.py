@@ -94,7 +94,7 @@ RULES = (
     Rule(
         id="audit/trail-stands",
         title="Every trail that the platform states is created",
-        severity="high",
+        severity="critical",
         supports=(*fw.nist("AU-2", "AU-12"), *fw.fsbp("CloudTrail.1"), *fw.iso_27001("A.8.15")),
         why="Without the trail nobody can tell who called or changed what",
         fix="Add the trail's component to the stack, or set `mode: existing` for a trail of the organisation",

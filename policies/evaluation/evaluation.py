@@ -10,6 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Finding, Silence
 from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.trust import KINDS, Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.data_path import account as account_rules
@@ -52,6 +53,20 @@ def judge(
         for violation in _check(rule, subject)
     ]
     return sorted({sort_key(finding): finding for finding in findings}.values(), key=sort_key)
+
+
+def wanted_entries(
+    resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
+) -> dict[tuple[Kind, str], str]:
+    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation."""
+    graph = Graph(sorted(resources, key=lambda resource: resource.urn))
+    subject = Subject(graph, platform, settings, today=today)
+    entries: dict[tuple[Kind, str], str] = {}
+    for rule in RULES:
+        for violation in _check(rule, subject):
+            if violation.entry is not None:
+                entries.setdefault(violation.entry, violation.message)
+    return dict(sorted(entries.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
 
 
 def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:

@@ -15,8 +15,9 @@ from policies.data_path import aws_reach, entrances, known_kinds, own_identity, 
 from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
+from policies.encryption import class_names
 from policies.encryption import in_transit as encryption_in_transit
-from policies.identity import aws_permissions, aws_trust
+from policies.identity import aws_permissions, aws_trust, class_permissions
 from policies.identity import kubernetes as kubernetes_identity
 from policies.network import cluster as cluster_network
 from policies.network import exposure as network_exposure
@@ -27,6 +28,7 @@ from policies.reliability import availability
 from policies.reliability import serving as serving_reliability
 from policies.rules.rule import Rule
 from policies.trust import foreign_values
+from policies.workload import engine_flags, required_guards
 from policies.workload import hardening as workload_hardening
 from policies.workload import origin as workload_origin
 
@@ -42,9 +44,11 @@ FAMILIES = (
     network_exposure,
     encryption_at_rest,
     encryption_in_transit,
+    class_names,
     aws_permissions,
     aws_trust,
     kubernetes_identity,
+    class_permissions,
     audit_storage,
     audit_alarms,
     gateway_records,
@@ -52,6 +56,8 @@ FAMILIES = (
     review_rules,
     workload_hardening,
     workload_origin,
+    engine_flags,
+    required_guards,
     limit_rules,
     budget_rules,
     capacity_rules,

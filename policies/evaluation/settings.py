@@ -24,7 +24,8 @@ def load_settings(root: Path) -> Settings:
     """
     file, trust_file = root / FILE, root / trust.FILE
     settings = parse(yaml_files.load(file), IDS) if file.exists() else Settings()
-    if not trust_file.exists():
+    # The shell empties the file before `isthmus trust propose STACK > trust.yaml` reads it.
+    if not trust_file.exists() or not trust_file.stat().st_size:
         return settings
     return settings.model_copy(update={"trust": trust.parse(yaml_files.load(trust_file))})
 

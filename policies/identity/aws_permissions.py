@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.contracts.reference import roles as people_roles
 from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers, roles
 from isthmus.graph.resources.resources import Resource, as_list
@@ -52,6 +53,12 @@ _SERVICES_WITHOUT_SOURCE = (
     "pods.eks.amazonaws.com",
 )
 """Services that need no source condition: we start machines and tasks ourselves, and an association binds pods."""
+
+
+_PEOPLE_READS = frozenset(
+    frozenset(read_actions) for row in people_roles.ACCOUNT.values() for read_actions in row.values()
+)
+"""Rows of the table of people's roles: they show settings, counts and events of the account, and no content."""
 
 
 def _policy_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
@@ -107,6 +114,8 @@ def _check_resources(subject: Subject) -> Iterator[Violation]:
                 f"{name} allows {', '.join(actions(statement))} on all resources except those that it names",
                 resource,
             )
+        if frozenset(actions(statement)) in _PEOPLE_READS:
+            continue
         scoped_actions = [
             action for action in actions(statement) if not _needs_no_resource(action, statement)
         ]

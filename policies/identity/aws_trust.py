@@ -271,10 +271,15 @@ def _check_boundary_denials(subject: Subject) -> Iterator[Violation]:
                 "undecided",
             )
             continue
-        missing = [call for call in _DENIED_CALLS if not _denies(document, call)]
+        missing = missing_denials(document)
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             yield Violation(f"boundary {policy.name} does not deny {', '.join(missing[:3])}{more}", policy)
+
+
+def missing_denials(document: list[dict[str, Any]]) -> list[str]:
+    """Calls that every boundary must deny, and that this one does not."""
+    return [call for call in _DENIED_CALLS if not _denies(document, call)]
 
 
 def _denies(document: list[dict[str, Any]], call: str) -> bool:

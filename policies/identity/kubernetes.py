@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policies.inputs.people import is_break_glass_role
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -51,6 +52,8 @@ def _check_no_wildcard(subject: Subject) -> Iterator[Violation]:
 
 def _check_no_escalation(subject: Subject) -> Iterator[Violation]:
     for role in subject.graph.of(*_ROLES):
+        if is_break_glass_role(subject, role):
+            continue  # two keyholders agree to each binding, which ends within hours
         for rule in role.inputs.get("rules") or []:
             verbs, kinds = set(at(rule, "verbs") or []), set(at(rule, "resources") or [])
             for verb in sorted(verbs & _ESCALATION_VERBS):
@@ -67,6 +70,8 @@ def _check_no_escalation(subject: Subject) -> Iterator[Violation]:
 
 def _check_secrets(subject: Subject) -> Iterator[Violation]:
     for role in subject.graph.of(*_ROLES):
+        if is_break_glass_role(subject, role):
+            continue  # two keyholders agree to each binding, which ends within hours
         for rule in role.inputs.get("rules") or []:
             read = set(at(rule, "verbs") or []) & {"get", "list", "watch"}
             if read and "secrets" in (at(rule, "resources") or []) and not at(rule, "resourceNames"):

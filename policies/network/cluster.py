@@ -13,6 +13,7 @@ from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
 from policies.inputs.own_workloads import is_stated_workload
+from policies.inputs.people import is_break_glass_timer
 from policies.inputs.pods import POD_KINDS, Pod, pods
 from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown, list_or_empty
@@ -103,6 +104,8 @@ def _pods_without_cloud(subject: Subject) -> Iterator[tuple[Pod, str]]:
     """Pods of classes that may not use a cloud, with their class."""
     for pod in pods(subject.graph):
         sensitivity = pod_sensitivity(subject.graph, pod)
+        if is_break_glass_timer(subject, pod.resource):
+            continue  # it runs no pod
         if sensitivity and not handling.may_use_aws(sensitivity):  # type: ignore[arg-type]
             yield pod, sensitivity
 
@@ -157,7 +160,7 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
         )
         if not sensitivity or pod.resource.urn in reported:
             continue
-        if is_stated_workload(platform, pod, sensitivity):
+        if is_break_glass_timer(subject, pod.resource) or is_stated_workload(platform, pod, sensitivity):
             continue
         reported.add(pod.resource.urn)
         if is_unknown(name):

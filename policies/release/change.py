@@ -19,8 +19,6 @@ ITSELF = "the rules themselves"
 """`RuleChange.what` of a change to rule code, if the rules of the base commit evaluated the change too."""
 UNJUDGED = "the rules themselves, by which alone this was judged"
 """`RuleChange.what` of a change to rule code, if the rules of the base commit could not run."""
-REACH = " (within what is the organisation's own)"
-"""Suffix of `RuleChange.what` for a new value that is not foreign, of a kind that changes often."""
 UNDER_ANOTHER_NAME = "under another name"
 """Suffix of `RuleChange.what` for new work that may be old work of a stricter class."""
 
@@ -42,12 +40,15 @@ def _changes_where(
     def check(subject: Subject) -> Iterator[Violation]:
         for change in subject.changed:
             if change.loosens and condition(change):
-                message = (
-                    f"{change.what}: {change.old or 'none'} before, {change.new or 'none'} with this change"
-                )
-                yield Violation(message, ChangedItem(change.what), verdict)
+                yield Violation(_message(change), ChangedItem(change.what), verdict)
 
     return check
+
+
+def _message(change: RuleChange) -> str:
+    if change.kind in ("trust", "reach") and not change.old:
+        return f"{change.what} is new: {change.new}"
+    return f"{change.what}: {change.old or 'none'} before, {change.new or 'none'} with this change"
 
 
 def _is_renamed_work(change: RuleChange) -> bool:
@@ -133,7 +134,7 @@ RULES = (
         ),
         why="A new address range, account, registry, reviewer or flag may take data where nobody approved it",
         fix="Ask its owner (named in trust.yaml), or who answers for the data, to approve it in a separate change",
-        check=_changes_where(lambda change: change.kind == "trust" and not change.what.endswith(REACH)),
+        check=_changes_where(lambda change: change.kind == "trust"),
     ),
     Rule(
         id="change/reach-changed",
@@ -142,7 +143,7 @@ RULES = (
         supports=(*fw.nist("CM-3", "AC-4"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         why="It is the organisation's own, but the platform has not reached it before",
         fix="Review who runs there, and what the network policies let through",
-        check=_changes_where(lambda change: change.kind == "trust" and change.what.endswith(REACH)),
+        check=_changes_where(lambda change: change.kind == "reach"),
     ),
     Rule(
         id="change/placed-less-strictly",

@@ -29,6 +29,8 @@ class Violation:
     verdict: Verdict = "violated"
     patch: str = ""
     """What to write in the source, if the change is mechanical."""
+    entry: tuple[Kind, str] | None = None
+    """Kind and value of the entry of `trust.yaml` that would allow it; None: no entry can."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def _check_foreign_values(subject: Subject) -> Iterator[Violation]:
         kind: Kind = value.kind  # pyright: ignore[reportAssignmentType]  only kinds of trust.yaml are foreign
         yield Violation(
             f"`{value.value}` in {value.where} is {value.foreign}, and `{kind}` of {FILE} has no valid entry for it;"
-            f" {_REACH[kind]}"
+            f" {_REACH[kind]}",
+            entry=(kind, value.value),
         )
 
 

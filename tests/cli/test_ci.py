@@ -279,3 +279,13 @@ def test_a_branch_with_changed_rules_is_also_judged_by_the_rules_of_its_base(
     assert "policies/evaluation/evaluation.py" in finding.message
     assert "PATH" in environment_file.read_text()
     assert "hidden-from-it" not in environment_file.read_text()
+
+
+def test_what_a_branch_switches_off_or_silences_is_listed_as_an_exception(
+    branch_previews: dict[str, Preview],
+):
+    exceptions = branch_previews[STACK].exceptions
+    assert {(entry.kind, entry.rule) for entry in exceptions} >= {
+        ("off", "identity/translators-only"),
+        ("silence", "change/sensitivity-lowered"),
+    }

@@ -24,6 +24,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "images",
         "preview",
         "ci",
+        "trust",
         "drift",
         "up",
         "verify",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,19 @@ def test_policy_settings_in_a_stacks_config_are_validated_too(isthmus: Isthmus, 
     assert result.code == 2
     assert "there is no rule `audit/logs-keep`. Fix: Did you mean `audit/logs-kept`?" in result.err
     assert "isthmus:policies" in result.err
+
+
+def test_a_rule_that_a_stack_switches_off_is_said_in_text_and_json(isthmus: Isthmus, project: Path):
+    file = project / "stacks" / "Pulumi.bank-dev.yaml"
+    off = "    off:\n    - {rule: reliability/two-zones, owner: ana, reason: comes in spring}\n"
+    file.write_text(file.read_text().replace("config:\n", f"config:\n  isthmus:policies:\n{off}", 1))
+    (project / "policies.yaml").write_text(silence(datetime.date(2999, 1, 1), "nothing-that-exists"))
+    result = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert "exception  reliability/two-zones is off, by ana in Pulumi.bank-dev.yaml" in result.err
+    assert f"exception  {LOCK} is silenced for nothing-that-exists until 2999-01-01" in result.err
+    graph = json.loads((project / "made" / "graph.json").read_text())
+    assert [(entry["kind"], entry["rule"]) for entry in graph["exceptions"]] == [
+        ("off", "reliability/two-zones"),
+        ("silence", LOCK),
+    ]
+    assert graph["resources"]

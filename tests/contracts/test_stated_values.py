@@ -122,6 +122,26 @@ def test_the_records_of_an_existing_bucket_in_aws_go_to_a_foreign_bucket():
     assert expected in foreign(_set(platform, ("audit", index), store))
 
 
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("oci://registry.bank.example/llm/weights", []),
+        (
+            "oci://docker.io/evil/weights",
+            [("registries", "docker.io/evil/weights", "endpoints[{}].weights.uri")],
+        ),
+    ],
+)
+def test_weights_in_an_image_count_by_their_registry(uri: str, expected: list[tuple[str, str, str]]):
+    platform = bank.platform()
+    endpoint = platform.endpoints[0]
+    weights = (
+        endpoint.weights.model_copy(update={"uri": f"{uri}@sha256:{'0' * 64}"}) if endpoint.weights else None
+    )
+    edited = _set(platform, ("endpoints", 0), endpoint.model_copy(update={"weights": weights}))
+    assert foreign(edited) == [(kind, value, where.format(endpoint.id)) for kind, value, where in expected]
+
+
 def test_values_that_are_the_organisations_own_are_stated_but_not_foreign():
     values = {value.value: value for value in stated_values(bank.platform())}
     assert values["10.40.0.0/16"] == StatedValue("address_ranges", "10.40.0.0/16", "sites[fra1].cidrs[0]")

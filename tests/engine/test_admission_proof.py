@@ -67,7 +67,7 @@ def test_every_dry_run_must_be_refused_by_an_isthmus_policy(server):
 
 
 def test_every_admission_policy_has_a_dry_run():
-    from components.cluster.admission import admission_policies
+    from isthmus.contracts.reference.admission import admission_policies
 
     tried = {trial.what for trial in admission_proof.build_trials("isthmus-restricted", "registry.example/")}
     # Pods are tried twice: for credentials and for images.

@@ -204,3 +204,19 @@ def test_a_step_whose_preview_ended_early_is_not_run(stack: Stack, fake_engine: 
     with pytest.raises(EnvironmentFault, match="ends early"):
         engine.up(exclude=["urn:x"])
     assert fake_engine.built == []
+
+
+def test_setting_back_what_the_approved_preview_shows_is_followed_by_a_plan_of_its_own(
+    stack: Stack, fake_engine: FakeEngine
+):
+    engine = open_engine(stack, fake_engine)
+    engine.before_setting_back([change("one").urn])
+    engine.up()
+    assert fake_engine.built == ["step"]
+
+
+def test_what_others_add_after_the_fresh_preview_is_refused(stack: Stack, fake_engine: FakeEngine):
+    engine = open_engine(stack, fake_engine)
+    with pytest.raises(Refused, match=r"nothing was changed: after the fresh preview .*Deployment three"):
+        engine.before_setting_back([change("three").urn])
+    assert fake_engine.built == []

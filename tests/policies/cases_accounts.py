@@ -179,6 +179,18 @@ CASES = [
         ],
     ),
     Case(
+        "identity/class-roles-bounded",
+        [borne(DEPUTY, permissionsBoundary="${bound.arn}"), BOUND],
+        fails=[
+            {"permissionsBoundary": None},
+            {"permissionsBoundary": f"arn:aws:iam::{OURS}:policy/nobody-states-it"},
+        ],
+        missing=["permissionsBoundary"],
+        unknown=["permissionsBoundary"],
+        also=[[borne(DEPUTY, tags={}, permissionsBoundary=f"arn:aws:iam::{OURS}:policy/of-no-class")]],
+        platform=WORD,
+    ),
+    Case(
         "identity/boundaries-deny",
         [BOUND, borne(DEPUTY, permissionsBoundary="${bound.arn}")],
         fails=[

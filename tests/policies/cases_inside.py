@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Site
+from isthmus.contracts.reference.admission import required_policies
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, FIRST, POD, deployment, policy
 from tests.policies.cases_models import BEHIND, EDGE, GUARD, SERVES, config, config_with
@@ -79,7 +80,91 @@ HELPER = deployment({key: value for key, value in BOX.items() if key != "ports"}
 ASKED = config({**BEHIND, "allowed_clients": ["internal-gateway.space.svc"]})
 
 _PROFILES = "arn:aws:bedrock:us-east-1:${aws.accountId}:guardrail-profile"
+NAMESPACE_PATCH = resource_of(
+    "kubernetes:core/v1:NamespacePatch",
+    "space",
+    {"metadata": {"name": "space", "labels": {"isthmus.dev/class": "internal"}}},
+)
+DENIES = policy("deny", podSelector={}, policyTypes=["Ingress", "Egress"], ingress=[], egress=[])
+GUARDS = [
+    resource_of(
+        f"kubernetes:admissionregistration.k8s.io/v1:{kind}",
+        f"{name}{kind}",
+        {"metadata": {"name": name}, "spec": body},
+    )
+    for name, spec in required_policies(["registry.bank.example/"], [], []).items()
+    for kind, body in (
+        ("ValidatingAdmissionPolicy", spec),
+        ("ValidatingAdmissionPolicyBinding", {"policyName": name, "validationActions": ["Deny"]}),
+    )
+]
+READS_PODS = resource_of(
+    "kubernetes:rbac.authorization.k8s.io/v1:Role",
+    "seer",
+    {
+        "metadata": {"name": "seer", "namespace": "space"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    },
+)
+OWN_CERTIFICATE = resource_of(
+    "kubernetes:cert-manager.io/v1:Certificate",
+    "own",
+    {
+        "metadata": {"name": "own", "namespace": "space"},
+        "spec": {
+            **{"dnsNames": ["gateway.space.svc"], "duration": "2160h0m0s", "issuerRef": {"name": "ca"}},
+            "privateKey": {"rotationPolicy": "Always"},
+        },
+    },
+)
 CASES = [
+    Case(
+        "encryption/class-names-stay",
+        [OWN_CERTIFICATE, namespace_of_class("internal")],
+        fails=[{"spec.dnsNames": ["restricted-gateway.isthmus-restricted.svc"]}, {"spec.isCA": True}],
+        broken=[
+            [
+                resource_of(
+                    "kubernetes:cert-manager.io/v1:Certificate",
+                    "foreign",
+                    {
+                        "metadata": {"name": "foreign", "namespace": "apps"},
+                        "spec": {**OWN_CERTIFICATE.inputs["spec"], "dnsNames": ["*.space.svc"]},
+                    },
+                ),
+                namespace_of_class("internal"),
+            ]
+        ],
+    ),
+    Case(
+        "identity/class-permissions",
+        [READS_PODS, namespace_of_class("internal")],
+        fails=[
+            {"rules.0.verbs": ["create"]},
+            {"rules.0.resources": ["configmaps"], "rules.0.verbs": ["update"]},
+        ],
+        unknown=["rules"],
+    ),
+    Case(
+        "workload/admission-complete",
+        [*GUARDS, namespace_of_class("internal")],
+        fails=[{"spec.matchConditions": [{"name": "none", "expression": "false"}]}],
+        missing=["spec.validations", "spec.matchConstraints"],
+        unknown=["spec.validations"],
+        broken=[[namespace_of_class("internal")]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "network/class-default-deny",
+        [DENIES, NAMESPACE_PATCH],
+        fails=[{"spec.egress": [{}]}, {"spec.policyTypes": ["Egress"]}],
+        missing=["spec.policyTypes"],
+        unknown=["spec.egress"],
+        broken=[[NAMESPACE_PATCH]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
     Case(
         "data-path/lets-in-own-class",
         [

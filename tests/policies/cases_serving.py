@@ -82,6 +82,12 @@ GROUP = resource_of(
 
 CASES = [
     Case(
+        "workload/engine-keeps-data",
+        [MODEL, namespace_of_class("restricted")],
+        fails=[{f"{FIRST}.args.0": "--otlp-traces-endpoint=http://10.0.0.9:4317"}],
+        unknown=[f"{FIRST}.args"],
+    ),
+    Case(
         "reliability/as-many-as-stated",
         [MODEL, GATEWAY, namespace_of_class("internal")],
         fails=[{"spec.replicas": 1}, {"spec.replicas": 0}],

@@ -11,7 +11,7 @@ from isthmus.contracts.reports.preview import RuleChange
 from isthmus.engine.pull_request import base_and_head
 from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import CHANGES, IDS, RULES
-from policies.release.change import ITSELF, REACH, UNDER_ANOTHER_NAME, UNJUDGED
+from policies.release.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED
 
 CASES = {
     "change/sensitivity-lowered": ("sensitivity", "kyc"),
@@ -21,8 +21,8 @@ CASES = {
     "change/rule-loosened": ("rule", "audit/trail-stands"),
     "change/judged-by-itself": ("rule", UNJUDGED),
     "change/rules-rewritten": ("rule", ITSELF),
-    "change/trust-widened": ("trust", "registries: docker.io/vllm"),
-    "change/reach-changed": ("trust", f"namespaces: review-tools{REACH}"),
+    "change/trust-widened": ("trust", "registry docker.io/vllm"),
+    "change/reach-changed": ("reach", "namespace review-tools"),
     "change/placed-less-strictly": ("placement", "kyc"),
 }
 
@@ -46,6 +46,12 @@ def test_a_loosening_change_is_found_by_exactly_one_rule(rule: str):
     assert (finding.policy, finding.resource, finding.stack) == (rule, CASES[rule][1], "bank")
     assert finding.message == f"{CASES[rule][1]}: a before, b with this change"
     assert base_and_head.judge_rule_changes(Settings(), [change(rule, loosens=False)], "bank") == []
+
+
+def test_a_new_value_is_called_new_and_says_where_it_stands():
+    new = RuleChange(kind="trust", what="registry docker.io/vllm", new="images.registries[1]", loosens=True)
+    (finding,) = base_and_head.judge_rule_changes(Settings(), [new], "bank")
+    assert finding.message == "registry docker.io/vllm is new: images.registries[1]"
 
 
 def test_changes_that_cannot_be_compared_are_undecided_and_block():

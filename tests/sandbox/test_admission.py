@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster.admission import SHAPES, admission_policies, class_policies
+from isthmus.contracts.reference.admission import SHAPES, admission_policies, class_policies
 from isthmus.core.kubernetes_client import ApiRefusal, KubeClient
 from tests.components.platforms import CLOSED
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from isthmus.engine.project import pins
 from tests.accounting import aws, cluster
 from tests.blueprints import by_hand
 from tests.blueprints.bank import requirements_and_plan, serving
@@ -178,6 +180,31 @@ def test_replicas_outlive_what_the_plan_says_they_must(bank):
     assert spread(bank.pods()) == {
         name: sorted((endpoint.replicas_by_domain or {}).values()) for name, endpoint in SERVED.items()
     }
+
+
+def test_a_pin_is_printed_and_a_run_on_another_cluster_is_refused_before_anything_changes(bank):
+    lines = YAML(typ="safe").load(bank.isthmus("trust", "pin", "bank-dev").stdout)
+    uid = bank.sandbox.client().get(pins.KUBE_SYSTEM)["metadata"]["uid"]
+    assert lines == {
+        "sites": [{"name": "fra1", "cluster_uid": uid}, {"name": "frankfurt", "account_id": "123456789012"}]
+    }
+    file = bank.root / "stacks" / "Pulumi.bank-dev.yaml"
+    text = file.read_text()
+    other = uid[:-4] + ("0000" if uid[-4:] != "0000" else "1111")
+    try:
+        for pinned, code in ((uid, 0), (other, 1)):
+            pin = f"    sites: [{{name: fra1, cluster_uid: {pinned}}}]\n"
+            file.write_text(text.replace("  isthmus:overrides:\n", "  isthmus:overrides:\n" + pin))
+            drift = bank.isthmus("drift", "bank-dev")
+            assert (drift.returncode, f"leads to the cluster {uid}" in drift.stderr) == (
+                code,
+                pinned == other,
+            ), drift.stderr
+        destroyed = bank.isthmus("destroy", "bank-dev", "--yes")
+        assert destroyed.returncode == 1
+        assert f"leads to the cluster {uid}" in destroyed.stderr
+    finally:
+        file.write_text(text)
 
 
 def test_a_preview_right_after_finds_nothing_to_change(bank):

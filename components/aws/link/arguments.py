@@ -83,9 +83,10 @@ def check_resolvers(args: Mapping[str, Any], where: str) -> None:
             ) from None
         if not any(address in source for source in sources):
             raise InputError(
-                f"the DNS server {address} is in none of the networks that may use the link",
+                f"the DNS server {address} is in none of the networks that may use the link, and it would get the names"
+                " that work in the VPC asks for",
                 where=f"{where}.site_dns.{index}",
-                fix=f"Add {address}/32 to `sources`",
+                fix="Name a DNS server of the site (`dns`) that is within `sources`",
             )
     for index, zone in enumerate(args["zones"]):
         _check_zone(zone, f"{where}.zones.{index}")

@@ -22,6 +22,22 @@ from isthmus.core.yaml_documents import PathOf, dotted
 StatedKind = Literal[Kind, "clusters", "hosts", "people"]
 """Of these kinds, `clusters`, `hosts` and `people` are compared only; the platform is where they are stated."""
 STATED_KINDS: tuple[StatedKind, ...] = get_args(StatedKind)
+WORDS: dict[StatedKind, str] = {
+    "registries": "registry",
+    "charts": "chart",
+    "accounts": "AWS account",
+    "principals": "principal",
+    "address_ranges": "address range",
+    "keys": "key",
+    "buckets": "bucket",
+    "reviewers": "reviewer",
+    "namespaces": "namespace",
+    "engine_flags": "engine flag",
+    "clusters": "cluster",
+    "hosts": "host",
+    "people": "people:",
+}
+"""Kind → the word before a value of it."""
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:]+(/\d{1,3})?")
 _ACCOUNT = re.compile(r"\d{12}")
 _ACCOUNT_INSIDE = re.compile(r"(?:^|:|//)(\d{12})(?=:|\.dkr\.ecr\.|$)")
@@ -42,6 +58,7 @@ _SHARED_NAMESPACES = ("default", "kube-public", "kube-node-lease", "kube-system"
 EKS_ADDONS = "602401143452"
 """AWS's account with the images of EKS's addons in most regions (EKS user guide, "Amazon container image registries",
 read on 24 November 2026)."""
+OUTSIDE_REGISTRY = "outside the organisation's own registry (`images.registry`)"
 _AWS_SPELLED = ("aws", "")
 """Account part of an ARN of AWS itself, or of a service that has none there."""
 _PRIVATE = tuple(
@@ -97,6 +114,13 @@ class _Own:
     registry: str | None
     """None: unknown, so that no registry counts as foreign. Empty: there is none."""
 
+    def has(self, name: str) -> bool:
+        """Whether an image, chart or registry is in the own registry, or in Amazon ECR of an own account."""
+        account = _ECR.fullmatch(name.partition("/")[0])
+        if self.registry is None or (account and account.group(1) in self.accounts):
+            return True
+        return bool(self.registry) and (name == self.registry or name.startswith(f"{self.registry}/"))
+
 
 def _own_registry(platform: Platform) -> str | None:
     """The organisation's own registry; without one, the one of the edge's image. None: a view without images."""
@@ -139,7 +163,10 @@ def _values(document: Any, path: PathOf, text: str, own: _Own) -> Iterator[State
     named = _named_value(document, path, keys, text)
     if named is not None:
         yield StatedValue(*named[:2], where, named[2])
-    if key in _REGISTRY_KEYS or text.startswith("oci://") or _IMAGE.fullmatch(text):
+    if key == "chart":
+        foreign = "" if own.has(text.removeprefix("oci://")) or "://" not in text else OUTSIDE_REGISTRY
+        yield StatedValue("charts", text, where, foreign)
+    elif key in _REGISTRY_KEYS or _IMAGE.fullmatch(text):
         yield from _registry(text, where, key, own)
     elif _ADDRESS.fullmatch(text):
         yield from _address(text, where)
@@ -160,7 +187,7 @@ def _named_value(
     if key in _NAMESPACE_KEYS:
         shared = text in _SHARED_NAMESPACES
         return "namespaces", text, "a namespace in which pods of others run" if shared else ""
-    if key == "kube_context":
+    if key in ("kube_context", "cluster_uid"):
         return "clusters", text, ""
     if key == "engine_args":
         return "engine_flags", text, ""
@@ -172,8 +199,6 @@ def _named_value(
     if key == "bucket":
         foreign = _is_foreign_bucket(document, path, keys)
         return "buckets", text, "a bucket that no stack makes" if foreign else ""
-    if key == "chart":
-        return "charts", text, "a chart that images.lock.yaml does not pin"
     return None
 
 
@@ -200,20 +225,9 @@ def _is_foreign_bucket(document: Any, path: PathOf, keys: list[str]) -> bool:
 def _registry(text: str, where: str, key: str, own: _Own) -> Iterator[StatedValue]:
     match = _IMAGE.fullmatch(text)
     name = (match.group(1) if match else text).removeprefix("oci://").rstrip("/")
-    host = name.partition("/")[0]
-    account = _ECR.fullmatch(host)
-    below_own = bool(own.registry) and (name == own.registry or name.startswith(f"{own.registry}/"))
-    if below_own and key not in _REGISTRY_KEYS:
+    if key not in _REGISTRY_KEYS and own.registry and name.startswith(f"{own.registry}/"):
         return
-    if (
-        key == "registry"
-        or below_own
-        or own.registry is None
-        or (account and account.group(1) in own.accounts)
-    ):
-        foreign = ""
-    else:
-        foreign = "outside the organisation's own registry (`images.registry`)"
+    foreign = "" if key == "registry" or own.has(name) else OUTSIDE_REGISTRY
     # An image counts by its repository, a registry by what is stated.
     yield StatedValue("registries", _without_tag(name), where, foreign)
 
@@ -260,4 +274,4 @@ def _url(text: str, where: str) -> Iterator[StatedValue]:
         yield StatedValue("hosts", host.rstrip("."), where)
 
 
-__all__ = ["STATED_KINDS", "StatedKind", "StatedValue", "is_private", "stated_values"]
+__all__ = ["STATED_KINDS", "WORDS", "StatedKind", "StatedValue", "is_private", "stated_values"]

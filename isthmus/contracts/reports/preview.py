@@ -6,6 +6,7 @@ Secrets are masked before the report is built.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
@@ -139,12 +140,35 @@ class RuleChange(Part):
     off.
     """
 
-    kind: Literal["sensitivity", "handling", "silence", "rule", "placement", "trust"]
+    kind: Literal["sensitivity", "handling", "silence", "rule", "placement", "trust", "reach"]
     what: str
     old: str = ""
     new: str = ""
     loosens: bool
     """Whether the new rules allow something that the old rules refuse."""
+
+
+class RuleException(Part):
+    """A rule that is switched off, or whose findings are silenced, for the organisation or by one stack."""
+
+    kind: Literal["off", "silence"]
+    rule: str
+    resource: str = ""
+    """The silenced resources, with `*` and `?`. Empty: the rule is off."""
+    owner: str
+    reason: str
+    until: date | None = None
+    """The last day of a silence."""
+    source: str
+    """The file that states it, and the key in a stack's file."""
+
+    def __str__(self) -> str:
+        if self.kind == "off":
+            return f"{self.rule} is off, by {self.owner} in {self.source}: {self.reason}"
+        return (
+            f"{self.rule} is silenced for {self.resource} until {self.until}, by {self.owner} in {self.source}:"
+            f" {self.reason}"
+        )
 
 
 class Preview(Part):
@@ -167,6 +191,8 @@ class Preview(Part):
     data_paths: DataPaths = DataPaths.model_construct()
     policy: list[Finding] = []
     rules: list[RuleChange] = []
+    exceptions: list[RuleException] = []
+    """Rules that are off and silences, of the organisation and of every stack of the estate."""
     cost: Costs = Costs.model_construct()
     capacity: Capacities = Capacities.model_construct()
     diagnostics: list[Diagnostic] = []

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,9 @@ class Engine:
                 exclude=exclude, plan=plan_path, refresh=True, show_secrets=False, **options
             ),
         )
+
+    def before_setting_back(self, urns: Iterable[str]) -> None:
+        """Called before live objects are set back without the engine. An approved engine may refuse."""
 
     def destroy(self, watcher: Watcher | None = None, *, expected: int = 0) -> Run:
         """Delete the stack's resources, except retained ones."""

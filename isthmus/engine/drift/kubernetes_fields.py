@@ -44,9 +44,11 @@ _SERVER_DEFAULTS: frozenset[tuple[str, Any]] = frozenset(
         ),
         *(("expirationSeconds", 3600), ("pathType", "ImplementationSpecific"), ("operator", "Equal")),
         *(("apiGroup", ""), ("group", ""), ("group", "gateway.networking.k8s.io"), ("weight", 1)),
+        *(("failurePolicy", "Fail"), ("matchPolicy", "Equivalent")),
+        ("apiGroup", "rbac.authorization.k8s.io"),
     }
 )
-"""Defaults that the API server adds to elements of atomic lists, where `managedFields` cannot tell them apart."""
+"""Defaults that the API server adds where `managedFields` cannot tell them apart or does not count."""
 _QUANTITY_FIELDS = frozenset(
     {"requests", "limits", "hard", "capacity", "sizeLimit", "default", "defaultRequest"}
 )
@@ -104,6 +106,31 @@ def compare_fields(
     return sorted(differences, key=lambda difference: difference.path)
 
 
+def compare_exactly(
+    inputs: Mapping[str, Any], live: Mapping[str, Any], fields: Fields, own_managers: Iterable[str]
+) -> list[FieldDifference]:
+    """Like `compare_fields`, for kinds whose defaults are known: every other field outside of `metadata` counts.
+
+    So a field counts that no manager claims: an admission webhook added it, or somebody wiped `managedFields`.
+    """
+    comparison = _FieldComparison(frozenset(own_managers))
+    desired, body = (
+        {key: value for key, value in content.items() if key not in (*_NOT_COMPARED, "metadata")}
+        for content in (inputs, live)
+    )
+    of_metadata = compare_fields(
+        {"metadata": inputs.get("metadata") or {}},
+        {"metadata": live.get("metadata") or {}},
+        fields,
+        own_managers,
+    )
+    of_body = comparison.maps(desired, body, fields.tree, "", is_atomic=True)
+    differences = {
+        difference.path: difference for difference in (*of_metadata, *of_body) if difference.path != CLAIMS
+    }
+    return sorted(differences.values(), key=lambda difference: difference.path)
+
+
 @dataclass(frozen=True)
 class _FieldComparison:
     ours: frozenset[str]
@@ -126,7 +153,8 @@ class _FieldComparison:
                 )
             elif is_atomic:
                 if not _is_empty(live[key]) and not _is_default(key, live[key]):
-                    yield FieldDifference("changed", field_path, None, live[key], self.others(owned))
+                    others = self.others(owned_field or owned)
+                    yield FieldDifference("changed", field_path, None, live[key], others)
             elif owned_field is not None and not _is_empty(live[key]):
                 yield FieldDifference("added", field_path, None, live[key], frozenset(owned_field.all()))
 

@@ -65,7 +65,7 @@ class Cluster:
     def look(self) -> LiveObjects:
         """Read the objects and namespaces of the stack, and compare them with the state."""
         live_objects = LiveObjects(unseen=self.live.unseen)
-        resources = [resource for resource in self.own if _is_object(resource)]
+        resources = [resource for resource in self.own if is_object(resource)]
         sharing = self._sharing()
         for resource, answer in zip(resources, self.live.each(self._read, resources), strict=True):
             if isinstance(answer, Unseen):
@@ -104,7 +104,7 @@ class Cluster:
         """Kind and id of an object → all field managers of Isthmus, because several resources may set its fields."""
         managers: dict[tuple[str, str], frozenset[str]] = {}
         for resource in self.every:
-            if _is_object(resource):
+            if is_object(resource):
                 key = (str(resource.inputs["kind"]), resource.id)
                 managers[key] = managers.get(key, frozenset()) | self.managers.get(resource.urn, frozenset())
         return managers
@@ -166,7 +166,7 @@ class Cluster:
         key = (resource.inputs["kind"], resource.id)
         return (
             sum(
-                _is_object(other_resource) and (other_resource.inputs["kind"], other_resource.id) == key
+                is_object(other_resource) and (other_resource.inputs["kind"], other_resource.id) == key
                 for other_resource in self.every
             )
             > 1
@@ -233,7 +233,7 @@ class Cluster:
         namespaces = {
             resource.id: resource
             for resource in self.own
-            if resource.type.endswith(":Namespace") and _is_object(resource)
+            if resource.type.endswith(":Namespace") and is_object(resource)
         }
         existing = {name for name, resource in namespaces.items() if resource.urn not in live_objects.gone}
         ownership = kubernetes_ownership.ownership_of(self.every)
@@ -314,7 +314,7 @@ class Cluster:
 _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 
 
-def _is_object(resource: Stated) -> bool:
+def is_object(resource: Stated) -> bool:
     """Whether it is a single Kubernetes object that the stack creates or patches, not a Helm chart."""
     return (
         resource.made

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from isthmus.core.errors import EnvironmentFault, InputError
-from isthmus.engine.images.registry_logins import Logins, is_loopback
+from isthmus.core.ip_addresses import is_loopback
+from isthmus.engine.images.registry_logins import Logins
 
 if TYPE_CHECKING:
     import httpx

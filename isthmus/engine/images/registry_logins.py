@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import json
 import os
 from dataclasses import dataclass, field
@@ -57,15 +56,6 @@ def read_logins() -> Logins:
         if header := _basic_header(value):
             headers.setdefault(_registry_of_key(key), header)
     return Logins(headers)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host[:port]` is this machine."""
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _registry_of_key(key: str) -> str:

@@ -38,6 +38,18 @@ def findings_of_stack(
     return [finding for finding in all_findings if not finding.urn or finding.urn.startswith(urn_prefix)]
 
 
+def newly_refused(known: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[str]:
+    """URNs of violations that stop a change and that `known` does not have. Undecided findings refuse nothing."""
+    from policies.evaluation import evaluation
+
+    keys = {(finding.policy, finding.urn, finding.message) for finding in known}
+    return frozenset(
+        finding.urn
+        for finding in evaluation.blocking_findings(findings)
+        if finding.verdict == "violated" and (finding.policy, finding.urn, finding.message) not in keys
+    )
+
+
 def settings(stacks: Sequence[Stack]) -> Settings:
     """Policy settings from the project's `policies.yaml` and the configuration of these stacks.
 

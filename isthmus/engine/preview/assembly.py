@@ -18,6 +18,7 @@ from isthmus.contracts.reports.preview import (
     PoolCapacity,
     Preview,
     RuleChange,
+    RuleException,
     Status,
 )
 from isthmus.engine.preview.changes import digest
@@ -71,9 +72,14 @@ class PreviewDraft:
     after: Side = field(default_factory=Side)
     findings: list[Finding] = field(default_factory=list)
     rules: list[RuleChange] = field(default_factory=list)
+    exceptions: list[RuleException] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     masker: Masker = field(default_factory=Masker)
     """Masks the stack's secrets, once they have been read."""
+
+    def warn(self, message: str, urn: str = "") -> None:
+        """Add a warning."""
+        self.diagnostics.append(Diagnostic(severity="warning", message=self.masker.text(message), urn=urn))
 
 
 def preview(draft: PreviewDraft) -> Preview:
@@ -91,6 +97,7 @@ def preview(draft: PreviewDraft) -> Preview:
         data_paths=DataPaths(before=draft.before.data_paths, after=draft.after.data_paths),
         policy=[_masked_finding(finding, draft.masker) for finding in draft.findings],
         rules=draft.rules,
+        exceptions=draft.exceptions,
         cost=Costs(before=draft.before.cost(), after=draft.after.cost()),
         capacity=Capacities(before=draft.before.capacity(), after=draft.after.capacity()),
         diagnostics=sorted(

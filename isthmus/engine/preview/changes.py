@@ -44,10 +44,10 @@ def properties(
     }
     # Different secrets have the same mask. Report that they differ, without their values.
     for path, *_ in differences(old_shown, new_shown):
-        if not _covered(path, changes):
+        if not is_covered(path, changes):
             changes[path] = _property_change(type_, path, MASK, MASK)
     for path in provider_paths:
-        if old is not None and not path.startswith("__") and not _covered(path, changes):
+        if old is not None and not path.startswith("__") and not is_covered(path, changes):
             masked_outputs = masker.inputs(type_, outputs or {})
             old_value, new_value = value_at(masked_outputs, path), value_at(after, path)
             if old_value != new_value or contains_mask(old_value):
@@ -64,7 +64,8 @@ def _property_change(type_: str, path: str, old: Any, new: Any) -> PropertyChang
     return PropertyChange(path=path, old=old, new=new, secret=secret, noise=is_noise(type_, path))
 
 
-def _covered(path: str, known_paths: Iterable[str]) -> bool:
+def is_covered(path: str, known_paths: Iterable[str]) -> bool:
+    """Whether a known path is the path, or lies above or below it."""
     own_keys = path_keys(path)
     for known_path in known_paths:
         known_keys = path_keys(known_path)

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from isthmus import blueprints
 from isthmus.contracts.platform.migration import capacity as moves
@@ -23,6 +23,7 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes import watchdog
 from isthmus.engine.policy import evaluation as policy_evaluation
+from isthmus.engine.policy import exceptions as policy_exceptions
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.preview.assembly import PreviewDraft, Side
@@ -43,10 +44,26 @@ if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.core.kubernetes_client import KubeClient
     from isthmus.engine.project.project import Stack
     from isthmus.engine.render.rendering import Rendered
 
 Say = Callable[[str], None]
+
+
+class Look(Protocol):
+    """Looks at the live objects of a deployed stack, and adds what it finds to the draft."""
+
+    def __call__(
+        self,
+        stack: Stack,
+        platform: Platform,
+        state: Mapping[str, Any],
+        clusters_by_site: Mapping[str, KubeClient],
+        draft: PreviewDraft,
+    ) -> None: ...
+
+
 _SECRET_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -70,12 +87,18 @@ class Previewed:
 
 
 def preview(
-    stack: Stack, *, say: Say, watcher: Watcher | None = None, alone: bool = False, plan: Path | None = None
+    stack: Stack,
+    *,
+    say: Say,
+    watcher: Watcher | None = None,
+    alone: bool = False,
+    plan: Path | None = None,
+    look: Look | None = None,
 ) -> Previewed:
-    """Preview `isthmus up` of the stack. Changes and creates nothing.
+    """Preview the engine's part of `isthmus up` of the stack. Changes and creates nothing.
 
     A stack without state is previewed from its rendering: everything is created. `alone`: the caller already holds the
-    stack's lock. `plan`: path for the engine's update plan.
+    stack's lock. `plan`: path for the engine's update plan. `look`: adds what the engine does not see.
     """
     draft = PreviewDraft(stack.name, commit=commits.head(stack.project.root))
     try:
@@ -83,9 +106,10 @@ def preview(
         rendered = render_checked(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
         draft.after = side_of_files(stack, platform, resources_of_estate(rendered))
+        draft.exceptions = policy_exceptions.exceptions(stack)
         draft.findings = policy_evaluation.findings(stack, resources_of_estate(rendered), platform)
         with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
-            _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan)
+            _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan, look)
     except IsthmusError as error:
         shown = failed_preview(stack, error, draft)
         hide = draft.masker.text
@@ -232,6 +256,7 @@ def _preview_with_engine(
     say: Say,
     watcher: Watcher | None,
     plan: Path | None,
+    look: Look | None,
 ) -> None:
     clusters_by_site = clusters(stack.reached(platform), stack)
     for site, cluster in clusters_by_site.items():
@@ -258,6 +283,8 @@ def _preview_with_engine(
         draft.summary = account.summary()
         draft.diagnostics += account.diagnostics(draft.masker)
         draft.findings += account.findings(stack.name, draft.masker)
+    if look is not None:
+        look(stack, platform, state, clusters_by_site, draft)
     if account.missing:
         draft.status = "partial"
         draft.diagnostics.append(Diagnostic(severity="error", message=account.missing))

@@ -13,7 +13,6 @@ from typing import Any
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 
-_PURPOSE = "what an earlier run created"
 _ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized")
 
@@ -33,6 +32,8 @@ class Aws:
     known: frozenset[tuple[str, str]] = frozenset()
     """Type and id of every resource in the state."""
     _clients: dict[str, Any] = field(default_factory=dict)
+    purpose: str = "what an earlier run created"
+    """What Isthmus wants to know, as the end of a sentence."""
 
     @property
     def region(self) -> str:
@@ -45,7 +46,7 @@ class Aws:
         return aws_session.session(
             self.region,
             _assumed_roles(self.provider),
-            why=_PURPOSE,
+            why=self.purpose,
             profile=profile if isinstance(profile, str) else None,
             accounts=[str(account) for account in _list_input(self.provider, "allowedAccountIds")],
         )
@@ -86,7 +87,7 @@ class Aws:
         except BotoCoreError as error:
             reason = str(error)
         raise fault(
-            f"AWS did not answer {service} {call.replace('_', '-')}, needed to find {_PURPOSE} ({reason})",
+            f"AWS did not answer {service} {call.replace('_', '-')}, needed to find {self.purpose} ({reason})",
             fix="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )

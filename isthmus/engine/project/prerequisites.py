@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.platform.lookups.aws import sites_with_known_api_server
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.kubernetes_client import KubeClient
+from isthmus.engine.project import pins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,8 @@ def _check_tools(in_sandbox: bool) -> None:
 def clusters(platform: Platform, stack: Stack) -> dict[str, KubeClient]:
     """Site → its cluster, for every site with a kubeconfig context. Each cluster has answered.
 
-    Raises `EnvironmentFault`, with context and address, for a cluster that does not answer within `ANSWER_S`.
+    Raises `EnvironmentFault`, with context and address, for a cluster that does not answer within `ANSWER_S`, and
+    `pins.WrongCluster` for one that is not the pinned one.
     """
     sites = sites_with_known_api_server(platform)
     # The same order as in the program: the stack's setting, then KUBECONFIG.
@@ -104,4 +106,5 @@ def clusters(platform: Platform, stack: Stack) -> dict[str, KubeClient]:
     if clusters_by_site:
         with ThreadPoolExecutor(len(clusters_by_site)) as pool:
             list(pool.map(check_cluster, clusters_by_site.values()))
+    pins.check_clusters(platform, clusters_by_site)
     return clusters_by_site

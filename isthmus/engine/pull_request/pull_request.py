@@ -183,6 +183,10 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
     """The preview of one stack, from its description in both commits and the base's findings."""
     draft = PreviewDraft(head_stack.stack, baseline="commit", base=change.base, commit=change.commit)
     draft.diagnostics = [Diagnostic(severity="warning", message=warning) for warning in change.warnings]
+    # Those of the base count, too: it judges the branch.
+    draft.exceptions = list(
+        {str(entry): entry for entry in (*head_stack.exceptions, *base_stack.exceptions)}.values()
+    )
     stacks_by_commit: dict[Commit, StackInCommit] = {}
     faults: dict[Commit, IsthmusError] = {}
     for commit, description in ((change.before, base_stack), (change.after, head_stack)):
@@ -197,7 +201,9 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
     ]
     rules = [
         *_rule_changes(change, base_stack, head_stack, *files),
-        *relaxed_trust.stated_changes(base and base.platform, head and head.platform),
+        *relaxed_trust.stated_changes(
+            base and base.platform, head and head.platform, base_stack.trust, change.today
+        ),
     ]
     draft.rules = sorted(
         rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)

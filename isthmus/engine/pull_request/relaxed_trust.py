@@ -9,18 +9,18 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.contracts.platform.stated_values import StatedValue, is_private, stated_values
+from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
+from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import FILE, KINDS, Entry, Trust
-from policies.release.change import REACH
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 _ONLY_SHOWN = ("hosts", "namespaces")
-"""Kinds of which a new value that is not foreign is shown for review, and does not stop the change."""
+"""Kinds of which a new value is shown for review if it is not foreign. So is a new private address range."""
 
 
 def trust_changes(before: Trust, after: Trust) -> Iterator[RuleChange]:
@@ -35,17 +35,20 @@ def trust_changes(before: Trust, after: Trust) -> Iterator[RuleChange]:
                 loosens = new is not None and (old is None or _end(new) > _end(old))
                 yield RuleChange(
                     kind="trust",
-                    what=f"{FILE}, {kind}: {value}",
+                    what=f"{FILE} {kind} {value}",
                     old=_entry_text(old),
                     new=_entry_text(new),
                     loosens=loosens,
                 )
 
 
-def stated_changes(before: Platform | None, after: Platform | None) -> Iterator[RuleChange]:
+def stated_changes(
+    before: Platform | None, after: Platform | None, trust: Trust, today: date
+) -> Iterator[RuleChange]:
     """Values that the platform of the branch states and that of the base does not, and those that are gone.
 
-    A new value loosens. Nothing is compared where a commit lacks the stack.
+    A new value loosens. One that the base's `trust` covers is only shown, as is a flag of vLLM that keeps data in the
+    pod. Nothing is compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -57,10 +60,14 @@ def stated_changes(before: Platform | None, after: Platform | None) -> Iterator[
         old, new = old_values.get(key), new_values.get(key)
         if old is None and new is not None:
             if not _lies_within_known(new, old_values.values()):
-                subject = f"{new.kind}: {new.value}" + (REACH if _is_only_shown(new) else "")
-                yield RuleChange(kind="trust", what=subject, new=new.where, loosens=True)
+                yield RuleChange(
+                    kind="reach" if _is_trusted(new, trust, today) else _change_kind(new),
+                    what=_name(new),
+                    new=new.where,
+                    loosens=True,
+                )
         elif old is not None and new is None:
-            yield RuleChange(kind="trust", what=f"{old.kind}: {old.value}", old=old.where, loosens=False)
+            yield RuleChange(kind=_change_kind(old), what=_name(old), old=old.where, loosens=False)
 
 
 def _end(entry: Entry) -> date:
@@ -74,10 +81,27 @@ def _entry_text(entry: Entry | None) -> str:
     return f"by {entry.owner}, {until}: {entry.reason}"
 
 
-def _is_only_shown(value: StatedValue) -> bool:
+def _is_trusted(value: StatedValue, trust: Trust, today: date) -> bool:
+    if value.kind == "engine_flags":
+        return all(
+            judged.effect == "keeps" or trust.find("engine_flags", judged.flag, today) is not None
+            for judged in judge_arguments([value.value])
+        )
+    if value.kind == "people":
+        return trust.find("principals", value.value.partition(": ")[2], today) is not None
+    return value.kind in KINDS and trust.find(value.kind, value.value, today) is not None
+
+
+def _name(value: StatedValue) -> str:
+    return f"{WORDS[value.kind]} {value.value}"
+
+
+def _change_kind(value: StatedValue) -> Literal["trust", "reach"]:
+    """`reach`: a new value is shown for review. `trust`: it stops the change."""
     if value.foreign:
-        return False
-    return value.kind in _ONLY_SHOWN or (value.kind == "address_ranges" and is_private(value.value))
+        return "trust"
+    private_range = value.kind == "address_ranges" and is_private(value.value)
+    return "reach" if value.kind in _ONLY_SHOWN or private_range else "trust"
 
 
 def _lies_within_known(value: StatedValue, known: Any) -> bool:

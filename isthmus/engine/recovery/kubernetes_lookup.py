@@ -7,7 +7,9 @@ creates it a second time.
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -27,10 +29,12 @@ SKEW = timedelta(seconds=60)
 
 
 def cluster_of(provider: dict[str, Any]) -> KubeClient:
-    """The cluster of a provider in the state, by its context and kubeconfig path."""
+    """The cluster of a provider in the state, by its context and kubeconfig path, or by its kubeconfig as JSON."""
     inputs = provider.get("inputs") or {}
     path = inputs.get("kubeconfig")
     environment = dict(os.environ)
+    if isinstance(path, str) and path.lstrip().startswith("{"):
+        return _cluster_of_json(path)
     if isinstance(path, str) and "\n" not in path and Path(path).expanduser().is_file():
         environment["KUBECONFIG"] = str(Path(path).expanduser())
     context = inputs.get("context")
@@ -40,6 +44,21 @@ def cluster_of(provider: dict[str, Any]) -> KubeClient:
             fix="Set `context` of this Kubernetes provider in the stack's program",
         )
     return KubeClient.of_context(context, environment)
+
+
+def _cluster_of_json(kubeconfig: str) -> KubeClient:
+    """The cluster of a kubeconfig with one context, as the program writes it for a cluster of EKS."""
+    try:
+        context = str(json.loads(kubeconfig)["current-context"])
+    except (ValueError, KeyError, TypeError):
+        raise EnvironmentFault(
+            "the provider's kubeconfig in the state has no current context, so its cluster is unknown",
+            fix="Run `isthmus up` again; it writes the kubeconfig",
+        ) from None
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(kubeconfig)
+        file.flush()
+        return KubeClient.from_kubeconfig(Path(file.name), context)
 
 
 def look_up(

@@ -20,6 +20,9 @@ from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.render.words import RENDER_MARKER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isthmus.contracts.reports.preview import RuleException
     from isthmus.engine.render.recorder import Resource
     from isthmus.engine.render.rendering import Rendered
 
@@ -27,8 +30,13 @@ if TYPE_CHECKING:
 RELEASE = "kubernetes:helm.sh/v3:Release"
 
 
-def build_files(rendered: Rendered, platform: Any) -> dict[str, str]:
-    """Relative path → text, sorted by path. `platform`: the validated platform as plain data."""
+def build_files(
+    rendered: Rendered, platform: Any, exceptions: Sequence[RuleException] = ()
+) -> dict[str, str]:
+    """Relative path → text, sorted by path. `platform`: the validated platform as plain data.
+
+    `exceptions`: rules that are off and silences, which graph.json names if there are any.
+    """
     text_by_path: dict[str, str] = {}
     for resource in rendered.resources:
         if not resource.made:
@@ -45,7 +53,10 @@ def build_files(rendered: Rendered, platform: Any) -> dict[str, str]:
         if path in text_by_path:
             raise ValueError(f"two resources would be written to {path}")
         text_by_path[path] = text
-    text_by_path["graph.json"] = _json({"resources": [resource.as_json() for resource in rendered.resources]})
+    graph: dict[str, Any] = {"resources": [resource.as_json() for resource in rendered.resources]}
+    if exceptions:
+        graph["exceptions"] = [entry.model_dump(mode="json") for entry in exceptions]
+    text_by_path["graph.json"] = _json(graph)
     text_by_path["outputs.json"] = _json(rendered.outputs)
     text_by_path["platform.yaml"] = yaml_files.dumps(
         platform, "The validated platform: blueprint and overrides, merged."

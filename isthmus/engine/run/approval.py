@@ -18,11 +18,10 @@ from isthmus.core.errors import InputError, Refused
 from isthmus.engine.automation.events import resource_label
 from isthmus.engine.preview.changes import counts, digest
 from isthmus.reports.format.escaping import visible
+from isthmus.reports.format.lists import first_few
 
 OPTION = "--approved"
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-_SHOWN_CHANGES = 5
-"""Number of changes of each kind that a refusal lists."""
 _ALLOWED_STEPS: Mapping[Op, tuple[Op, ...]] = {
     "create": ("create", "update"),
     "update": ("update",),
@@ -139,12 +138,6 @@ def describe_differences(approved: Iterable[Change], fresh: Iterable[Change]) ->
         ),
     )
     return "; ".join(f"{heading}: {first_few(lines)}" for heading, lines in groups if lines)
-
-
-def first_few(lines: Sequence[str]) -> str:
-    """The first lines, and the number of further ones."""
-    hidden_count = len(lines) - _SHOWN_CHANGES
-    return ", ".join(lines[:_SHOWN_CHANGES]) + (f" and {hidden_count} more" if hidden_count > 0 else "")
 
 
 def _read_previews(file: Path) -> list[Preview]:

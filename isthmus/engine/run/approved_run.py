@@ -11,20 +11,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.vocabulary import UP_STEP
 from isthmus.core.errors import EnvironmentFault, Refused
+from isthmus.engine.automation.events import resource_label
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.automation.update_plans import loosen
-from isthmus.engine.preview import preview
+from isthmus.engine.foreign import preview as foreign_preview
 from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import input_digest
 from isthmus.engine.render import rendering
 from isthmus.engine.run import approval
+from isthmus.reports.format.lists import first_few
 
 if TYPE_CHECKING:
     from isthmus.contracts.reports.preview import Preview
@@ -44,7 +46,7 @@ def check_approved(
     `plan`: path for the engine's update plan; none is written for a stack without state. Raises `Refused` if the
     preview differs, and the preview's error if it failed.
     """
-    result = preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
+    result = foreign_preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
     if result.error is not None:
         raise result.error
     where = f"stack {stack.name}"
@@ -106,6 +108,17 @@ class ApprovedEngine(Engine):
         self._whole, self._steps = None, self._steps + 1
         return self.bound(plan, watcher, exclude=exclude, expected=expected)
 
+    def before_setting_back(self, urns: Iterable[str]) -> None:
+        """Raises `Refused` for an object that the approved preview does not change.
+
+        Afterwards the live objects differ from those of the fresh preview, so its plan no longer applies.
+        """
+        approved = {change.urn for change in self._approved}
+        beyond = [resource_label(urn) for urn in urns if urn not in approved]
+        if beyond:
+            raise self._no(f"after the fresh preview somebody added to objects: {first_few(sorted(beyond))}")
+        self._whole = None
+
     def _step(self, exclude: list[str] | None) -> Path:
         """The plan of one step; raises `Refused` if the step exceeds the approval."""
         plan = Path(self._folder.name) / f"step-{self._steps}.json"
@@ -117,7 +130,7 @@ class ApprovedEngine(Engine):
             )
         beyond = approval.changes_beyond(self._approved, account.changes(Masker()))
         if beyond:
-            raise self._no(f"the next step exceeds the approval: {approval.first_few(beyond)}")
+            raise self._no(f"the next step exceeds the approval: {first_few(beyond)}")
         return plan
 
     def _same_files(self) -> None:

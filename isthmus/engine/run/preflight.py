@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
 from isthmus.core.errors import Refused
-from isthmus.engine.run.approval import first_few
+from isthmus.reports.format.lists import first_few
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform

@@ -109,6 +109,7 @@ def run(order: Order, teller: Messenger) -> int:
                     "counts": built.counts,
                     "seconds": built.seconds,
                     "replacements": built.replacements,
+                    "set_back": built.set_back,
                     "outputs": shown,
                 }
             )

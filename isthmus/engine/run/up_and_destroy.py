@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import emergency_access
@@ -16,8 +16,12 @@ from isthmus.engine.automation.events import Run, Watcher
 from isthmus.engine.automation.stack_engine import Engine
 from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
+from isthmus.engine.foreign import search as foreign_search
+from isthmus.engine.foreign import set_back
+from isthmus.engine.foreign.set_back import SetBack
 from isthmus.engine.kubernetes import admission_proof, watchdog
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+from isthmus.engine.project import pins
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.project.project import Stack
 from isthmus.engine.recovery import recovery
@@ -52,6 +56,8 @@ class Built:
     proofs: list[admission_proof.Proven]
     seconds: float
     warnings: list[str] = field(default_factory=list)
+    set_back: list[str] = field(default_factory=list)
+    """Objects of which entries of others were set back, with the entries and their field managers."""
 
 
 @dataclass
@@ -103,6 +109,8 @@ def up(
         move = estate_layers.plan_move(endpoints, platform, stack)
         estate_migration.check_allowed(move, platform, stack.name, in_place=in_place, say=say)
         retained_resources.release_dropped(engine, exported, lambda: _program_urns(stack, rendered), say)
+        # First: an opened admission policy would fail its proof, and an opened network policy must not wait.
+        restored = _set_back(stack, platform, state, reached, engine, say)
         update = _Update(stack, platform, engine, reached, say, watcher)
         with _settle_on_failure(stack, engine), watchdog.watch_clusters(reached, say):
             runs, proofs = update.run(state, endpoints, move)
@@ -113,7 +121,11 @@ def up(
             # Recovery needs this backup, but a full disk must not fail a finished run.
             engine.keep_copy()
         outputs = engine.outputs()
-    return _built(platform, outputs, runs, proofs, time.monotonic() - started)
+        if restored.objects:
+            search = foreign_search.search_of(stack, platform, engine.state(), reached, say)
+            set_back.check(search, restored, stack.name)
+    built = _built(platform, outputs, runs, proofs, time.monotonic() - started)
+    return replace(built, set_back=[foreign.described for foreign in restored.objects])
 
 
 @dataclass
@@ -221,9 +233,32 @@ def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, KubeClient
     reached = clusters(stack.reached(platform), stack)
     for site, cluster in reached.items():
         say(f"site {site}: the cluster answers at {cluster.server}")
+    if unpinned := pins.unpinned_sites(platform, reached):
+        names = ", ".join(unpinned)
+        say(
+            f"no pin says which cluster {names} is; `isthmus trust pin {stack.name}` prints the lines to commit"
+        )
     if stack.layer in ("all", "platform"):
         preflight.check_clusters(platform, reached, say)
     return reached
+
+
+def _set_back(
+    stack: Stack,
+    platform: Platform,
+    state: dict[str, Any],
+    reached: dict[str, KubeClient],
+    engine: Engine,
+    say: Say,
+) -> SetBack:
+    """Set back what others added to the stack's live objects, before the engine runs."""
+    search = foreign_search.search_of(stack, platform, state, reached, say)
+    found = search.find()
+    for line in found.unread:
+        say(f"what others added is unknown: {line}")
+    if found.objects:
+        engine.before_setting_back(foreign.resource.urn for foreign in found.objects)
+    return set_back.set_back(search, found.objects, say)
 
 
 def _built(
@@ -296,6 +331,8 @@ def _answering_clusters(stack: Stack) -> dict[str, KubeClient]:
     """The stack's clusters before a destroy; empty if the files are invalid or a cluster does not answer."""
     try:
         return clusters(stack.reached(stack.platform()), stack)
+    except pins.WrongCluster:
+        raise
     except IsthmusError:
         return {}
 

@@ -44,6 +44,7 @@ def sections(previews: Sequence[Preview]) -> list[Section]:
     """Return the sections, the most dangerous first."""
     return [
         _rules_section(previews),
+        _exceptions_section(previews),
         _dangerous_section(previews),
         paths_section(previews),
         policy_section(previews),
@@ -71,6 +72,21 @@ def _rules_section(previews: Sequence[Preview]) -> Section:
         for rule in listed
     ]
     return table("Rules and classes that change", 10, ["", "what", "of", "before", "after"], rows)
+
+
+def _exceptions_section(previews: Sequence[Preview]) -> Section:
+    exceptions = {str(entry): entry for preview in previews for entry in preview.exceptions}
+    rows = [
+        [
+            code(entry.rule),
+            f"silenced for {code(entry.resource)} until {entry.until}" if entry.until else "**off**",
+            code(entry.owner),
+            code(entry.reason),
+            code(entry.source),
+        ]
+        for entry in exceptions.values()
+    ]
+    return table("Exceptions to the rules", 5, ["rule", "", "by", "reason", "in"], rows)
 
 
 def _dangerous_section(previews: Sequence[Preview]) -> Section:

@@ -51,6 +51,7 @@ def renderables(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     for preview in previews:
         yield from _verdict_lines(preview)
     yield from _rules_lines(previews)
+    yield from _exceptions_lines(previews)
     yield from _dangerous_lines(previews)
     yield from paths_lines(previews)
     yield from findings_lines(previews)
@@ -103,6 +104,14 @@ def _rules_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     for rule in sorted(rules, key=lambda rule: (not rule.loosens, rule.kind, rule.what)):
         direction = "looser" if rule.loosens else "stricter or the same"
         yield line(f"  {direction}: {rule.kind} {rule.what}: {rule.old or 'none'} -> {rule.new or 'none'}")
+
+
+def _exceptions_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    exceptions = dict.fromkeys(str(entry) for preview in previews for entry in preview.exceptions)
+    if exceptions:
+        yield title("Exceptions to the rules")
+    for text in exceptions:
+        yield line(f"  {text}")
 
 
 def _dangerous_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:

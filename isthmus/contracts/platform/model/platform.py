@@ -83,6 +83,8 @@ class Site(OfTheOrganisation):
     jurisdiction: str
     kube_context: str | None = None
     """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
+    cluster_uid: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] = None
+    """Which cluster the context must lead to: the UID of its namespace kube-system (`isthmus trust pin`)."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
     failure_domain_label: LabelKey | None = None

@@ -16,6 +16,7 @@ from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.names import check_name
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.rules import boundaries as boundary_rules
+from isthmus.contracts.platform.rules import engine_flags as engine_flag_rules
 from isthmus.contracts.platform.rules import gateway as gateway_rules
 from isthmus.contracts.platform.rules import gpu_sharing
 from isthmus.contracts.platform.rules import names as name_rules
@@ -402,6 +403,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     sites_are_complete,
     *name_rules.CHECKS,
     *boundary_rules.CHECKS,
+    *engine_flag_rules.CHECKS,
     *eks_rules.EARLY_CHECKS,
     *fargate_rules.CHECKS,
     gateway_rules.check_gateway_callers,

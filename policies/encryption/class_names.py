@@ -1,0 +1,202 @@
+"""Rule for the names of a class's services: nobody outside the class gets a certificate or an address for them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.declared import namespace_sensitivities
+from policies.inputs.pods import Pod, pods
+from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.rules import frameworks as fw
+from policies.rules.rule import Rule, Subject, Violation
+
+_CERTIFICATE = "cert-manager.io/v1:Certificate"
+_OPAQUE_REQUESTS = (
+    "cert-manager.io/v1:CertificateRequest",
+    "certificates.k8s.io/v1:CertificateSigningRequest",
+)
+"""Types whose names stand inside a signed request, which no rule reads."""
+_ROUTES = ("networking.k8s.io/v1:Ingress", "gateway.networking.k8s.io/v1:Gateway")
+"""Types for which cert-manager creates a Certificate if an annotation names an issuer."""
+_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer")
+_CSI_DRIVER = "csi.cert-manager.io"
+_OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
+_DOMAIN = ["svc", "cluster", "local"]
+
+
+def normalised(name: str) -> str:
+    """A DNS name in lower case without final dot."""
+    return name.strip().lower().rstrip(".")
+
+
+def _class_of(subject: Subject, namespace: str) -> str:
+    own = _OWN_NAME.fullmatch(namespace)
+    return namespace_sensitivities(subject.graph).get(namespace, "") or (own[1] if own else "")
+
+
+def _class_namespaces(subject: Subject) -> dict[str, str]:
+    """Class by namespace: those of the graph, and those that every platform may have."""
+    by_name = {
+        f"isthmus-{sensitivity}{suffix}": sensitivity
+        for sensitivity in SENSITIVITIES
+        for suffix in ("", "-sealer", "-reviews")
+    }
+    of_graph = {name: value for name, value in namespace_sensitivities(subject.graph).items() if value}
+    return {**by_name, **of_graph}
+
+
+def _covered(name: str, namespaces: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The namespaces, with class, whose Services a name or wildcard covers: `SERVICE.NAMESPACE[.svc[.DOMAIN]]`."""
+    labels = normalised(name).split(".")
+    return [
+        (namespace, sensitivity)
+        for namespace, sensitivity in sorted(namespaces.items())
+        for length in (0, 1, 3)
+        if len(labels) == 2 + length
+        and all(
+            fnmatch.fnmatchcase(label, pattern)
+            for label, pattern in zip([namespace, *_DOMAIN[:length]], labels[1:], strict=True)
+        )
+    ]
+
+
+def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
+    """Requests for certificates: resource, its namespace, and the requested names (unknown ones included)."""
+    for certificate in subject.graph.of(_CERTIFICATE):
+        spec = at(certificate.inputs, "spec")
+        names = at(spec, "dnsNames")
+        subject_name = re.findall(r"(?i)\bCN\s*=\s*([^,+]+)", str(at(spec, "literalSubject") or ""))
+        common = at(spec, "commonName")
+        listed = [names] if is_unknown(names) else list_or_empty(names)
+        yield (
+            certificate,
+            name_and_namespace(certificate)[1],
+            [*listed, *([common] if common else []), *subject_name],
+        )
+    for route in subject.graph.of(*_ROUTES):
+        notes = at(route.inputs, "metadata.annotations")
+        if not isinstance(notes, Mapping) or not any(key in notes for key in _ISSUER_ANNOTATIONS):
+            continue
+        spec = at(route.inputs, "spec")
+        hosts = [
+            host for entry in list_or_empty(at(spec, "tls")) for host in list_or_empty(at(entry, "hosts"))
+        ]
+        hosts += [
+            at(listener, "hostname")
+            for listener in list_or_empty(at(spec, "listeners"))
+            if at(listener, "hostname")
+        ]
+        common = notes.get("cert-manager.io/common-name")
+        alternatives = str(notes.get("cert-manager.io/alt-names") or "").split(",")
+        yield route, name_and_namespace(route)[1], [*hosts, *([common] if common else []), *alternatives]
+    for pod in pods(subject.graph):
+        for volume in list_or_empty(pod.spec.get("volumes")):
+            if at(volume, "csi.driver") == _CSI_DRIVER:
+                attributes = at(volume, "csi.volumeAttributes")
+                attributes = attributes if isinstance(attributes, Mapping) else {}
+                names = [
+                    name
+                    for key in ("dns-names", "common-name")
+                    for name in str(attributes.get(f"{_CSI_DRIVER}/{key}") or "").split(",")
+                ]
+                # The driver fills in variables of the pod, such as ${POD_NAME}, which are of its own namespace.
+                yield pod.resource, pod.namespace, [name for name in names if "${POD_" not in name]
+
+
+def _check_certificates(subject: Subject) -> Iterator[Violation]:
+    namespaces = _class_namespaces(subject)
+    in_scope = any(namespace_sensitivities(subject.graph).values())
+    for resource, namespace, names in _requests(subject):
+        own = _class_of(subject, namespace)
+        for name in names:
+            if is_unknown(name):
+                if in_scope and not own:
+                    message = f"the names of the certificate {resource.name} are not known before the change"
+                    yield Violation(message, resource, "undecided")
+                continue
+            others = [pair for pair in _covered(str(name), namespaces) if pair[1] != own]
+            if others:
+                yield Violation(
+                    f"{resource.name} in {namespace} asks for a certificate of {name}, a name of {others[0][0]}: who"
+                    f" holds it can pose as a server of class {others[0][1]} and read what is sent to it",
+                    resource,
+                )
+    if in_scope:
+        yield from _check_authorities(subject)
+        for request in subject.graph.of(*_OPAQUE_REQUESTS):
+            yield Violation(
+                f"{request.name} is a signing request whose names no rule reads: it could ask for a name of a class",
+                request,
+                "undecided",
+            )
+
+
+def _check_authorities(subject: Subject) -> Iterator[Violation]:
+    """Reports certificate authorities under an issuer of a class: their holder can sign every name."""
+    issuers = {
+        str(at(certificate.inputs, "spec.issuerRef.name"))
+        for certificate in subject.graph.of(_CERTIFICATE)
+        if _class_of(subject, name_and_namespace(certificate)[1])
+    }
+    for certificate in subject.graph.of(_CERTIFICATE):
+        issuer = str(at(certificate.inputs, "spec.issuerRef.name"))
+        if at(certificate.inputs, "spec.isCA") and issuer in issuers:
+            yield Violation(
+                f"{certificate.name} is an authority under the issuer {issuer} of the classes' certificates: who holds"
+                " it can sign a name of every class",
+                certificate,
+            )
+
+
+def _class_pods(subject: Subject) -> Iterator[Pod]:
+    for pod in pods(subject.graph):
+        if _class_of(subject, pod.namespace) and pod.spec.get("hostAliases"):
+            yield pod
+
+
+def _check_aliases(subject: Subject) -> Iterator[Violation]:
+    namespaces = _class_namespaces(subject)
+    for pod in _class_pods(subject):
+        addresses: dict[str, set[str]] = {}
+        for alias in list_or_empty(pod.spec.get("hostAliases")):
+            for name in list_or_empty(at(alias, "hostnames")):
+                host = normalised(str(name)).removesuffix(".cluster.local")
+                addresses.setdefault(host, set()).add(str(at(alias, "ip")))
+        for host, ips in sorted(addresses.items()):
+            if len(ips) > 1 and _covered(host, namespaces):
+                yield Violation(
+                    f"pods of {pod.resource.name} know {host} by {len(ips)} addresses ({', '.join(sorted(ips))}): what"
+                    " they send to it may go to another server",
+                    pod.resource,
+                )
+
+
+def _check(subject: Subject) -> Iterator[Violation]:
+    yield from _check_certificates(subject)
+    yield from _check_aliases(subject)
+
+
+def _objects(subject: Subject) -> Iterator[Resource]:
+    yield from (resource for resource, _, _ in _requests(subject))
+    yield from (pod.resource for pod in _class_pods(subject))
+    if any(namespace_sensitivities(subject.graph).values()):
+        yield from subject.graph.of(*_OPAQUE_REQUESTS)
+
+
+RULES = (
+    Rule(
+        "encryption/class-names-stay",
+        "Only a class itself has certificates and addresses for the names of its services",
+        "critical",
+        (*fw.nist("SC-8", "SC-12", "IA-3"), *fw.iso_27001("A.8.24")),
+        "A server with another class's certificate gets its prompts, and its callers cannot tell",
+        "Request names of the own namespace only, and give each host one address",
+        _check,
+        applies_to=_objects,
+    ),
+)

@@ -1,0 +1,58 @@
+"""`isthmus trust propose`: prints the entries that a stack lacks, and the file works once they are filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Isthmus
+
+OWN = "      registry: registry.bank.example\n"
+
+
+@pytest.fixture
+def opened(project: Path) -> Path:
+    """A project whose bank admits images of another registry."""
+    file = project / "stacks" / "Pulumi.bank-dev.yaml"
+    text = file.read_text()
+    assert OWN in text
+    file.write_text(text.replace(OWN, OWN + "      registries: [registry.bank.example/, docker.io/evil/]\n"))
+    return project
+
+
+def test_the_proposed_entries_make_the_stack_pass_once_reason_and_owner_are_there(
+    isthmus: Isthmus, opened: Path
+):
+    refused = isthmus("render", "bank-dev", "-o", opened / "made", "--project", opened)
+    assert refused.code == 1
+    assert "trust/foreign-values: `docker.io/evil` in images.registries[1]" in refused.err
+    # As the shell does it for `> trust.yaml`, before the command starts.
+    (opened / "trust.yaml").write_text("")
+    proposed = isthmus("trust", "propose", "bank-dev", "--project", opened)
+    assert proposed.code == 0, proposed.err
+    assert "1 entries for trust.yaml" not in proposed.err
+    assert "1 entry for trust.yaml" in proposed.err
+
+    (opened / "trust.yaml").write_text(proposed.out)
+    unfinished = isthmus("render", "bank-dev", "-o", opened / "made", "--project", opened)
+    assert unfinished.code == 2
+    assert "trust.yaml:5 registries[0].reason" in unfinished.err
+
+    text = proposed.out.replace('reason: ""', "reason: agreed").replace('owner: ""', "owner: ana")
+    (opened / "trust.yaml").write_text(text)
+    assert isthmus("render", "bank-dev", "-o", opened / "made", "--project", opened).code == 0
+    again = isthmus("trust", "propose", "bank-dev", "--project", opened)
+    assert (again.code, again.out) == (0, "")
+    assert "need no further entry" in again.err
+
+
+def test_the_bank_needs_no_trust_file(isthmus: Isthmus, project: Path):
+    result = isthmus("trust", "propose", "bank-dev", "--project", project)
+    assert (result.code, result.out) == (0, ""), result.err
+
+
+def test_an_unknown_stack_is_an_error(isthmus: Isthmus, project: Path):
+    result = isthmus("trust", "propose", "bank-prod", "--project", project)
+    assert result.code == 2
+    assert "bank-prod" in result.err

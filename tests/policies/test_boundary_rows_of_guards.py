@@ -1,0 +1,564 @@
+"""Ways around the boundary that guards close: arguments of vLLM, missing guards, permissions, certificates."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from isthmus.blueprints.emergency_access import file_of
+from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.trust import Trust
+from isthmus.core import yaml_files
+from isthmus.engine.render import rendering
+from isthmus.graph.resources.resources import Graph
+from policies.evaluation.evaluation import judge
+from policies.inputs.pods import pods
+from tests.engine.test_layers_whole import emergency
+from tests.estate import bank_estate, change_overrides
+from tests.policies.cases_cluster import BOX, deployment
+from tests.policies.cases_inside import namespace_of_class
+from tests.policies.making import findings_of, resource_of
+
+FLAGS = "workload/engine-keeps-data"
+
+
+def trusting(kind: str, value: str, days: int | None = None) -> Settings:
+    """Settings whose trust file names one value, for so many days from today."""
+    entry: dict[str, Any] = {"value": value, "reason": "checked", "owner": "security@bank.example"}
+    if days is not None:
+        entry["expires"] = datetime.now(UTC).date() + timedelta(days=days)
+    return Settings(trust=Trust.model_validate({kind: [entry]}))
+
+
+def engine(*args: str, command: list[str] | None = None, env: list[Any] | None = None) -> Any:
+    box = {**BOX, "name": "vllm", "command": command or ["vllm", "serve"], "args": list(args)}
+    return deployment({**box, "env": env or []}, "model")
+
+
+def verdicts(sensitivity: str, workload: Any, settings: Settings | None = None) -> list[str]:
+    graph = (workload, namespace_of_class(sensitivity))
+    return [finding.verdict for finding in findings_of(FLAGS, *graph, settings=settings)]
+
+
+@pytest.mark.parametrize("sensitivity", ["confidential", "restricted"])
+@pytest.mark.parametrize(
+    "workload",
+    [
+        engine("/models", "--kv-transfer-config", "{}"),
+        engine("/models", "--log_level", "debug"),
+        engine(command=["sh", "-c", "exec vllm serve /models --log-level=debug"]),
+        engine("$(MORE)", env=[{"name": "MORE", "value": "--otlp-traces-endpoint=http://10.9.9.9"}]),
+        engine("--middleware=x.y", command=["python3", "-m", "vllm.entrypoints.openai.api_server"]),
+    ],
+)
+def test_an_own_pod_with_a_leaking_argument_is_refused_and_no_trust_allows_it(
+    sensitivity: str, workload: Any
+):
+    assert verdicts(sensitivity, workload) == ["violated"]
+    for flag in ("--kv-transfer-config", "--log-level"):
+        assert verdicts(sensitivity, workload, trusting("engine_flags", flag)) == ["violated"]
+    assert verdicts("public", workload) == []
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        engine("/models", "--profiler-config", "{}"),
+        engine("/models", "--a-flag-of-tomorrow"),
+        engine("/models", "$(MORE)"),
+        engine(command=["sh", "-c", "vllm serve /models $MORE"]),
+    ],
+)
+@pytest.mark.parametrize("sensitivity", ["internal", "confidential", "restricted"])
+def test_an_argument_that_nobody_knows_is_undecided(sensitivity: str, workload: Any):
+    assert verdicts(sensitivity, workload) == ["undecided"]
+
+
+def test_the_trust_file_decides_about_unknown_arguments_until_its_entry_ends():
+    workload = engine("/models", "--profiler_config={}")
+    assert verdicts("restricted", workload, trusting("engine_flags", "--profiler-config", days=1)) == []
+    assert verdicts("restricted", workload, trusting("engine_flags", "--profiler-config", days=-1)) == [
+        "undecided"
+    ]
+    leaking = engine("/models", "--kv-transfer-config={}")
+    assert verdicts("internal", leaking) == ["undecided"]
+    assert verdicts("internal", leaking, trusting("engine_flags", "--kv-transfer-config")) == []
+
+
+def test_a_program_beside_vllm_is_not_judged_by_vllms_arguments():
+    assert verdicts("restricted", engine("--config=x", command=["collector"])) == []
+
+
+def test_variables_of_a_sagemaker_model_are_arguments_too():
+    for variables, expected in (
+        ({"SM_VLLM_MODEL": "/opt/ml/model", "SM_VLLM_MAX_NUM_SEQS": "8", "HF_HUB_OFFLINE": "1"}, []),
+        ({"SM_VLLM_KV_TRANSFER_CONFIG": "{}"}, ["violated"]),
+        ({"SM_VLLM_LOG_LEVEL": "debug"}, ["violated"]),
+    ):
+        inputs = {
+            "tags": {"isthmus.dev/class": "confidential"},
+            "primaryContainer": {"environment": variables},
+        }
+        model = resource_of("aws:sagemaker/model:Model", "m", inputs)
+        assert [finding.verdict for finding in findings_of(FLAGS, model)] == expected
+
+
+ADMISSION = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+GUARDS = ("workload/admission-complete", "network/class-default-deny", "identity/class-roles-bounded")
+
+
+def guard_findings(resources: list[Any], platform: Any) -> list[Any]:
+    return [finding for finding in judge(resources, platform) if finding.policy in GUARDS]
+
+
+def test_the_banks_stack_has_all_guards(rendered: Any, platform: Any):
+    assert guard_findings(list(rendered.resources), platform) == []
+
+
+def _of_kind(resource: Any, *kinds: str) -> bool:
+    return resource.type.rsplit(":", 1)[-1] in kinds
+
+
+def _edited(resources: list[Any], match: Any, edit: Any) -> list[Any]:
+    """The resources, with a change to the inputs of those that match."""
+    result = []
+    for resource in resources:
+        if match(resource):
+            inputs = copy.deepcopy(resource.inputs)
+            edit(inputs)
+            resource = replace(resource, inputs=inputs)
+        result.append(resource)
+    return result
+
+
+def _named(name: str, *kinds: str) -> Any:
+    return lambda resource: (
+        _of_kind(resource, *kinds) and resource.inputs.get("metadata", {}).get("name") == name
+    )
+
+
+def _in_namespace(namespace: str) -> Any:
+    return lambda resource: (
+        _of_kind(resource, "NetworkPolicy")
+        and resource.inputs["metadata"].get("namespace") == namespace
+        and resource.inputs["metadata"].get("name") == "default-deny"
+    )
+
+
+REMOVED = [
+    (lambda resource: _of_kind(resource, *ADMISSION), "workload/admission-complete"),
+    (_named("isthmus-restricted-pods", *ADMISSION), "workload/admission-complete"),
+    (_named("isthmus-class-labels", "ValidatingAdmissionPolicyBinding"), "workload/admission-complete"),
+    (_in_namespace("isthmus-restricted"), "network/class-default-deny"),
+    (_in_namespace("isthmus-confidential-sealer"), "network/class-default-deny"),
+]
+
+
+@pytest.mark.parametrize(("match", "rule"), REMOVED)
+def test_a_guard_that_is_removed_is_critical(match: Any, rule: str, rendered: Any, platform: Any):
+    findings = guard_findings([r for r in rendered.resources if not match(r)], platform)
+    assert {(f.policy, f.severity, f.verdict) for f in findings} == {(rule, "critical", "violated")}
+
+
+def _first_rule(inputs: dict[str, Any]) -> dict[str, Any]:
+    return inputs["spec"]["matchConstraints"]["resourceRules"][0]
+
+
+POLICY, BINDING = ADMISSION
+WEAKENED = [
+    (_named("isthmus-restricted-pods", BINDING), lambda i: i["spec"].update(validationActions=["Audit"])),
+    (_named("isthmus-restricted-pods", BINDING), lambda i: i["spec"].update(validationActions=["Warn"])),
+    (
+        _named("isthmus-restricted-pods", BINDING),
+        lambda i: i["spec"].update(matchResources={"namespaceSelector": {"matchLabels": {"a": "b"}}}),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: i["spec"].update(failurePolicy="Ignore")),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: i["spec"].update(matchConditions=[{"name": "none", "expression": "false"}]),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: _first_rule(i).update(resources=["pods"])),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: _first_rule(i).update(operations=["CREATE"])),
+    (
+        _named("isthmus-class-shells", POLICY),
+        lambda i: i["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0].update(
+            values=["isthmus-confidential"]
+        ),
+    ),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: i["spec"]["validations"][0].update(expression="true"),
+    ),
+    (_named("isthmus-restricted-pods", POLICY), lambda i: i["spec"]["validations"].pop()),
+    (
+        _named("isthmus-restricted-pods", POLICY),
+        lambda i: next(v for v in i["spec"]["variables"] if v["name"] == "registries").update(
+            expression='["docker.io/"]'
+        ),
+    ),
+    (_in_namespace("isthmus-restricted"), lambda i: i["spec"].update(egress=[{}])),
+    (_in_namespace("isthmus-restricted"), lambda i: i["spec"].update(policyTypes=["Ingress"])),
+    (
+        _in_namespace("isthmus-restricted"),
+        lambda i: i["spec"].update(podSelector={"matchLabels": {"a": "b"}}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "weaken"), WEAKENED)
+def test_a_guard_that_is_weakened_is_critical(match: Any, weaken: Any, rendered: Any, platform: Any):
+    findings = guard_findings(_edited(list(rendered.resources), match, weaken), platform)
+    assert {(f.severity, f.verdict) for f in findings} == {("critical", "violated")}
+
+
+def test_a_patch_of_a_guard_is_critical(rendered: Any, platform: Any):
+    policy = next(r for r in rendered.resources if _named("isthmus-restricted-pods", BINDING)(r))
+    patch = replace(policy, type=f"{policy.type}Patch", urn=f"{policy.urn}-patch", name="patch")
+    assert [f.verdict for f in guard_findings([*rendered.resources, patch], platform)] == ["violated"]
+
+
+@pytest.mark.parametrize(
+    "boundary", [None, "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::111122223333:policy/wide"]
+)
+def test_a_class_role_without_the_platforms_boundary_is_critical(
+    boundary: str | None, rendered: Any, platform: Any
+):
+    def match(resource: Any) -> bool:
+        return resource.name == "bank-internal-frankfurt-identity-role"
+
+    resources = _edited(
+        list(rendered.resources), match, lambda inputs: inputs.update(permissionsBoundary=boundary)
+    )
+    findings = guard_findings(resources, platform)
+    assert {(f.policy, f.severity) for f in findings} == {("identity/class-roles-bounded", "critical")}
+
+
+def test_an_organisations_own_boundary_that_the_platform_states_is_enough(rendered: Any, platform: Any):
+    arn = "arn:aws:iam::111122223333:policy/llm"
+    sites = [
+        site.model_copy(update={"permissions_boundary": arn if site.kind == "aws" else None})
+        for site in platform.sites
+    ]
+    resources = _edited(
+        list(rendered.resources),
+        lambda resource: resource.name == "bank-internal-frankfurt-identity-role",
+        lambda inputs: inputs.update(permissionsBoundary=arn),
+    )
+    assert guard_findings(resources, platform.model_copy(update={"sites": sites})) == []
+
+
+def test_guards_are_demanded_of_each_cluster(rendered: Any, platform: Any):
+    def moved(resource: Any) -> Any:
+        provider = str(resource.provider or "").replace("::fra1", "::fra2")
+        return replace(resource, urn=f"{resource.urn}-2", name=f"{resource.name}-2", provider=provider)
+
+    second = [
+        moved(r)
+        for r in rendered.resources
+        if _of_kind(r, "Namespace") or _in_namespace("isthmus-restricted")(r)
+    ]
+    findings = guard_findings([*rendered.resources, *second], platform)
+    assert {f.policy for f in findings} == {"workload/admission-complete", "network/class-default-deny"}
+    assert all("fra2" in f.message for f in findings)
+
+
+def test_a_program_without_a_platform_needs_no_guards(rendered: Any):
+    resources = [r for r in rendered.resources if not _of_kind(r, *ADMISSION)]
+    assert guard_findings(resources, None) == []
+
+
+def test_the_models_layer_needs_no_guards_of_its_own(rendered: Any, platform: Any):
+    models = [pod.resource for pod in pods(Graph(rendered.resources)) if pod.role == "model"]
+    assert models
+    assert guard_findings(models, platform) == []
+
+
+RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
+PERMISSIONS = "identity/class-permissions"
+PEOPLE = "Group:oidc:team"
+
+
+def rbac(kind: str, name: str, namespace: str = "", **inputs: Any) -> Any:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return resource_of(f"{RBAC}:{kind}", f"{namespace}{name}{kind}", {"metadata": metadata, **inputs})
+
+
+def rules(resource: str, *verbs: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"apiGroups": [""], "resources": [resource], "verbs": list(verbs), **more}]
+
+
+def binding(role: str, subject: str = PEOPLE, namespace: str = "isthmus-restricted", kind: str = "") -> Any:
+    subject_kind, _, name = subject.partition(":")
+    home = {"namespace": name.partition("/")[0]} if subject_kind == "ServiceAccount" else {}
+    return rbac(
+        "RoleBinding" if namespace else "ClusterRoleBinding",
+        f"binds-{role}",
+        namespace,
+        roleRef={"kind": kind or "ClusterRole", "name": role},
+        subjects=[{"kind": subject_kind, "name": name.rpartition("/")[2], **home}],
+    )
+
+
+SPACES = [namespace_of_class(c, f"isthmus-{c}") for c in ("internal", "restricted")]
+
+
+def permissions(*resources: Any, settings: Settings | None = None) -> list[str]:
+    return [f.verdict for f in findings_of(PERMISSIONS, *SPACES, *resources, settings=settings)]
+
+
+@pytest.mark.parametrize("namespace", ["isthmus-restricted", ""])
+@pytest.mark.parametrize("role", ["admin", "edit"])
+def test_kubernetes_own_wide_roles_reach_no_class_namespace(role: str, namespace: str):
+    assert permissions(binding(role, namespace=namespace)) == ["violated"]
+    assert permissions(binding(role, namespace=namespace), settings=trusting("roles", role)) == []
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        rules("pods", "create"),
+        rules("deployments", "patch"),
+        rules("jobs", "create"),
+        rules("networkpolicies", "delete"),
+        rules("validatingadmissionpolicybindings", "update"),
+        rules("secrets", "get", resourceNames=["restricted-gateway-tls"]),
+        rules("nodes/proxy", "get"),
+        rules("pods/exec", "create"),
+        rules("pods/portforward", "get"),
+        rules("serviceaccounts", "impersonate"),
+        rules("clusterroles", "escalate"),
+        rules("roles", "bind"),
+        rules("rolebindings", "create"),
+        rules("configmaps", "update"),
+        rules("*", "get"),
+        rules("pods", "*"),
+    ],
+    ids=str,
+)
+def test_a_role_with_power_over_a_class_is_critical_wherever_it_is_bound(granted: list[Any]):
+    in_namespace = rbac("Role", "strong", "isthmus-restricted", rules=granted)
+    cluster_wide = rbac("ClusterRole", "strong", rules=granted)
+    assert permissions(in_namespace) == ["violated"]
+    assert permissions(cluster_wide) == [], "nobody has it"
+    for namespace in ("isthmus-restricted", ""):
+        assert permissions(cluster_wide, binding("strong", namespace=namespace)) == ["violated"]
+        trusted = trusting("principals", "oidc:team")
+        assert permissions(cluster_wide, binding("strong", namespace=namespace), settings=trusted) == []
+    assert permissions(in_namespace, settings=trusting("roles", "strong")) == []
+
+
+def test_permissions_elsewhere_and_harmless_ones_are_nobodys_concern():
+    strong = rules("pods", "create")
+    assert (
+        permissions(
+            rbac("Role", "strong", "apps", rules=strong), binding("strong", namespace="apps", kind="Role")
+        )
+        == []
+    )
+    for granted in (
+        rules("pods", "get", "list", "delete"),
+        rules("deployments/scale", "patch"),
+        rules("configmaps", "watch"),
+        rules("leases", "create", "update"),
+    ):
+        assert permissions(rbac("ClusterRole", "seer", rules=granted), binding("seer", namespace="")) == []
+    assert permissions(binding("view")) == []
+
+
+def test_a_role_that_the_stack_does_not_show_is_undecided():
+    assert permissions(binding("operators-role")) == ["undecided"]
+    assert permissions(binding("operators-role"), settings=trusting("roles", "operators-role")) == []
+
+
+def test_a_cluster_role_that_extends_kubernetes_own_roles_is_judged_without_a_binding():
+    role = rbac("ClusterRole", "more", rules=rules("secrets", "get"))
+    role.inputs["metadata"]["labels"] = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert permissions(role) == ["violated"]
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "Group:system:serviceaccounts:isthmus-internal",
+        "Group:system:serviceaccounts:isthmus-public",
+        "ServiceAccount:isthmus-internal/internal-gateway",
+        "User:system:serviceaccount:isthmus-internal:internal-gateway",
+    ],
+)
+def test_service_accounts_of_another_class_get_no_permissions(principal: str):
+    seer = rbac("ClusterRole", "seer", rules=rules("pods", "get"))
+    assert permissions(seer, binding("seer", principal)) == ["violated"]
+    assert permissions(seer, binding("seer", principal, namespace="")) == ["violated"]
+
+
+PEOPLE_RULES = {
+    *("identity/no-rise-in-cluster", "identity/secrets-unread", "identity/no-wildcard-resource"),
+    *("data-path/own-resolvers", "data-path/stated-workloads", *GUARDS, PERMISSIONS),
+}
+
+
+@pytest.fixture(scope="module")
+def peopled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Any]:
+    """The bank's platform layer with people of every kind and an emergency access in force."""
+    folder = tmp_path_factory.mktemp("people")
+    people, accesses = emergency(folder)
+    people["saml_provider"] = "arn:aws:iam::123456789012:saml-provider/Bank"
+    project = bank_estate(folder / "estate")
+    change_overrides(project, lambda data: data.update(people=people))
+    yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    stack = project.stack("bank-platform")
+    return list(rendering.render(stack).resources), stack.platform()
+
+
+def people_findings(resources: list[Any], platform: Any) -> set[str]:
+    return {finding.policy for finding in judge(resources, platform)} & PEOPLE_RULES
+
+
+def test_people_and_an_emergency_access_keep_the_rules(peopled: tuple[list[Any], Any]):
+    resources, platform = peopled
+    kinds = {resource.type.rsplit(":", 1)[-1] for resource in resources}
+    assert {"ClusterRoleBinding", "RoleBinding", "Job"} <= kinds
+    assert people_findings(resources, platform) == set()
+
+
+def _resource(name: str) -> Any:
+    return lambda resource: resource.name == name
+
+
+EXACT = [
+    (
+        _resource("bank-fra1-break-glass-role"),
+        lambda i: i["rules"].append(*rules("networkpolicies", "delete")),
+        {"identity/no-rise-in-cluster", "identity/secrets-unread", PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-break-glass-policy-binding"),
+        lambda i: i["spec"].update(validationActions=["Audit"]),
+        {"identity/no-rise-in-cluster", "identity/secrets-unread", PERMISSIONS, GUARDS[0]},
+    ),
+    (
+        _resource("bank-fra1-break-glass-inc-1-timer"),
+        lambda i: i["spec"].update(parallelism=1),
+        {"data-path/own-resolvers", "data-path/stated-workloads"},
+    ),
+    (
+        _resource("bank-fra1-break-glass-inc-1"),
+        lambda i: i["subjects"].append({"kind": "User", "name": "oidc:eve@bank.example"}),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-people-platform-binding"),
+        lambda i: i["subjects"].append({"kind": "Group", "name": "oidc:everyone"}),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-fra1-people-confidential-platform"),
+        lambda i: i["rules"].append(*rules("pods", "create")),
+        {PERMISSIONS},
+    ),
+    (
+        _resource("bank-frankfurt-people-auditor-policy"),
+        lambda i: i.update(policy=i["policy"].replace("bedrock:GetGuardrail", "bedrock:UpdateGuardrail")),
+        {"identity/no-wildcard-resource"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "edit", "expected"), EXACT)
+def test_the_rules_know_people_by_their_exact_permissions(
+    match: Any, edit: Any, expected: set[str], peopled: tuple[list[Any], Any]
+):
+    resources, platform = peopled
+    assert any(map(match, resources))
+    assert people_findings(_edited(resources, match, edit), platform) == expected
+
+
+NAMES = "encryption/class-names-stay"
+GATEWAY = "restricted-gateway.isthmus-restricted.svc"
+
+
+def certificate(namespace: str, **spec: Any) -> Any:
+    inputs = {
+        "metadata": {"name": "tls", "namespace": namespace},
+        "spec": {"issuerRef": {"name": "ca"}, **spec},
+    }
+    return resource_of("kubernetes:cert-manager.io/v1:Certificate", f"{namespace}-tls", inputs)
+
+
+def names(*resources: Any) -> list[str]:
+    return [finding.verdict for finding in findings_of(NAMES, *SPACES, *resources)]
+
+
+@pytest.mark.parametrize("namespace", ["isthmus-internal", "isthmus-public", "apps"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"dnsNames": ["other.apps.svc", GATEWAY]},
+        {"dnsNames": [f"{GATEWAY}."]},
+        {"dnsNames": ["Restricted-Gateway.ISTHMUS-restricted.SVC"]},
+        {"dnsNames": [f"{GATEWAY}.cluster.local"]},
+        {"dnsNames": ["restricted-gateway.isthmus-restricted"]},
+        {"dnsNames": ["*.isthmus-restricted.svc"]},
+        {"dnsNames": ["*.*.svc.cluster.local"]},
+        {"commonName": "any-model.isthmus-restricted.svc"},
+        {"literalSubject": f"O=Bank,CN={GATEWAY}"},
+        {"dnsNames": ["keys.isthmus-restricted-sealer.svc"]},
+    ],
+    ids=str,
+)
+def test_nobody_outside_a_class_asks_for_a_certificate_of_its_names(namespace: str, spec: dict[str, Any]):
+    assert names(certificate(namespace, **spec)) == ["violated"]
+    assert names(certificate("isthmus-restricted", **spec)) == [] or "*.*" in str(spec)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "isthmus-restricted.example",
+        "a.isthmus-restricted.svc.bank.example",
+        "*.svc",
+        "x-isthmus-restricted.svc",
+    ],
+)
+def test_names_that_only_resemble_a_class_name_are_free(name: str):
+    assert names(certificate("apps", dnsNames=[name])) == []
+
+
+def test_other_ways_to_a_certificate_are_judged_too():
+    ingress = {
+        "metadata": {"namespace": "apps", "annotations": {"cert-manager.io/cluster-issuer": "ca"}},
+        "spec": {"tls": [{"hosts": [GATEWAY]}]},
+    }
+    assert names(resource_of("kubernetes:networking.k8s.io/v1:Ingress", "door", ingress)) == ["violated"]
+    ingress["metadata"]["annotations"] = {}
+    assert names(resource_of("kubernetes:networking.k8s.io/v1:Ingress", "door", ingress)) == []
+    attributes = {"csi.cert-manager.io/dns-names": f"a.space.svc,{GATEWAY}"}
+    volume = {"name": "tls", "csi": {"driver": "csi.cert-manager.io", "volumeAttributes": attributes}}
+    assert names(deployment(BOX, "pod", pod={"volumes": [volume]})) == ["violated"]
+    opaque = resource_of(
+        "kubernetes:cert-manager.io/v1:CertificateRequest", "csr", {"spec": {"request": "LS0"}}
+    )
+    assert names(opaque) == ["undecided"]
+
+
+def test_an_authority_under_the_classes_issuer_is_critical():
+    own = certificate("isthmus-restricted", dnsNames=[GATEWAY])
+    assert names(own, certificate("apps", isCA=True)) == ["violated"]
+    assert names(own, certificate("apps", isCA=True, issuerRef={"name": "self-signed"})) == []
+
+
+@pytest.mark.parametrize("second", [GATEWAY, f"{GATEWAY}.", GATEWAY.upper(), f"{GATEWAY}.cluster.local"])
+def test_a_second_address_for_a_models_name_is_critical(second: str):
+    aliases = [
+        {"ip": "10.96.0.7", "hostnames": [GATEWAY]},
+        {"ip": "10.40.0.9", "hostnames": ["other", second]},
+    ]
+    pod = deployment(BOX, "gw", pod={"hostAliases": aliases})
+    pod.inputs["metadata"]["namespace"] = "isthmus-restricted"
+    assert names(pod) == ["violated"]
+    aliases[1]["hostnames"] = ["traces.bank.example"]
+    assert names(pod) == []
