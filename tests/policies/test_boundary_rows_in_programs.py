@@ -299,7 +299,7 @@ LEGITIMATE = {
     "adopted-namespace": (
         kube(
             "core/v1:NamespacePatch",
-            "isthmus-internal-tools",
+            "isthmus-internal",
             None,
             metadata={
                 "labels": {
