@@ -204,6 +204,8 @@ REACHES_WHOLE_ACCOUNT: dict[str, str] = {
     "aws:ram/sharingWithOrganization:": "lets the account share with the whole organisation",
     "aws:securitylake/": "collects the logs of the whole account",
     "aws:servicecatalog/": "makes resources of any type, which no rule reads",
-    "aws:ssm/": "runs commands on machines that it selects by tags",
+    "aws:ssm/association:": "runs commands on machines that it selects by tags",
+    "aws:ssm/maintenanceWindow": "runs commands on machines that it selects by tags",
+    "aws:ssm/resourceDataSync:": "copies what machines report to a bucket",
 }
 """Beginnings of types that reach classified data without a reference to it, and how; undecided unless trusted."""
