@@ -10,7 +10,7 @@ from policies.rules import frameworks as fw
 from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _REACH: dict[Kind, str] = {
-    "address_ranges": "network policies and security groups of classified work would open to it",
+    "address_ranges": "network policies, security groups or a VPN of classified work would open to it",
     "registries": "its images would be admitted beside the models and their data",
     "charts": "its operator would run on the machines that hold the models",
     "accounts": "whoever administers that account could read what is handed to it",

@@ -33,7 +33,9 @@ def settings(project: Path) -> Path:
 
 
 def leave_sandbox(project: Path) -> None:
-    """A stack of a real account and cluster, whose VPN device has a real address."""
+    """A stack of a real account and cluster, whose VPN device has a real address that the organisation trusts."""
+    vpn = "{value: 52.29.1.2/32, reason: our VPN device, owner: network team}"
+    (project / "trust.yaml").write_text(f"isthmus: v1\naddress_ranges:\n  - {vpn}\n")
     edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
     edit(settings(project), "- name: fra1-frankfurt", "- name: fra1-frankfurt\n        peer_ip: 52.29.1.2")
     resolve(project)

@@ -43,7 +43,7 @@ def test_a_foreign_range_is_critical_and_says_what_would_open(opened: Platform):
     assert (finding.policy, finding.severity) == ("trust/foreign-values", "critical")
     assert finding.message == (
         "`52.94.0.0/16` in sites[fra1].cidrs[0] is a range of public addresses, and `address_ranges` of trust.yaml has"
-        " no valid entry for it; network policies and security groups of classified work would open to it"
+        " no valid entry for it; network policies, security groups or a VPN of classified work would open to it"
     )
     assert blocking_findings([finding])
 

@@ -242,7 +242,8 @@ def _address(text: str, where: str) -> Iterator[StatedValue]:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return
-    foreign = "" if is_private(str(network)) else "a range of public addresses"
+    public = "a public address" if network.num_addresses == 1 else "a range of public addresses"
+    foreign = "" if is_private(str(network)) else public
     yield StatedValue("address_ranges", str(network), where, foreign)
 
 
