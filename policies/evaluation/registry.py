@@ -11,7 +11,7 @@ from policies.cost import budgets as budget_rules
 from policies.cost import capacity as capacity_rules
 from policies.cost import limits as limit_rules
 from policies.data_path import account as account_rules
-from policies.data_path import entrances, known_kinds, own_identity, paths
+from policies.data_path import aws_reach, entrances, known_kinds, own_identity, paths
 from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
@@ -37,6 +37,7 @@ FAMILIES = (
     known_kinds,
     own_identity,
     entrances,
+    aws_reach,
     cluster_network,
     redaction_rules,
     account_rules,

@@ -296,6 +296,21 @@ LEGITIMATE = {
     "patch-of-a-team": (kube("core/v1:ConfigMapPatch", "settings", "team", data={"a": "b"}), ""),
     "labels-of-a-team": (kube("core/v1:NamespacePatch", "team", None, metadata={"labels": {"t": "1"}}), ""),
     "random": (other("random:index/randomId:RandomId", byteLength=4), ""),
+    "adopted-namespace": (
+        kube(
+            "core/v1:NamespacePatch",
+            "isthmus-internal",
+            None,
+            metadata={
+                "labels": {
+                    "isthmus.dev/class": "internal",
+                    "pod-security.kubernetes.io/enforce": "restricted",
+                    "pod-security.kubernetes.io/enforce-version": "latest",
+                }
+            },
+        ),
+        "",
+    ),
 }
 
 
@@ -497,3 +512,164 @@ def test_b20_routes_of_a_classs_own_router_pass_and_their_copies_elsewhere_do_no
     assert verdicts(own) == set()
     assert verdicts(ENTRANCES["mirror"]) == {"violated"}
     assert verdicts(route(namespace="team", rules=[{"backendRefs": [{"name": "a"}]}])) == set()
+
+
+VPC = "${bank-frankfurt-network-vpc.id}"
+SUBNET = "${bank-frankfurt-network-eu-central-1a.id}"
+TABLE = "${bank-frankfurt-network-routes.id}"
+TRANSIT = "${bank-fra1-frankfurt-gateway.id}"
+GROUP = "${bank-frankfurt-endpoints-group.id}"
+BUCKET = "${bank-frankfurt-bucket.id}"
+KEY = "arn:aws:kms:::${bank-frankfurt-audit-key.arn}"
+
+AWS_TYPES = {
+    "lattice": other(
+        "aws:vpclattice/serviceNetworkVpcAssociation:ServiceNetworkVpcAssociation", vpcIdentifier=VPC
+    ),
+    "ram": other("aws:ram/resourceAssociation:ResourceAssociation", resourceArn=f"arn:aws:ec2:::{SUBNET}"),
+    "mirror": other("aws:ec2/trafficMirrorTarget:TrafficMirrorTarget", networkLoadBalancerArn="x", vpcId=VPC),
+    "eip": other("aws:ec2/eip:Eip", networkInterface="${eni.id}", tags={"isthmus.dev/class": "internal"}),
+    "client-vpn": other("aws:ec2clientvpn/networkAssociation:NetworkAssociation", subnetId=SUBNET),
+    "instance": other("aws:ec2/instance:Instance", subnetId=SUBNET, associatePublicIpAddress=True),
+    "dhcp": other("aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation", vpcId=VPC),
+    "s3-replication": other("aws:s3/bucketReplicationConfig:BucketReplicationConfig", bucket=BUCKET),
+    "backup": other("aws:backup/selection:Selection", selectionTags=[{"key": "isthmus.dev/class"}]),
+    "backup-copy": other("aws:backup/plan:Plan", rules=[{"copyActions": [{"destinationVaultArn": "arn:x"}]}]),
+    "grant": other("aws:kms/grant:Grant", keyId="${bank-frankfurt-network-flow-log-key.id}"),
+    "log-subscription": other(
+        "aws:cloudwatch/logSubscriptionFilter:LogSubscriptionFilter",
+        logGroup="${bank-frankfurt-network-flow-logs.name}",
+    ),
+    "account-logs": other(
+        "aws:cloudwatch/logAccountPolicy:LogAccountPolicy", policyType="SUBSCRIPTION_FILTER_POLICY"
+    ),
+    "vpn-gateway": other("aws:ec2/vpnGateway:VpnGateway", vpcId=VPC),
+    "transit-peer": other("aws:ec2transitgateway/connect:Connect", transitGatewayId=TRANSIT),
+    "lambda": other("aws:lambda/function:Function", vpcConfig={"subnetIds": [SUBNET]}),
+    "stack-of-anything": other("aws:cloudformation/stack:Stack", templateBody="{}"),
+    "literal-id": other("aws:lambda/function:Function", vpcConfig={"subnetIds": ["subnet-0123456789"]}),
+    "literal-key": other("aws:kms/grant:Grant", keyId="arn:aws:kms:eu-central-1:1:key/0a-1b"),
+    "generated-name": other("aws:s3/inventory:Inventory", bucket="bank-frankfurt-bucket-0a1b2c3"),
+    "unheard-of": other("aws:timestreaminfluxdb/dbInstance:DbInstance", vpcSubnetIds=[SUBNET]),
+}
+
+
+@pytest.mark.parametrize("row", AWS_TYPES, ids=list(AWS_TYPES))
+def test_b21_a_type_in_reach_of_classified_data_is_undecided_unless_trusted(row: str):
+    def findings(settings: Settings | None = None) -> list[Any]:
+        return [
+            f for f in stops(AWS_TYPES[row], settings=settings) if f.policy == "data-path/known-aws-types"
+        ]
+
+    assert [(finding.severity, finding.verdict) for finding in findings()] == [("critical", "undecided")]
+    assert findings(trusting(AWS_TYPES[row].type)) == []
+
+
+def test_b21_what_refers_to_something_in_reach_is_in_reach():
+    role = other("aws:iam/role:Role", "reader", permissionsBoundary="${bank-frankfurt-bucket.arn}")
+    function = other("aws:lambda/function:Function", "function", role="${reader.arn}")
+    found = {f.resource for f in stops(role, function) if f.policy == "data-path/known-aws-types"}
+    assert found == {"function"}
+
+
+AWS_ENDS = {
+    "second-vpn": other(
+        "aws:ec2/vpnConnection:VpnConnection",
+        transitGatewayId=TRANSIT,
+        customerGatewayId="cgw-0123456789abcdef0",
+    ),
+    "attachment": other(
+        "aws:ec2transitgateway/vpcAttachment:VpcAttachment",
+        transitGatewayId=TRANSIT,
+        vpcId="vpc-0123456789abcdef0",
+    ),
+    "attachment-elsewhere": other(
+        "aws:ec2transitgateway/vpcAttachment:VpcAttachment",
+        transitGatewayId="tgw-0123456789abcdef0",
+        vpcId=VPC,
+    ),
+    "route-to-a-literal-gateway": other(
+        "aws:ec2/route:Route",
+        routeTableId=TABLE,
+        destinationCidrBlock="10.9.0.0/16",
+        gatewayId="igw-0123456789",
+    ),
+    "route-to-a-gateway": other(
+        "aws:ec2/route:Route", routeTableId=TABLE, destinationCidrBlock="10.40.0.0/16", natGatewayId="nat-1"
+    ),
+    "route-to-a-machine": other(
+        "aws:ec2/route:Route",
+        routeTableId=TABLE,
+        destinationCidrBlock="10.40.9.0/24",
+        networkInterfaceId="eni-1",
+    ),
+    "inline-route": other(
+        "aws:ec2/routeTable:RouteTable",
+        vpcId=VPC,
+        routes=[{"cidrBlock": "10.40.0.0/16", "gatewayId": "igw-1"}],
+    ),
+    "public-range": other(
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        securityGroupId=GROUP,
+        cidrIpv4="52.0.0.0/8",
+    ),
+    "half-of-the-internet": other(
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", securityGroupId=GROUP, cidrIpv4="0.0.0.0/1"
+    ),
+    "public-range-of-a-group": other(
+        "aws:ec2/securityGroup:SecurityGroup", vpcId=VPC, ingress=[{"cidrBlocks": ["52.0.0.0/8"]}]
+    ),
+    "dns-forward": other(
+        "aws:route53/resolverRule:ResolverRule",
+        resolverEndpointId="${bank-fra1-frankfurt-outbound.id}",
+        targetIps=[{"ip": "8.8.8.8"}],
+    ),
+    "private-link": other(
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        vpcId=VPC,
+        vpcEndpointType="Interface",
+        serviceName="com.amazonaws.vpce.eu-central-1.vpce-svc-0123456789abcdef0",
+    ),
+    "efs-policy": other(
+        "aws:efs/fileSystemPolicy:FileSystemPolicy",
+        fileSystemId=BUCKET,
+        policy='{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]}',
+    ),
+    "bucket-copy": other(
+        "aws:s3/bucket:Bucket", tags={"isthmus.dev/class": "internal"}, replicationConfiguration={"role": "r"}
+    ),
+    "public-machines": other(
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        vpcSecurityGroupIds=[GROUP],
+        networkInterfaces=[{"associatePublicIpAddress": "true"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("row", AWS_ENDS, ids=list(AWS_ENDS))
+def test_b21_a_known_type_with_another_end_is_critical(row: str):
+    findings = [f for f in stops(AWS_ENDS[row]) if f.policy == "data-path/known-other-ends"]
+    assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
+
+
+def test_b21_a_trusted_range_passes():
+    entry = {"value": "52.10.0.0/16", "reason": "our provider's", "owner": "ana@bank.example"}
+    trusted = Settings(trust=Trust.model_validate({"address_ranges": [entry]}))
+    added = replace(AWS_ENDS["public-range"], inputs={"securityGroupId": GROUP, "cidrIpv4": "52.10.1.0/24"})
+    policies = {finding.policy for finding in stops(added, settings=trusted)}
+    assert "data-path/known-other-ends" not in policies
+
+
+OUTSIDE = {
+    "bucket": other("aws:s3/bucket:Bucket", "own", bucket="team-files"),
+    "parameter": other("aws:ssm/parameter:Parameter", "own", type="String", value="runbook"),
+    "table": other("aws:dynamodb/table:Table", "own"),
+    "function": other("aws:lambda/function:Function", "own", role="${team-role.arn}"),
+    "copies": other("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "own", bucket="team-files"),
+}
+
+
+@pytest.mark.parametrize("row", OUTSIDE, ids=list(OUTSIDE))
+def test_b21_what_does_not_refer_to_classified_data_is_not_judged_by_its_type(row: str):
+    policies = {finding.policy for finding in stops(OUTSIDE[row])}
+    assert policies.isdisjoint({"data-path/known-aws-types", "data-path/known-other-ends"})

@@ -6,13 +6,15 @@ import random
 
 import pytest
 
-from policies.data_path import known_types
+from policies.data_path import known_aws, known_types
 from policies.evaluation.evaluation import blocking_findings, judge
-from tests.policies.boundary_rows import RESTRICTED, kube
+from tests.policies.boundary_rows import RESTRICTED, kube, other
 from tests.policies.cases_inside import namespace_of_class
 from tests.policies.sdk_types import resource_types
 
 KUBERNETES = resource_types("pulumi_kubernetes")
+AWS = tuple(type_ for type_ in resource_types("pulumi_aws") if type_.count(":") == 2)
+VPC = other("aws:ec2/vpc:Vpc", "vpc", tags={"isthmus.dev/class": "restricted"})
 JUDGED_BY_CONTENT = {"kubernetes:core/v1:NodePatch", "kubernetes:core/v1:NamespacePatch"}
 """Patches that Isthmus writes itself; their content decides."""
 KNOWN = {*known_types.IN_CLASS_NAMESPACES, *known_types.CLUSTER_WIDE} | JUDGED_BY_CONTENT
@@ -26,6 +28,7 @@ def _sampled(types: tuple[str, ...], count: int) -> list[object]:
 
 def test_the_types_of_the_sdks_are_found():
     assert len(KUBERNETES) > 500
+    assert len(AWS) > 1700
     assert "kubernetes:core/v1:PodList" in KUBERNETES
     assert "kubernetes:yaml/v2:ConfigGroup" in KUBERNETES
 
@@ -46,3 +49,20 @@ def test_a_known_type_exists_or_is_a_custom_resource(type_: str):
     """A type that is misspelt would be no type of the SDK and would let nothing pass."""
     group = type_.split(":")[1].partition("/")[0]
     assert type_ in KUBERNETES or group not in known_types.BUILT_IN_GROUPS
+
+
+@pytest.mark.parametrize("type_", _sampled(AWS, 100))
+def test_an_aws_type_in_reach_of_classified_data_is_known_or_stops_the_change(type_: str):
+    added = other(type_, "added", vpcId="${vpc.id}")
+    policies = {
+        finding.policy
+        for finding in blocking_findings(judge([VPC, added]))
+        if finding.resource == "added" and finding.policy.startswith("data-path/known-aws")
+    }
+    assert policies == (set() if type_ in known_aws.KNOWN else {"data-path/known-aws-types"})
+
+
+def test_every_known_aws_type_exists():
+    assert set(known_aws.KNOWN) - set(AWS) == set()
+    for beginning in (*known_aws.CARRIES_AWAY, *known_aws.REACHES_WHOLE_ACCOUNT):
+        assert any(type_.startswith(beginning) for type_ in AWS), beginning

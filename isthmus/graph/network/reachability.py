@@ -29,6 +29,12 @@ CONTROLLER_LABELS = (
     "pod-template-",
 )
 """Prefixes of labels that controllers add to the pods that they create."""
+_NOT_PUBLIC = [
+    *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4"),
+    *("::1/128", "2001:db8::/32", "fc00::/7", "fe80::/10"),
+]
+"""Ranges that no host on the internet has: private, shared, link-local, reserved and documentation addresses."""
 _ANY_DESTINATION: list[tuple[dict[str, Any], str]] = [
     ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
     ({"ipBlock": {"cidr": ANYWHERE_6}}, "any"),
@@ -244,9 +250,9 @@ def overlaps(block: str, networks: list[str]) -> bool:
 
 
 def is_public(block: str) -> bool:
-    """Whether an address range contains public addresses."""
+    """Whether an address range contains public addresses. A range that only begins and ends in private ones does."""
     network = _network(block)
-    return network is not None and not network.is_private and not network.is_link_local
+    return network is not None and not is_within(block, _NOT_PUBLIC)
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

@@ -1,0 +1,262 @@
+"""Rules for AWS resources in reach of classified networks, buckets, keys and roles: known types, known other ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from isthmus.graph.network.reachability import is_public, is_within
+from isthmus.graph.network.routes import networks
+from isthmus.graph.resources.resources import Resource, statements
+from policies.data_path import known_aws
+from policies.data_path.known_kinds import is_trusted_type
+from policies.inputs.aws_reach import classified_reach, is_literal, resources_in_reach
+from policies.inputs.documents import principals
+from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.rules import frameworks as fw
+from policies.rules.rule import Rule, Subject, Violation
+
+_ROUTES = (
+    *("aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"),
+)
+_TARGETS = {
+    "carrierGatewayId": "a carrier's network",
+    "coreNetworkArn": "a global network",
+    "egressOnlyGatewayId": "the internet",
+    "gatewayId": "a gateway outside the stack",
+    "instanceId": "a machine that no rule reads",
+    "localGatewayId": "a local gateway",
+    "natGatewayId": "the internet",
+    "networkInterfaceId": "a machine that no rule reads",
+    "transitGatewayId": "a transit gateway outside the stack",
+    "vpcEndpointId": "an endpoint outside the stack",
+    "vpcPeeringConnectionId": "another network",
+}
+_OWN_TARGETS = ("gatewayId", "transitGatewayId", "vpcEndpointId")
+"""Targets that may be the stack's own."""
+_VPN, _ATTACHMENT = "aws:ec2/vpnConnection:VpnConnection", "aws:ec2transitgateway/vpcAttachment:VpcAttachment"
+_DIRECT_CONNECT = "aws:directconnect/"
+_INSTANCE = "aws:ec2/instance:Instance"
+
+
+# --- Known types
+
+
+def _judged_types(subject: Subject) -> Iterator[Resource]:
+    for resource, _, _ in _resources_to_judge(subject):
+        yield resource
+
+
+def _resources_to_judge(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
+    """Resources in reach with what they refer to; and those that reach the whole account, with how they do."""
+    reach = classified_reach(subject)
+    if not reach:
+        return
+    for resource in subject.graph.resources:
+        if not resource.type.startswith("aws:"):
+            continue
+        if resource.urn in reach:
+            yield resource, reach[resource.urn], ""
+        else:
+            wide = _beginning(resource.type, known_aws.REACHES_WHOLE_ACCOUNT)
+            if wide:
+                yield resource, "", wide
+
+
+def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
+    """The reason of the longest beginning of a type; empty if none matches."""
+    matching = [beginning for beginning in reasons if type_.startswith(beginning)]
+    return reasons[max(matching, key=len)] if matching else ""
+
+
+def _check_types(subject: Subject) -> Iterator[Violation]:
+    for resource, near, wide in _resources_to_judge(subject):
+        if resource.type in known_aws.KNOWN or is_trusted_type(subject, resource.type):
+            continue
+        if wide:
+            problem = f"{wide}; classified data of the account may be among them"
+        else:
+            way = _beginning(resource.type, known_aws.CARRIES_AWAY)
+            if resource.type == _INSTANCE and at(resource.inputs, "associatePublicIpAddress"):
+                way = "runs a machine with a public address in it"
+            holds = "which may hold classified data" if is_literal(near) else "which classified data passes"
+            problem = f"refers to {near}, {holds}, and "
+            problem += way or "Isthmus does not know what this type does with it"
+        yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided")
+
+
+# --- Other ends of known types
+
+
+def _check_other_ends(subject: Subject) -> Iterator[Violation]:
+    for resource, near in resources_in_reach(subject):
+        for violation in _check_other_end(subject, resource):
+            # The id may be of a network that holds no classified data.
+            yield replace(violation, verdict="undecided") if is_literal(near) else violation
+
+
+def _check_other_end(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    if resource.type in _ROUTES:
+        yield from _check_routes(subject, resource)
+    elif resource.type == _VPN:
+        yield from _check_vpn(subject, resource)
+    elif resource.type == _ATTACHMENT:
+        yield from _check_attachment(subject, resource)
+    elif resource.type.startswith(_DIRECT_CONNECT):
+        yield from _check_direct_connect(subject, resource)
+    else:
+        yield from _check_content(subject, resource)
+    for block in _blocks(resource):
+        yield from _check_block(subject, resource, block)
+
+
+def _is_own(subject: Subject, value: Any, kind: str = "") -> bool:
+    """Whether a value refers to a classified resource of the stack or the platform."""
+    reach = classified_reach(subject)
+    if is_unknown(value):
+        return any(other.urn in reach for other in subject.graph.referred(value, kind))
+    platform = subject.platform
+    stated: set[Any] = set()
+    for network in platform.networks if platform else []:
+        stated |= {network.vpc, *network.subnets, *network.route_tables}
+    for link in platform.links if platform else []:
+        stated |= {link.transit_gateway, link.direct_connect_gateway, link.connection}
+    return value is not None and value in stated
+
+
+def _check_routes(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    inline = resource.inputs.get("routes")
+    for route in [resource.inputs, *list_or_empty(inline)]:
+        for key, place in _TARGETS.items():
+            target = at(route, key)
+            if not target or target == "local":
+                continue
+            leads_out = bool(subject.graph.referred(target, ":InternetGateway"))
+            leads_out = leads_out or str(target).startswith(("igw-", "nat-", "eigw-"))
+            if leads_out:
+                place = "the internet"
+            elif key in _OWN_TARGETS and _is_own(subject, target):
+                continue
+            yield Violation(
+                f"{resource.name} leads from a network with classified work to {place} ({target})",
+                resource,
+                "undecided" if is_unknown(target) and not leads_out else "violated",
+            )
+
+
+def _check_vpn(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    platform = subject.platform
+    stated = {link.peer_ip for link in platform.links if link.kind == "vpn"} if platform else set()
+    peers = subject.graph.referred(resource.inputs.get("customerGatewayId"), ":CustomerGateway")
+    addresses = [peer.inputs.get("ipAddress") for peer in peers]
+    if addresses and all(address in stated for address in addresses):
+        return
+    place = ", ".join(str(address) for address in addresses) or str(resource.inputs.get("customerGatewayId"))
+    is_certain = platform is not None and not is_unknown(place)
+    yield Violation(
+        f"{resource.name} joins a network with classified work by VPN to {place}, which no link of the platform states",
+        resource,
+        "violated" if is_certain else "undecided",
+    )
+
+
+def _check_attachment(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    network, gateway = resource.inputs.get("vpcId"), resource.inputs.get("transitGatewayId")
+    if not (_is_own(subject, network, ":Vpc") and _is_own(subject, gateway)):
+        yield Violation(
+            f"{resource.name} joins network {network} and transit gateway {gateway}; classified data can pass between "
+            "them, and one of them is outside the stack",
+            resource,
+        )
+
+
+def _check_direct_connect(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    platform = subject.platform
+    if platform is None or not any(link.kind == "direct-connect" for link in platform.links):
+        yield Violation(
+            f"{resource.name} joins a network with classified work to a direct connection that no link of the "
+            "platform states",
+            resource,
+            "violated" if platform else "undecided",
+        )
+
+
+def _check_content(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    inputs, name = resource.inputs, resource.name
+    if resource.type == "aws:s3/bucket:Bucket":
+        if inputs.get("replicationConfiguration") or inputs.get("replicationConfigurations"):
+            yield Violation(f"{name} copies its objects to another bucket", resource)
+    elif resource.type == "aws:efs/fileSystemPolicy:FileSystemPolicy":
+        for statement in statements(inputs.get("policy")):
+            is_anybody = "*" in principals(statement) and statement.get("Effect") == "Allow"
+            if is_anybody and not statement.get("Condition"):
+                yield Violation(f"{name} lets anybody who reaches the share read its records", resource)
+    elif resource.type == "aws:ec2/launchTemplate:LaunchTemplate":
+        for interface in list_or_empty(inputs.get("networkInterfaces")):
+            if str(at(interface, "associatePublicIpAddress")).lower() == "true":
+                yield Violation(f"{name} gives machines with classified work a public address", resource)
+    elif resource.type == "aws:route53/resolverRule:ResolverRule":
+        for target in list_or_empty(inputs.get("targetIps")):
+            address = at(target, "ip")
+            if address and not is_unknown(address) and is_public(str(address)):
+                yield Violation(
+                    f"{name} forwards names of classified work to {address}, on the internet", resource
+                )
+    elif resource.type == "aws:ec2/vpcEndpoint:VpcEndpoint":
+        service = inputs.get("serviceName")
+        if service and ".vpce." in str(service) and not subject.graph.referred(service):
+            yield Violation(
+                f"{name} leads from a network with classified work to {service}, a service of another account",
+                resource,
+            )
+
+
+def _blocks(resource: Resource) -> Iterator[Any]:
+    """Address ranges that a security group's rules name."""
+    inputs = resource.inputs
+    if "ecurityGroup" not in resource.type:
+        return
+    yield from (inputs.get("cidrIpv4"), inputs.get("cidrIpv6"))
+    rules = [inputs, *list_or_empty(inputs.get("ingress")), *list_or_empty(inputs.get("egress"))]
+    for rule in rules:
+        yield from (*list_or_empty(at(rule, "cidrBlocks")), *list_or_empty(at(rule, "ipv6CidrBlocks")))
+
+
+def _check_block(subject: Subject, resource: Resource, block: Any) -> Iterator[Violation]:
+    if block is None or is_unknown(block) or not is_public(str(block)):
+        return
+    platform = subject.platform
+    sources = [cidr for link in platform.links for cidr in link.sources] if platform else []
+    if is_within(str(block), [*networks(subject.graph, platform), *sources]):
+        return
+    if not subject.trusts("address_ranges", str(block)):
+        yield Violation(
+            f"{resource.name} opens a network with classified work to {block}, which is on the internet",
+            resource,
+        )
+
+
+_CONTROLS = (*fw.nist("AC-4", "SC-7", "CM-7(5)"), *fw.iso_27001("A.8.12", "A.8.22"), *fw.dora("Art. 9(4)(b)"))
+RULES = (
+    Rule(
+        "data-path/known-aws-types",
+        "What refers to a classified network, bucket, key or role in AWS is of a known type",
+        "critical",
+        _CONTROLS,
+        "A resource that no rule reads can copy the data, or join its network to another",
+        "Remove it, or have the owner of `trust.yaml` review what the type does with the data",
+        _check_types,
+        applies_to=_judged_types,
+    ),
+    Rule(
+        "data-path/known-other-ends",
+        "Routes, links, shares and security groups of classified work end where the platform states",
+        "critical",
+        _CONTROLS,
+        "A known type with another end carries the class's data there",
+        "Remove it, or let it end at a site, a link or a network of the platform",
+        _check_other_ends,
+        applies_to=lambda subject: [resource for resource, _ in resources_in_reach(subject)],
+    ),
+)

@@ -1,0 +1,192 @@
+"""Which AWS resources hold a stack's classified data, and which refer to them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.graph.network.reachability import CLASS
+from isthmus.graph.resources.resources import Graph, Resource
+from policies.inputs.class_scope import platform_is_classified
+from policies.inputs.declared import tag
+from policies.inputs.values import is_unknown
+from policies.rules.rule import Subject
+
+_OWN = "isthmus:index:"
+"""In the URN of a resource of a component of Isthmus."""
+_IDS = re.compile(
+    r"\b(?:vpc|subnet|rtb|tgw|sg|vpce|igw|eni|fs|dxcon|cgw)-[0-9a-f]{6,17}\b|\barn:aws[\w-]*:[^\s\"]+"
+)
+"""Ids and ARNs of AWS in a platform: of networks, links, keys that exist already."""
+_LITERAL = re.compile(
+    r"\b(?:vpc|subnet|rtb|tgw|tgw-attach|sg|vpce|eni|fs|fsap)-[0-9a-f]{6,17}\b|\barn:aws[\w-]*:kms:[^\s\"$]+:key/[^\s\"$]+"
+)
+"""Ids of networks, shares and keys. A rendering cannot tell whether such an id is one of the stack's own."""
+_NAMES = ("bucket", "name", "clusterName")
+"""Inputs that name a resource, by which others may refer to it."""
+_NAMED_TYPES = (
+    *("aws:s3/bucket:Bucket", "aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role"),
+    *("aws:eks/cluster:Cluster", "aws:ecs/cluster:Cluster", "aws:rds/cluster:Cluster"),
+)
+_REACH: WeakKeyDictionary[Graph, tuple[Platform | None, dict[str, str]]] = WeakKeyDictionary()
+
+
+def classified_reach(subject: Subject) -> dict[str, str]:
+    """URN of each AWS resource that holds classified data or refers to one → the name of what it refers to.
+
+    Resources of Isthmus's components hold it, except in networks of public work only. So does what is tagged with a
+    class above public. A reference is followed through any number of resources.
+    """
+    cached = _REACH.get(subject.graph)
+    if cached is None or cached[0] is not subject.platform:
+        cached = _REACH[subject.graph] = (subject.platform, _find_reach(subject))
+    return cached[1]
+
+
+def is_literal(near: str) -> bool:
+    """Whether what a resource refers to is an id that may be of the stack or not."""
+    return _LITERAL.fullmatch(near) is not None
+
+
+def resources_in_reach(subject: Subject) -> Iterator[tuple[Resource, str]]:
+    """AWS resources in reach, with the name of the resource that they refer to (their own, if they hold data)."""
+    reach = classified_reach(subject)
+    for resource in subject.graph.resources:
+        if resource.urn in reach:
+            yield resource, reach[resource.urn]
+
+
+def _find_reach(subject: Subject) -> dict[str, str]:
+    graph = subject.graph
+    aws = [resource for resource in graph.resources if resource.type.startswith("aws:")]
+    references = {
+        resource.urn: [
+            other
+            for other in graph.referred(resource.inputs)
+            if other.type.startswith("aws:") and other.urn != resource.urn
+        ]
+        for resource in aws
+    }
+    holders = _holders(subject, aws, references)
+    reach = {resource.urn: resource.name for resource in holders}
+    tokens = _tokens(subject.platform, holders)
+    if not (reach or tokens):
+        return reach
+    generated = _generated_names(holders)
+    passes = (lambda resource: _named_by(resource, tokens, generated), _literal_in)
+    for name_of in passes:  # what surely refers to classified data comes first
+        reach |= {
+            resource.urn: named
+            for resource in aws
+            if resource.urn not in reach and (named := name_of(resource))
+        }
+        _follow(aws, references, reach)
+    return reach
+
+
+def _follow(aws: list[Resource], references: Mapping[str, list[Resource]], reach: dict[str, str]) -> None:
+    """Adds what refers to something in reach, through any number of resources."""
+    is_changed = True
+    while is_changed:
+        is_changed = False
+        for resource in aws:
+            near = "" if resource.urn in reach else _near(references[resource.urn], reach)
+            if near:
+                reach[resource.urn], is_changed = near, True
+
+
+def _near(others: list[Resource], reach: Mapping[str, str]) -> str:
+    """The first of these that is in reach: its name, or the literal id by which it may be."""
+    for other in others:
+        if other.urn in reach:
+            return reach[other.urn] if is_literal(reach[other.urn]) else other.name
+    return ""
+
+
+def _literal_in(resource: Resource) -> str:
+    """An id in a resource's inputs that may be of the stack; empty if there is none."""
+    return next((found[0] for text in _texts(resource.inputs) if (found := _LITERAL.search(text))), "")
+
+
+def _holders(
+    subject: Subject, aws: list[Resource], references: Mapping[str, list[Resource]]
+) -> list[Resource]:
+    platform = subject.platform
+    networks = platform.networks if platform else []
+    public_blocks = {network.cidr for network in networks if set(network.classes) == {"public"}}
+    public = {
+        resource.urn
+        for resource in aws
+        if resource.type == "aws:ec2/vpc:Vpc" and resource.inputs.get("cidrBlock") in public_blocks
+    }
+    for _ in range(3):  # subnets of the network, then what is in them, then what belongs to that
+        public |= {
+            resource.urn for resource in aws if any(other.urn in public for other in references[resource.urn])
+        }
+    is_classified = platform is None or platform_is_classified(platform)
+    return [
+        resource
+        for resource in aws
+        if tag(resource, CLASS) not in ("", "public")
+        or (
+            is_classified
+            and _OWN in resource.urn
+            and resource.urn not in public
+            and tag(resource, CLASS) != "public"
+        )
+    ]
+
+
+def _tokens(platform: Platform | None, holders: list[Resource]) -> dict[str, str]:
+    """Texts by which others may refer to classified resources → the name to show."""
+    tokens: dict[str, str] = {}
+    for holder in holders:
+        if holder.type in _NAMED_TYPES:
+            for key in _NAMES:
+                name = holder.inputs.get(key)
+                if isinstance(name, str) and len(name) > 5 and not is_unknown(name):
+                    tokens[name] = holder.name
+    if platform is not None and platform_is_classified(platform):
+        for network in platform.networks:
+            if set(network.classes) != {"public"}:
+                text = json.dumps(network.model_dump(mode="json"))
+                tokens |= {id_: id_ for id_ in _IDS.findall(text) if ":role/" not in id_}
+        text = json.dumps([link.model_dump(mode="json") for link in platform.links])
+        tokens |= {id_: id_ for id_ in _IDS.findall(text)}
+    return tokens
+
+
+def _generated_names(holders: list[Resource]) -> re.Pattern[str]:
+    """Matches the names in AWS that the engine makes of the names of these resources."""
+    names = "|".join(sorted(re.escape(holder.name) for holder in holders))
+    return re.compile(rf"(?:^|[:/])((?:{names or 'x^'})-[0-9a-f]{{7,8}})(?:$|[:/])")
+
+
+def _named_by(resource: Resource, tokens: Mapping[str, str], generated: re.Pattern[str]) -> str:
+    """What a resource names by text that is classified, or could be; empty if it names nothing of the kind."""
+    for text in _texts(resource.inputs):
+        found = generated.search(text)
+        if found:
+            return found[1]
+        if text in tokens:
+            return tokens[text]
+        for token, name in tokens.items():
+            if token in text and re.search(rf"(^|[:/]){re.escape(token)}([:/]|$)", text):
+                return name
+    return ""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in ("tags", "tagsAll"):
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
