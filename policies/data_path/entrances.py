@@ -80,6 +80,7 @@ def _check_peer(
                 "platform nor the organisation names it",
                 policy,
                 "violated" if subject.platform else "undecided",
+                entry=("namespaces", str(caller)),
             )
 
 
@@ -142,6 +143,7 @@ def _check_block(
         f"{where} lets {block} connect to {class_} work, which is outside the sites and networks of the platform",
         policy,
         "violated" if is_certain else "undecided",
+        entry=("address_ranges", block),
     )
 
 

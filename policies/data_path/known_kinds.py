@@ -103,7 +103,10 @@ def _check_known(subject: Subject) -> Iterator[Violation]:
         else:
             problem = _problem_of_other_provider(subject, resource)
         if problem and not is_trusted_type(subject, resource.type):
-            yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided")
+            entry = ("resource_types", resource.type)
+            yield Violation(
+                f"{resource.name} ({resource.type}) {problem}", resource, "undecided", entry=entry
+            )
     if has_classified_work(subject):
         yield from _unseen_components(subject)
         yield from _default_namespaces(subject)

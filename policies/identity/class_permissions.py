@@ -98,7 +98,9 @@ def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
         yield Violation(f"what {role.name} allows {where} is not known before the change", role, "undecided")
     elif powers:
         yield Violation(
-            f"{role.name} lets its subjects {_listed(powers)} {where}{_who_decides('roles')}", role
+            f"{role.name} lets its subjects {_listed(powers)} {where}{_who_decides('roles')}",
+            role,
+            entry=("roles", name),
         )
 
 
@@ -118,6 +120,7 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
             f"{binding.name} makes {whom} `{name}` {where}: they may create pods with the class's keys and read its"
             f" Secrets{_who_decides('roles')}",
             binding,
+            entry=("roles", str(name)),
         )
         return
     role = _find_role(subject, binding, str(name), namespace)
@@ -127,6 +130,7 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
             f" answers for {TRUST_FILE} decides about it (roles)",
             binding,
             "undecided",
+            entry=("roles", str(name)),
         )
     elif is_break_glass_role(subject, role):
         if not is_emergency_access(subject, binding):

@@ -117,6 +117,7 @@ def _check(subject: Subject) -> Iterator[Violation]:
                     f" whoever answers for {TRUST_FILE} (engine_flags)",
                     resource,
                     "undecided",
+                    entry=("engine_flags", judged.flag),
                 )
 
 
