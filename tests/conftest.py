@@ -186,7 +186,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "not soak" not in (config.getoption("markexpr") or ""):
         os.environ.setdefault(preloaded.SWITCH, "0")
     try:
-        turn = turns.turn_of(config.getoption("turn"), HERE.parent)
+        turn = turns.turn_of(str(config.getoption("turn")), HERE.parent)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RESTING] = turns.resting(turn)
