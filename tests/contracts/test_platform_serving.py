@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from isthmus.contracts.platform.lookups.node_cache import fetchers
 from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Endpoint
-from isthmus.contracts.platform.model.serving import CompileCache, WeightCache, Weights
+from isthmus.contracts.platform.model.serving import Adapter, CompileCache, Speculative, WeightCache, Weights
 from isthmus.contracts.platform.rules.serving import compile_caches_have_storage
 from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts.bank import platform_data
@@ -230,6 +231,20 @@ def test_an_endpoint_that_cannot_scale_is_refused(change: Change, message: str) 
 )
 def test_unfetchable_weights_are_refused(change: Change, message: str) -> None:
     assert message in refused(InputError, change)
+
+
+@pytest.mark.parametrize("uri", ["pvc://models/../keys", "pvc://models/..", "s3://models/../x"])
+def test_weights_outside_their_folder_are_refused(uri: str) -> None:
+    with pytest.raises(ValidationError, match="leads out of the weights' folder"):
+        Weights(uri=uri, digest="sha256:" + "b" * 64)
+
+
+def test_adapters_and_draft_models_stay_below_the_weights() -> None:
+    with pytest.raises(ValidationError, match="leads out of the weights' folder"):
+        Adapter(name="kyc", rank=16, size_mib=84, path="../keys")
+    with pytest.raises(ValidationError, match="leads out of the weights' folder"):
+        Speculative(method="eagle", tokens=3, path="heads/../../keys")
+    assert Adapter(name="kyc", rank=16, size_mib=84, path="a..b/c").path == "a..b/c"
 
 
 def test_weights_may_be_stored_on_the_disks_of_the_pool() -> None:

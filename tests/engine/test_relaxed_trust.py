@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.model.platform import Destination, Platform
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
 from isthmus.engine.pull_request import relaxed_trust
@@ -105,3 +105,14 @@ def test_a_flag_of_vllm_that_keeps_data_is_shown_and_another_one_stops_the_chang
     trusted = Trust.model_validate({"engine_flags": [entry]})
     (change,) = stated_changes(bank.platform(), with_flag("--profiler-config={}"), trusted)
     assert change.kind == "reach"
+
+
+def test_a_new_destination_of_a_gateway_loosens_although_its_network_is_known():
+    platform = bank.platform()
+    gateway = platform.gateways[0]
+    proxy = Destination(name="proxy", cidr="10.40.0.7/32", port=3128)
+    opened = gateway.model_copy(update={"destinations": [*gateway.destinations, proxy]})
+    after = platform.model_copy(update={"gateways": [opened, *platform.gateways[1:]]})
+    (change,) = stated_changes(platform, after)
+    assert (change.kind, change.loosens) == ("trust", True)
+    assert change.what == f"destination 10.40.0.7/32 port 3128 of {gateway.class_} work"

@@ -19,8 +19,8 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.trust import Kind
 from isthmus.core.yaml_documents import PathOf, dotted
 
-StatedKind = Literal[Kind, "clusters", "hosts", "people"]
-"""Of these kinds, `clusters`, `hosts` and `people` are compared only; the platform is where they are stated."""
+StatedKind = Literal[Kind, "clusters", "hosts", "people", "destinations"]
+"""The kinds that `trust.yaml` does not have are compared only; the platform is where they are stated."""
 STATED_KINDS: tuple[StatedKind, ...] = get_args(StatedKind)
 WORDS: dict[StatedKind, str] = {
     "registries": "registry",
@@ -36,6 +36,7 @@ WORDS: dict[StatedKind, str] = {
     "clusters": "cluster",
     "hosts": "host",
     "people": "people:",
+    "destinations": "destination",
 }
 """Kind → the word before a value of it."""
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?|[0-9a-fA-F:]*:[0-9a-fA-F:]+(/\d{1,3})?")
@@ -103,6 +104,7 @@ def stated_values(platform: Platform) -> list[StatedValue]:
     registry = _own_registry(platform)
     own = _Own(frozenset({*_own_accounts(platform, document), EKS_ADDONS}), registry)
     values = {value for path, text in _leaves(document) for value in _values(document, path, text, own)}
+    values |= set(_destinations(platform))
     return sorted(values, key=lambda value: (STATED_KINDS.index(value.kind), value.value, value.where))
 
 
@@ -120,6 +122,15 @@ class _Own:
         if self.registry is None or (account and account.group(1) in self.accounts):
             return True
         return bool(self.registry) and (name == self.registry or name.startswith(f"{self.registry}/"))
+
+
+def _destinations(platform: Platform) -> Iterator[StatedValue]:
+    """Address and port of each destination of a gateway above public: a proxy in a known network leads elsewhere."""
+    for gateway in platform.gateways:
+        for destination in gateway.destinations if gateway.class_ != "public" else []:
+            value = f"{destination.cidr} port {destination.port} of {gateway.class_} work"
+            where = f"gateways[{gateway.name}].destinations[{destination.name}]"
+            yield StatedValue("destinations", value, where)
 
 
 def _own_registry(platform: Platform) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sha256
 from isthmus.core.errors import FieldError
@@ -33,6 +33,21 @@ ChatTemplate = Annotated[str, _TEMPLATE]
 
 PrefixCache = Literal["shared", "salted", "off"]
 """Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
+
+
+def _stay_below(path: str) -> str:
+    """Refuse a path that leads back up."""
+    if ".." in path.partition("://")[2].split("/") or ".." in path.split("/"):
+        raise FieldError(
+            f"`{path}` leads out of the weights' folder, to other files",
+            fix="Write a path below the weights' folder, without `..`",
+            refused=True,
+        )
+    return path
+
+
+BelowWeights = Annotated[str, AfterValidator(_stay_below)]
+"""A path below the weights' mount."""
 
 
 class WeightStore(Part):
@@ -100,6 +115,7 @@ class Weights(Part):
         StringConstraints(
             pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$"
         ),
+        AfterValidator(_stay_below),
     ]
     """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX` with `store` and
     `cache`; on SageMaker `s3://BUCKET/PREFIX/`."""
@@ -142,7 +158,7 @@ class Adapter(Part):
     name: DnsLabel
     rank: int = Field(ge=1)
     size_mib: int = Field(ge=1)
-    path: str | None = None
+    path: BelowWeights | None = None
     """Path below the weights' mount; absent: `adapters/NAME`."""
 
 
@@ -152,7 +168,7 @@ class Speculative(Part):
     method: Literal["ngram", "draft_model", "eagle", "eagle3", "mtp"]
     tokens: int = Field(ge=1, le=16)
     """How many are guessed at a time."""
-    path: str | None = None
+    path: BelowWeights | None = None
     """The draft model's or the head's path below the weights' mount; `ngram` and `mtp` need none."""
 
 
