@@ -6,6 +6,7 @@ Isthmus creates (`isthmus.contracts.reference.roles`), for their stated members,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,9 @@ from isthmus.contracts.trust import FILE as TRUST_FILE
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
+from policies.inputs.class_scope import has_classified_work
 from policies.inputs.declared import namespace_sensitivities
+from policies.inputs.neighbours import neighbour_namespaces, neighbour_reason
 from policies.inputs.people import (
     is_break_glass_role,
     is_emergency_access,
@@ -24,66 +27,188 @@ from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
-_RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
-_ROLE, _CLUSTER_ROLE = f"{_RBAC}:Role", f"{_RBAC}:ClusterRole"
-_ROLE_BINDING, _CLUSTER_ROLE_BINDING = f"{_RBAC}:RoleBinding", f"{_RBAC}:ClusterRoleBinding"
+_VERSIONS = ("v1", "v1beta1", "v1alpha1")
+_ROLES, _CLUSTER_ROLES, _ROLE_BINDINGS, _CLUSTER_ROLE_BINDINGS = (
+    tuple(f"kubernetes:rbac.authorization.k8s.io/{version}:{kind}" for version in _VERSIONS)
+    for kind in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+)
+_PATCHES = tuple(
+    f"{type_}Patch" for type_ in (*_ROLES, *_CLUSTER_ROLES, *_ROLE_BINDINGS, *_CLUSTER_ROLE_BINDINGS)
+)
 _WIDE_ROLES = ("admin", "edit")
 """Kubernetes' own roles that may create pods and read Secrets. `identity/no-cluster-admin` has cluster-admin."""
 _HARMLESS_ROLES = ("view", "cluster-admin")
+"""Of Kubernetes itself. A program that defines a role of this name replaces it, so `_check_own_names` refuses it."""
+_KUBERNETES_ROLES = re.compile(
+    r"(view|edit|admin|cluster-admin"
+    r"|system:(basic-user|discovery|public-info-viewer|monitoring|heapster|auth-delegator|aggregate-to-.*"
+    r"|kube-.*|kubelet-.*|node|node-.*|controller:.*|certificates\.k8s\.io:.*|persistent-volume-provisioner"
+    r"|service-account-issuer-discovery|volume-scheduler))"
+)
+_SYSTEM = "system:"
+"""Beginning of names that bindings outside the stack may bind."""
 _READS = frozenset(("get", "list", "watch"))
 _RISING_VERBS = frozenset(("impersonate", "escalate", "bind", "assign", "approve", "sign"))
-_DOORS = frozenset(
-    (
-        *("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "pods/ephemeralcontainers"),
-        *("services/proxy", "nodes/proxy", "serviceaccounts/token"),
-    )
+_HARMLESS_SUBRESOURCES: dict[str, frozenset[str]] = {
+    "scale": frozenset((*_READS, "patch", "update")),
+    "status": _READS,
+    "pods/log": _READS,
+    "pods/eviction": frozenset(("create",)),
+    "nodes/metrics": _READS,
+    "nodes/stats": _READS,
+}
+"""Subresource, of every resource or of one → verbs that show and change no data. With others somebody enters a pod,
+speaks in its name, or writes the addresses and certificates that controllers believe."""
+_HARMLESS_URLS = re.compile(
+    r"/(version|healthz|livez|readyz|openapi|api|apis|\.well-known|metrics)(/[\w./-]*\*?)?\*?"
 )
-"""Resources by which somebody enters a pod, or speaks in its name, with any verb."""
 _HARMLESS_WRITES = frozenset(
     (
-        *("events", "leases", "pods/eviction", "tokenreviews", "subjectaccessreviews"),
+        *("events", "leases", "tokenreviews", "subjectaccessreviews"),
         *("selfsubjectaccessreviews", "localsubjectaccessreviews"),
     )
 )
-_AGGREGATED = "rbac.authorization.k8s.io/aggregate-to-"
+_AGGREGATED = "/aggregate-to-"
 _ACCOUNTS = "system:serviceaccounts:"
 
 
 def _bindings(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
-    """Bindings that reach a class namespace: binding, namespace and class (both empty: every namespace)."""
+    """Bindings that reach a class: binding, namespace and class (both empty: every namespace).
+
+    In a neighbour's namespace the class alone is empty.
+    """
     sensitivities = namespace_sensitivities(subject.graph)
-    for binding in subject.graph.of(_ROLE_BINDING):
+    neighbours = neighbour_namespaces(subject)
+    for binding in subject.graph.of(*_ROLE_BINDINGS):
         namespace = name_and_namespace(binding)[1]
-        if sensitivities.get(namespace):
-            yield binding, namespace, sensitivities[namespace]
-    if any(sensitivities.values()):
-        for binding in subject.graph.of(_CLUSTER_ROLE_BINDING):
+        if sensitivities.get(namespace) or neighbour_reason(subject, namespace, neighbours):
+            yield binding, namespace, sensitivities.get(namespace, "")
+    if _has_classes(subject):
+        for binding in subject.graph.of(*_CLUSTER_ROLE_BINDINGS):
             yield binding, "", ""
 
 
+def _has_classes(subject: Subject) -> bool:
+    return any(namespace_sensitivities(subject.graph).values()) or has_classified_work(subject)
+
+
 def _roles_of_classes(subject: Subject) -> Iterator[Resource]:
-    """Roles in class namespaces, and cluster roles whose permissions Kubernetes adds to its own roles."""
+    """Roles in namespaces of classes and neighbours, and cluster roles that others bind or aggregate."""
     sensitivities = namespace_sensitivities(subject.graph)
-    for role in subject.graph.of(_ROLE):
-        if sensitivities.get(name_and_namespace(role)[1]):
+    neighbours = neighbour_namespaces(subject)
+    for role in subject.graph.of(*_ROLES):
+        namespace = name_and_namespace(role)[1]
+        if sensitivities.get(namespace) or neighbour_reason(subject, namespace, neighbours):
             yield role
-    for role in subject.graph.of(_CLUSTER_ROLE) if any(sensitivities.values()) else ():
-        labels = at(role.inputs, "metadata.labels")
-        if isinstance(labels, Mapping) and any(str(key).startswith(_AGGREGATED) for key in labels):
-            yield role
+    if _has_classes(subject):
+        selectors = _aggregations(subject)
+        for role in subject.graph.of(*_CLUSTER_ROLES):
+            name = name_and_namespace(role)[0]
+            if _is_aggregated(role, selectors) or (
+                name.startswith(_SYSTEM) and not _KUBERNETES_ROLES.fullmatch(name)
+            ):
+                yield role
+
+
+def _aggregations(subject: Subject) -> list[Mapping[str, Any]]:
+    """Labels by which cluster roles of the graph take on the permissions of others."""
+    return [
+        labels
+        for role in subject.graph.of(*_CLUSTER_ROLES)
+        for selector in list_or_empty(at(role.inputs, "aggregationRule.clusterRoleSelectors"))
+        if isinstance(labels := at(selector, "matchLabels") or {}, Mapping)
+    ]
+
+
+def _is_aggregated(role: Resource, selectors: list[Mapping[str, Any]]) -> bool:
+    labels = at(role.inputs, "metadata.labels")
+    if not isinstance(labels, Mapping):
+        return is_unknown(labels)
+    return any(_AGGREGATED in str(key) for key in labels) or any(
+        selector and all(labels.get(key) == value for key, value in selector.items())
+        for selector in selectors
+    )
+
+
+def _patches(subject: Subject) -> Iterator[Resource]:
+    """Patches of roles and bindings that reach a neighbour or every namespace. Those of classes are undecided."""
+    if not has_classified_work(subject):
+        return
+    neighbours = neighbour_namespaces(subject)
+    for patch in subject.graph.of(*_PATCHES):
+        is_cluster_wide = ":Cluster" in patch.type
+        if is_cluster_wide or neighbour_reason(subject, name_and_namespace(patch)[1], neighbours):
+            yield patch
+
+
+def _own_names(subject: Subject) -> Iterator[Resource]:
+    """Cluster roles, and patches of them, that bear the name of a role of Kubernetes itself."""
+    if _has_classes(subject):
+        for role in subject.graph.of(*_CLUSTER_ROLES, *(f"{type_}Patch" for type_ in _CLUSTER_ROLES)):
+            if _KUBERNETES_ROLES.fullmatch(name_and_namespace(role)[0]):
+                yield role
 
 
 def _objects(subject: Subject) -> Iterator[Resource]:
-    yield from _roles_of_classes(subject)
-    yield from (binding for binding, _, _ in _bindings(subject))
+    seen: set[str] = set()
+    for resource in (
+        *_roles_of_classes(subject),
+        *(binding for binding, _, _ in _bindings(subject)),
+        *_own_names(subject),
+        *_patches(subject),
+    ):
+        if resource.urn not in seen:
+            seen.add(resource.urn)
+            yield resource
 
 
 def _check(subject: Subject) -> Iterator[Violation]:
+    yield from _check_own_names(subject)
+    yield from _check_patches(subject)
     for role in _roles_of_classes(subject):
         yield from _check_role(subject, role)
     for binding, namespace, sensitivity in _bindings(subject):
         yield from _check_subjects(subject, binding, namespace, sensitivity)
         yield from _check_binding(subject, binding, namespace)
+
+
+def _check_own_names(subject: Subject) -> Iterator[Violation]:
+    for role in _own_names(subject):
+        name = name_and_namespace(role)[0]
+        yield Violation(
+            f"{role.name} writes `{name}`, a role of Kubernetes itself that bindings outside this stack bind: its"
+            " subjects would have what the program allows, in every class's namespace",
+            role,
+        )
+
+
+def _check_patches(subject: Subject) -> Iterator[Violation]:
+    for patch in _patches(subject):
+        name, namespace = name_and_namespace(patch)
+        where = "in every class's namespace" if ":Cluster" in patch.type else _place(subject, namespace)
+        subjects = patch.inputs.get("subjects")
+        entries = list_or_empty(subjects)
+        if ":Cluster" in patch.type and _KUBERNETES_ROLES.fullmatch(name) and "Binding" not in patch.type:
+            continue  # `_check_own_names` reports it
+        if "Binding" in patch.type:
+            is_trusted = _all_trusted(subject, entries) or subject.trusts("roles", name)
+            if (subjects or at(patch.inputs, "roleRef")) and not is_trusted:
+                whom = ", ".join(str(at(entry, "name")) for entry in entries) or "somebody"
+                yield Violation(
+                    f"{patch.name} gives {whom} the permissions of the binding {name} {where}"
+                    f"{_who_decides('principals')}",
+                    patch,
+                    entry=("principals", _account(entries[0])[0]) if len(entries) == 1 else None,
+                )
+        elif not subject.trusts("roles", name):
+            powers = _powers(patch.inputs)
+            if powers is None or powers:
+                granted = "unknown permissions" if powers is None else f"to {_listed(powers)}"
+                yield Violation(
+                    f"{patch.name} gives the subjects of {name} the right {granted} {where}{_who_decides('roles')}",
+                    patch,
+                    entry=("roles", name),
+                )
 
 
 def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
@@ -92,8 +217,12 @@ def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
         return
     powers = _powers(role.inputs)
     where = (
-        f"in {namespace}" if role.type == _ROLE else "in every class's namespace, by Kubernetes' own roles"
+        _place(subject, namespace)
+        if role.type in _ROLES
+        else "in every class's namespace, by Kubernetes' own roles"
     )
+    if neighbour_reason(subject, namespace) and role.type in _ROLES and _is_held_by_trusted(subject, role):
+        return
     if powers is None:
         yield Violation(f"what {role.name} allows {where} is not known before the change", role, "undecided")
     elif powers:
@@ -106,25 +235,28 @@ def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
 
 def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Iterator[Violation]:
     name = at(binding.inputs, "roleRef.name")
-    where = f"in {namespace}" if namespace else "in every class's namespace"
+    where = _place(subject, namespace) if namespace else "in every class's namespace"
     if is_unknown(name):
         message = f"which permissions {binding.name} grants {where} is not known before the change"
         yield Violation(message, binding, "undecided")
         return
     entries = list_or_empty(binding.inputs.get("subjects"))
     whom = ", ".join(str(at(entry, "name")) for entry in entries) or "nobody"
-    if subject.trusts("roles", str(name)) or name in _HARMLESS_ROLES or _all_trusted(subject, entries):
+    if subject.trusts("roles", str(name)) or _all_trusted(subject, entries):
         return
-    if name in _WIDE_ROLES:
+    is_cluster_role = at(binding.inputs, "roleRef.kind") != "Role"
+    if is_cluster_role and (name in _HARMLESS_ROLES or _is_public(str(name))):
+        return
+    if is_cluster_role and name in _WIDE_ROLES:
         yield Violation(
-            f"{binding.name} makes {whom} `{name}` {where}: they may create pods with the class's keys and read its"
+            f"{binding.name} makes {whom} `{name}` {where}: they may create pods with the keys there and read the"
             f" Secrets{_who_decides('roles')}",
             binding,
             entry=("roles", str(name)),
         )
         return
-    role = _find_role(subject, binding, str(name), namespace)
-    if role is None:
+    roles = _find_roles(subject, binding, str(name), namespace)
+    if not roles:
         yield Violation(
             f"{binding.name} grants {whom} the role {name} {where}, whose permissions this stack does not show; whoever"
             f" answers for {TRUST_FILE} decides about it (roles)",
@@ -132,7 +264,15 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
             "undecided",
             entry=("roles", str(name)),
         )
-    elif is_break_glass_role(subject, role):
+    for role in roles:
+        yield from _check_bound_role(subject, binding, role, namespace, where, whom)
+
+
+def _check_bound_role(
+    subject: Subject, binding: Resource, role: Resource, namespace: str, where: str, whom: str
+) -> Iterator[Violation]:
+    name = name_and_namespace(role)[0]
+    if is_break_glass_role(subject, role):
         if not is_emergency_access(subject, binding):
             yield Violation(
                 f"{binding.name} gives {whom} the emergency access {where} without two keyholders who agree",
@@ -141,7 +281,7 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
     elif is_own_role(subject, role):
         strangers = [
             str(at(entry, "name"))
-            for entry in entries
+            for entry in list_or_empty(binding.inputs.get("subjects"))
             if subject.platform is not None and not is_stated_member(subject, role, entry, namespace)
         ]
         if strangers:
@@ -150,7 +290,7 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
                 " of the platform",
                 binding,
             )
-    elif role.type == _CLUSTER_ROLE:  # a Role of the namespace is reported itself
+    elif role.type in _CLUSTER_ROLES:  # a Role of the namespace is reported itself
         powers = _powers(role.inputs)
         if powers is None:
             message = f"what {role.name} allows {whom} {where} is not known before the change"
@@ -159,6 +299,29 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
             yield Violation(
                 f"{binding.name} lets {whom} {_listed(powers)} {where}{_who_decides('roles')}", binding
             )
+
+
+def _place(subject: Subject, namespace: str) -> str:
+    """`in NAMESPACE`, and why it matters where no class's data is in it."""
+    reason = neighbour_reason(subject, namespace)
+    return f"in {namespace} ({reason})" if reason else f"in {namespace}"
+
+
+def _is_public(name: str) -> bool:
+    """Whether a role of Kubernetes itself is one that everybody has."""
+    return name in ("system:basic-user", "system:discovery", "system:public-info-viewer")
+
+
+def _is_held_by_trusted(subject: Subject, role: Resource) -> bool:
+    """Whether the stack gives a Role to trusted principals only."""
+    name, namespace = name_and_namespace(role)
+    entries = [
+        list_or_empty(binding.inputs.get("subjects"))
+        for binding in subject.graph.of(*_ROLE_BINDINGS)
+        if name_and_namespace(binding)[1] == namespace
+        and (at(binding.inputs, "roleRef.kind"), at(binding.inputs, "roleRef.name")) == ("Role", name)
+    ]
+    return bool(entries) and all(_all_trusted(subject, subjects) for subjects in entries)
 
 
 def _check_subjects(
@@ -171,6 +334,8 @@ def _check_subjects(
     for entry in list_or_empty(binding.inputs.get("subjects")):
         principal, home = _account(entry)
         other = _class_of(subject, home)
+        if namespace and not sensitivity:
+            continue  # in a neighbour's namespace the permissions alone count
         if not other or (sensitivity == other and namespace) or subject.trusts("principals", principal):
             continue
         where = f"in {namespace}, of class {sensitivity}" if namespace else "in the namespaces of every class"
@@ -200,15 +365,16 @@ def _all_trusted(subject: Subject, entries: list[Any]) -> bool:
     return bool(entries) and all(subject.trusts("principals", _account(entry)[0]) for entry in entries)
 
 
-def _find_role(subject: Subject, binding: Resource, name: str, namespace: str) -> Resource | None:
-    kind = _ROLE if at(binding.inputs, "roleRef.kind") == "Role" else _CLUSTER_ROLE
-    for role in subject.graph.of(kind):
-        same_cluster = {provider_of(role), provider_of(binding)} - {""}
-        if len(same_cluster) > 1 or name_and_namespace(role)[0] != name:
-            continue
-        if kind == _CLUSTER_ROLE or name_and_namespace(role)[1] == namespace:
-            return role
-    return None
+def _find_roles(subject: Subject, binding: Resource, name: str, namespace: str) -> list[Resource]:
+    """Every role of the graph that a binding names; two definitions of one name overwrite each other."""
+    kinds = _ROLES if at(binding.inputs, "roleRef.kind") == "Role" else _CLUSTER_ROLES
+    return [
+        role
+        for role in subject.graph.of(*kinds)
+        if len({provider_of(role), provider_of(binding)} - {""}) <= 1
+        and name_and_namespace(role)[0] == name
+        and (kinds == _CLUSTER_ROLES or name_and_namespace(role)[1] == namespace)
+    ]
 
 
 def _powers(inputs: Mapping[str, Any]) -> list[str] | None:
@@ -219,8 +385,15 @@ def _powers(inputs: Mapping[str, Any]) -> list[str] | None:
     powers: list[str] = []
     for rule in list_or_empty(rules):
         verbs, resources = at(rule, "verbs"), at(rule, "resources")
-        if any(map(is_unknown, [rule, verbs, resources, *list_or_empty(verbs), *list_or_empty(resources)])):
+        urls = at(rule, "nonResourceURLs")
+        stated = [verbs, resources, urls]
+        if any(map(is_unknown, [rule, *stated, *(item for part in stated for item in list_or_empty(part))])):
             return None
+        powers += [
+            f"call {url} of the API server"
+            for url in map(str, list_or_empty(urls))
+            if not _HARMLESS_URLS.fullmatch(url) or not set(list_or_empty(verbs)) <= {"get", "head"}
+        ]
         for resource in list_or_empty(resources):
             powers += _powers_over(str(resource), set(map(str, list_or_empty(verbs))))
     return list(dict.fromkeys(powers))
@@ -230,18 +403,20 @@ def _powers_over(resource: str, verbs: set[str]) -> Iterator[str]:
     if resource == "*" or resource.startswith("*/") or "*" in verbs:
         yield f"do everything with {'all objects' if '*' in resource else resource}"
         return
-    if resource in _DOORS and verbs:
-        yield f"use {resource}"
+    if "/" in resource:
+        harmless_verbs = _HARMLESS_SUBRESOURCES.get(resource) or _HARMLESS_SUBRESOURCES.get(
+            resource.rpartition("/")[2], frozenset()
+        )
+        if not verbs <= harmless_verbs:
+            yield f"use {resource} ({'/'.join(sorted(verbs - harmless_verbs))})"
         return
     if resource == "secrets" and verbs & _READS:
         yield "read Secrets"
     for verb in sorted(verbs & _RISING_VERBS):
         yield f"{verb} {resource}"
     writes = verbs - _READS - _RISING_VERBS
-    harmless = (
-        resource in _HARMLESS_WRITES
-        or resource.endswith(("/scale", "/status", "/finalizers"))
-        or (resource == "pods" and writes <= {"delete", "deletecollection"})
+    harmless = resource in _HARMLESS_WRITES or (
+        resource == "pods" and writes <= {"delete", "deletecollection"}
     )
     if writes and not harmless:
         yield f"{'/'.join(sorted(writes))} {resource}"
@@ -266,7 +441,7 @@ RULES = (
         "Whoever may create a pod, open a policy or read a Secret there can read the class's data",
         "Grant the role through `people` of the platform, or leave reading, scaling and restarting only",
         _check,
-        (_ROLE, _CLUSTER_ROLE, _ROLE_BINDING, _CLUSTER_ROLE_BINDING),
+        (*_ROLES, *_CLUSTER_ROLES, *_ROLE_BINDINGS, *_CLUSTER_ROLE_BINDINGS, *_PATCHES),
         applies_to=_objects,
     ),
 )

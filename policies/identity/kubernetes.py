@@ -9,14 +9,21 @@ from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
-_ROLES = (
-    "kubernetes:rbac.authorization.k8s.io/v1:Role",
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
-)
-_BINDINGS = (
-    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
-)
+_VERSIONS = ("v1", "v1beta1", "v1alpha1")
+
+
+def _types(*kinds: str) -> tuple[str, ...]:
+    """Types of these kinds in every version that a cluster may serve, and their patches."""
+    return tuple(
+        f"kubernetes:rbac.authorization.k8s.io/{version}:{kind}{ending}"
+        for kind in kinds
+        for version in _VERSIONS
+        for ending in ("", "Patch")
+    )
+
+
+_ROLES = _types("Role", "ClusterRole")
+_BINDINGS = _types("RoleBinding", "ClusterRoleBinding")
 _EVERYBODY = ("system:anonymous", "system:unauthenticated", "system:authenticated", "system:masters")
 _ESCALATION_VERBS = {"escalate", "bind", "impersonate"}
 

@@ -381,6 +381,132 @@ def test_a_cluster_role_that_extends_kubernetes_own_roles_is_judged_without_a_bi
 
 
 @pytest.mark.parametrize(
+    "name", ["view", "edit", "system:basic-user", "system:discovery", "system:controller:job-controller"]
+)
+def test_a_program_that_writes_a_role_of_kubernetes_itself_is_critical(name: str):
+    strong = rbac("ClusterRole", name, rules=rules("deployments", "create"))
+    assert permissions(strong) == ["violated"], "bindings outside the stack bind it"
+    assert permissions(rbac("ClusterRole", name, rules=[], aggregationRule={"clusterRoleSelectors": [{}]}))
+    assert permissions(rbac("ClusterRolePatch", name, rules=[])) == ["violated"]
+    assert permissions(strong, settings=trusting("roles", name)) == ["violated"]
+
+
+def test_system_roles_that_are_not_kubernetes_own_are_judged_by_content_without_a_binding():
+    assert permissions(rbac("ClusterRole", "system:tool", rules=rules("pods", "create"))) == ["violated"]
+    assert permissions(rbac("ClusterRole", "system:tool", rules=rules("nodes/metrics", "get"))) == []
+    assert permissions(rbac("ClusterRole", "tool", rules=rules("pods", "create"))) == []
+
+
+def test_a_role_that_flows_into_another_by_its_labels_is_judged():
+    strong = rbac("ClusterRole", "more", rules=rules("secrets", "get"))
+    strong.inputs["metadata"]["labels"] = {"team": "ops"}
+    selector = {"clusterRoleSelectors": [{"matchLabels": {"team": "ops"}}]}
+    assert permissions(strong) == []
+    assert permissions(strong, rbac("ClusterRole", "all", aggregationRule=selector)) == ["violated"]
+    strong.inputs["metadata"]["labels"] = {"bank.example/aggregate-to-ops": "true"}
+    assert permissions(strong) == ["violated"]
+
+
+def test_two_definitions_of_a_bound_role_are_both_judged():
+    harmless = rbac("ClusterRole", "seer", rules=rules("pods", "get"))
+    strong = replace(rbac("ClusterRole", "seer", rules=rules("pods", "create")), urn="urn:2", name="second")
+    assert permissions(harmless, strong, binding("seer")) == ["violated"]
+
+
+NEIGHBOURS = ["kube-system", "kube-flannel", "cert-manager", "monitoring", "reviewers", "gpu-operator"]
+
+
+def neighbour_verdicts(platform: Any, *resources: Any, settings: Settings | None = None) -> list[str]:
+    found = findings_of(PERMISSIONS, *SPACES, *resources, platform=platform, settings=settings)
+    return [finding.verdict for finding in found]
+
+
+@pytest.mark.parametrize("namespace", NEIGHBOURS)
+def test_power_in_a_namespace_beside_the_classes_is_critical(namespace: str, platform: Any):
+    for role in ("admin", "edit"):
+        assert neighbour_verdicts(platform, binding(role, namespace=namespace)) == ["violated"]
+    assert neighbour_verdicts(platform, binding("view", namespace=namespace)) == []
+    writer = rbac("Role", "writer", namespace, rules=rules("secrets", "patch"))
+    held = binding("writer", namespace=namespace, kind="Role")
+    assert neighbour_verdicts(platform, writer, held) == ["violated"]
+    assert neighbour_verdicts(platform, writer, held, settings=trusting("roles", "writer")) == []
+    assert neighbour_verdicts(platform, writer, held, settings=trusting("principals", "oidc:team")) == []
+    seer = rbac("Role", "seer", namespace, rules=rules("leases", "get", "update"))
+    assert neighbour_verdicts(platform, seer, binding("seer", namespace=namespace, kind="Role")) == []
+
+
+@pytest.mark.parametrize("namespace", ["team", "apps"])
+def test_power_in_a_teams_namespace_is_its_own(namespace: str, platform: Any):
+    assert neighbour_verdicts(platform, binding("admin", namespace=namespace)) == []
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_a_patch_of_permissions_beside_the_classes_is_critical(version: str, platform: Any):
+    def patch(kind: str, namespace: str, **inputs: Any) -> Any:
+        metadata = {"name": "x", "namespace": namespace}
+        type_ = f"kubernetes:rbac.authorization.k8s.io/{version}:{kind}"
+        return resource_of(type_, "patch", {"metadata": metadata, **inputs})
+
+    eve = [{"kind": "User", "name": "eve"}]
+    for namespace in NEIGHBOURS:
+        assert neighbour_verdicts(platform, patch("RoleBindingPatch", namespace, subjects=eve)) == [
+            "violated"
+        ]
+        assert neighbour_verdicts(platform, patch("RolePatch", namespace, rules=rules("secrets", "get"))) == [
+            "violated"
+        ]
+    assert neighbour_verdicts(platform, patch("ClusterRoleBindingPatch", "", subjects=eve)) == ["violated"]
+    assert neighbour_verdicts(platform, patch("RoleBindingPatch", "team", subjects=eve)) == []
+    everybody = [{"kind": "Group", "name": "system:authenticated"}]
+    opened = patch("ClusterRoleBindingPatch", "", subjects=everybody)
+    assert findings_of("identity/no-role-for-everybody", opened, platform=platform)
+    old = patch("RoleBinding", "kube-system", roleRef={"name": "admin"}, subjects=eve)
+    assert neighbour_verdicts(platform, old) == ["violated"]
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        rules("services/status", "patch"),
+        rules("pods/status", "update"),
+        rules("endpoints/status", "patch"),
+        rules("certificaterequests/status", "patch"),
+        rules("nodes/status", "patch"),
+        rules("nodes/log", "get"),
+        rules("nodes/checkpoint", "get"),
+        rules("nodes/configz", "get"),
+        rules("virtualmachineinstances/console", "get"),
+        rules("virtualmachineinstances/vnc", "get"),
+        rules("virtualmachines/portforward", "get"),
+        rules("namespaces/finalizers", "update"),
+        [{"nonResourceURLs": ["/debug/*"], "verbs": ["get"]}],
+        [{"nonResourceURLs": ["/logs/*", "/version"], "verbs": ["get"]}],
+        [{"nonResourceURLs": ["*"], "verbs": ["get"]}],
+    ],
+    ids=str,
+)
+def test_a_subresource_that_is_not_known_to_be_harmless_is_power(granted: list[Any]):
+    assert permissions(rbac("ClusterRole", "odd", rules=granted), binding("odd", namespace="")) == [
+        "violated"
+    ]
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        rules("services/status", "get"),
+        rules("pods/log", "get"),
+        rules("nodes/metrics", "get"),
+        rules("deployments/scale", "get", "patch"),
+        [{"nonResourceURLs": ["/version", "/healthz/*", "/openapi/v3", "/livez"], "verbs": ["get"]}],
+    ],
+    ids=str,
+)
+def test_a_subresource_that_only_shows_or_scales_is_harmless(granted: list[Any]):
+    assert permissions(rbac("ClusterRole", "seer", rules=granted), binding("seer", namespace="")) == []
+
+
+@pytest.mark.parametrize(
     "principal",
     [
         "Group:system:serviceaccounts:isthmus-internal",
