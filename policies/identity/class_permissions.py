@@ -14,6 +14,7 @@ from isthmus.contracts.trust import FILE as TRUST_FILE
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
+from policies.identity.class_credentials import check_credentials, credential_objects
 from policies.inputs.class_scope import has_classified_work
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.neighbours import neighbour_namespaces, neighbour_reason
@@ -156,6 +157,7 @@ def _objects(subject: Subject) -> Iterator[Resource]:
         *(binding for binding, _, _ in _bindings(subject)),
         *_own_names(subject),
         *_patches(subject),
+        *credential_objects(subject),
     ):
         if resource.urn not in seen:
             seen.add(resource.urn)
@@ -165,6 +167,7 @@ def _objects(subject: Subject) -> Iterator[Resource]:
 def _check(subject: Subject) -> Iterator[Violation]:
     yield from _check_own_names(subject)
     yield from _check_patches(subject)
+    yield from check_credentials(subject)
     for role in _roles_of_classes(subject):
         yield from _check_role(subject, role)
     for binding, namespace, sensitivity in _bindings(subject):

@@ -603,6 +603,109 @@ def test_the_rules_know_people_by_their_exact_permissions(
     assert people_findings(_edited(resources, match, edit), platform) == expected
 
 
+def kube_object(kind: str, name: str, namespace: str = "", **inputs: Any) -> Any:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **inputs.pop("metadata", {})}
+    return resource_of(f"kubernetes:{kind}", f"{namespace}{name}", {"metadata": metadata, **inputs})
+
+
+@pytest.mark.parametrize("type_", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"])
+@pytest.mark.parametrize("namespace", ["isthmus-restricted", "kube-system", "cert-manager", "monitoring"])
+def test_a_secret_that_asks_for_a_token_is_critical(type_: str, namespace: str, platform: Any):
+    secret = kube_object("core/v1:Secret", "token", namespace, type=type_)
+    assert neighbour_verdicts(platform, secret) == ["violated"]
+    unknown = kube_object("core/v1:Secret", "token", namespace, type="${other.type}")
+    assert neighbour_verdicts(platform, unknown) == ["undecided"]
+    assert neighbour_verdicts(platform, kube_object("core/v1:Secret", "token", "team", type=type_)) == []
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [
+        ("isthmus-restricted", "restricted-callers"),
+        ("isthmus-restricted", "restricted-audit"),
+        ("isthmus-restricted-reviews", "restricted-reviews"),
+        ("isthmus-restricted-sealer", "restricted-sealer"),
+        ("cert-manager", "bank-internal-ca"),
+    ],
+)
+def test_a_program_overwrites_no_secret_that_the_platform_names(namespace: str, name: str, platform: Any):
+    assert neighbour_verdicts(platform, kube_object("core/v1:Secret", name, namespace)) == ["violated"]
+    assert neighbour_verdicts(platform, kube_object("core/v1:Secret", "of-a-tool", namespace)) == []
+    assert neighbour_verdicts(platform, kube_object("core/v1:Secret", name, "team")) == []
+
+
+def test_a_program_overwrites_no_secret_that_a_pod_of_the_class_mounts(rendered: Any, platform: Any):
+    for name, count in (("restricted-gateway-tls", 1), ("of-a-tool", 0)):
+        secret = kube_object("core/v1:Secret", name, "isthmus-restricted")
+        found = [f for f in judge([*rendered.resources, secret], platform) if f.policy == PERMISSIONS]
+        assert [f.verdict for f in found] == ["violated"] * count
+
+
+def test_a_patch_of_a_secret_beside_the_classes_and_a_new_authority_are_critical(platform: Any):
+    patch = kube_object("core/v1:SecretPatch", "ca", "cert-manager", stringData={"tls.key": "x"})
+    assert neighbour_verdicts(platform, patch) == ["violated"]
+    authority = kube_object("core/v1:Secret", "ca", "cert-manager", type="kubernetes.io/tls")
+    assert neighbour_verdicts(platform, authority) == ["violated"]
+
+
+def pod_beside(namespace: str, **pod: Any) -> Any:
+    workload = deployment(BOX, "tool", pod={"serviceAccountName": "default", **pod})
+    workload.inputs["metadata"]["namespace"] = namespace
+    return workload
+
+
+@pytest.mark.parametrize("namespace", NEIGHBOURS)
+def test_a_pod_beside_the_classes_that_runs_as_another_is_undecided(namespace: str, platform: Any):
+    principal = f"system:serviceaccount:{namespace}:controller"
+    pod = pod_beside(namespace, serviceAccountName="controller")
+    assert neighbour_verdicts(platform, pod) == ["undecided"]
+    assert neighbour_verdicts(platform, pod, settings=trusting("principals", principal)) == []
+    account = kube_object("core/v1:ServiceAccount", "controller", namespace)
+    assert neighbour_verdicts(platform, pod, account) == []
+    held = binding("view", f"ServiceAccount:{namespace}/controller", namespace=namespace)
+    assert neighbour_verdicts(platform, pod, account, held) == ["undecided"]
+    assert neighbour_verdicts(platform, pod_beside(namespace)) == []
+    assert neighbour_verdicts(platform, pod_beside("team", serviceAccountName="controller")) == []
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"volumes": [{"name": "s", "secret": {"secretName": "ca"}}]},
+        {"volumes": [{"name": "s", "projected": {"sources": [{"secret": {"name": "ca"}}]}}]},
+        {"initContainers": [{"name": "i", "image": "x", "envFrom": [{"secretRef": {"name": "ca"}}]}]},
+    ],
+    ids=str,
+)
+def test_a_pod_beside_the_classes_that_mounts_a_foreign_secret_is_undecided(pod: Any, platform: Any):
+    assert neighbour_verdicts(platform, pod_beside("cert-manager", **pod)) == ["undecided"]
+    own = kube_object("core/v1:Secret", "ca", "monitoring")
+    assert neighbour_verdicts(platform, pod_beside("monitoring", **pod), own) == []
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "NamespacePatch"])
+def test_a_namespace_that_a_program_labels_as_a_class_is_critical(kind: str, platform: Any):
+    def labelled(name: str, class_: str) -> Any:
+        return kube_object(f"core/v1:{kind}", name, metadata={"labels": {"isthmus.dev/class": class_}})
+
+    assert neighbour_verdicts(platform, labelled("evil", "restricted")) == ["violated"]
+    assert neighbour_verdicts(platform, labelled("evil", "public")) == []
+    assert neighbour_verdicts(platform, labelled("isthmus-restricted-tools", "restricted")) == []
+    trusted = trusting("namespaces", "evil")
+    assert neighbour_verdicts(platform, labelled("evil", "restricted"), settings=trusted) == []
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "NamespacePatch"])
+def test_an_unknown_annotation_of_a_classs_namespace_is_undecided(kind: str, platform: Any):
+    def noted(name: str, key: str) -> Any:
+        return kube_object(f"core/v1:{kind}", name, metadata={"annotations": {key: "x"}})
+
+    gateway = "k8s.ovn.org/hybrid-overlay-external-gw"
+    assert neighbour_verdicts(platform, noted("isthmus-restricted", gateway)) == ["undecided"]
+    assert neighbour_verdicts(platform, noted("isthmus-restricted", "pulumi.com/patchForce")) == []
+    assert neighbour_verdicts(platform, noted("team", gateway)) == []
+
+
 NAMES = "encryption/class-names-stay"
 GATEWAY = "restricted-gateway.isthmus-restricted.svc"
 
