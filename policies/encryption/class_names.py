@@ -9,7 +9,9 @@ from typing import Any
 
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
+from isthmus.graph.resources.sites import provider_of
 from policies.inputs.declared import namespace_sensitivities
+from policies.inputs.neighbours import service_names, stated_addresses, stated_hosts
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -26,6 +28,8 @@ _ROUTES = ("networking.k8s.io/v1:Ingress", "gateway.networking.k8s.io/v1:Gateway
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer")
 _CSI_DRIVER = "csi.cert-manager.io"
 _OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
+_KNOWN_NOTES = ("pulumi.com/", "isthmus.dev/", "app.kubernetes.io/")
+"""Beginnings of annotations that copy nothing."""
 _DOMAIN = ["svc", "cluster", "local"]
 
 
@@ -51,18 +55,30 @@ def _class_namespaces(subject: Subject) -> dict[str, str]:
 
 
 def _covered(name: str, namespaces: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The namespaces, with class, whose Services a name or wildcard covers: `SERVICE.NAMESPACE[.svc[.DOMAIN]]`."""
+    """The namespaces, with class, whose Services or pods a name or wildcard covers.
+
+    Such a name is `[POD.]SERVICE.NAMESPACE[.svc[.DOMAIN]]`, or with `pod` in place of `svc`.
+    """
     labels = normalised(name).split(".")
     return [
         (namespace, sensitivity)
         for namespace, sensitivity in sorted(namespaces.items())
-        for length in (0, 1, 3)
-        if len(labels) == 2 + length
+        for tail in ([], ["svc"], ["pod"], _DOMAIN, ["pod", *_DOMAIN[1:]])
+        if len(labels) > 1 + len(tail)
+        and (len(labels) == 2 + len(tail) or "*" not in labels[0])
         and all(
             fnmatch.fnmatchcase(label, pattern)
-            for label, pattern in zip([namespace, *_DOMAIN[:length]], labels[1:], strict=True)
+            for label, pattern in zip([namespace, *tail], labels[-1 - len(tail) :], strict=True)
         )
     ]
+
+
+def _covers(pattern: str, host: str) -> bool:
+    """Whether a name of a certificate is a host, or a wildcard for it."""
+    labels, parts = normalised(pattern).split("."), host.split(".")
+    return len(labels) == len(parts) and all(
+        fnmatch.fnmatchcase(part, label) for part, label in zip(parts, labels, strict=True)
+    )
 
 
 def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
@@ -70,7 +86,7 @@ def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
     for certificate in subject.graph.of(_CERTIFICATE):
         spec = at(certificate.inputs, "spec")
         names = at(spec, "dnsNames")
-        subject_name = re.findall(r"(?i)\bCN\s*=\s*([^,+]+)", str(at(spec, "literalSubject") or ""))
+        subject_name = re.findall(r"=\s*([^,+]+)", str(at(spec, "literalSubject") or ""))
         common = at(spec, "commonName")
         listed = [names] if is_unknown(names) else list_or_empty(names)
         yield (
@@ -111,6 +127,7 @@ def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
 def _check_certificates(subject: Subject) -> Iterator[Violation]:
     namespaces = _class_namespaces(subject)
     in_scope = any(namespace_sensitivities(subject.graph).values())
+    hosts, services = stated_hosts(subject), service_names(subject)
     for resource, namespace, names in _requests(subject):
         own = _class_of(subject, namespace)
         for name in names:
@@ -118,6 +135,13 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
                 if in_scope and not own:
                     message = f"the names of the certificate {resource.name} are not known before the change"
                     yield Violation(message, resource, "undecided")
+                continue
+            if not own and in_scope and (reason := _other_reason(str(name), hosts, services)):
+                yield Violation(
+                    f"{resource.name} in {namespace} asks for a certificate of {name}, {reason}: who holds it can pose"
+                    " as that server and read what is sent to it",
+                    resource,
+                )
                 continue
             others = [pair for pair in _covered(str(name), namespaces) if pair[1] != own]
             if others:
@@ -128,6 +152,9 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
                 )
     if in_scope:
         yield from _check_authorities(subject)
+        yield from _check_other_identities(subject)
+        yield from _check_copies(subject)
+        yield from _check_shared_secrets(subject)
         for request in subject.graph.of(*_OPAQUE_REQUESTS):
             yield Violation(
                 f"{request.name} is a signing request whose names no rule reads: it could ask for a name of a class",
@@ -136,13 +163,109 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
             )
 
 
-def _check_authorities(subject: Subject) -> Iterator[Violation]:
-    """Reports certificate authorities under an issuer of a class: their holder can sign every name."""
-    issuers = {
+def _other_reason(name: str, hosts: frozenset[str], services: frozenset[str]) -> str:
+    """Why a name belongs to a class although no namespace is in it; empty if it does not."""
+    if normalised(name) in services:
+        return "the short name of a class's service"
+    if any(_covers(name, host) for host in hosts):
+        return "a database, store or gateway that the platform names"
+    return ""
+
+
+def _class_issuers(subject: Subject) -> set[str]:
+    """Names of the issuers of the classes' certificates."""
+    stated = getattr(getattr(subject.platform, "issuer", None), "name", None)
+    return {str(stated)} - {"None"} | {
         str(at(certificate.inputs, "spec.issuerRef.name"))
         for certificate in subject.graph.of(_CERTIFICATE)
         if _class_of(subject, name_and_namespace(certificate)[1])
     }
+
+
+def _check_other_identities(subject: Subject) -> Iterator[Violation]:
+    """Reports URIs, addresses and other names in certificates outside the classes."""
+    namespaces, issuers = _class_namespaces(subject), _class_issuers(subject)
+    addresses = stated_addresses(subject) | _service_addresses(subject)
+    for certificate in subject.graph.of(_CERTIFICATE):
+        namespace, spec = name_and_namespace(certificate)[1], at(certificate.inputs, "spec")
+        own = _class_of(subject, namespace)
+        is_of_classes = str(at(spec, "issuerRef.name")) in issuers
+        for key in ("uris", "ipAddresses", "emailAddresses", "otherNames"):
+            values = at(spec, key)
+            for value in [values] if is_unknown(values) else list_or_empty(values):
+                text = normalised(str(value))
+                parts = re.split(r"[/:]+", text)
+                others = [
+                    class_
+                    for name, class_ in namespaces.items()
+                    if class_ != own
+                    and (name in parts or any(_covered(part, {name: class_}) for part in parts))
+                ]
+                if others or (not own and text in addresses):
+                    whose = f"class {others[0]}" if others else "a class's service, database or store"
+                    yield Violation(
+                        f"{certificate.name} in {namespace} asks for a certificate of {value}, an identity of {whose}:"
+                        " who holds it can pose as it",
+                        certificate,
+                    )
+                elif not own and is_of_classes and f"/ns/{namespace}/" not in text:
+                    yield Violation(
+                        f"{certificate.name} in {namespace} asks the classes' issuer for {key} {value}, and Isthmus"
+                        " does not know whom a class believes by it",
+                        certificate,
+                        "undecided",
+                    )
+
+
+def _service_addresses(subject: Subject) -> frozenset[str]:
+    """Addresses of the classes' services, as the stack states them."""
+    addresses: set[str] = set()
+    for service in subject.graph.of("kubernetes:core/v1:Service"):
+        if _class_of(subject, name_and_namespace(service)[1]):
+            addresses.add(str(at(service.inputs, "spec.clusterIP")))
+    for pod in _class_pods(subject):
+        addresses |= {str(at(alias, "ip")) for alias in list_or_empty(pod.spec.get("hostAliases"))}
+    return frozenset(addresses - {"None", ""})
+
+
+def _check_shared_secrets(subject: Subject) -> Iterator[Violation]:
+    """Reports a second certificate of a class's namespace that writes the Secret of another one."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for certificate in subject.graph.of(_CERTIFICATE):
+        name, namespace = name_and_namespace(certificate)
+        secret = at(certificate.inputs, "spec.secretName")
+        if not secret or is_unknown(secret) or _class_of(subject, namespace) in ("", "public"):
+            continue
+        key = (provider_of(certificate), namespace, str(secret))
+        if seen.setdefault(key, name) != name:
+            yield Violation(
+                f"{certificate.name} writes the Secret {secret} in {namespace}, of the certificate {seen[key]}:"
+                " servers of the class would show another certificate",
+                certificate,
+            )
+
+
+def _check_copies(subject: Subject) -> Iterator[Violation]:
+    """Reports certificates of a class whose Secret a controller may copy elsewhere."""
+    for certificate in subject.graph.of(_CERTIFICATE):
+        namespace = name_and_namespace(certificate)[1]
+        class_ = _class_of(subject, namespace)
+        notes = at(certificate.inputs, "spec.secretTemplate.annotations")
+        if not class_ or class_ == "public" or not notes:
+            continue
+        keys = list(notes) if isinstance(notes, Mapping) else [str(notes)]
+        unknown = [key for key in keys if not str(key).startswith(_KNOWN_NOTES)]
+        if unknown:
+            yield Violation(
+                f"{certificate.name} sets {unknown[0]} on the Secret of its key in {namespace}: a controller that"
+                f" follows it copies the key of class {class_} elsewhere",
+                certificate,
+            )
+
+
+def _check_authorities(subject: Subject) -> Iterator[Violation]:
+    """Reports certificate authorities under an issuer of a class: their holder can sign every name."""
+    issuers = _class_issuers(subject)
     for certificate in subject.graph.of(_CERTIFICATE):
         issuer = str(at(certificate.inputs, "spec.issuerRef.name"))
         if at(certificate.inputs, "spec.isCA") and issuer in issuers:

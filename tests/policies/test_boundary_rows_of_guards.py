@@ -757,6 +757,71 @@ def test_names_that_only_resemble_a_class_name_are_free(name: str):
     assert names(certificate("apps", dnsNames=[name])) == []
 
 
+def names_with(platform: Any, *resources: Any) -> list[str]:
+    return [finding.verdict for finding in findings_of(NAMES, *SPACES, *resources, platform=platform)]
+
+
+CA = {"name": "bank-internal-ca", "kind": "ClusterIssuer"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"uris": ["spiffe://cluster.local/ns/isthmus-restricted/sa/restricted-gateway"]}, "violated"),
+        ({"uris": ["https://restricted-gateway.isthmus-restricted.svc/x"]}, "violated"),
+        ({"uris": ["spiffe://bank/reviewer"]}, "undecided"),
+        ({"ipAddresses": ["10.40.0.21"]}, "violated"),
+        ({"ipAddresses": ["10.96.0.10"]}, "undecided"),
+        ({"otherNames": [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "x@bank"}]}, "undecided"),
+        ({"dnsNames": ["restricted-gateway"]}, "violated"),
+        ({"dnsNames": ["Restricted-Qwen3-32b."]}, "violated"),
+        ({"dnsNames": ["postgres-restricted.fra1.bank.example"]}, "violated"),
+        ({"dnsNames": ["s3.fra1.bank.example"]}, "violated"),
+        ({"dnsNames": ["*.fra1.bank.example"]}, "violated"),
+        ({"dnsNames": ["pod.restricted-gateway.isthmus-restricted.svc"]}, "violated"),
+        ({"dnsNames": ["10-1-1-1.isthmus-restricted.pod.cluster.local"]}, "violated"),
+        ({"literalSubject": f"2.5.4.3={GATEWAY}"}, "violated"),
+    ],
+    ids=str,
+)
+def test_nobody_outside_a_class_asks_for_another_form_of_its_identity(
+    spec: dict[str, Any], expected: str, platform: Any
+):
+    assert names_with(platform, certificate("apps", **{"issuerRef": CA, **spec})) == [expected]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"dnsNames": ["d.apps.svc", "gateway", "other.bank.example"]},
+        {"uris": ["spiffe://cluster.local/ns/apps/sa/tool"]},
+    ],
+    ids=str,
+)
+def test_a_teams_own_identity_is_free(spec: dict[str, Any], platform: Any):
+    assert names_with(platform, certificate("apps", **{"issuerRef": CA, **spec})) == []
+
+
+def test_the_key_of_a_class_is_not_copied_by_an_annotation(platform: Any):
+    def template(namespace: str, key: str) -> Any:
+        return certificate(namespace, dnsNames=[], secretTemplate={"annotations": {key: "true"}})
+
+    copied = "reflector.v1.k8s.emberstack.com/reflection-allowed"
+    assert names_with(platform, template("isthmus-restricted", copied)) == ["violated"]
+    assert names_with(platform, template("isthmus-restricted", "isthmus.dev/note")) == []
+    assert names_with(platform, template("apps", copied)) == []
+
+
+def test_a_second_certificate_writes_no_secret_of_the_first(platform: Any):
+    first = certificate("isthmus-restricted", dnsNames=[GATEWAY], secretName="restricted-gateway-tls")
+    second = certificate("isthmus-restricted", dnsNames=[GATEWAY], secretName="restricted-gateway-tls")
+    second = replace(second, urn="urn:second", name="second")
+    second.inputs["metadata"]["name"] = "second"
+    assert names_with(platform, first, second) == ["violated"]
+    second.inputs["spec"]["secretName"] = "second-tls"
+    assert names_with(platform, first, second) == []
+
+
 def test_other_ways_to_a_certificate_are_judged_too():
     ingress = {
         "metadata": {"namespace": "apps", "annotations": {"cert-manager.io/cluster-issuer": "ca"}},
