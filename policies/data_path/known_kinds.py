@@ -6,6 +6,7 @@ else is undecided: Isthmus cannot tell whether it copies the class's data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _KUBERNETES = "kubernetes:"
+_CLASS_WORD = r"(?<![a-z])(restricted|confidential|internal)(?![a-z])"
 _PATCH, _LIST = "Patch", "List"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 """`workload/can-be-read` reports it."""
@@ -39,6 +41,7 @@ _NETWORK_POLICY_PATCH = "kubernetes:networking.k8s.io/v1:NetworkPolicyPatch"
 _DNS_SETTINGS = ("coredns", "kube-dns", "node-local-dns", "nodelocaldns")
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 _VOLUME = "kubernetes:core/v1:PersistentVolume"
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
 _WEBHOOKS = (
     "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration",
@@ -431,6 +434,35 @@ def _is_harmless_label(subject: Subject, patch: Resource, name: str) -> bool:
 def _volumes(subject: Subject) -> Iterator[Resource]:
     if has_classified_work(subject):
         yield from (volume for volume in subject.graph.of(_VOLUME) if volume.type == _VOLUME)
+        yield from _claims_of_others(subject)
+
+
+def _claims_of_others(subject: Subject) -> Iterator[Resource]:
+    """Claims outside the classes that name a volume, or what to copy."""
+    for claim in subject.graph.of(_CLAIM):
+        spec = at(claim.inputs, "spec")
+        namespace = namespace_of(subject, claim) or ""
+        class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+        if class_ in ("", "public") and any(
+            at(spec, key) for key in ("volumeName", "dataSource", "dataSourceRef")
+        ):
+            yield claim
+
+
+def _problems_of_claim(subject: Subject, claim: Resource) -> Iterator[Violation]:
+    source = at(claim.inputs, "spec.dataSourceRef.namespace")
+    class_ = classified_namespaces(subject.graph).get(str(source)) or class_of_name(str(source or ""))
+    if class_ not in ("", "public"):
+        yield Violation(f"{claim.name} copies a volume of {source} with its {class_} data", claim)
+    named = at(claim.inputs, "spec.volumeName")
+    for volume in subject.graph.of(_VOLUME) if named else ():
+        claimed = str(at(volume.inputs, "spec.claimRef.namespace") or "")
+        class_ = classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)
+        is_named = name_and_namespace(volume)[0] == named or volume in subject.graph.referred(named)
+        if is_named and class_ not in ("", "public"):
+            yield Violation(
+                f"{claim.name} claims {named}, the volume of {claimed} with its {class_} data", claim
+            )
 
 
 _HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageClassName", "volumeMode"}) | {
@@ -441,6 +473,8 @@ _HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageCl
 }
 """Fields of a volume that do not say where its data is."""
 _POD_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/run/containerd", "/var/log")
+_KERNEL_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/root", "/run", "/var/run")
+"""Folders in which no weights are, whatever a path below them is called."""
 _SYSTEM_FOLDERS = (
     "/var/lib",
     "/var/run",
@@ -457,6 +491,9 @@ _SYSTEM_FOLDERS = (
 
 def _check_volumes(subject: Subject) -> Iterator[Violation]:
     for volume in _volumes(subject):
+        if volume.type == _CLAIM:
+            yield from _problems_of_claim(subject, volume)
+            continue
         spec = at(volume.inputs, "spec")
         if not isinstance(spec, Mapping):
             yield Violation(
@@ -476,7 +513,8 @@ def _problem_of_source(
     is_trusted = is_trusted_type(subject, volume.type)
     if source in ("hostPath", "local"):
         path = str(at(place, "path") or "")
-        if source == "local" and class_ and _is_weights_folder(path, class_):
+        is_weights = source == "local" and class_ and _is_weights_folder(path, class_)
+        if is_weights and not path.startswith(_KERNEL_FOLDERS):
             return
         if _is_system_folder(path):
             yield Violation(
@@ -490,6 +528,13 @@ def _problem_of_source(
                 volume,
                 "undecided",
             )
+    elif class_ in ("", "public") and not is_trusted and _names_class_place(subject, volume, source, place):
+        yield Violation(
+            f"{volume.name} gives {source} of {at(place, 'driver') or at(place, 'server') or 'a server'} to a claim "
+            f"outside the classes, and a class's volume or this stack's {_quoted(subject)} data may be the same place",
+            volume,
+            "undecided",
+        )
     elif class_ not in ("", "public") and not is_trusted and not _is_in_stack(subject, source, place):
         driver = at(place, "driver")
         yield Violation(
@@ -498,6 +543,41 @@ def _problem_of_source(
             volume,
             "undecided",
         )
+
+
+def _names_class_place(subject: Subject, volume: Resource, source: str, place: Any) -> bool:
+    """Whether a volume outside the classes may show a class's: its place names a class, or is one of a class's."""
+    if source not in ("csi", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "flexVolume"):
+        return False
+    text = str(place)
+    if any(is_unknown(value) for value in _leaves(place)) or re.search(_CLASS_WORD, text):
+        return True
+    places: set[str] = set()
+    for other in subject.graph.of(_VOLUME):
+        if other is volume or not isinstance(at(other.inputs, "spec"), Mapping):
+            continue
+        claimed = str(at(other.inputs, "spec.claimRef.namespace") or "")
+        if (classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)) not in (
+            "",
+            "public",
+        ):
+            theirs = at(other.inputs, f"spec.{source}")
+            places |= {
+                str(at(theirs, key)) for key in ("server", "volumeHandle", "targetPortal") if at(theirs, key)
+            }
+    stated = str(subject.platform) if subject.platform else ""
+    hosts = {str(at(place, key)) for key in ("server", "volumeHandle", "targetPortal") if at(place, key)}
+    return bool(hosts & places) or any(
+        re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", stated) for host in hosts
+    )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping | list):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(child)
+    else:
+        yield value
 
 
 def _is_weights_folder(path: str, class_: str) -> bool:
@@ -762,7 +842,7 @@ RULES = (
         "Files of every pod are on its node, so a pod that claims such a volume can read and send them",
         "Remove the volume, or use a storage class of the site",
         _check_volumes,
-        (_VOLUME,),
+        (_VOLUME, _CLAIM),
         applies_to=_volumes,
     ),
     Rule(

@@ -13,7 +13,7 @@ from isthmus.contracts.trust import Trust
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.tags import bears_tags
-from policies.data_path import known_kinds, pod_contents
+from policies.data_path import entrances, known_kinds, pod_contents
 from policies.evaluation.evaluation import judge
 from policies.rules.rule import Subject
 from policies.workload import hardening
@@ -431,8 +431,13 @@ def test_b16_a_borrowed_identity_that_is_not_known_yet_is_undecided():
     }
 
 
-def lets_in(*peers: dict[str, Any], namespace: str = RESTRICTED) -> Resource:
-    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
+GATEWAY_PODS = {"matchLabels": {"isthmus.dev/role": "gateway"}}
+
+
+def lets_in(
+    *peers: dict[str, Any], namespace: str = RESTRICTED, selector: dict[str, Any] = GATEWAY_PODS
+) -> Resource:
+    spec = {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
     return kube("networking.k8s.io/v1:NetworkPolicy", "open", namespace, spec=spec)
 
 
@@ -752,6 +757,8 @@ def test_a_type_in_a_module_called_like_a_word_of_python_is_read():
 
 OWN_CONTENTS = pod_contents.RULES[0]
 ASKED = next(rule for rule in known_kinds.RULES if rule.id == "data-path/nobody-else-is-asked")
+CALLERS_RULE = entrances.RULES[0]
+VOLUMES_RULE = next(rule for rule in known_kinds.RULES if rule.id == "data-path/volumes-stay-inside")
 NO_HOST = next(rule for rule in hardening.RULES if rule.id == "workload/no-host")
 
 
@@ -902,3 +909,72 @@ def test_a_monitor_or_a_scaler_that_asks_elsewhere_is_undecided(row: str):
 def test_a_monitor_or_a_scaler_that_reads_numbers_only_passes(added: Resource):
     graph = Graph([namespace_of_class("restricted", RESTRICTED), added])
     assert list(ASKED.check(Subject(graph, platform()))) == []
+
+
+MODEL_PODS = {"matchLabels": {"isthmus.dev/endpoint": "restricted-qwen3-32b"}}
+
+
+@pytest.mark.parametrize("selector", [MODEL_PODS, {}])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "reviewers"}),
+        namespaced(matchLabels={"isthmus.dev/class": "restricted"}),
+        {"ipBlock": {"cidr": "10.40.0.0/16"}},
+    ],
+)
+def test_stated_callers_reach_the_gateway_and_no_model(peer: dict[str, Any], selector: dict[str, Any]):
+    def verdicts(chosen: dict[str, Any]) -> set[str]:
+        graph = Graph([*rendered().resources, lets_in(peer, selector=chosen)])
+        return {violation.verdict for violation in CALLERS_RULE.check(Subject(graph, platform()))}
+
+    assert verdicts(selector) == {"violated"}
+    assert verdicts(GATEWAY_PODS) == set()
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["${eip.publicIp}/32", "${bank-restricted-qwen3-32b-service.clusterIP}/0", "${text.result}"],
+)
+def test_a_range_that_only_the_cloud_will_know_is_undecided(block: str):
+    text = other("random:index/randomString:RandomString", "text", length=9)
+    address = other("aws:ec2/eip:Eip", "eip")
+    graph = Graph([*rendered().resources, text, address, lets_in({"ipBlock": {"cidr": block}})])
+    found = list(CALLERS_RULE.check(Subject(graph, platform())))
+    assert {violation.verdict for violation in found} == {"undecided"}
+
+
+_THEIRS = volume(
+    nfs={"server": "10.40.0.77", "path": "/records"}, claimRef={"namespace": RESTRICTED, "name": "records"}
+)
+
+
+def claim(**spec: Any) -> Resource:
+    return kube("core/v1:PersistentVolumeClaim", "copy", "team", spec=spec)
+
+
+OTHERS_VOLUMES = {
+    "same-server": volume(nfs={"server": "10.40.0.77", "path": "/"}),
+    "named-like-a-class": volume(nfs={"server": "10.9.9.9", "path": "/exports/isthmus-restricted"}),
+    "stated-host": volume(nfs={"server": "10.40.0.9", "path": "/x"}, claimRef={"namespace": "team"}),
+    "handle": volume(csi={"driver": "x", "volumeHandle": "pvc-restricted-gateway"}),
+    "processes": volume(
+        local={"path": "/proc/1/root/restricted"}, claimRef={"namespace": RESTRICTED, "name": "c"}
+    ),
+    "clone": claim(dataSourceRef={"kind": "PersistentVolumeClaim", "name": "r", "namespace": RESTRICTED}),
+    "claim": claim(volumeName="volume"),
+}
+
+
+@pytest.mark.parametrize("row", OTHERS_VOLUMES, ids=list(OTHERS_VOLUMES))
+def test_a_volume_outside_the_classes_that_may_show_theirs_stops_the_change(row: str):
+    added = replace(OTHERS_VOLUMES[row], urn=OTHERS_VOLUMES[row].urn + "-added")
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), _THEIRS, added])
+    found = list(VOLUMES_RULE.check(Subject(graph, platform())))
+    assert added in [violation.resource for violation in found]
+
+
+def test_a_teams_own_share_and_claim_pass():
+    share = volume(nfs={"server": "10.9.9.9", "path": "/team"}, claimRef={"namespace": "team", "name": "c"})
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), share, claim(volumeName="volume")])
+    assert list(VOLUMES_RULE.check(Subject(graph, platform()))) == []
