@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
+from isthmus.core import yaml_files
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.tags import bears_tags
-from policies.data_path import entrances, known_kinds, pod_contents
+from policies.data_path import entrances, known_kinds, own_settings, pod_contents
 from policies.evaluation.evaluation import judge
 from policies.rules.rule import Subject
 from policies.workload import hardening
@@ -758,6 +760,7 @@ def test_a_type_in_a_module_called_like_a_word_of_python_is_read():
 OWN_CONTENTS = pod_contents.RULES[0]
 ASKED = next(rule for rule in known_kinds.RULES if rule.id == "data-path/nobody-else-is-asked")
 CALLERS_RULE = entrances.RULES[0]
+SETTINGS_RULE = own_settings.RULES[0]
 VOLUMES_RULE = next(rule for rule in known_kinds.RULES if rule.id == "data-path/volumes-stay-inside")
 NO_HOST = next(rule for rule in hardening.RULES if rule.id == "workload/no-host")
 
@@ -978,3 +981,42 @@ def test_a_teams_own_share_and_claim_pass():
     share = volume(nfs={"server": "10.9.9.9", "path": "/team"}, claimRef={"namespace": "team", "name": "c"})
     graph = Graph([namespace_of_class("restricted", RESTRICTED), share, claim(volumeName="volume")])
     assert list(VOLUMES_RULE.check(Subject(graph, platform()))) == []
+
+
+def with_settings(name: str, **changes: Any) -> list[Resource]:
+    """The bank's resources, with other settings of one edge program; a part that is a map is merged."""
+    resources = []
+    for resource in rendered().resources:
+        if resource.type.endswith(":ConfigMap") and resource.name == name:
+            settings = yaml_files.loads(resource.inputs["data"]["config.yaml"]).data
+            for part, value in changes.items():
+                settings[part] = {**settings[part], **value} if isinstance(value, dict) else value
+            resource = copy.deepcopy(resource)
+            resource.inputs["data"]["config.yaml"] = json.dumps(settings)
+        resources.append(resource)
+    return resources
+
+
+_GATEWAY, _REVIEWS = "bank-fra1-restricted-gateway-config", "bank-fra1-restricted-reviews-config"
+_EVE = {"name": "eve", "client": "eve.apps.svc", "domains": ["financial-crime"]}
+OTHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "database": (_GATEWAY, {"database": {"host": "postgres.evil.bank.example"}}),
+    "database-of-reviews": (_REVIEWS, {"database": {"host": "postgres.evil.bank.example"}}),
+    "reviewer": (_REVIEWS, {"reviewers": [_EVE]}),
+    "caller": (_GATEWAY, {"workloads": [{"name": "transaction-narratives", "clients": ["eve.apps.svc"]}]}),
+    "proxy": (_GATEWAY, {"routes": [{"workload": "x", "proxy": "http://10.40.0.80:3128"}]}),
+    "authority": (_GATEWAY, {"listen": {"client_ca": "/tmp/ca.crt"}}),
+    "records-key": (_GATEWAY, {"audit": {"site_key": "/tmp/key"}}),
+    "traces": (_GATEWAY, {"traces": [{"endpoint": "https://10.40.0.99:4318"}]}),
+}
+
+
+@pytest.mark.parametrize("row", OTHER_SETTINGS, ids=list(OTHER_SETTINGS))
+def test_settings_that_the_platform_does_not_state_are_critical(row: str):
+    name, changes = OTHER_SETTINGS[row]
+    found = list(SETTINGS_RULE.check(Subject(Graph(with_settings(name, **changes)), platform())))
+    assert [(v.verdict, v.resource.name if v.resource else "") for v in found] == [("violated", name)]
+
+
+def test_the_banks_own_settings_are_those_of_its_platform():
+    assert list(SETTINGS_RULE.check(Subject(Graph(rendered().resources), platform()))) == []
