@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.network.reachability import CLASS, NAMESPACE, POLICY, is_public, is_within
+from isthmus.graph.network.reachability import (
+    CLASS,
+    NAMESPACE,
+    POLICY,
+    is_public,
+    is_within,
+    select_namespaces,
+)
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.known_kinds import is_trusted_type, namespace_of
 from policies.inputs.class_scope import class_of_name, classified_namespaces
 from policies.inputs.isolation import peers
+from policies.inputs.pods import pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
 _ROUTES = ("Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute")
+_RANGES = ("aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet")
+_BEHIND = ("model", "translator", "sealer", "resolver", "fetch")
+"""Roles of pods that only their own class's pods call."""
 _GATEWAY_API = "kubernetes:gateway.networking.k8s.io/"
 
 
@@ -39,9 +51,12 @@ def _policies_of_classes(subject: Subject) -> Iterator[tuple[Resource, str, str]
 
 def _check_callers(subject: Subject) -> Iterator[Violation]:
     for policy, namespace, class_ in _policies_of_classes(subject):
+        behind = _pods_behind(subject, policy, namespace)
         for peer in peers(policy, "ingress", "from"):
             if isinstance(peer, Mapping):
                 yield from _check_peer(subject, policy, namespace, class_, peer)
+                if behind:
+                    yield from _check_peer_of_model(subject, policy, namespace, class_, peer, behind)
 
 
 def _check_peer(
@@ -84,6 +99,45 @@ def _check_peer(
             )
 
 
+def _pods_behind(subject: Subject, policy: Resource, namespace: str) -> str:
+    """The role of a pod behind the gateway that a policy selects, e.g. `model`; empty if it selects none."""
+    selector = at(policy.inputs, "spec.podSelector") or {}
+    for pod in pods(subject.graph):
+        if pod.namespace != namespace or pod.role not in _BEHIND:
+            continue
+        try:
+            is_selected = bool(select_namespaces({"pod": dict(pod.labels)}, selector))
+        except (KeyError, TypeError, AttributeError):
+            is_selected = True
+        if is_selected:
+            return pod.role
+    return ""
+
+
+def _check_peer_of_model(
+    subject: Subject, policy: Resource, namespace: str, class_: str, peer: Mapping[str, Any], role: str
+) -> Iterator[Violation]:
+    """Reports callers from outside the namespace: they may reach the gateway, and nothing behind it."""
+    platform = subject.platform
+    monitoring = platform.monitoring.namespace if platform else None
+    if platform is None or subject.trusts("address_ranges", str(at(peer, "ipBlock.cidr"))):
+        return
+    selector = peer.get("namespaceSelector")
+    if peer.get("ipBlock") is None and selector is None:
+        return
+    named = _named_namespaces(selector) if selector is not None else None
+    if named is not None and named <= {monitoring, namespace}:
+        return
+    if named is not None and all(subject.trusts("namespaces", caller) for caller in named):
+        return
+    callers = at(peer, "ipBlock.cidr") or (", ".join(sorted(named)) if named else "other namespaces")
+    yield Violation(
+        f"{name_and_namespace(policy)[0]} lets {callers} connect to {role} pods in {namespace}, past the gateway that "
+        f"checks and records who gets {class_} data",
+        policy,
+    )
+
+
 def _named_namespaces(selector: Any) -> set[str] | None:
     """The namespaces that a selector names; None if it selects by other labels."""
     labels = at(selector, "matchLabels")
@@ -124,7 +178,7 @@ def _check_block(
     subject: Subject, policy: Resource, where: str, class_: str, block: str
 ) -> Iterator[Violation]:
     if is_unknown(block):
-        if not subject.graph.referred(block):
+        if not _is_range_of_network(subject, block):
             problem = (
                 f"the addresses that {where} lets connect to {class_} work are not known before the change"
             )
@@ -145,6 +199,14 @@ def _check_block(
         "violated" if is_certain else "undecided",
         entry=("address_ranges", block),
     )
+
+
+def _is_range_of_network(subject: Subject, block: str) -> bool:
+    """Whether a text is exactly the range of a network or a subnet of the stack, or the address of a Service."""
+    if re.fullmatch(r"\$\{[^{}]+\.cidrBlock\}", block):
+        return any(resource.type in _RANGES for resource in subject.graph.referred(block))
+    is_address = re.fullmatch(r"\$\{[^{}]+\.clusterIP\}/32", block) is not None
+    return is_address and bool(subject.graph.referred(block, "core/v1:Service"))
 
 
 # --- Ingress objects and routes

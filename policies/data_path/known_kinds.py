@@ -6,6 +6,7 @@ else is undecided: Isthmus cannot tell whether it copies the class's data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _KUBERNETES = "kubernetes:"
+_CLASS_WORD = r"(?<![a-z])(restricted|confidential|internal)(?![a-z])"
 _PATCH, _LIST = "Patch", "List"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 """`workload/can-be-read` reports it."""
@@ -39,6 +41,8 @@ _NETWORK_POLICY_PATCH = "kubernetes:networking.k8s.io/v1:NetworkPolicyPatch"
 _DNS_SETTINGS = ("coredns", "kube-dns", "node-local-dns", "nodelocaldns")
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 _VOLUME = "kubernetes:core/v1:PersistentVolume"
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+_STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
 _WEBHOOKS = (
     "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration",
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration",
@@ -48,6 +52,7 @@ _MONITORS = (
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
     "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
 )
+_SCALED = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 
 
 # --- Where an object is, and whether its type is trusted
@@ -145,13 +150,30 @@ def _problem_of_built_in(subject: Subject, resource: Resource, kind: str, namesp
     if kind in known_types.NAMELESS_KINDS:
         if resource.type in known_types.CLUSTER_WIDE:
             return ""
+        if resource.type == _STORAGE_CLASS:
+            return _problem_of_storage(subject, resource)
         return f"applies to the whole cluster, and Isthmus does not know what it changes for {_quoted(subject)} data"
     if namespace in known_types.CONTROL_PLANE_NAMESPACES and resource.type == _CONFIG_MAP:
         name = name_and_namespace(resource)[0]
         if name.startswith(_DNS_SETTINGS):
             return ""  # `data-path/patches-keep-boundaries` reports it
+        if not is_unknown(name) and not name.startswith(known_types.CONTROL_PLANE_SETTINGS):
+            return ""
         return f"sets {name} in {namespace}, which nodes and controllers of {_quoted(subject)} data read"
     return ""
+
+
+def _problem_of_storage(subject: Subject, resource: Resource) -> str:
+    """Why volumes of a storage class may be elsewhere; empty if its driver makes disks or folders of the own cloud."""
+    provisioner = str(resource.inputs.get("provisioner") or "")
+    parameters = resource.inputs.get("parameters") or {}
+    known = known_types.PROVISIONERS.get(provisioner)
+    if known is not None and isinstance(parameters, Mapping) and set(parameters) <= known:
+        return ""
+    return (
+        f"has volumes made by {provisioner or 'a driver that is not stated'}, and Isthmus does not know where they "
+        f"would keep {_quoted(subject)} data"
+    )
 
 
 def _states_another_type(resource: Resource) -> bool:
@@ -412,6 +434,35 @@ def _is_harmless_label(subject: Subject, patch: Resource, name: str) -> bool:
 def _volumes(subject: Subject) -> Iterator[Resource]:
     if has_classified_work(subject):
         yield from (volume for volume in subject.graph.of(_VOLUME) if volume.type == _VOLUME)
+        yield from _claims_of_others(subject)
+
+
+def _claims_of_others(subject: Subject) -> Iterator[Resource]:
+    """Claims outside the classes that name a volume, or what to copy."""
+    for claim in subject.graph.of(_CLAIM):
+        spec = at(claim.inputs, "spec")
+        namespace = namespace_of(subject, claim) or ""
+        class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+        if class_ in ("", "public") and any(
+            at(spec, key) for key in ("volumeName", "dataSource", "dataSourceRef")
+        ):
+            yield claim
+
+
+def _problems_of_claim(subject: Subject, claim: Resource) -> Iterator[Violation]:
+    source = at(claim.inputs, "spec.dataSourceRef.namespace")
+    class_ = classified_namespaces(subject.graph).get(str(source)) or class_of_name(str(source or ""))
+    if class_ not in ("", "public"):
+        yield Violation(f"{claim.name} copies a volume of {source} with its {class_} data", claim)
+    named = at(claim.inputs, "spec.volumeName")
+    for volume in subject.graph.of(_VOLUME) if named else ():
+        claimed = str(at(volume.inputs, "spec.claimRef.namespace") or "")
+        class_ = classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)
+        is_named = name_and_namespace(volume)[0] == named or volume in subject.graph.referred(named)
+        if is_named and class_ not in ("", "public"):
+            yield Violation(
+                f"{claim.name} claims {named}, the volume of {claimed} with its {class_} data", claim
+            )
 
 
 _HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageClassName", "volumeMode"}) | {
@@ -422,6 +473,8 @@ _HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageCl
 }
 """Fields of a volume that do not say where its data is."""
 _POD_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/run/containerd", "/var/log")
+_KERNEL_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/root", "/run", "/var/run")
+"""Folders in which no weights are, whatever a path below them is called."""
 _SYSTEM_FOLDERS = (
     "/var/lib",
     "/var/run",
@@ -438,6 +491,9 @@ _SYSTEM_FOLDERS = (
 
 def _check_volumes(subject: Subject) -> Iterator[Violation]:
     for volume in _volumes(subject):
+        if volume.type == _CLAIM:
+            yield from _problems_of_claim(subject, volume)
+            continue
         spec = at(volume.inputs, "spec")
         if not isinstance(spec, Mapping):
             yield Violation(
@@ -457,7 +513,8 @@ def _problem_of_source(
     is_trusted = is_trusted_type(subject, volume.type)
     if source in ("hostPath", "local"):
         path = str(at(place, "path") or "")
-        if source == "local" and class_ and _is_weights_folder(path, class_):
+        is_weights = source == "local" and class_ and _is_weights_folder(path, class_)
+        if is_weights and not path.startswith(_KERNEL_FOLDERS):
             return
         if _is_system_folder(path):
             yield Violation(
@@ -471,6 +528,13 @@ def _problem_of_source(
                 volume,
                 "undecided",
             )
+    elif class_ in ("", "public") and not is_trusted and _names_class_place(subject, volume, source, place):
+        yield Violation(
+            f"{volume.name} gives {source} of {at(place, 'driver') or at(place, 'server') or 'a server'} to a claim "
+            f"outside the classes, and a class's volume or this stack's {_quoted(subject)} data may be the same place",
+            volume,
+            "undecided",
+        )
     elif class_ not in ("", "public") and not is_trusted and not _is_in_stack(subject, source, place):
         driver = at(place, "driver")
         yield Violation(
@@ -479,6 +543,41 @@ def _problem_of_source(
             volume,
             "undecided",
         )
+
+
+def _names_class_place(subject: Subject, volume: Resource, source: str, place: Any) -> bool:
+    """Whether a volume outside the classes may show a class's: its place names a class, or is one of a class's."""
+    if source not in ("csi", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "flexVolume"):
+        return False
+    text = str(place)
+    if any(is_unknown(value) for value in _leaves(place)) or re.search(_CLASS_WORD, text):
+        return True
+    places: set[str] = set()
+    for other in subject.graph.of(_VOLUME):
+        if other is volume or not isinstance(at(other.inputs, "spec"), Mapping):
+            continue
+        claimed = str(at(other.inputs, "spec.claimRef.namespace") or "")
+        if (classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)) not in (
+            "",
+            "public",
+        ):
+            theirs = at(other.inputs, f"spec.{source}")
+            places |= {
+                str(at(theirs, key)) for key in ("server", "volumeHandle", "targetPortal") if at(theirs, key)
+            }
+    stated = str(subject.platform) if subject.platform else ""
+    hosts = {str(at(place, key)) for key in ("server", "volumeHandle", "targetPortal") if at(place, key)}
+    return bool(hosts & places) or any(
+        re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", stated) for host in hosts
+    )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping | list):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(child)
+    else:
+        yield value
 
 
 def _is_weights_folder(path: str, class_: str) -> bool:
@@ -517,7 +616,7 @@ def _is_in_stack(subject: Subject, source: str, place: Any) -> bool:
 def _askers(subject: Subject) -> Iterator[Resource]:
     """Objects that name a program which is asked about others, or a proxy."""
     if has_classified_work(subject):
-        yield from (resource for resource in subject.graph.of(*_WEBHOOKS, _DEFINITION, *_MONITORS))
+        yield from subject.graph.of(*_WEBHOOKS, _DEFINITION, *_MONITORS, _SCALED)
 
 
 def _check_askers(subject: Subject) -> Iterator[Violation]:
@@ -529,6 +628,8 @@ def _check_askers(subject: Subject) -> Iterator[Violation]:
                 yield from _asked(
                     subject, resource, at(resource.inputs, "spec.conversion.webhook.clientConfig"), ""
                 )
+        elif resource.type == _SCALED:
+            yield from _check_scaling(subject, resource)
         else:
             yield from _check_monitor(subject, resource)
 
@@ -575,16 +676,139 @@ def _asked(subject: Subject, resource: Resource, client: Any, namespace: str) ->
 
 
 def _check_monitor(subject: Subject, resource: Resource) -> Iterator[Violation]:
-    endpoints = [
-        *list_or_empty(at(resource.inputs, "spec.endpoints")),
-        *list_or_empty(at(resource.inputs, "spec.podMetricsEndpoints")),
-    ]
+    class_ = _class_of_monitor(subject, resource)
+    for problem in _problems_of_monitor(resource, bool(class_)):
+        yield Violation(
+            f"{resource.name} has metrics of {class_ or 'other'} pods fetched {problem}",
+            resource,
+            "undecided",
+        )
+
+
+def _class_of_monitor(subject: Subject, resource: Resource) -> str:
+    """The class above public of pods that a monitor may select; empty if it selects none."""
+    classes = {
+        name: class_ for name, class_ in classified_namespaces(subject.graph).items() if class_ != "public"
+    }
+    selector = at(resource.inputs, "spec.namespaceSelector")
+    names = at(selector, "matchNames")
+    own = namespace_of(subject, resource)
+    if own is None or is_unknown(str(selector)) or at(selector, "any"):
+        return next(iter(sorted(classes.values())), "")
+    reached = [str(name) for name in list_or_empty(names)] or [own]
+    found = [classes.get(name) or class_of_name(name) for name in reached]
+    return next((class_ for class_ in found if class_ not in ("", "public")), "")
+
+
+_MONITOR_FIELDS = frozenset(
+    {"selector", "namespaceSelector", "podMetricsEndpoints", "endpoints", "jobLabel", "podTargetLabels"}
+    | {
+        "targetLabels",
+        "sampleLimit",
+        "targetLimit",
+        "labelLimit",
+        "labelNameLengthLimit",
+        "keepDroppedTargets",
+    }
+    | {"labelValueLengthLimit", "bodySizeLimit", "selectorMechanism", "scrapeProtocols", "attachMetadata"}
+)
+_ENDPOINT_FIELDS = frozenset(
+    {
+        "port",
+        "portNumber",
+        "targetPort",
+        "path",
+        "interval",
+        "scrapeTimeout",
+        "honorLabels",
+        "honorTimestamps",
+    }
+    | {
+        "scheme",
+        "tlsConfig",
+        "relabelings",
+        "metricRelabelings",
+        "filterRunning",
+        "enableHttp2",
+        "followRedirects",
+    }
+    | {"trackTimestampsStaleness"}
+)
+_TLS_FIELDS = frozenset({"serverName", "insecureSkipVerify", "ca", "caFile", "minVersion", "maxVersion"})
+
+
+def _problems_of_monitor(resource: Resource, reaches_class: bool) -> Iterator[str]:
+    """How a monitor does more than read numbers at the pods' own addresses."""
+    spec = at(resource.inputs, "spec")
+    endpoints = [*list_or_empty(at(spec, "endpoints")), *list_or_empty(at(spec, "podMetricsEndpoints"))]
     for endpoint in endpoints:
-        proxy = at(endpoint, "proxyUrl")
-        if proxy:
+        if at(endpoint, "proxyUrl"):
+            yield f"through {at(endpoint, 'proxyUrl')}"
+    if not reaches_class or spec is None:
+        return
+    if not isinstance(spec, Mapping) or not all(isinstance(endpoint, Mapping) for endpoint in endpoints):
+        yield "in a way that is not known before the change"
+        return
+    yield from (
+        f"with `{field}`, which Isthmus does not know" for field in sorted(set(spec) - _MONITOR_FIELDS)
+    )
+    for endpoint in endpoints:
+        for field in sorted(set(endpoint) - _ENDPOINT_FIELDS - {"proxyUrl"}):
+            yield f"with `{field}`, which may send a Secret or go elsewhere"
+        if endpoint.get("path") not in (None, "/metrics"):
+            yield f"at {endpoint['path']}, which is not their metrics"
+        tls = endpoint.get("tlsConfig") or {}
+        if not isinstance(tls, Mapping) or set(tls) - _TLS_FIELDS:
+            yield "with a certificate of their namespace"
+        for relabeling in list_or_empty(endpoint.get("relabelings")):
+            target = str(at(relabeling, "targetLabel") or "")
+            is_map = str(at(relabeling, "action") or "").lower() in ("labelmap", "labeldrop", "labelkeep")
+            if is_map or is_unknown(target) or (target.startswith("__") and not target.startswith("__tmp")):
+                yield f"at another place, by a relabeling of {target or 'many labels'}"
+
+
+_TRIGGER_FIELDS = frozenset(
+    {"type", "name", "metricType", "metadata", "authenticationRef", "useCachedMetrics"}
+)
+_QUERY_FIELDS = frozenset(
+    {"serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues", "namespace", "timeout"}
+)
+
+
+def _check_scaling(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    """Reports a ScaledObject of a class that asks anything but the platform's Prometheus."""
+    namespace = namespace_of(subject, resource) or ""
+    class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+    if class_ in ("", "public") or is_trusted_type(subject, resource.type):
+        return
+    listed = at(resource.inputs, "spec.triggers")
+    triggers = list_or_empty(listed)
+    is_read = listed is None or isinstance(listed, list)
+    for trigger in [*triggers, *([] if is_read else ["unknown"])]:
+        problem = _problem_of_trigger(subject, trigger)
+        if problem:
             yield Violation(
-                f"{resource.name} has metrics of pods fetched through {proxy}", resource, "undecided"
+                f"{resource.name} scales {class_} work in {namespace} by a trigger that {problem}",
+                resource,
+                "undecided",
             )
+
+
+def _problem_of_trigger(subject: Subject, trigger: Any) -> str:
+    kind, asked = at(trigger, "type"), at(trigger, "metadata")
+    if not isinstance(trigger, Mapping) or (asked is not None and not isinstance(asked, Mapping)):
+        return "is not known before the change"
+    if kind in ("cpu", "memory"):
+        return ""
+    if kind != "prometheus":
+        return f"is of type {kind}: its controller calls another place, and may send it Secrets of the pods"
+    others = sorted({*(set(trigger) - _TRIGGER_FIELDS), *(set(asked or {}) - _QUERY_FIELDS)})
+    if others:
+        return f"states {', '.join(others)}, which may send a Secret of the pods"
+    address = str(at(asked, "serverAddress"))
+    platform = subject.platform
+    stated = platform.monitoring.prometheus_url if platform else address
+    return "" if address == stated else f"asks {address}, which the platform does not state"
 
 
 _CONTROLS = (*fw.nist("AC-4", "CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)"))
@@ -618,7 +842,7 @@ RULES = (
         "Files of every pod are on its node, so a pod that claims such a volume can read and send them",
         "Remove the volume, or use a storage class of the site",
         _check_volumes,
-        (_VOLUME,),
+        (_VOLUME, _CLAIM),
         applies_to=_volumes,
     ),
     Rule(
@@ -629,7 +853,7 @@ RULES = (
         "The API server sends whole objects to a webhook, with the Secrets and settings of the class",
         "Remove it, or exclude the classes' namespaces in its namespaceSelector",
         _check_askers,
-        (*_WEBHOOKS, _DEFINITION, *_MONITORS),
+        (*_WEBHOOKS, _DEFINITION, *_MONITORS, _SCALED),
         applies_to=_askers,
     ),
 )

@@ -131,6 +131,38 @@ NAMELESS_KINDS = frozenset(
 """Kinds of these groups that have no namespace."""
 CONTROL_PLANE_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """Namespaces with the settings of DNS, proxies and nodes, which pods of every class use."""
+CONTROL_PLANE_SETTINGS = (
+    *(
+        "aws-auth",
+        "kube-",
+        "kubeadm-",
+        "kubelet-",
+        "cluster-",
+        "extension-apiserver-authentication",
+        "nodelocal",
+    ),
+    *("amazon-vpc-cni", "aws-", "calico", "cilium", "cni-", "canal", "flannel", "multus", "antrea", "weave"),
+    *(
+        "containerd",
+        "nvidia",
+        "istio",
+        "linkerd",
+        "rke2-",
+        "k3s-",
+        "metrics-server",
+        "konnectivity",
+        "local-path",
+    ),
+)
+"""Beginnings of ConfigMaps there that decide about nodes, networks, accounts or DNS. Others are a team's own."""
+_DISK = frozenset(
+    {"type", "fsType", "csi.storage.k8s.io/fstype", "encrypted", "kmsKeyId", "iops", "throughput"}
+)
+PROVISIONERS: dict[str, frozenset[str]] = {
+    "ebs.csi.aws.com": _DISK | {"iopsPerGB", "allowAutoIOPSPerGBIncrease", "blockExpress", "blockSize"},
+    "kubernetes.io/no-provisioner": frozenset(),
+}
+"""Drivers whose volumes are where their pods are, with the parameters that do not change the place."""
 
 OTHER_PROVIDERS: dict[str, str] = {
     "random:": "makes values, and calls nothing",

@@ -14,11 +14,22 @@ from isthmus.contracts.trust import KINDS, Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.data_path import account as account_rules
-from policies.data_path import aws_reach, entrances, known_kinds, own_identity, paths
+from policies.data_path import (
+    aws_reach,
+    entrances,
+    known_kinds,
+    own_identity,
+    own_settings,
+    paths,
+    pod_contents,
+)
 from policies.evaluation.registry import RULES
 from policies.rules.rule import Rule, Subject, Violation
 
-_BOUNDARY_MODULES = (paths, account_rules, known_kinds, own_identity, entrances, aws_reach)
+_BOUNDARY_MODULES = (
+    *(paths, account_rules, known_kinds, own_identity),
+    *(pod_contents, own_settings, entrances, aws_reach),
+)
 BOUNDARIES = frozenset(rule.id for module in _BOUNDARY_MODULES for rule in module.RULES)
 BLOCKING_SEVERITIES = ("critical", "high")
 """Severities that stop a change."""

@@ -11,7 +11,15 @@ from policies.cost import budgets as budget_rules
 from policies.cost import capacity as capacity_rules
 from policies.cost import limits as limit_rules
 from policies.data_path import account as account_rules
-from policies.data_path import aws_reach, entrances, known_kinds, own_identity, paths
+from policies.data_path import (
+    aws_reach,
+    entrances,
+    known_kinds,
+    own_identity,
+    own_settings,
+    paths,
+    pod_contents,
+)
 from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
@@ -36,6 +44,8 @@ FAMILIES = (
     paths,
     known_kinds,
     own_identity,
+    pod_contents,
+    own_settings,
     entrances,
     aws_reach,
     cluster_network,

@@ -64,9 +64,69 @@ def pods(graph: Graph) -> list[Pod]:
 
 def _find_pods(graph: Graph) -> Iterator[Pod]:
     for resource, template in graph.pods():
-        yield Pod(
-            resource, template["spec"], _metadata(template, "labels"), _metadata(template, "annotations")
-        )
+        spec = template["spec"]
+        if resource.type.endswith("Patch"):
+            labels = _metadata(template, "labels")
+            if not _states_rights(spec) and not any(str(key).startswith(_OWN_LABELS) for key in labels):
+                continue
+            spec = _completed(spec)
+        yield Pod(resource, spec, _metadata(template, "labels"), _metadata(template, "annotations"))
+
+
+_OWN_LABELS = "isthmus.dev/"
+_RIGHTS = (
+    *("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "automountServiceAccountToken"),
+    *("securityContext", "serviceAccount", "serviceAccountName", "volumes"),
+)
+_POD_DEFAULTS: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_CONTAINER_DEFAULTS: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_LISTS = ("containers", "initContainers", "ephemeralContainers")
+
+
+def _states_rights(spec: Mapping[str, Any]) -> bool:
+    """Whether a patch of a pod says what the pod may do, or which images it runs."""
+    if any(spec.get(key) is not None for key in _RIGHTS):
+        return True
+    lists = [spec.get(key) for key in _LISTS]
+    containers = [container for entries in lists if isinstance(entries, list) for container in entries]
+    return any(entries is not None and not isinstance(entries, list) for entries in lists) or any(
+        not isinstance(container, Mapping)
+        or container.get("securityContext") is not None
+        or container.get("image") is not None
+        for container in containers
+    )
+
+
+def _completed(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A patch with what it leaves to the object that it changes, so that only what it states is judged."""
+    completed = {
+        "automountServiceAccountToken": False,
+        "serviceAccountName": "of-the-patched-object",
+        **spec,
+    }
+    if not is_unknown(spec.get("securityContext")):
+        completed["securityContext"] = {**_POD_DEFAULTS, **(spec.get("securityContext") or {})}
+    for key in _LISTS:
+        if isinstance(spec.get(key), list):
+            completed[key] = [
+                _completed_container(container) if isinstance(container, Mapping) else container
+                for container in spec[key]
+            ]
+    return completed
+
+
+def _completed_container(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    if is_unknown(container.get("securityContext")):
+        return container
+    context = {**_CONTAINER_DEFAULTS, **(container.get("securityContext") or {})}
+    resources = container.get("resources")
+    if resources is None:
+        resources = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    return {**container, "securityContext": context, "resources": resources}
 
 
 def _metadata(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:

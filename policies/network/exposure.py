@@ -34,7 +34,8 @@ def _check_default_deny(subject: Subject) -> Iterator[Violation]:
     for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
         by_namespace[name_and_namespace(namespace)[0]] = namespace
     for pod in pods(subject.graph):
-        by_namespace.setdefault(pod.namespace, pod.resource)
+        if not pod.resource.type.endswith("Patch"):
+            by_namespace.setdefault(pod.namespace, pod.resource)
     for name, resource in sorted(by_namespace.items()):
         if name in stated_operators.operator_namespaces(subject):
             continue  # only Helm knows the chart, and so which peers it calls
@@ -61,7 +62,8 @@ def _namespaces(subject: Subject) -> Iterator[Resource]:
         for resource in subject.graph.of("kubernetes:core/v1:Namespace")
     }
     for pod in pods(subject.graph):
-        by_namespace.setdefault(pod.namespace, pod.resource)
+        if not pod.resource.type.endswith("Patch"):
+            by_namespace.setdefault(pod.namespace, pod.resource)
     return (
         resource
         for name, resource in by_namespace.items()

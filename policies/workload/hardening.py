@@ -20,7 +20,7 @@ from policies.inputs.pods import (
     takes_devices,
 )
 from policies.inputs.selectors import has_containers, pods_where, workloads
-from policies.inputs.values import at, is_unknown
+from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
@@ -30,6 +30,15 @@ _HARMLESS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image"
     "secret",
 }
 """Volume types that the Pod Security Standard `restricted` allows (`image` since the evaluator of Kubernetes 1.36)."""
+_INLINE_DRIVERS = (
+    "csi.cert-manager.io",
+    "spiffe.csi.cert-manager.io",
+    "csi.spiffe.io",
+    "secrets-store.csi.k8s.io",
+)
+"""Drivers of volumes in a pod that show certificates, identities or secrets only."""
+_VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+_CLAIMS = "kubernetes:resource.k8s.io/"
 
 
 def task_containers(subject: Subject) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -122,6 +131,7 @@ def _check_not_root(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_no_host(subject: Subject) -> Iterator[Violation]:
+    yield from _check_claims(subject)
     for pod in pods(subject.graph):
         name = pod.resource.name
         for key in ("hostNetwork", "hostPID", "hostIPC"):
@@ -133,13 +143,41 @@ def _check_no_host(subject: Subject) -> Iterator[Violation]:
                 yield Violation(
                     f"pods of {name} mount a volume of kind {kind}: {volume.get('name')}", pod.resource
                 )
+            driver = at(volume, "csi.driver")
+            if driver is not None and str(driver) not in _INLINE_DRIVERS:
+                yield Violation(
+                    f"pods of {name} mount {at(volume, 'name')} by {driver}, and Isthmus does not know whose files "
+                    "this driver shows",
+                    pod.resource,
+                    "undecided",
+                )
         for container in pod.containers:
+            if any(
+                str(at(variable, "value")).lower() == "all" and at(variable, "name") == _VISIBLE_DEVICES
+                for variable in list_or_empty(container.get("env"))
+            ):
+                yield container_violation(pod, container, "sees every GPU of its node")
             if any(
                 isinstance(port, Mapping) and port.get("hostPort") for port in container.get("ports") or []
             ):
                 yield container_violation(pod, container, "uses a port of its node")
             if at(security(pod, container, "windowsOptions"), "hostProcess"):
                 yield container_violation(pod, container, "runs as a host process of its node")
+
+
+def _check_claims(subject: Subject) -> Iterator[Violation]:
+    """Claims of devices that other pods use."""
+    for claim in subject.graph.resources:
+        if claim.type.startswith(_CLAIMS) and _has_admin_access(claim.inputs):
+            yield Violation(
+                f"{claim.name} claims devices with adminAccess, which pods of other namespaces use", claim
+            )
+
+
+def _has_admin_access(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value.get("adminAccess")) or any(map(_has_admin_access, value.values()))
+    return isinstance(value, list) and any(map(_has_admin_access, value))
 
 
 def _check_confined(subject: Subject) -> Iterator[Violation]:

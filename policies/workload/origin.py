@@ -26,6 +26,8 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 def _images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
     for pod in pods(subject.graph):
         for container in pod.containers:
+            if container.get("image") is None and pod.resource.type.endswith("Patch"):
+                continue  # the object that it changes states the image
             yield (
                 pod.resource,
                 f"container {container.get('name')} of {pod.resource.name}",

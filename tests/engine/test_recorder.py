@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from isthmus.core.errors import InputError
 from isthmus.engine.project import project
 from isthmus.engine.render import files as render_files
 from isthmus.engine.render.rendering import record_program, render, without_garbage_collection
@@ -211,3 +212,14 @@ def test_a_manifest_omits_fields_that_another_manager_owns(stack):
     (manifest,) = [text for path, text in files.items() if "deployment-shop" in path]
     assert "replicas" not in manifest
     assert "matchLabels" in manifest
+
+
+def test_two_resources_that_would_be_one_file_are_named_as_wrong_input(stack):
+    def program():
+        from pulumi_kubernetes.core.v1 import ConfigMap
+
+        for name in ("one", "two"):
+            ConfigMap(name, metadata={"name": "settings", "namespace": "team"}, data={"a": name})
+
+    with pytest.raises(InputError, match=r"two resources would be written to .*::one and .*::two.* Fix: "):
+        render_files.build_files(record_program(program, stack), {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +11,17 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
+from isthmus.core import yaml_files
 from isthmus.engine.render.recorder import Resource
+from isthmus.graph.resources.resources import Graph
+from isthmus.graph.resources.tags import bears_tags
+from policies.data_path import entrances, known_kinds, own_settings, pod_contents
 from policies.evaluation.evaluation import judge
+from policies.rules.rule import Subject
+from policies.workload import hardening
+from tests.blueprints.bank import platform, rendered
 from tests.policies.boundary_rows import (
+    DIGEST,
     RESTRICTED,
     component,
     deployment_spec,
@@ -423,8 +433,13 @@ def test_b16_a_borrowed_identity_that_is_not_known_yet_is_undecided():
     }
 
 
-def lets_in(*peers: dict[str, Any], namespace: str = RESTRICTED) -> Resource:
-    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
+GATEWAY_PODS = {"matchLabels": {"isthmus.dev/role": "gateway"}}
+
+
+def lets_in(
+    *peers: dict[str, Any], namespace: str = RESTRICTED, selector: dict[str, Any] = GATEWAY_PODS
+) -> Resource:
+    spec = {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
     return kube("networking.k8s.io/v1:NetworkPolicy", "open", namespace, spec=spec)
 
 
@@ -673,3 +688,335 @@ OUTSIDE = {
 def test_b21_what_does_not_refer_to_classified_data_is_not_judged_by_its_type(row: str):
     policies = {finding.policy for finding in stops(OUTSIDE[row])}
     assert policies.isdisjoint({"data-path/known-aws-types", "data-path/known-other-ends"})
+
+
+ORDINARY = {
+    "settings-in-kube-system": kube("core/v1:ConfigMap", "team-settings", "kube-system", data={"a": "b"}),
+    "storage-class": kube(
+        "storage.k8s.io/v1:StorageClass",
+        "fast",
+        None,
+        provisioner="ebs.csi.aws.com",
+        parameters={"type": "gp3", "encrypted": "true"},
+    ),
+    "partial-patch": kube(
+        "apps/v1:DaemonSetPatch",
+        "agent",
+        "team",
+        spec={
+            "template": {"spec": {"containers": [{"name": "agent", "env": [{"name": "A", "value": "b"}]}]}}
+        },
+    ),
+    "image-patch": kube(
+        "apps/v1:DeploymentPatch",
+        "app",
+        "team",
+        spec={"template": {"spec": {"containers": [{"name": "main", "image": DIGEST}]}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ORDINARY, ids=list(ORDINARY))
+def test_an_ordinary_addition_outside_the_classes_passes(row: str):
+    assert stops(ORDINARY[row]) == []
+
+
+WEAKENED = {
+    "right": {"containers": [{"name": "agent", "securityContext": {"allowPrivilegeEscalation": True}}]},
+    "root": {"securityContext": {"runAsNonRoot": False, "runAsUser": 0}},
+    "image": {"containers": [{"name": "agent", "image": "docker.io/evil/agent:latest"}]},
+    "host": {"containers": [], "hostPID": True},
+}
+
+
+@pytest.mark.parametrize("row", WEAKENED, ids=list(WEAKENED))
+def test_what_a_partial_patch_outside_the_classes_states_is_judged(row: str):
+    spec = {"containers": [{"name": "agent"}], **WEAKENED[row]}
+    assert stops(kube("apps/v1:DaemonSetPatch", "agent", "team", spec={"template": {"spec": spec}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "provisioner", "parameters"),
+    [
+        ("fast", "ebs.csi.aws.com", {"driver": "elsewhere"}),
+        ("fast", "nfs.csi.k8s.io", {"server": "evil.example"}),
+    ],
+)
+def test_a_storage_class_that_may_store_elsewhere_is_undecided(
+    name: str, provisioner: str, parameters: dict[str, str]
+):
+    added = kube("storage.k8s.io/v1:StorageClass", name, None, provisioner=provisioner, parameters=parameters)
+    assert {finding.policy for finding in stops(added)} == {"data-path/known-kinds"}
+
+
+def test_settings_of_nodes_and_networks_in_kube_system_are_undecided():
+    assert stops(kube("core/v1:ConfigMap", "aws-auth", "kube-system", data={"a": "b"}))
+
+
+def test_a_type_in_a_module_called_like_a_word_of_python_is_read():
+    assert bears_tags("aws:lambda/function:Function")
+
+
+OWN_CONTENTS = pod_contents.RULES[0]
+ASKED = next(rule for rule in known_kinds.RULES if rule.id == "data-path/nobody-else-is-asked")
+CALLERS_RULE = entrances.RULES[0]
+SETTINGS_RULE = own_settings.RULES[0]
+VOLUMES_RULE = next(rule for rule in known_kinds.RULES if rule.id == "data-path/volumes-stay-inside")
+NO_HOST = next(rule for rule in hardening.RULES if rule.id == "workload/no-host")
+
+
+def edited(name: str, **changes: Any) -> list[Resource]:
+    """The bank's resources, with fields of one pod's template, spec or first container set."""
+    resources = []
+    for resource in rendered().resources:
+        if resource.type.endswith(":Deployment") and resource.inputs["metadata"]["name"] == name:
+            resource = copy.deepcopy(resource)
+            template = resource.inputs["spec"]["template"]
+            for key, value in changes.get("meta", {}).items():
+                template["metadata"].setdefault(key, {}).update(value)
+            template["spec"].update(changes.get("spec", {}))
+            template["spec"]["containers"][0].update(changes.get("container", {}))
+            for key, entry in changes.get("more", {}).items():
+                template["spec"].setdefault(key, []).append(entry)
+        resources.append(resource)
+    return resources
+
+
+_FIRST: dict[str, Any] = deployment_spec()["template"]["spec"]["containers"][0]
+CONTENTS: dict[str, dict[str, Any]] = {
+    "network": {"meta": {"annotations": {"k8s.v1.cni.cncf.io/networks": "default/macvlan"}}},
+    "mesh": {"meta": {"labels": {"sidecar.istio.io/inject": "true"}}},
+    "telemetry": {"meta": {"annotations": {"instrumentation.opentelemetry.io/inject-python": "true"}}},
+    "container": {"more": {"containers": _FIRST}},
+    "first-container": {"more": {"initContainers": {**_FIRST, "restartPolicy": "Always"}}},
+    "command": {"container": {"command": ["sh", "-c", "cat"]}},
+    "program": {"container": {"command": ["python", "-m", "edge.copy"]}},
+    "arguments": {"container": {"args": ["--config", "/tmp/other.yaml"]}},
+    "message": {"container": {"terminationMessagePath": "/etc/isthmus/callers/password"}},
+    "hook": {"container": {"lifecycle": {"preStop": {"exec": {"command": ["sh"]}}}}},
+    "probe": {"container": {"livenessProbe": {"httpGet": {"host": "evil.example", "port": 80}}}},
+    "probe-command": {"container": {"livenessProbe": {"exec": {"command": ["sh", "-c", "cat"]}}}},
+    "variables": {"container": {"envFrom": [{"configMapRef": {"name": "other"}}]}},
+    "share": {"more": {"volumes": {"name": "x", "nfs": {"server": "10.40.0.99", "path": "/x"}}}},
+    "driver": {"more": {"volumes": {"name": "x", "csi": {"driver": "s3.csi.aws.com"}}}},
+    "made-volume": {"more": {"volumes": {"name": "x", "ephemeral": {"volumeClaimTemplate": {}}}}},
+    "runtime": {"spec": {"runtimeClassName": "kata-remote"}},
+    "node": {"spec": {"nodeName": "evil"}},
+    "scheduler": {"spec": {"schedulerName": "evil"}},
+    "address": {"more": {"hostAliases": {"ip": "10.40.0.2", "hostnames": ["db.bank.example"]}}},
+}
+
+
+@pytest.mark.parametrize("row", CONTENTS, ids=list(CONTENTS))
+def test_what_isthmus_never_makes_in_a_classs_own_pod_is_undecided(row: str):
+    # The arguments of vLLM have a rule of their own.
+    for name in ("restricted-gateway", *([] if row == "arguments" else ["restricted-qwen3-32b"])):
+        graph = Graph(edited(name, **CONTENTS[row]))
+        assert {v.verdict for v in OWN_CONTENTS.check(Subject(graph, platform()))} == {"undecided"}, name
+
+
+def test_the_banks_own_pods_contain_what_isthmus_makes_with_and_without_a_platform():
+    graph = Graph(rendered().resources)
+    assert list(OWN_CONTENTS.check(Subject(graph, platform()))) == []
+    assert list(OWN_CONTENTS.check(Subject(graph))) == []
+
+
+ADMIN = {"devices": {"requests": [{"name": "g", "exactly": {"adminAccess": True}}]}}
+DEVICES = {
+    "claim": kube("resource.k8s.io/v1:ResourceClaim", "admin", "team", spec=ADMIN),
+    "template": kube("resource.k8s.io/v1:ResourceClaimTemplate", "admin", RESTRICTED, spec={"spec": ADMIN}),
+    "variable": kube(
+        "core/v1:Pod",
+        "gpus",
+        "team",
+        spec={
+            **POD,
+            "containers": [{**_FIRST, "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}],
+        },
+    ),
+    "host-driver": kube(
+        "core/v1:Pod",
+        "files",
+        "team",
+        spec={**POD, "volumes": [{"name": "h", "csi": {"driver": "hostpath.csi.k8s.io"}}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("row", DEVICES, ids=list(DEVICES))
+def test_devices_and_folders_of_other_pods_stay_theirs(row: str):
+    subject = Subject(Graph([DEVICES[row]]), None)
+    assert [violation.resource for violation in NO_HOST.check(subject)] == [DEVICES[row]]
+
+
+def pod_monitor(namespace: str = RESTRICTED, spec: dict[str, Any] | None = None, **endpoint: Any) -> Resource:
+    endpoints = [{"port": "metrics", **endpoint}]
+    return kube(
+        "monitoring.coreos.com/v1:PodMonitor",
+        "more",
+        namespace,
+        spec={"selector": {}, "podMetricsEndpoints": endpoints, **(spec or {})},
+    )
+
+
+def scaled(kind: str = "prometheus", namespace: str = RESTRICTED, **trigger: Any) -> Resource:
+    asked = {"serverAddress": "https://prometheus.evil.example", "query": "up", "threshold": "1"}
+    return kube(
+        "keda.sh/v1alpha1:ScaledObject",
+        "more",
+        namespace,
+        spec={
+            "scaleTargetRef": {"name": "restricted-qwen3-32b"},
+            "triggers": [{"type": kind, "metadata": asked, **trigger}],
+        },
+    )
+
+
+_AWAY = [{"targetLabel": "__address__", "replacement": "evil.example:443"}]
+OTHER_READERS = {
+    "address": pod_monitor(relabelings=_AWAY),
+    "address-by-map": pod_monitor(relabelings=[{"action": "labelmap", "regex": "x_(.*)"}]),
+    "path": pod_monitor(path="/v1/models"),
+    "bearer": pod_monitor(
+        authorization={"credentials": {"name": "restricted-gateway-tls", "key": "tls.key"}}
+    ),
+    "password": pod_monitor(basicAuth={"password": {"name": "restricted-callers", "key": "k"}}),
+    "login": pod_monitor(oauth2={"tokenUrl": "https://evil.example"}),
+    "certificate": pod_monitor(tlsConfig={"keySecret": {"name": "restricted-gateway-tls", "key": "tls.key"}}),
+    "from-elsewhere": pod_monitor(
+        "monitoring", {"namespaceSelector": {"matchNames": [RESTRICTED]}}, path="/v1/models"
+    ),
+    "from-everywhere": pod_monitor("monitoring", {"namespaceSelector": {"any": True}}, relabelings=_AWAY),
+    "database": scaled("postgresql", metadata={"host": "evil.example", "passwordFromEnv": "PGPASSWORD"}),
+    "api": scaled("metrics-api", metadata={"url": "https://evil.example"}),
+    "other-prometheus": scaled(),
+    "header": scaled(metadata={"serverAddress": "x", "customHeaders": "a=b"}),
+}
+
+
+@pytest.mark.parametrize("row", OTHER_READERS, ids=list(OTHER_READERS))
+def test_a_monitor_or_a_scaler_that_asks_elsewhere_is_undecided(row: str):
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), OTHER_READERS[row]])
+    assert {violation.verdict for violation in ASKED.check(Subject(graph, platform()))} == {"undecided"}
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        pod_monitor(interval="30s", relabelings=[{"targetLabel": "team", "replacement": "risk"}]),
+        pod_monitor("team", path="/other"),
+        scaled("cpu", metadata={"value": "60"}),
+        scaled("postgresql", "team"),
+    ],
+)
+def test_a_monitor_or_a_scaler_that_reads_numbers_only_passes(added: Resource):
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), added])
+    assert list(ASKED.check(Subject(graph, platform()))) == []
+
+
+MODEL_PODS = {"matchLabels": {"isthmus.dev/endpoint": "restricted-qwen3-32b"}}
+
+
+@pytest.mark.parametrize("selector", [MODEL_PODS, {}])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        namespaced(matchLabels={"kubernetes.io/metadata.name": "reviewers"}),
+        namespaced(matchLabels={"isthmus.dev/class": "restricted"}),
+        {"ipBlock": {"cidr": "10.40.0.0/16"}},
+    ],
+)
+def test_stated_callers_reach_the_gateway_and_no_model(peer: dict[str, Any], selector: dict[str, Any]):
+    def verdicts(chosen: dict[str, Any]) -> set[str]:
+        graph = Graph([*rendered().resources, lets_in(peer, selector=chosen)])
+        return {violation.verdict for violation in CALLERS_RULE.check(Subject(graph, platform()))}
+
+    assert verdicts(selector) == {"violated"}
+    assert verdicts(GATEWAY_PODS) == set()
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["${eip.publicIp}/32", "${bank-restricted-qwen3-32b-service.clusterIP}/0", "${text.result}"],
+)
+def test_a_range_that_only_the_cloud_will_know_is_undecided(block: str):
+    text = other("random:index/randomString:RandomString", "text", length=9)
+    address = other("aws:ec2/eip:Eip", "eip")
+    graph = Graph([*rendered().resources, text, address, lets_in({"ipBlock": {"cidr": block}})])
+    found = list(CALLERS_RULE.check(Subject(graph, platform())))
+    assert {violation.verdict for violation in found} == {"undecided"}
+
+
+_THEIRS = volume(
+    nfs={"server": "10.40.0.77", "path": "/records"}, claimRef={"namespace": RESTRICTED, "name": "records"}
+)
+
+
+def claim(**spec: Any) -> Resource:
+    return kube("core/v1:PersistentVolumeClaim", "copy", "team", spec=spec)
+
+
+OTHERS_VOLUMES = {
+    "same-server": volume(nfs={"server": "10.40.0.77", "path": "/"}),
+    "named-like-a-class": volume(nfs={"server": "10.9.9.9", "path": "/exports/isthmus-restricted"}),
+    "stated-host": volume(nfs={"server": "10.40.0.9", "path": "/x"}, claimRef={"namespace": "team"}),
+    "handle": volume(csi={"driver": "x", "volumeHandle": "pvc-restricted-gateway"}),
+    "processes": volume(
+        local={"path": "/proc/1/root/restricted"}, claimRef={"namespace": RESTRICTED, "name": "c"}
+    ),
+    "clone": claim(dataSourceRef={"kind": "PersistentVolumeClaim", "name": "r", "namespace": RESTRICTED}),
+    "claim": claim(volumeName="volume"),
+}
+
+
+@pytest.mark.parametrize("row", OTHERS_VOLUMES, ids=list(OTHERS_VOLUMES))
+def test_a_volume_outside_the_classes_that_may_show_theirs_stops_the_change(row: str):
+    added = replace(OTHERS_VOLUMES[row], urn=OTHERS_VOLUMES[row].urn + "-added")
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), _THEIRS, added])
+    found = list(VOLUMES_RULE.check(Subject(graph, platform())))
+    assert added in [violation.resource for violation in found]
+
+
+def test_a_teams_own_share_and_claim_pass():
+    share = volume(nfs={"server": "10.9.9.9", "path": "/team"}, claimRef={"namespace": "team", "name": "c"})
+    graph = Graph([namespace_of_class("restricted", RESTRICTED), share, claim(volumeName="volume")])
+    assert list(VOLUMES_RULE.check(Subject(graph, platform()))) == []
+
+
+def with_settings(name: str, **changes: Any) -> list[Resource]:
+    """The bank's resources, with other settings of one edge program; a part that is a map is merged."""
+    resources = []
+    for resource in rendered().resources:
+        if resource.type.endswith(":ConfigMap") and resource.name == name:
+            settings = yaml_files.loads(resource.inputs["data"]["config.yaml"]).data
+            for part, value in changes.items():
+                settings[part] = {**settings[part], **value} if isinstance(value, dict) else value
+            resource = copy.deepcopy(resource)
+            resource.inputs["data"]["config.yaml"] = json.dumps(settings)
+        resources.append(resource)
+    return resources
+
+
+_GATEWAY, _REVIEWS = "bank-fra1-restricted-gateway-config", "bank-fra1-restricted-reviews-config"
+_EVE = {"name": "eve", "client": "eve.apps.svc", "domains": ["financial-crime"]}
+OTHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "database": (_GATEWAY, {"database": {"host": "postgres.evil.bank.example"}}),
+    "database-of-reviews": (_REVIEWS, {"database": {"host": "postgres.evil.bank.example"}}),
+    "reviewer": (_REVIEWS, {"reviewers": [_EVE]}),
+    "caller": (_GATEWAY, {"workloads": [{"name": "transaction-narratives", "clients": ["eve.apps.svc"]}]}),
+    "proxy": (_GATEWAY, {"routes": [{"workload": "x", "proxy": "http://10.40.0.80:3128"}]}),
+    "authority": (_GATEWAY, {"listen": {"client_ca": "/tmp/ca.crt"}}),
+    "records-key": (_GATEWAY, {"audit": {"site_key": "/tmp/key"}}),
+    "traces": (_GATEWAY, {"traces": [{"endpoint": "https://10.40.0.99:4318"}]}),
+}
+
+
+@pytest.mark.parametrize("row", OTHER_SETTINGS, ids=list(OTHER_SETTINGS))
+def test_settings_that_the_platform_does_not_state_are_critical(row: str):
+    name, changes = OTHER_SETTINGS[row]
+    found = list(SETTINGS_RULE.check(Subject(Graph(with_settings(name, **changes)), platform())))
+    assert [(v.verdict, v.resource.name if v.resource else "") for v in found] == [("violated", name)]
+
+
+def test_the_banks_own_settings_are_those_of_its_platform():
+    assert list(SETTINGS_RULE.check(Subject(Graph(rendered().resources), platform()))) == []

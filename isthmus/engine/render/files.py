@@ -35,9 +35,11 @@ def build_files(
 ) -> dict[str, str]:
     """Relative path → text, sorted by path. `platform`: the validated platform as plain data.
 
-    `exceptions`: rules that are off and silences, which graph.json names if there are any.
+    `exceptions`: rules that are off and silences, which graph.json names if there are any. Raises `InputError` if two
+    resources would be written to one file, which are mostly one object.
     """
     text_by_path: dict[str, str] = {}
+    writers: dict[str, str] = {}
     for resource in rendered.resources:
         if not resource.made:
             continue
@@ -51,8 +53,11 @@ def build_files(
             path = f"aws/{site}/{kind}-{_slug(resource.name)}.json"
             text = _json({"urn": resource.urn, "type": resource.type, "inputs": resource.inputs})
         if path in text_by_path:
-            raise ValueError(f"two resources would be written to {path}")
-        text_by_path[path] = text
+            raise InputError(
+                f"two resources would be written to {path}: {writers[path]} and {resource.urn}",
+                fix="remove one of them from the program, or give it another name, namespace or cluster",
+            )
+        text_by_path[path], writers[path] = text, resource.urn
     graph: dict[str, Any] = {"resources": [resource.as_json() for resource in rendered.resources]}
     if exceptions:
         graph["exceptions"] = [entry.model_dump(mode="json") for entry in exceptions]

@@ -59,8 +59,11 @@ def bears_tags(token: str) -> bool:
     """Whether a type supports tags, by pulumi-aws."""
     import importlib
     import inspect
+    import keyword
 
     package, path, name = token.split(":")
-    module = importlib.import_module(f"pulumi_{package}.{path.split('/')[0]}")
+    folder = path.split("/")[0]
+    # A module that would be called like a word of Python ends with an underscore: `lambda_`.
+    module = importlib.import_module(f"pulumi_{package}.{folder}{'_' if keyword.iskeyword(folder) else ''}")
     parameter = inspect.signature(getattr(module, name)._internal_init).parameters.get("tags")
     return parameter is not None and "Mapping" in str(parameter.annotation)

@@ -1,0 +1,110 @@
+"""Rule for the settings of gateways and review services: callers, reviewers, databases as the platform states them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.contracts.platform.model.platform import Gateway
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.class_scope import class_of_name, classified_namespaces
+from policies.inputs.documents import gateway_configurations
+from policies.inputs.values import at, list_or_empty
+from policies.rules import frameworks as fw
+from policies.rules.rule import Rule, Subject, Violation
+
+_CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+_FOLDERS = ("/etc/isthmus/", "/var/lib/isthmus/")
+_FILES = (
+    *("certificate", "key", "client_ca", "ca", "password", "salt_key", "records", "seals", "seal_key"),
+    *("site_key", "wrapping_key", "keys"),
+)
+"""Keys of settings whose value is a file or a folder of a volume."""
+
+
+def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, Any], list[Gateway]]]:
+    """Settings of gateways and review services above public, with the gateways that the platform states for them."""
+    if subject.platform is None:
+        return
+    classes = classified_namespaces(subject.graph)
+    for resource, _, settings in gateway_configurations(subject.graph):
+        namespace = name_and_namespace(resource)[1]
+        class_ = classes.get(namespace) or class_of_name(namespace)
+        if resource.type != _CONFIG_MAP or class_ in ("", "public") or settings is None:
+            continue  # settings that cannot be read are reported by the rules for redaction
+        if settings.get("mode") in ("gateway", "reviews"):
+            gateways = [
+                gateway
+                for gateway in subject.platform.gateways
+                if gateway.class_ == class_ and gateway.site == settings.get("site")
+            ]
+            yield resource, class_, settings, gateways
+
+
+def _check(subject: Subject) -> Iterator[Violation]:
+    for resource, class_, settings, gateways in _settings(subject):
+        for problem in _problems(settings, gateways):
+            yield Violation(f"{resource.name} {problem}, for {class_} data", resource)
+
+
+def _problems(settings: Mapping[str, Any], gateways: list[Gateway]) -> Iterator[str]:
+    for part in ("listen", "upstream_tls", "database", "audit", "held", "reviews"):
+        section = settings.get(part)
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if key in _FILES and isinstance(value, str) and not value.startswith(_FOLDERS):
+                yield f"takes {part}.{key} from {value}, which no volume of Isthmus holds"
+    if not gateways:
+        return
+    is_reviews = settings.get("mode") == "reviews"
+    host = at(settings, "database.host")
+    stated = {gateway.database.host for gateway in gateways if gateway.database}
+    if host is not None and host not in stated:
+        yield f"keeps callers, use and held answers in the database of {host}, which the platform does not state"
+    if is_reviews:
+        allowed = {
+            (reviewer.name, reviewer.client, reviewer.senior)
+            for gateway in gateways
+            if gateway.reviews
+            for reviewer in gateway.reviews.reviewers
+        }
+        for reviewer in list_or_empty(settings.get("reviewers")):
+            if (at(reviewer, "name"), at(reviewer, "client"), bool(at(reviewer, "senior"))) not in allowed:
+                yield f"lets {at(reviewer, 'name')} review held answers, whom the platform does not state like that"
+        return
+    clients = {
+        workload.name: set(map(str, workload.clients))
+        for gateway in gateways
+        for workload in gateway.workloads
+    }
+    for workload in list_or_empty(settings.get("workloads")):
+        name = at(workload, "name")
+        for client in sorted(
+            set(map(str, list_or_empty(at(workload, "clients")))) - clients.get(name, set())
+        ):
+            yield f"lets {client} call {name}, which the platform does not state"
+    proxies = {str(gateway.proxy) for gateway in gateways if gateway.proxy}
+    for route in list_or_empty(settings.get("routes")):
+        proxy = at(route, "proxy")
+        if proxy is not None and not proxies:
+            yield f"sends requests of {at(route, 'workload')} through {proxy}, and the platform states no proxy"
+    if settings.get("traces") and not any(gateway.traces for gateway in gateways):
+        yield "sends traces, and the platform states none"
+
+
+def _judged(subject: Subject) -> Iterator[Resource]:
+    return (resource for resource, _, _, _ in _settings(subject))
+
+
+RULES = (
+    Rule(
+        "data-path/own-settings",
+        "Gateways and review services have the callers, reviewers and databases of the platform",
+        "critical",
+        (*fw.nist("AC-3", "AC-4", "CM-5"), *fw.iso_27001("A.8.3", "A.8.12"), *fw.dora("Art. 9(4)(c)")),
+        "Whoever is added to the settings of a gateway after its review reads a class's data with its approval",
+        "Remove the change of the settings, and state callers, reviewers and databases in the platform",
+        _check,
+        (_CONFIG_MAP,),
+        applies_to=_judged,
+    ),
+)
