@@ -11,7 +11,15 @@ from policies.cost import budgets as budget_rules
 from policies.cost import capacity as capacity_rules
 from policies.cost import limits as limit_rules
 from policies.data_path import account as account_rules
-from policies.data_path import aws_reach, entrances, known_kinds, own_identity, paths
+from policies.data_path import (
+    aws_reach,
+    entrances,
+    known_kinds,
+    known_providers,
+    own_identity,
+    paths,
+    resource_options,
+)
 from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import redaction as redaction_rules
 from policies.encryption import at_rest as encryption_at_rest
@@ -35,9 +43,11 @@ from policies.workload import origin as workload_origin
 FAMILIES = (
     paths,
     known_kinds,
+    known_providers,
     own_identity,
     entrances,
     aws_reach,
+    resource_options,
     cluster_network,
     redaction_rules,
     account_rules,
