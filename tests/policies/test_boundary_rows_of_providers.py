@@ -290,3 +290,69 @@ def test_changed_program_files_are_shown_and_a_description_is_not(tmp_path: Path
         "stacks/program.py",
         False,
     )
+
+
+TYPES, ENDS = "data-path/known-aws-types", "data-path/known-other-ends"
+VPC, TOPIC = "${bank-frankfurt-network-vpc.id}", "${bank-frankfurt-alarms-topic.arn}"
+GROUP = "${bank-frankfurt-endpoints-group.id}"
+EGRESS, INGRESS = (f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Egress", "Ingress"))
+AWS_ADDED = {
+    "oam": other("aws:oam/link:Link", sinkIdentifier="arn:aws:oam:eu-central-1:999988887777:sink/x"),
+    "access-point-policy": other("aws:s3control/accessPointPolicy:AccessPointPolicy", policy="{}"),
+    "access-grant": other("aws:s3control/accessGrant:AccessGrant", permission="READ"),
+    "datasync": other("aws:datasync/task:Task", sourceLocationArn="x"),
+    "mirror": other("aws:ec2/trafficMirrorSession:TrafficMirrorSession", networkInterfaceId="eni-1"),
+    "snapshot": other(
+        "aws:ec2/snapshotCreateVolumePermission:SnapshotCreateVolumePermission", snapshotId="s"
+    ),
+    "flow-log": other("aws:ec2/flowLog:FlowLog", vpcId=VPC, logDestination="arn:aws:s3:::evil"),
+    "zone": other("aws:route53/zone:Zone", name="bedrock-runtime.x.amazonaws.com", vpcs=[{"vpcId": VPC}]),
+    "forward-all": other("aws:route53/resolverRuleAssociation:ResolverRuleAssociation", vpcId=VPC),
+    "group-membership": other("aws:iam/userGroupMembership:UserGroupMembership", user="eve", groups=["x"]),
+    "user-policy": other("aws:iam/userPolicy:UserPolicy", user="eve", policy="{}"),
+    "user-attachment": other("aws:iam/userPolicyAttachment:UserPolicyAttachment", user="eve"),
+    "saml": other("aws:iam/samlProvider:SamlProvider", samlMetadataDocument="x"),
+    "oidc": other("aws:iam/openIdConnectProvider:OpenIdConnectProvider", url="https://evil.example"),
+    "sso": other("aws:ssoadmin/accountAssignment:AccountAssignment", principalId="eve"),
+    "anchor": other("aws:rolesanywhere/trustAnchor:TrustAnchor", enabled=True),
+    "profile": other("aws:rolesanywhere/profile:Profile", roleArns=["x"]),
+    "event-store": other("aws:cloudtrail/eventDataStore:EventDataStore", organizationEnabled=True),
+    "subscription": other(
+        "aws:sns/topicSubscription:TopicSubscription", topic=TOPIC, endpoint="https://evil.example"
+    ),
+}
+AWS_ENDS = {
+    "foreign-bus": other(
+        "aws:cloudwatch/eventTarget:EventTarget",
+        arn="arn:aws:events:eu-central-1:999988887777:event-bus/default",
+    ),
+    "private-range": other(INGRESS, securityGroupId=GROUP, cidrIpv4="10.0.0.0/8"),
+    "literal-list": other(EGRESS, securityGroupId=GROUP, prefixListId="pl-0123456789abcdef0"),
+    "list-of-everything": other(EGRESS, securityGroupId=GROUP, prefixListId="${every-address.id}"),
+}
+
+
+def named(rows: dict[str, Resource]) -> list[Resource]:
+    """The rows as resources that are named like them, so that one evaluation judges all."""
+    return [replace(row, urn=f"{row.urn}-{name}", name=name) for name, row in rows.items()]
+
+
+def test_what_reaches_a_whole_account_or_leads_out_of_classified_data_is_undecided_unless_trusted():
+    findings = [finding for finding in stops(*named(AWS_ADDED)) if finding.policy == TYPES]
+    assert {(finding.resource, finding.verdict) for finding in findings} == {
+        (name, "undecided") for name in AWS_ADDED
+    }
+    trusted = trusting(*{row.type for row in AWS_ADDED.values()})
+    assert found(TYPES, stops(*named(AWS_ADDED), settings=trusted)) == set()
+
+
+def test_a_known_type_that_ends_elsewhere_stops_the_change():
+    every = other(
+        "aws:ec2/managedPrefixList:ManagedPrefixList", "every-address", entries=[{"cidr": "0.0.0.0/0"}]
+    )
+    findings = {
+        finding.resource: finding.verdict
+        for finding in stops(every, *named(AWS_ENDS))
+        if finding.policy == ENDS
+    }
+    assert findings == dict.fromkeys(AWS_ENDS, "undecided") | {"list-of-everything": "violated"}
