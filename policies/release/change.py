@@ -125,14 +125,14 @@ RULES = (
     ),
     Rule(
         id="change/trust-widened",
-        title="A change does not widen what the platform trusts and then use it",
+        title="A change does not widen what the platform trusts, nor take a protection away",
         severity="high",
         supports=(
             *fw.nist("CM-3", "AC-4", "CA-3"),
             *fw.iso_27001("A.5.19", "A.8.32"),
             *fw.dora("Art. 9(4)(c)"),
         ),
-        why="A new address range, account, registry, reviewer or flag may take data where nobody approved it",
+        why="A new address, account or registry, or a guard that is gone, may take data where nobody approved it",
         fix="Ask its owner (named in trust.yaml), or who answers for the data, to approve it in a separate change",
         check=_changes_where(lambda change: change.kind == "trust"),
     ),

@@ -116,3 +116,83 @@ def test_a_new_destination_of_a_gateway_loosens_although_its_network_is_known():
     (change,) = stated_changes(platform, after)
     assert (change.kind, change.loosens) == ("trust", True)
     assert change.what == f"destination 10.40.0.7/32 port 3128 of {gateway.class_} work"
+
+
+def protection_changes(**changes: Any) -> dict[str, tuple[str, str, str, bool]]:
+    """Label → kind, old and new strength, and whether it loosens, after a change of the bank's platform."""
+    before = bank.platform()
+    found = relaxed_trust.protection_changes(before, before.model_copy(update=changes))
+    return {change.what: (change.kind, change.old, change.new, change.loosens) for change in found}
+
+
+def changed(part: str, name: str, **fields: Any) -> dict[str, list[Any]]:
+    """The bank's list of parts with one of them changed."""
+    items = getattr(bank.platform(), part)
+    return {part: [item.model_copy(update=fields) if item.name == name else item for item in items]}
+
+
+def test_a_platform_that_stays_has_no_change_of_protections():
+    assert protection_changes() == {}
+
+
+def test_another_issuer_loosens():
+    issuer = bank.platform().issuer
+    assert issuer is not None
+    assert protection_changes(issuer=issuer.model_copy(update={"name": "evil-ca"})) == {
+        "certificate issuer of the platform": (
+            "trust",
+            "ClusterIssuer bank-internal-ca",
+            "ClusterIssuer evil-ca",
+            True,
+        )
+    }
+
+
+def test_a_network_that_carries_another_class_loosens():
+    assert protection_changes(
+        **changed("networks", "frankfurt", classes=["confidential", "internal", "public"])
+    ) == {
+        "list of classes of network frankfurt": (
+            "trust",
+            "internal, public",
+            "confidential, internal, public",
+            True,
+        )
+    }
+
+
+def test_a_gateway_that_shares_another_classs_database_loosens():
+    internal = next(gateway for gateway in bank.platform().gateways if gateway.class_ == "internal")
+    changes = protection_changes(**changed("gateways", "restricted-fra1", database=internal.database))
+    assert changes["database of gateway restricted-fra1"][3]
+
+
+def test_a_guard_that_is_gone_loosens_and_one_that_goes_with_its_gateway_does_not():
+    gateway = next(gateway for gateway in bank.platform().gateways if gateway.name == "internal-fra1")
+    assert gateway.screening is not None
+    without = gateway.screening.model_copy(update={"guards": []})
+    changes = protection_changes(**changed("gateways", "internal-fra1", screening=without))
+    assert changes == {
+        "guard attacks of gateway internal-fra1": (
+            "trust",
+            "refuse PROMPT_ATTACK in prompts of all workloads",
+            "",
+            True,
+        )
+    }
+    rest = [gateway for gateway in bank.platform().gateways if gateway.name != "internal-fra1"]
+    assert not any(loosens for *_, loosens in protection_changes(gateways=rest).values())
+
+
+def test_longer_retention_does_not_loosen_and_shorter_does():
+    label = "days of retention of records store frankfurt"
+    assert not protection_changes(**changed("audit", "frankfurt", retention_days=400))[label][3]
+    assert protection_changes(**changed("audit", "frankfurt", retention_days=90))[label][3]
+
+
+def test_a_new_machine_of_a_pool_is_shown_and_stops_nothing():
+    name = "fra1-l40s-48gb"
+    (change,) = protection_changes(
+        **changed("pools", name, node_names=["fra1-l40s-48gb-0", "other"])
+    ).values()
+    assert change[0] == "reach"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from policies.data_path import known_aws, known_types
 from policies.evaluation.evaluation import blocking_findings, judge
+from tests.laying import ROOT
 from tests.policies.boundary_rows import RESTRICTED, kube, other
 from tests.policies.cases_inside import namespace_of_class
 from tests.policies.sdk_types import resource_types
@@ -68,3 +70,14 @@ def test_every_known_aws_type_exists():
     assert set(known_aws.KNOWN) - set(AWS) == set()
     for beginning in (*known_aws.CARRIES_AWAY, *ONLY_IN_COMPONENTS):
         assert any(type_.startswith(beginning) for type_ in AWS), beginning
+
+
+MADE = re.compile(r'_object\([^,]+, "([A-Z]\w+)"')
+
+
+def test_every_kind_that_the_queues_of_a_pool_make_is_known():
+    source = (ROOT / "components" / "pools" / "queues.py").read_text()
+    kinds = set(MADE.findall(source))
+    assert {"Cohort", "Topology", "ClusterQueue"} <= kinds
+    known = {*known_types.IN_CLASS_NAMESPACES, *known_types.CLUSTER_WIDE}
+    assert {kind for kind in kinds if f"kubernetes:kueue.x-k8s.io/v1beta2:{kind}" not in known} == set()

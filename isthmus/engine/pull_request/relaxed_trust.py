@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
+from isthmus.contracts.platform.protections import loosens, protections
 from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
 from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
@@ -68,6 +69,27 @@ def stated_changes(
                 )
         elif old is not None and new is None:
             yield RuleChange(kind=_change_kind(old), what=_name(old), old=old.where, loosens=False)
+
+
+def protection_changes(before: Platform | None, after: Platform | None) -> Iterator[RuleChange]:
+    """Guards, records, filters and issuers that are gone or different, and new ways that a network or link opens.
+
+    Nothing is compared where a commit lacks the stack.
+    """
+    if before is None or after is None:
+        return
+    old_protections, new_protections = protections(before), protections(after)
+    owners = {protection.owner for protection in new_protections.values()}
+    for label in sorted({*old_protections, *new_protections}):
+        old, new = old_protections.get(label), new_protections.get(label)
+        if old != new:
+            yield RuleChange(
+                kind="reach" if any(part and part.routine for part in (old, new)) else "trust",
+                what=label,
+                old=old.strength if old else "",
+                new=new.strength if new else "",
+                loosens=loosens(old, new, owners),
+            )
 
 
 def _end(entry: Entry) -> date:

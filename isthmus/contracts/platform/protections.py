@@ -1,0 +1,142 @@
+"""What keeps a platform's data where it belongs: guards, screening, records, filters, classes of networks, issuers.
+
+`isthmus ci` compares the protections of two commits. One that is gone or different loosens, since whether another
+strength is less cannot be told in general; of two numbers the smaller is less. A protection that goes with its gateway,
+network or store is no loss. A new one does not loosen, unless it opens a way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from isthmus.contracts.platform.model.platform import Gateway, Platform
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.screening import Screening
+
+
+@dataclass(frozen=True)
+class Protection:
+    """One protection, with its strength as text."""
+
+    owner: str
+    """What it belongs to: `gateway internal-fra1`."""
+    name: str
+    strength: str
+    opens: bool = False
+    """Whether a new one opens a way, and so loosens."""
+    routine: bool = False
+    """Whether it changes in daily work, so that a change is shown and stops nothing."""
+
+    @property
+    def label(self) -> str:
+        """`guard attacks of gateway internal-fra1`."""
+        return f"{self.name} of {self.owner}"
+
+
+def protections(platform: Platform) -> dict[str, Protection]:
+    """Label → protection."""
+    found = (*_of_certificates(platform), *_of_sites(platform), *_of_aws(platform), *_of_gateways(platform))
+    return {protection.label: protection for protection in found}
+
+
+def loosens(before: Protection | None, after: Protection | None, owners: set[str]) -> bool:
+    """Whether a change of a protection loosens. `owners`: those of all protections after the change."""
+    if before is None:
+        return after is not None and after.opens
+    if after is None:
+        return before.owner in owners
+    if before.strength.isdecimal() and after.strength.isdecimal():
+        return int(after.strength) < int(before.strength)
+    return before.strength != after.strength
+
+
+def _of_certificates(platform: Platform) -> Iterator[Protection]:
+    owner = "the platform"
+    if platform.issuer is not None:
+        yield Protection(owner, "certificate issuer", f"{platform.issuer.kind} {platform.issuer.name}")
+    if platform.trust_bundle is not None:
+        yield Protection(owner, "bundle of further authorities", platform.trust_bundle, opens=True)
+    for trust in platform.trust:
+        owner = f"the AWS identities at {trust.name}"
+        issuer = f"{trust.issuer.kind} {trust.issuer.name}" if trust.issuer else "none"
+        yield Protection(owner, "issuer", issuer)
+        if trust.ca_certificates is not None:
+            digest = hashlib.sha256(trust.ca_certificates.encode()).hexdigest()
+            yield Protection(owner, "authorities", f"sha256:{digest[:16]}")
+
+
+def _of_sites(platform: Platform) -> Iterator[Protection]:
+    for site in platform.sites:
+        yield Protection(f"site {site.name}", "names filter", "on" if site.cluster_dns.filter else "off")
+    for pool in platform.pools:
+        machines = ", ".join(sorted(pool.node_names or [])) or "those with its labels"
+        yield Protection(f"pool {pool.name}", "list of machines", machines, routine=True)
+    for store in platform.audit:
+        owner = f"records store {store.name}"
+        yield Protection(owner, "mode", store.mode)
+        yield Protection(owner, "days of retention", str(store.retention_days))
+
+
+def _of_aws(platform: Platform) -> Iterator[Protection]:
+    for network in platform.networks:
+        owner = f"network {network.name}"
+        yield Protection(owner, "list of classes", ", ".join(sorted(network.classes)), opens=True)
+        yield Protection(owner, "way to the internet", "open" if network.internet else "none")
+        yield Protection(owner, "names firewall", network.dns_mode)
+        for name in network.dns_firewall.names:
+            yield Protection(owner, f"answer for the name {name}", "given", opens=True)
+    for link in platform.links:
+        yield Protection(f"link {link.name}", "list of classes", ", ".join(sorted(link.classes)), opens=True)
+    for guardrail in platform.guardrails:
+        owner = f"guardrail {guardrail.name}"
+        yield Protection(owner, "mode", guardrail.mode)
+        strengths = f"attacks {guardrail.attack_strength}, content {guardrail.content_strength}"
+        yield Protection(owner, "strength", strengths)
+        for entity in guardrail.pii:
+            yield Protection(owner, f"action on {entity.name}", entity.action)
+    for trail in platform.trails:
+        yield Protection(f"trail {trail.name}", "mode", trail.mode)
+    for logging in platform.invocation_logging:
+        yield Protection(f"log of model calls {logging.name}", "mode", logging.mode)
+
+
+def _of_gateways(platform: Platform) -> Iterator[Protection]:
+    for gateway in platform.gateways:
+        yield from _of_gateway(gateway, f"gateway {gateway.name}")
+
+
+def _of_gateway(gateway: Gateway, owner: str) -> Iterator[Protection]:
+    yield Protection(owner, "class", gateway.class_)
+    if gateway.database is not None:
+        database = gateway.database
+        yield Protection(owner, "database", f"{database.name} at {database.host} ({database.address})")
+    if gateway.audit is not None:
+        yield Protection(owner, "records", "kept")
+    if gateway.reviews is not None:
+        yield Protection(owner, "human review", "there")
+    for text in gateway.redacted:
+        yield Protection(owner, f"redaction of {text}", "on")
+    if gateway.screening is not None:
+        yield from _of_screening(gateway.screening, owner)
+
+
+def _of_screening(screening: Screening, owner: str) -> Iterator[Protection]:
+    yield Protection(owner, "screening", f"images {screening.images}")
+    for model in screening.models:
+        yield Protection(owner, f"entity model for {model.language}", model.file, routine=True)
+    for pattern in screening.patterns:
+        yield Protection(owner, f"pattern {pattern.entity}", pattern.pattern)
+    for guard in screening.guards:
+        finds = (
+            ", ".join(sorted(guard.entities or [])) or guard.endpoint or f"{guard.max_characters} characters"
+        )
+        workloads = ", ".join(sorted(guard.workloads)) if guard.workloads else "all workloads"
+        strength = f"{guard.then} {finds} in {guard.on} of {workloads}"
+        yield Protection(owner, f"guard {guard.name}", strength)
+
+
+__all__ = ["Protection", "loosens", "protections"]
