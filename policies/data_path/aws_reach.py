@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from isthmus.graph.network.routes import networks
 from isthmus.graph.resources.resources import Resource, statements
 from policies.data_path import known_aws
 from policies.data_path.known_kinds import is_trusted_type
-from policies.inputs.aws_reach import classified_reach, is_literal, resources_in_reach
+from policies.inputs.aws_reach import classified_reach, is_literal, is_of_component, resources_in_reach
 from policies.inputs.documents import principals
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -38,6 +39,8 @@ _OWN_TARGETS = ("gatewayId", "transitGatewayId", "vpcEndpointId")
 _VPN, _ATTACHMENT = "aws:ec2/vpnConnection:VpnConnection", "aws:ec2transitgateway/vpcAttachment:VpcAttachment"
 _DIRECT_CONNECT = "aws:directconnect/"
 _INSTANCE = "aws:ec2/instance:Instance"
+_EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
+_ACCOUNT = re.compile(r"arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12}):")
 
 
 # --- Known types
@@ -56,12 +59,11 @@ def _resources_to_judge(subject: Subject) -> Iterator[tuple[Resource, str, str]]
     for resource in subject.graph.resources:
         if not resource.type.startswith("aws:"):
             continue
+        wide = _beginning(resource.type, known_aws.REACHES_WHOLE_ACCOUNT)
         if resource.urn in reach:
-            yield resource, reach[resource.urn], ""
-        else:
-            wide = _beginning(resource.type, known_aws.REACHES_WHOLE_ACCOUNT)
-            if wide:
-                yield resource, "", wide
+            yield resource, reach[resource.urn], wide if resource.type in known_aws.KNOWN else ""
+        elif wide:
+            yield resource, "", wide
 
 
 def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
@@ -72,12 +74,15 @@ def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
 
 def _check_types(subject: Subject) -> Iterator[Violation]:
     for resource, near, wide in _resources_to_judge(subject):
-        if resource.type in known_aws.KNOWN or is_trusted_type(subject, resource.type):
+        others = _beginning(resource.type, known_aws.OTHERS_LEAD_AWAY)
+        is_known = resource.type in known_aws.KNOWN and not (wide or others)
+        is_own = resource.type in known_aws.KNOWN and is_of_component(resource)
+        if is_known or is_own or is_trusted_type(subject, resource.type):
             continue
         if wide:
             problem = f"{wide}; classified data of the account may be among them"
         else:
-            way = _beginning(resource.type, known_aws.CARRIES_AWAY)
+            way = others or _beginning(resource.type, known_aws.CARRIES_AWAY)
             if resource.type == _INSTANCE and at(resource.inputs, "associatePublicIpAddress"):
                 way = "runs a machine with a public address in it"
             holds = "which may hold classified data" if is_literal(near) else "which classified data passes"
@@ -90,10 +95,28 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_other_ends(subject: Subject) -> Iterator[Violation]:
+    yield from _check_event_targets(subject)
     for resource, near in resources_in_reach(subject):
         for violation in _check_other_end(subject, resource):
             # The id may be of a network that holds no classified data.
             yield replace(violation, verdict="undecided") if is_literal(near) else violation
+
+
+def _check_event_targets(subject: Subject) -> Iterator[Violation]:
+    """Targets in other accounts. The account's own bus has events of all its resources."""
+    if not classified_reach(subject):
+        return
+    own = {site.account_id for site in subject.platform.sites} if subject.platform else set()
+    for target in subject.graph.of(_EVENT_TARGET):
+        arn = str(target.inputs.get("arn") or "")
+        found = _ACCOUNT.match(arn)
+        if found and found[1] not in own and not subject.trusts("accounts", found[1]):
+            yield Violation(
+                f"{target.name} sends events of an account with classified work to {arn}, in an account that the"
+                " platform does not state",
+                target,
+                "violated" if any(own) else "undecided",
+            )
 
 
 def _check_other_end(subject: Subject, resource: Resource) -> Iterator[Violation]:
@@ -109,6 +132,8 @@ def _check_other_end(subject: Subject, resource: Resource) -> Iterator[Violation
         yield from _check_content(subject, resource)
     for block in _blocks(resource):
         yield from _check_block(subject, resource, block)
+    if not is_of_component(resource):
+        yield from _check_prefix_lists(subject, resource)
 
 
 def _is_own(subject: Subject, value: Any, kind: str = "") -> bool:
@@ -223,12 +248,44 @@ def _blocks(resource: Resource) -> Iterator[Any]:
         yield from (*list_or_empty(at(rule, "cidrBlocks")), *list_or_empty(at(rule, "ipv6CidrBlocks")))
 
 
+def _check_prefix_lists(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    """Lists of ranges that a security group's rules name: each range, or that they are not known."""
+    if "ecurityGroup" not in resource.type:
+        return
+    inputs = resource.inputs
+    rules = [inputs, *list_or_empty(inputs.get("ingress")), *list_or_empty(inputs.get("egress"))]
+    lists = [at(rule, "prefixListId") for rule in rules]
+    lists += [entry for rule in rules for entry in list_or_empty(at(rule, "prefixListIds"))]
+    for entry in filter(None, lists):
+        referred = subject.graph.referred(entry, "aws:ec2/managedPrefixList:ManagedPrefixList")
+        for prefix_list in referred:
+            for block in list_or_empty(prefix_list.inputs.get("entries")):
+                yield from _check_block(subject, resource, at(block, "cidr"))
+        if not referred:
+            yield Violation(
+                f"{resource.name} opens a network with classified work to the ranges of {entry}, which are not known"
+                " before the change",
+                resource,
+                "undecided",
+            )
+
+
 def _check_block(subject: Subject, resource: Resource, block: Any) -> Iterator[Violation]:
-    if block is None or is_unknown(block) or not is_public(str(block)):
+    if block is None or is_unknown(block):
         return
     platform = subject.platform
     sources = [cidr for link in platform.links for cidr in link.sources] if platform else []
     if is_within(str(block), [*networks(subject.graph, platform), *sources]):
+        return
+    if not is_public(str(block)):
+        sites = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
+        is_judged = platform is not None and not is_of_component(resource)
+        if is_judged and not (is_within(str(block), sites) or subject.trusts("address_ranges", str(block))):
+            yield Violation(
+                f"{resource.name} opens a network with classified work to {block}, which is no network of the platform",
+                resource,
+                "undecided",
+            )
         return
     if not subject.trusts("address_ranges", str(block)):
         yield Violation(

@@ -190,22 +190,52 @@ CARRIES_AWAY: dict[str, str] = {
 }
 """Beginnings of types that carry data out of reach, and how; undecided unless trusted."""
 
+OTHERS_LEAD_AWAY: dict[str, str] = {
+    "aws:ec2/flowLog:": "writes the addresses of its traffic to a place that no component of Isthmus chose",
+    "aws:ec2/vpcEndpointService:": "lets other networks and accounts connect to it",
+    "aws:eks/access": "lets another principal into its cluster",
+    "aws:eks/podIdentityAssociation:": "gives a role to pods of its cluster",
+    "aws:iam/policyAttachment:": "gives permissions to users and roles that no component of Isthmus made",
+    "aws:route53/record:": "answers a name of it, so that its callers send their data to this address",
+    "aws:route53/resolverQueryLogConfig": "sends the names that it asks for elsewhere",
+    "aws:route53/resolverRule": "forwards names that it asks for, so that a server answers where its data goes",
+    "aws:route53/zone:": "answers names of its network, so that callers send their data to other addresses",
+    "aws:sns/topicSubscription:": "sends its alerts to a subscriber that the platform does not state",
+}
+"""Beginnings of types that are known only in components of Isthmus, and what others of them do."""
+
 REACHES_WHOLE_ACCOUNT: dict[str, str] = {
     "aws:backup/": "selects resources by tags, and copies them",
     "aws:cloudcontrol/": "makes a resource of any type, which no rule reads",
     "aws:cloudformation/": "makes resources of any type, which no rule reads",
+    "aws:cloudtrail/eventDataStore:": "copies the records of the whole account's calls",
     "aws:cloudwatch/logAccountPolicy:": "sends the logs of the whole account to a subscriber",
+    "aws:datasync/": "copies files that it names by location",
     "aws:dlm/": "selects disks by tags, and makes and shares snapshots of them",
     "aws:drs/": "copies machines to another region",
     "aws:ec2/defaultVpcDhcpOptions:": "sets the DNS servers of a region's networks",
+    "aws:ec2/snapshotCreateVolumePermission:": "shares a snapshot of a disk with another account",
+    "aws:ec2/trafficMirror": "copies the packets of a network interface to another machine",
     "aws:ec2/vpcBlockPublicAccess": "opens networks of the region to the internet",
     "aws:fms/": "changes the firewalls of the whole account",
+    "aws:iam/group": "gives permissions in the account to its users",
+    "aws:iam/openIdConnectProvider:": "lets whoever an issuer elsewhere names take roles of the account",
+    "aws:iam/samlProvider:": "lets whoever an issuer elsewhere names take roles of the account",
+    "aws:iam/user": "lets a user into the account, or gives it permissions",
+    "aws:identitystore/": "puts people into groups that may enter the account",
+    "aws:oam/": "shows the logs and metrics of the account to another one",
     "aws:organizations/": "changes who governs the account",
-    "aws:ram/sharingWithOrganization:": "lets the account share with the whole organisation",
+    "aws:ram/": "shares resources of the account with other accounts",
+    "aws:rolesanywhere/": "lets certificates take roles of the account",
+    "aws:s3control/accessGrant": "lets principals read objects of the account's buckets",
+    "aws:s3control/accessPoint": "lets principals read objects of a bucket by another address",
+    "aws:s3control/multiRegionAccessPoint": "lets principals read objects of buckets by another address",
+    "aws:s3control/objectLambda": "passes objects of a bucket through code that no rule reads",
     "aws:securitylake/": "collects the logs of the whole account",
     "aws:servicecatalog/": "makes resources of any type, which no rule reads",
     "aws:ssm/association:": "runs commands on machines that it selects by tags",
     "aws:ssm/maintenanceWindow": "runs commands on machines that it selects by tags",
     "aws:ssm/resourceDataSync:": "copies what machines report to a bucket",
+    "aws:ssoadmin/": "lets people into the account, or changes what they may do",
 }
 """Beginnings of types that reach classified data without a reference to it, and how; undecided unless trusted."""

@@ -95,8 +95,20 @@ def _judged_objects(subject: Subject) -> Iterator[Resource]:
     if not has_classified_work(subject):
         return
     for resource in subject.graph.resources:
-        if not resource.type.startswith(("aws:", "isthmus:")) and resource.type != _RELEASE:
+        if not resource.type.startswith("aws:") and resource.type != _RELEASE:
             yield resource
+    for resource in subject.graph.not_made:
+        if _is_named_like_our_own(resource):
+            yield resource
+
+
+def _is_named_like_our_own(resource: Resource) -> bool:
+    """Whether a type has the name of Isthmus or of the engine, and is none of theirs."""
+    if resource.type.startswith("isthmus:"):
+        return resource.type not in known_types.COMPONENTS or bool(getattr(resource, "custom", False))
+    if resource.type.startswith("pulumi:providers:"):
+        return False
+    return resource.type.startswith("pulumi:") and resource.type not in known_types.ENGINE_TYPES
 
 
 def _check_known(subject: Subject) -> Iterator[Violation]:
@@ -187,8 +199,13 @@ def _states_another_type(resource: Resource) -> bool:
 
 
 def _problem_of_other_provider(subject: Subject, resource: Resource) -> str:
-    if resource.type.startswith(tuple(known_types.OTHER_PROVIDERS)):
+    if resource.type in known_types.OTHER_PROVIDERS:
         return ""
+    if resource.type.startswith(("isthmus:", "pulumi:")):
+        return (
+            "has the name of a type of Isthmus or Pulumi, and neither has such a resource; what makes it may send"
+            f" {_quoted(subject)} data elsewhere"
+        )
     return (
         f"is of a provider that no rule reads; it may run commands or send {_quoted(subject)} data elsewhere"
     )

@@ -165,8 +165,51 @@ PROVISIONERS: dict[str, frozenset[str]] = {
 """Drivers whose volumes are where their pods are, with the parameters that do not change the place."""
 
 OTHER_PROVIDERS: dict[str, str] = {
-    "random:": "makes values, and calls nothing",
-    "tls:": "makes keys and certificates, and calls nothing",
-    "time:": "waits, and calls nothing",
+    **{
+        f"random:index/random{kind}:Random{kind}": "makes values, and calls nothing"
+        for kind in (
+            "Bytes",
+            "Id",
+            "Integer",
+            "Password",
+            "Pet",
+            "Shuffle",
+            "String",
+            "Uuid",
+            "Uuid4",
+            "Uuid7",
+        )
+    },
+    "tls:index/certRequest:CertRequest": "makes a request for a certificate, and calls nothing",
+    "tls:index/locallySignedCert:LocallySignedCert": "makes a certificate, and calls nothing",
+    "tls:index/privateKey:PrivateKey": "makes a key, and calls nothing",
+    "tls:index/selfSignedCert:SelfSignedCert": "makes a certificate, and calls nothing",
+    **{
+        f"time:index/{kind.lower()}:{kind}": "waits, and calls nothing"
+        for kind in ("Offset", "Rotating", "Sleep", "Static")
+    },
 }
-"""Beginnings of types of other providers that reach neither a cluster nor a cloud."""
+"""Types of other providers that reach neither a cluster nor a cloud."""
+
+COMPONENTS = frozenset(
+    f"isthmus:index:{name}"
+    for name in (
+        *(
+            "AdmissionGuard",
+            "AuditSealer",
+            "AuditTrail",
+            "AwsRoles",
+            "BedrockAccess",
+            "Budgets",
+            "ClassNamespace",
+        ),
+        *("ClusterRoles", "DevicePluginConfigs", "EksCluster", "EksNodeGroup", "EmergencyAccesses"),
+        *("FargateGateway", "GpuOperator", "GpuPool", "InferenceGateway", "InvocationLogging", "LlmPlatform"),
+        *("MigLayouts", "ModelDoor", "ModelServer", "Network", "PrivateEndpoints", "RecordsIdentity"),
+        *("RecordsShare", "Reviews", "SageMakerAccess", "SageMakerEndpoint", "SealingEndpoint", "SiteLink"),
+        *("TaskExecution", "TaskIdentity", "TrustAnchor", "WorkloadIdentity"),
+    )
+)
+"""Components of Isthmus. None of them is a resource of its own: their children are judged."""
+ENGINE_TYPES = frozenset({"pulumi:pulumi:Stack", "pulumi:pulumi:StackReference"})
+"""Types of the engine itself."""

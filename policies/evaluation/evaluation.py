@@ -13,22 +13,25 @@ from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import KINDS, Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
+from isthmus.graph.resources.sites import resolve_clusters
 from policies.data_path import account as account_rules
 from policies.data_path import (
     aws_reach,
     entrances,
     known_kinds,
+    known_providers,
     own_identity,
     own_settings,
     paths,
     pod_contents,
+    resource_options,
 )
 from policies.evaluation.registry import RULES
 from policies.rules.rule import Rule, Subject, Violation
 
 _BOUNDARY_MODULES = (
-    *(paths, account_rules, known_kinds, own_identity),
-    *(pod_contents, own_settings, entrances, aws_reach),
+    *(paths, account_rules, known_kinds, known_providers, own_identity, pod_contents),
+    *(own_settings, entrances, aws_reach, resource_options),
 )
 BOUNDARIES = frozenset(rule.id for module in _BOUNDARY_MODULES for rule in module.RULES)
 BLOCKING_SEVERITIES = ("critical", "high")
@@ -55,7 +58,7 @@ def judge(
     effective_settings = settings or Settings()
     day = today or datetime.now(UTC).date()
     rules_off = {entry.rule for entry in effective_settings.off}
-    graph = Graph(sorted(resources, key=lambda resource: resource.urn))
+    graph = Graph(sorted(resolve_clusters(resources, platform), key=lambda resource: resource.urn))
     subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed, day)
     findings = [
         _finding(rule, violation, effective_settings.silences, stack, day)
@@ -70,7 +73,7 @@ def wanted_entries(
     resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
 ) -> dict[tuple[Kind, str], str]:
     """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation."""
-    graph = Graph(sorted(resources, key=lambda resource: resource.urn))
+    graph = Graph(sorted(resolve_clusters(resources, platform), key=lambda resource: resource.urn))
     subject = Subject(graph, platform, settings, today=today)
     entries: dict[tuple[Kind, str], str] = {}
     for rule in RULES:

@@ -15,10 +15,12 @@ from policies.data_path import (
     aws_reach,
     entrances,
     known_kinds,
+    known_providers,
     own_identity,
     own_settings,
     paths,
     pod_contents,
+    resource_options,
 )
 from policies.data_path import guardrails as guardrail_rules
 from policies.data_path import redaction as redaction_rules
@@ -43,11 +45,13 @@ from policies.workload import origin as workload_origin
 FAMILIES = (
     paths,
     known_kinds,
+    known_providers,
     own_identity,
     pod_contents,
     own_settings,
     entrances,
     aws_reach,
+    resource_options,
     cluster_network,
     redaction_rules,
     account_rules,

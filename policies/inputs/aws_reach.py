@@ -47,6 +47,11 @@ def classified_reach(subject: Subject) -> dict[str, str]:
     return cached[1]
 
 
+def is_of_component(resource: Resource) -> bool:
+    """Whether a component of Isthmus made a resource."""
+    return _OWN in resource.urn
+
+
 def is_literal(near: str) -> bool:
     """Whether what a resource refers to is an id that may be of the stack or not."""
     return _LITERAL.fullmatch(near) is not None

@@ -120,7 +120,10 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
             sha,
             commits.head(project.root),
             datetime.now(UTC).date(),
-            tuple(relaxed_rules.code_changes(files_changed, judged=judged)),
+            (
+                *relaxed_rules.code_changes(files_changed, judged=judged),
+                *relaxed_rules.program_changes(base_commit.root, head_commit.root),
+            ),
             tuple(_warnings(base_commit, project, sha)),
         )
         return [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
@@ -13,6 +17,9 @@ from policies.release.change import ITSELF, UNJUDGED
 
 _MAX_FILES_LISTED = 5
 """Number of changed files that are listed; further ones are counted."""
+_PROJECT_FILE = "Pulumi.yaml"
+_ABOUT_THE_PROJECT = frozenset({"author", "description", "license", "website"})
+"""Keys of `Pulumi.yaml` that decide about nothing."""
 
 
 def settings_changes(before: Settings, after: Settings, today: date) -> Iterator[RuleChange]:
@@ -42,6 +49,55 @@ def code_changes(files: Sequence[str], *, judged: bool) -> Iterator[RuleChange]:
         yield RuleChange(
             kind="rule", what=ITSELF if judged else UNJUDGED, old="", new=listed_files, loosens=True
         )
+
+
+def program_changes(before: Path, after: Path) -> Iterator[RuleChange]:
+    """Changes of what runs as the program: `Pulumi.yaml`, which loosens, and its program files, which are shown.
+
+    `before`, `after`: the project's folder in each commit.
+    """
+    old_project, new_project = (_project_settings(root) for root in (before, after))
+    for key in sorted({*old_project, *new_project} - _ABOUT_THE_PROJECT):
+        old, new = (_text(project.get(key)) for project in (old_project, new_project))
+        if old != new:
+            yield RuleChange(kind="rule", what=f"{_PROJECT_FILE}: {key}", old=old, new=new, loosens=True)
+    old_files, new_files = _program_files(before, old_project), _program_files(after, new_project)
+    changed = sorted(name for name in {*old_files, *new_files} if old_files.get(name) != new_files.get(name))
+    if changed:
+        more = f" and {len(changed) - _MAX_FILES_LISTED} more" if len(changed) > _MAX_FILES_LISTED else ""
+        listed = ", ".join(changed[:_MAX_FILES_LISTED]) + more
+        yield RuleChange(kind="rule", what="the program", old="", new=listed, loosens=False)
+
+
+def _project_settings(root: Path) -> dict[str, Any]:
+    """`Pulumi.yaml` as a map; a file that cannot be read is one entry with its text."""
+    try:
+        text = (root / _PROJECT_FILE).read_text("utf-8")
+    except (OSError, ValueError):
+        return {}
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {"text": text}
+    return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {"text": text}
+
+
+def _program_files(root: Path, project: Mapping[str, Any]) -> dict[str, bytes]:
+    """The Python files in the folder of the program."""
+    folder = (root / str(project.get("main") or ".")).resolve()
+    if not folder.is_relative_to(root.resolve()) or not folder.is_dir():
+        return {}
+    return {path.relative_to(root.resolve()).as_posix(): path.read_bytes() for path in folder.glob("*.py")}
+
+
+def _text(value: Any) -> str:
+    return (
+        ""
+        if value is None
+        else value
+        if isinstance(value, str)
+        else json.dumps(value, sort_keys=True, default=str)
+    )
 
 
 def _off_changes(before: Settings, after: Settings) -> Iterator[RuleChange]:

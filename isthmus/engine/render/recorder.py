@@ -37,7 +37,7 @@ class Resource:
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
     `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own;
-    `remote` for components whose children a plugin makes."""
+    `remote` for components whose children a plugin makes; `pluginDownloadURL` for a plugin from elsewhere."""
 
     @property
     def made(self) -> bool:
@@ -99,6 +99,8 @@ class Recorder(mocks.MockMonitor):
             options["remote"] = True
         if request.importId:
             options["import"] = request.importId
+        if request.pluginDownloadURL:
+            options["pluginDownloadURL"] = request.pluginDownloadURL
         for option in ("ignoreChanges", "replaceOnChanges"):
             if getattr(request, option):
                 options[option] = sorted(getattr(request, option))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +13,9 @@ from isthmus.graph.resources.resources import Graph, Resource, name_and_namespac
 Kind = Literal["on-prem", "aws", ""]
 _CLUSTER = "/kubernetes"
 """Suffix of the name of the provider for a cluster at an AWS site."""
+KUBERNETES_PROVIDER = "pulumi:providers:kubernetes"
+_DEFAULT_PROVIDER = "::default"
+"""In the URN of a provider that the engine makes: it uses the current context, whatever that is."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,63 @@ class Places:
 def provider_of(resource: Resource) -> str:
     """Name of the provider of a resource; empty if it is not stated."""
     return str(getattr(resource, "provider", None) or "").rsplit("::", 1)[-1]
+
+
+def site_of_provider(provider: Resource, platform: Platform | None) -> Site | None:
+    """The site whose cluster or account a provider names; None if its name is not a site's."""
+    name = provider.name.removesuffix(_CLUSTER)
+    return next((site for site in platform.sites if site.name == name), None) if platform else None
+
+
+def resolve_clusters(resources: Iterable[Resource], platform: Platform | None) -> list[Resource]:
+    """The resources, each object with the provider of the cluster that it is in, whatever its own one is named.
+
+    A provider with the context and kubeconfig of a site's provider leads to the site's cluster. Where the platform does
+    not show which cluster a provider leads to, its objects get no provider: rules judge them in every cluster.
+    """
+    all_resources = list(resources)
+    providers = [resource for resource in all_resources if resource.type == KUBERNETES_PROVIDER]
+    clusters = cluster_urns(providers, platform)
+    return [_in_cluster(resource, clusters, platform) for resource in all_resources]
+
+
+def cluster_urns(providers: Iterable[Resource], platform: Platform | None) -> dict[str, str]:
+    """URN of each cluster's provider → URN of the provider that stands for its cluster; empty if it is unknown."""
+    ordered = sorted(providers, key=lambda provider: provider.urn)
+    if platform is None:
+        first: dict[str, str] = {}
+        return {provider.urn: first.setdefault(_cluster_text(provider), provider.urn) for provider in ordered}
+    of_sites = [provider for provider in ordered if site_of_provider(provider, platform) is not None]
+    clusters = {provider.urn: provider.urn for provider in of_sites}
+    for provider in ordered:
+        same = (other.urn for other in of_sites if _leads_where(provider, other, platform))
+        clusters.setdefault(provider.urn, next(same, ""))
+    return clusters
+
+
+def _cluster_text(provider: Resource) -> str:
+    """What names a provider's cluster where no platform does: its context, or else its kubeconfig."""
+    inputs = provider.inputs
+    return str(inputs.get("context") or inputs.get("kubeconfig") or "")
+
+
+def _leads_where(provider: Resource, other: Resource, platform: Platform) -> bool:
+    """Whether a provider has the context and kubeconfig of a site's provider, as the platform states the context."""
+    site = site_of_provider(other, platform)
+    context, kubeconfig = provider.inputs.get("context"), provider.inputs.get("kubeconfig")
+    if provider.inputs.get("cluster") or kubeconfig != other.inputs.get("kubeconfig"):
+        return False
+    if site is None or not (kubeconfig and context):
+        return False
+    return context in (site.kube_context, other.inputs.get("context"))
+
+
+def _in_cluster(resource: Resource, clusters: Mapping[str, str], platform: Platform | None) -> Resource:
+    provider = getattr(resource, "provider", None)
+    if not resource.type.startswith("kubernetes:") or not provider:
+        return resource
+    is_default = platform is not None and _DEFAULT_PROVIDER in provider
+    urn = clusters.get(provider, "" if is_default else provider)
+    if urn == provider or not dataclasses.is_dataclass(resource):
+        return resource
+    return dataclasses.replace(resource, provider=urn or None)  # type: ignore[type-var]
