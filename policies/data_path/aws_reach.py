@@ -142,7 +142,7 @@ def _is_own(subject: Subject, value: Any, kind: str = "") -> bool:
     if is_unknown(value):
         return any(other.urn in reach for other in subject.graph.referred(value, kind))
     platform = subject.platform
-    stated: set[Any] = set()
+    stated: set[Any] = set(platform.imports.values()) if platform else set()
     for network in platform.networks if platform else []:
         stated |= {network.vpc, *network.subnets, *network.route_tables}
     for link in platform.links if platform else []:

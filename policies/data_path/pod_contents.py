@@ -24,7 +24,11 @@ _CONTAINERS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "resolver": {"resolver": ((),)},
     "reviews": {"reviews": _EDGE},
     "sealer": {"sealer": _EDGE},
-    "model": {"vllm": (("vllm", "serve"),), "edge": _EDGE},
+    "model": {
+        "vllm": (("vllm", "serve"),),
+        "edge": _EDGE,
+        "verify-weights": (("python", "-m", "edge.weights", "verify"),),
+    },
     "fetch": {"fetch": (("python", "-m", "edge.fetch"),), "stay": (("python", "-m", "edge.stay"),)},
 }
 """Role → container → how its command begins. No other container is in a class's own pods."""

@@ -151,14 +151,17 @@ def test_another_issuer_loosens():
 def test_a_network_that_carries_another_class_loosens():
     assert protection_changes(
         **changed("networks", "frankfurt", classes=["confidential", "internal", "public"])
-    ) == {
-        "list of classes of network frankfurt": (
-            "trust",
-            "internal, public",
-            "confidential, internal, public",
-            True,
-        )
-    }
+    ) == {"way for confidential work of network frankfurt": ("trust", "", "open", True)}
+
+
+def test_a_network_of_a_class_that_may_use_aws_is_shown_and_stops_nothing():
+    before = bank.platform().model_copy(update=changed("networks", "frankfurt", classes=["public"]))
+    (change,) = relaxed_trust.protection_changes(before, bank.platform())
+    assert (change.kind, change.what, change.loosens) == (
+        "reach",
+        "way for internal work of network frankfurt",
+        True,
+    )
 
 
 def test_a_gateway_that_shares_another_classs_database_loosens():

@@ -164,8 +164,12 @@ def test_an_input_of_a_sites_provider_that_nobody_knows_is_undecided():
     assert found(PROVIDERS, with_inputs(PROVIDER, newInput="x")) == {("critical", "undecided")}
 
 
-def test_keys_in_a_program_of_a_durable_platform_are_undecided():
-    durable = platform().model_copy(update={"lifecycle": "durable"})
+def test_keys_in_a_program_of_a_durable_platform_with_an_account_are_undecided():
+    sites = [
+        site.model_copy(update={"account_id": "111122223333"}) if site.kind == "aws" else site
+        for site in platform().sites
+    ]
+    durable = platform().model_copy(update={"lifecycle": "durable", "sites": sites})
     findings = judge(rendered().resources, durable, today=TODAY)
     assert ("critical", "undecided") in found(PROVIDERS, findings)
 

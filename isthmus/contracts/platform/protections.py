@@ -8,14 +8,16 @@ network or store is no loss. A new one does not loosen, unless it opens a way.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.model.platform import Gateway, Platform
+from isthmus.contracts.platform.stated_values import may_be_in_cloud
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.screening import Screening
+    from isthmus.contracts.vocabulary import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ def _of_sites(platform: Platform) -> Iterator[Protection]:
 def _of_aws(platform: Platform) -> Iterator[Protection]:
     for network in platform.networks:
         owner = f"network {network.name}"
-        yield Protection(owner, "list of classes", ", ".join(sorted(network.classes)), opens=True)
+        yield from _carried(owner, network.classes)
         yield Protection(owner, "way to the internet", "open" if network.internet else "none")
         yield Protection(owner, "names firewall", network.dns_mode)
         for name in network.dns_firewall.names:
             yield Protection(owner, f"answer for the name {name}", "given", opens=True)
     for link in platform.links:
-        yield Protection(f"link {link.name}", "list of classes", ", ".join(sorted(link.classes)), opens=True)
+        yield from _carried(f"link {link.name}", link.classes)
     for guardrail in platform.guardrails:
         owner = f"guardrail {guardrail.name}"
         yield Protection(owner, "mode", guardrail.mode)
@@ -102,6 +104,12 @@ def _of_aws(platform: Platform) -> Iterator[Protection]:
         yield Protection(f"trail {trail.name}", "mode", trail.mode)
     for logging in platform.invocation_logging:
         yield Protection(f"log of model calls {logging.name}", "mode", logging.mode)
+
+
+def _carried(owner: str, classes: Iterable[Sensitivity]) -> Iterator[Protection]:
+    """The classes that a network or link carries. Another one opens it; the cloud's own classes are shown only."""
+    for class_ in classes:
+        yield Protection(owner, f"way for {class_} work", "open", opens=True, routine=may_be_in_cloud(class_))
 
 
 def _of_gateways(platform: Platform) -> Iterator[Protection]:

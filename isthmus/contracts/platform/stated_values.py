@@ -16,7 +16,9 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.handling import allowed_targets
 from isthmus.contracts.trust import Kind
+from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.core.yaml_documents import PathOf, dotted
 
 StatedKind = Literal[Kind, "clusters", "hosts", "people", "destinations"]
@@ -80,6 +82,11 @@ _PRIVATE = tuple(
 """Ranges that the internet does not route: private, shared, local, loopback and documentation (RFC 6890)."""
 
 
+def may_be_in_cloud(class_: Sensitivity) -> bool:
+    """Whether a class may use AWS's models without an exception, so that a way there is ordinary."""
+    return "bedrock" in allowed_targets(class_)
+
+
 @dataclass(frozen=True)
 class StatedValue:
     """One value, where the platform states it, and why it is foreign."""
@@ -90,6 +97,8 @@ class StatedValue:
     """Path in the platform: `sites[fra1].cidrs[0]`."""
     foreign: str = ""
     """What makes it foreign, as the end of a sentence ("is …"); empty: it is not."""
+    ordinary: bool = False
+    """Whether it changes in daily work: a destination of a class that may use AWS."""
 
 
 def is_private(range_: str) -> bool:
@@ -130,7 +139,7 @@ def _destinations(platform: Platform) -> Iterator[StatedValue]:
         for destination in gateway.destinations if gateway.class_ != "public" else []:
             value = f"{destination.cidr} port {destination.port} of {gateway.class_} work"
             where = f"gateways[{gateway.name}].destinations[{destination.name}]"
-            yield StatedValue("destinations", value, where)
+            yield StatedValue("destinations", value, where, ordinary=may_be_in_cloud(gateway.class_))
 
 
 def _own_registry(platform: Platform) -> str | None:

@@ -123,7 +123,7 @@ def _change_kind(value: StatedValue) -> Literal["trust", "reach"]:
     if value.foreign:
         return "trust"
     private_range = value.kind == "address_ranges" and is_private(value.value)
-    return "reach" if value.kind in _ONLY_SHOWN or private_range else "trust"
+    return "reach" if value.kind in _ONLY_SHOWN or private_range or value.ordinary else "trust"
 
 
 def _lies_within_known(value: StatedValue, known: Any) -> bool:
