@@ -88,6 +88,8 @@ _METADATA = (
 _NETWORKS = "k8s.v1.cni.cncf.io/networks"
 _VOLUMES = frozenset({"configMap", "emptyDir", "image", "persistentVolumeClaim", "secret"})
 _ADDRESS = re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]+")
+_INJECTS = re.compile(r"istio|linkerd|inject|cni|calico|cilium|opentelemetry|workload\.identity|mutat")
+"""Labels and annotations by which programs of a cluster are known to change a pod."""
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _ASKS_LOOPBACK = (
     "import http.client; c = http.client.HTTPConnection('127.0.0.1', ",
@@ -118,7 +120,8 @@ def _problems(subject: Subject, pod: Pod, class_: str) -> Iterator[str]:
     yield from (f"state `{field}`" for field in sorted(set(pod.spec) - _POD_FIELDS))
     for kind, entries in (("label", pod.labels), ("annotation", pod.annotations)):
         for key, value in entries.items():
-            if not _is_known_metadata(subject, class_, str(key), value):
+            is_inert = not _INJECTS.search(str(key))
+            if not is_inert and not _is_known_metadata(subject, class_, str(key), value):
                 yield f"have the {kind} {key}, which may make a program of the cluster change them"
     for volume in list_or_empty(pod.spec.get("volumes")):
         yield from _problems_of_volume(pod, volume)
@@ -166,8 +169,12 @@ def _problems_of_alias(subject: Subject, alias: Any) -> Iterator[str]:
     platform = subject.platform
     if platform is None or subject.graph.referred(address, "core/v1:Service"):
         return
+    if not _ADDRESS.fullmatch(address):  # a Service's, which the engine knows by another name
+        return
     # Endpoints in AWS have addresses of the network's subnets.
     networks = [network.cidr for network in platform.networks if network.cidr]
+    if is_within(address, networks):
+        return
     is_endpoint = all(name.endswith(".amazonaws.com") for name in names) and is_within(address, networks)
     if not is_endpoint and address not in _ADDRESS.findall(str(platform)):
         yield f"take {address} for {', '.join(names)}, which the platform does not state"
