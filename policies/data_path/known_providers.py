@@ -163,7 +163,7 @@ def _check_account(provider: Resource, site: Site, platform: Platform) -> Iterat
         yield _difference(provider, site, "region", inputs.get("region"), site.region)
     accounts = [str(account) for account in list_or_empty(inputs.get("allowedAccountIds"))]
     expected = [site.account_id] if site.account_id else []
-    if accounts and accounts != expected:
+    if accounts != expected and not (is_sandbox and not accounts):
         yield _difference(provider, site, "allowedAccountIds", accounts or None, site.account_id)
     roles = [at(role, "roleArn") for role in list_or_empty(inputs.get("assumeRoles"))]
     if inputs.get("assumeRoles") and not isinstance(inputs["assumeRoles"], list):

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -14,16 +14,14 @@ from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.trust import Trust
 from isthmus.core.errors import IsthmusError
-from isthmus.engine.project import project
 from isthmus.engine.pull_request import relaxed_trust
-from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from policies.evaluation.evaluation import blocking_findings, judge
 from tests import hosted
-from tests.blueprints.bank import ROOT, STACK
 from tests.boundary import reach
 from tests.boundary.edits import Edit
 from tests.components import fargate, platforms
+from tests.recording import record
 
 TODAY = date(2026, 11, 29)
 PLATFORMS = {"bank": platforms.bank, "fargate": fargate.cloud, "hosted": hosted.platform}
@@ -53,7 +51,7 @@ def outcome(edit: Edit) -> Outcome:
     if any(change.loosens and change.kind == "trust" for change in changes):
         return Outcome("ci")
     try:
-        resources = record(platform)
+        resources = record(platform).resources
     except IsthmusError:
         return Outcome("component")
     opened = reach.opened(start.resources, resources)
@@ -65,7 +63,7 @@ def outcome(edit: Edit) -> Outcome:
 def opened_by(edit: Edit) -> list[str]:
     """What an edit opens, whether or not a fence refuses it."""
     platform = CheckedPlatform.model_validate(edit.apply(PLATFORMS[edit.platform]()))
-    return reach.opened(base(edit.platform).resources, record(platform))
+    return reach.opened(base(edit.platform).resources, record(platform).resources)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Base:
 def base(name: str) -> Base:
     """The unedited platform of this name, its rendering and its findings."""
     platform = CheckedPlatform.model_validate(PLATFORMS[name]())
-    resources = record(platform)
+    resources = record(platform).resources
     return Base(platform, resources, findings(resources, platform))
 
 
@@ -90,24 +88,3 @@ def findings(resources: Sequence[Resource], platform: Platform) -> frozenset[tup
     """Rule and message of each finding that blocks a change."""
     blocking = blocking_findings(judge(resources, platform, today=TODAY))
     return frozenset((finding.policy, finding.message) for finding in blocking)
-
-
-def record(platform: Platform) -> list[Resource]:
-    """The resources of a platform's components."""
-    import pulumi
-    from pulumi_aws import Provider as Aws
-    from pulumi_kubernetes import Provider as Kubernetes
-
-    from components import LlmPlatform
-    from stacks import tagging
-
-    def program() -> None:
-        tagging.tag_everything(pulumi.get_project(), platform.name)
-        providers: dict[str, Any] = {
-            site.name: Kubernetes(site.name) if site.kind == "on-prem" else Aws(site.name, region=site.region)
-            for site in platform.sites
-        }
-        LlmPlatform("isthmus", platform, providers)
-
-    with rendering.without_garbage_collection():
-        return rendering.record_program(program, project.find_project(ROOT).stack(STACK)).resources

@@ -10,17 +10,16 @@ import pytest
 
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
 from policies.data_path import redaction as redaction_rules
 from policies.rules.rule import Subject
-from tests.blueprints.bank import ROOT, STACK
 from tests.broken_graphs import resources as broken_resources
 from tests.broken_graphs.changes import Change, document, finds
 from tests.components.fargate import cloud
 from tests.policies import holding
+from tests.recording import record
 
 EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
 
@@ -34,20 +33,7 @@ def platform() -> Platform:
 
 @functools.cache
 def rendered() -> rendering.Rendered:
-    def program() -> None:
-        import pulumi
-        from pulumi_aws import Provider
-
-        from components import LlmPlatform
-        from stacks import tagging
-
-        tagging.tag_everything(pulumi.get_project(), "insurer")
-        providers: dict[str, pulumi.ProviderResource] = {
-            "frankfurt": Provider("frankfurt", region="eu-central-1")
-        }
-        LlmPlatform("insurer", platform(), providers)
-
-    return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
+    return record(platform())
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:

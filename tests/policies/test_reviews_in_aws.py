@@ -17,7 +17,8 @@ from tests import private
 from tests.broken_graphs import resources as broken_resources
 from tests.broken_graphs.changes import Change
 from tests.graph.clouds import deployed
-from tests.policies.test_sealers_in_aws import egress, recorded
+from tests.policies.test_sealers_in_aws import egress
+from tests.recording import record
 
 MINE = ("audit/", "data-path/", "identity/", "reliability/", "network/")
 NAME = "insurer-frankfurt-confidential"
@@ -30,7 +31,7 @@ def platform() -> Platform:
 
 @functools.cache
 def rendered() -> rendering.Rendered:
-    return recorded(platform())
+    return record(platform())
 
 
 def findings_of(resources: Any) -> list[tuple[str, str, str]]:
@@ -183,7 +184,7 @@ def _traced(**more: Any) -> list[str]:
         gateway["traces"] = TRACES
     for gateway in stated_platform["gateways"]:
         gateway["traces"] = {**TRACES, **more}
-    resources = recorded(CheckedPlatform.model_validate(made_platform)).resources
+    resources = record(CheckedPlatform.model_validate(made_platform)).resources
     return [
         finding.message
         for finding in judge(resources, CheckedPlatform.model_validate(stated_platform))

@@ -9,15 +9,14 @@ import pytest
 
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state
 from policies.evaluation.evaluation import judge
 from tests import private
-from tests.blueprints.bank import ROOT, STACK
 from tests.broken_graphs import resources as broken_resources
 from tests.broken_graphs.changes import Change, document, replace_text
 from tests.graph.clouds import deployed
+from tests.recording import record
 
 OTHER = {"ArnEquals": {"aws:PrincipalArn": ["${insurer-frankfurt-eks-node-role.arn}"]}}
 MINE = (
@@ -38,28 +37,7 @@ def platform() -> Platform:
 
 @functools.cache
 def rendered() -> rendering.Rendered:
-    return recorded(platform())
-
-
-def recorded(platform: Platform) -> rendering.Rendered:
-    """The graph of a platform with one AWS site, `frankfurt`, and its cluster."""
-
-    def program() -> None:
-        import pulumi
-        from pulumi_aws import Provider
-        from pulumi_kubernetes import Provider as Cluster
-
-        from components import LlmPlatform
-        from stacks import tagging
-
-        tagging.tag_everything(pulumi.get_project(), "insurer")
-        providers: dict[str, pulumi.ProviderResource] = {
-            "frankfurt": Provider("frankfurt", region="eu-central-1"),
-            "frankfurt/kubernetes": Cluster("frankfurt-kubernetes", context="frankfurt"),
-        }
-        LlmPlatform("insurer", platform, providers)
-
-    return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
+    return record(platform())
 
 
 def findings_of(resources: Any) -> list[tuple[str, str, str]]:
@@ -178,7 +156,7 @@ def test_allowing_a_deployer_at_the_vpc_endpoints_gives_no_new_findings() -> Non
     services = [*data["networks"][0].get("services", []), "kms", "logs", "cloudtrail"]
     data["networks"][0] |= {"deployers": [deployer], "services": services}
     allowing = overrides.validate(data)
-    resources = recorded(allowing).resources
+    resources = record(allowing).resources
     endpoints = {resource.name: resource for resource in resources if resource.type.endswith(":VpcEndpoint")}
     assert deployer in endpoints["insurer-frankfurt-endpoints-cloudtrail"].inputs["policy"]
     assert deployer not in endpoints["insurer-frankfurt-endpoints-bedrock-runtime"].inputs["policy"]
