@@ -9,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import StringConstraints, ValidationError, field_validator
 
 from isthmus.contracts.vocabulary import AccountId, Part
 from isthmus.core.errors import FieldError
+from isthmus.core.ip_addresses import is_within
 from isthmus.core.validation_errors import explain
 from isthmus.core.yaml_documents import Document
 
@@ -169,21 +170,12 @@ def parse(document: Document) -> Trust:
 
 def _covers(kind: Kind, trusted: str, value: str) -> bool:
     if kind == "address_ranges":
-        return _lies_within(value, trusted)
+        return is_within(value, [trusted])
     if kind == "registries":
         return value == trusted.rstrip("/") or value.startswith(f"{trusted.rstrip('/')}/")
     if kind in ("managers", "resource_types") and trusted.endswith("*"):
         return value.startswith(trusted[:-1])
     return value == trusted
-
-
-def _lies_within(value: str, trusted: str) -> bool:
-    try:
-        network: Any = ipaddress.ip_network(value, strict=False)
-        container: Any = ipaddress.ip_network(trusted)
-    except ValueError:
-        return False
-    return network.version == container.version and network.subnet_of(container)
 
 
 def _account_of(value: str) -> str:

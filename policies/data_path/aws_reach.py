@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from isthmus.graph.network.reachability import is_public, is_within
+from isthmus.core.ip_addresses import is_within
+from isthmus.graph.network.reachability import is_public
 from isthmus.graph.network.routes import networks
 from isthmus.graph.resources.resources import Resource, statements
 from policies.data_path import known_aws

@@ -6,19 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.network.reachability import (
-    CLASS,
-    NAMESPACE,
-    POLICY,
-    is_public,
-    is_within,
-    select_namespaces,
-)
+from isthmus.core.ip_addresses import is_within
+from isthmus.graph.network.reachability import CLASS, NAMESPACE, POLICY, is_public
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.known_kinds import is_trusted_type, namespace_of
-from policies.inputs.class_scope import class_of_name, classified_namespaces
+from policies.inputs.class_scope import class_above_public
 from policies.inputs.isolation import peers
-from policies.inputs.pods import pods
+from policies.inputs.pods import is_selected, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -31,12 +25,6 @@ _BEHIND = ("model", "translator", "sealer", "resolver", "fetch")
 _GATEWAY_API = "kubernetes:gateway.networking.k8s.io/"
 
 
-def _class_of(subject: Subject, namespace: str) -> str:
-    """The class above public of a namespace; empty if it has none."""
-    class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
-    return "" if class_ == "public" else class_
-
-
 # --- Network policies
 
 
@@ -44,7 +32,7 @@ def _policies_of_classes(subject: Subject) -> Iterator[tuple[Resource, str, str]
     """Network policies with ingress rules of a class's namespace, with the namespace and the class."""
     for policy in subject.graph.of(POLICY):
         namespace = name_and_namespace(policy)[1]
-        class_ = _class_of(subject, namespace)
+        class_ = class_above_public(subject.graph, namespace)
         if class_ and at(policy.inputs, "spec.ingress"):
             yield policy, namespace, class_
 
@@ -87,7 +75,7 @@ def _check_peer(
             yield Violation(problem, policy, "undecided")
         elif (
             caller not in allowed
-            and _class_of(subject, caller) != class_
+            and class_above_public(subject.graph, caller) != class_
             and not subject.trusts("namespaces", caller)
         ):
             yield Violation(
@@ -103,13 +91,7 @@ def _pods_behind(subject: Subject, policy: Resource, namespace: str) -> str:
     """The role of a pod behind the gateway that a policy selects, e.g. `model`; empty if it selects none."""
     selector = at(policy.inputs, "spec.podSelector") or {}
     for pod in pods(subject.graph):
-        if pod.namespace != namespace or pod.role not in _BEHIND:
-            continue
-        try:
-            is_selected = bool(select_namespaces({"pod": dict(pod.labels)}, selector))
-        except (KeyError, TypeError, AttributeError):
-            is_selected = True
-        if is_selected:
+        if pod.namespace == namespace and pod.role in _BEHIND and is_selected(pod, selector):
             return pod.role
     return ""
 
@@ -220,7 +202,7 @@ def _entrances(subject: Subject) -> Iterator[Resource]:
         if resource.type != _INGRESS and not is_route:
             continue
         namespaces = {namespace_of(subject, resource) or "default", *_backend_namespaces(resource)}
-        if any(_class_of(subject, namespace) for namespace in namespaces):
+        if any(class_above_public(subject.graph, namespace) for namespace in namespaces):
             yield resource
 
 
@@ -229,17 +211,17 @@ def _check_entrances(subject: Subject) -> Iterator[Violation]:
         if is_trusted_type(subject, resource.type):
             continue
         name, namespace = name_and_namespace(resource)
-        class_ = _class_of(subject, namespace)
+        class_ = class_above_public(subject.graph, namespace)
         others = sorted(_backend_namespaces(resource) - {namespace})
         if class_ and others:
             yield Violation(
                 f"{name} sends requests of {class_} work in {namespace} to {', '.join(others)}", resource
             )
         elif not class_:
-            reached = next(other for other in others if _class_of(subject, other))
+            reached = next(other for other in others if class_above_public(subject.graph, other))
             yield Violation(
-                f"{name} in {namespace} leads to {_class_of(subject, reached)} work in {reached}, past its gateway's "
-                "callers",
+                f"{name} in {namespace} leads to {class_above_public(subject.graph, reached)} work in {reached}, past"
+                " its gateway's callers",
                 resource,
             )
         elif resource.type == _INGRESS or not _is_own_router(subject, resource, class_):

@@ -15,12 +15,14 @@ from isthmus.graph.network.reachability import CLASS, NAMESPACE, namespaces, sel
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
 from policies.inputs.class_scope import (
+    class_above_public,
+    class_of,
     class_of_name,
     classified_namespaces,
     has_classified_work,
     is_trusted_chart,
 )
-from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
@@ -139,14 +141,13 @@ def _problem_of_object(subject: Subject, resource: Resource) -> str:
         return ""  # `data-path/patches-keep-boundaries` reports it
     if kind.endswith(_LIST) and group in known_types.BUILT_IN_GROUPS:
         return f"writes several objects, which no rule reads; each may hold or move {_quoted(subject)} data"
-    namespace, classes = namespace_of(subject, resource), classified_namespaces(subject.graph)
+    namespace = namespace_of(subject, resource)
     doubt = "and Isthmus does not know whether this type moves"
     if namespace is None:
         return f"is in a namespace that is not known before the change, {doubt} {_quoted(subject)} data"
-    if namespace in classes or class_of_name(namespace) not in ("", "public"):
+    if class_ := class_above_public(subject.graph, namespace):
         if resource.type in known_types.IN_CLASS_NAMESPACES:
             return ""
-        class_ = classes.get(namespace) or class_of_name(namespace)
         return f"is in {namespace}, {doubt} its {class_} data out of the namespace"
     if group in known_types.BUILT_IN_GROUPS:
         return _problem_of_built_in(subject, resource, kind, namespace)
@@ -256,11 +257,7 @@ def _default_namespaces(subject: Subject) -> Iterator[Violation]:
         namespace = provider.inputs.get("namespace")
         if provider.type != "pulumi:providers:kubernetes" or not namespace:
             continue
-        if (
-            is_unknown(namespace)
-            or namespace in classified_namespaces(subject.graph)
-            or class_of_name(namespace)
-        ):
+        if is_unknown(namespace) or class_of(subject.graph, namespace):
             yield Violation(
                 f"provider {provider.name} puts objects without a namespace into {namespace}, where the rules do not "
                 f"expect them; such an object may move {_quoted(subject)} data",
@@ -312,8 +309,7 @@ def _forbidden_change(subject: Subject, patch: Resource) -> str:
     """How a patch breaks a boundary; empty if it does not show."""
     kind = _parts_of_type(patch.type)[1].removesuffix(_PATCH)
     name, namespace = name_and_namespace(patch)
-    classes = classified_namespaces(subject.graph)
-    class_ = classes.get(namespace) or class_of_name(namespace)
+    class_ = class_of(subject.graph, namespace)
     if _sets_dns(patch):
         return (
             f"sets {name} in {namespace}, so that names that {_quoted(subject)} pods look up go where it says"
@@ -405,8 +401,8 @@ def _doubtful_change(subject: Subject, patch: Resource, identities: set[tuple[st
         return "changes an object that is not known before the change"
     if (name, namespace or "default", patch.type.removesuffix(_PATCH)) in identities:
         return f"changes {name}, which this stack writes itself, and no rule reads the result"
-    class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
-    if class_ and class_ != "public":
+    class_ = class_above_public(subject.graph, namespace)
+    if class_:
         return f"changes {name} in {namespace}, and no rule reads what becomes of its {class_} data"
     if kind in known_types.NAMELESS_KINDS or group not in known_types.BUILT_IN_GROUPS:
         return f"changes {name}, and Isthmus does not know what that changes for {_quoted(subject)} data"
@@ -459,24 +455,22 @@ def _claims_of_others(subject: Subject) -> Iterator[Resource]:
     for claim in subject.graph.of(_CLAIM):
         spec = at(claim.inputs, "spec")
         namespace = namespace_of(subject, claim) or ""
-        class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
-        if class_ in ("", "public") and any(
-            at(spec, key) for key in ("volumeName", "dataSource", "dataSourceRef")
-        ):
+        names_volume = any(at(spec, key) for key in ("volumeName", "dataSource", "dataSourceRef"))
+        if names_volume and not class_above_public(subject.graph, namespace):
             yield claim
 
 
 def _problems_of_claim(subject: Subject, claim: Resource) -> Iterator[Violation]:
     source = at(claim.inputs, "spec.dataSourceRef.namespace")
-    class_ = classified_namespaces(subject.graph).get(str(source)) or class_of_name(str(source or ""))
-    if class_ not in ("", "public"):
+    class_ = class_above_public(subject.graph, str(source or ""))
+    if class_:
         yield Violation(f"{claim.name} copies a volume of {source} with its {class_} data", claim)
     named = at(claim.inputs, "spec.volumeName")
     for volume in subject.graph.of(_VOLUME) if named else ():
         claimed = str(at(volume.inputs, "spec.claimRef.namespace") or "")
-        class_ = classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)
+        class_ = class_above_public(subject.graph, claimed)
         is_named = name_and_namespace(volume)[0] == named or volume in subject.graph.referred(named)
-        if is_named and class_ not in ("", "public"):
+        if is_named and class_:
             yield Violation(
                 f"{claim.name} claims {named}, the volume of {claimed} with its {class_} data", claim
             )
@@ -519,7 +513,7 @@ def _check_volumes(subject: Subject) -> Iterator[Violation]:
             continue
         claimed = at(spec, "claimRef.namespace")
         namespace = "" if is_unknown(claimed) else str(claimed or "")
-        class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
+        class_ = class_of(subject.graph, namespace)
         for source in sorted(set(spec) - _HARMLESS_SOURCES):
             yield from _problem_of_source(subject, volume, source, spec[source], class_)
 
@@ -567,17 +561,14 @@ def _names_class_place(subject: Subject, volume: Resource, source: str, place: A
     if source not in ("csi", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "flexVolume"):
         return False
     text = str(place)
-    if any(is_unknown(value) for value in _leaves(place)) or re.search(_CLASS_WORD, text):
+    if has_unknown(place) or re.search(_CLASS_WORD, text):
         return True
     places: set[str] = set()
     for other in subject.graph.of(_VOLUME):
         if other is volume or not isinstance(at(other.inputs, "spec"), Mapping):
             continue
         claimed = str(at(other.inputs, "spec.claimRef.namespace") or "")
-        if (classified_namespaces(subject.graph).get(claimed) or class_of_name(claimed)) not in (
-            "",
-            "public",
-        ):
+        if class_above_public(subject.graph, claimed):
             theirs = at(other.inputs, f"spec.{source}")
             places |= {
                 str(at(theirs, key)) for key in ("server", "volumeHandle", "targetPortal") if at(theirs, key)
@@ -587,14 +578,6 @@ def _names_class_place(subject: Subject, volume: Resource, source: str, place: A
     return bool(hosts & places) or any(
         re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w.-])", stated) for host in hosts
     )
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping | list):
-        for child in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(child)
-    else:
-        yield value
 
 
 def _is_weights_folder(path: str, class_: str) -> bool:
@@ -704,17 +687,13 @@ def _check_monitor(subject: Subject, resource: Resource) -> Iterator[Violation]:
 
 def _class_of_monitor(subject: Subject, resource: Resource) -> str:
     """The class above public of pods that a monitor may select; empty if it selects none."""
-    classes = {
-        name: class_ for name, class_ in classified_namespaces(subject.graph).items() if class_ != "public"
-    }
     selector = at(resource.inputs, "spec.namespaceSelector")
     names = at(selector, "matchNames")
     own = namespace_of(subject, resource)
     if own is None or is_unknown(str(selector)) or at(selector, "any"):
-        return next(iter(sorted(classes.values())), "")
+        return min(classified_namespaces(subject.graph).values(), default="")
     reached = [str(name) for name in list_or_empty(names)] or [own]
-    found = [classes.get(name) or class_of_name(name) for name in reached]
-    return next((class_ for class_ in found if class_ not in ("", "public")), "")
+    return next(filter(None, (class_above_public(subject.graph, name) for name in reached)), "")
 
 
 _MONITOR_FIELDS = frozenset(
@@ -795,8 +774,8 @@ _QUERY_FIELDS = frozenset(
 def _check_scaling(subject: Subject, resource: Resource) -> Iterator[Violation]:
     """Reports a ScaledObject of a class that asks anything but the platform's Prometheus."""
     namespace = namespace_of(subject, resource) or ""
-    class_ = classified_namespaces(subject.graph).get(namespace) or class_of_name(namespace)
-    if class_ in ("", "public") or is_trusted_type(subject, resource.type):
+    class_ = class_above_public(subject.graph, namespace)
+    if not class_ or is_trusted_type(subject, resource.type):
         return
     listed = at(resource.inputs, "spec.triggers")
     triggers = list_or_empty(listed)

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.network.reachability import POLICY, select_namespaces
+from isthmus.graph.network.reachability import POLICY
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads.servers import ENDPOINT
 from policies.inputs.own_workloads import is_own, pods_in_classes
-from policies.inputs.pods import Pod
-from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.inputs.pods import Pod, is_selected
+from policies.inputs.values import at, has_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
@@ -43,21 +43,13 @@ def _check_foreign(subject: Subject, pod: Pod, class_: str, own: list[Pod]) -> I
             "they were",
             pod.resource,
         )
-    if any(
-        map(_is_unread, (pod.spec.get("volumes"), pod.spec.get("serviceAccountName"), *pod.labels.values()))
-    ):
+    if has_unknown([pod.spec.get("volumes"), pod.spec.get("serviceAccountName"), *pod.labels.values()]):
         yield Violation(
             f"the labels, account and volumes of {name} in {namespace} are not known before the change; with those of "
             f"the gateway its pods would get {class_} data",
             pod.resource,
             "undecided",
         )
-
-
-def _is_unread(value: Any) -> bool:
-    if isinstance(value, Mapping | list):
-        return any(map(_is_unread, value.values() if isinstance(value, Mapping) else value))
-    return is_unknown(value)
 
 
 def _taken(subject: Subject, pod: Pod, own: list[Pod]) -> Iterator[str]:
@@ -88,11 +80,7 @@ def _selecting_policies(subject: Subject, pod: Pod) -> Iterator[Resource]:
             continue
         if not any(selector.get(key) for key in _SELECTS):
             continue
-        try:
-            is_selected = bool(select_namespaces({"pod": dict(pod.labels)}, selector))
-        except (KeyError, TypeError, AttributeError):
-            is_selected = True
-        if is_selected:
+        if is_selected(pod, selector):
             yield policy
 
 

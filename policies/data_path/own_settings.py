@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Gateway
 from isthmus.graph.resources.resources import Resource, name_and_namespace
-from policies.inputs.class_scope import class_of_name, classified_namespaces
+from policies.inputs.class_scope import class_above_public
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.values import at, list_or_empty
 from policies.rules import frameworks as fw
@@ -26,11 +26,10 @@ def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, An
     """Settings of gateways and review services above public, with the gateways that the platform states for them."""
     if subject.platform is None:
         return
-    classes = classified_namespaces(subject.graph)
     for resource, _, settings in gateway_configurations(subject.graph):
         namespace = name_and_namespace(resource)[1]
-        class_ = classes.get(namespace) or class_of_name(namespace)
-        if resource.type != _CONFIG_MAP or class_ in ("", "public") or settings is None:
+        class_ = class_above_public(subject.graph, namespace)
+        if resource.type != _CONFIG_MAP or not class_ or settings is None:
             continue  # settings that cannot be read are reported by the rules for redaction
         if settings.get("mode") in ("gateway", "reviews"):
             gateways = [

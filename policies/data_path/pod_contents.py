@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.network.reachability import is_within
+from isthmus.core.ip_addresses import is_within
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.own_workloads import is_own, pods_in_classes
 from policies.inputs.pods import Pod

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.known_kinds import is_trusted_type
-from policies.inputs.class_scope import class_of_name, classified_namespaces, has_classified_work
+from policies.inputs.class_scope import class_above_public, has_classified_work
 from policies.inputs.values import list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -79,10 +79,7 @@ def _is_guard(subject: Subject, resource: Resource) -> bool:
     if resource.type.startswith(_GUARDS):
         return True
     namespace = name_and_namespace(resource)[1]
-    in_class = namespace in classified_namespaces(subject.graph) or class_of_name(namespace) not in (
-        "",
-        "public",
-    )
+    in_class = bool(class_above_public(subject.graph, namespace))
     return in_class and resource.type.startswith(_CLASS_OBJECTS)
 
 

@@ -14,26 +14,10 @@ from isthmus.contracts.trust import KINDS, Kind
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.resources.sites import resolve_clusters
-from policies.data_path import account as account_rules
-from policies.data_path import (
-    aws_reach,
-    entrances,
-    known_kinds,
-    known_providers,
-    own_identity,
-    own_settings,
-    paths,
-    pod_contents,
-    resource_options,
-)
-from policies.evaluation.registry import RULES
+from policies.evaluation.registry import BOUNDARY_FAMILIES, RULES
 from policies.rules.rule import Rule, Subject, Violation
 
-_BOUNDARY_MODULES = (
-    *(paths, account_rules, known_kinds, known_providers, own_identity, pod_contents),
-    *(own_settings, entrances, aws_reach, resource_options),
-)
-BOUNDARIES = frozenset(rule.id for module in _BOUNDARY_MODULES for rule in module.RULES)
+BOUNDARIES = frozenset(rule.id for family in BOUNDARY_FAMILIES for rule in family.RULES)
 BLOCKING_SEVERITIES = ("critical", "high")
 """Severities that stop a change."""
 EXPIRED_SILENCE = " (silenced by "
@@ -58,8 +42,14 @@ def judge(
     effective_settings = settings or Settings()
     day = today or datetime.now(UTC).date()
     rules_off = {entry.rule for entry in effective_settings.off}
-    graph = Graph(sorted(resolve_clusters(resources, platform), key=lambda resource: resource.urn))
-    subject = Subject(graph, platform, effective_settings, raised_sensitivities or {}, changed, day)
+    subject = subject_of(
+        resources,
+        platform,
+        effective_settings,
+        day,
+        raised_sensitivities=raised_sensitivities,
+        changed=changed,
+    )
     findings = [
         _finding(rule, violation, effective_settings.silences, stack, day)
         for rule in rules
@@ -69,12 +59,25 @@ def judge(
     return sorted({sort_key(finding): finding for finding in findings}.values(), key=sort_key)
 
 
+def subject_of(
+    resources: Iterable[Resource],
+    platform: Platform | None,
+    settings: Settings,
+    today: date,
+    *,
+    raised_sensitivities: Mapping[str, Sensitivity] | None = None,
+    changed: Sequence[RuleChange] = (),
+) -> Subject:
+    """The input of the rules. The order of the resources does not matter, and each object is in its own cluster."""
+    graph = Graph(sorted(resolve_clusters(resources, platform), key=lambda resource: resource.urn))
+    return Subject(graph, platform, settings, raised_sensitivities or {}, changed, today)
+
+
 def wanted_entries(
     resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
 ) -> dict[tuple[Kind, str], str]:
     """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation."""
-    graph = Graph(sorted(resolve_clusters(resources, platform), key=lambda resource: resource.urn))
-    subject = Subject(graph, platform, settings, today=today)
+    subject = subject_of(resources, platform, settings, today)
     entries: dict[tuple[Kind, str], str] = {}
     for rule in RULES:
         for violation in _check(rule, subject):

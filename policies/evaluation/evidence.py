@@ -9,8 +9,8 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Off, Settings
 from isthmus.contracts.reports.evidence import Result, Row
 from isthmus.contracts.reports.findings import Finding
-from isthmus.graph.resources.resources import Graph, Resource
-from policies.evaluation.evaluation import judge
+from isthmus.graph.resources.resources import Resource
+from policies.evaluation.evaluation import judge, subject_of
 from policies.evaluation.registry import RULES
 from policies.evaluation.scope import applicable_resources
 from policies.rules.rule import Rule, Subject
@@ -28,10 +28,10 @@ def evidence(
 
     A rule that applies to nothing gives the result `not applicable`, and a rule that is off `switched off`.
     """
-    sorted_resources = sorted(resources, key=lambda resource: resource.urn)
-    subject = Subject(Graph(sorted_resources), platform, settings, today=today)
+    all_resources = list(resources)
+    subject = subject_of(all_resources, platform, settings, today)
     findings_by_rule: dict[str, list[Finding]] = {}
-    for finding in judge(sorted_resources, platform, settings, stack, today, rules):
+    for finding in judge(all_resources, platform, settings, stack, today, rules):
         findings_by_rule.setdefault(finding.policy, []).append(finding)
     off = {entry.rule: entry for entry in settings.off}
     return [
@@ -54,7 +54,8 @@ def _rows(rule: Rule, subject: Subject, findings: list[Finding], off: Off | None
     if findings and ("" in findings_by_urn or "" in judged):
         # A finding about the whole stack: no single resource passes the rule.
         judged = {}
-    resources_by_urn = {resource.urn: resource for resource in subject.graph.resources}
+    graph = subject.graph
+    resources_by_urn = {resource.urn: resource for resource in (*graph.not_made, *graph.resources)}
     judged |= {urn: resources_by_urn.get(urn) for urn in findings_by_urn}
     if not judged:
         yield _row(rule, None, "not applicable")

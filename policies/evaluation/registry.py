@@ -42,16 +42,14 @@ from policies.workload import engine_flags, required_guards
 from policies.workload import hardening as workload_hardening
 from policies.workload import origin as workload_origin
 
-FAMILIES = (
-    paths,
-    known_kinds,
-    known_providers,
-    own_identity,
-    pod_contents,
-    own_settings,
-    entrances,
-    aws_reach,
+_DATA_PATHS = (
+    *(paths, known_kinds, known_providers, own_identity, pod_contents, own_settings, entrances, aws_reach),
     resource_options,
+)
+BOUNDARY_FAMILIES = (*_DATA_PATHS, account_rules)
+"""Modules whose findings stop `up` before it starts, whatever their severity."""
+FAMILIES = (
+    *_DATA_PATHS,
     cluster_network,
     redaction_rules,
     account_rules,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
-from policies.inputs.class_scope import class_of_name, classified_namespaces, has_classified_work
+from policies.inputs.class_scope import class_above_public, class_of_name, has_classified_work
 from policies.inputs.neighbours import (
     certificate_namespaces,
     needed_secrets,
@@ -48,12 +48,12 @@ def check_credentials(subject: Subject) -> Iterator[Violation]:
 
 def _secrets(subject: Subject) -> Iterator[tuple[Resource, str]]:
     """Secrets in the namespaces of classes and neighbours, with the class (empty: a neighbour's)."""
-    classes, neighbours = classified_namespaces(subject.graph), neighbour_namespaces(subject)
+    neighbours = neighbour_namespaces(subject)
     for secret in subject.graph.of(_SECRET, _SECRET_PATCH):
         namespace = name_and_namespace(secret)[1]
-        class_ = classes.get(namespace) or class_of_name(namespace)
-        if class_ not in ("", "public") or neighbour_reason(subject, namespace, neighbours):
-            yield secret, "" if class_ == "public" else class_
+        class_ = class_above_public(subject.graph, namespace)
+        if class_ or neighbour_reason(subject, namespace, neighbours):
+            yield secret, class_
 
 
 def _check_secrets(subject: Subject) -> Iterator[Violation]:
@@ -177,9 +177,8 @@ def _claims_class(subject: Subject, namespace: Resource) -> str:
 def _odd_annotations(subject: Subject, namespace: Resource) -> list[str]:
     """Annotations of a class's namespace that Isthmus does not know."""
     name = name_and_namespace(namespace)[0]
-    class_ = classified_namespaces(subject.graph).get(name) or class_of_name(name)
     notes = at(namespace.inputs, "metadata.annotations")
-    if class_ in ("", "public") or not notes:
+    if not notes or not class_above_public(subject.graph, name):
         return []
     if not isinstance(notes, Mapping):
         return ["all annotations"]

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.trust import FILE as TRUST_FILE
-from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
 from policies.identity.class_credentials import check_credentials, credential_objects
-from policies.inputs.class_scope import has_classified_work
+from policies.inputs.class_scope import class_of_name, has_classified_work
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.neighbours import neighbour_namespaces, neighbour_reason
 from policies.inputs.people import (
@@ -358,10 +357,7 @@ def _account(entry: Any) -> tuple[str, str]:
 
 def _class_of(subject: Subject, namespace: str) -> str:
     """The class of a namespace, also of one that this stack does not create."""
-    known = namespace_sensitivities(subject.graph).get(namespace, "")
-    parts = namespace.split("-")
-    by_name = parts[1] if len(parts) > 1 and parts[0] == "isthmus" and parts[1] in SENSITIVITIES else ""
-    return known or by_name
+    return namespace_sensitivities(subject.graph).get(namespace, "") or class_of_name(namespace)
 
 
 def _all_trusted(subject: Subject, entries: list[Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
@@ -40,9 +41,20 @@ def classified_namespaces(graph: Graph) -> dict[str, str]:
     return cached
 
 
+def class_of(graph: Graph, namespace: str) -> str:
+    """The class of a namespace, as the graph or its name states it; empty if it has none."""
+    return classified_namespaces(graph).get(namespace) or class_of_name(namespace)
+
+
+def class_above_public(graph: Graph, namespace: str) -> str:
+    """The class of a namespace whose data must stay; empty for public and for none."""
+    class_ = class_of(graph, namespace)
+    return "" if class_ == "public" else class_
+
+
 def class_of_name(namespace: str) -> str:
     """The class in a name like `isthmus-restricted` or `isthmus-restricted-sealer`; empty if there is none."""
-    for class_ in ("restricted", "confidential", "internal", "public"):
+    for class_ in SENSITIVITIES:
         if namespace == f"{_PREFIX}{class_}" or namespace.startswith(f"{_PREFIX}{class_}-"):
             return class_
     return ""
@@ -65,7 +77,7 @@ def is_trusted_chart(subject: Subject, resource: Resource) -> bool:
     namespace = at(resource.inputs, "namespace")
     if not namespace or is_unknown(namespace) or not chart:
         return False
-    if namespace in classified_namespaces(subject.graph) or class_of_name(str(namespace)):
+    if class_of(subject.graph, str(namespace)):
         return False
     references = [str(chart), str(chart).partition("@")[0]]
     if repository:

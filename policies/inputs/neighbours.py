@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from policies.inputs.class_scope import class_of_name, classified_namespaces, has_classified_work
+from policies.inputs.class_scope import class_of, classified_namespaces, has_classified_work
 from policies.inputs.own_workloads import is_own, pods_in_classes
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules.rule import Subject
@@ -31,10 +31,7 @@ def neighbour_namespaces(subject: Subject) -> dict[str, str]:
     if not has_classified_work(subject):
         return {}
     reasons = {**dict.fromkeys(_SYSTEM, _CONTROL_PLANE), **_OPERATORS, **dict(_stated(subject))}
-    classes = classified_namespaces(subject.graph)
-    return {
-        name: reason for name, reason in reasons.items() if name not in classes and not class_of_name(name)
-    }
+    return {name: reason for name, reason in reasons.items() if not class_of(subject.graph, name)}
 
 
 def neighbour_reason(subject: Subject, namespace: str, known: Mapping[str, str] | None = None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import name_and_namespace
 from isthmus.graph.workloads.servers import ENDPOINT
-from policies.inputs.class_scope import class_of_name, classified_namespaces
+from policies.inputs.class_scope import class_above_public
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import is_unknown
 from policies.rules.rule import Subject
@@ -60,10 +60,8 @@ def _bears_its_own_name(pod: Pod) -> bool:
 
 def pods_in_classes(subject: Subject) -> Iterator[tuple[Pod, str]]:
     """Pods in namespaces of classes above public, with the class."""
-    classes = classified_namespaces(subject.graph)
     for pod in pods(subject.graph):
-        class_ = classes.get(pod.namespace) or class_of_name(pod.namespace)
-        if class_ and class_ != "public":
+        if class_ := class_above_public(subject.graph, pod.namespace):
             yield pod, class_
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from isthmus.graph.network.reachability import select_namespaces
 from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
 from policies.inputs.values import is_unknown
 from policies.rules.rule import Violation
@@ -179,3 +180,11 @@ def container_violation(pod: Pod, container: Mapping[str, Any], problem: str, pa
 def container_undecided(pod: Pod, container: Mapping[str, Any], setting: str) -> Violation:
     name = f"container {container.get('name')} of {pod.resource.name}"
     return Violation(f"{name}: {setting} is not known before the change is made", pod.resource, "undecided")
+
+
+def is_selected(pod: Pod, selector: Mapping[str, Any]) -> bool:
+    """Whether a label selector matches a pod. A selector that cannot be read may match."""
+    try:
+        return bool(select_namespaces({"pod": dict(pod.labels)}, selector))
+    except (KeyError, TypeError, AttributeError):
+        return True

@@ -19,6 +19,13 @@ def is_unknown(value: Any) -> bool:
     return isinstance(value, str) and (value == MASK or _PLACEHOLDER.search(value) is not None)
 
 
+def has_unknown(value: Any) -> bool:
+    """Whether a value, or a part of it, is not known yet."""
+    if isinstance(value, Mapping):
+        return any(map(has_unknown, value.values()))
+    return any(map(has_unknown, value)) if isinstance(value, list) else is_unknown(value)
+
+
 def at(inputs: Any, path: str) -> Any:
     """The value at a path such as `a.b.0.c`; None if missing, the placeholder if a part of the path is unknown."""
     value = inputs

@@ -25,7 +25,7 @@ from policies.identity.aws_trust import missing_denials
 from policies.inputs.declared import IDENTITY, namespace_sensitivities, tag
 from policies.inputs.documents import statements
 from policies.inputs.pods import pods
-from policies.inputs.values import at, is_unknown, list_or_empty
+from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
@@ -176,7 +176,7 @@ def _weaker_policy(policy: Resource, required: Mapping[str, Any]) -> Iterator[Vi
     spec = at(policy.inputs, "spec")
     for part in _SPEC_PARTS:
         value, expected = at(spec, part), required.get(part)
-        if _has_unknown(value):
+        if has_unknown(value):
             message = f"{part} of the admission policy {_name(policy)} is not known before the change"
             yield Violation(message, policy, "undecided")
         elif _compared(part, value) != _compared(part, expected) and not _fewer_registries(
@@ -187,12 +187,6 @@ def _weaker_policy(policy: Resource, required: Mapping[str, Any]) -> Iterator[Vi
                 " it may admit what the boundary forbids",
                 policy,
             )
-
-
-def _has_unknown(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_unknown, value.values()))
-    return any(map(_has_unknown, value)) if isinstance(value, list) else is_unknown(value)
 
 
 def _compared(part: str, value: Any) -> Any:
@@ -223,7 +217,7 @@ def _weaker_binding(bindings: list[Resource], name: str) -> Iterator[Violation]:
     for binding in bindings:
         spec = at(binding.inputs, "spec")
         acts = at(spec, "validationActions")
-        if is_unknown(spec) or _has_unknown(acts) or _has_unknown(at(spec, "matchResources")):
+        if is_unknown(spec) or has_unknown(acts) or has_unknown(at(spec, "matchResources")):
             message = f"what the binding of {name} does is not known before the change"
             yield Violation(message, binding, "undecided")
         elif "Deny" not in list_or_empty(acts):
@@ -249,7 +243,7 @@ def _check_default_deny(subject: Subject) -> Iterator[Violation]:
             ]
             if any(map(_denies_all, every_pod)):
                 continue
-            undecided = [policy for policy in every_pod if _has_unknown(at(policy.inputs, "spec"))]
+            undecided = [policy for policy in every_pod if has_unknown(at(policy.inputs, "spec"))]
             weaker = [policy for policy in every_pod if policy not in undecided]
             if undecided:
                 yield Violation(

@@ -8,7 +8,6 @@ below the organisation's own registry are not listed.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference.handling import allowed_targets
 from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Sensitivity
+from isthmus.core.ip_addresses import INSIDE, is_within, parse_range
 from isthmus.core.yaml_documents import PathOf, dotted
 
 StatedKind = Literal[Kind, "clusters", "hosts", "people", "destinations"]
@@ -64,22 +64,6 @@ read on 24 November 2026)."""
 OUTSIDE_REGISTRY = "outside the organisation's own registry (`images.registry`)"
 _AWS_SPELLED = ("aws", "")
 """Account part of an ARN of AWS itself, or of a service that has none there."""
-_PRIVATE = tuple(
-    ipaddress.ip_network(block)
-    for block in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
-        *(
-            "192.0.2.0/24",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-            "fc00::/7",
-            "fe80::/10",
-            "::1/128",
-            "2001:db8::/32",
-        ),
-    )
-)
-"""Ranges that the internet does not route: private, shared, local, loopback and documentation (RFC 6890)."""
 
 
 def may_be_in_cloud(class_: Sensitivity) -> bool:
@@ -103,8 +87,7 @@ class StatedValue:
 
 def is_private(range_: str) -> bool:
     """Whether an address range, as a whole, is one that the internet does not route."""
-    network: Any = ipaddress.ip_network(range_, strict=False)
-    return any(network.version == private.version and network.subnet_of(private) for private in _PRIVATE)
+    return is_within(range_, INSIDE)
 
 
 def stated_values(platform: Platform) -> list[StatedValue]:
@@ -258,9 +241,8 @@ def _without_tag(name: str) -> str:
 
 
 def _address(text: str, where: str) -> Iterator[StatedValue]:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
+    network = parse_range(text)
+    if network is None:
         return
     public = "a public address" if network.num_addresses == 1 else "a range of public addresses"
     foreign = "" if is_private(str(network)) else public

@@ -6,16 +6,16 @@ platform states (`isthmus.contracts.platform.stated_values`), whether or not it 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.platform.protections import loosens, protections
 from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
 from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import FILE, KINDS, Entry, Trust
+from isthmus.core.ip_addresses import is_within
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -57,10 +57,11 @@ def stated_changes(
         {(value.kind, value.value): value for value in stated_values(platform)}
         for platform in (before, after)
     )
+    known_ranges = [value for kind, value in old_values if kind == "address_ranges"]
     for key in sorted({*old_values, *new_values}):
         old, new = old_values.get(key), new_values.get(key)
         if old is None and new is not None:
-            if not _lies_within_known(new, old_values.values()):
+            if new.kind != "address_ranges" or not is_within(new.value, known_ranges):
                 yield RuleChange(
                     kind="reach" if _is_trusted(new, trust, today) else _change_kind(new),
                     what=_name(new),
@@ -124,12 +125,3 @@ def _change_kind(value: StatedValue) -> Literal["trust", "reach"]:
         return "trust"
     private_range = value.kind == "address_ranges" and is_private(value.value)
     return "reach" if value.kind in _ONLY_SHOWN or private_range or value.ordinary else "trust"
-
-
-def _lies_within_known(value: StatedValue, known: Any) -> bool:
-    """Whether a range lies in one that the base states already."""
-    if value.kind != "address_ranges":
-        return False
-    network: Any = ipaddress.ip_network(value.value)
-    ranges = (ipaddress.ip_network(other.value) for other in known if other.kind == "address_ranges")
-    return any(network.version == range_.version and network.subnet_of(range_) for range_ in ranges)

@@ -18,11 +18,12 @@ from isthmus.contracts.platform.model.dns import ClusterDns
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reports.preview import Hop
 from isthmus.contracts.vocabulary import Sensitivity
+from isthmus.core.ip_addresses import is_within
 from isthmus.graph.data_path.model_services import RUNTIME_HOSTS
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 from isthmus.graph.iam.permissions import mounts_only
 from isthmus.graph.network.private_endpoints import endpoint_of_url
-from isthmus.graph.network.reachability import CLASS, NAMESPACE, Network, Pods, is_public, is_within, overlaps
+from isthmus.graph.network.reachability import CLASS, NAMESPACE, Network, Pods, is_public, overlaps
 from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads.fargate_tasks import SERVICE, security_group_rules

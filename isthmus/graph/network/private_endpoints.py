@@ -8,8 +8,9 @@ from typing import Any
 
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES
 from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
+from isthmus.core.ip_addresses import is_within
 from isthmus.graph.iam.permissions import covers
-from isthmus.graph.network.reachability import is_public, is_within
+from isthmus.graph.network.reachability import is_public
 from isthmus.graph.resources.resources import (
     Fault,
     Graph,

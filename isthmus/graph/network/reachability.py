@@ -6,11 +6,11 @@ rules allow. So a destination that is not in the result cannot be reached.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.core.ip_addresses import INSIDE, is_within, parse_range
 from isthmus.graph.resources.resources import Graph, name_and_namespace
 
 NAMESPACE = "kubernetes.io/metadata.name"
@@ -29,11 +29,7 @@ CONTROLLER_LABELS = (
     "pod-template-",
 )
 """Prefixes of labels that controllers add to the pods that they create."""
-_NOT_PUBLIC = [
-    *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
-    *("192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4"),
-    *("::1/128", "2001:db8::/32", "fc00::/7", "fe80::/10"),
-]
+_NOT_PUBLIC = (*INSIDE, "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4")
 """Ranges that no host on the internet has: private, shared, link-local, reserved and documentation addresses."""
 _ANY_DESTINATION: list[tuple[dict[str, Any], str]] = [
     ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
@@ -227,39 +223,16 @@ def select_namespaces(
     return [name for name, labels in namespaces_by_name.items() if _matches(selector, labels)]
 
 
-def is_within(block: str, networks: list[str]) -> bool:
-    """Whether an address range is inside one of the networks. False for text that is not a range."""
-    inner = _network(block)
-    outer = [_network(network) for network in networks]
-    if isinstance(inner, ipaddress.IPv4Network):
-        return any(
-            isinstance(network, ipaddress.IPv4Network) and inner.subnet_of(network) for network in outer
-        )
-    if isinstance(inner, ipaddress.IPv6Network):
-        return any(
-            isinstance(network, ipaddress.IPv6Network) and inner.subnet_of(network) for network in outer
-        )
-    return False
-
-
 def overlaps(block: str, networks: list[str]) -> bool:
     """Whether an address range overlaps one of the networks. True for text that is not a range, because it could."""
-    inner = _network(block)
-    outer = [_network(network) for network in networks]
+    inner = parse_range(block)
+    outer = [parse_range(network) for network in networks]
     return any(inner is None or network is None or inner.overlaps(network) for network in outer)
 
 
 def is_public(block: str) -> bool:
     """Whether an address range contains public addresses. A range that only begins and ends in private ones does."""
-    network = _network(block)
-    return network is not None and not is_within(block, _NOT_PUBLIC)
-
-
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
+    return parse_range(block) is not None and not is_within(block, _NOT_PUBLIC)
 
 
 def _bounds_egress(spec: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.graph.network.reachability import is_within
+from isthmus.core.ip_addresses import is_within
 from isthmus.graph.resources.resources import Fault, Graph, Resource
 
 DESTINATION_KEYS = (

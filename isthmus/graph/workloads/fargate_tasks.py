@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.ip_addresses import is_within
 from isthmus.graph.iam.access_keys import VARIABLES
 from isthmus.graph.network.private_endpoints import allows_by_name, endpoint_of_url
-from isthmus.graph.network.reachability import is_within
 from isthmus.graph.resources.resources import Fault, Graph, Resource, unread_fault
 from isthmus.graph.resources.texts import load_config
 
