@@ -52,10 +52,18 @@ class Settings(Part):
     figures: Figures = Figures()
     trust: Trust = Field(default_factory=Trust, exclude=True)
     """What `trust.yaml` states. Not a key of `policies.yaml`, nor of a stack's config."""
+    plugins: list[str] = Field(default=[], exclude=True)
+    """Plugins, by name, that `Pulumi.yaml` puts in place of Pulumi's own. Not a key of `policies.yaml` either."""
 
 
 def parse(document: Document, rules: Iterable[str]) -> Settings:
     """The settings that a document states; raises `InputError` for a key or a rule that there is not."""
+    if "plugins" in document.data:
+        raise InputError(
+            "plugins are stated in Pulumi.yaml",
+            where=document.where(("plugins",), key=True),
+            fix="Remove `plugins` here",
+        )
     if "trust" in document.data:
         raise InputError(
             "trusted values have a file of their own",
@@ -89,6 +97,7 @@ def merge(organisation: Settings, stack: Settings) -> Settings:
         silences=[*organisation.silences, *stack.silences],
         figures=organisation.figures.model_copy(update=figures),
         trust=organisation.trust,
+        plugins=organisation.plugins,
     )
 
 

@@ -131,7 +131,7 @@ class Trust(Part):
     resource_types: list[PatternEntry] = []
     """Types of resources beside those that Isthmus knows: `kubernetes:velero.io/v1:Schedule`, `aws:dlm/*`."""
     engine_flags: list[Entry] = []
-    """Flags of `vllm serve`, for classes above public, beside those that Isthmus knows to keep data in the pod."""
+    """Flags of `vllm serve` and variables of its container, beside those that Isthmus knows to keep data in the pod."""
 
     def entries(self, kind: Kind) -> list[Entry]:
         """The entries of a kind, expired ones included."""

@@ -193,6 +193,10 @@ CARRIES_AWAY: dict[str, str] = {
 OTHERS_LEAD_AWAY: dict[str, str] = {
     "aws:ec2/flowLog:": "writes the addresses of its traffic to a place that no component of Isthmus chose",
     "aws:ec2/vpcEndpointService:": "lets other networks and accounts connect to it",
+    "aws:ecs/service:": "runs containers beside it that no component of Isthmus made",
+    "aws:ecs/taskDefinition:": "describes containers that no component of Isthmus made",
+    "aws:eks/addon:": "installs programs in its cluster, which no rule reads",
+    "aws:eks/nodeGroup:": "adds machines to its cluster, and their owner sees the pods on them",
     "aws:eks/access": "lets another principal into its cluster",
     "aws:eks/podIdentityAssociation:": "gives a role to pods of its cluster",
     "aws:iam/policyAttachment:": "gives permissions to users and roles that no component of Isthmus made",
@@ -218,11 +222,13 @@ REACHES_WHOLE_ACCOUNT: dict[str, str] = {
     "aws:ec2/trafficMirror": "copies the packets of a network interface to another machine",
     "aws:ec2/vpcBlockPublicAccess": "opens networks of the region to the internet",
     "aws:fms/": "changes the firewalls of the whole account",
+    "aws:globalaccelerator/": "gives a load balancer or an address of the account public addresses",
     "aws:iam/group": "gives permissions in the account to its users",
     "aws:iam/openIdConnectProvider:": "lets whoever an issuer elsewhere names take roles of the account",
     "aws:iam/samlProvider:": "lets whoever an issuer elsewhere names take roles of the account",
     "aws:iam/user": "lets a user into the account, or gives it permissions",
     "aws:identitystore/": "puts people into groups that may enter the account",
+    "aws:lambda/invocation:": "runs a function of the account that no rule reads",
     "aws:oam/": "shows the logs and metrics of the account to another one",
     "aws:organizations/": "changes who governs the account",
     "aws:ram/": "shares resources of the account with other accounts",
@@ -236,6 +242,7 @@ REACHES_WHOLE_ACCOUNT: dict[str, str] = {
     "aws:ssm/association:": "runs commands on machines that it selects by tags",
     "aws:ssm/maintenanceWindow": "runs commands on machines that it selects by tags",
     "aws:ssm/resourceDataSync:": "copies what machines report to a bucket",
+    "aws:transfer/": "shows buckets and shares of the account to users of a file server",
     "aws:ssoadmin/": "lets people into the account, or changes what they may do",
 }
 """Beginnings of types that reach classified data without a reference to it, and how; undecided unless trusted."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from isthmus.contracts.platform.model.platform import Gateway
+from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_above_public
+from policies.inputs.declared import tag
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.values import at, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+_TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _FOLDERS = ("/etc/isthmus/", "/var/lib/isthmus/")
 _FILES = (
     *("certificate", "key", "client_ca", "ca", "password", "salt_key", "records", "seals", "seal_key"),
@@ -27,10 +32,14 @@ def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, An
     if subject.platform is None:
         return
     for resource, _, settings in gateway_configurations(subject.graph):
-        namespace = name_and_namespace(resource)[1]
-        class_ = class_above_public(subject.graph, namespace)
-        if resource.type != _CONFIG_MAP or not class_ or settings is None:
+        if settings is None:
             continue  # settings that cannot be read are reported by the rules for redaction
+        if resource.type == _CONFIG_MAP:
+            class_ = class_above_public(subject.graph, name_and_namespace(resource)[1])
+        else:
+            class_ = tag(resource, CLASS) if is_of_component(resource) else ""
+        if class_ in ("", "public"):
+            continue
         if settings.get("mode") in ("gateway", "reviews"):
             gateways = [
                 gateway
@@ -42,12 +51,12 @@ def _settings(subject: Subject) -> Iterator[tuple[Resource, str, Mapping[str, An
 
 def _check(subject: Subject) -> Iterator[Violation]:
     for resource, class_, settings, gateways in _settings(subject):
-        for problem in _problems(settings, gateways):
+        for problem in _problems(settings, gateways, in_cluster=resource.type == _CONFIG_MAP):
             yield Violation(f"{resource.name} {problem}, for {class_} data", resource)
 
 
-def _problems(settings: Mapping[str, Any], gateways: list[Gateway]) -> Iterator[str]:
-    for part in ("listen", "upstream_tls", "database", "audit", "held", "reviews"):
+def _problems(settings: Mapping[str, Any], gateways: list[Gateway], *, in_cluster: bool) -> Iterator[str]:
+    for part in ("listen", "upstream_tls", "database", "audit", "held", "reviews") if in_cluster else ():
         section = settings.get(part)
         for key, value in section.items() if isinstance(section, Mapping) else ():
             if key in _FILES and isinstance(value, str) and not value.startswith(_FOLDERS):
@@ -55,10 +64,9 @@ def _problems(settings: Mapping[str, Any], gateways: list[Gateway]) -> Iterator[
     if not gateways:
         return
     is_reviews = settings.get("mode") == "reviews"
-    host = at(settings, "database.host")
-    stated = {gateway.database.host for gateway in gateways if gateway.database}
-    if host is not None and host not in stated:
-        yield f"keeps callers, use and held answers in the database of {host}, which the platform does not state"
+    yield from _problems_of_database(settings, gateways, is_reviews=is_reviews)
+    if in_cluster:  # a task calls a balancer by AWS's name, and believes a certificate of the gateway
+        yield from _problems_of_servers(settings)
     if is_reviews:
         allowed = {
             (reviewer.name, reviewer.client, reviewer.senior)
@@ -90,6 +98,43 @@ def _problems(settings: Mapping[str, Any], gateways: list[Gateway]) -> Iterator[
         yield "sends traces, and the platform states none"
 
 
+def _problems_of_database(
+    settings: Mapping[str, Any], gateways: list[Gateway], *, is_reviews: bool
+) -> Iterator[str]:
+    database = settings.get("database")
+    if database is None:
+        return
+    stated = [
+        {
+            "host": gateway.database.host,
+            "port": gateway.database.port,
+            "name": gateway.database.name,
+            "user": gateway.reviews.user if is_reviews and gateway.reviews else gateway.database.user,
+        }
+        for gateway in gateways
+        if gateway.database
+    ]
+    used = {key: at(database, key) for key in ("host", "port", "name", "user")}
+    if used in stated:
+        return
+    others = [key for key, value in used.items() if all(value != entry[key] for entry in stated)]
+    shown = ", ".join(f"{key} {used[key]}" for key in others or used)
+    yield f"keeps callers, use and held answers in a database with {shown}, which the platform does not state"
+
+
+def _problems_of_servers(value: Any) -> Iterator[str]:
+    """Servers whose certificate may bear another name than the host that is called."""
+    if isinstance(value, Mapping):
+        url, server = value.get("url"), value.get("server_name")
+        if isinstance(url, str) and server is not None and urlsplit(url).hostname != server:
+            yield f"calls {url} and believes a certificate of {server}"
+        for child in value.values():
+            yield from _problems_of_servers(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _problems_of_servers(child)
+
+
 def _judged(subject: Subject) -> Iterator[Resource]:
     return (resource for resource, _, _, _ in _settings(subject))
 
@@ -103,7 +148,7 @@ RULES = (
         "Whoever is added to the settings of a gateway after its review reads a class's data with its approval",
         "Remove the change of the settings, and state callers, reviewers and databases in the platform",
         _check,
-        (_CONFIG_MAP,),
+        (_CONFIG_MAP, _TASK),
         applies_to=_judged,
     ),
 )

@@ -1,4 +1,4 @@
-"""Rule for what a class's own pods contain: only fields, containers, commands and volumes that Isthmus makes.
+"""Rule for what a class's own pods and tasks contain: only fields, containers, commands and volumes of Isthmus.
 
 A program can change a gateway or a model server after Isthmus has made it, and the pod keeps its name and account.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from isthmus.core.ip_addresses import is_within
 from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.data_path.task_contents import own_tasks, problems_of_task
 from policies.inputs.own_workloads import is_own, pods_in_classes
 from policies.inputs.pods import Pod
 from policies.inputs.values import at, is_unknown, list_or_empty
@@ -32,6 +33,30 @@ _CONTAINERS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "fetch": {"fetch": (("python", "-m", "edge.fetch"),), "stay": (("python", "-m", "edge.stay"),)},
 }
 """Role → container → how its command begins. No other container is in a class's own pods."""
+_VARIABLES: dict[str, frozenset[str]] = {
+    "vllm": frozenset(
+        {
+            "DG_JIT_CACHE_DIR",
+            "DO_NOT_TRACK",
+            "FLASHINFER_WORKSPACE_BASE",
+            "GROUP",
+            "HF_DATASETS_OFFLINE",
+            "HF_HOME",
+        }
+        | {"HF_HUB_OFFLINE", "HOME", "LEADER", "MEMBER", "TORCHINDUCTOR_CACHE_DIR", "TRANSFORMERS_OFFLINE"}
+        | {"TRITON_CACHE_DIR", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "VLLM_HOST_IP", "VLLM_NO_USAGE_STATS"}
+        | {"OMP_NUM_THREADS", "TZ", "XDG_CACHE_HOME"}
+    ),
+    "detector": frozenset({"TMPDIR"}),
+    "translator": frozenset(
+        {"AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"}
+        | {"AWS_SHARED_CREDENTIALS_FILE"}
+    ),
+    "aws-identity": frozenset({"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE"}),
+}
+"""Container → its environment variables. Any other may load code, or name a host that gets the data."""
+_LOG_LEVEL, _QUIET_LEVELS = "VLLM_LOGGING_LEVEL", ("INFO", "WARNING", "ERROR", "CRITICAL")
+"""vLLM's variable, and its levels that write no prompts."""
 _POD_FIELDS = frozenset(
     {"affinity", "automountServiceAccountToken", "containers", "dnsConfig", "dnsPolicy", "enableServiceLinks"}
     | {
@@ -114,6 +139,14 @@ def _check(subject: Subject) -> Iterator[Violation]:
                 pod.resource,
                 "undecided",
             )
+    for task, class_ in own_tasks(subject):
+        for problem in problems_of_task(subject, task):
+            yield Violation(
+                f"task {task.name} {problem}; Isthmus makes no such task, and does not know where its {class_} data"
+                " goes",
+                task,
+                "undecided",
+            )
 
 
 def _problems(subject: Subject, pod: Pod, class_: str) -> Iterator[str]:
@@ -132,7 +165,7 @@ def _problems(subject: Subject, pod: Pod, class_: str) -> Iterator[str]:
         if known is None or str(container.get("name")) not in known:
             yield f"run the container {container.get('name')}"
         else:
-            yield from _problems_of_container(container, known[str(container.get("name"))])
+            yield from _problems_of_container(subject, container, known[str(container.get("name"))])
 
 
 def _is_known_metadata(subject: Subject, class_: str, key: str, value: Any) -> bool:
@@ -181,7 +214,7 @@ def _problems_of_alias(subject: Subject, alias: Any) -> Iterator[str]:
 
 
 def _problems_of_container(
-    container: Mapping[str, Any], commands: tuple[tuple[str, ...], ...]
+    subject: Subject, container: Mapping[str, Any], commands: tuple[tuple[str, ...], ...]
 ) -> Iterator[str]:
     name = container.get("name")
     yield from (
@@ -194,6 +227,9 @@ def _problems_of_container(
         yield f"run the edge with other arguments in the container {name}"
     if container.get("envFrom"):
         yield f"take variables of the container {name} from another object"
+    for variable in list_or_empty(container.get("env")):
+        if not _is_known_variable(subject, str(name), str(at(variable, "name")), at(variable, "value")):
+            yield f"set the variable {at(variable, 'name')} of the container {name}"
     for probe in _PROBES:
         yield from _problems_of_call(f"the {probe} of {name}", container.get(probe))
     lifecycle = container.get("lifecycle")
@@ -201,6 +237,13 @@ def _problems_of_container(
         call = at(lifecycle, hook) if isinstance(lifecycle, Mapping) else None
         if call is not None and (not isinstance(call, Mapping) or set(call) != {"sleep"}):
             yield f"do more than wait in the {hook} of {name}"
+
+
+def _is_known_variable(subject: Subject, container: str, name: str, value: Any) -> bool:
+    if name in _VARIABLES.get(container, frozenset()):
+        return True
+    is_quiet = name == _LOG_LEVEL and value in _QUIET_LEVELS
+    return container == "vllm" and (is_quiet or subject.trusts("engine_flags", name))
 
 
 def _problems_of_call(where: str, call: Any) -> Iterator[str]:
@@ -217,13 +260,14 @@ def _problems_of_call(where: str, call: Any) -> Iterator[str]:
 
 
 def _judged(subject: Subject) -> Iterator[Resource]:
-    return (pod.resource for pod, _ in _own_pods(subject))
+    yield from (pod.resource for pod, _ in _own_pods(subject))
+    yield from (task for task, _ in own_tasks(subject))
 
 
 RULES = (
     Rule(
         "data-path/own-contents",
-        "A class's own pods contain only what Isthmus makes",
+        "A class's own pods and tasks contain only what Isthmus makes",
         "critical",
         (*fw.nist("AC-4", "CM-7(5)", "SI-7"), *fw.iso_27001("A.8.12", "A.8.19"), *fw.dora("Art. 9(4)(b)")),
         "Another container, command, volume or network in a gateway's pod has its data, and can send it elsewhere",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.contracts.trust import Kind
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path.known_kinds import is_trusted_type
 from policies.inputs.class_scope import class_above_public, has_classified_work
@@ -13,6 +14,7 @@ from policies.rules.rule import Rule, Subject, Violation
 
 PLUGIN_ADDRESS = "pluginDownloadURL"
 """Option of a resource and input of a provider: where its plugin is downloaded."""
+_PLUGIN_TYPE = "pulumi:providers:"
 _IGNORE = "ignoreChanges"
 _GUARDS = (
     *("kubernetes:networking.k8s.io/", "kubernetes:admissionregistration.k8s.io/"),
@@ -42,7 +44,7 @@ def _resources_with_options(subject: Subject) -> Iterator[Resource]:
 
 def _plugin_address(resource: Resource) -> str:
     options = getattr(resource, "options", {})
-    is_provider = resource.type.startswith("pulumi:providers:")
+    is_provider = resource.type.startswith(_PLUGIN_TYPE)
     return str(options.get(PLUGIN_ADDRESS) or (is_provider and resource.inputs.get(PLUGIN_ADDRESS)) or "")
 
 
@@ -57,6 +59,15 @@ def _ignored(resource: Resource) -> list[str]:
 
 
 def _check_options(subject: Subject) -> Iterator[Violation]:
+    for plugin in subject.settings.plugins if has_classified_work(subject) else ():
+        entry: tuple[Kind, str] = ("resource_types", f"{_PLUGIN_TYPE}{plugin.partition(' ')[0]}")
+        if not subject.trusts(*entry):
+            yield Violation(
+                f"`plugins` of Pulumi.yaml runs {plugin} in place of Pulumi's own plugin: it gets every value of its"
+                " resources, and runs with the rights of whoever deploys",
+                verdict="undecided",
+                entry=entry,
+            )
     for resource in _resources_with_options(subject):
         address, ignored = _plugin_address(resource), _ignored(resource)
         if address and not is_trusted_type(subject, resource.type):

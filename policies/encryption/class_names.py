@@ -11,7 +11,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
 from policies.inputs.declared import namespace_sensitivities
-from policies.inputs.neighbours import service_names, stated_addresses, stated_hosts
+from policies.inputs.neighbours import cluster_domains, service_names, stated_addresses, stated_hosts
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -30,7 +30,6 @@ _CSI_DRIVER = "csi.cert-manager.io"
 _OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
 _KNOWN_NOTES = ("pulumi.com/", "isthmus.dev/", "app.kubernetes.io/")
 """Beginnings of annotations that copy nothing."""
-_DOMAIN = ["svc", "cluster", "local"]
 
 
 def normalised(name: str) -> str:
@@ -54,16 +53,21 @@ def _class_namespaces(subject: Subject) -> dict[str, str]:
     return {**by_name, **of_graph}
 
 
-def _covered(name: str, namespaces: Mapping[str, str]) -> list[tuple[str, str]]:
+def _covered(name: str, namespaces: Mapping[str, str], domains: frozenset[str]) -> list[tuple[str, str]]:
     """The namespaces, with class, whose Services or pods a name or wildcard covers.
 
     Such a name is `[POD.]SERVICE.NAMESPACE[.svc[.DOMAIN]]`, or with `pod` in place of `svc`.
     """
     labels = normalised(name).split(".")
+    tails = [[]] + [
+        [kind, *domain]
+        for kind in ("svc", "pod")
+        for domain in ([], *(d.split(".") for d in sorted(domains)))
+    ]
     return [
         (namespace, sensitivity)
         for namespace, sensitivity in sorted(namespaces.items())
-        for tail in ([], ["svc"], ["pod"], _DOMAIN, ["pod", *_DOMAIN[1:]])
+        for tail in tails
         if len(labels) > 1 + len(tail)
         and (len(labels) == 2 + len(tail) or "*" not in labels[0])
         and all(
@@ -125,7 +129,7 @@ def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
 
 
 def _check_certificates(subject: Subject) -> Iterator[Violation]:
-    namespaces = _class_namespaces(subject)
+    namespaces, domains = _class_namespaces(subject), cluster_domains(subject)
     in_scope = any(namespace_sensitivities(subject.graph).values())
     hosts, services = stated_hosts(subject), service_names(subject)
     for resource, namespace, names in _requests(subject):
@@ -143,7 +147,7 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
                     resource,
                 )
                 continue
-            others = [pair for pair in _covered(str(name), namespaces) if pair[1] != own]
+            others = [pair for pair in _covered(str(name), namespaces, domains) if pair[1] != own]
             if others:
                 yield Violation(
                     f"{resource.name} in {namespace} asks for a certificate of {name}, a name of {others[0][0]}: who"
@@ -185,6 +189,7 @@ def _class_issuers(subject: Subject) -> set[str]:
 def _check_other_identities(subject: Subject) -> Iterator[Violation]:
     """Reports URIs, addresses and other names in certificates outside the classes."""
     namespaces, issuers = _class_namespaces(subject), _class_issuers(subject)
+    domains = cluster_domains(subject)
     addresses = stated_addresses(subject) | _service_addresses(subject)
     for certificate in subject.graph.of(_CERTIFICATE):
         namespace, spec = name_and_namespace(certificate)[1], at(certificate.inputs, "spec")
@@ -199,7 +204,7 @@ def _check_other_identities(subject: Subject) -> Iterator[Violation]:
                     class_
                     for name, class_ in namespaces.items()
                     if class_ != own
-                    and (name in parts or any(_covered(part, {name: class_}) for part in parts))
+                    and (name in parts or any(_covered(part, {name: class_}, domains) for part in parts))
                 ]
                 if others or (not own and text in addresses):
                     whose = f"class {others[0]}" if others else "a class's service, database or store"
@@ -283,15 +288,17 @@ def _class_pods(subject: Subject) -> Iterator[Pod]:
 
 
 def _check_aliases(subject: Subject) -> Iterator[Violation]:
-    namespaces = _class_namespaces(subject)
+    namespaces, domains = _class_namespaces(subject), cluster_domains(subject)
     for pod in _class_pods(subject):
         addresses: dict[str, set[str]] = {}
         for alias in list_or_empty(pod.spec.get("hostAliases")):
             for name in list_or_empty(at(alias, "hostnames")):
-                host = normalised(str(name)).removesuffix(".cluster.local")
+                host = normalised(str(name))
+                for domain in sorted(domains):
+                    host = host.removesuffix(f".{domain}")
                 addresses.setdefault(host, set()).add(str(at(alias, "ip")))
         for host, ips in sorted(addresses.items()):
-            if len(ips) > 1 and _covered(host, namespaces):
+            if len(ips) > 1 and _covered(host, namespaces, domains):
                 yield Violation(
                     f"pods of {pod.resource.name} know {host} by {len(ips)} addresses ({', '.join(sorted(ips))}): what"
                     " they send to it may go to another server",

@@ -1,4 +1,4 @@
-"""Reads policy settings from `policies.yaml` and `trust.yaml`, and from a stack's config."""
+"""Reads policy settings from `policies.yaml`, `trust.yaml` and `Pulumi.yaml`, and from a stack's config."""
 
 from __future__ import annotations
 
@@ -12,22 +12,39 @@ from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError
 from policies.evaluation.registry import IDS
 
+_PROJECT_FILE = "Pulumi.yaml"
 KEY = "policies"
 """Key in a stack's config: `isthmus:policies`."""
 
 
 def load_settings(root: Path) -> Settings:
-    """Settings of `policies.yaml` and `trust.yaml` in a project's folder.
+    """Settings of `policies.yaml` and `trust.yaml` in a project's folder, and the plugins that `Pulumi.yaml` states.
 
     Without the first every rule is on and nothing is silenced; without the second nothing foreign is trusted. Raises
     `InputError` for an unknown setting, rule or kind.
     """
     file, trust_file = root / FILE, root / trust.FILE
     settings = parse(yaml_files.load(file), IDS) if file.exists() else Settings()
+    settings = settings.model_copy(update={"plugins": _plugins(root / _PROJECT_FILE)})
     # The shell empties the file before `isthmus trust propose STACK > trust.yaml` reads it.
     if not trust_file.exists() or not trust_file.stat().st_size:
         return settings
     return settings.model_copy(update={"trust": trust.parse(yaml_files.load(trust_file))})
+
+
+def _plugins(file: Path) -> list[str]:
+    """Plugins that a project's file puts in place of Pulumi's own, as `NAME (PLACE)`."""
+    if not file.exists():
+        return []
+    stated = yaml_files.load(file).data.get("plugins")
+    if stated is None:
+        return []
+    lists = stated.values() if isinstance(stated, dict) else [stated]
+    entries = [entry for listed in lists for entry in (listed if isinstance(listed, list) else [listed])]
+    return [
+        f"{entry.get('name')} ({entry.get('path')})" if isinstance(entry, dict) else str(entry)
+        for entry in entries
+    ]
 
 
 def parse_stack_settings(value: Any, where: str) -> Settings:

@@ -102,12 +102,22 @@ def _roles_of_classes(subject: Subject) -> Iterator[Resource]:
             yield role
     if _has_classes(subject):
         selectors = _aggregations(subject)
+        bound = _bound_cluster_roles(subject)
         for role in subject.graph.of(*_CLUSTER_ROLES):
             name = name_and_namespace(role)[0]
-            if _is_aggregated(role, selectors) or (
-                name.startswith(_SYSTEM) and not _KUBERNETES_ROLES.fullmatch(name)
-            ):
+            if _KUBERNETES_ROLES.fullmatch(name):
+                continue  # `_check_own_names` reports it
+            if _is_aggregated(role, selectors) or name.startswith(_SYSTEM) or name not in bound:
                 yield role
+
+
+def _bound_cluster_roles(subject: Subject) -> frozenset[str]:
+    """Names of cluster roles that a binding of the stack names, which is judged with them."""
+    return frozenset(
+        str(at(binding.inputs, "roleRef.name"))
+        for binding in subject.graph.of(*_ROLE_BINDINGS, *_CLUSTER_ROLE_BINDINGS)
+        if at(binding.inputs, "roleRef.kind") != "Role"
+    )
 
 
 def _aggregations(subject: Subject) -> list[Mapping[str, Any]]:
@@ -218,21 +228,31 @@ def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
     if is_own_role(subject, role) or subject.trusts("roles", name):
         return
     powers = _powers(role.inputs)
-    where = (
-        _place(subject, namespace)
-        if role.type in _ROLES
-        else "in every class's namespace, by Kubernetes' own roles"
-    )
+    where = _place(subject, namespace) if role.type in _ROLES else "in every class's namespace"
     if neighbour_reason(subject, namespace) and role.type in _ROLES and _is_held_by_trusted(subject, role):
         return
     if powers is None:
         yield Violation(f"what {role.name} allows {where} is not known before the change", role, "undecided")
+    elif powers and _is_bound_elsewhere(subject, role):
+        yield Violation(
+            f"{role.name} lets whoever is bound to {name} outside this stack {_listed(powers)} {where}"
+            f"{_who_decides('roles')}",
+            role,
+            "undecided",
+            entry=("roles", name),
+        )
     elif powers:
         yield Violation(
             f"{role.name} lets its subjects {_listed(powers)} {where}{_who_decides('roles')}",
             role,
             entry=("roles", name),
         )
+
+
+def _is_bound_elsewhere(subject: Subject, role: Resource) -> bool:
+    """Whether only a binding that the stack does not show can give somebody a cluster role."""
+    is_system = name_and_namespace(role)[0].startswith(_SYSTEM)
+    return role.type in _CLUSTER_ROLES and not is_system and not _is_aggregated(role, _aggregations(subject))
 
 
 def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Iterator[Violation]:

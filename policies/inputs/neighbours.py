@@ -94,6 +94,17 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, value
 
 
+def cluster_domains(subject: Subject) -> frozenset[str]:
+    """Domains of the clusters' own names, in lower case: Kubernetes' default, and those that the platform states."""
+    stated = {
+        value.lower().strip(".")
+        for site in _parts(subject.platform, "sites")
+        for key, value in _leaves(at(site, "cluster_dns"))
+        if key == "domain"
+    }
+    return frozenset({"cluster.local", *stated})
+
+
 # --- Secrets and hosts that the platform names
 
 

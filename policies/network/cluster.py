@@ -12,6 +12,7 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
+from policies.inputs.neighbours import cluster_domains
 from policies.inputs.own_workloads import is_stated_workload
 from policies.inputs.people import is_break_glass_timer
 from policies.inputs.pods import POD_KINDS, Pod, pods
@@ -23,7 +24,6 @@ from policies.rules.rule import Rule, Subject, Violation
 _SERVICE = "kubernetes:core/v1:Service"
 _HAND_WRITTEN = ("kubernetes:core/v1:Endpoints", "kubernetes:discovery.k8s.io/v1:EndpointSlice")
 """With these types somebody can point a Service's name to any address."""
-_CLUSTER_DOMAINS = (".svc", ".svc.cluster.local")
 _LOOPBACK = ("127.0.0.1", "::1")
 """Addresses where no resolver listens, so that no name is resolved."""
 
@@ -90,11 +90,12 @@ def _named_sensitivities(where: Any) -> set[str]:
 
 
 def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:
+    inside = (".svc", *(f".svc.{domain}" for domain in cluster_domains(subject)))
     for service in subject.graph.of(_SERVICE):
         host = at(service.inputs, "spec.externalName")
         if is_unknown(host):
             yield Violation(f"the external name of {service.name} is not known yet", service, "undecided")
-        elif host and not str(host).rstrip(".").endswith(_CLUSTER_DOMAINS):
+        elif host and not str(host).rstrip(".").endswith(inside):
             yield Violation(f"Service {service.name} leads to {host}, outside the cluster", service)
     for endpoints in subject.graph.of(*_HAND_WRITTEN):
         yield Violation(f"{endpoints.name} points a Service to hand-written addresses", endpoints)

@@ -23,6 +23,7 @@ from tests.blueprints.bank import platform, rendered
 from tests.policies.boundary_rows import (
     DIGEST,
     RESTRICTED,
+    TODAY,
     component,
     deployment_spec,
     kube,
@@ -796,6 +797,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "hook": {"container": {"lifecycle": {"preStop": {"exec": {"command": ["sh"]}}}}},
     "probe": {"container": {"livenessProbe": {"httpGet": {"host": "evil.example", "port": 80}}}},
     "probe-command": {"container": {"livenessProbe": {"exec": {"command": ["sh", "-c", "cat"]}}}},
+    "variable": {"container": {"env": [{"name": "VLLM_PLUGINS", "value": "evil"}]}},
     "variables": {"container": {"envFrom": [{"configMapRef": {"name": "other"}}]}},
     "share": {"more": {"volumes": {"name": "x", "nfs": {"server": "10.40.0.99", "path": "/x"}}}},
     "driver": {"more": {"volumes": {"name": "x", "csi": {"driver": "s3.csi.aws.com"}}}},
@@ -813,6 +815,26 @@ def test_what_isthmus_never_makes_in_a_classs_own_pod_is_undecided(row: str):
     for name in ("restricted-gateway", *([] if row == "arguments" else ["restricted-qwen3-32b"])):
         graph = Graph(edited(name, **CONTENTS[row]))
         assert {v.verdict for v in OWN_CONTENTS.check(Subject(graph, platform()))} == {"undecided"}, name
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "trusted", "expected"),
+    [
+        ("VLLM_LOGGING_LEVEL", "WARNING", [], []),
+        ("VLLM_LOGGING_LEVEL", "DEBUG", [], ["undecided"]),
+        ("NCCL_DEBUG", "WARN", [], ["undecided"]),
+        ("NCCL_DEBUG", "WARN", ["NCCL_DEBUG"], []),
+    ],
+)
+def test_a_variable_of_vllm_is_known_or_trusted(
+    variable: str, value: str, trusted: list[str], expected: list[str]
+):
+    about = {"reason": "reviewed", "owner": "ana@bank.example"}
+    flags = [{"value": name, **about} for name in trusted]
+    settings = Settings(trust=Trust.model_validate({"engine_flags": flags}))
+    graph = Graph(edited("restricted-qwen3-32b", container={"env": [{"name": variable, "value": value}]}))
+    subject = Subject(graph, platform(), settings, today=TODAY)
+    assert [violation.verdict for violation in OWN_CONTENTS.check(subject)] == expected
 
 
 def test_the_banks_own_pods_contain_what_isthmus_makes_with_and_without_a_platform():
@@ -990,7 +1012,7 @@ def with_settings(name: str, **changes: Any) -> list[Resource]:
         if resource.type.endswith(":ConfigMap") and resource.name == name:
             settings = yaml_files.loads(resource.inputs["data"]["config.yaml"]).data
             for part, value in changes.items():
-                settings[part] = {**settings[part], **value} if isinstance(value, dict) else value
+                settings[part] = {**settings.get(part, {}), **value} if isinstance(value, dict) else value
             resource = copy.deepcopy(resource)
             resource.inputs["data"]["config.yaml"] = json.dumps(settings)
         resources.append(resource)
@@ -1002,6 +1024,10 @@ _EVE = {"name": "eve", "client": "eve.apps.svc", "domains": ["financial-crime"]}
 OTHER_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "database": (_GATEWAY, {"database": {"host": "postgres.evil.bank.example"}}),
     "database-of-reviews": (_REVIEWS, {"database": {"host": "postgres.evil.bank.example"}}),
+    "port": (_GATEWAY, {"database": {"port": 6543}}),
+    "database-name": (_GATEWAY, {"database": {"name": "other"}}),
+    "user": (_GATEWAY, {"database": {"user": "reviews"}}),
+    "user-of-reviews": (_REVIEWS, {"database": {"user": "gateway"}}),
     "reviewer": (_REVIEWS, {"reviewers": [_EVE]}),
     "caller": (_GATEWAY, {"workloads": [{"name": "transaction-narratives", "clients": ["eve.apps.svc"]}]}),
     "proxy": (_GATEWAY, {"routes": [{"workload": "x", "proxy": "http://10.40.0.80:3128"}]}),
@@ -1016,6 +1042,18 @@ def test_settings_that_the_platform_does_not_state_are_critical(row: str):
     name, changes = OTHER_SETTINGS[row]
     found = list(SETTINGS_RULE.check(Subject(Graph(with_settings(name, **changes)), platform())))
     assert [(v.verdict, v.resource.name if v.resource else "") for v in found] == [("violated", name)]
+
+
+@pytest.mark.parametrize("part", ["routes", "also", "guards"])
+def test_a_server_that_shows_another_name_than_the_called_one_is_critical(part: str):
+    server = {"url": "https://llama.isthmus-restricted.svc:8443", "server_name": "evil.isthmus-public.svc"}
+    changes = {
+        "routes": {"routes": [{"workload": "x", **server}]},
+        "also": {"routes": [{"workload": "x", "also": [server]}]},
+        "guards": {"routes": [], "screening": {"guards": [{"name": "g", "model": server}]}},
+    }[part]
+    found = SETTINGS_RULE.check(Subject(Graph(with_settings(_GATEWAY, **changes)), platform()))
+    assert [v.message for v in found if "believes a certificate of evil.isthmus-public.svc" in v.message]
 
 
 def test_the_banks_own_settings_are_those_of_its_platform():

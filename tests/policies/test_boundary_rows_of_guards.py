@@ -343,7 +343,8 @@ def test_a_role_with_power_over_a_class_is_critical_wherever_it_is_bound(granted
     in_namespace = rbac("Role", "strong", "isthmus-restricted", rules=granted)
     cluster_wide = rbac("ClusterRole", "strong", rules=granted)
     assert permissions(in_namespace) == ["violated"]
-    assert permissions(cluster_wide) == [], "nobody has it"
+    assert permissions(cluster_wide) == ["undecided"], "a binding outside the stack may name it"
+    assert permissions(cluster_wide, settings=trusting("roles", "strong")) == []
     for namespace in ("isthmus-restricted", ""):
         assert permissions(cluster_wide, binding("strong", namespace=namespace)) == ["violated"]
         trusted = trusting("principals", "oidc:team")
@@ -394,15 +395,17 @@ def test_a_program_that_writes_a_role_of_kubernetes_itself_is_critical(name: str
 def test_system_roles_that_are_not_kubernetes_own_are_judged_by_content_without_a_binding():
     assert permissions(rbac("ClusterRole", "system:tool", rules=rules("pods", "create"))) == ["violated"]
     assert permissions(rbac("ClusterRole", "system:tool", rules=rules("nodes/metrics", "get"))) == []
-    assert permissions(rbac("ClusterRole", "tool", rules=rules("pods", "create"))) == []
+    assert permissions(rbac("ClusterRole", "tool", rules=rules("pods", "create"))) == ["undecided"]
+    assert permissions(rbac("ClusterRole", "tool", rules=rules("pods", "get"))) == []
 
 
 def test_a_role_that_flows_into_another_by_its_labels_is_judged():
     strong = rbac("ClusterRole", "more", rules=rules("secrets", "get"))
     strong.inputs["metadata"]["labels"] = {"team": "ops"}
     selector = {"clusterRoleSelectors": [{"matchLabels": {"team": "ops"}}]}
-    assert permissions(strong) == []
-    assert permissions(strong, rbac("ClusterRole", "all", aggregationRule=selector)) == ["violated"]
+    assert permissions(strong) == ["undecided"], "a binding outside the stack may name it"
+    verdicts = permissions(strong, rbac("ClusterRole", "all", aggregationRule=selector))
+    assert sorted(verdicts) == ["undecided", "violated"], "of the whole, and of its part"
     strong.inputs["metadata"]["labels"] = {"bank.example/aggregate-to-ops": "true"}
     assert permissions(strong) == ["violated"]
 
@@ -755,6 +758,17 @@ def test_nobody_outside_a_class_asks_for_a_certificate_of_its_names(namespace: s
 )
 def test_names_that_only_resemble_a_class_name_are_free(name: str):
     assert names(certificate("apps", dnsNames=[name])) == []
+
+
+def test_names_under_a_clusters_own_domain_are_the_classs(platform: Any):
+    name = f"{GATEWAY}.k8s.bank.example"
+    assert names_with(platform, certificate("apps", dnsNames=[name])) == []
+    site, *others = platform.sites
+    dns = site.cluster_dns.model_copy(update={"domain": "k8s.bank.example"})
+    sites = [site.model_copy(update={"cluster_dns": dns}), *others]
+    with_domain = platform.model_copy(update={"sites": sites})
+    assert names_with(with_domain, certificate("apps", dnsNames=[name])) == ["violated"]
+    assert names_with(with_domain, certificate("apps", dnsNames=[f"{GATEWAY}.cluster.local"])) == ["violated"]
 
 
 def names_with(platform: Any, *resources: Any) -> list[str]:

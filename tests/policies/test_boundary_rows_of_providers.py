@@ -20,6 +20,7 @@ from isthmus.engine.pull_request.relaxed_rules import program_changes
 from isthmus.engine.render.recorder import Placeholders, Recorder, Resource
 from policies.data_path.known_types import COMPONENTS
 from policies.evaluation.evaluation import blocking_findings, judge
+from policies.evaluation.settings import load_settings
 from tests.blueprints.bank import platform, rendered
 from tests.policies.boundary_rows import TODAY, kube, other, stops, trusting
 from tests.policies.making import resource_of
@@ -281,6 +282,21 @@ def test_a_change_of_what_runs_as_the_program_counts_as_loosening(key: str, tmp_
     changes = {change.what: change for change in program_changes(before, after)}
     change = changes[f"Pulumi.yaml: {key}"]
     assert (change.kind, change.loosens) == ("rule", True)
+
+
+@pytest.mark.parametrize(
+    "plugins", [{"providers": [{"name": "aws", "path": "evil"}]}, {"languages": [{"name": "aws"}]}, ["aws"]]
+)
+def test_a_plugin_that_the_project_states_stops_a_rendering_unless_its_type_is_trusted(
+    plugins: Any, tmp_path: Path
+):
+    settings = load_settings(project(tmp_path, plugins=plugins))
+    [finding] = [f for f in stops(settings=settings) if f.policy == "data-path/known-options"]
+    assert (finding.severity, finding.verdict) == ("critical", "undecided")
+    assert "Pulumi.yaml" in finding.message
+    trusted = settings.model_copy(update={"trust": trusting("pulumi:providers:aws").trust})
+    assert stops(settings=trusted) == []
+    assert load_settings(project(tmp_path / "none")).plugins == []
 
 
 def test_changed_program_files_are_shown_and_a_description_is_not(tmp_path: Path):

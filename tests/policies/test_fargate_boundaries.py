@@ -13,6 +13,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
+from policies.data_path import own_settings, pod_contents, task_contents
 from policies.data_path import redaction as redaction_rules
 from policies.rules.rule import Subject
 from tests.broken_graphs import resources as broken_resources
@@ -219,3 +220,57 @@ def test_the_network_diagram_shows_which_part_reaches_which():
     assert f'{edge} -->|"8444"| {door}' in drawn
     assert "edge: 2 tasks on Fargate" in drawn
     assert drawn == network_diagram.draw_network(Graph(reversed(rendered().resources)), platform())
+
+
+def _task(**changes: Any) -> Change:
+    return lambda inputs: inputs.update(changes)
+
+
+OTHER_CONTENTS: dict[str, Change] = {
+    "container": box(name="other"),
+    "field": box(extraHosts=[{"hostname": "db", "ipAddress": "10.9.9.9"}]),
+    "command": box(entryPoint=["sh", "-c", "cat"]),
+    "arguments": box(command=["--config", "/tmp/other.yaml"]),
+    "variable": box(environment=[{"name": "HTTPS_PROXY", "value": "http://10.9.9.9"}]),
+    "secret": box(
+        secrets=[{"name": "EDGE_CALLERS", "valueFrom": "arn:aws:secretsmanager:eu-central-1:1:secret:evil"}]
+    ),
+    "unknown-secret": box(secrets=[{"name": "EDGE_CALLERS", "valueFrom": "${other.arn}"}]),
+    "log": box(logConfiguration={"logDriver": "splunk", "options": {}}),
+    "health": box(healthCheck={"command": ["CMD-SHELL", "cat"]}),
+    "unreadable": _task(containerDefinitions="["),
+    "proxy": _task(proxyConfiguration={"containerName": "edge"}),
+    "share": _task(
+        volumes=[{"name": "x", "efsVolumeConfiguration": {"fileSystemId": "fs-0123456789abcdef0"}}]
+    ),
+    "folder": _task(volumes=[{"name": "x", "hostPath": "/var"}]),
+}
+
+
+@pytest.mark.parametrize("row", OTHER_CONTENTS, ids=list(OTHER_CONTENTS))
+def test_what_isthmus_never_makes_in_a_classs_own_task_is_undecided(row: str):
+    graph = altered("aws:ecs/taskDefinition:TaskDefinition", "gateway-edge-task", OTHER_CONTENTS[row])
+    [rule] = pod_contents.RULES
+    assert {violation.verdict for violation in rule.check(Subject(graph, platform()))} == {"undecided"}
+
+
+def test_the_own_tasks_of_a_gateway_on_fargate_contain_what_isthmus_makes():
+    graph = Graph(rendered().resources)
+    assert len(list(task_contents.own_tasks(Subject(graph)))) > 1
+    assert list(pod_contents.RULES[0].check(Subject(graph, platform()))) == []
+
+
+def test_settings_of_a_task_that_the_platform_does_not_state_are_critical():
+    extra = "traces: [{endpoint: https://10.9.9.9:4318}]"
+
+    def change(inputs: dict[str, Any]) -> None:
+        (container,) = json.loads(inputs["containerDefinitions"])
+        for variable in container["environment"]:
+            if variable["name"] == "EDGE_CONFIG":
+                variable["value"] += extra + "\n"
+        inputs["containerDefinitions"] = json.dumps([container])
+
+    graph = altered("aws:ecs/taskDefinition:TaskDefinition", "gateway-edge-task", change)
+    found = list(own_settings.RULES[0].check(Subject(graph, platform())))
+    assert [violation.verdict for violation in found] == ["violated"]
+    assert list(own_settings.RULES[0].check(Subject(Graph(rendered().resources), platform()))) == []
