@@ -112,8 +112,40 @@ def test_up_again_changes_nothing(insurer: Begun):
     insurer.unchanged("--refresh")
 
 
+def open_network(ec2: Any, endpoint: dict[str, Any]) -> None:
+    """Lets the internet reach a private endpoint, and anybody use it."""
+    internet = {
+        **{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443},
+        "IpRanges": [{"CidrIp": "52.0.0.0/8"}],
+    }
+    [group] = endpoint["Groups"]
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[internet])
+    document = json.loads(endpoint["PolicyDocument"])
+    document["Statement"].append(
+        {"Sid": "Anybody", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    )
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint["VpcEndpointId"], PolicyDocument=json.dumps(document))
+
+
+def network(ec2: Any, endpoint: dict[str, Any]) -> tuple[Any, Any]:
+    """The policy of a private endpoint, and the rules of its security group."""
+    [now] = ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])["VpcEndpoints"]
+    groups = [group["GroupId"] for group in endpoint["Groups"]]
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": groups}])
+    ids = {rule["SecurityGroupRuleId"] for rule in rules["SecurityGroupRules"]}
+    return json.loads(now["PolicyDocument"]), ids
+
+
 def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(insurer: Begun):
-    elb = aws.clients(insurer.env)("elbv2")
+    elb, ec2 = aws.clients(insurer.env)("elbv2"), aws.clients(insurer.env)("ec2")
+    [endpoint] = [
+        endpoint
+        for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+        if endpoint["ServiceName"].endswith(".bedrock-runtime")
+    ]
+    closed = network(ec2, endpoint)
+    open_network(ec2, endpoint)
+    assert network(ec2, endpoint) != closed
     [door] = [
         load_balancer["LoadBalancerArn"]
         for load_balancer in elb.describe_load_balancers()["LoadBalancers"]
@@ -126,7 +158,10 @@ def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(ins
         budgets=[{"name": "internal-frankfurt", "monthly_usd": 900}],
     )
     output = insurer.must("up", "insurer", "--yes")
-    assert "Resources: 4 updated, " in output, "two services, the budget, and the load balancer: " + output
+    made = "two services, the budget, the load balancer, and the private endpoint"
+    assert "Resources: 5 updated, " in output, f"{made}: {output}"
+    assert "Set back: SecurityGroup " in output
+    assert network(ec2, endpoint) == closed
     counts = {name: service["desiredCount"] for name, service in services(insurer).items()}
     assert counts == {"edge": 3, "translator": 3, "sealer": 1}, "of sealers there is never a second"
     attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
