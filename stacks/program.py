@@ -18,7 +18,7 @@ from isthmus.contracts.platform.lookups.aws import provider_key, sites_with_know
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.vocabulary import UP_STEP
 from isthmus.core.errors import InputError
-from stacks import estate_layer, preloading, prerequisites, providers, tagging
+from stacks import estate_layer, own_resources, preloading, prerequisites, providers, tagging
 from stacks import migration as stack_migration
 from stacks.aws_account import account
 
@@ -106,6 +106,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     )
     if step == "admission":
         return
+    own_resources.add(settings.folder, settings.stack, built, providers_by_site)
     for name, value in outputs(built, platform, files.plan, accesses).items():
         pulumi.export(name, value)
 
@@ -154,6 +155,8 @@ def layer_program(
     )
     if step == "admission":
         return
+    if member.layer == "platform":
+        own_resources.add(settings.folder, settings.stack, built, providers_by_site)
     platform_outputs = outputs(built, platform, files.plan, accesses)
     for name, value in _outputs_of_layer(platform_outputs, platform, member, scope).items():
         pulumi.export(name, value)

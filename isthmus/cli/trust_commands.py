@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from isthmus.cli.options import ProjectDir, StackName, StackNames
 
 if TYPE_CHECKING:
     from isthmus.contracts.trust import Kind
-    from isthmus.engine.project.project import Stack
+    from isthmus.engine.project.project import Project, Stack
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -22,7 +22,19 @@ app = typer.Typer(
 
 
 @app.command()
-def propose(stacks: StackNames, project: ProjectDir = None) -> None:
+def propose(
+    stacks: StackNames,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="COMMIT",
+            help="Also print what `isthmus ci` refuses of the change since this commit.",
+            show_default=False,
+        ),
+    ] = None,
+    project: ProjectDir = None,
+) -> None:
     """Print the entries that trust.yaml lacks for these stacks as they are rendered now.
 
     Nothing is written. Fill in `reason` and `owner` of each entry, and commit the file in a change of its own.
@@ -31,7 +43,10 @@ def propose(stacks: StackNames, project: ProjectDir = None) -> None:
     from isthmus.contracts.trust import FILE
     from isthmus.engine.project import project as projects
 
-    entries = _wanted_entries(projects.find_project(project).chosen(stacks))
+    chosen = projects.find_project(project)
+    entries = _wanted_entries(chosen.chosen(stacks))
+    if base is not None:
+        entries |= _entries_of_change(chosen, stacks, base)
     if not entries:
         console.err().print(f"These stacks need no further entry in {FILE}.", markup=False)
         return
@@ -90,6 +105,21 @@ def _wanted_entries(stacks: Iterable[Stack]) -> dict[tuple[Kind, str], str]:
         settings = policy_evaluation.settings(members)
         entries |= wanted_entries(resources, stack.platform(), settings, datetime.now(UTC).date())
     return entries
+
+
+def _entries_of_change(project: Project, stacks: Sequence[str], base: str) -> dict[tuple[Kind, str], str]:
+    """Kind and value of each entry by which the base would allow what the checkout changes → the change."""
+    from isthmus.cli.progress import Progress
+    from isthmus.engine.pull_request import pull_request as comparison
+
+    with Progress() as progress:
+        previews = comparison.previews(project, list(stacks), base, say=progress.say)
+    return {
+        change.entry: f"{change.what}: {change.new or 'none'}"
+        for preview in previews
+        for change in preview.preview.rules
+        if change.kind == "trust" and change.loosens and change.entry is not None
+    }
 
 
 def _entries_yaml(entries: Mapping[tuple[Kind, str], str]) -> str:

@@ -34,9 +34,13 @@ Kind = Literal[
     "managers",
     "resource_types",
     "engine_flags",
+    "workloads",
+    "changes",
 ]
 """What an entry names; the keys of `trust.yaml`."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_PATTERNS: tuple[Kind, ...] = ("principals", "managers", "resource_types", "workloads", "changes")
+"""Kinds whose values may end with `*`."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 
 
@@ -93,11 +97,24 @@ class PatternEntry(Entry):
     @field_validator("value")
     @classmethod
     def _is_bounded(cls, value: str) -> str:
-        if "*" in value[:-1] or len(value.rstrip("*").strip(":/")) < 3:
+        if ("*" in value[:-1] and not value.startswith("arn:")) or len(value.rstrip("*").strip(":/")) < 3:
             raise FieldError(
                 f"`{value}` matches too much",
                 fix="Write the whole name, or a beginning of three or more characters with one `*` at the end",
                 refused=True,
+            )
+        return value
+
+
+class PrincipalEntry(PatternEntry):
+    """A principal of AWS by ARN; or a user or group of a cluster, or all that begin with it: `oidc:risk-*`."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_one_arn(cls, value: str) -> str:
+        if value.startswith("arn:") and "*" in value:
+            raise FieldError(
+                f"`{value}` is more than one principal of AWS", fix="Write each ARN whole", refused=True
             )
         return value
 
@@ -112,8 +129,8 @@ class Trust(Part):
     """Helm charts by reference: `oci://registry.bank.example/charts/gpu-operator`."""
     accounts: list[AccountEntry] = []
     """AWS accounts beside those of the stack's sites."""
-    principals: list[Entry] = []
-    """IAM principals of other accounts, by ARN; and users or groups of a cluster."""
+    principals: list[PrincipalEntry] = []
+    """IAM principals of other accounts, by ARN; and users or groups of a cluster, which may end with `*`."""
     address_ranges: list[RangeEntry] = []
     """Public ranges that are the organisation's own."""
     keys: list[Entry] = []
@@ -132,6 +149,10 @@ class Trust(Part):
     """Types of resources beside those that Isthmus knows: `kubernetes:velero.io/v1:Schedule`, `aws:dlm/*`."""
     engine_flags: list[Entry] = []
     """Flags of `vllm serve` and variables of its container, beside those that Isthmus knows to keep data in the pod."""
+    workloads: list[PatternEntry] = []
+    """Own workloads in a class's namespace, as NAMESPACE/NAME. Every other rule still judges their pods."""
+    changes: list[PatternEntry] = []
+    """Changes that take a protection away or open a way, as `isthmus trust propose --base` prints them."""
 
     def entries(self, kind: Kind) -> list[Entry]:
         """The entries of a kind, expired ones included."""
@@ -173,7 +194,7 @@ def _covers(kind: Kind, trusted: str, value: str) -> bool:
         return is_within(value, [trusted])
     if kind == "registries":
         return value == trusted.rstrip("/") or value.startswith(f"{trusted.rstrip('/')}/")
-    if kind in ("managers", "resource_types") and trusted.endswith("*"):
+    if kind in _PATTERNS and trusted.endswith("*"):
         return value.startswith(trusted[:-1])
     return value == trusted
 

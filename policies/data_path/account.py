@@ -87,7 +87,7 @@ RULES = (
             *fw.iso_27001("A.5.33", "A.8.15"),
         ),
         why="Whoever can stop the trail can do everything else unseen",
-        fix="Give the role a permissions boundary that denies these calls, and narrow its policies",
+        fix="Let a role's boundary deny these calls, and narrow its policies; let a key's policy name the actions",
         check=_check_trail_protected,
         applies_to=stack_in_aws,
     ),

@@ -89,7 +89,8 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
             holds = "which may hold classified data" if is_literal(near) else "which classified data passes"
             problem = f"refers to {near}, {holds}, and "
             problem += way or "Isthmus does not know what this type does with it"
-        yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided")
+        entry = ("resource_types", resource.type)
+        yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided", entry=entry)
 
 
 # --- Other ends of known types

@@ -209,7 +209,7 @@ OTHERS_LEAD_AWAY: dict[str, str] = {
 """Beginnings of types that are known only in components of Isthmus, and what others of them do."""
 
 REACHES_WHOLE_ACCOUNT: dict[str, str] = {
-    "aws:backup/": "selects resources by tags, and copies them",
+    "aws:backup/": "copies what a selection names by ARN or tag to a vault, which its own policy opens",
     "aws:cloudcontrol/": "makes a resource of any type, which no rule reads",
     "aws:cloudformation/": "makes resources of any type, which no rule reads",
     "aws:cloudtrail/eventDataStore:": "copies the records of the whole account's calls",

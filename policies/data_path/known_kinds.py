@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, NAMESPACE, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
 from policies.inputs.class_scope import (
+    chart_references,
     class_above_public,
     class_of,
     class_of_name,
@@ -238,7 +240,14 @@ def _unseen_components(subject: Subject) -> Iterator[Violation]:
             f"may move {_quoted(subject)} data",
             component,
             "undecided",
+            entry=_entry_of_component(component),
         )
+
+
+def _entry_of_component(component: Resource) -> tuple[Kind, str]:
+    if at(component.inputs, "chart"):
+        return "charts", chart_references(component)[-1]
+    return "resource_types", component.type
 
 
 def _is_component(resource: Resource) -> bool:

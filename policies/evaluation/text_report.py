@@ -34,7 +34,8 @@ def counts(findings: Iterable[Finding]) -> str:
     """`Policies: 2 critical, 1 low, 1 silenced`."""
     all_findings = list(findings)
     open_ = [finding for finding in all_findings if not finding.silenced]
-    numbers = [(level, sum(1 for finding in open_ if finding.severity == level)) for level in SEVERITIES]
+    violated = [finding for finding in open_ if finding.verdict != "undecided"]
+    numbers = [(level, sum(1 for finding in violated if finding.severity == level)) for level in SEVERITIES]
     numbers.append(("undecided", sum(1 for finding in open_ if finding.verdict == "undecided")))
     numbers.append(("silenced", len(all_findings) - len(open_)))
     summary = ", ".join(f"{number} {label}" for label, number in numbers if number)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.reference import roles as people_roles
-from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
+from isthmus.contracts.reference.aws_actions import ACCOUNT_ACTIONS, UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers, roles
 from isthmus.graph.resources.resources import Resource, as_list
 from policies.inputs.documents import actions, conditions, principals, resources, statements
@@ -127,7 +127,9 @@ def _check_resources(subject: Subject) -> Iterator[Violation]:
 
 def _needs_no_resource(action: str, statement: dict[str, Any]) -> bool:
     """Whether an action takes no resource, only reads a list, or is limited by a namespace condition instead."""
-    if action in UNSCOPED_ACTIONS or (_READ_ACTION.match(action) and not action.startswith("s3:")):
+    if action in (*UNSCOPED_ACTIONS, *ACCOUNT_ACTIONS) or (
+        _READ_ACTION.match(action) and not action.startswith("s3:")
+    ):
         return True
     keys = {key for _, key, _ in conditions(statement)}
     return action == "cloudwatch:PutMetricData" and "cloudwatch:namespace" in keys

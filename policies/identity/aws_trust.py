@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions
 from isthmus.contracts.trust import FILE as TRUST_FILE
+from isthmus.contracts.trust import Kind
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource, as_list
@@ -34,7 +35,7 @@ _NETWORK_KEYS = ("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
 _AGREEMENT_KEYS = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceorgid")
 """Condition keys that show that another account is an agreed partner's, or the organisation's."""
 _ADMIN_ASSOCIATION = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
-_DENIED_CALLS = tuple(
+DENIED_CALLS = tuple(
     call
     for call in (
         *aws_actions.STOP_TRAIL_ACTIONS,
@@ -45,6 +46,7 @@ _DENIED_CALLS = tuple(
     if "*" not in call
 )
 """Calls that every boundary must deny. Calls on records may be denied on the records' buckets only."""
+_LIST_OF_CALLS = "all in docs/components-aws-identity.md"
 _ACCOUNTS_CACHE: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakKeyDictionary()
 
 
@@ -118,20 +120,29 @@ def _check_accounts(subject: Subject) -> Iterator[Violation]:
             for principal in principals(statement):
                 account = _ACCOUNT.search(principal)
                 if account is None and is_unknown(principal) and not _is_own_principal(subject, principal):
-                    yield Violation(f"who may {verb} {resource.name} is not known yet", resource, "undecided")
+                    yield Violation(
+                        f"who may {verb} {resource.name} is not known before the change: {principal}",
+                        resource,
+                        "undecided",
+                    )
                 if account is None or account[1] in own_accounts:
                     continue
                 if subject.trusts("accounts", account[1]) or subject.trusts("principals", principal):
                     continue
                 problem = f"account {account[1]} may {verb} {resource.name}"
+                entry: tuple[Kind, str] = ("accounts", account[1])
                 if subject.platform is not None:
                     yield Violation(
                         f"{problem}: it is no site's `account_id`, and no account that {TRUST_FILE} names",
                         resource,
+                        entry=entry,
                     )
                 elif not agreed:
                     yield Violation(
-                        f"{problem}, and it is not known whose account that is", resource, "undecided"
+                        f"{problem}, and it is not known whose account that is",
+                        resource,
+                        "undecided",
+                        entry=entry,
                     )
 
 
@@ -143,8 +154,14 @@ def _documents_that_allow(subject: Subject) -> Iterator[Resource]:
 
 
 def _is_own_principal(subject: Subject, principal: str) -> bool:
-    """Whether a principal that is not known yet is a role of this stack or of its own account."""
-    return _RENDERED_ACCOUNT in principal or bool(subject.graph.referred(principal, ":Role"))
+    """Whether a principal that is not known yet is a role or a sign-on of this stack, or of its own account.
+
+    `data-path/known-aws-types` judges the sign-on itself, and `identity/trust-named` whom of its users a role lets in.
+    """
+    return _RENDERED_ACCOUNT in principal or any(
+        subject.graph.referred(principal, kind)
+        for kind in (":Role", ":OpenIdConnectProvider", ":SamlProvider")
+    )
 
 
 def _model_callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
@@ -288,13 +305,13 @@ def _check_boundary_denials(subject: Subject) -> Iterator[Violation]:
             continue
         missing = missing_denials(document)
         if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            more = f" and {len(missing) - 3} more ({_LIST_OF_CALLS})" if len(missing) > 3 else ""
             yield Violation(f"boundary {policy.name} does not deny {', '.join(missing[:3])}{more}", policy)
 
 
 def missing_denials(document: list[dict[str, Any]]) -> list[str]:
     """Calls that every boundary must deny, and that this one does not."""
-    return [call for call in _DENIED_CALLS if not _denies(document, call)]
+    return [call for call in DENIED_CALLS if not _denies(document, call)]
 
 
 def _denies(document: list[dict[str, Any]], call: str) -> bool:
@@ -351,7 +368,8 @@ RULES = (
         (*fw.nist("AC-3", "AC-20"), *fw.fsbp("S3.6"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
         "Whoever administers the other account decides who reads records and calls models, and none of "
         "our boundaries limits them",
-        "Remove the account; state the own one as `account_id` of its site",
+        "Remove the account or write it as text; state the own one as `account_id` of its site; about another one,"
+        " whoever answers for trust.yaml decides (accounts)",
         _check_accounts,
         (_ROLE, *RESOURCE_POLICY_KEYS),
         applies_to=_documents_that_allow,

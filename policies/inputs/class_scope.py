@@ -73,13 +73,18 @@ def platform_is_classified(platform: Platform | None) -> bool:
 
 def is_trusted_chart(subject: Subject, resource: Resource) -> bool:
     """Whether a chart is trusted, and is installed in a namespace without a class."""
-    chart, repository = at(resource.inputs, "chart"), at(resource.inputs, "repositoryOpts.repo")
-    namespace = at(resource.inputs, "namespace")
+    chart, namespace = at(resource.inputs, "chart"), at(resource.inputs, "namespace")
     if not namespace or is_unknown(namespace) or not chart:
         return False
     if class_of(subject.graph, str(namespace)):
         return False
-    references = [str(chart), str(chart).partition("@")[0]]
+    return any(subject.trusts("charts", reference) for reference in chart_references(resource))
+
+
+def chart_references(resource: Resource) -> list[str]:
+    """The names of a chart: with its digest if it has one, and without."""
+    chart, repository = at(resource.inputs, "chart"), at(resource.inputs, "repositoryOpts.repo")
+    references = dict.fromkeys([str(chart), str(chart).partition("@")[0]])
     if repository:
-        references = [f"{str(repository).rstrip('/')}/{reference}" for reference in references]
-    return any(subject.trusts("charts", reference) for reference in references)
+        return [f"{str(repository).rstrip('/')}/{reference}" for reference in references]
+    return list(references)

@@ -164,13 +164,16 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
         if is_break_glass_timer(subject, pod.resource) or is_stated_workload(platform, pod, sensitivity):
             continue
         reported.add(pod.resource.urn)
+        entry = ("workloads", f"{pod.namespace}/{name}")
+        if subject.trusts(*entry):
+            continue
         if is_unknown(name):
             yield Violation(f"the name of {pod.resource.name} is not known yet", pod.resource, "undecided")
         else:
             problem = (
                 f"{name} runs in {pod.namespace} with {sensitivity} work, but the platform does not state it"
             )
-            yield Violation(problem, pod.resource)
+            yield Violation(problem, pod.resource, entry=entry)
 
 
 def _pods_in_class_namespaces(subject: Subject) -> Iterator[Resource]:
@@ -240,7 +243,7 @@ RULES = (
         "high",
         (*fw.nist("CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.19")),
         "A pod there can mount the class's certificates, and its labels decide which connections it gets",
-        "Remove the workload, or run it in its own namespace and let the class's gateway accept it",
+        "Run it in a namespace of its own, or have who answers for the class's data add it to trust.yaml (workloads)",
         _check_workloads_stated,
         POD_KINDS,
         applies_to=_pods_in_class_namespaces,

@@ -40,7 +40,7 @@ def _changes_where(
     def check(subject: Subject) -> Iterator[Violation]:
         for change in subject.changed:
             if change.loosens and condition(change):
-                yield Violation(_message(change), ChangedItem(change.what), verdict)
+                yield Violation(_message(change), ChangedItem(change.what), verdict, entry=change.entry)
 
     return check
 
@@ -133,7 +133,8 @@ RULES = (
             *fw.dora("Art. 9(4)(c)"),
         ),
         why="A new address, account or registry, or a guard that is gone, may take data where nobody approved it",
-        fix="Ask its owner (named in trust.yaml), or who answers for the data, to approve it in a separate change",
+        fix="Have who answers for the data approve it in a change of its own: an entry of trust.yaml, which"
+        " `isthmus trust propose STACK --base COMMIT` prints",
         check=_changes_where(lambda change: change.kind == "trust"),
     ),
     Rule(

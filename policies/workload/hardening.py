@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.graph.resources.resources import Resource
 from policies.inputs import operators as stated_operators
-from policies.inputs.class_scope import is_trusted_chart
+from policies.inputs.class_scope import chart_references, is_trusted_chart
 from policies.inputs.documents import containers
 from policies.inputs.pods import (
     POD_KINDS,
@@ -57,7 +57,7 @@ def _check_readable(subject: Subject) -> Iterator[Violation]:
             if is_trusted_chart(subject, resource):
                 continue
             message = f"{resource.name} is a Helm release, and the graph does not contain what it installs"
-            yield Violation(message, resource, "undecided")
+            yield Violation(message, resource, "undecided", entry=("charts", chart_references(resource)[-1]))
         elif kind.startswith("kubernetes:") and kind.endswith(POD_KINDS) and resource.urn not in pods_known:
             yield Violation(
                 f"the pod of {resource.name} is not known before the change is made", resource, "undecided"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Isthmus
+from tests.repository import commit
 
 OWN = "      registry: registry.bank.example\n"
 
@@ -45,6 +46,32 @@ def test_the_proposed_entries_make_the_stack_pass_once_reason_and_owner_are_ther
     again = isthmus("trust", "propose", "bank-dev", "--project", opened)
     assert (again.code, again.out) == (0, "")
     assert "need no further entry" in again.err
+
+
+def test_what_ci_refuses_of_a_change_is_proposed_with_the_base_commit_and_then_passes(
+    isthmus: Isthmus, project: Path
+):
+    file = project / "stacks" / "Pulumi.bank-dev.yaml"
+    commit(project, "base")
+    text = file.read_text()
+    changed = text.replace("name: bank-internal-ca", "name: bank-new-ca")
+    assert changed != text
+    file.write_text(changed)
+    refused = isthmus("ci", "bank-dev", "--base", "HEAD", "--project", project)
+    assert refused.code == 1
+    assert "isthmus trust propose STACK --base COMMIT" in refused.out
+    assert isthmus("trust", "propose", "bank-dev", "--project", project).out == ""
+    proposed = isthmus("trust", "propose", "bank-dev", "--base", "HEAD", "--project", project)
+    assert proposed.code == 0, proposed.err
+    assert '"certificate issuer of the platform: ClusterIssuer bank-new-ca"' in proposed.out
+
+    file.write_text(text)
+    entries = proposed.out.replace('reason: ""', "reason: agreed").replace('owner: ""', "owner: ana")
+    (project / "trust.yaml").write_text(entries)
+    commit(project, "approved")
+    file.write_text(changed)
+    passed = isthmus("ci", "bank-dev", "--base", "HEAD", "--project", project)
+    assert passed.code == 0, passed.out
 
 
 def test_the_bank_needs_no_trust_file(isthmus: Isthmus, project: Path):

@@ -185,8 +185,14 @@ def test_a_capacity_block_is_accepted_with_its_id_and_one_zone():
 
 
 def test_an_api_server_that_is_open_beyond_the_sites_is_refused():
-    message = refused(Refused, cluster(access=["198.51.100.0/24"]))
-    assert "`198.51.100.0/24` in `access` of cluster frankfurt is outside the" in message
+    message = refused(Refused, cluster(access=["52.94.0.0/16"]))
+    assert "`52.94.0.0/16` in `access` of cluster frankfurt is public, and in no site's networks" in message
+
+
+def test_a_runner_in_a_private_network_of_its_own_reaches_the_api_server():
+    data = private.data()
+    cluster(access=["10.90.0.0/24"])(data)
+    assert parse(data).clusters[0].access == ["10.90.0.0/24"]
 
 
 def test_a_cluster_in_a_network_without_its_classes_is_refused():

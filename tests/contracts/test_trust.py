@@ -48,6 +48,9 @@ def trust(kind: Kind, value: str, **fields: Any) -> Trust:
             "kubernetes:velero/v1:X",
         ),
         ("resource_types", "aws:dlm/x:X", "aws:dlm/x:X", "aws:dlm/x:Xs"),
+        ("principals", "oidc:risk-*", "oidc:risk-models", "oidc:rise"),
+        ("workloads", "isthmus-internal/ca-*", "isthmus-internal/ca-expiry", "isthmus-restricted/ca-expiry"),
+        ("changes", "database of gateway a: x", "database of gateway a: x", "database of gateway a: xy"),
         ("engine_flags", "--enable-lora", "--enable-lora", "--enable-lora-bias"),
     ],
 )
@@ -86,6 +89,8 @@ def test_an_entry_counts_until_the_end_of_its_last_day():
         ("address_ranges", "0.0.0.0/0", "`0.0.0.0/0` is every address"),
         ("address_ranges", "10.0.0.1/8", "`10.0.0.1/8` is not an address range"),
         ("resource_types", "aws:*:Bucket", "`aws:*:Bucket` matches too much"),
+        ("principals", "arn:aws:iam::111122223333:role/*", "is more than one principal of AWS"),
+        ("principals", "*", "`*` matches too much"),
         ("managers", "*", "`*` matches too much"),
         ("accounts", "bank", "accounts"),
         ("registries", "https://registry.bank.example", "registries"),

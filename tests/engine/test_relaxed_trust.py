@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import pytest
+
 from isthmus.contracts.platform.model.platform import Destination, Platform
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
@@ -121,7 +123,7 @@ def test_a_new_destination_of_a_gateway_loosens_although_its_network_is_known():
 def protection_changes(**changes: Any) -> dict[str, tuple[str, str, str, bool]]:
     """Label → kind, old and new strength, and whether it loosens, after a change of the bank's platform."""
     before = bank.platform()
-    found = relaxed_trust.protection_changes(before, before.model_copy(update=changes))
+    found = relaxed_trust.protection_changes(before, before.model_copy(update=changes), Trust(), TODAY)
     return {change.what: (change.kind, change.old, change.new, change.loosens) for change in found}
 
 
@@ -156,7 +158,7 @@ def test_a_network_that_carries_another_class_loosens():
 
 def test_a_network_of_a_class_that_may_use_aws_is_shown_and_stops_nothing():
     before = bank.platform().model_copy(update=changed("networks", "frankfurt", classes=["public"]))
-    (change,) = relaxed_trust.protection_changes(before, bank.platform())
+    (change,) = relaxed_trust.protection_changes(before, bank.platform(), Trust(), TODAY)
     assert (change.kind, change.what, change.loosens) == (
         "reach",
         "way for internal work of network frankfurt",
@@ -185,6 +187,48 @@ def test_a_guard_that_is_gone_loosens_and_one_that_goes_with_its_gateway_does_no
     }
     rest = [gateway for gateway in bank.platform().gateways if gateway.name != "internal-fra1"]
     assert not any(loosens for *_, loosens in protection_changes(gateways=rest).values())
+
+
+@pytest.mark.parametrize(
+    "value", ["certificate issuer of the platform: ClusterIssuer new-ca", "certificate issuer of *"]
+)
+def test_a_change_that_the_base_already_approves_is_shown_and_does_not_stop(value: str):
+    before = bank.platform()
+    assert before.issuer is not None
+    after = before.model_copy(update={"issuer": before.issuer.model_copy(update={"name": "new-ca"})})
+    (refused,) = relaxed_trust.protection_changes(before, after, Trust(), TODAY)
+    assert (refused.kind, refused.entry) == (
+        "trust",
+        ("changes", "certificate issuer of the platform: ClusterIssuer new-ca"),
+    )
+    about = {"reason": "planned", "owner": "ana"}
+    approved = Trust.model_validate({"changes": [{"value": value, **about}]})
+    assert refused.entry is not None
+    (shown,) = relaxed_trust.protection_changes(before, after, approved, TODAY)
+    assert (shown.kind, shown.loosens) == ("reach", True)
+    another = Trust.model_validate({"changes": [{"value": f"{refused.entry[1]}-2", **about}]})
+    assert [c.kind for c in relaxed_trust.protection_changes(before, after, another, TODAY)] == ["trust"]
+
+
+def test_the_first_account_or_cluster_of_a_site_pins_it_and_another_one_loosens():
+    first = with_site(cluster_uid="b9ae2f0e-7d9e-4a1b-9a0b-6f3e5d2c1a00")
+    assert [change.kind for change in stated_changes(bank.platform(), first)] == ["reach"]
+    second = with_site(cluster_uid="c9ae2f0e-7d9e-4a1b-9a0b-6f3e5d2c1a00")
+    kinds = {change.kind for change in stated_changes(first, second) if change.loosens}
+    assert kinds == {"trust"}
+
+
+def test_people_are_approved_one_by_one_or_by_the_beginning_of_their_groups():
+    before = bank.platform()
+    members = {"members": [{"name": "ops", "role": "platform", "groups": ["oidc:llm-ops"]}]}
+    after = type(before).model_validate(
+        {**before.model_dump(mode="json", by_alias=True, exclude_unset=True), "people": members}
+    )
+    assert {c.kind for c in stated_changes(before, after) if c.loosens} == {"trust"}
+    about = {"reason": "reviewed", "owner": "ana"}
+    for kind, value in (("principals", "oidc:llm-ops"), ("principals", "oidc:*"), ("changes", "people: *")):
+        approved = Trust.model_validate({kind: [{"value": value, **about}]})
+        assert {c.kind for c in stated_changes(before, after, approved) if c.loosens} == {"reach"}, value
 
 
 def test_longer_retention_does_not_loosen_and_shorter_does():

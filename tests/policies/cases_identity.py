@@ -77,7 +77,10 @@ CASES = [
                 )
             },
         ],
-        also=[[grant(allow("logs:PutLogEvents", "arn:aws:cloudwatch:::${logs.arn}:*"))]],
+        also=[
+            [grant(allow("logs:PutLogEvents", "arn:aws:cloudwatch:::${logs.arn}:*"))],
+            [grant(allow(["ce:GetCostAndUsage", "tag:GetResources", "ssmmessages:OpenDataChannel"], "*"))],
+        ],
     ),
     Case(
         "identity/roles-bounded",

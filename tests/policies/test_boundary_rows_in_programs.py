@@ -817,6 +817,18 @@ def test_what_isthmus_never_makes_in_a_classs_own_pod_is_undecided(row: str):
         assert {v.verdict for v in OWN_CONTENTS.check(Subject(graph, platform()))} == {"undecided"}, name
 
 
+def test_an_own_workload_in_a_classs_namespace_needs_an_entry_and_other_rules_still_judge_it():
+    job = kube("batch/v1:Job", "ca-expiry", "isthmus-internal", spec=deployment_spec())
+    about = {"reason": "reviewed", "owner": "ana@bank.example"}
+    entries = {"workloads": [{"value": "isthmus-internal/ca-expiry", **about}]}
+    trusted = Settings(trust=Trust.model_validate(entries))
+    stated = "data-path/stated-workloads"
+    assert stated in {finding.policy for finding in stops(job)}
+    assert stated not in {finding.policy for finding in stops(job, settings=trusted)}
+    elsewhere = kube("batch/v1:Job", "ca-expiry", RESTRICTED, spec=deployment_spec())
+    assert stated in {finding.policy for finding in stops(elsewhere, settings=trusted)}
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "trusted", "expected"),
     [

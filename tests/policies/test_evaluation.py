@@ -156,5 +156,5 @@ def test_the_text_report_lists_the_most_severe_finding_first_with_fix_and_totals
     assert output[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
     assert any(line.startswith("undecided") for line in output)
     assert "silenced by ana@bank until 2026-11-26" in "".join(output)
-    assert output[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
+    assert output[-1] == "Policies: 2 high, 1 undecided, 1 silenced"
     assert list(lines([])) == []

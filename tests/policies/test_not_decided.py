@@ -122,6 +122,7 @@ def trusts(principal: str) -> Resource:
         ("arn:aws:iam::${other.account}:root", {"undecided"}),
         ("arn:aws:iam::${aws.accountId}:root", set()),
         ("${caller.arn}", set()),
+        ("${sign-on.arn}", set()),
         ("${partner.arn}", {"undecided"}),
     ],
 )
@@ -130,8 +131,13 @@ def test_an_unknown_principal_is_undecided_unless_it_is_in_the_own_account(
 ):
     caller = resource_of("aws:iam/role:Role", "caller", {"assumeRolePolicy": policy()})
     partner = resource_of("aws:ssm/parameter:Parameter", "partner", {})
+    sign_on = resource_of("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "sign-on", {})
     assert (
-        verdicts("identity/our-accounts", trusts(principal), caller, partner, platform=cases_accounts.WORD)
+        verdicts(
+            "identity/our-accounts",
+            *(trusts(principal), caller, partner, sign_on),
+            platform=cases_accounts.WORD,
+        )
         == expected
     )
 

@@ -82,6 +82,23 @@ UNSCOPED_ACTIONS = (
 )
 """Calls that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a policy's resource be `*`."""
+ACCOUNT_ACTIONS = (
+    *(
+        "budgets:ViewBudget",
+        "ce:GetCostAndUsage",
+        "ce:GetCostForecast",
+        "ce:GetDimensionValues",
+        "ce:GetTags",
+    ),
+    *("ce:GetReservationUtilization", "ce:GetSavingsPlansUtilization", "ce:GetUsageForecast"),
+    *("cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics", "ec2messages:GetMessages"),
+    *("iam:GetAccountSummary", "pricing:GetProducts", "servicequotas:GetServiceQuota"),
+    *("ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel"),
+    *("ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel", "tag:GetResources", "tag:GetTagKeys"),
+    *("tag:GetTagValues", "xray:PutTelemetryRecords", "xray:PutTraceSegments"),
+)
+"""Calls about costs, figures and tags of the whole account, and of an agent about its own machine: AWS gives them no
+resource, or none that says more (AWS's service authorization data in parliament, read on 30 November 2026)."""
 _KINDS_NAMED_BY_AWS = {
     "ec2": ("network-interface", "instance", "subnet", "security-group"),
     "elasticfilesystem": ("file-system",),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from isthmus.contracts.reports.findings import Finding
+from isthmus.contracts.trust import Kind
 from isthmus.contracts.vocabulary import Evidence, Part, Sensitivity
 
 Status = Literal["complete", "partial", "failed"]
@@ -146,6 +147,8 @@ class RuleChange(Part):
     new: str = ""
     loosens: bool
     """Whether the new rules allow something that the old rules refuse."""
+    entry: tuple[Kind, str] | None = Field(default=None, exclude=True)
+    """Kind and value of the entry in the base's `trust.yaml` that would allow it. Not a key of the report."""
 
 
 class RuleException(Part):

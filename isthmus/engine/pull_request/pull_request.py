@@ -207,7 +207,9 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
         *relaxed_trust.stated_changes(
             base and base.platform, head and head.platform, base_stack.trust, change.today
         ),
-        *relaxed_trust.protection_changes(base and base.platform, head and head.platform),
+        *relaxed_trust.protection_changes(
+            base and base.platform, head and head.platform, base_stack.trust, change.today
+        ),
     ]
     draft.rules = sorted(
         rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)

@@ -14,7 +14,7 @@ from isthmus.contracts.platform.protections import loosens, protections
 from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
 from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
-from isthmus.contracts.trust import FILE, KINDS, Entry, Trust
+from isthmus.contracts.trust import FILE, KINDS, Entry, Kind, Trust
 from isthmus.core.ip_addresses import is_within
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def stated_changes(
     """Values that the platform of the branch states and that of the base does not, and those that are gone.
 
     A new value loosens. One that the base's `trust` covers is only shown, as is a flag of vLLM that keeps data in the
-    pod. Nothing is compared where a commit lacks the stack.
+    pod, and the first account or cluster of a site, which pins it. Nothing is compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -62,20 +62,24 @@ def stated_changes(
         old, new = old_values.get(key), new_values.get(key)
         if old is None and new is not None:
             if new.kind != "address_ranges" or not is_within(new.value, known_ranges):
+                is_shown_only = _is_trusted(new, trust, today) or _is_first_pin(new, before)
                 yield RuleChange(
-                    kind="reach" if _is_trusted(new, trust, today) else _change_kind(new),
+                    kind="reach" if is_shown_only else _change_kind(new),
                     what=_name(new),
                     new=new.where,
                     loosens=True,
+                    entry=_entry(new),
                 )
         elif old is not None and new is None:
             yield RuleChange(kind=_change_kind(old), what=_name(old), old=old.where, loosens=False)
 
 
-def protection_changes(before: Platform | None, after: Platform | None) -> Iterator[RuleChange]:
+def protection_changes(
+    before: Platform | None, after: Platform | None, trust: Trust, today: date
+) -> Iterator[RuleChange]:
     """Guards, records, filters and issuers that are gone or different, and new ways that a network or link opens.
 
-    Nothing is compared where a commit lacks the stack.
+    One that the base's `trust` names (`changes`) is only shown. Nothing is compared where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -84,12 +88,16 @@ def protection_changes(before: Platform | None, after: Platform | None) -> Itera
     for label in sorted({*old_protections, *new_protections}):
         old, new = old_protections.get(label), new_protections.get(label)
         if old != new:
+            is_routine = any(part and part.routine for part in (old, new))
+            value = f"{label}: {new.strength if new else 'none'}"
+            is_trusted = trust.find("changes", value, today) is not None
             yield RuleChange(
-                kind="reach" if any(part and part.routine for part in (old, new)) else "trust",
+                kind="reach" if is_routine or is_trusted else "trust",
                 what=label,
                 old=old.strength if old else "",
                 new=new.strength if new else "",
                 loosens=loosens(old, new, owners),
+                entry=("changes", value),
             )
 
 
@@ -110,9 +118,32 @@ def _is_trusted(value: StatedValue, trust: Trust, today: date) -> bool:
             judged.effect == "keeps" or trust.find("engine_flags", judged.flag, today) is not None
             for judged in judge_arguments([value.value])
         )
+    kind, text = _entry(value)
+    entry = trust.find(kind, text, today) or trust.find("changes", _name(value), today)
+    return entry is not None
+
+
+def _entry(value: StatedValue) -> tuple[Kind, str]:
+    """The entry of `trust.yaml` that covers a value."""
     if value.kind == "people":
-        return trust.find("principals", value.value.partition(": ")[2], today) is not None
-    return value.kind in KINDS and trust.find(value.kind, value.value, today) is not None
+        return "principals", value.value.partition(": ")[2]
+    if value.kind == "engine_flags":
+        judged = [flag for flag in judge_arguments([value.value]) if flag.effect != "keeps"]
+        return "engine_flags", judged[0].flag if judged else value.value
+    for kind in KINDS:
+        if kind == value.kind:
+            return kind, value.value
+    return "changes", _name(value)
+
+
+def _is_first_pin(value: StatedValue, before: Platform) -> bool:
+    """Whether a value pins the account or cluster of a site that had none pinned: it allows nothing more."""
+    for site in before.sites:
+        pins = {"account_id": site.account_id, "cluster_uid": site.cluster_uid}
+        for field, pinned in pins.items():
+            if value.where == f"sites[{site.name}].{field}" and pinned is None:
+                return True
+    return False
 
 
 def _name(value: StatedValue) -> str:

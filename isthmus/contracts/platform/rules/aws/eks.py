@@ -61,7 +61,7 @@ def clusters_are_complete(platform: Platform) -> None:
 
 
 def _check_addresses(platform: Platform, index: int) -> None:
-    """Service and hybrid node networks overlap no other network; `access` lists networks of sites only."""
+    """Service and hybrid node networks overlap no other network; `access` lists private networks, or sites' own."""
     cluster, path = platform.clusters[index], ("clusters", index)
     vpc = ip_addresses.network(network_of(platform, cluster).cidr or "", *path, "network")
     sites = [
@@ -79,11 +79,13 @@ def _check_addresses(platform: Platform, index: int) -> None:
             raise FieldError(message, *path, "service_cidr", fix="Use addresses that no machine has")
     for number, text in enumerate(cluster.access):
         network = ip_addresses.network(text, *path, "access", number)
-        if not any(
+        is_own = any(
             network.subnet_of(parent) for parent in (vpc, *(site_network for site_network, _ in sites))
-        ):
-            message = f"`{text}` in `access` of cluster {cluster.name} is outside the sites' networks"
-            fix = f"Use a network within {', '.join(str(site_network) for site_network, _ in sites) or vpc}"
+        )
+        if not (is_own or ip_addresses.is_within(str(network), ip_addresses.INSIDE)):
+            message = f"`{text}` in `access` of cluster {cluster.name} is public, and in no site's networks"
+            own = ", ".join(str(site_network) for site_network, _ in sites) or vpc
+            fix = f"Use a private network, or one within {own}"
             raise FieldError(message, *path, "access", number, fix=fix, refused=True)
     if cluster.hybrid_nodes is None:
         return
