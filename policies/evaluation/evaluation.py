@@ -112,7 +112,13 @@ def _check(rule: Rule, subject: Subject) -> Iterable[Violation]:
         return list(rule.check(subject))
     except Exception as error:  # noqa: BLE001 (whatever it is, the resource was not judged)
         problem = f"{type(error).__name__}: {error}"
-        return [Violation(f"the rule could not read the resources ({problem[:200]})", None, "undecided")]
+        return [
+            Violation(
+                f"a resource has a shape that this rule cannot read, so nothing is decided ({problem[:200]})",
+                verdict="undecided",
+                fix="Correct the inputs of what this change adds or alters; if they are right, report this error",
+            )
+        ]
 
 
 def _finding(rule: Rule, violation: Violation, silences: list[Silence], stack: str, day: date) -> Finding:
@@ -139,7 +145,7 @@ def _finding(rule: Rule, violation: Violation, silences: list[Silence], stack: s
         resource=name,
         message=message,
         why=rule.why,
-        fix=rule.fix,
+        fix=violation.fix or rule.fix,
         patch=violation.patch,
         silenced=active,
     )

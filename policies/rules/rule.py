@@ -31,6 +31,8 @@ class Violation:
     """What to write in the source, if the change is mechanical."""
     entry: tuple[Kind, str] | None = None
     """Kind and value of the entry of `trust.yaml` that would allow it; None: no entry can."""
+    fix: str = ""
+    """The next step, where it is another one than the rule's."""
 
 
 @dataclass(frozen=True)
