@@ -56,9 +56,10 @@ changed-types: install
 	NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/python -m scripts.changed_types
 
 fast: install
-	@# A third worker would only fight with the type checker beside them. Whole renderings and variants are in `make test`.
+	@# A third worker would only fight with the type checker beside them. Whole renderings, variants and attacks are in `make test`.
 	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not soak' --hypothesis-profile quick \
-		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py
+		--ignore tests/variants --ignore tests/upgrades --ignore tests/fixed_interfaces/test_renderings.py \
+		--ignore tests/policies/test_boundary_rows_in_programs.py --ignore tests/fences
 
 # The types of every file take the checker two minutes: `make lint` and `make test` look at them all.
 check: install ## style, import layers, types of what you changed, and the fast tests

@@ -314,7 +314,7 @@ RULES = (
         "critical",
         _CONTROLS,
         "A known type with another end carries the class's data there",
-        "Remove it, or let it end at a site, a link or a network of the platform",
+        "Close it, or let it end at a site, a link or a network of the platform",
         _check_other_ends,
         applies_to=lambda subject: [resource for resource, _ in resources_in_reach(subject)],
     ),

@@ -226,8 +226,8 @@ def _check_entrances(subject: Subject) -> Iterator[Violation]:
             )
         elif resource.type == _INGRESS or not _is_own_router(subject, resource, class_):
             yield Violation(
-                f"{name} ({resource.type}) opens {class_} work in {namespace} to whoever reaches its controller, and "
-                "the platform states no such entrance",
+                f"{name} ({resource.type}) opens {class_} work in {namespace} to whoever reaches its controller, past "
+                "the gateway that checks and records callers",
                 resource,
                 "undecided",
             )
@@ -273,7 +273,7 @@ RULES = (
         "critical",
         _CONTROLS,
         "Whoever connects to a gateway or a model can send it requests and read its answers",
-        "Name a namespace of the class in the rule; the platform states monitoring and reviewers",
+        "Let in namespaces of the class, and the monitoring, reviewers and networks that the platform states",
         _check_callers,
         (POLICY,),
         applies_to=lambda subject: [policy for policy, _, _ in _policies_of_classes(subject)],

@@ -835,7 +835,7 @@ RULES = (
         "critical",
         (*fw.nist("AC-4", "CM-5"), *fw.iso_27001("A.8.9"), *fw.dora("Art. 9(4)(b)")),
         "A patch changes an object that others wrote, and no rule judges the result",
-        "Remove the patch, or make the change where the object is written",
+        "Remove the patch. Write a change that the boundary allows into the object itself, where the rules judge it",
         _check_patches,
         applies_to=_patches,
     ),

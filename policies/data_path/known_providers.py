@@ -199,8 +199,8 @@ def _check_keys(
 
 def _difference(provider: Resource, site: Site, key: str, given: Any, expected: Any) -> Violation:
     return Violation(
-        f"provider {provider.name} has {key} {given or 'none'}, and the platform states {expected or 'none'} for site"
-        f" {site.name}: the site's classified work would go to another place",
+        f"provider {provider.name} {f'has {key} {given}' if given else f'lacks {key}'}, and the platform states"
+        f" {expected or 'no such value'} for site {site.name}: the site's classified work would go to another place",
         provider,
         "undecided" if is_unknown(given) else "violated",
     )
@@ -260,7 +260,7 @@ RULES = (
         "critical",
         _CONTROLS,
         "The same program puts classified work, or weaker guards, into another cluster or account",
-        "Create providers by `stacks/providers.py`, and state the cluster or account as a site of the platform",
+        "Create providers by `stacks/providers.py`; whoever answers for the platform states a new site",
         _check_providers,
         applies_to=_judged_providers,
     ),

@@ -39,8 +39,8 @@ def _check_foreign(subject: Subject, pod: Pod, class_: str, own: list[Pod]) -> I
     name, namespace = name_and_namespace(pod.resource)
     for taken in _taken(subject, pod, own):
         yield Violation(
-            f"pods of {name} in {namespace} {taken}, and are none of the class's own: they get {class_} data as if "
-            "they were",
+            f"pods of {name} in {namespace} {taken}, and no component of class {class_} makes them: they get its data"
+            " as if they were its own",
             pod.resource,
         )
     if has_unknown([pod.spec.get("volumes"), pod.spec.get("serviceAccountName"), *pod.labels.values()]):
@@ -123,8 +123,16 @@ def _check_doubled(subject: Subject) -> Iterator[Violation]:
     for urn, resource in resources.items():
         if counts[objects[urn]] > 1:
             name, namespace = name_and_namespace(resource)
-            problem = f"{resource.name} writes {name} in {namespace}, which another resource writes too"
-            yield Violation(problem, resource)
+            kind = resource.type.rpartition(":")[2]
+            others = [
+                other.name for key, other in resources.items() if objects[key] == objects[urn] and key != urn
+            ]
+            yield Violation(
+                f"{resource.name} writes {kind} {name} in {namespace}, which {', '.join(others)} writes too: the later"
+                " one wins, and its pods get the class's data",
+                resource,
+                fix="Remove one of the two",
+            )
 
 
 def _pods_of_classes(subject: Subject) -> Iterator[Resource]:
@@ -138,7 +146,7 @@ RULES = (
         "critical",
         (*fw.nist("AC-4", "IA-9", "CM-7(5)"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)")),
         "Network policies and certificates know a pod by these, so a pod that borrows them is taken for the gateway",
-        "Remove the workload, or run it outside the class with its own labels, account and Secrets",
+        "Give it labels, an account and Secrets of its own, outside the class's namespace",
         _check_identities,
         applies_to=_pods_of_classes,
     ),

@@ -357,7 +357,7 @@ RULES = (
             *fw.dora("Art. 9(4)(b)"),
         ),
         why="An internet gateway, a peering or a route gives everything in the network a way out",
-        fix="Remove it, or give public work its own network with `internet: true` in the platform",
+        fix="Remove the way; only a network of public work alone may have `internet: true`",
         check=_check_internet,
         applies_to=stack_with("aws:ec2/vpc:Vpc"),
     ),

@@ -80,8 +80,8 @@ def _check_options(subject: Subject) -> Iterator[Violation]:
             )
         if ignored and _is_guard(subject, resource):
             yield Violation(
-                f"changes of {', '.join(ignored)} of {resource.name} are ignored, so that the guard of classified work"
-                " in the cluster or account stays what somebody made of it, whatever the program says",
+                f"changes of {', '.join(ignored)} of {resource.name} are ignored: if somebody weakens this guard of"
+                " classified work in the cluster or account, no run sets it back",
                 resource,
             )
 
@@ -101,7 +101,7 @@ RULES = (
         "critical",
         (*fw.nist("CM-3", "CM-14", "SR-3"), *fw.iso_27001("A.5.21", "A.8.9"), *fw.dora("Art. 9(4)(e)")),
         "A foreign plugin can send the data elsewhere, and an ignored change leaves a weaker guard in place",
-        "Remove the option, or have the owner of `trust.yaml` review the plugin",
+        "Remove the option; about a plugin, the owner of `trust.yaml` decides",
         _check_options,
         applies_to=_resources_with_options,
     ),

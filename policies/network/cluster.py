@@ -243,7 +243,7 @@ RULES = (
         "high",
         (*fw.nist("CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.19")),
         "A pod there can mount the class's certificates, and its labels decide which connections it gets",
-        "Run it in a namespace of its own, or have who answers for the class's data add it to trust.yaml (workloads)",
+        "Run it outside the class, without its data; or have who answers for the data add it to trust.yaml (workloads)",
         _check_workloads_stated,
         POD_KINDS,
         applies_to=_pods_in_class_namespaces,

@@ -325,7 +325,7 @@ RULES = (
         "critical",
         (*fw.nist("CM-3", "SC-7", "SI-10"), *fw.iso_27001("A.8.9")),
         "Without them an object that somebody applies by hand can carry restricted data out of the cluster",
-        "Create them with the component AdmissionGuard, and change nothing about them",
+        "Create admission policies with the component AdmissionGuard, and change nothing about them",
         _check_admission,
         applies_to=_admission_objects,
     ),

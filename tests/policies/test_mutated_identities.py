@@ -192,7 +192,7 @@ KEY = "AKIA" + "IOSFODNN7EXAMPLE"
         ("Secret", {"data": {"AWS_SECRET_ACCESS_KEY": "eA=="}}, "by its names"),
         ("ConfigMap", {"data": {"a": KEY}}, "holds an access key"),
         ("ConfigMap", {"data": {"ACCESS_KEY_ID": "x"}}, "sets AWS_ACCESS_KEY_ID in"),
-        ("ConfigMap", {"metadata": {"name": "elsewhere"}}, "whose words are not known"),
+        ("ConfigMap", {"metadata": {"name": "elsewhere"}}, "loads every key of"),
     ],
 )
 def test_an_access_key_in_a_referenced_secret_or_config_map_is_found(

@@ -9,6 +9,7 @@ import pytest
 from isthmus.core.errors import InputError
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
+from stacks import own_resources
 from tests.laying import lay
 
 OWN = """
@@ -37,12 +38,21 @@ def test_what_the_file_adds_is_rendered_with_the_platform(tmp_path: Path):
     assert added.provider == resources["bank-fra1-restricted-namespace"].provider
 
 
+def add(folder: Path, own: str) -> None:
+    (folder / "own.py").write_text(own, "utf-8")
+    own_resources.add(folder, "bank-dev", None, {})  # type: ignore[arg-type]
+
+
+def test_a_project_without_the_file_adds_nothing(tmp_path: Path):
+    own_resources.add(tmp_path, "bank-dev", None, {})  # type: ignore[arg-type]
+
+
 def test_a_file_without_the_function_is_an_error(tmp_path: Path):
     with pytest.raises(InputError, match="no function `add`") as raised:
-        rendered(tmp_path, "x = 1\n")
-    assert "stacks/own.py" in str(raised.value)
+        add(tmp_path, "x = 1\n")
+    assert f"{tmp_path.name}/own.py" in str(raised.value)
 
 
 def test_an_error_of_the_file_is_not_hidden(tmp_path: Path):
     with pytest.raises(ZeroDivisionError):
-        rendered(tmp_path, "def add(built, providers, stack):\n    1 / 0\n")
+        add(tmp_path, "def add(built, providers, stack):\n    1 / 0\n")

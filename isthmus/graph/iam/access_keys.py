@@ -60,7 +60,7 @@ def _environment_faults(graph: Graph, resource: Resource, box: Mapping[str, Any]
                 names = {prefix + name for source_resource in sources for name in _data_keys(source_resource)}
                 yield from (f"sets {name}" for name in VARIABLES if name in names)
                 if not sources:
-                    yield f"takes its environment from {wanted[0]}, whose words are not known,"
+                    yield f"loads every key of {wanted[0]}, an AWS access key maybe,"
 
 
 def _data_keys(resource: Resource) -> list[str]:
