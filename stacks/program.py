@@ -60,12 +60,14 @@ class Settings:
     """The stack's place in an estate, whose files it shares. None: the stack owns all of its platform."""
 
 
-def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = None) -> None:
+def program(
+    *, live: bool = False, lower_outputs: estate_layer.Outputs | None = None, own: bool = True
+) -> None:
     """Build the stack's platform, or its layer of one, and export the outputs. Run it inside a Pulumi stack.
 
     `live`: providers make requests, so their targets are checked first. `lower_outputs`: outputs of the stacks below,
-    without an engine that can read them. Raises `IsthmusError` before it registers a resource if files, settings or
-    environment are wrong.
+    without an engine that can read them. `own`: also run the organisation's own code (`stacks/own.py`). Raises
+    `IsthmusError` before it registers a resource if files, settings or environment are wrong.
     """
     import pulumi
 
@@ -74,7 +76,7 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
 
     settings = read_settings()
     if settings.place is not None:
-        layer_program(settings, *settings.place, live=live, lower_outputs=lower_outputs)
+        layer_program(settings, *settings.place, live=live, lower_outputs=lower_outputs, own=own)
         return
     files, platform = read(settings, settings.stack, settings.overrides)
     if live:
@@ -106,7 +108,8 @@ def program(*, live: bool = False, lower_outputs: estate_layer.Outputs | None = 
     )
     if step == "admission":
         return
-    own_resources.add(settings.folder, settings.stack, built, providers_by_site)
+    if own:
+        own_resources.add(settings.folder, settings.stack, built, providers_by_site)
     for name, value in outputs(built, platform, files.plan, accesses).items():
         pulumi.export(name, value)
 
@@ -118,6 +121,7 @@ def layer_program(
     *,
     live: bool,
     lower_outputs: estate_layer.Outputs | None,
+    own: bool = True,
 ) -> None:
     """Like `program`, for a stack that owns one layer of its estate's platform."""
     import pulumi
@@ -155,7 +159,7 @@ def layer_program(
     )
     if step == "admission":
         return
-    if member.layer == "platform":
+    if own and member.layer == "platform":
         own_resources.add(settings.folder, settings.stack, built, providers_by_site)
     platform_outputs = outputs(built, platform, files.plan, accesses)
     for name, value in _outputs_of_layer(platform_outputs, platform, member, scope).items():

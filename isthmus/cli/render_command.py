@@ -74,7 +74,7 @@ def _write(
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import files as render_files
     from isthmus.engine.render import gitops, rendering
-    from isthmus.graph.resources.resources import Graph, join_layers
+    from isthmus.graph.resources.resources import Graph
     from isthmus.reports.stack import network_diagram
 
     root = projects.find_project(project)
@@ -114,8 +114,9 @@ def _write(
         console.err().print(f"{custom} resources, {len(text_by_path)} files in {folder}", markup=False)
         for line in notes:
             console.err().print(line, markup=False)
-    all_resources = join_layers(*(rendered_stack.resources for rendered_stack in rendered.values()))
-    findings = judged.judge_stacks(selected, settings, all_resources.resources, platform)
+    # Components and providers are judged too: a plugin fills them with objects that no rendering shows.
+    resources = [resource for part in rendered.values() for resource in part.resources]
+    findings = judged.judge_stacks(selected, settings, resources, platform)
     for entry in exceptions:
         console.err().print(f"exception  {entry}", markup=False)
     judged.print_findings(findings)

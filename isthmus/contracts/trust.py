@@ -34,12 +34,12 @@ Kind = Literal[
     "managers",
     "resource_types",
     "engine_flags",
-    "workloads",
+    "objects",
     "changes",
 ]
 """What an entry names; the keys of `trust.yaml`."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_PATTERNS: tuple[Kind, ...] = ("principals", "managers", "resource_types", "workloads", "changes")
+_PATTERNS: tuple[Kind, ...] = ("principals", "managers", "resource_types", "objects", "changes")
 """Kinds whose values may end with `*`."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 
@@ -149,8 +149,10 @@ class Trust(Part):
     """Types of resources beside those that Isthmus knows: `kubernetes:velero.io/v1:Schedule`, `aws:dlm/*`."""
     engine_flags: list[Entry] = []
     """Flags of `vllm serve` and variables of its container, beside those that Isthmus knows to keep data in the pod."""
-    workloads: list[PatternEntry] = []
-    """Own workloads in a class's namespace, as NAMESPACE/NAME. Every other rule still judges their pods."""
+    objects: list[PatternEntry] = []
+    """Own objects in the namespace of a class or a control plane, as NAMESPACE/NAME, without a namespace as NAME.
+    Every other rule still judges them.
+    """
     changes: list[PatternEntry] = []
     """Changes that take a protection away or open a way, as `isthmus trust propose --base` prints them."""
 

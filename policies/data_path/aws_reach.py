@@ -134,6 +134,12 @@ def _check_other_end(subject: Subject, resource: Resource) -> Iterator[Violation
         yield from _check_content(subject, resource)
     for block in _blocks(resource):
         yield from _check_block(subject, resource, block)
+    for group in _groups(resource):
+        if "/" in str(group) and not is_unknown(group):
+            yield Violation(
+                f"{resource.name} opens a network with classified work to {group}, a group of another account",
+                resource,
+            )
     if not is_of_component(resource):
         yield from _check_prefix_lists(subject, resource)
 
@@ -248,6 +254,15 @@ def _blocks(resource: Resource) -> Iterator[Any]:
     rules = [inputs, *list_or_empty(inputs.get("ingress")), *list_or_empty(inputs.get("egress"))]
     for rule in rules:
         yield from (*list_or_empty(at(rule, "cidrBlocks")), *list_or_empty(at(rule, "ipv6CidrBlocks")))
+
+
+def _groups(resource: Resource) -> Iterator[Any]:
+    """Groups that a security group's rules name; one of another account is `ACCOUNT/ID`."""
+    if "ecurityGroup" in resource.type:
+        inputs = resource.inputs
+        yield from (inputs.get("referencedSecurityGroupId"), inputs.get("sourceSecurityGroupId"))
+        for rule in (*list_or_empty(inputs.get("ingress")), *list_or_empty(inputs.get("egress"))):
+            yield from list_or_empty(at(rule, "securityGroups"))
 
 
 def _check_prefix_lists(subject: Subject, resource: Resource) -> Iterator[Violation]:

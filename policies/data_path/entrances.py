@@ -201,7 +201,11 @@ def _entrances(subject: Subject) -> Iterator[Resource]:
         is_route = resource.type.startswith(_GATEWAY_API) and kind in _ROUTES
         if resource.type != _INGRESS and not is_route:
             continue
-        namespaces = {namespace_of(subject, resource) or "default", *_backend_namespaces(resource)}
+        namespaces = {
+            namespace_of(subject, resource) or "default",
+            *_backend_namespaces(resource),
+            *_parent_namespaces(resource),
+        }
         if any(class_above_public(subject.graph, namespace) for namespace in namespaces):
             yield resource
 
@@ -212,7 +216,7 @@ def _check_entrances(subject: Subject) -> Iterator[Violation]:
             continue
         name, namespace = name_and_namespace(resource)
         class_ = class_above_public(subject.graph, namespace)
-        others = sorted(_backend_namespaces(resource) - {namespace})
+        others = sorted({*_backend_namespaces(resource), *_parent_namespaces(resource)} - {namespace})
         if class_ and others:
             yield Violation(
                 f"{name} sends requests of {class_} work in {namespace} to {', '.join(others)}", resource
@@ -244,6 +248,12 @@ def _backend_namespaces(resource: Resource) -> set[str]:
         backends = [*backends, *(at(entry, "requestMirror.backendRef") for entry in filters)]
         found |= {str(at(backend, "namespace")) for backend in backends if at(backend, "namespace")}
     return found
+
+
+def _parent_namespaces(resource: Resource) -> set[str]:
+    """Namespaces of the Gateways and Services that a route attaches to: a mesh changes where their callers get to."""
+    parents = list_or_empty(at(resource.inputs, "spec.parentRefs"))
+    return {str(at(parent, "namespace")) for parent in parents if at(parent, "namespace")}
 
 
 def _is_own_router(subject: Subject, resource: Resource, class_: str) -> bool:

@@ -191,6 +191,11 @@ CARRIES_AWAY: dict[str, str] = {
 """Beginnings of types that carry data out of reach, and how; undecided unless trusted."""
 
 OTHERS_LEAD_AWAY: dict[str, str] = {
+    "aws:cloudtrail/trail:": "writes the calls of the account to a place that no component of Isthmus chose",
+    "aws:ec2/vpcEndpoint": "opens a private way to a service, for whom and what no component of Isthmus chose",
+    "aws:ec2transitgateway/": "routes between its networks and what else is attached",
+    "aws:efs/": "opens its share of records to others",
+    "aws:route53/resolverFirewall": "allows names that it may not ask for",
     "aws:ec2/flowLog:": "writes the addresses of its traffic to a place that no component of Isthmus chose",
     "aws:ec2/vpcEndpointService:": "lets other networks and accounts connect to it",
     "aws:ecs/service:": "runs containers beside it that no component of Isthmus made",

@@ -15,6 +15,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, NAMESPACE, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import (
     chart_references,
     class_above_public,
@@ -24,6 +25,7 @@ from policies.inputs.class_scope import (
     has_classified_work,
     is_trusted_chart,
 )
+from policies.inputs.pods import pods
 from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -403,7 +405,7 @@ def _doubtful_change(subject: Subject, patch: Resource, identities: set[tuple[st
     name, _ = name_and_namespace(patch)
     namespace = namespace_of(subject, patch)
     if kind == "Node":
-        return "" if _labels_node_only(patch) else "changes more of a node than labels and taints"
+        return _doubtful_change_of_node(patch)
     if kind == "Namespace" and _is_harmless_label(subject, patch, name):
         return ""
     if is_unknown(at(patch.inputs, "metadata.name")) or namespace is None:
@@ -418,6 +420,14 @@ def _doubtful_change(subject: Subject, patch: Resource, identities: set[tuple[st
     if namespace in known_types.CONTROL_PLANE_NAMESPACES:
         return f"changes {name} in {namespace}, which nodes and controllers of {_quoted(subject)} data read"
     return ""
+
+
+def _doubtful_change_of_node(patch: Resource) -> str:
+    if not _labels_node_only(patch):
+        return "changes more of a node than labels and taints"
+    labels = {} if is_of_component(patch) else at(patch.inputs, "metadata.labels") or {}
+    own = not isinstance(labels, Mapping) or any(str(key).startswith("isthmus.dev/") for key in labels)
+    return "puts a node into a pool, on which pods of classes then run" if own else ""
 
 
 def _labels_node_only(patch: Resource) -> bool:
@@ -469,12 +479,25 @@ def _claims_of_others(subject: Subject) -> Iterator[Resource]:
             yield claim
 
 
-def _problems_of_claim(subject: Subject, claim: Resource) -> Iterator[Violation]:
-    source = at(claim.inputs, "spec.dataSourceRef.namespace")
+def _claims_of_pods(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """Claims that a pod outside the classes makes for itself, and those of a StatefulSet: resource and spec."""
+    for pod in pods(subject.graph):
+        if class_above_public(subject.graph, pod.namespace):
+            continue
+        for volume in list_or_empty(pod.spec.get("volumes")):
+            template = at(volume, "ephemeral.volumeClaimTemplate.spec")
+            if template is not None:
+                yield pod.resource, template
+        for template in list_or_empty(at(pod.resource.inputs, "spec.volumeClaimTemplates")):
+            yield pod.resource, at(template, "spec")
+
+
+def _problems_of_claim(subject: Subject, claim: Resource, spec: Any) -> Iterator[Violation]:
+    source = at(spec, "dataSourceRef.namespace")
     class_ = class_above_public(subject.graph, str(source or ""))
     if class_:
         yield Violation(f"{claim.name} copies a volume of {source} with its {class_} data", claim)
-    named = at(claim.inputs, "spec.volumeName")
+    named = at(spec, "volumeName")
     for volume in subject.graph.of(_VOLUME) if named else ():
         claimed = str(at(volume.inputs, "spec.claimRef.namespace") or "")
         class_ = class_above_public(subject.graph, claimed)
@@ -493,6 +516,17 @@ _HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageCl
 }
 """Fields of a volume that do not say where its data is."""
 _POD_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/run/containerd", "/var/log")
+_OTHERS_FOLDERS = (
+    *_POD_FOLDERS,
+    *(
+        "/var/lib/longhorn",
+        "/var/lib/rook",
+        "/var/lib/etcd",
+        "/var/lib/rancher",
+        "/opt/local-path-provisioner",
+    ),
+)
+"""Folders in which storage drivers and runtimes keep volumes of every pod."""
 _KERNEL_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/root", "/run", "/var/run")
 """Folders in which no weights are, whatever a path below them is called."""
 _SYSTEM_FOLDERS = (
@@ -510,9 +544,11 @@ _SYSTEM_FOLDERS = (
 
 
 def _check_volumes(subject: Subject) -> Iterator[Violation]:
+    for resource, template in _claims_of_pods(subject) if has_classified_work(subject) else ():
+        yield from _problems_of_claim(subject, resource, template)
     for volume in _volumes(subject):
         if volume.type == _CLAIM:
-            yield from _problems_of_claim(subject, volume)
+            yield from _problems_of_claim(subject, volume, at(volume.inputs, "spec"))
             continue
         spec = at(volume.inputs, "spec")
         if not isinstance(spec, Mapping):
@@ -592,11 +628,9 @@ def _names_class_place(subject: Subject, volume: Resource, source: str, place: A
 def _is_weights_folder(path: str, class_: str) -> bool:
     """Whether a path is a class's folder of weights, as `ModelServer` makes it: `NODE_PATH/CLASS[/…]`."""
     parts = path.split("/")
-    return class_ in parts[2:] and ".." not in parts and not _is_kubelet(path)
-
-
-def _is_kubelet(path: str) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in _POD_FOLDERS)
+    others = {*SENSITIVITIES} - {class_}
+    is_below_another = any(path.startswith(f"{folder}/") for folder in _OTHERS_FOLDERS)
+    return class_ in parts[2:] and ".." not in parts and not (others & {*parts} or is_below_another)
 
 
 def _is_system_folder(path: str) -> bool:
@@ -649,6 +683,13 @@ def _check_webhooks(subject: Subject, resource: Resource) -> Iterator[Violation]
         yield Violation(f"whom {resource.name} asks is not known before the change", resource, "undecided")
     for hook in list_or_empty(hooks):
         reached = _namespaces_asked_about(subject, hook)
+        url = at(hook, "clientConfig.url")
+        if not reached and url and not is_unknown(url):
+            yield Violation(
+                f"{resource.name} sends objects of the cluster to {url}, outside the cluster, and those of its control"
+                " plane may be among them",
+                resource,
+            )
         if reached:
             yield from _asked(subject, resource, at(hook, "clientConfig"), reached[0])
 

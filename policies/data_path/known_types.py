@@ -83,9 +83,7 @@ ELSEWHERE: dict[str, str] = {
     "kubernetes:cert-manager.io/v1:Certificate": "its names are judged",
     "kubernetes:cert-manager.io/v1:Issuer": "signs for its own namespace",
     "kubernetes:external-secrets.io/v1:ExternalSecret": "writes a Secret of its own namespace",
-    "kubernetes:external-secrets.io/v1:SecretStore": "serves its own namespace",
     "kubernetes:external-secrets.io/v1beta1:ExternalSecret": "writes a Secret of its own namespace",
-    "kubernetes:external-secrets.io/v1beta1:SecretStore": "serves its own namespace",
     "kubernetes:keda.sh/v1alpha1:ScaledObject": "changes a number of replicas in its own namespace",
     "kubernetes:kueue.x-k8s.io/v1beta2:LocalQueue": "names the quota that pods of its namespace use",
     "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet": _WORKLOAD,
@@ -129,6 +127,38 @@ NAMELESS_KINDS = frozenset(
     | {"ValidatingWebhookConfiguration", "VolumeAttachment", "VolumeAttributesClass"}
 )
 """Kinds of these groups that have no namespace."""
+ONLY_OF_COMPONENTS = frozenset(
+    {
+        "kubernetes:nfd.k8s-sigs.io/v1alpha1:NodeFeatureRule",
+        "kubernetes:nvidia.com/v1alpha1:NVIDIADriver",
+    }
+)
+"""Cluster-wide types that decide where a class's pods run, or what runs on their nodes. Others' are undecided."""
+HARMLESS_BESIDE = frozenset(
+    {
+        "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+        "kubernetes:core/v1:LimitRange",
+        "kubernetes:core/v1:Namespace",
+        "kubernetes:core/v1:ResourceQuota",
+        "kubernetes:core/v1:ServiceAccount",
+        "kubernetes:coordination.k8s.io/v1:Lease",
+        "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+        "kubernetes:monitoring.coreos.com/v1:PrometheusRule",
+        "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
+        "kubernetes:policy/v1:PodDisruptionBudget",
+        "kubernetes:rbac.authorization.k8s.io/v1:Role",
+        "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
+    }
+)
+"""Types that others may add to the namespace of a class or a control plane: they bound, count, or are judged alone."""
+CONTROL_NAMESPACES = frozenset(
+    {"amazon-cloudwatch", "argo-cd", "argocd", "calico-system", "cert-manager", "cilium", "external-secrets"}
+    | {"flux-system", "gatekeeper-system", "gpu-operator", "istio-system", "keda", "kueue-system", "kyverno"}
+    | {"linkerd", "longhorn-system", "lws-system", "metallb-system", "node-feature-discovery", "nvidia"}
+    | {"nvidia-gpu-operator", "rook-ceph", "spire", "tigera-operator", "trust-manager"}
+)
+"""Usual namespaces of controllers with power over every namespace."""
+CONTROL_NAMESPACE_BEGINNINGS = ("kube-", "openshift-")
 CONTROL_PLANE_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """Namespaces with the settings of DNS, proxies and nodes, which pods of every class use."""
 CONTROL_PLANE_SETTINGS = (
@@ -155,9 +185,7 @@ CONTROL_PLANE_SETTINGS = (
     ),
 )
 """Beginnings of ConfigMaps there that decide about nodes, networks, accounts or DNS. Others are a team's own."""
-_DISK = frozenset(
-    {"type", "fsType", "csi.storage.k8s.io/fstype", "encrypted", "kmsKeyId", "iops", "throughput"}
-)
+_DISK = frozenset({"type", "fsType", "csi.storage.k8s.io/fstype", "encrypted", "iops", "throughput"})
 PROVISIONERS: dict[str, frozenset[str]] = {
     "ebs.csi.aws.com": _DISK | {"iopsPerGB", "allowAutoIOPSPerGBIncrease", "blockExpress", "blockSize"},
     "kubernetes.io/no-provisioner": frozenset(),

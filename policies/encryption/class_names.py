@@ -25,8 +25,12 @@ _OPAQUE_REQUESTS = (
 """Types whose names stand inside a signed request, which no rule reads."""
 _ROUTES = ("networking.k8s.io/v1:Ingress", "gateway.networking.k8s.io/v1:Gateway")
 """Types for which cert-manager creates a Certificate if an annotation names an issuer."""
-_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer")
+_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
+_SIGNS = ("cert sign", "crl sign")
+"""Usages of an authority."""
 _CSI_DRIVER = "csi.cert-manager.io"
+_HEX = re.compile(r"\\([0-9A-Fa-f]{2})")
+"""A character of a subject by its hexadecimal number (RFC 4514)."""
 _OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
 _KNOWN_NOTES = ("pulumi.com/", "isthmus.dev/", "app.kubernetes.io/")
 """Beginnings of annotations that copy nothing."""
@@ -90,7 +94,8 @@ def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
     for certificate in subject.graph.of(_CERTIFICATE):
         spec = at(certificate.inputs, "spec")
         names = at(spec, "dnsNames")
-        subject_name = re.findall(r"=\s*([^,+]+)", str(at(spec, "literalSubject") or ""))
+        literal = _HEX.sub(lambda match: chr(int(match[1], 16)), str(at(spec, "literalSubject") or ""))
+        subject_name = re.findall(r"=\s*([^,+]+)", literal)
         common = at(spec, "commonName")
         listed = [names] if is_unknown(names) else list_or_empty(names)
         yield (
@@ -120,12 +125,22 @@ def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
                 attributes = at(volume, "csi.volumeAttributes")
                 attributes = attributes if isinstance(attributes, Mapping) else {}
                 names = [
-                    name
-                    for key in ("dns-names", "common-name")
+                    _filled(name, pod)
+                    for key in ("dns-names", "common-name", "uri-sans", "ip-sans")
                     for name in str(attributes.get(f"{_CSI_DRIVER}/{key}") or "").split(",")
                 ]
-                # The driver fills in variables of the pod, such as ${POD_NAME}, which are of its own namespace.
-                yield pod.resource, pod.namespace, [name for name in names if "${POD_" not in name]
+                # A URI counts by the names in it.
+                names += [part for name in names if "://" in name for part in re.split(r"[/:]+", name)]
+                yield pod.resource, pod.namespace, names
+
+
+def _filled(name: str, pod: Pod) -> str:
+    """A name with the pod's variables filled in, as the driver does it."""
+    own = {
+        "POD_NAMESPACE": pod.namespace,
+        "SERVICE_ACCOUNT_NAME": str(pod.spec.get("serviceAccountName") or ""),
+    }
+    return re.sub(r"\$\{(\w+)\}", lambda match: own.get(match[1], "pod"), name)
 
 
 def _check_certificates(subject: Subject) -> Iterator[Violation]:
@@ -273,7 +288,8 @@ def _check_authorities(subject: Subject) -> Iterator[Violation]:
     issuers = _class_issuers(subject)
     for certificate in subject.graph.of(_CERTIFICATE):
         issuer = str(at(certificate.inputs, "spec.issuerRef.name"))
-        if at(certificate.inputs, "spec.isCA") and issuer in issuers:
+        usages = {str(usage).lower() for usage in list_or_empty(at(certificate.inputs, "spec.usages"))}
+        if (at(certificate.inputs, "spec.isCA") or usages & {*_SIGNS}) and issuer in issuers:
             yield Violation(
                 f"{certificate.name} is an authority under the issuer {issuer} of the classes' certificates: who holds"
                 " it can sign a name of every class",

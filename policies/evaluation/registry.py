@@ -16,6 +16,7 @@ from policies.data_path import (
     entrances,
     known_kinds,
     known_providers,
+    own_code,
     own_identity,
     own_settings,
     paths,
@@ -43,7 +44,17 @@ from policies.workload import hardening as workload_hardening
 from policies.workload import origin as workload_origin
 
 _DATA_PATHS = (
-    *(paths, known_kinds, known_providers, own_identity, pod_contents, own_settings, entrances, aws_reach),
+    *(
+        paths,
+        known_kinds,
+        known_providers,
+        own_identity,
+        own_code,
+        pod_contents,
+        own_settings,
+        entrances,
+        aws_reach,
+    ),
     resource_options,
 )
 BOUNDARY_FAMILIES = (*_DATA_PATHS, account_rules)

@@ -24,6 +24,8 @@ _ACCOUNT = "kubernetes:core/v1:ServiceAccount"
 _NAMESPACE, _NAMESPACE_PATCH = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:NamespacePatch"
 _TOKENS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 """Types of Secrets that Kubernetes fills with a token, or believes as one."""
+_OF_PATCHED = "of-the-patched-object"
+"""Account of a patch that states none (`policies.inputs.pods`)."""
 _ANNOTATIONS = ("pulumi.com/", "isthmus.dev/", "kubectl.kubernetes.io/last-applied-configuration")
 """Beginnings of annotations that no controller of a network, a scheduler or an injector reads."""
 
@@ -104,9 +106,17 @@ def _signs(subject: Subject, secret: Resource) -> bool:
 
 
 def _pods_of_neighbours(subject: Subject) -> Iterator[Pod]:
+    """Pods beside a control plane, and others outside the classes with an account that the stack does not make."""
     neighbours = neighbour_namespaces(subject)
+    accounts = {name_and_namespace(account) for account in subject.graph.of(_ACCOUNT)}
     for pod in pods(subject.graph):
-        if neighbour_reason(subject, pod.namespace, neighbours):
+        account = str(pod.spec.get("serviceAccountName") or pod.spec.get("serviceAccount") or "default")
+        is_strange = (
+            account not in ("default", _OF_PATCHED)
+            and (account, pod.namespace) not in accounts
+            and not class_above_public(subject.graph, pod.namespace)
+        )
+        if is_strange or neighbour_reason(subject, pod.namespace, neighbours):
             yield pod
 
 
@@ -119,7 +129,8 @@ def _check_pods(subject: Subject) -> Iterator[Violation]:
         principal = f"system:serviceaccount:{pod.namespace}:{account}"
         if subject.trusts("principals", principal):
             continue
-        where = f"in {pod.namespace} ({neighbour_reason(subject, pod.namespace)})"
+        reason = neighbour_reason(subject, pod.namespace)
+        where = f"in {pod.namespace} ({reason})" if reason else f"in {pod.namespace}"
         shown = "a service account that is not known" if is_unknown(principal) else principal
         if not _is_weak_account(subject, account, pod.namespace):
             yield Violation(
@@ -131,7 +142,7 @@ def _check_pods(subject: Subject) -> Iterator[Violation]:
             )
         mounted = dict.fromkeys(secrets_of_pod([pod.spec]))
         foreign = [name for name in mounted if (name, pod.namespace) not in own_secrets]
-        if foreign:
+        if foreign and reason:
             yield Violation(
                 f"pods of {pod.resource.name} {where} read the Secret {foreign[0]}, which this stack does not create",
                 pod.resource,

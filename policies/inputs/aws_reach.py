@@ -22,6 +22,7 @@ _IDS = re.compile(
     r"\b(?:vpc|subnet|rtb|tgw|sg|vpce|igw|eni|fs|dxcon|cgw)-[0-9a-f]{6,17}\b|\barn:aws[\w-]*:[^\s\"]+"
 )
 """Ids and ARNs of AWS in a platform: of networks, links, keys that exist already."""
+_SECRETS = re.compile(r"\barn:aws[\w-]*:secretsmanager:[^\s\"]+")
 _LITERAL = re.compile(
     r"\b(?:vpc|subnet|rtb|tgw|tgw-attach|sg|vpce|eni|fs|fsap)-[0-9a-f]{6,17}\b|\barn:aws[\w-]*:kms:[^\s\"$]+:key/[^\s\"$]+"
 )
@@ -48,8 +49,8 @@ def classified_reach(subject: Subject) -> dict[str, str]:
 
 
 def is_of_component(resource: Resource) -> bool:
-    """Whether a component of Isthmus made a resource."""
-    return _OWN in resource.urn
+    """Whether a component of Isthmus made a resource. Own code can name its resources like those of a component."""
+    return _OWN in resource.urn and getattr(resource, "own", "") != "added"
 
 
 def is_literal(near: str) -> bool:
@@ -71,7 +72,7 @@ def _find_reach(subject: Subject) -> dict[str, str]:
     references = {
         resource.urn: [
             other
-            for other in graph.referred(resource.inputs)
+            for other in (*graph.referred(resource.inputs), *_depended(graph, resource))
             if other.type.startswith("aws:") and other.urn != resource.urn
         ]
         for resource in aws
@@ -91,6 +92,15 @@ def _find_reach(subject: Subject) -> dict[str, str]:
         }
         _follow(aws, references, reach)
     return reach
+
+
+def _depended(graph: Graph, resource: Resource) -> list[Resource]:
+    """Resources whose outputs are in the inputs of one that no component makes, even if a text was taken apart."""
+    if is_of_component(resource):
+        return []
+    properties = getattr(resource, "property_dependencies", None) or {}
+    urns = {urn for urns in properties.values() for urn in urns}
+    return [other for other in graph.resources if other.urn in urns] if urns else []
 
 
 def _follow(aws: list[Resource], references: Mapping[str, list[Resource]], reach: dict[str, str]) -> None:
@@ -139,7 +149,7 @@ def _holders(
         if tag(resource, CLASS) not in ("", "public")
         or (
             is_classified
-            and _OWN in resource.urn
+            and is_of_component(resource)
             and resource.urn not in public
             and tag(resource, CLASS) != "public"
         )
@@ -160,6 +170,8 @@ def _tokens(platform: Platform | None, holders: list[Resource]) -> dict[str, str
             if set(network.classes) != {"public"}:
                 text = json.dumps(network.model_dump(mode="json"))
                 tokens |= {id_: id_ for id_ in _IDS.findall(text) if ":role/" not in id_}
+        secrets = json.dumps([gateway.model_dump(mode="json") for gateway in platform.gateways])
+        tokens |= {arn: arn for arn in _SECRETS.findall(secrets)}
         text = json.dumps([link.model_dump(mode="json") for link in platform.links])
         tokens |= {id_: id_ for id_ in _IDS.findall(text)}
     return tokens

@@ -10,6 +10,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, POLICY, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
+from policies.inputs.class_scope import class_above_public
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
 from policies.inputs.neighbours import cluster_domains
@@ -95,8 +96,15 @@ def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:
         host = at(service.inputs, "spec.externalName")
         if is_unknown(host):
             yield Violation(f"the external name of {service.name} is not known yet", service, "undecided")
-        elif host and not str(host).rstrip(".").endswith(inside):
+        elif host and not str(host).lower().rstrip(".").endswith(inside):
             yield Violation(f"Service {service.name} leads to {host}, outside the cluster", service)
+        elif host and (class_ := class_above_public(subject.graph, name_and_namespace(service)[1])):
+            labels = str(host).lower().split(".")
+            target = labels[1] if len(labels) > 1 else ""
+            if class_above_public(subject.graph, target) != class_:
+                yield Violation(
+                    f"Service {service.name} of class {class_} leads to {host}, outside the class", service
+                )
     for endpoints in subject.graph.of(*_HAND_WRITTEN):
         yield Violation(f"{endpoints.name} points a Service to hand-written addresses", endpoints)
 
@@ -164,7 +172,7 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
         if is_break_glass_timer(subject, pod.resource) or is_stated_workload(platform, pod, sensitivity):
             continue
         reported.add(pod.resource.urn)
-        entry = ("workloads", f"{pod.namespace}/{name}")
+        entry = ("objects", f"{pod.namespace}/{name}")
         if subject.trusts(*entry):
             continue
         if is_unknown(name):
@@ -243,7 +251,7 @@ RULES = (
         "high",
         (*fw.nist("CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.19")),
         "A pod there can mount the class's certificates, and its labels decide which connections it gets",
-        "Run it outside the class, without its data; or have who answers for the data add it to trust.yaml (workloads)",
+        "Run it outside the class, without its data; or have who answers for the data add it to trust.yaml (objects)",
         _check_workloads_stated,
         POD_KINDS,
         applies_to=_pods_in_class_namespaces,

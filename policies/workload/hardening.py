@@ -38,6 +38,9 @@ _INLINE_DRIVERS = (
 )
 """Drivers of volumes in a pod that show certificates, identities or secrets only."""
 _VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+_NO_DEVICES = ("", "none", "void")
+_DEVICE_NOTES = ("cdi.k8s.io/", "io.kubernetes.cri-o.", "io.containerd.")
+"""Beginnings of annotations by which a runtime gives a pod devices or folders of its node."""
 _CLAIMS = "kubernetes:resource.k8s.io/"
 
 
@@ -138,6 +141,11 @@ def _check_no_host(subject: Subject) -> Iterator[Violation]:
             if pod.spec.get(key):
                 verdict = "undecided" if is_unknown(pod.spec[key]) else "violated"
                 yield Violation(f"pods of {name} use {key} of their node", pod.resource, verdict)
+        for note in pod.annotations:
+            if str(note).startswith(_DEVICE_NOTES):
+                yield Violation(
+                    f"pods of {name} have the annotation {note}: devices of their node", pod.resource
+                )
         for volume in pod.spec.get("volumes") or []:
             for kind in sorted(set(volume) - {"name"} - _HARMLESS) if isinstance(volume, Mapping) else ():
                 yield Violation(
@@ -153,10 +161,11 @@ def _check_no_host(subject: Subject) -> Iterator[Violation]:
                 )
         for container in pod.containers:
             if any(
-                str(at(variable, "value")).lower() == "all" and at(variable, "name") == _VISIBLE_DEVICES
+                at(variable, "name") == _VISIBLE_DEVICES
+                and (at(variable, "valueFrom") or str(at(variable, "value")).lower() not in _NO_DEVICES)
                 for variable in list_or_empty(container.get("env"))
             ):
-                yield container_violation(pod, container, "sees every GPU of its node")
+                yield container_violation(pod, container, "sees GPUs of its node that it did not ask for")
             if any(
                 isinstance(port, Mapping) and port.get("hostPort") for port in container.get("ports") or []
             ):

@@ -49,7 +49,7 @@ def trust(kind: Kind, value: str, **fields: Any) -> Trust:
         ),
         ("resource_types", "aws:dlm/x:X", "aws:dlm/x:X", "aws:dlm/x:Xs"),
         ("principals", "oidc:risk-*", "oidc:risk-models", "oidc:rise"),
-        ("workloads", "isthmus-internal/ca-*", "isthmus-internal/ca-expiry", "isthmus-restricted/ca-expiry"),
+        ("objects", "isthmus-internal/ca-*", "isthmus-internal/ca-expiry", "isthmus-restricted/ca-expiry"),
         ("changes", "database of gateway a: x", "database of gateway a: x", "database of gateway a: xy"),
         ("engine_flags", "--enable-lora", "--enable-lora", "--enable-lora-bias"),
     ],

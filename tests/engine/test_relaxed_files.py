@@ -272,7 +272,6 @@ def figure(**figures: Any) -> Settings:
         (figure(log_days_min=365), Settings(), "figure log_days_min"),
         (Settings(), figure(key_rotation_days_max=700), "figure key_rotation_days_max"),
         (figure(replicas_min=3), figure(replicas_min=2), "figure replicas_min"),
-        (figure(registries=["a/"]), Settings(), "figure registries"),
         (figure(registries=["a/"]), figure(registries=["a/", "b/"]), "figure registries"),
     ],
 )
@@ -282,6 +281,13 @@ def test_loosened_settings_are_reported_and_count_as_stricter_when_reverted(
     (of_setting,) = relaxed_rules.settings_changes(before, after, TODAY)
     (back,) = relaxed_rules.settings_changes(after, before, TODAY)
     assert (of_setting.what, of_setting.loosens, back.what, back.loosens) == (message, True, message, False)
+
+
+def test_a_figure_of_registries_loosens_by_each_more_and_by_none_at_all():
+    some = figure(registries=["a/"])
+    for before, after in ((Settings(), some), (some, Settings())):
+        (change,) = relaxed_rules.settings_changes(before, after, TODAY)
+        assert (change.what, change.loosens) == ("figure registries", True)
 
 
 def test_an_expired_silence_is_ignored_and_a_wider_one_counts_as_new():

@@ -256,7 +256,10 @@ def test_b19_a_webhook_outside_the_cluster_gets_no_objects_of_a_class(kind: str)
     findings = stops(webhook(kind, outside))
     assert {(finding.severity, finding.verdict) for finding in findings} == {("critical", "violated")}
     assert {finding.verdict for finding in stops(webhook(kind, SERVICE))} == {"undecided"}
-    assert stops(webhook(kind, outside, **NOT_CLASSES)) == []
+    elsewhere = stops(webhook(kind, outside, **NOT_CLASSES))
+    assert {finding.verdict for finding in elsewhere} == {"violated"}, (
+        "Secrets of cert-manager may be among them"
+    )
     assert stops(webhook(kind, SERVICE, **NOT_CLASSES)) == []
 
 
@@ -295,7 +298,6 @@ LEGITIMATE = {
         kube("security.istio.io/v1:PeerAuthentication", spec={"mtls": {"mode": "STRICT"}}),
         "kubernetes:security.istio.io/*",
     ),
-    "config-map": (kube("core/v1:ConfigMap", data={"a": "b"}), ""),
     "quota": (kube("core/v1:ResourceQuota", spec={"hard": {"pods": "3"}}), ""),
     "limits": (
         kube(
@@ -331,6 +333,60 @@ def test_a_legitimate_addition_passes_with_one_line_of_trust_or_none(row: str):
     assert stops(added, settings=trusting(*([trusted] if trusted else []))) == []
     if trusted:
         assert stops(added)
+
+
+BESIDE = {
+    "config-map-of-a-class": kube("core/v1:ConfigMap", data={"a": "b"}),
+    "service-of-a-class": kube("core/v1:Service", spec={"selector": {"app": "x"}}),
+    "egress-of-a-class": kube(
+        "networking.k8s.io/v1:NetworkPolicy",
+        spec={
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": "10.40.7.0/24"}}]}],
+        },
+    ),
+    "settings-in-kube-system": kube("core/v1:ConfigMap", "ip-masq-agent", "kube-system", data={"a": "b"}),
+    "dns-service": kube("core/v1:Service", "kube-dns", "kube-system", spec={"selector": {"app": "dns2"}}),
+    "issuer-key": kube("core/v1:Secret", "other", "cert-manager", stringData={"tls.KEY": "x"}),
+    "certificate-of-the-issuer": kube(
+        "cert-manager.io/v1:Certificate", "ca", "cert-manager", spec={"secretName": "bank-internal-ca"}
+    ),
+}
+ELSEWHERE = {
+    "pool-by-rule": kube("nfd.k8s-sigs.io/v1alpha1:NodeFeatureRule", "pool", None, spec={"rules": []}),
+    "driver": kube("nvidia.com/v1alpha1:NVIDIADriver", "evil", None, spec={"repository": "docker.io/evil"}),
+    "other-cluster": kube(
+        "kueue.x-k8s.io/v1beta2:ClusterQueue", "multi", None, spec={"admissionChecks": ["multikueue"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("row", [*BESIDE, *ELSEWHERE])
+def test_what_others_put_beside_a_class_or_a_control_plane_needs_an_entry(row: str):
+    added = {**BESIDE, **ELSEWHERE}[row]
+    [finding] = [f for f in stops(added) if f.policy == "data-path/own-objects"]
+    assert finding.verdict == "undecided"
+    namespace = added.inputs["metadata"].get("namespace")
+    value = f"{namespace}/{added.name}" if namespace else added.name
+    about = {"reason": "reviewed", "owner": "ana@bank.example"}
+    for trusted in (value, f"{value[:-1]}*"):
+        settings = Settings(trust=Trust.model_validate({"objects": [{"value": trusted, **about}]}))
+        assert "data-path/own-objects" not in {f.policy for f in stops(added, settings=settings)}
+
+
+def test_objects_that_bound_or_count_and_policies_that_only_close_need_no_entry():
+    closes = kube(
+        "networking.k8s.io/v1:NetworkPolicy",
+        spec={"podSelector": {"matchLabels": {"app": "x"}}, "policyTypes": ["Ingress", "Egress"]},
+    )
+    budget = kube("policy/v1:PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": {}})
+    assert stops(closes, budget) == []
+
+
+def test_an_existing_object_that_a_program_reads_is_undecided():
+    read = replace(kube("rbac.authorization.k8s.io/v1:ClusterRole", "edit", None), options={"read": "edit"})
+    assert {f.verdict for f in stops(read) if f.policy == "data-path/own-objects"} == {"undecided"}
 
 
 def test_an_adopted_namespace_of_a_class_passes_with_a_default_deny_and_not_without():
@@ -692,7 +748,6 @@ def test_b21_what_does_not_refer_to_classified_data_is_not_judged_by_its_type(ro
 
 
 ORDINARY = {
-    "settings-in-kube-system": kube("core/v1:ConfigMap", "team-settings", "kube-system", data={"a": "b"}),
     "storage-class": kube(
         "storage.k8s.io/v1:StorageClass",
         "fast",
@@ -820,7 +875,7 @@ def test_what_isthmus_never_makes_in_a_classs_own_pod_is_undecided(row: str):
 def test_an_own_workload_in_a_classs_namespace_needs_an_entry_and_other_rules_still_judge_it():
     job = kube("batch/v1:Job", "ca-expiry", "isthmus-internal", spec=deployment_spec())
     about = {"reason": "reviewed", "owner": "ana@bank.example"}
-    entries = {"workloads": [{"value": "isthmus-internal/ca-expiry", **about}]}
+    entries = {"objects": [{"value": "isthmus-internal/ca-expiry", **about}]}
     trusted = Settings(trust=Trust.model_validate(entries))
     stated = "data-path/stated-workloads"
     assert stated in {finding.policy for finding in stops(job)}

@@ -668,7 +668,14 @@ def test_a_pod_beside_the_classes_that_runs_as_another_is_undecided(namespace: s
     held = binding("view", f"ServiceAccount:{namespace}/controller", namespace=namespace)
     assert neighbour_verdicts(platform, pod, account, held) == ["undecided"]
     assert neighbour_verdicts(platform, pod_beside(namespace)) == []
-    assert neighbour_verdicts(platform, pod_beside("team", serviceAccountName="controller")) == []
+
+
+def test_a_pod_anywhere_that_runs_as_an_account_of_others_is_undecided(platform: Any):
+    pod = pod_beside("team", serviceAccountName="controller")
+    assert neighbour_verdicts(platform, pod) == ["undecided"]
+    account = kube_object("core/v1:ServiceAccount", "controller", "team")
+    assert neighbour_verdicts(platform, pod, account) == []
+    assert neighbour_verdicts(platform, pod_beside("team")) == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
 from isthmus.contracts.reports.findings import Finding
+from isthmus.contracts.trust import Trust
 from isthmus.engine.pull_request.relaxed_rules import program_changes
 from isthmus.engine.render.recorder import Placeholders, Recorder, Resource
 from policies.data_path.known_types import COMPONENTS
@@ -279,7 +280,7 @@ PROJECTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("key", PROJECTS, ids=list(PROJECTS))
 def test_a_change_of_what_runs_as_the_program_counts_as_loosening(key: str, tmp_path: Path):
     before, after = project(tmp_path / "before"), project(tmp_path / "after", **PROJECTS[key])
-    changes = {change.what: change for change in program_changes(before, after)}
+    changes = {change.what: change for change in program_changes(before, after, Trust(), TODAY)}
     change = changes[f"Pulumi.yaml: {key}"]
     assert (change.kind, change.loosens) == ("rule", True)
 
@@ -299,17 +300,36 @@ def test_a_plugin_that_the_project_states_stops_a_rendering_unless_its_type_is_t
     assert load_settings(project(tmp_path / "none")).plugins == []
 
 
-def test_changed_program_files_are_shown_and_a_description_is_not(tmp_path: Path):
+def test_own_code_is_shown_and_a_description_is_not(tmp_path: Path):
     before, after = project(tmp_path / "before"), project(tmp_path / "after", description="A platform")
-    assert list(program_changes(before, after)) == []
-    (after / "stacks" / "program.py").write_text("another program", "utf-8")
-    (change,) = program_changes(before, after)
+    assert list(program_changes(before, after, Trust(), TODAY)) == []
+    (after / "stacks" / "own.py").write_text("own", "utf-8")
+    (change,) = program_changes(before, after, Trust(), TODAY)
     assert (change.kind, change.what, change.new, change.loosens) == (
         "rule",
         "the program",
-        "stacks/program.py",
+        "stacks/own.py",
         False,
     )
+
+
+@pytest.mark.parametrize("file", ["stacks/program.py", "components/gateway.py"])
+def test_a_change_of_the_code_that_makes_resources_loosens_unless_the_base_approves_its_digest(
+    file: str, tmp_path: Path
+):
+    before, after = project(tmp_path / "before"), project(tmp_path / "after")
+    for root, text in ((before, "old"), (after, "new")):
+        (root / "components").mkdir()
+        (root / file).write_text(text, "utf-8")
+    (change,) = program_changes(before, after, Trust(), TODAY)
+    assert (change.kind, change.loosens) == ("trust", True)
+    assert file in change.new
+    assert change.entry is not None
+    about = {"reason": "upgrade", "owner": "ana"}
+    approved = Trust.model_validate({"changes": [{"value": change.entry[1], **about}]})
+    assert [c.kind for c in program_changes(before, after, approved, TODAY)] == ["reach"]
+    (after / file).write_text("newer", "utf-8")
+    assert [c.kind for c in program_changes(before, after, approved, TODAY)] == ["trust"]
 
 
 TYPES, ENDS = "data-path/known-aws-types", "data-path/known-other-ends"

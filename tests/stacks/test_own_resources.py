@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.trust import Trust
 from isthmus.core.errors import InputError
+from isthmus.engine.preview import comparison
 from isthmus.engine.project import project
-from isthmus.engine.render import rendering
+from isthmus.engine.render import recorder, rendering
+from isthmus.graph.resources.resources import Graph
+from policies.data_path import own_code
+from policies.rules.rule import Subject
 from stacks import own_resources
+from tests.blueprints import bank
 from tests.laying import lay
 
 OWN = """
@@ -36,6 +44,52 @@ def test_what_the_file_adds_is_rendered_with_the_platform(tmp_path: Path):
     added = resources["tools-of-bank-dev"]
     assert added.type == "kubernetes:core/v1:Namespace"
     assert added.provider == resources["bank-fra1-restricted-namespace"].provider
+
+
+ALTERS = """
+def add(built, providers, stack):
+    import pulumi
+    import pulumi_kubernetes as k8s
+    from isthmus.engine.render import recorder
+    record = recorder.Recorder._record
+
+    def altered(self, urn, *args, **kwargs):
+        record(self, urn, *args, **kwargs)
+        if urn.endswith("::bank-fra1-restricted-namespace"):
+            self.recording.resources[urn].inputs["metadata"]["labels"]["isthmus.dev/class"] = "public"
+
+    recorder.Recorder._record = altered
+    opts = pulumi.ResourceOptions(parent=built, provider=providers["fra1"])
+    k8s.core.v1.ConfigMap("of-a-component", metadata={"name": "x", "namespace": "tools"}, opts=opts)
+"""
+
+
+def test_what_own_code_adds_or_alters_is_marked_and_judged(tmp_path: Path):
+    record = recorder.Recorder._record
+    try:
+        made = rendered(tmp_path, ALTERS)
+    finally:
+        recorder.Recorder._record = record
+    marks = {resource.name: resource.own for resource in made.resources if resource.own}
+    assert marks == {
+        "of-a-component": "added",
+        "bank-fra1-restricted-namespace": "altered: metadata.labels.isthmus.dev/class",
+    }
+    found = list(own_code.RULES[0].check(Subject(Graph(made.resources), bank.platform())))
+    assert {violation.verdict for violation in found} == {"undecided"}
+    assert {violation.resource.name for violation in found if violation.resource} == set(marks)
+    about = {"reason": "reviewed", "owner": "ana"}
+    trust = Trust.model_validate({"objects": [{"value": name, **about} for name in marks]})
+    trusted = Subject(Graph(made.resources), bank.platform(), Settings(trust=trust))
+    assert list(own_code.RULES[0].check(trusted)) == []
+
+
+def test_marks_survive_the_way_to_the_process_that_judges():
+    [resource, *_] = bank.rendered().resources
+    marked = replace(resource, own="added")
+    [back] = comparison.resources_from_json({"resources": [marked.as_json()]})
+    assert back.own == "added"
+    assert "own" not in resource.as_json()
 
 
 def add(folder: Path, own: str) -> None:

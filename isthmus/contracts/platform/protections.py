@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.platform.model.platform import Gateway, Platform
 from isthmus.contracts.platform.stated_values import may_be_in_cloud
@@ -18,6 +18,9 @@ from isthmus.contracts.platform.stated_values import may_be_in_cloud
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.screening import Screening
     from isthmus.contracts.vocabulary import Sensitivity
+
+
+_AUTHORITIES = ("ca", "ca_bundle", "reviewers_ca")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,13 @@ class Protection:
 
 def protections(platform: Platform) -> dict[str, Protection]:
     """Label → protection."""
-    found = (*_of_certificates(platform), *_of_sites(platform), *_of_aws(platform), *_of_gateways(platform))
+    found = (
+        *_of_certificates(platform),
+        *_of_sites(platform),
+        *_of_aws(platform),
+        *_of_gateways(platform),
+        *_of_names(platform),
+    )
     return {protection.label: protection for protection in found}
 
 
@@ -81,6 +90,7 @@ def _of_sites(platform: Platform) -> Iterator[Protection]:
         owner = f"records store {store.name}"
         yield Protection(owner, "mode", store.mode)
         yield Protection(owner, "days of retention", str(store.retention_days))
+        yield Protection(owner, "address", str(store.address or "none"))
 
 
 def _of_aws(platform: Platform) -> Iterator[Protection]:
@@ -92,18 +102,47 @@ def _of_aws(platform: Platform) -> Iterator[Protection]:
         for name in network.dns_firewall.names:
             yield Protection(owner, f"answer for the name {name}", "given", opens=True)
     for link in platform.links:
-        yield from _carried(f"link {link.name}", link.classes)
+        owner = f"link {link.name}"
+        yield from _carried(owner, link.classes)
+        joined = (link.transit_gateway, link.direct_connect_gateway, link.connection)
+        yield Protection(owner, "joined gateway", ", ".join(filter(None, joined)) or "one made here")
     for guardrail in platform.guardrails:
         owner = f"guardrail {guardrail.name}"
         yield Protection(owner, "mode", guardrail.mode)
         strengths = f"attacks {guardrail.attack_strength}, content {guardrail.content_strength}"
         yield Protection(owner, "strength", strengths)
+        yield Protection(owner, "languages", ", ".join(sorted(guardrail.languages)) or "the default's")
         for entity in guardrail.pii:
             yield Protection(owner, f"action on {entity.name}", entity.action)
     for trail in platform.trails:
         yield Protection(f"trail {trail.name}", "mode", trail.mode)
     for logging in platform.invocation_logging:
         yield Protection(f"log of model calls {logging.name}", "mode", logging.mode)
+
+
+def _of_names(platform: Platform) -> Iterator[Protection]:
+    """Secrets and authorities that the platform names: whoever writes another one sets the callers and keys."""
+    for word, parts in (
+        ("gateway", platform.gateways),
+        ("endpoint", platform.endpoints),
+        ("AWS identity", platform.identities),
+    ):
+        for part in parts:
+            owner = f"{word} {getattr(part, 'name', None) or getattr(part, 'id', '')}"
+            for path, value in _named(part.model_dump(mode="json", by_alias=True)):
+                yield Protection(owner, path, value)
+
+
+def _named(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and value of each Secret and authority in a part of the platform; one that is not stated is `none`."""
+    if not isinstance(value, dict):
+        return
+    for key, child in value.items():
+        place = f"{path}.{key}" if path else str(key)
+        if str(key).endswith("secret") or key in _AUTHORITIES:
+            yield place, str(child or "none")
+        else:
+            yield from _named(child, place)
 
 
 def _carried(owner: str, classes: Iterable[Sensitivity]) -> Iterator[Protection]:
@@ -121,7 +160,8 @@ def _of_gateway(gateway: Gateway, owner: str) -> Iterator[Protection]:
     yield Protection(owner, "class", gateway.class_)
     if gateway.database is not None:
         database = gateway.database
-        yield Protection(owner, "database", f"{database.name} at {database.host} ({database.address})")
+        place = f"{database.host} ({database.address}:{database.port})"
+        yield Protection(owner, "database", f"{database.name} at {place} as {database.user}")
     if gateway.audit is not None:
         yield Protection(owner, "records", "kept")
     if gateway.reviews is not None:
@@ -134,6 +174,8 @@ def _of_gateway(gateway: Gateway, owner: str) -> Iterator[Protection]:
 
 def _of_screening(screening: Screening, owner: str) -> Iterator[Protection]:
     yield Protection(owner, "screening", f"images {screening.images}")
+    searched = ", ".join(sorted(screening.jurisdictions)) if screening.jurisdictions is not None else "all"
+    yield Protection(owner, "jurisdictions of screening", searched or "none")
     for model in screening.models:
         yield Protection(owner, f"entity model for {model.language}", model.file, routine=True)
     for pattern in screening.patterns:

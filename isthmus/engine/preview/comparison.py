@@ -56,6 +56,7 @@ def resources_from_json(graph: Mapping[str, Any]) -> list[Resource]:
             dependencies=resource["dependencies"],
             property_dependencies=resource["propertyDependencies"],
             options=resource["options"],
+            own=resource.get("own", ""),
         )
         for resource in graph["resources"]
     ]

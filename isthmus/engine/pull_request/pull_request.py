@@ -120,10 +120,7 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
             sha,
             commits.head(project.root),
             datetime.now(UTC).date(),
-            (
-                *relaxed_rules.code_changes(files_changed, judged=judged),
-                *relaxed_rules.program_changes(base_commit.root, head_commit.root),
-            ),
+            tuple(relaxed_rules.code_changes(files_changed, judged=judged)),
             tuple(_warnings(base_commit, project, sha)),
         )
         return [
@@ -275,6 +272,9 @@ def _rule_changes(
 ) -> Iterator[RuleChange]:
     """Changes of rules, handling, settings, classes and placements, as far as both commits can be read."""
     yield from change.code
+    yield from relaxed_rules.program_changes(
+        change.before.root, change.after.root, base_stack.trust, change.today
+    )
     yield from relaxed_rules.rule_changes(base_stack.rules, head_stack.rules)
     yield from relaxed_files.handling_changes(base_stack.handling, head_stack.handling)
     yield from relaxed_rules.settings_changes(base_stack.settings, head_stack.settings, change.today)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -13,6 +14,7 @@ import yaml
 from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
 from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.trust import Trust
 from policies.release.change import ITSELF, UNJUDGED
 
 _MAX_FILES_LISTED = 5
@@ -20,6 +22,9 @@ _MAX_FILES_LISTED = 5
 _PROJECT_FILE = "Pulumi.yaml"
 _ABOUT_THE_PROJECT = frozenset({"author", "description", "license", "website"})
 """Keys of `Pulumi.yaml` that decide about nothing."""
+_OWN_CODE = "/own.py"
+_COMPONENTS = "components"
+_MAKING_CODE = "code that makes the resources"
 
 
 def settings_changes(before: Settings, after: Settings, today: date) -> Iterator[RuleChange]:
@@ -44,17 +49,17 @@ def code_changes(files: Sequence[str], *, judged: bool) -> Iterator[RuleChange]:
     The effect of changed rule code is unknown, so it counts as loosening.
     """
     if files:
-        more = f" and {len(files) - _MAX_FILES_LISTED} more" if len(files) > _MAX_FILES_LISTED else ""
-        listed_files = ", ".join(files[:_MAX_FILES_LISTED]) + more
         yield RuleChange(
-            kind="rule", what=ITSELF if judged else UNJUDGED, old="", new=listed_files, loosens=True
+            kind="rule", what=ITSELF if judged else UNJUDGED, old="", new=_listed(files), loosens=True
         )
 
 
-def program_changes(before: Path, after: Path) -> Iterator[RuleChange]:
-    """Changes of what runs as the program: `Pulumi.yaml`, which loosens, and its program files, which are shown.
+def program_changes(before: Path, after: Path, trust: Trust, today: date) -> Iterator[RuleChange]:
+    """Changes of what makes the resources: `Pulumi.yaml`, the program and components, which loosen; and the
+    organisation's own code, which is shown, because the rules judge what it makes.
 
-    `before`, `after`: the project's folder in each commit.
+    `before`, `after`: the project's folder in each commit. `trust`: the base commit's; it can approve code by its
+    digest.
     """
     old_project, new_project = (_project_settings(root) for root in (before, after))
     for key in sorted({*old_project, *new_project} - _ABOUT_THE_PROJECT):
@@ -63,10 +68,29 @@ def program_changes(before: Path, after: Path) -> Iterator[RuleChange]:
             yield RuleChange(kind="rule", what=f"{_PROJECT_FILE}: {key}", old=old, new=new, loosens=True)
     old_files, new_files = _program_files(before, old_project), _program_files(after, new_project)
     changed = sorted(name for name in {*old_files, *new_files} if old_files.get(name) != new_files.get(name))
-    if changed:
-        more = f" and {len(changed) - _MAX_FILES_LISTED} more" if len(changed) > _MAX_FILES_LISTED else ""
-        listed = ", ".join(changed[:_MAX_FILES_LISTED]) + more
-        yield RuleChange(kind="rule", what="the program", old="", new=listed, loosens=False)
+    # A new file runs only if another one of them imports it.
+    own = [name for name in changed if name not in old_files or name.endswith(_OWN_CODE)]
+    if own:
+        yield RuleChange(kind="rule", what="the program", old="", new=_listed(own), loosens=False)
+    code = [name for name in changed if name not in own]
+    if code:
+        digest = hashlib.sha256(repr([(name, new_files.get(name)) for name in code]).encode()).hexdigest()[
+            :12
+        ]
+        value = f"{_MAKING_CODE}: {digest}"
+        yield RuleChange(
+            kind="reach" if trust.find("changes", value, today) else "trust",
+            what=_MAKING_CODE,
+            old="another digest",
+            new=f"{digest} ({_listed(code)})",
+            loosens=True,
+            entry=("changes", value),
+        )
+
+
+def _listed(files: Sequence[str]) -> str:
+    more = f" and {len(files) - _MAX_FILES_LISTED} more" if len(files) > _MAX_FILES_LISTED else ""
+    return ", ".join(files[:_MAX_FILES_LISTED]) + more
 
 
 def _project_settings(root: Path) -> dict[str, Any]:
@@ -83,11 +107,12 @@ def _project_settings(root: Path) -> dict[str, Any]:
 
 
 def _program_files(root: Path, project: Mapping[str, Any]) -> dict[str, bytes]:
-    """The Python files in the folder of the program."""
+    """The Python files in the folder of the program, and of the components if the project has them."""
+    root = root.resolve()
     folder = (root / str(project.get("main") or ".")).resolve()
-    if not folder.is_relative_to(root.resolve()) or not folder.is_dir():
-        return {}
-    return {path.relative_to(root.resolve()).as_posix(): path.read_bytes() for path in folder.glob("*.py")}
+    files = [*folder.glob("*.py")] if folder.is_relative_to(root) and folder.is_dir() else []
+    files += (root / _COMPONENTS).rglob("*.py")
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def _text(value: Any) -> str:
@@ -149,8 +174,8 @@ def _figure_changes(before: Figures, after: Figures) -> Iterator[RuleChange]:
         if old == new:
             continue
         if key == "registries":
-            # An empty list allows images from any registry.
-            loosens = bool(old) and (not new or bool(set(new) - set(old)))
+            # An empty list leaves the platform's registries, which a list replaces.
+            loosens = bool(set(new) - set(old)) or (bool(old) and not new)
         else:
             loosens = new > old if key.endswith("_max") else new < old
         texts = [", ".join(value) or "any" if isinstance(value, list) else str(value) for value in (old, new)]

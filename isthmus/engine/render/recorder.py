@@ -15,6 +15,7 @@ import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 
+from isthmus.core.errors import InputError
 from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
@@ -38,6 +39,9 @@ class Resource:
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
     `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own;
     `remote` for components whose children a plugin makes; `pluginDownloadURL` for a plugin from elsewhere."""
+    own: str = ""
+    """What the organisation's own code (`stacks/own.py`) has to do with it: `added`, or `altered: PATHS`. Empty:
+    Isthmus alone makes it."""
 
     @property
     def made(self) -> bool:
@@ -57,6 +61,7 @@ class Resource:
             "propertyDependencies": self.property_dependencies,
             "options": self.options,
             "inputs": self.inputs,
+            **({"own": self.own} if self.own else {}),
         }
 
 
@@ -91,6 +96,8 @@ class Recorder(mocks.MockMonitor):
         if request.type == _STACK_TYPE:
             return response
         options: dict[str, Any] = {}
+        if request.transforms:
+            raise transforms_refused(f"the resource {request.name}")
         for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
             if getattr(request, option):
                 options[option] = getattr(request, option)
@@ -151,6 +158,15 @@ class Recorder(mocks.MockMonitor):
             property_dependencies=needs,
             options=options,
         )
+
+
+def transforms_refused(what: str) -> InputError:
+    """The error for transforms: the engine runs them, so a rendering cannot show what they make of resources."""
+    return InputError(
+        f"{what} has transforms, which only the engine runs: no rendering shows what they change, no rule judges it",
+        where="the program",
+        fix="Write the change into the resource itself, or use an override of the platform",
+    )
 
 
 class Placeholders(mocks.Mocks):

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from isthmus.contracts.platform.layers import LAYERS
 from isthmus.core.errors import InputError, IsthmusError, Where
 from isthmus.core.validation_errors import did_you_mean
 from isthmus.engine.project.project import Stack
+from isthmus.engine.render import own_code
 
 if TYPE_CHECKING:
     from isthmus.engine.render.recorder import Resource
@@ -43,7 +44,10 @@ def render(stack: Stack) -> Rendered:
     files (`InputError`, `Refused`), and those of components.
     """
     if stack.member is None or stack.estate is None:
-        return _run_program(stack, None)
+        if not own_code.file_of(stack).is_file():
+            return _run_program(stack, None)
+        without = _run_program(stack, None, own=False)
+        return _with_marks(without, _run_program(stack, None))
     below = [
         member for member in stack.estate.members if LAYERS.index(member.layer) < LAYERS.index(stack.layer)
     ]
@@ -78,23 +82,38 @@ def _check_imports(stack: Stack, rendered_by_stack: Mapping[str, Rendered]) -> N
 
 
 def _render_in_order(stacks: Sequence[Stack]) -> dict[str, Rendered]:
+    if not any(own_code.file_of(stack).is_file() for stack in stacks):
+        return _run_in_order(stacks)
+    # All of them first: once the own code has run, it may have changed what follows in this process.
+    without = _run_in_order(stacks, own=False)
+    return {name: _with_marks(without[name], rendered) for name, rendered in _run_in_order(stacks).items()}
+
+
+def _with_marks(without: Rendered, rendered: Rendered) -> Rendered:
+    return replace(rendered, resources=own_code.marked(without.resources, rendered.resources))
+
+
+def _run_in_order(stacks: Sequence[Stack], *, own: bool = True) -> dict[str, Rendered]:
     rendered_by_stack: dict[str, Rendered] = {}
     for stack in stacks:
         rendered_by_stack[stack.name] = _run_program(
-            stack, {name: rendered.outputs for name, rendered in rendered_by_stack.items()}
+            stack, {name: rendered.outputs for name, rendered in rendered_by_stack.items()}, own=own
         )
     return rendered_by_stack
 
 
-def _run_program(stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | None) -> Rendered:
+def _run_program(
+    stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | None, *, own: bool = True
+) -> Rendered:
+    """`own`: whether the organisation's own code (`stacks/own.py`) runs too."""
     with without_garbage_collection(), _importing_stacks_from(str(stack.project.root)):
         program = importlib.import_module("stacks.program").program
         try:
-            # An older program has no parameter `given`, so it is passed only for a layer of an estate.
-            return record_program(
-                program if lower_outputs is None else functools.partial(program, lower_outputs=lower_outputs),
-                stack,
-            )
+            # An older program has fewer parameters, so each is passed only where it says something.
+            arguments: dict[str, Any] = {} if lower_outputs is None else {"lower_outputs": lower_outputs}
+            if not own:
+                arguments["own"] = False
+            return record_program(functools.partial(program, **arguments) if arguments else program, stack)
         except IsthmusError as error:
             raise _with_place(error, stack) from error
 
@@ -107,7 +126,7 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
     from pulumi.runtime.stack import run_pulumi_func
     from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
-    from isthmus.engine.render.recorder import Placeholders, Recorder, plain
+    from isthmus.engine.render.recorder import Placeholders, Recorder, plain, transforms_refused
 
     _ensure_event_loop()
     recorder = Recorder()
@@ -155,6 +174,8 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
         _sync_await(run_pulumi_func(resolve_outputs))
     except pulumi.RunError as error:
         raise _own_error(error) from error
+    if recorder.get_registered_transforms() or recorder.get_registered_invoke_transforms():
+        raise transforms_refused("the stack")
     resources = recorder.recording.resources
     return Rendered(
         [resources[urn] for urn in sorted(resources)], outputs, frozenset(recorder.recording.said)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from isthmus.contracts.reports.findings import Verdict
 from isthmus.graph.resources.references import with_references
 
-_REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
+_REFERENCE = re.compile(r"\$\{([^${}]+\.[^${}]+)\}")
 
 
 class Resource(Protocol):
@@ -83,10 +83,16 @@ class Graph:
             ]
         return self._pods
 
+    def _name_in(self, reference: str) -> str:
+        """The name of a resource in `NAME.PROPERTY`, both of which may have dots; empty if there is none."""
+        parts = reference.split(".")
+        names = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+        return next((name for name in names if name in self._by_name), "")
+
     def referred(self, value: Any, kind: str = "") -> list[Resource]:
         """The resources to which a value (text, list or map) refers, and whose type ends in `kind`."""
         text = value if isinstance(value, str) else json.dumps(value)
-        names = dict.fromkeys(_REFERENCE.findall(text))
+        names = dict.fromkeys(filter(None, map(self._name_in, _REFERENCE.findall(text))))
         return [
             resource
             for name in names

@@ -54,6 +54,8 @@ class Stated:
     """Options in the state; `read` with the id for resources that others own."""
     id: str = ""
     """The id that the provider uses; empty for resources without a provider."""
+    own: str = ""
+    """Always empty: a state does not say which code made a resource."""
 
     @property
     def made(self) -> bool:

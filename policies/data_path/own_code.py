@@ -1,0 +1,198 @@
+"""Rules for the organisation's own code beside the platform: what it alters, and what it adds beside classes.
+
+In the namespace of a class, or of a controller with power over classes, a known type is not enough: a second Service,
+ConfigMap or network policy there can replace or widen what the platform states. Each needs an entry (`objects`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from isthmus.contracts.trust import Kind
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.data_path import known_types
+from policies.data_path.known_kinds import is_trusted_type, namespace_of
+from policies.inputs.class_scope import class_above_public, has_classified_work
+from policies.inputs.pods import pods
+from policies.inputs.values import at, has_unknown
+from policies.rules import frameworks as fw
+from policies.rules.rule import Rule, Subject, Violation
+
+_COMPONENT, _KUBERNETES = "isthmus:index:", "kubernetes:"
+_STATED_PROVIDERS = "pulumi:providers:kubernetes"
+_JUDGED_ALONE = (
+    *("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml"),
+    *("kubernetes:networking.k8s.io/v1:Ingress", "kubernetes:gateway.networking.k8s.io/"),
+)
+"""Beginnings of types that another rule reports wherever they are."""
+
+
+def _altered(subject: Subject) -> Iterator[tuple[Resource, str]]:
+    """Resources that own code alters, or adds to a component of Isthmus, with how."""
+    if not has_classified_work(subject):
+        return
+    for resource in (*subject.graph.resources, *subject.graph.not_made):
+        own = str(getattr(resource, "own", ""))
+        if own.startswith("altered"):
+            yield resource, f"changes {own.partition(': ')[2]} of {resource.name}, which Isthmus makes"
+        elif own and _COMPONENT in resource.urn:
+            yield (
+                resource,
+                f"adds {resource.name} under a component's name, so that it passes for a part of it",
+            )
+
+
+def _check(subject: Subject) -> Iterator[Violation]:
+    for resource, how in _altered(subject):
+        entry: tuple[Kind, str] = ("objects", resource.name)
+        if not subject.trusts(*entry):
+            yield Violation(
+                f"stacks/own.py {how}; Isthmus does not know whether classified data still stays where it may",
+                resource,
+                "undecided",
+                entry=entry,
+            )
+
+
+# --- Objects beside the platform's
+
+
+def is_control_namespace(subject: Subject, namespace: str) -> bool:
+    """Whether controllers with power over every class's namespace run there."""
+    if namespace in known_types.CONTROL_NAMESPACES:
+        return True
+    operators = getattr(subject.platform, "operators", None)
+    stated = getattr(operators, "gpu_operator_namespace", None)
+    return namespace.startswith(known_types.CONTROL_NAMESPACE_BEGINNINGS) or namespace == stated
+
+
+def _is_others(resource: Resource) -> bool:
+    """Whether no component of Isthmus makes a resource."""
+    return _COMPONENT not in resource.urn or str(getattr(resource, "own", "")) == "added"
+
+
+def _others_objects(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
+    """Objects that no component makes beside a class or a control plane: object, its entry's value, the problem."""
+    if not has_classified_work(subject):
+        return
+    pods_known = {pod.resource.urn for pod in pods(subject.graph)}
+    for resource in subject.graph.resources:
+        kind = resource.type.rpartition(":")[2]
+        if not resource.type.startswith(_KUBERNETES) or not _is_others(resource) or kind.endswith("Patch"):
+            continue
+        name = name_and_namespace(resource)[0]
+        if resource.type in known_types.ONLY_OF_COMPONENTS:
+            yield resource, name, "decides for every node, and for the pods of classes on it"
+            continue
+        if _dispatches(resource):
+            yield resource, name, "hands pods that wait for a quota to another cluster"
+            continue
+        if resource.type in known_types.HARMLESS_BESIDE or resource.type.startswith(_JUDGED_ALONE):
+            continue
+        if kind == "NetworkPolicy" and not (
+            at(resource.inputs, "spec.egress") or has_unknown(resource.inputs)
+        ):
+            continue  # it closes, or lets callers in, which `data-path/known-callers` judges
+        namespace = namespace_of(subject, resource) or ""
+        class_ = class_above_public(subject.graph, namespace)
+        value = f"{namespace}/{name}"
+        if class_ and resource.urn not in pods_known:
+            yield (
+                resource,
+                value,
+                f"is in {namespace}, where its pods and callers take it for a part of class {class_}",
+            )
+        elif not class_ and is_control_namespace(subject, namespace):
+            yield (
+                resource,
+                value,
+                f"is in {namespace}, whose controllers have power over every class's namespace",
+            )
+
+
+def _dispatches(resource: Resource) -> bool:
+    spec = resource.inputs.get("spec")
+    is_queue = resource.type.startswith("kubernetes:kueue.x-k8s.io/") and resource.type.endswith(
+        ":ClusterQueue"
+    )
+    return (
+        is_queue
+        and isinstance(spec, Mapping)
+        and bool(set(spec) & {"admissionChecks", "admissionChecksStrategy"})
+    )
+
+
+def _check_objects(subject: Subject) -> Iterator[Violation]:
+    for resource, value, problem in _others_objects(subject):
+        entry: tuple[Kind, str] = ("objects", value)
+        if not (subject.trusts(*entry) or is_trusted_type(subject, resource.type)):
+            yield Violation(
+                f"{resource.name} ({resource.type.rpartition(':')[2]}) {problem}; no component of Isthmus makes it",
+                resource,
+                "undecided",
+                entry=entry,
+            )
+    yield from _check_reads(subject)
+    yield from _check_default_namespaces(subject)
+
+
+def _check_reads(subject: Subject) -> Iterator[Violation]:
+    """Reports existing objects that own code reads: what it takes from them is not known before the change."""
+    if not has_classified_work(subject):
+        return
+    for resource in (*subject.graph.resources, *subject.graph.not_made):
+        is_read = "read" in getattr(resource, "options", {})
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and _is_others(resource)
+        entry: tuple[Kind, str] = ("objects", resource.name)
+        if is_read and is_judged and not subject.trusts(*entry):
+            yield Violation(
+                f"{resource.name} ({resource.type}) is read from outside the stack: what the program takes of it is"
+                " not known before the change",
+                resource,
+                "undecided",
+                entry=entry,
+            )
+
+
+def _check_default_namespaces(subject: Subject) -> Iterator[Violation]:
+    """Reports providers that put objects without a namespace beside a control plane."""
+    for provider in subject.graph.not_made:
+        namespace = provider.inputs.get("namespace")
+        if provider.type == _STATED_PROVIDERS and namespace and is_control_namespace(subject, str(namespace)):
+            yield Violation(
+                f"provider {provider.name} puts objects without a namespace into {namespace}, whose controllers have"
+                " power over every class's namespace",
+                provider,
+                "undecided",
+            )
+
+
+def _judged(subject: Subject) -> Iterator[Resource]:
+    yield from (resource for resource, _, _ in _others_objects(subject))
+    for resource in (*subject.graph.resources, *subject.graph.not_made):
+        if "read" in getattr(resource, "options", {}) and has_classified_work(subject):
+            yield resource
+
+
+RULES = (
+    Rule(
+        "data-path/components-unaltered",
+        "An organisation's own code alters nothing that Isthmus makes",
+        "critical",
+        (*fw.nist("AC-4", "CM-3", "CM-5"), *fw.iso_27001("A.8.9", "A.8.32"), *fw.dora("Art. 9(4)(e)")),
+        "The rules know what Isthmus makes; a change after that can open what they take for closed",
+        "Remove the change; what a platform needs otherwise is a field of its overrides (docs/stacks.md)",
+        _check,
+        applies_to=lambda subject: [resource for resource, _ in _altered(subject)],
+    ),
+    Rule(
+        "data-path/own-objects",
+        "Nothing is added beside a class or a control plane that nobody has reviewed",
+        "critical",
+        (*fw.nist("AC-4", "CM-3", "CM-7(5)"), *fw.iso_27001("A.8.9", "A.8.19"), *fw.dora("Art. 9(4)(b)")),
+        "A second Service, setting or policy there can replace or widen what the platform states",
+        "Put it into a namespace of its own, or have who answers for the class's data add it to trust.yaml (objects)",
+        _check_objects,
+        applies_to=_judged,
+    ),
+)
