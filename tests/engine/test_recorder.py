@@ -151,6 +151,23 @@ def test_changes_by_one_program_do_not_affect_the_next(stack):
     assert "tags" not in without
 
 
+@pytest.mark.parametrize("whose", ["stack", "resource"])
+def test_transforms_are_refused(stack, whose: str):
+    def program() -> None:
+        import pulumi_kubernetes as k8s
+
+        def transform(args: Any) -> Any:
+            return pulumi.ResourceTransformResult(args.props, args.opts)
+
+        if whose == "stack":
+            pulumi.runtime.register_resource_transform(transform)
+        opts = pulumi.ResourceOptions(transforms=[transform]) if whose == "resource" else None
+        k8s.core.v1.Namespace("space", metadata={"name": "space"}, opts=opts)
+
+    with pytest.raises(InputError, match="has transforms, which only the engine runs"):
+        record_program(program, stack)
+
+
 def test_two_resources_with_one_urn_are_refused(stack):
     def program():
         Shop("same")

@@ -231,6 +231,23 @@ def test_people_are_approved_one_by_one_or_by_the_beginning_of_their_groups():
         assert {c.kind for c in stated_changes(before, after, approved) if c.loosens} == {"reach"}, value
 
 
+def test_another_secret_authority_or_gateway_loosens():
+    gateway = next(g for g in bank.platform().gateways if g.name == "restricted-fra1")
+    assert gateway.database is not None
+    for fields, label in (
+        ({"callers_secret": "others"}, "callers_secret of gateway restricted-fra1"),
+        ({"certificate_secret": "others"}, "certificate_secret of gateway restricted-fra1"),
+        (
+            {"database": gateway.database.model_copy(update={"user": "postgres"})},
+            "database of gateway restricted-fra1",
+        ),
+    ):
+        assert protection_changes(**changed("gateways", "restricted-fra1", **fields))[label][3], label
+    link = bank.platform().links[0]
+    joined = protection_changes(**changed("links", link.name, transit_gateway="tgw-0123456789abcdef0"))
+    assert joined[f"joined gateway of link {link.name}"][3]
+
+
 def test_longer_retention_does_not_loosen_and_shorter_does():
     label = "days of retention of records store frankfurt"
     assert not protection_changes(**changed("audit", "frankfurt", retention_days=400))[label][3]

@@ -86,9 +86,9 @@ def settings_in_a_namespace_of_their_own(inputs: Any, context: Context) -> list[
     ]
 
 
-@FAMILY.adds(":Namespace")
+@FAMILY.adds(":Namespace", where=lambda _, context: context.class_ == "public")
 def settings_beside_a_gateway(inputs: Any, context: Context) -> list[Resource]:
-    """A ConfigMap with a note lies in a class's namespace."""
+    """A ConfigMap with a note lies in the namespace of public work."""
     meta = {"name": "contacts", "namespace": inputs["metadata"]["name"]}
     note = {"metadata": meta, "data": {"on-call": "llm-platform"}}
     return [beside(context.resource, "kubernetes:core/v1:ConfigMap", f"{meta['namespace']}-contacts", note)]

@@ -142,15 +142,7 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
         monitor=recorder,
         organization="organization",
     )
-    # The SDK keeps the root resource of an earlier program in this process, with its outputs and transformations,
-    # and the pending calls and the error of a failed one. Reset them.
-    settings: Any = runtime.settings.SETTINGS
-    settings.rpc_manager.clear()
-    settings.outputs.clear()
-    root = runtime.settings.get_root_resource()
-    getattr(root, "outputs", {}).clear()
-    if root is not None:
-        root._transformations = []
+    _forget_earlier_program()
     setattr(runtime.settings.SETTINGS, "root_directory", str(stack.project.root))  # noqa: B010
     config, secrets = program_configuration(stack)
     runtime.set_all_config(config, secrets)
@@ -180,6 +172,21 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
     return Rendered(
         [resources[urn] for urn in sorted(resources)], outputs, frozenset(recorder.recording.said)
     )
+
+
+def _forget_earlier_program() -> None:
+    """Reset what the SDK keeps in this process: the root resource of an earlier program, with its outputs and
+    transformations, and the pending calls and the error of a failed one.
+    """
+    from pulumi import runtime
+
+    settings: Any = runtime.settings.SETTINGS
+    settings.rpc_manager.clear()
+    settings.outputs.clear()
+    root = runtime.settings.get_root_resource()
+    getattr(root, "outputs", {}).clear()
+    if root is not None:
+        root._transformations = []
 
 
 @contextlib.contextmanager
@@ -230,7 +237,7 @@ def _own_error(error: BaseException) -> BaseException:
 
 def _with_place(error: IsthmusError, stack: Stack) -> IsthmusError:
     """The error with the file of the arguments, because a component does not know it."""
-    if ".yaml" in error.where:
+    if ".yaml" in error.where or ".py" in error.where:
         return error
     file = f"{stack.config_file.parent.name}/{stack.config_file.name} and the plan"
     return type(error)(error.what, where=Where(file, None, error.where or None), fix=error.fix)
