@@ -26,6 +26,11 @@ class _Commands(LazyGroup):
             "isthmus.cli.init_command",
             "Create the files of a new stack: requirements, plan and settings.",
         ),
+        "models": (
+            "isthmus.cli.models_command",
+            "List the models that can be planned, with licence, memory and price.",
+        ),
+        "gpus": ("isthmus.cli.gpus_command", "List the GPUs that can be planned, with memory and price."),
         "size": (
             "isthmus.cli.size_command",
             "Say whether a model fits a GPU, and how many GPUs a load needs.",

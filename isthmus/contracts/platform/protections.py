@@ -176,6 +176,9 @@ def _of_screening(screening: Screening, owner: str) -> Iterator[Protection]:
     yield Protection(owner, "screening", f"images {screening.images}")
     searched = ", ".join(sorted(screening.jurisdictions)) if screening.jurisdictions is not None else "all"
     yield Protection(owner, "jurisdictions of screening", searched or "none")
+    yield Protection(
+        owner, "languages of screening", ", ".join(sorted(screening.languages)) or "of its models"
+    )
     for model in screening.models:
         yield Protection(owner, f"entity model for {model.language}", model.file, routine=True)
     for pattern in screening.patterns:

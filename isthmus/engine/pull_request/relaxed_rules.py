@@ -66,7 +66,12 @@ def program_changes(before: Path, after: Path, trust: Trust, today: date) -> Ite
         old, new = (_text(project.get(key)) for project in (old_project, new_project))
         if old != new:
             yield RuleChange(kind="rule", what=f"{_PROJECT_FILE}: {key}", old=old, new=new, loosens=True)
-    old_files, new_files = _program_files(before, old_project), _program_files(after, new_project)
+    # A project without components of its own uses those of the Isthmus that judges.
+    folders = [_COMPONENTS] if all((root / _COMPONENTS).is_dir() for root in (before, after)) else []
+    old_files, new_files = (
+        _program_files(before, old_project, folders),
+        _program_files(after, new_project, folders),
+    )
     changed = sorted(name for name in {*old_files, *new_files} if old_files.get(name) != new_files.get(name))
     # A new file runs only if another one of them imports it.
     own = [name for name in changed if name not in old_files or name.endswith(_OWN_CODE)]
@@ -106,12 +111,12 @@ def _project_settings(root: Path) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {"text": text}
 
 
-def _program_files(root: Path, project: Mapping[str, Any]) -> dict[str, bytes]:
-    """The Python files in the folder of the program, and of the components if the project has them."""
+def _program_files(root: Path, project: Mapping[str, Any], folders: Sequence[str]) -> dict[str, bytes]:
+    """The Python files in the folder of the program, and below these folders."""
     root = root.resolve()
     folder = (root / str(project.get("main") or ".")).resolve()
     files = [*folder.glob("*.py")] if folder.is_relative_to(root) and folder.is_dir() else []
-    files += (root / _COMPONENTS).rglob("*.py")
+    files += [path for name in folders for path in (root / name).rglob("*.py")]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from isthmus.contracts.platform.protections import loosens, protections
+from isthmus.contracts.platform.protections import Protection, loosens, protections
 from isthmus.contracts.platform.stated_values import WORDS, StatedValue, is_private, stated_values
 from isthmus.contracts.reference.engine_flags import judge_arguments
 from isthmus.contracts.reports.preview import RuleChange
@@ -87,7 +87,7 @@ def protection_changes(
     owners = {protection.owner for protection in new_protections.values()}
     for label in sorted({*old_protections, *new_protections}):
         old, new = old_protections.get(label), new_protections.get(label)
-        if old != new:
+        if old != new and _strength(old) != _strength(new):
             is_routine = any(part and part.routine for part in (old, new))
             value = f"{label}: {new.strength if new else 'none'}"
             is_trusted = trust.find("changes", value, today) is not None
@@ -99,6 +99,11 @@ def protection_changes(
                 loosens=loosens(old, new, owners),
                 entry=("changes", value),
             )
+
+
+def _strength(protection: Protection | None) -> str:
+    """The strength as it is compared: what is not stated is as if its owner were gone."""
+    return "" if protection is None or protection.strength == "none" else protection.strength
 
 
 def _end(entry: Entry) -> date:

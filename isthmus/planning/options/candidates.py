@@ -28,7 +28,8 @@ def find_options(requirements: Requirements, rules: Rules) -> Options:
     for index, workload in enumerate(requirements.workloads):
         options.by_workload[workload.name], options.rejected[workload.name] = [], []
         for number, candidate in enumerate(workload.model.candidates):
-            base = _base_model(candidate, bases, f"workloads.{index}.model.candidates.{number}")
+            place = f"workloads.{index}.model.candidates.{number}"
+            base = _base_model(candidate, bases, requirements, place)
             for precision, score in candidate.scores.items():
                 case = Case(requirements, rules, workload, candidate.id, precision, score, options, base)
                 if score < workload.model.min_score and case.holds("min_score"):
@@ -41,13 +42,13 @@ def find_options(requirements: Requirements, rules: Rules) -> Options:
     return options
 
 
-def _base_model(candidate: Candidate, bases: dict[str, str], where: str) -> str:
+def _base_model(candidate: Candidate, bases: dict[str, str], requirements: Requirements, where: str) -> str:
     """Return the catalogue's model whose layers a candidate has. Raises `InputError` if it is unknown or ambiguous."""
     if candidate.base is None:
         if candidate.id not in models.ids() and bedrock.bedrock_id(candidate.id) is None:
-            _raise_unknown_model(candidate.id, f"{where}.id")
+            _raise_unknown_model(candidate.id, requirements, f"{where}.id")
     elif candidate.base not in models.ids():
-        _raise_unknown_model(candidate.base, f"{where}.base")
+        _raise_unknown_model(candidate.base, requirements, f"{where}.base")
     elif candidate.id in models.ids() or candidate.id in bedrock.ids():
         raise InputError(
             f"`{candidate.id}` is a model of the catalogue, so it cannot be tuned from `{candidate.base}`",
@@ -64,14 +65,23 @@ def _base_model(candidate: Candidate, bases: dict[str, str], where: str) -> str:
     return base
 
 
-def _raise_unknown_model(id: str, where: str) -> None:
+def _raise_unknown_model(id: str, requirements: Requirements, where: str) -> None:
+    """Raise `InputError` with the nearest model that can be planned: an open one, or one with a price at a site."""
     from isthmus.core.validation_errors import did_you_mean
 
+    callable_ids = {
+        model
+        for site in requirements.sites
+        if isinstance(site, AwsSite)
+        for model in bedrock.ids()
+        if bedrock.calls(model, site.region, site.prices)
+    }
+    suggestion = did_you_mean(id, [*models.ids(), *sorted(callable_ids)])
     raise InputError(
         f"the model `{id}` is not in the catalogue, so it cannot be sized",
         where=where,
-        fix=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} For a model of your own, set `base` to the model "
-        "that it was tuned from".strip(),
+        fix=f"{suggestion} `isthmus models` lists what can be planned. For a model of your own, set `base` to the model"
+        " that it was tuned from".strip(),
     )
 
 

@@ -7,7 +7,8 @@ on-prem.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 MAX_WAYS_OUT = 3
 NODE_INCREMENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Numbers of additional nodes of a pool that are tried."""
+MAX_PAIRED = 3
+"""Nodes of each pool that are tried where two pools grow together."""
+MAX_PURCHASES = 2
+"""Purchases that are offered, so that a softer goal has room beside them."""
+_MISSING_FACTS = ("cannot be priced", "no price", "no known price", "`allow` of the site")
+"""In reasons that somebody mends by stating a fact: a price, what a site allows."""
+Purchase = dict[tuple[str, str], int]
+"""Site and GPU of a pool → its additional nodes."""
 _WORKLOAD_DEMANDS = (
     "residency",
     "min_score",
@@ -152,28 +161,119 @@ def _unservable_workloads(
     )
     for name, workload_options in options.by_workload.items():
         if not workload_options:
-            reason = options.rejected[name][-1] if options.rejected[name] else "it has no candidate"
+            reason = _first_to_act_on(options.rejected[name]) or "it has no candidate"
             yield name, f"{name}: {reason}"
+
+
+def _first_to_act_on(reasons: Sequence[str]) -> str:
+    """Of the reasons against a workload's places, one that a fact of the requirements mends; else the last one."""
+    missing = (reason for word in _MISSING_FACTS for reason in reasons if word in reason)
+    return next(missing, reasons[-1] if reasons else "")
 
 
 def find_ways_out(requirements: Requirements, conflicting: list[Demand], rules: Rules) -> list[WayOut]:
     """Return up to three changes that make a plan possible, the cheapest first. Each is solved again and priced.
 
+    Nodes are tried for every pool, not only for those in the conflict: another pool may carry the work at a lower cost.
     If a change exceeds the budget, the needed budget is part of it.
     """
-    ways = []
+    ways = [
+        _way_out(_nodes_text(requirements, purchase), changed, cost)
+        for purchase, changed, cost in _cheapest_purchases(requirements, conflicting, rules)
+    ]
     for demand in conflicting:
+        if demand.name == "gpus":
+            continue  # one of the purchases
         for description, changed in _possible_changes(requirements, demand):
             cost = _least_cost(changed.model_copy(update={"budget": None}), rules)
             if cost is None:
                 continue
-            budget = changed.budget
-            if budget is not None and cost > budget.monthly_usd:
-                description += ", and " if description else ""
-                description += f"budget {budget.monthly_usd:,.0f} to {_rounded_budget(cost):,} USD a month"
-            ways.append(WayOut(what=description, monthly_cost_usd=round(cost, 2)))
+            ways.append(_way_out(description, changed, cost))
             break
     return sorted(ways, key=lambda candidate: (candidate.monthly_cost_usd, candidate.what))[:MAX_WAYS_OUT]
+
+
+def _way_out(description: str, changed: Requirements, cost: float) -> WayOut:
+    budget = changed.budget
+    if budget is not None and cost > budget.monthly_usd:
+        description += ", and " if description else ""
+        description += f"budget {budget.monthly_usd:,.0f} to {_rounded_budget(cost):,} USD a month"
+    return WayOut(what=description, monthly_cost_usd=round(cost, 2))
+
+
+def _cheapest_purchases(
+    requirements: Requirements, conflicting: list[Demand], rules: Rules
+) -> list[tuple[Purchase, Requirements, float]]:
+    """Up to two purchases of nodes that make a plan possible, the cheapest first: of one pool, or of two together.
+
+    None is looked for where the conflict is about something else than GPUs.
+    """
+    if not any(demand.name == "gpus" for demand in conflicting):
+        return []
+    pools = [
+        (site.name, pool.gpu)
+        for site in requirements.sites
+        if isinstance(site, OnPremSite)
+        for pool in site.pools
+    ]
+    without_budget = requirements.model_copy(update={"budget": None})
+
+    def cost_with(purchase: Purchase) -> float | None:
+        return _least_cost(_with_nodes(without_budget, purchase), rules)
+
+    feasible: list[tuple[Purchase, float]] = []
+    single: dict[tuple[str, str], int] = {}
+    for pool in pools:
+        for nodes in NODE_INCREMENTS:
+            cost = cost_with({pool: nodes})
+            if cost is not None:
+                feasible.append(({pool: nodes}, cost))
+                single[pool] = nodes
+                break
+    for first, second in itertools.combinations(pools, 2):
+        # With more nodes of either, one pool alone is enough.
+        most = [min(single.get(pool, MAX_PAIRED + 1) - 1, MAX_PAIRED) for pool in (first, second)]
+        pairs = itertools.product(range(1, most[0] + 1), range(1, most[1] + 1))
+        for pair in sorted(pairs, key=lambda nodes: (sum(nodes), nodes)):
+            cost = cost_with(dict(zip((first, second), pair, strict=True)))
+            if cost is not None:
+                feasible.append((dict(zip((first, second), pair, strict=True)), cost))
+                break
+    cheapest = sorted(feasible, key=lambda entry: (entry[1], sum(entry[0].values()), str(entry[0])))
+    return [
+        (purchase, _with_nodes(requirements, purchase), cost) for purchase, cost in cheapest[:MAX_PURCHASES]
+    ]
+
+
+def _nodes_text(requirements: Requirements, purchase: Purchase) -> str:
+    """`8 more h100-sxm-80gb at fra1 (1 node) and 4 more l40s-48gb at fra1 (1 node)`."""
+    gpus_of_node = {
+        (site.name, pool.gpu): pool.gpus_per_node
+        for site in requirements.sites
+        if isinstance(site, OnPremSite)
+        for pool in site.pools
+    }
+    return " and ".join(
+        f"{nodes * gpus_of_node[place]} more {place[1]} at {place[0]} ({nodes} node{'s' if nodes > 1 else ''})"
+        for place, nodes in purchase.items()
+    )
+
+
+def _with_nodes(requirements: Requirements, purchase: Purchase) -> Requirements:
+    sites = [
+        site.model_copy(
+            update={
+                "pools": [
+                    pool.model_copy(update={"nodes": pool.nodes + purchase.get((site.name, pool.gpu), 0)})
+                    for pool in site.pools
+                ]
+            }
+        )
+        if isinstance(site, OnPremSite)
+        else site
+        for site in requirements.sites
+    ]
+    return requirements.model_copy(update={"sites": sites})
 
 
 def _rounded_budget(cost: float) -> int:
@@ -185,9 +285,6 @@ def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tu
     """Yield changes of one demand, the smallest first. The text is empty if only the budget must rise."""
     if demand.name == "budget":
         yield "", requirements
-        return
-    if demand.name == "gpus":
-        yield from _node_increases(requirements, demand)
         return
     index = next(
         (
@@ -228,22 +325,3 @@ def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tu
     elif demand.name == "survive":
         for level in reversed(SURVIVES[: SURVIVES.index(workload.survive)]):
             yield f"{workload.name}: survive {workload.survive} to {level}", with_update(survive=level)
-
-
-def _node_increases(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
-    name, _, gpu = demand.owner.partition("/")
-    for site_index, site in enumerate(requirements.sites):
-        if not isinstance(site, OnPremSite) or site.name != name:
-            continue
-        for pool_index, pool in enumerate(site.pools):
-            if pool.gpu != gpu:
-                continue
-            for extra_nodes in NODE_INCREMENTS:
-                pools, sites = list(site.pools), list(requirements.sites)
-                pools[pool_index] = pool.model_copy(update={"nodes": pool.nodes + extra_nodes})
-                sites[site_index] = site.model_copy(update={"pools": pools})
-                gpus = extra_nodes * pool.gpus_per_node
-                yield (
-                    f"{gpus} more {gpu} at {name} ({extra_nodes} node{'s' if extra_nodes > 1 else ''})",
-                    requirements.model_copy(update={"sites": sites}),
-                )
