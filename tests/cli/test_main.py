@@ -18,6 +18,8 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "blueprints",
         "plan",
         "init",
+        "models",
+        "gpus",
         "size",
         "schema",
         "render",
