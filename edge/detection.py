@@ -36,7 +36,7 @@ WORKLOAD = "x-isthmus-workload"
 
 def run(config: DetectorConfig, reloading: Reloading) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError if a model's file has the wrong digest."""
-    from edge.server import loop_factory
+    from edge.listeners import loop_factory
 
     quiet_libraries()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -54,8 +54,8 @@ class Detection:
     async def serve(self, reloading: Reloading) -> None:
         """Serve until a signal."""
         from edge.connections import affordable_connections
+        from edge.listeners import bind, health_listener, plain_listener
         from edge.metrics import Metrics
-        from edge.server import bind, health_listener, plain_listener
         from edge.service import Service, State, health_application
 
         stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -238,7 +238,9 @@ class Gateway:
         """The response for the caller. A stream is relayed after the return."""
         response = call.response
         context.exchange.status = 200
-        context.score_with(self._scorers.scorer(context, call.upstream.place))
+        context.score_with(
+            self._scorers.scorer(context.caller.workload, context.task, context.payload, call.upstream.place)
+        )
         if not context.exchange.stream:
             answer = await answer_response(context, response)
             context.settle(self._accounts)
@@ -272,7 +274,8 @@ class Gateway:
         if context.routed_model.salts(upstream):
             # If callers could choose the salt, response times would reveal to them what others have sent.
             body["cache_salt"] = self._salts.of(context.routed_model.route)
-        if self._scorers.needs_logprobs(context, upstream.place):
+        workload = context.caller.workload
+        if self._scorers.needs_logprobs(workload, context.task, context.payload, upstream.place):
             body["logprobs"] = True  # for the score; removed from the answer
         if context.limited_answer is not None:
             body["max_tokens"] = context.limited_answer  # the reserved amount

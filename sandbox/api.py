@@ -15,14 +15,13 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.kubernetes_client import KubeClient
-from sandbox import endpoint, processes
+from sandbox import endpoint, operator_processes, processes
 from sandbox import environment as _environment
 from sandbox import status as _status
 from sandbox.cluster import crds, initial_objects, kubeconfig, sites
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
-from sandbox.operators import processes as operator_processes
 from sandbox.status import Status
 from sandbox.tools import find_cluster_tools
 

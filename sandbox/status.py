@@ -8,15 +8,14 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.kubernetes_client import KubeClient
-from sandbox import endpoint, processes
+from sandbox import endpoint, operator_processes, processes
 from sandbox.cluster import initial_objects
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
-from sandbox.operators import processes as running
 from sandbox.tools import find_tools
 
-CLUSTER_PROCESSES = (*COMPONENTS, running.NAME)
+CLUSTER_PROCESSES = (*COMPONENTS, operator_processes.NAME)
 """Names of a cluster's processes."""
 
 

@@ -60,7 +60,7 @@ class Sealing:
     async def serve(self, reloading: Reloading) -> None:
         """Seal until a signal. Then finish the running seal and seal the remaining records."""
         from edge.journal import Metrics
-        from edge.server import bind, health_listener
+        from edge.listeners import bind, health_listener
         from edge.service import Service, State, application, health_application
 
         stop = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from edge.confidence.answer_scoring import AnswerScorer, CalibrationChoice
 from edge.confidence.calibration import BadCalibration, Calibration, read
@@ -11,9 +11,7 @@ from edge.confidence.measure import MEASURE, Kind
 from edge.config import ConfigError, GatewayConfig, Place
 from edge.journal import write_line
 from edge.openai_api import CHAT_PATH
-
-if TYPE_CHECKING:
-    from edge.request_context import RequestContext
+from edge.tasks import Task
 
 STEERING = ("logit_bias", "presence_penalty", "frequency_penalty")
 """Fields that change token probabilities, so that the calibration no longer applies."""
@@ -38,29 +36,28 @@ class Scorers:
                         "unscored", workload=route.workload, model=place.model, server=place.server_name
                     )
 
-    def needs_logprobs(self, context: RequestContext, place: Place) -> bool:
+    def needs_logprobs(self, workload: str, task: Task, request: dict[str, Any], place: Place) -> bool:
         """Whether the gateway must request log-probabilities that the caller did not ask for."""
-        request, workload = context.payload, context.caller.workload
         if workload not in self._settings or "top_logprobs" in request or request.get("logprobs"):
             return False
-        return bool(self._choose(context, place).by_kind)
+        return bool(self._choose(workload, task.path, request, place).by_kind)
 
-    def scorer(self, context: RequestContext, place: Place) -> AnswerScorer | None:
+    def scorer(self, workload: str, task: Task, request: dict[str, Any], place: Place) -> AnswerScorer | None:
         """The scorer of an answer from a place. None if the workload wants no score."""
-        request, workload = context.payload, context.caller.workload
-        if workload not in self._settings or context.task.holds != "choices":
+        if workload not in self._settings or task.holds != "choices":
             return None
         response_format = request.get("response_format", {}).get("type", "text")
         keeps_logprobs = request.get("logprobs") not in (None, False)
         return AnswerScorer(
-            self._choose(context, place), structured=response_format != "text", keeps_logprobs=keeps_logprobs
+            self._choose(workload, task.path, request, place),
+            structured=response_format != "text",
+            keeps_logprobs=keeps_logprobs,
         )
 
-    def _choose(self, context: RequestContext, place: Place) -> CalibrationChoice:
-        workload = context.caller.workload
-        if context.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
+    def _choose(self, workload: str, path: str, request: dict[str, Any], place: Place) -> CalibrationChoice:
+        if path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
             return CalibrationChoice({})
-        if any(context.payload.get(field) for field in STEERING):
+        if any(request.get(field) for field in STEERING):
             return CalibrationChoice({}, "steered")
         return CalibrationChoice(self._matching(workload, place))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -82,22 +81,24 @@ def test_a_long_text_of_one_workload_does_not_delay_others(detector: Edge):
 
 
 def test_slow_texts_of_one_workload_do_not_occupy_the_workers_of_others(detector: Edge):
-    """Another workload gets a free worker, and does not wait for the slow text."""
+    """Another workload gets a free worker, and does not wait for the slow texts before its own.
+
+    Counted, not timed: who waited for ten slow texts each time would be done after all thirty.
+    """
     slow = "a1-" * 5_000
 
-    def seconds(text: str, workload: str) -> float:
-        began = time.monotonic()
+    def send(text: str, workload: str) -> None:
         assert look(detector, text, workload=workload, limit_s=60, wait_s=90).status_code == 200
-        return time.monotonic() - began
 
-    alone = statistics.median(seconds(slow, "many") for _ in range(3))
     with ThreadPoolExecutor(10) as pool:
-        requests = [pool.submit(seconds, slow, "many") for _ in range(30)]
+        requests = [pool.submit(send, slow, "many") for _ in range(30)]
         wait_until(lambda: running(detector) >= 1)
-        other_median = statistics.median(seconds("Hallo", "other") for _ in range(9))
+        for _ in range(5):
+            send("Hallo", "other")
+        unfinished = sum(not request.done() for request in requests)
         for request in requests:
             request.result()
-    assert other_median < alone / 4
+    assert unfinished >= 10
 
 
 def test_the_time_limit_applies_to_the_whole_request_and_not_to_each_text(detector: Edge):

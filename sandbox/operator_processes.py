@@ -12,7 +12,7 @@ from sandbox.cluster.kwok import Cluster
 MODULE = "sandbox.operators"
 NAME = "operators"
 """The process is recorded as `CLUSTER/operators`."""
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def ensure(cluster: Cluster) -> None:
