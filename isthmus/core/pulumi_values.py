@@ -11,6 +11,7 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a kind of mark, is none)
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
+RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """An unknown text. SDKs send it for unknown values of every type."""
 UNKNOWNS = frozenset(

@@ -6,9 +6,12 @@ ConfigMap or network policy there can replace or widen what the platform states.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from isthmus.contracts.trust import Kind
+from isthmus.core.pulumi_values import MASK
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
 from policies.data_path.known_kinds import is_trusted_type, namespace_of
@@ -20,8 +23,10 @@ from policies.rules.rule import Rule, Subject, Violation
 
 _COMPONENT, _KUBERNETES = "isthmus:index:", "kubernetes:"
 _STATED_PROVIDERS = "pulumi:providers:kubernetes"
+_CHARTS = ("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml")
+"""Judged as a whole by `data-path/known-kinds`."""
 _JUDGED_ALONE = (
-    *("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml"),
+    *_CHARTS,
     *("kubernetes:networking.k8s.io/v1:Ingress", "kubernetes:gateway.networking.k8s.io/"),
 )
 """Beginnings of types that another rule reports wherever they are."""
@@ -167,6 +172,66 @@ def _check_default_namespaces(subject: Subject) -> Iterator[Violation]:
             )
 
 
+# --- Values that are not known before the change
+
+
+_SECRET_FIELDS = re.compile(
+    r"(?:data|stringData)\..+|secretString|secretBinary|value|.*(?:[pP]assword|[pP]resharedKey|[aA]uthToken)"
+    r"|.*\.env\[\d+\]\.value|.*\.?(?:privateKey|certificateBody|certificateChain|userData|userDataBase64)"
+)
+"""Paths at which a masked value is ordinary: contents that decide about nobody's right and no way."""
+_OWN_PACKAGES = ("kubernetes", "aws", "pulumi", "isthmus")
+
+
+def _hidden_values(resource: Resource) -> Iterator[str]:
+    """Paths of values of own code that no rule can read: masked, or computed by a resource of another provider."""
+    for path in _masked_paths(resource.inputs):
+        if not _SECRET_FIELDS.fullmatch(path):
+            yield f"{path} is a secret value"
+    for key, urns in getattr(resource, "property_dependencies", {}).items():
+        for urn in urns:
+            package = urn.split("::")[2].rpartition("$")[2].partition(":")[0]
+            is_content = key in ("data", "stringData") or _SECRET_FIELDS.fullmatch(key)
+            if package not in _OWN_PACKAGES and not is_content:
+                yield f"{key} comes from {urn.rpartition('::')[2]} of provider {package}"
+
+
+def _masked_paths(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _masked_paths(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _masked_paths(item, f"{path}[{index}]")
+    elif isinstance(value, str) and MASK in value:
+        yield path
+
+
+def _with_hidden_values(subject: Subject) -> Iterator[tuple[Resource, list[str]]]:
+    if not has_classified_work(subject):
+        return
+    for resource in subject.graph.resources:
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and _is_others(resource)
+        if is_judged and not resource.type.startswith(_CHARTS):
+            hidden = sorted(set(_hidden_values(resource)))
+            if hidden:
+                yield resource, hidden
+
+
+def _check_values(subject: Subject) -> Iterator[Violation]:
+    for resource, hidden in _with_hidden_values(subject):
+        entry: tuple[Kind, str] = ("objects", resource.name)
+        if not subject.trusts(*entry):
+            more = f", and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+            yield Violation(
+                f"{resource.name} ({resource.type.rpartition(':')[2]}): {hidden[0]}{more}, so no rule can judge it"
+                " before the change",
+                resource,
+                "undecided",
+                entry=entry,
+            )
+
+
 def _judged(subject: Subject) -> Iterator[Resource]:
     yield from (resource for resource, _, _ in _others_objects(subject))
     for resource in (*subject.graph.resources, *subject.graph.not_made):
@@ -194,5 +259,15 @@ RULES = (
         "Put it into a namespace of its own, or have who answers for the class's data add it to trust.yaml (objects)",
         _check_objects,
         applies_to=_judged,
+    ),
+    Rule(
+        "data-path/own-values",
+        "What own code states is known before the change",
+        "critical",
+        (*fw.nist("AC-4", "CM-3", "CM-4"), *fw.iso_27001("A.8.9", "A.8.32"), *fw.dora("Art. 9(4)(e)")),
+        "A name, kind, address or right that is secret or computed elsewhere passes every rule that compares it",
+        "Write it as plain text, or have who answers for the class's data add the object to trust.yaml (objects)",
+        _check_values,
+        applies_to=lambda subject: [resource for resource, _ in _with_hidden_values(subject)],
     ),
 )

@@ -43,6 +43,40 @@ def test_urns_contain_the_types_of_all_parents(stack):
     }
 
 
+def test_a_resource_in_place_of_a_text_is_its_id(stack):
+    import pulumi_kubernetes as k8s
+
+    def program():
+        imported = pulumi.CustomResource(
+            "random:index/randomString:RandomString", "ns", {}, pulumi.ResourceOptions(import_="vault")
+        )
+        new = pulumi.CustomResource("random:index/randomString:RandomString", "new", {})
+        k8s.core.v1.ConfigMap("a", metadata={"namespace": imported, "name": new})  # pyright: ignore
+
+    [config] = [one for one in record_program(program, stack).resources if one.name == "a"]
+    assert config.inputs["metadata"]["namespace"] == "vault"
+    assert config.inputs["metadata"]["name"] == "${new.id}"
+
+
+def test_a_list_that_only_the_cloud_knows_has_a_placeholder(stack):
+    import pulumi_aws as aws
+
+    def program():
+        endpoint = aws.ec2.VpcEndpoint("s3", vpc_id="vpc-1", service_name="s3")
+        aws.ec2.SecurityGroupRule(
+            "out",
+            type="egress",
+            protocol="tcp",
+            from_port=443,
+            to_port=443,
+            security_group_id="sg-1",
+            cidr_blocks=endpoint.cidr_blocks,
+        )
+
+    [rule] = [one for one in record_program(program, stack).resources if one.name == "out"]
+    assert rule.inputs["cidrBlocks"] == ["${s3.cidrBlocks}"]
+
+
 def test_names_of_component_and_stack_outputs_are_recorded(stack):
     import pulumi_kubernetes as k8s
 

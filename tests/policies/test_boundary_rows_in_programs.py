@@ -12,6 +12,7 @@ import pytest
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
 from isthmus.core import yaml_files
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.tags import bears_tags
@@ -373,6 +374,48 @@ def test_what_others_put_beside_a_class_or_a_control_plane_needs_an_entry(row: s
     for trusted in (value, f"{value[:-1]}*"):
         settings = Settings(trust=Trust.model_validate({"objects": [{"value": trusted, **about}]}))
         assert "data-path/own-objects" not in {f.policy for f in stops(added, settings=settings)}
+
+
+HIDDEN = {
+    "kind": replace(
+        kube("core/v1:ConfigMap", "tuning", "default"),
+        inputs={"apiVersion": MASK, "kind": MASK, "metadata": {"name": "tuning"}, "roleRef": {}},
+    ),
+    "issuer": kube(
+        "cert-manager.io/v1:Certificate",
+        "team-ca",
+        "team-tools",
+        spec={"isCA": True, "issuerRef": {"name": MASK}},
+    ),
+    "in-a-text": other(
+        "aws:s3/bucketPolicy:BucketPolicy", bucket="logs", policy=f'{{"Principal": "{MASK}"}}'
+    ),
+    "computed": replace(
+        kube("rbac.authorization.k8s.io/v1:ClusterRole", "all", None, rules=[{"verbs": ["get"]}]),
+        property_dependencies={
+            "rules": ["urn:pulumi:dev::bank::random:index/randomShuffle:RandomShuffle::what"]
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("row", HIDDEN)
+def test_a_value_of_own_code_that_no_rule_can_read_needs_an_entry(row: str):
+    added = HIDDEN[row]
+    found = [f for f in stops(added) if f.policy == "data-path/own-values"]
+    assert [f.verdict for f in found] == ["undecided"]
+    about = {"value": added.name, "reason": "reviewed", "owner": "ana@bank.example"}
+    settings = Settings(trust=Trust.model_validate({"objects": [about]}))
+    assert "data-path/own-values" not in {f.policy for f in stops(added, settings=settings)}
+
+
+def test_contents_of_secrets_may_be_masked_or_generated():
+    password = {"data": ["urn:pulumi:dev::bank::random:index/randomPassword:RandomPassword::pin"]}
+    secret = replace(
+        kube("core/v1:Secret", "pin", "team-tools", data={"pin": MASK}), property_dependencies=password
+    )
+    kept = other("aws:secretsmanager/secretVersion:SecretVersion", secretId="pin", secretString=MASK)
+    assert not [f for f in stops(secret, kept) if f.policy == "data-path/own-values"]
 
 
 def test_objects_that_bound_or_count_and_policies_that_only_close_need_no_entry():

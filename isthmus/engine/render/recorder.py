@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import typing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 
 from isthmus.core.errors import InputError
-from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
+from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, RESOURCE, SECRET, SIGNATURE, UNKNOWN_TEXT
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -177,8 +178,9 @@ class Placeholders(mocks.Mocks):
         if args.typ.startswith("kubernetes:"):
             return _kubernetes_id(args, state), _kubernetes_outputs(args, state)
         if args.custom and not args.typ.startswith("pulumi:providers:"):
-            for name in _text_outputs(args.typ):
-                state.setdefault(name, placeholder(args.typ, args.name, name))
+            for name, is_list in _text_outputs(args.typ):
+                text = placeholder(args.typ, args.name, name)
+                state.setdefault(name, [text] if is_list else text)
             if args.typ in _STRUCTURED_OUTPUTS:
                 state |= _STRUCTURED_OUTPUTS[args.typ](args.name, state)
         return args.resource_id or f"${{{args.name}.id}}", state
@@ -262,24 +264,28 @@ def placeholder(type_token: str, name: str, prop: str) -> str:
     return text
 
 
-def _text_outputs(type_token: str) -> list[str]:
-    """The string outputs that a resource always has, from its class in the SDK."""
+def _text_outputs(type_token: str) -> list[tuple[str, bool]]:
+    """The outputs that a resource always has, from its class in the SDK: texts, and lists of texts (True)."""
     cls = _resource_classes().get(type_token)
     if cls is None:
         _resource_classes.cache_clear()
         cls = _resource_classes().get(type_token)
     if cls is None:
-        return ["arn"]
+        return [("arn", False)]
     outputs = []
     for attribute in vars(cls).values():
         getter = attribute.fget if isinstance(attribute, property) else None
         return_type = (getattr(getter, "__annotations__", None) or {}).get("return")
+        name = getattr(getter, "_pulumi_name", None) or getattr(getter, "__name__", "")
         if return_type == pulumi.Output[str] or str(return_type) in _TEXT_TYPES:
-            outputs.append(getattr(getter, "_pulumi_name", None) or getattr(getter, "__name__", ""))
+            outputs.append((name, False))
+        elif return_type == pulumi.Output[typing.Sequence[str]] or str(return_type) in _LIST_TYPES:
+            outputs.append((name, True))
     return outputs
 
 
 _TEXT_TYPES = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
+_LIST_TYPES = {"pulumi.Output[Sequence[_builtins.str]]", "pulumi.Output[Sequence[str]]"}
 
 
 @functools.lru_cache(maxsize=1)
@@ -325,6 +331,8 @@ def plain(value: Any) -> Any:
             return MASK if value.get("secret") else plain(value.get("value"))
         if mark == ASSET:
             return {"asset": plain(value.get("text", value.get("path")))}
+        if mark == RESOURCE:  # providers that know no references get the id
+            return plain(value.get("id")) or f"${{{str(value.get('urn')).rpartition('::')[2]}.id}}"
         return {key: plain(item) for key, item in sorted(value.items()) if key != "__defaults"}
     if isinstance(value, list):
         return [plain(item) for item in value]
