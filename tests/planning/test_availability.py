@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from bench.replay import OFFERS, TODAY, read
+from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.blueprints import render
 from isthmus.cli.plan_command import offers
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.plan.document import Plan, WorkloadAvailability
 from isthmus.core import yaml_files
-from isthmus.core.errors import InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner
+from isthmus.planning.planner import BlueprintOffer
 from tests.planning.test_hardware import EVERYTHING, cloud, copy, make, small
 from tests.planning.test_planner import ROOT, workload
 
@@ -109,9 +110,17 @@ def test_without_a_private_link_the_way_leads_over_the_internet() -> None:
 
 def test_work_in_aws_alone_crosses_no_link_and_runs_on_instances_in_zones() -> None:
     plan = make(cloud(), EVERYTHING)
+    servers = {
+        placement.workload for placement in plan.placements if "vllm" in _target(plan, placement.endpoint)
+    }
+    assert KYC in servers
     found = parts(plan, KYC)
-    assert {"node-aws", "domain-aws", "site-aws"} <= set(found) or "provider-sagemaker" in found
-    assert not any(part.startswith(("link-", "site-on-prem", "node-on-prem")) for part in found)
+    assert {"node-aws", "domain-aws", "replica", "site-aws", "gateway"} <= set(found)
+    assert not any(part.startswith(("link-", "provider-")) or part.endswith("on-prem") for part in found)
+
+
+def _target(plan: Plan, endpoint: str) -> str:
+    return next(entry.target for entry in plan.endpoints if entry.id == endpoint)
 
 
 def test_the_hours_of_parts_in_a_row_add_up_to_the_downtime() -> None:
@@ -241,6 +250,22 @@ def test_a_goal_is_not_paid_for_beyond_the_budget() -> None:
     assert entry_of(plan, KYC).raised_from is None
     (warning,) = availability_warnings(plan)
     assert "no plan has it with this hardware and budget" in warning
+
+
+def test_a_raised_plan_that_no_longer_fits_the_blueprint_is_not_taken() -> None:
+    """With `survive: node` the work would leave for Bedrock, and a blueprint for GPUs has none."""
+    data = with_goal(0.999, name="policy-assistant")
+    data["objective"] = {"cost_basis": "cash", "near_tie_pct": 0}
+    data["workloads"] = [workload(data, "policy-assistant")]
+    data["sites"][0]["pools"] = [{**data["sites"][0]["pools"][0], "nodes": 1, "failure_domains": 1}]
+    offers_of_gpus = (BlueprintOffer("gpus", CLASSES, 1, None),)
+    plan = make(data, offers_of_gpus)
+    assert plan.endpoints[0].gpus
+    (warning,) = availability_warnings(plan)
+    assert "no plan has it with this hardware and budget" in warning
+    raised = {**data, "workloads": [{**data["workloads"][0], "survive": "node"}]}
+    with pytest.raises(Refused, match="no blueprint fits"):
+        make(raised, offers_of_gpus)
 
 
 def test_an_api_below_its_goal_names_the_link_and_what_would_change_it() -> None:

@@ -39,7 +39,7 @@ def path_of(level: Survive) -> Path:
         "node": mode("node-on-prem", 2, 15),
         "domain": mode("domain-on-prem", 0.5, 10),
     }
-    return Path((SITE,), (group(domains, 1, **rare),))
+    return Path((SITE,), (group(domains, 1, 0, **rare),))
 
 
 class Solver:
@@ -100,6 +100,15 @@ def test_a_level_that_was_tried_and_misses_the_goal_is_taken_back() -> None:
     assert raised.useless == {"kyc-extraction": ("domain", availability("domain"))}
 
 
+def test_a_level_that_helps_stays_where_that_of_another_workload_is_taken_back() -> None:
+    reached = (availability("replica") + availability("node")) / 2
+    missed = (availability("domain") + 0.9999885) / 2
+    raised = raise_for(Solver(), asked(kyc=reached, transaction=missed))
+    assert raised.levels == {"kyc-extraction": "node"}
+    assert raised.attempt.made == "plan of {'kyc-extraction': 'node'}"
+    assert set(raised.useless) == {"transaction-narratives"}
+
+
 def test_several_workloads_are_raised_in_one_plan() -> None:
     goal = (availability("replica") + availability("node")) / 2
     solver = Solver()
@@ -122,11 +131,17 @@ def test_a_level_without_a_plan_is_named_as_blocked() -> None:
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_the_number_of_plans_is_bounded(large: bool) -> None:
-    goal = (availability("node") + availability("domain")) / 2
+def test_the_number_of_plans_is_bounded(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    goal = (availability("none") + availability("replica")) / 2
+    requirements = asked(kyc=goal, transaction=goal)
     solver = Solver(together=False)
-    raise_for(solver, asked(kyc=goal, transaction=goal), large=large)
-    assert len(solver.asked) <= (goals.MOST_LARGE_PLANS if large else goals.MOST_PLANS) + 1
+    raise_for(solver, requirements)
+    assert len(solver.asked) == 3, "together, and each alone"
+    monkeypatch.setattr(goals, "MOST_LARGE_PLANS" if large else "MOST_PLANS", 1)
+    solver = Solver(together=False)
+    raised = raise_for(solver, requirements, large=large)
+    assert len(solver.asked) == 1
+    assert raised.blocked == dict.fromkeys(NAMES, "replica")
 
 
 def test_an_api_has_no_level_that_helps() -> None:

@@ -114,7 +114,7 @@ def test_the_availability_of_copies_equals_the_enumeration_of_all_states() -> No
 def test_two_nodes_that_carry_one_replica_are_down_when_either_is() -> None:
     node = mode("node-on-prem", 12, 40)
     calm = {"replica": mode("replica", 0, 8), "domain": mode("domain-on-prem", 0, 20), "node": node}
-    wide = replace(group([[1]], 1, **calm), domains=((NodeGroup(1, nodes=2),),))
+    wide = replace(group([[1]], 1, 0, **calm), domains=((NodeGroup(1, nodes=2),),))
     assert model.availability(Path((), (wide,))) == pytest.approx((1 - down(12, 40)) ** 2)
 
 
