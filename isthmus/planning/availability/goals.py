@@ -62,6 +62,11 @@ def with_levels(requirements: Requirements, levels: Levels) -> Requirements:
     return requirements.model_copy(update={"workloads": workloads})
 
 
+def meets(path: Path, goal: float) -> bool:
+    """Whether the availability that the plan shows reaches the goal."""
+    return model.rounded_down(model.availability(path)) >= goal
+
+
 def levels_that_help(path: Path, goal: float, current: Survive) -> list[Survive]:
     """Return the levels above `current` that could reach the goal, the lowest first.
 
@@ -70,7 +75,7 @@ def levels_that_help(path: Path, goal: float, current: Survive) -> list[Survive]
     if not path.replicas:
         return []
     above = SURVIVES[SURVIVES.index(current) + 1 :]
-    return [level for level in above if model.availability(outlived(path, level)) >= goal]
+    return [level for level in above if meets(outlived(path, level), goal)]
 
 
 def outlived(path: Path, level: Survive) -> Path:
@@ -116,7 +121,7 @@ class _Search(Generic[Made]):
         return True
 
     def misses(self, name: str) -> bool:
-        return model.availability(self.attempt.paths[name]) < _goal(self.workloads[name])
+        return not meets(self.attempt.paths[name], _goal(self.workloads[name]))
 
     def next_levels(self) -> dict[str, Survive]:
         """Return the next level of each workload that misses its goal and may still reach it."""

@@ -9,6 +9,7 @@ The result is exact for this model: it adds up the probabilities of all numbers 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from isthmus.contracts.vocabulary import FailurePart
@@ -97,6 +98,11 @@ def availability(path: Path) -> float:
     for group in path.replicas:
         result *= _replicas_suffice(group)
     return result
+
+
+def rounded_down(share: float) -> float:
+    """Round an availability to six digits, never up: what misses its goal must not look as if it met it."""
+    return math.floor(share * 1e6) / 1e6
 
 
 def losses(path: Path) -> list[tuple[FailurePart, str, float]]:

@@ -80,7 +80,7 @@ def _entry(workload: Workload, path: Path, raised: Survive | None) -> WorkloadAv
     return WorkloadAvailability(
         workload=workload.name,
         goal=workload.slo.availability or 0.0,
-        expected=_rounded_down(model.availability(path)),
+        expected=model.rounded_down(model.availability(path)),
         survive=raised or workload.survive,
         raised_from=workload.survive if raised is not None else None,
         limited_by=[
@@ -89,11 +89,6 @@ def _entry(workload: Workload, path: Path, raised: Survive | None) -> WorkloadAv
             if hours >= LEAST_HOURS
         ],
     )
-
-
-def _rounded_down(share: float) -> float:
-    """Round to six digits, never up: what misses its goal must not look as if it met it."""
-    return math.floor(share * 1e6) / 1e6
 
 
 def goal_warnings(plan: Plan, raised: Raised[Any], before: Mapping[str, float]) -> list[str]:
@@ -110,7 +105,7 @@ def goal_warnings(plan: Plan, raised: Raised[Any], before: Mapping[str, float]) 
             warnings.append(
                 f"{entry.workload}: `survive` is raised from {entry.raised_from} to {entry.survive}, because "
                 f"slo.availability is {number(entry.goal)}: expected {number(entry.expected)}, and "
-                f"{number(_rounded_down(before[entry.workload]))} without it. "
+                f"{number(model.rounded_down(before[entry.workload]))} without it. "
                 f"{_cost_of_raising(extra_usd, len(raised.levels))}. Fix: State `survive: {entry.survive}`, or lower "
                 "slo.availability if that is too dear"
             )
@@ -148,12 +143,10 @@ def _what_survive_does(entry: WorkloadAvailability, path: Path, raised: Raised[A
         )
     ceiling = goals.outlived(path, SURVIVES[-1])
     part, at, _ = model.losses(ceiling)[0]
-    most = number(_rounded_down(model.availability(ceiling)))
+    most = number(model.rounded_down(model.availability(ceiling)))
     if entry.workload in raised.useless:
         level, reached = raised.useless[entry.workload]
-        reason = (
-            f"`survive: {level}` was tried and gives {number(_rounded_down(reached))}, so it is not raised"
-        )
+        reason = f"`survive: {level}` was tried and gives {number(model.rounded_down(reached))}, so it is not raised"
     elif path.replicas:
         reason = f"No `survive` reaches the goal: {most} is the most, limited by {describe_part(part, at)}"
     else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.packing import Replica, capacities, pack
@@ -19,7 +20,7 @@ from isthmus.planning.options import gateway_sites, hardware, monthly_costs
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan, PlannedEndpoint, PlannedGateway
-    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.contracts.vocabulary import FailurePart
     from isthmus.planning.options.option import Column
     from isthmus.planning.output.endpoints import SizedEndpoint
@@ -39,7 +40,19 @@ class PathFinder:
     nodes: Mapping[Column, PlacedReplicas]
     builds: Collection[str]
     """What the blueprint builds: gateways in AWS run in a cluster or on Fargate."""
-    _modes: dict[FailurePart, FailureMode] = field(default_factory=dict)
+
+    @functools.cached_property
+    def _modes(self) -> Mapping[FailurePart, FailureMode]:
+        return failure_modes.of_requirements(self.requirements)
+
+    @functools.cached_property
+    def _callers(self) -> Mapping[tuple[str, str], Sequence[Workload]]:
+        """The workloads of each gateway, by its class and site."""
+        callers: dict[tuple[str, str], list[Workload]] = {}
+        for workload in self.requirements.workloads:
+            if (gateway := self.plan.gateway_of(workload.name)) is not None:
+                callers.setdefault((gateway.class_, gateway.site), []).append(workload)
+        return callers
 
     def path(self, workload: str) -> Path:
         """Return what must work for a workload. Its overflow must work too, because the peak needs it."""
@@ -59,28 +72,19 @@ class PathFinder:
         ]
         return Path(tuple(dict.fromkeys(copies)), tuple(replicas))
 
-    def _mode(self, part: FailurePart) -> FailureMode:
-        if not self._modes:
-            self._modes.update(failure_modes.of_requirements(self.requirements))
-        return self._modes[part]
-
     def _site(self, name: str) -> Copies:
         on_prem = isinstance(self.requirements.site(name), OnPremSite)
-        return Copies(self._mode("site-on-prem" if on_prem else "site-aws"), name)
+        return Copies(self._modes["site-on-prem" if on_prem else "site-aws"], name)
 
     def _gateway(self, gateway: PlannedGateway) -> Iterator[Copies]:
         """Yield the gateway's copies and, if its answers may be held for people, its database."""
-        callers = [
-            workload
-            for workload in self.requirements.workloads
-            if self.plan.gateway_of(workload.name) == gateway
-        ]
+        callers = self._callers[gateway.class_, gateway.site]
         name, count = f"{gateway.class_}-{gateway.site}", planned_copies(callers)
         # Copies are planned so that the others carry the peak without one of them.
-        yield Copies(self._mode("gateway"), name, count, count - 1)
+        yield Copies(self._modes["gateway"], name, count, count - 1)
         in_cluster = gateway_sites.has_cluster(self.requirements, gateway.site, self.builds)
         if in_cluster and any(workload.needs_people for workload in callers):
-            yield Copies(self._mode("database"), name)
+            yield Copies(self._modes["database"], name)
 
     def _way_to(self, gateway: PlannedGateway | None, endpoint: PlannedEndpoint) -> Iterator[Copies]:
         """Yield the link to a service in AWS, and the service."""
@@ -95,9 +99,9 @@ class PathFinder:
                 if link.kind == "vpn"
                 else "link-direct-connect"
             )
-            yield Copies(self._mode(part), f"{gateway.site}-{endpoint.site}")
+            yield Copies(self._modes[part], f"{gateway.site}-{endpoint.site}")
         service: FailurePart = "provider-bedrock" if endpoint.target == "bedrock" else "provider-sagemaker"
-        yield Copies(self._mode(service), endpoint.site)
+        yield Copies(self._modes[service], endpoint.site)
 
     def _replicas(self, sized: SizedEndpoint, column: Column) -> Replicas:
         place, placed = "aws" if column.instance is not None else "on-prem", self.nodes[column]
@@ -105,13 +109,13 @@ class PathFinder:
         # Replicas that survive a domain are spread evenly over domains, so a free node of another one does not help.
         spare = 0 if survive == "domain" else self._spare_nodes(column)
         domains, spanned = self._domains(column, placed, survive, spare)
-        domain = self._mode("domain-aws" if place == "aws" else "domain-on-prem")
+        domain = self._modes["domain-aws" if place == "aws" else "domain-on-prem"]
         return Replicas(
             at=sized.endpoint.id,
             needed=min(placed.count, max(1, math.ceil(sized.load - 1e-9))),
             domains=domains,
-            replica=self._mode("replica"),
-            node=self._mode("node-aws" if place == "aws" else "node-on-prem"),
+            replica=self._modes["replica"],
+            node=self._modes["node-aws" if place == "aws" else "node-on-prem"],
             # A replica over several domains is lost with each of them.
             domain=replace(domain, rate_per_year=domain.rate_per_year * spanned),
             spare_nodes=spare,
