@@ -111,6 +111,9 @@ def _template_values(
     blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan
 ) -> dict[str, Any]:
     required, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)
+    for workload in required["workloads"]:
+        # The planner may have raised it to reach `slo.availability`.
+        workload["survive"] = plan.survive_of(workload["name"], workload["survive"])
     used_sites = {component["site"] for component in (*planned["endpoints"], *planned["gateways"])}
     sites = [site for site in required["sites"] if site["name"] in used_sites]
     return {
@@ -156,8 +159,7 @@ def _callers(requirements: Requirements, plan: Plan) -> Callable[[dict[str, Any]
 
 def _needs_reviewers(requirements: Requirements, names: list[str]) -> bool:
     """Whether the impact or the review of any of these workloads requires that people see its answers."""
-    workloads = [workload for workload in requirements.workloads if workload.name in names]
-    return any(workload.review is not None or workload.impact != "low" for workload in workloads)
+    return any(workload.needs_people for workload in requirements.workloads if workload.name in names)
 
 
 def _quoted(value: Any) -> str:

@@ -209,6 +209,7 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
         *_placement_lines(plan),
         *_cost_lines(plan),
         *_stress_lines(plan),
+        *_availability_lines(plan),
         *_alternative_lines(plan),
         "",
         *planned.notes,
@@ -283,6 +284,22 @@ def _stress_lines(plan: Plan) -> list[str]:
             f"at the stated growth {stress.outgrown_first} is the first to be too small, in {months}"
         )
     return lines
+
+
+def _availability_lines(plan: Plan) -> list[str]:
+    from isthmus.planning.availability import wording
+
+    if plan.availability is None:
+        return []
+    return [
+        "",
+        "expected availability (an estimate from the failure rates in the plan; docs/planning.md):",
+        *(
+            f"  {entry.workload}: {wording.describe_availability(entry)}"
+            for entry in plan.availability.workloads
+        ),
+        *(f"  - {assumption}" for assumption in plan.availability.assumptions),
+    ]
 
 
 def _alternative_lines(plan: Plan) -> list[str]:

@@ -24,6 +24,23 @@ Survive = Literal["none", "replica", "node", "domain"]
 """The largest part whose loss the endpoint outlives."""
 SURVIVES: tuple[Survive, ...] = ("none", "replica", "node", "domain")
 """From the least to the most."""
+FailurePart = Literal[
+    "replica",
+    "node-on-prem",
+    "node-aws",
+    "domain-on-prem",
+    "domain-aws",
+    "gateway",
+    "database",
+    "link-vpn",
+    "link-direct-connect",
+    "link-internet",
+    "site-on-prem",
+    "site-aws",
+    "provider-bedrock",
+    "provider-sagemaker",
+]
+"""A part of a platform that fails, as the table of failure modes names it (docs/planning.md)."""
 Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 """`api`: served by a provider, whose precision is not ours to choose."""
 PRECISIONS_MADE_WHILE_LOADING: tuple[Precision, ...] = ("fp8",)

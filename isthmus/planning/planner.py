@@ -6,7 +6,7 @@ nothing else, so that plans stay reproducible. The age of prices is reported sep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,10 @@ from isthmus.contracts.plan.document import (
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS
+from isthmus.core.errors import InputError, Refused
+from isthmus.planning.availability import goals, model, outcome
+from isthmus.planning.availability.goals import Attempt
+from isthmus.planning.availability.paths import PathFinder
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options import gateway_sites as gateways
 from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
@@ -98,11 +102,51 @@ def make_plan(
     or price, and `Refused` if no blueprint fits.
     """
     _check_blueprint_name(blueprint, offers)
-    judged = list(_judge_blueprints(requirements, offers, today, before))
-    selected = _choose_blueprint(judged, blueprint)
-    if selected.solution is None or selected.options is None:
-        return _infeasible_plan(requirements, selected)
+
+    def draft(changed: Requirements) -> _Draft | JudgedBlueprint:
+        judged = list(_judge_blueprints(changed, offers, today, before))
+        selected = _choose_blueprint(judged, blueprint)
+        return _draft(changed, selected, judged) if selected.solution is not None else selected
+
+    first = draft(requirements)
+    if isinstance(first, JudgedBlueprint):
+        return _infeasible_plan(requirements, first)
+    made, document = _meet_availability_goals(requirements, first, draft)
+    warnings = [
+        *made.document.warnings,
+        *quotas.quota_warnings(document, made.requirements),
+        *score_warnings.score_warnings(document, made.requirements, made.selected.offer.builds),
+        *document.warnings,
+        *outcome.impact_warnings(document, requirements),
+    ]
+    document = document.model_copy(update={"warnings": warnings})
+    return PlanningResult(
+        document,
+        made.options.rejected,
+        reasons.describe_cost_basis(made.requirements, made.options, made.solution),
+    )
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A plan before its availabilities and the warnings that look at all of it."""
+
+    requirements: Requirements
+    """Those that were planned: `survive` of workloads may be raised."""
+    selected: JudgedBlueprint
+    solution: Solution
+    options: Options
+    endpoints: Sequence[SizedEndpoint]
+    document: Plan
+
+
+def _draft(
+    requirements: Requirements, selected: JudgedBlueprint, judged: Sequence[JudgedBlueprint]
+) -> _Draft:
+    """Build the document of a solved blueprint."""
     solution, options = selected.solution, selected.options
+    if solution is None or options is None:
+        raise ValueError(f"blueprint {selected.offer.name} is not solved")
     sized_endpoints = endpoints.build_endpoints(requirements, options, solution, selected.nodes)
     document = Plan(
         version=__version__,
@@ -127,15 +171,42 @@ def make_plan(
         warnings=_build_warnings(sized_endpoints, solution),
         prices_as_of=_oldest_price_date(selected.costs),
     )
-    warnings = [
-        *document.warnings,
-        *quotas.quota_warnings(document, requirements),
-        *score_warnings.score_warnings(document, requirements, selected.offer.builds),
-    ]
-    document = document.model_copy(update={"warnings": warnings})
-    return PlanningResult(
-        document, options.rejected, reasons.describe_cost_basis(requirements, options, solution)
-    )
+    return _Draft(requirements, selected, solution, options, sized_endpoints, document)
+
+
+def _meet_availability_goals(
+    requirements: Requirements,
+    first: _Draft,
+    draft: Callable[[Requirements], _Draft | JudgedBlueprint],
+) -> tuple[_Draft, Plan]:
+    """Return the draft that reaches the goals of `slo.availability` as far as `survive` can, and its document.
+
+    The document has the availabilities, and as warnings only those about them.
+    """
+    names = [workload.name for workload in requirements.workloads if workload.slo.availability is not None]
+
+    def attempt(made: _Draft) -> Attempt[_Draft]:
+        finder = PathFinder(
+            made.requirements, made.document, made.endpoints, made.selected.nodes, made.selected.offer.builds
+        )
+        return Attempt(made, {name: finder.path(name) for name in names})
+
+    def solve(levels: goals.Levels) -> Attempt[_Draft] | None:
+        try:
+            made = draft(goals.with_levels(requirements, levels))
+        except Refused:
+            return None  # no blueprint fits, or the requested one does not
+        return attempt(made) if isinstance(made, _Draft) else None
+
+    start = attempt(first)
+    raised = goals.raise_survive(requirements, start, solve, large=first.solution.large)
+    made = raised.attempt.made
+    extra = made.selected.cost - first.selected.cost if raised.levels else None
+    availability = outcome.build_availability(requirements, raised.attempt.paths, raised.levels, extra)
+    document = made.document.model_copy(update={"availability": availability})
+    without_raising = {name: model.availability(path) for name, path in start.paths.items()}
+    warnings = outcome.goal_warnings(document, raised, without_raising)
+    return made, document.model_copy(update={"warnings": warnings})
 
 
 def _why_not_chosen(rejected: JudgedBlueprint, selected: JudgedBlueprint) -> str:
@@ -151,7 +222,6 @@ def _why_not_chosen(rejected: JudgedBlueprint, selected: JudgedBlueprint) -> str
 def _check_blueprint_name(blueprint: str | None, offers: Sequence[BlueprintOffer]) -> None:
     names = [offer.name for offer in offers]
     if blueprint is not None and blueprint not in names:
-        from isthmus.core.errors import InputError
         from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
@@ -249,8 +319,6 @@ def _choose_blueprint(judged: Sequence[JudgedBlueprint], requested: str | None) 
 
     Raises `Refused` if the requested blueprint does not fit, or if none does.
     """
-    from isthmus.core.errors import Refused
-
     # At equal cost, the blueprint with the fewest components wins.
     fitting = sorted(
         (judgement for judgement in judged if not judgement.against),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.plan.capacity_rules import cut_gpus
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError
+from isthmus.planning.availability import wording
 from isthmus.reports.format.numbers import bar, counted, number, per_cent, predicted, scale, times, usd
 
 if TYPE_CHECKING:
@@ -84,10 +85,21 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        usd=usd, number=number, predicted=predicted, per_cent=per_cent, times=times, cut=cut
+        usd=usd,
+        number=number,
+        predicted=predicted,
+        per_cent=per_cent,
+        times=times,
+        cut=cut,
+        share=wording.number,
     )
     environment.globals.update(
-        where=describe_location, size=describe_size, bar=bar, scale=scale, counts=counted
+        where=describe_location,
+        size=describe_size,
+        bar=bar,
+        scale=scale,
+        counts=counted,
+        part=wording.describe_part,
     )
     return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
 
@@ -222,7 +234,8 @@ class Outlook:
             placement.workload for placement in plan.placements if placement.endpoint == endpoint.id
         )
         served = [workload for name in names if (workload := requirements.workload(name)) is not None]
-        survive = max((workload.survive for workload in served), key=SURVIVES.index, default="none")
+        levels = [plan.survive_of(workload.name, workload.survive) for workload in served]
+        survive = max(levels, key=SURVIVES.index, default="none")
         return cls(endpoint, endpoint.predicted, served, survive)
 
     def goals(self, key: str) -> list[tuple[float, str]]:
@@ -244,12 +257,15 @@ def figures_by_evidence(
         (f"{'predictions' if endpoint.predicted else 'size'} of {endpoint.id}", endpoint.evidence)
         for endpoint in plan.endpoints
     ] + [(f"cost of {item.what}", item.evidence) for item in plan.cost_items or []]
+    modes = plan.availability.failure_modes if plan.availability is not None else []
     for figure, basis in claims:
         if basis is None:
             loose.append(figure)
         else:
             key = (basis.kind.replace("-", " "), basis.source, basis.as_of)
             figures.setdefault(key, []).append(figure)
+    for mode in modes:
+        figures.setdefault((mode.kind, mode.source, mode.as_of), []).append(f"failures of {mode.part}")
     profiles = {(row.profile, row.source_region): row for row in inference_profiles.rows()}
     for endpoint in plan.endpoints:
         row = profiles.get((endpoint.inference_profile or "", region(requirements, endpoint)))

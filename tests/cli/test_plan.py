@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,34 @@ def bank(tmp_path: Path) -> Path:
 def test_the_json_plan_has_the_documented_keys(isthmus, bank):
     result = isthmus("plan", bank, "--format", "json", *AS_OF)
     assert result.code == 0
-    assert list(json.loads(result.out)) == KEYS
+    assert list(json.loads(result.out)) == [*KEYS, "availability"]
+
+
+def test_without_a_stated_availability_the_json_plan_has_no_key_for_it(isthmus, bank):
+    bank.write_text(re.sub(r", availability: [0-9.]+", "", bank.read_text()))
+    assert list(json.loads(isthmus("plan", bank, "--format", "json", *AS_OF).out)) == KEYS
+
+
+def test_the_text_tells_the_expected_availability_and_that_a_refund_is_none(isthmus, bank):
+    out = isthmus("plan", bank, *AS_OF).out
+    (line,) = [line for line in out.splitlines() if line.startswith("  kyc-extraction: ")]
+    assert re.fullmatch(
+        r"  kyc-extraction: 0\.9994\d\d, meets 0\.999; [45]\.\d+ hours a year down, most by the database of gateway "
+        r"confidential-fra1 \(2\), the one site fra1 \(1\.6\)",
+        line,
+    )
+    assert "A provider's SLA promises a refund, not an availability." in out
+
+
+def test_a_goal_out_of_reach_is_a_warning_and_no_refusal(isthmus, bank):
+    bank.write_text(bank.read_text().replace("availability: 0.999}", "availability: 0.999999}"))
+    result = isthmus("plan", bank, *AS_OF)
+    assert result.code == 0
+    assert "kyc-extraction: 0.999432, misses 0.999999" in result.out
+    assert (
+        "warning: kyc-extraction: its expected availability is 0.999432, below slo.availability 0.999999"
+        in result.out
+    )
 
 
 def test_a_written_plan_passes_the_plan_rules(isthmus, bank, tmp_path):

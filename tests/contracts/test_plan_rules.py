@@ -47,6 +47,35 @@ def bedrock(class_: str) -> dict[str, Any]:
     }
 
 
+def raised(workload: str, survive: str) -> dict[str, Any]:
+    """The `availability` of a plan that raised what one workload survives."""
+    entry = {"workload": workload, "goal": 0.999, "expected": 0.9995, "survive": survive, "limited_by": []}
+    return {"workloads": [entry], "failure_modes": [], "assumptions": []}
+
+
+def test_a_raised_survive_binds_the_plan_like_that_of_the_requirements():
+    def in_one_domain(data: dict[str, Any]) -> None:
+        endpoint(data, 1).update(replicas_by_domain={"fra1-a": 3, "fra1-b": 0}, replicas=3, gpus=3)
+
+    data = bank.plan_data()
+    in_one_domain(data)
+    bank.check(data, bank.requirements(REQUIREMENTS))  # `survive: node` of the requirements holds
+    message = refused(
+        InputError,
+        lambda data: (in_one_domain(data), data.update(availability=raised("kyc-extraction", "domain"))),
+    )
+    assert "must survive the loss of a domain, but its replicas are in fewer than two" in message
+
+
+def test_a_plan_never_lowers_what_the_requirements_must_survive():
+    plan = plan_document.Plan.model_validate(
+        bank.plan_data() | {"availability": raised("kyc-extraction", "none")}
+    )
+    assert plan.survive_of("kyc-extraction", "node") == "node"
+    assert plan.survive_of("kyc-extraction", "none") == "none"
+    assert plan.survive_of("transaction-narratives", "domain") == "domain"
+
+
 def test_the_plan_of_the_test_bank_passes():
     bank.check(bank.plan_data())
 

@@ -48,6 +48,7 @@ def small(survive: str, id: str = "meta-llama/Llama-3.1-8B-Instruct", **pool: An
     data["workloads"] = [data["workloads"][0]]
     workload_data = data["workloads"][0]
     workload_data["survive"] = survive
+    del workload_data["slo"]["availability"]  # the planner would raise `survive` for it
     workload_data["traffic"].update(peak_rps=0.2, mean_rps=0.1)
     workload_data["model"] = {
         "candidates": [{"id": id, "scores": {"fp8": 0.9}}],

@@ -12,7 +12,9 @@ def test_the_page_of_the_banks_own_lock_holds_all_of_it():
     requirements, plan = requirements_and_plan()
     html = plan_page.page(plan, requirements)
     check_harmless(html)
-    assert sections(html) == "map placements predictions cost stress alternatives warnings evidence"
+    assert (
+        sections(html) == "map placements predictions availability cost stress alternatives warnings evidence"
+    )
     assert f"USD {plan.monthly_cost_usd:,.0f} a month" in text_of(html)
     assert "its parts come to" not in section(html, "cost"), "the total is not the sum of its parts"
     assert [item.what for item in plan.cost_items or [] if item.what not in section(html, "cost")] == []

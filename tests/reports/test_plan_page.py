@@ -180,6 +180,49 @@ def test_each_section_shows_the_values_of_the_plan(part: str):
     assert text.count(LIST["source"]) <= 1, "a source stands once"
 
 
+def with_availability() -> dict[str, Any]:
+    """The plan by hand, where the planner raised what one workload survives, and another one misses its goal."""
+    loss = {"part": "site-on-prem", "at": "fra1", "hours_per_year": 1.6}
+    entry = {"goal": 0.999, "survive": "node", "limited_by": [loss]}
+    raised = {"workload": "kyc-extraction", "expected": 0.999431, "raised_from": "none"}
+    missed = {"workload": "transaction-narratives", "expected": 0.9981}
+    mode = {"part": "site-on-prem", "rate_per_year": 0.8, "repair_hours": 2.0, "common_cause": 0.05}
+    return full() | {
+        "availability": {
+            "workloads": [{**entry, **raised}, {**entry, **missed}],
+            "failure_modes": [{**mode, "kind": "assumed", "source": "a table", "as_of": "2026-11-25"}],
+            "assumptions": ["A provider's SLA promises a refund, not an availability."],
+            "raised_usd_per_month": 1999.39,
+        }
+    }
+
+
+def test_the_expected_availability_is_shown_with_what_limits_it_and_its_assumptions():
+    shown = text_of(section(page_of(with_availability()), "availability"))
+    for expected in (
+        *("kyc-extraction 0.999431 ✓ meets the goal 0.999 node raised from none", "the one site fra1: 1.6"),
+        *("transaction-narratives 0.9981 ✗ misses the goal", "adds USD 1,999 a month"),
+        *("site-on-prem 0.8 2 5 % assumed, 2026-11-25", "promises a refund, not an availability"),
+    ):
+        assert expected in shown
+    evidence = text_of(section(page_of(with_availability()), "evidence"))
+    assert "a table assumed 2026-11-25 failures of site-on-prem" in evidence
+
+
+def test_a_plan_without_availability_has_no_section_for_it():
+    assert 'id="availability"' not in page_of(full())
+
+
+def test_a_raised_survive_is_what_an_endpoint_must_survive():
+    def domains(data: dict[str, Any]) -> int:
+        return text_of(section(page_of(data), "predictions")).count("must survive: one domain")
+
+    data = with_availability()
+    before = domains(data)
+    data["availability"]["workloads"][0]["survive"] = "domain"
+    assert domains(data) > before
+
+
 def test_goals_of_two_workloads_on_one_endpoint_are_listed_separately():
     data = full()
     data["placements"][3]["endpoint"] = "internal-haiku"

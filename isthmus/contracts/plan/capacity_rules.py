@@ -24,9 +24,13 @@ def pool_of(endpoint: PlannedEndpoint, requirements: Requirements) -> Pool | Non
 
 
 def survive_of(plan: Plan, requirements: Requirements, endpoint: str) -> Survive:
-    """The most that any workload on the endpoint asks it to survive."""
+    """The most that any workload on the endpoint asks it to survive, or that the planner raised it to."""
     names = {placement.workload for placement in plan.placements if placement.endpoint == endpoint}
-    levels = {workload.survive for workload in requirements.workloads if workload.name in names}
+    levels = {
+        plan.survive_of(workload.name, workload.survive)
+        for workload in requirements.workloads
+        if workload.name in names
+    }
     for level in reversed(SURVIVES):
         if level in levels:
             return level

@@ -11,7 +11,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from isthmus.contracts.vocabulary import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
+from isthmus.contracts.vocabulary import (
+    SURVIVES,
+    DnsLabel,
+    Evidence,
+    FailurePart,
+    FilePart,
+    Precision,
+    Sensitivity,
+    Survive,
+    Target,
+)
 from isthmus.core.yaml_documents import Document
 
 
@@ -151,6 +161,56 @@ class Alternative(FilePart):
     rejected_because: list[str] = []
 
 
+class FailureMode(FilePart):
+    """How often one part of a platform fails, and for how long: an assumption of every availability."""
+
+    part: FailurePart
+    rate_per_year: float = Field(ge=0)
+    repair_hours: float = Field(gt=0)
+    """Mean hours from the failure until the part works again."""
+    common_cause: float = Field(ge=0, le=1)
+    """Share of the failures that hit all parts of the kind at once."""
+    kind: Literal["estimated", "assumed", "given"]
+    """`estimated`: from published figures; `assumed`: no public source is good enough; `given`: the requirements'."""
+    source: str
+    as_of: str
+
+
+class AvailabilityLoss(FilePart):
+    """What a workload would gain if a part never failed."""
+
+    part: FailurePart
+    at: str
+    """The part: the name of a site, an endpoint, a gateway or a link."""
+    hours_per_year: float = Field(ge=0)
+
+
+class WorkloadAvailability(FilePart):
+    """The expected availability of a workload that states a goal (`slo.availability`)."""
+
+    workload: DnsLabel
+    goal: float = Field(gt=0, lt=1)
+    expected: float = Field(ge=0, le=1)
+    """Share of the time in which the workload's path carries its peak."""
+    survive: Survive
+    """What the plan survives for it: at least `survive` of the requirements."""
+    raised_from: Survive | None = None
+    """`survive` of the requirements, where the planner raised it to reach the goal."""
+    limited_by: list[AvailabilityLoss]
+    """The parts of its path, the one that limits it most first."""
+
+
+class Availability(FilePart):
+    """Expected availabilities, with the assumptions that they rest on."""
+
+    workloads: list[WorkloadAvailability]
+    failure_modes: list[FailureMode]
+    """Those of the parts in use."""
+    assumptions: list[str]
+    raised_usd_per_month: float | None = None
+    """What the raised `survive` of all workloads together add to the monthly cost."""
+
+
 class Plan(FilePart):
     """The plan of one stack."""
 
@@ -172,6 +232,8 @@ class Plan(FilePart):
     ways_out: list[WayOut] = []
     warnings: list[str] = []
     prices_as_of: str | None = None
+    availability: Availability | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Absent if no workload states `slo.availability`."""
 
     _document: Document | None = PrivateAttr(default=None)
     """The file that it was read from, for errors with lines."""
@@ -199,6 +261,12 @@ class Plan(FilePart):
         gateways = [gateway for gateway in self.gateways if gateway.class_ == primary.sensitivity]
         at_site = [gateway for gateway in gateways if endpoint is not None and gateway.site == endpoint.site]
         return next(iter(at_site or gateways), None)
+
+    def survive_of(self, workload: str, stated: Survive) -> Survive:
+        """What the plan survives for a workload: `stated` by the requirements, or more where the planner raised it."""
+        entries = self.availability.workloads if self.availability is not None else []
+        levels: list[Survive] = [stated, *(entry.survive for entry in entries if entry.workload == workload)]
+        return max(levels, key=SURVIVES.index)
 
     def pool(self, endpoint: PlannedEndpoint) -> str | None:
         """Name of the pool of an endpoint on GPUs: `SITE-GPU`."""

@@ -87,6 +87,9 @@ def names_exist(plan: Plan, requirements: Requirements) -> None:
             placement.workload, workloads, "workload of the requirements", "placements", index, "workload"
         )
         _check_name(placement.endpoint, endpoints, "endpoint of the plan", "placements", index, "endpoint")
+    for index, entry in enumerate(plan.availability.workloads if plan.availability is not None else []):
+        path = ("availability", "workloads", index, "workload")
+        _check_name(entry.workload, workloads, "workload of the requirements", *path)
 
 
 def every_workload_is_placed(plan: Plan, requirements: Requirements) -> None:

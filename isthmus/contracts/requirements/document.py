@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from isthmus.contracts.reference.handling import Exception_
 from isthmus.contracts.requirements.sites import AwsSite, Link, OnPremSite, Site
 from isthmus.contracts.requirements.workloads import Workload
-from isthmus.contracts.vocabulary import DnsLabel, FilePart
+from isthmus.contracts.vocabulary import DnsLabel, FailurePart, FilePart
 from isthmus.core.errors import FieldError, InputError
 from isthmus.core.uniqueness import unique
 
@@ -33,12 +33,29 @@ class Objective(FilePart):
     """Within this many per cent of cost the better score wins."""
 
 
+class StatedFailureMode(FilePart):
+    """Your own figures of a failure mode. What is absent is the table's (docs/planning.md)."""
+
+    rate_per_year: float | None = Field(default=None, ge=0, le=8760)
+    """Failures of one such part in a year."""
+    repair_hours: float | None = Field(default=None, gt=0, le=8760)
+    """Mean hours from the failure until the part works again."""
+    common_cause: float | None = Field(default=None, ge=0, le=1)
+    """Share of the failures that hit all parts of the kind at once, 0 to 1."""
+    source: str | None = None
+    """Where the figures come from: incident records, a contract."""
+    as_of: str | None = None
+    """Of which day they are, like `2026-11-01`."""
+
+
 class Planning(FilePart):
     headroom: float = Field(default=0.3, ge=0, le=10)
     """Capacity is at least peak × (1 + headroom)."""
     stress: float = Field(default=1.5, ge=1)
     """The load, as a multiple of peak, that a plan must say what it does under."""
     move_cost_usd: float = Field(default=0, ge=0)
+    failures: dict[FailurePart, StatedFailureMode] = {}
+    """Your own figures of failure modes, by part; they replace the planner's table."""
 
 
 class Commitments(FilePart):

@@ -140,6 +140,7 @@ class Slo(FilePart):
     ttft_p95_ms: float | None = Field(default=None, gt=0)
     tpot_p95_ms: float | None = Field(default=None, gt=0)
     availability: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the time in which its peak must be carried. The plan estimates it, and raises `survive` to reach it."""
     complete_within_hours: float | None = Field(default=None, gt=0)
 
 
@@ -168,8 +169,14 @@ class Workload(FilePart):
     traffic: Traffic
     slo: Slo
     survive: Survive = "none"
+    """The largest failure after which its peak must still be carried. `slo.availability` may raise it."""
     allow_overflow: bool = False
     review: Review | None = None
+
+    @property
+    def needs_people(self) -> bool:
+        """Whether its impact or its review requires that people see some of its answers."""
+        return self.review is not None or self.impact != "low"
 
     @model_validator(mode="after")
     def _goals(self) -> Workload:
