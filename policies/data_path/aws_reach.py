@@ -42,7 +42,7 @@ _VPN, _ATTACHMENT = "aws:ec2/vpnConnection:VpnConnection", "aws:ec2transitgatewa
 _DIRECT_CONNECT = "aws:directconnect/"
 _INSTANCE = "aws:ec2/instance:Instance"
 _EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
-_UNKNOWN = "is beside classified work, and Isthmus does not know whether this type reads or copies what is in the account"
+_UNKNOWN = "is beside classified work, and Isthmus does not know whether this type reads or copies what the account has"
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
 _ACCOUNT = re.compile(r"arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12}):")
 
