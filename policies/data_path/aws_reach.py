@@ -91,6 +91,7 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
         others = _beginning(resource.type, known_aws.OTHERS_LEAD_AWAY)
         is_known = resource.type in known_aws.KNOWN and not (wide or others)
         is_own = resource.type in known_aws.KNOWN and is_of_component(resource)
+        is_own = is_own or (_is_added(subject, resource) and resource.type in known_aws.SETS)
         if is_known or is_own or is_trusted_type(subject, resource.type):
             continue
         if wide:

@@ -123,6 +123,7 @@ _TYPES_BY_REASON: dict[str, tuple[str, ...]] = {
     "an identity; its permissions and trust are judged": (
         "aws:iam/accessKey:AccessKey",
         "aws:iam/group:Group",
+        "aws:iam/instanceProfile:InstanceProfile",
         "aws:iam/policy:Policy",
         "aws:iam/policyAttachment:PolicyAttachment",
         "aws:iam/role:Role",

@@ -12,19 +12,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.trust import Kind
+from isthmus.graph.resources.references import undecided
 from isthmus.graph.resources.resources import Resource, as_list
 from policies.data_path import known_aws
 from policies.data_path.known_kinds import is_trusted_type
 from policies.inputs.accounts import own_accounts
 from policies.inputs.aws_reach import classified_reach, is_grant, is_literal, is_of_component, roles_of_grant
 from policies.inputs.documents import RESOURCE_POLICY_KEYS, conditions, principals, statements
-from policies.inputs.values import is_unknown
+from policies.inputs.values import is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _ROLE, _RECORD = "aws:iam/role:Role", "aws:route53/record:Record"
 _EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 _TAKES_EVENTS = (":Topic", ":Queue", ":LogGroup")
+_SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
+_PEOPLES_PROTOCOLS = ("email", "email-json", "sms", "sqs")
+_POLICIES = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy")
 _SERVICES_OF_TARGETS = re.compile(r"arn:aws[\w-]*:(sns|sqs|logs):")
 _BUCKET = "aws:s3/bucket:Bucket"
 _HEX, _UUID = "0-9A-Fa-f", re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -69,11 +73,31 @@ def _problems(subject: Subject, resource: Resource) -> Iterator[str]:
                 f"sends events of an account with classified work to {arn or 'a target that is not known'}, and only"
                 " topics, queues and log groups are known to keep them"
             )
+    protocol = resource.inputs.get("protocol")
+    if resource.type == _SUBSCRIPTION and protocol not in _PEOPLES_PROTOCOLS:
+        end = f"{resource.inputs.get('endpoint')} ({protocol})"
+        yield f"sends alerts and events of an account with classified work to {end}"
+    for policy in _unread(resource):
+        yield f"has a policy that is not known before the change ({policy}), so nobody can tell what it opens"
     name = str(resource.inputs.get("name") or "").rstrip(".")
     hosts = {gateway.host for gateway in subject.platform.gateways} if subject.platform else set()
     covered = name in hosts or (name.startswith("*.") and any(str(host).endswith(name[1:]) for host in hosts))
     if resource.type == _RECORD and covered:
         yield f"answers {name}, so that callers of a gateway send their data to this address"
+
+
+def _unread(resource: Resource) -> Iterator[str]:
+    """Permissions that a resource gives and that cannot be read before the change."""
+    inputs = resource.inputs
+    given = [inputs.get("policy")] if resource.type in _POLICIES else []
+    given += [
+        part.get("policy")
+        for part in list_or_empty(inputs.get("inlinePolicies"))
+        if isinstance(part, Mapping)
+    ]
+    for policy in given:
+        if policy and statements(policy) is None and not undecided(policy):  # the engine knows it later
+            yield str(policy)[:80]
 
 
 def _replaced(subject: Subject, resource: Resource) -> Iterator[str]:
@@ -93,21 +117,12 @@ def _replaced(subject: Subject, resource: Resource) -> Iterator[str]:
 
 
 def _is_own_thing(subject: Subject, thing: Any) -> bool:
-    """Whether own code makes the thing that a setting names, out of reach of classified data."""
-    reach = classified_reach(subject)
+    """Whether own code makes the thing that a setting names."""
     made = subject.graph.referred(thing)
     if not made:
         named = (other for other in _added(subject) if thing in map(other.inputs.get, ("bucket", "name")))
         made = list(named)
-    return (
-        bool(made)
-        and not any(is_of_component(other) for other in made)
-        and not any(
-            other.urn in reach and reach[other.urn] != other.name and not is_literal(reach[other.urn])
-            for other in made
-            if other.type.startswith("aws:iam/")
-        )
-    )
+    return bool(made) and not any(is_of_component(other) for other in made)
 
 
 def _admitted(subject: Subject, resource: Resource) -> Iterator[str]:
