@@ -306,11 +306,19 @@ def test_what_own_code_adds_out_of_reach_passes():
     assert not rules_of(stops(*named(HARMLESS)))
 
 
-def test_a_type_that_is_on_no_list_needs_one_line():
-    rule = other("aws:cfg/rule:Rule", source={"owner": "AWS"})
-    (finding,) = [finding for finding in stops(rule) if finding.policy == TYPES]
+UNLISTED = {
+    "rule": other("aws:cfg/rule:Rule", source={"owner": "AWS"}),
+    "function": other("aws:lambda/function:Function", role="${team-role.arn}"),
+    "copies": other("aws:s3/bucketReplicationConfig:BucketReplicationConfig", bucket="team-files"),
+}
+
+
+@pytest.mark.parametrize("row", UNLISTED, ids=list(UNLISTED))
+def test_a_type_that_is_on_no_list_needs_one_line(row: str):
+    added = UNLISTED[row]
+    (finding,) = [finding for finding in stops(added) if finding.policy == TYPES]
     assert "Isthmus does not know whether this type reads or copies" in finding.message
-    assert not rules_of(stops(rule, settings=trust(resource_types=["aws:cfg/*"])))
+    assert not rules_of(stops(added, settings=trust(resource_types=[added.type])))
 
 
 def test_without_classified_work_in_aws_own_code_may_add_what_it_wants():
