@@ -14,14 +14,16 @@ def out() -> Console:
     from rich.console import Console
 
     # A pipe has no width; tables cut to 80 columns are hard to read in a log.
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout))
+    return Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout))
 
 
 def err() -> Console:
     """Console on stderr."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), width=_width(sys.stderr))
+    return Console(
+        stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty(), width=_width(sys.stderr)
+    )
 
 
 def _width(stream: TextIO) -> int | None:

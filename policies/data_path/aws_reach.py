@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -41,6 +42,8 @@ _VPN, _ATTACHMENT = "aws:ec2/vpnConnection:VpnConnection", "aws:ec2transitgatewa
 _DIRECT_CONNECT = "aws:directconnect/"
 _INSTANCE = "aws:ec2/instance:Instance"
 _EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
+_UNKNOWN = "is beside classified work, and Isthmus does not know whether this type reads or copies what the account has"
+_GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
 _ACCOUNT = re.compile(r"arn:aws[\w-]*:[\w-]+:[\w-]*:(\d{12}):")
 
 
@@ -53,7 +56,10 @@ def _judged_types(subject: Subject) -> Iterator[Resource]:
 
 
 def _resources_to_judge(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
-    """Resources in reach with what they refer to; and those that reach the whole account, with how they do."""
+    """Resources in reach with what they refer to; and those that reach the whole account, with how they do.
+
+    What own code adds beside them is one of the latter unless its type is known to stay where it is put.
+    """
     reach = classified_reach(subject)
     if not reach:
         return
@@ -65,6 +71,13 @@ def _resources_to_judge(subject: Subject) -> Iterator[tuple[Resource, str, str]]
             yield resource, reach[resource.urn], wide if resource.type in known_aws.KNOWN else ""
         elif wide:
             yield resource, "", wide
+        elif _is_added(subject, resource) and resource.type not in known_aws.HARMLESS:
+            yield resource, "", _beginning(resource.type, known_aws.OTHERS_LEAD_AWAY) or _UNKNOWN
+
+
+def _is_added(subject: Subject, resource: Resource) -> bool:
+    """Whether own code adds a resource to the platform's account. A program without a platform has its own rules."""
+    return subject.platform is not None and not is_of_component(resource)
 
 
 def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
@@ -78,10 +91,13 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
         others = _beginning(resource.type, known_aws.OTHERS_LEAD_AWAY)
         is_known = resource.type in known_aws.KNOWN and not (wide or others)
         is_own = resource.type in known_aws.KNOWN and is_of_component(resource)
+        is_own = is_own or (_is_added(subject, resource) and resource.type in known_aws.SETS)
         if is_known or is_own or is_trusted_type(subject, resource.type):
             continue
         if wide:
-            problem = f"{wide}; classified data of the account may be among them"
+            problem = (
+                wide if wide == _UNKNOWN else f"{wide}; classified data of the account may be among them"
+            )
         else:
             way = others or _beginning(resource.type, known_aws.CARRIES_AWAY)
             if resource.type == _INSTANCE and at(resource.inputs, "associatePublicIpAddress"):
@@ -142,6 +158,24 @@ def _check_other_end(subject: Subject, resource: Resource) -> Iterator[Violation
             )
     if not is_of_component(resource):
         yield from _check_prefix_lists(subject, resource)
+        yield from _check_literal_groups(subject, resource)
+
+
+def _check_literal_groups(subject: Subject, resource: Resource) -> Iterator[Violation]:
+    """Reports groups that a rule of own code names by an id which neither the stack nor the platform has."""
+    platform = subject.platform
+    if platform is None or subject.trusts("objects", resource.name):
+        return
+    stated = json.dumps(platform.model_dump(mode="json"))
+    for group in _groups(resource):
+        if _GROUP.fullmatch(str(group)) and str(group) not in stated:
+            yield Violation(
+                f"{resource.name} opens a network with classified work to the machines of group {group}, which"
+                " neither the stack makes nor the platform states",
+                resource,
+                "undecided",
+                entry=("objects", resource.name),
+            )
 
 
 def _is_own(subject: Subject, value: Any, kind: str = "") -> bool:
@@ -315,7 +349,7 @@ _CONTROLS = (*fw.nist("AC-4", "SC-7", "CM-7(5)"), *fw.iso_27001("A.8.12", "A.8.2
 RULES = (
     Rule(
         "data-path/known-aws-types",
-        "What refers to a classified network, bucket, key or role in AWS is of a known type",
+        "What refers to a classified network, bucket, key or role, or is beside them in AWS, is of a known type",
         "critical",
         _CONTROLS,
         "A resource that no rule reads can copy the data, or join its network to another",

@@ -10,7 +10,14 @@ from isthmus.contracts.reference import roles as people_roles
 from isthmus.contracts.reference.aws_actions import ACCOUNT_ACTIONS, UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers, roles
 from isthmus.graph.resources.resources import Resource, as_list
-from policies.inputs.documents import actions, conditions, principals, resources, statements
+from policies.inputs.documents import (
+    RESOURCE_POLICY_KEYS,
+    actions,
+    conditions,
+    principals,
+    resources,
+    statements,
+)
 from policies.inputs.selectors import first_of_rows, resources_where, stack_in_aws
 from policies.inputs.values import is_unknown, require
 from policies.rules import frameworks as fw
@@ -31,16 +38,6 @@ _USERS = (
     "aws:iam/sshKey:SshKey",
     "aws:iam/serviceSpecificCredential:ServiceSpecificCredential",
 )
-RESOURCE_POLICY_KEYS = {
-    "aws:kms/key:Key": "policy",
-    "aws:kms/keyPolicy:KeyPolicy": "policy",
-    "aws:s3/bucketPolicy:BucketPolicy": "policy",
-    "aws:sns/topicPolicy:TopicPolicy": "policy",
-    "aws:sqs/queuePolicy:QueuePolicy": "policy",
-    "aws:secretsmanager/secretPolicy:SecretPolicy": "policy",
-    "aws:ecr/repositoryPolicy:RepositoryPolicy": "policy",
-    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
-}
 _WIDE_POLICY = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)$"
 )

@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions
 from isthmus.contracts.trust import FILE as TRUST_FILE
 from isthmus.contracts.trust import Kind
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Graph, Resource, as_list
-from policies.identity.aws_permissions import RESOURCE_POLICY_KEYS
+from isthmus.graph.resources.resources import Resource, as_list
+from policies.inputs.accounts import own_accounts
 from policies.inputs.declared import IDENTITY, tag
-from policies.inputs.documents import actions, conditions, principals, resources, statements
+from policies.inputs.documents import (
+    RESOURCE_POLICY_KEYS,
+    actions,
+    conditions,
+    principals,
+    resources,
+    statements,
+)
 from policies.inputs.selectors import first_of_rows
 from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
@@ -24,10 +29,8 @@ from policies.rules.rule import Rule, Subject, Violation
 
 _ROLE = "aws:iam/role:Role"
 _ACCOUNT = re.compile(r"(?:^|:)(\d{12})(?::|$)")
-_ROOT = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(\d{12})(?::root)?$")
 _RENDERED_ACCOUNT = "${aws.accountId}"
 """How a rendered stack writes its own account."""
-_KEY = "aws:kms/key:Key"
 _MODEL_CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "sagemaker:InvokeEndpoint")
 """Calls that carry prompts."""
 _NETWORK_KEYS = ("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
@@ -47,59 +50,6 @@ DENIED_CALLS = tuple(
 )
 """Calls that every boundary must deny. Calls on records may be denied on the records' buckets only."""
 _LIST_OF_CALLS = "all in docs/components-aws-identity.md"
-_ACCOUNTS_CACHE: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakKeyDictionary()
-
-
-def _accounts(subject: Subject) -> frozenset[str]:
-    """The accounts of the platform's sites; where no site states one, the stack's own account by its keys."""
-    cached = _ACCOUNTS_CACHE.get(subject.graph)
-    if cached is None or cached[0] is not subject.platform:
-        sites = subject.platform.sites if subject.platform else []
-        key_account = (
-            frozenset[str]() if any(site.account_id for site in sites) else _account_of_keys(subject.graph)
-        )
-        cached = _ACCOUNTS_CACHE[subject.graph] = (
-            subject.platform,
-            _accounts_of_sites(subject.platform) | key_account,
-        )
-    return cached[1]
-
-
-def _account_of_keys(graph: Graph) -> frozenset[str]:
-    """The stack's own account, read from its keys: AWS requires every key policy to allow the key's own account.
-
-    Empty if the keys do not agree on one account."""
-    roots_by_key: list[set[str]] = []
-    for key in graph.of(_KEY):
-        document = statements(key.inputs.get("policy"))
-        allowed = (statement for statement in document or [] if statement.get("Effect") == "Allow")
-        if roots := {
-            match[1]
-            for statement in allowed
-            for principal in principals(statement)
-            if (match := _ROOT.match(principal))
-        }:
-            roots_by_key.append(roots)
-    common = set[str].intersection(*roots_by_key) if roots_by_key else set[str]()
-    return frozenset(common) if len(common) == 1 else frozenset()
-
-
-def _accounts_of_sites(platform: Platform | None) -> frozenset[str]:
-    """The accounts that sites state: `account_id`, else the account of the role by which the provider works there.
-
-    Where no site states its account, that of the platform's SAML provider counts, which stands in the same account.
-    """
-    if platform is None:
-        return frozenset()
-    arns = [site.assume_role for site in platform.sites if not site.account_id]
-    if platform.people is not None and not any(site.account_id for site in platform.sites):
-        arns.append(platform.people.saml_provider)
-    return frozenset(
-        [
-            *(site.account_id for site in platform.sites if site.account_id),
-            *(match[1] for arn in arns if arn and (match := _ACCOUNT.search(arn))),
-        ]
-    )
 
 
 def _trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
@@ -111,7 +61,7 @@ def _trust_documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dic
 
 
 def _check_accounts(subject: Subject) -> Iterator[Violation]:
-    own_accounts = _accounts(subject)
+    own = own_accounts(subject)
     for resource, verb, document in _trust_documents(subject):
         for statement in document:
             if statement.get("Effect") != "Allow":
@@ -125,7 +75,7 @@ def _check_accounts(subject: Subject) -> Iterator[Violation]:
                         resource,
                         "undecided",
                     )
-                if account is None or account[1] in own_accounts:
+                if account is None or account[1] in own:
                     continue
                 if subject.trusts("accounts", account[1]) or subject.trusts("principals", principal):
                     continue

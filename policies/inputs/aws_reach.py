@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +25,10 @@ _IDS = re.compile(
 )
 """Ids and ARNs of AWS in a platform: of networks, links, keys that exist already."""
 _SECRETS = re.compile(r"\barn:aws[\w-]*:secretsmanager:[^\s\"]+")
+_SECRET_NAME = re.compile(r"^(arn:[^\s]+:secret:)(\S+?)(?:-(?=\w*[A-Z0-9])\w{6})?$")
+"""Secrets Manager also takes a secret's name, and its ARN without the six characters that AWS adds."""
+_KEYS = re.compile(r"\barn:aws[\w-]*:kms:[^\s\"$]+:key/[^\s\"$]+")
+_PATTERNS = re.compile(r"arn:aws[\w-]*:[^\s\"']*[*?][^\s\"']*")
 _LITERAL = re.compile(
     r"\b(?:vpc|subnet|rtb|tgw|tgw-attach|sg|vpce|eni|fs|fsap)-[0-9a-f]{6,17}\b|\barn:aws[\w-]*:kms:[^\s\"$]+:key/[^\s\"$]+"
 )
@@ -33,6 +39,27 @@ _NAMED_TYPES = (
     *("aws:s3/bucket:Bucket", "aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role"),
     *("aws:eks/cluster:Cluster", "aws:ecs/cluster:Cluster", "aws:rds/cluster:Cluster"),
 )
+_GRANTS = (
+    *("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"),
+    *("aws:iam/policyAttachment:PolicyAttachment", "aws:iam/rolePoliciesExclusive:RolePoliciesExclusive"),
+    "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive",
+)
+"""Types that give permissions to the role that they name (`role`, `roles`, `roleName`)."""
+_ROLE = "aws:iam/role:Role"
+_MANAGED = re.compile(
+    r"arn:aws[\w-]*:iam::aws:policy/(?:aws-service-role/|service-role/|job-function/)?([\w+=,.@-]+)$"
+)
+_READ_NO_DATA = frozenset(
+    {"SecurityAudit", "ViewOnlyAccess", "AWS_ConfigRole", "AWSBackupServiceRolePolicyForBackup"}
+    | {"AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AmazonEKSClusterPolicy"}
+    | {"AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"}
+    | {
+        "AmazonEC2ContainerRegistryReadOnly",
+        "AmazonECSTaskExecutionRolePolicy",
+        "CloudWatchAgentServerPolicy",
+    }
+)
+"""AWS's own policies that read settings only, or serve one service whose resources are judged. Others may read data."""
 _REACH: WeakKeyDictionary[Graph, tuple[Platform | None, dict[str, str]]] = WeakKeyDictionary()
 
 
@@ -79,18 +106,17 @@ def _find_reach(subject: Subject) -> dict[str, str]:
     }
     holders = _holders(subject, aws, references)
     reach = {resource.urn: resource.name for resource in holders}
-    tokens = _tokens(subject.platform, holders)
-    if not (reach or tokens):
+    names = _Names(_tokens(subject.platform, holders), _generated_names(holders), _generated(holders))
+    if not (reach or names.tokens):
         return reach
-    generated = _generated_names(holders)
-    passes = (lambda resource: _named_by(resource, tokens, generated), _literal_in)
+    passes = (names.in_, _managed_in, _literal_in)
     for name_of in passes:  # what surely refers to classified data comes first
         reach |= {
             resource.urn: named
             for resource in aws
             if resource.urn not in reach and (named := name_of(resource))
         }
-        _follow(aws, references, reach)
+        _follow(graph, aws, references, reach)
     return reach
 
 
@@ -103,8 +129,13 @@ def _depended(graph: Graph, resource: Resource) -> list[Resource]:
     return [other for other in graph.resources if other.urn in urns] if urns else []
 
 
-def _follow(aws: list[Resource], references: Mapping[str, list[Resource]], reach: dict[str, str]) -> None:
-    """Adds what refers to something in reach, through any number of resources."""
+def _follow(
+    graph: Graph, aws: list[Resource], references: Mapping[str, list[Resource]], reach: dict[str, str]
+) -> None:
+    """Adds what refers to something in reach, and the roles that a policy lets at it, through any number of resources.
+
+    Whatever runs as such a role refers to the role.
+    """
     is_changed = True
     while is_changed:
         is_changed = False
@@ -112,6 +143,38 @@ def _follow(aws: list[Resource], references: Mapping[str, list[Resource]], reach
             near = "" if resource.urn in reach else _near(references[resource.urn], reach)
             if near:
                 reach[resource.urn], is_changed = near, True
+            for role in _admitted(graph, resource) if resource.urn in reach else ():
+                if role.urn not in reach:
+                    reach[role.urn], is_changed = reach[resource.urn], True
+
+
+def roles_of_grant(graph: Graph, resource: Resource) -> list[Resource]:
+    """The roles of the graph to which a resource gives permissions; empty if it gives none."""
+    if resource.type not in _GRANTS:
+        return []
+    inputs = resource.inputs
+    named = [inputs.get("role"), inputs.get("roleName"), *(inputs.get("roles") or [])]
+    found = graph.referred([value for value in named if value], _ROLE)
+    stated = {value for value in named if isinstance(value, str)}
+    return [
+        *found,
+        *(role for role in graph.of(_ROLE) if role.inputs.get("name") in stated and role not in found),
+    ]
+
+
+def is_grant(resource: Resource) -> bool:
+    """Whether a resource gives permissions to a role that it names."""
+    return resource.type in _GRANTS
+
+
+def _admitted(graph: Graph, resource: Resource) -> list[Resource]:
+    """Roles of own code that get to what a resource reaches: by a policy of it, or because they may assume it."""
+    if is_of_component(resource):
+        return []
+    roles = roles_of_grant(graph, resource)
+    if resource.type == _ROLE:
+        roles = graph.referred(resource.inputs.get("assumeRolePolicy") or "", _ROLE)
+    return [role for role in roles if not is_of_component(role)]
 
 
 def _near(others: list[Resource], reach: Mapping[str, str]) -> str:
@@ -171,7 +234,11 @@ def _tokens(platform: Platform | None, holders: list[Resource]) -> dict[str, str
                 text = json.dumps(network.model_dump(mode="json"))
                 tokens |= {id_: id_ for id_ in _IDS.findall(text) if ":role/" not in id_}
         secrets = json.dumps([gateway.model_dump(mode="json") for gateway in platform.gateways])
-        tokens |= {arn: arn for arn in _SECRETS.findall(secrets)}
+        for arn in _SECRETS.findall(secrets):
+            tokens[arn] = arn
+            if stated := _SECRET_NAME.match(arn):
+                tokens |= {f"{stated[1]}{stated[2]}": arn, stated[2]: arn}
+        tokens |= {arn: arn for arn in _KEYS.findall(json.dumps(platform.model_dump(mode="json")))}
         text = json.dumps([link.model_dump(mode="json") for link in platform.links])
         tokens |= {id_: id_ for id_ in _IDS.findall(text)}
     return tokens
@@ -180,21 +247,63 @@ def _tokens(platform: Platform | None, holders: list[Resource]) -> dict[str, str
 def _generated_names(holders: list[Resource]) -> re.Pattern[str]:
     """Matches the names in AWS that the engine makes of the names of these resources."""
     names = "|".join(sorted(re.escape(holder.name) for holder in holders))
-    return re.compile(rf"(?:^|[:/])((?:{names or 'x^'})-[0-9a-f]{{7,8}})(?:$|[:/])")
+    return re.compile(rf"(?:^|[^\w-])((?:{names or 'x^'})-[0-9a-f]{{7,8}})(?:$|[^\w-])")
 
 
-def _named_by(resource: Resource, tokens: Mapping[str, str], generated: re.Pattern[str]) -> str:
-    """What a resource names by text that is classified, or could be; empty if it names nothing of the kind."""
-    for text in _texts(resource.inputs):
-        found = generated.search(text)
-        if found:
-            return found[1]
-        if text in tokens:
-            return tokens[text]
-        for token, name in tokens.items():
-            if token in text and re.search(rf"(^|[:/]){re.escape(token)}([:/]|$)", text):
-                return name
-    return ""
+def _generated(holders: list[Resource]) -> dict[str, str]:
+    """A name like those that AWS gives to these resources → the name to show. A pattern of own code may match it."""
+    return {f"{holder.name}-0000000": holder.name for holder in holders if holder.type in _NAMED_TYPES}
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Texts by which own code may name classified resources."""
+
+    tokens: Mapping[str, str]
+    """Names, ids and ARNs → the name to show."""
+    generated: re.Pattern[str]
+    """Matches names that the engine makes."""
+    examples: Mapping[str, str]
+    """One such name of each kind → the name to show."""
+
+    def in_(self, resource: Resource) -> str:
+        """What a resource names by text that is classified, or could be; empty if it names nothing of the kind."""
+        for text in _texts(resource.inputs):
+            found = self.generated.search(text)
+            if found:
+                return found[1]
+            if text in self.tokens:
+                return self.tokens[text]
+            for token, name in self.tokens.items():
+                if token in text and re.search(rf"(^|[:/\"'\\]){re.escape(token)}([:/\"'\\]|$)", text):
+                    return name
+            named = self._by_pattern(text) if "*" in text or "?" in text else ""
+            if named:
+                return named
+        return ""
+
+    def _by_pattern(self, text: str) -> str:
+        """What an ARN with wildcards in a policy can match, if it states the beginning of a name."""
+        for pattern in _PATTERNS.findall(text):
+            part = pattern.split(":", 5)[-1]
+            kinds = {part, part.partition("/")[0], part.rpartition(":")[2], part.partition(":")[2]}
+            for token, name in (*self.tokens.items(), *self.examples.items()):
+                own = token.split(":", 6)[-1] if token.startswith("arn:") else token
+                if any(
+                    len(kind.rstrip("*")) > 2 and "*" in kind and fnmatchcase(own, kind) for kind in kinds
+                ):
+                    return name
+        return ""
+
+
+def _managed_in(resource: Resource) -> str:
+    """A policy of AWS's own that own code gives to a role, and that may read data; empty if there is none."""
+    if is_of_component(resource) or not resource.type.startswith("aws:iam/"):
+        return ""
+    arns = [resource.inputs.get("policyArn"), *(resource.inputs.get("managedPolicyArns") or [])]
+    arns += resource.inputs.get("policyArns") or []
+    matches = (_MANAGED.match(str(arn)) for arn in arns if arn)
+    return next((match[0] for match in matches if match and match[1] not in _READ_NO_DATA), "")
 
 
 def _texts(value: Any) -> Iterator[str]:

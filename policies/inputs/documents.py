@@ -11,6 +11,18 @@ from isthmus.graph.resources.resources import Graph, Resource, as_list
 from isthmus.graph.resources.texts import load_config
 from policies.inputs.values import is_unknown
 
+RESOURCE_POLICY_KEYS = {
+    "aws:kms/key:Key": "policy",
+    "aws:kms/keyPolicy:KeyPolicy": "policy",
+    "aws:s3/bucketPolicy:BucketPolicy": "policy",
+    "aws:sns/topicPolicy:TopicPolicy": "policy",
+    "aws:sqs/queuePolicy:QueuePolicy": "policy",
+    "aws:secretsmanager/secretPolicy:SecretPolicy": "policy",
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": "policy",
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
+}
+"""Type of a resource that has a policy → the input with the document."""
+
 
 def statements(value: Any) -> list[dict[str, Any]] | None:
     """The statements of a policy document; None if the document is unknown or cannot be parsed."""

@@ -779,8 +779,6 @@ OUTSIDE = {
     "bucket": other("aws:s3/bucket:Bucket", "own", bucket="team-files"),
     "parameter": other("aws:ssm/parameter:Parameter", "own", type="String", value="runbook"),
     "table": other("aws:dynamodb/table:Table", "own"),
-    "function": other("aws:lambda/function:Function", "own", role="${team-role.arn}"),
-    "copies": other("aws:s3/bucketReplicationConfig:BucketReplicationConfig", "own", bucket="team-files"),
 }
 
 

@@ -40,7 +40,9 @@ def render_plain(renderables: Iterable[RenderableType]) -> str:
     from rich.console import Console
 
     buffer = io.StringIO()
-    console = Console(file=buffer, width=80, highlight=False, color_system=None, legacy_windows=False)
+    console = Console(
+        file=buffer, width=80, highlight=False, emoji=False, color_system=None, legacy_windows=False
+    )
     for renderable in renderables:
         console.print(renderable, soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
