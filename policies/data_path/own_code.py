@@ -26,6 +26,7 @@ from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _COMPONENT, _KUBERNETES = "isthmus:index:", "kubernetes:"
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _STATED_PROVIDERS = "pulumi:providers:kubernetes"
 _CHARTS = ("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml")
 """Judged as a whole by `data-path/known-kinds`."""
@@ -42,6 +43,12 @@ def _altered(subject: Subject) -> Iterator[tuple[Resource, str]]:
         return
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         own = str(getattr(resource, "own", ""))
+        aliases = list_or_empty(getattr(resource, "options", {}).get("aliases"))
+        if aliases:
+            yield (
+                resource,
+                f"hands the state of {aliases[0].rpartition('::')[2]}, which Isthmus makes, to {resource.name}",
+            )
         if own.startswith("altered"):
             yield resource, f"changes {own.partition(': ')[2]} of {resource.name}, which Isthmus makes"
         elif own and _COMPONENT in resource.urn:
@@ -174,12 +181,12 @@ def _check_objects(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_reads(subject: Subject) -> Iterator[Violation]:
-    """Reports existing objects that own code reads: what it takes from them is not known before the change."""
+    """Reports existing objects and other stacks that own code reads: what it takes of them is not known before."""
     if not has_classified_work(subject):
         return
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         is_read = "read" in getattr(resource, "options", {})
-        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and is_others(resource)
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:", _STACK_REFERENCE)) and is_others(resource)
         entry: tuple[Kind, str] = ("objects", resource.name)
         if is_read and is_judged and not subject.trusts(*entry):
             yield Violation(
