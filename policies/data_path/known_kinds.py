@@ -315,7 +315,11 @@ def _check_patches(subject: Subject) -> Iterator[Violation]:
         doubt = _doubtful_change(subject, patch, identities)
         entry = _entry_of_patch(subject, patch)
         if doubt and not is_trusted_type(subject, patch.type) and not (entry and subject.trusts(*entry)):
-            yield Violation(f"{patch.name} ({patch.type}) {doubt}", patch, "undecided", entry=entry)
+            fix = _FIX_OF_PATCH if entry else ""
+            yield Violation(f"{patch.name} ({patch.type}) {doubt}", patch, "undecided", entry=entry, fix=fix)
+
+
+_FIX_OF_PATCH = "Remove the patch, or have who answers for the class's data add it to trust.yaml (objects)"
 
 
 def _entry_of_patch(subject: Subject, patch: Resource) -> tuple[Kind, str] | None:

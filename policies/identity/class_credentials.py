@@ -8,7 +8,12 @@ from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
 from policies.inputs.aws_reach import is_of_component
-from policies.inputs.class_scope import class_above_public, class_of_name, has_classified_work
+from policies.inputs.class_scope import (
+    class_above_public,
+    class_of_name,
+    has_classified_work,
+    is_standard_name,
+)
 from policies.inputs.neighbours import (
     certificate_namespaces,
     needed_secrets,
@@ -176,14 +181,17 @@ def _unlike_own_namespaces(subject: Subject) -> Iterator[Resource]:
 
 
 def _claims_class(subject: Subject, namespace: Resource) -> str:
-    """The class above public that a label or a name gives to a namespace which no component makes; empty if none."""
+    """The class above public that a label or a name gives to a namespace beside those of the components; empty if none.
+
+    A class's own name is judged like the class, whoever makes the namespace.
+    """
     name = name_and_namespace(namespace)[0]
     labels = at(namespace.inputs, "metadata.labels")
     label = labels.get(CLASS) if isinstance(labels, Mapping) else None
     class_ = known_class(label) if label else class_of_name(name)
     if subject.platform is None or class_ in ("", "public") or is_of_component(namespace):
         return ""
-    return class_
+    return "" if is_standard_name(name) and class_ == class_of_name(name) else class_
 
 
 def _odd_annotations(subject: Subject, namespace: Resource) -> list[str]:

@@ -60,6 +60,12 @@ def class_of_name(namespace: str) -> str:
     return ""
 
 
+def is_standard_name(namespace: str) -> bool:
+    """Whether a name is one that the components give to a class's namespace, or to its sealer's or reviewers'."""
+    class_ = class_of_name(namespace)
+    return bool(class_) and namespace.removeprefix(f"{_PREFIX}{class_}") in ("", "-sealer", "-reviews")
+
+
 def has_classified_work(subject: Subject) -> bool:
     """Whether the stack has data of a class above public, or works in a cluster where another stack has.
 

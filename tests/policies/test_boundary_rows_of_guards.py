@@ -700,7 +700,8 @@ def test_a_namespace_that_a_program_labels_as_a_class_is_critical(kind: str, pla
 
     assert neighbour_verdicts(platform, labelled("evil", "restricted")) == ["violated"]
     assert neighbour_verdicts(platform, labelled("evil", "public")) == []
-    assert neighbour_verdicts(platform, labelled("isthmus-restricted-tools", "restricted")) == []
+    assert neighbour_verdicts(platform, labelled("isthmus-restricted", "restricted")) == []
+    assert neighbour_verdicts(platform, labelled("isthmus-restricted-tools", "restricted")) == ["violated"]
     trusted = trusting("namespaces", "evil")
     assert neighbour_verdicts(platform, labelled("evil", "restricted"), settings=trusted) == []
 
