@@ -786,6 +786,8 @@ def _asked(subject: Subject, resource: Resource, client: Any, namespace: str) ->
             resource,
             "undecided",
             entry=("objects", name_and_namespace(resource)[0]),
+            fix="Remove it, or name the namespaces that it is for (kubernetes.io/metadata.name), none of them a"
+            " class's; or have who answers for the classes' data add it to trust.yaml (objects)",
         )
 
 

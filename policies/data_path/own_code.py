@@ -86,6 +86,12 @@ def _others_objects(subject: Subject) -> Iterator[OwnObject]:
                 yield own
 
 
+_FIX_OF_BINDING = (
+    "Grant it through `people` of the platform, or have who answers for the class's data add the role or whom it is"
+    " given to, to trust.yaml (roles, principals, objects)"
+)
+
+
 def _beside(subject: Subject, resource: Resource, pods_known: set[str]) -> OwnObject | None:
     """An object that decides about classes by its kind, or by the namespace that it is in; None: it does not."""
     kind = resource.type.rpartition(":")[2]
@@ -106,7 +112,7 @@ def _beside(subject: Subject, resource: Resource, pods_known: set[str]) -> OwnOb
     if class_ and kind == "RoleBinding":
         role, whom = grant_of(resource)
         problem = f"gives {whom} the role {role} in {namespace}: settings, pods and logs of class {class_} are there"
-        return OwnObject(resource, value, problem, _entry_of_role(resource, role))
+        return OwnObject(resource, value, problem, _entry_of_role(resource, role), _FIX_OF_BINDING)
     if class_ and resource.urn not in pods_known:
         problem = f"is in {namespace}, where its pods and callers take it for a part of class {class_}"
         return OwnObject(resource, value, problem, _entry_of_role(resource, name) if kind == "Role" else None)
@@ -175,6 +181,7 @@ def _check_objects(subject: Subject) -> Iterator[Violation]:
                 own.resource,
                 "undecided",
                 entry=own.entry or entry,
+                fix=own.fix,
             )
     yield from _check_reads(subject)
     yield from _check_default_namespaces(subject)

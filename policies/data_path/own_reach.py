@@ -32,6 +32,9 @@ _NODE_FOLDERS = frozenset({"hostPath", "local"})
 """Places of a volume that `data-path/volumes-stay-inside` judges."""
 
 
+_FIX = "Remove it, or have who answers for the classes' data add it to trust.yaml (objects)"
+
+
 class OwnObject(NamedTuple):
     """An object of own code that needs an entry of `trust.yaml`."""
 
@@ -41,6 +44,8 @@ class OwnObject(NamedTuple):
     problem: str
     entry: tuple[Kind, str] | None = None
     """The entry to propose instead, which allows it too."""
+    fix: str = ""
+    """The next step, where it is another one than the rule's."""
 
 
 def is_others(resource: Resource) -> bool:
@@ -64,7 +69,7 @@ def reaching_objects(subject: Subject) -> Iterator[OwnObject]:
         problems += _problems_of_pod(subject, pod) if pod is not None else []
         if problems:
             more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-            yield OwnObject(resource, value, problems[0] + more)
+            yield OwnObject(resource, value, problems[0] + more, fix=_FIX)
 
 
 def _has_no_namespace(resource: Resource) -> bool:

@@ -265,6 +265,8 @@ def _check_clients(subject: Subject) -> Iterator[Violation]:
                     request.resource,
                     "undecided",
                     entry=("objects", name),
+                    fix="Ask for it in the namespace of that name, or have who answers for the class's data add it to"
+                    " trust.yaml (objects)",
                 )
 
 
