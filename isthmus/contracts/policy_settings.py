@@ -54,6 +54,8 @@ class Settings(Part):
     """What `trust.yaml` states. Not a key of `policies.yaml`, nor of a stack's config."""
     plugins: list[str] = Field(default=[], exclude=True)
     """Plugins, by name, that `Pulumi.yaml` puts in place of Pulumi's own. Not a key of `policies.yaml` either."""
+    classified_neighbours: list[str] = Field(default=[], exclude=True)
+    """Other stacks of the project with data of a class above public in a cluster of this stack. Not a key either."""
 
 
 def parse(document: Document, rules: Iterable[str]) -> Settings:
@@ -63,6 +65,12 @@ def parse(document: Document, rules: Iterable[str]) -> Settings:
             "plugins are stated in Pulumi.yaml",
             where=document.where(("plugins",), key=True),
             fix="Remove `plugins` here",
+        )
+    if "classified_neighbours" in document.data:
+        raise InputError(
+            "which stacks share a cluster is worked out from their sites",
+            where=document.where(("classified_neighbours",), key=True),
+            fix="Remove `classified_neighbours` here",
         )
     if "trust" in document.data:
         raise InputError(
@@ -98,6 +106,7 @@ def merge(organisation: Settings, stack: Settings) -> Settings:
         figures=organisation.figures.model_copy(update=figures),
         trust=organisation.trust,
         plugins=organisation.plugins,
+        classified_neighbours=organisation.classified_neighbours,
     )
 
 

@@ -15,6 +15,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, NAMESPACE, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
+from policies.data_path.control_namespaces import control_reason
 from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import (
     chart_references,
@@ -312,8 +313,24 @@ def _check_patches(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"{patch.name} {problem}", patch)
             continue
         doubt = _doubtful_change(subject, patch, identities)
-        if doubt and not is_trusted_type(subject, patch.type):
-            yield Violation(f"{patch.name} ({patch.type}) {doubt}", patch, "undecided")
+        entry = _entry_of_patch(subject, patch)
+        if doubt and not is_trusted_type(subject, patch.type) and not (entry and subject.trusts(*entry)):
+            fix = _FIX_OF_PATCH if entry else ""
+            yield Violation(f"{patch.name} ({patch.type}) {doubt}", patch, "undecided", entry=entry, fix=fix)
+
+
+_FIX_OF_PATCH = "Remove the patch, or have who answers for the class's data add it to trust.yaml (objects)"
+
+
+def _entry_of_patch(subject: Subject, patch: Resource) -> tuple[Kind, str] | None:
+    """The entry that allows a patch of a node, or of an object beside a control plane; None: only its type does."""
+    name, _ = name_and_namespace(patch)
+    namespace = namespace_of(subject, patch)
+    if is_unknown(name) or namespace is None or class_above_public(subject.graph, namespace):
+        return None
+    if _parts_of_type(patch.type)[1] == f"Node{_PATCH}":
+        return "objects", name
+    return ("objects", f"{namespace}/{name}") if control_reason(subject, namespace) else None
 
 
 def _forbidden_change(subject: Subject, patch: Resource) -> str:
@@ -419,15 +436,29 @@ def _doubtful_change(subject: Subject, patch: Resource, identities: set[tuple[st
         return f"changes {name}, and Isthmus does not know what that changes for {_quoted(subject)} data"
     if namespace in known_types.CONTROL_PLANE_NAMESPACES:
         return f"changes {name} in {namespace}, which nodes and controllers of {_quoted(subject)} data read"
+    if reason := control_reason(subject, namespace):
+        return f"changes {name} in {namespace} ({reason}), and no rule reads what becomes of {_quoted(subject)} data"
     return ""
 
 
 def _doubtful_change_of_node(patch: Resource) -> str:
     if not _labels_node_only(patch):
         return "changes more of a node than labels and taints"
-    labels = {} if is_of_component(patch) else at(patch.inputs, "metadata.labels") or {}
-    own = not isinstance(labels, Mapping) or any(str(key).startswith("isthmus.dev/") for key in labels)
-    return "puts a node into a pool, on which pods of classes then run" if own else ""
+    if is_of_component(patch):
+        return ""
+    meta = patch.inputs.get("metadata") or {}
+    labels, notes = (meta.get(key) or {} for key in ("labels", "annotations"))
+    if not isinstance(labels, Mapping) or not isinstance(notes, Mapping):
+        return "sets labels or annotations of a node that are not known before the change"
+    if any(str(key).startswith("isthmus.dev/") for key in labels):
+        return "puts a node into a pool, on which pods of classes then run"
+    odd = [str(key) for key in notes if not str(key).startswith(known_types.INERT_ANNOTATIONS)]
+    if odd:
+        return f"sets the annotation {odd[0]} of a node, by which a network may send what its pods exchange elsewhere"
+    odd = [str(key) for key in labels if not str(key).startswith(known_types.NODE_LABELS)]
+    if odd:
+        return f"sets the label {odd[0]} of a node, by which controllers and networks decide about pods of classes"
+    return ""
 
 
 def _labels_node_only(patch: Resource) -> bool:
@@ -508,13 +539,6 @@ def _problems_of_claim(subject: Subject, claim: Resource, spec: Any) -> Iterator
             )
 
 
-_HARMLESS_SOURCES = frozenset({"claimRef", "capacity", "accessModes", "storageClassName", "volumeMode"}) | {
-    "mountOptions",
-    "nodeAffinity",
-    "persistentVolumeReclaimPolicy",
-    "volumeAttributesClassName",
-}
-"""Fields of a volume that do not say where its data is."""
 _POD_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/run/containerd", "/var/log")
 _OTHERS_FOLDERS = (
     *_POD_FOLDERS,
@@ -559,7 +583,7 @@ def _check_volumes(subject: Subject) -> Iterator[Violation]:
         claimed = at(spec, "claimRef.namespace")
         namespace = "" if is_unknown(claimed) else str(claimed or "")
         class_ = class_of(subject.graph, namespace)
-        for source in sorted(set(spec) - _HARMLESS_SOURCES):
+        for source in sorted(set(spec) - known_types.PLACELESS_VOLUME_FIELDS):
             yield from _problem_of_source(subject, volume, source, spec[source], class_)
 
 
@@ -682,32 +706,69 @@ def _check_webhooks(subject: Subject, resource: Resource) -> Iterator[Violation]
     if hooks is not None and not isinstance(hooks, list):
         yield Violation(f"whom {resource.name} asks is not known before the change", resource, "undecided")
     for hook in list_or_empty(hooks):
-        reached = _namespaces_asked_about(subject, hook)
         url = at(hook, "clientConfig.url")
-        if not reached and url and not is_unknown(url):
+        if not asks_about_named_only(subject, hook, "rules"):
+            reached = _namespaces_asked_about(subject, hook)
+            yield from _asked(subject, resource, at(hook, "clientConfig"), reached)
+        elif url and not is_unknown(url):
             yield Violation(
                 f"{resource.name} sends objects of the cluster to {url}, outside the cluster, and those of its control"
                 " plane may be among them",
                 resource,
             )
-        if reached:
-            yield from _asked(subject, resource, at(hook, "clientConfig"), reached[0])
 
 
-def _namespaces_asked_about(subject: Subject, hook: Any) -> list[str]:
-    """Class namespaces whose objects a webhook gets."""
+def asks_about_named_only(subject: Subject, match: Any, rules: str) -> bool:
+    """Whether a webhook or policy gets objects of namespaces that it names, none of them a class's or a controller's.
+
+    `rules`: the key of its rules. Kubernetes ignores the selector for objects without a namespace, so each rule must
+    ask for others only.
+    """
+    named = selected_by_name(at(match, "namespaceSelector"))
+    if not named or any(map(is_unknown, named)):
+        return False
+    if any(class_of(subject.graph, name) or control_reason(subject, name) for name in named):
+        return False
+    listed = at(match, rules)
+    return isinstance(listed, list) and all(map(_asks_for_namespaced, listed))
+
+
+def selected_by_name(selector: Any) -> set[str]:
+    """The namespaces that a selector names; empty if it selects by anything else."""
+    labels = at(selector, "matchLabels")
+    if isinstance(labels, Mapping) and isinstance(labels.get(NAMESPACE), str):
+        return {labels[NAMESPACE]}
+    for expression in list_or_empty(at(selector, "matchExpressions")):
+        if at(expression, "key") == NAMESPACE and at(expression, "operator") == "In":
+            return set(map(str, list_or_empty(at(expression, "values"))))
+    return set()
+
+
+def _asks_for_namespaced(rule: Any) -> bool:
+    if at(rule, "scope") == "Namespaced":
+        return True
+    resources = [str(resource).partition("/")[0] for resource in list_or_empty(at(rule, "resources"))]
+    return bool(resources) and all(resource in known_types.NAMESPACED_RESOURCES for resource in resources)
+
+
+def _namespaces_asked_about(subject: Subject, hook: Any) -> str:
+    """Of whose objects a webhook gets, for messages: a class's namespace if it can be one."""
     classes = classified_namespaces(subject.graph)
     known = namespaces(subject.graph)
     labels_of = {
         name: known.get(name) or {NAMESPACE: name, CLASS: class_} for name, class_ in classes.items()
     }
     selector = at(hook, "namespaceSelector")
-    if not isinstance(selector, Mapping) or is_unknown(str(selector)):
-        return sorted(classes) or ["every namespace"]
     try:
-        return sorted(select_namespaces(labels_of, selector))
+        reached = select_namespaces(labels_of, selector) if isinstance(selector, Mapping) else classes
     except (KeyError, TypeError, AttributeError):
-        return sorted(classes)
+        reached = classes
+    named = [name for name in sorted(selected_by_name(selector)) if control_reason(subject, name)]
+    return (
+        min(reached, default="")
+        or next(iter(named), "")
+        or "the whole cluster and of namespaces that it does not name"
+    )
 
 
 def _asked(subject: Subject, resource: Resource, client: Any, namespace: str) -> Iterator[Violation]:
@@ -715,13 +776,18 @@ def _asked(subject: Subject, resource: Resource, client: Any, namespace: str) ->
     url = at(client, "url")
     if url and not is_unknown(url):
         yield Violation(f"{resource.name} sends {about} to {url}, outside the cluster", resource)
-    elif not is_trusted_type(subject, resource.type):
+    elif not (
+        is_trusted_type(subject, resource.type) or subject.trusts("objects", name_and_namespace(resource)[0])
+    ):
         service = at(client, "service.namespace")
         place = f"a Service in {service}" if service and not is_unknown(service) else "an unknown program"
         yield Violation(
             f"{resource.name} sends {about} to {place}, and Isthmus does not know what that does with them",
             resource,
             "undecided",
+            entry=("objects", name_and_namespace(resource)[0]),
+            fix="Remove it, or name the namespaces that it is for (kubernetes.io/metadata.name), none of them a"
+            " class's; or have who answers for the classes' data add it to trust.yaml (objects)",
         )
 
 
@@ -897,7 +963,7 @@ RULES = (
         "critical",
         (*fw.nist("AC-4", "SC-7"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)")),
         "The API server sends whole objects to a webhook, with the Secrets and settings of the class",
-        "Remove it, or exclude the classes' namespaces in its namespaceSelector",
+        "Remove it, or name the namespaces that it is for (kubernetes.io/metadata.name), none of them a class's",
         _check_askers,
         (*_WEBHOOKS, _DEFINITION, *_MONITORS, _SCALED),
         applies_to=_askers,

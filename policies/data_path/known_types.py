@@ -10,6 +10,7 @@ _WORKLOAD = "its pod template is judged like every pod"
 _MONITORING = "an operator reads numbers by it; a proxy is judged"
 _WEBHOOK = "whom it asks, and about what, is judged"
 _ROUTE = "routes and listeners are judged with the class's own router"
+_VAULT = "what it reads needs an entry of its own (`data-path/own-objects`)"
 
 IN_CLASS_NAMESPACES: dict[str, str] = {
     "kubernetes:core/v1:ConfigMap": "settings that a pod of the namespace mounts; edge configurations are judged",
@@ -82,8 +83,8 @@ CLUSTER_WIDE: dict[str, str] = {
 ELSEWHERE: dict[str, str] = {
     "kubernetes:cert-manager.io/v1:Certificate": "its names are judged",
     "kubernetes:cert-manager.io/v1:Issuer": "signs for its own namespace",
-    "kubernetes:external-secrets.io/v1:ExternalSecret": "writes a Secret of its own namespace",
-    "kubernetes:external-secrets.io/v1beta1:ExternalSecret": "writes a Secret of its own namespace",
+    "kubernetes:external-secrets.io/v1:ExternalSecret": _VAULT,
+    "kubernetes:external-secrets.io/v1beta1:ExternalSecret": _VAULT,
     "kubernetes:keda.sh/v1alpha1:ScaledObject": "changes a number of replicas in its own namespace",
     "kubernetes:kueue.x-k8s.io/v1beta2:LocalQueue": "names the quota that pods of its namespace use",
     "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet": _WORKLOAD,
@@ -140,14 +141,11 @@ HARMLESS_BESIDE = frozenset(
         "kubernetes:core/v1:LimitRange",
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:ResourceQuota",
-        "kubernetes:core/v1:ServiceAccount",
         "kubernetes:coordination.k8s.io/v1:Lease",
         "kubernetes:monitoring.coreos.com/v1:PodMonitor",
         "kubernetes:monitoring.coreos.com/v1:PrometheusRule",
         "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
         "kubernetes:policy/v1:PodDisruptionBudget",
-        "kubernetes:rbac.authorization.k8s.io/v1:Role",
-        "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
     }
 )
 """Types that others may add to the namespace of a class or a control plane: they bound, count, or are judged alone."""
@@ -158,6 +156,11 @@ CONTROL_NAMESPACES = frozenset(
     | {"nvidia-gpu-operator", "rook-ceph", "spire", "tigera-operator", "trust-manager"}
 )
 """Usual namespaces of controllers with power over every namespace."""
+LOG_NAMESPACES = frozenset(
+    {"cattle-logging-system", "elastic-system", "fluent", "fluent-bit", "fluentbit", "fluentd", "filebeat"}
+    | {"logging", "logging-system", "loki", "promtail", "splunk", "vector"}
+)
+"""Usual namespaces of what reads the log of every pod."""
 CONTROL_NAMESPACE_BEGINNINGS = ("kube-", "openshift-")
 CONTROL_PLANE_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """Namespaces with the settings of DNS, proxies and nodes, which pods of every class use."""
@@ -241,3 +244,42 @@ COMPONENTS = frozenset(
 """Components of Isthmus. None of them is a resource of its own: their children are judged."""
 ENGINE_TYPES = frozenset({"pulumi:pulumi:Stack", "pulumi:pulumi:StackReference"})
 """Types of the engine itself."""
+PLACELESS_VOLUME_FIELDS = frozenset(
+    {"claimRef", "capacity", "accessModes", "storageClassName", "volumeMode"}
+    | {"mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy", "volumeAttributesClassName"}
+)
+"""Fields of a volume that do not say where its data is."""
+INERT_ANNOTATIONS = ("pulumi.com/", "app.kubernetes.io/", "kubectl.kubernetes.io/last-applied-configuration")
+"""Beginnings of annotations that no controller of a network, a cloud or an injector reads."""
+NODE_LABELS = ("node-role.kubernetes.io/",)
+"""Beginnings of labels of a node by which no controller, runtime or network decides anything about its pods."""
+NAMESPACED_RESOURCES = frozenset(
+    {
+        "configmaps",
+        "cronjobs",
+        "daemonsets",
+        "deployments",
+        "endpoints",
+        "endpointslices",
+        "events",
+        "ingresses",
+    }
+    | {
+        "horizontalpodautoscalers",
+        "jobs",
+        "leases",
+        "limitranges",
+        "networkpolicies",
+        "persistentvolumeclaims",
+    }
+    | {
+        "poddisruptionbudgets",
+        "pods",
+        "replicasets",
+        "replicationcontrollers",
+        "resourcequotas",
+        "rolebindings",
+    }
+    | {"roles", "secrets", "serviceaccounts", "services", "statefulsets"}
+)
+"""Resources of Kubernetes itself that are in a namespace, as rules of a webhook name them."""

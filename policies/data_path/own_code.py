@@ -14,14 +14,19 @@ from isthmus.contracts.trust import Kind
 from isthmus.core.pulumi_values import MASK
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
-from policies.data_path.known_kinds import is_trusted_type, namespace_of
+from policies.data_path.control_namespaces import control_reason
+from policies.data_path.known_kinds import is_trusted_type, namespace_of, selected_by_name
+from policies.data_path.own_reach import OwnObject, grant_of, is_others, is_plain_account, reaching_objects
 from policies.inputs.class_scope import class_above_public, has_classified_work
+from policies.inputs.isolation import peers
+from policies.inputs.people import all_trusted, is_held_by_trusted
 from policies.inputs.pods import pods
-from policies.inputs.values import at, has_unknown
+from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
 
 _COMPONENT, _KUBERNETES = "isthmus:index:", "kubernetes:"
+_STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _STATED_PROVIDERS = "pulumi:providers:kubernetes"
 _CHARTS = ("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml")
 """Judged as a whole by `data-path/known-kinds`."""
@@ -38,6 +43,12 @@ def _altered(subject: Subject) -> Iterator[tuple[Resource, str]]:
         return
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         own = str(getattr(resource, "own", ""))
+        aliases = list_or_empty(getattr(resource, "options", {}).get("aliases"))
+        if aliases:
+            yield (
+                resource,
+                f"hands the state of {aliases[0].rpartition('::')[2]}, which Isthmus makes, to {resource.name}",
+            )
         if own.startswith("altered"):
             yield resource, f"changes {own.partition(': ')[2]} of {resource.name}, which Isthmus makes"
         elif own and _COMPONENT in resource.urn:
@@ -62,57 +73,90 @@ def _check(subject: Subject) -> Iterator[Violation]:
 # --- Objects beside the platform's
 
 
-def is_control_namespace(subject: Subject, namespace: str) -> bool:
-    """Whether controllers with power over every class's namespace run there."""
-    if namespace in known_types.CONTROL_NAMESPACES:
-        return True
-    operators = getattr(subject.platform, "operators", None)
-    stated = getattr(operators, "gpu_operator_namespace", None)
-    return namespace.startswith(known_types.CONTROL_NAMESPACE_BEGINNINGS) or namespace == stated
-
-
-def _is_others(resource: Resource) -> bool:
-    """Whether no component of Isthmus makes a resource."""
-    return _COMPONENT not in resource.urn or str(getattr(resource, "own", "")) == "added"
-
-
-def _others_objects(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
-    """Objects that no component makes beside a class or a control plane: object, its entry's value, the problem."""
+def _others_objects(subject: Subject) -> Iterator[OwnObject]:
+    """Objects that no component makes beside a class or a control plane, and others whose content reaches a class."""
     if not has_classified_work(subject):
         return
+    found = {own.resource.urn: own for own in reaching_objects(subject)}
     pods_known = {pod.resource.urn for pod in pods(subject.graph)}
     for resource in subject.graph.resources:
-        kind = resource.type.rpartition(":")[2]
-        if not resource.type.startswith(_KUBERNETES) or not _is_others(resource) or kind.endswith("Patch"):
-            continue
+        if resource.type.startswith(_KUBERNETES) and is_others(resource):
+            own = _beside(subject, resource, pods_known) or found.get(resource.urn)
+            if own is not None:
+                yield own
+
+
+_FIX_OF_BINDING = (
+    "Grant it through `people` of the platform, or have who answers for the class's data add the role or whom it is"
+    " given to, to trust.yaml (roles, principals, objects)"
+)
+
+
+def _beside(subject: Subject, resource: Resource, pods_known: set[str]) -> OwnObject | None:
+    """An object that decides about classes by its kind, or by the namespace that it is in; None: it does not."""
+    kind = resource.type.rpartition(":")[2]
+    if kind.endswith("Patch"):
+        return None  # `data-path/patches-keep-boundaries` reports it
+    name = name_and_namespace(resource)[0]
+    if resource.type in known_types.ONLY_OF_COMPONENTS:
+        return OwnObject(resource, name, "decides for every node, and for the pods of classes on it")
+    if _dispatches(resource):
+        return OwnObject(resource, name, "hands pods that wait for a quota to another cluster")
+    if resource.type in known_types.HARMLESS_BESIDE or resource.type.startswith(_JUDGED_ALONE):
+        return None
+    if _is_harmless_there(subject, resource, kind):
+        return None
+    namespace = namespace_of(subject, resource) or ""
+    class_ = class_above_public(subject.graph, namespace)
+    value = f"{namespace}/{name}"
+    if class_ and kind == "RoleBinding":
+        role, whom = grant_of(resource)
+        problem = f"gives {whom} the role {role} in {namespace}: settings, pods and logs of class {class_} are there"
+        return OwnObject(resource, value, problem, _entry_of_role(resource, role), _FIX_OF_BINDING)
+    if class_ and resource.urn not in pods_known:
+        problem = f"is in {namespace}, where its pods and callers take it for a part of class {class_}"
+        return OwnObject(resource, value, problem, _entry_of_role(resource, name) if kind == "Role" else None)
+    if class_ or not (reason := control_reason(subject, namespace)):
+        return None
+    return OwnObject(resource, value, f"is in {namespace} ({reason})")
+
+
+def _entry_of_role(resource: Resource, role: str) -> tuple[Kind, str] | None:
+    """The entry of a role by its name. Kubernetes' own are many others' too: an entry of the binding is narrower."""
+    is_own = role not in ("view", "edit", "admin", "cluster-admin") and not role.startswith("system:")
+    return ("roles", role) if is_own and not is_unknown(at(resource.inputs, "roleRef.name") or role) else None
+
+
+def _is_harmless_there(subject: Subject, resource: Resource, kind: str) -> bool:
+    """Whether an object of a kind that can open or grant something does neither, or grants it to whom others trust."""
+    if kind == "NetworkPolicy":
+        return _only_closes(subject, resource)
+    if kind == "ServiceAccount":
+        return is_plain_account(resource)
+    if kind == "Role":
         name = name_and_namespace(resource)[0]
-        if resource.type in known_types.ONLY_OF_COMPONENTS:
-            yield resource, name, "decides for every node, and for the pods of classes on it"
-            continue
-        if _dispatches(resource):
-            yield resource, name, "hands pods that wait for a quota to another cluster"
-            continue
-        if resource.type in known_types.HARMLESS_BESIDE or resource.type.startswith(_JUDGED_ALONE):
-            continue
-        if kind == "NetworkPolicy" and not (
-            at(resource.inputs, "spec.egress") or has_unknown(resource.inputs)
-        ):
-            continue  # it closes, or lets callers in, which `data-path/known-callers` judges
-        namespace = namespace_of(subject, resource) or ""
-        class_ = class_above_public(subject.graph, namespace)
-        value = f"{namespace}/{name}"
-        if class_ and resource.urn not in pods_known:
-            yield (
-                resource,
-                value,
-                f"is in {namespace}, where its pods and callers take it for a part of class {class_}",
-            )
-        elif not class_ and is_control_namespace(subject, namespace):
-            yield (
-                resource,
-                value,
-                f"is in {namespace}, whose controllers have power over every class's namespace",
-            )
+        return subject.trusts("roles", name) or is_held_by_trusted(subject, resource)
+    if kind == "RoleBinding":
+        is_trusted_role = subject.trusts("roles", str(at(resource.inputs, "roleRef.name")))
+        return is_trusted_role or all_trusted(subject, list_or_empty(resource.inputs.get("subjects")))
+    return False
+
+
+def _only_closes(subject: Subject, policy: Resource) -> bool:
+    """Whether a network policy opens nothing, or lets in only callers that the trust file names."""
+    spec = at(policy.inputs, "spec")
+    if not isinstance(spec, Mapping) or has_unknown(spec) or spec.get("egress"):
+        return False
+    return all(_is_trusted_caller(subject, peer) for peer in peers(policy, "ingress", "from"))
+
+
+def _is_trusted_caller(subject: Subject, peer: Any) -> bool:
+    if not isinstance(peer, Mapping):
+        return False
+    if peer.get("ipBlock") is not None:
+        return subject.trusts("address_ranges", str(at(peer, "ipBlock.cidr")))
+    named = selected_by_name(peer.get("namespaceSelector"))
+    return bool(named) and all(subject.trusts("namespaces", caller) for caller in named)
 
 
 def _dispatches(resource: Resource) -> bool:
@@ -128,26 +172,28 @@ def _dispatches(resource: Resource) -> bool:
 
 
 def _check_objects(subject: Subject) -> Iterator[Violation]:
-    for resource, value, problem in _others_objects(subject):
-        entry: tuple[Kind, str] = ("objects", value)
-        if not (subject.trusts(*entry) or is_trusted_type(subject, resource.type)):
+    for own in _others_objects(subject):
+        entry: tuple[Kind, str] = ("objects", own.value)
+        if not (subject.trusts(*entry) or is_trusted_type(subject, own.resource.type)):
+            kind = own.resource.type.rpartition(":")[2]
             yield Violation(
-                f"{resource.name} ({resource.type.rpartition(':')[2]}) {problem}; no component of Isthmus makes it",
-                resource,
+                f"{own.resource.name} ({kind}) {own.problem}; no component of Isthmus makes it",
+                own.resource,
                 "undecided",
-                entry=entry,
+                entry=own.entry or entry,
+                fix=own.fix,
             )
     yield from _check_reads(subject)
     yield from _check_default_namespaces(subject)
 
 
 def _check_reads(subject: Subject) -> Iterator[Violation]:
-    """Reports existing objects that own code reads: what it takes from them is not known before the change."""
+    """Reports existing objects and other stacks that own code reads: what it takes of them is not known before."""
     if not has_classified_work(subject):
         return
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         is_read = "read" in getattr(resource, "options", {})
-        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and _is_others(resource)
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:", _STACK_REFERENCE)) and is_others(resource)
         entry: tuple[Kind, str] = ("objects", resource.name)
         if is_read and is_judged and not subject.trusts(*entry):
             yield Violation(
@@ -163,10 +209,12 @@ def _check_default_namespaces(subject: Subject) -> Iterator[Violation]:
     """Reports providers that put objects without a namespace beside a control plane."""
     for provider in subject.graph.not_made:
         namespace = provider.inputs.get("namespace")
-        if provider.type == _STATED_PROVIDERS and namespace and is_control_namespace(subject, str(namespace)):
+        if provider.type != _STATED_PROVIDERS or not namespace:
+            continue
+        if reason := control_reason(subject, str(namespace)):
             yield Violation(
-                f"provider {provider.name} puts objects without a namespace into {namespace}, whose controllers have"
-                " power over every class's namespace",
+                f"provider {provider.name} puts objects without a namespace into {namespace} ({reason}), where the"
+                " rules do not expect them",
                 provider,
                 "undecided",
             )
@@ -211,7 +259,7 @@ def _with_hidden_values(subject: Subject) -> Iterator[tuple[Resource, list[str]]
     if not has_classified_work(subject):
         return
     for resource in subject.graph.resources:
-        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and _is_others(resource)
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and is_others(resource)
         if is_judged and not resource.type.startswith(_CHARTS):
             hidden = sorted(set(_hidden_values(resource)))
             if hidden:
@@ -233,7 +281,7 @@ def _check_values(subject: Subject) -> Iterator[Violation]:
 
 
 def _judged(subject: Subject) -> Iterator[Resource]:
-    yield from (resource for resource, _, _ in _others_objects(subject))
+    yield from (own.resource for own in _others_objects(subject))
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         if "read" in getattr(resource, "options", {}) and has_classified_work(subject):
             yield resource

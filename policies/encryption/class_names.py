@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
 from policies.inputs.declared import namespace_sensitivities
-from policies.inputs.neighbours import cluster_domains, service_names, stated_addresses, stated_hosts
+from policies.inputs.neighbours import (
+    cluster_domains,
+    service_names,
+    stated_addresses,
+    stated_clients,
+    stated_hosts,
+)
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -28,7 +35,13 @@ _ROUTES = ("networking.k8s.io/v1:Ingress", "gateway.networking.k8s.io/v1:Gateway
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 _SIGNS = ("cert sign", "crl sign")
 """Usages of an authority."""
-_CSI_DRIVER = "csi.cert-manager.io"
+_GROUP, _CSI_DRIVER = "cert-manager.io", "csi.cert-manager.io"
+_OTHER_FIELDS = ("uris", "ipAddresses", "emailAddresses", "otherNames")
+"""Fields of a Certificate with identities that are no DNS names."""
+_NAME_KEYS = ("dns-names", "alt-names", "common-name")
+_OTHER_KEYS = {"uri-sans": "uris", "ip-sans": "ipAddresses", "email-sans": "emailAddresses"}
+_USAGE_KEYS = ("key-usages", "usages")
+"""Ends of the annotations of a route, and of the driver's attributes, by what they state."""
 _HEX = re.compile(r"\\([0-9A-Fa-f]{2})")
 """A character of a subject by its hexadecimal number (RFC 4514)."""
 _OWN_NAME = re.compile(rf"isthmus-({'|'.join(SENSITIVITIES)})(-sealer|-reviews)?")
@@ -89,49 +102,97 @@ def _covers(pattern: str, host: str) -> bool:
     )
 
 
-def _requests(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
-    """Requests for certificates: resource, its namespace, and the requested names (unknown ones included)."""
-    for certificate in subject.graph.of(_CERTIFICATE):
-        spec = at(certificate.inputs, "spec")
-        names = at(spec, "dnsNames")
-        literal = _HEX.sub(lambda match: chr(int(match[1], 16)), str(at(spec, "literalSubject") or ""))
-        subject_name = re.findall(r"=\s*([^,+]+)", literal)
-        common = at(spec, "commonName")
-        listed = [names] if is_unknown(names) else list_or_empty(names)
-        yield (
-            certificate,
-            name_and_namespace(certificate)[1],
-            [*listed, *([common] if common else []), *subject_name],
-        )
+@dataclass(frozen=True)
+class Request:
+    """What a resource asks a certificate authority for, by a Certificate or in another way."""
+
+    resource: Resource
+    namespace: str
+    names: Sequence[Any]
+    """DNS names and common names, unknown ones included."""
+    others: Sequence[tuple[str, Any]]
+    """Addresses, URIs and other identities, each with its field."""
+    issuer: str
+    is_authority: bool
+
+
+def requests(subject: Subject) -> Iterator[Request]:
+    """Every request for a certificate: Certificates, annotated routes, and volumes of cert-manager's driver."""
+    yield from map(_request_of_certificate, subject.graph.of(_CERTIFICATE))
     for route in subject.graph.of(*_ROUTES):
         notes = at(route.inputs, "metadata.annotations")
-        if not isinstance(notes, Mapping) or not any(key in notes for key in _ISSUER_ANNOTATIONS):
-            continue
-        spec = at(route.inputs, "spec")
-        hosts = [
-            host for entry in list_or_empty(at(spec, "tls")) for host in list_or_empty(at(entry, "hosts"))
-        ]
-        hosts += [
-            at(listener, "hostname")
-            for listener in list_or_empty(at(spec, "listeners"))
-            if at(listener, "hostname")
-        ]
-        common = notes.get("cert-manager.io/common-name")
-        alternatives = str(notes.get("cert-manager.io/alt-names") or "").split(",")
-        yield route, name_and_namespace(route)[1], [*hosts, *([common] if common else []), *alternatives]
+        if isinstance(notes, Mapping) and any(key in notes for key in _ISSUER_ANNOTATIONS):
+            yield _request_of_route(route, notes)
     for pod in pods(subject.graph):
         for volume in list_or_empty(pod.spec.get("volumes")):
             if at(volume, "csi.driver") == _CSI_DRIVER:
                 attributes = at(volume, "csi.volumeAttributes")
-                attributes = attributes if isinstance(attributes, Mapping) else {}
-                names = [
-                    _filled(name, pod)
-                    for key in ("dns-names", "common-name", "uri-sans", "ip-sans")
-                    for name in str(attributes.get(f"{_CSI_DRIVER}/{key}") or "").split(",")
-                ]
-                # A URI counts by the names in it.
-                names += [part for name in names if "://" in name for part in re.split(r"[/:]+", name)]
-                yield pod.resource, pod.namespace, names
+                yield _request_of_volume(pod, attributes if isinstance(attributes, Mapping) else {})
+
+
+def _request_of_certificate(certificate: Resource) -> Request:
+    spec = at(certificate.inputs, "spec")
+    literal = _HEX.sub(lambda match: chr(int(match[1], 16)), str(at(spec, "literalSubject") or ""))
+    common = at(spec, "commonName")
+    usages = {str(usage).lower() for usage in list_or_empty(at(spec, "usages"))}
+    return Request(
+        certificate,
+        name_and_namespace(certificate)[1],
+        [
+            *_listed(at(spec, "dnsNames")),
+            *([common] if common else []),
+            *re.findall(r"=\s*([^,+]+)", literal),
+        ],
+        [(key, value) for key in _OTHER_FIELDS for value in _listed(at(spec, key))],
+        str(at(spec, "issuerRef.name")),
+        bool(at(spec, "isCA")) or bool(usages & {*_SIGNS}),
+    )
+
+
+def _request_of_route(route: Resource, notes: Mapping[str, Any]) -> Request:
+    spec = at(route.inputs, "spec")
+    hosts = [host for entry in list_or_empty(at(spec, "tls")) for host in list_or_empty(at(entry, "hosts"))]
+    listeners = [at(listener, "hostname") for listener in list_or_empty(at(spec, "listeners"))]
+    issuers = [str(notes[key]) for key in _ISSUER_ANNOTATIONS if notes.get(key)]
+    return _request_of_texts(
+        route,
+        name_and_namespace(route)[1],
+        {key.removeprefix(f"{_GROUP}/"): notes[key] for key in notes if str(key).startswith(f"{_GROUP}/")},
+        [*hosts, *filter(None, listeners)],
+        issuers[0] if issuers else "",
+    )
+
+
+def _request_of_volume(pod: Pod, attributes: Mapping[str, Any]) -> Request:
+    texts = {
+        str(key).removeprefix(f"{_CSI_DRIVER}/"): _filled(str(value), pod)
+        for key, value in attributes.items()
+    }
+    return _request_of_texts(pod.resource, pod.namespace, texts, [], str(texts.get("issuer-name", "")))
+
+
+def _request_of_texts(
+    resource: Resource, namespace: str, texts: Mapping[str, Any], names: Sequence[Any], issuer: str
+) -> Request:
+    """A request that stands in annotations or attributes: lists with commas."""
+    usages = {usage.lower() for key in _USAGE_KEYS for usage in _parts(texts.get(key))}
+    return Request(
+        resource,
+        namespace,
+        [*names, *(name for key in _NAME_KEYS for name in _parts(texts.get(key)))],
+        [(field, value) for key, field in _OTHER_KEYS.items() for value in _parts(texts.get(key))],
+        issuer,
+        str(texts.get("is-ca", "")).lower() in ("true", "1") or bool(usages & {*_SIGNS}),
+    )
+
+
+def _listed(values: Any) -> list[Any]:
+    """A list; one unknown entry if it is not known."""
+    return [values] if is_unknown(values) else list_or_empty(values)
+
+
+def _parts(text: Any) -> list[str]:
+    return [part.strip() for part in str(text or "").split(",") if part.strip()]
 
 
 def _filled(name: str, pod: Pod) -> str:
@@ -147,9 +208,10 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
     namespaces, domains = _class_namespaces(subject), cluster_domains(subject)
     in_scope = any(namespace_sensitivities(subject.graph).values())
     hosts, services = stated_hosts(subject), service_names(subject)
-    for resource, namespace, names in _requests(subject):
+    for request in requests(subject):
+        resource, namespace = request.resource, request.namespace
         own = _class_of(subject, namespace)
-        for name in names:
+        for name in request.names:
             if is_unknown(name):
                 if in_scope and not own:
                     message = f"the names of the certificate {resource.name} are not known before the change"
@@ -172,6 +234,7 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
     if in_scope:
         yield from _check_authorities(subject)
         yield from _check_other_identities(subject)
+        yield from _check_clients(subject)
         yield from _check_copies(subject)
         yield from _check_shared_secrets(subject)
         for request in subject.graph.of(*_OPAQUE_REQUESTS):
@@ -180,6 +243,31 @@ def _check_certificates(subject: Subject) -> Iterator[Violation]:
                 request,
                 "undecided",
             )
+
+
+def _check_clients(subject: Subject) -> Iterator[Violation]:
+    """Reports certificates of a caller's or reviewer's name that another namespace than the caller's own asks for."""
+    clients, domains = stated_clients(subject), cluster_domains(subject)
+    for request in requests(subject):
+        name = f"{request.namespace}/{name_and_namespace(request.resource)[0]}"
+        if _class_of(subject, request.namespace) or subject.trusts("objects", name):
+            continue
+        asked = [str(value) for value in (*request.names, *(value for _, value in request.others))]
+        for client, what in sorted(clients.items()):
+            is_asked = any(normalised(value) == client or _covers(value, client) for value in asked)
+            is_own = bool(_covered(client, {request.namespace: "own"}, domains)) or (
+                f"/ns/{request.namespace}/" in client
+            )
+            if is_asked and not is_own:
+                yield Violation(
+                    f"{request.resource.name} in {request.namespace} asks for a certificate of {client}, the name of"
+                    f" {what}: who holds it gets the class's answers in that name",
+                    request.resource,
+                    "undecided",
+                    entry=("objects", name),
+                    fix="Ask for it in the namespace of that name, or have who answers for the class's data add it to"
+                    " trust.yaml (objects)",
+                )
 
 
 def _other_reason(name: str, hosts: frozenset[str], services: frozenset[str]) -> str:
@@ -206,35 +294,32 @@ def _check_other_identities(subject: Subject) -> Iterator[Violation]:
     namespaces, issuers = _class_namespaces(subject), _class_issuers(subject)
     domains = cluster_domains(subject)
     addresses = stated_addresses(subject) | _service_addresses(subject)
-    for certificate in subject.graph.of(_CERTIFICATE):
-        namespace, spec = name_and_namespace(certificate)[1], at(certificate.inputs, "spec")
+    for request in requests(subject):
+        namespace, resource = request.namespace, request.resource
         own = _class_of(subject, namespace)
-        is_of_classes = str(at(spec, "issuerRef.name")) in issuers
-        for key in ("uris", "ipAddresses", "emailAddresses", "otherNames"):
-            values = at(spec, key)
-            for value in [values] if is_unknown(values) else list_or_empty(values):
-                text = normalised(str(value))
-                parts = re.split(r"[/:]+", text)
-                others = [
-                    class_
-                    for name, class_ in namespaces.items()
-                    if class_ != own
-                    and (name in parts or any(_covered(part, {name: class_}, domains) for part in parts))
-                ]
-                if others or (not own and text in addresses):
-                    whose = f"class {others[0]}" if others else "a class's service, database or store"
-                    yield Violation(
-                        f"{certificate.name} in {namespace} asks for a certificate of {value}, an identity of {whose}:"
-                        " who holds it can pose as it",
-                        certificate,
-                    )
-                elif not own and is_of_classes and f"/ns/{namespace}/" not in text:
-                    yield Violation(
-                        f"{certificate.name} in {namespace} asks the classes' issuer for {key} {value}, and Isthmus"
-                        " does not know whom a class believes by it",
-                        certificate,
-                        "undecided",
-                    )
+        for key, value in request.others:
+            text = normalised(str(value))
+            parts = re.split(r"[/:]+", text)
+            others = [
+                class_
+                for name, class_ in namespaces.items()
+                if class_ != own
+                and (name in parts or any(_covered(part, {name: class_}, domains) for part in parts))
+            ]
+            if others or (not own and text in addresses):
+                whose = f"class {others[0]}" if others else "a class's service, database or store"
+                yield Violation(
+                    f"{resource.name} in {namespace} asks for a certificate of {value}, an identity of {whose}:"
+                    " who holds it can pose as it",
+                    resource,
+                )
+            elif not own and request.issuer in issuers and f"/ns/{namespace}/" not in text:
+                yield Violation(
+                    f"{resource.name} in {namespace} asks the classes' issuer for {key} {value}, and Isthmus"
+                    " does not know whom a class believes by it",
+                    resource,
+                    "undecided",
+                )
 
 
 def _service_addresses(subject: Subject) -> frozenset[str]:
@@ -286,14 +371,12 @@ def _check_copies(subject: Subject) -> Iterator[Violation]:
 def _check_authorities(subject: Subject) -> Iterator[Violation]:
     """Reports certificate authorities under an issuer of a class: their holder can sign every name."""
     issuers = _class_issuers(subject)
-    for certificate in subject.graph.of(_CERTIFICATE):
-        issuer = str(at(certificate.inputs, "spec.issuerRef.name"))
-        usages = {str(usage).lower() for usage in list_or_empty(at(certificate.inputs, "spec.usages"))}
-        if (at(certificate.inputs, "spec.isCA") or usages & {*_SIGNS}) and issuer in issuers:
+    for request in requests(subject):
+        if request.is_authority and request.issuer in issuers:
             yield Violation(
-                f"{certificate.name} is an authority under the issuer {issuer} of the classes' certificates: who holds"
-                " it can sign a name of every class",
-                certificate,
+                f"{request.resource.name} is an authority under the issuer {request.issuer} of the classes'"
+                " certificates: who holds it can sign a name of every class",
+                request.resource,
             )
 
 
@@ -328,7 +411,7 @@ def _check(subject: Subject) -> Iterator[Violation]:
 
 
 def _objects(subject: Subject) -> Iterator[Resource]:
-    yield from (resource for resource, _, _ in _requests(subject))
+    yield from (request.resource for request in requests(subject))
     yield from (pod.resource for pod in _class_pods(subject))
     if any(namespace_sensitivities(subject.graph).values()):
         yield from subject.graph.of(*_OPAQUE_REQUESTS)

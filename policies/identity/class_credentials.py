@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.servers import known_class
-from policies.inputs.class_scope import class_above_public, class_of_name, has_classified_work
+from policies.inputs.aws_reach import is_of_component
+from policies.inputs.class_scope import (
+    class_above_public,
+    class_of_name,
+    has_classified_work,
+    is_standard_name,
+)
 from policies.inputs.neighbours import (
     certificate_namespaces,
     needed_secrets,
@@ -175,14 +181,17 @@ def _unlike_own_namespaces(subject: Subject) -> Iterator[Resource]:
 
 
 def _claims_class(subject: Subject, namespace: Resource) -> str:
-    """The class above public that a label gives to a namespace which no name of Isthmus states; empty if none."""
+    """The class above public that a label or a name gives to a namespace beside those of the components; empty if none.
+
+    A class's own name is judged like the class, whoever makes the namespace.
+    """
     name = name_and_namespace(namespace)[0]
     labels = at(namespace.inputs, "metadata.labels")
     label = labels.get(CLASS) if isinstance(labels, Mapping) else None
-    class_ = known_class(label) if label else ""
-    if subject.platform is None or class_ in ("", "public") or class_of_name(name):
+    class_ = known_class(label) if label else class_of_name(name)
+    if subject.platform is None or class_ in ("", "public") or is_of_component(namespace):
         return ""
-    return class_
+    return "" if is_standard_name(name) and class_ == class_of_name(name) else class_
 
 
 def _odd_annotations(subject: Subject, namespace: Resource) -> list[str]:
@@ -202,8 +211,8 @@ def _check_namespaces(subject: Subject) -> Iterator[Violation]:
         class_ = _claims_class(subject, namespace)
         if class_ and not subject.trusts("namespaces", name):
             yield Violation(
-                f"{namespace.name} labels {name} as a namespace of class {class_}: its pods may then call the"
-                f" {class_} gateway and models, and the platform does not name it",
+                f"{namespace.name} makes {name} a namespace of class {class_} by its label or name: its pods may then"
+                f" call the {class_} gateway and models, and the platform does not name it",
                 namespace,
                 entry=None if is_unknown(name) else ("namespaces", name),
             )

@@ -18,10 +18,13 @@ from policies.inputs.class_scope import class_of_name, has_classified_work
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.neighbours import neighbour_namespaces, neighbour_reason
 from policies.inputs.people import (
+    all_trusted,
     is_break_glass_role,
     is_emergency_access,
+    is_held_by_trusted,
     is_own_role,
     is_stated_member,
+    principal_of,
 )
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
@@ -69,7 +72,6 @@ _HARMLESS_WRITES = frozenset(
     )
 )
 _AGGREGATED = "/aggregate-to-"
-_ACCOUNTS = "system:serviceaccounts:"
 
 
 def _bindings(subject: Subject) -> Iterator[tuple[Resource, str, str]]:
@@ -203,14 +205,14 @@ def _check_patches(subject: Subject) -> Iterator[Violation]:
         if ":Cluster" in patch.type and _KUBERNETES_ROLES.fullmatch(name) and "Binding" not in patch.type:
             continue  # `_check_own_names` reports it
         if "Binding" in patch.type:
-            is_trusted = _all_trusted(subject, entries) or subject.trusts("roles", name)
+            is_trusted = all_trusted(subject, entries) or subject.trusts("roles", name)
             if (subjects or at(patch.inputs, "roleRef")) and not is_trusted:
                 whom = ", ".join(str(at(entry, "name")) for entry in entries) or "somebody"
                 yield Violation(
                     f"{patch.name} gives {whom} the permissions of the binding {name} {where}"
                     f"{_who_decides('principals')}",
                     patch,
-                    entry=("principals", _account(entries[0])[0]) if len(entries) == 1 else None,
+                    entry=("principals", principal_of(entries[0])[0]) if len(entries) == 1 else None,
                 )
         elif not subject.trusts("roles", name):
             powers = _powers(patch.inputs)
@@ -229,7 +231,7 @@ def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
         return
     powers = _powers(role.inputs)
     where = _place(subject, namespace) if role.type in _ROLES else "in every class's namespace"
-    if neighbour_reason(subject, namespace) and role.type in _ROLES and _is_held_by_trusted(subject, role):
+    if neighbour_reason(subject, namespace) and role.type in _ROLES and is_held_by_trusted(subject, role):
         return
     if powers is None:
         yield Violation(f"what {role.name} allows {where} is not known before the change", role, "undecided")
@@ -266,7 +268,7 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
         return
     entries = list_or_empty(binding.inputs.get("subjects"))
     whom = ", ".join(str(at(entry, "name")) for entry in entries) or "nobody"
-    if subject.trusts("roles", str(name)) or _all_trusted(subject, entries):
+    if subject.trusts("roles", str(name)) or all_trusted(subject, entries):
         return
     is_cluster_role = at(binding.inputs, "roleRef.kind") != "Role"
     if is_cluster_role and (name in _HARMLESS_ROLES or _is_public(str(name))):
@@ -336,18 +338,6 @@ def _is_public(name: str) -> bool:
     return name in ("system:basic-user", "system:discovery", "system:public-info-viewer")
 
 
-def _is_held_by_trusted(subject: Subject, role: Resource) -> bool:
-    """Whether the stack gives a Role to trusted principals only."""
-    name, namespace = name_and_namespace(role)
-    entries = [
-        list_or_empty(binding.inputs.get("subjects"))
-        for binding in subject.graph.of(*_ROLE_BINDINGS)
-        if name_and_namespace(binding)[1] == namespace
-        and (at(binding.inputs, "roleRef.kind"), at(binding.inputs, "roleRef.name")) == ("Role", name)
-    ]
-    return bool(entries) and all(_all_trusted(subject, subjects) for subjects in entries)
-
-
 def _check_subjects(
     subject: Subject, binding: Resource, namespace: str, sensitivity: str
 ) -> Iterator[Violation]:
@@ -356,7 +346,7 @@ def _check_subjects(
         message = f"whom {binding.name} grants permissions is not known before the change"
         yield Violation(message, binding, "undecided")
     for entry in list_or_empty(binding.inputs.get("subjects")):
-        principal, home = _account(entry)
+        principal, home = principal_of(entry)
         other = _class_of(subject, home)
         if namespace and not sensitivity:
             continue  # in a neighbour's namespace the permissions alone count
@@ -366,24 +356,9 @@ def _check_subjects(
         yield Violation(f"{binding.name} gives {principal}, of class {other}, permissions {where}", binding)
 
 
-def _account(entry: Any) -> tuple[str, str]:
-    """The name by which the API server knows a service account or a group of them, and their namespace."""
-    name, kind = str(at(entry, "name")), at(entry, "kind")
-    if kind == "ServiceAccount":
-        namespace = str(at(entry, "namespace") or "default")
-        return f"system:serviceaccount:{namespace}:{name}", namespace
-    if kind == "User" and name.startswith("system:serviceaccount:"):
-        return name, name.split(":")[2] if name.count(":") >= 3 else ""
-    return name, name.removeprefix(_ACCOUNTS) if name.startswith(_ACCOUNTS) else ""
-
-
 def _class_of(subject: Subject, namespace: str) -> str:
     """The class of a namespace, also of one that this stack does not create."""
     return namespace_sensitivities(subject.graph).get(namespace, "") or class_of_name(namespace)
-
-
-def _all_trusted(subject: Subject, entries: list[Any]) -> bool:
-    return bool(entries) and all(subject.trusts("principals", _account(entry)[0]) for entry in entries)
 
 
 def _find_roles(subject: Subject, binding: Resource, name: str, namespace: str) -> list[Resource]:

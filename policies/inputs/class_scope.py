@@ -60,9 +60,22 @@ def class_of_name(namespace: str) -> str:
     return ""
 
 
+def is_standard_name(namespace: str) -> bool:
+    """Whether a name is one that the components give to a class's namespace, or to its sealer's or reviewers'."""
+    class_ = class_of_name(namespace)
+    return bool(class_) and namespace.removeprefix(f"{_PREFIX}{class_}") in ("", "-sealer", "-reviews")
+
+
 def has_classified_work(subject: Subject) -> bool:
-    """Whether the stack has data of a class above public: in a namespace, or by its platform."""
-    return bool(classified_namespaces(subject.graph)) or platform_is_classified(subject.platform)
+    """Whether the stack has data of a class above public, or works in a cluster where another stack has.
+
+    It has by a namespace, or by its platform.
+    """
+    return (
+        bool(classified_namespaces(subject.graph))
+        or platform_is_classified(subject.platform)
+        or bool(subject.settings.classified_neighbours)
+    )
 
 
 def platform_is_classified(platform: Platform | None) -> bool:

@@ -172,6 +172,21 @@ def stated_addresses(subject: Subject) -> frozenset[str]:
     )
 
 
+def stated_clients(subject: Subject) -> dict[str, str]:
+    """Name of a client certificate, in lower case → whom a gateway or review service above public takes for it."""
+    clients: dict[str, str] = {}
+    for gateway in subject.platform.gateways if subject.platform is not None else []:
+        if gateway.class_ == "public":
+            continue
+        for workload in gateway.workloads:
+            clients |= {
+                client.lower(): f"a caller of workload {workload.name}" for client in workload.clients
+            }
+        for reviewer in gateway.reviews.reviewers if gateway.reviews else []:
+            clients[reviewer.client.lower()] = f"the reviewer {reviewer.name}"
+    return clients
+
+
 def service_names(subject: Subject) -> frozenset[str]:
     """Short names of the classes' services: gateways, models and their parts."""
     classes = classified_namespaces(subject.graph)

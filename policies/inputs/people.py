@@ -16,6 +16,7 @@ from policies.inputs.values import at, list_or_empty
 from policies.rules.rule import Subject
 
 _PREFIX = "isthmus-"
+_ACCOUNTS = "system:serviceaccounts:"
 _POLICY, _BINDING = ":ValidatingAdmissionPolicy", ":ValidatingAdmissionPolicyBinding"
 
 
@@ -121,3 +122,34 @@ def is_stated_member(subject: Subject, role: Resource, entry: Any, namespace: st
         and (not namespace or not member.classes or sensitivity in member.classes)
         for member in people.members
     )
+
+
+# --- Principals of a cluster
+
+
+def principal_of(entry: Any) -> tuple[str, str]:
+    """The name by which the API server knows a service account or a group of them, and their namespace."""
+    name, kind = str(at(entry, "name")), at(entry, "kind")
+    if kind == "ServiceAccount":
+        namespace = str(at(entry, "namespace") or "default")
+        return f"system:serviceaccount:{namespace}:{name}", namespace
+    if kind == "User" and name.startswith("system:serviceaccount:"):
+        return name, name.split(":")[2] if name.count(":") >= 3 else ""
+    return name, name.removeprefix(_ACCOUNTS) if name.startswith(_ACCOUNTS) else ""
+
+
+def all_trusted(subject: Subject, entries: list[Any]) -> bool:
+    """Whether there are subjects of a binding, and the trust file names each of them."""
+    return bool(entries) and all(subject.trusts("principals", principal_of(entry)[0]) for entry in entries)
+
+
+def is_held_by_trusted(subject: Subject, role: Resource) -> bool:
+    """Whether the stack gives a Role to trusted principals only."""
+    name, namespace = name_and_namespace(role)
+    entries = [
+        list_or_empty(binding.inputs.get("subjects"))
+        for binding in subject.graph.of(":RoleBinding")
+        if name_and_namespace(binding)[1] == namespace
+        and (at(binding.inputs, "roleRef.kind"), at(binding.inputs, "roleRef.name")) == ("Role", name)
+    ]
+    return bool(entries) and all(all_trusted(subject, subjects) for subjects in entries)

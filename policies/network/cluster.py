@@ -9,7 +9,6 @@ from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, POLICY, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
-from isthmus.graph.workloads.servers import known_class
 from policies.inputs.class_scope import class_above_public
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
@@ -79,7 +78,7 @@ def _leaf_values(value: Any) -> Iterator[Any]:
 
 
 def _named_sensitivities(where: Any) -> set[str]:
-    """The classes that a namespace selector names, whether or not the graph has such a namespace."""
+    """The classes that a namespace selector names, whether or not the graph has such a namespace, unknown ones too."""
     labels = at(where, "matchLabels")
     sensitivities = {labels[CLASS]} if isinstance(labels, Mapping) and CLASS in labels else set()
     for expression in list_or_empty(at(where, "matchExpressions")):
@@ -87,7 +86,8 @@ def _named_sensitivities(where: Any) -> set[str]:
             sensitivities |= set(list_or_empty(at(expression, "values")))
         elif at(expression, "key") == CLASS and at(expression, "operator") == "NotIn":
             sensitivities |= set(SENSITIVITIES) - set(list_or_empty(at(expression, "values")))
-    return {known_class(str(sensitivity)) for sensitivity in sensitivities}
+    # An invented class is no class's own: who labels a namespace so would get in.
+    return {str(sensitivity) for sensitivity in sensitivities}
 
 
 def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:

@@ -202,6 +202,25 @@ def test_transforms_are_refused(stack, whose: str):
         record_program(program, stack)
 
 
+def test_an_alias_that_names_a_resource_of_a_component_is_recorded(stack):
+    from pulumi_kubernetes.core.v1 import ConfigMap
+
+    guard = "urn:pulumi:dev::shop::isthmus:index:ClassNamespace$kubernetes:core/v1:ConfigMap::guard"
+    parent = guard.replace("$kubernetes:core/v1:ConfigMap::guard", "::space")
+
+    def program():
+        ConfigMap("by-urn", data={}, opts=pulumi.ResourceOptions(aliases=[guard]))
+        ConfigMap(
+            "by-parts", data={}, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias("guard", parent=parent)])
+        )
+        ConfigMap("own", data={}, opts=pulumi.ResourceOptions(aliases=[pulumi.Alias("earlier")]))
+
+    options = {resource.name: resource.options for resource in record_program(program, stack).resources}
+    assert options["by-urn"]["aliases"] == [guard]
+    assert options["by-parts"]["aliases"] == [f"{parent}::guard"]
+    assert "aliases" not in options["own"]
+
+
 def test_two_resources_with_one_urn_are_refused(stack):
     def program():
         Shop("same")

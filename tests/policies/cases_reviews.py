@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from isthmus.contracts.platform.model.callers import GatewayDatabase
@@ -103,6 +104,8 @@ APART = {"topologySpreadConstraints": [spread(ZONE)]}
 TWO = deployment(BOX, "desk", {"app": "desk", "isthmus.dev/role": "reviews"}, replicas=2, pod=APART)
 DESKS = changed([TWO], {"metadata.namespace": "desk"})[0]
 
+OPS = of_rights("Role", "ops", "desk")
+
 CASES = [
     Case(
         "reliability/as-many-as-stated",
@@ -150,6 +153,12 @@ CASES = [
             [WAY, DESK, SPACE, of_rights("RoleBinding", "ops", "desk")],
             [WAY, DESK, SPACE, of_rights("Role", "ops", "desk")],
             [network_policy(let_in={"ipBlock": {"cidr": "10.40.0.0/16"}}), DESK, SPACE],
+            [
+                WAY,
+                DESK,
+                SPACE,
+                replace(OPS, urn=f"urn:pulumi:dev::bank::isthmus:index:Reviews${OPS.type}::ops"),
+            ],
         ],
         also=[[WAY, DESK, SPACE, of_rights("RoleBinding", "ops", "space"), pod("gateway", "space")]],
         one_keeps_it=True,

@@ -261,7 +261,9 @@ def test_b19_a_webhook_outside_the_cluster_gets_no_objects_of_a_class(kind: str)
     assert {finding.verdict for finding in elsewhere} == {"violated"}, (
         "Secrets of cert-manager may be among them"
     )
-    assert stops(webhook(kind, SERVICE, **NOT_CLASSES)) == []
+    assert {finding.verdict for finding in stops(webhook(kind, SERVICE, **NOT_CLASSES))} == {"undecided"}, (
+        "who labels a namespace decides whose objects it gets"
+    )
 
 
 def test_b19_a_conversion_webhook_outside_the_cluster_gets_no_objects():
@@ -291,7 +293,10 @@ def test_b19_a_provider_with_a_class_as_its_default_namespace_is_undecided():
 LEGITIMATE = {
     "velero": (kube("velero.io/v1:Schedule", "nightly", "velero"), "kubernetes:velero.io/v1:Schedule"),
     "external-secret": (kube("external-secrets.io/v1:ExternalSecret"), "kubernetes:external-secrets.io/v1:*"),
-    "external-secret-of-a-team": (kube("external-secrets.io/v1:ExternalSecret", "s", "team"), ""),
+    "external-secret-of-a-team": (
+        kube("external-secrets.io/v1:ExternalSecret", "s", "team"),
+        "kubernetes:external-secrets.io/v1:*",
+    ),
     "service-monitor": (kube("monitoring.coreos.com/v1:ServiceMonitor"), ""),
     "pod-monitor": (kube("monitoring.coreos.com/v1:PodMonitor", "m", "monitoring"), ""),
     "prometheus-rule": (kube("monitoring.coreos.com/v1:PrometheusRule"), ""),
@@ -442,8 +447,11 @@ def test_an_adopted_namespace_of_a_class_passes_with_a_default_deny_and_not_with
     adopted = kube("core/v1:NamespacePatch", name, None, metadata={"labels": labels})
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
     deny = kube("networking.k8s.io/v1:NetworkPolicy", "default-deny", name, spec=spec)
-    assert stops(adopted, deny) == []
-    assert [finding.policy for finding in stops(adopted)] == ["network/class-default-deny"]
+    about = {"value": name, "reason": "adopted", "owner": "ana@bank.example"}
+    settings = Settings(trust=Trust.model_validate({"namespaces": [about]}))
+    assert stops(adopted, deny, settings=settings) == []
+    assert [finding.policy for finding in stops(adopted, settings=settings)] == ["network/class-default-deny"]
+    assert [finding.policy for finding in stops(adopted, deny)] == ["identity/class-permissions"]
 
 
 def test_a_teams_deployment_outside_the_classes_passes():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints.emergency_access import file_of
+from isthmus.contracts.platform.model.reviews import Reviewer
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.trust import Trust
 from isthmus.core import yaml_files
@@ -700,7 +701,8 @@ def test_a_namespace_that_a_program_labels_as_a_class_is_critical(kind: str, pla
 
     assert neighbour_verdicts(platform, labelled("evil", "restricted")) == ["violated"]
     assert neighbour_verdicts(platform, labelled("evil", "public")) == []
-    assert neighbour_verdicts(platform, labelled("isthmus-restricted-tools", "restricted")) == []
+    assert neighbour_verdicts(platform, labelled("isthmus-restricted", "restricted")) == []
+    assert neighbour_verdicts(platform, labelled("isthmus-restricted-tools", "restricted")) == ["violated"]
     trusted = trusting("namespaces", "evil")
     assert neighbour_verdicts(platform, labelled("evil", "restricted"), settings=trusted) == []
 
@@ -783,6 +785,68 @@ def names_with(platform: Any, *resources: Any) -> list[str]:
 
 
 CA = {"name": "bank-internal-ca", "kind": "ClusterIssuer"}
+
+
+def by_driver(**attributes: str) -> Any:
+    stated = {"issuer-name": CA["name"], "dns-names": "tool.apps.svc", **attributes}
+    named = {f"csi.cert-manager.io/{key.replace('_', '-')}": value for key, value in stated.items()}
+    volume = {"name": "tls", "csi": {"driver": "csi.cert-manager.io", "volumeAttributes": named}}
+    workload = deployment(BOX, "tool", pod={"volumes": [volume]})
+    workload.inputs["metadata"]["namespace"] = "apps"
+    return workload
+
+
+def by_route(**notes: str) -> Any:
+    named = {f"cert-manager.io/{key.replace('_', '-')}": value for key, value in notes.items()}
+    metadata = {
+        "name": "door",
+        "namespace": "apps",
+        "annotations": {"cert-manager.io/cluster-issuer": CA["name"], **named},
+    }
+    return resource_of("kubernetes:networking.k8s.io/v1:Ingress", "door", {"metadata": metadata, "spec": {}})
+
+
+IDENTITY = "spiffe://cluster.local/ns/isthmus-restricted/sa/restricted-gateway"
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (by_driver(is_ca="true"), "violated"),
+        (by_driver(key_usages="digital signature,cert sign"), "violated"),
+        (by_driver(ip_sans="10.40.0.21"), "violated"),
+        (by_driver(uri_sans=IDENTITY), "violated"),
+        (by_driver(ip_sans="10.96.0.10"), "undecided"),
+        (by_driver(uri_sans="spiffe://cluster.local/ns/${POD_NAMESPACE}/sa/tool"), ""),
+        (by_driver(), ""),
+        (by_route(uri_sans=IDENTITY), "violated"),
+        (by_route(ip_sans="10.40.0.21"), "violated"),
+        (by_route(email_sans="ana@bank.example"), "undecided"),
+        (by_route(), ""),
+    ],
+)
+def test_every_way_to_ask_for_a_certificate_is_read_alike(request_: Any, expected: str, platform: Any):
+    assert names_with(platform, request_) == ([expected] if expected else [])
+
+
+def test_the_name_of_a_caller_or_reviewer_is_asked_for_in_its_own_namespace_only(platform: Any):
+    first, *others = platform.gateways
+    workload = first.workloads[0].model_copy(update={"clients": ["narratives.fincrime.svc"]})
+    reviewer = Reviewer(name="ana", client="ana.people.bank.example")
+    gateway = first.model_copy(
+        update={
+            "workloads": [workload],
+            "reviews": first.reviews.model_copy(update={"reviewers": [reviewer]}),
+        }
+    )
+    stated = platform.model_copy(update={"gateways": [gateway, *others]})
+    caller = certificate("apps", dnsNames=["narratives.fincrime.svc"])
+    assert names_with(platform, caller) == []
+    assert names_with(stated, caller) == ["undecided"]
+    assert names_with(stated, certificate("fincrime", dnsNames=["narratives.fincrime.svc"])) == []
+    assert names_with(stated, certificate("apps", dnsNames=["*.people.bank.example"])) == ["undecided"]
+    found = findings_of(NAMES, *SPACES, caller, platform=stated, settings=trusting("objects", "apps/tls"))
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def newly_refused(known: Sequence[Finding], findings: Sequence[Finding]) -> froz
 
 
 def settings(stacks: Sequence[Stack]) -> Settings:
-    """Policy settings from the project's `policies.yaml` and the configuration of these stacks.
+    """Policy settings from the project's `policies.yaml` and the configuration of these stacks, which share a platform.
 
     Raises `InputError` for an unknown rule or key.
     """
@@ -64,4 +64,44 @@ def settings(stacks: Sequence[Stack]) -> Settings:
         if key in stack.config:
             where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
             merged = merge(merged, policy_settings_files.parse_stack_settings(stack.config[key], where))
-    return merged
+    return merged.model_copy(update={"classified_neighbours": classified_neighbours(stacks[0])})
+
+
+def classified_neighbours(stack: Stack) -> list[str]:
+    """Stacks of the project that have data above public in a cluster of this stack, where it has none itself.
+
+    A cluster is known by its context, or by its UID. A stack whose platform cannot be read has no cluster yet.
+    """
+    others = [name for name in stack.project.stacks() if stack.project.stack(name).family != stack.family]
+    own = _platform(stack) if others else None
+    if own is None or _is_classified(own):
+        return []
+    clusters = _clusters(own)
+    platforms = {name: _platform(stack.project.stack(name)) for name in others}
+    return [
+        name
+        for name, platform in platforms.items()
+        if platform is not None and _is_classified(platform) and clusters & _clusters(platform)
+    ]
+
+
+def _platform(stack: Stack) -> Platform | None:
+    from isthmus.core.errors import IsthmusError
+
+    try:
+        return stack.platform()
+    except IsthmusError:
+        return None  # the commands that build it say what is wrong
+
+
+def _is_classified(platform: Platform) -> bool:
+    return any(part.class_ != "public" for part in (*platform.gateways, *platform.endpoints))
+
+
+def _clusters(platform: Platform) -> set[str]:
+    return {
+        value
+        for site in platform.sites
+        for value in (site.kube_context, site.cluster_uid)
+        if value is not None
+    }

@@ -20,6 +20,8 @@ from isthmus.core.errors import InputError
 from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, RESOURCE, SECRET, SIGNATURE, UNKNOWN_TEXT
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
+_COMPONENT = "isthmus:index:"
+"""Beginning of the types of Isthmus's components, which stand in the URNs of their children."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Resource:
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
     `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own;
-    `remote` for components whose children a plugin makes; `pluginDownloadURL` for a plugin from elsewhere."""
+    `remote` for components whose children a plugin makes; `pluginDownloadURL` for a plugin from elsewhere;
+    `aliases` of a resource outside the components that name a resource of one."""
     own: str = ""
     """What the organisation's own code (`stacks/own.py`) has to do with it: `added`, or `altered: PATHS`. Empty:
     Isthmus alone makes it."""
@@ -107,6 +110,8 @@ class Recorder(mocks.MockMonitor):
             options["remote"] = True
         if request.importId:
             options["import"] = request.importId
+        if aliases := _aliases_of_components(response.urn, request):
+            options["aliases"] = aliases
         if request.pluginDownloadURL:
             options["pluginDownloadURL"] = request.pluginDownloadURL
         for option in ("ignoreChanges", "replaceOnChanges"):
@@ -159,6 +164,16 @@ class Recorder(mocks.MockMonitor):
             property_dependencies=needs,
             options=options,
         )
+
+
+def _aliases_of_components(urn: str, request: Any) -> list[str]:
+    """Aliases by which a resource outside the components takes over the state of one of a component."""
+    if _COMPONENT in urn:
+        return []
+    texts = {
+        alias.urn or f"{alias.spec.parentUrn}::{alias.spec.name or request.name}" for alias in request.aliases
+    }
+    return sorted(text for text in {*texts, *request.aliasURNs} if _COMPONENT in text)
 
 
 def transforms_refused(what: str) -> InputError:
