@@ -32,6 +32,7 @@ from isthmus.engine.pull_request import (
     commit_pair,
     relaxed_files,
     relaxed_rules,
+    relaxed_settings,
     relaxed_trust,
 )
 from isthmus.engine.pull_request.commit_pair import Commit
@@ -205,6 +206,9 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
             base and base.platform, head and head.platform, base_stack.trust, change.today
         ),
         *relaxed_trust.protection_changes(
+            base and base.platform, head and head.platform, base_stack.trust, change.today
+        ),
+        *relaxed_settings.setting_changes(
             base and base.platform, head and head.platform, base_stack.trust, change.today
         ),
     ]
