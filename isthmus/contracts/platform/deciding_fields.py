@@ -32,8 +32,11 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *_below("gateways", "teams.name workloads.calibrations.name"),
         *_below("pools.sharing", "classes.teams.name priorities.name"),
         *("sites.cluster_dns.peers.name", "endpoints.adapters.name"),
-        *(f"{part}.name" for part in "sites clusters pools gateways identities audit networks links".split()),
-        *(f"{part}.name" for part in "trust guardrails invocation_logging trails".split()),
+        *(
+            f"{part}.name"
+            for part in ["sites", "clusters", "pools", "gateways", "identities", "audit", "networks", "links"]
+        ),
+        *(f"{part}.name" for part in ["trust", "guardrails", "invocation_logging", "trails"]),
     ),
     "sizes, numbers and times of machines and pods": (
         *_below("clusters", "stage version system_nodes.instance_type system_nodes.nodes"),
@@ -68,7 +71,9 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *_below("endpoints", "pool model precision mig_profile tensor_parallel nodes_per_replica replicas"),
         *_below("endpoints", "gpus survive max_model_len max_num_seqs gpu_memory_utilization"),
         *_below("endpoints", "kv_cache_dtype engine_version model_family tool_call_parser reasoning_parser"),
-        *_below("endpoints", "chat_template engine task drain_s cpu memory load_timeout_s surge team priority"),
+        *_below(
+            "endpoints", "chat_template engine task drain_s cpu memory load_timeout_s surge team priority"
+        ),
         *_below("endpoints.weights", "digest volume size_gib precision"),
         *_below("endpoints.adapters", "rank size_mib path"),
         *_below("endpoints.speculative", "method tokens path"),
@@ -80,9 +85,9 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *_below("endpoints.sagemaker.rollback", "errors latency_p95_ms minutes"),
         *_below("endpoints.sagemaker.rollout", "kind step_pct wait_s keep_old_s"),
     ),
-    "which of the platform's own endpoints serve: the data paths of both commits are judged": (
+    "which of the class's own endpoints and identities serve: the data paths of both commits are judged": (
         *_below("gateways.workloads", "endpoint also overflow adapter canary.endpoint canary.percent"),
-        *("identities.endpoints", "networks.services"),
+        *("gateways.identity", "identities.endpoints", "networks.services"),
     ),
     "money, limits of use, labels and what is written about a thing": (
         *_below("endpoints.cost", "usd_per_gpu_hour usd_per_million_tokens.prompt"),
@@ -90,7 +95,7 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *(
             f"gateways.{owner}.allowance.{limit}"
             for owner in ("workloads", "teams")
-            for limit in "requests_per_minute tokens_per_minute tokens_per_month usd_per_month".split()
+            for limit in ["requests_per_minute", "tokens_per_minute", "tokens_per_month", "usd_per_month"]
         ),
         *_below("budgets", "name site scope of monthly_usd alert_pct action"),
         *_below("anomalies", "mode site threshold_usd"),
@@ -99,6 +104,9 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *_below("gateways", "audit.policy audit.earlier_keys workloads.calibrations.file"),
         "gateways.workloads.calibrations.text",
         *_below("monitoring", "pod_monitors labels"),
+    ),
+    "named with each group and permission set that has it, which `stated_values` compares": (
+        "people.members.role",
     ),
     "times and names of requests, never prompts or answers; a new host is shown": (
         *_below("gateways.traces", "endpoint address share"),
@@ -131,9 +139,6 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
         *_below("gateways.workloads", "impact residency review.domain review.below_confidence"),
         "gateways.workloads.review.sample_rate",
         *_below("exceptions", "workload target who reason until"),
-    ),
-    "a role is named with each of its groups (`isthmus.contracts.platform.stated_values`)": (
-        "people.members.role",
     ),
 }
 """Reason → fields of parts that stay whose every change another comparison of `isthmus ci` shows."""
@@ -222,9 +227,7 @@ def _another_place(old: Any, new: Any) -> bool:
     if old is None or new is None:
         return True
     before, after = urlsplit(old), urlsplit(new)
-    return (
-        before.scheme != after.scheme or before.scheme != "pvc" and before.netloc != after.netloc
-    )
+    return before.scheme != after.scheme or (before.scheme != "pvc" and before.netloc != after.netloc)
 
 
 def _older(old: Any, new: Any) -> bool:

@@ -134,9 +134,13 @@ class _Comparison:
     def _of_lists(self, old: Sequence[Any], new: Sequence[Any], place: _Place) -> Iterator[_Changed]:
         """Differences of two lists of parts."""
         key = _key_of(old, new)
-        old_items, new_items = ({_named(item, key, i): item for i, item in enumerate(xs)} for xs in (old, new))
+        old_items, new_items = (
+            {_named(item, key, i): item for i, item in enumerate(xs)} for xs in (old, new)
+        )
         is_top = "." not in place.path
-        successors = _successors(old_items, new_items) if is_top and place.path not in _WITHOUT_SUCCESSOR else {}
+        successors = (
+            _successors(old_items, new_items) if is_top and place.path not in _WITHOUT_SUCCESSOR else {}
+        )
         for index, (name, item) in enumerate(new_items.items()):
             here = place.item(name, _stated_name(item, index))
             before = old_items.get(successors.get(name, name))
