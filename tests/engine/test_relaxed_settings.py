@@ -241,7 +241,10 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     ),
 }
 FREELY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "fewer networks of reviewers": tuple(reversed(LOOSENED["reviewers from the whole site"][:2])),
+    "fewer networks of reviewers": (
+        gateway(RESTRICTED, reviews={"from_cidrs": ["10.40.0.0/16"]}),
+        gateway(RESTRICTED, reviews={"from_cidrs": ["10.40.8.0/28"]}),
+    ),
     "fewer networks over the link": (link(sources=None), link(sources=["10.40.32.0/20"])),
     "clients where there were none": (narratives(), narratives("narratives.fincrime.svc")),
     "fewer clients": (narratives("a.svc", "b.svc"), narratives("a.svc")),
@@ -355,6 +358,7 @@ def test_a_change_names_old_and_new_value_and_the_base_can_approve_it():
     (refused,) = changes(before, after)
     assert (refused.old, refused.new) == ("fra1.bank.example", "fra1.bank.example, attacker.example")
     assert refused.entry == ("changes", "links[fra1-frankfurt].zones: fra1.bank.example, attacker.example")
+    assert refused.entry is not None
     for value in (refused.entry[1], "links[fra1-frankfurt].*"):
         about = {"reason": "planned", "owner": "ana"}
         approved = Trust.model_validate({"changes": [{"value": value, **about}]})

@@ -174,8 +174,7 @@ class _Comparison:
             if before == after:
                 continue
             if isinstance(before, dict) or isinstance(after, dict):
-                maps = (value if isinstance(value, dict) else {} for value in (before, after))
-                yield from self._of_maps(*maps, here, part, path)
+                yield from self._of_maps(_as_map(before), _as_map(after), here, part, path)
             elif self._decides(here, before, after, keys=path):
                 yield _Changed(part, here.shown, before, after)
 
@@ -215,6 +214,10 @@ def _leaves(model: BaseModel, place: _Place) -> Iterator[tuple[_Place, Any]]:
             yield from ((at.key(str(key)), part) for key, part in value.items())
         elif info.is_required() or value != info.get_default(call_default_factory=True):
             yield at, value
+
+
+def _as_map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _is_parts(value: Any) -> bool:
