@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SETTINGS = ("overrides", "policies", "sandbox", "kubeconfig", *estates.SETTINGS)
 """Keys of Isthmus that a stack's configuration may have (`stacks.program.Settings`)."""
+STACK_FILE_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey")
+"""Keys that a stack's file may have. A rendering reads no other one, such as Pulumi's `environment`."""
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
 
@@ -109,10 +111,21 @@ class Stack:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The stack's file, parsed: `config`, `encryptionsalt`, `secretsprovider`."""
+        """The stack's file, parsed: `config`, `encryptionsalt`, `secretsprovider`.
+
+        Raises `InputError` for a key that a rendering does not read, and the engine does.
+        """
         from isthmus.core import yaml_files
 
-        return yaml_files.load(self.config_file).data
+        document = yaml_files.load(self.config_file)
+        for key in document.data:
+            if key not in STACK_FILE_KEYS:
+                raise InputError(
+                    f"the key `{key}` is not allowed: the engine would take settings from it that no rendering shows",
+                    where=document.where((key,), key=True),
+                    fix=f"Remove it, and write the settings below `config`; allowed are {', '.join(STACK_FILE_KEYS)}",
+                )
+        return document.data
 
     @property
     def config(self) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from isthmus.engine.pull_request import (
     commit_pair,
     relaxed_files,
     relaxed_rules,
+    relaxed_settings,
+    relaxed_stack_file,
     relaxed_trust,
 )
 from isthmus.engine.pull_request.commit_pair import Commit
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.trust import Trust
     from isthmus.engine.render.recorder import Resource
 
     _Files = tuple[Requirements, Plan] | tuple[()] | None
@@ -66,6 +69,8 @@ class Change:
     warnings: tuple[str, ...] = ()
     read: dict[tuple[Path, str], StackInCommit] = field(default_factory=dict, compare=False)
     """Cache: commit folder and platform name → the stack as read from the commit."""
+    program: dict[str, list[RuleChange]] = field(default_factory=dict, compare=False)
+    """Cache: the base's trust → changes of the program, which are the same for every stack."""
 
 
 class _AbsentStack(Side):
@@ -207,6 +212,9 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
         *relaxed_trust.protection_changes(
             base and base.platform, head and head.platform, base_stack.trust, change.today
         ),
+        *relaxed_settings.setting_changes(
+            base and base.platform, head and head.platform, base_stack.trust, change.today
+        ),
     ]
     draft.rules = sorted(
         rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)
@@ -272,8 +280,9 @@ def _rule_changes(
 ) -> Iterator[RuleChange]:
     """Changes of rules, handling, settings, classes and placements, as far as both commits can be read."""
     yield from change.code
-    yield from relaxed_rules.program_changes(
-        change.before.root, change.after.root, base_stack.trust, change.today
+    yield from _program_changes(change, base_stack.trust)
+    yield from relaxed_stack_file.stack_file_changes(
+        _stack(change.before, base_stack), _stack(change.after, head_stack), base_stack.trust, change.today
     )
     yield from relaxed_rules.rule_changes(base_stack.rules, head_stack.rules)
     yield from relaxed_files.handling_changes(base_stack.handling, head_stack.handling)
@@ -281,6 +290,14 @@ def _rule_changes(
     yield from relaxed_trust.trust_changes(base_stack.trust, head_stack.trust)
     if base_files is not None and head_files is not None:
         yield from relaxed_files.file_changes(base_files or None, head_files or None)
+
+
+def _program_changes(change: Change, trust: Trust) -> list[RuleChange]:
+    key = trust.model_dump_json()
+    if key not in change.program:
+        roots = change.before.root, change.after.root
+        change.program[key] = list(relaxed_rules.program_changes(*roots, trust, change.today))
+    return change.program[key]
 
 
 def _files(commit: Commit, description: Seen, stack: StackInCommit | None) -> _Files:

@@ -15,6 +15,7 @@ from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
+from isthmus.engine.pull_request.making_code import COMPONENTS, changed_files, making_files
 from policies.release.change import ITSELF, UNJUDGED
 
 _MAX_FILES_LISTED = 5
@@ -22,8 +23,7 @@ _MAX_FILES_LISTED = 5
 _PROJECT_FILE = "Pulumi.yaml"
 _ABOUT_THE_PROJECT = frozenset({"author", "description", "license", "website"})
 """Keys of `Pulumi.yaml` that decide about nothing."""
-_OWN_CODE = "/own.py"
-_COMPONENTS = "components"
+_OWN_CODE = "own.py"
 _MAKING_CODE = "code that makes the resources"
 
 
@@ -55,8 +55,8 @@ def code_changes(files: Sequence[str], *, judged: bool) -> Iterator[RuleChange]:
 
 
 def program_changes(before: Path, after: Path, trust: Trust, today: date) -> Iterator[RuleChange]:
-    """Changes of what makes the resources: `Pulumi.yaml`, the program and components, which loosen; and the
-    organisation's own code, which is shown, because the rules judge what it makes.
+    """Changes of what makes the resources: `Pulumi.yaml`, the program, components, what they import and which packages
+    there are, which loosen; and the organisation's own code, which is shown, because the rules judge what it makes.
 
     `before`, `after`: the project's folder in each commit. `trust`: the base commit's; it can approve code by its
     digest.
@@ -66,28 +66,33 @@ def program_changes(before: Path, after: Path, trust: Trust, today: date) -> Ite
         old, new = (_text(project.get(key)) for project in (old_project, new_project))
         if old != new:
             yield RuleChange(kind="rule", what=f"{_PROJECT_FILE}: {key}", old=old, new=new, loosens=True)
-    # A project without components of its own uses those of the Isthmus that judges.
-    folders = [_COMPONENTS] if all((root / _COMPONENTS).is_dir() for root in (before, after)) else []
-    old_files, new_files = (
-        _program_files(before, old_project, folders),
-        _program_files(after, new_project, folders),
-    )
-    changed = sorted(name for name in {*old_files, *new_files} if old_files.get(name) != new_files.get(name))
-    # A new file runs only if another one of them imports it.
-    own = [name for name in changed if name not in old_files or name.endswith(_OWN_CODE)]
+    old_main, new_main = (str(project.get("main") or ".") for project in (old_project, new_project))
+    old_files, new_files = making_files(before, old_main), making_files(after, new_main)
+    if not all((root / COMPONENTS).is_dir() for root in (before, after)):
+        # A project without components of its own uses those of the Isthmus that judges.
+        for files in (old_files, new_files):
+            files.content = {
+                name: text for name, text in files.content.items() if name.partition("/")[0] != COMPONENTS
+            }
+    changed = changed_files(before, old_files, after, new_files)
+    own_code = (Path(new_main) / _OWN_CODE).as_posix()
+    # Another new file runs only if a file that changes too imports it.
+    own = [
+        name
+        for name in changed
+        if name == own_code or (name not in old_files.content and name not in new_files.run)
+    ]
     if own:
         yield RuleChange(kind="rule", what="the program", old="", new=_listed(own), loosens=False)
-    code = [name for name in changed if name not in own]
+    code = [(name, new_files.content.get(name)) for name in changed if name not in own]
     if code:
-        digest = hashlib.sha256(repr([(name, new_files.get(name)) for name in code]).encode()).hexdigest()[
-            :12
-        ]
+        digest = hashlib.sha256(repr(code).encode()).hexdigest()[:12]
         value = f"{_MAKING_CODE}: {digest}"
         yield RuleChange(
             kind="reach" if trust.find("changes", value, today) else "trust",
             what=_MAKING_CODE,
             old="another digest",
-            new=f"{digest} ({_listed(code)})",
+            new=f"{digest} ({_listed([name for name, _ in code])})",
             loosens=True,
             entry=("changes", value),
         )
@@ -109,15 +114,6 @@ def _project_settings(root: Path) -> dict[str, Any]:
     except yaml.YAMLError:
         return {"text": text}
     return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {"text": text}
-
-
-def _program_files(root: Path, project: Mapping[str, Any], folders: Sequence[str]) -> dict[str, bytes]:
-    """The Python files in the folder of the program, and below these folders."""
-    root = root.resolve()
-    folder = (root / str(project.get("main") or ".")).resolve()
-    files = [*folder.glob("*.py")] if folder.is_relative_to(root) and folder.is_dir() else []
-    files += [path for name in folders for path in (root / name).rglob("*.py")]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def _text(value: Any) -> str:
