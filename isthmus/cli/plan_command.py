@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.plan.document import Plan, WhatIf
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
@@ -27,6 +28,27 @@ class Format(StrEnum):
     json = "json"
     yaml = "yaml"
     html = "html"
+
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="What if: change a value of the requirements, e.g. budget.monthly_usd=30000 or"
+        " workloads.NAME.slo.ttft_p95_ms=500. Repeatable.",
+        show_default=False,
+    ),
+]
+ScaleTraffic = Annotated[
+    float,
+    typer.Option(
+        "--scale-traffic",
+        metavar="FACTOR",
+        help="What if: multiply peak_rps and mean_rps of all workloads.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -49,25 +71,31 @@ def plan(
         ),
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
+    set_: Changes = None,
+    scale_traffic: ScaleTraffic = 1.0,
 ) -> None:
     """Choose models and places for every workload at the lowest cost, sized, priced and explained.
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
+
+    With `--set` or `--scale-traffic` the plan is a what-if: it answers a question, is marked in its file, and `init`,
+    `render` and `up` refuse it.
     """
     from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
-    from isthmus.contracts.requirements import document as requirements_of
+    from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
     today = planning_day(as_of)
-    parsed = requirements_of.load(requirements)
-    before = _existing_plan(requirements, output)
+    parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
+    before = _existing_plan(requirements, output, what_if)
     planned = make_plan(requirements, parsed, today, blueprint=blueprint, before=before)
     if planned.plan.feasible:
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
+    planned = replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if}))
     err = console.err()
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
@@ -78,7 +106,7 @@ def plan(
     ):
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
-        _write(output, planned.plan, before)
+        _write(output, planned.plan)
     _show(planned, parsed, format, price_note)
     if not planned.plan.feasible:
         raise typer.Exit(1)
@@ -134,13 +162,32 @@ def offers() -> list[BlueprintOffer]:
     ]
 
 
-def _existing_plan(requirements: Path, output: Path | None) -> Plan | None:
-    """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none."""
+def _existing_plan(requirements: Path, output: Path | None, what_if: WhatIf | None) -> Plan | None:
+    """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none.
+
+    A what-if is compared with the plan beside the requirements, whatever PLAN is. Raises `InputError` if it would
+    overwrite a plan that can be built.
+    """
     from isthmus.contracts.plan import document as plan_of
+    from isthmus.core.errors import InputError
 
     beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
-    path = output or (beside if requirements.name.endswith(REQUIREMENTS) else None)
-    return plan_of.load(path) if path is not None and path.exists() else None
+    if (
+        what_if is not None
+        and output is not None
+        and output.exists()
+        and plan_of.load(output).what_if is None
+    ):
+        raise InputError(
+            f"{output} is a plan that can be built, and a what-if would overwrite it",
+            where="-o",
+            fix=f"Name another file, e.g. {output.name.removesuffix(PLAN)}-what-if{PLAN}",
+        )
+    path = (None if what_if is not None else output) or (
+        beside if requirements.name.endswith(REQUIREMENTS) else None
+    )
+    existing = plan_of.load(path) if path is not None and path.exists() else None
+    return existing if existing is not None and existing.what_if is None else None
 
 
 def _plan_data(plan: Plan) -> dict[str, object]:
@@ -149,22 +196,26 @@ def _plan_data(plan: Plan) -> dict[str, object]:
 
 HEADER = """{schema}
 Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
+WHAT_IF_HEADER = """{schema}
+A what-if, made by `isthmus plan`: an answer, not a plan to build. Figures rest on the evidence beside them."""
 
 
 def plan_text(plan: Plan) -> str:
     """The text of the plan file."""
     from isthmus.core import yaml_files
 
+    header = HEADER if plan.what_if is None else WHAT_IF_HEADER
     return yaml_files.dumps(
-        _plan_data(plan), HEADER.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
+        _plan_data(plan), header.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
     )
 
 
-def _write(path: Path, plan: Plan, before: Plan | None) -> None:
+def _write(path: Path, plan: Plan) -> None:
     from isthmus.cli import console
+    from isthmus.contracts.plan import document as plan_of
     from isthmus.core import yaml_files
 
-    if not plan.feasible and before is not None and before.feasible:
+    if not plan.feasible and path.exists() and plan_of.load(path).feasible:
         console.err().print(f"{path} is not overwritten: it is feasible, the new plan is not", markup=False)
         return
     content = plan_text(plan)
@@ -204,8 +255,9 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
     plan = planned.plan
     if not plan.feasible:
-        return _infeasible_lines(planned)
+        return [*_what_if_lines(plan), *_infeasible_lines(planned)]
     return [
+        *_what_if_lines(plan),
         *_placement_lines(plan),
         *_cost_lines(plan),
         *_stress_lines(plan),
@@ -214,6 +266,12 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
         *planned.notes,
         *(f"warning: {warning}" for warning in plan.warnings),
     ]
+
+
+def _what_if_lines(plan: Plan) -> list[str]:
+    if plan.what_if is None:
+        return []
+    return [f"what if {', '.join(plan.what_if.changes)}: an answer, not a plan to build", ""]
 
 
 def _infeasible_lines(planned: PlanningResult) -> list[str]:

@@ -175,3 +175,57 @@ def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
     result = isthmus("plan", bank, *AS_OF)
     assert result.code == 1
     assert "has no capex_usd_per_node.h100-sxm-80gb" in result.out
+
+
+def test_a_what_if_plan_is_marked_and_compared_with_the_plan_beside_the_requirements(isthmus, bank, tmp_path):
+    isthmus("plan", bank, "-o", tmp_path / "bank.plan.yaml", *AS_OF)
+    target = tmp_path / "double.plan.yaml"
+    result = isthmus("plan", bank, "--scale-traffic", "2", "--set", "budget=null", "-o", target, *AS_OF)
+    assert result.code == 0, result.err
+    assert result.out.startswith("what if budget=null, scale-traffic=2: an answer, not a plan to build\n")
+    assert "compared with the existing plan: the plan costs " in result.err
+    plan = plan_of.load(target)
+    assert plan.what_if is not None
+    assert plan.what_if.changes == ["budget=null", "scale-traffic=2"]
+    assert plan.what_if.base_sha256 == requirements_document.load(bank).digest
+    assert "A what-if, made by" in target.read_text()
+
+
+def test_a_plan_without_changes_has_no_mark(isthmus, bank):
+    assert "what_if" not in isthmus("plan", bank, "--format", "yaml", *AS_OF).out
+    assert "what_if" in isthmus("plan", bank, "--format", "yaml", "--set", "budget=null", *AS_OF).out
+
+
+def test_a_what_if_never_overwrites_a_plan_that_can_be_built(isthmus, bank, tmp_path):
+    target = tmp_path / "bank.plan.yaml"
+    isthmus("plan", bank, "-o", target, *AS_OF)
+    first = target.read_bytes()
+    refused = isthmus("plan", bank, "--scale-traffic", "2", "-o", target, *AS_OF)
+    assert refused.code == 2
+    assert "a what-if would overwrite it" in refused.err
+    assert "bank-what-if.plan.yaml" in refused.err
+    assert target.read_bytes() == first
+
+
+def test_an_unknown_path_is_one_line_that_names_the_nearest(isthmus, bank):
+    result = isthmus("plan", bank, "--set", "budget.monthly_us=3", *AS_OF)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "isthmus: --set budget.monthly_us=3: there is no key `monthly_us` in `budget`. "
+        "Fix: Did you mean `monthly_usd`? Allowed here: monthly_usd.\n"
+    )
+
+
+def test_init_render_and_up_refuse_a_what_if(isthmus, project):
+    stacks = project / "stacks"
+    requirements, plan = stacks / "bank-dev.requirements.yaml", stacks / "bank-dev.plan.yaml"
+    made = stacks / "what-if.plan.yaml"
+    isthmus("plan", requirements, "--set", "budget.monthly_usd=50000", "-o", made, *AS_OF)
+    shutil.copy(made, plan)
+    for command in (("render", "bank-dev"), ("up", "bank-dev", "--yes")):
+        refused = isthmus(*command, "--project", project)
+        assert refused.code == 1, refused.err
+        assert "this plan is a what-if (budget.monthly_usd=50000) and cannot be built" in refused.err
+    refused = isthmus("init", "another", "--requirements", made, "--project", project)
+    assert refused.code == 1
+    assert "this file is a what-if plan (budget.monthly_usd=50000)" in refused.err

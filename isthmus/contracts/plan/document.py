@@ -7,9 +7,9 @@ The keys are a fixed interface (`isthmus plan --format json`). In a plan written
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, StringConstraints
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from isthmus.contracts.vocabulary import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
 from isthmus.core.yaml_documents import Document
@@ -151,6 +151,15 @@ class Alternative(FilePart):
     rejected_because: list[str] = []
 
 
+class WhatIf(FilePart):
+    """Marks a plan of changed requirements. It answers a question and cannot be built."""
+
+    changes: list[str] = Field(min_length=1)
+    """The changes of the requirements: `budget.monthly_usd=30000`, `scale-traffic=2`."""
+    base_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the requirements without the changes."""
+
+
 class Plan(FilePart):
     """The plan of one stack."""
 
@@ -172,9 +181,19 @@ class Plan(FilePart):
     ways_out: list[WayOut] = []
     warnings: list[str] = []
     prices_as_of: str | None = None
+    what_if: WhatIf | None = None
+    """Only in the plan of a what-if (`isthmus plan --set`, `--scale-traffic`); such a plan cannot be built."""
 
     _document: Document | None = PrivateAttr(default=None)
     """The file that it was read from, for errors with lines."""
+
+    @model_serializer(mode="wrap")
+    def _mark_only_what_ifs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan that can be built has no key `what_if`, so its bytes are those of earlier versions."""
+        data = handler(self)
+        if self.what_if is None:
+            data.pop("what_if", None)
+        return data
 
     def endpoint(self, name: str) -> PlannedEndpoint | None:
         """The endpoint of that id, if there is one."""

@@ -31,6 +31,20 @@ def check(plan: Plan, requirements: Requirements) -> None:
             raise kind(error.what, where=document.where(error.path), fix=error.fix) from None
 
 
+def is_no_what_if(plan: Plan, requirements: Requirements) -> None:
+    """A what-if plan is an answer to a question: nobody asked for its requirements yet."""
+    if plan.what_if is not None:
+        changes = ", ".join(plan.what_if.changes)
+        stack = ((plan._document and plan._document.file) or "PLAN").removesuffix(".plan.yaml")
+        raise FieldError(
+            f"this plan is a what-if ({changes}) and cannot be built",
+            "what_if",
+            fix=f"Make these changes in the requirements, and run `isthmus plan {stack}.requirements.yaml -o "
+            f"{stack}.plan.yaml` without --set and --scale-traffic",
+            refused=True,
+        )
+
+
 def digest_matches_requirements(plan: Plan, requirements: Requirements) -> None:
     """The plan names the digest of the requirements at hand."""
     if plan.requirements_sha256 != requirements.digest:
@@ -381,6 +395,7 @@ def _check_residency(workload: Workload, places: list[tuple[str, str]], path: tu
 
 
 CHECKS: tuple[Check, ...] = (
+    is_no_what_if,
     digest_matches_requirements,
     feasible,
     names_are_unique,
