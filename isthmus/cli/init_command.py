@@ -55,7 +55,7 @@ def init(
     today = plan_command.planning_day(as_of)
     parsed = requirements_of.load(requirements)
     planned = plan_command.make_plan(requirements, parsed, today, blueprint=blueprint)
-    plan_command.show_text(planned)
+    plan_command.show_text(planned, parsed)
     if not planned.plan.feasible:
         raise typer.Exit(1)
     plan_rules.check(planned.plan, parsed)

@@ -13,6 +13,7 @@ from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan, WhatIf
+    from isthmus.contracts.reports.explanation import Explanation
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
@@ -30,6 +31,27 @@ class Format(StrEnum):
     html = "html"
 
 
+RequirementsFile = Annotated[
+    Path, typer.Argument(metavar="REQUIREMENTS", help="The requirements' file.", show_default=False)
+]
+BlueprintName = Annotated[
+    str | None,
+    typer.Option(
+        "--blueprint", help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="PLAN", help="Write the plan here.", show_default=False),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="The day on which prices' age and exceptions are judged; default: today.",
+    ),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,45 +71,46 @@ ScaleTraffic = Annotated[
         show_default=False,
     ),
 ]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Add runner-ups, what would change the choice, and idle hardware.")
+]
 
 
 @app.command()
 def plan(
-    requirements: Annotated[
-        Path, typer.Argument(metavar="REQUIREMENTS", help="The requirements' file.", show_default=False)
-    ],
-    blueprint: Annotated[
-        str | None,
-        typer.Option(help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="PLAN", help="Write the plan here.", show_default=False),
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE", help="The day on which prices' age and exceptions are judged; default: today."
-        ),
-    ] = None,
+    requirements: RequirementsFile,
+    blueprint: BlueprintName = None,
+    output: Output = None,
+    as_of: AsOf = None,
     format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
     set_: Changes = None,
     scale_traffic: ScaleTraffic = 1.0,
+    explain: Explain = False,
 ) -> None:
     """Choose models and places for every workload at the lowest cost, sized, priced and explained.
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
 
+    With `--explain` it also gives the runner-up of each workload, what would change the choice, and why hardware stands
+    idle. It plans again some twenty times for each workload.
+
     With `--set` or `--scale-traffic` the plan is a what-if: it answers a question, is marked in its file, and `init`,
     `render` and `up` refuse it.
     """
     from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
+    from isthmus.core.errors import InputError
     from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
+    if explain and format is Format.yaml:
+        raise InputError(
+            "a plan file has no place for reasons",
+            where="--explain",
+            fix="Choose --format text, json or html",
+        )
     today = planning_day(as_of)
     parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
     before = _existing_plan(requirements, output, what_if)
@@ -107,7 +130,7 @@ def plan(
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
         _write(output, planned.plan)
-    _show(planned, parsed, format, price_note)
+    _show(planned, parsed, format, price_note, _reasons(parsed, planned) if explain else None)
     if not planned.plan.feasible:
         raise typer.Exit(1)
 
@@ -226,11 +249,28 @@ def _write(path: Path, plan: Plan) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(planned: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
+def _reasons(requirements: Requirements, planned: PlanningResult) -> Explanation | None:
+    from isthmus.cli import console
+    from isthmus.planning.explanation import explain
+
+    err = console.err()
+    return explain.explain(
+        requirements, planned, progress=lambda name: err.print(f"reasons: {name}", markup=False)
+    )
+
+
+def _show(
+    planned: PlanningResult,
+    requirements: Requirements,
+    format: Format,
+    age: str,
+    explanation: Explanation | None,
+) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
-        console.print_json(_plan_data(planned.plan))
+        reasons = {} if explanation is None else {"explanation": explanation.model_dump(mode="json")}
+        console.print_json({**_plan_data(planned.plan), **reasons})
     elif format is Format.yaml:
         print(plan_text(planned.plan), end="")
     elif format is Format.html:
@@ -238,30 +278,43 @@ def _show(planned: PlanningResult, requirements: Requirements, format: Format, a
 
         print(
             plan_page.page(
-                planned.plan, requirements, explained=planned.notes, age=age, rejected=planned.rejected
+                planned.plan,
+                requirements,
+                explained=planned.notes,
+                age=age,
+                rejected=planned.rejected,
+                explanation=explanation,
             ),
             end="",
         )
     else:
-        show_text(planned)
+        show_text(planned, requirements, explanation)
 
 
-def show_text(planned: PlanningResult) -> None:
+def show_text(
+    planned: PlanningResult, requirements: Requirements, explanation: Explanation | None = None
+) -> None:
     """Print the decisions and their reasons to stdout."""
-    print("\n".join(_plan_lines(planned)))
+    print("\n".join(_plan_lines(planned, requirements, explanation)))
 
 
-def _plan_lines(planned: PlanningResult) -> list[str]:
+def _plan_lines(
+    planned: PlanningResult, requirements: Requirements, explanation: Explanation | None
+) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
+    from isthmus.reports.explanation_text import explanation_lines
+
     plan = planned.plan
     if not plan.feasible:
         return [*_what_if_lines(plan), *_infeasible_lines(planned)]
     return [
         *_what_if_lines(plan),
         *_placement_lines(plan),
-        *_cost_lines(plan),
+        *_cost_lines(plan, requirements),
         *_stress_lines(plan),
         *_alternative_lines(plan),
+        *_ruled_out_lines(planned, requirements),
+        *(explanation_lines(explanation) if explanation is not None else []),
         "",
         *planned.notes,
         *(f"warning: {warning}" for warning in plan.warnings),
@@ -272,6 +325,18 @@ def _what_if_lines(plan: Plan) -> list[str]:
     if plan.what_if is None:
         return []
     return [f"what if {', '.join(plan.what_if.changes)}: an answer, not a plan to build", ""]
+
+
+def _ruled_out_lines(planned: PlanningResult, requirements: Requirements) -> list[str]:
+    from isthmus.planning.explanation import ruled_out
+    from isthmus.reports.explanation_text import ruled_out_lines
+
+    options = planned.judged.options if planned.judged is not None else None
+    if options is None:
+        return []
+    return ruled_out_lines(
+        ruled_out.ruled_out_candidates(requirements, planned.rejected, options.by_workload)
+    )
 
 
 def _infeasible_lines(planned: PlanningResult) -> list[str]:
@@ -311,7 +376,10 @@ def _placement_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _cost_lines(plan: Plan) -> list[str]:
+def _cost_lines(plan: Plan, requirements: Requirements) -> list[str]:
+    from isthmus.planning.explanation.cost_bases import compare_bases
+    from isthmus.reports.explanation_text import bases_line
+
     lines = ["", "cost a month:"]
     for item in plan.cost_items or []:
         amount = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
@@ -319,6 +387,7 @@ def _cost_lines(plan: Plan) -> list[str]:
             f"  {amount}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
         )
     lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  total; amounts in brackets are not counted")
+    lines.append(f"the same plan, {bases_line(compare_bases(plan, requirements))}")
     return lines
 
 

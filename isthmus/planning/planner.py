@@ -64,6 +64,8 @@ class PlanningResult:
     rejected: Mapping[str, Sequence[str]]
     """By workload: each rejected option with its reason."""
     notes: Sequence[str] = field(default=())
+    judged: JudgedBlueprint | None = None
+    """The chosen blueprint with all options and the solution, from which a feasible plan is explained."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,8 @@ def make_plan(
         *score_warnings.score_warnings(document, requirements, selected.offer.builds),
     ]
     document = document.model_copy(update={"warnings": warnings})
-    return PlanningResult(
-        document, options.rejected, reasons.describe_cost_basis(requirements, options, solution)
-    )
+    notes = reasons.describe_cost_basis(requirements, options, solution)
+    return PlanningResult(document, options.rejected, notes, selected)
 
 
 def _why_not_chosen(rejected: JudgedBlueprint, selected: JudgedBlueprint) -> str:

@@ -229,3 +229,45 @@ def test_init_render_and_up_refuse_a_what_if(isthmus, project):
     refused = isthmus("init", "another", "--requirements", made, "--project", project)
     assert refused.code == 1
     assert "this file is a what-if plan (budget.monthly_usd=50000)" in refused.err
+
+
+def test_the_text_shows_both_cost_bases_and_each_ruled_out_candidate_in_one_line(isthmus, bank):
+    lines = isthmus("plan", bank, *AS_OF).out.splitlines()
+    costs = next(line for line in lines if line.startswith("the same plan, USD a month: allocated "))
+    assert "with idle hardware that you own" in costs
+    assert "as cash" in costs
+    ruled_out = lines[lines.index("ruled out:") + 1]
+    assert ruled_out == (
+        "  transaction-narratives: meta-llama/Llama-3.1-8B-Instruct at bf16: scores 0.61, below the minimum of 0.8"
+    )
+
+
+def test_explained_plans_tell_the_same_reasons_as_text_json_and_html(isthmus, bank):
+    plain = json.loads(isthmus("plan", bank, "--format", "json", *AS_OF).out)
+    result = isthmus("plan", bank, "--explain", "--format", "json", *AS_OF)
+    data = json.loads(result.out)
+    explanation = data.pop("explanation")
+    assert data == plain
+    assert "reasons: kyc-extraction" in result.err
+    text = isthmus("plan", bank, "--explain", *AS_OF).out
+    html = isthmus("plan", bank, "--explain", "--format", "html", *AS_OF).out
+    for reason in explanation["workloads"]:
+        for output in (text, html.replace("&#39;", "'")):
+            assert reason["decided"] in output
+            assert all(point["sentence"] in output for point in reason["turning_points"])
+            if reason["runner_up"]:
+                assert f"{reason['runner_up']['monthly_cost_usd']:,.2f}" in output
+                assert f"{reason['runner_up']['extra_usd']:+,.2f}" in output
+    for idle in explanation["idle"]:
+        assert f"{idle['monthly_usd']:,.2f}" in text
+        assert f"{idle['monthly_usd']:,.2f}" in html
+        assert all(sentence in text for sentence in idle["why"])
+    for key in ("allocated_usd", "owned_usd", "cash_usd"):
+        assert f"{explanation['costs'][key]:,.2f}" in text
+        assert f"{explanation['costs'][key]:,.2f}" in html
+
+
+def test_reasons_have_no_place_in_a_plan_file(isthmus, bank):
+    refused = isthmus("plan", bank, "--explain", "--format", "yaml", *AS_OF)
+    assert (refused.code, refused.out) == (2, "")
+    assert "a plan file has no place for reasons" in refused.err
