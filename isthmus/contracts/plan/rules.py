@@ -20,10 +20,14 @@ from isthmus.core.yaml_documents import Document
 Check = Callable[[Plan, Requirements], None]
 
 
-def check(plan: Plan, requirements: Requirements) -> None:
-    """Raise the first fault of the plan, with file and line if it was read from a file."""
+def check(plan: Plan, requirements: Requirements, *, to_build: bool = True) -> None:
+    """Raise the first fault of the plan, with file and line if it was read from a file.
+
+    With `to_build` false, a what-if passes too, and of an infeasible plan only the digest is checked.
+    """
     document = plan._document or Document(plan.model_dump(by_alias=True), "plan")
-    for rule in CHECKS:
+    rules = CHECKS if to_build else CHECKS_OF_ANY_PLAN if plan.feasible else (digest_matches_requirements,)
+    for rule in rules:
         try:
             rule(plan, requirements)
         except FieldError as error:
@@ -415,3 +419,5 @@ CHECKS: tuple[Check, ...] = (
     bedrock_quotas.stated_quotas_suffice,
 )
 """Boundaries are checked before capacity."""
+CHECKS_OF_ANY_PLAN = tuple(rule for rule in CHECKS if rule not in (is_no_what_if, feasible))
+"""Of a plan that is read, and not built."""

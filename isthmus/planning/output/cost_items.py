@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan.document import CostItem, Sourced
 from isthmus.contracts.requirements.document import OnPremSite
@@ -17,6 +19,56 @@ from isthmus.planning.solver.program import crosses_link
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.sites import Link, OnPremCost, Pool
+
+ItemKind = Literal["owned", "idle", "instances", "tokens", "link", "other"]
+"""What a cost item is for. `other`: the fixed parts of an AWS site, and items of a plan written by hand."""
+_OWNED_PARTS = (": capital", ": colocation", ": power", ": people", ": support")
+_INSTANCES = re.compile(
+    r"(?P<site>[^,]+), (?P<count>\d+) x (?P<instance>\S+) \((?P<purchase>[^)]+)\), (?P<sensitivity>[a-z]+)"
+    r"(?:, (?P<model>.+))?"
+)
+
+
+@dataclass(frozen=True)
+class RentedInstances:
+    """The instances of a cost item, read back from its title."""
+
+    site: str
+    count: int
+    instance: str
+    purchase: str
+    sensitivity: str
+    model: str | None
+    """The model that they serve alone; None if the class shares them."""
+
+
+def kind_of(item: CostItem) -> ItemKind:
+    """Return what an item is for, from its title and unit, as `build_cost_items` writes them."""
+    if item.what.startswith("idle"):
+        return "idle"
+    if item.unit in ("GPU month", "month") and item.what.endswith(_OWNED_PARTS):
+        return "owned"
+    if rented_instances(item) is not None:
+        return "instances"
+    if item.unit in ("million tokens", "requests") and ": " in item.what:
+        return "tokens"
+    return "link" if item.what.startswith("link ") else "other"
+
+
+def rented_instances(item: CostItem) -> RentedInstances | None:
+    """Return the instances of an item; None for an item of another kind."""
+    match = _INSTANCES.fullmatch(item.what) if item.unit == "hours" else None
+    if match is None:
+        return None
+    parts = match.groupdict()
+    return RentedInstances(
+        parts["site"],
+        int(parts["count"]),
+        parts["instance"],
+        parts["purchase"],
+        parts["sensitivity"],
+        parts["model"],
+    )
 
 
 def build_cost_items(
