@@ -43,14 +43,15 @@ class _Use:
 
 def energy(plans: Sequence[tuple[Plan, Requirements] | None], assumptions: Assumptions) -> Energy:
     """Return energy and carbon by site, and the sums of what is known."""
-    sites = {site.name: site for entry in plans if entry is not None for site in entry[1].sites}
+    # Files may give one name to sites in two countries, whose grids differ.
+    sites = {_key(site): site for entry in plans if entry is not None for site in entry[1].sites}
     uses = [
-        None if entry is None else {site.name: _use(*entry, site, assumptions) for site in entry[1].sites}
+        None if entry is None else {_key(site): _use(*entry, site, assumptions) for site in entry[1].sites}
         for entry in plans
     ]
     rows = [
-        _row(site, [None if by_site is None else by_site.get(name) for by_site in uses], assumptions)
-        for name, site in sites.items()
+        _row(site, [None if by_site is None else by_site.get(key) for by_site in uses], assumptions)
+        for key, site in sites.items()
     ]
     rows = [row for row in rows if any(value for value in row.kwh) or row.notes]
     columns = range(len(plans))
@@ -68,6 +69,11 @@ def energy(plans: Sequence[tuple[Plan, Requirements] | None], assumptions: Assum
             for index in columns
         ],
     )
+
+
+def _key(site: Site) -> tuple[str, str]:
+    """Return the name of a site, and its region or jurisdiction."""
+    return site.name, site.region if isinstance(site, AwsSite) else site.jurisdiction
 
 
 def _sum(values: Sequence[float | None]) -> float:
