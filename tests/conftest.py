@@ -117,6 +117,7 @@ SLOW = (
     "tests/policies/test_sealers_in_aws.py",
     "tests/reports/test_hosted.py",
     "tests/reports/test_network_diagram.py",
+    "tests/reports/test_comparison_page_browser.py",
     "tests/reports/test_preview_page_browser.py",
     "tests/reports/test_preview_reports.py",
     "tests/stacks/test_lock.py",

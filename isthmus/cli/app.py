@@ -22,6 +22,10 @@ class _Commands(LazyGroup):
             "isthmus.cli.plan_command",
             "Choose models and places at the lowest cost, sized and priced.",
         ),
+        "compare": (
+            "isthmus.cli.compare_command",
+            "Compare two or three plans: cost, places, three years, carbon, what drives them.",
+        ),
         "init": (
             "isthmus.cli.init_command",
             "Create the files of a new stack: requirements, plan and settings.",

@@ -51,10 +51,11 @@ def init(
 
     target_project = projects.find_project(project)
     _check_name_is_free(stack, target_project.stacks_dir, requirements)
+    _check_is_no_what_if(requirements)
     today = plan_command.planning_day(as_of)
     parsed = requirements_of.load(requirements)
     planned = plan_command.make_plan(requirements, parsed, today, blueprint=blueprint)
-    plan_command.show_text(planned)
+    plan_command.show_text(planned, parsed)
     if not planned.plan.feasible:
         raise typer.Exit(1)
     plan_rules.check(planned.plan, parsed)
@@ -95,6 +96,28 @@ def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool)
     return settings_template.overrides_tree(
         [*missing, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
+
+
+def _check_is_no_what_if(requirements: Path) -> None:
+    """Raise `Refused` for a what-if plan, and `InputError` for any other plan."""
+    from isthmus.contracts.plan import document as plan_of
+    from isthmus.core import yaml_files
+    from isthmus.core.errors import InputError, Refused
+
+    data = yaml_files.load(requirements).data
+    if "what_if" in data:
+        changes = ", ".join(plan_of.load(requirements).what_if.changes)  # type: ignore[union-attr]
+        raise Refused(
+            f"this file is a what-if plan ({changes}), from which no stack is created",
+            where=str(requirements),
+            fix="Make these changes in the requirements, and give the requirements file",
+        )
+    if "placements" in data and "workloads" not in data:
+        raise InputError(
+            "this file is a plan, not requirements",
+            where=str(requirements),
+            fix="Give the requirements file; `init` plans by itself",
+        )
 
 
 def _check_name_is_free(stack: str, folder: Path, requirements: Path) -> None:

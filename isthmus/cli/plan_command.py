@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,8 @@ import typer
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.plan.document import Plan, WhatIf
+    from isthmus.contracts.reports.explanation import Explanation
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
@@ -29,45 +31,94 @@ class Format(StrEnum):
     html = "html"
 
 
+RequirementsFile = Annotated[
+    Path, typer.Argument(metavar="REQUIREMENTS", help="The requirements' file.", show_default=False)
+]
+BlueprintName = Annotated[
+    str | None,
+    typer.Option(
+        "--blueprint", help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="PLAN", help="Write the plan here.", show_default=False),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="The day on which prices' age and exceptions are judged; default: today.",
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="What if: change a value of the requirements, e.g. budget.monthly_usd=30000 or"
+        " workloads.NAME.slo.ttft_p95_ms=500. Repeatable.",
+        show_default=False,
+    ),
+]
+ScaleTraffic = Annotated[
+    float,
+    typer.Option(
+        "--scale-traffic",
+        metavar="FACTOR",
+        help="What if: multiply peak_rps and mean_rps of all workloads.",
+        show_default=False,
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Add runner-ups, what would change the choice, and idle hardware.")
+]
+
+
 @app.command()
 def plan(
-    requirements: Annotated[
-        Path, typer.Argument(metavar="REQUIREMENTS", help="The requirements' file.", show_default=False)
-    ],
-    blueprint: Annotated[
-        str | None,
-        typer.Option(help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="PLAN", help="Write the plan here.", show_default=False),
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE", help="The day on which prices' age and exceptions are judged; default: today."
-        ),
-    ] = None,
+    requirements: RequirementsFile,
+    blueprint: BlueprintName = None,
+    output: Output = None,
+    as_of: AsOf = None,
     format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
+    set_: Changes = None,
+    scale_traffic: ScaleTraffic = 1.0,
+    explain: Explain = False,
 ) -> None:
     """Choose models and places for every workload at the lowest cost, sized, priced and explained.
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
+
+    With `--explain` it also gives the runner-up of each workload, what would change the choice, and why hardware stands
+    idle. It plans again some twenty times for each workload.
+
+    With `--set` or `--scale-traffic` the plan is a what-if: it answers a question, is marked in its file, and `init`,
+    `render` and `up` refuse it.
     """
     from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
-    from isthmus.contracts.requirements import document as requirements_of
+    from isthmus.core.errors import InputError
+    from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
+    if explain and format is Format.yaml:
+        raise InputError(
+            "a plan file has no place for reasons",
+            where="--explain",
+            fix="Choose --format text, json or html",
+        )
     today = planning_day(as_of)
-    parsed = requirements_of.load(requirements)
-    before = _existing_plan(requirements, output)
+    parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
+    before = _existing_plan(requirements, output, what_if)
     planned = make_plan(requirements, parsed, today, blueprint=blueprint, before=before)
     if planned.plan.feasible:
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
+    planned = replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if}))
     err = console.err()
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
@@ -78,8 +129,8 @@ def plan(
     ):
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
-        _write(output, planned.plan, before)
-    _show(planned, parsed, format, price_note)
+        _write(output, planned.plan)
+    _show(planned, parsed, format, price_note, _reasons(parsed, planned) if explain else None)
     if not planned.plan.feasible:
         raise typer.Exit(1)
 
@@ -134,13 +185,32 @@ def offers() -> list[BlueprintOffer]:
     ]
 
 
-def _existing_plan(requirements: Path, output: Path | None) -> Plan | None:
-    """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none."""
+def _existing_plan(requirements: Path, output: Path | None, what_if: WhatIf | None) -> Plan | None:
+    """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none.
+
+    A what-if is compared with the plan beside the requirements, whatever PLAN is. Raises `InputError` if it would
+    overwrite a plan that can be built.
+    """
     from isthmus.contracts.plan import document as plan_of
+    from isthmus.core.errors import InputError
 
     beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
-    path = output or (beside if requirements.name.endswith(REQUIREMENTS) else None)
-    return plan_of.load(path) if path is not None and path.exists() else None
+    if (
+        what_if is not None
+        and output is not None
+        and output.exists()
+        and plan_of.load(output).what_if is None
+    ):
+        raise InputError(
+            f"{output} is a plan that can be built, and a what-if would overwrite it",
+            where="-o",
+            fix=f"Name another file, e.g. {output.name.removesuffix(PLAN)}-what-if{PLAN}",
+        )
+    path = (None if what_if is not None else output) or (
+        beside if requirements.name.endswith(REQUIREMENTS) else None
+    )
+    existing = plan_of.load(path) if path is not None and path.exists() else None
+    return existing if existing is not None and existing.what_if is None else None
 
 
 def _plan_data(plan: Plan) -> dict[str, object]:
@@ -149,22 +219,26 @@ def _plan_data(plan: Plan) -> dict[str, object]:
 
 HEADER = """{schema}
 Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
+WHAT_IF_HEADER = """{schema}
+A what-if, made by `isthmus plan`: an answer, not a plan to build. Figures rest on the evidence beside them."""
 
 
 def plan_text(plan: Plan) -> str:
     """The text of the plan file."""
     from isthmus.core import yaml_files
 
+    header = HEADER if plan.what_if is None else WHAT_IF_HEADER
     return yaml_files.dumps(
-        _plan_data(plan), HEADER.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
+        _plan_data(plan), header.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
     )
 
 
-def _write(path: Path, plan: Plan, before: Plan | None) -> None:
+def _write(path: Path, plan: Plan) -> None:
     from isthmus.cli import console
+    from isthmus.contracts.plan import document as plan_of
     from isthmus.core import yaml_files
 
-    if not plan.feasible and before is not None and before.feasible:
+    if not plan.feasible and path.exists() and plan_of.load(path).feasible:
         console.err().print(f"{path} is not overwritten: it is feasible, the new plan is not", markup=False)
         return
     content = plan_text(plan)
@@ -175,11 +249,28 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(planned: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
+def _reasons(requirements: Requirements, planned: PlanningResult) -> Explanation | None:
+    from isthmus.cli import console
+    from isthmus.planning.explanation import explain
+
+    err = console.err()
+    return explain.explain(
+        requirements, planned, progress=lambda name: err.print(f"reasons: {name}", markup=False)
+    )
+
+
+def _show(
+    planned: PlanningResult,
+    requirements: Requirements,
+    format: Format,
+    age: str,
+    explanation: Explanation | None,
+) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
-        console.print_json(_plan_data(planned.plan))
+        reasons = {} if explanation is None else {"explanation": explanation.model_dump(mode="json")}
+        console.print_json({**_plan_data(planned.plan), **reasons})
     elif format is Format.yaml:
         print(plan_text(planned.plan), end="")
     elif format is Format.html:
@@ -187,34 +278,66 @@ def _show(planned: PlanningResult, requirements: Requirements, format: Format, a
 
         print(
             plan_page.page(
-                planned.plan, requirements, explained=planned.notes, age=age, rejected=planned.rejected
+                planned.plan,
+                requirements,
+                explained=planned.notes,
+                age=age,
+                rejected=planned.rejected,
+                explanation=explanation,
             ),
             end="",
         )
     else:
-        show_text(planned)
+        show_text(planned, requirements, explanation)
 
 
-def show_text(planned: PlanningResult) -> None:
+def show_text(
+    planned: PlanningResult, requirements: Requirements, explanation: Explanation | None = None
+) -> None:
     """Print the decisions and their reasons to stdout."""
-    print("\n".join(_plan_lines(planned)))
+    print("\n".join(_plan_lines(planned, requirements, explanation)))
 
 
-def _plan_lines(planned: PlanningResult) -> list[str]:
+def _plan_lines(
+    planned: PlanningResult, requirements: Requirements, explanation: Explanation | None
+) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
+    from isthmus.reports.explanation_text import explanation_lines
+
     plan = planned.plan
     if not plan.feasible:
-        return _infeasible_lines(planned)
+        return [*_what_if_lines(plan), *_infeasible_lines(planned)]
     return [
+        *_what_if_lines(plan),
         *_placement_lines(plan),
-        *_cost_lines(plan),
+        *_cost_lines(plan, requirements),
         *_stress_lines(plan),
         *_availability_lines(plan),
         *_alternative_lines(plan),
+        *_ruled_out_lines(planned, requirements),
+        *(explanation_lines(explanation) if explanation is not None else []),
         "",
         *planned.notes,
         *(f"warning: {warning}" for warning in plan.warnings),
     ]
+
+
+def _what_if_lines(plan: Plan) -> list[str]:
+    if plan.what_if is None:
+        return []
+    return [f"what if {', '.join(plan.what_if.changes)}: an answer, not a plan to build", ""]
+
+
+def _ruled_out_lines(planned: PlanningResult, requirements: Requirements) -> list[str]:
+    from isthmus.planning.explanation import ruled_out
+    from isthmus.reports.explanation_text import ruled_out_lines
+
+    options = planned.judged.options if planned.judged is not None else None
+    if options is None:
+        return []
+    return ruled_out_lines(
+        ruled_out.ruled_out_candidates(requirements, planned.rejected, options.by_workload)
+    )
 
 
 def _infeasible_lines(planned: PlanningResult) -> list[str]:
@@ -254,7 +377,10 @@ def _placement_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _cost_lines(plan: Plan) -> list[str]:
+def _cost_lines(plan: Plan, requirements: Requirements) -> list[str]:
+    from isthmus.planning.explanation.cost_bases import compare_bases
+    from isthmus.reports.explanation_text import bases_line
+
     lines = ["", "cost a month:"]
     for item in plan.cost_items or []:
         amount = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
@@ -262,6 +388,7 @@ def _cost_lines(plan: Plan) -> list[str]:
             f"  {amount}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
         )
     lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  total; amounts in brackets are not counted")
+    lines.append(f"the same plan, {bases_line(compare_bases(plan, requirements))}")
     return lines
 
 

@@ -145,6 +145,15 @@ def _quoted(value: object) -> str:
 
 def keys_at(model: Any, path: PathOf, data: Any) -> list[str]:
     """The keys that the part at `path` of `data` may have."""
+    names: dict[str, None] = {}
+    for kind in types_at(model, path, data):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names.update((info.alias or name, None) for name, info in kind.model_fields.items())
+    return list(names)
+
+
+def types_at(model: Any, path: PathOf, data: Any) -> list[Any]:
+    """The types that the part at `path` of `data` may have; empty if no value may be there."""
     models: list[Any] = [model]
     for part in path:
         try:
@@ -154,11 +163,7 @@ def keys_at(model: Any, path: PathOf, data: Any) -> list[str]:
         models = [child for kind in models for child in _children(kind, part)]
         if len(models) > 1 and isinstance(data, dict):
             models = [kind for kind in models if _is_kind(kind, data)] or models
-    names: dict[str, None] = {}
-    for kind in models:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names.update((info.alias or name, None) for name, info in kind.model_fields.items())
-    return list(names)
+    return models
 
 
 def _is_kind(model: Any, data: dict[str, Any]) -> bool:

@@ -68,6 +68,10 @@ class PlanningResult:
     rejected: Mapping[str, Sequence[str]]
     """By workload: each rejected option with its reason."""
     notes: Sequence[str] = field(default=())
+    judged: JudgedBlueprint | None = None
+    """The chosen blueprint with all options and the solution, from which a feasible plan is explained."""
+    requirements: Requirements | None = None
+    """Those that were planned: `survive` of workloads may be raised. None for an infeasible plan."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ def make_plan(
         document,
         made.options.rejected,
         reasons.describe_cost_basis(made.requirements, made.options, made.solution),
+        made.selected,
+        made.requirements,
     )
 
 

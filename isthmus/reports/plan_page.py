@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -21,12 +20,25 @@ from isthmus.contracts.plan.capacity_rules import cut_gpus
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError
 from isthmus.planning.availability import wording
-from isthmus.reports.format.numbers import bar, counted, number, per_cent, predicted, scale, times, usd
+from isthmus.reports.format import pages
+from isthmus.reports.format.numbers import (
+    bar,
+    cents,
+    counted,
+    number,
+    per_cent,
+    predicted,
+    scale,
+    signed_cents,
+    times,
+    usd,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from isthmus.contracts.plan.document import CostItem, Placement, Plan, PlannedEndpoint, Predicted
+    from isthmus.contracts.reports.explanation import Explanation
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.sites import Pool
     from isthmus.contracts.requirements.workloads import Workload
@@ -38,10 +50,6 @@ _TARGETS = {
     "bedrock": "Amazon Bedrock",
 }
 _LINKS = {"vpn": "VPN", "direct-connect": "Direct Connect"}
-_FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
-)
-"""Characters that XML 1.0 forbids, and controls that could make a text look like another one."""
 
 
 def page(
@@ -51,16 +59,19 @@ def page(
     explained: Sequence[str] = (),
     age: str = "",
     rejected: Mapping[str, Sequence[str]] | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
     """Return the HTML page.
 
-    `explained`: sentences below the decision. `rejected`: options that were ruled out, by workload.
+    `explained`: sentences below the decision. `rejected`: options that were ruled out, by workload. `explanation`: the
+    reasons, if they were asked for.
     """
     rows, loose = figures_by_evidence(plan, requirements)
     text = _template().render(
         plan=plan,
         requirements=requirements,
         explained=list(explained),
+        explanation=explanation,
         rejected={name: list(why) for name, why in (rejected or {}).items() if why},
         age=age,
         decision=decision_sentence(plan),
@@ -72,18 +83,12 @@ def page(
         paid=cost_rows(plan),
         routes=functools.partial(serving_regions, requirements),
     )
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.lstrip())
+    return pages.without_forbidden_characters(text.lstrip())
 
 
 @functools.cache
 def _template() -> Template:
-    from pathlib import Path
-
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = pages.environment()
     environment.filters.update(
         usd=usd,
         number=number,
@@ -92,6 +97,8 @@ def _template() -> Template:
         times=times,
         cut=cut,
         share=wording.number,
+        cents=cents,
+        signed_cents=signed_cents,
     )
     environment.globals.update(
         where=describe_location,
@@ -101,7 +108,7 @@ def _template() -> Template:
         counts=counted,
         part=wording.describe_part,
     )
-    return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
+    return environment.get_template("plan_page.html.j2")
 
 
 # Words

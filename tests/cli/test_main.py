@@ -17,6 +17,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "blueprints",
         "plan",
+        "compare",
         "init",
         "models",
         "gpus",

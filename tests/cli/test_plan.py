@@ -203,3 +203,99 @@ def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
     result = isthmus("plan", bank, *AS_OF)
     assert result.code == 1
     assert "has no capex_usd_per_node.h100-sxm-80gb" in result.out
+
+
+def test_a_what_if_plan_is_marked_and_compared_with_the_plan_beside_the_requirements(isthmus, bank, tmp_path):
+    isthmus("plan", bank, "-o", tmp_path / "bank.plan.yaml", *AS_OF)
+    target = tmp_path / "double.plan.yaml"
+    result = isthmus("plan", bank, "--scale-traffic", "2", "--set", "budget=null", "-o", target, *AS_OF)
+    assert result.code == 0, result.err
+    assert result.out.startswith("what if budget=null, scale-traffic=2: an answer, not a plan to build\n")
+    assert "compared with the existing plan: the plan costs " in result.err
+    plan = plan_of.load(target)
+    assert plan.what_if is not None
+    assert plan.what_if.changes == ["budget=null", "scale-traffic=2"]
+    assert plan.what_if.base_sha256 == requirements_document.load(bank).digest
+    assert "A what-if, made by" in target.read_text()
+
+
+def test_a_plan_without_changes_has_no_mark(isthmus, bank):
+    assert "what_if" not in isthmus("plan", bank, "--format", "yaml", *AS_OF).out
+    assert "what_if" in isthmus("plan", bank, "--format", "yaml", "--set", "budget=null", *AS_OF).out
+
+
+def test_a_what_if_never_overwrites_a_plan_that_can_be_built(isthmus, bank, tmp_path):
+    target = tmp_path / "bank.plan.yaml"
+    isthmus("plan", bank, "-o", target, *AS_OF)
+    first = target.read_bytes()
+    refused = isthmus("plan", bank, "--scale-traffic", "2", "-o", target, *AS_OF)
+    assert refused.code == 2
+    assert "a what-if would overwrite it" in refused.err
+    assert "bank-what-if.plan.yaml" in refused.err
+    assert target.read_bytes() == first
+
+
+def test_an_unknown_path_is_one_line_that_names_the_nearest(isthmus, bank):
+    result = isthmus("plan", bank, "--set", "budget.monthly_us=3", *AS_OF)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "isthmus: --set budget.monthly_us=3: there is no key `monthly_us` in `budget`. "
+        "Fix: Did you mean `monthly_usd`? Allowed here: monthly_usd.\n"
+    )
+
+
+def test_init_render_and_up_refuse_a_what_if(isthmus, project):
+    stacks = project / "stacks"
+    requirements, plan = stacks / "bank-dev.requirements.yaml", stacks / "bank-dev.plan.yaml"
+    made = stacks / "what-if.plan.yaml"
+    isthmus("plan", requirements, "--set", "budget.monthly_usd=50000", "-o", made, *AS_OF)
+    shutil.copy(made, plan)
+    for command in (("render", "bank-dev"), ("up", "bank-dev", "--yes")):
+        refused = isthmus(*command, "--project", project)
+        assert refused.code == 1, refused.err
+        assert "this plan is a what-if (budget.monthly_usd=50000) and cannot be built" in refused.err
+    refused = isthmus("init", "another", "--requirements", made, "--project", project)
+    assert refused.code == 1
+    assert "this file is a what-if plan (budget.monthly_usd=50000)" in refused.err
+
+
+def test_the_text_shows_both_cost_bases_and_each_ruled_out_candidate_in_one_line(isthmus, bank):
+    lines = isthmus("plan", bank, *AS_OF).out.splitlines()
+    costs = next(line for line in lines if line.startswith("the same plan, USD a month: allocated "))
+    assert "with idle hardware that you own" in costs
+    assert "as cash" in costs
+    ruled_out = lines[lines.index("ruled out:") + 1]
+    assert ruled_out == (
+        "  transaction-narratives: meta-llama/Llama-3.1-8B-Instruct at bf16: scores 0.61, below the minimum of 0.8"
+    )
+
+
+def test_explained_plans_tell_the_same_reasons_as_text_json_and_html(isthmus, bank):
+    plain = json.loads(isthmus("plan", bank, "--format", "json", *AS_OF).out)
+    result = isthmus("plan", bank, "--explain", "--format", "json", *AS_OF)
+    data = json.loads(result.out)
+    explanation = data.pop("explanation")
+    assert data == plain
+    assert "reasons: kyc-extraction" in result.err
+    text = isthmus("plan", bank, "--explain", *AS_OF).out
+    html = isthmus("plan", bank, "--explain", "--format", "html", *AS_OF).out
+    for reason in explanation["workloads"]:
+        for output in (text, html.replace("&#39;", "'")):
+            assert reason["decided"] in output
+            assert all(point["sentence"] in output for point in reason["turning_points"])
+            if reason["runner_up"]:
+                assert f"{reason['runner_up']['monthly_cost_usd']:,.2f}" in output
+                assert f"{reason['runner_up']['extra_usd']:+,.2f}" in output
+    for idle in explanation["idle"]:
+        assert f"{idle['monthly_usd']:,.2f}" in text
+        assert f"{idle['monthly_usd']:,.2f}" in html
+        assert all(sentence in text for sentence in idle["why"])
+    for key in ("allocated_usd", "owned_usd", "cash_usd"):
+        assert f"{explanation['costs'][key]:,.2f}" in text
+        assert f"{explanation['costs'][key]:,.2f}" in html
+
+
+def test_reasons_have_no_place_in_a_plan_file(isthmus, bank):
+    refused = isthmus("plan", bank, "--explain", "--format", "yaml", *AS_OF)
+    assert (refused.code, refused.out) == (2, "")
+    assert "a plan file has no place for reasons" in refused.err

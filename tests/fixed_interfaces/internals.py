@@ -70,6 +70,7 @@ def output_schemas() -> dict[str, dict[str, Any]]:
     from isthmus.contracts.platform.layers import Given
     from isthmus.contracts.platform.model.emergency_access import Record
     from isthmus.contracts.reports.calibration import Reliability
+    from isthmus.contracts.reports.comparison import Comparison
     from isthmus.contracts.reports.drift import Drift
     from isthmus.contracts.reports.evidence import Evidence
     from isthmus.contracts.reports.preview import Preview
@@ -78,6 +79,7 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
     models: dict[str, Any] = {
         "preview and ci": Preview,
+        "compare": Comparison,
         "drift": Drift,
         "evidence": Evidence,
         "sandbox status": Status,

@@ -211,6 +211,15 @@ class Availability(FilePart):
     """What the raised `survive` of all workloads together add to the monthly cost."""
 
 
+class WhatIf(FilePart):
+    """Marks a plan of changed requirements. It answers a question and cannot be built."""
+
+    changes: list[str] = Field(min_length=1)
+    """The changes of the requirements: `budget.monthly_usd=30000`, `scale-traffic=2`."""
+    base_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the requirements without the changes."""
+
+
 class Plan(FilePart):
     """The plan of one stack."""
 
@@ -234,6 +243,8 @@ class Plan(FilePart):
     prices_as_of: str | None = None
     availability: Availability | None = Field(default=None, exclude_if=lambda value: value is None)
     """Absent if no workload states `slo.availability`."""
+    what_if: WhatIf | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Only in the plan of a what-if (`isthmus plan --set`, `--scale-traffic`); such a plan cannot be built."""
 
     _document: Document | None = PrivateAttr(default=None)
     """The file that it was read from, for errors with lines."""

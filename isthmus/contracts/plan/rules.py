@@ -20,15 +20,33 @@ from isthmus.core.yaml_documents import Document
 Check = Callable[[Plan, Requirements], None]
 
 
-def check(plan: Plan, requirements: Requirements) -> None:
-    """Raise the first fault of the plan, with file and line if it was read from a file."""
+def check(plan: Plan, requirements: Requirements, *, to_build: bool = True) -> None:
+    """Raise the first fault of the plan, with file and line if it was read from a file.
+
+    With `to_build` false, a what-if passes too, and of an infeasible plan only the digest is checked.
+    """
     document = plan._document or Document(plan.model_dump(by_alias=True), "plan")
-    for rule in CHECKS:
+    rules = CHECKS if to_build else CHECKS_OF_ANY_PLAN if plan.feasible else (digest_matches_requirements,)
+    for rule in rules:
         try:
             rule(plan, requirements)
         except FieldError as error:
             kind = Refused if error.refused else InputError
             raise kind(error.what, where=document.where(error.path), fix=error.fix) from None
+
+
+def is_no_what_if(plan: Plan, requirements: Requirements) -> None:
+    """A what-if plan is an answer to a question: nobody asked for its requirements yet."""
+    if plan.what_if is not None:
+        changes = ", ".join(plan.what_if.changes)
+        stack = ((plan._document and plan._document.file) or "PLAN").removesuffix(".plan.yaml")
+        raise FieldError(
+            f"this plan is a what-if ({changes}) and cannot be built",
+            "what_if",
+            fix=f"Make these changes in the requirements, and run `isthmus plan {stack}.requirements.yaml -o "
+            f"{stack}.plan.yaml` without --set and --scale-traffic",
+            refused=True,
+        )
 
 
 def digest_matches_requirements(plan: Plan, requirements: Requirements) -> None:
@@ -384,6 +402,7 @@ def _check_residency(workload: Workload, places: list[tuple[str, str]], path: tu
 
 
 CHECKS: tuple[Check, ...] = (
+    is_no_what_if,
     digest_matches_requirements,
     feasible,
     names_are_unique,
@@ -403,3 +422,5 @@ CHECKS: tuple[Check, ...] = (
     bedrock_quotas.stated_quotas_suffice,
 )
 """Boundaries are checked before capacity."""
+CHECKS_OF_ANY_PLAN = tuple(rule for rule in CHECKS if rule not in (is_no_what_if, feasible))
+"""Of a plan that is read, and not built."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan.document import CostItem, Sourced
 from isthmus.contracts.requirements.document import OnPremSite
@@ -18,6 +20,56 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.sites import Link, OnPremCost, Pool
 
+ItemKind = Literal["owned", "idle", "instances", "tokens", "link", "other"]
+"""What a cost item is for. `other`: the fixed parts of an AWS site, and items of a plan written by hand."""
+_OWNED_PARTS = (": capital", ": colocation", ": power", ": people", ": support")
+_INSTANCES = re.compile(
+    r"(?P<site>[^,]+), (?P<count>\d+) x (?P<instance>\S+) \((?P<purchase>[^)]+)\), (?P<sensitivity>[a-z]+)"
+    r"(?:, (?P<model>.+))?"
+)
+
+
+@dataclass(frozen=True)
+class RentedInstances:
+    """The instances of a cost item, read back from its title."""
+
+    site: str
+    count: int
+    instance: str
+    purchase: str
+    sensitivity: str
+    model: str | None
+    """The model that they serve alone; None if the class shares them."""
+
+
+def kind_of(item: CostItem) -> ItemKind:
+    """Return what an item is for, from its title and unit, as `build_cost_items` writes them."""
+    if item.what.startswith("idle"):
+        return "idle"
+    if item.unit in ("GPU month", "month") and item.what.endswith(_OWNED_PARTS):
+        return "owned"
+    if rented_instances(item) is not None:
+        return "instances"
+    if item.unit in ("million tokens", "requests") and ": " in item.what:
+        return "tokens"
+    return "link" if item.what.startswith("link ") else "other"
+
+
+def rented_instances(item: CostItem) -> RentedInstances | None:
+    """Return the instances of an item; None for an item of another kind."""
+    match = _INSTANCES.fullmatch(item.what) if item.unit == "hours" else None
+    if match is None:
+        return None
+    parts = match.groupdict()
+    return RentedInstances(
+        parts["site"],
+        int(parts["count"]),
+        parts["instance"],
+        parts["purchase"],
+        parts["sensitivity"],
+        parts["model"],
+    )
+
 
 def build_cost_items(
     requirements: Requirements,
@@ -29,34 +81,9 @@ def build_cost_items(
 
     `builds`: what the blueprint builds. It decides whether gateways in AWS run in a cluster or on Fargate.
     """
-    all_items = _pool_items_of_all_sites(requirements, replicas)
+    used_sites = {column.site for column in replicas}
     basis = requirements.objective.cost_basis
-    used = {column.site for column in replicas}
-    for site in requirements.sites:
-        if (
-            isinstance(site, OnPremSite)
-            and site.name in used
-            and site.cost
-            and monthly_costs.site_cost(site, basis)
-        ):
-            all_items.append(
-                _build_item(
-                    f"{site.name}: people",
-                    1,
-                    "month",
-                    site.cost.staff_usd_per_month,
-                    _requirements_source(site.cost),
-                )
-            )
-            all_items.append(
-                _build_item(
-                    f"{site.name}: support",
-                    1,
-                    "month",
-                    site.cost.support_usd_per_month,
-                    _requirements_source(site.cost),
-                )
-            )
+    all_items = onprem_items(requirements, hardware.gpus_in_use(replicas), used_sites, basis)
     all_items += _instance_items(requirements, replicas)
     for name, choice in choices.items():
         for option, share, _ in choice.parts:
@@ -138,17 +165,33 @@ def monthly_total(cost_items: list[CostItem]) -> float:
     return round(sum(item.monthly_usd for item in cost_items if item.counted), 2)
 
 
-def _pool_items_of_all_sites(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
-    used_gpus = hardware.gpus_in_use(replicas)
-    return [
+def onprem_items(
+    requirements: Requirements,
+    gpus_in_use: Mapping[tuple[str, str], int],
+    used_sites: Collection[str],
+    basis: str,
+) -> list[CostItem]:
+    """Return the items of pools, idle GPUs, people and support of on-prem sites.
+
+    `gpus_in_use`: by site and GPU kind. `basis`: `allocated`, or `cash` for what owned hardware burns only.
+    """
+    onprem_sites = [site for site in requirements.sites if isinstance(site, OnPremSite)]
+    pool_items = [
         item
-        for site in requirements.sites
-        if isinstance(site, OnPremSite)
+        for site in onprem_sites
         for pool in site.pools
-        for item in _pool_items(
-            site, pool, used_gpus.get((site.name, pool.gpu), 0), requirements.objective.cost_basis
+        for item in _pool_items(site, pool, gpus_in_use.get((site.name, pool.gpu), 0), basis)
+    ]
+    site_items = [
+        _build_item(f"{site.name}: {what}", 1, "month", usd, _requirements_source(site.cost))
+        for site in onprem_sites
+        if site.name in used_sites and site.cost and monthly_costs.site_cost(site, basis)
+        for what, usd in (
+            ("people", site.cost.staff_usd_per_month),
+            ("support", site.cost.support_usd_per_month),
         )
     ]
+    return [*pool_items, *site_items]
 
 
 def _pool_items(site: OnPremSite, pool: Pool, used: int, basis: str) -> Iterator[CostItem]:

@@ -25,6 +25,16 @@ def usd(value: float) -> str:
     return f"USD {value:.2f}" if abs(value) >= 1 else f"USD {number(value)}"
 
 
+def cents(value: float) -> str:
+    """Format an amount to the cent: `28,932.79`. All reports of a comparison show the same digits."""
+    return f"{value:,.2f}"
+
+
+def signed_cents(value: float) -> str:
+    """Format a difference to the cent, with its sign: `+1,999.39`."""
+    return f"{value:+,.2f}"
+
+
 def predicted(value: float) -> str:
     """Format a predicted figure with three significant digits, because a prediction has no more."""
     return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else number(value)
