@@ -347,7 +347,6 @@ SETS: dict[str, tuple[tuple[str, ...], str]] = {
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": (("repository",), "lifecycle"),
     "aws:ecr/repositoryPolicy:RepositoryPolicy": (("repository",), "policy"),
     "aws:efs/fileSystemPolicy:FileSystemPolicy": (("fileSystemId",), "policy"),
-    "aws:kms/alias:Alias": (("targetKeyId",), "alias"),
     "aws:kms/keyPolicy:KeyPolicy": (("keyId",), "policy"),
     "aws:secretsmanager/secretPolicy:SecretPolicy": (("secretArn",), "policy"),
     "aws:secretsmanager/secretRotation:SecretRotation": (("secretId",), "rotation"),

@@ -432,6 +432,15 @@ def test_objects_that_bound_or_count_and_policies_that_only_close_need_no_entry(
     assert stops(closes, budget) == []
 
 
+def test_a_dashboard_beside_monitoring_needs_no_entry_and_other_settings_there_do():
+    labels = {"labels": {"grafana_dashboard": "1"}}
+    pages, settings = {"llm.json": '{"title": "LLM"}'}, {"prometheus.yml": "remote_write: []"}
+    assert stops(kube("core/v1:ConfigMap", "llm", "monitoring", metadata=labels, data=pages)) == []
+    for data in (settings, {**pages, **settings}):
+        added = kube("core/v1:ConfigMap", "llm", "monitoring", metadata=labels, data=data)
+        assert {finding.policy for finding in stops(added)} == {"data-path/own-objects"}
+
+
 def test_an_existing_object_that_a_program_reads_is_undecided():
     read = replace(kube("rbac.authorization.k8s.io/v1:ClusterRole", "edit", None), options={"read": "edit"})
     assert {f.verdict for f in stops(read) if f.policy == "data-path/own-objects"} == {"undecided"}
