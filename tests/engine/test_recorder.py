@@ -77,6 +77,33 @@ def test_a_list_that_only_the_cloud_knows_has_a_placeholder(stack):
     assert rule.inputs["cidrBlocks"] == ["${s3.cidrBlocks}"]
 
 
+def test_an_output_of_a_provider_without_its_sdk_does_not_vanish(stack):
+    import pulumi_aws as aws
+
+    class Shuffle(pulumi.CustomResource):
+        results: pulumi.Output[list[str]]
+
+        def __init__(self, name: str):
+            super().__init__(
+                "random:index/randomShuffle:RandomShuffle", name, {"inputs": [], "results": None}
+            )
+
+    def program():
+        aws.ec2.SecurityGroupRule(
+            "in",
+            type="ingress",
+            protocol="tcp",
+            from_port=443,
+            to_port=443,
+            security_group_id="sg-1",
+            cidr_blocks=Shuffle("ranges").results,
+        )
+
+    [rule] = [one for one in record_program(program, stack).resources if one.name == "in"]
+    assert rule.inputs["cidrBlocks"] == ["${ranges.results}"]
+    assert [urn.rpartition("::")[2] for urn in rule.property_dependencies["cidrBlocks"]] == ["ranges"]
+
+
 def test_names_of_component_and_stack_outputs_are_recorded(stack):
     import pulumi_kubernetes as k8s
 

@@ -286,7 +286,7 @@ def _text_outputs(type_token: str) -> list[tuple[str, bool]]:
         _resource_classes.cache_clear()
         cls = _resource_classes().get(type_token)
     if cls is None:
-        return [("arn", False)]
+        return _OUTPUTS_OF_OTHERS.get(type_token.partition(":")[0], [("arn", False)])
     outputs = []
     for attribute in vars(cls).values():
         getter = attribute.fget if isinstance(attribute, property) else None
@@ -298,6 +298,18 @@ def _text_outputs(type_token: str) -> list[tuple[str, bool]]:
             outputs.append((name, True))
     return outputs
 
+
+_OUTPUTS_OF_OTHERS = {
+    "random": [(name, False) for name in ("result", "b64Std", "b64Url", "base64", "bcryptHash", "dec", "hex")]
+    + [("results", True)],
+    "tls": [
+        *((f"{kind}{form}", False) for kind in ("privateKey", "publicKey") for form in ("Pem", "Openssh")),
+        *(("certPem", False), ("certRequestPem", False), ("caKeyAlgorithm", False), ("keyAlgorithm", False)),
+        *(("publicKeyFingerprintMd5", False), ("publicKeyFingerprintSha256", False)),
+    ],
+    "time": [("rfc3339", False), ("rotationRfc3339", False), ("baseRfc3339", False)],
+}
+"""Package → outputs of resources that a program writes without the provider's SDK; a missing one would vanish."""
 
 _TEXT_TYPES = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
 _LIST_TYPES = {"pulumi.Output[Sequence[_builtins.str]]", "pulumi.Output[Sequence[str]]"}
