@@ -19,7 +19,7 @@ DAY = re.compile(r"^20\d\d(-\d\d(-\d\d)?)?$")
 
 def evidence(row: dict[str, Any]) -> None:
     evidence_row = row["evidence"]
-    assert evidence_row["kind"] in ("given", "list-price", "measured", "estimated")
+    assert evidence_row["kind"] in ("given", "list-price", "measured", "estimated", "assumed")
     assert len(evidence_row["source"]) > 5
     assert DAY.match(evidence_row["as_of"]), evidence_row["as_of"]
 

@@ -4,6 +4,7 @@ anew, for `git diff` to show what became different."""
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import date
@@ -66,6 +67,13 @@ def class_lowered() -> Preview:
     with tempfile.TemporaryDirectory() as folder:
         stack = moved_models.lowered_to_the_cloud(Path(folder))
         roots = (bank.ROOT, stack.project.root)
+        for name in CODE:  # the branch changes none of it
+            if (bank.ROOT / name).is_dir():
+                shutil.copytree(
+                    bank.ROOT / name, roots[1] / name, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            else:
+                shutil.copy(bank.ROOT / name, roots[1])
         before, after = (Commit(root, "the base commit", roots[1]) for root in roots)
         base_side, head_side = (
             seen.answer(Order(do="see", root=str(root), stacks=[stack.name])).seen[stack.name]
@@ -77,6 +85,10 @@ def class_lowered() -> Preview:
         by_base = seen.answer(order).findings[stack.name]
         change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
         return pull_request.preview_stack(change, base_side, head_side, by_base).preview
+
+
+CODE = ("edge", "sandbox", "scripts", "pyproject.toml", "requirements.lock")
+"""Beside the program in this repository: `isthmus ci` compares what it imports, and its packages."""
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {

@@ -65,7 +65,7 @@ def making_files(root: Path, main: str) -> MakingFiles:
     found = MakingFiles()
     inside = folder.is_relative_to(root) and folder.is_dir()
     folders = [root / COMPONENTS, *([folder] if inside and folder != root else [])]
-    for path in (path for each in folders for path in _code_in(each)):
+    for path in (path for place in folders for path in _code_in(place)):
         _add(found, root, path, runs=_hides(path, root) or path.suffix != ".py")
     if inside and folder == root:
         for path in sorted(root.glob("*.py")):
@@ -78,7 +78,7 @@ def making_files(root: Path, main: str) -> MakingFiles:
     for name in hiding:
         for path in (path for place in _places(root / name) for path in _code_in(place)):
             _add(found, root, path, runs=True)
-    for path in _imported(root, names - hiding, [path for each in folders for path in each.rglob("*.py")]):
+    for path in _imported(root, names - hiding, [path for place in folders for path in place.rglob("*.py")]):
         _add(found, root, path, runs=True)
     for name in _PACKAGES:
         for path in {root / name, folder / name}:
