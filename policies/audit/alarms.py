@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from isthmus.graph.iam.permissions import covers
 from isthmus.graph.resources.resources import Graph, Resource
+from policies.inputs.aws_reach import is_of_component
+from policies.inputs.declared import tag
 from policies.inputs.documents import actions, conditions, containers, statements
 from policies.inputs.links import referenced_resources
 from policies.inputs.selectors import readable_tasks, resources_where
@@ -15,7 +17,10 @@ from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 _FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
+_EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
+_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 _TOPIC = "aws:sns/topic:Topic"
+_AUDIT = "isthmus.dev/audit"
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 
@@ -62,28 +67,57 @@ def _metric_namespaces_of_roles(graph: Graph) -> Iterator[str]:
                     yield from map(str, value if isinstance(value, list) else [value])
 
 
+def _publishers(graph: Graph) -> Iterator[tuple[Resource, Resource]]:
+    """Each alarm, and each target of an event rule, with a topic that it publishes to."""
+    for alarm in graph.of(_ALARM):
+        for topic in referenced_resources(graph, alarm, "alarmActions", ":Topic"):
+            yield alarm, topic
+    for target in graph.of(_TARGET):
+        for topic in referenced_resources(graph, target, "arn", ":Topic"):
+            yield target, topic
+
+
 def _alarm_topics(graph: Graph) -> dict[str, Resource]:
     """Topics that alarms and event rules publish to, by URN."""
-    topics: dict[str, Resource] = {}
-    for alarm in graph.of(_ALARM):
-        topics |= {topic.urn: topic for topic in referenced_resources(graph, alarm, "alarmActions", ":Topic")}
-    for target in graph.of("aws:cloudwatch/eventTarget:EventTarget"):
-        topics |= {topic.urn: topic for topic in referenced_resources(graph, target, "arn", ":Topic")}
-    return topics
+    return {topic.urn: topic for _, topic in _publishers(graph)}
+
+
+def _topics_of_components(graph: Graph) -> set[str]:
+    """URNs of topics that a component makes, or that an alarm or an event rule of one publishes to."""
+    return {
+        topic.urn
+        for publisher, topic in _publishers(graph)
+        if any(map(_is_of_platform, (topic, publisher, *_rules_of(graph, publisher))))
+    }
+
+
+def _rules_of(graph: Graph, target: Resource) -> list[Resource]:
+    """The event rules that a target names, by reference or by name."""
+    named = target.inputs.get("rule")
+    if target.type != _TARGET:
+        return []
+    referred = referenced_resources(graph, target, "rule", ":EventRule")
+    return referred or [rule for rule in graph.of(_EVENT_RULE) if named in (None, rule.inputs.get("name"))]
+
+
+def _is_of_platform(resource: Resource) -> bool:
+    """Whether a component made a resource, or it bears a tag of the platform's audit."""
+    return is_of_component(resource) or bool(tag(resource, _AUDIT))
 
 
 def _check_topics_subscribed(subject: Subject) -> Iterator[Violation]:
-    """Reports alarm topics without subscribers, or without one of the platform's security contacts."""
+    """Reports alarm topics without subscribers, or the platform's without one of its security contacts."""
     graph = subject.graph
     subscribers: dict[str, set[str]] = {}
     for subscription in graph.of(_SUBSCRIPTION):
         for topic in referenced_resources(graph, subscription, "topic", ":Topic"):
             subscribers.setdefault(topic.urn, set()).add(str(subscription.inputs.get("endpoint")))
     contacts = set(subject.platform.contacts.security) if subject.platform else set()
+    of_components = _topics_of_components(graph)
     for urn, topic in sorted(_alarm_topics(graph).items()):
         if not subscribers.get(urn):
             yield Violation(f"alarm topic {topic.name} has no subscribers", topic)
-        elif missing := sorted(contacts - subscribers[urn]):
+        elif urn in of_components and (missing := sorted(contacts - subscribers[urn])):
             yield Violation(
                 f"{', '.join(missing)} (security contact of the platform) is not subscribed to {topic.name}",
                 topic,

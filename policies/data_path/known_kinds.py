@@ -27,6 +27,7 @@ from policies.inputs.class_scope import (
     is_trusted_chart,
 )
 from policies.inputs.pods import pods
+from policies.inputs.storage_classes import may_keep_class_data
 from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation
@@ -182,11 +183,13 @@ def _problem_of_built_in(subject: Subject, resource: Resource, kind: str, namesp
 
 
 def _problem_of_storage(subject: Subject, resource: Resource) -> str:
-    """Why volumes of a storage class may be elsewhere; empty if its driver makes disks or folders of the own cloud."""
+    """Why volumes of a storage class may be elsewhere; empty if no class uses it, or its driver is of the own cloud."""
     provisioner = str(resource.inputs.get("provisioner") or "")
     parameters = resource.inputs.get("parameters") or {}
     known = known_types.PROVISIONERS.get(provisioner)
     if known is not None and isinstance(parameters, Mapping) and set(parameters) <= known:
+        return ""
+    if not may_keep_class_data(subject, resource):
         return ""
     return (
         f"has volumes made by {provisioner or 'a driver that is not stated'}, and Isthmus does not know where they "

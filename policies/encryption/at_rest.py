@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.graph.resources.resources import Graph, Resource
+from policies.inputs.access_logs import takes_only_access_logs
 from policies.inputs.links import referenced_resources
 from policies.inputs.selectors import resources_where
 from policies.inputs.values import at, is_true, is_unknown, require, require_value
@@ -96,6 +97,8 @@ def _check_buckets(subject: Subject) -> Iterator[Violation]:
             key = at(rule, "applyServerSideEncryptionByDefault.kmsMasterKeyId")
             if is_unknown(kind):
                 yield Violation(f"the encryption of {bucket.name} is not known yet", bucket, "undecided")
+            elif kind == "AES256" and takes_only_access_logs(subject, bucket):
+                continue  # S3 delivers its access logs to no other kind of bucket
             elif not str(kind).startswith("aws:kms") or not key or "alias/aws/" in str(key):
                 yield Violation(f"{bucket.name} is encrypted with a key that AWS manages", bucket)
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.graph.network.reachability import select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.encryption.at_rest import BUCKETS, attached
 from policies.inputs import operators as stated_operators
+from policies.inputs.aws_reach import is_of_component
+from policies.inputs.class_scope import class_of
 from policies.inputs.links import referenced_resources
-from policies.inputs.pods import pods
-from policies.inputs.values import at, is_true, is_unknown, require
+from policies.inputs.pods import Pod, pods
+from policies.inputs.values import at, has_unknown, is_true, is_unknown, require
 from policies.rules import frameworks as fw
 from policies.rules.rule import Applicable, Rule, Subject, Violation
 
 _POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+_DIRECTIONS = ("Ingress", "Egress")
 _INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 _GROUP = "aws:ec2/securityGroup:SecurityGroup"
 _RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
@@ -30,29 +34,84 @@ _BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBala
 
 
 def _check_default_deny(subject: Subject) -> Iterator[Violation]:
-    by_namespace: dict[str, Resource] = {}
-    for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
-        by_namespace[name_and_namespace(namespace)[0]] = namespace
+    made = {
+        name_and_namespace(namespace)[0]: namespace
+        for namespace in subject.graph.of("kubernetes:core/v1:Namespace")
+    }
+    pods_by_namespace: dict[str, list[Pod]] = {}
     for pod in pods(subject.graph):
         if not pod.resource.type.endswith("Patch"):
-            by_namespace.setdefault(pod.namespace, pod.resource)
-    for name, resource in sorted(by_namespace.items()):
+            pods_by_namespace.setdefault(pod.namespace, []).append(pod)
+    for name in sorted({*made, *pods_by_namespace}):
         if name in stated_operators.operator_namespaces(subject):
             continue  # only Helm knows the chart, and so which peers it calls
-        closed: set[str] = set()
-        for policy in subject.graph.of(_POLICY):
-            spec = at(policy.inputs, "spec")
-            if name_and_namespace(policy)[1] != name or not isinstance(spec, Mapping):
-                continue
-            selector = spec.get("podSelector")
-            if selector is None or (isinstance(selector, Mapping) and not any(selector.values())):
-                closed |= {direction for direction in _directions(spec) if not spec.get(direction.lower())}
-        for direction in ("Ingress", "Egress"):
+        policies = [policy for policy in subject.graph.of(_POLICY) if name_and_namespace(policy)[1] == name]
+        closed = _closed_directions(policies)
+        here = pods_by_namespace.get(name, [])
+        if name not in made and _is_of_others(subject, name, here):
+            yield from _open_pods(name, here, policies, closed)
+            continue
+        resource = made.get(name) or here[0].resource
+        for direction in _DIRECTIONS:
             if direction not in closed:
                 yield Violation(
                     f"namespace {name} has no default-deny policy for {direction.lower()}",
                     resource,
                 )
+
+
+def _closed_directions(policies: list[Resource]) -> set[str]:
+    """Directions that policies of a namespace deny to all its pods."""
+    closed: set[str] = set()
+    for policy in policies:
+        spec = at(policy.inputs, "spec")
+        if not isinstance(spec, Mapping):
+            continue
+        selector = spec.get("podSelector")
+        if selector is None or (isinstance(selector, Mapping) and not any(selector.values())):
+            closed |= {direction for direction in _directions(spec) if not spec.get(direction.lower())}
+    return closed
+
+
+def _is_of_others(subject: Subject, namespace: str, here: list[Pod]) -> bool:
+    """Whether a namespace that the stack does not make has pods of other teams, which a policy of all would cut off.
+
+    A class's namespace, and one with a component's pod or with a chart that no rule reads, is held as a whole.
+    """
+    if class_of(subject.graph, namespace) or any(is_of_component(pod.resource) for pod in here):
+        return False
+    releases = subject.graph.of("kubernetes:helm.sh/v3:Release")
+    return not any(at(release.inputs, "namespace") in (None, namespace) for release in releases)
+
+
+def _open_pods(
+    namespace: str, here: list[Pod], policies: list[Resource], closed: set[str]
+) -> Iterator[Violation]:
+    """Reports pods that no policy selects: Kubernetes denies a selected pod whatever no policy allows."""
+    for pod in here:
+        selecting = [spec for policy in policies if _surely_selects(spec := at(policy.inputs, "spec"), pod)]
+        held = closed.union(*map(_directions, selecting))
+        for direction in _DIRECTIONS:
+            if direction not in held:
+                yield Violation(
+                    f"no policy for {direction.lower()} selects {pod.resource.name} in namespace {namespace}",
+                    pod.resource,
+                    fix="Add a NetworkPolicy that selects these pods, with policyTypes [Ingress, Egress] and the"
+                    " peers that they need",
+                )
+
+
+def _surely_selects(spec: Any, pod: Pod) -> bool:
+    """Whether a policy selects a pod, and both are known before the change."""
+    if not isinstance(spec, Mapping) or any(map(has_unknown, (spec.get("policyTypes"), pod.labels))):
+        return False
+    selector = spec.get("podSelector") or {}
+    if not isinstance(selector, Mapping) or has_unknown(selector):
+        return False
+    try:
+        return bool(select_namespaces({"pod": dict(pod.labels)}, selector))
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def _namespaces(subject: Subject) -> Iterator[Resource]:

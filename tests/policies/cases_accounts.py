@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from isthmus.contracts.platform.model.aws.eks import Admin, Cluster
 from isthmus.contracts.platform.model.platform import Contacts, Site
 from isthmus.contracts.reference import aws_actions
+from isthmus.engine.render.recorder import Resource
 from tests.policies.cases import Case
 from tests.policies.cases_aws import DEPUTY, allow, policy
 from tests.policies.cases_cluster import TASK_BOX
@@ -83,6 +85,21 @@ SUBSCRIBED = resource_of(
     "security",
     {"topic": "${topic.arn}", "protocol": "email", "endpoint": "security@bank.example"},
 )
+SUBSCRIBED_TEAM = replace(
+    SUBSCRIBED, inputs={"topic": "${topic.arn}", "protocol": "email", "endpoint": "team@bank.example"}
+)
+
+
+def _of_component(resource: Resource) -> Resource:
+    return replace(
+        resource, urn=f"urn:pulumi:dev::bank::isthmus:index:Alarms${resource.type}::{resource.name}"
+    )
+
+
+_WATCH = resource_of("aws:cloudwatch/eventRule:EventRule", "watch", {"name": "watch"})
+_TELLS = {"rule": "watch", "arn": "${topic.arn}"}
+_TARGET = resource_of("aws:cloudwatch/eventTarget:EventTarget", "target", _TELLS)
+_TAGGED = replace(ALARM, inputs={**ALARM.inputs, "tags": {"isthmus.dev/audit": "frankfurt"}})
 LOGGED = {**TASK_BOX, "logConfiguration": {"logDriver": "awslogs", "options": {}}}
 
 
@@ -235,11 +252,21 @@ CASES = [
     ),
     Case(
         "audit/alarms-read",
-        [SUBSCRIBED, ALARM, TOPIC],
+        [SUBSCRIBED, ALARM, _of_component(TOPIC)],
         fails=[{"endpoint": "nobody@bank.example"}, {"topic": "arn:aws:sns:eu-central-1:1:other"}],
         missing=["topic"],
-        broken=[[ALARM, TOPIC]],
-        also=[[TOPIC]],
+        broken=[
+            [ALARM, TOPIC],
+            [SUBSCRIBED_TEAM, _of_component(ALARM), TOPIC],
+            [SUBSCRIBED_TEAM, _of_component(_TARGET), TOPIC],
+            [SUBSCRIBED_TEAM, _TARGET, _of_component(_WATCH), TOPIC],
+            [SUBSCRIBED_TEAM, _TAGGED, TOPIC],
+        ],
+        also=[
+            [TOPIC],
+            [SUBSCRIBED_TEAM, ALARM, TOPIC],
+            [SUBSCRIBED_TEAM, _TARGET, _WATCH, TOPIC],
+        ],
         platform=WORD,
     ),
     Case(

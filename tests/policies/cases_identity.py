@@ -39,6 +39,21 @@ from tests.policies.making import platform_with, resource_of
 
 _open = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue"}
 
+_SCALES = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+_SCALING_GROUP = (
+    "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/eks-llm-1a2b"
+)
+_OPEN_GROUPS = [
+    _SCALING_GROUP.replace("eks-llm-1a2b", "eks-llm-*"),
+    _SCALING_GROUP.replace("eks-llm-1a2b", "*"),
+    _SCALING_GROUP.replace("eks-llm-1a2b", "eks-llm-?a2b"),
+    _SCALING_GROUP.replace("eks-llm-1a2b", "${aws:PrincipalTag/group}"),
+    _SCALING_GROUP.replace("eu-central-1", "*"),
+    _SCALING_GROUP.replace("123456789012", "*"),
+    _SCALING_GROUP.replace("123456789012", ""),
+    _SCALING_GROUP.partition(":autoScalingGroupName")[0],
+]
+
 
 def _aws_site(name: str, region: str) -> Site:
     fields = {"name": name, "kind": "aws", "jurisdiction": "de", "region": region, "cidrs": ["10.80.0.0/16"]}
@@ -71,6 +86,7 @@ CASES = [
         fails=[
             {"policy": policy(allow("s3:GetObject", "*"))},
             {"policy": policy(allow("bedrock:InvokeModel", "arn:aws:bedrock:*:*:inference-profile/*"))},
+            *({"policy": policy(allow(_SCALES, arn))} for arn in _OPEN_GROUPS),
             {
                 "policy": policy(
                     {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::b/*"}
@@ -79,6 +95,8 @@ CASES = [
         ],
         also=[
             [grant(allow("logs:PutLogEvents", "arn:aws:cloudwatch:::${logs.arn}:*"))],
+            [grant(allow(_SCALES, _SCALING_GROUP))],
+            [grant(allow(_SCALES, _SCALING_GROUP.replace("123456789012", "${aws.accountId}")))],
             [grant(allow(["ce:GetCostAndUsage", "tag:GetResources", "ssmmessages:OpenDataChannel"], "*"))],
         ],
     ),

@@ -202,6 +202,7 @@ def test_b15_a_volume_whose_place_is_not_known_is_undecided(source: dict[str, An
     assert {finding.verdict for finding in stops(volume(**source))} == {"undecided"}
 
 
+DEFAULT_CLASS = {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
 UNKNOWN_KINDS = {
     "velero": kube("velero.io/v1:Schedule", "nightly", "velero", spec={}),
     "push-secret": kube("external-secrets.io/v1alpha1:PushSecret"),
@@ -210,7 +211,9 @@ UNKNOWN_KINDS = {
     "argo": kube("argoproj.io/v1alpha1:Application", "app", "argocd"),
     "snapshot": kube("snapshot.storage.k8s.io/v1:VolumeSnapshot"),
     "list": kube("core/v1:PodList", "pods", None, items=[]),
-    "storage-class": kube("storage.k8s.io/v1:StorageClass", "fast", None, provisioner="evil.example"),
+    "storage-class": kube(
+        "storage.k8s.io/v1:StorageClass", "fast", None, provisioner="evil.example", metadata=DEFAULT_CLASS
+    ),
     "api-service": kube("apiregistration.k8s.io/v1:APIService", "v1.evil", None, spec={}),
     "mutations": kube("admissionregistration.k8s.io/v1:MutatingAdmissionPolicy", "m", None, spec={}),
     "command": other(
@@ -859,8 +862,64 @@ def test_what_a_partial_patch_outside_the_classes_states_is_judged(row: str):
 def test_a_storage_class_that_may_store_elsewhere_is_undecided(
     name: str, provisioner: str, parameters: dict[str, str]
 ):
-    added = kube("storage.k8s.io/v1:StorageClass", name, None, provisioner=provisioner, parameters=parameters)
+    about = {"provisioner": provisioner, "parameters": parameters, "metadata": DEFAULT_CLASS}
+    added = kube("storage.k8s.io/v1:StorageClass", name, None, **about)
     assert {finding.policy for finding in stops(added)} == {"data-path/known-kinds"}
+
+
+MIRROR_STORAGE = kube(
+    "storage.k8s.io/v1:StorageClass",
+    "mirror-blocks",
+    None,
+    provisioner="csi.trident.netapp.io",
+    parameters={"backendType": "ontap-san"},
+)
+KINDS_RULE = known_kinds.RULES[0]
+
+
+def on_mirror_storage(storage: str | None, namespace: str = RESTRICTED) -> Resource:
+    """A claim for a volume of this storage class."""
+    return kube("core/v1:PersistentVolumeClaim", "files", namespace, spec={"storageClassName": storage})
+
+
+def judged_kinds(*added: Resource) -> list[str]:
+    subject = Subject(Graph([*rendered().resources, *added]), platform())
+    return [violation.message for violation in KINDS_RULE.check(subject)]
+
+
+def test_a_storage_class_that_no_class_uses_passes():
+    assert judged_kinds(MIRROR_STORAGE, on_mirror_storage("mirror-blocks", "registry-mirror")) == []
+
+
+def templated(**spec: Any) -> Resource:
+    return kube("apps/v1:StatefulSet", "cache", spec=spec)
+
+
+USES = {
+    "claim": on_mirror_storage("mirror-blocks"),
+    "reference": on_mirror_storage("${mirror-blocks.metadata.name}"),
+    "unknown-name": on_mirror_storage("${elsewhere.name}"),
+    "unknown-namespace": on_mirror_storage("mirror-blocks", "${elsewhere.name}"),
+    "stateful-set": templated(volumeClaimTemplates=[{"spec": {"storageClassName": "mirror-blocks"}}]),
+    "volume": kube("core/v1:PersistentVolume", "files", None, spec={"storageClassName": "mirror-blocks"}),
+    "chart": release("db", namespace=RESTRICTED, values={}),
+    "values": release("db", namespace="team", values={"storageClass": "mirror-blocks"}),
+}
+
+
+@pytest.mark.parametrize("row", USES, ids=list(USES))
+def test_a_storage_class_that_a_class_may_use_is_undecided(row: str):
+    assert any("csi.trident.netapp.io" in message for message in judged_kinds(MIRROR_STORAGE, USES[row]))
+
+
+@pytest.mark.parametrize("value", ["true", "${elsewhere.default}"])
+def test_a_default_storage_class_is_undecided(value: str):
+    metadata = {
+        "name": "mirror-blocks",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": value},
+    }
+    added = replace(MIRROR_STORAGE, inputs={**MIRROR_STORAGE.inputs, "metadata": metadata})
+    assert any("csi.trident.netapp.io" in message for message in judged_kinds(added))
 
 
 def test_settings_of_nodes_and_networks_in_kube_system_are_undecided():

@@ -106,12 +106,22 @@ _KINDS_NAMED_BY_AWS = {
 """By service, kinds whose names AWS makes up when they come: their account and region are what bounds them. A file
 system's own policy says besides who mounts it."""
 
+_REFERENCE = r"\$\{[\w-]+\.\w+\}"
+_SCALING_GROUP = re.compile(
+    rf"arn:aws[\w-]*:autoscaling:[a-z]+(?:-[a-z]+)+-\d:(?:\d{{12}}|{_REFERENCE}):"
+    rf"autoScalingGroup:\*:autoScalingGroupName/(?:[^*?$/:]|{_REFERENCE})+"
+)
+"""One Auto Scaling group of one account and region: AWS makes up the UUID before its name, which is unique there.
+Source: the ARN of `autoScalingGroup` in AWS's service authorization reference, 2026-11."""
+
 
 def is_open_resource(resource: str) -> bool:
     """Whether a resource's account, its type or the first part of its name is left open."""
     if not resource.startswith("arn:"):
         # What is known to AWS only (a placeholder of `isthmus render`) has no wildcard.
         return not resource or _has_wildcard(resource)
+    if _SCALING_GROUP.fullmatch(resource):
+        return False
     # Fields of an ARN: arn, partition, service, region, account, and the resource's own; too few are empty.
     _, part, service, _, account, resource_part = [*resource.split(":", 5), "", "", "", ""][:6]
     # A bucket's name comes first; others begin with their kind, or are a name alone.

@@ -43,7 +43,7 @@ def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
     broken: list[Fault] = []
     for role in roles(graph):
         reasons = [f"may {action}" for action in TRAIL_THREATS if role.may(action)]
-        reasons += [f"has {arn}, whose words are not known" for arn in role.unknown]
+        reasons += [f"has {arn}, whose words are not known" for arn in role.uncapped]
         if role.boundary is None and role.given is None:
             reasons.append("has no permissions boundary")
         broken += [Fault(f"role {role.name} {why}", role.resource) for why in reasons]

@@ -58,6 +58,9 @@ TRAIL_THREATS = (
 
 The boundary of the components denies them, or their alarms report them; a test checks that both lists agree.
 """
+_REFERENCE = re.compile(r"(?:arn:aws:iam:::)?\$\{[^{}]+\.arn\}")
+"""A reference to one policy, also as `isthmus render` writes it."""
+_POLICY_OF_AWS = re.compile(r"arn:aws[\w-]*:iam::aws:policy/[\w+=,.@/-]+")
 _POLICY_OF_AN_ACCOUNT = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
 """A policy of an account. AWS's own policies do not restrict a role."""
 
@@ -77,6 +80,8 @@ class Role:
     """ARNs of attached policies that are not in the rendering."""
     hidden: list[str] = field(default_factory=list)
     """Names of its policies or its boundary whose content is unknown before they are created."""
+    is_capped: bool = False
+    """Whether its boundary is a policy of the rendering that allows no threat to the trail."""
 
     @property
     def name(self) -> str:
@@ -84,15 +89,16 @@ class Role:
 
     def may(self, action: str) -> bool:
         """Whether the role could be allowed to do an action on any resource."""
-        if not _has_statement(self.policies, "Allow", action) or _has_statement(
-            self.policies, "Deny", action, bare=True
-        ):
-            return False
-        if self.boundary is None:
-            return True
-        return _has_statement(self.boundary, "Allow", action) and not _has_statement(
-            self.boundary, "Deny", action, bare=True
-        )
+        return _allows(self.policies, action) and (self.boundary is None or _allows(self.boundary, action))
+
+    @property
+    def uncapped(self) -> list[str]:
+        """ARNs of attached policies whose words are not known, and that could allow a threat to the trail.
+
+        A boundary limits every policy of its role, so one of AWS's own allows no threat that a boundary of the
+        rendering leaves out, or denies on all resources without a condition.
+        """
+        return [arn for arn in self.unknown if not (self.is_capped and _POLICY_OF_AWS.fullmatch(arn))]
 
 
 def roles(graph: Graph) -> list[Role]:
@@ -125,10 +131,18 @@ def roles(graph: Graph) -> list[Role]:
             and _POLICY_OF_AN_ACCOUNT.fullmatch(boundary_value)
             else None
         )
-        result.append(
-            Role(role, documents, boundary, foreign_boundary, unknown, _unread_policies(graph, role))
-        )
+        hidden = _unread_policies(graph, role)
+        is_made = bool(policies and _REFERENCE.fullmatch(str(boundary_value)))
+        is_capped = is_made and all(map(_caps_threats, policies))
+        result.append(Role(role, documents, boundary, foreign_boundary, unknown, hidden, is_capped))
     return result
+
+
+def _caps_threats(policy: Resource) -> bool:
+    """Whether a boundary's words are known, and allow no threat to the trail."""
+    document = policy.inputs.get("policy")
+    listed = statements(document)
+    return bool(listed) and not any(_allows(listed, action) for action in TRAIL_THREATS)
 
 
 def _unread_policies(graph: Graph, role: Resource) -> list[str]:
@@ -179,6 +193,13 @@ def _is_role(graph: Graph, value: Any, role: Resource) -> bool:
 def _names_role(value: Any, role: Resource) -> bool:
     """Whether a policy names its role by its name instead of a reference."""
     return isinstance(value, str) and value in (role.inputs.get("name"), f"${{{role.name}.name}}")
+
+
+def _allows(documents: list[dict[str, Any]], action: str) -> bool:
+    """Whether statements could allow an action on any resource."""
+    return _has_statement(documents, "Allow", action) and not _has_statement(
+        documents, "Deny", action, bare=True
+    )
 
 
 def _has_statement(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bool = False) -> bool:
