@@ -89,6 +89,12 @@ def test_an_entry_counts_until_the_end_of_its_last_day():
         ("address_ranges", "0.0.0.0/0", "`0.0.0.0/0` is every address"),
         ("address_ranges", "10.0.0.1/8", "`10.0.0.1/8` is not an address range"),
         ("resource_types", "aws:*:Bucket", "`aws:*:Bucket` matches too much"),
+        ("resource_types", "aws:*", "`aws:*` names no service"),
+        ("resource_types", "aws:s3*", "`aws:s3*` names no service"),
+        ("resource_types", "aws*", "`aws*` names no provider"),
+        ("resource_types", "kubernetes:*", "`kubernetes:*` names no API group"),
+        ("resource_types", "kubernetes:velero*", "`kubernetes:velero*` names no API group"),
+        ("resource_types", "kube*", "`kube*` names no provider"),
         ("principals", "arn:aws:iam::111122223333:role/*", "is more than one principal of AWS"),
         ("principals", "*", "`*` matches too much"),
         ("managers", "*", "`*` matches too much"),
@@ -100,6 +106,20 @@ def test_a_value_that_is_not_of_its_kind_is_refused(kind: Kind, value: str, prob
     with pytest.raises(IsthmusError) as raised:
         trust(kind, value)
     assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "kubernetes:velero.io/*",
+        "kubernetes:core/v1:Con*",
+        "kubernetes:yaml:ConfigFile",
+        "aws:dlm/*",
+        "vault:*",
+    ],
+)
+def test_a_type_may_be_named_by_its_group_or_service(value: str):
+    assert trust("resource_types", value).find("resource_types", value, TODAY) is not None
 
 
 def test_an_entry_needs_a_reason_and_an_owner():

@@ -68,7 +68,7 @@ def stated_changes(
                     what=_name(new),
                     new=new.where,
                     loosens=True,
-                    entry=_entry(new),
+                    entry=_proposed(new),
                 )
         elif old is not None and new is None:
             yield RuleChange(kind=_change_kind(old), what=_name(old), old=old.where, loosens=False)
@@ -139,6 +139,11 @@ def _entry(value: StatedValue) -> tuple[Kind, str]:
         if kind == value.kind:
             return kind, value.value
     return "changes", _name(value)
+
+
+def _proposed(value: StatedValue) -> tuple[Kind, str]:
+    """The entry to propose: of people exactly the new role, since `principals` trusts them with more than that."""
+    return ("changes", _name(value)) if value.kind == "people" else _entry(value)
 
 
 def _is_first_pin(value: StatedValue, before: Platform) -> bool:
