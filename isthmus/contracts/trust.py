@@ -210,6 +210,14 @@ def parse(document: Document) -> Trust:
         raise explain(Trust, document, error) from None
 
 
+def covers(entry: tuple[Kind, str], wanted: tuple[Kind, str]) -> bool:
+    """Whether an entry, as kind and value, trusts what another one would."""
+    (kind, trusted), (wanted_kind, value) = entry, wanted
+    if kind == "accounts" and wanted_kind in ("principals", "keys"):
+        return _account_of(value) == trusted
+    return kind == wanted_kind and _covers(kind, trusted, value)
+
+
 def _covers(kind: Kind, trusted: str, value: str) -> bool:
     if kind == "address_ranges":
         return is_within(value, [trusted])
@@ -226,4 +234,4 @@ def _account_of(value: str) -> str:
     return parts[4] if len(parts) > 5 and parts[0] == "arn" else ""
 
 
-__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "parse"]
+__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "covers", "parse"]

@@ -7,6 +7,7 @@ else is undecided: Isthmus cannot tell whether it copies the class's data.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -119,6 +120,7 @@ def _is_named_like_our_own(resource: Resource) -> bool:
 
 
 def _check_known(subject: Subject) -> Iterator[Violation]:
+    problems: list[tuple[Resource, str]] = []
     for resource in _judged_objects(subject):
         if resource.type in _COMPONENTS:
             continue
@@ -126,14 +128,50 @@ def _check_known(subject: Subject) -> Iterator[Violation]:
             problem = _problem_of_object(subject, resource)
         else:
             problem = _problem_of_other_provider(subject, resource)
-        if problem and not is_trusted_type(subject, resource.type):
-            entry = ("resource_types", resource.type)
-            yield Violation(
-                f"{resource.name} ({resource.type}) {problem}", resource, "undecided", entry=entry
-            )
+        one = _entry_of_object(subject, resource)
+        is_trusted = is_trusted_type(subject, resource.type) or bool(one and subject.trusts_exactly(*one))
+        if problem and not is_trusted:
+            problems.append((resource, problem))
+    counts = Counter(resource.type for resource, _ in problems)
+    for resource, problem in problems:
+        entry, others = narrowest_entry(
+            resource.type, _entry_of_object(subject, resource), counts[resource.type]
+        )
+        yield Violation(
+            f"{resource.name} ({resource.type}) {problem}",
+            resource,
+            "undecided",
+            entry=entry,
+            other_entries=others,
+        )
     if has_classified_work(subject):
         yield from _unseen_components(subject)
         yield from _default_namespaces(subject)
+
+
+def narrowest_entry(
+    type_: str, one: tuple[Kind, str] | None, count: int
+) -> tuple[tuple[Kind, str], tuple[tuple[Kind, str], ...]]:
+    """The entry to propose for one of `count` resources of a type, and the others that allow it.
+
+    `one`: the entry of this resource alone, which is enough for a single one; None if only its type can be trusted.
+    """
+    whole: tuple[Kind, str] = ("resource_types", type_)
+    if one is None:
+        return whole, ()
+    return (one, (whole,)) if count == 1 else (whole, (one,))
+
+
+def _entry_of_object(subject: Subject, resource: Resource) -> tuple[Kind, str] | None:
+    """The entry of exactly this object; None if it is not one whose name, namespace and type are known."""
+    name, namespace = at(resource.inputs, "metadata.name"), namespace_of(subject, resource)
+    group, kind = _parts_of_type(resource.type)
+    is_list = kind.endswith(_LIST) and group in known_types.BUILT_IN_GROUPS
+    if not resource.type.startswith(_KUBERNETES) or is_list or _states_another_type(resource):
+        return None
+    if not name or is_unknown(name) or namespace is None:
+        return None
+    return "objects", f"{namespace}/{name}" if namespace else str(name)
 
 
 def _problem_of_object(subject: Subject, resource: Resource) -> str:

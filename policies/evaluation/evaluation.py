@@ -10,7 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Finding, Silence
 from isthmus.contracts.reports.preview import RuleChange
-from isthmus.contracts.trust import KINDS, Kind
+from isthmus.contracts.trust import KINDS, Kind, covers
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.resources.sites import resolve_clusters
@@ -76,14 +76,34 @@ def subject_of(
 def wanted_entries(
     resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
 ) -> dict[tuple[Kind, str], str]:
-    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation."""
+    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation.
+
+    An entry whose violations another one allows too is left out.
+    """
     subject = subject_of(resources, platform, settings, today)
+    violations = [violation for rule in RULES for violation in _check(rule, subject) if violation.entry]
     entries: dict[tuple[Kind, str], str] = {}
-    for rule in RULES:
-        for violation in _check(rule, subject):
-            if violation.entry is not None:
-                entries.setdefault(violation.entry, violation.message)
-    return dict(sorted(entries.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
+    for violation in violations:
+        if violation.entry:
+            entries.setdefault(violation.entry, violation.message)
+    needed = _needed_entries(violations, entries)
+    return dict(sorted(needed.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
+
+
+def _needed_entries(
+    violations: Sequence[Violation], entries: Mapping[tuple[Kind, str], str]
+) -> dict[tuple[Kind, str], str]:
+    """The entries without those whose violations another one allows too: a wider value, or the type of an object."""
+    kept = dict(entries)
+    for entry in sorted(entries, key=lambda entry: (entry[0] != "objects", -len(entry[1]), entry)):
+        others = [other for other in kept if other != entry]
+        if all(
+            any(covers(other, way) for other in others for way in (violation.entry, *violation.other_entries))
+            for violation in violations
+            if violation.entry
+        ):
+            del kept[entry]
+    return kept
 
 
 def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:

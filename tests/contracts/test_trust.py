@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import policy_settings
-from isthmus.contracts.trust import KINDS, Kind, Trust, parse
+from isthmus.contracts.trust import KINDS, Kind, Trust, covers, parse
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, IsthmusError
 from isthmus.core.yaml_documents import Document
@@ -73,6 +73,17 @@ def test_a_trusted_account_covers_its_principals_and_keys():
     assert entries.find("keys", "arn:aws:kms:eu-central-1:111122223333:key/1", TODAY) is not None
     assert entries.find("principals", "arn:aws:iam::444455556666:role/backup", TODAY) is None
     assert entries.find("buckets", "backup", TODAY) is None
+
+
+def test_an_entry_covers_another_one_that_says_less():
+    assert covers(("registries", "registry.bank.example/ai"), ("registries", "registry.bank.example/ai/x"))
+    assert not covers(
+        ("registries", "registry.bank.example/ai/x"), ("registries", "registry.bank.example/ai")
+    )
+    role = "arn:aws:iam::111122223333:role/backup"
+    assert covers(("accounts", "111122223333"), ("principals", role))
+    assert not covers(("accounts", "111122223333"), ("buckets", "111122223333"))
+    assert not covers(("objects", "team"), ("namespaces", "team"))
 
 
 def test_an_entry_counts_until_the_end_of_its_last_day():
