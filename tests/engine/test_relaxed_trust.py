@@ -67,6 +67,21 @@ def test_a_new_public_range_loosens_and_a_part_of_a_known_one_does_not():
     assert (stated_changes(bank.platform(), with_site(cidrs=["10.40.0.0/16", "10.40.7.0/24"]))) == []
 
 
+def test_a_registry_below_the_own_one_of_the_base_is_shown_and_stops_nothing():
+    before = bank.platform()
+    own = before.images.registry
+    assert own
+    for added, kind in ((f"{own}/nvidia", "reach"), (f"{own}.evil.example", "trust"), ("docker.io", "trust")):
+        images = before.images.model_copy(update={"registries": [*before.images.registries, f"{added}/"]})
+        changes = stated_changes(before, before.model_copy(update={"images": images}))
+        assert [(c.kind, c.what) for c in changes] == [(kind, f"registry {added}")]
+    moved = before.images.model_copy(update={"registry": "evil.example"})
+    below = moved.model_copy(update={"registries": [*moved.registries, "evil.example/tools/"]})
+    changes = stated_changes(before, before.model_copy(update={"images": below}))
+    kinds = {c.what: c.kind for c in changes if c.loosens}
+    assert {kinds["registry evil.example"], kinds["registry evil.example/tools"]} == {"trust"}
+
+
 def test_another_cluster_loosens_although_its_kind_and_place_stay():
     changes = stated_changes(bank.platform(), with_site(kube_context="elsewhere"))
     assert loosening(changes) == ["cluster elsewhere"]
