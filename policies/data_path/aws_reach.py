@@ -19,8 +19,9 @@ from policies.inputs.aws_reach import classified_reach, is_literal, is_of_compon
 from policies.inputs.documents import principals
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
 
+_FIX_OF_TYPE = "Remove it, or have the owner of `trust.yaml` review what the type does with the data"
 _ROUTES = (
     *("aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"),
 )
@@ -98,6 +99,7 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
             "undecided",
             entry=entry,
             other_entries=others,
+            fix=fix_with_entry(_FIX_OF_TYPE, entry),
         )
 
 
@@ -369,7 +371,7 @@ RULES = (
         "critical",
         _CONTROLS,
         "A resource that no rule reads can copy the data, or join its network to another",
-        "Remove it, or have the owner of `trust.yaml` review what the type does with the data",
+        _FIX_OF_TYPE,
         _check_types,
         applies_to=_judged_types,
     ),

@@ -30,7 +30,7 @@ from policies.inputs.class_scope import (
 from policies.inputs.pods import pods
 from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
 
 _KUBERNETES = "kubernetes:"
 _CLASS_WORD = r"(?<![a-z])(restricted|confidential|internal)(?![a-z])"
@@ -56,6 +56,8 @@ _WEBHOOKS = (
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration",
 )
 _DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+_REVIEW = "or have the owner of `trust.yaml` review what the type does with the data"
+_FIX_OF_KIND = f"Remove it, write it as objects that the rules read, {_REVIEW}"
 _MONITORS = (
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
     "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
@@ -143,6 +145,7 @@ def _check_known(subject: Subject) -> Iterator[Violation]:
             "undecided",
             entry=entry,
             other_entries=others,
+            fix=fix_with_entry(_FIX_OF_KIND, entry),
         )
     if has_classified_work(subject):
         yield from _unseen_components(subject)
@@ -281,7 +284,8 @@ def _unseen_components(subject: Subject) -> Iterator[Violation]:
             f"may move {_quoted(subject)} data",
             component,
             "undecided",
-            entry=_entry_of_component(component),
+            entry=(entry := _entry_of_component(component)),
+            fix=fix_with_entry(_FIX_OF_KIND, entry),
         )
 
 
@@ -962,7 +966,6 @@ def _problem_of_trigger(subject: Subject, trigger: Any) -> str:
 
 
 _CONTROLS = (*fw.nist("AC-4", "CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)"))
-_REVIEW = "or have the owner of `trust.yaml` review what the type does with the data"
 RULES = (
     Rule(
         "data-path/known-kinds",
@@ -970,7 +973,7 @@ RULES = (
         "high",
         _CONTROLS,
         "A controller, a chart or a command that no rule reads can copy a class's data anywhere",
-        f"Remove it, write it as objects that the rules read, {_REVIEW}",
+        _FIX_OF_KIND,
         _check_known,
         applies_to=_judged_objects,
     ),

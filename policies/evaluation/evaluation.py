@@ -36,6 +36,26 @@ def judge(
 ) -> list[Finding]:
     """The findings of all rules, the worst first, with silences applied. The order of resources does not matter.
 
+    `rules`, `raised_sensitivities` and `changed` as in `judge_with_entries`.
+    """
+    judged = judge_with_entries(
+        resources, platform, settings, stack, today, rules, raised_sensitivities, changed
+    )
+    return [finding for finding, _ in judged]
+
+
+def judge_with_entries(
+    resources: Iterable[Resource],
+    platform: Platform | None = None,
+    settings: Settings | None = None,
+    stack: str = "",
+    today: date | None = None,
+    rules: Sequence[Rule] = RULES,
+    raised_sensitivities: Mapping[str, Sensitivity] | None = None,
+    changed: Sequence[RuleChange] = (),
+) -> list[tuple[Finding, tuple[Kind, str] | None]]:
+    """The findings of `judge`, each with the entry of `trust.yaml` that would allow it; None: no entry can.
+
     `raised_sensitivities`: workloads that are evaluated with a stricter class than the one they are served in.
     `changed`: how the change loosens what evaluates it (`policies.release.change`).
     """
@@ -51,12 +71,13 @@ def judge(
         changed=changed,
     )
     findings = [
-        _finding(rule, violation, effective_settings.silences, stack, day)
+        (_finding(rule, violation, effective_settings.silences, stack, day), violation.entry)
         for rule in rules
         if rule.id not in rules_off
         for violation in _check(rule, subject)
     ]
-    return sorted({sort_key(finding): finding for finding in findings}.values(), key=sort_key)
+    unique = {sort_key(finding): (finding, entry) for finding, entry in findings}
+    return [unique[key] for key in sorted(unique)]
 
 
 def subject_of(

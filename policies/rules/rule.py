@@ -37,6 +37,11 @@ class Violation:
     """Entries each of which would allow it in place of `entry`."""
 
 
+def fix_with_entry(fix: str, entry: tuple[Kind, str]) -> str:
+    """The next step with the entry of `trust.yaml` that would allow it."""
+    return f"{fix} (trust.yaml: {entry[0]}: {entry[1]})"
+
+
 @dataclass(frozen=True)
 class Subject:
     """The input of every rule."""
