@@ -11,17 +11,18 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.reports.findings import Finding
+    from isthmus.contracts.trust import Kind
     from isthmus.engine.project.project import Stack
     from isthmus.graph.resources.resources import Resource
 
 
 def judge_stacks(
     stacks: Sequence[Stack], settings: Settings, resources: Iterable[Resource], platform: Platform
-) -> list[Finding]:
-    """Findings in the resources of these stacks together."""
-    from policies.evaluation.evaluation import judge
+) -> list[tuple[Finding, tuple[Kind, str] | None]]:
+    """Findings in the resources of these stacks together, each with the entry of trust.yaml that would allow it."""
+    from policies.evaluation.evaluation import judge_with_entries
 
-    return judge(resources, platform, settings, stack=", ".join(stack.name for stack in stacks))
+    return judge_with_entries(resources, platform, settings, stack=", ".join(stack.name for stack in stacks))
 
 
 def print_findings(findings: list[Finding]) -> None:
@@ -33,14 +34,17 @@ def print_findings(findings: list[Finding]) -> None:
         console.err().print(line, markup=False)
 
 
-def refuse_if_violated(findings: list[Finding], where: str) -> None:
+def refuse_if_violated(
+    judged: Sequence[tuple[Finding, tuple[Kind, str] | None]], where: str, stack: str
+) -> None:
     """Raise `Refused` for a critical or high finding that is not silenced, and for an undecided one."""
     from policies.evaluation import text_report
+    from policies.evaluation.evaluation import blocking_findings
 
-    reason = text_report.refusal(findings)
+    reason = text_report.refusal(finding for finding, _ in judged)
     if reason:
-        raise Refused(
-            reason,
-            where=where,
-            fix="Correct the findings above; docs/policies.md describes each rule",
-        )
+        has_entries = bool(blocking_findings(finding for finding, entry in judged if entry is not None))
+        fix = "Correct the findings above; docs/policies.md describes each rule"
+        if has_entries:
+            fix += f". `isthmus trust propose {stack}` prints the entries of trust.yaml that would allow some"
+        raise Refused(reason, where=where, fix=fix)

@@ -10,6 +10,7 @@ import typer
 from isthmus.cli.options import ProjectDir, StackName, StackNames
 
 if TYPE_CHECKING:
+    from isthmus.contracts.reports.findings import Finding
     from isthmus.contracts.trust import Kind
     from isthmus.engine.project.project import Project, Stack
 
@@ -44,18 +45,22 @@ def propose(
     from isthmus.engine.project import project as projects
 
     chosen = projects.find_project(project)
-    entries = _wanted_entries(chosen.chosen(stacks))
+    entries, staying = _wanted_entries(chosen.chosen(stacks))
     if base is not None:
         entries |= _entries_of_change(chosen, stacks, base)
     if not entries:
         console.err().print(f"These stacks need no further entry in {FILE}.", markup=False)
-        return
-    typer.echo(_entries_yaml(entries), nl=False)
-    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
-    console.err().print(
-        f"{count} for {FILE}, beside Pulumi.yaml. Write why each is trusted and who answers for it.",
-        markup=False,
-    )
+    else:
+        typer.echo(_entries_yaml(entries), nl=False)
+        count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+        console.err().print(
+            f"{count} for {FILE}, beside Pulumi.yaml. Write why each is trusted and who answers for it.",
+            markup=False,
+        )
+    if staying:
+        many = "1 finding stays" if len(staying) == 1 else f"{len(staying)} findings stay"
+        rules = ", ".join(dict.fromkeys(finding.policy for finding in staying))
+        console.err().print(f"{many} that no entry allows: {rules}", markup=False)
 
 
 @app.command()
@@ -84,15 +89,16 @@ def pin(stack: StackName, project: ProjectDir = None) -> None:
     )
 
 
-def _wanted_entries(stacks: Iterable[Stack]) -> dict[tuple[Kind, str], str]:
-    """Kind and value of each entry that the stacks lack → why it is needed."""
+def _wanted_entries(stacks: Iterable[Stack]) -> tuple[dict[tuple[Kind, str], str], list[Finding]]:
+    """Kind and value of each entry that the stacks lack → why it is needed; and what stops them all the same."""
     from datetime import UTC, datetime
 
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.render import rendering
-    from policies.evaluation.evaluation import wanted_entries
+    from policies.evaluation.evaluation import blocking_findings, judge_with_entries, wanted_entries
 
     entries: dict[tuple[Kind, str], str] = {}
+    staying: list[Finding] = []
     families: set[str] = set()
     for stack in stacks:
         if stack.family in families:
@@ -104,7 +110,9 @@ def _wanted_entries(stacks: Iterable[Stack]) -> dict[tuple[Kind, str], str]:
         resources = [resource for part in rendered.values() for resource in part.resources]
         settings = policy_evaluation.settings(members)
         entries |= wanted_entries(resources, stack.platform(), settings, datetime.now(UTC).date())
-    return entries
+        judged = judge_with_entries(resources, stack.platform(), settings, stack.family)
+        staying += blocking_findings(finding for finding, entry in judged if entry is None)
+    return entries, staying
 
 
 def _entries_of_change(project: Project, stacks: Sequence[str], base: str) -> dict[tuple[Kind, str], str]:

@@ -7,6 +7,7 @@ value of one kind, why it is trusted, who answers for it and, if wanted, until w
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, get_args
@@ -41,6 +42,8 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _PATTERNS: tuple[Kind, ...] = ("principals", "managers", "resource_types", "objects", "changes")
 """Kinds whose values may end with `*`."""
+_GROUPS = {"kubernetes": "API group", "aws": "service"}
+"""Provider → what an entry for its types must name, since rules know them type by type."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 
 
@@ -119,6 +122,22 @@ class PrincipalEntry(PatternEntry):
         return value
 
 
+class TypeEntry(PatternEntry):
+    """A type of resource, or all of one API group or service that begin so: `kubernetes:velero.io/*`."""
+
+    @field_validator("value")
+    @classmethod
+    def _is_of_one_group(cls, value: str) -> str:
+        provider, colon, rest = value.partition(":")
+        if not value.endswith("*") or (colon and provider not in _GROUPS) or re.match(r"[^:/*]+[:/]", rest):
+            return value
+        raise FieldError(
+            f"`{value}` names no {_GROUPS[provider] if colon else 'provider'}, so it covers unlike types",
+            fix="Write `kubernetes:GROUP/*`, `aws:SERVICE/*` or the whole type, as `isthmus trust propose` prints it",
+            refused=True,
+        )
+
+
 class Trust(Part):
     """The whole file. The empty one trusts nothing beyond the stack and what Isthmus knows."""
 
@@ -145,7 +164,7 @@ class Trust(Part):
     """Namespaces with monitoring or control planes that reach a class's pods."""
     managers: list[PatternEntry] = []
     """Who else writes to the stack's objects: field managers of controllers, autoscalers, meshes and webhooks."""
-    resource_types: list[PatternEntry] = []
+    resource_types: list[TypeEntry] = []
     """Types of resources beside those that Isthmus knows: `kubernetes:velero.io/v1:Schedule`, `aws:dlm/*`."""
     engine_flags: list[Entry] = []
     """Flags of `vllm serve` and variables of its container, beside those that Isthmus knows to keep data in the pod."""
@@ -191,6 +210,14 @@ def parse(document: Document) -> Trust:
         raise explain(Trust, document, error) from None
 
 
+def covers(entry: tuple[Kind, str], wanted: tuple[Kind, str]) -> bool:
+    """Whether an entry, as kind and value, trusts what another one would."""
+    (kind, trusted), (wanted_kind, value) = entry, wanted
+    if kind == "accounts" and wanted_kind in ("principals", "keys"):
+        return _account_of(value) == trusted
+    return kind == wanted_kind and _covers(kind, trusted, value)
+
+
 def _covers(kind: Kind, trusted: str, value: str) -> bool:
     if kind == "address_ranges":
         return is_within(value, [trusted])
@@ -207,4 +234,4 @@ def _account_of(value: str) -> str:
     return parts[4] if len(parts) > 5 and parts[0] == "arn" else ""
 
 
-__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "parse"]
+__all__ = ["FILE", "KINDS", "AccountEntry", "Entry", "Kind", "Trust", "covers", "parse"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,13 +14,14 @@ from isthmus.graph.network.reachability import is_public
 from isthmus.graph.network.routes import networks
 from isthmus.graph.resources.resources import Resource, statements
 from policies.data_path import known_aws
-from policies.data_path.known_kinds import is_trusted_type
+from policies.data_path.known_kinds import is_trusted_type, narrowest_entry
 from policies.inputs.aws_reach import classified_reach, is_literal, is_of_component, resources_in_reach
 from policies.inputs.documents import principals
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
 
+_FIX_OF_TYPE = "Remove it, or have the owner of `trust.yaml` review what the type does with the data"
 _ROUTES = (
     *("aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/defaultRouteTable:DefaultRouteTable"),
 )
@@ -87,12 +89,29 @@ def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
 
 
 def _check_types(subject: Subject) -> Iterator[Violation]:
+    problems = list(_problems_of_types(subject))
+    counts = Counter(resource.type for resource, _ in problems)
+    for resource, problem in problems:
+        entry, others = narrowest_entry(resource.type, ("objects", resource.name), counts[resource.type])
+        yield Violation(
+            f"{resource.name} ({resource.type}) {problem}",
+            resource,
+            "undecided",
+            entry=entry,
+            other_entries=others,
+            fix=fix_with_entry(_FIX_OF_TYPE, entry),
+        )
+
+
+def _problems_of_types(subject: Subject) -> Iterator[tuple[Resource, str]]:
     for resource, near, wide in _resources_to_judge(subject):
         others = _beginning(resource.type, known_aws.OTHERS_LEAD_AWAY)
         is_known = resource.type in known_aws.KNOWN and not (wide or others)
         is_own = resource.type in known_aws.KNOWN and is_of_component(resource)
         is_own = is_own or (_is_added(subject, resource) and resource.type in known_aws.SETS)
         if is_known or is_own or is_trusted_type(subject, resource.type):
+            continue
+        if subject.trusts_exactly("objects", resource.name):
             continue
         if wide:
             problem = (
@@ -105,8 +124,7 @@ def _check_types(subject: Subject) -> Iterator[Violation]:
             holds = "which may hold classified data" if is_literal(near) else "which classified data passes"
             problem = f"refers to {near}, {holds}, and "
             problem += way or "Isthmus does not know what this type does with it"
-        entry = ("resource_types", resource.type)
-        yield Violation(f"{resource.name} ({resource.type}) {problem}", resource, "undecided", entry=entry)
+        yield resource, problem
 
 
 # --- Other ends of known types
@@ -353,7 +371,7 @@ RULES = (
         "critical",
         _CONTROLS,
         "A resource that no rule reads can copy the data, or join its network to another",
-        "Remove it, or have the owner of `trust.yaml` review what the type does with the data",
+        _FIX_OF_TYPE,
         _check_types,
         applies_to=_judged_types,
     ),

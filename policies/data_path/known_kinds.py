@@ -7,6 +7,7 @@ else is undecided: Isthmus cannot tell whether it copies the class's data.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ from policies.inputs.pods import pods
 from policies.inputs.storage_classes import may_keep_class_data
 from policies.inputs.values import at, has_unknown, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
 
 _KUBERNETES = "kubernetes:"
 _CLASS_WORD = r"(?<![a-z])(restricted|confidential|internal)(?![a-z])"
@@ -56,6 +57,8 @@ _WEBHOOKS = (
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration",
 )
 _DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+_REVIEW = "or have the owner of `trust.yaml` review what the type does with the data"
+_FIX_OF_KIND = f"Remove it, write it as objects that the rules read, {_REVIEW}"
 _MONITORS = (
     "kubernetes:monitoring.coreos.com/v1:PodMonitor",
     "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
@@ -120,6 +123,7 @@ def _is_named_like_our_own(resource: Resource) -> bool:
 
 
 def _check_known(subject: Subject) -> Iterator[Violation]:
+    problems: list[tuple[Resource, str]] = []
     for resource in _judged_objects(subject):
         if resource.type in _COMPONENTS:
             continue
@@ -127,14 +131,51 @@ def _check_known(subject: Subject) -> Iterator[Violation]:
             problem = _problem_of_object(subject, resource)
         else:
             problem = _problem_of_other_provider(subject, resource)
-        if problem and not is_trusted_type(subject, resource.type):
-            entry = ("resource_types", resource.type)
-            yield Violation(
-                f"{resource.name} ({resource.type}) {problem}", resource, "undecided", entry=entry
-            )
+        one = _entry_of_object(subject, resource)
+        is_trusted = is_trusted_type(subject, resource.type) or bool(one and subject.trusts_exactly(*one))
+        if problem and not is_trusted:
+            problems.append((resource, problem))
+    counts = Counter(resource.type for resource, _ in problems)
+    for resource, problem in problems:
+        entry, others = narrowest_entry(
+            resource.type, _entry_of_object(subject, resource), counts[resource.type]
+        )
+        yield Violation(
+            f"{resource.name} ({resource.type}) {problem}",
+            resource,
+            "undecided",
+            entry=entry,
+            other_entries=others,
+            fix=fix_with_entry(_FIX_OF_KIND, entry),
+        )
     if has_classified_work(subject):
         yield from _unseen_components(subject)
         yield from _default_namespaces(subject)
+
+
+def narrowest_entry(
+    type_: str, one: tuple[Kind, str] | None, count: int
+) -> tuple[tuple[Kind, str], tuple[tuple[Kind, str], ...]]:
+    """The entry to propose for one of `count` resources of a type, and the others that allow it.
+
+    `one`: the entry of this resource alone, which is enough for a single one; None if only its type can be trusted.
+    """
+    whole: tuple[Kind, str] = ("resource_types", type_)
+    if one is None:
+        return whole, ()
+    return (one, (whole,)) if count == 1 else (whole, (one,))
+
+
+def _entry_of_object(subject: Subject, resource: Resource) -> tuple[Kind, str] | None:
+    """The entry of exactly this object; None if it is not one whose name, namespace and type are known."""
+    name, namespace = at(resource.inputs, "metadata.name"), namespace_of(subject, resource)
+    group, kind = _parts_of_type(resource.type)
+    is_list = kind.endswith(_LIST) and group in known_types.BUILT_IN_GROUPS
+    if not resource.type.startswith(_KUBERNETES) or is_list or _states_another_type(resource):
+        return None
+    if not name or is_unknown(name) or namespace is None:
+        return None
+    return "objects", f"{namespace}/{name}" if namespace else str(name)
 
 
 def _problem_of_object(subject: Subject, resource: Resource) -> str:
@@ -246,7 +287,8 @@ def _unseen_components(subject: Subject) -> Iterator[Violation]:
             f"may move {_quoted(subject)} data",
             component,
             "undecided",
-            entry=_entry_of_component(component),
+            entry=(entry := _entry_of_component(component)),
+            fix=fix_with_entry(_FIX_OF_KIND, entry),
         )
 
 
@@ -927,7 +969,6 @@ def _problem_of_trigger(subject: Subject, trigger: Any) -> str:
 
 
 _CONTROLS = (*fw.nist("AC-4", "CM-7(5)", "CM-8(3)"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)"))
-_REVIEW = "or have the owner of `trust.yaml` review what the type does with the data"
 RULES = (
     Rule(
         "data-path/known-kinds",
@@ -935,7 +976,7 @@ RULES = (
         "high",
         _CONTROLS,
         "A controller, a chart or a command that no rule reads can copy a class's data anywhere",
-        f"Remove it, write it as objects that the rules read, {_REVIEW}",
+        _FIX_OF_KIND,
         _check_known,
         applies_to=_judged_objects,
     ),

@@ -55,7 +55,10 @@ def _check_objects(subject: Subject) -> Iterator[Violation]:
         entry: tuple[Kind, str] = ("objects", resource.name)
         problem = next(_problems(subject, resource), "")
         if problem and not (subject.trusts(*entry) or is_trusted_type(subject, resource.type)):
-            yield Violation(f"{_named(resource)} {problem}", resource, "undecided", entry=entry)
+            types: tuple[Kind, str] = ("resource_types", resource.type)
+            yield Violation(
+                f"{_named(resource)} {problem}", resource, "undecided", entry=entry, other_entries=(types,)
+            )
 
 
 def _named(resource: Resource) -> str:

@@ -194,6 +194,7 @@ def _check_objects(subject: Subject) -> Iterator[Violation]:
                 "undecided",
                 entry=own.entry or entry,
                 fix=own.fix,
+                other_entries=(("resource_types", own.resource.type), entry),
             )
     yield from _check_reads(subject)
     yield from _check_default_namespaces(subject)

@@ -10,7 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Finding, Silence
 from isthmus.contracts.reports.preview import RuleChange
-from isthmus.contracts.trust import KINDS, Kind
+from isthmus.contracts.trust import KINDS, Kind, covers
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.resources.sites import resolve_clusters
@@ -36,6 +36,26 @@ def judge(
 ) -> list[Finding]:
     """The findings of all rules, the worst first, with silences applied. The order of resources does not matter.
 
+    `rules`, `raised_sensitivities` and `changed` as in `judge_with_entries`.
+    """
+    judged = judge_with_entries(
+        resources, platform, settings, stack, today, rules, raised_sensitivities, changed
+    )
+    return [finding for finding, _ in judged]
+
+
+def judge_with_entries(
+    resources: Iterable[Resource],
+    platform: Platform | None = None,
+    settings: Settings | None = None,
+    stack: str = "",
+    today: date | None = None,
+    rules: Sequence[Rule] = RULES,
+    raised_sensitivities: Mapping[str, Sensitivity] | None = None,
+    changed: Sequence[RuleChange] = (),
+) -> list[tuple[Finding, tuple[Kind, str] | None]]:
+    """The findings of `judge`, each with the entry of `trust.yaml` that would allow it; None: no entry can.
+
     `raised_sensitivities`: workloads that are evaluated with a stricter class than the one they are served in.
     `changed`: how the change loosens what evaluates it (`policies.release.change`).
     """
@@ -51,12 +71,13 @@ def judge(
         changed=changed,
     )
     findings = [
-        _finding(rule, violation, effective_settings.silences, stack, day)
+        (_finding(rule, violation, effective_settings.silences, stack, day), violation.entry)
         for rule in rules
         if rule.id not in rules_off
         for violation in _check(rule, subject)
     ]
-    return sorted({sort_key(finding): finding for finding in findings}.values(), key=sort_key)
+    unique = {sort_key(finding): (finding, entry) for finding, entry in findings}
+    return [unique[key] for key in sorted(unique)]
 
 
 def subject_of(
@@ -76,14 +97,34 @@ def subject_of(
 def wanted_entries(
     resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
 ) -> dict[tuple[Kind, str], str]:
-    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation."""
+    """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation.
+
+    An entry whose violations another one allows too is left out.
+    """
     subject = subject_of(resources, platform, settings, today)
+    violations = [violation for rule in RULES for violation in _check(rule, subject) if violation.entry]
     entries: dict[tuple[Kind, str], str] = {}
-    for rule in RULES:
-        for violation in _check(rule, subject):
-            if violation.entry is not None:
-                entries.setdefault(violation.entry, violation.message)
-    return dict(sorted(entries.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
+    for violation in violations:
+        if violation.entry:
+            entries.setdefault(violation.entry, violation.message)
+    needed = _needed_entries(violations, entries)
+    return dict(sorted(needed.items(), key=lambda entry: (KINDS.index(entry[0][0]), entry[0][1])))
+
+
+def _needed_entries(
+    violations: Sequence[Violation], entries: Mapping[tuple[Kind, str], str]
+) -> dict[tuple[Kind, str], str]:
+    """The entries without those whose violations another one allows too: a wider value, or the type of an object."""
+    kept = dict(entries)
+    for entry in sorted(entries, key=lambda entry: (entry[0] != "objects", -len(entry[1]), entry)):
+        others = [other for other in kept if other != entry]
+        if all(
+            any(covers(other, way) for other in others for way in (violation.entry, *violation.other_entries))
+            for violation in violations
+            if violation.entry
+        ):
+            del kept[entry]
+    return kept
 
 
 def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.trust import FILE as TRUST_FILE
+from isthmus.contracts.trust import Kind
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import provider_of
 from policies.identity.class_credentials import check_credentials, credential_objects
@@ -205,14 +206,17 @@ def _check_patches(subject: Subject) -> Iterator[Violation]:
         if ":Cluster" in patch.type and _KUBERNETES_ROLES.fullmatch(name) and "Binding" not in patch.type:
             continue  # `_check_own_names` reports it
         if "Binding" in patch.type:
-            is_trusted = all_trusted(subject, entries) or subject.trusts("roles", name)
-            if (subjects or at(patch.inputs, "roleRef")) and not is_trusted:
+            is_wide = ":Cluster" in patch.type  # its role is not shown, and it reaches every class
+            is_trusted = not is_wide and all_trusted(subject, entries)
+            if (subjects or at(patch.inputs, "roleRef")) and not (
+                is_trusted or subject.trusts("roles", name)
+            ):
                 whom = ", ".join(str(at(entry, "name")) for entry in entries) or "somebody"
                 yield Violation(
                     f"{patch.name} gives {whom} the permissions of the binding {name} {where}"
-                    f"{_who_decides('principals')}",
+                    f"{_who_decides('roles' if is_wide else 'principals')}",
                     patch,
-                    entry=("principals", principal_of(entries[0])[0]) if len(entries) == 1 else None,
+                    entry=_entry_of_binding_patch(name, entries, is_wide=is_wide),
                 )
         elif not subject.trusts("roles", name):
             powers = _powers(patch.inputs)
@@ -223,6 +227,12 @@ def _check_patches(subject: Subject) -> Iterator[Violation]:
                     patch,
                     entry=("roles", name),
                 )
+
+
+def _entry_of_binding_patch(name: str, entries: list[Any], *, is_wide: bool) -> tuple[Kind, str] | None:
+    if is_wide:
+        return "roles", name
+    return ("principals", principal_of(entries[0])[0]) if len(entries) == 1 else None
 
 
 def _check_role(subject: Subject, role: Resource) -> Iterator[Violation]:
@@ -268,7 +278,9 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
         return
     entries = list_or_empty(binding.inputs.get("subjects"))
     whom = ", ".join(str(at(entry, "name")) for entry in entries) or "nobody"
-    if subject.trusts("roles", str(name)) or all_trusted(subject, entries):
+    if subject.trusts("roles", str(name)):
+        return
+    if all_trusted(subject, entries) and not _gives_power(subject, binding, str(name), namespace):
         return
     is_cluster_role = at(binding.inputs, "roleRef.kind") != "Role"
     if is_cluster_role and (name in _HARMLESS_ROLES or _is_public(str(name))):
@@ -292,6 +304,17 @@ def _check_binding(subject: Subject, binding: Resource, namespace: str) -> Itera
         )
     for role in roles:
         yield from _check_bound_role(subject, binding, role, namespace, where, whom)
+
+
+def _gives_power(subject: Subject, binding: Resource, name: str, namespace: str) -> bool:
+    """Whether a binding gives more than reading, scaling and restarting in a class's namespace.
+
+    A role that the stack does not show may. An entry for whom it is given to says nothing of the role.
+    """
+    if namespace and not namespace_sensitivities(subject.graph).get(namespace):
+        return False  # a neighbour's namespace holds no data of a class
+    roles = _find_roles(subject, binding, name, namespace)
+    return not roles or any(_powers(role.inputs) != [] for role in roles)
 
 
 def _check_bound_role(

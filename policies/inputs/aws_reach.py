@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -109,7 +110,7 @@ def _find_reach(subject: Subject) -> dict[str, str]:
     names = _Names(_tokens(subject.platform, holders), _generated_names(holders), _generated(holders))
     if not (reach or names.tokens):
         return reach
-    passes = (names.in_, _managed_in, _literal_in)
+    passes = (names.in_, partial(_cluster_in, subject.platform), _managed_in, _literal_in)
     for name_of in passes:  # what surely refers to classified data comes first
         reach |= {
             resource.urn: named
@@ -185,6 +186,14 @@ def _near(others: list[Resource], reach: Mapping[str, str]) -> str:
     return ""
 
 
+def _cluster_in(platform: Platform | None, resource: Resource) -> str:
+    """The platform's own cluster (`eks_name`) that a resource of EKS names; a short name is found here only."""
+    if platform is None or not platform_is_classified(platform) or not resource.type.startswith("aws:eks/"):
+        return ""
+    named = resource.inputs.get("clusterName")
+    return named if named in {cluster.eks_name for cluster in platform.clusters if cluster.eks_name} else ""
+
+
 def _literal_in(resource: Resource) -> str:
     """An id in a resource's inputs that may be of the stack; empty if there is none."""
     return next((found[0] for text in _texts(resource.inputs) if (found := _LITERAL.search(text))), "")
@@ -238,6 +247,8 @@ def _tokens(platform: Platform | None, holders: list[Resource]) -> dict[str, str
             tokens[arn] = arn
             if stated := _SECRET_NAME.match(arn):
                 tokens |= {f"{stated[1]}{stated[2]}": arn, stated[2]: arn}
+        names = {cluster.eks_name for cluster in platform.clusters} - {None}
+        tokens |= {name: name for name in names if name and len(name) > 5}
         tokens |= {arn: arn for arn in _KEYS.findall(json.dumps(platform.model_dump(mode="json")))}
         text = json.dumps([link.model_dump(mode="json") for link in platform.links])
         tokens |= {id_: id_ for id_ in _IDS.findall(text)}

@@ -33,6 +33,13 @@ class Violation:
     """Kind and value of the entry of `trust.yaml` that would allow it; None: no entry can."""
     fix: str = ""
     """The next step, where it is another one than the rule's."""
+    other_entries: tuple[tuple[Kind, str], ...] = ()
+    """Entries each of which would allow it in place of `entry`."""
+
+
+def fix_with_entry(fix: str, entry: tuple[Kind, str]) -> str:
+    """The next step with the entry of `trust.yaml` that would allow it."""
+    return f"{fix} (trust.yaml: {entry[0]}: {entry[1]})"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ class Subject:
     def trusts(self, kind: Kind, value: str) -> bool:
         """Whether an entry of `trust.yaml` that is valid today covers a value."""
         return self.settings.trust.find(kind, value, self.today) is not None
+
+    def trusts_exactly(self, kind: Kind, value: str) -> bool:
+        """Whether an entry that is valid today names this value itself, not the beginning of it."""
+        entries = self.settings.trust.entries(kind)
+        return any(entry.value == value and entry.is_valid(self.today) for entry in entries)
 
 
 @dataclass(frozen=True)

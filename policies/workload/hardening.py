@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.contracts.trust import Kind
 from isthmus.graph.resources.resources import Resource
 from policies.inputs import operators as stated_operators
 from policies.inputs.class_scope import chart_references, is_trusted_chart
@@ -22,7 +23,7 @@ from policies.inputs.pods import (
 from policies.inputs.selectors import has_containers, pods_where, workloads
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation
+from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
 
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _HARMLESS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"} | {
@@ -37,6 +38,9 @@ _INLINE_DRIVERS = (
     "secrets-store.csi.k8s.io",
 )
 """Drivers of volumes in a pod that show certificates, identities or secrets only."""
+_FIX_OF_CHART = (
+    "Define the workload's pods in the program, or have the owner of `trust.yaml` review the chart"
+)
 _VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 _NO_DEVICES = ("", "none", "void")
 _DEVICE_NOTES = ("cdi.k8s.io/", "io.kubernetes.cri-o.", "io.containerd.")
@@ -60,7 +64,9 @@ def _check_readable(subject: Subject) -> Iterator[Violation]:
             if is_trusted_chart(subject, resource):
                 continue
             message = f"{resource.name} is a Helm release, and the graph does not contain what it installs"
-            yield Violation(message, resource, "undecided", entry=("charts", chart_references(resource)[-1]))
+            entry: tuple[Kind, str] = ("charts", chart_references(resource)[-1])
+            fix = fix_with_entry(_FIX_OF_CHART, entry)
+            yield Violation(message, resource, "undecided", entry=entry, fix=fix)
         elif kind.startswith("kubernetes:") and kind.endswith(POD_KINDS) and resource.urn not in pods_known:
             yield Violation(
                 f"the pod of {resource.name} is not known before the change is made", resource, "undecided"
@@ -279,7 +285,7 @@ RULES = (
         "medium",
         (*fw.nist("CM-2"),),
         "Nothing checks what the graph does not contain",
-        "Define the workload's pods in the program, or have the owner of `trust.yaml` review the chart",
+        _FIX_OF_CHART,
         _check_readable,
         applies_to=_workload_kinds,
     ),

@@ -12,6 +12,32 @@ from tests.repository import commit
 OWN = "      registry: registry.bank.example\n"
 
 
+OWN_CODE = '''
+"""A schedule of a kind that Isthmus does not know, and a right that no entry gives."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+
+def add(built, providers, stack):
+    opts = pulumi.ResourceOptions(provider=providers["fra1"])
+    k8s.apiextensions.CustomResource(
+        "nightly",
+        api_version="velero.io/v1",
+        kind="Schedule",
+        metadata={"name": "nightly", "namespace": "team"},
+        opts=opts,
+    )
+    k8s.rbac.v1.ClusterRoleBinding(
+        "owners",
+        metadata={"name": "owners"},
+        role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        subjects=[{"kind": "Group", "name": "oidc:team", "api_group": "rbac.authorization.k8s.io"}],
+        opts=opts,
+    )
+'''
+
+
 @pytest.fixture
 def opened(project: Path) -> Path:
     """A project whose bank admits images of another registry."""
@@ -72,6 +98,31 @@ def test_what_ci_refuses_of_a_change_is_proposed_with_the_base_commit_and_then_p
     file.write_text(changed)
     passed = isthmus("ci", "bank-dev", "--base", "HEAD", "--project", project)
     assert passed.code == 0, passed.out
+
+
+def test_findings_name_their_entry_and_those_that_no_entry_allows_are_counted(
+    isthmus: Isthmus, project: Path
+):
+    own = project / "stacks" / "own.py"
+    own.write_text(OWN_CODE)
+    refused = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert refused.code == 1
+    assert "(trust.yaml: objects: team/nightly)" in refused.err
+    assert "`isthmus trust propose bank-dev` prints the entries of trust.yaml" in " ".join(
+        refused.err.split()
+    )
+    proposed = isthmus("trust", "propose", "bank-dev", "--project", project)
+    assert proposed.out.count("- value:") == 1
+    assert '"team/nightly"' in proposed.out
+    assert "1 finding stays that no entry allows: identity/no-cluster-admin" in proposed.err
+
+    (project / "trust.yaml").write_text(
+        proposed.out.replace('reason: ""', "reason: agreed").replace('owner: ""', "owner: ana")
+    )
+    still = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert still.code == 1
+    assert "trust propose" not in still.err
+    assert "nightly" not in still.err
 
 
 def test_the_bank_needs_no_trust_file(isthmus: Isthmus, project: Path):

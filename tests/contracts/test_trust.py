@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import policy_settings
-from isthmus.contracts.trust import KINDS, Kind, Trust, parse
+from isthmus.contracts.trust import KINDS, Kind, Trust, covers, parse
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, IsthmusError
 from isthmus.core.yaml_documents import Document
@@ -75,6 +75,17 @@ def test_a_trusted_account_covers_its_principals_and_keys():
     assert entries.find("buckets", "backup", TODAY) is None
 
 
+def test_an_entry_covers_another_one_that_says_less():
+    assert covers(("registries", "registry.bank.example/ai"), ("registries", "registry.bank.example/ai/x"))
+    assert not covers(
+        ("registries", "registry.bank.example/ai/x"), ("registries", "registry.bank.example/ai")
+    )
+    role = "arn:aws:iam::111122223333:role/backup"
+    assert covers(("accounts", "111122223333"), ("principals", role))
+    assert not covers(("accounts", "111122223333"), ("buckets", "111122223333"))
+    assert not covers(("objects", "team"), ("namespaces", "team"))
+
+
 def test_an_entry_counts_until_the_end_of_its_last_day():
     entries = trust("accounts", "111122223333", expires="2026-11-29")
     assert entries.find("accounts", "111122223333", date(2026, 11, 29)) is not None
@@ -89,6 +100,12 @@ def test_an_entry_counts_until_the_end_of_its_last_day():
         ("address_ranges", "0.0.0.0/0", "`0.0.0.0/0` is every address"),
         ("address_ranges", "10.0.0.1/8", "`10.0.0.1/8` is not an address range"),
         ("resource_types", "aws:*:Bucket", "`aws:*:Bucket` matches too much"),
+        ("resource_types", "aws:*", "`aws:*` names no service"),
+        ("resource_types", "aws:s3*", "`aws:s3*` names no service"),
+        ("resource_types", "aws*", "`aws*` names no provider"),
+        ("resource_types", "kubernetes:*", "`kubernetes:*` names no API group"),
+        ("resource_types", "kubernetes:velero*", "`kubernetes:velero*` names no API group"),
+        ("resource_types", "kube*", "`kube*` names no provider"),
         ("principals", "arn:aws:iam::111122223333:role/*", "is more than one principal of AWS"),
         ("principals", "*", "`*` matches too much"),
         ("managers", "*", "`*` matches too much"),
@@ -100,6 +117,20 @@ def test_a_value_that_is_not_of_its_kind_is_refused(kind: Kind, value: str, prob
     with pytest.raises(IsthmusError) as raised:
         trust(kind, value)
     assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "kubernetes:velero.io/*",
+        "kubernetes:core/v1:Con*",
+        "kubernetes:yaml:ConfigFile",
+        "aws:dlm/*",
+        "vault:*",
+    ],
+)
+def test_a_type_may_be_named_by_its_group_or_service(value: str):
+    assert trust("resource_types", value).find("resource_types", value, TODAY) is not None
 
 
 def test_an_entry_needs_a_reason_and_an_owner():

@@ -67,6 +67,21 @@ def test_a_new_public_range_loosens_and_a_part_of_a_known_one_does_not():
     assert (stated_changes(bank.platform(), with_site(cidrs=["10.40.0.0/16", "10.40.7.0/24"]))) == []
 
 
+def test_a_registry_below_the_own_one_of_the_base_is_shown_and_stops_nothing():
+    before = bank.platform()
+    own = before.images.registry
+    assert own
+    for added, kind in ((f"{own}/nvidia", "reach"), (f"{own}.evil.example", "trust"), ("docker.io", "trust")):
+        images = before.images.model_copy(update={"registries": [*before.images.registries, f"{added}/"]})
+        changes = stated_changes(before, before.model_copy(update={"images": images}))
+        assert [(c.kind, c.what) for c in changes] == [(kind, f"registry {added}")]
+    moved = before.images.model_copy(update={"registry": "evil.example"})
+    below = moved.model_copy(update={"registries": [*moved.registries, "evil.example/tools/"]})
+    changes = stated_changes(before, before.model_copy(update={"images": below}))
+    kinds = {c.what: c.kind for c in changes if c.loosens}
+    assert {kinds["registry evil.example"], kinds["registry evil.example/tools"]} == {"trust"}
+
+
 def test_another_cluster_loosens_although_its_kind_and_place_stay():
     changes = stated_changes(bank.platform(), with_site(kube_context="elsewhere"))
     assert loosening(changes) == ["cluster elsewhere"]
@@ -224,8 +239,11 @@ def test_people_are_approved_one_by_one_or_by_the_beginning_of_their_groups():
     after = type(before).model_validate(
         {**before.model_dump(mode="json", by_alias=True, exclude_unset=True), "people": members}
     )
-    assert {c.kind for c in stated_changes(before, after) if c.loosens} == {"trust"}
+    (refused,) = (c for c in stated_changes(before, after) if c.loosens)
+    assert (refused.kind, refused.entry) == ("trust", ("changes", "people: platform: oidc:llm-ops"))
     about = {"reason": "reviewed", "owner": "ana"}
+    exact = Trust.model_validate({"changes": [{"value": "people: platform: oidc:llm-ops", **about}]})
+    assert {c.kind for c in stated_changes(before, after, exact) if c.loosens} == {"reach"}
     for kind, value in (("principals", "oidc:llm-ops"), ("principals", "oidc:*"), ("changes", "people: *")):
         approved = Trust.model_validate({kind: [{"value": value, **about}]})
         assert {c.kind for c in stated_changes(before, after, approved) if c.loosens} == {"reach"}, value

@@ -10,9 +10,9 @@ from typing import Any
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding
-from isthmus.contracts.trust import Trust
+from isthmus.contracts.trust import Kind, Trust
 from isthmus.engine.render.recorder import Resource
-from policies.evaluation.evaluation import blocking_findings, judge
+from policies.evaluation.evaluation import blocking_findings, judge, wanted_entries
 from tests.blueprints.bank import platform, rendered
 from tests.policies.making import resource_of
 
@@ -45,14 +45,21 @@ def other(kind: str, name: str = "added", **inputs: Any) -> Resource:
     return resource_of(kind, name, inputs)
 
 
-def trusting(*types: str, charts: Sequence[str] = ()) -> Settings:
-    """Settings with these trusted types and charts."""
+def trusting(*types: str, charts: Sequence[str] = (), objects: Sequence[str] = ()) -> Settings:
+    """Settings with these trusted types, charts and objects."""
     about = {"reason": "reviewed", "owner": "ana@bank.example"}
     stated = {
         "resource_types": [{"value": value, **about} for value in types],
         "charts": [{"value": value, **about} for value in charts],
+        "objects": [{"value": value, **about} for value in objects],
     }
     return Settings(trust=Trust.model_validate(stated))
+
+
+def proposed(*added: Resource, settings: Settings | None = None) -> set[tuple[Kind, str]]:
+    """The entries that `isthmus trust propose` prints for the bank's stack with these resources."""
+    resources = [*rendered().resources, *added]
+    return {*wanted_entries(resources, platform(), settings or Settings(), TODAY)}
 
 
 def stops(*added: Resource, settings: Settings | None = None) -> list[Finding]:

@@ -29,6 +29,7 @@ from tests.policies.boundary_rows import (
     deployment_spec,
     kube,
     other,
+    proposed,
     release,
     stops,
     trusting,
@@ -234,6 +235,38 @@ def test_b19_a_kind_that_nobody_knows_is_undecided_unless_trusted(row: str):
     }
     assert stops(added, settings=trusting(added.type)) == []
     assert stops(added, settings=trusting(f"{added.type.rpartition(':')[0]}:*")) == []
+
+
+def test_b19_one_object_of_an_unknown_kind_needs_one_entry_of_its_own():
+    for namespace, value in ((RESTRICTED, f"{RESTRICTED}/added"), ("team", "team/added"), (None, "added")):
+        added = kube("velero.io/v1:Schedule", "added", namespace)
+        assert proposed(added) == {("objects", value)}
+        assert stops(added, settings=trusting(objects=[value])) == []
+        assert proposed(added, settings=trusting(objects=[value])) == set()
+    elsewhere = kube("velero.io/v1:Schedule", "added", "team")
+    for value in ("added", "apps/added", "team/*", "team/adde"):
+        assert stops(elsewhere, settings=trusting(objects=[value])), value
+
+
+def test_b19_an_entry_of_an_object_does_not_trust_a_command_or_several_objects():
+    for added, value in (
+        (UNKNOWN_KINDS["command"], "added"),
+        (UNKNOWN_KINDS["unknown-namespace"], "team/s"),
+        (kube("core/v1:ConfigMapList", "many", "team"), "team/many"),
+    ):
+        assert proposed(added) == {("resource_types", added.type)}
+        assert stops(added, settings=trusting(objects=[value]))
+
+
+def test_b19_several_objects_of_an_unknown_kind_need_the_entry_of_their_type_alone():
+    type_ = "external-secrets.io/v1:ExternalSecret"
+    several = [kube(type_, f"pull-{number}", RESTRICTED) for number in range(2)]
+    assert {finding.policy for finding in stops(*several)} >= {
+        "data-path/known-kinds",
+        "data-path/own-objects",
+    }
+    assert proposed(*several) == {("resource_types", f"kubernetes:{type_}")}
+    assert stops(*several, settings=trusting(f"kubernetes:{type_}")) == []
 
 
 def test_b19_an_object_registered_under_another_type_is_undecided():
@@ -698,6 +731,15 @@ def test_b21_a_type_in_reach_of_classified_data_is_undecided_unless_trusted(row:
 
     assert [(finding.severity, finding.verdict) for finding in findings()] == [("critical", "undecided")]
     assert findings(trusting(AWS_TYPES[row].type)) == []
+    assert findings(trusting(objects=["added"])) == [], "exactly this resource"
+    assert findings(trusting(objects=["add*"]))
+
+
+def test_b21_one_resource_is_proposed_by_its_name_and_several_by_their_type():
+    first, second = (replace(AWS_TYPES["lambda"], name=name, urn=f"urn:{name}") for name in ("one", "two"))
+    assert proposed(first) >= {("objects", "one")}
+    assert not {value for kind, value in proposed(first) if kind == "resource_types"}
+    assert ("resource_types", first.type) in proposed(first, second)
 
 
 def test_b21_what_refers_to_something_in_reach_is_in_reach():

@@ -316,6 +316,16 @@ def permissions(*resources: Any, settings: Settings | None = None) -> list[str]:
 def test_kubernetes_own_wide_roles_reach_no_class_namespace(role: str, namespace: str):
     assert permissions(binding(role, namespace=namespace)) == ["violated"]
     assert permissions(binding(role, namespace=namespace), settings=trusting("roles", role)) == []
+    whom = trusting("principals", "oidc:team")
+    assert permissions(binding(role, namespace=namespace), settings=whom) == ["violated"]
+
+
+def test_a_trusted_principal_gets_no_role_in_a_class_that_the_stack_does_not_show():
+    whom = trusting("principals", "oidc:team")
+    assert permissions(binding("unseen"), settings=whom) == ["undecided"]
+    assert permissions(binding("unseen"), settings=trusting("roles", "unseen")) == []
+    harmless = rbac("ClusterRole", "seer", rules=rules("pods", "get"))
+    assert permissions(harmless, binding("seer"), settings=whom) == []
 
 
 @pytest.mark.parametrize(
@@ -348,8 +358,10 @@ def test_a_role_with_power_over_a_class_is_critical_wherever_it_is_bound(granted
     assert permissions(cluster_wide, settings=trusting("roles", "strong")) == []
     for namespace in ("isthmus-restricted", ""):
         assert permissions(cluster_wide, binding("strong", namespace=namespace)) == ["violated"]
-        trusted = trusting("principals", "oidc:team")
-        assert permissions(cluster_wide, binding("strong", namespace=namespace), settings=trusted) == []
+        whom = trusting("principals", "oidc:team")
+        bound = binding("strong", namespace=namespace)
+        assert permissions(cluster_wide, bound, settings=whom) == ["violated"], "a role needs its own entry"
+        assert permissions(cluster_wide, bound, settings=trusting("roles", "strong")) == []
     assert permissions(in_namespace, settings=trusting("roles", "strong")) == []
 
 
@@ -459,7 +471,10 @@ def test_a_patch_of_permissions_beside_the_classes_is_critical(version: str, pla
         assert neighbour_verdicts(platform, patch("RolePatch", namespace, rules=rules("secrets", "get"))) == [
             "violated"
         ]
-    assert neighbour_verdicts(platform, patch("ClusterRoleBindingPatch", "", subjects=eve)) == ["violated"]
+    whole = patch("ClusterRoleBindingPatch", "", subjects=eve)
+    assert neighbour_verdicts(platform, whole) == ["violated"]
+    whom = trusting("principals", "oidc:*")
+    assert neighbour_verdicts(platform, whole, settings=whom) == ["violated"]
     assert neighbour_verdicts(platform, patch("RoleBindingPatch", "team", subjects=eve)) == []
     everybody = [{"kind": "Group", "name": "system:authenticated"}]
     opened = patch("ClusterRoleBindingPatch", "", subjects=everybody)

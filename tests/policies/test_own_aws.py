@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.platform import Gateway, Site
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding
@@ -21,7 +22,7 @@ from policies.evaluation.evaluation import blocking_findings, judge
 from policies.inputs.aws_reach import classified_reach
 from policies.rules.rule import Subject
 from tests.blueprints.bank import platform
-from tests.policies.boundary_rows import TODAY, other, stops
+from tests.policies.boundary_rows import TODAY, other, rendered, stops
 from tests.policies.making import platform_with, resource_of
 from tests.policies.sdk_types import resource_types
 
@@ -31,6 +32,7 @@ TYPES, OBJECTS, ACCOUNTS, ENDS = (
 )
 BUCKET, NAMED = "${bank-frankfurt-bucket.bucket}", "bank-frankfurt-bucket-1f6c4c9"
 FOREIGN = "210987654321"
+POD_IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/5f0c7a4e-1111-2222-3333-444455556666"
 OWN_ROLE = "arn:aws:iam::${aws.accountId}:role/analysts"
 REFERENCE = re.compile(r"\$\{[^}]+\}")
@@ -319,6 +321,21 @@ def test_a_type_that_is_on_no_list_needs_one_line(row: str):
     (finding,) = [finding for finding in stops(added) if finding.policy == TYPES]
     assert "Isthmus does not know whether this type reads or copies" in finding.message
     assert not rules_of(stops(added, settings=trust(resource_types=[added.type])))
+
+
+@pytest.mark.parametrize("eks_name", ["bank-llm", "llm"])
+def test_a_role_for_pods_of_the_platforms_own_cluster_needs_an_entry(eks_name: str):
+    own = Cluster(name="frankfurt", site="frankfurt", mode="existing", eks_name=eks_name)
+    existing = platform().model_copy(update={"clusters": [own]})
+    for named, count in ((eks_name, 1), ("of-another-team", 0)):
+        added = other(POD_IDENTITY, clusterName=named, namespace="apps", serviceAccount="tool")
+        found = [
+            finding.message
+            for finding in judge([*rendered().resources, added], existing, today=TODAY)
+            if finding.policy == TYPES and finding.resource == added.name
+        ]
+        assert len(found) == count, found
+        assert not found or "gives a role to pods of its cluster" in found[0]
 
 
 def test_without_classified_work_in_aws_own_code_may_add_what_it_wants():

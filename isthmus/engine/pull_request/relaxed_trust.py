@@ -49,7 +49,8 @@ def stated_changes(
     """Values that the platform of the branch states and that of the base does not, and those that are gone.
 
     A new value loosens. One that the base's `trust` covers is only shown, as is a flag of vLLM that keeps data in the
-    pod, and the first account or cluster of a site, which pins it. Nothing is compared where a commit lacks the stack.
+    pod, the first account or cluster of a site, which pins it, and a registry below the base's own. Nothing is compared
+    where a commit lacks the stack.
     """
     if before is None or after is None:
         return
@@ -62,13 +63,17 @@ def stated_changes(
         old, new = old_values.get(key), new_values.get(key)
         if old is None and new is not None:
             if new.kind != "address_ranges" or not is_within(new.value, known_ranges):
-                is_shown_only = _is_trusted(new, trust, today) or _is_first_pin(new, before)
+                is_shown_only = (
+                    _is_trusted(new, trust, today)
+                    or _is_first_pin(new, before)
+                    or _is_below_own_registry(new, before)
+                )
                 yield RuleChange(
                     kind="reach" if is_shown_only else _change_kind(new),
                     what=_name(new),
                     new=new.where,
                     loosens=True,
-                    entry=_entry(new),
+                    entry=_proposed(new),
                 )
         elif old is not None and new is None:
             yield RuleChange(kind=_change_kind(old), what=_name(old), old=old.where, loosens=False)
@@ -141,6 +146,11 @@ def _entry(value: StatedValue) -> tuple[Kind, str]:
     return "changes", _name(value)
 
 
+def _proposed(value: StatedValue) -> tuple[Kind, str]:
+    """The entry to propose: of people exactly the new role, since `principals` trusts them with more than that."""
+    return ("changes", _name(value)) if value.kind == "people" else _entry(value)
+
+
 def _is_first_pin(value: StatedValue, before: Platform) -> bool:
     """Whether a value pins the account or cluster of a site that had none pinned: it allows nothing more."""
     for site in before.sites:
@@ -149,6 +159,12 @@ def _is_first_pin(value: StatedValue, before: Platform) -> bool:
             if value.where == f"sites[{site.name}].{field}" and pinned is None:
                 return True
     return False
+
+
+def _is_below_own_registry(value: StatedValue, before: Platform) -> bool:
+    """Whether a registry is a part of the organisation's own one (`images.registry`), as the base states it."""
+    own = (before.images.registry or "").rstrip("/")
+    return value.kind == "registries" and bool(own) and value.value.startswith(f"{own}/")
 
 
 def _name(value: StatedValue) -> str:
