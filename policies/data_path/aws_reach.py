@@ -17,6 +17,7 @@ from policies.data_path import known_aws
 from policies.data_path.known_kinds import is_trusted_type, narrowest_entry
 from policies.inputs.aws_reach import classified_reach, is_literal, is_of_component, resources_in_reach
 from policies.inputs.documents import principals
+from policies.inputs.neighbours import stated_hosts
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
@@ -43,6 +44,15 @@ _OWN_TARGETS = ("gatewayId", "transitGatewayId", "vpcEndpointId")
 _VPN, _ATTACHMENT = "aws:ec2/vpnConnection:VpnConnection", "aws:ec2transitgateway/vpcAttachment:VpcAttachment"
 _DIRECT_CONNECT = "aws:directconnect/"
 _INSTANCE = "aws:ec2/instance:Instance"
+_RECORD, _ZONE = "aws:route53/record:Record", "aws:route53/zone:Zone"
+_ZONE_ID = re.compile(r"\$\{[^${}]+\.(?:zoneId|id)\}")
+_PARAMETER = "aws:ssm/parameter:Parameter"
+_PLAIN_INPUTS = {"name", "type", "value", "insecureValue", "description", "tags", "tier", "dataType"}
+_HAVE_NAMES_ONLY = (
+    *("aws:ecs/cluster:Cluster", "aws:ecs/service:Service", "aws:lb/loadBalancer:LoadBalancer"),
+    *(_RECORD, _ZONE, "kubernetes:core/v1:Service"),
+)
+"""Types whose outputs are names and addresses: whoever reads them gets no data, and no key to it."""
 _EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 _UNKNOWN = "is beside classified work, and Isthmus does not know whether this type reads or copies what the account has"
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
@@ -113,6 +123,8 @@ def _problems_of_types(subject: Subject) -> Iterator[tuple[Resource, str]]:
             continue
         if subject.trusts_exactly("objects", resource.name):
             continue
+        if _follows_trusted_zone(subject, resource) or _holds_names_only(subject, resource):
+            continue
         if wide:
             problem = (
                 wide if wide == _UNKNOWN else f"{wide}; classified data of the account may be among them"
@@ -125,6 +137,50 @@ def _problems_of_types(subject: Subject) -> Iterator[tuple[Resource, str]]:
             problem = f"refers to {near}, {holds}, and "
             problem += way or "Isthmus does not know what this type does with it"
         yield resource, problem
+
+
+def _follows_trusted_zone(subject: Subject, resource: Resource) -> bool:
+    """Whether a resource is a record in a zone of own code, whose type the organisation trusts.
+
+    Who reviewed that the zone answers names has reviewed its records, unless the platform states a host in the zone.
+    """
+    zone = str(resource.inputs.get("zoneId") or "")
+    referred = subject.graph.referred(zone)
+    return (
+        resource.type == _RECORD
+        and _ZONE_ID.fullmatch(zone) is not None
+        and bool(referred)
+        and all(_is_apart(subject, other) for other in referred)
+        and is_trusted_type(subject, _ZONE)
+    )
+
+
+def _is_apart(subject: Subject, zone: Resource) -> bool:
+    """Whether a resource is a zone of own code in which the platform states no host."""
+    name = str(zone.inputs.get("name") or "").rstrip(".").lower()
+    hosts = set(stated_hosts(subject))
+    if subject.platform is not None:
+        hosts |= {str(gateway.host) for gateway in subject.platform.gateways}
+    is_own = zone.type == _ZONE and not is_of_component(zone) and bool(name) and not is_unknown(name)
+    return is_own and not any(f".{host.rstrip('.').lower()}".endswith(f".{name}") for host in hosts)
+
+
+def _holds_names_only(subject: Subject, resource: Resource) -> bool:
+    """Whether a resource is a plain parameter of own code, made of names and addresses of resources only.
+
+    A rendering masks its value, so what the value comes from decides.
+    """
+    inputs = resource.inputs
+    if resource.type != _PARAMETER or is_of_component(resource) or set(inputs) - _PLAIN_INPUTS:
+        return False
+    if inputs.get("type") != "String" or inputs.get("dataType") not in (None, "text"):
+        return False
+    properties = getattr(resource, "property_dependencies", None) or {}
+    urns = {urn for listed in properties.values() for urn in listed}
+    sources = [other for other in subject.graph.resources if other.urn in urns]
+    is_read = urns == {other.urn for other in sources}
+    sources += subject.graph.referred(inputs)
+    return is_read and bool(sources) and all(other.type in _HAVE_NAMES_ONLY for other in sources)
 
 
 # --- Other ends of known types

@@ -388,3 +388,79 @@ def test_a_record_that_answers_a_gateways_name_is_undecided():
         for name, value in rows.items()
     }
     assert set(rules_of(stops(*named(records)))) == {"same", "all"}
+
+
+OTHERS_NETWORK = {"name": "tools.bank.example", "vpcs": [{"vpcId": "vpc-0aa11bb22cc33dd44"}]}
+ZONE = resource_of("aws:route53/zone:Zone", "tools", OTHERS_NETWORK)
+IN_ZONE = {"name": "evals.tools.bank.example", "zoneId": "${tools.zoneId}"}
+TRUSTS_ZONES = trust(resource_types=[ZONE.type])
+
+
+def test_a_record_follows_its_zone_of_own_code_if_zones_are_trusted():
+    record = resource_of("aws:route53/record:Record", "added", IN_ZONE)
+    assert set(rules_of(stops(ZONE, record))) == {"tools", "added"}
+    assert not rules_of(stops(ZONE, record, settings=TRUSTS_ZONES))
+
+
+ELSEWHERE = {
+    "id": {"zoneId": "Z0123456789ABCDEFGHIJ", "alias": {"zoneId": "vpce-0aa11bb22cc33dd44"}},
+    "component": {"zoneId": "${bank-frankfurt-network-vpc.id}"},
+    "joined": {"zoneId": "${tools.zoneId}${bank-frankfurt-network-vpc.id}"},
+}
+
+
+@pytest.mark.parametrize("row", ELSEWHERE)
+def test_a_record_outside_a_trusted_zone_stays_undecided(row: str):
+    record = resource_of("aws:route53/record:Record", "added", {**IN_ZONE, **ELSEWHERE[row]})
+    assert "added" in rules_of(stops(ZONE, record, settings=TRUSTS_ZONES))
+
+
+@pytest.mark.parametrize("name", ["${elsewhere.name}", ""])
+def test_a_record_in_a_trusted_zone_of_a_gateways_host_stays_undecided(name: str):
+    host = next(str(gateway.host) for gateway in platform().gateways if gateway.host)
+    for zone_name in (name, host, f"{host.partition('.')[2]}."):
+        zone = replace(ZONE, inputs={**ZONE.inputs, "name": zone_name})
+        record = resource_of(
+            "aws:route53/record:Record", "added", {**IN_ZONE, "name": host.partition(".")[0]}
+        )
+        assert "added" in rules_of(stops(zone, record, settings=TRUSTS_ZONES)), zone_name
+
+
+NAMES = ("aws:ecs/cluster:Cluster", "aws:ecs/service:Service", "aws:route53/record:Record")
+_COMPONENT = "urn:pulumi:dev::bank::isthmus:index:FargateGateway"
+
+
+def parameter(*kinds: str, gone: str = "", **inputs: Any) -> list[Resource]:
+    """A parameter whose masked value comes from resources of these types of a component, and those resources.
+
+    `gone`: a further URN that it comes from, which is of no resource.
+    """
+    sources = [
+        replace(resource_of(kind, f"source-{number}", {}), urn=f"{_COMPONENT}${kind}::source-{number}")
+        for number, kind in enumerate(kinds)
+    ]
+    about = {"name": "/llm/gateways", "type": "String", "value": "[secret]", **inputs}
+    added = resource_of("aws:ssm/parameter:Parameter", "added", about)
+    urns = [*(source.urn for source in sources), *filter(None, [gone])]
+    return [*sources, replace(added, property_dependencies={"value": urns})]
+
+
+def test_a_plain_parameter_with_the_gateways_addresses_passes():
+    assert not rules_of(stops(*parameter(*NAMES)))
+
+
+PARAMETERS = {
+    "secure": parameter(*NAMES, type="SecureString"),
+    "key": parameter(*NAMES, "aws:kms/key:Key"),
+    "role": parameter("aws:iam/role:Role"),
+    "image": parameter(*NAMES, dataType="aws:ec2:image"),
+    "replaces": parameter(*NAMES, overwrite=True),
+    "reference": parameter(*NAMES, description="${bank-frankfurt-bucket.bucket}"),
+    "password": parameter(*NAMES, "random:index/randomPassword:RandomPassword"),
+    "unseen": parameter(*NAMES, gone="urn:pulumi:test::isthmus::kubernetes:core/v1:Secret::gone"),
+}
+
+
+@pytest.mark.parametrize("row", PARAMETERS)
+def test_a_parameter_of_anything_else_of_the_platform_is_undecided(row: str):
+    assert TYPES in rules_of(stops(*PARAMETERS[row]))["added"]
