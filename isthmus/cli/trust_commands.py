@@ -47,7 +47,7 @@ def propose(
     chosen = projects.find_project(project)
     entries, staying = _wanted_entries(chosen.chosen(stacks))
     if base is not None:
-        entries |= _entries_of_change(chosen, stacks, base)
+        entries = _without_covered(entries | _entries_of_change(chosen, stacks, base))
     if not entries:
         console.err().print(f"These stacks need no further entry in {FILE}.", markup=False)
     else:
@@ -128,6 +128,17 @@ def _entries_of_change(project: Project, stacks: Sequence[str], base: str) -> di
         for change in preview.preview.rules
         if change.kind == "trust" and change.loosens and change.entry is not None
     }
+
+
+def _without_covered(entries: Mapping[tuple[Kind, str], str]) -> dict[tuple[Kind, str], str]:
+    """The entries without those that another one covers, such as a registry below another."""
+    from isthmus.contracts.trust import covers
+
+    kept = dict(entries)
+    for entry in sorted(entries, key=lambda entry: -len(entry[1])):
+        if any(other != entry and covers(other, entry) for other in kept):
+            del kept[entry]
+    return kept
 
 
 def _entries_yaml(entries: Mapping[tuple[Kind, str], str]) -> str:

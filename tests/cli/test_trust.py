@@ -100,6 +100,18 @@ def test_what_ci_refuses_of_a_change_is_proposed_with_the_base_commit_and_then_p
     assert passed.code == 0, passed.out
 
 
+def test_an_entry_below_another_printed_one_is_not_proposed(isthmus: Isthmus, project: Path):
+    file = project / "stacks" / "Pulumi.bank-dev.yaml"
+    text = file.read_text()
+    commit(project, "base")
+    listed = "registry.bank.example/, docker.io/evil/, docker.io/evil/tools/"
+    file.write_text(text.replace(OWN, f"{OWN}      registries: [{listed}]\n"))
+    for base in ((), ("--base", "HEAD")):
+        proposed = isthmus("trust", "propose", "bank-dev", *base, "--project", project)
+        assert '"docker.io/evil"' in proposed.out, proposed.err
+        assert "docker.io/evil/tools" not in proposed.out
+
+
 def test_findings_name_their_entry_and_those_that_no_entry_allows_are_counted(
     isthmus: Isthmus, project: Path
 ):
