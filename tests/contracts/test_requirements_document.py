@@ -85,7 +85,11 @@ WRONG = [
     ),
     ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
-    ("peak_rps: 3.0", 'peak_rps: "3"', "is text; expected a number. Fix: Write it without quotes"),
+    (
+        "peak_rps: 3.0",
+        'peak_rps: "3"',
+        "is text; expected a number of requests per second. Fix: Write it without quotes",
+    ),
     ("peak_rps: 3.0", "peak_rps: true", "expected a number"),
     ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not valid"),
     (

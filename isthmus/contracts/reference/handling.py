@@ -136,13 +136,18 @@ REGIMES: dict[Regime, dict[str, Any]] = {
 class Exception_(Part):
     """A recorded exception: a class on a target that only an exception opens."""
 
-    workload: DnsLabel
+    workload: DnsLabel = Field(examples=["claim-summaries"])
+    """Name of the workload."""
     target: Literal["bedrock"]
-    who: Annotated[str, StringConstraints(min_length=1)]
+    """The target that the exception opens."""
+    who: Annotated[str, StringConstraints(min_length=1)] = Field(examples=["Head of information security"])
     """Who granted it."""
-    reason: Annotated[str, StringConstraints(min_length=1)]
-    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    """Last day on which it holds."""
+    reason: Annotated[str, StringConstraints(min_length=1)] = Field(
+        examples=["pilot with synthetic claims, decision 2026-114"]
+    )
+    """Why it was granted."""
+    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")] = Field(examples=["2027-03-31"])
+    """The last day on which it holds."""
 
     def holds(self, today: str) -> bool:
         """Whether it holds on that day (ISO date)."""

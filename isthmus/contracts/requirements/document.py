@@ -28,43 +28,69 @@ class Objective(FilePart):
     """How plans are compared."""
 
     cost_basis: Literal["allocated", "cash"] = "allocated"
-    """allocated: a reserved GPU bears its full cost. cash: owned hardware is sunk, what it burns counts."""
-    near_tie_pct: float = Field(default=5, ge=0, le=100)
-    """Within this many per cent of cost the better score wins."""
+    """What owned hardware costs. `allocated`: each GPU in use bears its share of capital, space, power and people.
+    `cash`: the hardware is paid for, so only its electricity counts."""
+    near_tie_pct: float = Field(default=5, ge=0, le=100, examples=[5])
+    """Among plans that cost at most this much more than the cheapest, the one with the better scores wins."""
 
 
 class Planning(FilePart):
-    headroom: float = Field(default=0.3, ge=0, le=10)
-    """Capacity is at least peak × (1 + headroom)."""
-    stress: float = Field(default=1.5, ge=1)
-    """The load, as a multiple of peak, that a plan must say what it does under."""
-    move_cost_usd: float = Field(default=0, ge=0)
+    """Reserves of a plan, and what it costs to move a workload."""
+
+    headroom: float = Field(
+        default=0.3, ge=0, le=10, json_schema_extra={"unit": "share of the peak"}, examples=[0.3]
+    )
+    """Reserve above the peak: capacity is at least peak × (1 + headroom)."""
+    stress: float = Field(default=1.5, ge=1, json_schema_extra={"unit": "times the peak"}, examples=[1.5])
+    """Load of the stress test. The plan says whether it holds at this load, and what breaks first."""
+    move_cost_usd: float = Field(default=0, ge=0, examples=[500])
+    """What it costs you to move one workload to another endpoint. A new plan keeps a placement unless a move saves
+    more than this each month."""
 
 
 class Commitments(FilePart):
-    max_term_months: int = Field(default=0, ge=0)
+    """Contracts with AWS that a plan may rely on."""
+
+    max_term_months: int = Field(default=0, ge=0, examples=[12])
+    """The longest term for which you commit to instances. 0: on demand only. 12 allows prices like
+    `g6e.12xlarge/reserved-12` under `sites[].prices`."""
 
 
 class Budget(FilePart):
-    monthly_usd: float = Field(gt=0)
+    """What the platform may cost."""
+
+    monthly_usd: float = Field(gt=0, examples=[60000])
+    """The most that the plan may cost a month, on the cost basis of `objective`."""
 
 
 class Requirements(FilePart):
     """The requirements of one platform."""
 
     isthmus: Literal["v1"]
-    name: DnsLabel
+    """Version of the file's format."""
+    name: DnsLabel = Field(examples=["bank"])
+    """Name of the platform. Names of resources begin with it."""
     objective: Objective = Objective.model_construct()
+    """How plans are compared."""
     planning: Planning = Planning.model_construct()
+    """Reserves of the plan."""
     commitments: Commitments = Commitments.model_construct()
+    """Contracts with AWS that the plan may rely on."""
     budget: Budget | None = None
+    """What the platform may cost. Absent: no limit."""
     workloads: list[Workload] = Field(min_length=1)
+    """What the language models are used for."""
     sites: list[Site] = Field(min_length=1)
+    """Where models may run: on-prem clusters and AWS regions."""
     links: list[Link] = []
-    handling: dict[str, dict[str, Any]] = {}
-    """The organisation's handling, by class: only stricter than the default."""
+    """Private links between on-prem sites and AWS sites. Workloads on-prem reach models in AWS over them."""
+    handling: dict[str, dict[str, Any]] = Field(
+        default={}, examples=[{"internal": {"records_months_min": 24}}]
+    )
+    """The organisation's handling of data, as `{class: {field: value}}`. It may only be stricter than the default
+    (docs/contracts.md, Handling)."""
     exceptions: list[Exception_] = []
-    """Recorded exceptions: confidential work on Bedrock."""
+    """Recorded exceptions, which let a confidential workload use Bedrock."""
 
     _digest: str = PrivateAttr(default="")
 
