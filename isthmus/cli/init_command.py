@@ -45,15 +45,15 @@ def init(
     from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
     from isthmus.contracts.plan import rules as plan_rules
-    from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
+    from isthmus.planning import planner
 
     target_project = projects.find_project(project)
     _check_name_is_free(stack, target_project.stacks_dir, requirements)
     today = plan_command.planning_day(as_of)
-    parsed = requirements_of.load(requirements)
-    planned = plan_command.make_plan(requirements, parsed, today, blueprint=blueprint)
+    parsed = plan_command.load_requirements(requirements)
+    planned = planner.make_plan(parsed, plan_command.offers(), today, blueprint=blueprint)
     plan_command.show_text(planned)
     if not planned.plan.feasible:
         raise typer.Exit(1)

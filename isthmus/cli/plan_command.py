@@ -57,14 +57,14 @@ def plan(
     """
     from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
-    from isthmus.contracts.requirements import document as requirements_of
+    from isthmus.planning import planner
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
     today = planning_day(as_of)
-    parsed = requirements_of.load(requirements)
+    parsed = load_requirements(requirements)
     before = _existing_plan(requirements, output)
-    planned = make_plan(requirements, parsed, today, blueprint=blueprint, before=before)
+    planned = planner.make_plan(parsed, offers(), today, blueprint=blueprint, before=before)
     if planned.plan.feasible:
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
@@ -97,23 +97,12 @@ def planning_day(as_of: str | None) -> str:
     )
 
 
-def make_plan(
-    path: Path,
-    requirements: Requirements,
-    today: str,
-    *,
-    blueprint: str | None = None,
-    before: Plan | None = None,
-) -> PlanningResult:
-    """Plan the requirements of a file. Raises `InputError` with the line in the file."""
+def load_requirements(path: Path) -> Requirements:
+    """The requirements of a file. Raises `InputError` for every mistake, names that no catalogue has included."""
     from isthmus.contracts.requirements import document as requirements_of
-    from isthmus.core.errors import InputError
-    from isthmus.planning import planner
+    from isthmus.planning.options import candidates
 
-    try:
-        return planner.make_plan(requirements, offers(), today, blueprint=blueprint, before=before)
-    except InputError as error:
-        raise requirements_of.locate(error, path) from None
+    return requirements_of.load(path, candidates.catalogue_faults)
 
 
 def offers() -> list[BlueprintOffer]:

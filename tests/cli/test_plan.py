@@ -148,14 +148,47 @@ def test_the_html_plan_is_one_file_without_external_resources(isthmus, bank):
         ("name: kyc-extraction", "name: campaign-copy", "campaign-copy"),
     ],
 )
-def test_invalid_requirements_give_one_paragraph_and_exit_code_2(isthmus, bank, old, new, message):
+def test_invalid_requirements_give_a_paragraph_for_each_mistake_and_exit_code_2(
+    isthmus, bank, old, new, message
+):
     text = bank.read_text()
     assert old in text
     bank.write_text(text.replace(old, new))
     result = isthmus("plan", bank, *AS_OF)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
-    assert result.err.count("\n") == 1
+    *mistakes, last = result.err.splitlines()
+    assert all(line.startswith(f"isthmus: {bank}:") for line in mistakes or [last])
+    assert (
+        not mistakes
+        or last == f"isthmus: {len(mistakes)} errors in all; a later one may follow from an earlier one."
+    )
+
+
+def test_names_that_no_catalogue_has_are_told_with_their_lines_beside_other_mistakes(isthmus, bank):
+    text = bank.read_text().replace("id: Qwen/Qwen3-32B", "id: Qwen/Qwen3-32")
+    prices = "prices: {g6e.12xlarg: {usd_per_hour: 3}, logs: 3}"
+    text = text.replace("allow: [bedrock, sagemaker, eks]", f"allow: [bedrock, ekz]\n    {prices}")
+    bank.write_text(text)
+    result = isthmus("plan", bank, *AS_OF)
+    lines = text.splitlines()
+
+    def line_of(part: str, number: int = 0) -> int:
+        return [count for count, line in enumerate(lines, 1) if part in line][number]
+
+    assert result.code == 2
+    for place, message in (
+        (f"{line_of('Qwen3-32,')} ", "Did you mean `Qwen/Qwen3-32B`?"),
+        (f"{line_of('Qwen3-32,', 1)} ", "Did you mean `Qwen/Qwen3-32B`?"),
+        (f"{line_of('ekz')} ", "Did you mean `eks`?"),
+        (f"{line_of('logs: 3')} sites[frankfurt].prices.g6e.12xlarg", "Did you mean `g6e.12xlarge`?"),
+        (f"{line_of('logs: 3')} sites[frankfurt].prices.logs", "not a mapping"),
+    ):
+        assert any(
+            line.startswith(f"isthmus: {bank}:{place}") and message in line
+            for line in result.err.splitlines()
+        )
+    assert result.err.endswith("isthmus: 5 errors in all; a later one may follow from an earlier one.\n")
 
 
 def test_a_huge_file_and_an_invalid_date_are_refused(isthmus, bank):
@@ -163,7 +196,7 @@ def test_a_huge_file_and_an_invalid_date_are_refused(isthmus, bank):
     bank.write_text("a: " + "x" * (10 << 20))
     result = isthmus("plan", bank, *AS_OF)
     assert result.code == 2
-    assert result.err.count("\n") == 1
+    assert max(map(len, result.err.splitlines())) < 1000
 
 
 def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):

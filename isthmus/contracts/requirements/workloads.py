@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
-from isthmus.core.errors import FieldError, InputError
+from isthmus.core.errors import FieldError, InputError, raise_all
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -243,13 +243,15 @@ class Workload(FilePart):
                 fix="Set `mode: batch`, or set ttft_p95_ms and tpot_p95_ms instead",
             )
         needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
-        for key in needed:
-            if getattr(slo, key) is None:
-                raise FieldError(
-                    f"an interactive {self.task} workload needs slo.{key}",
-                    *("slo", key),
-                    fix=f"Add it, e.g. `{key}: {60 if key == 'tpot_p95_ms' else 1500}`",
-                )
+        raise_all(
+            FieldError(
+                f"an interactive {self.task} workload needs slo.{key}",
+                *("slo", key),
+                fix=f"Add it, e.g. `{key}: {60 if key == 'tpot_p95_ms' else 1500}`",
+            )
+            for key in needed
+            if getattr(slo, key) is None
+        )
         return self
 
     @model_validator(mode="after")
