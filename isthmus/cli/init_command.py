@@ -39,13 +39,15 @@ def init(
 
     Writes STACK.requirements.yaml, STACK.plan.yaml and Pulumi.STACK.yaml into the project's folder of stacks. The
     settings hold placeholders for the values that only you know; with --sandbox they hold made-up values that build in
-    `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible.
+    `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible, or if `isthmus render` would refuse
+    it whatever the settings are.
     """
     from isthmus import blueprints
     from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
     from isthmus.contracts.plan import rules as plan_rules
     from isthmus.core import yaml_files
+    from isthmus.core.errors import join
     from isthmus.engine.project import project as projects
     from isthmus.planning import planner
 
@@ -58,6 +60,8 @@ def init(
     if not planned.plan.feasible:
         raise typer.Exit(1)
     plan_rules.check(planned.plan, parsed)
+    if faults := plan_command.render_faults(parsed, planned.plan, {}):
+        raise join([fault.error for fault in faults])
     platform = blueprints.render(planned.plan.blueprint, parsed, planned.plan)
     missing = missing_values.list_missing_values(platform)
     tree = _settings_tree(platform, missing, sandbox=sandbox)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.core.validation_errors import Fault
     from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -54,6 +58,7 @@ def plan(
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
+    What `isthmus init` and `isthmus render` would refuse is listed, and the exit code is 1.
     """
     from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
@@ -65,9 +70,12 @@ def plan(
     parsed = load_requirements(requirements)
     before = _existing_plan(requirements, output)
     planned = planner.make_plan(parsed, offers(), today, blueprint=blueprint, before=before)
+    faults: list[Fault] = []
     if planned.plan.feasible:
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
+        faults = render_faults(parsed, planned.plan, settings_beside(requirements))
+        planned = _with_faults(planned, faults, parsed)
     err = console.err()
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
@@ -79,8 +87,10 @@ def plan(
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
         _write(output, planned.plan, before)
-    _show(planned, parsed, format, price_note)
-    if not planned.plan.feasible:
+    _show(planned, parsed, format, price_note, faults)
+    for line in _fault_lines(faults):
+        print(line, file=sys.stderr)
+    if faults or not planned.plan.feasible:
         raise typer.Exit(1)
 
 
@@ -103,6 +113,78 @@ def load_requirements(path: Path) -> Requirements:
     from isthmus.planning.options import candidates
 
     return requirements_of.load(path, candidates.catalogue_faults)
+
+
+def render_faults(requirements: Requirements, plan: Plan, overrides: Mapping[str, Any]) -> list[Fault]:
+    """What `isthmus render` would refuse of a feasible plan; made-up settings stand in for those not yet written.
+
+    `overrides`: those of an existing stack. A fault that they mend is left out.
+    """
+    from isthmus.blueprints import trial
+    from sandbox import sample_settings
+
+    return trial.render_faults(requirements, plan, sample_settings.sample_value_source, overrides)
+
+
+def settings_beside(requirements: Path) -> dict[str, Any]:
+    """The overrides of the stack or estate whose requirements these are; empty if there is none.
+
+    Invalid settings count as none: `isthmus render` reports them.
+    """
+    from isthmus.blueprints import estates
+    from isthmus.core.errors import IsthmusError
+    from isthmus.engine.project import project as projects
+
+    name = requirements.name.removesuffix(REQUIREMENTS)
+    folder = requirements.resolve().parent
+    for root in (folder, *folder.parents):
+        if (root / "Pulumi.yaml").is_file():
+            project = projects.Project(root)
+            try:
+                if project.stacks_dir != folder:
+                    return {}
+                stack = projects.Stack(project, name)
+                return stack.overrides if stack.config_file.exists() else estates.overrides(folder, name)
+            except IsthmusError:
+                return {}
+    return {}
+
+
+def _with_faults(
+    planned: PlanningResult, faults: Sequence[Fault], requirements: Requirements
+) -> PlanningResult:
+    """The plan with a warning for each fault, so that a reader of its file knows."""
+    import dataclasses
+
+    from isthmus.core.yaml_documents import dotted
+
+    warnings = [
+        f"`isthmus render` refuses this plan: {dotted(requirements.document.data, fault.path) or 'requirements'}: "
+        f"{fault.error.what}. Fix: {fault.error.fix}"
+        for fault in faults
+    ]
+    plan = planned.plan.model_copy(update={"warnings": [*planned.plan.warnings, *warnings]})
+    return dataclasses.replace(planned, plan=plan) if faults else planned
+
+
+def _fault_data(fault: Fault, requirements: Requirements) -> dict[str, Any]:
+    from isthmus.core.yaml_documents import dotted
+
+    document = requirements.document
+    return {
+        "file": document.file,
+        "line": fault.line or None,
+        "path": dotted(document.data, fault.path),
+        "what": fault.error.what,
+        "fix": fault.error.fix,
+    }
+
+
+def _fault_lines(faults: Sequence[Fault]) -> list[str]:
+    from isthmus.cli import error_lines
+    from isthmus.core.errors import join
+
+    return error_lines(join([fault.error for fault in faults])) if faults else []
 
 
 def offers() -> list[BlueprintOffer]:
@@ -164,11 +246,14 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(planned: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
+def _show(
+    planned: PlanningResult, requirements: Requirements, format: Format, age: str, faults: Sequence[Fault]
+) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
-        console.print_json(_plan_data(planned.plan))
+        mistakes = {"mistakes": [_fault_data(fault, requirements) for fault in faults]} if faults else {}
+        console.print_json(_plan_data(planned.plan) | mistakes)
     elif format is Format.yaml:
         print(plan_text(planned.plan), end="")
     elif format is Format.html:

@@ -6,7 +6,7 @@ unreachable system.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -114,6 +114,14 @@ def raise_all(errors: Iterable[FieldError]) -> None:
         for other in found[1:]:
             other.others = ()
         raise found[0]
+
+
+def caught(check: Callable[..., None], *arguments: object) -> Iterator[FieldError]:
+    """The error that a check raises, if it raises one. `raise_all` takes the errors of several checks."""
+    try:
+        check(*arguments)
+    except FieldError as error:
+        yield error
 
 
 def join(errors: Sequence[IsthmusError]) -> IsthmusError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,15 @@ def known_names(word: object, names: typing.Collection[str]) -> str:
     return f"{did_you_mean(word, names)} Known: {', '.join(names)}".strip()
 
 
+@dataclass(frozen=True)
+class Fault:
+    """One mistake of a document: the path to its value, the error, and the line (0 if it is unknown)."""
+
+    path: PathOf
+    error: IsthmusError
+    line: int
+
+
 def explain(
     model: type[BaseModel],
     document: Document,
@@ -48,11 +58,24 @@ def explain(
 
     `further`: another check of the whole document, which runs on what is valid of it.
     """
+    return _joined(find_faults(model, document, error, further))
+
+
+def find_faults(
+    model: type[BaseModel],
+    document: Document,
+    error: ValidationError,
+    further: skipped_checks.FurtherCheck | None = None,
+) -> list[Fault]:
+    """Every fault of a document that does not fit its model, each once: what pydantic reports, and skipped checks."""
     faults = _pydantic_faults(model, document, error)
     places = {_location(document.data, item) for item in error.errors(include_url=False)}
     for path, skipped in skipped_checks.skipped_faults(model, document.data, places, further):
         faults.append(_of_field(document, path, skipped))
-    return _joined(faults)
+    unique: dict[tuple[PathOf, str], Fault] = {}
+    for fault in faults:
+        unique.setdefault((fault.path, fault.error.what), fault)
+    return list(unique.values())
 
 
 def locate(document: Document, errors: Iterable[FieldError]) -> IsthmusError | None:
@@ -61,24 +84,18 @@ def locate(document: Document, errors: Iterable[FieldError]) -> IsthmusError | N
     return _joined(faults) if faults else None
 
 
-def _joined(faults: list[tuple[int, IsthmusError]]) -> IsthmusError:
-    unique: dict[tuple[str, str], tuple[int, IsthmusError]] = {}
-    for line, fault in faults:
-        unique.setdefault((fault.where, fault.what), (line, fault))
-    ordered = sorted(unique.values(), key=lambda entry: entry[0])
-    return join([fault for _, fault in ordered])
+def _joined(faults: list[Fault]) -> IsthmusError:
+    return join([fault.error for fault in sorted(faults, key=lambda fault: fault.line)])
 
 
-def _pydantic_faults(
-    model: type[BaseModel], document: Document, error: ValidationError
-) -> list[tuple[int, IsthmusError]]:
-    """Line and text of each fault that pydantic reports."""
+def _pydantic_faults(model: type[BaseModel], document: Document, error: ValidationError) -> list[Fault]:
+    """Each fault that pydantic reports."""
     items: dict[PathOf, dict[str, Any]] = {}
     for item in error.errors(include_url=False):
         # A union reports one error for each branch: the first is enough.
         items.setdefault(_path(document.data, item), dict(item))
     misspelt = _misspelt_keys(model, items, document.data)
-    faults: list[tuple[int, IsthmusError]] = []
+    faults: list[Fault] = []
     for path, item in items.items():
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, FieldError):
@@ -87,14 +104,14 @@ def _pydantic_faults(
         elif path not in misspelt:
             is_key = item["type"] in ("extra_forbidden", "missing")
             message, fix = _explain_error(model, path, item, document.data)
-            fault = InputError(message, where=document.where(path, key=is_key), fix=fix)
-            faults.append((document.line(path, key=is_key) or 0, fault))
+            wrong = InputError(message, where=document.where(path, key=is_key), fix=fix)
+            faults.append(Fault(path, wrong, document.line(path, key=is_key) or 0))
     return faults
 
 
-def _of_field(document: Document, path: PathOf, error: FieldError) -> tuple[int, IsthmusError]:
+def _of_field(document: Document, path: PathOf, error: FieldError) -> Fault:
     kind = Refused if error.refused else InputError
-    return document.line(path) or 0, kind(error.what, where=document.where(path), fix=error.fix)
+    return Fault(path, kind(error.what, where=document.where(path), fix=error.fix), document.line(path) or 0)
 
 
 def _misspelt_keys(model: type[BaseModel], items: dict[PathOf, dict[str, Any]], data: Any) -> set[PathOf]:

@@ -208,3 +208,47 @@ def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
     result = isthmus("plan", bank, *AS_OF)
     assert result.code == 1
     assert "has no capex_usd_per_node.h100-sxm-80gb" in result.out
+
+
+def without_network_link_and_number(file: Path) -> None:
+    text = file.read_text().replace("    vpc_cidr: 10.80.0.0/16\n", "").replace(", bgp_asn: 65010", "")
+    file.write_text(text[: text.index("links:")])
+
+
+def test_what_render_would_refuse_is_listed_at_once_and_the_exit_code_is_1(isthmus, bank, tmp_path):
+    without_network_link_and_number(bank)
+    result = isthmus("plan", bank, "-o", tmp_path / "bank.plan.yaml", *AS_OF)
+    assert result.code == 1
+    assert "USD a month" in result.out, "the plan is shown"
+    lines = [line for line in result.err.splitlines() if line.startswith(f"isthmus: {bank}:")]
+    assert [line.split(" ")[2] for line in lines] == [
+        "links:",
+        "sites[fra1].network.bgp_asn:",
+        "sites[frankfurt].vpc_cidr:",
+    ]
+    plan = plan_of.load(tmp_path / "bank.plan.yaml")
+    assert len([warning for warning in plan.warnings if warning.startswith("`isthmus render` refuses")]) == 3
+
+
+def test_the_json_plan_lists_what_render_would_refuse(isthmus, bank):
+    without_network_link_and_number(bank)
+    result = isthmus("plan", bank, "--format", "json", *AS_OF)
+    data = json.loads(result.out)
+    assert (result.code, list(data)) == (1, [*KEYS, "mistakes"])
+    assert [(entry["file"], entry["path"]) for entry in data["mistakes"]] == [
+        (str(bank), "links"),
+        (str(bank), "sites[fra1].network.bgp_asn"),
+        (str(bank), "sites[frankfurt].vpc_cidr"),
+    ]
+    assert all(entry["line"] and entry["what"] and entry["fix"] for entry in data["mistakes"])
+
+
+def test_settings_of_the_stack_beside_the_requirements_mend_what_they_state(isthmus, project):
+    file = project / "stacks" / "bank-dev.requirements.yaml"
+    file.write_text(file.read_text().replace(", bgp_asn: 65010", ""))
+    assert isthmus("plan", file, *AS_OF).code == 1
+    settings = project / "stacks" / "Pulumi.bank-dev.yaml"
+    link = "- name: fra1-frankfurt\n        site_asn: 65010"
+    settings.write_text(settings.read_text().replace("- name: fra1-frankfurt", link, 1))
+    result = isthmus("plan", file, *AS_OF)
+    assert result.code == 0, result.err
