@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import ast
-import itertools
 import json
 import re
 import subprocess
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from isthmus.contracts.field_docstrings import field_docstrings
 from isthmus.contracts.platform.lookups.engine_settings import ENGINE_SETTINGS
 from isthmus.contracts.platform.model import platform
 
@@ -41,7 +40,7 @@ def with_engine_settings(text: str) -> str:
 
 
 def _argument_lines() -> str:
-    descriptions = _field_docstrings()
+    descriptions = field_docstrings(platform.Endpoint)
     lines: list[str] = []
     for name in ENGINE_SETTINGS:
         annotation = platform.Endpoint.model_fields[name].annotation
@@ -51,21 +50,6 @@ def _argument_lines() -> str:
                 f"the docstring of Endpoint.{name} is {len(lines[-1])} characters long, over 120"
             )
     return "".join(f"{line}\n" for line in lines)
-
-
-def _field_docstrings() -> dict[str, str]:
-    """The docstring of each field of `Endpoint`. Python keeps these only in the source."""
-    tree = ast.parse(Path(platform.__file__).read_text("utf-8"))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Endpoint")
-    return {
-        field.target.id: " ".join(docstring.value.value.split())
-        for field, docstring in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(docstring, ast.Expr)
-        and isinstance(docstring.value, ast.Constant)
-        and isinstance(docstring.value.value, str)
-    }
 
 
 def _type_name(annotation: Any) -> str:

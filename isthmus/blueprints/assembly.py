@@ -127,7 +127,7 @@ def _assemble(
     merged = operator_charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = retention.fill(merged, sandbox=sandbox)
     merged = calibrations.fill(merged, files.folder, file)
-    merged = _with_kube_contexts(merged) if sandbox else merged
+    merged = with_kube_contexts(merged) if sandbox else merged
     missing_values.require(merged, str(Where(file, None, OVERRIDES)))
     platform = merging.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     override_limits.check(platform, files.requirements, file)
@@ -136,7 +136,7 @@ def _assemble(
     return platform
 
 
-def _with_kube_contexts(merged: dict[str, Any]) -> dict[str, Any]:
+def with_kube_contexts(merged: dict[str, Any]) -> dict[str, Any]:
     """Give each AWS site with a cluster a kube context. The sandbox runs no EKS; it has one cluster for each site."""
     cluster_sites = {
         cluster.get("site") for cluster in merged.get("clusters") or [] if isinstance(cluster, dict)

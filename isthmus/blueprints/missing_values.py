@@ -51,6 +51,8 @@ def list_missing_values(platform: dict[str, Any]) -> Missing:
     missing += [*_node_names(platform), *_clusters(platform), *_audit_stores(platform), *_trust(platform)]
     return [
         *missing,
+        *_links(platform),
+        *_s3_addresses(platform),
         *_screening(platform),
         *_fargate_secrets(platform),
         *_reviews(platform),
@@ -174,6 +176,24 @@ def _audit_stores(platform: dict[str, Any]) -> Missing:
     return missing
 
 
+def _s3_addresses(platform: dict[str, Any]) -> Missing:
+    """The address of S3 at an AWS site whose network exists: sealers in its cluster are let out to addresses."""
+    existing = {
+        network.get("site") for network in _section(platform, "networks") if network.get("mode") == "existing"
+    }
+    in_clusters = {
+        gateway.get("site")
+        for gateway in _section(platform, "gateways")
+        if gateway.get("runs_on") != "fargate"
+    }
+    clusters = {cluster.get("site") for cluster in _section(platform, "clusters")}
+    return [
+        (f"audit[{store.get('name')}].address", _example_address(platform, store))
+        for store in _section(platform, "audit")
+        if store.get("site") in existing & in_clusters & clusters and not store.get("address")
+    ]
+
+
 def _example_address(platform: dict[str, Any], part: dict[str, Any], host: int = 9) -> str:
     """An example of an address in the site of `part`."""
     site = next((site for site in _section(platform, "sites") if site.get("name") == part.get("site")), {})
@@ -231,6 +251,19 @@ def _trust(platform: dict[str, Any]) -> Missing:
             missing.append((f"trust[{name}].ca_certificates", "-----BEGIN CERTIFICATE----- …"))
         if any(not identity.get("certificate_secret") for identity in members) and not trust.get("issuer"):
             missing.append((f"trust[{name}].issuer.name", "llm-identities"))
+    return missing
+
+
+def _links(platform: dict[str, Any]) -> Missing:
+    """The ordered connection of a Direct Connect link, and the VLAN on it."""
+    missing: Missing = []
+    for link in _section(platform, "links"):
+        if link.get("kind") != "direct-connect" or link.get("mode") != "manage":
+            continue
+        name = link.get("name")
+        if not link.get("connection") and not link.get("direct_connect_gateway"):
+            missing.append((f"links[{name}].connection", "dxcon-fh6ayh1d"))
+            missing += [] if link.get("vlan") else [(f"links[{name}].vlan", "101")]
     return missing
 
 

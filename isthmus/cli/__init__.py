@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.core.errors import IsthmusError
 
 __all__ = ["main"]
 
@@ -43,12 +47,22 @@ def main(argv: list[str] | None = None) -> int:
         return code
 
 
+def error_lines(error: IsthmusError) -> list[str]:
+    """A line for each mistake, and how many there are if there are several."""
+    lines = [f"isthmus: {' '.join(line.split())}" for line in error.lines()]
+    return (
+        [*lines, f"isthmus: {len(lines)} errors in all; a later one may follow from an earlier one."]
+        if len(lines) > 1
+        else lines
+    )
+
+
 def _print_error(error: Exception) -> tuple[str, int]:
-    """The text of an error as one paragraph, and the exit code."""
+    """The text of an error, a paragraph for each mistake, and the exit code."""
     from isthmus.core.errors import IsthmusError
 
     if isinstance(error, IsthmusError):
-        return f"isthmus: {' '.join(str(error).split())}", error.exit_code
+        return "\n".join(error_lines(error)), error.exit_code
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"isthmus: {place}{error.strerror or error}. Check space, path and permissions.", FAULT

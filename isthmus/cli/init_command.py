@@ -11,6 +11,8 @@ from isthmus.cli.options import ProjectDir, complete_blueprint
 
 if TYPE_CHECKING:
     from isthmus.blueprints.missing_values import Missing
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.requirements.document import Requirements
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -39,26 +41,26 @@ def init(
 
     Writes STACK.requirements.yaml, STACK.plan.yaml and Pulumi.STACK.yaml into the project's folder of stacks. The
     settings hold placeholders for the values that only you know; with --sandbox they hold made-up values that build in
-    `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible.
+    `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible, or if `isthmus render` would refuse
+    it whatever the settings are.
     """
     from isthmus import blueprints
     from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
-    from isthmus.contracts.plan import rules as plan_rules
-    from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
+    from isthmus.planning import planner
 
     target_project = projects.find_project(project)
     _check_name_is_free(stack, target_project.stacks_dir, requirements)
     _check_is_no_what_if(requirements)
     today = plan_command.planning_day(as_of)
-    parsed = requirements_of.load(requirements)
-    planned = plan_command.make_plan(requirements, parsed, today, blueprint=blueprint)
+    parsed = plan_command.load_requirements(requirements)
+    planned = planner.make_plan(parsed, plan_command.offers(), today, blueprint=blueprint)
     plan_command.show_text(planned, parsed)
     if not planned.plan.feasible:
         raise typer.Exit(1)
-    plan_rules.check(planned.plan, parsed)
+    _check_can_be_rendered(parsed, planned.plan)
     platform = blueprints.render(planned.plan.blueprint, parsed, planned.plan)
     missing = missing_values.list_missing_values(platform)
     tree = _settings_tree(platform, missing, sandbox=sandbox)
@@ -96,6 +98,17 @@ def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool)
     return settings_template.overrides_tree(
         [*missing, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
+
+
+def _check_can_be_rendered(requirements: Requirements, plan: Plan) -> None:
+    """Raise what the rules of plans and `isthmus render` refuse, whatever the settings are."""
+    from isthmus.cli import plan_command
+    from isthmus.contracts.plan import rules as plan_rules
+    from isthmus.core.errors import join
+
+    plan_rules.check(plan, requirements)
+    if faults := plan_command.render_faults(requirements, plan, {}):
+        raise join([fault.error for fault in faults])
 
 
 def _check_is_no_what_if(requirements: Path) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from isthmus.contracts.plan.document import Plan, WhatIf
     from isthmus.contracts.reports.explanation import Explanation
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.core.validation_errors import Fault
     from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -91,6 +95,7 @@ def plan(
 
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
+    What `isthmus init` and `isthmus render` would refuse is listed, and the exit code is 1.
 
     With `--explain` it also gives the runner-up of each workload, what would change the choice, and why hardware stands
     idle. It plans again some twenty times for each workload.
@@ -99,8 +104,8 @@ def plan(
     `render` and `up` refuse it.
     """
     from isthmus.cli import console
-    from isthmus.contracts.plan import rules as plan_rules
     from isthmus.core.errors import InputError
+    from isthmus.planning import planner
     from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
@@ -114,11 +119,8 @@ def plan(
     today = planning_day(as_of)
     parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
     before = _existing_plan(requirements, output, what_if)
-    planned = make_plan(requirements, parsed, today, blueprint=blueprint, before=before)
-    if planned.plan.feasible:
-        # A new plan must pass the same checks as a plan file.
-        plan_rules.check(planned.plan, parsed)
-    planned = replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if}))
+    planned = planner.make_plan(parsed, offers(), today, blueprint=blueprint, before=before)
+    planned, faults = _checked(planned, parsed, requirements, what_if)
     err = console.err()
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
@@ -130,8 +132,10 @@ def plan(
         err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
         _write(output, planned.plan)
-    _show(planned, parsed, format, price_note, _reasons(parsed, planned) if explain else None)
-    if not planned.plan.feasible:
+    _show(planned, parsed, format, price_note, faults, _reasons(parsed, planned) if explain else None)
+    for line in _fault_lines(faults):
+        print(line, file=sys.stderr)
+    if faults or not planned.plan.feasible:
         raise typer.Exit(1)
 
 
@@ -148,23 +152,101 @@ def planning_day(as_of: str | None) -> str:
     )
 
 
-def make_plan(
-    path: Path,
-    requirements: Requirements,
-    today: str,
-    *,
-    blueprint: str | None = None,
-    before: Plan | None = None,
-) -> PlanningResult:
-    """Plan the requirements of a file. Raises `InputError` with the line in the file."""
+def load_requirements(path: Path) -> Requirements:
+    """The requirements of a file. Raises `InputError` for every mistake, names that no catalogue has included."""
     from isthmus.contracts.requirements import document as requirements_of
-    from isthmus.core.errors import InputError
-    from isthmus.planning import planner
+    from isthmus.planning.options import candidates
 
-    try:
-        return planner.make_plan(requirements, offers(), today, blueprint=blueprint, before=before)
-    except InputError as error:
-        raise requirements_of.locate(error, path) from None
+    return requirements_of.load(path, candidates.catalogue_faults)
+
+
+def _checked(
+    planned: PlanningResult, requirements: Requirements, path: Path, what_if: WhatIf | None
+) -> tuple[PlanningResult, list[Fault]]:
+    """The plan with its mark and its warnings, and what `isthmus render` would refuse of it.
+
+    A what-if cannot be built, so it is not rendered.
+    """
+    from isthmus.contracts.plan import rules as plan_rules
+
+    faults: list[Fault] = []
+    if planned.plan.feasible:
+        # A new plan must pass the same checks as a plan file.
+        plan_rules.check(planned.plan, requirements)
+        if what_if is None:
+            faults = render_faults(requirements, planned.plan, settings_beside(path))
+    planned = _with_faults(planned, faults, requirements)
+    return replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if})), faults
+
+
+def render_faults(requirements: Requirements, plan: Plan, overrides: Mapping[str, Any]) -> list[Fault]:
+    """What `isthmus render` would refuse of a feasible plan; made-up settings stand in for those not yet written.
+
+    `overrides`: those of an existing stack. A fault that they mend is left out.
+    """
+    from isthmus.blueprints import trial
+    from sandbox import sample_settings
+
+    return trial.render_faults(requirements, plan, sample_settings.sample_value_source, overrides)
+
+
+def settings_beside(requirements: Path) -> dict[str, Any]:
+    """The overrides of the stack or estate whose requirements these are; empty if there is none.
+
+    Invalid settings count as none: `isthmus render` reports them.
+    """
+    from isthmus.blueprints import estates
+    from isthmus.core.errors import IsthmusError
+    from isthmus.engine.project import project as projects
+
+    name = requirements.name.removesuffix(REQUIREMENTS)
+    folder = requirements.resolve().parent
+    for root in (folder, *folder.parents):
+        if (root / "Pulumi.yaml").is_file():
+            project = projects.Project(root)
+            try:
+                if project.stacks_dir != folder:
+                    return {}
+                stack = projects.Stack(project, name)
+                return stack.overrides if stack.config_file.exists() else estates.overrides(folder, name)
+            except IsthmusError:
+                return {}
+    return {}
+
+
+def _with_faults(
+    planned: PlanningResult, faults: Sequence[Fault], requirements: Requirements
+) -> PlanningResult:
+    """The plan with a warning for each fault, so that a reader of its file knows."""
+    from isthmus.core.yaml_documents import dotted
+
+    warnings = [
+        f"`isthmus render` refuses this plan: {dotted(requirements.document.data, fault.path) or 'requirements'}: "
+        f"{fault.error.what}. Fix: {fault.error.fix}"
+        for fault in faults
+    ]
+    plan = planned.plan.model_copy(update={"warnings": [*planned.plan.warnings, *warnings]})
+    return replace(planned, plan=plan) if faults else planned
+
+
+def _fault_data(fault: Fault, requirements: Requirements) -> dict[str, Any]:
+    from isthmus.core.yaml_documents import dotted
+
+    document = requirements.document
+    return {
+        "file": document.file,
+        "line": fault.line or None,
+        "path": dotted(document.data, fault.path),
+        "what": fault.error.what,
+        "fix": fault.error.fix,
+    }
+
+
+def _fault_lines(faults: Sequence[Fault]) -> list[str]:
+    from isthmus.cli import error_lines
+    from isthmus.core.errors import join
+
+    return error_lines(join([fault.error for fault in faults])) if faults else []
 
 
 def offers() -> list[BlueprintOffer]:
@@ -264,13 +346,15 @@ def _show(
     requirements: Requirements,
     format: Format,
     age: str,
+    faults: Sequence[Fault],
     explanation: Explanation | None,
 ) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
         reasons = {} if explanation is None else {"explanation": explanation.model_dump(mode="json")}
-        console.print_json({**_plan_data(planned.plan), **reasons})
+        mistakes = {"mistakes": [_fault_data(fault, requirements) for fault in faults]} if faults else {}
+        console.print_json({**_plan_data(planned.plan), **reasons, **mistakes})
     elif format is Format.yaml:
         print(plan_text(planned.plan), end="")
     elif format is Format.html:

@@ -41,6 +41,8 @@ class Locked(FilePart):
 
 
 class LockedImage(Locked):
+    """An image."""
+
     reference: str
     """`registry/name:tag`. The registry `localhost`: built from this checkout and pushed nowhere yet."""
 
@@ -64,9 +66,12 @@ class LockedImage(Locked):
 
 
 class LockedChart(Locked):
+    """A Helm chart."""
+
     repository: Annotated[str, StringConstraints(pattern=r"^(oci|https)://[a-z0-9.\-_/:]+$")]
     """Where Helm finds it by its name: `oci://registry/path`, or an `https://` repository with an index."""
     version: Annotated[str, StringConstraints(pattern=r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$")]
+    """Version of the chart."""
     namespace: DnsLabel
     """Where it is usually installed; Zarf must be told one."""
     provides: list[str] = Field(min_length=1)
@@ -94,8 +99,11 @@ class ImagesLock(FilePart):
     """The whole file."""
 
     isthmus: Literal["v1"]
+    """Version of the file's format."""
     images: dict[Image, LockedImage]
+    """Images that the platform's pods run."""
     charts: dict[DnsLabel, LockedChart] = {}
+    """Charts of what the platform needs in a cluster."""
 
     @model_validator(mode="after")
     def _whole(self) -> ImagesLock:

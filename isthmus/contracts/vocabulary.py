@@ -64,8 +64,13 @@ PAUSED_REPLICAS_ANNOTATION = "autoscaling.keda.sh/paused-replicas"
 
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
-Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
+_DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$"), Field(examples=[_DIGEST])]
+ImageReference = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$"),
+    Field(examples=[f"registry.example/llm/edge@{_DIGEST}"]),
+]
 """An image by digest: `registry/name[:tag]@sha256:…`."""
 Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
 KeyArn = Annotated[
@@ -73,7 +78,7 @@ KeyArn = Annotated[
 ]
 """A KMS key by its ARN; an alias may come to mean another one."""
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$"), Field(examples=["123456789012"])]
 KubeName = Annotated[
     str, Field(max_length=253), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 ]

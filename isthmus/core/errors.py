@@ -6,6 +6,7 @@ unreachable system.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -29,21 +30,36 @@ class IsthmusError(Exception):
         what: what is wrong, with the value that was found and what is allowed.
         where: the file, line and path of keys, or another place.
         fix: what the user can do.
+        others: further errors of the same run, so that the user can correct all of them at once.
     """
 
     exit_code = 2
     verdict = "the input is wrong"
     """What the exit code means, in words."""
 
-    def __init__(self, what: str, *, where: Where | str | None = None, fix: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Where | str | None = None,
+        fix: str = "",
+        others: Sequence[IsthmusError] = (),
+    ) -> None:
         self.what = what
         self.where = str(where) if where is not None and str(where) else ""
         self.fix = fix
+        self.others = tuple(others)
         super().__init__(str(self))
 
     def __str__(self) -> str:
+        """The error and all others, one a line."""
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The error and all others, each as `WHERE: what is wrong. Fix: what to do.`"""
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{_sentence(head)} Fix: {_sentence(self.fix)}" if self.fix else _sentence(head)
+        line = f"{_sentence(head)} Fix: {_sentence(self.fix)}" if self.fix else _sentence(head)
+        return [line, *(text for other in self.others for text in other.lines())]
 
 
 def _sentence(text: str) -> str:
@@ -72,7 +88,8 @@ class FieldError(ValueError):
     """Raised inside a pydantic validator: an error about a value below the validated part.
 
     `path` leads from the part to the value (keys and list indices). `refused` marks a refusal (exit 1)
-    among the invalid inputs (exit 2). `yaml_files.parse` turns it into an `IsthmusError` with file and line.
+    among the invalid inputs (exit 2). `others` are further errors that the same check found (`raise_all`).
+    `yaml_files.parse` turns it into an `IsthmusError` with file and line.
     """
 
     def __init__(self, what: str, *path: str | int, fix: str = "", refused: bool = False) -> None:
@@ -80,4 +97,39 @@ class FieldError(ValueError):
         self.path = path
         self.fix = fix
         self.refused = refused
+        self.others: tuple[FieldError, ...] = ()
         super().__init__(what)
+
+    @property
+    def all(self) -> tuple[FieldError, ...]:
+        """This error and the others that the same check found."""
+        return (self, *(error for other in self.others for error in other.all))
+
+
+def raise_all(errors: Iterable[FieldError]) -> None:
+    """Raise the first error, which carries the others. Does nothing if there is none."""
+    found = [single for error in errors for single in error.all]
+    if found:
+        found[0].others = tuple(found[1:])
+        for other in found[1:]:
+            other.others = ()
+        raise found[0]
+
+
+def caught(check: Callable[..., None], *arguments: object) -> Iterator[FieldError]:
+    """The error that a check raises, if it raises one. `raise_all` takes the errors of several checks."""
+    try:
+        check(*arguments)
+    except FieldError as error:
+        yield error
+
+
+def join(errors: Sequence[IsthmusError]) -> IsthmusError:
+    """One error for several: the first, which carries the others and decides the exit code.
+
+    `errors` has at least one element.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    first = errors[0]
+    return type(first)(first.what, where=first.where, fix=first.fix, others=[*first.others, *errors[1:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isthmus.core.errors import FieldError
+from isthmus.core.errors import FieldError, raise_all
 
 
 def unique(
@@ -16,19 +16,23 @@ def unique(
     reason: str = "",
     fix: str | None = None,
 ) -> None:
-    """Raise `FieldError` on the first item whose `field` repeats the value of an earlier item.
+    """Raise `FieldError` for each item whose `field` repeats the value of an earlier item.
 
     `path` leads to the list; `key` is the field's name in the file, if it differs. `reason` says why the items may not
     share a value, and `fix` what to do instead of the usual fix.
     """
     first: dict[Any, int] = {}
+    repeated: list[FieldError] = []
     for index, item in enumerate(items):
         value = getattr(item, field)
         if value in first:
             places = f"{path[-1]}[{first[value]}] and {path[-1]}[{index}]"
-            raise FieldError(
-                f"`{value}` appears twice in {path[-1]} ({places})" + (f": {reason}" if reason else ""),
-                *(*path, index, key or field),
-                fix=fix or f"Give each item its own {key or field}",
+            repeated.append(
+                FieldError(
+                    f"`{value}` appears twice in {path[-1]} ({places})" + (f": {reason}" if reason else ""),
+                    *(*path, index, key or field),
+                    fix=fix or f"Give each item its own {key or field}",
+                )
             )
-        first[value] = index
+        first.setdefault(value, index)
+    raise_all(repeated)

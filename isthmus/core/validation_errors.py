@@ -1,16 +1,18 @@
-"""Turns pydantic's list of errors into one message that a user can act on."""
+"""Turns pydantic's list of errors into messages that a user can act on: every mistake, each with its line."""
 
 from __future__ import annotations
 
-import types
 import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from isthmus.core import value_formats
-from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
-from isthmus.core.yaml_documents import Document, PathOf, dotted
+from isthmus.core import skipped_checks, value_formats
+from isthmus.core.annotations import is_kind, unwrap
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused, join
+from isthmus.core.yaml_documents import Document, PathOf
 
 _NUMBER_ERRORS = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
 
@@ -37,51 +39,115 @@ def known_names(word: object, names: typing.Collection[str]) -> str:
     return f"{did_you_mean(word, names)} Known: {', '.join(names)}".strip()
 
 
-def explain(model: type[BaseModel], document: Document, error: ValidationError) -> IsthmusError:
-    """The error to raise: the first fault in full, then the paths of up to five others."""
-    errors: list[tuple[PathOf, dict[str, Any]]] = []
-    paths: set[PathOf] = set()
+@dataclass(frozen=True)
+class Fault:
+    """One mistake of a document: the path to its value, the error, and the line (0 if it is unknown)."""
+
+    path: PathOf
+    error: IsthmusError
+    line: int
+
+
+def explain(
+    model: type[BaseModel],
+    document: Document,
+    error: ValidationError,
+    further: skipped_checks.FurtherCheck | None = None,
+) -> IsthmusError:
+    """The error to raise: every fault of the document in full, in the order of its lines.
+
+    `further`: another check of the whole document, which runs on what is valid of it.
+    """
+    return _joined(find_faults(model, document, error, further))
+
+
+def find_faults(
+    model: type[BaseModel],
+    document: Document,
+    error: ValidationError,
+    further: skipped_checks.FurtherCheck | None = None,
+) -> list[Fault]:
+    """Every fault of a document that does not fit its model, each once: what pydantic reports, and skipped checks."""
+    faults = _pydantic_faults(model, document, error)
+    places = {_location(document.data, item) for item in error.errors(include_url=False)}
+    for path, skipped in skipped_checks.skipped_faults(model, document.data, places, further):
+        faults.append(_of_field(document, path, skipped))
+    unique: dict[tuple[PathOf, str], Fault] = {}
+    for fault in faults:
+        unique.setdefault((fault.path, fault.error.what), fault)
+    return list(unique.values())
+
+
+def locate(document: Document, errors: Iterable[FieldError]) -> IsthmusError | None:
+    """The errors with file and line, in the order of the lines, as one error; None if there are none."""
+    faults = [_of_field(document, single.path, single) for error in errors for single in error.all]
+    return _joined(faults) if faults else None
+
+
+def _joined(faults: list[Fault]) -> IsthmusError:
+    return join([fault.error for fault in sorted(faults, key=lambda fault: fault.line)])
+
+
+def _pydantic_faults(model: type[BaseModel], document: Document, error: ValidationError) -> list[Fault]:
+    """Each fault that pydantic reports."""
+    items: dict[PathOf, dict[str, Any]] = {}
     for item in error.errors(include_url=False):
-        path = _path(document.data, item)
-        if path not in paths:  # a union reports one error for each branch: the first is enough
-            paths.add(path)
-            errors.append((path, dict(item)))
-    # A misspelt key also makes a required key missing: report the misspelling first.
-    errors.sort(key=lambda entry: 0 if entry[1]["type"] == "extra_forbidden" else 1)
-    path, item = errors[0]
-    kind: type[IsthmusError] = InputError
-    cause = item.get("ctx", {}).get("error")
-    if isinstance(cause, FieldError):
-        message, fix = cause.what, cause.fix
-        kind = Refused if cause.refused else InputError
-    else:
-        message, fix = _explain_error(model, path, item, document.data)
-    if len(errors) > 1:
-        other_paths = [dotted(document.data, other_path) for other_path, _ in errors[1:6]]
-        rest = f"and {len(errors) - 1} more: {', '.join(other_paths)}" + (", …" if len(errors) > 6 else "")
-        message = f"{message.rstrip('.')} ({rest})"
-    is_key = item["type"] in ("extra_forbidden", "missing")
-    return kind(message, where=document.where(path, key=is_key), fix=fix)
+        # A union reports one error for each branch: the first is enough.
+        items.setdefault(_path(document.data, item), dict(item))
+    misspelt = _misspelt_keys(model, items, document.data)
+    faults: list[Fault] = []
+    for path, item in items.items():
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, FieldError):
+            place = path[: len(path) - len(cause.path)]
+            faults += [_of_field(document, (*place, *single.path), single) for single in cause.all]
+        elif path not in misspelt:
+            is_key = item["type"] in ("extra_forbidden", "missing")
+            message, fix = _explain_error(model, path, item, document.data)
+            wrong = InputError(message, where=document.where(path, key=is_key), fix=fix)
+            faults.append(Fault(path, wrong, document.line(path, key=is_key) or 0))
+    return faults
 
 
-def _path(root: Any, item: Any) -> PathOf:
-    """pydantic's location without the names of union branches, plus the path of a `FieldError`."""
+def _of_field(document: Document, path: PathOf, error: FieldError) -> Fault:
+    kind = Refused if error.refused else InputError
+    return Fault(path, kind(error.what, where=document.where(path), fix=error.fix), document.line(path) or 0)
+
+
+def _misspelt_keys(model: type[BaseModel], items: dict[PathOf, dict[str, Any]], data: Any) -> set[PathOf]:
+    """Paths of missing keys that are there, but misspelt: the unknown key's error says all of it."""
+    missing = {path for path, item in items.items() if item["type"] == "missing"}
+    misspelt: set[PathOf] = set()
+    for path, item in items.items():
+        if item["type"] == "extra_forbidden":
+            meant = nearest(path[-1], keys_at(model, path[:-1], data))
+            misspelt |= {(*path[:-1], str(meant))} & missing
+    return misspelt
+
+
+def _location(root: Any, item: Any) -> PathOf:
+    """pydantic's location without the names of union branches."""
     data: Any = root
-    cause = item.get("ctx", {}).get("error")
-    inner_path = cause.path if isinstance(cause, FieldError) else ()
     path: list[str | int] = []
-    loc = item["loc"]
-    for index, part in enumerate(loc):
+    for index, part in enumerate(item["loc"]):
         in_list = isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data)
         if in_list or (isinstance(data, dict) and part in data):
             path.append(part)
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
-        elif index == len(loc) - 1 and item["type"] in ("missing", "extra_forbidden"):
+        elif index == len(item["loc"]) - 1 and item["type"] in ("missing", "extra_forbidden"):
             path.append(part)
-    path += inner_path  # whole, although the data may lack some of its parents
-    if item["type"] == "union_tag_invalid":
-        path.append(str(item["ctx"]["discriminator"]).strip("'"))
     return tuple(path)
+
+
+def _path(root: Any, item: Any) -> PathOf:
+    """The location of an error, plus the path of a `FieldError`."""
+    cause = item.get("ctx", {}).get("error")
+    path = _location(root, item)
+    if isinstance(cause, FieldError):
+        path += cause.path  # whole, although the data may lack some of its parents
+    if item["type"] == "union_tag_invalid":
+        path += (str(item["ctx"]["discriminator"]).strip("'"),)
+    return path
 
 
 def _explain_error(model: type[BaseModel], path: PathOf, item: dict[str, Any], data: Any) -> tuple[str, str]:
@@ -162,14 +228,8 @@ def types_at(model: Any, path: PathOf, data: Any) -> list[Any]:
             data = None
         models = [child for kind in models for child in _children(kind, part)]
         if len(models) > 1 and isinstance(data, dict):
-            models = [kind for kind in models if _is_kind(kind, data)] or models
+            models = [kind for kind in models if is_kind(kind, data)] or models
     return models
-
-
-def _is_kind(model: Any, data: dict[str, Any]) -> bool:
-    """Whether the data's `kind` selects this branch of a union."""
-    info = getattr(model, "model_fields", {}).get("kind")
-    return info is not None and data.get("kind") in typing.get_args(info.annotation)
 
 
 def _children(kind: Any, part: str | int) -> list[Any]:
@@ -184,13 +244,3 @@ def _children(kind: Any, part: str | int) -> list[Any]:
     if typing.get_origin(kind) in (list, tuple) and isinstance(part, int) and arguments:
         return unwrap(arguments[0])
     return []
-
-
-def unwrap(annotation: Any) -> list[Any]:
-    """The types in an annotation, without `Annotated`, `Optional` and unions."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return unwrap(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [kind for branch in typing.get_args(annotation) for kind in unwrap(branch)]
-    return [annotation]

@@ -114,17 +114,45 @@ DESCRIPTIONS = {
 }
 """Every pattern of the contracts (a test checks that none is missing) and how to describe it."""
 _UNITS = {
-    "hours": "hours",
-    "seconds": "seconds",
-    "s": "seconds",
-    "ms": "milliseconds",
+    "calls": "calls",
+    "characters": "characters",
+    "cpus": "CPUs",
     "days": "days",
-    "months": "months",
-    "usd": "USD",
-    "pct": "per cent",
+    "domains": "failure domains",
+    "gb": "GB",
     "gib": "GiB",
+    "gpus": "GPUs",
+    "h": "hours",
+    "hours": "hours",
+    "instances": "instances",
+    "kw": "kW",
+    "kwh": "kWh",
+    "mbps": "Mbit/s",
     "mib": "MiB",
+    "minutes": "minutes",
+    "months": "months",
+    "ms": "milliseconds",
+    "nodes": "nodes",
+    "pct": "per cent",
+    "percent": "per cent",
+    "replicas": "replicas",
+    "requests": "requests",
+    "rps": "requests per second",
+    "s": "seconds",
+    "seconds": "seconds",
+    "tokens": "tokens",
+    "usd": "USD",
+    "years": "years",
 }
+"""Last word of a key, or of its part before `_per_` → unit."""
+_UNITS_OF_KEYS = {
+    "max_model_len": "tokens",
+    "max_num_seqs": "requests",
+    "model_units": "model units",
+    "tensor_parallel": "GPUs",
+}
+"""Keys that do not name their unit."""
+_WORDS_AFTER_PER = {"kwh": "kWh", "gb": "GB", "gpu_hour": "GPU hour", "kw_month": "kW and month"}
 
 
 def describe_pattern(pattern: str) -> str:
@@ -133,5 +161,11 @@ def describe_pattern(pattern: str) -> str:
 
 
 def unit(key: object) -> str:
-    """The unit in a key's name (`session_seconds`: seconds), or an empty text."""
-    return _UNITS.get(str(key).rpartition("_")[2], "") if "_" in str(key) else ""
+    """The unit in a key's name (`session_seconds`: seconds; `gpus_per_node`: GPUs per node), or an empty text."""
+    if str(key) in _UNITS_OF_KEYS:
+        return _UNITS_OF_KEYS[str(key)]
+    amount, per, whole = str(key).partition("_per_")
+    name = _UNITS.get(amount.rpartition("_")[2], "")
+    if not name or not per:
+        return name
+    return f"{name} per {_WORDS_AFTER_PER.get(whole, whole.replace('_', ' '))}"

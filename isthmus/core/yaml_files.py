@@ -10,12 +10,15 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from isthmus.core.errors import EnvironmentFault, InputError, Where
 from isthmus.core.yaml_documents import Document, PathOf
+
+if TYPE_CHECKING:
+    from isthmus.core.skipped_checks import FurtherCheck
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -187,20 +190,26 @@ def digest(data: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def parse(model: type[M], document: Document) -> M:
-    """Validate a document against a pydantic model.
+def parse(model: type[M], document: Document, further: FurtherCheck | None = None) -> M:
+    """Validate a document against a pydantic model, and by a further check of the whole document if one is given.
 
     Raises `InputError`, or `Refused` where a validator refuses a valid value (`errors.FieldError`). The error has
-    file, line, path, value and what is allowed.
+    file, line, path, value and what is allowed, and carries every other error of the document.
     """
     from pydantic import ValidationError
 
     try:
-        return model.model_validate(document.data)
+        parsed = model.model_validate(document.data)
     except ValidationError as error:
         from isthmus.core.validation_errors import explain
 
-        raise explain(model, document, error) from None
+        raise explain(model, document, error, further) from None
+    if further is not None:
+        from isthmus.core.validation_errors import locate
+
+        if (wrong := locate(document, further(parsed))) is not None:
+            raise wrong
+    return parsed
 
 
 def dump(data: Any, header: str, path: str | os.PathLike[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan.document import WhatIf
 from isthmus.contracts.requirements import changes as requirement_changes
 from isthmus.contracts.requirements import document as requirements_of
+from isthmus.planning.options import candidates
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
@@ -20,16 +21,17 @@ def load(
     """Return the requirements of a file with the changes `texts` (`PATH=VALUE`), and the mark of their plan.
 
     The mark is None without changes. `where` is the option or argument that errors name. Raises `InputError` for an
-    unknown path, and what `requirements.document.load` raises.
+    unknown path, and what `requirements.document.load` raises, names of models and prices that no catalogue has
+    included. Such a name in the file may be what a change corrects.
     """
     from isthmus.core import yaml_files
 
     document = yaml_files.load(path)
-    base = requirements_of.parse(document)
     changes, factor = requirement_changes.parse_recorded(texts, where)
     factor *= scale_traffic
     if not changes and factor == 1:
-        return base, None
-    changed = requirement_changes.apply_changes(document, changes, factor, where)
+        return requirements_of.parse(document, candidates.catalogue_faults), None
+    base = requirements_of.parse(document)
+    changed = requirement_changes.apply_changes(document, changes, factor, where, candidates.catalogue_faults)
     recorded = requirement_changes.describe_changes(changes, factor)
     return changed, WhatIf(changes=recorded, base_sha256=base.digest)

@@ -81,3 +81,14 @@ def test_an_unknown_stack_name_is_refused(isthmus, project, name):
     result = isthmus("init", "--requirements", file, "--project", project, "--", name)
     assert result.code == 2
     assert f"`{name}` is not a valid stack name" in result.err
+
+
+def test_init_refuses_what_render_would_refuse_and_writes_nothing(isthmus, project, tmp_path):
+    text = (EXAMPLES.parent / "stacks" / "bank-dev.requirements.yaml").read_text()
+    file = tmp_path / "bank.requirements.yaml"
+    file.write_text(text.replace(", bgp_asn: 65010", "").replace("vpn_peer_ip: 198.51.100.10, ", ""))
+    result = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
+    assert result.code == 2
+    assert f"{file}:75 sites[fra1].network.bgp_asn: " in result.err
+    assert f"{file}:75 sites[fra1].network.vpn_peer_ip: " in result.err
+    assert not list((project / "stacks").glob("*fresh*"))

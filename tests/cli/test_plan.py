@@ -176,14 +176,47 @@ def test_the_html_plan_is_one_file_without_external_resources(isthmus, bank):
         ("name: kyc-extraction", "name: campaign-copy", "campaign-copy"),
     ],
 )
-def test_invalid_requirements_give_one_paragraph_and_exit_code_2(isthmus, bank, old, new, message):
+def test_invalid_requirements_give_a_paragraph_for_each_mistake_and_exit_code_2(
+    isthmus, bank, old, new, message
+):
     text = bank.read_text()
     assert old in text
     bank.write_text(text.replace(old, new))
     result = isthmus("plan", bank, *AS_OF)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
-    assert result.err.count("\n") == 1
+    *mistakes, last = result.err.splitlines()
+    assert all(line.startswith(f"isthmus: {bank}:") for line in mistakes or [last])
+    assert (
+        not mistakes
+        or last == f"isthmus: {len(mistakes)} errors in all; a later one may follow from an earlier one."
+    )
+
+
+def test_names_that_no_catalogue_has_are_told_with_their_lines_beside_other_mistakes(isthmus, bank):
+    text = bank.read_text().replace("id: Qwen/Qwen3-32B", "id: Qwen/Qwen3-32")
+    prices = "prices: {g6e.12xlarg: {usd_per_hour: 3}, logs: 3}"
+    text = text.replace("allow: [bedrock, sagemaker, eks]", f"allow: [bedrock, ekz]\n    {prices}")
+    bank.write_text(text)
+    result = isthmus("plan", bank, *AS_OF)
+    lines = text.splitlines()
+
+    def line_of(part: str, number: int = 0) -> int:
+        return [count for count, line in enumerate(lines, 1) if part in line][number]
+
+    assert result.code == 2
+    for place, message in (
+        (f"{line_of('Qwen3-32,')} ", "Did you mean `Qwen/Qwen3-32B`?"),
+        (f"{line_of('Qwen3-32,', 1)} ", "Did you mean `Qwen/Qwen3-32B`?"),
+        (f"{line_of('ekz')} ", "Did you mean `eks`?"),
+        (f"{line_of('logs: 3')} sites[frankfurt].prices.g6e.12xlarg", "Did you mean `g6e.12xlarge`?"),
+        (f"{line_of('logs: 3')} sites[frankfurt].prices.logs", "not a mapping"),
+    ):
+        assert any(
+            line.startswith(f"isthmus: {bank}:{place}") and message in line
+            for line in result.err.splitlines()
+        )
+    assert result.err.endswith("isthmus: 5 errors in all; a later one may follow from an earlier one.\n")
 
 
 def test_a_huge_file_and_an_invalid_date_are_refused(isthmus, bank):
@@ -191,7 +224,7 @@ def test_a_huge_file_and_an_invalid_date_are_refused(isthmus, bank):
     bank.write_text("a: " + "x" * (10 << 20))
     result = isthmus("plan", bank, *AS_OF)
     assert result.code == 2
-    assert result.err.count("\n") == 1
+    assert max(map(len, result.err.splitlines())) < 1000
 
 
 def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
@@ -233,6 +266,28 @@ def test_a_what_if_never_overwrites_a_plan_that_can_be_built(isthmus, bank, tmp_
     assert "a what-if would overwrite it" in refused.err
     assert "bank-what-if.plan.yaml" in refused.err
     assert target.read_bytes() == first
+
+
+def test_a_what_if_is_not_rendered_so_it_has_no_list_of_what_render_would_refuse(isthmus, bank):
+    without_network_link_and_number(bank)
+    result = isthmus("plan", bank, "--set", "budget=null", "--format", "json", *AS_OF)
+    assert result.code == 0, result.err
+    assert list(json.loads(result.out)) == [*KEYS, "availability", "what_if"]
+
+
+def test_a_what_if_may_correct_a_name_that_no_catalogue_has_and_gets_all_others_named(isthmus, bank):
+    bank.write_text(
+        bank.read_text().replace(
+            "allow: [bedrock, sagemaker, eks]",
+            "allow: [bedrock, sagemaker, eks]\n    prices: {logg: {usd_per_gb: 3}, g6e.12xlarg: {usd_per_hour: 3}}",
+        )
+    )
+    changed = isthmus("plan", bank, "--set", "sites.frankfurt.prices={}", *AS_OF)
+    assert changed.code == 0, changed.err
+    wrong = isthmus("plan", bank, "--scale-traffic", "2", *AS_OF)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "sites[frankfurt].prices.logg" in wrong.err
+    assert "sites[frankfurt].prices.g6e.12xlarg" in wrong.err
 
 
 def test_an_unknown_path_is_one_line_that_names_the_nearest(isthmus, bank):
@@ -299,3 +354,47 @@ def test_reasons_have_no_place_in_a_plan_file(isthmus, bank):
     refused = isthmus("plan", bank, "--explain", "--format", "yaml", *AS_OF)
     assert (refused.code, refused.out) == (2, "")
     assert "a plan file has no place for reasons" in refused.err
+
+
+def without_network_link_and_number(file: Path) -> None:
+    text = file.read_text().replace("    vpc_cidr: 10.80.0.0/16\n", "").replace(", bgp_asn: 65010", "")
+    file.write_text(text[: text.index("links:")])
+
+
+def test_what_render_would_refuse_is_listed_at_once_and_the_exit_code_is_1(isthmus, bank, tmp_path):
+    without_network_link_and_number(bank)
+    result = isthmus("plan", bank, "-o", tmp_path / "bank.plan.yaml", *AS_OF)
+    assert result.code == 1
+    assert "USD a month" in result.out, "the plan is shown"
+    lines = [line for line in result.err.splitlines() if line.startswith(f"isthmus: {bank}:")]
+    assert [line.split(" ")[2] for line in lines] == [
+        "links:",
+        "sites[fra1].network.bgp_asn:",
+        "sites[frankfurt].vpc_cidr:",
+    ]
+    plan = plan_of.load(tmp_path / "bank.plan.yaml")
+    assert len([warning for warning in plan.warnings if warning.startswith("`isthmus render` refuses")]) == 3
+
+
+def test_the_json_plan_lists_what_render_would_refuse(isthmus, bank):
+    without_network_link_and_number(bank)
+    result = isthmus("plan", bank, "--format", "json", *AS_OF)
+    data = json.loads(result.out)
+    assert (result.code, list(data)) == (1, [*KEYS, "availability", "mistakes"])
+    assert [(entry["file"], entry["path"]) for entry in data["mistakes"]] == [
+        (str(bank), "links"),
+        (str(bank), "sites[fra1].network.bgp_asn"),
+        (str(bank), "sites[frankfurt].vpc_cidr"),
+    ]
+    assert all(entry["line"] and entry["what"] and entry["fix"] for entry in data["mistakes"])
+
+
+def test_settings_of_the_stack_beside_the_requirements_mend_what_they_state(isthmus, project):
+    file = project / "stacks" / "bank-dev.requirements.yaml"
+    file.write_text(file.read_text().replace(", bgp_asn: 65010", ""))
+    assert isthmus("plan", file, *AS_OF).code == 1
+    settings = project / "stacks" / "Pulumi.bank-dev.yaml"
+    link = "- name: fra1-frankfurt\n        site_asn: 65010"
+    settings.write_text(settings.read_text().replace("- name: fra1-frankfurt", link, 1))
+    result = isthmus("plan", file, *AS_OF)
+    assert result.code == 0, result.err

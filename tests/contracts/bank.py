@@ -255,6 +255,7 @@ def platform_data() -> dict[str, Any]:
                 "jurisdiction": "de",
                 "kube_context": "fra1",
                 "cidrs": ["10.40.0.0/16"],
+                "dns": ["10.40.0.53"],
             },
             {
                 "name": "frankfurt",

@@ -144,3 +144,17 @@ def test_a_valid_override_gives_a_checked_platform():
     }
     platform = overrides.apply(platform_data(), change)
     assert (platform.endpoints[0].replicas, platform.tags["cost-centre"]) == (3, "4711")
+
+
+def test_one_run_reports_every_wrong_override():
+    wrong = {
+        "imags": {},
+        "endpoints": [{"id": "a", "replicas": "two"}, {"id": "a", "gpu": 1}],
+        "sites": {"x": 1},
+    }
+    with pytest.raises(InputError) as caught:
+        overrides.check(wrong, file="Pulumi.x.yaml")
+    places = [
+        line.removeprefix("Pulumi.x.yaml isthmus:overrides.").split(": ")[0] for line in caught.value.lines()
+    ]
+    assert places == ["imags", "endpoints[a].replicas", "endpoints[a].gpu", "endpoints[a]", "sites"]

@@ -122,6 +122,29 @@ def test_a_link_without_the_fields_of_its_kind_is_refused(values: dict[str, Any]
     assert message in refused(InputError, changed("links", **values))
 
 
+@pytest.mark.parametrize(
+    ("dns", "message"),
+    [
+        ([], "resolvers need the site's DNS servers, but none is set"),
+        (["10.99.0.53"], "the DNS server 10.99.0.53 is in none of the networks that may use the link"),
+        ([f"10.40.0.{number}" for number in range(50, 57)], "7 DNS servers are listed"),
+    ],
+)
+def test_a_link_with_resolvers_needs_dns_servers_of_the_site_that_may_use_it(dns: list[str], message: str):
+    text = refused(InputError, changed("sites", dns=dns))
+    assert message in text
+    assert text.startswith("platform sites[fra1].dns")
+    data = platform_data()
+    data["sites"][0]["dns"], data["links"][0]["resolvers"] = dns, "off"
+    assert parse(data).name == "bank"
+
+
+def test_everything_that_a_link_lacks_is_told_at_once():
+    text = refused(InputError, changed("links", site_asn=None, peer_ip=None))
+    assert "link fra1-frankfurt has no site_asn, the BGP number of site fra1" in text
+    assert "link fra1-frankfurt has no peer_ip" in text
+
+
 def test_a_link_may_only_carry_networks_of_its_on_prem_site():
     assert "is not within the networks of fra1" in refused(
         Refused, changed("links", sources=["10.41.0.0/24"])

@@ -9,6 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.rules.aws.fargate import gateways_have_a_host
+from isthmus.core.errors import FieldError
 from tests.components.fargate import cloud
 from tests.components.platforms import bank
 
@@ -139,6 +142,25 @@ def test_restricted_work_never_runs_on_fargate():
     data["endpoints"][0] |= {"class": "restricted"}
     message = refused(data)
     assert "restricted" in message
+
+
+def test_a_class_that_may_not_use_bedrock_does_not_run_on_fargate_without_an_exception():
+    data = cloud()
+    for part in ("gateways", "identities", "endpoints", "guardrails"):
+        data[part][0]["class"] = "confidential"
+    data["networks"][0]["classes"] = ["confidential"]
+    with pytest.raises(FieldError, match="runs on Fargate, which is for classes that may use Bedrock"):
+        gateways_have_a_host(Platform.model_validate(data))
+    workload = data["gateways"][0]["workloads"][0]["name"]
+    exception = {
+        "workload": workload,
+        "target": "bedrock",
+        "who": "CISO",
+        "reason": "pilot",
+        "until": "2027-01-01",
+    }
+    data["exceptions"] = [exception]
+    gateways_have_a_host(Platform.model_validate(data))
 
 
 def test_a_gateway_on_fargate_at_an_on_prem_site_is_refused():

@@ -40,6 +40,26 @@ def test_the_banks_platform_is_valid():
     assert parse(platform_data()).name == "bank"
 
 
+def test_one_run_reports_every_broken_rule():
+    def change(data: dict[str, Any]) -> None:
+        data["links"][0]["site_asn"] = None
+        data["networks"][0]["cidr"] = None
+        data["endpoints"][0]["gpus"] = 3
+
+    message = refused(InputError, change)
+    assert "endpoints[restricted-llama-70b].gpus: gpus is 3" in message
+    assert "has no site_asn" in message
+    assert "has no cidr" in message
+
+
+def test_a_name_that_does_not_exist_ends_the_check_as_other_rules_look_it_up():
+    def change(data: dict[str, Any]) -> None:
+        data["links"][0]["site_asn"] = None
+        data["endpoints"][0]["site"] = "nowhere"
+
+    assert len(refused(InputError, change).splitlines()) == 1
+
+
 def endpoint(data: dict[str, Any], index: int) -> dict[str, Any]:
     return data["endpoints"][index]
 

@@ -1,16 +1,17 @@
-"""Requirements: the bank's example is valid, and each invalid input gives one paragraph with the right exit code."""
+"""Requirements: the bank's example is valid, and each mistake is told with its line and the right exit code."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.requirements.document import Requirements, load
+from isthmus.contracts.requirements.document import Requirements, load, parse
 from isthmus.core import yaml_files
-from isthmus.core.errors import InputError, Refused
+from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts.bank import REQUIREMENTS, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,11 @@ WRONG = [
     ),
     ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
-    ("peak_rps: 3.0", 'peak_rps: "3"', "is text; expected a number. Fix: Write it without quotes"),
+    (
+        "peak_rps: 3.0",
+        'peak_rps: "3"',
+        "is text; expected a number of requests per second. Fix: Write it without quotes",
+    ),
     ("peak_rps: 3.0", "peak_rps: true", "expected a number"),
     ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not valid"),
     (
@@ -110,8 +115,94 @@ def test_invalid_requirements_are_refused_with_the_allowed_values(old: str, new:
         requirements(REQUIREMENTS.replace(old, new, 1))
     message = str(caught.value)
     assert reason in message
-    assert message.startswith("bank.requirements.yaml:"), "no file and line"
-    assert "\n" not in message
+    for line in message.splitlines():
+        assert line.startswith("bank.requirements.yaml:"), "no file and line"
+
+
+MANY = """
+isthmus: v1
+name: Two Words
+workloads:
+  - name: a
+    sensitivity: secret
+    impact: high
+    model: &model
+      candidates: [{id: Qwen/Qwen3-14B, scores: {bf16: 0.84}}]
+      min_score: 0.80
+      context_tokens: 100
+    trafic: {peak_rps: 1}
+    slo: {availability: 0.99}
+  - name: a
+    sensitivity: internal
+    impact: low
+    model: *model
+    traffic: {peak_rps: 0.5, mean_rps: 5, prompt_tokens: {mean: 1500, p95: 400}, output_tokens: 250}
+    slo: {ttft_p95_ms: 1500, tpot_p95_ms: 60}
+sites:
+  - name: fra1
+    kind: on-prem
+    jurisdiction: xx
+    kube_context: fra1
+    network: {cidrs: [10.40.0.0/16]}
+    pools: [{gpu: h100-sxm-80gb, nodes: 1, gpus_per_node: 8, failure_domains: 3}]
+  - {name: f, kind: aws, jurisdiction: de, region: eu-central-1, vpc_cidr: 10.40.0.0/17}
+links:
+  - {from: fra1, to: nowhere, kind: vpn, mbps: 1, rtt_ms: 1}
+  - {from: fra2, to: f, kind: vpn, mbps: 1, rtt_ms: 1}
+handling: {internal: {records_months_min: 2, colour: 3}}
+exceptions: [{workload: b, target: bedrock, who: x, reason: y, until: "2027-01-01"}]
+"""
+
+
+def test_one_run_reports_every_mistake_each_with_its_line():
+    with pytest.raises(InputError) as caught:
+        requirements(MANY)
+    lines = [line.removeprefix("bank.requirements.yaml:") for line in caught.value.lines()]
+    expected = [
+        "3 name: `Two Words` is not valid",
+        "5 workloads[a].review: answers of a workload with high impact need human review",
+        "6 workloads[a].sensitivity: `secret` is not one of",
+        "12 workloads[a].trafic: unknown key `trafic`. Fix: Did you mean `traffic`?",
+        "13 workloads[a].slo.ttft_p95_ms: an interactive chat workload needs slo.ttft_p95_ms",
+        "13 workloads[a].slo.tpot_p95_ms: an interactive chat workload needs slo.tpot_p95_ms",
+        "14 workloads[a].name: `a` appears twice",
+        "18 workloads[a].traffic.prompt_tokens.p95: p95 (400) is below the mean (1500)",
+        "18 workloads[a].traffic.peak_rps: peak_rps (0.5) is below mean_rps (5)",
+        "23 sites[fra1].jurisdiction: `xx` is not a known jurisdiction",
+        "26 sites[fra1].pools[0].failure_domains: 3 failure domains need at least 3 nodes",
+        "27 sites[f].vpc_cidr: `10.40.0.0/17` overlaps",
+        "29 links[0].to: the link names `nowhere`",
+        "30 links[1].from: the link names `fra2`",
+        "31 handling.internal.colour: unknown key `colour`",
+        "31 handling.internal.records_months_min: `2` is looser",
+        "32 exceptions[0].workload: the exception names `b`",
+    ]
+    assert len(lines) == len(expected), "\n".join(lines)
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(start)
+
+
+def test_a_check_that_needs_an_invalid_value_says_nothing_about_it():
+    text = REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: many")
+    with pytest.raises(InputError) as caught:
+        requirements(text)
+    assert [line.split(": ")[1] for line in caught.value.lines()] == [
+        "`many` is text; expected a number of requests per second. Fix"
+    ]
+
+
+def test_a_further_check_runs_on_what_is_valid_of_the_file():
+    def no_names(checked: Requirements) -> Iterator[FieldError]:
+        for index, workload in enumerate(checked.workloads):
+            yield FieldError(f"`{workload.name}` is a bad name", "workloads", index, "name")
+
+    document = yaml_files.loads(REQUIREMENTS.replace("jurisdiction: de", "jurisdiction: xx", 1), "r.yaml")
+    with pytest.raises(InputError) as caught:
+        parse(document, no_names)
+    assert "`xx` is not a known jurisdiction" in str(caught.value)
+    assert str(caught.value).count("is a bad name") == 4
+    with pytest.raises(InputError, match="`kyc-extraction` is a bad name"):
+        parse(yaml_files.loads(REQUIREMENTS, "r.yaml"), no_names)
 
 
 def test_an_organisation_may_not_loosen_the_handling():

@@ -102,12 +102,13 @@ def test_a_misspelt_key_is_refused_with_the_nearest_one():
     assert "region" not in message, "keys of an AWS site were offered for an on-prem one"
 
 
-def test_several_faults_give_the_first_and_the_paths_of_the_others():
+def test_several_faults_are_each_told_in_full_in_the_order_of_their_lines():
     text = REQUIREMENTS.replace("impact: high", "impact: huge").replace("impact: material", "impact: big")
     with pytest.raises(InputError) as caught:
         yaml_files.parse(Requirements, yaml_files.loads(text, "r.yaml"))
     assert "`huge` is not one of low, material, high" in caught.value.what
-    assert "and 1 more: workloads[kyc-extraction].impact" in caught.value.what
+    assert [line.split(":")[1].split()[0] for line in caught.value.lines()] == ["6", "21"]
+    assert "workloads[kyc-extraction].impact: `big` is not one of" in str(caught.value)
 
 
 PLAIN = st.recursive(

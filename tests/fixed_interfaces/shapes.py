@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_PROSE = frozenset({"title", "description", "examples", "$schema", "$id", "$comment"})
+_PROSE = frozenset({"title", "description", "unit", "examples", "$schema", "$id", "$comment"})
 """Text for people, and names of classes: both may change."""
 _STRUCTURE = frozenset(
     {"properties", "items", "required", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "$defs"}

@@ -1,6 +1,5 @@
 """Checks the arguments of a site link before anything is created."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,14 +8,12 @@ import pulumi
 from components.aws.common.ip_addresses import ipv4_network, ipv4_networks, public_address
 from components.aws.common.log_group import retention_period
 from components.base.argument_checks import check_sensitivity
+from isthmus.contracts.platform.lookups.dns_servers import wrong_dns_servers
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import InputError, Refused
 
 LOG_DAYS = 365
 """Default retention of a link's log in days."""
-DNS_SERVERS = 6
-"""Maximum addresses to which a resolver rule forwards (AWS's quota `Target IP addresses per rule`, as of
-knowledge)."""
 AWS_ZONES = (
     *("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws", "aws.dev", "amazon.com", "amazonaws.cn"),
     *("amazonwebservices.com", "awsapps.com", "awsstatic.com", "cloudfront.net"),
@@ -59,35 +56,10 @@ def check_link(args: Mapping[str, Any], where: str, *, is_managed: bool) -> None
 
 def check_resolvers(args: Mapping[str, Any], where: str) -> None:
     """Raise an error for resolvers without servers, without a route, or for AWS's zones."""
-    if not args["site_dns"]:
-        raise InputError(
-            "resolvers need the site's DNS servers, but none is set",
-            where=f"{where}.site_dns",
-            fix="Set their addresses (`dns` of the site), or set resolvers to 'off'",
-        )
-    if len(args["site_dns"]) > DNS_SERVERS:
-        raise InputError(
-            f"{len(args['site_dns'])} DNS servers are listed, but an AWS resolver rule accepts at most {DNS_SERVERS}",
-            where=f"{where}.site_dns",
-            fix=f"Keep {DNS_SERVERS} of them (`dns` of the site)",
-        )
     sources = ipv4_networks(args["sources"], f"{where}.sources")
-    for index, text in enumerate(args["site_dns"]):
-        try:
-            address = ipaddress.IPv4Address(text)
-        except ValueError:
-            raise InputError(
-                f"'{text}' is not an IPv4 address",
-                where=f"{where}.site_dns.{index}",
-                fix="Set the address of a DNS server",
-            ) from None
-        if not any(address in source for source in sources):
-            raise InputError(
-                f"the DNS server {address} is in none of the networks that may use the link, and it would get the names"
-                " that work in the VPC asks for",
-                where=f"{where}.site_dns.{index}",
-                fix="Name a DNS server of the site (`dns`) that is within `sources`",
-            )
+    for error in wrong_dns_servers(args["site_dns"], sources):
+        place = ".".join([f"{where}.site_dns", *map(str, error.path)])
+        raise InputError(error.what, where=place, fix=error.fix)
     for index, zone in enumerate(args["zones"]):
         _check_zone(zone, f"{where}.zones.{index}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from isthmus.core.errors import InputError, Where
+from isthmus.core.errors import InputError, Where, join
 from isthmus.core.yaml_documents import Document, PathOf, dotted
 
 if typing.TYPE_CHECKING:
@@ -67,9 +67,9 @@ def _merge_lists(base: list[Any], override: list[Any], key: str) -> list[Any]:
 
 
 def check(overrides: Any, where: str = "isthmus:overrides", file: str | None = None) -> None:
-    """Raise `InputError` for an unknown key or a value of the wrong type.
+    """Raise `InputError` for every unknown key and every value of the wrong type.
 
-    The error names the path, what is allowed and the nearest name. Rules between parts are checked on the merged
+    Each error names the path, what is allowed and the nearest name. Rules between parts are checked on the merged
     platform (`validate`).
     """
     from isthmus.contracts.platform.model.platform import Platform
@@ -77,17 +77,21 @@ def check(overrides: Any, where: str = "isthmus:overrides", file: str | None = N
     if not isinstance(overrides, Mapping):
         message = f"the overrides must be a mapping, not `{overrides}`"
         raise InputError(message, where=Where(file, None, where), fix="Write `key: value` lines")
-    _check_map(Platform, dict(overrides), (), _Context(dict(overrides), where, file))
+    context = _Context(dict(overrides), where, file)
+    _check_map(Platform, dict(overrides), (), context)
+    if context.errors:
+        raise join(context.errors)
 
 
 class _Context:
     def __init__(self, data: dict[str, Any], prefix: str, file: str | None) -> None:
         self.data, self.prefix, self.file = data, prefix, file
+        self.errors: list[InputError] = []
 
-    def fault(self, message: str, path: PathOf, fix: str = "") -> InputError:
+    def add(self, message: str, path: PathOf, fix: str = "") -> None:
         place = dotted(self.data, path)
         joined = f"{self.prefix}.{place}" if self.prefix and place else self.prefix or place
-        return InputError(message, where=Where(self.file, None, joined), fix=fix)
+        self.errors.append(InputError(message, where=Where(self.file, None, joined), fix=fix))
 
 
 def _check_map(model: type[BaseModel], value: Any, path: PathOf, context: _Context) -> None:
@@ -95,39 +99,39 @@ def _check_map(model: type[BaseModel], value: Any, path: PathOf, context: _Conte
 
     if not isinstance(value, Mapping):
         keys = ", ".join(_field_types(model))
-        raise context.fault(
-            f"a mapping is expected, not `{value}`", path, f"Write `key: value` lines. Keys: {keys}"
-        )
+        context.add(f"a mapping is expected, not `{value}`", path, f"Write `key: value` lines. Keys: {keys}")
+        return
     fields = _field_types(model)
     for key, item in value.items():
         if key not in fields:
             hint = f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip()
-            raise context.fault(f"unknown key `{key}`", (*path, key), hint)
-        if item is not None:
+            context.add(f"unknown key `{key}`", (*path, key), hint)
+        elif item is not None:
             _check_value(fields[key], item, (*path, key), context)
 
 
 def _check_value(annotation: Any, value: Any, path: PathOf, context: _Context) -> None:
     kind = _part_model(annotation)
+    item = _list_item_model(annotation)
     if kind is not None:
         _check_map(kind, value, path, context)
-        return
-    item = _list_item_model(annotation)
-    if item is not None:
-        if not isinstance(value, list):
-            raise context.fault(f"a list is expected, not `{value}`", path, "Write `- ` before each item")
-        names: dict[str, int] = {}
-        for index, part in enumerate(value):
-            _check_map(item, part, (*path, index), context)
-            name = part.get("id") or part.get("name")
-            if isinstance(name, str):
-                if name in names:
-                    raise context.fault(
-                        f"`{name}` appears twice in the list", (*path, index), "Keep one of the two"
-                    )
-                names[name] = index
-        return
-    _check_leaf(annotation, value, path, context)
+    elif item is None:
+        _check_leaf(annotation, value, path, context)
+    elif isinstance(value, list):
+        _check_list(item, value, path, context)
+    else:
+        context.add(f"a list is expected, not `{value}`", path, "Write `- ` before each item")
+
+
+def _check_list(item: type[BaseModel], value: list[Any], path: PathOf, context: _Context) -> None:
+    names: set[str] = set()
+    for index, part in enumerate(value):
+        _check_map(item, part, (*path, index), context)
+        name = part.get("id") or part.get("name") if isinstance(part, Mapping) else None
+        if isinstance(name, str) and name in names:
+            context.add(f"`{name}` appears twice in the list", (*path, index), "Keep one of the two")
+        elif isinstance(name, str):
+            names.add(name)
 
 
 def _check_leaf(annotation: Any, value: Any, path: PathOf, context: _Context) -> None:
@@ -142,7 +146,7 @@ def _check_leaf(annotation: Any, value: Any, path: PathOf, context: _Context) ->
         first = error.errors(include_url=False)[0]
         subpath = tuple(part for part in first["loc"] if isinstance(value, (dict, list)))
         message, fix = reason(dict(first), path[-1] if path else "")
-        raise context.fault(message, (*path, *subpath), fix) from None
+        context.add(message, (*path, *subpath), fix)
 
 
 def _field_types(model: type[BaseModel]) -> dict[str, Any]:
@@ -157,7 +161,7 @@ def _field_types(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _types_without_none(annotation: Any) -> list[Any]:
-    from isthmus.core.validation_errors import unwrap
+    from isthmus.core.annotations import unwrap
 
     return [kind for kind in unwrap(annotation) if kind is not type(None)]
 

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from edge.classes import CLASS_DEMANDS, Redacted
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
-from isthmus.core.errors import InputError, Refused
+from isthmus.core.errors import InputError, IsthmusError, Refused, join
 from isthmus.core.validation_errors import did_you_mean, known_names
 
 Path = Literal["tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations"]
@@ -136,13 +136,18 @@ REGIMES: dict[Regime, dict[str, Any]] = {
 class Exception_(Part):
     """A recorded exception: a class on a target that only an exception opens."""
 
-    workload: DnsLabel
+    workload: DnsLabel = Field(examples=["claim-summaries"])
+    """Name of the workload."""
     target: Literal["bedrock"]
-    who: Annotated[str, StringConstraints(min_length=1)]
+    """The target that the exception opens."""
+    who: Annotated[str, StringConstraints(min_length=1)] = Field(examples=["Head of information security"])
     """Who granted it."""
-    reason: Annotated[str, StringConstraints(min_length=1)]
-    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    """Last day on which it holds."""
+    reason: Annotated[str, StringConstraints(min_length=1)] = Field(
+        examples=["pilot with synthetic claims, decision 2026-114"]
+    )
+    """Why it was granted."""
+    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")] = Field(examples=["2027-03-31"])
+    """The last day on which it holds."""
 
     def holds(self, today: str) -> bool:
         """Whether it holds on that day (ISO date)."""
@@ -285,35 +290,59 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
     """The default table with an organisation's changes: `{class: {field: value}}`.
 
     Raises `Refused` where a value is looser than the default's, `InputError` on what is not understood;
-    both name the field as `handling.CLASS.FIELD`.
+    both name the field as `handling.CLASS.FIELD`, and carry the other errors.
     """
+    result = dict(HANDLING)
+    errors: list[IsthmusError] = []
+    for class_, changes in table.items():
+        try:
+            default = handling_of(class_)
+        except InputError as error:
+            errors.append(InputError(error.what, where=f"handling.{class_}", fix=error.fix))
+            continue
+        changed, wrong = _stricter(default, class_, changes)
+        errors += wrong
+        if changed is not None:
+            result[default.class_] = changed
+    if errors:
+        raise join(errors)
+    return result
+
+
+def _stricter(
+    default: Handling, class_: str, changes: dict[str, Any]
+) -> tuple[Handling | None, list[IsthmusError]]:
+    """The changed handling of a class, and what is wrong with the changes; None if a value is invalid."""
     from pydantic import ValidationError
 
-    result = dict(HANDLING)
-    for class_, changes in table.items():
-        default = handling_of(class_)
-        values = default.model_dump(by_alias=True)
-        fields = [name for name in values if name != "class"]
-        for key in changes:
-            if key not in fields:
-                raise InputError(
+    errors: list[IsthmusError] = []
+    values = default.model_dump(by_alias=True)
+    fields = [name for name in values if name != "class"]
+    for key in changes:
+        if key not in fields:
+            errors.append(
+                InputError(
                     f"unknown key `{key}`",
                     where=f"handling.{class_}.{key}",
                     fix=f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip(),
                 )
-        try:
-            changed = Handling.model_validate({**values, **changes})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InputError(first["msg"], where=f"handling.{class_}.{field}") from None
-        for key in changes:
-            default_value, new_value = values[key], getattr(changed, key)
-            if looser(key, default_value, new_value):
-                raise Refused(
+            )
+    known = {key: value for key, value in changes.items() if key in fields}
+    try:
+        changed = Handling.model_validate({**values, **known})
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            field = ".".join(str(part) for part in item["loc"])
+            errors.append(InputError(item["msg"], where=f"handling.{class_}.{field}"))
+        return None, errors
+    for key in known:
+        default_value, new_value = values[key], getattr(changed, key)
+        if looser(key, default_value, new_value):
+            errors.append(
+                Refused(
                     f"`{new_value}` is looser than the default `{default_value}`",
                     where=f"handling.{class_}.{key}",
                     fix="Remove it, or set a stricter value: an organisation may only make the handling stricter",
                 )
-        result[default.class_] = changed
-    return result
+            )
+    return changed, errors

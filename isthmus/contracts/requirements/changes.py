@@ -11,12 +11,15 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.requirements.document import Requirements, parse
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean, keys_at, types_at
 from isthmus.core.yaml_documents import Document, PathOf, dotted
+
+if TYPE_CHECKING:
+    from isthmus.core.skipped_checks import FurtherCheck
 
 SCALE = "scale-traffic"
 """The change of the traffic of all workloads, as what-if plans name it: `scale-traffic=2`."""
@@ -54,12 +57,17 @@ def parse_change(text: str, where: str = "--set") -> Change:
 
 
 def apply_changes(
-    document: Document, changes: Sequence[Change], scale_traffic: float = 1.0, where: str = "--set"
+    document: Document,
+    changes: Sequence[Change],
+    scale_traffic: float = 1.0,
+    where: str = "--set",
+    further: FurtherCheck | None = None,
 ) -> Requirements:
     """Return the requirements with the changes, and the digest of the changed content. The document stays as it is.
 
-    `scale_traffic` multiplies `peak_rps` and `mean_rps` of every workload, after the other changes. Raises
-    `InputError` for an unknown path, and what `document.load` raises if the changed requirements are invalid.
+    `scale_traffic` multiplies `peak_rps` and `mean_rps` of every workload, after the other changes. `further` is
+    another check of the changed requirements. Raises `InputError` for an unknown path, and what `document.load` raises
+    if the changed requirements are invalid.
     """
     if not 0 < scale_traffic <= _LARGEST_FACTOR:
         raise InputError(
@@ -74,13 +82,13 @@ def apply_changes(
     name = document.file or "the requirements"
     texts = ", ".join(describe_changes(changes, scale_traffic))
     changed = Document(data, f"{name} (with {texts})" if texts else name)
-    requirements = parse(changed)
+    requirements = parse(changed, further)
     if scale_traffic == 1:
         return requirements
     for workload in data["workloads"]:
         traffic = workload["traffic"]
         traffic |= {key: traffic[key] * scale_traffic for key in ("peak_rps", "mean_rps")}
-    return parse(changed)
+    return parse(changed, further)
 
 
 def describe_changes(changes: Sequence[Change], scale_traffic: float = 1.0) -> list[str]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
-from isthmus.core.errors import FieldError, InputError
+from isthmus.core.errors import FieldError, InputError, raise_all
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
-Score = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=0, le=1, json_schema_extra={"unit": "score from 0 to 1"})]
 """From the organisation's own evaluation, 0 to 1."""
+Share = Annotated[float, Field(ge=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})]
 
 
 def _jurisdiction(code: str) -> str:
@@ -32,19 +33,27 @@ Jurisdiction = Annotated[str, AfterValidator(_jurisdiction)]
 class Adapter(FilePart):
     """A LoRA adapter that the workload needs beside the base model."""
 
-    name: DnsLabel
-    rank: int = Field(ge=1)
-    size_mib: int = Field(ge=1)
+    name: DnsLabel = Field(examples=["kyc-fields"])
+    """Name of the adapter, by which requests choose it."""
+    rank: int = Field(ge=1, json_schema_extra={"unit": "dimensions"}, examples=[16])
+    """LoRA rank, `r` in the adapter's `adapter_config.json`."""
+    size_mib: int = Field(ge=1, examples=[84])
+    """Size of the adapter's weights."""
 
 
 class Candidate(FilePart):
     """A model that may serve the workload, with its score at each precision that may be chosen."""
 
-    id: str = Field(min_length=1)
-    base: str | None = Field(default=None, min_length=1)
-    """Of a model of one's own the catalogue's model that it was tuned from: whose layers and whose licence it has."""
-    scores: dict[Precision, Score] = Field(min_length=1)
+    id: str = Field(min_length=1, examples=["Qwen/Qwen3-14B"])
+    """Model, by its name on Hugging Face or in Bedrock. `isthmus models` lists the known ones."""
+    base: str | None = Field(default=None, min_length=1, examples=["Qwen/Qwen3-14B"])
+    """For a model that you tuned: the model of the catalogue that it was tuned from. It has that model's layers and
+    licence."""
+    scores: dict[Precision, Score] = Field(min_length=1, examples=[{"bf16": 0.86, "fp8": 0.85}])
+    """Quality for this workload by your own evaluation, for each precision that may be chosen (`api` for a provider's
+    API), for example the share of right answers."""
     adapters: list[Adapter] = []
+    """LoRA adapters that are served beside the model."""
 
     @model_validator(mode="after")
     def _adapters(self) -> Candidate:
@@ -55,10 +64,14 @@ class Candidate(FilePart):
 
 
 class Model(FilePart):
+    """Which models may serve the workload."""
+
     candidates: list[Candidate] = Field(min_length=1)
-    min_score: Score
-    context_tokens: int = Field(ge=1)
-    """Prompt and answer together."""
+    """Models to choose from."""
+    min_score: Score = Field(examples=[0.8])
+    """The least score that is good enough. Candidates below it are ruled out."""
+    context_tokens: int = Field(ge=1, examples=[8192])
+    """The longest prompt and answer together. At least the p95 of prompt and answer."""
 
     @model_validator(mode="after")
     def _candidates(self) -> Model:
@@ -71,8 +84,10 @@ class Model(FilePart):
 class Tokens(FilePart):
     """Tokens of a request: mean and 95th percentile. In a file a single number stands for both."""
 
-    mean: float = Field(gt=0)
-    p95: float = Field(gt=0)
+    mean: float = Field(gt=0, json_schema_extra={"unit": "tokens"}, examples=[1500])
+    """Mean over all requests."""
+    p95: float = Field(gt=0, json_schema_extra={"unit": "tokens"}, examples=[4000])
+    """95 % of requests have at most this many."""
 
     @model_validator(mode="before")
     @classmethod
@@ -103,21 +118,35 @@ Profile = Annotated[
     | Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=24, max_length=24), Tag("weights")],
     Discriminator(_kind_of_profile),
 ]
-"""How the load spreads over a day: a name, or 24 weights, one an hour."""
+"""How the load spreads over a day: a name, or 24 weights, one for each hour."""
 
 
 class Traffic(FilePart):
-    peak_rps: float = Field(gt=0)
-    """Requests a second in the busiest minutes."""
-    mean_rps: float = Field(gt=0)
-    profile: Profile = "flat"
-    arrival_cv: float = Field(default=1, ge=0)
-    """Coefficient of variation of the times between requests."""
-    prompt_tokens: Tokens
-    output_tokens: Tokens
-    prefix_hit_ratio: float = Field(default=0, ge=0, le=1)
-    """Part of the prompt tokens that an earlier request began with."""
-    growth_pct_month: float = Field(default=0, ge=-100)
+    """How much the workload is used."""
+
+    peak_rps: float = Field(gt=0, examples=[2.0])
+    """Requests a second in the busiest minutes of a month. Replicas are sized for it."""
+    mean_rps: float = Field(gt=0, examples=[0.5])
+    """Mean requests a second over a whole month, nights included: requests a month divided by 2,628,000 seconds.
+    Prices by the token are multiplied by it."""
+    profile: Profile = Field(
+        default="flat", json_schema_extra={"unit": "relative weight"}, examples=["office-hours"]
+    )
+    """How the load spreads over a day: `flat`, `office-hours`, or 24 weights, one for each hour from midnight."""
+    arrival_cv: float = Field(default=1, ge=0, json_schema_extra={"unit": "ratio"}, examples=[1.5])
+    """Burstiness: coefficient of variation of the times between requests (standard deviation divided by mean). 1:
+    requests arrive at random. 0: evenly. Above 1: in bursts, for example 2 where a page sends several at once."""
+    prompt_tokens: Tokens = Field(examples=[{"mean": 1500, "p95": 4000}])
+    """Length of prompts: system prompt, documents and history included."""
+    output_tokens: Tokens = Field(examples=[{"mean": 250, "p95": 500}])
+    """Length of answers, reasoning included."""
+    prefix_hit_ratio: Share = Field(default=0, examples=[0.3])
+    """Share of the prompt tokens with which an earlier prompt began, such as a common system prompt. vLLM computes
+    them once: tokens of the system prompt divided by the mean of `prompt_tokens` is a good estimate."""
+    growth_pct_month: float = Field(
+        default=0, ge=-100, json_schema_extra={"unit": "per cent per month"}, examples=[3]
+    )
+    """Growth of the load. The plan is for today's load, and says which endpoint is outgrown first, and when."""
 
     @model_validator(mode="after")
     def _peak(self) -> Traffic:
@@ -137,41 +166,65 @@ class Traffic(FilePart):
 class Slo(FilePart):
     """Goals: for interactive work times to the first and between tokens, for batch work a time limit."""
 
-    ttft_p95_ms: float | None = Field(default=None, gt=0)
-    tpot_p95_ms: float | None = Field(default=None, gt=0)
-    availability: float | None = Field(default=None, gt=0, lt=1)
+    ttft_p95_ms: float | None = Field(default=None, gt=0, examples=[3000])
+    """Time to the first token, which 95 % of requests keep. Interactive workloads need it."""
+    tpot_p95_ms: float | None = Field(default=None, gt=0, examples=[80])
+    """Time for each further token, which 95 % of requests keep. Interactive chat needs it."""
+    availability: float | None = Field(
+        default=None, gt=0, lt=1, json_schema_extra={"unit": "share of the time"}, examples=[0.995]
+    )
     """Share of the time in which its peak must be carried. The plan estimates it, and raises `survive` to reach it."""
-    complete_within_hours: float | None = Field(default=None, gt=0)
+    complete_within_hours: float | None = Field(default=None, gt=0, examples=[24])
+    """Time in which each request of a batch workload is done. Batch workloads need it."""
 
 
 class Review(FilePart):
     """Which answers a human looks at."""
 
-    domain: DnsLabel
+    domain: DnsLabel = Field(examples=["claims"])
     """Who reviews: a team or a field of knowledge."""
-    below_confidence: float | None = Field(default=None, ge=0, le=1)
-    sample_rate: float = Field(default=0, ge=0, le=1)
+    below_confidence: float | None = Field(
+        default=None, ge=0, le=1, json_schema_extra={"unit": "score from 0 to 1"}, examples=[0.75]
+    )
+    """Answers with a lower confidence, or with none, go to a person. `isthmus calibrate` finds the threshold."""
+    sample_rate: Share = Field(default=0, examples=[0.02])
+    """Share of the other answers that a person looks at, drawn at random."""
 
 
 class Workload(FilePart):
     """One use of a language model."""
 
-    name: DnsLabel
-    purpose: str = ""
+    name: DnsLabel = Field(examples=["ticket-answers"])
+    """Name of the workload."""
+    purpose: str = Field(default="", examples=["Draft answers to tickets of the helpdesk"])
+    """What it is for, in a sentence that an auditor understands."""
     sensitivity: Sensitivity
+    """How sensitive its data is. The class decides where it may run (docs/contracts.md, Handling)."""
     impact: Impact
+    """What a wrong answer can do to people or money. It decides which answers a person reviews."""
     task: Literal["chat", "embedding", "rerank", "guard"] = "chat"
+    """What the model does. `guard`: it judges prompts or answers of other workloads."""
     mode: Literal["interactive", "batch"] = "interactive"
-    residency: Annotated[list[Jurisdiction], Field(min_length=1)] | None = None
-    """Where the data may be: any of these. Absent: anywhere."""
+    """`interactive`: somebody waits for the answer. `batch`: answers are due within hours."""
+    residency: Annotated[list[Jurisdiction], Field(min_length=1)] | None = Field(
+        default=None, examples=[["eu"]]
+    )
+    """Where the data may be, as ISO country codes, `eu` or `eea`: any of these. Absent: anywhere."""
     regimes: list[Regime] = []
+    """Rules that apply to the data. Each adds limits, for example how long records are kept (docs/contracts.md)."""
     model: Model
+    """Which models may serve it."""
     traffic: Traffic
-    slo: Slo
+    """How much it is used."""
+    slo: Slo = Field(examples=[{"ttft_p95_ms": 3000, "tpot_p95_ms": 80}])
+    """Goals for its answers."""
     survive: Survive = "none"
-    """The largest failure after which its peak must still be carried. `slo.availability` may raise it."""
+    """The largest failure after which it must still carry its peak: of a replica, a node, or a failure domain.
+    `slo.availability` may raise it."""
     allow_overflow: bool = False
+    """Whether load above what your own GPUs carry may go to an API, so that no GPUs wait for the peak."""
     review: Review | None = None
+    """Which answers a person looks at. A workload of high impact needs it."""
 
     @property
     def needs_people(self) -> bool:
@@ -196,13 +249,15 @@ class Workload(FilePart):
                 fix="Set `mode: batch`, or set ttft_p95_ms and tpot_p95_ms instead",
             )
         needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
-        for key in needed:
-            if getattr(slo, key) is None:
-                raise FieldError(
-                    f"an interactive {self.task} workload needs slo.{key}",
-                    *("slo", key),
-                    fix=f"Add it, e.g. `{key}: {60 if key == 'tpot_p95_ms' else 1500}`",
-                )
+        raise_all(
+            FieldError(
+                f"an interactive {self.task} workload needs slo.{key}",
+                *("slo", key),
+                fix=f"Add it, e.g. `{key}: {60 if key == 'tpot_p95_ms' else 1500}`",
+            )
+            for key in needed
+            if getattr(slo, key) is None
+        )
         return self
 
     @model_validator(mode="after")

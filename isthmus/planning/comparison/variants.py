@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan import document as plan_of
 from isthmus.contracts.plan import rules as plan_rules
-from isthmus.contracts.requirements import document as requirements_of
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner, what_if
@@ -174,8 +173,6 @@ def _plan(
         planned = planner.make_plan(requirements, offers, today, blueprint=argument.blueprint, before=before)
     except Refused as error:
         return Variant(argument, what, requirements, None, refused=error.what)
-    except InputError as error:
-        raise requirements_of.locate(error, path) from None
     plan = planned.plan.model_copy(update={"what_if": mark})
     return Variant(argument, what, requirements, plan, planned=planned)
 

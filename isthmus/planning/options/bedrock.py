@@ -75,29 +75,33 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
 
 
 def _meets_goals(site: AwsSite, call: Call, workload_demand: Demand) -> bool | None:
-    """Whether the latency that the site states meets the goals; None if it states none (`sites[].latency`).
+    """Whether the latency that the site states meets the goals; None if it states none (`sites[].latency`)."""
+    name = next((name for name in (call.profile, call.model) if name and site.latency.get(name)), None)
+    if name is None:
+        return None
+    ttft, tpot = stated_latency(site, name)
+    return (workload_demand.ttft_ms is None or ttft <= workload_demand.ttft_ms) and (
+        workload_demand.tpot_ms is None or tpot <= workload_demand.tpot_ms
+    )
+
+
+def stated_latency(site: AwsSite, name: str) -> tuple[float, float]:
+    """Milliseconds to the first and to each further token that a site states for a model or profile.
 
     Its shape: `{MODEL or PROFILE: {ttft_p95_ms, tpot_p95_ms, as_of, source?}}`. Raises `InputError` for any other.
     """
-    for name in (call.profile, call.model):
-        row = site.latency.get(name) if name else None
-        if row is None:
-            continue
-        latencies = []
-        for key in ("ttft_p95_ms", "tpot_p95_ms"):
-            value = row.get(key) if isinstance(row, dict) else None
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise InputError(
-                    f"{key} is {value!r}, not a number above 0",
-                    where=f"sites[{site.name}].latency.{name}",
-                    fix="Set ttft_p95_ms and tpot_p95_ms to the measured milliseconds",
-                )
-            latencies.append(float(value))
-        ttft, tpot = latencies
-        return (workload_demand.ttft_ms is None or ttft <= workload_demand.ttft_ms) and (
-            workload_demand.tpot_ms is None or tpot <= workload_demand.tpot_ms
-        )
-    return None
+    row = site.latency[name]
+    latencies: list[float] = []
+    for key in ("ttft_p95_ms", "tpot_p95_ms"):
+        value = row.get(key) if isinstance(row, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise InputError(
+                f"{key} is {value!r}, not a number above 0",
+                where=f"sites[{site.name}].latency.{name}",
+                fix="Set ttft_p95_ms and tpot_p95_ms to the measured milliseconds",
+            )
+        latencies.append(float(value))
+    return latencies[0], latencies[1]
 
 
 def call_needs(

@@ -5,12 +5,14 @@ Reasons are kept in the order in which places were tried.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.reference import inference_profiles
 from isthmus.contracts.requirements.document import AwsSite
-from isthmus.core.errors import InputError
+from isthmus.core.errors import FieldError, InputError
+from isthmus.core.validation_errors import did_you_mean, locate
 from isthmus.planning.catalogues import aws_instances, bedrock, fixed_prices, models
 from isthmus.planning.options import bedrock as bedrock_options
 from isthmus.planning.options import gpu as gpu_options
@@ -19,17 +21,18 @@ from isthmus.planning.options.option import Case, Options, Rules
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.contracts.requirements.workloads import Candidate
+    from isthmus.core.yaml_documents import PathOf
 
 
 def find_options(requirements: Requirements, rules: Rules) -> Options:
-    """Return all options. Raises `InputError` for an unknown model, or a price of a site that cannot be read."""
-    _check_price_names(requirements)
-    options, bases = Options(rules), dict[str, str]()
-    for index, workload in enumerate(requirements.workloads):
+    """Return all options. Raises `InputError` for every fault that `catalogue_faults` finds."""
+    if (wrong := locate(requirements.document, catalogue_faults(requirements))) is not None:
+        raise wrong
+    options = Options(rules)
+    for workload in requirements.workloads:
         options.by_workload[workload.name], options.rejected[workload.name] = [], []
-        for number, candidate in enumerate(workload.model.candidates):
-            place = f"workloads.{index}.model.candidates.{number}"
-            base = _base_model(candidate, bases, requirements, place)
+        for candidate in workload.model.candidates:
+            base = candidate.base or candidate.id
             for precision, score in candidate.scores.items():
                 case = Case(requirements, rules, workload, candidate.id, precision, score, options, base)
                 if score < workload.model.min_score and case.holds("min_score"):
@@ -42,100 +45,114 @@ def find_options(requirements: Requirements, rules: Rules) -> Options:
     return options
 
 
-def _base_model(candidate: Candidate, bases: dict[str, str], requirements: Requirements, where: str) -> str:
-    """Return the catalogue's model whose layers a candidate has. Raises `InputError` if it is unknown or ambiguous."""
+def catalogue_faults(requirements: Requirements) -> Iterator[FieldError]:
+    """Every name of a model, price, latency or quota that the catalogues lack, and every price that cannot be read.
+
+    Such a name would have no effect. `requirements` may lack values that are invalid (`core.skipped_checks`): what
+    depends on them is left out.
+    """
+    sites = [
+        (index, site)
+        for index, site in enumerate(getattr(requirements, "sites", ()))
+        if isinstance(site, AwsSite) and all(hasattr(site, key) for key in _SITE_KEYS)
+    ]
+    for index, site in sites:
+        yield from _wrong_quotas(site, index)
+        yield from _wrong_prices(site, index)
+        yield from _wrong_latencies(site, index)
+    bases: dict[str, str] = {}
+    for index, workload in enumerate(getattr(requirements, "workloads", ())):
+        model = getattr(workload, "model", None)
+        for number, candidate in enumerate(getattr(model, "candidates", ())):
+            place = ("workloads", index, "model", "candidates", number)
+            if hasattr(candidate, "id") and hasattr(candidate, "base"):
+                yield from _wrong_model(candidate, bases, [site for _, site in sites], place)
+
+
+_SITE_KEYS = ("region", "quotas", "prices", "latency")
+
+
+def _wrong_model(
+    candidate: Candidate, bases: dict[str, str], sites: Sequence[AwsSite], place: PathOf
+) -> Iterator[FieldError]:
+    """The catalogue has the model whose layers a candidate has, and a candidate has one such model everywhere."""
     if candidate.base is None:
         if candidate.id not in models.ids() and bedrock.bedrock_id(candidate.id) is None:
-            _raise_unknown_model(candidate.id, requirements, f"{where}.id")
+            yield _unknown_model(candidate.id, sites, (*place, "id"))
+            return
     elif candidate.base not in models.ids():
-        _raise_unknown_model(candidate.base, requirements, f"{where}.base")
+        yield _unknown_model(candidate.base, sites, (*place, "base"))
+        return
     elif candidate.id in models.ids() or candidate.id in bedrock.ids():
-        raise InputError(
+        yield FieldError(
             f"`{candidate.id}` is a model of the catalogue, so it cannot be tuned from `{candidate.base}`",
-            where=f"{where}.base",
+            *(*place, "base"),
             fix="Remove `base`, or give your tuned model another id",
         )
+        return
     base = bases.setdefault(candidate.id, candidate.base or candidate.id)
     if base != (candidate.base or candidate.id):
-        raise InputError(
+        yield FieldError(
             f"`{candidate.id}` has two different bases: `{base}` in another workload and `{candidate.base}` here",
-            where=f"{where}.base",
+            *(*place, "base"),
             fix="Use the same base in both places",
         )
-    return base
 
 
-def _raise_unknown_model(id: str, requirements: Requirements, where: str) -> None:
-    """Raise `InputError` with the nearest model that can be planned: an open one, or one with a price at a site."""
-    from isthmus.core.validation_errors import did_you_mean
-
+def _unknown_model(id: str, sites: Sequence[AwsSite], place: PathOf) -> FieldError:
+    """The error with the nearest model that can be planned: an open one, or one with a price at a site."""
     callable_ids = {
-        model
-        for site in requirements.sites
-        if isinstance(site, AwsSite)
-        for model in bedrock.ids()
-        if bedrock.calls(model, site.region, site.prices)
+        model for site in sites for model in bedrock.ids() if _can_be_called(model, site.region, site.prices)
     }
     suggestion = did_you_mean(id, [*models.ids(), *sorted(callable_ids)])
-    raise InputError(
+    return FieldError(
         f"the model `{id}` is not in the catalogue, so it cannot be sized",
-        where=where,
+        *place,
         fix=f"{suggestion} `isthmus models` lists what can be planned. For a model of your own, set `base` to the model"
         " that it was tuned from".strip(),
     )
 
 
-def _check_quota_names(site: AwsSite, where: str) -> None:
-    """Raises `InputError` for a Bedrock quota of an unknown model, which would have no effect."""
+def _can_be_called(model: str, region: str, prices: dict[str, Any]) -> bool:
+    try:
+        return bool(bedrock.calls(model, region, prices))
+    except InputError:
+        return False  # The wrong price has an error of its own.
+
+
+def _wrong_quotas(site: AwsSite, index: int) -> Iterator[FieldError]:
     for name in site.quotas:
         quota = bedrock_quotas.parse_quota_name(name)
         if quota and not any(
             quota.holds_for(model, quota.kind, crossing=quota.crossing) for model in bedrock.ids()
         ):
-            raise InputError(
+            yield FieldError(
                 f"the quota `{name}` does not match any model of the catalogue",
-                where=f"{where}.quotas.{name}",
+                *("sites", index, "quotas", name),
                 fix="Use the name from AWS Service Quotas (Amazon Bedrock), or remove the quota",
             )
 
 
-def _check_price_names(requirements: Requirements) -> None:
-    """Raises `InputError` for a price or a latency under an unknown name, which would have no effect."""
-    for index, site in enumerate(requirements.sites):
-        if not isinstance(site, AwsSite):
+def _callable_names() -> set[str]:
+    """Models and inference profiles of Bedrock."""
+    return {*bedrock.ids(), *(profile.profile for profile in inference_profiles.rows())}
+
+
+def _wrong_prices(site: AwsSite, index: int) -> Iterator[FieldError]:
+    calls, items = _callable_names(), fixed_prices.item_names()
+    for name in site.prices:
+        place = ("sites", index, "prices", name)
+        if name in calls or name in items or aws_instances.is_priceable(name):
+            yield from _wrong_price(name, site, place)
             continue
-        _check_quota_names(site, f"sites.{index}")
-        calls = {*bedrock.ids(), *(profile.profile for profile in inference_profiles.rows())}
-        for key, entries, is_price in (("prices", site.prices, True), ("latency", site.latency, False)):
-            for name in entries:
-                if name in calls or (
-                    is_price and (aws_instances.is_priceable(name) or name in fixed_prices.item_names())
-                ):
-                    if is_price:
-                        _check_price(name, site, f"sites.{index}.prices.{name}")
-                    continue
-                from isthmus.core.validation_errors import did_you_mean
-
-                known_names = sorted(
-                    {
-                        *calls,
-                        *((*aws_instances.priceable_names(), *fixed_prices.item_names()) if is_price else ()),
-                    }
-                )
-                expected = (
-                    "a model, an inference profile, an instance or a fixed part of an AWS site"
-                    if is_price
-                    else "a model or an inference profile"
-                )
-                raise InputError(
-                    f"`{name}` is not the name of {expected}",
-                    where=f"sites.{index}.{key}.{name}",
-                    fix=did_you_mean(name, known_names) or "Correct the name, or remove the entry",
-                )
+        known = sorted({*calls, *aws_instances.priceable_names(), *items})
+        yield _unknown_name(
+            name, known, "a model, an inference profile, an instance or a fixed part of an AWS site", place
+        )
 
 
-def _check_price(name: str, site: AwsSite, where: str) -> None:
-    """Raises `InputError` for a price that cannot be read, even if no plan needs it."""
+def _wrong_price(name: str, site: AwsSite, place: PathOf) -> Iterator[FieldError]:
+    """A price that cannot be read, even if no plan needs it."""
     try:
         if name in fixed_prices.item_names():
             fixed_prices.unit_price(name, site.region, site.prices)
@@ -144,4 +161,25 @@ def _check_price(name: str, site: AwsSite, where: str) -> None:
         else:
             bedrock.site_price(site.prices, name)
     except InputError as error:
-        raise InputError(error.what, where=where, fix=error.fix) from None
+        yield FieldError(error.what, *place, fix=error.fix)
+
+
+def _wrong_latencies(site: AwsSite, index: int) -> Iterator[FieldError]:
+    calls = _callable_names()
+    for name in site.latency:
+        place = ("sites", index, "latency", name)
+        if name not in calls:
+            yield _unknown_name(name, sorted(calls), "a model or an inference profile", place)
+            continue
+        try:
+            bedrock_options.stated_latency(site, name)
+        except InputError as error:
+            yield FieldError(error.what, *place, fix=error.fix)
+
+
+def _unknown_name(name: str, known: Sequence[str], expected: str, place: PathOf) -> FieldError:
+    return FieldError(
+        f"`{name}` is not the name of {expected}",
+        *place,
+        fix=did_you_mean(name, known) or "Correct the name, or remove the entry",
+    )

@@ -28,8 +28,11 @@ class Allowance(Part):
     """Limits per minute and per calendar month (UTC), for all copies of a gateway together."""
 
     requests_per_minute: Count | None = None
+    """The most requests a minute. Absent: no limit."""
     tokens_per_minute: Count | None = None
+    """The most tokens a minute, of prompts and answers together. Absent: no limit."""
     tokens_per_month: Count | None = None
+    """The most tokens a calendar month, of prompts and answers together. Absent: no limit."""
     usd_per_month: float | None = Field(default=None, gt=0, le=10**9)
     """By the `cost` that its endpoints state, each of which must have one."""
 
@@ -38,7 +41,9 @@ class GatewayTeam(Part):
     """Limits for all workloads of one team behind a gateway."""
 
     name: DnsLabel
+    """Name of the team, as `team` of its workloads."""
     allowance: Allowance
+    """What the team's workloads may use together."""
 
 
 class GatewayDatabase(Part):
@@ -49,8 +54,11 @@ class GatewayDatabase(Part):
     address: Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
     """A network policy cannot hold a name to anything, and a restricted gateway asks no cluster DNS."""
     port: int = Field(default=5432, ge=1, le=65535)
+    """Port of the database."""
     name: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")] = "isthmus"
+    """Name of the database."""
     user: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")] = "gateway"
+    """User as whom the gateway signs in."""
 
 
 class Caller(Part):
@@ -59,6 +67,7 @@ class Caller(Part):
     clients: list[str] = []
     """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
     allowance: Allowance = Allowance()
+    """What it may use. Absent: no limit."""
 
     @field_validator("clients")
     @classmethod

@@ -16,15 +16,19 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 class TokenPrice(Part):
     """USD per million tokens, for providers that charge by the token."""
 
-    prompt: Usd
-    completion: Usd
+    prompt: Usd = Field(json_schema_extra={"unit": "USD per million tokens"})
+    """Price of prompts."""
+    completion: Usd = Field(json_schema_extra={"unit": "USD per million tokens"})
+    """Price of answers."""
 
 
 class EndpointCost(Part):
     """Price of an endpoint's work in accounts: per GPU hour or per token."""
 
     usd_per_gpu_hour: Usd | None = None
+    """Price of one GPU for an hour."""
     usd_per_million_tokens: TokenPrice | None = None
+    """Price of a million tokens."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> EndpointCost:
@@ -47,5 +51,5 @@ class Traces(Part):
     """By which it is reached: a network policy cannot hold a name to anything."""
     ca: KubeName | None = None
     """ConfigMap in the class's namespace with `ca.crt`: who signs it; absent: the public authorities."""
-    share: float = Field(default=1.0, ge=0, le=1)
+    share: float = Field(default=1.0, ge=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})
     """Of the requests about which no caller has decided."""

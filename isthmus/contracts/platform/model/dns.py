@@ -19,8 +19,11 @@ class DnsPeer(Part):
     """A resolver as a network policy names it: by an address range, or by namespace and labels of its pods."""
 
     name: DnsLabel
+    """Name of the resolver."""
     cidr: Cidr | None = None
+    """Address of the resolver, as a network."""
     namespace: KubeName | None = None
+    """Namespace of the resolver's pods."""
     labels: dict[str, str] = {}
     """Of the resolver's pods; needed with `namespace`."""
     port: Port = 53

@@ -24,13 +24,20 @@ SIGNATURE_NAMESPACE = "isthmus-break-glass"
 UserName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/+=-]*$"), Field(max_length=200)
 ]
-PublicKey = Annotated[str, StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$")]
+PublicKey = Annotated[
+    str,
+    StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$"),
+    Field(
+        examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl erika"]
+    ),
+]
 
 
 class Keyholder(Part):
     """A person who may request or approve an access."""
 
     name: DnsLabel
+    """Name of the person, as records show it."""
     user: UserName
     """As the cluster's API server knows them from the sign-on's token: with its `--oidc-username-prefix`."""
     key: PublicKey
@@ -40,8 +47,26 @@ class Keyholder(Part):
 class BreakGlass(Part):
     """Who may use break-glass access, and for how long."""
 
-    keyholders: list[Keyholder] = Field(min_length=2)
+    keyholders: list[Keyholder] = Field(
+        min_length=2,
+        examples=[
+            [
+                {
+                    "name": "erika",
+                    "user": "oidc:erika",
+                    "key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl erika",
+                },
+                {
+                    "name": "max",
+                    "user": "oidc:max",
+                    "key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBc2vLdHe3vVLQyA3vpVyqCrGzTvZbHvVqzrLwS9d0Qx max",
+                },
+            ]
+        ],
+    )
+    """People who may request an access or approve one of another person."""
     max_hours: int = Field(default=MAX_HOURS, ge=1, le=MAX_HOURS)
+    """The longest access."""
 
     @model_validator(mode="after")
     def _persons(self) -> BreakGlass:

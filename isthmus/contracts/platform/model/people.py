@@ -31,6 +31,7 @@ class Members(Part):
     name: DnsLabel
     """By which overrides merge."""
     role: RoleName
+    """Role of these groups."""
     groups: list[GroupName] = Field(min_length=1)
     """Groups as the cluster's API server knows them from the sign-on's token: with its `--oidc-groups-prefix`."""
     classes: list[Sensitivity] = []
@@ -43,6 +44,7 @@ class People(Part):
     """Roles of people in clusters and accounts."""
 
     members: list[Members] = Field(min_length=1)
+    """Which groups have which role."""
     saml_provider: SamlArn | None = None
     """AWS without Identity Center: the account's SAML provider, whose assertions name the role."""
     break_glass: BreakGlass | None = None

@@ -79,8 +79,11 @@ class Site(OfTheOrganisation):
     """An on-prem cluster or an AWS region, in a jurisdiction."""
 
     name: DnsLabel
+    """Name of the site."""
     kind: Literal["on-prem", "aws"]
+    """`on-prem`: a Kubernetes cluster of yours. `aws`: one region of one account."""
     jurisdiction: str
+    """Country of the site, as an ISO code in lower case."""
     kube_context: str | None = None
     """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cluster_uid: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] = None
@@ -95,10 +98,13 @@ class Site(OfTheOrganisation):
     cluster_dns: ClusterDns = ClusterDns()
     """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
     region: str | None = None
+    """AWS: the region."""
     account_id: AccountId | None = None
+    """AWS: the account's 12 digits. If stated, Isthmus refuses to build in another account."""
     assume_role: RoleArn | None = None
     """The role by which the provider works in the site's account, where that is another one."""
     external_id: str | None = None
+    """External id that the trust policy of `assume_role` demands."""
     permissions_boundary: PolicyArn | None = None
     """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
 
@@ -107,14 +113,20 @@ class Endpoint(Part):
     """One model on a target, for one class."""
 
     id: DnsLabel
+    """Name of the endpoint."""
     class_: Sensitivity = Field(alias="class")
+    """Class of the data that it serves."""
     site: DnsLabel
+    """Site where the model runs or is called."""
     target: Target
+    """What runs the model."""
     model: str
     """The hub's or the provider's own id."""
     # On GPUs (onprem-vllm, eks-vllm)
     pool: DnsLabel | None = None
+    """The GPU pool on which it runs. SageMaker and Bedrock need none."""
     weights: Weights | None = None
+    """Where the model's weights come from. Bedrock needs none."""
     precision: Annotated[str | None, EngineSetting()] = None
     """Precision to serve in: bf16, fp8, …; absent: as the weights are stored."""
     mig_profile: MigProfile | None = None
@@ -122,18 +134,25 @@ class Endpoint(Part):
     tensor_parallel: Annotated[int, Field(ge=1), EngineSetting()] = 1
     """GPUs of one machine over which a replica is split (default 1)."""
     nodes_per_replica: int = Field(default=1, ge=1)
+    """Machines over which a replica is split."""
     replicas: int = Field(default=1, ge=1)
+    """Copies of the model."""
     gpus: int = Field(default=0, ge=0)
+    """GPUs in all: tensor_parallel × nodes_per_replica × replicas."""
     survive: Survive = "none"
+    """The largest failure that it survives."""
     max_model_len: Annotated[int | None, Field(ge=1), VllmFlag()] = None
     """Longest prompt and answer together, tokens."""
     max_num_seqs: Annotated[int | None, Field(ge=1), VllmFlag()] = None
     """Most requests in one batch."""
-    gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1), VllmFlag()] = None
+    gpu_memory_utilization: Annotated[
+        float | None, Field(gt=0, le=1, json_schema_extra={"unit": "share from 0 to 1"}), VllmFlag()
+    ] = None
     """Share of the GPU's memory that the engine takes, 0 to 1."""
     kv_cache_dtype: Annotated[str | None, VllmFlag()] = None
     """Type of the KV cache: auto, fp8, …"""
     adapters: list[Adapter] = []
+    """LoRA adapters that are served beside the model."""
     engine_version: Annotated[str | None, EngineSetting()] = None
     """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
     engine_args: Annotated[list[str], EngineSetting()] = []
@@ -150,8 +169,12 @@ class Endpoint(Part):
     engine: Literal["gpu", "cpu"] = "gpu"
     """`cpu`: vLLM without GPUs and without a pool, to develop against; for public and internal work."""
     task: Task = "chat"
+    """What the model does."""
     speculative: Speculative | None = None
+    """Tokens guessed ahead, for faster answers. Absent: none are."""
     prefix_cache: PrefixCache = "shared"
+    """Who may hit prefixes that were computed before: all workloads of the endpoint, only those of one team
+    (`salted`), or nobody."""
     compile_cache: CompileCache | None = None
     """Absent: on the machines' own disks where the weights are kept there, else in the pod."""
     picker: Picker | None = None
@@ -179,7 +202,9 @@ class Endpoint(Part):
     """What its gateway's accounts charge for its work; absent: nothing."""
     # On Bedrock
     region: str | None = None
+    """AWS region in which the model is called. Absent: the site's."""
     inference_profile: str | None = None
+    """Bedrock's inference profile. Absent: the model is called directly."""
     destination_regions: list[str] = []
     """Every region that the inference profile may route to; the region itself without a profile."""
     # On SageMaker
@@ -223,15 +248,17 @@ class Workload(Reviewed):
     """What a gateway serves to one group of callers: its name, and the endpoints for its requests."""
 
     name: DnsLabel
+    """Name of the workload."""
     endpoint: DnsLabel
     """Primary endpoint."""
     also: list[DnsLabel] = []
     """Further model servers of its gateway's site that are as good: a request goes where the least wait."""
     overflow: list[DnsLabel] = []
     """Endpoint in AWS that takes the chats which its own cannot take: one, and never for restricted work."""
-    overflow_when_waiting: int = Field(default=4, ge=1)
+    overflow_when_waiting: int = Field(default=4, ge=1, json_schema_extra={"unit": "requests"})
     """Also when so many requests wait at its own endpoint, by the model server's own word."""
     residency: list[str] = []
+    """Jurisdictions in which its data may be. Empty: anywhere."""
     adapter: DnsLabel | None = None
     """Adapter of the endpoint that serves this workload; absent: the base model."""
     canary: Canary | None = None
@@ -256,8 +283,11 @@ class Destination(Part):
     """An allowed destination of a gateway: an address range and a port. Host names are not accepted."""
 
     name: DnsLabel
+    """Name of the destination."""
     cidr: Cidr
+    """Network that may be reached."""
     port: int = Field(ge=1, le=65535)
+    """Port that may be reached."""
 
 
 class Proxy(Part):
@@ -273,12 +303,15 @@ class Gateway(Part):
     """The gateway of a class: the only endpoint that applications of the class can reach."""
 
     class_: Sensitivity = Field(alias="class")
+    """Class of the data that it serves."""
     name: DnsLabel
     """By which overrides merge; `CLASS` at its site."""
     site: DnsLabel
+    """Site where it runs."""
     runs_on: Literal["kubernetes", "fargate"] = "kubernetes"
     """In the site's cluster, or, at an AWS site without one, on AWS Fargate."""
     host: str
+    """Name by which applications call it."""
     replicas: int = Field(default=2, ge=1)
     """Copies; the blueprint plans them by the load (`isthmus.contracts.platform.lookups.gateway_size`)."""
     max_replicas: int | None = Field(default=None, ge=2)
@@ -286,7 +319,9 @@ class Gateway(Part):
     cpu: Quantity = "1"
     """Of each copy, request and limit."""
     memory: Quantity = "1Gi"
+    """Memory of each copy."""
     workloads: list[Workload]
+    """The workloads that it serves."""
     identity: DnsLabel | None = None
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
     destinations: list[Destination] = []
@@ -326,12 +361,15 @@ class Identity(Part):
     """An AWS role that a class's translator assumes."""
 
     name: DnsLabel
+    """Name of the identity."""
     class_: Sensitivity = Field(alias="class")
+    """Class whose translator assumes it."""
     site: DnsLabel
     """The AWS site in whose account the role lives."""
     assumed_by: Literal["roles-anywhere", "ecs-tasks", "eks-pod-identity"] = "roles-anywhere"
     """Who becomes it: pods outside AWS by a certificate, tasks on Fargate, or pods of a cluster in AWS."""
     endpoints: list[DnsLabel]
+    """Endpoints in AWS that it may call."""
     trust: DnsLabel | None = None
     """What vouches for its certificates: one of `trust`."""
     guardrail: DnsLabel | None = None
@@ -350,8 +388,11 @@ class AuditStore(Part):
     """The write-once store for the audit records of a site."""
 
     name: DnsLabel
+    """Name of the store."""
     site: DnsLabel
+    """The site whose records it holds."""
     mode: Mode
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
     delete_after_retention: bool = True
@@ -381,6 +422,7 @@ class Images(Part):
     ) = None
     """The organisation's registry, and a path in it: there the lock's images are mirrored."""
     edge: ImageReference
+    """Image of the gateway, the sealer and the review service."""
     translator: ImageReference | None = None
     """Needed where a gateway has an AWS identity, or its records are sealed."""
     vllm: ImageReference | None = None
@@ -413,38 +455,65 @@ class Platform(Life):
     """The complete platform of one stack."""
 
     isthmus: Literal["v1"]
+    """Version of the format."""
     name: DnsLabel
+    """Name of the platform."""
     blueprint: str
+    """Blueprint that rendered it."""
     sites: list[Site] = Field(min_length=1)
+    """On-prem clusters and AWS regions."""
     clusters: list[Cluster] = []
+    """Kubernetes clusters in AWS."""
     pools: list[Pool] = []
+    """GPU pools."""
     endpoints: list[Endpoint] = Field(min_length=1)
+    """Served models."""
     gateways: list[Gateway] = Field(min_length=1)
+    """Gateways, one for each class at a site."""
     identities: list[Identity] = []
+    """AWS roles of translators."""
     audit: list[AuditStore] = Field(min_length=1)
+    """Stores of audit records, one for each site in use."""
     networks: list[Network] = []
+    """Private networks in AWS."""
     links: list[Link] = []
+    """Private links between sites and AWS."""
     trust: list[Trust] = []
+    """Certificate authorities that AWS trusts."""
     guardrails: list[Guardrail] = []
+    """Guardrails of Bedrock."""
     invocation_logging: list[InvocationLogging] = []
+    """Bedrock's logs of calls."""
     trails: list[Trail] = []
+    """CloudTrail trails."""
     budgets: list[Budget] = []
+    """Monthly budgets with alerts."""
     anomalies: Anomalies = Anomalies(mode="off")
+    """Alerts about unusual spend."""
     cost_tags: Mode = "manage"
     """Whether the cost-allocation tags that budgets count by are activated here: in an organisation only the
     management account may (`existing` elsewhere), and no account before a day of use."""
     provisioned: list[Provisioned] = []
+    """Provisioned throughput of Bedrock."""
     contacts: Contacts = Contacts()
+    """Who gets alerts."""
     images: Images
+    """Container images."""
     issuer: Issuer | None = None
+    """Signs certificates of gateways and model servers. Absent: each names a Secret of its own."""
     trust_bundle: KubeName | None = None
     """ConfigMap with `ca.crt` in every class's namespace: CAs that gateways, translators and model servers believe
     besides those of their own Secrets. With the old and the new CA in it, a CA is replaced without an outage."""
     monitoring: Monitoring
+    """Who scrapes metrics."""
     operators: Operators = Operators()
+    """Operators of the clusters."""
     pod_priorities: PodPriorities = PodPriorities()
+    """Which pods the scheduler evicts first."""
     scaling: list[Scaling] = []
+    """Replicas of endpoints by load."""
     tags: dict[str, str] = {}
+    """Further tags of every resource in AWS."""
     exceptions: list[Exception_] = []
     """Recorded exceptions to the handling: confidential work on Bedrock."""
 

@@ -24,6 +24,7 @@ class Calibration(Part):
     """A file made by `isthmus calibrate`: how often answers of one model in one domain were right, by score."""
 
     name: DnsLabel
+    """Name of the calibration."""
     file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
     """Where it is, from the folder of the stack's files on."""
     digest: Sha256
@@ -53,7 +54,9 @@ class Reviewed(Caller):
     """Which answers of a workload people review. Only the requirements set this."""
 
     impact: Impact = "low"
+    """What a wrong answer can do to people or money."""
     review: Review | None = None
+    """Which answers people look at. Absent: by impact alone."""
     calibrations: list[Calibration] = []
     """By which its answers get a score, in the domain of `review`. Without one of its model's weights no answer has a
     score, and where a score is asked for each is held."""
@@ -106,6 +109,7 @@ class GatewayReviews(Part):
     user: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")] = "reviews"
     """As whom it asks the gateway's database: one that may decide, as the gateway's may not."""
     replicas: int = Field(default=2, ge=1)
+    """Copies of the service."""
     decide_h: Hours = 24
     """Hours until an answer that nobody has decided is escalated."""
     escalated_h: Hours = 24

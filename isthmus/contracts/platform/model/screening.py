@@ -29,9 +29,12 @@ class EntityModel(Part):
 
     file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$")]
     """Its name in the folder `/models` of the detector's image."""
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        examples=["e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779"]
+    )
     """What the file must be: the detector reads no other."""
     language: Language
+    """Language of the texts, as an ISO 639 code."""
 
 
 ENGLISH_MODEL = {
@@ -47,6 +50,7 @@ class ScreeningPattern(Part):
     """A pattern of the organisation's own."""
 
     entity: Entity
+    """Name of what it finds."""
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     """In RE2's syntax, with a bound on what it can match."""
     context: list[str] = []
@@ -57,6 +61,7 @@ class ScreeningTopic(Part):
     """A topic that the organisation does not want spoken of; found as `TOPIC_<NAME>`."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,30}$")]
+    """Name of the topic."""
     phrases: Annotated[
         list[Annotated[str, StringConstraints(min_length=3, max_length=100)]], Field(min_length=1)
     ]
@@ -67,7 +72,9 @@ class ScreeningGuard(Part):
     """One guard: which texts it checks, what it looks for, and what happens on a match."""
 
     name: DnsLabel
+    """Name of the guard."""
     on: Literal["prompts", "outputs", "both"]
+    """Which texts it checks."""
     workloads: list[DnsLabel] | None = None
     """Absent: all of the gateway's."""
     entities: Annotated[list[Entity], Field(min_length=1)] | None = None
@@ -77,6 +84,8 @@ class ScreeningGuard(Part):
     endpoint: DnsLabel | None = None
     """A model that says `safe` or `unsafe`: an endpoint of the gateway's class at its site."""
     then: Literal["refuse", "redact", "record", "review"] = "refuse"
+    """What happens on a match: the request is refused, the match is redacted or only recorded, or a person reviews the
+    answer."""
 
 
 _BASE_MIB, _WORKER_MIB, _MODEL_MIB = 192, 192, 512
@@ -94,15 +103,18 @@ class Screening(Part):
     models: list[EntityModel] = []
     """One a language. Text in another language never leaves the site: 422."""
     patterns: list[ScreeningPattern] = []
+    """Further patterns to look for."""
     topics: list[ScreeningTopic] = []
+    """Topics that are not to be spoken of."""
     guards: list[ScreeningGuard] = []
+    """What is checked, and what happens on a match."""
     limit_s: float = Field(default=2, gt=0, le=60)
     """A detector that takes longer is down."""
     restore: bool = True
     """Whether an answer gets back what was taken out of its prompt."""
     images: Literal["refuse", "pass"] = "refuse"
     """What happens to an image where a guard judges prompts. No guard reads images."""
-    workers: int | None = Field(default=None, ge=1, le=16)
+    workers: int | None = Field(default=None, ge=1, le=16, json_schema_extra={"unit": "processes"})
     """Processes of the detector, each with the models in its memory; absent: 2 with models, 1 with patterns alone."""
     cpu: Quantity | None = None
     """Of the detector; absent: one for each worker."""

@@ -116,7 +116,7 @@ class Weights(Part):
             pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$"
         ),
         AfterValidator(_stay_below),
-    ]
+    ] = Field(examples=["pvc://qwen3-32b"])
     """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX` with `store` and
     `cache`; on SageMaker `s3://BUCKET/PREFIX/`."""
     digest: Sha256
@@ -124,6 +124,7 @@ class Weights(Part):
     volume: str | None = None
     """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
     size_gib: int = Field(default=200, ge=1)
+    """Size of the weights, and of the volume that holds them."""
     precision: str = "bf16"
     """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
     store: WeightStore | None = None
@@ -155,9 +156,14 @@ class CompileCache(Part):
 
 
 class Adapter(Part):
+    """A LoRA adapter beside the base model."""
+
     name: DnsLabel
-    rank: int = Field(ge=1)
+    """Name of the adapter."""
+    rank: int = Field(ge=1, json_schema_extra={"unit": "dimensions"})
+    """LoRA rank of the adapter."""
     size_mib: int = Field(ge=1)
+    """Size of its weights."""
     path: BelowWeights | None = None
     """Path below the weights' mount; absent: `adapters/NAME`."""
 
@@ -166,6 +172,7 @@ class Speculative(Part):
     """Tokens guessed ahead and checked in one step: faster answers at the same distribution."""
 
     method: Literal["ngram", "draft_model", "eagle", "eagle3", "mtp"]
+    """How tokens are guessed, as vLLM names it."""
     tokens: int = Field(ge=1, le=16)
     """How many are guessed at a time."""
     path: BelowWeights | None = None
@@ -176,6 +183,7 @@ class Canary(Part):
     """A share of a workload's requests goes to another endpoint: a new version, before it takes all."""
 
     endpoint: DnsLabel
+    """The endpoint that takes the share."""
     percent: float = Field(ge=0.1, le=99)
     """Of the workload's requests, in steps of 0.001."""
 
@@ -184,7 +192,9 @@ class Picker(Part):
     """An endpoint picker of the Inference Extension in the class's namespace. It chooses the replica."""
 
     service: KubeName
+    """Service of the picker."""
     port: int = Field(default=9002, ge=1, le=65535)
+    """Port of the Service."""
     labels: dict[str, str] = Field(min_length=1)
     """Of its pods: they may read the replicas' metrics."""
 
@@ -195,7 +205,9 @@ class RouterParameters(Part):
     group: str = ""
     """Its API group; empty: core, as of a ConfigMap."""
     kind: str = "ConfigMap"
+    """Kind of the object."""
     name: KubeName
+    """Name of the object."""
 
 
 class Router(Part):
@@ -210,6 +222,7 @@ class Router(Part):
     control_namespace: DnsLabel
     """Where its control plane runs: the proxies may reach it."""
     control_port: int = Field(ge=1, le=65535)
+    """Port of the control plane."""
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
     parameters: RouterParameters | None = None
@@ -220,12 +233,14 @@ class Scaling(Part):
     """Replicas of an endpoint. If minimum equals maximum, Pulumi sets them; otherwise KEDA scales by load."""
 
     endpoint: DnsLabel
+    """The endpoint that is scaled."""
     min_replicas: int = Field(ge=0)
     """The plan's replicas; or 0 where `cold_start_s` says that callers wait."""
     max_replicas: int = Field(ge=1)
-    waiting: int = Field(default=5, ge=1)
+    """The most replicas."""
+    waiting: int = Field(default=5, ge=1, json_schema_extra={"unit": "requests per replica"})
     """Requests that wait in the engines' queues, for each replica that is then wanted."""
-    kv_cache: float = Field(default=0.8, gt=0, le=1)
+    kv_cache: float = Field(default=0.8, gt=0, le=1, json_schema_extra={"unit": "share from 0 to 1"})
     """Share of the KV cache in use, of the fullest replica, to which the number of replicas is steered."""
     cooldown_s: int = Field(default=300, ge=30)
     """How long the load must be lower before a replica goes, and before the last one does."""

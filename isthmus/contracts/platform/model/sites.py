@@ -14,12 +14,16 @@ LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9
 
 
 class Monitoring(Part):
+    """Who scrapes metrics, and where autoscaling reads them."""
+
     namespace: DnsLabel | None = None
     """The only namespace that may scrape models and gateways; needed where there is a cluster."""
     pod_monitors: bool = True
+    """Whether a PodMonitor is made for each model server and gateway."""
     labels: dict[LabelKey, LabelValue] = {}
     """Labels of every PodMonitor, by which your Prometheus selects them, e.g. `{release: kube-prometheus-stack}`."""
     prometheus_url: str | None = None
+    """URL of your Prometheus, by which autoscaling reads the load."""
 
 
 class Operators(Part):
@@ -27,12 +31,15 @@ class Operators(Part):
     off."""
 
     gpu_operator: Mode = "existing"
+    """NVIDIA's GPU Operator. `manage`: Isthmus installs it."""
     gpu_operator_namespace: DnsLabel = "gpu-operator"
     """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
     gpu_operator_release: GpuOperatorRelease = GpuOperatorRelease()
     """For `gpu_operator: manage`."""
     kueue: Mode = "existing"
+    """Kueue, which divides GPUs between classes and teams."""
     cert_manager: Mode = "existing"
+    """cert-manager, which issues certificates."""
     keda: Mode = "existing"
     """Asked for only where an endpoint is scaled by load."""
 
@@ -77,4 +84,6 @@ class Issuer(Part):
     """The cert-manager issuer that signs gateways, translators and model servers."""
 
     name: KubeName
+    """Name of the issuer."""
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+    """`Issuer` of a namespace, or `ClusterIssuer` of the whole cluster."""

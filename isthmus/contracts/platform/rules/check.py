@@ -34,7 +34,7 @@ from isthmus.contracts.platform.rules.aws import system_nodes as aws_system_node
 from isthmus.contracts.platform.rules.serving import on_max_replicas
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, VLLM_TARGETS
-from isthmus.core.errors import FieldError
+from isthmus.core.errors import FieldError, raise_all
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
@@ -42,9 +42,22 @@ if TYPE_CHECKING:
 
 
 def check(platform: Platform) -> None:
-    """Raise `FieldError` for the first broken rule."""
+    """Raise `FieldError` for every broken rule. Rules after a broken one count only as far as they can run.
+
+    Every other rule looks up the names that `FIRST_CHECKS` has checked, so these end the run.
+    """
+    faults: list[FieldError] = []
     for rule in CHECKS:
-        rule(platform)
+        try:
+            rule(platform)
+        except FieldError as error:
+            faults.append(error)
+            if rule in FIRST_CHECKS:
+                break
+        except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+            if not faults:
+                raise  # A rule that fails on a sound platform is a defect of the rule.
+    raise_all(faults)
 
 
 def names_are_unique(platform: Platform) -> None:
@@ -397,6 +410,7 @@ def audit_stores_are_complete(platform: Platform) -> None:
                 )
 
 
+FIRST_CHECKS: tuple[Callable[[Platform], None], ...] = (names_are_unique, names_exist)
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     names_are_unique,
     names_exist,

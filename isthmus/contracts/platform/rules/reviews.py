@@ -9,7 +9,7 @@ from edge.classes import CLASS_DEMANDS
 from isthmus.contracts.platform.lookups.records import Place, has_managed_share, place_of
 from isthmus.contracts.platform.model.callers import is_client_name
 from isthmus.contracts.platform.model.reviews import SCORED_CLASSES, GatewayReviews
-from isthmus.core.errors import FieldError
+from isthmus.core.errors import FieldError, caught, raise_all
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
@@ -18,35 +18,44 @@ if TYPE_CHECKING:
 def required_reviews_can_happen(platform: Platform) -> None:
     """Workloads that need review have a gateway with `reviews`. In AWS, `reviewed_by` may name another process instead,
     except for high impact."""
-    for index, gateway in enumerate(platform.gateways):
-        place = place_of(platform, gateway)
-        for number, workload in enumerate(gateway.workloads):
-            path = ("gateways", index, "workloads", number)
-            if workload.reviewed_by is not None:
-                _check_reviewed_by(gateway, workload, place, path)
-            if gateway.reviews is not None or not workload.asks_for_people:
-                continue
-            elsewhere = place != "on-prem" and workload.impact != "high"
-            if elsewhere and workload.reviewed_by is not None:
-                continue
-            reason, alternative = (
-                _review_reason(workload),
-                ", or set `reviewed_by` to who reviews them elsewhere" if elsewhere else "",
-            )
-            if place == "fargate":
-                raise FieldError(
-                    f"{reason}, but gateway {gateway.name} runs on Fargate and cannot hold answers",
-                    *path,
-                    "reviewed_by" if elsewhere else "impact",
-                    fix=f"Move the workload to a gateway in a cluster, on-prem or in AWS{alternative}",
-                    refused=True,
-                )
-            raise FieldError(
-                f"{reason}, but gateway {gateway.name} has no `reviews`",
-                *("gateways", index, "reviews"),
-                fix=f"Set `reviews` and `database` of the gateway (docs/reviews.md){alternative}",
-                refused=True,
-            )
+    raise_all(
+        error
+        for index, gateway in enumerate(platform.gateways)
+        for number in range(len(gateway.workloads))
+        for error in caught(_check_required_review, platform, index, number)
+    )
+
+
+def _check_required_review(platform: Platform, index: int, number: int) -> None:
+    """A workload whose answers need review has somebody who can do it: its gateway, or `reviewed_by`."""
+    gateway, path = platform.gateways[index], ("gateways", index, "workloads", number)
+    place, workload = place_of(platform, gateway), gateway.workloads[number]
+    if workload.reviewed_by is not None:
+        _check_reviewed_by(gateway, workload, place, path)
+    if gateway.reviews is not None or not workload.asks_for_people:
+        return
+    elsewhere = place != "on-prem" and workload.impact != "high"
+    if elsewhere and workload.reviewed_by is not None:
+        return
+    reason, alternative = (
+        _review_reason(workload),
+        ", or set `reviewed_by` to who reviews them elsewhere" if elsewhere else "",
+    )
+    if place == "fargate":
+        raise FieldError(
+            f"{reason}, but gateway {gateway.name} runs on Fargate and cannot hold answers",
+            *path,
+            "reviewed_by" if elsewhere else "impact",
+            fix="Use a blueprint whose gateway runs in a cluster, such as cloud-private, or move the workload to a "
+            f"gateway on-prem{alternative}",
+            refused=True,
+        )
+    raise FieldError(
+        f"{reason}, but gateway {gateway.name} has no `reviews`",
+        *("gateways", index, "reviews"),
+        fix=f"Set `reviews` and `database` of the gateway (docs/reviews.md){alternative}",
+        refused=True,
+    )
 
 
 def _check_reviewed_by(
@@ -64,6 +73,22 @@ def _check_reviewed_by(
     if why:
         message = f"workload {workload.name} has `reviewed_by`, but {why}"
         raise FieldError(message, *path, "reviewed_by", fix=fix)
+
+
+def low_scores_are_stated(platform: Platform) -> None:
+    """Where a low score holds an answer, the workload says which score is low."""
+    raise_all(
+        FieldError(
+            f"workload {workload.name} has no review.below_confidence, so no score counts as low",
+            *("gateways", index, "workloads", number, "review"),
+            fix="Set review.below_confidence in the requirements and plan again",
+        )
+        for index, gateway in enumerate(platform.gateways)
+        if gateway.reviews is not None
+        for number, workload in enumerate(gateway.workloads)
+        if gateway.class_ in SCORED_CLASSES or workload.impact == "material"
+        if workload.review is None or workload.review.below_confidence is None
+    )
 
 
 def reviews_are_complete(platform: Platform) -> None:
@@ -112,14 +137,6 @@ def reviews_are_complete(platform: Platform) -> None:
             fix = "Set `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
             raise FieldError(message, *path, "certificate_secret", fix=fix)
         _check_keep_days(gateway, reviews, path)
-        for number, workload in enumerate(gateway.workloads):
-            by_score = gateway.class_ in SCORED_CLASSES or workload.impact == "material"
-            if by_score and (workload.review is None or workload.review.below_confidence is None):
-                raise FieldError(
-                    f"workload {workload.name} has no review.below_confidence, so no score counts as low",
-                    *("gateways", index, "workloads", number, "review"),
-                    fix="Set review.below_confidence in the requirements and plan again",
-                )
         _check_reviewer_networks(platform, gateway, reviews, path)
         _check_reviewers(gateway, reviews, path)
 
@@ -274,4 +291,9 @@ def volumes_have_one_use(platform: Platform) -> None:
                 )
 
 
-CHECKS = (required_reviews_can_happen, reviews_are_complete, volumes_have_one_use)
+CHECKS = (
+    required_reviews_can_happen,
+    reviews_are_complete,
+    low_scores_are_stated,
+    volumes_have_one_use,
+)

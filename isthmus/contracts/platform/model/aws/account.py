@@ -120,8 +120,11 @@ class Network(Part):
     """A private network of an AWS site, and the private endpoints in it."""
 
     name: DnsLabel
+    """Name of the network."""
     site: DnsLabel
+    """The AWS site that it is for."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     classes: list[Sensitivity] = Field(min_length=1)
     """Classes whose work it carries; never restricted."""
     cidr: Cidr | None = None
@@ -129,6 +132,7 @@ class Network(Part):
     zones: list[Zone] = []
     """`manage`: an availability zone for each private subnet, two at least."""
     vpc: Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]+$")] | None = None
+    """`existing`: id of the VPC."""
     subnets: list[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]] = []
     """`existing`: private subnets, in two zones at least."""
     route_tables: list[Annotated[str, StringConstraints(pattern=r"^rtb-[0-9a-f]+$")]] = []
@@ -157,12 +161,15 @@ class Link(Part):
     """The private link between an on-prem site and an AWS site, on a transit gateway."""
 
     name: DnsLabel
+    """Name of the link."""
     from_: DnsLabel = Field(alias="from")
     """The on-prem site."""
     to: DnsLabel
     """The AWS site."""
     kind: Literal["vpn", "direct-connect"]
+    """`vpn`: IPsec over the internet. `direct-connect`: a line to AWS."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     classes: list[Sensitivity] = Field(min_length=1)
     """Classes whose traffic may cross; never restricted."""
     sources: list[Cidr] = []
@@ -172,6 +179,7 @@ class Link(Part):
     site_asn: int | None = Field(default=None, ge=1, le=4294967294)
     """BGP number of the site's end."""
     amazon_asn: int = Field(default=64512, ge=1, le=4294967294)
+    """BGP number of AWS's end, which differs from `site_asn`."""
     transit_gateway: Annotated[str, StringConstraints(pattern=r"^tgw-[0-9a-f]+$")] | None = None
     """One that exists; absent, one is made."""
     direct_connect_gateway: Uuid | None = None
@@ -179,6 +187,7 @@ class Link(Part):
     connection: Annotated[str, StringConstraints(pattern=r"^dxcon-[0-9a-z]+$")] | None = None
     """`direct-connect`: the ordered connection on which a transit interface is made."""
     vlan: int | None = Field(default=None, ge=1, le=4094)
+    """`direct-connect`: VLAN of the transit interface on the connection."""
     resolvers: Mode = "manage"
     """Inbound and outbound DNS resolvers: the site asks AWS for AWS's zones, AWS the site for the site's."""
     zones: list[
@@ -191,15 +200,20 @@ class TrustIssuer(Part):
     """The cert-manager issuer that signs the certificates by which translators prove who they are."""
 
     name: KubeName
+    """Name of the issuer."""
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+    """`Issuer` of a namespace, or `ClusterIssuer` of the whole cluster."""
 
 
 class Trust(Part):
     """The certificate authority that AWS trusts for identities (IAM Roles Anywhere)."""
 
     name: DnsLabel
+    """Name of the trust."""
     site: DnsLabel
+    """The AWS site that it is for."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     ca_certificates: str | None = None
     """`manage`: the authority's certificates as PEM; never a public web authority's."""
     acm_pca: AuthorityArn | None = None
@@ -211,6 +225,7 @@ class Trust(Part):
     certificate_hours: int = Field(default=24, ge=1, le=24 * 90)
     """How long a translator's certificate holds; it is rotated when a third is left."""
     session_seconds: int = Field(default=3600, ge=900, le=43200)
+    """How long the credentials of a session hold."""
 
 
 class Pii(Part):
@@ -219,6 +234,7 @@ class Pii(Part):
     name: str
     """As Bedrock names it, e.g. `EMAIL`, `CREDIT_DEBIT_CARD_NUMBER`."""
     action: Literal["block", "anonymize"] = "anonymize"
+    """`block` the text, or replace what was found by its kind (`anonymize`)."""
 
 
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
@@ -228,9 +244,13 @@ class Guardrail(Part):
     """A Bedrock guardrail. It adds to the network boundary and never replaces it."""
 
     name: DnsLabel
+    """Name of the guardrail."""
     site: DnsLabel
+    """The AWS site that it is for."""
     class_: Sensitivity = Field(alias="class")
+    """Class whose calls must name it."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     guardrail_id: GuardrailId | None = None
     """`existing`."""
     version: str | None = None
@@ -238,13 +258,17 @@ class Guardrail(Part):
     earlier_versions: list[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,7}$")]] = []
     """Versions that calls may name besides, while pods that know a new one replace those that do not."""
     pii: list[Pii] = []
+    """Kinds of personal data and secrets that it looks for."""
     attack_strength: Literal["low", "medium", "high"] = "high"
     """Filter on prompts that attack the model's instructions."""
     content_strength: Literal["none", "low", "medium", "high"] = "medium"
     """Filters on hate, insults, sexual content, violence and misconduct."""
-    grounding: float | None = Field(default=None, ge=0, le=0.99)
+    grounding: float | None = Field(
+        examples=[0.75], default=None, ge=0, le=0.99, json_schema_extra={"unit": "score from 0 to 1"}
+    )
     """Least score of grounding and relevance; absent: not asked for (it needs a source in the request)."""
     blocked_message: str = Field(default="This request was blocked by policy.", min_length=1, max_length=500)
+    """What a caller gets in place of a blocked prompt or answer."""
     languages: list[LanguageCode] = []
     """Languages of prompts and answers; absent: those of the screening of the gateways that use it, else English."""
     tier: Literal["classic", "standard"] | None = None
@@ -258,19 +282,26 @@ class InvocationLogging(Part):
     """Bedrock's log of invocations. An account and region has one, so the strictest class decides its settings."""
 
     name: DnsLabel
+    """Name of the log."""
     site: DnsLabel
+    """The AWS site that it is for."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     text: bool = False
     """Prompts and answers too; only where every class at the site may keep content."""
     retention_days: Days
+    """How long the log is kept."""
 
 
 class Trail(Part):
     """A CloudTrail trail of all regions, stored write-once in the site's audit store."""
 
     name: DnsLabel
+    """Name of the trail."""
     site: DnsLabel
+    """The AWS site that it is for."""
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     organization: bool = False
     """A trail of the whole organisation; the site's account must be its management account or delegate."""
     retention_days: Days
@@ -281,12 +312,15 @@ class Budget(Part):
     """A monthly budget for resources with a tag, with alerts and an action when it is used up."""
 
     name: DnsLabel
+    """Name of the budget."""
     site: DnsLabel
     """The AWS site in whose account it is."""
     scope: Literal["platform", "class", "workload"]
+    """What it counts: the whole platform, one class of data, or one workload."""
     of: str
     """The platform's, class's or workload's name."""
     monthly_usd: Usd
+    """The most that may be spent a month."""
     alert_pct: list[Annotated[int, Field(ge=1, le=1000)]] = [80, 100]
     """Alerts of actual spend; one of forecast spend at 100 % comes with them."""
     action: Literal["none", "deny"] = "none"
@@ -311,6 +345,7 @@ class Anomalies(Part):
     site: DnsLabel | None = None
     """The AWS site in whose account it is; absent: the first."""
     threshold_usd: float = Field(default=100, ge=0.01, le=1e9)
+    """Least unusual spend about which an alert is sent."""
 
 
 class Contacts(Part):
@@ -326,6 +361,10 @@ class Provisioned(Part):
     """Provisioned throughput of a Bedrock model."""
 
     name: DnsLabel
+    """Name of the provisioned throughput."""
     endpoint: DnsLabel
+    """The endpoint on Bedrock that it serves."""
     model_units: int = Field(ge=1)
+    """Number of model units to buy."""
     commitment: Literal["none", "one-month", "six-months"] = "none"
+    """Term of the contract. `none`: no term."""

@@ -43,10 +43,13 @@ class NodeGroup(Part):
     """The machines of a pool in AWS: a managed node group for each zone, all alike."""
 
     instance_type: InstanceType
+    """EC2 instance type of the machines."""
     purchase: Purchase = "on-demand"
+    """How the machines are bought."""
     reservation: ReservationId | None = None
     """The capacity reservation or block to launch into; only with those purchases."""
     ami_type: GpuAmi = "AL2023_x86_64_NVIDIA"
+    """AWS's image for the machines."""
     release_version: str | None = None
     """Of the image; absent: the newest for the cluster's version when the group is made."""
     zones: list[Zone] = Field(min_length=1)
@@ -54,6 +57,7 @@ class NodeGroup(Part):
     min_nodes: int | None = Field(default=None, ge=0)
     """Absent: the pool's `nodes`. Nothing here scales; below `max_nodes`, an autoscaler of the organisation's."""
     max_nodes: int | None = Field(default=None, ge=1)
+    """The most machines that an autoscaler of yours may start. Absent: the pool's `nodes`."""
     volume_gib: int = Field(default=200, ge=20, le=16384)
     """Root volume of each machine, encrypted: images and whatever pods write."""
 
@@ -62,14 +66,18 @@ class Admin(Part):
     """An IAM role that administers a cluster, by an access entry."""
 
     name: DnsLabel
+    """Name of the access entry."""
     principal: RoleArn
+    """ARN of the role."""
 
 
 class HybridNodes(Part):
     """Machines of a site of the organisation's that join a cluster in AWS (EKS Hybrid Nodes)."""
 
     node_networks: list[Cidr] = Field(min_length=1)
+    """Networks of those machines."""
     pod_networks: list[Cidr] = []
+    """Networks of the pods on those machines."""
     role: RoleArn
     """What such a machine becomes, by Systems Manager or Roles Anywhere: the organisation's own."""
 
@@ -82,13 +90,16 @@ class SystemNodes(Part):
     nodes: int | None = Field(default=None, ge=2)
     """Two at least, in two zones; absent: as many as hold it."""
     volume_gib: int = Field(default=100, ge=20, le=16384)
+    """Root volume of each machine, encrypted."""
 
 
 class Cluster(Part):
     """A private Kubernetes cluster at an AWS site (Amazon EKS)."""
 
     name: DnsLabel
+    """Name of the cluster."""
     site: DnsLabel
+    """The AWS site that it is for."""
     mode: Literal["manage", "existing"] = "manage"
     """`existing`: the organisation's, by its site's `kube_context`; machines and addons are its own too."""
     stage: Literal["cluster", "platform"] = "platform"
@@ -109,8 +120,11 @@ class Cluster(Part):
     access: list[Cidr] = []
     """Networks that reach the private API server besides the nodes: where `isthmus up` runs, for one."""
     service_cidr: Cidr = "172.20.0.0/16"
+    """Network of the cluster's Services, which overlaps no other network."""
     hybrid_nodes: HybridNodes | None = None
+    """Machines of yours that join the cluster. Absent: none may."""
     system_nodes: SystemNodes = SystemNodes()
+    """Machines without GPUs. The defaults hold what the platform runs."""
     ebs_csi_role: RoleArn | None = None
     """Given, AWS's driver for volumes of one zone is an addon that bears this role. That for shared file systems comes
     with a share of records, and mounts as its machines; other shares are the organisation's own."""

@@ -47,9 +47,9 @@ class Fargate(Part):
     """The organisation's key that seals the named secrets; absent: Secrets Manager's own."""
     zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")] | None = None
     """A private hosted zone of the organisation's in which `host` is written; absent, one of that name is made."""
-    cpu: Literal[1024, 2048, 4096] = 1024
+    cpu: Literal[1024, 2048, 4096] = Field(default=1024, json_schema_extra={"unit": "CPU units"})
     """CPU units of each task: 1024 are one CPU."""
-    memory: int = Field(default=2048, ge=2048, le=30720)
+    memory: int = Field(default=2048, ge=2048, le=30720, json_schema_extra={"unit": "MiB"})
     """MiB of each task."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     """What the images are built for."""

@@ -19,6 +19,11 @@ EcrImage = Annotated[
     StringConstraints(
         pattern=r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.(com(\.cn)?|eu)/[a-z0-9._/-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}$"
     ),
+    Field(
+        examples=[
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com/vllm@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        ]
+    ),
 ]
 """SageMaker pulls from Amazon ECR of the endpoint's region, and by digest only here."""
 S3Prefix = Annotated[
@@ -46,6 +51,7 @@ class SealingKey(Part):
     """The key of what an endpoint stores: its log, what it captures, its volumes where AWS takes one."""
 
     mode: Mode = "manage"
+    """`manage`: Isthmus makes it. `existing`: the organisation has it. `off`: there is none."""
     arn: KeyArn | None = None
     """`existing`: its policy must let CloudWatch Logs and SageMaker use it."""
 
@@ -54,24 +60,32 @@ class Autoscaling(Part):
     """Instances by load: AWS keeps the calls a minute that one instance gets near a target."""
 
     min_instances: int = Field(ge=1)
+    """The fewest instances."""
     max_instances: int = Field(ge=1)
+    """The most instances."""
     calls_per_minute: float = Field(gt=0)
     """Of one instance (SageMakerVariantInvocationsPerInstance)."""
     scale_in_s: int = Field(default=600, ge=0, le=86400)
+    """Time after an instance was removed before another may be."""
     scale_out_s: int = Field(default=120, ge=0, le=86400)
+    """Time after an instance was added before another may be."""
 
 
 class ShadowModel(Part):
     """Another model that gets a copy of some calls; its answers go nowhere."""
 
     model: str
+    """Id of the model."""
     uri: S3Prefix
+    """Folder of S3 with its weights."""
     digest: Sha256
+    """Digest of the weights' manifest."""
     image: EcrImage | None = None
     """Absent: the served model's."""
     instance_type: InstanceType | None = None
     """Absent: the served model's."""
     instances: int = Field(default=1, ge=1)
+    """Number of instances."""
     sampling_pct: int = Field(ge=1, le=100)
     """Part of the calls of which it gets a copy."""
 
@@ -80,6 +94,7 @@ class Capture(Part):
     """Prompts and answers kept in S3, only for a class that may keep content."""
 
     sampling_pct: int = Field(ge=1, le=100)
+    """Share of the calls whose prompts and answers are kept."""
     days: int = Field(ge=1)
     """After which they are erased."""
     bucket: BucketName | None = None
@@ -89,7 +104,7 @@ class Capture(Part):
 class Rollback(Part):
     """Alarms at which AWS takes a deployment back by itself."""
 
-    errors: int = Field(default=5, ge=1)
+    errors: int = Field(default=5, ge=1, json_schema_extra={"unit": "answers per minute"})
     """Answers of 5xx in a minute."""
     latency_p95_ms: int | None = Field(default=None, ge=1)
     """Of the model alone, without SageMaker's own part."""
@@ -101,6 +116,7 @@ class Rollout(Part):
     """How calls move to new instances: they stand beside the old ones until all have moved (blue/green)."""
 
     kind: Literal["canary", "linear", "all-at-once"] = "canary"
+    """`canary`: a first step, then the rest. `linear`: equal steps. `all-at-once`: one step."""
     step_pct: int = Field(default=25, ge=1, le=50)
     """`canary`: the first step; `linear`: each. Of the instances, rounded up by AWS."""
     wait_s: int = Field(default=300, ge=0, le=3600)
@@ -113,18 +129,25 @@ class SageMaker(Part):
     """What an endpoint of SageMaker needs beyond a model and its weights."""
 
     instance_type: InstanceType
+    """SageMaker's instance type."""
     inference_ami: InferenceAmi | None = None
     """Absent: AWS's default for the instance type, which AWS may move."""
     volume_gib: int | None = Field(default=None, ge=1, le=512)
     """Of an instance type without disks of its own."""
     key: SealingKey = SealingKey()
+    """Key that encrypts what the endpoint stores."""
     weights_key: KeyArn | None = None
     """The key of the weights' bucket, where it has one of its own."""
     autoscaling: Autoscaling | None = None
+    """Instances by load. Absent: always as many as `replicas`."""
     shadow: ShadowModel | None = None
+    """Another model that gets a copy of some calls. Absent: none does."""
     capture: Capture | None = None
+    """Prompts and answers to keep. Absent: none are kept."""
     rollback: Rollback = Rollback()
+    """Alarms at which AWS undoes a deployment."""
     rollout: Rollout = Rollout()
+    """How calls move to new instances."""
     log_days: int = Field(default=365, ge=1, le=36500)
     """How long the containers' log is kept."""
 

@@ -44,9 +44,25 @@ def gateways_have_a_host(platform: Platform) -> None:
                 "reach AWS"
             )
             raise FieldError(message, *path, fix="Set `site` to an on-prem site", refused=True)
+        if not _may_run_on_fargate(platform, gateway):
+            raise FieldError(
+                f"gateway {gateway.name} of class {gateway.class_} runs on Fargate, which is for classes that may use "
+                "Bedrock",
+                *path,
+                fix="Use a blueprint whose gateway runs in a cluster, such as cloud-private, or record an exception",
+                refused=True,
+            )
         if site.kind != "aws":
             message = f"gateway {gateway.name} runs on Fargate, but {site.name} is an on-prem site"
             raise FieldError(message, *path, fix="Set `runs_on: kubernetes`, or set `site` to an AWS site")
+
+
+def _may_run_on_fargate(platform: Platform, gateway: Gateway) -> bool:
+    """Whether the class may use Bedrock, or a recorded exception lets each of the gateway's workloads."""
+    granted = {exception.workload for exception in platform.exceptions}
+    return "bedrock" in handling.handling_of(gateway.class_).targets or all(
+        workload.name in granted for workload in gateway.workloads
+    )
 
 
 def _check_kubernetes_gateway(gateway: Gateway, index: int) -> None:

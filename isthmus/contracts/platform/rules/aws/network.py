@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.platform.lookups import dns_servers
 from isthmus.contracts.reference import handling
 from isthmus.core import ip_addresses
-from isthmus.core.errors import FieldError
+from isthmus.core.errors import FieldError, caught, raise_all
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
@@ -22,51 +23,78 @@ _CALL_SERVICES = (("bedrock", "bedrock-runtime"), ("sagemaker", "sagemaker.runti
 
 def networks_are_complete(platform: Platform) -> None:
     """A network has the settings of its mode, a DNS firewall if needed, and no class twice at a site."""
-    carried: dict[tuple[str, str], str] = {}
-    for index, network in enumerate(platform.networks):
-        path = ("networks", index)
-        _check_classes_may_use_aws(platform, network.classes, f"network {network.name}", *path, "classes")
-        if network.internet and any(class_ != "public" for class_ in network.classes):
-            non_public = ", ".join(class_ for class_ in network.classes if class_ != "public")
-            raise FieldError(
-                f"network {network.name} has an internet gateway, but carries {non_public} work",
-                *(*path, "internet"),
-                fix="Remove `internet`, or give public work a network of its own",
-                refused=True,
-            )
-        if network.mode == "off":
-            continue
-        _check_dns_firewall(network, *path, "dns_firewall")
-        for number, class_ in enumerate(network.classes):
-            first = carried.setdefault((network.site, class_), network.name)
-            if first != network.name:
-                message = f"class {class_} is in two networks at {network.site}, {first} and {network.name}"
+    checks = (_check_classes_of_network, _check_addresses_of_network, _check_existing_network)
+    raise_all(
+        error
+        for index in range(len(platform.networks))
+        for check in checks
+        for error in caught(check, platform, index)
+    )
+
+
+def _check_classes_of_network(platform: Platform, index: int) -> None:
+    """The classes of a network may use AWS, have no way to the internet, and are in no other network of the site."""
+    network, path = platform.networks[index], ("networks", index)
+    _check_classes_may_use_aws(platform, network.classes, f"network {network.name}", *path, "classes")
+    if network.internet and any(class_ != "public" for class_ in network.classes):
+        non_public = ", ".join(class_ for class_ in network.classes if class_ != "public")
+        raise FieldError(
+            f"network {network.name} has an internet gateway, but carries {non_public} work",
+            *(*path, "internet"),
+            fix="Remove `internet`, or give public work a network of its own",
+            refused=True,
+        )
+    if network.mode == "off":
+        return
+    _check_dns_firewall(network, *path, "dns_firewall")
+    for number, class_ in enumerate(network.classes):
+        for earlier in platform.networks[:index]:
+            if earlier.mode != "off" and earlier.site == network.site and class_ in earlier.classes:
+                names = f"{earlier.name} and {network.name}"
                 raise FieldError(
-                    message, *(*path, "classes", number), fix="Remove the class from one of them"
+                    f"class {class_} is in two networks at {network.site}, {names}",
+                    *(*path, "classes", number),
+                    fix="Remove the class from one of them",
                 )
-        if network.cidr is None:
-            raise FieldError(
-                f"network {network.name} has no cidr", *path, "cidr", fix="Add it, e.g. 10.80.0.0/16"
-            )
-        ip_addresses.site_network(network.cidr, *path, "cidr")
-        if network.mode == "manage":
-            _check_managed_network(platform, index)
-        elif network.vpc is None or len(set(network.subnets)) < 2:
-            missing = "vpc" if network.vpc is None else "subnets"
-            message = f"the existing network {network.name} has no vpc"
-            if network.vpc is not None:
-                subnet_count = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
-                message = f"the existing network {network.name} has {subnet_count} of {network.vpc}"
-            raise FieldError(
-                message,
-                *(*path, missing),
-                fix="Set `vpc`, and `subnets` to private subnets in at least two zones",
-            )
-        if network.mode == "existing" and not network.route_tables:
-            message = f"the existing network {network.name} has no route_tables"
-            raise FieldError(
-                message, *(*path, "route_tables"), fix="Set `route_tables` to those of its private subnets"
-            )
+
+
+def _check_addresses_of_network(platform: Platform, index: int) -> None:
+    network, path = platform.networks[index], ("networks", index)
+    if network.mode == "off":
+        return
+    if network.cidr is None:
+        raise FieldError(
+            f"network {network.name} has no cidr: pods are let out to addresses, not to names",
+            *(*path, "cidr"),
+            fix=f"Set `vpc_cidr` of site {network.site} in the requirements, e.g. 10.80.0.0/16, or `cidr` of the "
+            "network in `isthmus:overrides`",
+        )
+    ip_addresses.site_network(network.cidr, *path, "cidr")
+    if network.mode == "manage":
+        _check_managed_network(platform, index)
+
+
+def _check_existing_network(platform: Platform, index: int) -> None:
+    """An existing network names its VPC, two private subnets and their route tables."""
+    network, path = platform.networks[index], ("networks", index)
+    if network.mode != "existing":
+        return
+    if network.vpc is None or len(set(network.subnets)) < 2:
+        missing = "vpc" if network.vpc is None else "subnets"
+        message = f"the existing network {network.name} has no vpc"
+        if network.vpc is not None:
+            subnet_count = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
+            message = f"the existing network {network.name} has {subnet_count} of {network.vpc}"
+        raise FieldError(
+            message,
+            *(*path, missing),
+            fix="Set `vpc`, and `subnets` to private subnets in at least two zones",
+        )
+    if not network.route_tables:
+        message = f"the existing network {network.name} has no route_tables"
+        raise FieldError(
+            message, *(*path, "route_tables"), fix="Set `route_tables` to those of its private subnets"
+        )
 
 
 PUBLIC_SECOND_LEVELS = ("ac", "co", "com", "edu", "gov", "gob", "ne", "net", "or", "org")
@@ -154,55 +182,98 @@ def networks_do_not_overlap(platform: Platform) -> None:
 
 def links_are_complete(platform: Platform) -> None:
     """A link has the settings of its kind, two different BGP numbers, and a network at its AWS end."""
-    for index, link in enumerate(platform.links):
-        path = ("links", index)
-        _check_classes_may_use_aws(platform, link.classes, f"link {link.name}", *path, "classes")
-        if link.mode == "off":
-            continue
-        if not any(network.site == link.to and network.mode != "off" for network in platform.networks):
-            message = f"link {link.name} leads to site {link.to}, which has no network"
-            raise FieldError(
-                message,
-                *(*path, "to"),
-                fix=f"Add a network for {link.to} to `networks`, or set `mode: off` here",
+    checks = (_check_ends_of_link, _check_bgp_numbers, _check_line, _check_sources, _check_dns_servers)
+    raise_all(
+        error
+        for index in range(len(platform.links))
+        for check in checks
+        for error in caught(check, platform, index)
+    )
+
+
+def _check_ends_of_link(platform: Platform, index: int) -> None:
+    link, path = platform.links[index], ("links", index)
+    _check_classes_may_use_aws(platform, link.classes, f"link {link.name}", *path, "classes")
+    if link.mode != "off" and not any(
+        network.site == link.to and network.mode != "off" for network in platform.networks
+    ):
+        message = f"link {link.name} leads to site {link.to}, which has no network"
+        raise FieldError(
+            message,
+            *(*path, "to"),
+            fix=f"Add a network for {link.to} to `networks`, or set `mode: off` here",
+        )
+
+
+def _check_bgp_numbers(platform: Platform, index: int) -> None:
+    link, path = platform.links[index], ("links", index)
+    if link.mode != "manage":
+        return
+    if link.site_asn is None:
+        raise FieldError(
+            f"link {link.name} has no site_asn, the BGP number of site {link.from_}",
+            *(*path, "site_asn"),
+            fix=f"Set `network.bgp_asn` of site {link.from_} in the requirements, e.g. 65020, or `site_asn` of the "
+            "link in `isthmus:overrides`",
+        )
+    if link.site_asn == link.amazon_asn:
+        message = f"both ends of link {link.name} have the BGP number {link.site_asn}"
+        raise FieldError(message, *(*path, "amazon_asn"), fix="Set amazon_asn to another number, like 64512")
+
+
+def _check_line(platform: Platform, index: int) -> None:
+    """A VPN has the address of the site's end, and Direct Connect a connection with a VLAN."""
+    link, path = platform.links[index], ("links", index)
+    if link.mode != "manage":
+        return
+    if link.kind == "vpn":
+        if link.peer_ip is None:
+            fix = (
+                f"Set `network.vpn_peer_ip` of site {link.from_} in the requirements, or `peer_ip` of the link in "
+                "`isthmus:overrides`, to the public address of the site's VPN device"
             )
-        if link.mode == "existing":
-            continue
-        if link.site_asn is None:
-            raise FieldError(
-                f"link {link.name} has no site_asn",
-                *(*path, "site_asn"),
-                fix="Set it to the BGP number of the site, e.g. 65020 (`bgp_asn` in the requirements)",
-            )
-        if link.site_asn == link.amazon_asn:
-            message = f"both ends of link {link.name} have the BGP number {link.site_asn}"
-            raise FieldError(
-                message, *(*path, "amazon_asn"), fix="Set amazon_asn to another number, like 64512"
-            )
-        if link.kind == "vpn":
-            if link.peer_ip is None:
-                fix = "Set it to the public address of the site's VPN device (`vpn_peer_ip` in the requirements)"
-                raise FieldError(f"link {link.name} has no peer_ip", *(*path, "peer_ip"), fix=fix)
-            ip_addresses.public_address(link.peer_ip, *path, "peer_ip")
-        elif link.connection is None and link.direct_connect_gateway is None:
-            raise FieldError(
-                f"link {link.name} has no Direct Connect connection",
-                *(*path, "connection"),
-                fix="Order one, then set `connection` to its id (dxcon-…), or set an existing direct_connect_gateway",
-            )
-        elif link.connection is not None and link.vlan is None:
-            raise FieldError(
-                f"link {link.name} has no vlan for its virtual interface",
-                *(*path, "vlan"),
-                fix="Set `vlan` to the VLAN number from your Direct Connect provider",
-            )
-        site = platform.site(link.from_)
-        for number, text in enumerate(link.sources):
-            source = ip_addresses.network(text, *path, "sources", number)
-            if not any(source.subnet_of(ip_addresses.network(cidr)) for cidr in site.cidrs):
-                message = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
-                fix = "Remove it, or add it to the site's networks in the requirements"
-                raise FieldError(message, *(*path, "sources", number), fix=fix, refused=True)
+            raise FieldError(f"link {link.name} has no peer_ip", *(*path, "peer_ip"), fix=fix)
+        ip_addresses.public_address(link.peer_ip, *path, "peer_ip")
+    elif link.connection is None and link.direct_connect_gateway is None:
+        raise FieldError(
+            f"link {link.name} has no Direct Connect connection",
+            *(*path, "connection"),
+            fix="Order one, then set `connection` to its id (dxcon-…), or set an existing direct_connect_gateway",
+        )
+    elif link.connection is not None and link.vlan is None:
+        raise FieldError(
+            f"link {link.name} has no vlan for its virtual interface",
+            *(*path, "vlan"),
+            fix="Set `vlan` to the VLAN number from your Direct Connect provider",
+        )
+
+
+def _check_sources(platform: Platform, index: int) -> None:
+    """What may cross a link comes from its site's networks."""
+    link, path = platform.links[index], ("links", index)
+    if link.mode != "manage":
+        return
+    site = platform.site(link.from_)
+    for number, text in enumerate(link.sources):
+        source = ip_addresses.network(text, *path, "sources", number)
+        if not any(source.subnet_of(ip_addresses.network(cidr)) for cidr in site.cidrs):
+            message = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
+            fix = "Remove it, or add it to the site's networks in the requirements"
+            raise FieldError(message, *(*path, "sources", number), fix=fix, refused=True)
+
+
+def _check_dns_servers(platform: Platform, index: int) -> None:
+    """AWS's resolvers have servers of the site to ask, within what may cross the link."""
+    link = platform.links[index]
+    if link.mode == "off" or link.resolvers != "manage":
+        return
+    number = next(number for number, site in enumerate(platform.sites) if site.name == link.from_)
+    site = platform.sites[number]
+    sources = [ip_addresses.network(text) for text in link.sources or site.cidrs]
+    raise_all(
+        FieldError(error.what, *("sites", number, "dns"), *error.path, fix=error.fix)
+        for error in dns_servers.wrong_dns_servers(site.dns, sources)
+    )
 
 
 def non_public_classes_have_a_private_path(platform: Platform) -> None:
@@ -233,7 +304,8 @@ def non_public_classes_have_a_private_path(platform: Platform) -> None:
             raise FieldError(
                 f"no link from {gateway.site} to {aws_site} carries class {gateway.class_}",
                 *("gateways", index, "identity"),
-                fix=f"Add class {gateway.class_} to a link from {gateway.site} to {aws_site}",
+                fix=f"Add a link between {gateway.site} and {aws_site} to `links` of the requirements and plan again, "
+                f"or add class {gateway.class_} to the link in `isthmus:overrides`",
                 refused=True,
             )
         _check_destinations(gateway, index, network)
@@ -257,7 +329,9 @@ def non_public_classes_have_a_private_path(platform: Platform) -> None:
 
 def _check_destinations(gateway: Gateway, index: int, network: Network) -> None:
     """The destinations of a gateway are within its AWS network, where the private endpoints are."""
-    place = ip_addresses.network(network.cidr or "", *("networks", network.name, "cidr"))
+    if network.cidr is None:
+        return  # `networks_are_complete` refuses it.
+    place = ip_addresses.network(network.cidr, *("networks", network.name, "cidr"))
     for number, destination in enumerate(gateway.destinations):
         path = ("gateways", index, "destinations", number, "cidr")
         if not ip_addresses.network(destination.cidr, *path).subnet_of(place):
