@@ -52,6 +52,15 @@ def test_one_run_reports_every_broken_rule():
     assert "has no cidr" in message
 
 
+def test_a_managed_link_from_an_unknown_site_is_one_refusal_although_its_sources_cannot_be_looked_up():
+    def change(data: dict[str, Any]) -> None:
+        data["links"][0].update({"from": "nowhere", "mode": "manage", "sources": ["10.40.0.0/24"]})
+        data["links"][0]["resolvers"] = "off"
+
+    lines = refused(InputError, change).splitlines()
+    assert lines[0].startswith("platform links[fra1-frankfurt].from: there is no on-prem site `nowhere`")
+
+
 def test_a_name_that_does_not_exist_ends_the_check_as_other_rules_look_it_up():
     def change(data: dict[str, Any]) -> None:
         data["links"][0]["site_asn"] = None

@@ -119,6 +119,7 @@ ROWS: dict[str, Row] = {
     "B1-resolver": _row(
         "a public resolver of the on-prem site",
         lambda data: _site(data, "on-prem").update(dns=["8.8.8.8"]),
+        "contract",
         "rules",
         "ci",
     ),

@@ -34,11 +34,18 @@ from isthmus.contracts.platform.rules.aws import system_nodes as aws_system_node
 from isthmus.contracts.platform.rules.serving import on_max_replicas
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, VLLM_TARGETS
-from isthmus.core.errors import FieldError, raise_all
+from isthmus.core.errors import FieldError, IsthmusError, raise_all
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool
+
+
+_FAILED_LOOKUPS = (
+    *(AttributeError, IsthmusError, LookupError, StopIteration, TypeError, ValueError),
+    RuntimeError,  # what a StopIteration becomes inside a generator (PEP 479)
+)
+"""What a rule may raise if an earlier rule has refused what it looks up."""
 
 
 def check(platform: Platform) -> None:
@@ -54,7 +61,7 @@ def check(platform: Platform) -> None:
             faults.append(error)
             if rule in FIRST_CHECKS:
                 break
-        except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        except _FAILED_LOOKUPS:
             if not faults:
                 raise  # A rule that fails on a sound platform is a defect of the rule.
     raise_all(faults)
