@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -195,7 +196,8 @@ def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
         unit = value_formats.unit(key)
         message = f"expected {number} of {unit}" if unit else f"expected {number}"
         if isinstance(value, str) and kind.endswith("_type"):
-            return f"`{value}` is text; {message}", "Write it without quotes"
+            is_number = re.fullmatch(r"[+-]?\d+(\.\d+)?", value.strip()) is not None
+            return f"`{value}` is text; {message}", "Write it without quotes" if is_number else ""
     if isinstance(value, (dict, list)):
         return message, ""
     return f"{_quoted(value)} is not valid: {message}", ""

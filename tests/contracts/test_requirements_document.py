@@ -187,7 +187,7 @@ def test_a_check_that_needs_an_invalid_value_says_nothing_about_it():
     with pytest.raises(InputError) as caught:
         requirements(text)
     assert [line.split(": ")[1] for line in caught.value.lines()] == [
-        "`many` is text; expected a number of requests per second. Fix"
+        "`many` is text; expected a number of requests per second."
     ]
 
 

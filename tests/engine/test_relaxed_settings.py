@@ -128,7 +128,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
         {f"gateways[{RESTRICTED}].reviews.from_cidrs"},
     ),
     "all networks of the site over the link": (
-        link(sources=["10.40.32.0/20"]),
+        link(sources=["10.40.0.0/20"]),
         link(sources=None),
         {"links[fra1-frankfurt].sources"},
     ),
@@ -245,7 +245,7 @@ FREELY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         gateway(RESTRICTED, reviews={"from_cidrs": ["10.40.0.0/16"]}),
         gateway(RESTRICTED, reviews={"from_cidrs": ["10.40.8.0/28"]}),
     ),
-    "fewer networks over the link": (link(sources=None), link(sources=["10.40.32.0/20"])),
+    "fewer networks over the link": (link(sources=None), link(sources=["10.40.0.0/20"])),
     "clients where there were none": (narratives(), narratives("narratives.fincrime.svc")),
     "fewer clients": (narratives("a.svc", "b.svc"), narratives("a.svc")),
     "fewer classes of an owner": (owners("confidential", "restricted"), owners("confidential")),

@@ -74,7 +74,13 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
         ),
         ({"permissionsBoundary": None, "inlinePolicies": [{"policy": STOP}]}, "may cloudtrail:StopLogging"),
         ({"assumeRolePolicy": BECOME}, "anyone may assume role"),
-        ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
+        (
+            {
+                "managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"],
+                "permissionsBoundary": "arn:aws:iam::123456789012:policy/unread",
+            },
+            "words are not known",
+        ),
     ],
 )
 def test_a_role_without_boundary_or_with_too_many_rights_is_found(
@@ -92,12 +98,12 @@ OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
     [
         (
             "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-            {"role": f"${{bank-{ROLE}.name}}", "policyArn": "arn:aws:iam::aws:policy/IAMFullAccess"},
+            {"role": f"${{bank-{ROLE}.name}}", "policyArn": "arn:aws:iam::123456789012:policy/ops"},
             "words are not known",
         ),
         (
             "aws:iam/policyAttachment:PolicyAttachment",
-            {"roles": [f"${{bank-{ROLE}.name}}"], "policyArn": "arn:aws:iam::aws:policy/IAMFullAccess"},
+            {"roles": [f"${{bank-{ROLE}.name}}"], "policyArn": "arn:aws:iam::123456789012:policy/ops"},
             "words are not known",
         ),
         ("aws:iam/rolePolicy:RolePolicy", {"role": "admin", "policy": STOP}, "role that is not known"),

@@ -355,7 +355,9 @@ def link_classes_share_a_network(platform: Platform) -> None:
         raise FieldError(
             f"no network at {link.to} carries all classes of link {link.name} ({', '.join(link.classes)})",
             *("links", index, "classes"),
-            fix=f"Use a separate link for each network, with its classes ({listed})",
+            fix=f"Use a separate link for each network, with its classes ({listed})"
+            if listed
+            else f"Add a network with these classes at {link.to} to `networks`, or set `mode: off` here",
             refused=True,
         )
 
