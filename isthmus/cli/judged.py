@@ -20,9 +20,12 @@ def judge_stacks(
     stacks: Sequence[Stack], settings: Settings, resources: Iterable[Resource], platform: Platform
 ) -> list[tuple[Finding, tuple[Kind, str] | None]]:
     """Findings in the resources of these stacks together, each with the entry of trust.yaml that would allow it."""
-    from policies.evaluation.evaluation import judge_with_entries
+    from datetime import UTC, datetime
 
-    return judge_with_entries(resources, platform, settings, stack=", ".join(stack.name for stack in stacks))
+    from policies.evaluation.evaluation import judge_subject, subject_of
+
+    subject = subject_of(resources, platform, settings, datetime.now(UTC).date())
+    return judge_subject(subject, ", ".join(stack.name for stack in stacks))
 
 
 def print_findings(findings: list[Finding]) -> None:

@@ -116,8 +116,8 @@ def _write(
             console.err().print(line, markup=False)
     # Components and providers are judged too: a plugin fills them with objects that no rendering shows.
     resources = [resource for part in rendered.values() for resource in part.resources]
-    found = judged.judge_stacks(selected, settings, resources, platform)
+    findings = judged.judge_stacks(selected, settings, resources, platform)
     for entry in exceptions:
         console.err().print(f"exception  {entry}", markup=False)
-    judged.print_findings([finding for finding, _ in found])
-    judged.refuse_if_violated(found, str(target), name)
+    judged.print_findings([finding for finding, _ in findings])
+    judged.refuse_if_violated(findings, str(target), name)

@@ -95,7 +95,7 @@ def _wanted_entries(stacks: Iterable[Stack]) -> tuple[dict[tuple[Kind, str], str
 
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.render import rendering
-    from policies.evaluation.evaluation import blocking_findings, judge_with_entries, wanted_entries
+    from policies.evaluation.evaluation import blocking_findings, entries_wanted_by, judge_subject, subject_of
 
     entries: dict[tuple[Kind, str], str] = {}
     staying: list[Finding] = []
@@ -109,8 +109,9 @@ def _wanted_entries(stacks: Iterable[Stack]) -> tuple[dict[tuple[Kind, str], str
             rendered = rendering.render_estate(stack)
         resources = [resource for part in rendered.values() for resource in part.resources]
         settings = policy_evaluation.settings(members)
-        entries |= wanted_entries(resources, stack.platform(), settings, datetime.now(UTC).date())
-        judged = judge_with_entries(resources, stack.platform(), settings, stack.family)
+        subject = subject_of(resources, stack.platform(), settings, datetime.now(UTC).date())
+        entries |= entries_wanted_by(subject)
+        judged = judge_subject(subject, stack.family)
         staying += blocking_findings(finding for finding, entry in judged if entry is None)
     return entries, staying
 
@@ -134,11 +135,11 @@ def _without_covered(entries: Mapping[tuple[Kind, str], str]) -> dict[tuple[Kind
     """The entries without those that another one covers, such as a registry below another."""
     from isthmus.contracts.trust import covers
 
-    kept = dict(entries)
+    needed = dict(entries)
     for entry in sorted(entries, key=lambda entry: -len(entry[1])):
-        if any(other != entry and covers(other, entry) for other in kept):
-            del kept[entry]
-    return kept
+        if any(other != entry and covers(other, entry) for other in needed):
+            del needed[entry]
+    return needed
 
 
 def _entries_yaml(entries: Mapping[tuple[Kind, str], str]) -> str:

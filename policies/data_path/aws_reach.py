@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,13 +13,14 @@ from isthmus.graph.network.reachability import is_public
 from isthmus.graph.network.routes import networks
 from isthmus.graph.resources.resources import Resource, statements
 from policies.data_path import known_aws
-from policies.data_path.known_kinds import is_trusted_type, narrowest_entry
+from policies.data_path.known_kinds import is_trusted_type, unknown_types
 from policies.inputs.aws_reach import classified_reach, is_literal, is_of_component, resources_in_reach
 from policies.inputs.documents import principals
+from policies.inputs.links import dependencies
 from policies.inputs.neighbours import stated_hosts
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
-from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
+from policies.rules.rule import Rule, Subject, Violation
 
 _FIX_OF_TYPE = "Remove it, or have the owner of `trust.yaml` review what the type does with the data"
 _ROUTES = (
@@ -99,18 +99,9 @@ def _beginning(type_: str, reasons: Mapping[str, str]) -> str:
 
 
 def _check_types(subject: Subject) -> Iterator[Violation]:
-    problems = list(_problems_of_types(subject))
-    counts = Counter(resource.type for resource, _ in problems)
-    for resource, problem in problems:
-        entry, others = narrowest_entry(resource.type, ("objects", resource.name), counts[resource.type])
-        yield Violation(
-            f"{resource.name} ({resource.type}) {problem}",
-            resource,
-            "undecided",
-            entry=entry,
-            other_entries=others,
-            fix=fix_with_entry(_FIX_OF_TYPE, entry),
-        )
+    yield from unknown_types(
+        list(_problems_of_types(subject)), lambda resource: ("objects", resource.name), _FIX_OF_TYPE
+    )
 
 
 def _problems_of_types(subject: Subject) -> Iterator[tuple[Resource, str]]:
@@ -175,8 +166,7 @@ def _holds_names_only(subject: Subject, resource: Resource) -> bool:
         return False
     if inputs.get("type") != "String" or inputs.get("dataType") not in (None, "text"):
         return False
-    properties = getattr(resource, "property_dependencies", None) or {}
-    urns = {urn for listed in properties.values() for urn in listed}
+    urns = dependencies(resource)
     sources = [other for other in subject.graph.resources if other.urn in urns]
     is_read = urns == {other.urn for other in sources}
     sources += subject.graph.referred(inputs)

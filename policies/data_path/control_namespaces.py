@@ -25,8 +25,4 @@ def control_reason(subject: Subject, namespace: str) -> str:
         return _CONTROLLERS
     if reason := neighbour_reason(subject, namespace, neighbour_namespaces(subject)):
         return reason
-    is_trusted = any(
-        entry.value == namespace and entry.is_valid(subject.today)
-        for entry in subject.settings.trust.entries("namespaces")
-    )
-    return _STATED if is_trusted else ""
+    return _STATED if subject.trusts_exactly("namespaces", namespace) else ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from isthmus.contracts.trust import Kind
@@ -131,39 +132,41 @@ def _check_known(subject: Subject) -> Iterator[Violation]:
             problem = _problem_of_object(subject, resource)
         else:
             problem = _problem_of_other_provider(subject, resource)
-        one = _entry_of_object(subject, resource)
-        is_trusted = is_trusted_type(subject, resource.type) or bool(one and subject.trusts_exactly(*one))
+        entry = _entry_of_object(subject, resource)
+        is_trusted = is_trusted_type(subject, resource.type) or bool(entry and subject.trusts_exactly(*entry))
         if problem and not is_trusted:
             problems.append((resource, problem))
+    yield from unknown_types(problems, partial(_entry_of_object, subject), _FIX_OF_KIND)
+    if has_classified_work(subject):
+        yield from _unseen_components(subject)
+        yield from _default_namespaces(subject)
+
+
+def unknown_types(
+    problems: Sequence[tuple[Resource, str]],
+    entry_of: Callable[[Resource], tuple[Kind, str] | None],
+    fix: str,
+) -> Iterator[Violation]:
+    """Reports resources of unknown types. Proposed is the entry of the resource if it is the only one of its type.
+
+    `entry_of`: the entry of a resource alone; None if only its type can be trusted.
+    """
     counts = Counter(resource.type for resource, _ in problems)
     for resource, problem in problems:
-        entry, others = narrowest_entry(
-            resource.type, _entry_of_object(subject, resource), counts[resource.type]
-        )
+        of_type: tuple[Kind, str] = ("resource_types", resource.type)
+        alone = entry_of(resource)
+        if alone is None:
+            entry, others = of_type, ()
+        else:
+            entry, others = (alone, (of_type,)) if counts[resource.type] == 1 else (of_type, (alone,))
         yield Violation(
             f"{resource.name} ({resource.type}) {problem}",
             resource,
             "undecided",
             entry=entry,
             other_entries=others,
-            fix=fix_with_entry(_FIX_OF_KIND, entry),
+            fix=fix_with_entry(fix, entry),
         )
-    if has_classified_work(subject):
-        yield from _unseen_components(subject)
-        yield from _default_namespaces(subject)
-
-
-def narrowest_entry(
-    type_: str, one: tuple[Kind, str] | None, count: int
-) -> tuple[tuple[Kind, str], tuple[tuple[Kind, str], ...]]:
-    """The entry to propose for one of `count` resources of a type, and the others that allow it.
-
-    `one`: the entry of this resource alone, which is enough for a single one; None if only its type can be trusted.
-    """
-    whole: tuple[Kind, str] = ("resource_types", type_)
-    if one is None:
-        return whole, ()
-    return (one, (whole,)) if count == 1 else (whole, (one,))
 
 
 def _entry_of_object(subject: Subject, resource: Resource) -> tuple[Kind, str] | None:

@@ -92,13 +92,13 @@ def _problems(subject: Subject, resource: Resource) -> Iterator[str]:
 def _unread(resource: Resource) -> Iterator[str]:
     """Permissions that a resource gives and that cannot be read before the change."""
     inputs = resource.inputs
-    given = [inputs.get("policy")] if resource.type in _POLICIES else []
-    given += [
+    policies = [inputs.get("policy")] if resource.type in _POLICIES else []
+    policies += [
         part.get("policy")
         for part in list_or_empty(inputs.get("inlinePolicies"))
         if isinstance(part, Mapping)
     ]
-    for policy in given:
+    for policy in policies:
         if policy and statements(policy) is None and not undecided(policy):  # the engine knows it later
             yield str(policy)[:80]
 
@@ -121,11 +121,10 @@ def _replaced(subject: Subject, resource: Resource) -> Iterator[str]:
 
 def _is_own_thing(subject: Subject, thing: Any) -> bool:
     """Whether own code makes the thing that a setting names."""
-    made = subject.graph.referred(thing)
-    if not made:
-        named = (other for other in _added(subject) if thing in map(other.inputs.get, ("bucket", "name")))
-        made = list(named)
-    return bool(made) and not any(is_of_component(other) for other in made)
+    things = subject.graph.referred(thing) or [
+        other for other in _added(subject) if thing in map(other.inputs.get, ("bucket", "name"))
+    ]
+    return bool(things) and not any(map(is_of_component, things))
 
 
 def _admitted(subject: Subject, resource: Resource) -> Iterator[str]:

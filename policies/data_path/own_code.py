@@ -16,7 +16,8 @@ from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
 from policies.data_path.control_namespaces import control_reason
 from policies.data_path.known_kinds import is_trusted_type, namespace_of, selected_by_name
-from policies.data_path.own_reach import OwnObject, grant_of, is_others, is_plain_account, reaching_objects
+from policies.data_path.own_reach import OwnObject, grant_of, is_plain_account, reaching_objects
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_above_public, has_classified_work
 from policies.inputs.isolation import peers
 from policies.inputs.people import all_trusted, is_held_by_trusted
@@ -77,11 +78,11 @@ def _others_objects(subject: Subject) -> Iterator[OwnObject]:
     """Objects that no component makes beside a class or a control plane, and others whose content reaches a class."""
     if not has_classified_work(subject):
         return
-    found = {own.resource.urn: own for own in reaching_objects(subject)}
+    reaching = {own.resource.urn: own for own in reaching_objects(subject)}
     pods_known = {pod.resource.urn for pod in pods(subject.graph)}
     for resource in subject.graph.resources:
-        if resource.type.startswith(_KUBERNETES) and is_others(resource):
-            own = _beside(subject, resource, pods_known) or found.get(resource.urn)
+        if resource.type.startswith(_KUBERNETES) and not is_of_component(resource):
+            own = _beside(subject, resource, pods_known) or reaching.get(resource.urn)
             if own is not None:
                 yield own
 
@@ -206,9 +207,9 @@ def _check_reads(subject: Subject) -> Iterator[Violation]:
         return
     for resource in (*subject.graph.resources, *subject.graph.not_made):
         is_read = "read" in getattr(resource, "options", {})
-        is_judged = resource.type.startswith((_KUBERNETES, "aws:", _STACK_REFERENCE)) and is_others(resource)
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:", _STACK_REFERENCE))
         entry: tuple[Kind, str] = ("objects", resource.name)
-        if is_read and is_judged and not subject.trusts(*entry):
+        if is_read and is_judged and not (is_of_component(resource) or subject.trusts(*entry)):
             yield Violation(
                 f"{resource.name} ({resource.type}) is read from outside the stack: what the program takes of it is"
                 " not known before the change",
@@ -272,7 +273,7 @@ def _with_hidden_values(subject: Subject) -> Iterator[tuple[Resource, list[str]]
     if not has_classified_work(subject):
         return
     for resource in subject.graph.resources:
-        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and is_others(resource)
+        is_judged = resource.type.startswith((_KUBERNETES, "aws:")) and not is_of_component(resource)
         if is_judged and not resource.type.startswith(_CHARTS):
             hidden = sorted(set(_hidden_values(resource)))
             if hidden:

@@ -14,12 +14,12 @@ from isthmus.contracts.trust import Kind
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.data_path import known_types
 from policies.data_path.known_kinds import asks_about_named_only, namespace_of
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_above_public
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules.rule import Subject
 
-_COMPONENT = "isthmus:index:"
 _VOLUME, _CLAIM = "kubernetes:core/v1:PersistentVolume", "kubernetes:core/v1:PersistentVolumeClaim"
 _VAULT = "kubernetes:external-secrets.io/"
 _ADMISSION = "kubernetes:admissionregistration.k8s.io/"
@@ -48,16 +48,11 @@ class OwnObject(NamedTuple):
     """The next step, where it is another one than the rule's."""
 
 
-def is_others(resource: Resource) -> bool:
-    """Whether no component of Isthmus makes a resource."""
-    return _COMPONENT not in resource.urn or str(getattr(resource, "own", "")) == "added"
-
-
 def reaching_objects(subject: Subject) -> Iterator[OwnObject]:
     """Objects of own code outside the classes whose content reaches a class."""
     by_resource = {pod.resource.urn: pod for pod in pods(subject.graph)}
     for resource in subject.graph.resources:
-        if not resource.type.startswith("kubernetes:") or not is_others(resource):
+        if not resource.type.startswith("kubernetes:") or is_of_component(resource):
             continue
         name, namespace = name_and_namespace(resource)
         stated = namespace_of(subject, resource)
@@ -115,14 +110,18 @@ def _problems_of_volume(subject: Subject, volume: Resource) -> Iterator[str]:
 def _is_own_disk(subject: Subject, place: Any) -> bool:
     """Whether a volume is a disk that own code makes in the stack."""
     handle, driver = at(place, "volumeHandle"), str(at(place, "driver") or "")
-    made = subject.graph.referred(handle) if isinstance(handle, str) else []
-    return driver in known_types.PROVISIONERS and bool(made) and all(map(is_others, made))
+    disks = subject.graph.referred(handle) if isinstance(handle, str) else []
+    return driver in known_types.PROVISIONERS and bool(disks) and not any(map(is_of_component, disks))
 
 
 def _problems_of_claim(subject: Subject, spec: Any) -> Iterator[str]:
     named = at(spec, "volumeName")
     if named:
-        own = [volume for volume in subject.graph.of(_VOLUME) if volume.type == _VOLUME and is_others(volume)]
+        own = [
+            volume
+            for volume in subject.graph.of(_VOLUME)
+            if volume.type == _VOLUME and not is_of_component(volume)
+        ]
         is_own = any(name_and_namespace(volume)[0] == named for volume in own) or bool(
             {volume.urn for volume in own} & {volume.urn for volume in subject.graph.referred(named)}
         )
@@ -159,8 +158,8 @@ def _problems_of_scaling(resource: Resource) -> Iterator[str]:
     for trigger in list_or_empty(at(resource.inputs, "spec.triggers")):
         kind = at(trigger, "authenticationRef.kind")
         if kind is not None and kind != _OWN_CREDENTIAL:
-            asked = at(trigger, "metadata.url") or at(trigger, "metadata.serverAddress") or "what it asks"
-            yield f"has the cluster's credential {at(trigger, 'authenticationRef.name')} sent to {asked}"
+            receiver = at(trigger, "metadata.url") or at(trigger, "metadata.serverAddress") or "what it asks"
+            yield f"has the cluster's credential {at(trigger, 'authenticationRef.name')} sent to {receiver}"
 
 
 # --- Pods on machines and networks of classes
@@ -185,7 +184,7 @@ def _machines_of_pools(subject: Subject) -> frozenset[str]:
     return frozenset(
         name_and_namespace(patch)[0]
         for patch in subject.graph.of("kubernetes:core/v1:NodePatch")
-        if not is_others(patch)
+        if is_of_component(patch)
     )
 
 

@@ -252,9 +252,9 @@ def _check_clients(subject: Subject) -> Iterator[Violation]:
         name = f"{request.namespace}/{name_and_namespace(request.resource)[0]}"
         if _class_of(subject, request.namespace) or subject.trusts("objects", name):
             continue
-        asked = [str(value) for value in (*request.names, *(value for _, value in request.others))]
+        requested = [str(value) for value in (*request.names, *(value for _, value in request.others))]
         for client, what in sorted(clients.items()):
-            is_asked = any(normalised(value) == client or _covers(value, client) for value in asked)
+            is_asked = any(normalised(value) == client or _covers(value, client) for value in requested)
             is_own = bool(_covered(client, {request.namespace: "own"}, domains)) or (
                 f"/ns/{request.namespace}/" in client
             )

@@ -36,42 +36,27 @@ def judge(
 ) -> list[Finding]:
     """The findings of all rules, the worst first, with silences applied. The order of resources does not matter.
 
-    `rules`, `raised_sensitivities` and `changed` as in `judge_with_entries`.
-    """
-    judged = judge_with_entries(
-        resources, platform, settings, stack, today, rules, raised_sensitivities, changed
-    )
-    return [finding for finding, _ in judged]
-
-
-def judge_with_entries(
-    resources: Iterable[Resource],
-    platform: Platform | None = None,
-    settings: Settings | None = None,
-    stack: str = "",
-    today: date | None = None,
-    rules: Sequence[Rule] = RULES,
-    raised_sensitivities: Mapping[str, Sensitivity] | None = None,
-    changed: Sequence[RuleChange] = (),
-) -> list[tuple[Finding, tuple[Kind, str] | None]]:
-    """The findings of `judge`, each with the entry of `trust.yaml` that would allow it; None: no entry can.
-
     `raised_sensitivities`: workloads that are evaluated with a stricter class than the one they are served in.
     `changed`: how the change loosens what evaluates it (`policies.release.change`).
     """
-    effective_settings = settings or Settings()
-    day = today or datetime.now(UTC).date()
-    rules_off = {entry.rule for entry in effective_settings.off}
     subject = subject_of(
         resources,
         platform,
-        effective_settings,
-        day,
+        settings or Settings(),
+        today or datetime.now(UTC).date(),
         raised_sensitivities=raised_sensitivities,
         changed=changed,
     )
+    return [finding for finding, _ in judge_subject(subject, stack, rules)]
+
+
+def judge_subject(
+    subject: Subject, stack: str = "", rules: Sequence[Rule] = RULES
+) -> list[tuple[Finding, tuple[Kind, str] | None]]:
+    """The findings of `judge`, each with the entry of `trust.yaml` that would allow it; None: no entry can."""
+    rules_off = {entry.rule for entry in subject.settings.off}
     findings = [
-        (_finding(rule, violation, effective_settings.silences, stack, day), violation.entry)
+        (_finding(rule, violation, subject.settings.silences, stack, subject.today), violation.entry)
         for rule in rules
         if rule.id not in rules_off
         for violation in _check(rule, subject)
@@ -97,11 +82,15 @@ def subject_of(
 def wanted_entries(
     resources: Iterable[Resource], platform: Platform | None, settings: Settings, today: date
 ) -> dict[tuple[Kind, str], str]:
+    """The entries that `entries_wanted_by` returns for a stack."""
+    return entries_wanted_by(subject_of(resources, platform, settings, today))
+
+
+def entries_wanted_by(subject: Subject) -> dict[tuple[Kind, str], str]:
     """Entries that `trust.yaml` lacks for a stack: kind and value → the message of the first violation.
 
     An entry whose violations another one allows too is left out.
     """
-    subject = subject_of(resources, platform, settings, today)
     violations = [violation for rule in RULES for violation in _check(rule, subject) if violation.entry]
     entries: dict[tuple[Kind, str], str] = {}
     for violation in violations:
@@ -115,16 +104,16 @@ def _needed_entries(
     violations: Sequence[Violation], entries: Mapping[tuple[Kind, str], str]
 ) -> dict[tuple[Kind, str], str]:
     """The entries without those whose violations another one allows too: a wider value, or the type of an object."""
-    kept = dict(entries)
+    needed = dict(entries)
     for entry in sorted(entries, key=lambda entry: (entry[0] != "objects", -len(entry[1]), entry)):
-        others = [other for other in kept if other != entry]
+        others = [other for other in needed if other != entry]
         if all(
             any(covers(other, way) for other in others for way in (violation.entry, *violation.other_entries))
             for violation in violations
             if violation.entry
         ):
-            del kept[entry]
-    return kept
+            del needed[entry]
+    return needed
 
 
 def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:

@@ -7,6 +7,7 @@ import json
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.aws_reach import classified_reach, is_of_component
 from policies.inputs.documents import actions, conditions, principals, statements
+from policies.inputs.links import dependencies
 from policies.rules.rule import Subject
 
 _LOGGING = ("aws:s3/bucketLogging:BucketLogging", "aws:s3/bucketLoggingV2:BucketLoggingV2")
@@ -48,12 +49,7 @@ def _uses(graph: Graph, resource: Resource, bucket: Resource) -> bool:
     if resource is bucket:
         return False
     is_named = isinstance(name, str) and bool(name) and name in json.dumps(resource.inputs, default=str)
-    properties = getattr(resource, "property_dependencies", None) or {}
-    return (
-        is_named
-        or bucket in graph.referred(resource.inputs)
-        or any(bucket.urn in urns for urns in properties.values())
-    )
+    return is_named or bucket in graph.referred(resource.inputs) or bucket.urn in dependencies(resource)
 
 
 def _is_harmless(resource: Resource) -> bool:

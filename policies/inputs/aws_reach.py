@@ -16,6 +16,7 @@ from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.class_scope import platform_is_classified
 from policies.inputs.declared import tag
+from policies.inputs.links import dependencies
 from policies.inputs.values import is_unknown
 from policies.rules.rule import Subject
 
@@ -125,8 +126,7 @@ def _depended(graph: Graph, resource: Resource) -> list[Resource]:
     """Resources whose outputs are in the inputs of one that no component makes, even if a text was taken apart."""
     if is_of_component(resource):
         return []
-    properties = getattr(resource, "property_dependencies", None) or {}
-    urns = {urn for urns in properties.values() for urn in urns}
+    urns = dependencies(resource)
     return [other for other in graph.resources if other.urn in urns] if urns else []
 
 
@@ -155,11 +155,11 @@ def roles_of_grant(graph: Graph, resource: Resource) -> list[Resource]:
         return []
     inputs = resource.inputs
     named = [inputs.get("role"), inputs.get("roleName"), *(inputs.get("roles") or [])]
-    found = graph.referred([value for value in named if value], _ROLE)
+    referred = graph.referred([value for value in named if value], _ROLE)
     stated = {value for value in named if isinstance(value, str)}
     return [
-        *found,
-        *(role for role in graph.of(_ROLE) if role.inputs.get("name") in stated and role not in found),
+        *referred,
+        *(role for role in graph.of(_ROLE) if role.inputs.get("name") in stated and role not in referred),
     ]
 
 
@@ -280,9 +280,9 @@ class _Names:
     def in_(self, resource: Resource) -> str:
         """What a resource names by text that is classified, or could be; empty if it names nothing of the kind."""
         for text in _texts(resource.inputs):
-            found = self.generated.search(text)
-            if found:
-                return found[1]
+            match = self.generated.search(text)
+            if match:
+                return match[1]
             if text in self.tokens:
                 return self.tokens[text]
             for token, name in self.tokens.items():

@@ -34,24 +34,15 @@ _BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBala
 
 
 def _check_default_deny(subject: Subject) -> Iterator[Violation]:
-    made = {
-        name_and_namespace(namespace)[0]: namespace
-        for namespace in subject.graph.of("kubernetes:core/v1:Namespace")
-    }
-    pods_by_namespace: dict[str, list[Pod]] = {}
-    for pod in pods(subject.graph):
-        if not pod.resource.type.endswith("Patch"):
-            pods_by_namespace.setdefault(pod.namespace, []).append(pod)
-    for name in sorted({*made, *pods_by_namespace}):
-        if name in stated_operators.operator_namespaces(subject):
-            continue  # only Helm knows the chart, and so which peers it calls
+    namespaces, pods_by_namespace = _namespaces_and_pods(subject)
+    for name in sorted({*namespaces, *pods_by_namespace}):
         policies = [policy for policy in subject.graph.of(_POLICY) if name_and_namespace(policy)[1] == name]
         closed = _closed_directions(policies)
         here = pods_by_namespace.get(name, [])
-        if name not in made and _is_of_others(subject, name, here):
+        if name not in namespaces and _is_of_others(subject, name, here):
             yield from _open_pods(name, here, policies, closed)
             continue
-        resource = made.get(name) or here[0].resource
+        resource = namespaces.get(name) or here[0].resource
         for direction in _DIRECTIONS:
             if direction not in closed:
                 yield Violation(
@@ -90,9 +81,9 @@ def _open_pods(
     """Reports pods that no policy selects: Kubernetes denies a selected pod whatever no policy allows."""
     for pod in here:
         selecting = [spec for policy in policies if _surely_selects(spec := at(policy.inputs, "spec"), pod)]
-        held = closed.union(*map(_directions, selecting))
+        denied = closed.union(*map(_directions, selecting))
         for direction in _DIRECTIONS:
-            if direction not in held:
+            if direction not in denied:
                 yield Violation(
                     f"no policy for {direction.lower()} selects {pod.resource.name} in namespace {namespace}",
                     pod.resource,
@@ -116,18 +107,27 @@ def _surely_selects(spec: Any, pod: Pod) -> bool:
 
 def _namespaces(subject: Subject) -> Iterator[Resource]:
     """Namespaces, or a pod of each namespace that the stack does not create. Operators' namespaces are left out."""
-    by_namespace = {
-        name_and_namespace(resource)[0]: resource
-        for resource in subject.graph.of("kubernetes:core/v1:Namespace")
+    namespaces, pods_by_namespace = _namespaces_and_pods(subject)
+    first_pods = {name: here[0].resource for name, here in pods_by_namespace.items()}
+    yield from {**first_pods, **namespaces}.values()
+
+
+def _namespaces_and_pods(subject: Subject) -> tuple[dict[str, Resource], dict[str, list[Pod]]]:
+    """The namespaces that the stack creates, and the pods by namespace, without those of operators.
+
+    Only Helm knows an operator's chart, and so which peers it calls.
+    """
+    left_out = stated_operators.operator_namespaces(subject)
+    namespaces = {
+        name: namespace
+        for namespace in subject.graph.of("kubernetes:core/v1:Namespace")
+        if (name := name_and_namespace(namespace)[0]) not in left_out
     }
+    pods_by_namespace: dict[str, list[Pod]] = {}
     for pod in pods(subject.graph):
-        if not pod.resource.type.endswith("Patch"):
-            by_namespace.setdefault(pod.namespace, pod.resource)
-    return (
-        resource
-        for name, resource in by_namespace.items()
-        if name not in stated_operators.operator_namespaces(subject)
-    )
+        if pod.namespace not in left_out and not pod.resource.type.endswith("Patch"):
+            pods_by_namespace.setdefault(pod.namespace, []).append(pod)
+    return namespaces, pods_by_namespace
 
 
 def _directions(spec: Mapping[str, Any]) -> set[str]:

@@ -261,7 +261,11 @@ def test_a_branch_with_changed_rules_is_also_judged_by_the_rules_of_its_base(
     commit(tmp_path, "base")
     file = tmp_path / "policies" / "evaluation" / "evaluation.py"
     file.write_text(
-        file.read_text().replace("    effective_settings = settings or Settings()\n", "    return []\n", 1)
+        file.read_text().replace(
+            "    return [finding for finding, _ in judge_subject(subject, stack, rules)]\n",
+            "    return []\n",
+            1,
+        )
     )
     file = tmp_path / "components" / "cluster" / "pod_defaults.py"
     file.write_text(file.read_text().replace('Seconds": grace_s,', 'Seconds": grace_s + 1,', 1))
