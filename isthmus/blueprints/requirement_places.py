@@ -72,13 +72,13 @@ def place(path: PathOf, platform: Mapping[str, Any], requirements: Requirements)
     workload = _workload(part, item, path, requirements)
     if workload and len(path) > 4 and path[4] in _OF_WORKLOAD:
         return (*workload, *path[4:]), True
-    found = (
+    place = (
         _link(part, item, requirements)
         or workload
         or _pool(part, item, requirements)
         or (("sites", site) if site is not None else ())
     )
-    return found, False
+    return place, False
 
 
 def missing_link(

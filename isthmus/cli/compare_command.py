@@ -128,11 +128,11 @@ def _variants(arguments: list[Argument], requirements: Path | None, today: str) 
     from isthmus.planning.comparison import variants
 
     default = variants.default_requirements(arguments, requirements)
-    made = []
+    planned = []
     for argument in arguments:
         console.err().print(f"plan: {argument.text}", markup=False)
-        made.append(variants.make_variant(argument, default, plan_command.offers(), today))
-    return made
+        planned.append(variants.make_variant(argument, default, plan_command.offers(), today))
+    return planned
 
 
 def _write_page(comparison: Comparison, path: Path) -> None:

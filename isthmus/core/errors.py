@@ -108,12 +108,13 @@ class FieldError(ValueError):
 
 def raise_all(errors: Iterable[FieldError]) -> None:
     """Raise the first error, which carries the others. Does nothing if there is none."""
-    found = [single for error in errors for single in error.all]
-    if found:
-        found[0].others = tuple(found[1:])
-        for other in found[1:]:
+    single_errors = [single for error in errors for single in error.all]
+    if single_errors:
+        first, *others = single_errors
+        for other in others:
             other.others = ()
-        raise found[0]
+        first.others = tuple(others)
+        raise first
 
 
 def caught(check: Callable[..., None], *arguments: object) -> Iterator[FieldError]:

@@ -72,16 +72,18 @@ def classified_neighbours(stack: Stack) -> list[str]:
 
     A cluster is known by its context, or by its UID. A stack whose platform cannot be read has no cluster yet.
     """
+    from policies.inputs.class_scope import platform_is_classified
+
     others = [name for name in stack.project.stacks() if stack.project.stack(name).family != stack.family]
     own = _platform(stack) if others else None
-    if own is None or _is_classified(own):
+    if own is None or platform_is_classified(own):
         return []
     clusters = _clusters(own)
     platforms = {name: _platform(stack.project.stack(name)) for name in others}
     return [
         name
         for name, platform in platforms.items()
-        if platform is not None and _is_classified(platform) and clusters & _clusters(platform)
+        if platform is not None and platform_is_classified(platform) and clusters & _clusters(platform)
     ]
 
 
@@ -92,10 +94,6 @@ def _platform(stack: Stack) -> Platform | None:
         return stack.platform()
     except IsthmusError:
         return None  # the commands that build it say what is wrong
-
-
-def _is_classified(platform: Platform) -> bool:
-    return any(part.class_ != "public" for part in (*platform.gateways, *platform.endpoints))
 
 
 def _clusters(platform: Platform) -> set[str]:

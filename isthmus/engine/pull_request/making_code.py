@@ -62,14 +62,14 @@ def making_files(root: Path, main: str) -> MakingFiles:
     """The files in a project's folder that make its resources. `main`: the program's folder in it."""
     root = root.resolve()
     folder = (root / main).resolve()
-    found = MakingFiles()
+    files = MakingFiles()
     inside = folder.is_relative_to(root) and folder.is_dir()
     folders = [root / COMPONENTS, *([folder] if inside and folder != root else [])]
     for path in (path for place in folders for path in _code_in(place)):
-        _add(found, root, path, runs=_hides(path, root) or path.suffix != ".py")
+        _add(files, root, path, runs=_hides(path, root) or path.suffix != ".py")
     if inside and folder == root:
         for path in sorted(root.glob("*.py")):
-            _add(found, root, path, runs=_hides(path, root))
+            _add(files, root, path, runs=_hides(path, root))
     apart = (
         {*_JUDGING, COMPONENTS, *folder.relative_to(root).parts[:1]} if inside else {*_JUDGING, COMPONENTS}
     )
@@ -77,22 +77,21 @@ def making_files(root: Path, main: str) -> MakingFiles:
     hiding = {name for name in names if _is_known_elsewhere(name, root)}
     for name in hiding:
         for path in (path for place in _places(root / name) for path in _code_in(place)):
-            _add(found, root, path, runs=True)
+            _add(files, root, path, runs=True)
     for path in _imported(root, names - hiding, [path for place in folders for path in place.rglob("*.py")]):
-        _add(found, root, path, runs=True)
+        _add(files, root, path, runs=True)
     for name in _PACKAGES:
         for path in {root / name, folder / name}:
             if path.is_file() and path.is_relative_to(root):
-                found.content[_relative(path, root)] = _content(path)
-                found.run.add(_relative(path, root))
-    return found
+                _add(files, root, path, runs=True)
+    return files
 
 
-def _add(found: MakingFiles, root: Path, path: Path, *, runs: bool) -> None:
+def _add(files: MakingFiles, root: Path, path: Path, *, runs: bool) -> None:
     name = _relative(path, root)
-    found.content[name] = _content(path)
+    files.content[name] = _content(path)
     if runs:
-        found.run.add(name)
+        files.run.add(name)
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -168,20 +167,20 @@ def _imported(root: Path, names: set[str], making: Iterable[Path]) -> set[Path]:
         waiting += [
             path for path in (root / name).rglob("*.py") if path.relative_to(root).parts[:2] != _COMMANDS
         ]
-    found: set[Path] = set()
+    imported: set[Path] = set()
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()
         text = path.read_bytes()
-        if path not in found and not imports.search(text):
+        if path not in imported and not imports.search(text):
             continue
         modules = {name for name in _modules(text, path.relative_to(root)) if name.partition(".")[0] in names}
         for module in modules - seen:
-            fresh = set(_files_of(root, module)) - found
-            found |= fresh
+            fresh = set(_files_of(root, module)) - imported
+            imported |= fresh
             waiting += [file for file in fresh if file.suffix == ".py"]
         seen |= modules
-    return found
+    return imported
 
 
 def _modules(text: bytes, path: Path) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -15,6 +14,7 @@ from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
+from isthmus.engine.pull_request.approvable import Approvals, short_digest
 from isthmus.engine.pull_request.making_code import COMPONENTS, changed_files, making_files
 from policies.release.change import ITSELF, UNJUDGED
 
@@ -86,16 +86,9 @@ def program_changes(before: Path, after: Path, trust: Trust, today: date) -> Ite
         yield RuleChange(kind="rule", what="the program", old="", new=_listed(own), loosens=False)
     code = [(name, new_files.content.get(name)) for name in changed if name not in own]
     if code:
-        digest = hashlib.sha256(repr(code).encode()).hexdigest()[:12]
-        value = f"{_MAKING_CODE}: {digest}"
-        yield RuleChange(
-            kind="reach" if trust.find("changes", value, today) else "trust",
-            what=_MAKING_CODE,
-            old="another digest",
-            new=f"{digest} ({_listed([name for name, _ in code])})",
-            loosens=True,
-            entry=("changes", value),
-        )
+        digest = short_digest(repr(code).encode())
+        new = f"{digest} ({_listed([name for name, _ in code])})"
+        yield Approvals(trust, today).change(_MAKING_CODE, "another digest", new, f"{_MAKING_CODE}: {digest}")
 
 
 def _listed(files: Sequence[str]) -> str:

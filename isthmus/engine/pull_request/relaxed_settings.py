@@ -7,7 +7,6 @@ that both commits have; a new part of a list at the top is new work, which the r
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from isthmus.contracts.platform.stated_values import stated_values
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
 from isthmus.core.ip_addresses import is_within
+from isthmus.engine.pull_request.approvable import Approvals, short_digest
+from policies.inputs.class_scope import platform_is_classified
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -71,17 +72,17 @@ def setting_changes(
 
     One that the base's `trust` names (`changes`) is only shown. Nothing is compared where a commit lacks the stack.
     """
-    if before is None or after is None or not (_has_classified_work(before) or _has_classified_work(after)):
+    if before is None or after is None or not any(map(platform_is_classified, (before, after))):
         return
-    comparison = _Comparison(_new_statements(before, after))
+    comparison, approvals = _Comparison(_new_statements(before, after)), Approvals(trust, today)
     parts: dict[str, list[_Changed]] = {}
     for changed in comparison.of_models(before, after, _Place(), ""):
         parts.setdefault(changed.part, []).append(changed)
     for part, fields in sorted(parts.items()):
-        yield _rule_change(part, fields, trust, today)
+        yield _rule_change(part, fields, approvals)
 
 
-def _rule_change(part: str, fields: Sequence[_Changed], trust: Trust, today: date) -> RuleChange:
+def _rule_change(part: str, fields: Sequence[_Changed], approvals: Approvals) -> RuleChange:
     what = fields[0].shown if len(fields) == 1 else part or "the platform"
     if len(fields) == 1:
         old, new = (_text(value) for value in (fields[0].old, fields[0].new))
@@ -96,14 +97,7 @@ def _rule_change(part: str, fields: Sequence[_Changed], trust: Trust, today: dat
             )
         )
     value = f"{what}: {new}"
-    return RuleChange(
-        kind="reach" if trust.find("changes", value, today) else "trust",
-        what=what,
-        old=old,
-        new=new,
-        loosens=True,
-        entry=("changes", value),
-    )
+    return approvals.change(what, old, new, value)
 
 
 class _Comparison:
@@ -245,13 +239,13 @@ def _stated_name(item: Any, index: int) -> str:
 def _successors(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
     """New name → the name of the item that it replaces: one that is gone from the same site and class."""
     gone = [name for name in old if name not in new]
-    found: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     for name in new:
         for earlier in gone if name not in old else ():
-            if earlier not in found.values() and _kept(old[earlier]) == _kept(new[name]):
-                found[name] = earlier
+            if earlier not in replaced.values() and _kept(old[earlier]) == _kept(new[name]):
+                replaced[name] = earlier
                 break
-    return found
+    return replaced
 
 
 def _kept(item: Any) -> list[Any]:
@@ -260,10 +254,6 @@ def _kept(item: Any) -> list[Any]:
 
 def _is_public(item: Any) -> bool:
     return getattr(item, "class_", None) == "public"
-
-
-def _has_classified_work(platform: Platform) -> bool:
-    return any(not _is_public(part) for part in (*platform.endpoints, *platform.gateways))
 
 
 def _new_statements(before: Platform, after: Platform) -> frozenset[str]:
@@ -293,8 +283,7 @@ def _shortened(text: str) -> str:
     shown = " ".join(text.split())
     if shown == text and "*" not in text and len(text) <= _LONGEST:
         return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{shown.replace('*', '…')[: _LONGEST - 30]} (sha256:{digest})"
+    return f"{shown.replace('*', '…')[: _LONGEST - 30]} (sha256:{short_digest(text.encode())})"
 
 
 __all__ = ["setting_changes"]

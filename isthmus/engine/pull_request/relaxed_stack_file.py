@@ -5,7 +5,6 @@ Every key decides, but for those that another comparison shows and those of the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.trust import Trust
 from isthmus.core.errors import IsthmusError
+from isthmus.engine.pull_request.approvable import Approvals, short_digest
 
 if TYPE_CHECKING:
     from isthmus.engine.project.project import Stack
@@ -31,6 +31,7 @@ def stack_file_changes(before: Stack, after: Stack, trust: Trust, today: date) -
     Nothing is compared where a commit lacks the stack.
     """
     old_keys, new_keys = _keys(before), _keys(after)
+    approvals = Approvals(trust, today)
     if old_keys is None or new_keys is None:
         return
     for key in sorted({*old_keys, *new_keys}):
@@ -38,14 +39,7 @@ def stack_file_changes(before: Stack, after: Stack, trust: Trust, today: date) -
         if old != new:
             what = f"{after.config_file.name}: {key}"
             value = f"{what}: {new or 'none'}"
-            yield RuleChange(
-                kind="reach" if trust.find("changes", value, today) else "trust",
-                what=what,
-                old=old,
-                new=new,
-                loosens=True,
-                entry=("changes", value),
-            )
+            yield approvals.change(what, old, new, value)
 
 
 def _keys(stack: Stack) -> dict[str, Any] | None:
@@ -73,7 +67,7 @@ def _text(value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     if isinstance(value, dict) or "*" in text or len(text) > _LONGEST or text != " ".join(text.split()):
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"sha256:{short_digest(text.encode())}"
     return text
 
 

@@ -166,7 +166,7 @@ def _cost_lines(plans: Sequence[Plan | None]) -> list[CostLine]:
     lines = []
     for name in dict.fromkeys(name for items in by_plan for name in items):
         items = [by_name.get(name, []) for by_name in by_plan]
-        present = [item for found in items for item in found]
+        present = [item for of_plan in items for item in of_plan]
         sources = dict.fromkeys(
             f"{item.evidence.kind}, {item.evidence.source}, {item.evidence.as_of}"
             for item in present
@@ -176,7 +176,8 @@ def _cost_lines(plans: Sequence[Plan | None]) -> list[CostLine]:
             CostLine(
                 what=name,
                 amounts=[
-                    round(sum(item.monthly_usd for item in found), 2) if found else None for found in items
+                    round(sum(item.monthly_usd for item in of_plan), 2) if of_plan else None
+                    for of_plan in items
                 ],
                 counted=present[0].counted,
                 sources=list(sources) or ["no source"],
@@ -224,20 +225,23 @@ def _workload_cell(plan: Plan, requirements: Requirements, name: str) -> Workloa
         (placement for placement in plan.placements if placement.workload == name),
         key=lambda placement: placement.role != "primary",
     )
-    endpoints = [(placement, plan.endpoint(placement.endpoint)) for placement in placements]
-    found = [(placement, endpoint) for placement, endpoint in endpoints if endpoint is not None]
-    if workload is None or not found:
+    places = [
+        (placement, endpoint)
+        for placement in placements
+        if (endpoint := plan.endpoint(placement.endpoint)) is not None
+    ]
+    if workload is None or not places:
         return None
-    primary = found[0][1]
-    candidate = next((one for one in workload.model.candidates if one.id == primary.model), None)
+    primary = places[0][1]
+    candidate = next((entry for entry in workload.model.candidates if entry.id == primary.model), None)
     predicted = primary.predicted
     return WorkloadCell(
         places=[
             f"{_place(endpoint)}{'' if placement.share == 1 else f', {placement.share:.0%} of requests'}"
-            for placement, endpoint in found
+            for placement, endpoint in places
         ],
-        models=[f"{endpoint.model}, {endpoint.precision}" for _, endpoint in found],
-        sites=list(dict.fromkeys(endpoint.site for _, endpoint in found)),
+        models=[f"{endpoint.model}, {endpoint.precision}" for _, endpoint in places],
+        sites=list(dict.fromkeys(endpoint.site for _, endpoint in places)),
         size=_size(primary),
         score=candidate.scores.get(primary.precision) if candidate is not None else None,
         survive=workload.survive,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.reports.comparison import Category
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
-from isthmus.planning.explanation.cost_bases import gpus_in_use
+from isthmus.planning.explanation.cost_bases import gpus_in_use, missing_prices
 from isthmus.planning.options import monthly_costs
 from isthmus.planning.output import cost_items
 
@@ -97,12 +97,7 @@ class CostModel:
     @property
     def missing(self) -> list[str]:
         """Why owned hardware cannot be priced, a sentence for each pool in use; empty if it can."""
-        reasons = []
-        for site, pool in self._pools():
-            price = monthly_costs.node_cost(site, pool, "allocated")
-            if isinstance(price, str) and self._used[site.name, pool.gpu]:
-                reasons.append(price)
-        return reasons
+        return missing_prices(self.requirements, self._used)
 
     def run(self, scenario: Scenario | None = None) -> Months:
         """Return the months of a scenario (default: today's figures), from the plan's first month on."""
@@ -133,8 +128,8 @@ class CostModel:
 
     def growth(self, workload: str, month: int) -> float:
         """Return the traffic of a workload as a multiple of today's."""
-        found = self.requirements.workload(workload)
-        stated = found.traffic.growth_pct_month / 100 if found is not None else 0.0
+        planned = self.requirements.workload(workload)
+        stated = planned.traffic.growth_pct_month / 100 if planned is not None else 0.0
         rate = self.assumptions.growth if self.assumptions.growth is not None else stated
         return (1 + rate) ** month
 

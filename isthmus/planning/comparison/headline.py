@@ -65,8 +65,8 @@ def _robust(
     cheapest = [id for amount, id in known if amount < least + 0.005]
     changes = [
         f"{end} makes {winner} the cheapest"
-        for one in tornado
-        for end, winner in ((one.low, one.cheapest_low), (one.high, one.cheapest_high))
+        for effect in tornado
+        for end, winner in ((effect.low, effect.cheapest_low), (effect.high, effect.cheapest_high))
         if winner is not None and winner not in cheapest
     ]
     subject = f"{cheapest[0]} is" if len(cheapest) == 1 else f"{' and '.join(cheapest)} are"

@@ -62,33 +62,30 @@ def driver_effects(
     """Return what each driver does to the totals, the one with the widest range first."""
     share = assumptions.driver_range
     percent = f"{share * 100:g} %"
-    drivers: list[tuple[Driver, str, str, str, str]] = [
+    drivers: list[tuple[Driver, str, str, str]] = [
         (
             "cloud price",
             "cloud_price",
             f"{percent} lower prices of tokens and instances",
             f"{percent} higher prices",
-            "",
         ),
-        ("load", "load", f"{percent} less traffic", f"{percent} more traffic", ""),
+        ("load", "load", f"{percent} less traffic", f"{percent} more traffic"),
         (
             "electricity price",
             "electricity",
             f"{percent} cheaper electricity",
             f"{percent} dearer electricity",
-            "",
         ),
-        ("life of hardware", "life", f"hardware is used {percent} less long", f"{percent} longer", ""),
+        ("life of hardware", "life", f"hardware is used {percent} less long", f"{percent} longer"),
         (
             "utilisation",
             "utilisation",
             f"a replica carries {percent} less than predicted",
             f"{percent} more than predicted",
-            "",
         ),
     ]
-    found = []
-    for driver, name, low, high, _ in drivers:
+    effects = []
+    for driver, name, low, high in drivers:
         ends = [
             [_total(model, Scenario(**{name: factor}), basis) for model in models]
             for factor in (1 - share, 1 + share)
@@ -97,7 +94,7 @@ def driver_effects(
             None if at_low is None or at_high is None else DriverCell(low_usd=at_low, high_usd=at_high)
             for at_low, at_high in zip(*ends, strict=True)
         ]
-        found.append(
+        effects.append(
             DriverEffect(
                 driver=driver,
                 low=low,
@@ -107,7 +104,7 @@ def driver_effects(
                 cheapest_high=_cheapest(ends[1], columns),
             )
         )
-    return sorted(found, key=_range, reverse=True)
+    return sorted(effects, key=_range, reverse=True)
 
 
 def _total(model: CostModel | None, scenario: Scenario, basis: Basis) -> float | None:

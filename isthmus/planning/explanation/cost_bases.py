@@ -42,19 +42,15 @@ def owned_items(plan: Plan, requirements: Requirements, basis: Basis) -> list[Co
     return [item for item in items if item.monthly_usd or not item.counted]
 
 
-def other_items(plan: Plan, requirements: Requirements) -> list[CostItem]:
-    """Return the counted items of the plan that are the same on both bases: what is rented, called or linked."""
-    owned: set[str] = set()
-    for basis in ("allocated", "cash"):
-        owned |= {item.what for item in owned_items(plan, requirements, basis)}
-    return [item for item in plan.cost_items or [] if item.counted and item.what not in owned]
-
-
 def compare_bases(plan: Plan, requirements: Requirements) -> CostBases:
     """Return the monthly cost of the plan on both bases, and with the owned hardware that stands idle."""
-    others = math.fsum(item.monthly_usd for item in other_items(plan, requirements))
     allocated, cash = (owned_items(plan, requirements, basis) for basis in ("allocated", "cash"))
-    missing = _missing_prices(requirements, gpus_in_use(plan, requirements))
+    owned = {item.what for item in (*allocated, *cash)}
+    # What is rented, called or linked costs the same on both bases.
+    others = math.fsum(
+        item.monthly_usd for item in plan.cost_items or [] if item.counted and item.what not in owned
+    )
+    missing = missing_prices(requirements, gpus_in_use(plan, requirements))
     in_use = round(others + _sum(allocated, counted=True), 2)
     idle = round(_sum(allocated, counted=False), 2)
     return CostBases(
@@ -71,7 +67,7 @@ def _sum(items: list[CostItem], *, counted: bool) -> float:
     return math.fsum(item.monthly_usd for item in items if item.counted == counted)
 
 
-def _missing_prices(requirements: Requirements, used: Mapping[tuple[str, str], int]) -> list[str]:
+def missing_prices(requirements: Requirements, used: Mapping[tuple[str, str], int]) -> list[str]:
     """Return why owned hardware in use cannot be priced on the allocated basis."""
     reasons = []
     for site in requirements.sites:

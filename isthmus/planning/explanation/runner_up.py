@@ -35,7 +35,9 @@ def find_runner_up(case: Case, workload: Workload) -> tuple[RunnerUp | None, Opt
         )
         if solved is not None:
             option = solved.option(workload.name)
-            least = _least_with(case, workload.name, [one for one in options if same(one) == same(chosen)])
+            least = _least_with(
+                case, workload.name, [option for option in options if same(option) == same(chosen)]
+            )
             runner_up = _runner_up(case, workload.name, solved, least)
             decided_by, sentence = _decided(case, workload, chosen, runner_up)
             return runner_up, option, decided_by, sentence

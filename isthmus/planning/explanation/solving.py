@@ -72,9 +72,9 @@ class Case:
         objective = requirements.objective
         if cheapest:
             objective = objective.model_copy(update={"near_tie_pct": 0})
-        asked = requirements.model_copy(update={"planning": planning, "objective": objective})
+        changed = requirements.model_copy(update={"planning": planning, "objective": objective})
         before = None if cheapest else self.plan
-        solved = solving.solve_and_place(asked, options, before, self.judged.offer.gpus_to)
+        solved = solving.solve_and_place(changed, options, before, self.judged.offer.gpus_to)
         if solved is None:
             return None
         solution = solved[0]

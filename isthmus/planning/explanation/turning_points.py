@@ -91,11 +91,11 @@ class _Search:
         """Halve the interval between a factor with the chosen place and one without it."""
         while max(near / far, far / near) > PRECISION:
             middle = math.sqrt(near * far)
-            found = self.at(vary(middle))
-            if found == "chosen":
+            at_middle = self.at(vary(middle))
+            if at_middle == "chosen":
                 near = middle
             else:
-                far, there = middle, found
+                far, there = middle, at_middle
         return far, there
 
 
