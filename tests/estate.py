@@ -70,6 +70,10 @@ def small_estate(root: Path) -> Project:
     yaml_files.dump(expected, "", files["requirements"])
     for part, class_ in (("endpoints", "class"), ("gateways", "class"), ("placements", "sensitivity")):
         plan[part] = [row for row in plan[part] if row[class_] != "public"]
+    kept = {workload["name"] for workload in expected["workloads"]}
+    plan["availability"]["workloads"] = [
+        row for row in plan["availability"]["workloads"] if row["workload"] in kept
+    ]
     plan["requirements_sha256"] = requirements_document.load(files["requirements"]).digest
     yaml_files.dump(plan, "", files["plan"])
     settings = stacks / "Pulumi.bank-onboarding.yaml"
