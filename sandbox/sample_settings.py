@@ -33,6 +33,8 @@ def sample_value_source(platform: dict[str, Any]) -> Callable[[str, Any], Any]:
             )
             digest = hashlib.sha256(b"vllm").hexdigest()
             return f"123456789012.dkr.ecr.{region}.amazonaws.com/vllm@sha256:{digest}"
+        if path.endswith(".screening.models"):
+            return [_sample_entity_model(model) for model in example]
         if path.endswith(".ca_certificates"):
             return AUTHORITY.read_text("utf-8")
         if path.endswith(".node_names"):
@@ -42,6 +44,15 @@ def sample_value_source(platform: dict[str, Any]) -> Callable[[str, Any], Any]:
         return example
 
     return sample_value
+
+
+def _sample_entity_model(model: dict[str, str]) -> dict[str, str]:
+    """The English model of the detector's image as it is; a made-up one for another language."""
+    language = model["language"]
+    if language == "en":
+        return model
+    digest = hashlib.sha256(language.encode()).hexdigest()
+    return {"file": f"sample_{language}-1.0.0-py3-none-any.whl", "sha256": digest, "language": language}
 
 
 def sandbox_settings(platform: dict[str, Any]) -> list[tuple[str, str]]:

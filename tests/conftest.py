@@ -44,6 +44,8 @@ SLOW = (
     "tests/blueprints/test_operator_charts.py",
     "tests/blueprints/test_examples.py",
     "tests/blueprints/test_image_digests.py",
+    "tests/cli/test_init.py",
+    "tests/cli/test_starter.py",
     "tests/core/test_file_cache.py",
     "tests/blueprints/test_rendering.py",
     "tests/blueprints/test_reviewed.py",

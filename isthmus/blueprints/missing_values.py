@@ -220,9 +220,26 @@ def _screening(platform: dict[str, Any]) -> Missing:
         leaves_site = any(
             site_of.get(endpoint_id, gateway.get("site")) != gateway.get("site") for endpoint_id in reached
         )
-        if leaves_site and not _mapping(gateway.get("screening")).get("models"):
-            missing.append((f"gateways[{gateway.get('name')}].screening.models", f"[{_NAMES_MODEL}]"))
+        screening = _mapping(gateway.get("screening"))
+        if leaves_site and (example := _models_example(screening)):
+            missing.append((f"gateways[{gateway.get('name')}].screening.models", example))
     return missing
+
+
+def _models_example(screening: dict[str, Any]) -> str:
+    """An example of the models of a screening, if it has none, or only the default one and a language without it."""
+    models = [model for model in screening.get("models") or [] if isinstance(model, dict)]
+    spoken = [language for language in screening.get("languages") or ["en"] if isinstance(language, str)]
+    lacking = set(spoken) - {model.get("language") for model in models}
+    if not lacking or any(model != ENGLISH_MODEL for model in models):
+        return ""
+    examples = [
+        _NAMES_MODEL
+        if language == "en"
+        else f"{{file: <a spaCy pipeline>.whl, sha256: <64 hex digits>, language: {language}}}"
+        for language in spoken
+    ]
+    return f"[{', '.join(examples)}]"
 
 
 def _reached_endpoints(workload: dict[str, Any]) -> list[Any]:
@@ -337,10 +354,10 @@ def _budgets_and_contacts(platform: dict[str, Any]) -> Missing:
     ]
     contacts = _mapping(platform.get("contacts"))
     if budgets and not contacts.get("cost"):
-        missing.append(("contacts.cost", "[llm-cost@bank.example]"))
+        missing.append(("contacts.cost", "[llm-cost@site.example]"))
     trails = [trail for trail in _section(platform, "trails") if trail.get("mode") == "manage"]
     if trails and not contacts.get("security"):
-        missing.append(("contacts.security", "[soc@bank.example]"))
+        missing.append(("contacts.security", "[security@site.example]"))
     return missing
 
 

@@ -103,6 +103,7 @@ def _template_functions(requirements: Requirements, plan: Plan) -> dict[str, Any
         ),
         "asks_for_people": lambda gateway: _needs_reviewers(requirements, callers(gateway)),
         "english_model": ENGLISH_MODEL,
+        "languages": functools.partial(template_filters.languages, requirements=requirements),
         "fail": template_filters.fail,
     }
 

@@ -169,6 +169,31 @@ def redacted_besides(class_: str, requirements: Requirements) -> list[Redacted]:
     ]
 
 
+def languages(names: Iterable[str], *, requirements: Requirements) -> list[str]:
+    """The languages that these workloads state, each once, in the order in which they are stated."""
+    wanted = set(names)
+    stated = [workload.languages for workload in requirements.workloads if workload.name in wanted]
+    return list(dict.fromkeys(language for languages in stated for language in languages))
+
+
+def unstated_languages(plan: Plan, requirements: Requirements) -> list[tuple[str, str]]:
+    """Workloads that state no languages although names are redacted in their prompts, with the site these leave."""
+    found: list[tuple[str, str]] = []
+    for workload in requirements.workloads:
+        gateway = plan.gateway_of(workload.name)
+        if workload.languages or gateway is None:
+            continue
+        endpoints = [
+            plan.endpoint(placement.endpoint)
+            for placement in plan.placements
+            if placement.workload == workload.name
+        ]
+        leaves = any(endpoint is not None and endpoint.site != gateway.site for endpoint in endpoints)
+        if leaves and "prompts-leaving-site" in redacted(workload.sensitivity, requirements):
+            found.append((workload.name, gateway.site))
+    return found
+
+
 def days(months: int) -> int:
     """The largest number of days that `months` calendar months can have, so that no record is erased early."""
     if not months:

@@ -18,6 +18,10 @@ Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong;
 class _Commands(LazyGroup):
     table: ClassVar[dict[str, tuple[str, str]]] = {
         "blueprints": ("isthmus.cli.blueprints_command", "List the blueprints, or show one."),
+        "starter": (
+            "isthmus.cli.starter_command",
+            "List requirement files to start from, or print one with comments.",
+        ),
         "plan": (
             "isthmus.cli.plan_command",
             "Choose models and places at the lowest cost, sized and priced.",

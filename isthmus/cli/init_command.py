@@ -109,6 +109,7 @@ def _check_can_be_rendered(requirements: Requirements, plan: Plan) -> None:
     plan_rules.check(plan, requirements)
     if faults := plan_command.render_faults(requirements, plan, {}):
         raise join([fault.error for fault in faults])
+    plan_command.tell_unstated_languages(requirements, plan, {})
 
 
 def _check_is_no_what_if(requirements: Path) -> None:

@@ -174,7 +174,9 @@ def _checked(
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, requirements)
         if what_if is None:
-            faults = render_faults(requirements, planned.plan, settings_beside(path))
+            settings = settings_beside(path)
+            faults = render_faults(requirements, planned.plan, settings)
+            tell_unstated_languages(requirements, planned.plan, settings)
     planned = _with_faults(planned, faults, requirements)
     return replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if})), faults
 
@@ -188,6 +190,25 @@ def render_faults(requirements: Requirements, plan: Plan, overrides: Mapping[str
     from sandbox import sample_settings
 
     return trial.render_faults(requirements, plan, sample_settings.sample_value_source, overrides)
+
+
+def tell_unstated_languages(requirements: Requirements, plan: Plan, overrides: Mapping[str, Any]) -> None:
+    """Tell on stderr if names are redacted in English only because nobody has stated the languages of prompts."""
+    from isthmus.blueprints import template_filters
+    from isthmus.cli import console
+
+    names = template_filters.unstated_languages(plan, requirements)
+    gateways = overrides.get("gateways")
+    if not names or any("screening" in gateway for gateway in gateways or [] if isinstance(gateway, dict)):
+        return
+    numbers = {workload.name: index for index, workload in enumerate(requirements.workloads)}
+    for name, site in names:
+        place = requirements.document.where(("workloads", numbers[name], "languages"))
+        console.err().print(
+            f"note: {place}: prompts leave site {site}, and names in them are redacted in English only, because "
+            "`languages` is not stated. Fix: Add the languages of its prompts, e.g. `languages: [en]`",
+            markup=False,
+        )
 
 
 def settings_beside(requirements: Path) -> dict[str, Any]:

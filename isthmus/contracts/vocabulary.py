@@ -45,6 +45,8 @@ Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 """`api`: served by a provider, whose precision is not ours to choose."""
 PRECISIONS_MADE_WHILE_LOADING: tuple[Precision, ...] = ("fp8",)
 """What vLLM makes of bf16 weights while it loads them; any other precision must be stored as such."""
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$"), Field(examples=["en"])]
+"""An ISO 639 code."""
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
 Mode = Literal["manage", "existing", "off"]
 """Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""

@@ -48,11 +48,11 @@ DESCRIPTIONS = {
         "a gateway's id like `0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
     ),
     r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@([A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}$": (
-        "an address like `team@bank.example`"
+        "an address like `team@site.example`"
     ),
     r"^[1-9]g\.[1-9][0-9]{0,2}gb$": "a MIG profile like `3g.40gb`",
     r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "a bucket's name like `llm-audit`",
-    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a name as Kubernetes has them, like `bank-internal-ca`",
+    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a name as Kubernetes has them, like `internal-ca`",
     r"^[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]$": "an availability zone like `eu-central-1a`",
     r"^vpc-[0-9a-f]+$": "a VPC's id like `vpc-0a1b2c3d4e5f67890`",
     r"^subnet-[0-9a-f]+$": "a subnet's id like `subnet-0a1b2c3d4e5f67890`",
@@ -63,11 +63,11 @@ DESCRIPTIONS = {
     r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$": "an instance type like `p5.48xlarge`",
     r"^1\.[1-9][0-9]$": "a version of Kubernetes like `1.36`",
     r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$": "a cluster's name like `llm-frankfurt`",
-    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a DNS zone like `fra1.bank.example`",
+    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a DNS zone like `fra1.site.example`",
     r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "a name of at most 40 characters a-z, 0-9 and `-`",
     r"^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",
     r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$": "an image by digest: `registry.example/NAME@sha256:DIGEST`",
-    r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$": "a registry like `registry.bank.example/llm`",
+    r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$": "a registry like `registry.example/llm`",
     r"^(oci|https)://[a-z0-9.\-_/:]+$": "a repository of charts like `oci://registry.example/charts`",
     r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$": "a chart's version like `v1.21.2`",
     r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$": "a proxy's address like `http://10.40.0.20:3128`",
@@ -87,21 +87,21 @@ DESCRIPTIONS = {
         "a SAML provider's ARN like `arn:aws:iam::123456789012:saml-provider/NAME`"
     ),
     r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$": "an Ed25519 public key, as `ssh-keygen -t ed25519` writes it",
-    r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket bank-frankfurt-bucket`",
+    r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket llm-frankfurt-bucket`",
     r"^[a-z_][a-z0-9_-]{0,62}$": "a name as PostgreSQL has them, like `isthmus`",
     r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$": (
-        "an address like `https://collector.bank.example:4318/v1/traces`"
+        "an address like `https://collector.site.example:4318/v1/traces`"
     ),
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,119}$": "a policy's version like `v12`",
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$": "a file's path like `calibrations/onboarding.json`",
     r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$": "a team or an application like `claims-desk`",
-    r"^[a-z0-9][a-z0-9._@+-]{0,119}$": "a person's name in lower case like `erika@bank.example`",
+    r"^[a-z0-9][a-z0-9._@+-]{0,119}$": "a person's name in lower case like `erika@site.example`",
     r"^[0-9]{12}$": "an account's 12 digits",
     r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$": (
         "a monitor's ARN like `arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
     ),
     r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$": (
-        "a DNS name like `licence.vendor.example`, or all below a zone like `*.tools.bank.example`"
+        "a DNS name like `licence.vendor.example`, or all below a zone like `*.tools.site.example`"
     ),
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (
         "a label's key like `topology.kubernetes.io/zone`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,60 @@ def test_init_refuses_what_render_would_refuse_and_writes_nothing(isthmus, proje
     assert f"{file}:75 sites[fra1].network.bgp_asn: " in result.err
     assert f"{file}:75 sites[fra1].network.vpn_peer_ip: " in result.err
     assert not list((project / "stacks").glob("*fresh*"))
+
+
+HOSPITAL = """
+isthmus: v1
+name: hospital
+workloads:
+  - name: staff-questions
+    sensitivity: internal
+    impact: low
+    languages: [en]
+    model:
+      candidates: [{id: "amazon.nova-lite-v1:0", scores: {api: 0.87}}]
+      min_score: 0.8
+      context_tokens: 16384
+    traffic: {peak_rps: 1.0, mean_rps: 0.1, prompt_tokens: 600, output_tokens: 250}
+    slo: {ttft_p95_ms: 5000, tpot_p95_ms: 120}
+sites:
+  - name: boston
+    kind: on-prem
+    jurisdiction: us
+    kube_context: boston
+    network: {cidrs: [10.40.0.0/16], vpn_peer_ip: 198.51.100.10, bgp_asn: 65010, dns: [10.40.0.53]}
+  - {name: virginia, kind: aws, jurisdiction: us, region: us-east-1, vpc_cidr: 10.80.0.0/16, allow: [bedrock]}
+links: [{from: boston, to: virginia, kind: vpn, mbps: 1000, rtt_ms: 8}]
+"""
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_nothing_of_the_example_bank_and_no_foreign_language_is_in_a_hospitals_files(
+    isthmus, project, tmp_path, sandbox
+):
+    file = tmp_path / "hospital.requirements.yaml"
+    file.write_text(HOSPITAL)
+    flags = ["--sandbox"] if sandbox else []
+    begun = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF, *flags)
+    assert begun.code == 0, begun.err
+    files = [*(project / "stacks").glob("*fresh*")]
+    if sandbox:
+        rendered = isthmus("render", "fresh", "--project", project, "-o", tmp_path / "out")
+        assert rendered.code == 0, rendered.err
+        files += [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        platform = yaml_files.load(tmp_path / "out" / "platform.yaml").data
+        assert [gateway["screening"]["languages"] for gateway in platform["gateways"]] == [["en"]]
+    for path in files:
+        text = path.read_text().lower()
+        for word in (r"\bbank\b", "soc@", "de_core_news", "language: de", "frankfurt"):
+            assert not re.search(word, text), f"{word} in {path.name}"
+
+
+def test_unstated_languages_of_prompts_that_leave_the_site_are_told(isthmus, project, tmp_path):
+    file = tmp_path / "hospital.requirements.yaml"
+    file.write_text(HOSPITAL.replace("    languages: [en]\n", ""))
+    begun = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
+    assert begun.code == 0
+    assert f"note: {file}:5 workloads[staff-questions].languages: prompts leave site boston" in begun.err
+    stated = isthmus("plan", project / "stacks" / "bank-dev.requirements.yaml", *AS_OF)
+    assert "languages" not in stated.err, "the bank's settings state them"

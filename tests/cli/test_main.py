@@ -16,6 +16,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
     listed = result.out.split("Commands:")[1]
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "blueprints",
+        "starter",
         "plan",
         "compare",
         "init",

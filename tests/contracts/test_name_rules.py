@@ -52,4 +52,4 @@ def test_a_dns_server_of_a_site_must_be_an_ip_address():
 @pytest.mark.parametrize("zone", ["-a.example", "a-.example", "a..example"])
 def test_a_dns_zone_label_with_a_hyphen_at_its_end_is_refused(zone: str):
     message = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
-    assert "is not valid: expected a DNS zone like `fra1.bank.example`" in message
+    assert "is not valid: expected a DNS zone like `fra1.site.example`" in message

@@ -68,7 +68,7 @@ def test_a_permissions_boundary_of_another_account_is_refused():
     [
         ("issuer", {"name": "Bank CA"}, "a name as Kubernetes has them"),
         ("anomalies", {"mode": "manage", "threshold_usd": 0.004}, "greater than or equal to 0.01"),
-        ("contacts", {"cost": ["kosten@bänk.example"]}, "an address like `team@bank.example`"),
+        ("contacts", {"cost": ["kosten@bänk.example"]}, "an address like `team@site.example`"),
         ("contacts", {"security": [LONG]}, "254"),
     ],
 )

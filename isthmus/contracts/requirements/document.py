@@ -92,7 +92,7 @@ class Requirements(FilePart):
 
     isthmus: Literal["v1"]
     """Version of the file's format."""
-    name: DnsLabel = Field(examples=["bank"])
+    name: DnsLabel = Field(examples=["helpdesk"])
     """Name of the platform. Names of resources begin with it."""
     objective: Objective = Objective.model_construct()
     """How plans are compared."""

@@ -228,7 +228,7 @@ class Existing(FilePart):
     """True: the organisation's own CloudTrail trail covers the account."""
     invocation_logging: bool = False
     """True: the organisation has set up Bedrock's log of calls in this region."""
-    audit_bucket: str | None = Field(default=None, examples=["bank-llm-audit"])
+    audit_bucket: str | None = Field(default=None, examples=["llm-audit"])
     """Name of the S3 bucket for audit records."""
 
 

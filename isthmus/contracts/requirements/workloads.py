@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from isthmus.contracts.vocabulary import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
+from isthmus.contracts.vocabulary import (
+    DnsLabel,
+    FilePart,
+    Impact,
+    Language,
+    Precision,
+    Regime,
+    Sensitivity,
+    Survive,
+)
 from isthmus.core.errors import FieldError, InputError, raise_all
 
 if TYPE_CHECKING:
@@ -206,6 +215,9 @@ class Workload(FilePart):
     """What the model does. `guard`: it judges prompts or answers of other workloads."""
     mode: Literal["interactive", "batch"] = "interactive"
     """`interactive`: somebody waits for the answer. `batch`: answers are due within hours."""
+    languages: list[Language] = Field(default=[], examples=[["en", "es"]])
+    """Languages of its prompts and answers as ISO 639 codes, the likeliest first. Names are redacted in these languages
+    where prompts leave the gateway's site, and guardrails filter them. Absent: English."""
     residency: Annotated[list[Jurisdiction], Field(min_length=1)] | None = Field(
         default=None, examples=[["eu"]]
     )

@@ -46,7 +46,7 @@ class Traces(Part):
     endpoint: Annotated[
         str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$")
     ]
-    """Its address with the path, e.g. https://collector.bank.example:4318/v1/traces."""
+    """Its address with the path, e.g. https://collector.site.example:4318/v1/traces."""
     address: Address
     """By which it is reached: a network policy cannot hold a name to anything."""
     ca: KubeName | None = None

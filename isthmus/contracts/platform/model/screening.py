@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from isthmus.contracts.vocabulary import DnsLabel, Part, Quantity
+from isthmus.contracts.vocabulary import DnsLabel, Language, Part, Quantity
 
 if TYPE_CHECKING:
     from edge.classes import Redacted
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PROMPTS_LEAVING_SITE: Redacted = "prompts-leaving-site"
 SECRETS_IN_OUTPUTS: Redacted = "secrets-in-outputs"
 """Of handling's `redacted`: what a detector is for."""
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Jurisdiction = Literal["at", "be", "ch", "de", "es", "fr", "it", "nl", "pl", "uk", "us"]
 """Whose numbers are known (`edge.redaction.identifiers`, to which a test holds it)."""
