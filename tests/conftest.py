@@ -44,8 +44,6 @@ SLOW = (
     "tests/blueprints/test_operator_charts.py",
     "tests/blueprints/test_examples.py",
     "tests/blueprints/test_image_digests.py",
-    "tests/cli/test_init.py",
-    "tests/cli/test_starter.py",
     "tests/core/test_file_cache.py",
     "tests/blueprints/test_rendering.py",
     "tests/blueprints/test_reviewed.py",
@@ -129,6 +127,9 @@ SLOW = (
     "tests/reports/test_preview_page_browser.py",
     "tests/reports/test_preview_reports.py",
     "tests/stacks/test_lock.py",
+    "tests/stacks/test_own_resources.py",
+    "tests/policies/test_boundary_rows_of_guards.py",
+    "tests/policies/test_own_aws.py",
 )
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
