@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bench.replay import CLASSES, MODELS, TODAY, read
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options.option import Rules

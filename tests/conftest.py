@@ -130,6 +130,11 @@ SLOW = (
     "tests/stacks/test_own_resources.py",
     "tests/policies/test_boundary_rows_of_guards.py",
     "tests/policies/test_own_aws.py",
+    "tests/studio/test_server.py",
+    "tests/studio/test_studio_browser.py",
+    "tests/planning/test_ways_out_enumerated.py",
+    "tests/blueprints/test_generated_requirements.py",
+    "tests/discovery/test_usage_exports.py",
 )
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {

@@ -79,7 +79,7 @@ OVERRIDES: dict[str, Any] = {
 def _rendered() -> dict[str, Any]:
     from isthmus import blueprints
     from isthmus.blueprints import image_digests
-    from isthmus.cli.plan_command import offers
+    from isthmus.blueprints.offers import offers
     from isthmus.contracts.platform import overrides
     from isthmus.contracts.requirements import document as requirements_document
     from isthmus.planning import planner

@@ -1,12 +1,10 @@
 """The arguments of a model server."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.cluster.certificates import CertificateIssuer
-from isthmus.contracts.reference import model_profiles
-from isthmus.core.errors import FieldError, InputError
 
 
 class ModelWeightStore(TypedDict):
@@ -279,23 +277,6 @@ class ModelServerArgs(TypedDict):
     """Kueue WorkloadPriorityClass of its pods."""
     door: NotRequired[DoorAddresses]
     """Addresses, if another stack creates its Service and network policies. Absent: they are created here."""
-
-
-def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
-    """The arguments with defaults of the model's profile for CPU, memory and load timeout.
-
-    Raises `InputError` for a family that does not exist.
-    """
-    if args.get("engine", "gpu") == "cpu":
-        return args
-    try:
-        profile = model_profiles.requests_of(
-            args["model"], args.get("tensor_parallel", 1), args.get("model_family")
-        )
-    except FieldError as error:
-        raise InputError(error.what, where=f"{args['id']}.model_family", fix=error.fix) from None
-    completed_args: Any = {**profile, **args}
-    return completed_args
 
 
 class StoreAddress(TypedDict):

@@ -17,7 +17,7 @@ from components.cluster.objects import (
 )
 from components.observability.pod_monitor import create_pod_monitor
 from components.serving import autoscaling, inference_pool
-from components.serving.arguments import ModelServerArgs, sized_by_profile
+from components.serving.arguments import ModelServerArgs
 from components.serving.deployment import WorkloadParts, create_deployment, create_groups, deadline
 from components.serving.devices import check_devices, device_objects
 from components.serving.model_network import ADDRESS, create_network_policy, create_service
@@ -28,7 +28,7 @@ from components.serving.weights.claims import create_claim
 from isthmus.contracts.platform.rules.serving import CPU_CLASSES
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.vocabulary import SURVIVES
-from isthmus.core.errors import InputError, Refused
+from isthmus.core.errors import FieldError, InputError, Refused
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -149,7 +149,7 @@ def _checked(args: ModelServerArgs, sensitivity: str) -> ModelServerArgs:
     """The arguments with the defaults of the model's profile. Raises `InputError` or `Refused` for invalid ones."""
     check_devices(args)
     _check_hardware(args, sensitivity)
-    args = sized_by_profile(args)
+    args = _sized_by_profile(args)
     for module in (autoscaling, inference_pool, weight_cache):
         module.check(args)
     is_split = args.get("nodes_per_replica", 1) > 1 or args.get("tensor_parallel", 1) > 1
@@ -160,6 +160,23 @@ def _checked(args: ModelServerArgs, sensitivity: str) -> ModelServerArgs:
             fix="Set tensor_parallel and nodes_per_replica to 1, or use whole GPUs",
         )
     return args
+
+
+def _sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
+    """The arguments with defaults of the model's profile for CPU, memory and load timeout.
+
+    Raises `InputError` for a family that does not exist.
+    """
+    if args.get("engine", "gpu") == "cpu":
+        return args
+    try:
+        profile = model_profiles.requests_of(
+            args["model"], args.get("tensor_parallel", 1), args.get("model_family")
+        )
+    except FieldError as error:
+        raise InputError(error.what, where=f"{args['id']}.model_family", fix=error.fix) from None
+    completed_args: Any = {**profile, **args}
+    return completed_args
 
 
 def _warn_of_unknown_family(args: ModelServerArgs, server: pulumi.Resource) -> None:

@@ -1,4 +1,4 @@
-"""Builds serving arguments from the platform's contract: scaling, fetched weights, canaries, cache salts."""
+"""Builds a gateway's routes from the platform's contract, and what fetching of weights needs of a quota."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,64 +9,8 @@ from components.serving.vllm_arguments import TEXT_TASKS
 from components.serving.weights.cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
 from isthmus.contracts.vocabulary import VLLM_TARGETS
-
-_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine", "compile_cache"}
-
-
-def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
-    """Optional arguments of `ModelServerArgs`: engine settings, scaling, and the image that fetches weights."""
-    arguments = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
-    arguments |= _router(platform, endpoint)
-    scaling = scaled_endpoints(platform).get(endpoint.id)
-    if scaling is not None:
-        arguments["scaling"] = {
-            **scaling.model_dump(exclude={"endpoint"}, exclude_none=True),
-            "prometheus_url": platform.monitoring.prometheus_url,
-        }
-        if scaling.min_replicas == 0:
-            arguments["scaling"]["woken_by"] = sorted(
-                workload.name
-                for gateway in platform.gateways
-                for workload in gateway.workloads
-                if workload.endpoint == endpoint.id
-            )
-    if endpoint.weights and endpoint.weights.uri.startswith("s3://"):
-        arguments["fetch_image"] = platform.images.translator
-    return arguments
-
-
-def _router(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
-    """The Service of its class's router at its site, if there is one."""
-    services = [
-        gateway.router.service
-        for gateway in platform.gateways
-        if gateway.router is not None and (gateway.class_, gateway.site) == (endpoint.class_, endpoint.site)
-    ]
-    return {"router": services[-1]} if services else {}
-
-
-def door_access_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
-    """Optional arguments of `ModelDoorArgs`: the router and picker that reach it, and the store of its weights."""
-    arguments: dict[str, Any] = _router(platform, endpoint)
-    if endpoint.picker is not None:
-        arguments["picker"] = endpoint.picker.model_dump()
-    weights = endpoint.weights
-    if weights is not None and weights.uri.startswith("s3://") and weights.store is not None:
-        arguments["fetched_from"] = weights.store.model_dump(include={"endpoint", "address"})
-    return arguments
-
-
-def weights_args(endpoint: Endpoint) -> dict[str, Any]:
-    """Arguments of `ModelWeights`. A `pvc://` claim belongs to the class, a cache to the endpoint."""
-    if endpoint.weights is None:
-        return {}
-    weights = endpoint.weights.model_dump(exclude_none=True)
-    cached = endpoint.weights.cache is not None
-    omitted = {"volume"} | (set() if cached else {"size_gib"}) | (set() if weights["verify"] else {"verify"})
-    return {key: value for key, value in weights.items() if key not in omitted}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from components.base.argument_checks import check_choice
 from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
 from components.serving.weights.paths import models_folder, weights_path
-from isthmus.contracts.platform.lookups.engine_settings import vllm_flags
+from isthmus.contracts.platform.lookups.engine_settings import VLLM_FLAGS
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
 from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
@@ -55,6 +55,18 @@ def vllm_serve_arguments(settings: ModelServerArgs, where: str) -> list[str]:
     extra_flags = settings.get("engine_args", [])
     check_engine_args(extra_flags)
     return flags + list(extra_flags)
+
+
+def vllm_flags(settings: Mapping[str, Any]) -> list[str]:
+    """The flags of `vllm serve` for the settings that have a value."""
+    flags: list[str] = []
+    for name in VLLM_FLAGS:
+        flag, value = name.replace("_", "-"), settings.get(name)
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            flags.append(f"--{flag}={value}")
+    return flags
 
 
 def parser_flags(settings: Mapping[str, Any], model: str, root: str, where: str) -> list[str]:

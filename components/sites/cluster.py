@@ -10,8 +10,9 @@ import pulumi
 from components.base.platform_lookups import classes_at, cpu_endpoints, endpoints_on_pool
 from components.base.stack_scope import Scope
 from components.cluster.pod_priorities import pod_priorities
+from components.gateway.mapping import gateway_args, on_prem_networks, sealer_args
 from components.gateway.sealing import Sealed
-from components.gateway.translator.mapping import CloudSide
+from components.gateway.translator.mapping import CloudSide, translator_args
 from components.pools.mapping import (
     device_plugin_args,
     gpu_operator_args,
@@ -19,12 +20,12 @@ from components.pools.mapping import (
     pool_args,
     queue_of,
 )
+from components.reviews.mapping import reviews_args
 from components.serving.mapping import door_args, model_args
-from components.sites.gateways import GatewayCluster, create_gateways
 from components.sites.namespaces import admission_args, namespace_args
 from components.sites.people import make_cluster
 from isthmus.contracts.platform.lookups.serving import claim_of
-from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Platform, Pool, Site
 
 if TYPE_CHECKING:
     from components.pools.gpu_pool import GpuPool
@@ -113,17 +114,15 @@ class ClusterSite:
     def create_gateways(
         self, cloud_sides: Mapping[str, CloudSide], sealing: Mapping[str, Sealed]
     ) -> list[dict[str, Any]]:
-        """Create the site's gateways. Returns class, site, address and service of each."""
-        cluster = GatewayCluster(
-            self._name,
-            self._platform,
-            self._site,
-            self._options,
-            [*self._guard, *self._last_of_pools, *self._machines.values()],
-            self._namespaces,
-            self._servers,
-        )
-        return create_gateways(cluster, cloud_sides, sealing, digests=self._scope.owns("serving"))
+        """Create the site's gateways. Returns class, site, address and service of each.
+
+        `cloud_sides`: AWS settings by identity. `sealing`: by gateway at an AWS site, where its records go.
+        """
+        return [
+            self._create_gateway(gateway, cloud_sides, sealing.get(gateway.name))
+            for gateway in self._platform.gateways
+            if gateway.site == self._site.name and gateway.runs_on == "kubernetes"
+        ]
 
     def _options(self, dependencies: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(
@@ -198,3 +197,52 @@ class ClusterSite:
                 DevicePluginConfigs(f"{self._prefix}-device-plugin", configs, self._options(dependencies))
             )
         return resources
+
+    def _create_gateway(
+        self, gateway: Gateway, cloud_sides: Mapping[str, CloudSide], sealed_records: Sealed | None
+    ) -> dict[str, Any]:
+        from components.gateway.inference_gateway import InferenceGateway
+
+        platform, site, servers = self._platform, self._site, self._servers
+        cloud_side = cloud_sides.get(gateway.identity) if gateway.identity else None
+        translator = translator_args(platform, gateway, cloud_side) if cloud_side is not None else None
+        dependencies = [*self._guard, *self._last_of_pools, *self._machines.values()]
+        sealed = self._create_records(gateway, sealed_records, dependencies)
+        awaited = {endpoint_id for workload in gateway.workloads for endpoint_id in workload.awaited}
+        awaited |= set(gateway.screening.judges if gateway.screening else [])
+        addresses = {endpoint_id: server.cluster_ip for endpoint_id, server in servers.items()}
+        digests = self._scope.owns("serving")  # only then does this stack know the models' releases
+        component = InferenceGateway(
+            f"{self._prefix}-{gateway.class_}-gateway",
+            gateway_args(platform, site, gateway, addresses, translator, sealed_records, digests=digests),
+            self._options([*dependencies, self._namespaces[gateway.class_]]),
+            dependencies=[
+                *sealed,
+                *(servers[endpoint_id] for endpoint_id in sorted(awaited) if endpoint_id in servers),
+            ],
+        )
+        return {
+            "class": gateway.class_,
+            "site": site.name,
+            "address": component.address,
+            "service": component.service,
+        }
+
+    def _create_records(
+        self, gateway: Gateway, sealed_records: Sealed | None, dependencies: list[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """Create the gateway's sealer and review service. Returns the sealer, without which no replica serves."""
+        from components.gateway.audit_sealer import AuditSealer
+        from components.reviews.service import Reviews
+
+        prefix = f"{self._prefix}-{gateway.class_}"
+        share = sealed_records.dependencies if sealed_records is not None else []
+        sealer = sealer_args(self._platform, gateway, sealed_records)
+        sealed: list[pulumi.Resource] = []
+        if sealer is not None:
+            sealed.append(AuditSealer(f"{prefix}-sealer", sealer, self._options([*dependencies, *share])))
+        reviews = reviews_args(self._platform, gateway, on_prem_networks(self._platform), sealed_records)
+        if reviews is not None:
+            options = self._options([*dependencies, *share])
+            Reviews(f"{prefix}-reviews", reviews, options, dependencies=sealed)
+        return sealed

@@ -89,7 +89,7 @@ def _read_calibration(file: Path, domain: Any, where: Where) -> str:
         )
     if calibration.get("domain") != domain:
         problem = (
-            f"{file} was calibrated in domain {calibration.get('domain')}, but the workload's is {domain}"
+            f"{file} was calibrated in domain {calibration.get('domain')!r}, but the workload's is {domain!r}"
         )
         fix = "Set `file` to a calibration of the workload's domain. The gateway uses no other"
         raise InputError(problem, where=where, fix=fix)

@@ -137,12 +137,14 @@ def _parse_line(line: str, where: str) -> tuple[Of, Answer, str | None]:
         else _given_measures(record["score"], where)
     )
     if unpaired := sorted(set(measures) ^ set(rights)):
-        name = f"the field {unpaired[0]!r}" if unpaired[0] else "the whole"
-        present, absent = ("scored", "judged") if unpaired[0] in measures else ("judged", "scored")
+        name = f"field {unpaired[0]!r}" if unpaired[0] else "the whole answer"
+        scored = unpaired[0] in measures
+        present, absent = ("a score", "no judgement") if scored else ("a judgement", "no score")
         raise InputError(
-            f"{name} is {present}, and not {absent}",
+            f"{name} has {present}, but {absent}",
             where=where,
-            fix="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
+            fix=f"Give {name} {absent.removeprefix('no ')} too, or remove its {present.removeprefix('a ')}. A text is "
+            "judged and scored as a whole; a structured answer by each of its fields, under its JSON pointer",
         )
     names = sorted(measures)
     answer = Answer(tuple(measures[name] for name in names), tuple(rights[name] for name in names))

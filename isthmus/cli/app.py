@@ -22,6 +22,10 @@ class _Commands(LazyGroup):
             "isthmus.cli.starter_command",
             "List requirement files to start from, or print one with comments.",
         ),
+        "discover": (
+            "isthmus.cli.discover_commands",
+            "Propose pools from a cluster's nodes, and traffic from an export of usage.",
+        ),
         "plan": (
             "isthmus.cli.plan_command",
             "Choose models and places at the lowest cost, sized and priced.",
@@ -29,6 +33,10 @@ class _Commands(LazyGroup):
         "compare": (
             "isthmus.cli.compare_command",
             "Compare two or three plans: cost, places, three years, carbon, what drives them.",
+        ),
+        "studio": (
+            "isthmus.cli.studio_command",
+            "Change requirements on a local page, and see plan and cost at once.",
         ),
         "init": (
             "isthmus.cli.init_command",

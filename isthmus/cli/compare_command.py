@@ -109,7 +109,7 @@ def compare(
 
 
 def _parse(texts: list[str]) -> list[Argument]:
-    from isthmus.cli import plan_command
+    from isthmus.blueprints import offers
     from isthmus.core.errors import InputError
     from isthmus.planning.comparison import variants
 
@@ -119,19 +119,20 @@ def _parse(texts: list[str]) -> list[Argument]:
             where="compare",
             fix=f"Name two or three. {variants.HOW}",
         )
-    names = [offer.name for offer in plan_command.offers()]
+    names = [offer.name for offer in offers.offers()]
     return [variants.parse_argument(text, names) for text in texts]
 
 
 def _variants(arguments: list[Argument], requirements: Path | None, today: str) -> list[Variant]:
-    from isthmus.cli import console, plan_command
+    from isthmus.blueprints import offers
+    from isthmus.cli import console
     from isthmus.planning.comparison import variants
 
     default = variants.default_requirements(arguments, requirements)
     planned = []
     for argument in arguments:
         console.err().print(f"plan: {argument.text}", markup=False)
-        planned.append(variants.make_variant(argument, default, plan_command.offers(), today))
+        planned.append(variants.make_variant(argument, default, offers.offers(), today))
     return planned
 
 

@@ -45,8 +45,9 @@ def init(
     it whatever the settings are.
     """
     from isthmus import blueprints
-    from isthmus.blueprints import missing_values, settings_template
+    from isthmus.blueprints import missing_values, offers, settings_template
     from isthmus.cli import console, plan_command
+    from isthmus.contracts.plan import files as plan_files
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
     from isthmus.planning import planner
@@ -56,7 +57,7 @@ def init(
     _check_is_no_what_if(requirements)
     today = plan_command.planning_day(as_of)
     parsed = plan_command.load_requirements(requirements)
-    planned = planner.make_plan(parsed, plan_command.offers(), today, blueprint=blueprint)
+    planned = planner.make_plan(parsed, offers.offers(), today, blueprint=blueprint)
     plan_command.show_text(planned, parsed)
     if not planned.plan.feasible:
         raise typer.Exit(1)
@@ -66,7 +67,7 @@ def init(
     tree = _settings_tree(platform, missing, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
-        f"{stack}.plan.yaml": plan_command.plan_text(planned.plan),
+        f"{stack}.plan.yaml": plan_files.plan_text(planned.plan),
         f"Pulumi.{stack}.yaml": settings_template.settings_text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
@@ -102,14 +103,16 @@ def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool)
 
 def _check_can_be_rendered(requirements: Requirements, plan: Plan) -> None:
     """Raise what the rules of plans and `isthmus render` refuse, whatever the settings are."""
-    from isthmus.cli import plan_command
+    from isthmus.cli import console
     from isthmus.contracts.plan import rules as plan_rules
     from isthmus.core.errors import join
+    from isthmus.engine import plan_checks
 
     plan_rules.check(plan, requirements)
-    if faults := plan_command.render_faults(requirements, plan, {}):
+    if faults := plan_checks.render_faults(requirements, plan, {}):
         raise join([fault.error for fault in faults])
-    plan_command.tell_unstated_languages(requirements, plan, {})
+    for note in plan_checks.unstated_languages(requirements, plan, {}):
+        console.err().print(f"note: {note}", markup=False)
 
 
 def _check_is_no_what_if(requirements: Path) -> None:

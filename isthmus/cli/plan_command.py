@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +12,15 @@ import typer
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from isthmus.contracts.plan.document import Plan, WhatIf
     from isthmus.contracts.reports.explanation import Explanation
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.core.validation_errors import Fault
-    from isthmus.planning.planner import BlueprintOffer, PlanningResult
+    from isthmus.planning.planner import PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-
-REQUIREMENTS, PLAN = ".requirements.yaml", ".plan.yaml"
 
 
 class Format(StrEnum):
@@ -103,8 +100,10 @@ def plan(
     With `--set` or `--scale-traffic` the plan is a what-if: it answers a question, is marked in its file, and `init`,
     `render` and `up` refuse it.
     """
+    from isthmus.blueprints import offers
     from isthmus.cli import console
     from isthmus.core.errors import InputError
+    from isthmus.engine import plan_checks
     from isthmus.planning import planner
     from isthmus.planning import what_if as what_ifs
     from isthmus.planning.catalogues import price_age as age
@@ -119,9 +118,11 @@ def plan(
     today = planning_day(as_of)
     parsed, what_if = what_ifs.load(requirements, set_ or [], scale_traffic)
     before = _existing_plan(requirements, output, what_if)
-    planned = planner.make_plan(parsed, offers(), today, blueprint=blueprint, before=before)
-    planned, faults = _checked(planned, parsed, requirements, what_if)
+    planned = planner.make_plan(parsed, offers.offers(), today, blueprint=blueprint, before=before)
+    planned, faults, notes = plan_checks.check(planned, parsed, requirements, what_if)
     err = console.err()
+    for note in notes:
+        err.print(f"note: {note}", markup=False)
     price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
     for line in (
@@ -160,96 +161,6 @@ def load_requirements(path: Path) -> Requirements:
     return requirements_of.load(path, candidates.catalogue_faults)
 
 
-def _checked(
-    planned: PlanningResult, requirements: Requirements, path: Path, what_if: WhatIf | None
-) -> tuple[PlanningResult, list[Fault]]:
-    """The plan with its mark and its warnings, and what `isthmus render` would refuse of it.
-
-    A what-if cannot be built, so it is not rendered.
-    """
-    from isthmus.contracts.plan import rules as plan_rules
-
-    faults: list[Fault] = []
-    if planned.plan.feasible:
-        # A new plan must pass the same checks as a plan file.
-        plan_rules.check(planned.plan, requirements)
-        if what_if is None:
-            settings = settings_beside(path)
-            faults = render_faults(requirements, planned.plan, settings)
-            tell_unstated_languages(requirements, planned.plan, settings)
-    planned = _with_faults(planned, faults, requirements)
-    return replace(planned, plan=planned.plan.model_copy(update={"what_if": what_if})), faults
-
-
-def render_faults(requirements: Requirements, plan: Plan, overrides: Mapping[str, Any]) -> list[Fault]:
-    """What `isthmus render` would refuse of a feasible plan; made-up settings stand in for those not yet written.
-
-    `overrides`: those of an existing stack. A fault that they mend is left out.
-    """
-    from isthmus.blueprints import trial
-    from sandbox import sample_settings
-
-    return trial.render_faults(requirements, plan, sample_settings.sample_value_source, overrides)
-
-
-def tell_unstated_languages(requirements: Requirements, plan: Plan, overrides: Mapping[str, Any]) -> None:
-    """Tell on stderr if names are redacted in English only because nobody has stated the languages of prompts."""
-    from isthmus.blueprints import template_filters
-    from isthmus.cli import console
-
-    names = template_filters.unstated_languages(plan, requirements)
-    gateways = overrides.get("gateways")
-    if not names or any("screening" in gateway for gateway in gateways or [] if isinstance(gateway, dict)):
-        return
-    numbers = {workload.name: index for index, workload in enumerate(requirements.workloads)}
-    for name, site in names:
-        place = requirements.document.where(("workloads", numbers[name], "languages"))
-        console.err().print(
-            f"note: {place}: prompts leave site {site}, and names in them are redacted in English only, because "
-            "`languages` is not stated. Fix: Add the languages of its prompts, e.g. `languages: [en]`",
-            markup=False,
-        )
-
-
-def settings_beside(requirements: Path) -> dict[str, Any]:
-    """The overrides of the stack or estate whose requirements these are; empty if there is none.
-
-    Invalid settings count as none: `isthmus render` reports them.
-    """
-    from isthmus.blueprints import estates
-    from isthmus.core.errors import IsthmusError
-    from isthmus.engine.project import project as projects
-
-    name = requirements.name.removesuffix(REQUIREMENTS)
-    folder = requirements.resolve().parent
-    for root in (folder, *folder.parents):
-        if (root / "Pulumi.yaml").is_file():
-            project = projects.Project(root)
-            try:
-                if project.stacks_dir != folder:
-                    return {}
-                stack = projects.Stack(project, name)
-                return stack.overrides if stack.config_file.exists() else estates.overrides(folder, name)
-            except IsthmusError:
-                return {}
-    return {}
-
-
-def _with_faults(
-    planned: PlanningResult, faults: Sequence[Fault], requirements: Requirements
-) -> PlanningResult:
-    """The plan with a warning for each fault, so that a reader of its file knows."""
-    from isthmus.core.yaml_documents import dotted
-
-    warnings = [
-        f"`isthmus render` refuses this plan: {dotted(requirements.document.data, fault.path) or 'requirements'}: "
-        f"{fault.error.what}. Fix: {fault.error.fix}"
-        for fault in faults
-    ]
-    plan = planned.plan.model_copy(update={"warnings": [*planned.plan.warnings, *warnings]})
-    return replace(planned, plan=plan) if faults else planned
-
-
 def _fault_data(fault: Fault, requirements: Requirements) -> dict[str, Any]:
     from isthmus.core.yaml_documents import dotted
 
@@ -270,24 +181,6 @@ def _fault_lines(faults: Sequence[Fault]) -> list[str]:
     return error_lines(join([fault.error for fault in faults])) if faults else []
 
 
-def offers() -> list[BlueprintOffer]:
-    """The blueprints of the catalogue in the planner's form."""
-    from isthmus import blueprints
-    from isthmus.planning.planner import BlueprintOffer
-
-    return [
-        BlueprintOffer(
-            blueprint.name,
-            blueprint.header.classes,
-            blueprint.header.scale.gpus_from,
-            blueprint.header.scale.gpus_to,
-            frozenset(blueprint.header.builds),
-            blueprint.header.topology,
-        )
-        for blueprint in blueprints.blueprints()
-    ]
-
-
 def _existing_plan(requirements: Path, output: Path | None, what_if: WhatIf | None) -> Plan | None:
     """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none.
 
@@ -295,9 +188,9 @@ def _existing_plan(requirements: Path, output: Path | None, what_if: WhatIf | No
     overwrite a plan that can be built.
     """
     from isthmus.contracts.plan import document as plan_of
+    from isthmus.contracts.plan import files
     from isthmus.core.errors import InputError
 
-    beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
     if (
         what_if is not None
         and output is not None
@@ -307,11 +200,9 @@ def _existing_plan(requirements: Path, output: Path | None, what_if: WhatIf | No
         raise InputError(
             f"{output} is a plan that can be built, and a what-if would overwrite it",
             where="-o",
-            fix=f"Name another file, e.g. {output.name.removesuffix(PLAN)}-what-if{PLAN}",
+            fix=f"Name another file, e.g. {output.name.removesuffix(files.PLAN)}-what-if{files.PLAN}",
         )
-    path = (None if what_if is not None else output) or (
-        beside if requirements.name.endswith(REQUIREMENTS) else None
-    )
+    path = (None if what_if is not None else output) or files.plan_beside(requirements)
     existing = plan_of.load(path) if path is not None and path.exists() else None
     return existing if existing is not None and existing.what_if is None else None
 
@@ -320,31 +211,16 @@ def _plan_data(plan: Plan) -> dict[str, object]:
     return plan.model_dump(by_alias=True, mode="json")
 
 
-HEADER = """{schema}
-Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
-WHAT_IF_HEADER = """{schema}
-A what-if, made by `isthmus plan`: an answer, not a plan to build. Figures rest on the evidence beside them."""
-
-
-def plan_text(plan: Plan) -> str:
-    """The text of the plan file."""
-    from isthmus.core import yaml_files
-
-    header = HEADER if plan.what_if is None else WHAT_IF_HEADER
-    return yaml_files.dumps(
-        _plan_data(plan), header.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
-    )
-
-
 def _write(path: Path, plan: Plan) -> None:
     from isthmus.cli import console
     from isthmus.contracts.plan import document as plan_of
+    from isthmus.contracts.plan import files
     from isthmus.core import yaml_files
 
     if not plan.feasible and path.exists() and plan_of.load(path).feasible:
         console.err().print(f"{path} is not overwritten: it is feasible, the new plan is not", markup=False)
         return
-    content = plan_text(plan)
+    content = files.plan_text(plan)
     if path.exists() and path.read_text("utf-8") == content:
         console.err().print(f"{path}: nothing changed", markup=False)
         return
@@ -377,7 +253,9 @@ def _show(
         mistakes = {"mistakes": [_fault_data(fault, requirements) for fault in faults]} if faults else {}
         console.print_json({**_plan_data(planned.plan), **reasons, **mistakes})
     elif format is Format.yaml:
-        print(plan_text(planned.plan), end="")
+        from isthmus.contracts.plan import files
+
+        print(files.plan_text(planned.plan), end="")
     elif format is Format.html:
         from isthmus.reports import plan_page
 

@@ -59,7 +59,10 @@ def _decoded(text: str, description: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise InputError(f"{description} is truncated or not valid base64") from None
+        raise InputError(
+            f"{description} is truncated or not valid base64",
+            fix="Copy the whole text again, with its first and last lines",
+        ) from None
 
 
 def _string(value: bytes) -> bytes:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan.document import WhatIf
 from isthmus.contracts.requirements import changes as requirement_changes
 from isthmus.contracts.requirements import document as requirements_of
+from isthmus.core import yaml_files
 from isthmus.planning.options import candidates
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.core.yaml_documents import Document
 
 
 def load(
@@ -24,9 +26,13 @@ def load(
     unknown path, and what `requirements.document.load` raises, names of models and prices that no catalogue has
     included. Such a name in the file may be what a change corrects.
     """
-    from isthmus.core import yaml_files
+    return of_document(yaml_files.load(path), texts, scale_traffic, where)
 
-    document = yaml_files.load(path)
+
+def of_document(
+    document: Document, texts: Sequence[str], scale_traffic: float = 1.0, where: str = "--set"
+) -> tuple[Requirements, WhatIf | None]:
+    """As `load`, for requirements that are already read."""
     changes, factor = requirement_changes.parse_recorded(texts, where)
     factor *= scale_traffic
     if not changes and factor == 1:

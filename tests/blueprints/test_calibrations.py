@@ -32,7 +32,7 @@ def test_a_calibration_of_the_workloads_domain_is_read_unchanged(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({**CALIBRATION, "domain": "payments"}, "was calibrated in domain payments, but"),
+        ({**CALIBRATION, "domain": "payments"}, "was calibrated in domain 'payments', but"),
         ({**CALIBRATION, "isthmus_calibration": 2}, "is not a calibration file"),
         ({"domain": "onboarding", "model_digest": DIGEST}, "is not a calibration file"),
         ([CALIBRATION], "is not a calibration file"),

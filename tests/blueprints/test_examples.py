@@ -9,7 +9,7 @@ import pytest
 
 from isthmus import blueprints
 from isthmus.blueprints import missing_values
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.requirements import document as requirements_of

@@ -11,7 +11,7 @@ import pytest
 
 from isthmus import blueprints
 from isthmus.blueprints import missing_values, template_filters, trial
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform.model.screening import ENGLISH_MODEL
 from isthmus.contracts.requirements import document as requirements_of

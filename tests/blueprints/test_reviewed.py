@@ -147,7 +147,7 @@ def test_a_calibration_that_changed_after_it_was_pinned_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"domain": "payments"}, "was calibrated in domain payments, but the workload's is onboarding"),
+        ({"domain": "payments"}, "was calibrated in domain 'payments', but the workload's is 'onboarding'"),
         ({"isthmus_calibration": 2}, "is not a calibration file"),
         ({"model_digest": None}, "has no `model_digest`"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.blueprints import starters, trial
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts import json_schemas
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.core import yaml_files

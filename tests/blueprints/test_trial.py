@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import requirement_places, trial
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.core import yaml_files
 from isthmus.planning import planner

@@ -70,8 +70,8 @@ WRONG: list[tuple[Any, str]] = [
     (GIVEN | {"right": None}, "neither true nor false"),
     (GIVEN | {"right": {}}, "neither true nor false"),
     (GIVEN | {"right": {"/a": 1}}, "neither true nor false"),
-    (GIVEN | {"right": {"/a": True}}, "the whole is scored, and not judged"),
-    (GIVEN | {"right": {"/a": True}, "score": {"/b": 0.5}}, "the field '/a' is judged, and not scored"),
+    (GIVEN | {"right": {"/a": True}}, "the whole answer has a score, but no judgement"),
+    (GIVEN | {"right": {"/a": True}, "score": {"/b": 0.5}}, "field '/a' has a judgement, but no score"),
     (GIVEN | {"wrong": True}, "the key 'wrong' is unknown"),
     (GIVEN | {"model": ""}, "`model` must be text"),
     (GIVEN | {"domain": 3}, "`domain` must be text"),
@@ -83,7 +83,7 @@ WRONG: list[tuple[Any, str]] = [
     (CHOICE | {"choice": CHOICE["choice"] | {"finish_reason": "length"}}, "it was cut"),
     (CHOICE | {"choice": CHOICE["choice"] | {"message": {"content": "x"}}}, "are of another text"),
     (CHOICE | {"right": {"/a": True}}, "but the answer is not JSON"),
-    (FIELDS | {"right": {"/iban": True}}, "is scored, and not judged"),
+    (FIELDS | {"right": {"/iban": True}}, "has a score, but no judgement"),
 ]
 
 

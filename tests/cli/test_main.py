@@ -17,8 +17,10 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "blueprints",
         "starter",
+        "discover",
         "plan",
         "compare",
+        "studio",
         "init",
         "models",
         "gpus",

@@ -18,7 +18,7 @@ EXAMPLE = ROOT / "examples" / "cloud-private.requirements.yaml"
 
 def planned(folder: Path) -> Path:
     """The example's requirements with a plan beside them."""
-    from isthmus.cli.plan_command import offers
+    from isthmus.blueprints.offers import offers
     from isthmus.contracts.requirements import document as requirements_document
     from isthmus.planning import planner
 

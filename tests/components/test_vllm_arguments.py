@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 
+from components.serving import vllm_arguments
 from components.serving.arguments import ModelServerArgs
 from components.serving.vllm_arguments import LORA_RANKS, vllm_serve_arguments
 from isthmus.contracts.reference import vllm_flags
@@ -204,3 +205,16 @@ def test_a_guard_calls_no_tools_and_a_pooling_model_has_no_parser() -> None:
         for argument in server_args(model="Qwen/Qwen3-Embedding-8B", task="embedding")
         if "parser" in argument
     ]
+
+
+def test_a_setting_becomes_the_flag_of_its_name_and_an_unset_one_is_omitted() -> None:
+    settings = {"max_num_seqs": 64, "gpu_memory_utilization": 0.9, "kv_cache_dtype": None, "model": "m"}
+    assert vllm_arguments.vllm_flags(settings) == ["--max-num-seqs=64", "--gpu-memory-utilization=0.9"]
+
+
+@pytest.mark.parametrize(("value", "flag"), [(True, "--enforce-eager"), (False, "--no-enforce-eager")])
+def test_a_setting_that_is_true_or_false_becomes_a_flag_without_a_value(
+    value: bool, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_arguments, "VLLM_FLAGS", ("enforce_eager",))
+    assert vllm_arguments.vllm_flags({"enforce_eager": value}) == [flag]

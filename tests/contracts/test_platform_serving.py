@@ -167,7 +167,7 @@ def test_a_platform_without_scaling_is_unchanged() -> None:
         ),
         (
             combined(sleep, lambda d: canary(d), lambda d: d["scaling"][0].update(endpoint=SECOND["id"])),
-            "min_replicas is 0, but no workload of a gateway uses",
+            "min_replicas is 0, but no workload of a gateway has",
         ),
     ],
 )

@@ -60,6 +60,10 @@ class Browser:
         file.write_text(html, encoding="utf-8")
         return Page(self, self.ask(open=file.as_uri(), context=context), file.as_uri())
 
+    def visit(self, url: str, **context: Any) -> Page:
+        """A page that a server gives, in a context of its own."""
+        return Page(self, self.ask(open=url, context=context), url)
+
     def ask(self, **request: Any) -> Any:
         assert self._driver.stdin is not None
         self._driver.stdin.write(json.dumps(request) + "\n")

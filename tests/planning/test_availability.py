@@ -9,7 +9,7 @@ import pytest
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.blueprints import render
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.plan.document import Plan, WorkloadAvailability
 from isthmus.core import yaml_files

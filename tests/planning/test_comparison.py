@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.replay import OFFERS, TODAY, read
-from isthmus.cli import plan_command
+from isthmus.blueprints.offers import offers
+from isthmus.contracts.plan import files
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.reference.jurisdictions import AWS_REGIONS, PARENTS
 from isthmus.contracts.reports.comparison import Comparison
@@ -49,7 +50,7 @@ def all_plans() -> list[tuple[str, Plan, Requirements]]:
     found = []
     for file in EXAMPLES:
         requirements = requirements_of.load(file)
-        plan = planner.make_plan(requirements, plan_command.offers(), TODAY).plan
+        plan = planner.make_plan(requirements, offers(), TODAY).plan
         if plan.feasible:
             found.append((file.name, plan, requirements))
     return found
@@ -73,7 +74,7 @@ def model(plan: Plan, requirements: Requirements, **assumed: Any) -> CostModel:
 
 
 def argument(text: str) -> Argument:
-    return variants.parse_argument(text, [offer.name for offer in plan_command.offers()])
+    return variants.parse_argument(text, [offer.name for offer in offers()])
 
 
 def test_an_argument_is_a_file_a_blueprint_changes_or_current(tmp_path: Path):
@@ -126,7 +127,7 @@ def test_a_what_if_plan_file_is_compared_with_its_changes_made_again(tmp_path: P
     made = variants.make_variant(argument("budget=null,scale-traffic=2"), requirements, OFFERS, TODAY)
     assert made.plan is not None
     assert made.plan.what_if is not None
-    file.write_text(plan_command.plan_text(made.plan))
+    file.write_text(files.plan_text(made.plan))
     again = variants.make_variant(argument(str(file)), None, OFFERS, TODAY)
     assert again.requirements.digest == made.requirements.digest
     assert again.planned is not None, "the planner chooses the same, so the reasons are those of the file"
@@ -274,7 +275,7 @@ def test_rented_instances_grow_whole_and_a_reserved_rate_holds_for_its_term():
         site["prices"] = {"g7e.2xlarge/reserved-12": {"usd_per_hour": 3.0, "as_of": TODAY}}
     data["commitments"] = {"max_term_months": 12}
     requirements = read(data)
-    plan = planner.make_plan(requirements, plan_command.offers(), TODAY).plan
+    plan = planner.make_plan(requirements, offers(), TODAY).plan
     rented = next(r for item in plan.cost_items or [] if (r := cost_items.rented_instances(item)))
     assert (rented.instance, rented.purchase) == ("g7e.2xlarge", "reserved-12")
     months = model(plan, requirements, growth=0.0, price_decline=0.5).run()
@@ -469,7 +470,7 @@ def test_a_wrong_assumption_names_what_is_possible(text: str, message: str):
 def compared(texts: Sequence[str], **more: Any) -> Comparison:
     arguments = [argument(text) for text in texts]
     default = variants.default_requirements(arguments, BANK)
-    made = [variants.make_variant(one, default, plan_command.offers(), TODAY) for one in arguments]
+    made = [variants.make_variant(one, default, offers(), TODAY) for one in arguments]
     return compare(made, more.pop("assumptions", Assumptions()), TODAY, reasons=more.pop("reasons", False))
 
 
@@ -531,7 +532,7 @@ def test_drivers_are_ordered_by_their_range_and_their_ends_are_totals_of_the_mod
         "life of hardware",
         "utilisation",
     }
-    variant = variants.make_variant(argument("current"), BANK, plan_command.offers(), TODAY)
+    variant = variants.make_variant(argument("current"), BANK, offers(), TODAY)
     assert variant.plan is not None
     costs = CostModel(variant.plan, variant.requirements, Assumptions())
     effect = next(effect for effect in comparison.drivers if effect.driver == "electricity price")

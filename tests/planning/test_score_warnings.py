@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.replay import OFFERS
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.core import yaml_files
 from tests.planning.test_hardware import copy, make
 from tests.planning.test_planner import ROOT, workload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from isthmus.cli import plan_command
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.reports.comparison import Comparison
 from isthmus.planning.comparison import variants
 from isthmus.planning.comparison.assumptions import Assumptions
@@ -20,10 +20,10 @@ HOSTILE = "</svg><script>alert(1)</script>\"' onload=x {{ 7 * 7 }} \u202e"
 @functools.cache
 def bank() -> Comparison:
     """The bank as it is (with reasons), with twice the load that grows, and without AWS, which is infeasible."""
-    offers = plan_command.offers()
-    names = [offer.name for offer in offers]
+    known = offers()
+    names = [offer.name for offer in known]
     made = [
-        variants.make_variant(variants.parse_argument(text, names), BANK, offers, TODAY)
+        variants.make_variant(variants.parse_argument(text, names), BANK, known, TODAY)
         for text in ("current", "budget=null,scale-traffic=2", "sovereign")
     ]
     comparison = compare(made, Assumptions(growth=0.02, api_energy=0.4), TODAY, reasons=False)

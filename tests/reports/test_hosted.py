@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts import images_lock
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.requirements import document as requirements_document

@@ -102,7 +102,11 @@ def refused_as_approved(bank: Bank) -> None:
         assert fragments in done.stderr
         assert "Traceback" not in done.stderr
 
-    refused({**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, but bank-dev was given")
+    refused(
+        {**approved, "stack": "bank-live"},
+        2,
+        "it is the preview of bank-live, but the command is for bank-dev",
+    )
     refused(
         {**approved, "status": "partial", "digest": ""},
         1,

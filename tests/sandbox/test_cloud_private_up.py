@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.planning import planner
 from sandbox import api

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
-from isthmus.cli.plan_command import offers
+from isthmus.blueprints.offers import offers
 from isthmus.cli.previews import as_json
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform.checked import CheckedPlatform

@@ -11,6 +11,7 @@ from components.aws.bedrock.call_policy import (
     BedrockModel,
     RequiredGuardrail,
     RequiredNetwork,
+    attach,
     bedrock_arn,
     call_policy,
     foundation_arn,
@@ -114,24 +115,9 @@ class BedrockAccess(pulumi.ComponentResource):
             _required_guardrail(args, guardrail_in_use),
             _required_network(args, where),
         )
-        self._attach(policy, args["role"], f"{where} (policy)")
+        attach(self._name, policy, args["role"], f"{where} (policy)", self._child)
         self.model_ids = pulumi.Output.all(**model_ids)
         self._set_outputs(policy, guardrail_in_use)
-
-    def _attach(self, policy: dict[str, Any], role: pulumi.Input[str], where: str) -> None:
-        """Attach the policy to the role."""
-        from pulumi_aws.iam import RolePolicy
-
-        RolePolicy(
-            f"{self._name}-policy",
-            # The role is shared: another region's access may attach its policy too.
-            name=aws_name(f"{self._name}-policy", 128),
-            role=role,
-            policy=pulumi.Output.json_dumps(policy).apply(
-                lambda text: compact_policy(text, where, INLINE_CHARACTERS)
-            ),
-            opts=self._child,
-        )
 
     def _set_outputs(self, policy: dict[str, Any], guardrail_in_use: GuardrailInUse | None) -> None:
         no_guardrail = pulumi.Output.from_input("")

@@ -11,7 +11,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.common.actions import INVOKE, open_guardrail
-from components.aws.common.names import partition
+from components.aws.common.names import aws_name, partition
+from components.aws.identity.boundary import compact_policy
 
 INLINE_CHARACTERS = 10_240
 """Maximum characters of all inline policies of a role together (IAM's quotas, not adjustable, 2026-11)."""
@@ -215,3 +216,21 @@ def source_arn(model: BedrockModel, account: pulumi.Input[str]) -> pulumi.Input[
     if not profile:
         return foundation_arn(model["region"], model["model"])
     return bedrock_arn(model["region"], account, f"inference-profile/{profile}")
+
+
+def attach(
+    name: str, policy: dict[str, Any], role: pulumi.Input[str], where: str, opts: pulumi.ResourceOptions
+) -> None:
+    """Attach the policy of the identity `name` to its role. Raises `InputError` if it is longer than IAM allows."""
+    from pulumi_aws.iam import RolePolicy
+
+    RolePolicy(
+        f"{name}-policy",
+        # The role is shared: another region's access may attach its policy too.
+        name=aws_name(f"{name}-policy", 128),
+        role=role,
+        policy=pulumi.Output.json_dumps(policy).apply(
+            lambda text: compact_policy(text, where, INLINE_CHARACTERS)
+        ),
+        opts=opts,
+    )

@@ -10,8 +10,7 @@ from typing import Any
 import pulumi
 
 from components.aws.sagemaker.arguments import S3Weights, SageMakerEndpointArgs
-from components.serving.vllm_arguments import check_version, parser_flags, precision_flags
-from isthmus.contracts.platform.lookups.engine_settings import vllm_flags
+from components.serving.vllm_arguments import check_version, parser_flags, precision_flags, vllm_flags
 from isthmus.contracts.reference.model_profiles import OWN_TEMPLATE
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args
 from isthmus.core.errors import InputError

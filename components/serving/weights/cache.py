@@ -61,7 +61,7 @@ def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCa
         raise InputError(
             f"weights from s3:// need {' and '.join(missing)}",
             where=where,
-            fix="Set store, cache and fetch_image",
+            fix=f"Set {' and '.join(missing)}",
         )
     if sources[0] is not None:
         _store_address(sources[0], where)

@@ -205,9 +205,11 @@ def read_output(output: Any, platform: Platform, estate: str, layer: Layer, stac
         ) from None
     if (given.estate, given.layer) != (estate, layer):
         raise EnvironmentFault(
-            f"the stack was built as layer {given.layer} of estate {given.estate}, not as {layer} of {estate}",
+            f"the stack was built as layer {given.layer} of estate {given.estate}, but it is used here as "
+            f"layer {layer} of estate {estate}",
             where=where,
-            fix="Correct `isthmus:of` and `isthmus:layer`, or destroy the stack and deploy it again",
+            fix="Correct `isthmus:of` and `isthmus:layer` of the stack that uses it; or, if that one is right, destroy "
+            f"stack {stack} and deploy it again",
         )
     if given.digest != digest(platform, layer):
         raise EnvironmentFault(

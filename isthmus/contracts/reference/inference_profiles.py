@@ -70,8 +70,10 @@ def find(profile: str, region: str) -> InferenceProfile:
             f"From {region}, use one of: {', '.join(same_model or profiles) or 'none known'}. "
             f"Or call this profile from one of: {', '.join(regions)}"
         )
+    elif profiles:
+        fix = f"{did_you_mean(profile, profiles)} Known from there: {', '.join(profiles)}".strip()
     else:
-        fix = f"{did_you_mean(profile, profiles)} Known from there: {', '.join(profiles) or 'none'}".strip()
+        fix = f"Check both names: no inference profile is known from {region}, and none is called `{profile}`"
     raise InputError(
         f"the regions of inference profile `{profile}` called from `{region}` are not known, so residency is unproven",
         fix=fix,

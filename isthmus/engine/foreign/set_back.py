@@ -8,7 +8,7 @@ object is deleted or created.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ def check(search: ForeignEntries, done: SetBack, stack: str) -> None:
     raise Refused(
         f"foreign entries do not stay away: {first_few(lines)}",
         where=f"stack {stack}",
-        fix=_fix(remaining),
+        fix=_fix(remaining, done.refused),
     )
 
 
@@ -108,7 +108,9 @@ def _describe_remaining(foreign: Foreign, refused: str) -> str:
     return f"{foreign.label}: {foreign.paths}, added again by {foreign.managers}"
 
 
-def _fix(remaining: Iterable[Foreign]) -> str:
+def _fix(remaining: Collection[Foreign], refused: Mapping[str, str]) -> str:
+    if all(foreign.resource.urn in refused for foreign in remaining):
+        return "Allow who runs Isthmus to take them off, or take them off yourself, then run the same command again"
     fix = "Stop the person, controller or webhook that writes them, then run the same command again"
     is_metadata = all(
         entry.path.startswith(("metadata.labels", "metadata.annotations"))

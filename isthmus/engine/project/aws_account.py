@@ -71,7 +71,7 @@ class Aws:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        fault = EnvironmentFault
+        denied = False
         try:
             client = self.client(service)
             if client.can_paginate(call):
@@ -83,11 +83,17 @@ class Aws:
             # SageMaker reports a missing object as a ValidationException.
             if _ABSENT.search(code) or reason.startswith("ValidationException: Could not find "):
                 return {}
-            fault = Denied if _DENIED.search(code) else fault
+            denied = _DENIED.search(code) is not None
         except BotoCoreError as error:
             reason = str(error)
-        raise fault(
-            f"AWS did not answer {service} {call.replace('_', '-')}, needed to find {self.purpose} ({reason})",
+        name = f"{service} {call.replace('_', '-')}"
+        if denied:
+            raise Denied(
+                f"AWS denies {name}, needed to find {self.purpose} ({reason})",
+                fix="Give who runs Isthmus the right to this call, then run the same command again",
+            )
+        raise EnvironmentFault(
+            f"AWS did not answer {name}, needed to find {self.purpose} ({reason})",
             fix="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )

@@ -70,9 +70,10 @@ def parse_approvals(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
     names = [preview.stack for preview in previews]
     if sorted(names) != sorted(stacks):
         raise InputError(
-            f"it is the preview of {visible(', '.join(names))}, but {', '.join(stacks)} was given",
+            f"it is the preview of {visible(', '.join(names)) or 'no stack'}, but the command is for "
+            f"{', '.join(stacks)}",
             where=text,
-            fix="Approve a preview of the same stacks",
+            fix="Give a preview of the same stacks",
         )
     file = str(Path(text).resolve())
     return {preview.stack: _approval(preview, file) for preview in previews}

@@ -130,11 +130,12 @@ def _layer_kinds(read: ConfigReader, layers: int) -> list[str]:
     if isinstance(pattern, str):
         # A letter a layer: Mamba, attention, a dense feed-forward, experts.
         return [{"M": "state", "*": "full"}.get(letter, "none") for letter in pattern]
-    types = read.config.get("layer_types") or read.config.get("layers_block_type")
+    key = "layer_types" if read.config.get("layer_types") else "layers_block_type"
+    types = read.config.get(key)
     if isinstance(types, list):
         if len(types) < layers:
             raise InputError(
-                f"`layer_types` lists {len(types)} layers, but the model has {layers}",
+                f"`{key}` lists {len(types)} layers, but the model has {layers}",
                 where=read.where,
                 fix="Use the complete config.json from the model's repository",
             )

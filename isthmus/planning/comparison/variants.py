@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan import document as plan_of
 from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.plan.files import PLAN, REQUIREMENTS, plan_beside
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner, what_if
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 CURRENT = "current"
 BLUEPRINT = "blueprint="
-REQUIREMENTS, PLAN = ".requirements.yaml", ".plan.yaml"
 Kind = Literal["current", "requirements", "plan", "blueprint", "changes"]
 HOW = (
     "Name a plan file, a requirements file, a blueprint, changes like `budget.monthly_usd=30000,scale-traffic=2`, or "
@@ -190,8 +190,8 @@ def _what(argument: Argument, path: Path) -> str:
 
 def _plan_beside(requirements: Path) -> Plan | None:
     """Return the plan of the requirements, so that at equal cost its placements stay; None if there is none."""
-    path = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
-    if not requirements.name.endswith(REQUIREMENTS) or not path.exists():
+    path = plan_beside(requirements)
+    if path is None or not path.exists():
         return None
     plan = plan_of.load(path)
     return None if plan.what_if is not None else plan

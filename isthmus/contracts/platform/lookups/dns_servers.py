@@ -20,7 +20,8 @@ def wrong_dns_servers(servers: Sequence[str], sources: Sequence[IPv4Network]) ->
     if not servers:
         yield FieldError(
             "resolvers need the site's DNS servers, but none is set",
-            fix="Set their addresses (`dns` of the site), or set resolvers to 'off'",
+            fix="Set their addresses (`network.dns` of the site in the requirements), or set `resolvers: 'off'` of the "
+            "link in the stack's overrides",
         )
     if len(servers) > DNS_SERVERS:
         yield FieldError(

@@ -189,5 +189,6 @@ def _check_shared_endpoint(endpoint: Endpoint, slicing: TimeSlicing, path: tuple
         raise FieldError(
             f"{message} {'nearly all' if memory is None else memory} of its memory",
             *(*path, "gpu_memory_utilization"),
-            fix=f"Set gpu_memory_utilization to {int(max_memory * 100) / 100} or less",
+            fix=f"Set gpu_memory_utilization to {int(max_memory * 100) / 100} or less: together they may use "
+            f"{SHARED_MEMORY_PART:g} of the GPU",
         )

@@ -117,7 +117,10 @@ def _check_scale_to_zero(platform: Platform, endpoint: Endpoint, scaling: Scalin
         if endpoint.id == workload.endpoint
     ]
     if not callers:
-        message = f"min_replicas is 0, but no workload of a gateway uses {endpoint.id}, so no request would start it"
+        message = (
+            f"min_replicas is 0, but no workload of a gateway has {endpoint.id} as its `endpoint`, so no request would "
+            "start it; a place in `also`, `overflow` or a canary does not"
+        )
         raise FieldError(message, *min_path, fix="Set min_replicas to 1")
     impact_names = [workload.name for _, workload in callers if workload.impact != "low"]
     if impact_names:
