@@ -109,6 +109,8 @@ class _Found:
 
     node: Any
     key: Any = None
+    in_flow: bool = False
+    """Whether it stands in a collection on one line."""
 
 
 class _Tree:
@@ -197,7 +199,8 @@ class _Tree:
     def _replace_flow(self, found: _Found, value: Any) -> str:
         """Write a flow collection anew. One that becomes too long for a line becomes a block."""
         node, text = found.node, _flow(value)
-        if found.key is not None and node.start_mark.column + len(text) > 118 and value:
+        is_long = node.start_mark.column + len(text) > 118
+        if found.key is not None and not found.in_flow and is_long and value:
             column = found.key.start_mark.column + 2
             end = self._rest_of_line(node.end_mark.index)
             head = self.text[: node.start_mark.index].rstrip(" ")
@@ -273,9 +276,9 @@ class _Tree:
                 pairs = [(key, value) for key, value in node.value if key.value == part]
                 if not pairs:
                     return None
-                found = _Found(pairs[0][1], pairs[0][0])
+                found = _Found(pairs[0][1], pairs[0][0], bool(node.flow_style))
             elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-                found = _Found(node.value[part])
+                found = _Found(node.value[part], in_flow=bool(node.flow_style))
             else:
                 raise _NotUnderstood
         return found

@@ -17,6 +17,7 @@ from policies.data_path import known_types
 from policies.data_path.control_namespaces import control_reason
 from policies.data_path.known_kinds import is_trusted_type, namespace_of, selected_by_name
 from policies.data_path.own_reach import OwnObject, grant_of, is_plain_account, reaching_objects
+from policies.inputs.applications import is_application
 from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_above_public, has_classified_work
 from policies.inputs.isolation import peers
@@ -31,6 +32,11 @@ _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _STATED_PROVIDERS = "pulumi:providers:kubernetes"
 _CHARTS = ("kubernetes:helm.sh/", "kubernetes:kustomize", "kubernetes:yaml")
 """Judged as a whole by `data-path/known-kinds`."""
+_OF_APPLICATIONS = (
+    *("Service", "ConfigMap", "Secret", "NetworkPolicy", "ServiceAccount", "Certificate"),
+    *("PodDisruptionBudget", "HorizontalPodAutoscaler"),
+)
+"""Kinds that an application brings in its own namespace (`policies.inputs.applications`)."""
 _JUDGED_ALONE = (
     *_CHARTS,
     *("kubernetes:networking.k8s.io/v1:Ingress", "kubernetes:gateway.networking.k8s.io/"),
@@ -110,6 +116,8 @@ def _beside(subject: Subject, resource: Resource, pods_known: set[str]) -> OwnOb
     namespace = namespace_of(subject, resource) or ""
     class_ = class_above_public(subject.graph, namespace)
     value = f"{namespace}/{name}"
+    if class_ and kind in _OF_APPLICATIONS and is_application(subject, namespace):
+        return None  # its callers, ways out, names and pods are judged by other rules
     if class_ and kind == "RoleBinding":
         role, whom = grant_of(resource)
         problem = f"gives {whom} the role {role} in {namespace}: settings, pods and logs of class {class_} are there"

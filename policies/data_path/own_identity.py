@@ -10,6 +10,8 @@ from isthmus.graph.network.reachability import POLICY
 from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads.servers import ENDPOINT
+from policies.inputs.applications import is_application
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.own_workloads import is_own, pods_in_classes
 from policies.inputs.pods import Pod, is_selected
 from policies.inputs.values import at, has_unknown, list_or_empty
@@ -56,14 +58,20 @@ def _taken(subject: Subject, pod: Pod, own: list[Pod]) -> Iterator[str]:
     """What a foreign pod has of the class's own."""
     if pod.role or pod.labels.get(ENDPOINT):
         yield f"carry the labels of a {pod.role or 'model'}"
+    is_own_space = is_application(subject, pod.namespace)
     for policy in _selecting_policies(subject, pod):
+        if is_own_space and not is_of_component(policy):
+            continue  # an application's own policy makes no class's pod of it
         yield f"are selected by network policy {name_and_namespace(policy)[0]}"
     account = pod.spec.get("serviceAccountName") or pod.spec.get("serviceAccount")
     if account and account in {other.spec.get("serviceAccountName") for other in own}:
         yield f"run as its service account {account}"
-    secrets = {name for other in own for name in _mounted(other, "secret")} | _certified(
-        subject, pod.namespace
-    )
+    certified = {
+        secret
+        for certificate, secret in _certified(subject, pod.namespace)
+        if not is_own_space or is_of_component(certificate)
+    }
+    secrets = {name for other in own for name in _mounted(other, "secret")} | certified
     for secret in sorted(_mounted(pod, "secret") & secrets):
         yield f"mount its Secret {secret}"
     claims = {name for other in own for name in _mounted(other, "claim")}
@@ -102,13 +110,11 @@ def _mounted(pod: Pod, kind: str) -> set[str]:
     return {str(name) for name in names if name}
 
 
-def _certified(subject: Subject, namespace: str) -> set[str]:
-    """Secrets with the keys of certificates in a namespace."""
-    return {
-        str(at(certificate.inputs, "spec.secretName"))
-        for certificate in subject.graph.of(_CERTIFICATE)
-        if name_and_namespace(certificate)[1] == namespace
-    }
+def _certified(subject: Subject, namespace: str) -> Iterator[tuple[Resource, str]]:
+    """Certificates in a namespace, with the Secrets of their keys."""
+    for certificate in subject.graph.of(_CERTIFICATE):
+        if name_and_namespace(certificate)[1] == namespace:
+            yield certificate, str(at(certificate.inputs, "spec.secretName"))
 
 
 def _check_doubled(subject: Subject) -> Iterator[Violation]:

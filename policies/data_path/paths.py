@@ -19,8 +19,10 @@ from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Fault, Graph, Resource, name_and_namespace
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads import bedrock_calls, fargate_tasks, internet_exposure
+from policies.inputs.applications import namespaces_that_resolve
 from policies.inputs.declared import tag
 from policies.inputs.documents import gateway_configurations
+from policies.inputs.own_networks import networks_apart
 from policies.inputs.pods import pods
 from policies.inputs.selectors import first_of_rows, stack_with
 from policies.inputs.values import at, is_unknown
@@ -33,14 +35,17 @@ _ROUTES: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = 
 
 def _find_routes(subject: Subject) -> tuple[Finder, list[Found]]:
     cached = _ROUTES.get(subject.graph)
-    if cached is None or cached[0] is not subject.platform or cached[1] != subject.raised_sensitivities:
-        finder = Finder(subject.graph, subject.platform, stricter_classes=subject.raised_sensitivities)
-        cached = _ROUTES[subject.graph] = (
+    # A change is judged twice on one graph: by its own trust file, and by its base's.
+    resolving = namespaces_that_resolve(subject)
+    question = (subject.raised_sensitivities, resolving)
+    if cached is None or cached[0] is not subject.platform or cached[1] != question:
+        finder = Finder(
+            subject.graph,
             subject.platform,
-            subject.raised_sensitivities,
-            finder,
-            list(finder.found()),
+            stricter_classes=subject.raised_sensitivities,
+            resolving=resolving,
         )
+        cached = _ROUTES[subject.graph] = (subject.platform, question, finder, list(finder.found()))
     return cached[2], cached[3]
 
 
@@ -132,7 +137,9 @@ def _stack_with_models(subject: Subject) -> Applicable:
 
 def _check_internet(subject: Subject) -> Iterator[Violation]:
     return violations_from_faults(
-        internet_exposure.only_public_work_is_beside_the_internet(subject.graph, subject.platform)
+        internet_exposure.only_public_work_is_beside_the_internet(
+            subject.graph, subject.platform, networks_apart(subject)
+        )
     )
 
 

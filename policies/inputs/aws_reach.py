@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.aws_managed_policies import READ_NO_DATA
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.inputs.class_scope import platform_is_classified
@@ -51,17 +52,6 @@ _ROLE = "aws:iam/role:Role"
 _MANAGED = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(?:aws-service-role/|service-role/|job-function/)?([\w+=,.@-]+)$"
 )
-_READ_NO_DATA = frozenset(
-    {"SecurityAudit", "ViewOnlyAccess", "AWS_ConfigRole", "AWSBackupServiceRolePolicyForBackup"}
-    | {"AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AmazonEKSClusterPolicy"}
-    | {"AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"}
-    | {
-        "AmazonEC2ContainerRegistryReadOnly",
-        "AmazonECSTaskExecutionRolePolicy",
-        "CloudWatchAgentServerPolicy",
-    }
-)
-"""AWS's own policies that read settings only, or serve one service whose resources are judged. Others may read data."""
 _REACH: WeakKeyDictionary[Graph, tuple[Platform | None, dict[str, str]]] = WeakKeyDictionary()
 
 
@@ -194,6 +184,11 @@ def _cluster_in(platform: Platform | None, resource: Resource) -> str:
     return named if named in {cluster.eks_name for cluster in platform.clusters if cluster.eks_name} else ""
 
 
+def is_reaching_literal(resource: Resource) -> bool:
+    """Whether a resource's inputs have an id that may be of the stack or not."""
+    return bool(_literal_in(resource))
+
+
 def _literal_in(resource: Resource) -> str:
     """An id in a resource's inputs that may be of the stack; empty if there is none."""
     return next((found[0] for text in _texts(resource.inputs) if (found := _LITERAL.search(text))), "")
@@ -314,7 +309,7 @@ def _managed_in(resource: Resource) -> str:
     arns = [resource.inputs.get("policyArn"), *(resource.inputs.get("managedPolicyArns") or [])]
     arns += resource.inputs.get("policyArns") or []
     matches = (_MANAGED.match(str(arn)) for arn in arns if arn)
-    return next((match[0] for match in matches if match and match[1] not in _READ_NO_DATA), "")
+    return next((match[0] for match in matches if match and match[1] not in READ_NO_DATA), "")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -9,10 +9,13 @@ from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, POLICY, namespaces, select_namespaces
 from isthmus.graph.resources.resources import Resource, name_and_namespace
+from policies.inputs.applications import is_application
+from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_above_public
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
 from policies.inputs.neighbours import cluster_domains
+from policies.inputs.own_networks import networks_apart
 from policies.inputs.own_workloads import is_stated_workload
 from policies.inputs.people import is_break_glass_timer
 from policies.inputs.pods import POD_KINDS, Pod, pods
@@ -171,6 +174,8 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
             continue
         if is_break_glass_timer(subject, pod.resource) or is_stated_workload(platform, pod, sensitivity):
             continue
+        if is_application(subject, pod.namespace) and not is_of_component(pod.resource):
+            continue
         reported.add(pod.resource.urn)
         entry = ("objects", f"{pod.namespace}/{name}")
         if subject.trusts(*entry):
@@ -212,8 +217,9 @@ def _cidr_blocks(rule: Any) -> list[Any]:
 
 
 def _check_egress_rules(subject: Subject) -> Iterator[Violation]:
+    apart = networks_apart(subject)
     for resource, name, blocks in _egress_rules(subject):
-        for block in blocks:
+        for block in blocks if resource.urn not in apart else ():
             if is_unknown(block):
                 if not subject.graph.referred(block):
                     yield Violation(

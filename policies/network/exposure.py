@@ -15,6 +15,7 @@ from policies.inputs import operators as stated_operators
 from policies.inputs.aws_reach import is_of_component
 from policies.inputs.class_scope import class_of
 from policies.inputs.links import referenced_resources
+from policies.inputs.own_networks import networks_apart
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, has_unknown, is_true, is_unknown, require
 from policies.rules import frameworks as fw
@@ -289,13 +290,16 @@ def _check_endpoint_names(subject: Subject) -> Iterator[Violation]:
 
 
 def managed_networks(subject: Subject) -> Iterator[Resource]:
-    """VPCs of this stack whose DNS firewall this stack manages: the platform may leave it to the organisation."""
-    platform = subject.platform
+    """VPCs of this stack whose DNS firewall this stack manages: the platform may leave it to the organisation.
+
+    Networks apart from the platform are not among them.
+    """
+    platform, apart = subject.platform, networks_apart(subject)
     elsewhere = (
         {network.cidr for network in platform.networks if network.dns_mode != "manage"} if platform else set()
     )
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
-        if vpc.inputs.get("cidrBlock") not in elsewhere:
+        if vpc.inputs.get("cidrBlock") not in elsewhere and vpc.urn not in apart:
             yield vpc
 
 

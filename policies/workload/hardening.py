@@ -24,6 +24,7 @@ from policies.inputs.selectors import has_containers, pods_where, workloads
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules import frameworks as fw
 from policies.rules.rule import Rule, Subject, Violation, fix_with_entry
+from policies.workload.node_agents import is_node_agent
 
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _HARMLESS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"} | {
@@ -153,7 +154,10 @@ def _check_no_host(subject: Subject) -> Iterator[Violation]:
                     f"pods of {name} have the annotation {note}: devices of their node", pod.resource
                 )
         for volume in pod.spec.get("volumes") or []:
-            for kind in sorted(set(volume) - {"name"} - _HARMLESS) if isinstance(volume, Mapping) else ():
+            kinds = sorted(set(volume) - {"name"} - _HARMLESS) if isinstance(volume, Mapping) else ()
+            for kind in kinds:
+                if kind == "hostPath" and is_node_agent(subject, pod):
+                    continue
                 yield Violation(
                     f"pods of {name} mount a volume of kind {kind}: {volume.get('name')}", pod.resource
                 )

@@ -16,6 +16,7 @@ from policies.inputs.values import at, is_unknown
 from policies.rules import frameworks as fw
 from policies.rules.rule import Applicable, Rule, Subject, Violation
 from policies.workload.hardening import TASK, task_containers
+from policies.workload.node_agents import agents_only
 
 _SECRET = re.compile(r"(PASSW(OR)?D|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL)", re.I)
 _NOT_SECRET = re.compile(r"(_FILE|_PATH|_DIR|_URL|_URI|_NAME|_ARN|_ID|MAX_|_LIMIT|TOKENIZER|TOKENS)", re.I)
@@ -157,9 +158,7 @@ def _check_namespaces_restricted(subject: Subject) -> Iterator[Violation]:
                 namespace,
                 "undecided",
             )
-        elif level != "restricted" and name_and_namespace(namespace)[
-            0
-        ] not in stated_operators.operator_namespaces(subject):
+        elif level != "restricted" and not _may_be_open(subject, name_and_namespace(namespace)[0]):
             state = (
                 f"enforces the Pod Security Standard `{level}`"
                 if level
@@ -167,6 +166,11 @@ def _check_namespaces_restricted(subject: Subject) -> Iterator[Violation]:
             )
             patch = "pod-security.kubernetes.io/enforce: restricted"
             yield Violation(f"namespace {namespace.name} {state}, not `restricted`", namespace, patch=patch)
+
+
+def _may_be_open(subject: Subject, name: str) -> bool:
+    """Whether a namespace is an operator's, or has agents of nodes only, which the trust file names."""
+    return name in stated_operators.operator_namespaces(subject) or agents_only(subject, name)
 
 
 def _restricted_namespaces(subject: Subject) -> Iterator[Resource]:

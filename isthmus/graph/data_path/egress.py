@@ -74,8 +74,16 @@ class Outward:
 class Outside:
     """Finds the exits of the classes of one graph."""
 
-    def __init__(self, graph: Graph, places: Places, servers: Servers, judge: Judge) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        places: Places,
+        servers: Servers,
+        judge: Judge,
+        resolving: frozenset[str] = frozenset(),
+    ) -> None:
         self._graph, self._places, self._servers, self._judge = graph, places, servers, judge
+        self._resolving = resolving
         self._network = Network(graph)
         self._policed = {name_and_namespace(policy)[1] for policy in self._network.unread}
 
@@ -168,7 +176,8 @@ class Outside:
         )
         proxies = any(key == _PROXIES for key, _ in pods.labels)
         for dns in sites:
-            if dns.filter and pods.role != _RESOLVER and not proxies:
+            may_ask = pods.role == _RESOLVER or proxies or pods.namespace in self._resolving
+            if dns.filter and not may_ask:
                 continue
             for peer in dns.resolvers:
                 if peer.cidr is not None and (peer.cidr, str(peer.port)) == (to, port):

@@ -7,7 +7,7 @@ cannot show is undecided, never allowed. docs/data-paths.md lists what is not se
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -62,12 +62,14 @@ class Finder:
         platform: Platform | None = None,
         today: str | None = None,
         stricter_classes: Mapping[str, Sensitivity] | None = None,
+        resolving: Collection[str] = (),
     ) -> None:
+        """`resolving`: further namespaces whose pods may ask the cluster's resolvers."""
         self._graph = graph
         self._judge = Judge(platform, today, stricter_classes)
         self._places = Places(graph, platform)
         self._servers = Servers(graph, self._places)
-        self._outside = Outside(graph, self._places, self._servers, self._judge)
+        self._outside = Outside(graph, self._places, self._servers, self._judge, frozenset(resolving))
 
     def paths(self) -> list[DataPath]:
         """The paths, sorted by id. A path that was found twice has the worse verdict."""

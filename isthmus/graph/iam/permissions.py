@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.reference import aws_actions
+from isthmus.contracts.reference import aws_actions, aws_managed_policies
 from isthmus.graph.resources.resources import Graph, Resource, as_list, is_unread, statements
 
 TRAIL_THREATS = (
@@ -96,9 +96,15 @@ class Role:
         """ARNs of attached policies whose words are not known, and that could allow a threat to the trail.
 
         A boundary limits every policy of its role, so one of AWS's own allows no threat that a boundary of the
-        rendering leaves out, or denies on all resources without a condition.
+        rendering leaves out, or denies on all resources without a condition. Some of AWS's own allowed none when they
+        were read.
         """
-        return [arn for arn in self.unknown if not (self.is_capped and _POLICY_OF_AWS.fullmatch(arn))]
+
+        def is_harmless(arn: str) -> bool:
+            is_read = arn.rpartition("/")[2] in aws_managed_policies.NO_THREAT_TO_TRAILS
+            return _POLICY_OF_AWS.fullmatch(arn) is not None and (self.is_capped or is_read)
+
+        return [arn for arn in self.unknown if not is_harmless(arn)]
 
 
 def roles(graph: Graph) -> list[Role]:

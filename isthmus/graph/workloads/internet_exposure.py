@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.network.private_endpoints import callers, policies
 from isthmus.graph.network.reachability import ANYWHERE, Network, is_public, overlaps
@@ -11,15 +13,19 @@ from isthmus.graph.workloads.fargate_tasks import tasks
 from isthmus.graph.workloads.translators import translators
 
 
-def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform | None) -> list[Fault]:
+def only_public_work_is_beside_the_internet(
+    graph: Graph, platform: Platform | None, apart: Collection[str] = ()
+) -> list[Fault]:
     """Find internet gateways that the platform does not declare, and other work than public work beside one.
 
     Without a platform, the organisation's addresses are unknown: a route to other addresses is undecided, unless it
-    leads to the whole internet.
+    leads to the whole internet. `apart`: URNs of networks that are apart from the platform, with all that is in them.
     """
     broken: list[Fault] = []
     public_vpcs: dict[str, list[Resource]] = {}
     for gateway in graph.of("aws:ec2/internetGateway:InternetGateway"):
+        if gateway.urn in apart:
+            continue
         vpcs = graph.referred(gateway.inputs.get("vpcId"), ":Vpc")
         reasons = [why for vpc in vpcs for why in _not_public_alone(graph, platform, vpc)]
         if not vpcs:
@@ -28,8 +34,11 @@ def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform | N
         broken += [Fault(f"{start}, and {why}", gateway) for why in reasons]
         if not reasons:
             public_vpcs[gateway.name] = vpcs
-    broken += leaving_gateways(graph)
+    leaving = leaving_gateways(graph)
+    broken += [fault for fault in leaving if fault.resource is None or fault.resource.urn not in apart]
     for route, route_inputs, cidr in routes_beyond(graph, platform):
+        if route.urn in apart:
+            continue
         gateways = graph.referred(route_inputs.get("gatewayId"), ":InternetGateway")
         tables = graph.referred(route_inputs.get("routeTableId"), ":RouteTable")
         vpcs_of_route = [vpc for table in tables for vpc in graph.referred(table.inputs.get("vpcId"), ":Vpc")]
