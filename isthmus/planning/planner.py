@@ -109,7 +109,7 @@ def make_plan(
 
     def draft(changed: Requirements) -> _Draft | JudgedBlueprint:
         judged = list(_judge_blueprints(changed, offers, today, before))
-        selected = _choose_blueprint(judged, blueprint)
+        selected = _choose_blueprint(changed, judged, blueprint)
         return _draft(changed, selected, judged) if selected.solution is not None else selected
 
     first = draft(requirements)
@@ -320,7 +320,9 @@ def count_gpus_in_use(replicas: Mapping[Column, int]) -> int:
     )
 
 
-def _choose_blueprint(judged: Sequence[JudgedBlueprint], requested: str | None) -> JudgedBlueprint:
+def _choose_blueprint(
+    requirements: Requirements, judged: Sequence[JudgedBlueprint], requested: str | None
+) -> JudgedBlueprint:
     """Return the requested blueprint, else the cheapest that fits, else the one whose failure is explained.
 
     Raises `Refused` if the requested blueprint does not fit, or if none does.
@@ -357,9 +359,14 @@ def _choose_blueprint(judged: Sequence[JudgedBlueprint], requested: str | None) 
             f"no blueprint fits: {reasons}",
             fix="Split the requirements into several stacks, or write a blueprint of your own",
         )
-    # The blueprint that can build the most adds the fewest limits of its own to the explanation.
+    # One whose plan a change of the requirements makes possible. Among those, the blueprint that can build the most
+    # adds the fewest limits of its own to the explanation.
+    mendable = [
+        judgement for judgement in infeasible if infeasibility.can_be_mended(requirements, judgement.rules)
+    ]
     return max(
-        infeasible, key=lambda judgement: (len(judgement.rules.builds), judgement.offer.gpus_to is None)
+        mendable or infeasible,
+        key=lambda judgement: (len(judgement.rules.builds), judgement.offer.gpus_to is None),
     )
 
 
@@ -369,7 +376,7 @@ def _build_placements(
     placements = []
     for workload in requirements.workloads:
         choice = solution.choices[workload.name]
-        reason = reasons.explain_choice(requirements, options, workload, choice)
+        reason = reasons.explain_choice(requirements, options, workload, solution)
         primary = next(endpoint for endpoint in sized_endpoints if workload.name in endpoint.primary)
         share = round(1 - choice.share, 6)
         split = choice.overflow is not None

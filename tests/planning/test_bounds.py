@@ -105,7 +105,7 @@ def test_needing_more_than_the_default_aws_quota_gives_a_warning() -> None:
     plan = make(data, OFFERS)
     [warning] = [warning for warning in plan.warnings if "AWS's default" in warning and "tokens" in warning]
     assert warning.startswith(
-        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, but"
+        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak with headroom, but"
     )
     data["sites"][1]["quotas"] = {"Cross-Region InvokeModel tokens per minute for Amazon Nova Lite": 1e6}
     assert not any("tokens" in warning for warning in make(data, OFFERS).warnings)

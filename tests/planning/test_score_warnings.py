@@ -25,8 +25,8 @@ def test_review_by_confidence_on_bedrock_gives_a_warning_with_a_fix() -> None:
     assert warning == (
         "policy-assistant: every answer is held for review, because anthropic.claude-haiku-4-5-20251001-v1:0 on "
         "Bedrock returns no log-probabilities to score it and `review.below_confidence` is set. Fix: Remove "
-        "`review.below_confidence` and set `review.sample_rate` instead, or serve it with a model server "
-        "of the platform"
+        "`review.below_confidence` and set `review.sample_rate` instead, or give it a candidate for GPUs: a "
+        "pool of a site, or `eks` in `allow` of an AWS site"
     )
 
 
@@ -52,7 +52,9 @@ def test_a_required_confidence_score_excludes_targets_without_scores() -> None:
     data = copy()
     workload(data, ASSISTANT)["impact"] = "material"
     (warning,) = review_warnings(data)
-    assert warning.endswith("is set. Fix: Serve it with a model server of the platform")
+    assert warning.endswith(
+        "is set. Fix: Give it a candidate for GPUs: a pool of a site, or `eks` in `allow` of an AWS site"
+    )
 
 
 def test_the_warning_names_the_share_that_overflows_to_bedrock() -> None:

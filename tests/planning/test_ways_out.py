@@ -76,3 +76,40 @@ def test_a_missing_fact_is_named_before_what_a_class_may_not_use():
     plan = planner.make_plan(read(data), OFFERS, TODAY).plan
     assert not plan.feasible
     assert all("cannot be priced" in conflict for conflict in plan.conflicts), plan.conflicts
+
+
+def only(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The requirements with one workload."""
+    data["workloads"] = [candidate for candidate in data["workloads"] if candidate["name"] == name]
+    return data
+
+
+def test_a_context_that_no_model_has_is_the_conflict_and_a_shorter_one_the_way_out():
+    data = only(bank(budget=None), "transaction-narratives")
+    data["workloads"][0]["model"]["context_tokens"] = 200_000
+    plan = planner.make_plan(read(data), OFFERS, TODAY).plan
+    assert [conflict.partition(":")[0] for conflict in plan.conflicts] == ["transaction-narratives"]
+    assert "context_tokens 200,000" in plan.conflicts[0]
+    assert "context_tokens 200,000 to" in plan.ways_out[0].what
+
+
+def test_the_smallest_union_around_a_residency_is_offered_before_any_place():
+    data = only(bank(budget=None), "policy-assistant")
+    data["workloads"][0]["residency"] = ["de"]
+    data["workloads"][0]["model"]["candidates"] = [
+        candidate for candidate in data["workloads"][0]["model"]["candidates"] if "api" in candidate["scores"]
+    ]
+    plan = planner.make_plan(read(data), OFFERS, TODAY).plan
+    assert [way.what for way in plan.ways_out if "residency" in way.what] == [
+        "policy-assistant: residency de to eu"
+    ]
+
+
+def test_the_cost_of_guardrails_is_told_beside_the_total():
+    # 1,000 requests of 1,001 characters in and 500 out are three text units each, for filters and personal data.
+    made = planner.make_plan(read(bank()), OFFERS, TODAY)
+    (sentence,) = [note for note in made.notes if "guardrails" in note]
+    assert sentence.startswith("Not in the total: ")
+    assert "for policy-assistant, campaign-copy" in sentence
+    onprem = planner.make_plan(read(only(bank(), "transaction-narratives")), OFFERS, TODAY)
+    assert not [note for note in onprem.notes if "guardrails" in note]

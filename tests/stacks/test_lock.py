@@ -47,7 +47,7 @@ def test_planning_again_changes_nothing(folder: Path, capsys: pytest.CaptureFixt
         (r"\n {4}replicas: (\d+)", r"\n    replicas: 1\1"),
         (r"capacity_rps: \d", "capacity_rps: 9"),
         (r"\nmonthly_cost_usd: ", "\nmonthly_cost_usd: 1"),
-        (r" {4}why: '\w+", "    why: 'Somebody"),
+        (r" {4}why: \w+", "    why: Somebody"),
         (r"\Z", "# Seen, and found good.\n"),
         (r"\nblueprint: ", "\n\nblueprint: "),
     ],

@@ -177,6 +177,6 @@ def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
 def shortage(need: Need, name: str, amount: float) -> str:
     """The one sentence of a quota that is too small."""
     return (
-        f"the plan needs {need.amount:,} {need.kind} a minute of {need.model} at {need.site} at its peak, but "
-        f"the quota `{name}` is {amount:,.0f}"
+        f"the plan needs {need.amount:,} {need.kind} a minute of {need.model} at {need.site} at its peak with "
+        f"headroom, but the quota `{name}` is {amount:,.0f}"
     )

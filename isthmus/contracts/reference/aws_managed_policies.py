@@ -32,5 +32,6 @@ NO_THREAT_TO_TRAILS = {
 """Name of a policy → the version that allowed no action of `permissions.TRAIL_THREATS`.
 
 AWS Backup's passes roles to GuardDuty's malware scan alone, and grants use of keys to AWS's resources alone; neither
-stops a trail. Not among them: `AWS_ConfigRole` (`config:Put*`) and `CloudWatchAgentServerPolicy` (`logs:PutRetentionPolicy`).
+stops a trail. Not among them: `AWS_ConfigRole` (`config:Put*`), `CloudWatchAgentServerPolicy`
+(`logs:PutRetentionPolicy`).
 """

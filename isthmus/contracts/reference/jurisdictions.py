@@ -87,6 +87,19 @@ def is_within(place: str, area: str) -> bool:
     return False
 
 
+def areas_around(residency: list[str]) -> list[str]:
+    """The unions in which every place of a residency lies, the smallest first; empty if there is none."""
+    around: list[list[str]] = []
+    for code in residency:
+        areas: list[str] = []
+        area = PARENTS[check_code(code)]
+        while area is not None:
+            areas.append(area)
+            area = PARENTS[area]
+        around.append(areas)
+    return [area for area in (around[0] if around else []) if all(area in areas for areas in around)]
+
+
 def meets_residency(place: str, residency: list[str]) -> bool:
     """Whether data at `place` meets a residency: an empty one asks for nothing, else any of it will do."""
     answers = [is_within(place, code) for code in residency]  # all of them: an unknown code must not pass

@@ -12,7 +12,7 @@ OLD_DAYS = 90
 def describe_price_age(prices_as_of: str | None, today: str) -> tuple[str, bool]:
     """Return a sentence about the age, and whether it is a warning."""
     if prices_as_of is None:
-        return "the plan uses no list price", False
+        return "no list price makes up a hundredth of the cost, so the age of prices is not judged", False
     days = (parse_day(today) - parse_day(prices_as_of)).days
     age = f"the oldest list price is from {prices_as_of}, {days} days old"
     if days > OLD_DAYS:

@@ -37,9 +37,9 @@ def quota_warnings(plan: Plan, requirements: Requirements) -> list[str]:
         if row is None or amount is None or need.amount <= amount:
             continue
         sentences.append(
-            f"{need.model} at {need.site} needs {need.amount:,} {need.kind} a minute at its peak, but AWS's default "
-            f"quota there is {amount:,} ({row['evidence']['as_of']}). Fix: Request a higher quota from AWS and add it "
-            "to `sites[].quotas`"
+            f"{need.model} at {need.site} needs {need.amount:,} {need.kind} a minute at its peak with headroom, but "
+            f"AWS's default quota there is {amount:,} ({row['evidence']['as_of']}). Fix: Request a higher quota from "
+            "AWS and add it to `sites[].quotas`"
         )
     return sentences
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.reference import handling
 from isthmus.planning.options.gpu import describe_hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Options
-from isthmus.planning.solver.problem import Choice
+from isthmus.planning.output.guardrail_estimate import guardrail_usd
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ _LOSS = {
 }
 
 
-def explain_choice(requirements: Requirements, options: Options, workload: Workload, choice: Choice) -> str:
+def explain_choice(
+    requirements: Requirements, options: Options, workload: Workload, solution: Solution
+) -> str:
     """Return the rule of the class, the chosen option among how many, its score, and its use of hardware."""
+    choice = solution.choices[workload.name]
     feasible_options = options.by_workload[workload.name]
     models = {_model_id(feasible_option) for feasible_option in feasible_options}
     option = choice.option
@@ -38,10 +41,10 @@ def explain_choice(requirements: Requirements, options: Options, workload: Workl
         if len(feasible_options) == 1:
             return f"{label} is the only option that meets its goals"
         of_models = f"{len(models)} model{'s' if len(models) > 1 else ''}"
-        return (
-            f"{label} is the best of {len(feasible_options)} options ({of_models}) that meet its goals: the cheapest "
-            "for the plan as a whole, or a better score at nearly the same cost"
-        )
+        among = f"of {len(feasible_options)} options ({of_models}) that meet its goals"
+        if _is_cheapest(solution):
+            return f"{label} makes the plan as a whole cheapest, {among}"
+        return f"{label} is in the plan with the best scores near the least cost, {among}"
 
     rule = _RULES[workload.sensitivity]
     if isinstance(option, OnGpus):
@@ -56,6 +59,10 @@ def explain_choice(requirements: Requirements, options: Options, workload: Workl
     verified = "" if option.verified else " Its latency is unverified."
     places = ", ".join(option.call.destinations)
     return f"{rule} {describe_selection(label)}. {score}. AWS may serve it in {places}.{verified}"
+
+
+def _is_cheapest(solution: Solution) -> bool:
+    return solution.cost <= solution.least * (1 + 1e-6)
 
 
 def _model_id(option: OnGpus | OnApi) -> str:
@@ -75,11 +82,18 @@ def describe_cost_basis(requirements: Requirements, options: Options, solution: 
             "Cost basis `allocated`: each GPU in use pays its part of capital, power and colocation, and each site in "
             "use pays its staff. Idle GPUs are shown but not counted."
         )
-    if solution.cost > solution.least * (1 + 1e-6):
+    if not _is_cheapest(solution):
         more = solution.cost / solution.least - 1
         sentences.append(
             f"The cheapest plan costs {solution.least:,.0f} USD a month. This plan costs {more:.1%} more for better "
             f"scores (near_tie_pct {requirements.objective.near_tie_pct:g})."
+        )
+    guarded = guardrail_usd(requirements, solution)
+    if guarded:
+        sentences.append(
+            "Not in the total: Bedrock's guardrails, which check each prompt and answer, about "
+            f"{sum(guarded.values()):,.0f} USD a month for {', '.join(guarded)} (an estimate by list prices of "
+            "December 2024)."
         )
     exceptions = [
         workload.name

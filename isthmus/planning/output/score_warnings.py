@@ -48,7 +48,7 @@ def _is_held_by_score(workload: Workload) -> bool:
 
 
 def _advice(workload: Workload) -> str:
-    own_server = "serve it with a model server of the platform"
+    own_server = "give it a candidate for GPUs: a pool of a site, or `eks` in `allow` of an AWS site"
     if workload.sensitivity in SCORED_CLASSES or workload.impact == "material":
-        return own_server.capitalize()
+        return own_server[0].upper() + own_server[1:]
     return f"Remove `review.below_confidence` and set `review.sample_rate` instead, or {own_server}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan.document import WayOut
+from isthmus.contracts.reference import jurisdictions
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import candidates
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
 
 MAX_WAYS_OUT = 3
+CONTEXTS = (131_072, 65_536, 40_960, 32_768, 16_384, 8_192)
+"""Contexts that are tried where a workload's is too long: those of common models."""
 NODE_INCREMENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Numbers of additional nodes of a pool that are tried."""
 MAX_PAIRED = 3
@@ -132,13 +135,18 @@ def _requirements_without_survive(requirements: Requirements, rules: Rules) -> R
     return requirements.model_copy(update={"workloads": workloads})
 
 
+def can_be_mended(requirements: Requirements, rules: Rules) -> bool:
+    """Whether a plan exists once demands are dropped. If not, facts are missing, or handling forbids every place."""
+    return is_feasible(requirements, rules, frozenset(list_demands(requirements, rules)))
+
+
 def find_conflicts(requirements: Requirements, rules: Rules) -> list[Demand]:
     """Return a minimal set of demands in conflict: dropping any one makes the rest feasible.
 
     If dropping all demands does not help, return a reason for each workload that no place may serve.
     """
     all_demands = list_demands(requirements, rules)
-    if not is_feasible(requirements, rules, frozenset(all_demands)):
+    if not can_be_mended(requirements, rules):
         return [
             Demand(name, "handling", description)
             for name, description in _unservable_workloads(requirements, rules, frozenset(all_demands))
@@ -304,6 +312,11 @@ def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tu
         return requirements.model_copy(update={"workloads": workloads})
 
     if demand.name == "residency":
+        for area in jurisdictions.areas_around(workload.residency or []):
+            yield (
+                f"{workload.name}: residency {', '.join(workload.residency or [])} to {area}",
+                with_update(residency=[area]),
+            )
         yield (
             f"{workload.name}: residency {', '.join(workload.residency or [])} to any",
             with_update(residency=None),
@@ -322,6 +335,15 @@ def _possible_changes(requirements: Requirements, demand: Demand) -> Iterator[tu
             relaxed = three_digits(current * factor)
             description = f"{workload.name}: {demand.name} {current:g} to {relaxed:g}"
             yield description, with_update(slo=workload.slo.model_copy(update={demand.name: relaxed}))
+    elif demand.name == "context_tokens":
+        longest = workload.traffic.prompt_tokens.p95 + workload.traffic.output_tokens.p95
+        current = workload.model.context_tokens
+        for context in (context for context in CONTEXTS if longest <= context < current):
+            description = f"{workload.name}: context_tokens {current:,} to {context:,}"
+            yield (
+                description,
+                with_update(model=workload.model.model_copy(update={"context_tokens": context})),
+            )
     elif demand.name == "survive":
         for level in reversed(SURVIVES[: SURVIVES.index(workload.survive)]):
             yield f"{workload.name}: survive {workload.survive} to {level}", with_update(survive=level)
