@@ -60,7 +60,7 @@ def propose(
     if staying:
         many = "1 finding stays" if len(staying) == 1 else f"{len(staying)} findings stay"
         rules = ", ".join(dict.fromkeys(finding.policy for finding in staying))
-        console.err().print(f"{many} that no entry allows: {rules}", markup=False)
+        console.err().print(f"{many}, for which no entry is proposed (docs/trust.md): {rules}", markup=False)
 
 
 @app.command()

@@ -126,7 +126,10 @@ def test_findings_name_their_entry_and_those_that_no_entry_allows_are_counted(
     proposed = isthmus("trust", "propose", "bank-dev", "--project", project)
     assert proposed.out.count("- value:") == 1
     assert '"team/nightly"' in proposed.out
-    assert "1 finding stays that no entry allows: identity/no-cluster-admin" in proposed.err
+    assert (
+        "1 finding stays, for which no entry is proposed (docs/trust.md): identity/no-cluster-admin"
+        in proposed.err
+    )
 
     (project / "trust.yaml").write_text(
         proposed.out.replace('reason: ""', "reason: agreed").replace('owner: ""', "owner: ana")

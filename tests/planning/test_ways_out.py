@@ -106,7 +106,6 @@ def test_the_smallest_union_around_a_residency_is_offered_before_any_place():
 
 
 def test_the_cost_of_guardrails_is_told_beside_the_total():
-    # 1,000 requests of 1,001 characters in and 500 out are three text units each, for filters and personal data.
     made = planner.make_plan(read(bank()), OFFERS, TODAY)
     (sentence,) = [note for note in made.notes if "guardrails" in note]
     assert sentence.startswith("Not in the total: ")
