@@ -331,7 +331,7 @@ def _infeasible_lines(planned: PlanningResult) -> list[str]:
         "",
         "ways out (each was solved again):"
         if plan.ways_out
-        else "no single change makes a plan possible; see the reasons for each workload",
+        else "none of the changes that were tried makes a plan possible; see the reasons for each workload",
     ]
     lines += [f"  - {way_out.what}: {way_out.monthly_cost_usd:,.0f} USD a month" for way_out in plan.ways_out]
     for name, why in planned.rejected.items():

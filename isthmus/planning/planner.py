@@ -33,6 +33,7 @@ from isthmus.planning.options import gateway_sites as gateways
 from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
 from isthmus.planning.output import cost_items as items
 from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
+from isthmus.planning.output.commitment_warnings import commitment_warnings
 from isthmus.planning.output.endpoints import SizedEndpoint
 from isthmus.planning.solver import infeasibility, node_placement, program
 from isthmus.planning.solver import solution as solving
@@ -122,6 +123,7 @@ def make_plan(
         *score_warnings.score_warnings(document, made.requirements, made.selected.offer.builds),
         *document.warnings,
         *outcome.impact_warnings(document, requirements),
+        *commitment_warnings(document, requirements),
     ]
     document = document.model_copy(update={"warnings": warnings})
     return PlanningResult(

@@ -1010,7 +1010,8 @@ RULES = (
         "critical",
         (*fw.nist("AC-4", "SC-7"), *fw.iso_27001("A.8.12"), *fw.dora("Art. 9(4)(b)")),
         "The API server sends whole objects to a webhook, with the Secrets and settings of the class",
-        "Remove it, or name the namespaces that it is for (kubernetes.io/metadata.name), none of them a class's",
+        "Remove it, or name the namespaces that it is for (kubernetes.io/metadata.name), none of them a class's or one"
+        " with controllers (kube-system, cert-manager)",
         _check_askers,
         (*_WEBHOOKS, _DEFINITION, *_MONITORS, _SCALED),
         applies_to=_askers,

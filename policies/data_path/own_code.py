@@ -336,7 +336,8 @@ RULES = (
         "critical",
         (*fw.nist("AC-4", "CM-3", "CM-4"), *fw.iso_27001("A.8.9", "A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "A name, kind, address or right that is secret or computed elsewhere passes every rule that compares it",
-        "Write it as plain text, or have who answers for the class's data add the object to trust.yaml (objects)",
+        "State names, kinds, addresses and rights as they are, not as secrets; or have who answers for the class's data"
+        " add the object to trust.yaml (objects)",
         _check_values,
         applies_to=lambda subject: [resource for resource, _ in _with_hidden_values(subject)],
     ),

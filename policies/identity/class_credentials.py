@@ -34,6 +34,13 @@ _OF_PATCHED = "of-the-patched-object"
 """Account of a patch that states none (`policies.inputs.pods`)."""
 _ANNOTATIONS = ("pulumi.com/", "isthmus.dev/", "kubectl.kubernetes.io/last-applied-configuration")
 """Beginnings of annotations that no controller of a network, a scheduler or an injector reads."""
+_WRITTEN_OUTSIDE = (
+    "Remove it: only who runs the platform writes this Secret, outside the program (docs/stacks.md)"
+)
+_FIX_OF_NAMESPACE = (
+    "Remove the label, or give the namespace a name without a class; an application of a class needs a reviewed"
+    " namespace (docs/trust.md)"
+)
 
 
 def credential_objects(subject: Subject) -> Iterator[Resource]:
@@ -90,11 +97,13 @@ def _check_secrets(subject: Subject) -> Iterator[Violation]:
                 " sets the callers, keys or certificates that the class believes",
                 secret,
                 "undecided" if is_unknown(name) else "violated",
+                fix=_WRITTEN_OUTSIDE,
             )
         elif not class_ and (secret.type == _SECRET_PATCH or _signs(subject, secret)):
             yield Violation(
                 f"{secret.name} overwrites the Secret {name} in {where}, which controllers of every class believe",
                 secret,
+                fix=_WRITTEN_OUTSIDE,
             )
 
 
@@ -215,6 +224,7 @@ def _check_namespaces(subject: Subject) -> Iterator[Violation]:
                 f" call the {class_} gateway and models, and the platform does not name it",
                 namespace,
                 entry=None if is_unknown(name) else ("namespaces", name),
+                fix=_FIX_OF_NAMESPACE,
             )
         odd = _odd_annotations(subject, namespace)
         if odd:

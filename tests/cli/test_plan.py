@@ -89,7 +89,7 @@ def test_planning_unchanged_requirements_again_keeps_the_file_byte_identical(ist
 
 def test_the_age_of_prices_is_reported_and_never_stored(isthmus, bank):
     young, old = (
-        isthmus("plan", bank, "--format", "yaml", "--as-of", day) for day in ("2026-11-25", "2027-06-01")
+        isthmus("plan", bank, "--format", "yaml", "--as-of", day) for day in ("2026-07-01", "2027-06-01")
     )
     assert young.out == old.out
     assert "days old" in young.err

@@ -17,7 +17,7 @@ from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner
 from isthmus.planning.planner import BlueprintOffer
 from tests.planning.test_hardware import EVERYTHING, cloud, copy, make, small
-from tests.planning.test_planner import ROOT, workload
+from tests.planning.test_planner import ROOT, without_guardrail_prices, workload
 
 KYC = "kyc-extraction"
 
@@ -33,7 +33,7 @@ def parts(plan: Plan, name: str) -> dict[str, tuple[str, float]]:
 
 def with_goal(goal: float | None, survive: str = "none", name: str = KYC) -> dict[str, Any]:
     """The bank, where one workload states a goal and no other does."""
-    data = copy()
+    data = without_guardrail_prices(copy())
     for entry in data["workloads"]:
         entry["slo"].pop("availability", None)
     changed = workload(data, name)

@@ -22,7 +22,7 @@ from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.solver import problem, program
 from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, endpoint_of, make, small
-from tests.planning.test_planner import ROOT, bank, workload
+from tests.planning.test_planner import ROOT, bank, without_guardrail_prices, workload
 
 # -- quotas and growth
 
@@ -32,7 +32,7 @@ HAIKU_TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude 
 
 
 def test_work_moves_to_another_target_if_the_aws_quota_is_too_small() -> None:
-    data = copy()
+    data = without_guardrail_prices(copy())
     data["sites"][0]["pools"][0]["nodes"] = 4
     data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e6}
     plan = make(data, OFFERS)

@@ -16,7 +16,7 @@ from isthmus.planning.explanation.explain import explain
 from isthmus.planning.explanation.idle_hardware import idle_pools
 from isthmus.planning.planner import PlanningResult
 from tests.blueprints.bank import ROOT
-from tests.planning.test_planner import bank, workload
+from tests.planning.test_planner import bank, without_guardrail_prices, workload
 
 H100 = "h100-sxm-80gb"
 
@@ -170,7 +170,7 @@ def test_a_load_that_no_plan_carries_ends_the_search(bank_explained: tuple[Plann
 
 def test_the_price_at_which_the_runner_up_wins_is_found_and_holds():
     """With cheaper L40S the public work moves from the API to them, once the API is dear enough."""
-    data = bank()
+    data = without_guardrail_prices(bank())
     data["sites"][0]["cost"]["capex_usd_per_node"]["l40s-48gb"] = 7000
     data["sites"][0]["cost"]["colocation_usd_per_kw_month"] = 10
     data["objective"]["near_tie_pct"] = 0
@@ -182,7 +182,8 @@ def test_the_price_at_which_the_runner_up_wins_is_found_and_holds():
     for factor, target in ((price.factor * 1.001, "meta-llama"), (price.factor * 0.97, "amazon")):
         row = {"input_usd_per_mtok": 0.078 * factor, "output_usd_per_mtok": 0.312 * factor, "as_of": TODAY}
         changed = {**data, "sites": [data["sites"][0], {**data["sites"][1]}]}
-        changed["sites"][1]["prices"] = {"eu.amazon.nova-lite-v1:0": row, "amazon.nova-lite-v1:0": row}
+        stated = {"eu.amazon.nova-lite-v1:0": row, "amazon.nova-lite-v1:0": row}
+        changed["sites"][1]["prices"] = data["sites"][1]["prices"] | stated
         model = model_at(changed, "campaign-copy")
         assert model is not None
         assert model.startswith(target)
@@ -210,7 +211,7 @@ def test_idle_hardware_has_its_numbers_its_cost_and_reasons(
 
 
 def test_nodes_that_the_plan_can_do_without_are_counted():
-    data = bank()
+    data = without_guardrail_prices(bank())
     data["sites"][0]["pools"][0].update(nodes=5)
     idle = next(one for one in explained(data)[1].idle if one.gpu == H100)
     assert any(sentence.startswith("3 nodes fewer of ") for sentence in idle.why), idle.why

@@ -164,6 +164,15 @@ def test_a_commitment_is_planned_only_if_its_term_is_allowed() -> None:
     assert endpoint_of(short, "confidential").purchase == "on-demand"
 
 
+def test_a_term_without_a_stated_price_gives_a_warning_with_the_key_to_add() -> None:
+    data = cloud()
+    assert not [warning for warning in make(data).warnings if "max_term_months" in warning]
+    plan = make({**data, "commitments": {"max_term_months": 12}})
+    rented = endpoint_of(plan, "confidential").instance_type
+    (warning,) = [warning for warning in plan.warnings if "max_term_months" in warning]
+    assert f"e.g. `{rented}/reserved-12: {{usd_per_hour: " in warning
+
+
 def test_endpoints_that_survive_a_zone_loss_are_in_two_zones() -> None:
     data = cloud()
     workload(data, "kyc-extraction")["survive"] = "domain"

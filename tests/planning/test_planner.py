@@ -36,6 +36,16 @@ def _read_once() -> dict[str, Any]:
     return yaml_files.load(BANK).data
 
 
+def without_guardrail_prices(data: dict[str, Any]) -> dict[str, Any]:
+    """The requirements with guardrails that cost next to nothing, for what is about other costs."""
+    for site in data["sites"]:
+        if site["kind"] == "aws":
+            price = {"usd_per_thousand_text_units": 1e-6, "as_of": "2026-11-01"}
+            kinds = ("guardrail-content", "guardrail-personal-data")
+            site["prices"] = {**site.get("prices", {}), **dict.fromkeys(kinds, price)}
+    return data
+
+
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
     return next(candidate for candidate in data["workloads"] if candidate["name"] == name)
 
@@ -88,9 +98,11 @@ def test_the_cost_of_the_banks_plan_equals_a_calculation_by_hand(bank_plan: plan
     requests = 0.4 * 3600 * 730
     haiku = requests * (3500 * 1.1 + 350 * 5.5) / 1e6
     nova = 0.1 * 3600 * 730 * (600 * 0.078 + 500 * 0.312) / 1e6
+    # 1,000 characters a unit: 14 and 2 of the first workload, 3 and 2 of the second; 0.25 USD a thousand.
+    guardrails = 0.25 * (requests * (14 + 2) + 0.1 * 3600 * 730 * (3 + 2)) / 1000
     # Keys 8, alarms 0.2, logs 3.12, endpoints in two zones 4, attachments 2, resolver addresses 2, one VPN.
     aws = 8 + 0.2 + 5 * 0.625 + 730 * (4 * 0.012 + 1.25 * (2 * 0.05 + 2 * 0.125 + 0.05))
-    by_hand = gpus * (capital + namespace + power) + 12000 + 400 + haiku + nova + aws
+    by_hand = gpus * (capital + namespace + power) + 12000 + 400 + haiku + nova + guardrails + aws
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 
 

@@ -103,12 +103,3 @@ def test_the_smallest_union_around_a_residency_is_offered_before_any_place():
     assert [way.what for way in plan.ways_out if "residency" in way.what] == [
         "policy-assistant: residency de to eu"
     ]
-
-
-def test_the_cost_of_guardrails_is_told_beside_the_total():
-    made = planner.make_plan(read(bank()), OFFERS, TODAY)
-    (sentence,) = [note for note in made.notes if "guardrails" in note]
-    assert sentence.startswith("Not in the total: ")
-    assert "for policy-assistant, campaign-copy" in sentence
-    onprem = planner.make_plan(read(only(bank(), "transaction-narratives")), OFFERS, TODAY)
-    assert not [note for note in onprem.notes if "guardrails" in note]

@@ -1,4 +1,4 @@
-"""Prices of AWS parts that a platform pays for by the hour, the month or the gigabyte, whatever its load.
+"""Prices of AWS parts that a platform pays for by the hour, the month or the gigabyte, and of guardrails by text unit.
 
 A site states its own price first, as `sites[].prices.interface-endpoint: {usd_per_hour: 0.012, as_of: "2026-11-01"}`.
 Then comes the region's row in `data/fixed_prices.json`, then a row that holds in every region. Where a region has
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import stated_prices, tables
 
-Unit = Literal["hour", "month", "GB month", "GB"]
+Unit = Literal["hour", "month", "GB month", "GB", "thousand text units"]
 
 REGIONAL_MARKUP = 1.25
 """Factor on us-east-1's price where a region's own is not known. AWS's European regions cost 5 to 25 % more than
@@ -28,6 +28,7 @@ _KEYS: Mapping[str, str] = {
     "month": "usd_per_month",
     "GB month": "usd_per_gb_month",
     "GB": "usd_per_gb",
+    "thousand text units": "usd_per_thousand_text_units",
 }
 
 

@@ -31,7 +31,7 @@ CATEGORIES: Mapping[Category, str] = {
     "people": "people and support",
     "idle": "owned hardware that stands idle",
     "instances": "rented instances",
-    "tokens": "tokens of APIs",
+    "tokens": "tokens of APIs, and their guardrails",
     "links": "links",
     "other": "fixed parts of AWS sites, and others",
 }

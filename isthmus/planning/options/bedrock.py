@@ -10,6 +10,7 @@ from isthmus.contracts.reference import jurisdictions
 from isthmus.contracts.requirements.document import AwsSite
 from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import bedrock
+from isthmus.planning.options import guardrails
 from isthmus.planning.options.option import OnApi
 from isthmus.planning.sizing import demand
 
@@ -44,6 +45,7 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
     if refusal:
         case.reject(f"{case.id} at {site.name}: {refusal}")
         return
+    guardrail_usd = sum(cost.monthly_usd for cost in guardrails.filter_costs(workload, site))
     calls = bedrock.calls(model, site.region, site.prices)
     if not calls:
         case.reject(f"{case.id} has no known price in {site.region}, or cannot be called from there")
@@ -66,7 +68,7 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
         monthly = (
             workload_demand.prompt_tokens * price.input + workload_demand.output_tokens * price.output
         ) / 1e6
-        monthly += workload_demand.requests * price.request + transfer_usd
+        monthly += workload_demand.requests * price.request + transfer_usd + guardrail_usd
         option = OnApi(workload.name, site.name, call, case.score, case.id, monthly, bool(meets_goals))
         if best is None or option.monthly < best.monthly:
             best = option

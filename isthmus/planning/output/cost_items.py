@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.plan.document import CostItem, Sourced
-from isthmus.contracts.requirements.document import OnPremSite
-from isthmus.planning.options import gateway_sites, hardware, monthly_costs
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.planning.options import gateway_sites, guardrails, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import Column, OnApi
 from isthmus.planning.sizing import demand
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ItemKind = Literal["owned", "idle", "instances", "tokens", "link", "other"]
 """What a cost item is for. `other`: the fixed parts of an AWS site, and items of a plan written by hand."""
+TEXT_UNITS = "thousand text units"
+"""The unit of guardrails: a thousand times up to 1,000 characters."""
 _OWNED_PARTS = (": capital", ": colocation", ": power", ": people", ": support")
 _INSTANCES = re.compile(
     r"(?P<site>[^,]+), (?P<count>\d+) x (?P<instance>\S+) \((?P<purchase>[^)]+)\), (?P<sensitivity>[a-z]+)"
@@ -50,7 +52,7 @@ def kind_of(item: CostItem) -> ItemKind:
         return "owned"
     if rented_instances(item) is not None:
         return "instances"
-    if item.unit in ("million tokens", "requests") and ": " in item.what:
+    if item.unit in ("million tokens", "requests", TEXT_UNITS) and ": " in item.what:
         return "tokens"
     return "link" if item.what.startswith("link ") else "other"
 
@@ -220,7 +222,7 @@ def _api_items(requirements: Requirements, name: str, option: OnApi, share: floa
     workload_demand, price = _demand_of(requirements, name), option.call.price
     evidence = Sourced(kind=price.kind, source=price.source, as_of=price.as_of)  # type: ignore[arg-type]
     title = f"{name}: {option.call.profile or option.call.model}"
-    return [
+    token_items = [
         _build_item(
             f"{title}, input",
             share * workload_demand.prompt_tokens / 1e6,
@@ -239,6 +241,19 @@ def _api_items(requirements: Requirements, name: str, option: OnApi, share: floa
             f"{title}, requests", share * workload_demand.requests, "requests", price.request, evidence
         ),
     ]
+    return [*token_items, *_guardrail_items(requirements, name, option, share)]
+
+
+def _guardrail_items(
+    requirements: Requirements, name: str, option: OnApi, share: float
+) -> Iterator[CostItem]:
+    workload, site = requirements.workload(name), requirements.site(option.site)
+    if workload is None or not isinstance(site, AwsSite):
+        return
+    for cost in guardrails.filter_costs(workload, site):
+        source = Sourced(kind=cost.price.kind, source=cost.price.source, as_of=cost.price.as_of)  # type: ignore[arg-type]
+        title = f"{name}: guardrail, {cost.what}"
+        yield _build_item(title, share * cost.thousand_units, TEXT_UNITS, cost.price.usd, source)
 
 
 def _demand_of(requirements: Requirements, name: str) -> demand.Demand:

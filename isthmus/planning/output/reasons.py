@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.reference import handling
 from isthmus.planning.options.gpu import describe_hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Options
-from isthmus.planning.output.guardrail_estimate import guardrail_usd
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
@@ -87,13 +86,6 @@ def describe_cost_basis(requirements: Requirements, options: Options, solution: 
         sentences.append(
             f"The cheapest plan costs {solution.least:,.0f} USD a month. This plan costs {more:.1%} more for better "
             f"scores (near_tie_pct {requirements.objective.near_tie_pct:g})."
-        )
-    guarded = guardrail_usd(requirements, solution)
-    if guarded:
-        sentences.append(
-            "Not in the total: Bedrock's guardrails, which check each prompt and answer, about "
-            f"{sum(guarded.values()):,.0f} USD a month for {', '.join(guarded)} (an estimate by list prices of "
-            "December 2024)."
         )
     exceptions = [
         workload.name
