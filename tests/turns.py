@@ -26,6 +26,7 @@ TURNS = (
         "tests/sandbox/test_network_up.py",
         "tests/sandbox/test_identity_up.py",
         "tests/sandbox/test_set_back_up.py",
+        "tests/cli/test_trust.py",
     ),
     (
         "tests/sandbox/test_cloud_private_up.py",
@@ -44,6 +45,7 @@ TURNS = (
         "tests/cli/test_ci_failures.py",
         "tests/cli/test_sanitise.py",
         "tests/engine/test_layers_whole.py",
+        "tests/studio/test_studio_browser.py",
     ),
     (
         "tests/sandbox/test_slices_and_groups_up.py",
@@ -53,6 +55,7 @@ TURNS = (
         "tests/sandbox/test_aws_provider.py",
         "tests/sandbox/test_trail_up.py",
         "tests/components/test_screened_run.py",
+        "tests/planning/test_explanation.py",
     ),
 )
 """About seven minutes of tests each, as measured on 29 November 2026."""
