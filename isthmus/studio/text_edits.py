@@ -222,7 +222,10 @@ class _Tree:
         if isinstance(value, (dict, list)) and value:
             body = _block(value, found.key.start_mark.column + 2)
             return f"{head}{tail}\n{body}{''.join(self.lines[last + 1 :])}"
-        return f"{head} {_flow(value)}{tail}\n{''.join(self.lines[last + 1 :])}"
+        # What becomes empty keeps the comments that were in it.
+        inside = [line for line in self.lines[first + 1 : last + 1] if line.strip().startswith("#")]
+        kept = "".join(inside if value in ([], {}) else [])
+        return f"{head} {_flow(value)}{tail}\n{kept}{''.join(self.lines[last + 1 :])}"
 
     def _splice(self, start: int, end: int, new: str) -> str:
         if start == end:  # an empty value: `key:`
