@@ -118,7 +118,7 @@ class _Tree:
 
     def __init__(self, text: str) -> None:
         self.text = text if text.endswith("\n") else text + "\n"
-        self.lines = self.text.splitlines(keepends=True)
+        self.lines = _lines(self.text)
         self.root = YAML(typ="safe", pure=True).compose(self.text)
 
     def set(self, path: PathOf, value: Any) -> str:
@@ -171,7 +171,7 @@ class _Tree:
             if position + 1 == len(keys):
                 raise _NotUnderstood
             following = keys[position + 1].start_mark.index
-            between = self.text[start.start_mark.index : following].splitlines()
+            between = self.text[start.start_mark.index : following].split("\n")
             indent = " " * _column_of_dash(self.lines[first])
             comments = [f"{indent}{line.strip()}\n" for line in between if line.strip().startswith("#")]
             dash = self.lines[first][: start.start_mark.column]
@@ -287,6 +287,11 @@ class _Tree:
         return found
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of a text that ends with a line's end. Only YAML's ends of lines count: others stand in values."""
+    return [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+
+
 def _is_block(node: Any) -> bool:
     return isinstance(node, (MappingNode, SequenceNode)) and not node.flow_style
 
@@ -323,7 +328,7 @@ def _flow(value: Any) -> str:
     body = io.StringIO()
     # In a mapping, because a list writes a mapping of one key without its braces.
     _writer(flow=True).dump({"k": value}, body)
-    return body.getvalue().strip().removeprefix("{k:").removesuffix("}").strip()
+    return body.getvalue().strip(" \n").removeprefix("{k:").removesuffix("}").strip(" ")
 
 
 def _block(value: Any, column: int) -> str:
@@ -333,20 +338,20 @@ def _block(value: Any, column: int) -> str:
         lines = [line for item in value for line in _item_lines(item)]
     else:
         lines = [line for key, inner in value.items() for line in _key_lines(key, inner)]
-    return "".join(f"{indent}{line}".rstrip() + "\n" for line in lines)
+    return "".join(f"{indent}{line}".rstrip(" ") + "\n" for line in lines)
 
 
 def _key_lines(key: str, value: Any) -> list[str]:
     is_short = not isinstance(value, (dict, list)) or not value or _holds_scalars(value)
     if is_short:
         return [f"{_flow(key)}: {_flow(value)}"]
-    return [f"{_flow(key)}:", *(f"  {line}" for line in _block(value, 0).splitlines())]
+    return [f"{_flow(key)}:", *(f"  {line}" for line in _block(value, 0).removesuffix("\n").split("\n"))]
 
 
 def _item_lines(item: Any) -> list[str]:
     if not isinstance(item, dict) or not item:
         return [f"- {_flow(item)}"]
-    first, *rest = _block(item, 0).splitlines()
+    first, *rest = _block(item, 0).removesuffix("\n").split("\n")
     return [f"- {first}", *(f"  {line}" for line in rest)]
 
 
