@@ -15,7 +15,7 @@ from google.protobuf.json_format import MessageToDict
 from isthmus.contracts.policy_settings import merge
 from isthmus.contracts.reports.findings import Finding
 from isthmus.core.errors import InputError, IsthmusError
-from isthmus.graph.resources.state import with_names
+from isthmus.graph.resources.state import SERVICE, with_names
 from policies.evaluation import settings as policy_settings_files
 from policies.evaluation.evaluation import BLOCKING_SEVERITIES, judge
 from policies.plugin import resources as engine_resources
@@ -84,8 +84,9 @@ class StackAnalysis:
 
 
 def _cloud_outputs(resource: Any) -> dict[str, Any]:
-    """Outputs of an AWS resource. Cluster objects are left out: their outputs are long and nothing refers to them."""
-    return MessageToDict(resource.properties) if resource.type.startswith("aws:") else {}
+    """Outputs of AWS resources and of Services, which have an address. Nothing refers to those of other objects."""
+    has_values = resource.type.startswith("aws:") or resource.type == SERVICE
+    return MessageToDict(resource.properties) if has_values else {}
 
 
 def _enforcement_level(finding: Finding, levels: Mapping[str, int]) -> Any:

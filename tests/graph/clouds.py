@@ -1,4 +1,4 @@
-"""Turns a rendering into the state of a deployed stack: values that only AWS generates are filled in."""
+"""Turns a rendering into the state of a deployed stack: values that only AWS or a cluster generates are filled in."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ def _known_values(text: str, outputs: dict[str, dict[str, Any]]) -> str:
             return ACCOUNT
         if match[2] == "id":
             return _id(match[1])
+        if match[2] == "clusterIP":
+            number = int(hashlib.sha256(match[1].encode()).hexdigest(), 16)
+            address = f"10.0.{number // 250 % 250}.{number % 250}"
+            outputs.setdefault(match[1], {})["spec"] = {"clusterIP": address}
+            return address
         value = f"{match[2].lower()}-{hashlib.sha256(match[0].encode()).hexdigest()[:17]}"
         outputs.setdefault(match[1], {})[match[2]] = value
         return value

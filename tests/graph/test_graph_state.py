@@ -39,12 +39,54 @@ def test_the_deployed_graph_has_the_references_of_the_rendered_one() -> None:
         assert resource.property_dependencies == rendered_by_urn[urn].property_dependencies
 
 
+def test_an_id_names_the_resource_that_has_it_whatever_comes_first() -> None:
+    """The engine's policy interface lists an endpoint, whose outputs name its network, before the network."""
+    network = "vpc-0123456789abcdef0"
+    endpoint = entry(
+        urn="urn:pulumi:s::p::aws:route53/resolverEndpoint:ResolverEndpoint::inbound",
+        type="aws:route53/resolverEndpoint:ResolverEndpoint",
+        id="rslvr-in-0123456789abcdef0",
+        outputs={"hostVpcId": network},
+    )
+    attachment = entry(
+        urn="urn:pulumi:s::p::aws:ec2transitgateway/vpcAttachment:VpcAttachment::link",
+        type="aws:ec2transitgateway/vpcAttachment:VpcAttachment",
+        id="tgw-attach-0123456789abcdef0",
+        inputs={"vpcId": network},
+    )
+    state = {"deployment": {"resources": [endpoint, attachment, entry(outputs={"id": network})]}}
+    inputs = {resource.name: resource.inputs for resource in graph_state.from_state(state)}
+    assert inputs["link"] == {"vpcId": "${net.id}"}
+
+
+def test_an_address_that_a_cluster_gave_to_a_service_is_named_and_one_that_the_program_states_is_not() -> (
+    None
+):
+    def service(name: str, stated: dict[str, Any], address: str) -> dict[str, Any]:
+        urn = f"urn:pulumi:s::p::{graph_state.SERVICE}::{name}"
+        outputs = {"spec": {"clusterIP": address}}
+        return entry(urn=urn, type=graph_state.SERVICE, id=f"n/{name}", inputs=stated, outputs=outputs)
+
+    pod = entry(
+        urn="urn:pulumi:s::p::kubernetes:core/v1:Pod::pod",
+        type="kubernetes:core/v1:Pod",
+        inputs={"addresses": ["10.0.197.77", "10.0.0.9/32", "10.0.0.8/32"]},
+    )
+    services = [
+        service("given", {"spec": {}}, "10.0.197.77"),
+        service("short", {}, "10.0.0.9"),
+        service("own", {"spec": {"clusterIP": "10.0.0.8"}}, "10.0.0.8"),
+        service("headless", {}, "None"),
+    ]
+    state = {"deployment": {"resources": [*services, pod]}}
+    inputs = {resource.name: resource.inputs for resource in graph_state.from_state(state)}
+    assert inputs["pod"]["addresses"] == ["${given.clusterIP}", "${short.clusterIP}/32", "10.0.0.8/32"]
+
+
 def _references(inputs: dict[str, Any]) -> list[str]:
     matches = re.findall(r"\$\{[^.${}]+\.[^${}]+\}", json.dumps(inputs, sort_keys=True))
-    # The account, and what a cluster gave, stand as they are.
-    return sorted(
-        reference for reference in matches if not reference.endswith(("aws.accountId}", ".clusterIP}"))
-    )
+    # The account stands as it is.
+    return sorted(reference for reference in matches if not reference.endswith("aws.accountId}"))
 
 
 def test_masks_and_placeholders_equal_those_of_the_recorder() -> None:

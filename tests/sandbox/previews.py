@@ -36,15 +36,18 @@ def nothing_to_change(bank: Bank) -> None:
 
 
 def same_evidence(bank: Bank) -> None:
-    """What is deployed gives the same evidence as what was rendered, where both know what decides."""
+    """What is deployed gives the same evidence as what was rendered, where both know what decides.
+
+    A state resolves the ARN of a role that a rendering writes by its name, so more is in reach there. That must hold.
+    """
     rendered, deployed = (_evidence(bank, of) for of in ("rendering", "state"))
     differ = {
         key: (result, rendered.get(key))
         for key, result in deployed.items()
-        if result != rendered.get(key) and key[0] not in KNOWN_TO_ONE
+        if result != rendered.get(key, "holds") and key[0] not in KNOWN_TO_ONE
     }
     assert differ == {}, differ
-    assert _known_to_both(deployed) == _known_to_both(rendered)
+    assert _known_to_both(rendered) <= _known_to_both(deployed)
 
 
 def _known_to_both(rows: dict[tuple[str, str], str]) -> set[tuple[str, str]]:

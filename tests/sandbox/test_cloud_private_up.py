@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.sandbox
 
 SITE, POOL, SERVED = "frankfurt", "frankfurt-confidential-qwen3-14b", "confidential-qwen3-14b"
 DIGEST = "sha256:" + "a" * 64
+OPENED_GROUPS = ("insurer-frankfurt-endpoints-group",)
+"""Security groups to which others add a rule."""
 OVERRIDES: dict[str, Any] = {
     "images": {
         **{
@@ -268,17 +271,60 @@ def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(pr
     private.unchanged("--refresh")
 
 
-def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> None:
-    before = {pod["metadata"]["uid"] for pod in private.pods("model")}
+@dataclass
+class Growth:
+    """One `up` with a replica more, after others opened the network; and what was there before."""
+
+    output: str
+    pods: set[str]
+    guards: dict[str, Any]
+    ids: dict[str, str]
+
+
+def _guards(private: Private) -> dict[str, Any]:
+    """Id of each endpoint of the network → its policy; of each security group → the ids of its rules."""
+    ec2 = private.boto("ec2")
+    policies = {
+        endpoint["VpcEndpointId"]: json.loads(endpoint["PolicyDocument"])
+        for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    }
+    rules: dict[str, set[str]] = {}
+    for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]:
+        rules.setdefault(rule["GroupId"], set()).add(rule["SecurityGroupRuleId"])
+    return {**policies, **rules}
+
+
+def _ids(private: Private) -> dict[str, str]:
+    return {resource["urn"]: resource.get("id", "") for resource in private.state() if resource["custom"]}
+
+
+@pytest.fixture(scope="module")
+def grown(private: Private) -> Growth:
+    pods = {pod["metadata"]["uid"] for pod in private.pods("model")}
+    guards, ids = _guards(private), _ids(private)
+    ec2 = private.boto("ec2")
+    for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
+        policy = json.loads(endpoint["PolicyDocument"])
+        anybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+        document = json.dumps({**policy, "Statement": [*policy["Statement"], anybody]})
+        ec2.modify_vpc_endpoint(VpcEndpointId=endpoint["VpcEndpointId"], PolicyDocument=document)
+    by_name = {resource["urn"].rpartition("::")[2]: resource.get("id", "") for resource in private.state()}
+    for name in OPENED_GROUPS:
+        https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+        ec2.authorize_security_group_ingress(GroupId=by_name[name], IpPermissions=[https])
+    assert _guards(private) != guards
     plan = json.loads(json.dumps(private.planned.model_dump(mode="json", by_alias=True)))
     plan["endpoints"][0] |= {"replicas": 4, "gpus": 4}
     private.plan(plan)
     api.up(private.requirements, home=private.home)  # machines that EKS would make
-    output = private.up()
-    assert "replace" not in output
+    return Growth(private.up(), pods, guards, ids)
+
+
+def test_a_replica_and_its_machine_more_change_in_place(private: Private, grown: Growth) -> None:
+    assert "replace" not in grown.output
     pods = private.pods("model")
     assert len(pods) == 4
-    assert before < {pod["metadata"]["uid"] for pod in pods}
+    assert grown.pods < {pod["metadata"]["uid"] for pod in pods}
     eks = private.boto("eks")
     (name,) = eks.list_clusters()["clusters"]
     sizes = [
@@ -287,6 +333,15 @@ def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> Non
         if POOL in nodegroup
     ]
     assert [size["desiredSize"] for size in sizes] == [2, 2]
+
+
+def test_statements_and_rules_that_others_added_to_the_network_are_set_back_in_place(
+    private: Private, grown: Growth
+) -> None:
+    assert _guards(private) == grown.guards
+    ids = _ids(private)
+    assert {urn: ids.get(urn) for urn in grown.ids} == grown.ids
+    assert "Set back: " in grown.output
 
 
 def test_destroy_leaves_what_it_says_and_nothing_in_the_cluster(private: Private) -> None:

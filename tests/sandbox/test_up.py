@@ -211,12 +211,10 @@ def test_a_preview_right_after_finds_nothing_to_change(bank):
     previews.nothing_to_change(bank)
 
 
-@pytest.mark.soak
 def test_what_is_deployed_gives_the_same_evidence_as_what_was_rendered(bank):
     previews.same_evidence(bank)
 
 
-@pytest.mark.soak
 def test_the_policies_find_nothing_in_a_preview_of_what_stands(bank):
     done = bank.pulumi("preview", "--policy-pack", str(ROOT / "policies"))
     output = done.stdout + done.stderr
@@ -344,6 +342,7 @@ def test_a_preview_that_no_longer_fits_is_not_built(bank):
     previews.refused_as_approved(bank)
 
 
+@pytest.mark.soak
 def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     before = {resource["urn"]: resource.get("id") for resource in bank.state()}
     of_one = MORE.gpus // (MORE.replicas or 1)

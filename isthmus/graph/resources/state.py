@@ -1,7 +1,8 @@
 """Reads a stack's resources from its state, in the same form as a rendering, so that both can be compared.
 
 A state has the values that AWS generated (`vpce-0abc…`); a rendering names them (`${bank-endpoints-sts.id}`). Values of
-AWS are replaced by these names, so that the same stack gives the same resources.
+AWS, and the addresses that a cluster gives to Services, are replaced by these names, so that the same stack gives the
+same resources.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _AWS_VALUE = re.compile(
     r"|[\w.-]+\.amazonaws\.com"
 )
 """Values that AWS generates: ARNs, ids with a prefix, UUIDs, names of load balancers."""
+SERVICE = "kubernetes:core/v1:Service"
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}")
 _TOKEN = re.compile(r"[\w./:@+=*$-]{8,}")
 
 
@@ -115,12 +118,15 @@ def with_names(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
     """
     pairs = list(resources)
     names_by_value: dict[str, str] = {}
-    for resource, outputs in pairs:
-        if resource.type.startswith("aws:"):
-            for value, text in _values_from_aws(resource, outputs).items():
-                # the first resource with the value created it; later ones only use it
-                names_by_value.setdefault(value, text)
-    if not names_by_value:  # nothing is deployed, or nothing of AWS, so no lookup is needed
+    generated = [_generated_values(resource, outputs) for resource, outputs in pairs]
+    # An id names the resource that has it, in whatever order they come. Of other values, the first resource created
+    # it; later ones only use it.
+    for is_identity in (True, False):
+        for values in generated:
+            for value, text in values.items():
+                if text.endswith((".id}", ".arn}")) or not is_identity:
+                    names_by_value.setdefault(value, text)
+    if not names_by_value:  # nothing is deployed, or only objects without generated values, so no lookup is needed
         return sorted((resource for resource, _ in pairs), key=lambda resource: resource.urn)
     renamed = (
         dataclasses.replace(resource, inputs=_with_names_put_back(resource.inputs, names_by_value))  # type: ignore[type-var]
@@ -176,6 +182,20 @@ def _parent(entry: Mapping[str, Any]) -> str | None:
 def _options(entry: Mapping[str, Any]) -> dict[str, Any]:
     options = {key: entry[key] for key in ("protect", "retainOnDelete", "deletedWith") if entry.get(key)}
     return {**options, **({"read": str(entry.get("id"))} if entry.get("external") else {})}
+
+
+def _generated_values(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Values that AWS or the cluster generated for a resource, with the names that a rendering uses for them."""
+    if resource.type.startswith("aws:"):
+        return _values_from_aws(resource, outputs)
+    if resource.type == SERVICE:
+        stated, live = (
+            at.get("clusterIP") if isinstance(at := values.get("spec"), Mapping) else None
+            for values in (resource.inputs, outputs)
+        )
+        if isinstance(live, str) and live != stated and _ADDRESS.fullmatch(live):
+            return {live: f"${{{resource.name}.clusterIP}}"}
+    return {}
 
 
 def _values_from_aws(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
