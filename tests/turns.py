@@ -18,6 +18,8 @@ TURNS = (
         "tests/sandbox/test_serving_up.py",
         "tests/sandbox/test_sagemaker_site_up.py",
         "tests/engine/test_drift.py",
+        "tests/engine/test_aws_types.py",
+        "tests/edge/test_detector_load.py",
     ),
     (
         "tests/sandbox/test_readme.py",
@@ -27,6 +29,7 @@ TURNS = (
         "tests/sandbox/test_identity_up.py",
         "tests/sandbox/test_set_back_up.py",
         "tests/cli/test_trust.py",
+        "tests/aws_sandbox/test_types.py",
     ),
     (
         "tests/sandbox/test_cloud_private_up.py",
