@@ -126,7 +126,7 @@ def with_names(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
             for value, text in values.items():
                 if text.endswith((".id}", ".arn}")) or not is_identity:
                     names_by_value.setdefault(value, text)
-    if not names_by_value:  # nothing is deployed, or only objects without generated values, so no lookup is needed
+    if not names_by_value:  # nothing is deployed, or nothing with generated values
         return sorted((resource for resource, _ in pairs), key=lambda resource: resource.urn)
     renamed = (
         dataclasses.replace(resource, inputs=_with_names_put_back(resource.inputs, names_by_value))  # type: ignore[type-var]
