@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 unexport PYTHONDONTWRITEBYTECODE
 # Two cores are the least that we test on; two more workers have them while others wait for a sandbox.
 WORKERS ?= 4
-# Which long test files run (tests/turns.py): the commit chooses a fifth; `all` runs every one.
+# Which long test files run (tests/turns.py): the commit chooses a seventh; `all` runs every one.
 TURN ?= commit
 
 .DEFAULT_GOAL := help
