@@ -53,7 +53,7 @@ def test_a_copy_without_git_has_the_first_turn(tmp_path: Path, monkeypatch: pyte
     assert turn_of("commit", tmp_path) == 0
 
 
-@pytest.mark.parametrize("choice", ["5", "-1", "none", ""])
+@pytest.mark.parametrize("choice", ["7", "-1", "none", ""])
 def test_an_unknown_turn_is_refused_with_the_choices(choice: str):
-    with pytest.raises(ValueError, match="write all, commit, or a number from 0 to 4"):
+    with pytest.raises(ValueError, match="write all, commit, or a number from 0 to 6"):
         turn_of(choice, ROOT)
